@@ -1,0 +1,44 @@
+use super::{Cause, Exit, Message, Name, Phase, Run};
+
+/// Something that happened, numbered by the feed that carries it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The service it is about; `None` for the whole stack.
+    pub service: Option<Name>,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// A service changed its phase.
+    Phase {
+        /// The phase it is in now.
+        to: Phase,
+        /// Why.
+        cause: Cause,
+        /// The run it is about, if any.
+        run: Option<Run>,
+    },
+    /// The main process of a run ended.
+    Ended {
+        /// The run.
+        run: Run,
+        /// How.
+        exit: Exit,
+        /// Whether it was neither asked for nor a success code.
+        unexpected: bool,
+    },
+    /// Something people should know that changes no phase.
+    Note(Message),
+    /// The whole stack is up: everything that was asked for is ready or done, or has failed.
+    Settled {
+        /// Whether nothing failed.
+        well: bool,
+    },
+    /// The configuration was applied; the plan as text, one line a change.
+    Applied(Vec<String>),
+    /// Everything is being stopped; why, as a fragment.
+    ShuttingDown(String),
+}

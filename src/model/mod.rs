@@ -1,0 +1,28 @@
+//! The words that everyone shares. Plain data: nothing here reads a clock, a file or a socket.
+
+mod cause;
+mod event;
+mod exit;
+mod message;
+mod name;
+mod phase;
+mod run;
+mod snapshot;
+mod stack;
+mod stream;
+mod wish;
+
+pub use cause::Cause;
+pub use event::{Event, Happening};
+pub use exit::{Exit, signal_name, signal_number};
+pub use message::{Class, Message};
+pub use name::{BadName, Name};
+pub use phase::{Condition, Phase};
+pub use run::Run;
+pub use snapshot::{Need, ServiceView, Snapshot, StackState};
+pub use stack::{
+    Color, Command, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Service, Stack,
+    Stop, Watch,
+};
+pub use stream::Stream;
+pub use wish::{OnConflict, PortWish, Weight};

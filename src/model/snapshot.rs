@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Exit, Message, Name, Phase, Run};
+
+/// Everything that is, at one instant: what `ps --json` prints and `GET /v1/stack` answers.
+/// Fields may be added, never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The version of this form.
+    pub version: u32,
+    /// The name of the stack.
+    pub stack: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// `run` or `debug`.
+    pub mode: String,
+    /// The process id of the supervisor.
+    pub supervisor_pid: u32,
+    /// What the stack as a whole is doing.
+    pub state: StackState,
+    /// The services in order of their names.
+    pub services: Vec<ServiceView>,
+}
+
+/// What a stack as a whole is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StackState {
+    /// Something that was asked for is not ready yet.
+    Starting,
+    /// Everything that was asked for is ready or done.
+    Up,
+    /// Something that was asked for failed.
+    Degraded,
+    /// Everything is being stopped.
+    Stopping,
+    /// Nothing runs any more.
+    Stopped,
+}
+
+/// One service at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: Name,
+    /// `service` or `task`.
+    pub kind: String,
+    /// Its phase.
+    pub phase: Phase,
+    /// Since when it is in this phase: RFC 3339 in UTC with milliseconds.
+    pub since: String,
+    /// Why it is in this phase.
+    pub cause: String,
+    /// Its main process, while it has one.
+    pub pid: Option<u32>,
+    /// Its current or last run.
+    pub run: Option<Run>,
+    /// How many runs it had after the first.
+    pub restarts: u32,
+    /// The main port.
+    pub port: Option<u16>,
+    /// The port that was wished for.
+    pub wanted_port: Option<u16>,
+    /// Whether only the wanted port would do.
+    pub pinned: bool,
+    /// All ports by name.
+    pub ports: BTreeMap<String, u16>,
+    /// The address it is told to bind.
+    pub host: String,
+    /// Where to reach the main port.
+    pub url: Option<String>,
+    /// How the last run ended.
+    pub exit: Option<Exit>,
+    /// What it waits for.
+    pub waiting_on: Vec<Need>,
+    /// CPU of the whole tree, when it was measured.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of the whole tree, when it was measured.
+    pub memory_bytes: Option<u64>,
+    /// From spawn to ready, of the current run.
+    pub ready_after_ms: Option<u64>,
+    /// What people should know about it.
+    pub message: Option<Message>,
+}
+
+/// A dependency and what must be true of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// The dependency.
+    pub service: Name,
+    /// What must be true of it.
+    pub condition: Condition,
+}

@@ -1,0 +1,253 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Condition, Name};
+
+/// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
+/// Nothing that reads it asks "is this set?" again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    /// The name of the stack, a slug.
+    pub name: String,
+    /// The folder of the first configuration file, absolute.
+    pub dir: PathBuf,
+    /// The services by name. Their dependencies exist and have no cycle.
+    pub services: BTreeMap<Name, Arc<Service>>,
+    /// The service that `PORT` from the outside means.
+    pub primary: Option<Name>,
+    /// Every file that was read to make this stack: a change of one of them makes another stack.
+    /// Includes optional files that were looked for and are not there.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// One service as it is meant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Runs on, or to completion.
+    pub kind: Kind,
+    /// What is executed. A difference here means a restart.
+    pub launch: Launch,
+    /// Its ports; the first is the main one.
+    pub ports: Vec<Port>,
+    /// What must hold before it starts.
+    pub depends_on: BTreeMap<Name, Condition>,
+    /// When it counts as ready.
+    pub ready: Ready,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
+    /// Exit codes that are no failure.
+    pub success_codes: BTreeSet<i32>,
+    /// How it is stopped.
+    pub stop: Stop,
+    /// Which files restart it.
+    pub watch: Option<Watch>,
+    /// Whether `up` without names starts it.
+    pub autostart: bool,
+    /// What its end means for the stack.
+    pub on_exit: OnExit,
+    /// Its colour in the log, when the user chose one.
+    pub color: Option<Color>,
+    /// What it is for, in the user's words.
+    pub description: Option<String>,
+}
+
+impl Service {
+    /// The main port, if it has any.
+    pub fn port(&self) -> Option<&Port> {
+        self.ports.first()
+    }
+
+    /// `http://HOST:PORT` of the main port.
+    pub fn url(&self) -> Option<String> {
+        self.port().map(|port| format!("http://{}", host_port(&self.launch.host, port.number)))
+    }
+}
+
+/// `host:port`, with brackets around an IPv6 address. A wildcard is shown as the loopback address
+/// of its family, because a wildcard cannot be connected to.
+fn host_port(host: &str, port: u16) -> String {
+    match host {
+        "0.0.0.0" => format!("127.0.0.1:{port}"),
+        "::" => format!("[::1]:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
+/// A service that runs on, or a task that runs to completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Expected to run until it is stopped.
+    Service,
+    /// Expected to end with a success code.
+    Task,
+}
+
+impl Kind {
+    /// The word used in the file and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Service => "service",
+            Kind::Task => "task",
+        }
+    }
+}
+
+/// What is executed, completely resolved. Two equal launches need no restart between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub command: Command,
+    /// The working directory, absolute.
+    pub dir: PathBuf,
+    /// What is set on top of devstack's own environment.
+    pub env: BTreeMap<String, String>,
+    /// The address the service is told to bind (`HOST`).
+    pub host: String,
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A text for `sh -c`.
+    Shell(String),
+    /// A program with its arguments, executed as it is; at least one word.
+    Exec(Vec<String>),
+}
+
+/// A port that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// `main`, or the name it has in `ports`.
+    pub name: String,
+    /// The port that was chosen, above 0.
+    pub number: u16,
+    /// The port that was wished for; `None` when any would do.
+    pub wanted: Option<u16>,
+    /// Whether only the wanted port would do.
+    pub pinned: bool,
+    /// Why `number` is not `wanted`, as a fragment such as `port 5000 is held by python3 (pid 4121)`.
+    pub moved: Option<String>,
+}
+
+/// When a service counts as ready: all probes hold. Without probes: as soon as it was started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ready {
+    /// All of them must hold.
+    pub probes: Vec<Probe>,
+    /// How long it may take before the start counts as failed.
+    pub timeout: Duration,
+    /// The longest pause between two attempts of one probe.
+    pub interval: Duration,
+}
+
+/// One thing to find out about a process.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// Something of its own process tree accepts connections on this port.
+    Tcp {
+        /// The port on loopback.
+        port: u16,
+    },
+    /// `GET url` answers with a status below 400.
+    Http {
+        /// An absolute `http://` URL.
+        url: String,
+        /// When the URL is on one of the service's own ports: that port, whose listener must be of its tree.
+        own_port: Option<u16>,
+    },
+    /// A line of its output matches.
+    Log {
+        /// A regular expression that compiles, matched against each line without its end and without escapes.
+        pattern: String,
+    },
+    /// A command ends with code 0.
+    Exec {
+        /// Runs in the service's folder with its environment.
+        command: Command,
+    },
+    /// It has been running this long.
+    Delay {
+        /// Since the start of the process.
+        delay: Duration,
+    },
+}
+
+/// What happens when a process ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// Whether it is started again at all.
+    pub policy: Policy,
+    /// After this many unexpected ends within `window` it is given up.
+    pub max: u32,
+    /// See `max`.
+    pub window: Duration,
+    /// The first delay; doubled each time.
+    pub delay: Duration,
+    /// The longest delay.
+    pub max_delay: Duration,
+}
+
+/// When a process that ended by itself is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Never.
+    No,
+    /// After an unexpected end.
+    OnFailure,
+    /// After every end that nobody asked for.
+    Always,
+}
+
+/// How a process is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The signal's number.
+    pub signal: i32,
+    /// How long it may take before everything that is left is killed.
+    pub grace: Duration,
+}
+
+/// Which files restart a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The folder that the globs are relative to, absolute: the service's `dir`.
+    pub root: PathBuf,
+    /// Globs of files that count; empty means every file below `root`. `dir/**`, `*.py`, `../shared/**` are all possible.
+    pub include: Vec<String>,
+    /// Globs of files that do not count.
+    pub exclude: Vec<String>,
+    /// How long changes must have stopped before they count, for bursts.
+    pub settle: Duration,
+}
+
+/// What the end of a service means for the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExit {
+    /// Nothing.
+    None,
+    /// The stack ends, with the service's exit code.
+    Shutdown,
+}
+
+/// A colour of the sixteen that every terminal has, without black and white.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Color {
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+    Cyan,
+    BrightRed,
+    BrightGreen,
+    BrightYellow,
+    BrightBlue,
+    BrightMagenta,
+    BrightCyan,
+}
