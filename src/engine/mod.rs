@@ -1,1 +1,173 @@
-//! Comes with its first commit.
+//! The brain: every decision of devstack, as one pure state machine. It reads no clock, touches no
+//! file and knows no process; time is a parameter, and so is everything that happens.
+//!
+//! [`Engine::step`] is always the same three moves: *absorb* the inputs into the state and decide
+//! nothing; *reconcile* the state with what is wanted (first lower what must not stay, then raise
+//! what should run); *tell* what changed. Reconciling looks only at the present, so that a new
+//! kind of input needs no new cases elsewhere.
+
+mod absorb;
+mod effect;
+mod input;
+mod order;
+mod pending;
+mod plan;
+mod reconcile;
+mod slot;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use effect::Effect;
+pub use input::{Haste, Input, Selection, Ticket};
+pub use plan::{Change, Plan};
+pub use slot::Time;
+
+use crate::model::{Message, Name, Run, ServiceView, Stack, StackState};
+use pending::Pending;
+use slot::{KillAt, Slot, State};
+
+/// A service that stays ready this long has proved itself: earlier ends no longer count.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// A polite shutdown turns into a kill after this long, however many layers there are. Longer than
+/// any container runtime or CI runner waits is of no use.
+const SHUTDOWN_CAP: Duration = Duration::from_secs(30);
+
+/// The state machine. See the module's page.
+pub struct Engine {
+    stack: Option<Arc<Stack>>,
+    selection: Option<Selection>,
+    slots: BTreeMap<Name, Slot>,
+    /// Dependencies before dependents.
+    order: Vec<Name>,
+    /// Which service a live run belongs to.
+    runs: BTreeMap<Run, Name>,
+    next_run: u64,
+    ending: Option<Ending>,
+    pending: Vec<Pending>,
+    /// Whether everything that was asked for has been ready, done or failed once.
+    settled: bool,
+    halted: bool,
+}
+
+/// The services that can't start because something they need has failed, with the root of it.
+type Blocked = BTreeMap<Name, Message>;
+
+/// A shutdown under way.
+#[derive(Debug, Clone)]
+struct Ending {
+    why: String,
+    code: i32,
+    haste: Haste,
+    cap: Time,
+    told: bool,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new()
+    }
+}
+
+impl Engine {
+    /// An engine without a stack.
+    pub fn new() -> Engine {
+        Engine {
+            stack: None,
+            selection: None,
+            slots: BTreeMap::new(),
+            order: Vec::new(),
+            runs: BTreeMap::new(),
+            next_run: 1,
+            ending: None,
+            pending: Vec::new(),
+            settled: false,
+            halted: false,
+        }
+    }
+
+    /// Takes in what happened and says what to do now. Inputs count in their order; they are
+    /// decided upon together, so a burst costs one decision.
+    pub fn step(&mut self, now: Time, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.halted {
+            return effects;
+        }
+        for input in inputs {
+            self.absorb(now, input, &mut effects);
+        }
+        self.expire(now, &mut effects);
+        self.lower(now, &mut effects);
+        self.raise(&mut effects);
+        self.tell(now, &mut effects);
+        effects
+    }
+
+    /// When [`Engine::step`] has to be called even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let slots = self.slots.values().filter_map(Slot::deadline);
+        let cap = self.ending.as_ref().filter(|ending| ending.haste == Haste::Polite);
+        slots.chain(cap.map(|ending| ending.cap)).min()
+    }
+
+    /// The services as they are, with `since` written by `date`.
+    pub fn views(&self, date: impl Fn(Time) -> String) -> Vec<ServiceView> {
+        let blocked = self.blocked();
+        self.slots.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
+    }
+
+    /// What the stack as a whole is doing.
+    pub fn state(&self) -> StackState {
+        match (&self.ending, self.slots.values().any(|slot| slot.live_run().is_some())) {
+            (Some(_), true) => StackState::Stopping,
+            (Some(_), false) => StackState::Stopped,
+            (None, _) => self.standing(&self.blocked()),
+        }
+    }
+
+    /// Which service a run belongs to, while it lives.
+    pub fn service_of(&self, run: Run) -> Option<&Name> {
+        self.runs.get(&run)
+    }
+
+    /// What applying `stack` would change.
+    pub fn plan(&self, stack: &Stack) -> Plan {
+        let empty = BTreeMap::new();
+        let old = self.stack.as_ref().map_or(&empty, |stack| &stack.services);
+        Plan::between(old, &stack.services)
+    }
+
+    /// The names of services whose processes may hold their ports now.
+    pub fn running(&self) -> BTreeSet<Name> {
+        let live = self.slots.iter().filter(|(_, slot)| slot.live_run().is_some());
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn current(&mut self, run: Run) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(self.runs.get(&run)?)?;
+        (slot.live_run() == Some(run)).then_some(slot)
+    }
+}
+
+impl Slot {
+    fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Starting { ready_by, .. } => ready_by,
+            State::Ready { at, .. } => (!self.ends.is_empty()).then_some(at + STABLE),
+            State::Stopping { kill: KillAt::At(at), .. }
+            | State::Draining { kill: KillAt::At(at), .. } => Some(at),
+            State::Backoff { until, .. } => Some(until),
+            State::Idle
+            | State::Launching { .. }
+            | State::Late { .. }
+            | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Over(_) => None,
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub enum Cause {
         /// How many unexpected ends there were within the window.
         count: u32,
     },
+    /// Started again after its process ended like this.
+    After(Exit),
     /// A watched file changed.
     FileChanged(PathBuf),
     /// The configuration changed; what exactly, as a fragment.
@@ -73,6 +75,7 @@ impl fmt::Display for Cause {
             Cause::Retry { exit, delay, count } => {
                 write!(f, "{exit}; start {} in {}", count + 1, Span(*delay))
             }
+            Cause::After(exit) => write!(f, "again after {exit}"),
             Cause::FileChanged(path) => write!(f, "{} changed", path.display()),
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("no longer in the configuration"),
@@ -84,7 +87,7 @@ impl fmt::Display for Cause {
 }
 
 /// A duration as people write it: `250ms`, `1.5s`, `2m`.
-pub(crate) struct Span(pub Duration);
+pub struct Span(pub Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,6 +16,8 @@ pub enum Class {
     Spawn,
     /// A service did not become ready in time.
     ReadyTimeout,
+    /// A service ended although nobody asked for it, and is not started again.
+    Exit,
     /// A service ended too often in too short a time.
     CrashLoop,
     /// Something a service depends on failed.
@@ -51,6 +53,7 @@ impl Class {
             Class::Port => "port",
             Class::Spawn => "spawn",
             Class::ReadyTimeout => "ready-timeout",
+            Class::Exit => "exit",
             Class::CrashLoop => "crash-loop",
             Class::DepFailed => "dep-failed",
             Class::StopTimeout => "stop-timeout",

@@ -12,7 +12,7 @@ mod stack;
 mod stream;
 mod wish;
 
-pub use cause::Cause;
+pub use cause::{Cause, Span};
 pub use event::{Event, Happening};
 pub use exit::{Exit, signal_name, signal_number};
 pub use message::{Class, Message};

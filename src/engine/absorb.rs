@@ -1,0 +1,335 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::input::{Haste, Input, Ticket};
+use super::order::{closure, wanted};
+use super::pending::{Goal, Pending};
+use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict, Want};
+use super::{Change, Effect, Ending, Engine, Plan, SHUTDOWN_CAP, Selection};
+use crate::model::{
+    Cause, Class, Event, Exit, Happening, Kind, Message, Name, OnExit, Policy, Run, Stack,
+};
+
+/// The first move: write what happened into the state. Nothing is started or stopped here.
+impl Engine {
+    pub(super) fn absorb(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Apply { stack, selection } => self.apply(now, stack, selection, effects),
+            Input::Start(ticket, names) => self.want(ticket, names, Goal::Up, effects),
+            Input::Restart(ticket, names) => {
+                let goal = Goal::Renewed(Run(self.next_run));
+                self.want(ticket, names, goal, effects);
+            }
+            Input::Stop(ticket, names) => self.unwant(ticket, names, effects),
+            Input::Shutdown { ticket, why, code, haste } => {
+                self.end(now, why, code, haste);
+                let names = Vec::new();
+                self.pending.extend(ticket.map(|ticket| Pending {
+                    ticket,
+                    goal: Goal::End,
+                    names,
+                }));
+            }
+            Input::FilesChanged(files) => {
+                for (name, path) in files {
+                    self.file_changed(&name, path);
+                }
+            }
+            Input::Spawned(run, pid) => self.spawned(now, run, pid, effects),
+            Input::NotSpawned(run, message) => self.not_spawned(run, message),
+            Input::Held(run, what) => self.held(now, run, what),
+            Input::Failing(run, why) => {
+                if let Some(slot) = self.current(run) {
+                    slot.failing = Some(why);
+                }
+            }
+            Input::Note(run, message) => self.note(run, message, effects),
+            Input::Exited(run, exit) => self.exited(run, exit, now, effects),
+            Input::Emptied(run) => self.emptied(now, run),
+            Input::Tick => {}
+        }
+    }
+
+    fn apply(
+        &mut self,
+        now: Time,
+        stack: Arc<Stack>,
+        selection: Option<Selection>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let plan = self.plan(&stack);
+        let base = wanted(&stack, selection.as_ref());
+        for (name, service) in &stack.services {
+            let want = base.get(name).map_or(Want::No, |cause| Want::Yes(cause.clone()));
+            let slot = self
+                .slots
+                .entry(name.clone())
+                .or_insert_with(|| Slot::new(service.clone(), want.clone(), now));
+            slot.service = service.clone();
+            match &slot.want {
+                Want::Stopped | Want::Yes(Cause::Asked(_)) => {}
+                Want::No | Want::Removed | Want::Yes(_) => slot.want = want,
+            }
+        }
+        for (name, change) in &plan.changes {
+            let Some(slot) = self.slots.get_mut(name) else { continue };
+            match change {
+                Change::Add | Change::InPlace(_) => slot.rearm(),
+                Change::Restart(why) => slot.renew(Cause::ConfigChanged(why.clone())),
+                Change::Remove => slot.want = Want::Removed,
+            }
+        }
+        self.announce(&plan, effects);
+        self.stack = Some(stack);
+        self.selection = selection;
+        self.sort();
+    }
+
+    /// The first stack is no change, and a plan without changes is not worth a line.
+    fn announce(&self, plan: &Plan, effects: &mut Vec<Effect>) {
+        if self.stack.is_some() && !plan.is_empty() {
+            let what = Happening::Applied(plan.lines());
+            effects.push(Effect::Tell(Event { service: None, what }));
+        }
+    }
+
+    fn want(&mut self, ticket: Ticket, names: Vec<Name>, goal: Goal, effects: &mut Vec<Effect>) {
+        if let Err(message) = self.check(&names) {
+            effects.push(Effect::Answer(ticket, Err(message)));
+            return;
+        }
+        let Some(stack) = &self.stack else { return };
+        let why = Cause::Asked(match goal {
+            Goal::Renewed(_) => "restart",
+            Goal::Up | Goal::Down | Goal::End => "start",
+        });
+        for (name, cause) in closure(stack, names.iter().cloned(), why) {
+            let Some(slot) = self.slots.get_mut(&name) else { continue };
+            match (goal, names.contains(&name)) {
+                (Goal::Renewed(_), true) => slot.renew(cause.clone()),
+                (Goal::Up, true) => slot.rearm(),
+                // A dependency that is done stays done; one that failed gets another chance.
+                (_, false) if matches!(slot.state, State::Over(Outcome::Done(_))) => {}
+                (_, _) => slot.rearm(),
+            }
+            if !slot.wanted() || names.contains(&name) {
+                slot.want = Want::Yes(cause);
+            }
+        }
+        self.pending.push(Pending { ticket, goal, names });
+    }
+
+    fn unwant(&mut self, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
+        if let Err(message) = self.check(&names) {
+            effects.push(Effect::Answer(ticket, Err(message)));
+            return;
+        }
+        for name in &names {
+            let slot = self.slots.get_mut(name).expect("the names were checked");
+            slot.want = Want::Stopped;
+            slot.restart = None;
+            slot.because = None;
+            slot.rearm();
+        }
+        self.pending.push(Pending { ticket, goal: Goal::Down, names });
+    }
+
+    fn check(&self, names: &[Name]) -> Result<(), Message> {
+        if self.ending.is_some() {
+            return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
+        }
+        let known = self.stack.as_ref().map(|stack| &stack.services);
+        match names.iter().find(|name| !known.is_some_and(|known| known.contains_key(*name))) {
+            None => Ok(()),
+            Some(name) => {
+                let all: Vec<&str> =
+                    known.into_iter().flat_map(|known| known.keys()).map(Name::as_str).collect();
+                Err(Message::new(Class::Usage, format!("there is no service `{name}`"))
+                    .help(format!("the services are: {}", all.join(", "))))
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, now: Time, why: String, code: i32, haste: Haste) {
+        match &mut self.ending {
+            // The first reason is the one that counts; only the haste can grow.
+            Some(ending) => {
+                if haste == Haste::Now {
+                    ending.haste = Haste::Now;
+                }
+            }
+            None => {
+                let cap = now + SHUTDOWN_CAP;
+                self.ending = Some(Ending { why, code, haste, cap, told: false });
+            }
+        }
+    }
+
+    fn file_changed(&mut self, name: &Name, path: PathBuf) {
+        if let Some(slot) = self.slots.get_mut(name)
+            && slot.wanted()
+        {
+            slot.renew(Cause::FileChanged(path));
+        }
+    }
+
+    fn spawned(&mut self, now: Time, run: Run, pid: u32, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.current(run) else { return };
+        match &mut slot.state {
+            State::Launching { .. } => {
+                let service = slot.service.clone();
+                let probed = !service.ready.probes.is_empty();
+                slot.state = match (service.kind, probed) {
+                    (Kind::Service, false) => {
+                        slot.ready_after = Some(Duration::ZERO);
+                        State::Ready { run, pid, at: now, cause: Cause::NoProbe }
+                    }
+                    (Kind::Task, false) => {
+                        State::Starting { run, pid, spawned: now, ready_by: None }
+                    }
+                    (Kind::Service | Kind::Task, true) => {
+                        effects.push(Effect::Probe(run, service.clone()));
+                        let ready_by = Some(now + service.ready.timeout);
+                        State::Starting { run, pid, spawned: now, ready_by }
+                    }
+                };
+            }
+            State::Stopping { pid: known, .. } => *known = Some(pid),
+            State::Idle
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Draining { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => {}
+        }
+    }
+
+    /// No retry: a program that is not there is the user's mistake, not a crash.
+    fn not_spawned(&mut self, run: Run, message: Message) {
+        let Some(slot) = self.current(run) else { return };
+        let stopped = matches!(slot.state, State::Stopping { .. });
+        slot.state = match slot.restart.take() {
+            Some(_) => State::Idle,
+            None if stopped => State::Idle,
+            None => State::Over(Outcome::Failed(message)),
+        };
+        self.runs.remove(&run);
+    }
+
+    fn held(&mut self, now: Time, run: Run, what: String) {
+        let Some(slot) = self.current(run) else { return };
+        if let State::Starting { pid, spawned, .. } | State::Late { pid, spawned, .. } = slot.state
+        {
+            slot.ready_after = Some(now.saturating_sub(spawned));
+            slot.failing = None;
+            slot.state = State::Ready { run, pid, at: now, cause: Cause::Probed(what) };
+        }
+    }
+
+    fn note(&mut self, run: Run, message: Message, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.current(run) else { return };
+        slot.note = Some(message.clone());
+        let service = Some(slot.service.name.clone());
+        effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
+    }
+
+    fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.current(run) else { return };
+        let success =
+            matches!(exit, Exit::Code(code) if slot.service.success_codes.contains(&code));
+        let (verdict, kill) = match &slot.state {
+            State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
+            State::Draining { .. } => return,
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => {
+                let verdict =
+                    if success { Verdict::Expected(exit) } else { Verdict::Unexpected(exit) };
+                (verdict, KillAt::Never)
+            }
+        };
+        let unexpected = matches!(verdict, Verdict::Unexpected(_));
+        let by_itself = !matches!(verdict, Verdict::ByUs);
+        slot.exit = Some(exit);
+        slot.state = State::Draining { run, verdict, kill };
+        let ends_stack = by_itself && slot.service.on_exit == OnExit::Shutdown;
+        let name = slot.service.name.clone();
+        let what = Happening::Ended { run, exit, unexpected };
+        effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
+        if ends_stack {
+            self.end(now, format!("{name} ended ({exit})"), exit.shell_code(), Haste::Polite);
+        }
+    }
+
+    fn emptied(&mut self, now: Time, run: Run) {
+        let ending = self.ending.is_some();
+        let Some(slot) = self.current(run) else { return };
+        let verdict = match &slot.state {
+            State::Draining { verdict, .. } => verdict.clone(),
+            State::Stopping { .. } => Verdict::ByUs,
+            // Lost without a report of its end: as good as killed.
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => Verdict::Unexpected(Exit::Signal(9)),
+        };
+        slot.state = match (slot.restart.take(), verdict) {
+            (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
+            (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
+            (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
+        };
+        self.runs.remove(&run);
+    }
+}
+
+impl Slot {
+    fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+        match self.service.restart.policy {
+            Policy::Always if !ending => self.back_off(now, exit, false),
+            Policy::Always | Policy::No | Policy::OnFailure => State::Over(Outcome::Done(exit)),
+        }
+    }
+
+    fn after_unexpected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+        match self.service.restart.policy {
+            Policy::Always | Policy::OnFailure if !ending => self.back_off(now, exit, true),
+            Policy::Always | Policy::OnFailure | Policy::No => {
+                let text = match exit {
+                    Exit::Code(code) => format!("exited with code {code}"),
+                    Exit::Signal(_) => format!("was ended by {exit}"),
+                };
+                State::Over(Outcome::Failed(Message::new(Class::Exit, text)))
+            }
+        }
+    }
+
+    /// The next start waits, twice as long each time, unless there were too many ends already.
+    fn back_off(&mut self, now: Time, exit: Exit, unexpected: bool) -> State {
+        let rule = self.service.restart.clone();
+        self.ends.retain(|end| end.at + rule.window >= now);
+        self.ends.push(End { at: now, unexpected });
+        let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
+        if unexpected && crashes >= rule.max {
+            let text = format!(
+                "ended {crashes} times within {}; last: {exit}",
+                crate::model::Span(rule.window)
+            );
+            let message = Message::new(Class::CrashLoop, text)
+                .help(format!("it starts again when a watched file or its configuration changes, or with `devstack restart {}`", self.service.name));
+            return State::Over(Outcome::Failed(message));
+        }
+        let doublings = self.ends.len() as u32 - 1;
+        let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
+        let count = self.runs;
+        State::Backoff { until: now + delay, cause: Cause::Retry { exit, delay, count } }
+    }
+}

@@ -1,0 +1,74 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{Exit, Message, Name, Run, Stack};
+
+/// Everything the engine can be told: requests of people, and facts about the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// This is what the stack should be from now on.
+    Apply {
+        /// The new stack.
+        stack: Arc<Stack>,
+        /// What `up` was asked to start; `None`: everything with `autostart`.
+        selection: Option<Selection>,
+    },
+    /// Start these, with what they depend on. Answered when all are ready or done.
+    Start(Ticket, Vec<Name>),
+    /// Stop these. Answered when nothing of them is left. Voids every restart asked for before.
+    Stop(Ticket, Vec<Name>),
+    /// Stop these if they run, then start them. Answered by runs that began after the request.
+    Restart(Ticket, Vec<Name>),
+    /// Stop everything and end.
+    Shutdown {
+        /// Who wants an answer.
+        ticket: Option<Ticket>,
+        /// Why, as a fragment.
+        why: String,
+        /// The exit code of `up` that follows from it.
+        code: i32,
+        /// Polite or at once.
+        haste: Haste,
+    },
+    /// These files changed; one of them for each service.
+    FilesChanged(BTreeMap<Name, PathBuf>),
+    /// The main process of a run was started.
+    Spawned(Run, u32),
+    /// The main process of a run could not be started; nothing of it is left.
+    NotSpawned(Run, Message),
+    /// Every readiness probe of a run holds; what the last one saw.
+    Held(Run, String),
+    /// A readiness probe of a run does not hold; why.
+    Failing(Run, String),
+    /// Something to know about a run that changes nothing.
+    Note(Run, Message),
+    /// The main process of a run ended.
+    Exited(Run, Exit),
+    /// The process tree of a run is proved empty and its output is read to the end.
+    Emptied(Run),
+    /// Nothing; time has passed.
+    Tick,
+}
+
+/// What `up` was asked to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// These services.
+    pub names: BTreeSet<Name>,
+    /// And what they depend on.
+    pub with_dependencies: bool,
+}
+
+/// How fast everything has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Stop signals, dependents before dependencies, each with its grace.
+    Polite,
+    /// Kill everything now.
+    Now,
+}
+
+/// Names a request that wants an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);

@@ -1,0 +1,92 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::slot::Slot;
+use super::{Engine, Selection};
+use crate::model::{Cause, Name, Stack};
+
+impl Engine {
+    /// Puts dependencies before dependents. Checked stacks have no cycle; a service in one would
+    /// be left out, and so never start.
+    pub(super) fn sort(&mut self) {
+        let known = |name: &Name| self.slots.contains_key(name);
+        let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
+        let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+        for (name, slot) in &self.slots {
+            let needs = slot.service.depends_on.keys().filter(|need| known(need));
+            open.insert(name, needs.clone().count());
+            for need in needs {
+                dependents.entry(need).or_default().push(name);
+            }
+        }
+        let mut free: VecDeque<&Name> =
+            open.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+        let mut order = Vec::with_capacity(self.slots.len());
+        while let Some(name) = free.pop_front() {
+            order.push(name.clone());
+            for dependent in dependents.get(name).into_iter().flatten() {
+                let count = open.get_mut(dependent).expect("every dependent was counted");
+                *count -= 1;
+                if *count == 0 {
+                    free.push_back(dependent);
+                }
+            }
+        }
+        self.order = order;
+    }
+
+    /// The services that have a live run and depend on `name`.
+    pub(super) fn live_dependents<'a>(
+        slots: &'a BTreeMap<Name, Slot>,
+    ) -> BTreeMap<&'a Name, usize> {
+        let mut count: BTreeMap<&'a Name, usize> = BTreeMap::new();
+        for slot in slots.values().filter(|slot| slot.live_run().is_some()) {
+            for need in slot.service.depends_on.keys() {
+                *count.entry(need).or_default() += 1;
+            }
+        }
+        count
+    }
+}
+
+/// Which services of `stack` a selection wants, and why.
+pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<Name, Cause> {
+    match selection {
+        None => {
+            let auto = stack.services.iter().filter(|(_, service)| service.autostart);
+            closure(stack, auto.map(|(name, _)| name.clone()), Cause::Up)
+        }
+        Some(Selection { names, with_dependencies: true }) => {
+            closure(stack, names.iter().cloned(), Cause::Up)
+        }
+        Some(Selection { names, with_dependencies: false }) => {
+            names.iter().map(|name| (name.clone(), Cause::Up)).collect()
+        }
+    }
+}
+
+/// `names` and everything they depend on.
+pub(super) fn closure(
+    stack: &Stack,
+    names: impl IntoIterator<Item = Name>,
+    cause: Cause,
+) -> BTreeMap<Name, Cause> {
+    let mut found: BTreeMap<Name, Cause> = BTreeMap::new();
+    let roots: BTreeSet<Name> = names.into_iter().collect();
+    let mut open: Vec<(Name, Cause)> =
+        roots.into_iter().map(|name| (name, cause.clone())).collect();
+    // Roots are taken last in, first out; a service that is a root and a dependency keeps `cause`.
+    for (name, cause) in &open {
+        found.insert(name.clone(), cause.clone());
+    }
+    while let Some((name, _)) = open.pop() {
+        let Some(service) = stack.services.get(&name) else { continue };
+        for need in service.depends_on.keys() {
+            if !found.contains_key(need) {
+                let why = Cause::NeededBy(name.clone());
+                found.insert(need.clone(), why.clone());
+                open.push((need.clone(), why));
+            }
+        }
+    }
+    found
+}

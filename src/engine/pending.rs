@@ -1,0 +1,139 @@
+use super::input::Ticket;
+use super::slot::{Outcome, Slot, State, Want};
+use super::{Blocked, Effect, Engine};
+use crate::model::{Class, Message, Name, Run};
+
+/// A request that was accepted and is not true yet.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub ticket: Ticket,
+    pub goal: Goal,
+    pub names: Vec<Name>,
+}
+
+/// What makes a request true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Each is ready or done, by any run.
+    Up,
+    /// Each is ready or done, by this run or a later one.
+    Renewed(Run),
+    /// Nothing is left of each.
+    Down,
+    /// Nothing is left at all.
+    End,
+}
+
+/// What one service has to say about a goal.
+enum Verdict {
+    Yet,
+    True,
+    Never(Message),
+}
+
+impl Engine {
+    /// Answers every request that is true now, or never will be.
+    pub(super) fn answer(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
+        let pending = std::mem::take(&mut self.pending);
+        for one in pending {
+            let mut open = one.goal == Goal::End;
+            let mut refusal = None;
+            for name in &one.names {
+                match self.judge(one.goal, name, blocked.get(name)) {
+                    Verdict::Yet => open = true,
+                    Verdict::True => {}
+                    Verdict::Never(message) => refusal = refusal.or(Some(message)),
+                }
+            }
+            match refusal {
+                Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
+                None if open => self.pending.push(one),
+                None => effects.push(Effect::Answer(one.ticket, Ok(one.said()))),
+            }
+        }
+    }
+
+    /// At the very end: whoever asked for it is told, and so is everyone else.
+    pub(super) fn answer_all(&mut self, effects: &mut Vec<Effect>) {
+        for one in std::mem::take(&mut self.pending) {
+            let answer = match one.goal {
+                Goal::End | Goal::Down => Ok(one.said()),
+                Goal::Up | Goal::Renewed(_) => Err(ending()),
+            };
+            effects.push(Effect::Answer(one.ticket, answer));
+        }
+    }
+
+    fn judge(&self, goal: Goal, name: &Name, blocked: Option<&Message>) -> Verdict {
+        let Some(slot) = self.slots.get(name) else {
+            return match goal {
+                Goal::Down | Goal::End => Verdict::True,
+                Goal::Up | Goal::Renewed(_) => {
+                    let text = format!("{name} was removed from the configuration");
+                    Verdict::Never(Message::new(Class::NotRunning, text))
+                }
+            };
+        };
+        match goal {
+            Goal::End => Verdict::Yet,
+            Goal::Down if slot.wanted() => {
+                let text = format!("{name} was started again before it had stopped");
+                Verdict::Never(Message::new(Class::Busy, text))
+            }
+            Goal::Down if slot.live_run().is_some() => Verdict::Yet,
+            Goal::Down => Verdict::True,
+            Goal::Up => risen(slot, Run(0), blocked, self.ending.is_some()),
+            Goal::Renewed(run) => risen(slot, run, blocked, self.ending.is_some()),
+        }
+    }
+}
+
+fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Verdict {
+    let fresh = slot.run.is_some_and(|run| run >= least);
+    if ending {
+        return Verdict::Never(self::ending());
+    }
+    match slot.want {
+        Want::Stopped | Want::No | Want::Removed => {
+            let text = format!("{} was stopped before it was ready", slot.service.name);
+            return Verdict::Never(Message::new(Class::NotRunning, text));
+        }
+        Want::Yes(_) => {}
+    }
+    match &slot.state {
+        State::Ready { .. } if fresh && slot.restart.is_none() => Verdict::True,
+        State::Over(Outcome::Done(_)) if fresh => Verdict::True,
+        State::Over(Outcome::Failed(message)) if fresh => Verdict::Never(message.clone()),
+        State::Late { message, .. } if fresh && slot.restart.is_none() => {
+            Verdict::Never(message.clone())
+        }
+        State::Idle => match blocked {
+            Some(message) => Verdict::Never(message.clone()),
+            None => Verdict::Yet,
+        },
+        State::Launching { .. }
+        | State::Starting { .. }
+        | State::Late { .. }
+        | State::Ready { .. }
+        | State::Stopping { .. }
+        | State::Draining { .. }
+        | State::Backoff { .. }
+        | State::Over(_) => Verdict::Yet,
+    }
+}
+
+fn ending() -> Message {
+    Message::new(Class::NotRunning, "the stack is being stopped")
+}
+
+impl Pending {
+    fn said(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(Name::as_str).collect();
+        match self.goal {
+            Goal::Up => format!("started {}", names.join(", ")),
+            Goal::Renewed(_) => format!("restarted {}", names.join(", ")),
+            Goal::Down => format!("stopped {}", names.join(", ")),
+            Goal::End => "stopped the stack".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
+use super::{Blocked, Effect, Engine, Haste};
+use crate::model::{
+    Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Span,
+};
+
+/// The second move: bring what is closer to what is wanted. Every stop is decided before any start.
+impl Engine {
+    /// Lets deadlines act on the state.
+    pub(super) fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let capped = self.ending.as_ref().is_some_and(|ending| now >= ending.cap);
+        if let Some(ending) = self.ending.as_mut().filter(|_| capped) {
+            ending.haste = Haste::Now;
+        }
+        for slot in self.slots.values_mut() {
+            slot.expire(now, effects);
+        }
+    }
+
+    /// Stops what must not stay.
+    pub(super) fn lower(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        match self.ending.as_ref().map(|ending| (ending.haste, ending.why.clone())) {
+            None => {
+                for slot in self.slots.values_mut() {
+                    if let Some(why) = slot.reason_to_stop() {
+                        slot.stop(now, why, effects);
+                    }
+                }
+            }
+            Some((Haste::Now, why)) => {
+                for slot in self.slots.values_mut() {
+                    slot.kill(&why, effects);
+                }
+            }
+            Some((Haste::Polite, why)) => self.lower_in_order(now, &why, effects),
+        }
+        self.slots.retain(|_, slot| slot.want != Want::Removed || slot.live_run().is_some());
+    }
+
+    /// Dependents before dependencies: a service is told to stop when nobody who needs it is left.
+    fn lower_in_order(&mut self, now: Time, why: &str, effects: &mut Vec<Effect>) {
+        let needed = Engine::live_dependents(&self.slots);
+        let free: Vec<Name> =
+            self.slots.keys().filter(|name| !needed.contains_key(name)).cloned().collect();
+        for slot in self.slots.values_mut() {
+            if let State::Backoff { .. } = slot.state {
+                slot.state = State::Idle;
+            }
+        }
+        for name in free {
+            let slot = self.slots.get_mut(&name).expect("the name was just taken from the slots");
+            slot.stop(now, Cause::Shutdown(why.to_owned()), effects);
+        }
+    }
+
+    /// Starts what should run and can.
+    pub(super) fn raise(&mut self, effects: &mut Vec<Effect>) {
+        if self.ending.is_some() {
+            return;
+        }
+        for name in self.order.clone() {
+            let Some(slot) = self.slots.get(&name) else { continue };
+            if !slot.wanted() || !slot.idle() || !self.needs(slot).is_empty() {
+                continue;
+            }
+            let run = Run(self.next_run);
+            self.next_run += 1;
+            self.runs.insert(run, name.clone());
+            let slot = self.slots.get_mut(&name).expect("the slot was just read");
+            slot.launch(run);
+            effects.push(Effect::Spawn(run, slot.service.clone()));
+        }
+    }
+
+    /// What a service waits for. Dependencies that were left out with `--no-deps` do not count.
+    pub(super) fn needs(&self, slot: &Slot) -> Vec<Need> {
+        let all = self.selection.as_ref().is_none_or(|selection| selection.with_dependencies);
+        let open = slot.service.depends_on.iter().filter(|(name, condition)| {
+            match self.slots.get(*name) {
+                None => false,
+                Some(dep) if !all && dep.want == Want::No => false,
+                Some(dep) => !dep.holds(**condition),
+            }
+        });
+        open.map(|(name, condition)| Need { service: name.clone(), condition: *condition })
+            .collect()
+    }
+
+    /// The services that are wanted and can't start because something they need has failed, each
+    /// with the root of it. In dependency order, so that a long chain costs no recursion.
+    pub(super) fn blocked(&self) -> Blocked {
+        let mut blocked = Blocked::new();
+        for name in &self.order {
+            let Some(slot) = self.slots.get(name).filter(|slot| slot.wanted() && slot.idle())
+            else {
+                continue;
+            };
+            let root = self.needs(slot).into_iter().find_map(|need| {
+                let dep = self.slots.get(&need.service)?;
+                match blocked.get(&need.service) {
+                    Some(message) => Some(message.clone()),
+                    None => dep.hopeless(need.condition),
+                }
+            });
+            if let Some(root) = root {
+                blocked.insert(name.clone(), root);
+            }
+        }
+        blocked
+    }
+}
+
+impl Slot {
+    fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        match &mut self.state {
+            State::Starting { run, pid, spawned, ready_by: Some(by) } if *by <= now => {
+                let last = self.failing.clone().unwrap_or_else(|| "no probe has answered".into());
+                let limit = Span(self.service.ready.timeout);
+                let message = Message::new(
+                    Class::ReadyTimeout,
+                    format!("not ready within {limit}: {last}"),
+                )
+                .help("it goes on running and is still probed; `ready.timeout` sets the limit");
+                self.state = State::Late { run: *run, pid: *pid, spawned: *spawned, message };
+            }
+            State::Ready { at, .. } if *at + super::STABLE <= now => self.ends.clear(),
+            State::Stopping { run, kill, .. } | State::Draining { run, kill, .. } => {
+                if matches!(kill, KillAt::At(at) if *at <= now) {
+                    *kill = KillAt::Ordered;
+                    effects.push(Effect::Kill(*run));
+                    let message = Message::new(
+                        Class::StopTimeout,
+                        format!(
+                            "{} did not stop within {}; killing it",
+                            self.service.name,
+                            Span(self.service.stop.grace)
+                        ),
+                    )
+                    .help("`stop.grace` sets the limit, `stop.signal` the signal");
+                    let service = Some(self.service.name.clone());
+                    effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
+                }
+            }
+            State::Backoff { until, .. } if *until <= now => {
+                self.because = self.exit.map(Cause::After);
+                self.state = State::Idle;
+            }
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => {}
+        }
+    }
+
+    fn reason_to_stop(&self) -> Option<Cause> {
+        match &self.want {
+            Want::No => Some(Cause::NotAsked),
+            Want::Stopped => Some(Cause::Asked("stop")),
+            Want::Removed => Some(Cause::Removed),
+            Want::Yes(_) => self.restart.clone(),
+        }
+    }
+
+    /// Orders a stop if something runs and none was ordered yet.
+    fn stop(&mut self, now: Time, why: Cause, effects: &mut Vec<Effect>) {
+        match self.state {
+            State::Launching { run, .. }
+            | State::Starting { run, .. }
+            | State::Late { run, .. }
+            | State::Ready { run, .. } => {
+                effects.push(Effect::Signal(run, self.service.stop.signal));
+                let kill = KillAt::At(now + self.service.stop.grace);
+                self.state = State::Stopping { run, pid: self.pid(), why, kill };
+                self.restart = None;
+            }
+            State::Backoff { .. } => self.state = State::Idle,
+            State::Idle | State::Stopping { .. } | State::Draining { .. } | State::Over(_) => {}
+        }
+    }
+
+    /// Orders a kill of whatever is left.
+    fn kill(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        let pid = self.pid();
+        match &mut self.state {
+            State::Launching { run, .. }
+            | State::Starting { run, .. }
+            | State::Late { run, .. }
+            | State::Ready { run, .. } => {
+                let run = *run;
+                effects.push(Effect::Kill(run));
+                let why = Cause::Shutdown(why.to_owned());
+                self.state = State::Stopping { run, pid, why, kill: KillAt::Ordered };
+                self.restart = None;
+            }
+            State::Stopping { run, kill, .. } | State::Draining { run, kill, .. } => {
+                if *kill != KillAt::Ordered {
+                    *kill = KillAt::Ordered;
+                    effects.push(Effect::Kill(*run));
+                }
+            }
+            State::Backoff { .. } => self.state = State::Idle,
+            State::Idle | State::Over(_) => {}
+        }
+    }
+
+    /// Whether nothing but what it needs decides about its start.
+    fn idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    fn launch(&mut self, run: Run) {
+        let why = match (self.because.take(), &self.want) {
+            (Some(why), _) => why,
+            (None, Want::Yes(why)) => why.clone(),
+            (None, Want::No | Want::Stopped | Want::Removed) => Cause::NotAsked,
+        };
+        self.state = State::Launching { run, why };
+        self.restart = None;
+        self.run = Some(run);
+        self.runs += 1;
+        self.failing = None;
+        self.note = None;
+        self.ready_after = None;
+    }
+
+    fn holds(&self, condition: Condition) -> bool {
+        let done = matches!(self.state, State::Over(Outcome::Done(_)));
+        match condition {
+            Condition::Started => self.pid().is_some() || done,
+            Condition::Ready => {
+                matches!(self.state, State::Ready { .. })
+                    || (done && self.service.kind == Kind::Task)
+            }
+            Condition::Completed => done,
+        }
+    }
+
+    /// Why a condition on this service will not come true by itself.
+    fn hopeless(&self, condition: Condition) -> Option<Message> {
+        let name = &self.service.name;
+        let because = |text: &str| {
+            Message::new(Class::DepFailed, format!("needs {name} ({condition}): {name} {text}"))
+                .help(format!(
+                    "mend {name}, then it starts by itself or with `devstack restart {name}`"
+                ))
+        };
+        match &self.state {
+            State::Over(Outcome::Failed(message)) => Some(because(&message.text)),
+            State::Over(Outcome::Done(exit)) => Some(because(&format!("has ended ({exit})"))),
+            State::Late { message, .. } if condition == Condition::Ready => {
+                Some(because(&message.text))
+            }
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. }
+            | State::Backoff { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Cause, Exit, Message, Phase, Run, Service};
+
+/// Time since the supervisor started, from a clock that never jumps.
+pub type Time = Duration;
+
+/// Everything the engine knows about one service.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    /// As it is meant now; the current run may have been started from an earlier one.
+    pub service: Arc<Service>,
+    pub want: Want,
+    pub state: State,
+    /// Why the current run has to end and another to follow.
+    pub restart: Option<Cause>,
+    /// Why the next run begins, when that is not why the service is wanted.
+    pub because: Option<Cause>,
+    /// Ends of recent runs that nobody asked for, oldest first. Cleared by ten seconds of being ready.
+    pub ends: Vec<End>,
+    /// How the last run ended.
+    pub exit: Option<Exit>,
+    /// The current or last run.
+    pub run: Option<Run>,
+    /// How many runs there were.
+    pub runs: u32,
+    /// What the failing readiness probe of the current run saw last.
+    pub failing: Option<String>,
+    /// What people should know about the current run.
+    pub note: Option<Message>,
+    /// From spawn to ready, of the current or last run.
+    pub ready_after: Option<Duration>,
+    /// What was last told about it.
+    pub told: Option<(Phase, Cause, Option<Run>)>,
+    /// Since when it is in the phase that was last told.
+    pub since: Time,
+}
+
+/// An end that nobody asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub at: Time,
+    /// Whether it counts toward a crash loop.
+    pub unexpected: bool,
+}
+
+/// Whether a service should run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Want {
+    /// Nobody asked for it.
+    No,
+    /// Somebody stopped it by hand; an apply does not start it.
+    Stopped,
+    /// It is no longer in the stack: its slot goes when nothing of it is left.
+    Removed,
+    /// It should run; why.
+    Yes(Cause),
+}
+
+/// What a service is doing. Deadlines live and die with the state.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    /// Nothing runs.
+    Idle,
+    /// A spawn was ordered; why.
+    Launching { run: Run, why: Cause },
+    /// Its process runs and is not ready.
+    Starting {
+        run: Run,
+        pid: u32,
+        spawned: Time,
+        /// When it is late; `None`: it may take any time.
+        ready_by: Option<Time>,
+    },
+    /// Its process runs, is still probed, and was not ready in time.
+    Late { run: Run, pid: u32, spawned: Time, message: Message },
+    /// Its process runs and is ready.
+    Ready { run: Run, pid: u32, at: Time, cause: Cause },
+    /// It was told to stop.
+    Stopping { run: Run, pid: Option<u32>, why: Cause, kill: KillAt },
+    /// Its main process ended; the rest of its tree or its output is not at an end.
+    Draining { run: Run, verdict: Verdict, kill: KillAt },
+    /// The next start waits.
+    Backoff { until: Time, cause: Cause },
+    /// It ended, and is not started again unless something changes.
+    Over(Outcome),
+}
+
+/// When what is left of a run is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KillAt {
+    /// At this time.
+    At(Time),
+    /// It was ordered.
+    Ordered,
+    /// The hands end what is left by themselves.
+    Never,
+}
+
+/// How a run is judged when its main process has ended.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    /// Somebody asked for it.
+    ByUs,
+    /// By itself, with a success code.
+    Expected(Exit),
+    /// By itself, otherwise.
+    Unexpected(Exit),
+}
+
+/// How a service ended for good.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    Done(Exit),
+    Failed(Message),
+}
+
+impl Slot {
+    pub fn new(service: Arc<Service>, want: Want, now: Time) -> Slot {
+        Slot {
+            service,
+            want,
+            state: State::Idle,
+            restart: None,
+            because: None,
+            ends: Vec::new(),
+            exit: None,
+            run: None,
+            runs: 0,
+            failing: None,
+            note: None,
+            ready_after: None,
+            told: None,
+            since: now,
+        }
+    }
+
+    pub fn wanted(&self) -> bool {
+        match self.want {
+            Want::Yes(_) => true,
+            Want::No | Want::Stopped | Want::Removed => false,
+        }
+    }
+
+    /// The run that has, or may have, live processes.
+    pub fn live_run(&self) -> Option<Run> {
+        match self.state {
+            State::Launching { run, .. }
+            | State::Starting { run, .. }
+            | State::Late { run, .. }
+            | State::Ready { run, .. }
+            | State::Stopping { run, .. }
+            | State::Draining { run, .. } => Some(run),
+            State::Idle | State::Backoff { .. } | State::Over(_) => None,
+        }
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        match self.state {
+            State::Starting { pid, .. } | State::Late { pid, .. } | State::Ready { pid, .. } => {
+                Some(pid)
+            }
+            State::Stopping { pid, .. } => pid,
+            State::Idle
+            | State::Launching { .. }
+            | State::Draining { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => None,
+        }
+    }
+
+    /// Ends a wait that a change, a new configuration or a person makes pointless.
+    pub fn rearm(&mut self) {
+        match self.state {
+            State::Backoff { .. } | State::Over(_) => {
+                self.state = State::Idle;
+                self.ends.clear();
+            }
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. } => {}
+        }
+    }
+
+    /// Asks for a run that begins after now.
+    pub fn renew(&mut self, cause: Cause) {
+        self.because = Some(cause.clone());
+        match self.state {
+            State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            // Ended by itself: without this it would be judged, and perhaps wait or be over.
+            | State::Draining { verdict: Verdict::Expected(_) | Verdict::Unexpected(_), .. } => {
+                self.restart = Some(cause);
+            }
+            // What runs is on its way out already; the next run begins after now anyway.
+            State::Stopping { .. } | State::Draining { verdict: Verdict::ByUs, .. } => {}
+            State::Idle | State::Backoff { .. } | State::Over(_) => self.rearm(),
+        }
+        self.ends.clear();
+    }
+}

@@ -1,0 +1,192 @@
+use super::slot::{Outcome, Slot, State, Time, Want};
+use super::{Blocked, Effect, Engine};
+use crate::model::{Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState};
+
+/// The third move: compare what is with what was last told, and tell the difference.
+impl Engine {
+    pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.tell_ending(effects);
+        let blocked = self.blocked();
+        for name in self.slots.keys().cloned().collect::<Vec<_>>() {
+            let slot = &self.slots[&name];
+            let (phase, cause) = self.standing_of(slot, blocked.get(&name));
+            let run = slot.live_run();
+            let new = (phase, cause, run);
+            if slot.told.as_ref() == Some(&new) {
+                continue;
+            }
+            let slot = self.slots.get_mut(&name).expect("the slot was just read");
+            let (phase_changed, first) = match &slot.told {
+                Some((old, ..)) => (*old != phase, false),
+                None => (true, true),
+            };
+            if phase_changed {
+                slot.since = now;
+            }
+            // An idle service that nobody ever asked for is no news.
+            let news = !(first && phase == Phase::Idle);
+            if news {
+                let (to, cause, run) = new.clone();
+                let what = Happening::Phase { to, cause, run };
+                effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
+            }
+            slot.told = Some(new);
+        }
+        self.answer(&blocked, effects);
+        self.settle(&blocked, effects);
+        self.halt(&blocked, effects);
+    }
+
+    fn tell_ending(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.told) {
+            ending.told = true;
+            let what = Happening::ShuttingDown(ending.why.clone());
+            effects.push(Effect::Tell(Event { service: None, what }));
+        }
+    }
+
+    fn settle(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
+        if self.settled || self.stack.is_none() || self.ending.is_some() {
+            return;
+        }
+        let well = match self.standing(blocked) {
+            StackState::Up => true,
+            StackState::Degraded => false,
+            StackState::Starting | StackState::Stopping | StackState::Stopped => return,
+        };
+        self.settled = true;
+        let what = Happening::Settled { well };
+        effects.push(Effect::Tell(Event { service: None, what }));
+    }
+
+    /// Ends when a shutdown is complete, or when nothing runs and nothing will by itself.
+    fn halt(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
+        if self.stack.is_none() || self.slots.values().any(|slot| slot.live_run().is_some()) {
+            return;
+        }
+        let code = match &self.ending {
+            Some(ending) => Some(ending.code),
+            None => self.spent(blocked),
+        };
+        if let Some(code) = code {
+            self.halted = true;
+            self.answer_all(effects);
+            effects.push(Effect::Halt(code));
+        }
+    }
+
+    /// The exit code when everything that was asked for has ended and only a person could start it
+    /// again. A service that watches files waits for the next save; one stopped by hand for a hand.
+    fn spent(&self, blocked: &Blocked) -> Option<i32> {
+        let mut failed = false;
+        for (name, slot) in &self.slots {
+            let over = match (&slot.want, &slot.state) {
+                (Want::No, _) => true,
+                (Want::Stopped | Want::Removed, _) => false,
+                (Want::Yes(_), _) if slot.service.watch.is_some() => false,
+                (Want::Yes(_), State::Over(Outcome::Done(_))) => true,
+                (Want::Yes(_), State::Over(Outcome::Failed(_))) => {
+                    failed = true;
+                    true
+                }
+                (Want::Yes(_), State::Idle) if blocked.contains_key(name) => {
+                    failed = true;
+                    true
+                }
+                (Want::Yes(_), _) => false,
+            };
+            if !over {
+                return None;
+            }
+        }
+        Some(i32::from(failed))
+    }
+
+    /// Whether everything that was asked for is ready or done, on its way, or failed.
+    pub(super) fn standing(&self, blocked: &Blocked) -> StackState {
+        let mut failed = false;
+        for (name, slot) in self.slots.iter().filter(|(_, slot)| slot.wanted()) {
+            match self.standing_of(slot, blocked.get(name)).0 {
+                Phase::Ready | Phase::Done => {}
+                Phase::Failed | Phase::Unhealthy => failed = true,
+                Phase::Idle
+                | Phase::Waiting
+                | Phase::Starting
+                | Phase::Stopping
+                | Phase::Backoff => return StackState::Starting,
+            }
+        }
+        if failed { StackState::Degraded } else { StackState::Up }
+    }
+
+    fn standing_of(&self, slot: &Slot, blocked: Option<&Message>) -> (Phase, Cause) {
+        match (&slot.state, &slot.want) {
+            (State::Idle, _) if self.ending.is_some() => {
+                let why = self.ending.as_ref().map(|ending| ending.why.clone());
+                (Phase::Idle, Cause::Shutdown(why.unwrap_or_default()))
+            }
+            (State::Idle, Want::Yes(_)) => match blocked {
+                Some(message) => (Phase::Failed, Cause::Failed(message.clone())),
+                None => (Phase::Waiting, Cause::WaitingFor(self.needs(slot))),
+            },
+            (State::Idle, Want::No) => (Phase::Idle, Cause::NotAsked),
+            (State::Idle, Want::Stopped) => (Phase::Idle, Cause::Asked("stop")),
+            (State::Idle, Want::Removed) => (Phase::Idle, Cause::Removed),
+            (State::Launching { why, .. }, _) => (Phase::Starting, why.clone()),
+            (State::Starting { pid, .. }, _) => (Phase::Starting, Cause::Spawned { pid: *pid }),
+            (State::Late { message, .. }, _) => (Phase::Unhealthy, Cause::Failed(message.clone())),
+            (State::Ready { cause, .. }, _) => (Phase::Ready, cause.clone()),
+            (State::Stopping { why, .. }, _) => (Phase::Stopping, why.clone()),
+            (State::Draining { .. }, _) => {
+                let exit = slot.exit.expect("a run drains after its exit was noted");
+                (Phase::Stopping, Cause::Exited(exit))
+            }
+            (State::Backoff { cause, .. }, _) => (Phase::Backoff, cause.clone()),
+            (State::Over(Outcome::Done(exit)), _) => (Phase::Done, Cause::Exited(*exit)),
+            (State::Over(Outcome::Failed(message)), _) => {
+                (Phase::Failed, Cause::Failed(message.clone()))
+            }
+        }
+    }
+
+    pub(super) fn view(
+        &self,
+        name: &Name,
+        slot: &Slot,
+        blocked: &Blocked,
+        date: impl Fn(Time) -> String,
+    ) -> ServiceView {
+        let service = &slot.service;
+        let (phase, cause) = self.standing_of(slot, blocked.get(name));
+        let message = match &cause {
+            Cause::Failed(message) => Some(message.clone()),
+            _ => slot.note.clone(),
+        };
+        let waiting_on: Vec<Need> = match phase {
+            Phase::Waiting => self.needs(slot),
+            _ => Vec::new(),
+        };
+        ServiceView {
+            name: name.clone(),
+            kind: service.kind.as_str().to_owned(),
+            phase,
+            since: date(slot.since),
+            cause: cause.to_string(),
+            pid: slot.pid(),
+            run: slot.run,
+            restarts: slot.runs.saturating_sub(1),
+            port: service.port().map(|port| port.number),
+            wanted_port: service.port().and_then(|port| port.wanted),
+            pinned: service.port().is_some_and(|port| port.pinned),
+            ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+            host: service.launch.host.clone(),
+            url: service.url(),
+            exit: slot.exit,
+            waiting_on,
+            cpu_percent: None,
+            memory_bytes: None,
+            ready_after_ms: slot.ready_after.map(|after| after.as_millis() as u64),
+            message,
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Random scripts in a simulated world, against the invariants of the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::script::stack;
+use crate::engine::{Effect, Engine, Haste, Input, Ticket, Time};
+use crate::model::{Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, Stack};
+
+/// How many steps all scripts together take; `DEVSTACK_RANDOM_STEPS` asks for more.
+const STEPS: u64 = 400_000;
+const STEPS_A_SCRIPT: u64 = 400;
+
+/// A small generator with a printable seed (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
+    }
+}
+
+/// What really goes on with one run.
+#[derive(Debug, PartialEq, Clone, Copy)]
+enum Life {
+    Ordered,
+    Alive,
+    Ended,
+}
+
+/// The world: processes as the engine's orders made them.
+struct World {
+    seed: u64,
+    now: Time,
+    stack: Arc<Stack>,
+    lives: BTreeMap<Run, (Arc<Service>, Life)>,
+    told: BTreeMap<Name, Phase>,
+    stopped: BTreeSet<Name>,
+    open: BTreeSet<Ticket>,
+    tickets: u64,
+    signalled: BTreeSet<Run>,
+    killed: BTreeSet<Run>,
+    ending: bool,
+    halted: bool,
+    log: Vec<String>,
+}
+
+impl World {
+    fn fail(&self, what: &str) -> ! {
+        let tail = self.log.len().saturating_sub(60);
+        panic!("seed {}: {what}\n{}", self.seed, self.log[tail..].join("\n"));
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut spawned = false;
+        for effect in effects {
+            self.log.push(format!("           {effect}"));
+            match effect {
+                Effect::Spawn(run, service) => {
+                    spawned = true;
+                    if self.ending {
+                        self.fail("a spawn after the shutdown began");
+                    }
+                    if self.stopped.contains(&service.name) {
+                        self.fail("a spawn of a service that was stopped");
+                    }
+                    if self.lives.values().any(|(other, _)| other.name == service.name) {
+                        self.fail("two copies of one service");
+                    }
+                    self.lives.insert(run, (service, Life::Ordered));
+                }
+                Effect::Signal(run, _) | Effect::Kill(run) => {
+                    if spawned {
+                        self.fail("a stop was decided after a start");
+                    }
+                    if !self.lives.contains_key(&run) {
+                        self.fail("a signal to a run that is over");
+                    }
+                    let once = match effect {
+                        Effect::Kill(_) => self.killed.insert(run),
+                        _ => self.signalled.insert(run),
+                    };
+                    if !once {
+                        self.fail("the same order twice");
+                    }
+                    self.in_order(run, matches!(effect, Effect::Signal(..)));
+                }
+                Effect::Probe(run, _) => {
+                    if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
+                        self.fail("a probe of a run that does not live");
+                    }
+                }
+                Effect::Tell(event) => self.hear(event.service, event.what),
+                Effect::Answer(ticket, _) => {
+                    if !self.open.remove(&ticket) {
+                        self.fail("an answer nobody waits for");
+                    }
+                }
+                Effect::Halt(_) => {
+                    if !self.lives.is_empty() {
+                        self.fail("halted with live runs");
+                    }
+                    self.halted = true;
+                }
+            }
+        }
+    }
+
+    /// In a polite shutdown dependents go before dependencies.
+    fn in_order(&self, run: Run, polite: bool) {
+        let (service, _) = &self.lives[&run];
+        let needed = |(other, _): &(Arc<Service>, Life)| {
+            self.stack
+                .services
+                .get(&other.name)
+                .is_some_and(|now| now.depends_on.contains_key(&service.name))
+        };
+        if self.ending && polite && self.lives.values().any(needed) {
+            self.fail("a dependency was stopped before its dependents were gone");
+        }
+    }
+
+    fn hear(&mut self, service: Option<Name>, what: Happening) {
+        let (Some(service), Happening::Phase { to, run, .. }) = (service, what) else { return };
+        if matches!(to, Phase::Ready | Phase::Unhealthy) {
+            let life = run.and_then(|run| self.lives.get(&run)).map(|(_, life)| *life);
+            if life != Some(Life::Alive) {
+                self.fail("ready without a living process");
+            }
+        }
+        self.told.insert(service, to);
+    }
+
+    /// Something that may happen now, in any order the system could deliver it.
+    fn next(&mut self, dice: &mut Dice) -> Input {
+        let runs: Vec<Run> = self.lives.keys().copied().collect();
+        let pick = |dice: &mut Dice| {
+            let names: Vec<&Name> = self.stack.services.keys().collect();
+            names[dice.roll(names.len() as u64) as usize].clone()
+        };
+        if !runs.is_empty() && dice.roll(10) < 6 {
+            let run = runs[dice.roll(runs.len() as u64) as usize];
+            return self.fact(run, dice);
+        }
+        match dice.roll(22) {
+            0 | 1 => {
+                let name = pick(dice);
+                self.stopped.remove(&name);
+                for dep in self.dependencies(&name) {
+                    self.stopped.remove(&dep);
+                }
+                Input::Start(self.ticket(), vec![name])
+            }
+            2 | 3 => {
+                let name = pick(dice);
+                self.stopped.insert(name.clone());
+                Input::Stop(self.ticket(), vec![name])
+            }
+            4..=6 => {
+                let name = pick(dice);
+                self.stopped.remove(&name);
+                for dep in self.dependencies(&name) {
+                    self.stopped.remove(&dep);
+                }
+                Input::Restart(self.ticket(), vec![name])
+            }
+            7..=9 => Input::FilesChanged(BTreeMap::from([(pick(dice), PathBuf::from("a.py"))])),
+            10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
+            11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
+            12 => {
+                // What leaves the stack is forgotten, also that it was stopped by hand.
+                let old = std::mem::replace(&mut self.stack, random_stack(dice));
+                let new = &self.stack.services;
+                self.stopped
+                    .retain(|name| new.contains_key(name) && old.services.contains_key(name));
+                Input::Apply { stack: self.stack.clone(), selection: None }
+            }
+            13 if dice.roll(12) == 0 => self.shutdown(Haste::Polite),
+            14 if dice.roll(20) == 0 => self.shutdown(Haste::Now),
+            _ => Input::Tick,
+        }
+    }
+
+    fn dependencies(&self, name: &Name) -> Vec<Name> {
+        let mut found = Vec::new();
+        let mut open = vec![name.clone()];
+        while let Some(name) = open.pop() {
+            for dep in self.stack.services.get(&name).into_iter().flat_map(|s| s.depends_on.keys())
+            {
+                found.push(dep.clone());
+                open.push(dep.clone());
+            }
+        }
+        found
+    }
+
+    fn fact(&mut self, run: Run, dice: &mut Dice) -> Input {
+        let (_, life) = self.lives.get_mut(&run).expect("the run was just picked");
+        match *life {
+            Life::Ordered if dice.roll(12) == 0 => {
+                self.lives.remove(&run);
+                Input::NotSpawned(run, Message::new(Class::Spawn, "no such program"))
+            }
+            Life::Ordered => {
+                *life = Life::Alive;
+                Input::Spawned(run, run.0 as u32)
+            }
+            Life::Alive => match dice.roll(4) {
+                0 => Input::Held(run, "it answered".into()),
+                1 => Input::Failing(run, "refused".into()),
+                2 => {
+                    *life = Life::Ended;
+                    Input::Exited(run, Exit::Code([0, 0, 1, 2][dice.roll(4) as usize]))
+                }
+                _ if self.signalled.contains(&run) || self.killed.contains(&run) => {
+                    *life = Life::Ended;
+                    Input::Exited(run, Exit::Signal(15))
+                }
+                _ => Input::Tick,
+            },
+            Life::Ended => {
+                self.lives.remove(&run);
+                Input::Emptied(run)
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        self.open.insert(Ticket(self.tickets));
+        Ticket(self.tickets)
+    }
+
+    fn shutdown(&mut self, haste: Haste) -> Input {
+        self.ending = true;
+        Input::Shutdown { ticket: Some(self.ticket()), why: "the test".into(), code: 0, haste }
+    }
+}
+
+/// Up to six services; each may need earlier ones, so there is no cycle.
+fn random_stack(dice: &mut Dice) -> Arc<Stack> {
+    let mut text = String::new();
+    for i in 0..1 + dice.roll(6) {
+        let words = ["probe", "task", "watch", "manual", "policy=no", "policy=always", "command=x"];
+        let mut line = format!("s{i}: grace={}", 100 + dice.roll(3) * 1000);
+        for word in words {
+            if dice.roll(4) == 0 {
+                line += &format!(", {word}");
+            }
+        }
+        for dep in 0..i {
+            if dice.roll(3) == 0 {
+                let condition = ["started", "ready", "completed"][dice.roll(3) as usize];
+                line += &format!(", needs s{dep}={condition}");
+            }
+        }
+        text += &(line + "\n");
+    }
+    stack(&text)
+}
+
+fn play(seed: u64) {
+    let mut dice = Dice(seed | 1);
+    for _ in 0..8 {
+        dice.roll(2);
+    }
+    let stack = random_stack(&mut dice);
+    let mut engine = Engine::new();
+    let mut world = World {
+        seed,
+        now: Duration::ZERO,
+        stack: stack.clone(),
+        lives: BTreeMap::new(),
+        told: BTreeMap::new(),
+        stopped: BTreeSet::new(),
+        open: BTreeSet::new(),
+        tickets: 0,
+        signalled: BTreeSet::new(),
+        killed: BTreeSet::new(),
+        ending: false,
+        halted: false,
+        log: Vec::new(),
+    };
+    let first = engine.step(world.now, [Input::Apply { stack, selection: None }]);
+    world.carry_out(first);
+    for _ in 0..STEPS_A_SCRIPT {
+        if world.halted {
+            break;
+        }
+        let deadline = engine.next_deadline();
+        let input = match deadline {
+            Some(at) if dice.roll(5) == 0 => {
+                world.now = world.now.max(at);
+                Input::Tick
+            }
+            _ => {
+                let later = world.now + Duration::from_millis(dice.roll(40));
+                world.now = deadline.map_or(later, |at| later.min(at.max(world.now)));
+                world.next(&mut dice)
+            }
+        };
+        advance(&mut engine, &mut world, input);
+    }
+    finish(engine, world, dice);
+}
+
+fn advance(engine: &mut Engine, world: &mut World, input: Input) {
+    let shown = match &input {
+        Input::Apply { .. } => "Apply".to_owned(),
+        other => format!("{other:?}"),
+    };
+    world.log.push(format!("{:>9?} {shown}", world.now));
+    let effects = engine.step(world.now, [input]);
+    dependencies_hold(engine, world, &effects);
+    world.carry_out(effects);
+    if engine.next_deadline().is_some_and(|at| at <= world.now) && !world.halted {
+        world.fail("a deadline that has passed is still there: the loop would spin");
+    }
+}
+
+/// What a service needs is true in the very step that starts it.
+fn dependencies_hold(engine: &Engine, world: &World, effects: &[Effect]) {
+    let views = engine.views(|_| String::new());
+    for effect in effects {
+        let Effect::Spawn(_, service) = effect else { continue };
+        for (dep, condition) in &service.depends_on {
+            let view = views.iter().find(|view| view.name == *dep).expect("a checked stack");
+            let holds = match condition {
+                Condition::Started => view.pid.is_some() || view.phase == Phase::Done,
+                Condition::Ready => matches!(view.phase, Phase::Ready | Phase::Done),
+                Condition::Completed => view.phase == Phase::Done,
+            };
+            if !holds {
+                world.fail(&format!("{} starts although {dep} is not {condition}", service.name));
+            }
+        }
+    }
+}
+
+/// Whatever happened before: a shutdown ends it, and everybody gets an answer.
+fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
+    if !world.halted {
+        let input = world.shutdown(Haste::Polite);
+        advance(&mut engine, &mut world, input);
+    }
+    for _ in 0..10_000 {
+        if world.halted {
+            break;
+        }
+        let runs: Vec<Run> = world.lives.keys().copied().collect();
+        let input = match runs.get(dice.roll(runs.len().max(1) as u64) as usize) {
+            Some(run) => world.fact(*run, &mut dice),
+            None => world.fail("nothing lives and the engine does not halt"),
+        };
+        world.now = engine
+            .next_deadline()
+            .map_or(world.now, |at| if dice.roll(4) == 0 { at.max(world.now) } else { world.now });
+        advance(&mut engine, &mut world, input);
+    }
+    if !world.halted {
+        world.fail("the shutdown does not end");
+    }
+    if !world.open.is_empty() {
+        world.fail("a request was never answered");
+    }
+}
+
+#[test]
+fn random_scripts_obey_the_invariants() {
+    let steps = std::env::var("DEVSTACK_RANDOM_STEPS").ok().and_then(|text| text.parse().ok());
+    for script in 0..steps.unwrap_or(STEPS) / STEPS_A_SCRIPT {
+        play(0x9E37_79B9_7F4A_7C15 ^ (script * 0x1_0001));
+    }
+}
+
+/// 500 services in a chain and 500 around one: no recursion, every start in order.
+#[test]
+fn long_chains_and_wide_stars_start() {
+    let mut chain = "s0: \n".to_owned();
+    let mut star = "s0: \n".to_owned();
+    for i in 1..500 {
+        chain += &format!("s{i}: needs s{}=ready\n", i - 1);
+        star += &format!("s{i}: needs s0=ready\n");
+    }
+    for text in [chain, star] {
+        let mut engine = Engine::new();
+        let mut effects =
+            engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
+        let mut started = 0;
+        while !effects.is_empty() {
+            let spawns = effects.iter().filter_map(|effect| match effect {
+                Effect::Spawn(run, _) => Some(*run),
+                _ => None,
+            });
+            let facts: Vec<Input> = spawns.map(|run| Input::Spawned(run, run.0 as u32)).collect();
+            started += facts.len();
+            effects = engine.step(Duration::ZERO, facts);
+        }
+        assert_eq!(started, 500);
+        assert!(engine.views(|_| String::new()).iter().all(|view| view.phase == Phase::Ready));
+    }
+}

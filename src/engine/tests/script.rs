@@ -1,0 +1,220 @@
+//! Scripts as text: what happens at which virtual time, and the trace that follows.
+//!
+//! A stack is written one service a line: `api: probe, needs db=ready, policy=always`.
+//! A script is written one input a line: `250 exited 1 1` is "at 250 ms run #1 ended with code 1".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
+use crate::model::{
+    Class, Command, Condition, Exit, Kind, Launch, Message, Name, OnExit, Policy, Probe, Ready,
+    Restart, Run, Service, Stack, Stop, Watch,
+};
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("tests use good names")
+}
+
+/// Reads a stack from its short form.
+pub fn stack(text: &str) -> Arc<Stack> {
+    let services = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| {
+        let (head, rest) = line.split_once(':').expect("a service line has a colon");
+        (name(head), Arc::new(service(head, rest)))
+    });
+    Arc::new(Stack {
+        name: "test".into(),
+        dir: PathBuf::from("/stack"),
+        services: services.collect(),
+        primary: None,
+        files: BTreeSet::new(),
+    })
+}
+
+fn service(head: &str, rest: &str) -> Service {
+    let mut service = plain(head);
+    for word in rest.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        if let Some(need) = word.strip_prefix("needs ") {
+            let (dep, condition) = need.split_once('=').expect("needs NAME=CONDITION");
+            let condition = match condition {
+                "started" => Condition::Started,
+                "ready" => Condition::Ready,
+                "completed" => Condition::Completed,
+                other => panic!("no such condition: {other}"),
+            };
+            service.depends_on.insert(name(dep), condition);
+            continue;
+        }
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("probe", _) => service.ready.probes = vec![Probe::Tcp { port: 1 }],
+            ("task", _) => {
+                service.kind = Kind::Task;
+                service.restart.policy = Policy::No;
+            }
+            ("watch", _) => service.watch = Some(watch()),
+            ("manual", _) => service.autostart = false,
+            ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
+            ("policy", "no") => service.restart.policy = Policy::No,
+            ("policy", "always") => service.restart.policy = Policy::Always,
+            ("command", text) => service.launch.command = Command::Shell(text.into()),
+            ("grace", ms) => service.stop.grace = millis(ms),
+            ("ok", code) => drop(service.success_codes.insert(code.parse().expect("a code"))),
+            other => panic!("no such word: {other:?}"),
+        }
+    }
+    service
+}
+
+fn millis(text: &str) -> Duration {
+    Duration::from_millis(text.parse().expect("milliseconds"))
+}
+
+fn watch() -> Watch {
+    let settle = Duration::from_millis(10);
+    Watch { root: "/stack".into(), include: Vec::new(), exclude: Vec::new(), settle }
+}
+
+fn plain(text: &str) -> Service {
+    Service {
+        name: name(text),
+        kind: Kind::Service,
+        launch: Launch {
+            command: Command::Shell(text.into()),
+            dir: "/stack".into(),
+            env: BTreeMap::new(),
+            host: "127.0.0.1".into(),
+        },
+        ports: Vec::new(),
+        depends_on: BTreeMap::new(),
+        ready: Ready {
+            probes: Vec::new(),
+            timeout: Duration::from_secs(60),
+            interval: Duration::from_millis(250),
+        },
+        restart: Restart {
+            policy: Policy::OnFailure,
+            max: 8,
+            window: Duration::from_secs(120),
+            delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(15),
+        },
+        success_codes: BTreeSet::from([0]),
+        stop: Stop { signal: 15, grace: Duration::from_secs(5) },
+        watch: None,
+        autostart: true,
+        on_exit: OnExit::None,
+        color: None,
+        description: None,
+    }
+}
+
+/// An engine with a trace.
+pub struct Script {
+    engine: Engine,
+    stack: Arc<Stack>,
+    selection: Option<Selection>,
+    tickets: u64,
+    trace: String,
+}
+
+impl Script {
+    /// Starts with a stack applied at 0.
+    pub fn up(text: &str) -> Script {
+        Script::selecting(text, None)
+    }
+
+    /// `up` with names.
+    pub fn selecting(text: &str, selection: Option<Selection>) -> Script {
+        let mut script = Script {
+            engine: Engine::new(),
+            stack: stack(text),
+            selection,
+            tickets: 0,
+            trace: String::new(),
+        };
+        script.step(0, "apply");
+        script
+    }
+
+    /// Runs a script of lines `MS WORDS…`.
+    pub fn run(mut self, text: &str) -> Script {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (ms, words) = line.split_once(' ').expect("a line is MS WORDS");
+            self.step(ms.parse().expect("milliseconds"), words);
+        }
+        self
+    }
+
+    /// Applies another stack.
+    pub fn apply(mut self, ms: u64, text: &str) -> Script {
+        self.stack = stack(text);
+        self.step(ms, "apply");
+        self
+    }
+
+    /// The trace: inputs to the left, what follows indented.
+    pub fn trace(self) -> String {
+        self.trace
+    }
+
+    /// Lets every deadline fire up to `ms`, then takes the input.
+    fn step(&mut self, ms: u64, words: &str) {
+        while let Some(at) = self.engine.next_deadline().filter(|at| at.as_millis() < ms.into()) {
+            let effects = self.engine.step(at, [Input::Tick]);
+            self.note(at.as_millis(), "tick", &effects);
+        }
+        let inputs: Vec<Input> = words.split(';').map(|words| self.input(words.trim())).collect();
+        let effects = self.engine.step(Duration::from_millis(ms), inputs);
+        self.note(ms.into(), words, &effects);
+    }
+
+    fn note(&mut self, ms: u128, words: &str, effects: &[Effect]) {
+        let _ = writeln!(self.trace, "{ms:>6} {words}");
+        for effect in effects {
+            let _ = writeln!(self.trace, "         {effect}");
+        }
+    }
+
+    fn input(&mut self, words: &str) -> Input {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let run = || Run(words[1].parse().expect("a run"));
+        let names = || words[1..].iter().map(|word| name(word)).collect::<Vec<_>>();
+        match words[0] {
+            "apply" => {
+                Input::Apply { stack: self.stack.clone(), selection: self.selection.clone() }
+            }
+            "start" => Input::Start(self.ticket(), names()),
+            "stop" => Input::Stop(self.ticket(), names()),
+            "restart" => Input::Restart(self.ticket(), names()),
+            "down" => self.shutdown("asked to end", 0, Haste::Polite),
+            "ctrl-c" => self.shutdown("Ctrl-C", 130, Haste::Polite),
+            "kill-all" => self.shutdown("Ctrl-C again", 130, Haste::Now),
+            "saved" => Input::FilesChanged(
+                names().into_iter().map(|name| (name, PathBuf::from("src/main.rs"))).collect(),
+            ),
+            "spawned" => Input::Spawned(run(), 4000 + run().0 as u32),
+            "missing" => {
+                Input::NotSpawned(run(), Message::new(Class::Spawn, "no such program: `nope`"))
+            }
+            "held" => Input::Held(run(), "port 1 accepts connections".into()),
+            "failing" => Input::Failing(run(), "connection refused".into()),
+            "exited" => Input::Exited(run(), Exit::Code(words[2].parse().expect("a code"))),
+            "died" => Input::Exited(run(), Exit::Signal(words[2].parse().expect("a signal"))),
+            "emptied" => Input::Emptied(run()),
+            "tick" => Input::Tick,
+            other => panic!("no such input: {other}"),
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn shutdown(&mut self, why: &str, code: i32, haste: Haste) -> Input {
+        Input::Shutdown { ticket: Some(self.ticket()), why: why.into(), code, haste }
+    }
+}

@@ -1,0 +1,192 @@
+//! Golden traces: one per sentence of the manual.
+
+use std::collections::BTreeSet;
+
+use super::script::{Script, name};
+use crate::engine::Selection;
+
+/// Each trace is a file below `snapshots/`, reviewed as text.
+macro_rules! trace {
+    ($name:ident, $script:expr) => {
+        #[test]
+        fn $name() {
+            insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
+                insta::assert_snapshot!(stringify!($name), $script.trace());
+            });
+        }
+    };
+}
+
+trace!(
+    dependencies_start_first_and_stop_last,
+    Script::up("db: probe\nmigrate: task, needs db=ready\napi: probe, needs db=ready, needs migrate=completed\nweb: needs api=ready")
+        .run("1 spawned 1\n40 held 1\n41 spawned 2\n90 exited 2 0\n91 emptied 2\n92 spawned 3\n140 held 3\n141 spawned 4\n900 ctrl-c\n905 exited 4 0\n906 emptied 4\n950 died 3 15\n951 emptied 3\n960 exited 1 0\n961 emptied 1")
+);
+
+trace!(
+    crash_loop_stops_after_eight_ends,
+    Script::up("api: ").run(
+        "1 spawned 1\n2 exited 1 1\n3 emptied 1\n254 spawned 2\n255 exited 2 1; emptied 2\n756 spawned 3; exited 3 1; emptied 3\n\
+         1757 spawned 4; exited 4 1; emptied 4\n3758 spawned 5; exited 5 1; emptied 5\n7759 spawned 6; exited 6 1; emptied 6\n\
+         15760 spawned 7; exited 7 1; emptied 7\n30761 spawned 8; exited 8 1; emptied 8\n90000 tick"
+    )
+);
+
+trace!(
+    ten_seconds_ready_clear_the_count,
+    Script::up("api: \nother: ").run(
+        "1 spawned 1; spawned 2\n2 exited 1 1; emptied 1\n300 spawned 3\n10400 exited 3 1; emptied 3\n10700 spawned 4\n10800 exited 4 1; emptied 4"
+    )
+);
+
+trace!(
+    no_such_program_is_no_crash,
+    Script::up("api: \nweb: needs api=started\nother: ")
+        .run("1 missing 1\n2 spawned 2\n3 ctrl-c\n4 exited 2 0; emptied 2")
+);
+
+trace!(a_lone_missing_program_ends_the_stack_with_1, Script::up("api: ").run("1 missing 1"));
+
+trace!(
+    tasks_that_complete_end_the_stack_with_0,
+    Script::up("seed: task\nreport: task, needs seed=completed")
+        .run("1 spawned 1\n5 exited 1 0; emptied 1\n6 spawned 2\n9 exited 2 0; emptied 2")
+);
+
+trace!(
+    a_failed_task_blocks_the_whole_chain_behind_it,
+    Script::up("seed: task\napi: probe, needs seed=completed\nweb: needs api=ready\nother: ")
+        .run("1 spawned 1; spawned 2\n5 exited 2 3; emptied 2\n50 restart seed\n51 spawned 3\n60 exited 3 0; emptied 3\n61 spawned 4\n62 held 4\n63 spawned 5")
+);
+
+trace!(
+    late_is_told_and_may_still_become_ready,
+    Script::up("api: probe\nweb: needs api=ready")
+        .run("1 spawned 1\n2 failing 1\n70000 held 1\n70001 spawned 2")
+);
+
+trace!(
+    a_save_restarts_once_and_skips_the_back_off,
+    Script::up("api: watch").run(
+        "1 spawned 1\n100 saved api\n101 saved api\n110 died 1 15\n111 saved api; emptied 1\n112 spawned 2\n200 exited 2 1\n201 emptied 2\n210 saved api\n211 spawned 3"
+    )
+);
+
+trace!(
+    a_save_revives_what_was_given_up,
+    Script::up("api: watch, policy=no")
+        .run("1 spawned 1\n2 exited 1 1; emptied 1\n500 saved api\n501 spawned 2")
+);
+
+trace!(
+    stop_is_final,
+    Script::up("api: \nweb: ").run(
+        "1 spawned 1; spawned 2\n10 restart api; stop api\n11 saved api\n20 exited 1 0\n21 emptied 1\n5000 tick\n5001 start api\n5002 spawned 3"
+    )
+);
+
+trace!(
+    restarts_join_and_are_answered_by_a_later_run,
+    Script::up("api: probe").run(
+        "1 spawned 1\n2 held 1\n10 restart api\n11 restart api\n12 restart api\n20 exited 1 0; emptied 1\n21 restart api\n22 spawned 2\n23 exited 2 0; emptied 2\n24 spawned 3\n25 held 3"
+    )
+);
+
+trace!(
+    a_stop_that_is_ignored_ends_in_a_kill,
+    Script::up("api: grace=1000\nweb: ")
+        .run("1 spawned 1; spawned 2\n10 stop api\n1011 died 1 9\n1012 emptied 1")
+);
+
+trace!(
+    ctrl_c_twice_kills_everything_at_once,
+    Script::up("db: \napi: needs db=started").run("1 spawned 1\n2 spawned 2\n10 ctrl-c\n200 kill-all\n201 died 1 9; died 2 9; emptied 1; emptied 2")
+);
+
+trace!(
+    the_shutdown_cap_ends_a_long_chain,
+    Script::up("a: grace=20000\nb: grace=20000, needs a=started").run(
+        "1 spawned 1\n2 spawned 2\n10 ctrl-c\n20011 died 2 9; emptied 2\n30011 died 1 9; emptied 1"
+    )
+);
+
+trace!(
+    ctrl_c_during_start_stops_what_was_just_ordered,
+    Script::up("api: probe\nweb: needs api=ready")
+        .run("1 ctrl-c\n2 spawned 1\n3 exited 1 0\n4 emptied 1")
+);
+
+trace!(
+    an_apply_touches_only_what_changed,
+    Script::up("api: probe\nweb: \nold: ")
+        .run("1 spawned 1; spawned 2; spawned 3\n2 held 1")
+        .apply(100, "api: probe, command=other\nweb: watch\nnew: ")
+        .run("101 spawned 4\n110 died 1 15; emptied 1\n111 died 2 15; emptied 2\n112 spawned 5\n113 held 5")
+);
+
+trace!(
+    an_apply_that_changes_nothing_is_silent,
+    Script::up("api: ").run("1 spawned 1").apply(100, "api: ")
+);
+
+trace!(
+    an_apply_does_not_start_what_was_stopped_by_hand,
+    Script::up("api: \nweb: ")
+        .run("1 spawned 1; spawned 2\n2 stop api\n3 exited 1 0; emptied 1")
+        .apply(100, "api: command=other\nweb: ")
+);
+
+trace!(
+    the_end_of_one_service_can_end_the_stack,
+    Script::up("api: \ntests: ends-stack, policy=no")
+        .run("1 spawned 1; spawned 2\n50 exited 2 7; emptied 2\n60 exited 1 0; emptied 1")
+);
+
+trace!(
+    success_codes_and_policies,
+    Script::up("a: ok=3\nb: policy=always\nc: policy=no\nd: ").run(
+        "1 spawned 1; spawned 2; spawned 3; spawned 4\n10 exited 1 3; emptied 1\n11 exited 2 0; emptied 2\n12 exited 3 1; emptied 3"
+    )
+);
+
+trace!(
+    late_reports_of_an_earlier_run_match_nothing,
+    Script::up("api: probe").run(
+        "1 spawned 1\n10 restart api\n11 exited 1 0; emptied 1\n12 held 1\n13 exited 1 5; emptied 1; spawned 1\n14 spawned 2\n15 held 1\n16 held 2"
+    )
+);
+
+trace!(
+    dependencies_are_checked_again_at_the_spawn,
+    Script::up("db: probe\napi: needs db=ready")
+        .run("1 spawned 1\n2 held 1; exited 1 1\n3 emptied 1\n254 spawned 2\n255 held 2")
+);
+
+trace!(
+    a_selection_brings_its_dependencies,
+    Script::selecting(
+        "db: \napi: needs db=started\nweb: \nextra: manual",
+        Some(Selection { names: BTreeSet::from([name("api")]), with_dependencies: true }),
+    )
+    .run("1 spawned 1\n2 spawned 2\n3 start extra\n4 spawned 3")
+);
+
+trace!(
+    no_deps_leaves_dependencies_alone,
+    Script::selecting(
+        "db: \napi: needs db=ready",
+        Some(Selection { names: BTreeSet::from([name("api")]), with_dependencies: false }),
+    )
+    .run("1 spawned 1")
+);
+
+trace!(
+    requests_for_nobody_are_refused,
+    Script::up("api: ")
+        .run("1 spawned 1\n2 stop nope\n3 ctrl-c\n4 start api\n5 exited 1 0; emptied 1")
+);
+
+trace!(
+    a_lost_keeper_counts_as_a_crash,
+    Script::up("api: ").run("1 spawned 1\n2 emptied 1\n300 spawned 2")
+);
