@@ -1,1 +1,42 @@
-//! Comes with its first commit.
+//! The configuration: text → raw (as written, with places) → checked → [`Draft`] (ports not chosen
+//! yet) → [`crate::model::Stack`] (as meant).
+//!
+//! Only `load` touches files; everything else is pure. Mistakes are collected, not returned one by
+//! one: [`Diagnostics`] names all of them with file, line and column.
+//!
+//! A task is not restarted unless its `restart` says so, and without `ready` it is ready as soon
+//! as it was started.
+
+mod assemble;
+mod book;
+mod build;
+mod check;
+mod diagnostic;
+mod diagnostics;
+mod dotenv;
+mod draft;
+mod env_file;
+mod environment;
+mod fault;
+mod keys;
+mod links;
+mod load;
+mod node;
+mod parse;
+mod place;
+mod render;
+mod report;
+mod source;
+mod sources;
+mod spec;
+mod suggest;
+mod template;
+mod verify;
+mod wishes;
+
+pub use diagnostic::Diagnostic;
+pub use diagnostics::Diagnostics;
+pub use draft::Draft;
+pub use load::load;
+pub use source::Source;
+pub use sources::{Overrides, Sources};

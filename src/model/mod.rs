@@ -20,6 +20,7 @@ pub use name::{BadName, Name};
 pub use phase::{Condition, Phase};
 pub use run::Run;
 pub use snapshot::{Need, ServiceView, Snapshot, StackState};
+pub(crate) use stack::host_port;
 pub use stack::{
     Color, Command, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Service, Stack,
     Stop, Watch,

@@ -69,7 +69,7 @@ impl Service {
 
 /// `host:port`, with brackets around an IPv6 address. A wildcard is shown as the loopback address
 /// of its family, because a wildcard cannot be connected to.
-fn host_port(host: &str, port: u16) -> String {
+pub(crate) fn host_port(host: &str, port: u16) -> String {
     match host {
         "0.0.0.0" => format!("127.0.0.1:{port}"),
         "::" => format!("[::1]:{port}"),

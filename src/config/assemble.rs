@@ -1,0 +1,195 @@
+//! The pure part of loading: texts to a checked configuration.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::PortWish;
+
+use super::book::Book;
+use super::build::Builder;
+use super::check;
+use super::env_file::EnvFiles;
+use super::links;
+use super::node::{Table, merge};
+use super::parse::parse;
+use super::place::Place;
+use super::report::Report;
+use super::source::Source;
+use super::sources::Overrides;
+use super::spec::StackSpec;
+use super::verify::verify;
+use super::wishes::wishes;
+
+/// A checked configuration, the variables it reads from files, and the ports it wishes for.
+pub(super) type Parts = (StackSpec, EnvFiles, Vec<PortWish>);
+
+/// Parses, merges and checks the texts of configuration files, later over earlier. `None` when
+/// there is nothing to check further; then the reason is in the report.
+pub(super) fn check_texts(
+    texts: &[(u32, Arc<Source>)],
+    dir: &Path,
+    host: Option<&str>,
+    report: &mut Report,
+) -> Option<StackSpec> {
+    let mut merged = Table::new();
+    let mut complete = true;
+    for (file, source) in texts {
+        match parse(source.text(), *file, report) {
+            Some(table) => merge(&mut merged, table),
+            None => complete = false,
+        }
+    }
+    if !complete {
+        return None;
+    }
+    let first = Place::new(texts.first()?.0, 0..0);
+    check::check(&merged, first, dir, host, report)
+}
+
+/// Puts a checked configuration and its env files together and checks what holds between them.
+pub(super) fn assemble(
+    spec: StackSpec,
+    env_files: EnvFiles,
+    outer: &BTreeMap<String, String>,
+    overrides: &Overrides,
+    report: &mut Report,
+) -> Parts {
+    links::check(&spec, report);
+    let wishes = wishes(&spec, &env_files, outer, overrides, report);
+    let ports = BTreeMap::new();
+    let book = Book::new(&spec, &ports);
+    let builder = Builder { spec: &spec, files: &env_files, outer, book: &book, ports: &ports };
+    verify(builder, report);
+    drop(book);
+    (spec, env_files, wishes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Everything but reading: whatever the texts say, it ends, and what is wrong can be shown.
+    fn survives(text: String, local: String, env: String) {
+        let mut report = Report::default();
+        let source = |name: &str, text| Source::config(PathBuf::from(name), name.into(), text);
+        let texts = [
+            report.add_source(source("devstack.toml", text)),
+            report.add_source(source("devstack.local.toml", local)),
+        ];
+        if let Some(spec) = check_texts(&texts, Path::new("/shop"), None, &mut report) {
+            let mut files = EnvFiles::default();
+            let secret = Source::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
+            let (file, _) = report.add_source(secret);
+            files.add(PathBuf::from("/shop/.env"), file, &mut report);
+            let outer = BTreeMap::from([("PORT".to_owned(), "1".to_owned())]);
+            assemble(spec, files, &outer, &Overrides::default(), &mut report);
+        }
+        if let Err(diagnostics) = report.finish() {
+            assert!(!diagnostics.list().is_empty());
+            assert!(!diagnostics.render(true).is_empty());
+            assert!(!diagnostics.summary().text.contains('\n'));
+            diagnostics.list().iter().for_each(|diagnostic| {
+                assert!(
+                    diagnostic.location().is_none_or(|(_, line, column)| line > 0 && column > 0)
+                );
+            });
+        }
+    }
+
+    /// Values of all types, with texts that mean something somewhere.
+    fn value() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            Just("auto"),
+            Just("/health"),
+            Just("${a.url}"),
+            Just("$PORT ${X:-${b.port}} $$"),
+            Just("${"),
+            Just("${X:?no}"),
+            Just("é${stack.dir}\u{1b}"),
+            Just("5s"),
+            Just("a"),
+            Just("[a-"),
+            Just("(("),
+            Just("completed"),
+            Just("http://localhost:${a.port}/"),
+            Just(""),
+        ];
+        let leaf = prop_oneof![
+            4 => text.prop_map(|text| format!("{text:?}").replace("\\u{1b}", "\\u001b")),
+            2 => any::<i64>().prop_map(|number| number.to_string()),
+            2 => (0..70000u32).prop_map(|number| number.to_string()),
+            1 => any::<bool>().prop_map(|yes| yes.to_string()),
+            1 => Just("1.5".to_owned()),
+            1 => Just("1979-05-27".to_owned()),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4);
+            let table = prop::collection::vec((key(), inner), 0..4);
+            prop_oneof![
+                list.prop_map(|list| format!("[{}]", list.join(", "))),
+                table.prop_map(|table| {
+                    let entry = |(key, value): &(String, String)| format!("{key} = {value}");
+                    format!("{{{}}}", table.iter().map(entry).collect::<Vec<_>>().join(", "))
+                }),
+            ]
+        })
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        let mut keys: Vec<&str> = Vec::new();
+        for table in [
+            super::super::keys::SERVICE,
+            super::super::keys::STACK,
+            super::super::keys::PORT,
+            super::super::keys::READY,
+            super::super::keys::RESTART,
+            super::super::keys::STOP,
+            super::super::keys::WATCH,
+            &["a", "b", "X", "PORT", "metrics", "\"\""],
+        ] {
+            keys.extend(table);
+        }
+        prop::sample::select(keys).prop_map(str::to_owned)
+    }
+
+    fn file() -> impl Strategy<Value = String> {
+        let table = prop::sample::select(vec!["stack", "services.a", "services.b", "x"]);
+        let entries = prop::collection::btree_map(key(), value(), 0..6);
+        prop::collection::btree_map(table, entries, 0..4).prop_map(|tables| {
+            let mut text = String::new();
+            for (name, entries) in tables {
+                text.push_str(&format!("[{name}]\n"));
+                for (key, value) in entries {
+                    text.push_str(&format!("{key} = {value}\n"));
+                }
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "[\\PC\n\r\t\0]{0,200}", env in "[A-C=#'\"\n ]{0,20}") {
+            survives(text, String::new(), env);
+        }
+
+        #[test]
+        fn any_file_is_survived(text in file(), local in file(), env in "[A-C=#'\"\n ]{0,20}") {
+            survives(text, local, env);
+        }
+
+        #[test]
+        fn any_reference_is_survived(text in "[$\\\\{}:?.ab_A \\-é0]{0,30}") {
+            for key in ["command", "env.A", "ready.log", "ready.http", "dir", "description"] {
+                let text = format!("[services.a]\nport = 1\n{key} = '{text}'\n");
+                survives(text.clone(), String::new(), String::new());
+                survives(text.replace('\'', "\"\"\""), String::new(), String::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use std::collections::BTreeMap;
+
+use crate::model::{Name, Port, host_port};
+
+use super::spec::StackSpec;
+use super::template::{Field, StackField};
+
+/// Where everything is: answers `${db.url}` and `${stack.dir}`.
+pub(super) struct Book<'a> {
+    name: &'a str,
+    dir: String,
+    services: BTreeMap<&'a str, Address<'a>>,
+}
+
+struct Address<'a> {
+    host: &'a str,
+    /// By name; the first is the main one.
+    ports: Vec<(&'a str, u16)>,
+}
+
+impl<'a> Book<'a> {
+    /// The addresses of a stack with the ports that were chosen. A port that is not among
+    /// `ports` is taken to have the number that was written, or 1.
+    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), Port>) -> Book<'a> {
+        let services = spec.services.iter().map(|(name, service)| {
+            let number = |port: &'a super::spec::PortSpec| {
+                let chosen = match ports.is_empty() {
+                    true => None,
+                    false => ports.get(&(name.clone(), port.name.clone())),
+                };
+                let number = chosen.map(|port| port.number).or(port.prefer).unwrap_or(1);
+                (port.name.as_str(), number)
+            };
+            let ports = service.ports.iter().map(number).collect();
+            (name.as_str(), Address { host: &service.host, ports })
+        });
+        Book {
+            name: &spec.name,
+            dir: spec.dir.to_string_lossy().into_owned(),
+            services: services.collect(),
+        }
+    }
+
+    /// A book that knows of no service: for texts that must not depend on ports.
+    pub fn without_services(spec: &'a StackSpec) -> Book<'a> {
+        let dir = spec.dir.to_string_lossy().into_owned();
+        Book { name: &spec.name, dir, services: BTreeMap::new() }
+    }
+
+    /// Something about a service; `None` when there is no such service or port.
+    pub fn service(&self, service: &str, field: &Field) -> Option<String> {
+        let address = self.services.get(service)?;
+        match field {
+            Field::Host => Some(reachable(address.host).to_owned()),
+            Field::Url => Some(format!("http://{}", host_port(address.host, address.main()?))),
+            Field::Port(None) => Some(address.main()?.to_string()),
+            Field::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
+        }
+    }
+
+    /// The number of a port.
+    pub fn port(&self, service: &str, port: &str) -> Option<u16> {
+        let ports = &self.services.get(service)?.ports;
+        ports.iter().find(|(name, _)| *name == port).map(|(_, number)| *number)
+    }
+
+    /// The ports of a service by name; the first is the main one.
+    pub fn ports(&self, service: &str) -> &[(&'a str, u16)] {
+        self.services.get(service).map_or(&[], |address| &address.ports)
+    }
+
+    /// Something about the stack.
+    pub fn stack(&self, field: StackField) -> String {
+        match field {
+            StackField::Name => self.name.to_owned(),
+            StackField::Dir => self.dir.clone(),
+        }
+    }
+}
+
+impl Address<'_> {
+    fn main(&self) -> Option<u16> {
+        self.ports.first().map(|(_, number)| *number)
+    }
+}
+
+/// An address to connect to: a wildcard cannot be connected to, its loopback can.
+fn reachable(host: &str) -> &str {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    }
+}

@@ -1,0 +1,255 @@
+//! From a checked service and chosen ports to the service as it is meant.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::{Command, Launch, Name, Port, Probe, Ready, Service, host_port};
+
+use super::book::Book;
+use super::env_file::EnvFiles;
+use super::environment::{Environment, layers};
+use super::links;
+use super::place::Place;
+use super::spec::{CommandSpec, ProbeSpec, ServiceSpec, StackSpec};
+use super::template::{Field, Part, Template, Trouble, expand};
+
+/// What building needs besides the service.
+#[derive(Clone, Copy)]
+pub(super) struct Builder<'a> {
+    pub spec: &'a StackSpec,
+    pub files: &'a EnvFiles,
+    pub outer: &'a BTreeMap<String, String>,
+    pub book: &'a Book<'a>,
+    pub ports: &'a BTreeMap<(Name, String), Port>,
+}
+
+/// A service, and what could not be expanded in it.
+pub(super) struct Built {
+    pub service: Service,
+    /// The places of the probes, in their order.
+    pub probes_at: Vec<Option<Place>>,
+    pub troubles: Vec<Trouble>,
+    /// Names of variables that could have been meant; empty without troubles.
+    pub names: Vec<String>,
+}
+
+impl Builder<'_> {
+    /// The service as it is meant. Texts that cannot be expanded are empty and told.
+    pub fn build(&self, spec: &ServiceSpec) -> Built {
+        let layers = layers(self.spec, spec, self.files);
+        let set = self.set(spec);
+        let mut environment = Environment::new(self.book, layers, set, self.outer);
+        let (env, mut troubles) = environment.all();
+        let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
+        let command = texts.command(&spec.command);
+        let description = spec.description.as_ref().map(|text| texts.text(text));
+        let mut probes = Vec::with_capacity(spec.ready.probes.len());
+        let mut probes_at = Vec::with_capacity(spec.ready.probes.len());
+        for probe in &spec.ready.probes {
+            probes.push(self.probe(spec, probe, &mut texts));
+            probes_at.push(probe.templates().first().map(|text| text.at));
+        }
+        let names = match troubles.is_empty() {
+            true => Vec::new(),
+            false => environment.names().into_iter().map(str::to_owned).collect(),
+        };
+        let service = Service {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            launch: Launch { command, dir: spec.dir.clone(), env, host: spec.host.clone() },
+            ports: self.ports(spec),
+            depends_on: self.depends_on(spec),
+            ready: Ready { probes, timeout: spec.ready.timeout, interval: spec.ready.interval },
+            restart: spec.restart.clone(),
+            success_codes: spec.success_codes.clone(),
+            stop: spec.stop.clone(),
+            watch: spec.watch.clone(),
+            autostart: spec.autostart,
+            on_exit: spec.on_exit,
+            color: spec.color,
+            description,
+        };
+        Built { service, probes_at, troubles, names }
+    }
+
+    /// What devstack sets for a service.
+    fn set(&self, spec: &ServiceSpec) -> BTreeMap<String, String> {
+        let mut set = BTreeMap::new();
+        let mut put = |name: String, value: String| {
+            set.insert(name, value);
+        };
+        let ports = self.book.ports(spec.name.as_str());
+        if let Some((_, number)) = ports.first() {
+            put("PORT".to_owned(), number.to_string());
+        }
+        if spec.named_ports {
+            for (name, number) in ports {
+                let name = name.to_ascii_uppercase().replace('-', "_");
+                put(format!("PORT_{name}"), number.to_string());
+            }
+        }
+        put("HOST".to_owned(), spec.host.clone());
+        put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
+        put("DEVSTACK_SERVICE".to_owned(), spec.name.to_string());
+        put("DEVSTACK_MODE".to_owned(), "run".to_owned());
+        for name in spec.depends_on.keys() {
+            let variable = name.as_variable();
+            let fields = [("HOST", Field::Host), ("PORT", Field::Port(None)), ("URL", Field::Url)];
+            for (suffix, field) in fields {
+                if let Some(value) = self.book.service(name.as_str(), &field) {
+                    put(format!("DEVSTACK_{variable}_{suffix}"), value);
+                }
+            }
+        }
+        set
+    }
+
+    fn ports(&self, spec: &ServiceSpec) -> Vec<Port> {
+        let port = |port: &super::spec::PortSpec| {
+            let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
+            chosen.unwrap_or_else(|| Port {
+                name: port.name.clone(),
+                number: port.prefer.unwrap_or(1),
+                wanted: port.prefer,
+                pinned: false,
+                moved: None,
+            })
+        };
+        spec.ports.iter().map(port).collect()
+    }
+
+    fn depends_on(&self, spec: &ServiceSpec) -> BTreeMap<Name, crate::model::Condition> {
+        let condition = |(name, dependency): (&Name, &super::spec::Dependency)| {
+            let target = self.spec.services.get(name)?;
+            Some((name.clone(), links::meant(target, dependency)))
+        };
+        spec.depends_on.iter().filter_map(condition).collect()
+    }
+
+    fn probe(&self, spec: &ServiceSpec, probe: &ProbeSpec, texts: &mut Texts<'_, '_>) -> Probe {
+        let own = |name: &str| self.book.port(spec.name.as_str(), name).unwrap_or(1);
+        match probe {
+            ProbeSpec::OwnTcp(name) => Probe::Tcp { port: own(name) },
+            ProbeSpec::Tcp(port) => Probe::Tcp { port: *port },
+            ProbeSpec::OwnHttp { port, path } => {
+                let port = own(port);
+                let url = format!("http://{}{}", host_port(&spec.host, port), texts.text(path));
+                Probe::Http { url, own_port: Some(port) }
+            }
+            ProbeSpec::PortHttp { port, path } => {
+                let url = format!("http://{}{}", host_port(&spec.host, *port), texts.text(path));
+                Probe::Http { own_port: self.own_port(spec, &url), url }
+            }
+            ProbeSpec::Http(text) => {
+                let url = texts.text(text);
+                Probe::Http { own_port: self.own_port(spec, &url), url }
+            }
+            ProbeSpec::Log(text) => Probe::Log { pattern: texts.pattern(text) },
+            ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
+            ProbeSpec::Delay(delay) => Probe::Delay { delay: *delay },
+        }
+    }
+
+    /// The port of a URL when it is on this machine and one of the service's own.
+    fn own_port(&self, spec: &ServiceSpec, url: &str) -> Option<u16> {
+        let (host, port) = authority(url)?;
+        let loopback = host == "localhost"
+            || host == spec.host
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let ports = self.book.ports(spec.name.as_str());
+        (loopback && ports.iter().any(|(_, number)| *number == port)).then_some(port)
+    }
+}
+
+/// Host and port of an `http://` URL; `None` when it is not one that can be asked for.
+pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) || !url.is_ascii() {
+        return None;
+    }
+    let rest = url.strip_prefix("http://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, rest) = v6.split_once(']')?;
+            host.parse::<IpAddr>().ok()?;
+            (host, rest)
+        }
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().ok().filter(|port| *port > 0)?,
+        None if port.is_empty() => 80,
+        None => return None,
+    };
+    (!host.is_empty() && !host.contains('@')).then_some((host, port))
+}
+
+/// Expands texts and collects what goes wrong.
+struct Texts<'e, 'a> {
+    environment: &'e mut Environment<'a>,
+    troubles: &'e mut Vec<Trouble>,
+}
+
+impl Texts<'_, '_> {
+    fn text(&mut self, template: &Template) -> String {
+        let text = self.environment.expand(template);
+        text.unwrap_or_else(|trouble| {
+            self.troubles.push(trouble);
+            String::new()
+        })
+    }
+
+    fn command(&mut self, command: &CommandSpec) -> Command {
+        match command {
+            CommandSpec::Shell(text) => Command::Shell(self.text(text)),
+            CommandSpec::Exec(words) => {
+                Command::Exec(words.iter().map(|word| self.text(word)).collect())
+            }
+        }
+    }
+
+    /// A regular expression; what is put in stands for itself.
+    fn pattern(&mut self, template: &Template) -> String {
+        let mut pattern = String::new();
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => pattern.push_str(text),
+                Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => {
+                    let part = std::slice::from_ref(part);
+                    match expand(part, template.at, self.environment) {
+                        Ok(text) => pattern.push_str(&regex::escape(&text)),
+                        Err(trouble) => self.troubles.push(trouble),
+                    }
+                }
+            }
+        }
+        pattern
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn urls_have_a_host_and_a_port() {
+        assert_eq!(authority("http://localhost:80/x"), Some(("localhost", 80)));
+        assert_eq!(authority("http://example.org"), Some(("example.org", 80)));
+        assert_eq!(authority("http://[::1]:5000?x"), Some(("::1", 5000)));
+        for bad in [
+            "",
+            "/x",
+            "https://a",
+            "http://",
+            "http://:80",
+            "http://a:0",
+            "http://a:70000",
+            "http://a b/",
+            "http://[x]:1",
+            "http://u@h/",
+            "http://a:b",
+        ] {
+            assert_eq!(authority(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use std::collections::BTreeMap;
+
+use crate::model::{Condition, Name};
+
+use super::super::fault::Fault;
+use super::super::node::{Node, Value};
+use super::super::place::Place;
+use super::super::spec::Dependency;
+use super::super::suggest::{did_you_mean, quote};
+use super::Check;
+
+const CONDITIONS: [(&str, Condition); 3] = [
+    ("started", Condition::Started),
+    ("ready", Condition::Ready),
+    ("completed", Condition::Completed),
+];
+
+impl Check<'_, '_> {
+    /// `depends_on`: a list of names, or a table with a condition for each.
+    pub(super) fn depends_on(&mut self, node: &Node<'_>) -> BTreeMap<Name, Dependency> {
+        let mut all = BTreeMap::new();
+        match &node.value {
+            Value::List(list) => {
+                for item in list {
+                    let Some(name) = self.text("depends_on", item) else { continue };
+                    if let Some(name) = self.dependency(name, item.at) {
+                        all.insert(name, Dependency { condition: None, at: item.at });
+                    }
+                }
+            }
+            Value::Table(table) => {
+                for (name, entry) in table {
+                    let condition = self.word("depends_on", &entry.node, &CONDITIONS);
+                    if let Some(name) = self.dependency(name, entry.key) {
+                        all.insert(name, Dependency { condition, at: entry.key });
+                    }
+                }
+            }
+            Value::Text(name) => {
+                let fault = Fault::at(node.at, "`depends_on` must be a list or a table");
+                self.fault(fault.help(format!("write [\"{}\"]", quote(name).trim_matches('`'))));
+            }
+            _ => self.wrong("depends_on", "a list or a table", node),
+        }
+        all
+    }
+
+    fn dependency(&mut self, name: &str, at: Place) -> Option<Name> {
+        if self.services.contains_key(name) {
+            // A bad name was reported where it was defined.
+            return Name::new(name).ok();
+        }
+        let help = did_you_mean(name, self.services.keys().map(|key| &**key), || {
+            "name a service of this file".to_owned()
+        });
+        self.fault(Fault::at(at, format!("there is no service {}", quote(name))).help(help));
+        None
+    }
+}

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use super::super::fault::Fault;
+use super::super::node::{Node, Value};
+use super::super::suggest::quote;
+use super::Check;
+
+/// The longest duration that may be written. Nobody waits for a week, and sums of a few of these
+/// stay far from where arithmetic on time ends.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Check<'_, '_> {
+    /// `"250ms"`, `"5s"`, `"2m"`, `"1h"`; may be zero.
+    pub(super) fn duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
+        let help = "write a number with a unit: \"250ms\", \"5s\", \"2m\"";
+        let text = match &node.value {
+            Value::Text(text) => &**text,
+            Value::Integer(Some(number @ 0..)) => {
+                let text = format!("`{key}` has no unit");
+                let help = format!("write \"{number}s\" or \"{number}ms\"");
+                self.fault(Fault::at(node.at, text).help(help));
+                return None;
+            }
+            _ => {
+                self.wrong(key, "a duration", node);
+                return None;
+            }
+        };
+        match parse(text) {
+            Some(duration) if duration <= LONGEST => Some(duration),
+            Some(_) => {
+                let text = format!("`{key}` is longer than a week");
+                self.fault(Fault::at(node.at, text).help(help));
+                None
+            }
+            None => {
+                let text = format!("`{key}` cannot be {}", quote(text));
+                self.fault(Fault::at(node.at, text).help(help));
+                None
+            }
+        }
+    }
+
+    /// A duration above zero.
+    pub(super) fn positive_duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
+        let duration = self.duration(key, node)?;
+        if duration.is_zero() {
+            self.fault(Fault::at(node.at, format!("`{key}` must be longer than nothing")));
+            return None;
+        }
+        Some(duration)
+    }
+}
+
+/// A number, perhaps with a fraction, and a unit.
+fn parse(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit.trim_start_matches(' ') {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    if !number.starts_with(|c: char| c.is_ascii_digit()) || number.ends_with('.') {
+        return None;
+    }
+    let number: f64 = number.parse().ok()?;
+    let nanos = Duration::try_from_secs_f64(number * seconds).ok()?.as_nanos();
+    // Whole microseconds: 0.3 of a second is no 299,999,999 nanoseconds to anybody.
+    Some(Duration::from_micros(u64::try_from((nanos + 500) / 1000).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        let ms = Duration::from_millis;
+        for (text, duration) in [
+            ("250ms", ms(250)),
+            ("0ms", ms(0)),
+            ("5s", ms(5_000)),
+            ("0.3s", ms(300)),
+            ("1.5s", ms(1_500)),
+            ("2m", ms(120_000)),
+            ("1h", ms(3_600_000)),
+            ("5 s", ms(5_000)),
+        ] {
+            assert_eq!(parse(text), Some(duration), "{text}");
+        }
+        for text in ["", "5", "s", "-5s", ".s", "5.s", "1.2.3s", "5 seconds", "1e3s", "5S", "∞s"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        let long = format!("{}h", "9".repeat(400));
+        assert_eq!(parse(&long), None);
+    }
+}

@@ -1,0 +1,158 @@
+use crate::model::{Name, OnConflict};
+
+use super::super::fault::Fault;
+use super::super::node::{Node, Table, Value};
+use super::super::place::Place;
+use super::super::spec::PortSpec;
+use super::super::suggest::quote;
+use super::{Check, in_order, keys};
+
+/// What a single `port` is called.
+pub(super) const MAIN: &str = "main";
+
+/// The most ports of one service.
+const MAX_PORTS: usize = 64;
+
+impl Check<'_, '_> {
+    /// `port` and `ports` of a service; whether they are named; the first is the main one.
+    pub(super) fn ports(
+        &mut self,
+        table: &Table<'_>,
+        on_conflict: OnConflict,
+    ) -> (Vec<PortSpec>, bool) {
+        let (port, ports) = (table.get("port"), table.get("ports"));
+        if let (Some(port), Some(ports)) = (port, ports) {
+            let fault = Fault::at(port.key, "`port` and `ports` are both given");
+            let fault = fault.also(ports.key, "the other one");
+            self.fault(fault.help("name all of them in `ports`; the first is the main one"));
+            return (Vec::new(), true);
+        }
+        if let Some(entry) = port {
+            let port = self.port(MAIN, "port", &entry.node, on_conflict);
+            return (port.into_iter().collect(), false);
+        }
+        let Some(entry) = ports else { return (Vec::new(), false) };
+        let Some(named) = self.table("ports", &entry.node) else { return (Vec::new(), true) };
+        if named.len() > MAX_PORTS {
+            let fault = Fault::at(entry.key, format!("{} ports are too many", named.len()));
+            self.fault(fault.help(format!("a service has at most {MAX_PORTS}")));
+            return (Vec::new(), true);
+        }
+        let mut list = Vec::with_capacity(named.len());
+        for (name, entry) in in_order(named) {
+            if Name::new(name).is_err() {
+                let text = format!("{} is not a name for a port", quote(name));
+                let help = "a name has a-z, 0-9 and `-`, and starts with a letter or a digit";
+                self.fault(Fault::at(entry.key, text).help(help));
+                continue;
+            }
+            list.extend(self.port(name, &format!("ports.{name}"), &entry.node, on_conflict));
+        }
+        (list, true)
+    }
+
+    fn port(
+        &mut self,
+        name: &str,
+        key: &str,
+        node: &Node<'_>,
+        on_conflict: OnConflict,
+    ) -> Option<PortSpec> {
+        let mut spec =
+            PortSpec { name: name.to_owned(), prefer: None, on_conflict, env: None, at: node.at };
+        let Value::Table(table) = &node.value else {
+            spec.prefer = self.port_number(key, node)?;
+            return Some(spec);
+        };
+        self.only_keys(table, keys::PORT, &format!("`{key}`"));
+        if let Some(entry) = table.get("prefer") {
+            spec.prefer = self.port_number("prefer", &entry.node)?;
+            spec.at = entry.node.at;
+        }
+        if let Some(entry) = table.get("on_conflict") {
+            spec.on_conflict = self.on_conflict(&entry.node)?;
+        }
+        if let Some(entry) = table.get("env") {
+            spec.env = Some(self.variable_name(&entry.node)?);
+        }
+        if let Some(entry) = table.get("pass")
+            && self.boolean("pass", &entry.node)?
+        {
+            self.not_yet("port.pass", entry.node.at);
+        }
+        Some(spec)
+    }
+
+    /// A number from 1 to 65535, or `"auto"` as `Some(None)`.
+    pub(super) fn port_number(&mut self, key: &str, node: &Node<'_>) -> Option<Option<u16>> {
+        match &node.value {
+            Value::Integer(Some(number @ 1..=65535)) => Some(u16::try_from(*number).ok()),
+            Value::Integer(number) => {
+                let help = match number {
+                    Some(0) => "write \"auto\" for any free port".to_owned(),
+                    _ => "ports go from 1 to 65535; \"auto\" takes any free one".to_owned(),
+                };
+                let text = match number {
+                    Some(number) => format!("{number} is not a port"),
+                    None => "this is not a port".to_owned(),
+                };
+                self.fault(Fault::at(node.at, text).help(help));
+                None
+            }
+            Value::Text(text) if text == "auto" => Some(None),
+            Value::Text(text) if text.parse::<u16>().is_ok_and(|port| port > 0) => {
+                let fault = Fault::at(node.at, format!("`{key}` must be a number, not a text"));
+                self.fault(fault.help(format!("write it without quotes: {text}")));
+                None
+            }
+            Value::Text(text) => {
+                let fault = Fault::at(node.at, format!("{} is not a port", quote(text)));
+                self.fault(fault.help("write a number from 1 to 65535, or \"auto\""));
+                None
+            }
+            Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Date
+            | Value::List(_)
+            | Value::Table(_) => {
+                self.wrong(key, "a number from 1 to 65535 or \"auto\"", node);
+                None
+            }
+        }
+    }
+
+    pub(super) fn on_conflict(&mut self, node: &Node<'_>) -> Option<OnConflict> {
+        let words = [
+            ("next", Some(OnConflict::Next)),
+            ("auto", Some(OnConflict::Auto)),
+            ("fail", Some(OnConflict::Fail)),
+            ("ask", None),
+        ];
+        let word = self.word("on_conflict", node, &words)?;
+        if word.is_none() {
+            self.not_yet("on_conflict = \"ask\"", node.at);
+        }
+        word
+    }
+
+    fn variable_name(&mut self, node: &Node<'_>) -> Option<String> {
+        let text = self.text("env", node)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !text.is_empty()
+            && text.chars().all(plain)
+            && !text.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return Some(text.to_owned());
+        }
+        let fault = Fault::at(node.at, format!("{} is not a name of a variable", quote(text)));
+        self.fault(fault.help("write something like \"WEB_PORT\""));
+        None
+    }
+
+    /// A key whose behaviour does not exist yet.
+    pub(super) fn not_yet(&mut self, key: &str, at: Place) {
+        let shown = if key.contains('"') { key.to_owned() } else { format!("`{key}`") };
+        let fault = Fault::at(at, format!("{shown} is not supported yet"));
+        self.fault(fault.help("remove it for now"));
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use crate::model::{Kind, Policy, Restart};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Value};
+use super::{Check, keys};
+
+const POLICIES: [(&str, Policy); 3] =
+    [("no", Policy::No), ("on-failure", Policy::OnFailure), ("always", Policy::Always)];
+
+/// The most restarts that may be allowed within a window.
+const MAX_RESTARTS: i64 = 1_000_000;
+
+impl Check<'_, '_> {
+    /// `restart`: a policy or a table. A task is not restarted unless asked for.
+    pub(super) fn restart(&mut self, entry: Option<&Entry<'_>>, kind: Kind) -> Restart {
+        let mut restart = Restart {
+            policy: match kind {
+                Kind::Service => Policy::OnFailure,
+                Kind::Task => Policy::No,
+            },
+            max: 8,
+            window: Duration::from_secs(120),
+            delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(15),
+        };
+        let Some(entry) = entry else { return restart };
+        match &entry.node.value {
+            Value::Text(_) => {
+                if let Some(policy) = self.word("restart", &entry.node, &POLICIES) {
+                    restart.policy = policy;
+                }
+            }
+            Value::Table(_) => self.restart_table(entry, &mut restart),
+            Value::Boolean(false) => {
+                let fault = Fault::at(entry.node.at, "`restart` must be a text, not a boolean");
+                self.fault(fault.help("write \"no\""));
+            }
+            _ => self.wrong("restart", "a text or a table", &entry.node),
+        }
+        if restart.policy == Policy::Always && kind == Kind::Task {
+            let fault = Fault::at(entry.node.at, "a task that always restarts never completes");
+            self.fault(fault.help("use \"on-failure\", or make it a service"));
+        }
+        restart
+    }
+
+    fn restart_table(&mut self, entry: &Entry<'_>, restart: &mut Restart) {
+        let Some(table) = self.table("restart", &entry.node) else { return };
+        self.only_keys(table, keys::RESTART, "`restart`");
+        if let Some(entry) = table.get("policy")
+            && let Some(policy) = self.word("policy", &entry.node, &POLICIES)
+        {
+            restart.policy = policy;
+        }
+        if let Some(entry) = table.get("max")
+            && let Some(max) = self.number("max", &entry.node, 1..=MAX_RESTARTS)
+        {
+            restart.max = u32::try_from(max).unwrap_or(u32::MAX);
+        }
+        if let Some(entry) = table.get("window")
+            && let Some(window) = self.positive_duration("window", &entry.node)
+        {
+            restart.window = window;
+        }
+        if let Some(entry) = table.get("delay")
+            && let Some(delay) = self.duration("delay", &entry.node)
+        {
+            restart.delay = delay;
+            // A longer first delay lifts the default of the longest.
+            restart.max_delay = restart.max_delay.max(delay);
+        }
+        if let Some(entry) = table.get("max_delay")
+            && let Some(max_delay) = self.duration("max_delay", &entry.node)
+        {
+            if max_delay < restart.delay {
+                let fault = Fault::at(entry.node.at, "`max_delay` is shorter than `delay`");
+                self.fault(fault.help("the delay starts at `delay` and doubles up to `max_delay`"));
+            }
+            restart.max_delay = max_delay;
+        }
+    }
+}

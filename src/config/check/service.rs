@@ -1,0 +1,130 @@
+use std::collections::BTreeSet;
+
+use crate::model::{Color, Kind, Name, OnExit};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Node, Table, Value};
+use super::super::spec::{CommandSpec, ServiceSpec, Variables};
+use super::super::template::{Syntax, Template};
+use super::stack::Defaults;
+use super::{Check, keys};
+
+const KINDS: [(&str, Kind); 2] = [("service", Kind::Service), ("task", Kind::Task)];
+
+const ON_EXIT: [(&str, OnExit); 2] = [("none", OnExit::None), ("shutdown", OnExit::Shutdown)];
+
+const COLORS: [(&str, Color); 12] = [
+    ("red", Color::Red),
+    ("green", Color::Green),
+    ("yellow", Color::Yellow),
+    ("blue", Color::Blue),
+    ("magenta", Color::Magenta),
+    ("cyan", Color::Cyan),
+    ("bright-red", Color::BrightRed),
+    ("bright-green", Color::BrightGreen),
+    ("bright-yellow", Color::BrightYellow),
+    ("bright-blue", Color::BrightBlue),
+    ("bright-magenta", Color::BrightMagenta),
+    ("bright-cyan", Color::BrightCyan),
+];
+
+impl Check<'_, '_> {
+    /// One service. Parts with mistakes get their defaults, so that the rest is checked too.
+    pub(super) fn service(
+        &mut self,
+        name: Name,
+        entry: &Entry<'_>,
+        defaults: &Defaults,
+    ) -> Option<ServiceSpec> {
+        let table = self.table(&format!("services.{name}"), &entry.node)?;
+        self.unknown_keys(table, keys::SERVICE, "a service", keys::service_key_elsewhere);
+        self.unsupported(table);
+        let kind = table
+            .get("kind")
+            .and_then(|entry| self.word("kind", &entry.node, &KINDS))
+            .unwrap_or(Kind::Service);
+        let (dir, dir_at) = match table.get("dir") {
+            Some(entry) => match self.path("dir", &entry.node) {
+                Some(dir) => (dir, Some(entry.node.at)),
+                None => (self.dir.to_owned(), None),
+            },
+            None => (self.dir.to_owned(), None),
+        };
+        let (ports, named_ports) = self.ports(table, defaults.on_conflict);
+        if let Some(entry) = table.get("primary") {
+            self.boolean("primary", &entry.node);
+        }
+        Some(ServiceSpec {
+            at: entry.key,
+            kind,
+            command: self.service_command(&name, entry, table),
+            env: table.get("env").map_or_else(Variables::new, |entry| self.variables(&entry.node)),
+            env_files: table
+                .get("env_file")
+                .map_or_else(Vec::new, |entry| self.env_files(&entry.node)),
+            host: table
+                .get("host")
+                .and_then(|entry| self.host(&entry.node))
+                .unwrap_or_else(|| defaults.host.clone()),
+            depends_on: table
+                .get("depends_on")
+                .map(|entry| self.depends_on(&entry.node))
+                .unwrap_or_default(),
+            ready: self.ready(table.get("ready"), kind, &ports),
+            restart: self.restart(table.get("restart"), kind),
+            success_codes: table
+                .get("success_codes")
+                .map_or_else(|| BTreeSet::from([0]), |entry| self.success_codes(&entry.node)),
+            stop: self.stop(table.get("stop")),
+            watch: self.watch(table.get("watch"), &dir),
+            autostart: table
+                .get("autostart")
+                .and_then(|entry| self.boolean("autostart", &entry.node))
+                .unwrap_or(true),
+            on_exit: table
+                .get("on_exit")
+                .and_then(|entry| self.word("on_exit", &entry.node, &ON_EXIT))
+                .unwrap_or(OnExit::None),
+            color: table.get("color").and_then(|entry| self.word("color", &entry.node, &COLORS)),
+            description: table.get("description").and_then(|entry| {
+                let text = self.text("description", &entry.node)?;
+                Some(self.template(text, entry.node.at, Syntax::References))
+            }),
+            name,
+            dir,
+            dir_at,
+            ports,
+            named_ports,
+        })
+    }
+
+    fn service_command(
+        &mut self,
+        name: &Name,
+        entry: &Entry<'_>,
+        table: &Table<'_>,
+    ) -> CommandSpec {
+        let nothing = CommandSpec::Shell(Template::plain("", entry.key));
+        match table.get("command") {
+            Some(entry) => self.command("command", &entry.node).unwrap_or(nothing),
+            // Until presets are supported theirs would only be a second complaint.
+            None if table.contains_key("preset") => nothing,
+            // So would this be, when it is there under a name that was just corrected.
+            None if table.keys().any(|key| keys::means_command(key)) => nothing,
+            None => {
+                let fault = Fault::at(entry.key, format!("service `{name}` has no `command`"));
+                self.fault(fault.help("write what to execute: command = \"…\""));
+                nothing
+            }
+        }
+    }
+
+    fn success_codes(&mut self, node: &Node<'_>) -> BTreeSet<i32> {
+        let Value::List(list) = &node.value else {
+            self.wrong("success_codes", "a list of numbers", node);
+            return BTreeSet::from([0]);
+        };
+        let codes = list.iter().filter_map(|item| self.number("success_codes", item, 0..=255));
+        codes.filter_map(|code| i32::try_from(code).ok()).collect()
+    }
+}

@@ -1,0 +1,267 @@
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::model::{Class, Kind, Name, OnConflict};
+
+use super::super::fault::Fault;
+use super::super::node::{Node, Table, Value};
+use super::super::place::Place;
+use super::super::spec::{EnvFileSpec, ServiceSpec, StackSpec, Variables};
+use super::super::suggest::quote;
+use super::{Check, in_order, keys, nowhere, unknown_key_help};
+
+/// The most services of one stack: far more than one machine runs, few enough for every list.
+const MAX_SERVICES: usize = 4096;
+
+/// Env files that are read when `[stack]` names none.
+const DEFAULT_ENV_FILES: [&str; 2] = [".env", ".env.local"];
+
+/// What services are told to bind when nobody says otherwise.
+const DEFAULT_HOST: &str = "127.0.0.1";
+
+/// What `[stack]` says for every service.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    pub host: String,
+    pub on_conflict: OnConflict,
+}
+
+impl Check<'_, '_> {
+    pub(super) fn file(
+        &mut self,
+        file: &Table<'_>,
+        first: Place,
+        host: Option<&str>,
+    ) -> Option<StackSpec> {
+        self.unknown_file_keys(file);
+        let empty = Table::new();
+        let stack = file.get("stack").and_then(|entry| self.table("stack", &entry.node));
+        let stack = stack.unwrap_or(&empty);
+        self.unknown_keys(stack, keys::STACK, "[stack]", keys::stack_key_elsewhere);
+        self.stack_name = self.name(stack);
+        let defaults = Defaults {
+            host: self.stack_host(stack, host),
+            on_conflict: stack
+                .get("on_conflict")
+                .and_then(|entry| self.on_conflict(&entry.node))
+                .unwrap_or(OnConflict::Next),
+        };
+        let env = match stack.get("env") {
+            Some(entry) => self.variables(&entry.node),
+            None => Variables::new(),
+        };
+        let env_files = match stack.get("env_file") {
+            Some(entry) => self.env_files(&entry.node),
+            None => self.default_env_files(),
+        };
+        let services = self.all_services(file, first, &defaults)?;
+        let primary = self.primary(&services);
+        let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
+        let services =
+            services.into_iter().map(|service| (service.name.clone(), service)).collect();
+        Some(StackSpec { name, dir, env, env_files, services, primary })
+    }
+
+    /// Unknown keys of the whole file; a table with a command is a service in the wrong place.
+    fn unknown_file_keys(&mut self, file: &Table<'_>) {
+        for (key, entry) in file {
+            if keys::FILE.contains(&&**key) {
+                continue;
+            }
+            let text = format!("the file has no key {}", quote(key));
+            if self.report.is_full() {
+                // Help would be thrown away.
+                self.fault(Fault::at(entry.key, text));
+                continue;
+            }
+            let is_service = match &entry.node.value {
+                Value::Table(table) => table.contains_key("command"),
+                _ => false,
+            };
+            let help = if is_service {
+                format!("services stand below `services`: write [services.{key}]")
+            } else {
+                unknown_key_help(key, keys::FILE, keys::stack_key_elsewhere)
+            };
+            self.fault(Fault::at(entry.key, text).help(help));
+        }
+    }
+
+    fn name(&mut self, stack: &Table<'_>) -> String {
+        let folder = slug(self.dir);
+        let Some(entry) = stack.get("name") else { return folder };
+        let Some(name) = self.text("name", &entry.node) else { return folder };
+        match Name::new(name) {
+            Ok(name) => name.to_string(),
+            Err(bad) => {
+                let text = format!("{} is not a name", quote(name));
+                self.fault(Fault::at(entry.node.at, text).help(bad.to_string()));
+                folder
+            }
+        }
+    }
+
+    fn stack_host(&mut self, stack: &Table<'_>, host: Option<&str>) -> String {
+        let written = stack.get("host").and_then(|entry| self.host(&entry.node));
+        let Some(host) = host else {
+            return written.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        };
+        match normal_host(host) {
+            Some(host) => host,
+            None => {
+                let text = format!("`--host {}` is not an address", quote(host).trim_matches('`'));
+                let fault = Fault::placeless(Class::Usage, text);
+                self.fault(fault.help("give an IP address such as 0.0.0.0, or localhost"));
+                DEFAULT_HOST.to_owned()
+            }
+        }
+    }
+
+    /// `host` of the stack or of a service.
+    pub(super) fn host(&mut self, node: &Node<'_>) -> Option<String> {
+        let host = self.text("host", node)?;
+        if let Some(host) = normal_host(host) {
+            return Some(host);
+        }
+        let text = format!("{} is not an address", quote(host));
+        let help = "write an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
+        self.fault(Fault::at(node.at, text).help(help));
+        None
+    }
+
+    fn default_env_files(&self) -> Vec<EnvFileSpec> {
+        let file = |name| EnvFileSpec { path: self.dir.join(name), optional: true, at: None };
+        DEFAULT_ENV_FILES.into_iter().map(file).collect()
+    }
+
+    /// The services that can be checked further, in the order of the file.
+    fn all_services(
+        &mut self,
+        file: &Table<'_>,
+        first: Place,
+        defaults: &Defaults,
+    ) -> Option<Vec<ServiceSpec>> {
+        let help = "write one: [services.web] with command = \"…\"";
+        let Some(entry) = file.get("services") else {
+            if !file.keys().any(|key| key != "stack") {
+                let text =
+                    if file.is_empty() { "the file is empty" } else { "there are no services" };
+                self.fault(Fault::at(first, text).help(help));
+            }
+            return None;
+        };
+        let table = self.table("services", &entry.node)?;
+        if table.is_empty() {
+            self.fault(Fault::at(entry.key, "there are no services").help(help));
+            return None;
+        }
+        if table.len() > MAX_SERVICES {
+            let text = format!("{} services are too many", table.len());
+            let help = format!("a stack has at most {MAX_SERVICES}");
+            self.fault(Fault::at(entry.key, text).help(help));
+            return None;
+        }
+        let mut services = Vec::with_capacity(table.len());
+        for (name, entry) in in_order(table) {
+            let Ok(checked) = Name::new(name) else {
+                let text = format!("{} is not a name for a service", quote(name));
+                let help = match Name::new(&slug_of(name)) {
+                    Ok(slug) => format!("write `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
+                    Err(bad) => bad.to_string(),
+                };
+                self.fault(Fault::at(entry.key, text).help(help));
+                continue;
+            };
+            services.extend(self.service(checked, entry, defaults));
+        }
+        Some(services)
+    }
+
+    /// The service that `PORT` from the outside means: the one that says so, else the first with
+    /// a port that is no task.
+    fn primary(&mut self, services: &[ServiceSpec]) -> Option<Name> {
+        let mut chosen: Option<(Name, Place)> = None;
+        for service in services {
+            let Some(Value::Table(table)) =
+                self.services.get(service.name.as_str()).map(|entry| &entry.node.value)
+            else {
+                continue;
+            };
+            let Some(node) = table.get("primary").map(|entry| &entry.node) else { continue };
+            if node.value != Value::Boolean(true) {
+                continue;
+            }
+            if service.ports.is_empty() {
+                let text = format!("{} is primary but has no port", service.name);
+                self.fault(Fault::at(node.at, text).help("give it `port = \"auto\"`"));
+            }
+            match &chosen {
+                Some((other, at)) => {
+                    let text = format!("{other} and {} are both primary", service.name);
+                    let fault = Fault::at(node.at, text).also(*at, "the first one");
+                    self.fault(fault.help("`PORT` from the outside can mean only one service"));
+                }
+                None => chosen = Some((service.name.clone(), node.at)),
+            }
+        }
+        let first = || {
+            let with_port = |s: &&ServiceSpec| s.kind == Kind::Service && !s.ports.is_empty();
+            services.iter().find(with_port).map(|service| service.name.clone())
+        };
+        chosen.map(|(name, _)| name).or_else(first)
+    }
+
+    /// The keys of a table that knows no others.
+    pub(super) fn only_keys(&mut self, table: &Table<'_>, known: &[&str], what: &str) {
+        self.unknown_keys(table, known, what, nowhere);
+    }
+}
+
+/// `localhost`, or an IP address in its usual spelling.
+fn normal_host(host: &str) -> Option<String> {
+    if host == "localhost" {
+        return Some(host.to_owned());
+    }
+    host.parse::<IpAddr>().ok().map(|address| address.to_string())
+}
+
+/// The name of a folder as a slug; `stack` when nothing of it is left.
+fn slug(dir: &Path) -> String {
+    let name = dir.file_name().map(|name| slug_of(&name.to_string_lossy())).unwrap_or_default();
+    if name.is_empty() { "stack".to_owned() } else { name }
+}
+
+/// Lower case; runs of anything but letters and digits become one `-`; cut to what a name may have.
+fn slug_of(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if slug.len() >= Name::MAX {
+            break;
+        }
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_become_slugs() {
+        for (folder, name) in [
+            ("/home/u/shop", "shop"),
+            ("/home/u/My Shop (2)", "my-shop-2"),
+            ("/home/u/übung", "bung"),
+            ("/home/u/...", "stack"),
+            ("/", "stack"),
+        ] {
+            assert_eq!(slug(Path::new(folder)), name, "{folder}");
+        }
+        assert_eq!(slug_of(&"x-".repeat(100)).len(), 63);
+    }
+}

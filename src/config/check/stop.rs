@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use crate::model::{Stop, signal_name, signal_number};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Node, Value};
+use super::super::suggest::{did_you_mean, quote};
+use super::{Check, keys};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Check<'_, '_> {
+    pub(super) fn stop(&mut self, entry: Option<&Entry<'_>>) -> Stop {
+        let term = signal_number("TERM").expect("TERM is in the table of signals");
+        let mut stop = Stop { signal: term, grace: GRACE };
+        let Some(table) = entry.and_then(|entry| self.table("stop", &entry.node)) else {
+            return stop;
+        };
+        self.only_keys(table, keys::STOP, "`stop`");
+        if let Some(entry) = table.get("signal") {
+            stop.signal = self.signal(&entry.node).unwrap_or(term);
+        }
+        if let Some(entry) = table.get("grace") {
+            stop.grace = self.duration("grace", &entry.node).unwrap_or(GRACE);
+        }
+        if let Some(entry) = table.get("command") {
+            self.not_yet("stop.command", entry.key);
+        }
+        stop
+    }
+
+    /// A signal by name, with or without `SIG`, or by number.
+    fn signal(&mut self, node: &Node<'_>) -> Option<i32> {
+        match &node.value {
+            Value::Text(name) => {
+                if let Some(number) = signal_number(name) {
+                    return Some(number);
+                }
+                let names: Vec<&str> = (1..32).filter_map(signal_name).collect();
+                let bare = name.trim_start_matches("SIG");
+                let help = did_you_mean(bare, names, || {
+                    "write \"TERM\", \"INT\", \"QUIT\", \"HUP\" or another name".to_owned()
+                });
+                let text = format!("there is no signal {}", quote(name));
+                self.fault(Fault::at(node.at, text).help(help));
+                None
+            }
+            Value::Integer(_) => {
+                self.number("signal", node, 1..=31).and_then(|number| i32::try_from(number).ok())
+            }
+            _ => {
+                self.wrong("signal", "the name of a signal", node);
+                None
+            }
+        }
+    }
+}

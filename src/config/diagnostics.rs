@@ -1,0 +1,62 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::model::Message;
+
+use super::diagnostic::Diagnostic;
+use super::render;
+
+/// Everything that is wrong with a configuration, in the order of the files. Never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnostics {
+    pub(super) list: Vec<Diagnostic>,
+    pub(super) dropped: usize,
+    pub(super) files: BTreeSet<PathBuf>,
+}
+
+impl Diagnostics {
+    /// The mistakes, at least one.
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// How many further mistakes there are that are not in the list.
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// Every file that was read or looked for: a change of one of them may mend the mistakes.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
+    /// All of it as one message, for places that have room for one: the first mistake with its
+    /// place, and how many more there are.
+    pub fn summary(&self) -> Message {
+        let first = &self.list[0];
+        let mut message = first.message().clone();
+        if let Some((file, line, column)) = first.location() {
+            message.text = format!("{file}:{line}:{column}: {}", message.text);
+        }
+        let more = self.list.len() - 1 + self.dropped;
+        if more > 0 {
+            message.text.push_str(&format!(" (and {more} more)"));
+        }
+        message
+    }
+
+    /// Text for people: each mistake with file, line, column, the excerpt underlined, and help.
+    /// Ends with a newline.
+    pub fn render(&self, color: bool) -> String {
+        render::render(self, color)
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}

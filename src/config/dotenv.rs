@@ -1,0 +1,238 @@
+//! Env files, read as Docker Compose reads them.
+//!
+//! A parser of our own, because the libraries at hand do not follow that rule: `dotenvor` 0.2 ends
+//! every unquoted value at the first `#` (`COLOR=a#b` loses half), takes quotes in comments for the
+//! start of a value, and stops at the first mistake; `dotenvy` has had no release since 2023.
+//! Values are taken as they stand: nothing in them is expanded.
+
+use std::ops::Range;
+
+/// A variable with the bytes where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub name: String,
+    pub value: String,
+    pub range: Range<usize>,
+}
+
+/// A line that is not understood: what is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadLine {
+    pub text: &'static str,
+    pub help: &'static str,
+    pub range: Range<usize>,
+}
+
+/// Reads the variables of an env file in their order, and the lines that are not understood.
+pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
+    let (mut variables, mut bad) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < text.len() {
+        let line_end = end_of_line(text, at);
+        match statement(text, at, line_end) {
+            Ok((variable, end)) => {
+                variables.extend(variable);
+                at = end_of_line(text, end) + 1;
+            }
+            Err(line) => {
+                // After an open quote the rest of the file is guesswork.
+                at = if line.text == OPEN_QUOTE { text.len() } else { line_end + 1 };
+                bad.push(line);
+            }
+        }
+    }
+    (variables, bad)
+}
+
+const OPEN_QUOTE: &str = "a quote is never closed";
+
+fn end_of_line(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |newline| at + newline)
+}
+
+/// One statement from `start`: its variable, if it has one, and a byte on its last line.
+fn statement(
+    text: &str,
+    start: usize,
+    line_end: usize,
+) -> Result<(Option<Variable>, usize), BadLine> {
+    let line = &text[start..line_end];
+    let trimmed = line.trim_start();
+    if trimmed.trim_end().is_empty() || trimmed.starts_with('#') {
+        return Ok((None, line_end));
+    }
+    let mut key_start = start + line.len() - trimmed.len();
+    let bad = |range: Range<usize>, text, help| Err(BadLine { text, help, range });
+    if let Some(rest) = trimmed.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']))
+    {
+        key_start = line_end - rest.trim_start().len();
+    }
+    let whole = key_start..(start + line.trim_end().len()).max(key_start);
+    let Some(equals) = text[key_start..line_end].find('=') else {
+        return bad(whole, "a line without `=`", "write NAME=value, or # before a comment");
+    };
+    let name = text[key_start..key_start + equals].trim_end();
+    if !is_name(name) {
+        let help = "a name has letters, digits, `_`, `.` and `-`, and does not start with a digit";
+        return bad(key_start..key_start + name.len(), "not a name of a variable", help);
+    }
+    let (value, end) = value(text, key_start + equals + 1, line_end)?;
+    if value.contains('\0') {
+        return bad(whole, "a value contains a NUL character", "a variable cannot hold one");
+    }
+    Ok((Some(Variable { name: name.to_owned(), value, range: whole }), end))
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain)
+}
+
+/// The value from `start`, and a byte on its last line.
+fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), BadLine> {
+    let line = &text[start..line_end];
+    let trimmed = line.trim_start();
+    let open = line_end - trimmed.len();
+    let (value, close) = match trimmed.chars().next() {
+        Some('"') => double_quoted(text, open)?,
+        Some('\'') => single_quoted(text, open)?,
+        _ => return Ok((unquoted(line), line_end)),
+    };
+    let rest_end = end_of_line(text, close);
+    let rest = text[close..rest_end].trim();
+    if rest.is_empty() || rest.starts_with('#') {
+        return Ok((value, close));
+    }
+    Err(BadLine {
+        text: "text after the closing quote",
+        help: "put the whole value between quotes, or # before a comment",
+        range: close..rest_end,
+    })
+}
+
+/// A value to the end of its line or to a comment: a `#` at its start or after a blank.
+fn unquoted(line: &str) -> String {
+    let bytes = line.as_bytes();
+    let comment = |&i: &usize| bytes[i] == b'#' && i > 0 && matches!(bytes[i - 1], b' ' | b'\t');
+    let end = (0..bytes.len()).find(comment).unwrap_or(bytes.len());
+    line[..end].trim().to_owned()
+}
+
+fn single_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
+    let inner = &text[open + 1..];
+    let close = inner.find('\'').ok_or_else(|| open_quote(open))?;
+    Ok((inner[..close].replace("\r\n", "\n"), open + 1 + close + 1))
+}
+
+fn double_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
+    let mut out = String::new();
+    let mut chars = text[open + 1..].char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '"' => return Ok((out, open + 1 + i + 1)),
+            '\r' if chars.as_str().starts_with('\n') => {}
+            '\\' => match chars.next() {
+                Some((_, 'n')) => out.push('\n'),
+                Some((_, 'r')) => out.push('\r'),
+                Some((_, 't')) => out.push('\t'),
+                Some((_, c @ ('\\' | '"' | '$'))) => out.push(c),
+                Some((_, c)) => out.extend(['\\', c]),
+                None => break,
+            },
+            c => out.push(c),
+        }
+    }
+    Err(open_quote(open))
+}
+
+fn open_quote(open: usize) -> BadLine {
+    let help = "close it, or put the value between quotes of the other kind";
+    BadLine { text: OPEN_QUOTE, help, range: open..open + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        let (variables, bad) = parse(text);
+        assert_eq!(bad, []);
+        variables.into_iter().map(|v| (v.name, v.value)).collect()
+    }
+
+    fn one(text: &str) -> String {
+        let mut pairs = pairs(text);
+        assert_eq!(pairs.len(), 1, "{text:?}");
+        pairs.remove(0).1
+    }
+
+    #[test]
+    fn values_are_read_as_compose_reads_them() {
+        for (text, value) in [
+            ("A=b", "b"),
+            ("export A=b", "b"),
+            ("  export\tA = b  ", "b"),
+            ("A=", ""),
+            ("A=b=c==", "b=c=="),
+            ("A=b # comment", "b"),
+            ("A=b#c", "b#c"),
+            ("A=#c", "#c"),
+            ("A= # comment", ""),
+            ("A='b # c'", "b # c"),
+            ("A=\"b # c\" # d", "b # c"),
+            (r#"A="say \"hi\"\n""#, "say \"hi\"\n"),
+            (r"A='no \n escape'", r"no \n escape"),
+            (r"A=C:\new", r"C:\new"),
+            ("A=\"one\ntwo\"", "one\ntwo"),
+            ("A='one\r\ntwo'\r\n", "one\ntwo"),
+            ("A=it's", "it's"),
+            ("A=${B} $C", "${B} $C"),
+            ("A=b\r\n", "b"),
+        ] {
+            assert_eq!(one(text), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_stand_on_their_own() {
+        let text = "# don't = worry\n\nA=1\nexport B=2\n  # more\nexport=3\nA=4";
+        let expected = [("A", "1"), ("B", "2"), ("export", "3"), ("A", "4")];
+        let pairs = pairs(text);
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (&**a, &**b)).collect();
+        assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn several_mistakes_are_found() {
+        let (variables, bad) = parse("A=1\nnonsense\n1B=2\nC='x' y\nD=\0\nE=2\nF=\"open\nG=3");
+        assert_eq!(variables.len(), 2);
+        let texts: Vec<&str> = bad.iter().map(|line| line.text).collect();
+        assert_eq!(
+            texts,
+            [
+                "a line without `=`",
+                "not a name of a variable",
+                "text after the closing quote",
+                "a value contains a NUL character",
+                "a quote is never closed",
+            ]
+        );
+        assert_eq!(bad[0].range, 4..12);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "[A-C=#'\"\\\\\n\r \t$é\0export]{0,60}") {
+            let (variables, bad) = parse(&text);
+            for range in variables.iter().map(|v| &v.range).chain(bad.iter().map(|b| &b.range)) {
+                prop_assert!(text.get(range.clone()).is_some(), "{range:?}");
+            }
+        }
+
+        #[test]
+        fn single_quotes_keep_everything(value in "[^'\0\r]{0,40}") {
+            prop_assert_eq!(one(&format!("A='{value}'")), value);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{Message, Name, Port, PortWish, Stack};
+
+use super::book::Book;
+use super::build::Builder;
+use super::env_file::EnvFiles;
+use super::spec::StackSpec;
+
+/// A checked configuration whose ports are not chosen yet.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) spec: StackSpec,
+    pub(super) env_files: EnvFiles,
+    pub(super) outer: BTreeMap<String, String>,
+    pub(super) wishes: Vec<PortWish>,
+    pub(super) notes: Vec<Message>,
+    pub(super) files: BTreeSet<PathBuf>,
+}
+
+impl Draft {
+    /// The name of the stack.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The folder of the first file, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.spec.dir
+    }
+
+    /// Every port that is wished for, by service in the order of names, main ports first.
+    pub fn wishes(&self) -> &[PortWish] {
+        &self.wishes
+    }
+
+    /// Every file that was read or looked for.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
+    /// What people should know and need not mend.
+    pub fn notes(&self) -> &[Message] {
+        &self.notes
+    }
+
+    /// The stack as it is meant, with the ports that were chosen, by service and name of the port.
+    /// A port that is missing in `ports` gets the number that was written for it; whoever chooses
+    /// answers every wish, so that this is for tests only.
+    pub fn resolve(&self, ports: &BTreeMap<(Name, String), Port>) -> Stack {
+        let book = Book::new(&self.spec, ports);
+        let builder = Builder {
+            spec: &self.spec,
+            files: &self.env_files,
+            outer: &self.outer,
+            book: &book,
+            ports,
+        };
+        let services = self.spec.services.iter().map(|(name, spec)| {
+            // Loading has built every service once; no text can fail now.
+            (name.clone(), Arc::new(builder.build(spec).service))
+        });
+        Stack {
+            name: self.spec.name.clone(),
+            dir: self.spec.dir.clone(),
+            services: services.collect(),
+            primary: self.spec.primary.clone(),
+            files: self.files.clone(),
+        }
+    }
+}

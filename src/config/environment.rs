@@ -1,0 +1,215 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::book::Book;
+use super::env_file::{EnvFile, EnvFiles};
+use super::place::Place;
+use super::spec::{ServiceSpec, StackSpec, Variables};
+use super::template::{Expand, Field, Part, StackField, Template, Trouble, expand};
+
+/// How deep variables may refer to variables.
+const MAX_DEPTH: usize = 32;
+
+/// Where variables come from, strongest first in a list of them.
+#[derive(Clone, Copy)]
+pub(super) enum Layer<'a> {
+    /// `env` of the service.
+    ServiceEnv(&'a Variables),
+    /// A file of the service's `env_file`.
+    ServiceFile(&'a EnvFile),
+    /// `env` of the stack.
+    StackEnv(&'a Variables),
+    /// A file of the stack's `env_file`.
+    StackFile(&'a EnvFile),
+}
+
+/// A variable in a layer.
+#[derive(Clone, Copy)]
+enum Entry<'a> {
+    Written(&'a Template),
+    Plain(&'a str),
+}
+
+impl<'a> Layer<'a> {
+    fn get(&self, name: &str) -> Option<Entry<'a>> {
+        match self {
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.get(name).map(Entry::Written),
+            Layer::ServiceFile(file) | Layer::StackFile(file) => {
+                file.settings.get(name).map(|setting| Entry::Plain(&setting.value))
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<&'a str> {
+        match self {
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.keys().map(|k| &**k).collect(),
+            Layer::ServiceFile(file) | Layer::StackFile(file) => {
+                file.settings.keys().map(|k| &**k).collect()
+            }
+        }
+    }
+
+    /// Where a variable of this layer was written.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        match self {
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.get(name).map(|text| text.at),
+            Layer::ServiceFile(file) | Layer::StackFile(file) => {
+                file.settings.get(name).map(|setting| setting.at)
+            }
+        }
+    }
+}
+
+/// The layers of a service's environment above devstack's own, strongest first.
+pub(super) fn layers<'a>(
+    stack: &'a StackSpec,
+    service: &'a ServiceSpec,
+    files: &'a EnvFiles,
+) -> Vec<Layer<'a>> {
+    let mut layers = vec![Layer::ServiceEnv(&service.env)];
+    let file = |spec: &super::spec::EnvFileSpec| files.files.get(&spec.path);
+    layers.extend(service.env_files.iter().rev().filter_map(file).map(Layer::ServiceFile));
+    layers.push(Layer::StackEnv(&stack.env));
+    layers.extend(stack.env_files.iter().rev().filter_map(file).map(Layer::StackFile));
+    layers
+}
+
+/// The final environment of one service, found variable by variable.
+///
+/// A variable that refers to itself means the value it hides: `PATH = "bin:$PATH"`.
+pub(super) struct Environment<'a> {
+    book: &'a Book<'a>,
+    layers: Vec<Layer<'a>>,
+    /// What devstack sets; above all layers.
+    set: BTreeMap<String, String>,
+    /// devstack's own environment; below all layers.
+    outer: &'a BTreeMap<String, String>,
+    known: HashMap<(&'a str, usize), String>,
+    busy: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Environment<'a> {
+    /// The environment of these layers.
+    pub fn new(
+        book: &'a Book<'a>,
+        layers: Vec<Layer<'a>>,
+        set: BTreeMap<String, String>,
+        outer: &'a BTreeMap<String, String>,
+    ) -> Environment<'a> {
+        Environment { book, layers, set, outer, known: HashMap::new(), busy: Vec::new() }
+    }
+
+    /// Everything that is set on top of devstack's own environment; what cannot be expanded is
+    /// left out and told.
+    pub fn all(&mut self) -> (BTreeMap<String, String>, Vec<Trouble>) {
+        let mut all = self.set.clone();
+        let mut troubles = Vec::new();
+        for index in 0..self.layers.len() {
+            for name in self.layers[index].names() {
+                if all.contains_key(name) {
+                    continue;
+                }
+                match self.at(name, index) {
+                    Ok(Some(value)) => {
+                        all.insert(name.to_owned(), value);
+                    }
+                    Ok(None) => {}
+                    Err(trouble) => troubles.push(trouble),
+                }
+            }
+        }
+        (all, troubles)
+    }
+
+    /// A text with this environment.
+    pub fn expand(&mut self, template: &Template) -> Result<String, Trouble> {
+        expand(&template.parts, template.at, self)
+    }
+
+    /// The value of a variable as one layer has it; `None` when that layer does not set it.
+    pub fn at(&mut self, name: &str, layer: usize) -> Result<Option<String>, Trouble> {
+        let template = match self.layers[layer].get(name) {
+            None => return Ok(None),
+            Some(Entry::Plain(value)) => return Ok(Some(value.to_owned())),
+            Some(Entry::Written(template)) => template,
+        };
+        if let [Part::Text(text)] = template.parts.as_slice() {
+            return Ok(Some(text.clone()));
+        }
+        let name = self.stored_name(name, layer);
+        if let Some(value) = self.known.get(&(name, layer)) {
+            return Ok(Some(value.clone()));
+        }
+        if self.busy.contains(&(name, layer)) {
+            return Err(self.cycle(name, layer));
+        }
+        if self.busy.len() >= MAX_DEPTH {
+            return Err(Trouble::Deep { at: template.at });
+        }
+        self.busy.push((name, layer));
+        let value = expand(&template.parts, template.at, self);
+        self.busy.pop();
+        let value = value?;
+        self.known.insert((name, layer), value.clone());
+        Ok(Some(value))
+    }
+
+    /// The names of all variables, for "did you mean".
+    pub fn names(&self) -> BTreeSet<&str> {
+        let layers = self.layers.iter().flat_map(Layer::names);
+        layers.chain(self.set.keys().chain(self.outer.keys()).map(|name| &**name)).collect()
+    }
+
+    /// The name as the layer holds it, which lives as long as the configuration.
+    fn stored_name(&self, name: &str, layer: usize) -> &'a str {
+        match self.layers[layer] {
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) => {
+                env.get_key_value(name).map_or("", |(name, _)| name.as_str())
+            }
+            Layer::ServiceFile(file) | Layer::StackFile(file) => {
+                file.settings.get_key_value(name).map_or("", |(name, _)| name.as_str())
+            }
+        }
+    }
+
+    /// The cycle that asking for this variable again has closed, begun at its smallest name, so
+    /// that it is the same wherever it was entered.
+    fn cycle(&self, name: &'a str, layer: usize) -> Trouble {
+        let first = self.busy.iter().position(|&entry| entry == (name, layer)).unwrap_or(0);
+        let mut path = self.busy[first..].to_vec();
+        let smallest = (0..path.len()).min_by_key(|&index| path[index]).unwrap_or(0);
+        path.rotate_left(smallest);
+        path.extend(path.first().copied());
+        let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
+        let at = path.first().and_then(|(name, layer)| self.layers[*layer].place(name));
+        let at = at.expect("a variable that is being expanded stands in its layer");
+        Trouble::Cycle { path: names.join(" → "), at }
+    }
+}
+
+impl Expand for Environment<'_> {
+    fn service(&self, service: &str, field: &Field) -> Option<String> {
+        self.book.service(service, field)
+    }
+
+    fn stack(&self, field: StackField) -> String {
+        self.book.stack(field)
+    }
+
+    fn variable(&mut self, name: &str, _at: Place) -> Result<Option<String>, Trouble> {
+        let from = match self.busy.last() {
+            Some(&(busy, layer)) if busy == name => layer + 1,
+            _ => 0,
+        };
+        if from == 0
+            && let Some(value) = self.set.get(name)
+        {
+            return Ok(Some(value.clone()));
+        }
+        for layer in from..self.layers.len() {
+            if let Some(value) = self.at(name, layer)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(self.outer.get(name).cloned())
+    }
+}

@@ -1,0 +1,183 @@
+//! What holds between services: dependencies, references, ports that exclude each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Condition, Kind, Name};
+
+use super::fault::Fault;
+use super::place::Place;
+use super::report::Report;
+use super::spec::{Dependency, PortSpec, ServiceSpec, StackSpec};
+use super::suggest::{did_you_mean, quote};
+use super::template::{Field, Template};
+
+/// How many places a cycle is shown with.
+const MAX_MARKS: usize = 8;
+
+/// Checks everything that holds between services.
+pub(super) fn check(spec: &StackSpec, report: &mut Report) {
+    for service in spec.services.values() {
+        for (name, dependency) in &service.depends_on {
+            if let Some(target) = spec.services.get(name) {
+                condition(target, dependency, report);
+            }
+        }
+        for template in service.templates() {
+            references(spec, template, report);
+        }
+    }
+    for template in spec.env.values() {
+        references(spec, template, report);
+    }
+    cycles(spec, report);
+    same_port(spec, report);
+}
+
+/// The condition that is meant: what the kind of the target suggests when none is written.
+pub(super) fn meant(target: &ServiceSpec, dependency: &Dependency) -> Condition {
+    dependency.condition.unwrap_or(match target.kind {
+        Kind::Service => Condition::Ready,
+        Kind::Task => Condition::Completed,
+    })
+}
+
+fn condition(target: &ServiceSpec, dependency: &Dependency, report: &mut Report) {
+    match (dependency.condition, target.kind) {
+        (Some(Condition::Completed), Kind::Service) => {
+            let text = format!("`{}` never completes: it is no task", target.name);
+            let fault = Fault::at(dependency.at, text).also(target.at, "this service");
+            let help =
+                format!("write \"ready\" or \"started\", or give {} kind = \"task\"", target.name);
+            report.push(fault.help(help));
+        }
+        (Some(Condition::Completed | Condition::Started | Condition::Ready) | None, _) => {}
+    }
+}
+
+fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
+    template.services(&mut |name, field, at| {
+        let target = Name::new(name).ok().and_then(|name| spec.services.get(&name));
+        let Some(target) = target else {
+            let help = did_you_mean(name, spec.services.keys().map(Name::as_str), || {
+                "name a service of this file; `$$` is a plain dollar sign".to_owned()
+            });
+            let text = format!("there is no service {}", quote(name));
+            report.push(Fault::at(at, text).help(help));
+            return;
+        };
+        let port = match field {
+            Field::Host => return,
+            Field::Url | Field::Port(None) => None,
+            Field::Port(Some(port)) => Some(port.as_str()),
+        };
+        if target.has_port(port) {
+            return;
+        }
+        let fault = match port {
+            None => Fault::at(at, format!("service `{name}` has no port"))
+                .help(format!("give {name} `port = \"auto\"` or a number")),
+            Some(port) => {
+                let text = format!("service `{name}` has no port {}", quote(port));
+                let names = target.ports.iter().map(|port| port.name.as_str());
+                let help = did_you_mean(port, names, || format!("name it in `ports` of {name}"));
+                Fault::at(at, text).help(help)
+            }
+        };
+        report.push(fault.also(target.at, "this service"));
+    });
+}
+
+/// Two services cannot be told the same number.
+fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
+    let mut taken: BTreeMap<u16, (&'a ServiceSpec, Place)> = BTreeMap::new();
+    let own = |service: &'a ServiceSpec| service.ports.iter().map(move |port| (service, port));
+    let mut ports: Vec<(&ServiceSpec, &PortSpec)> = spec.services.values().flat_map(own).collect();
+    ports.sort_by_key(|(_, port)| port.at);
+    for (service, port) in ports {
+        let Some(number) = port.prefer else { continue };
+        let Some((other, at)) = taken.get(&number) else {
+            taken.insert(number, (service, port.at));
+            continue;
+        };
+        let text = if other.name == service.name {
+            format!("{} has port {number} twice", service.name)
+        } else {
+            format!("{} and {} both have port {number}", other.name, service.name)
+        };
+        let fault = Fault::at(port.at, text).also(*at, "the first one");
+        report.push(fault.help("change one of them, or write \"auto\""));
+    }
+}
+
+/// How far the search has come with a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Open,
+    Done,
+}
+
+/// Reports each cycle once, as a path. A loop instead of a recursion: a chain may be as long as
+/// there are services.
+fn cycles(spec: &StackSpec, report: &mut Report) {
+    let mut marks: BTreeMap<&Name, Mark> = BTreeMap::new();
+    let mut told: BTreeSet<Vec<&Name>> = BTreeSet::new();
+    for start in spec.services.keys() {
+        if marks.contains_key(start) {
+            continue;
+        }
+        let mut path = vec![start];
+        let mut ahead = vec![spec.services[start].depends_on.keys()];
+        marks.insert(start, Mark::Open);
+        while let Some(next) = ahead.last_mut() {
+            let Some(name) = next.next() else {
+                ahead.pop();
+                marks.extend(path.pop().map(|done| (done, Mark::Done)));
+                continue;
+            };
+            match (marks.get(name), spec.services.get_key_value(name)) {
+                (None, Some((name, service))) => {
+                    marks.insert(name, Mark::Open);
+                    path.push(name);
+                    ahead.push(service.depends_on.keys());
+                }
+                (Some(Mark::Open), _) => {
+                    let first = path.iter().position(|entry| *entry == name).unwrap_or(0);
+                    let cycle = from_smallest(&path[first..]);
+                    if !report.is_full() && told.insert(cycle.clone()) {
+                        report.push(cycle_fault(spec, &cycle));
+                    }
+                }
+                (Some(Mark::Done), _) | (None, None) => {}
+            }
+        }
+    }
+}
+
+/// The same cycle, begun at its smallest name.
+fn from_smallest<'a>(cycle: &[&'a Name]) -> Vec<&'a Name> {
+    let smallest = (0..cycle.len()).min_by_key(|&index| cycle[index]).unwrap_or(0);
+    let (before, after) = cycle.split_at(smallest);
+    after.iter().chain(before).copied().collect()
+}
+
+fn cycle_fault(spec: &StackSpec, cycle: &[&Name]) -> Fault {
+    let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|name| name.as_str()).collect();
+    let shown = if names.len() > 2 * MAX_MARKS {
+        let (head, tail) = (&names[..MAX_MARKS], &names[names.len() - MAX_MARKS..]);
+        format!("{} → … → {}", head.join(" → "), tail.join(" → "))
+    } else {
+        names.join(" → ")
+    };
+    let text = format!("services depend on each other: {shown}");
+    let edge = |index: usize| {
+        let (from, to) = (cycle[index], cycle[(index + 1) % cycle.len()]);
+        (spec.services[from].depends_on[to].at, format!("{from} waits for {to}"))
+    };
+    let (at, label) = edge(0);
+    let mut fault = Fault::at(at, text).label(label);
+    for index in 1..cycle.len().min(MAX_MARKS) {
+        let (at, label) = edge(index);
+        fault = fault.also(at, label);
+    }
+    fault.help("remove one of these dependencies")
+}

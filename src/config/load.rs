@@ -1,0 +1,228 @@
+//! The only part of the configuration that touches files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::Class;
+
+use super::assemble::{assemble, check_texts};
+use super::diagnostics::Diagnostics;
+use super::draft::Draft;
+use super::env_file::EnvFiles;
+use super::fault::Fault;
+use super::report::Report;
+use super::source::Source;
+use super::sources::Sources;
+use super::spec::{EnvFileSpec, StackSpec};
+use super::suggest::quote;
+
+/// The name of the file that is looked for.
+const FILE: &str = "devstack.toml";
+
+/// The file beside it with one person's changes.
+const LOCAL: &str = "devstack.local.toml";
+
+/// The largest file that is read. Nobody writes a configuration of this size; devices and logs
+/// that were named by mistake are larger.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Reads and checks a configuration: the files, what lies over them, and their env files.
+///
+/// Errors: everything that is wrong, as far as it can be found at once.
+pub fn load(sources: &Sources) -> Result<Draft, Diagnostics> {
+    let mut report = Report::default();
+    let parts = read(sources, &mut report);
+    let (notes, files) = report.finish()?;
+    let (spec, env_files, wishes) = parts.expect("without a mistake there is a configuration");
+    Ok(Draft { spec, env_files, outer: sources.env.clone(), wishes, notes, files })
+}
+
+fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts> {
+    let paths = find(sources, report)?;
+    let dir = folder_of(paths.first()?);
+    let mut texts: Vec<(u32, Arc<Source>)> = Vec::new();
+    for path in &paths {
+        texts.extend(read_config(path, sources, true, report));
+    }
+    let complete = texts.len() == paths.len();
+    let local = dir.join(LOCAL);
+    if !paths.contains(&local) {
+        texts.extend(read_config(&local, sources, false, report));
+    }
+    if !complete {
+        return None;
+    }
+    let host = sources.overrides.host.as_deref();
+    let spec = check_texts(&texts, &dir, host, report)?;
+    check_folders(&spec, report);
+    let env_files = read_env_files(&spec, sources, report);
+    Some(assemble(spec, env_files, &sources.env, &sources.overrides, report))
+}
+
+/// The configuration files, absolute.
+fn find(sources: &Sources, report: &mut Report) -> Option<Vec<PathBuf>> {
+    if !sources.files.is_empty() {
+        return Some(sources.files.iter().map(|file| sources.cwd.join(file)).collect());
+    }
+    let found = sources.cwd.ancestors().map(|folder| folder.join(FILE)).find(|path| path.exists());
+    if found.is_none() {
+        report.look_for(sources.cwd.join(FILE));
+        let text = format!("there is no {FILE} in {} or above", sources.cwd.display());
+        let help = format!(
+            "write one, or name another file with -f; a first {FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
+        );
+        report.push(Fault::placeless(Class::Config, text).help(help));
+    }
+    found.map(|path| vec![path])
+}
+
+/// The folder of a file. A path with `..` is asked for its real folder, because behind a symbolic
+/// link `..` is not what it seems.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap_or(path);
+    let up = folder.components().any(|part| part == std::path::Component::ParentDir);
+    let real = if up { std::fs::canonicalize(folder).ok() } else { None };
+    real.unwrap_or_else(|| folder.components().collect())
+}
+
+fn read_config(
+    path: &Path,
+    sources: &Sources,
+    required: bool,
+    report: &mut Report,
+) -> Option<(u32, Arc<Source>)> {
+    report.look_for(path.to_owned());
+    let shown = shown(path, &sources.cwd);
+    match read_text(path) {
+        Ok(text) => Some(report.add_source(Source::config(path.to_owned(), shown, text))),
+        Err(Unreadable::Absent) if !required => None,
+        Err(why) => {
+            let text = format!("cannot read {}: {}", quote(&shown), why.text());
+            report.push(Fault::placeless(Class::Config, text).help(why.help()));
+            None
+        }
+    }
+}
+
+/// Reports folders that do not exist; each is asked for once.
+fn check_folders(spec: &StackSpec, report: &mut Report) {
+    let mut asked: BTreeMap<&Path, bool> = BTreeMap::new();
+    for service in spec.services.values() {
+        let Some(at) = service.dir_at else { continue };
+        if *asked.entry(&service.dir).or_insert_with(|| service.dir.is_dir()) {
+            continue;
+        }
+        let fault = if service.dir.exists() {
+            Fault::at(at, "this is not a folder")
+        } else {
+            Fault::at(at, "there is no such folder")
+        };
+        report.push(fault.help("`dir` is relative to the folder of the file"));
+    }
+}
+
+fn read_env_files(spec: &StackSpec, sources: &Sources, report: &mut Report) -> EnvFiles {
+    let mut files = EnvFiles::default();
+    let mut absent: BTreeMap<&Path, Unreadable> = BTreeMap::new();
+    let of_services = spec.services.values().flat_map(|service| &service.env_files);
+    for wanted in spec.env_files.iter().chain(of_services) {
+        let EnvFileSpec { path, optional, at } = wanted;
+        let shown = shown(path, &sources.cwd);
+        if files.files.contains_key(path) {
+            continue;
+        }
+        if !absent.contains_key(path.as_path()) {
+            report.look_for(path.clone());
+            match read_text(path) {
+                Ok(text) => {
+                    let source = Source::secret(path.clone(), shown, text);
+                    let (file, _) = report.add_source(source);
+                    files.add(path.clone(), file, report);
+                    continue;
+                }
+                Err(why) => {
+                    absent.insert(path, why);
+                }
+            }
+        }
+        match &absent[path.as_path()] {
+            Unreadable::Absent if *optional => {}
+            why => files.unreadable(*at, &shown, &why.text(), report),
+        }
+    }
+    files
+}
+
+/// The path as people call it: relative to where devstack was started, when it is below.
+fn shown(path: &Path, cwd: &Path) -> String {
+    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+}
+
+/// Why a file cannot be read.
+#[derive(Debug)]
+enum Unreadable {
+    Absent,
+    NotAFile(&'static str),
+    TooLarge,
+    NotUtf8 { line: usize },
+    Failed(io::Error),
+}
+
+impl Unreadable {
+    fn text(&self) -> String {
+        match self {
+            Unreadable::Absent => "there is no such file".to_owned(),
+            Unreadable::NotAFile(what) => format!("it is {what}"),
+            Unreadable::TooLarge => "it is larger than 1 MiB".to_owned(),
+            Unreadable::NotUtf8 { line } => format!("line {line} is not UTF-8"),
+            Unreadable::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "permission denied".to_owned()
+            }
+            Unreadable::Failed(error) => error.to_string(),
+        }
+    }
+
+    fn help(&self) -> &'static str {
+        match self {
+            Unreadable::Absent | Unreadable::NotAFile(_) => "name a file with -f",
+            Unreadable::TooLarge => "a configuration is a short text; is it another file?",
+            Unreadable::NotUtf8 { .. } => "save it as UTF-8",
+            Unreadable::Failed(_) => "allow yourself to read it",
+        }
+    }
+}
+
+/// The text of a regular file of at most [`MAX_FILE`]. Pipes and devices are refused before they
+/// are opened: opening a pipe waits for a writer, and a device may never end.
+fn read_text(path: &Path) -> Result<String, Unreadable> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Absent,
+        _ => Unreadable::Failed(error),
+    };
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if about.is_dir() {
+        return Err(Unreadable::NotAFile("a folder"));
+    }
+    if !about.is_file() {
+        return Err(Unreadable::NotAFile("not a regular file"));
+    }
+    if about.len() > MAX_FILE {
+        return Err(Unreadable::TooLarge);
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0) + 1);
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Unreadable::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        Unreadable::NotUtf8 { line: good.iter().filter(|&&byte| byte == b'\n').count() + 1 }
+    })
+}
+
+#[cfg(test)]
+mod tests;

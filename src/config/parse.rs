@@ -1,0 +1,166 @@
+//! Text of a configuration file to a tree of values with places.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::Fault;
+use super::node::{Entry, Node, Table, Value};
+use super::place::Place;
+use super::report::Report;
+use super::suggest::quote;
+
+/// How deep values may be nested. Nothing in a configuration is deeper than six; without a limit
+/// the recursion below could be driven to overflow the stack.
+const MAX_DEPTH: usize = 24;
+
+/// How many characters that may begin a level of nesting (`.`, `[`, `{`) a text may have to be
+/// parsed on the stack at hand. A hundred services have about a thousand.
+const FEW_LEVELS: usize = 2000;
+
+/// The stack for texts with more: the parser allows 80 dotted keys within each of 80 tables and
+/// recurses through them, which takes a few MiB at worst.
+const DEEP_STACK: usize = 32 * 1024 * 1024;
+
+/// Parses a file. Syntax errors go into the report, several at once; then there is no tree,
+/// because what could be read around a syntax error is guesswork.
+pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
+    let levels = text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count();
+    if levels < FEW_LEVELS {
+        return parse_here(text, file, report);
+    }
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK);
+        let parsing = thread.spawn_scoped(scope, || parse_here(text, file, report))?;
+        let table = parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, std::io::Error>(table)
+    });
+    parsed.unwrap_or_else(|error| {
+        let text = format!("no thread to parse this file: {error}");
+        let fault = Fault::at(Place::new(file, 0..0), text);
+        report.push(fault.help("the system is out of threads or memory"));
+        None
+    })
+}
+
+fn parse_here<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let before = report.count();
+    let mut repeated: Option<Range<usize>> = None;
+    for error in &errors {
+        let range = range_of(error, text);
+        if is_duplicate(error) {
+            // The keys below a table that is written twice would be told once more each.
+            let follows = repeated.as_ref().is_some_and(|header| {
+                text.get(header.end..range.start).is_some_and(|between| !between.contains("\n["))
+            });
+            if follows {
+                continue;
+            }
+            let line_start = text[..range.start].rfind('\n').map_or(0, |newline| newline + 1);
+            let is_header = text[line_start..].trim_start().starts_with('[');
+            repeated = is_header.then(|| range.clone());
+        }
+        report.push(syntax_fault(error, text, Place::new(file, range)));
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let mut convert = Convert { file, report };
+    let table = convert.table(table.into_inner(), 0);
+    (convert.report.count() == before).then_some(table)
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message().starts_with("duplicate key")
+}
+
+/// The bytes an error is about, at the borders of characters.
+fn range_of(error: &toml::de::Error, text: &str) -> Range<usize> {
+    let range = error.span().unwrap_or(0..0);
+    let mut start = range.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let mut end = range.end.clamp(start, text.len());
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
+}
+
+fn syntax_fault(error: &toml::de::Error, text: &str, at: Place) -> Fault {
+    let message = error.message();
+    if is_duplicate(error) {
+        let key = quote(&text[at.start as usize..at.end as usize]);
+        return Fault::at(at, format!("{key} is written twice")).help("remove one of the two");
+    }
+    let help = if message.starts_with("string values must be quoted") {
+        "texts stand between quotes: key = \"value\""
+    } else if message.contains("recurs") {
+        "no configuration needs to be nested this deep"
+    } else {
+        "this is no TOML: tables are [name], keys are key = value, texts stand between quotes"
+    };
+    Fault::at(at, message).help(help)
+}
+
+struct Convert<'r> {
+    file: u32,
+    report: &'r mut Report,
+}
+
+impl Convert<'_> {
+    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
+        Place::new(self.file, spanned.span())
+    }
+
+    fn table<'t>(&mut self, table: DeTable<'t>, depth: usize) -> Table<'t> {
+        let entry = |(key, value): (Spanned<Cow<'t, str>>, Spanned<DeValue<'t>>)| {
+            let at = self.place(&key);
+            let name = key.into_inner();
+            self.refuse_nul(&name, at);
+            (name, Entry { key: at, node: self.node(value, depth + 1) })
+        };
+        table.into_iter().map(entry).collect()
+    }
+
+    fn node<'t>(&mut self, spanned: Spanned<DeValue<'t>>, depth: usize) -> Node<'t> {
+        let at = self.place(&spanned);
+        if depth > MAX_DEPTH {
+            let text = "values are nested too deep".to_owned();
+            self.report.push(Fault::at(at, text).help("nothing here is nested deeper than six"));
+            return Node { at, value: Value::Boolean(false) };
+        }
+        Node { at, value: self.value(spanned.into_inner(), at, depth) }
+    }
+
+    fn value<'t>(&mut self, value: DeValue<'t>, at: Place, depth: usize) -> Value<'t> {
+        match value {
+            DeValue::String(text) => {
+                self.refuse_nul(&text, at);
+                Value::Text(text)
+            }
+            DeValue::Integer(number) => {
+                Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            DeValue::Float(number) => Value::Float(number.as_str().to_owned()),
+            DeValue::Boolean(yes) => Value::Boolean(yes),
+            DeValue::Datetime(_) => Value::Date,
+            DeValue::Array(list) => {
+                Value::List(list.into_iter().map(|item| self.node(item, depth + 1)).collect())
+            }
+            DeValue::Table(table) => Value::Table(self.table(table, depth)),
+        }
+    }
+
+    /// No program can be given a NUL: arguments, variables and paths all end at one.
+    fn refuse_nul(&mut self, text: &str, at: Place) {
+        if text.contains('\0') {
+            let fault = Fault::at(at, "a text contains a NUL character");
+            self.report.push(fault.help("arguments, variables and paths cannot hold one"));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Diagnostics as text with excerpts.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::diagnostic::{Diagnostic, Mark};
+use super::diagnostics::Diagnostics;
+use super::source::Source;
+
+/// Columns of an excerpt: what fits most terminals; longer lines are cut around the mark.
+const WIDTH: usize = 120;
+
+/// How much of a source is cut out around its marks at most, because laying out a line costs
+/// time for each of its characters and a file may be one line of 1 MiB.
+const EXCERPT: usize = 16 * 1024;
+
+/// All diagnostics, one after the other, with an empty line between them.
+pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(WIDTH).decor_style(DecorStyle::Ascii);
+    let mut out = String::new();
+    for diagnostic in &diagnostics.list {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&renderer.render(&[group(diagnostic)]));
+        out.push('\n');
+    }
+    if diagnostics.dropped > 0 {
+        out.push_str(&format!("\nand {} more\n", diagnostics.dropped));
+    }
+    out
+}
+
+fn group(diagnostic: &Diagnostic) -> Group<'_> {
+    let message = &diagnostic.message;
+    let mut group = Group::with_title(Level::ERROR.primary_title(message.text.as_str()));
+    let mut rest = diagnostic.marks.as_slice();
+    let mut primary = true;
+    while let Some(first) = rest.first() {
+        let same = rest.iter().take_while(|mark| Arc::ptr_eq(&mark.source, &first.source)).count();
+        let (marks, others) = rest.split_at(same);
+        group = if first.source.is_secret() {
+            group.element(origin(first))
+        } else {
+            group.element(snippet(&first.source, marks, primary))
+        };
+        primary = false;
+        rest = others;
+    }
+    if !message.help.is_empty() {
+        group = group.element(Level::HELP.message(message.help.as_str()));
+    }
+    group
+}
+
+/// File, line and column without an excerpt.
+fn origin(mark: &Mark) -> Origin<'_> {
+    let (line, column) = mark.source.line_column(mark.range.start);
+    Origin::path(mark.source.shown()).line(line).char_column(column)
+}
+
+fn snippet<'a>(
+    source: &'a Source,
+    marks: &'a [Mark],
+    primary: bool,
+) -> Snippet<'a, Annotation<'a>> {
+    let cut = excerpt(source.text(), marks);
+    let (first_line, _) = source.line_column(cut.start);
+    let annotations = marks.iter().enumerate().map(|(index, mark)| {
+        let kind =
+            if primary && index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let start = mark.range.start.clamp(cut.start, cut.end) - cut.start;
+        let end = mark.range.end.clamp(cut.start, cut.end) - cut.start;
+        let label = (!mark.label.is_empty()).then_some(mark.label.as_str());
+        kind.span(start..end.max(start)).label(label)
+    });
+    Snippet::source(&source.text()[cut.clone()])
+        .path(source.shown())
+        .line_start(first_line)
+        .annotations(annotations)
+}
+
+/// The lines that the marks touch, at most [`EXCERPT`] bytes of them. Very long lines are cut in
+/// their end, never in their start, so that columns stay true.
+fn excerpt(text: &str, marks: &[Mark]) -> Range<usize> {
+    let start = marks.iter().map(|mark| mark.range.start).min().unwrap_or(0).min(text.len());
+    let end = marks.iter().map(|mark| mark.range.end).max().unwrap_or(0).min(text.len());
+    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_end = text[end..].find('\n').map_or(text.len(), |newline| end + newline);
+    let mut limit = line_end.min(end.max(line_start).saturating_add(EXCERPT));
+    while !text.is_char_boundary(limit) {
+        limit -= 1;
+    }
+    line_start..limit
+}

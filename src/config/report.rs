@@ -1,0 +1,99 @@
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::Message;
+
+use super::diagnostic::{Diagnostic, Mark};
+use super::diagnostics::Diagnostics;
+use super::fault::Fault;
+use super::place::Place;
+use super::source::Source;
+
+/// How many mistakes are kept: more than anybody reads at once, and few enough that a file made
+/// of mistakes only cannot fill the memory.
+const MAX_FAULTS: usize = 50;
+
+/// The files that were read and the mistakes found in them so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    sources: Vec<Arc<Source>>,
+    faults: Vec<Fault>,
+    dropped: usize,
+    notes: Vec<Message>,
+    looked_for: BTreeSet<PathBuf>,
+    seen: HashSet<(Option<Place>, String)>,
+}
+
+impl Report {
+    /// Takes a file in and gives it its number.
+    pub fn add_source(&mut self, source: Source) -> (u32, Arc<Source>) {
+        let source = Arc::new(source);
+        self.sources.push(Arc::clone(&source));
+        ((self.sources.len() - 1) as u32, source)
+    }
+
+    /// The text of a file that was taken in.
+    pub fn text(&self, file: u32) -> &str {
+        self.sources[file as usize].text()
+    }
+
+    /// A file that was taken in, as people call it.
+    pub fn shown(&self, file: u32) -> &str {
+        self.sources[file as usize].shown()
+    }
+
+    /// Remembers that a file was read or looked for.
+    pub fn look_for(&mut self, path: PathBuf) {
+        self.looked_for.insert(path);
+    }
+
+    /// Whether the list is full: whoever makes faults in bulk should stop.
+    pub fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_FAULTS
+    }
+
+    /// Takes a mistake in. The same text at the same place counts once.
+    pub fn push(&mut self, fault: Fault) {
+        if self.is_full() {
+            self.dropped += 1;
+            return;
+        }
+        let place = fault.marks.first().map(|mark| mark.0);
+        if self.seen.insert((place, fault.message.text.clone())) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Takes in something people should know that is no mistake.
+    pub fn note(&mut self, note: Message) {
+        if self.notes.len() < MAX_FAULTS && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// How many mistakes there are.
+    pub fn count(&self) -> usize {
+        self.faults.len() + self.dropped
+    }
+
+    /// What was noted, and every file that was looked for; or all mistakes.
+    pub fn finish(self) -> Result<(Vec<Message>, BTreeSet<PathBuf>), Diagnostics> {
+        if self.faults.is_empty() {
+            return Ok((self.notes, self.looked_for));
+        }
+        let sources = self.sources;
+        let diagnostic = |fault: Fault| Diagnostic {
+            message: fault.message,
+            marks: fault.marks.into_iter().map(|mark| attach(&sources, mark)).collect(),
+        };
+        let mut list: Vec<Diagnostic> = self.faults.into_iter().map(diagnostic).collect();
+        list.sort_by(|a, b| a.order().cmp(&b.order()));
+        Err(Diagnostics { list, dropped: self.dropped, files: self.looked_for })
+    }
+}
+
+fn attach(sources: &[Arc<Source>], (place, label): (Place, String)) -> Mark {
+    let source = Arc::clone(&sources[place.file as usize]);
+    Mark { source, range: place.start as usize..place.end as usize, label }
+}

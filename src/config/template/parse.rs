@@ -1,0 +1,280 @@
+use std::ops::Range;
+
+use super::super::fault::Fault;
+use super::super::place::Place;
+use super::super::report::Report;
+use super::super::suggest::{did_you_mean, quote};
+use super::{Field, Missing, Part, StackField, Template};
+
+/// How deep defaults may hold further references.
+const MAX_NESTING: usize = 8;
+
+/// The fields of a service, for "did you mean".
+const FIELDS: &[&str] = &["url", "host", "port"];
+
+/// Which references a text may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Syntax {
+    /// Those of devstack and variables; `$$` is a dollar sign. For `env` values and arrays.
+    Full,
+    /// Those of devstack only; everything else stays byte for byte. For what a shell reads, and
+    /// for texts where a dollar sign has its own meaning.
+    References,
+}
+
+/// Reads references out of texts.
+pub(in super::super) struct Parser<'a> {
+    /// Whether there is a service of this name.
+    pub is_service: &'a dyn Fn(&str) -> bool,
+    /// Where mistakes go.
+    pub report: &'a mut Report,
+}
+
+impl Parser<'_> {
+    /// Reads `text`, which was written at `at`.
+    pub fn parse(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
+        if !text.contains('$') {
+            return Template::plain(text, at);
+        }
+        let origin = self.origin(text, at);
+        let mut reader = Reader { parser: self, text, at, origin, syntax };
+        let parts = reader.parts(0..text.len(), 0);
+        Template { parts, at }
+    }
+
+    /// The offset in the file of the first byte of `text`, when the text stands there as it is:
+    /// without escapes, so that a place within the text is a place in the file.
+    fn origin(&self, text: &str, at: Place) -> Option<u32> {
+        let written = self.report.text(at.file).get(at.start as usize..at.end as usize)?;
+        let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
+        let inner = inner.or_else(|| written.strip_prefix(['"', '\'']))?;
+        let inner = inner.strip_prefix("\r\n").or(inner.strip_prefix('\n')).unwrap_or(inner);
+        let quotes = written.len() - inner.len();
+        inner.starts_with(text).then_some(at.start + quotes as u32)
+    }
+}
+
+struct Reader<'p, 'a, 't> {
+    parser: &'p mut Parser<'a>,
+    text: &'t str,
+    at: Place,
+    origin: Option<u32>,
+    syntax: Syntax,
+}
+
+/// What was found behind a dollar sign: the part and the byte after it.
+type Found = Option<(Part, usize)>;
+
+impl Reader<'_, '_, '_> {
+    fn place(&self, range: Range<usize>) -> Place {
+        match self.origin {
+            Some(origin) => Place {
+                file: self.at.file,
+                start: origin + range.start as u32,
+                end: origin + range.end as u32,
+            },
+            None => self.at,
+        }
+    }
+
+    fn fault(&mut self, range: Range<usize>, text: String, help: String) {
+        let fault = Fault::at(self.place(range), text).help(help);
+        self.parser.report.push(fault);
+    }
+
+    fn parts(&mut self, range: Range<usize>, depth: usize) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut i = range.start;
+        while i < range.end {
+            let rest = &self.text[i..range.end];
+            let Some(next) = rest.find(['$', '\\']) else {
+                plain.push_str(rest);
+                break;
+            };
+            plain.push_str(&rest[..next]);
+            i += next;
+            let (kept, length) = self.pair(i, range.end);
+            if length > 0 {
+                plain.push_str(kept);
+                i += length;
+                continue;
+            }
+            match self.dollar(i, range.end, depth) {
+                Some((part, end)) => {
+                    if !plain.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut plain)));
+                    }
+                    parts.push(part);
+                    i = end;
+                }
+                None => {
+                    plain.push('$');
+                    i += 1;
+                }
+            }
+        }
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        parts
+    }
+
+    /// Two characters that belong together, and how many bytes they take: `$$`, or in a shell
+    /// text a backslash with what it protects. A backslash elsewhere is just itself.
+    fn pair(&self, i: usize, end: usize) -> (&str, usize) {
+        let rest = &self.text[i..end];
+        match self.syntax {
+            Syntax::Full if rest.starts_with("$$") => ("$", 2),
+            Syntax::Full if rest.starts_with('\\') => ("\\", 1),
+            Syntax::References if rest.starts_with("$$") => ("$$", 2),
+            Syntax::References if rest.starts_with('\\') => {
+                let length = rest.chars().take(2).map(char::len_utf8).sum();
+                (&rest[..length], length)
+            }
+            Syntax::Full | Syntax::References => ("", 0),
+        }
+    }
+
+    /// What the dollar sign at `i` begins; `None`: it is just a dollar sign.
+    fn dollar(&mut self, i: usize, end: usize, depth: usize) -> Found {
+        let after = &self.text[i + 1..end];
+        if let Some(inner) = after.strip_prefix('{') {
+            if let Some(found) = self.reference(i, inner) {
+                return Some(found);
+            }
+            return match self.syntax {
+                Syntax::Full => self.braced(i, end, depth),
+                Syntax::References => None,
+            };
+        }
+        let length = variable_length(after);
+        if length == 0 || self.syntax == Syntax::References {
+            return None;
+        }
+        let name = after[..length].to_owned();
+        let at = self.place(i..i + 1 + length);
+        Some((Part::Variable { name, missing: Missing::Fail, at }, i + 1 + length))
+    }
+
+    /// `${service.field}` or `${stack.field}`.
+    fn reference(&mut self, i: usize, inner: &str) -> Found {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let dot = inner.find(|c| !word(c)).filter(|&dot| dot > 0)?;
+        let (head, rest) = (&inner[..dot], inner[dot..].strip_prefix('.')?);
+        let close = rest.find(|c| !word(c) && c != '.')?;
+        let field = &rest[..close];
+        if !rest[close..].starts_with('}') || !self.is_reference(head, field) {
+            return None;
+        }
+        let end = i + 2 + dot + 1 + close + 1;
+        let at = self.place(i..end);
+        if let ("stack", Some(field)) = (head, stack_field(field)) {
+            return Some((Part::Stack { field, at }, end));
+        }
+        if head == "stack" && !(self.parser.is_service)(head) {
+            let text = format!("the stack has no {}", quote(field));
+            self.fault(i..end, text, "there are `${stack.name}` and `${stack.dir}`".into());
+            return Some((Part::Text(String::new()), end));
+        }
+        let Some(field) = service_field(field) else {
+            let text = format!("a service has no {}", quote(field));
+            let help = did_you_mean(field, FIELDS.iter().copied(), || {
+                format!("there are `${{{head}.url}}`, `${{{head}.host}}` and `${{{head}.port}}`")
+            });
+            self.fault(i..end, text, help);
+            return Some((Part::Text(String::new()), end));
+        };
+        Some((Part::Service { service: head.to_owned(), field, at }, end))
+    }
+
+    /// Whether `${head.field}` is meant for devstack. A shell knows `${x-1.5}` too, so there it
+    /// must name something of ours.
+    fn is_reference(&self, head: &str, field: &str) -> bool {
+        match self.syntax {
+            Syntax::Full => true,
+            Syntax::References => {
+                head == "stack" || (self.parser.is_service)(head) || service_field(field).is_some()
+            }
+        }
+    }
+
+    /// `${VAR}` and its forms.
+    fn braced(&mut self, i: usize, end: usize, depth: usize) -> Found {
+        let inner = &self.text[i + 2..end];
+        let Some(close) = closing_brace(inner) else {
+            let text = "`${` without its `}`".to_owned();
+            self.fault(i..i + 2, text, "write `$$` for a plain dollar sign".into());
+            return Some((Part::Text(String::new()), end));
+        };
+        let after = i + 2 + close + 1;
+        let length = variable_length(inner);
+        let (name, form) = (&inner[..length], &inner[length..close]);
+        let missing = if length == 0 {
+            None
+        } else if form.is_empty() {
+            Some(Missing::Fail)
+        } else if let Some(message) = form.strip_prefix(":?") {
+            Some(Missing::Message(message.to_owned()))
+        } else if form.starts_with(":-") && depth < MAX_NESTING {
+            let start = i + 2 + length + 2;
+            Some(Missing::Default(self.parts(start..i + 2 + close, depth + 1)))
+        } else {
+            None
+        };
+        let Some(missing) = missing else {
+            let text = format!("{} is not a reference", quote(&self.text[i..after]));
+            let help = "there are `${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `${service.url}`; \
+                        `$$` is a plain dollar sign";
+            self.fault(i..after, text, help.into());
+            return Some((Part::Text(String::new()), after));
+        };
+        let at = self.place(i..after);
+        Some((Part::Variable { name: name.to_owned(), missing, at }, after))
+    }
+}
+
+/// How many bytes of a variable's name `text` begins with.
+fn variable_length(text: &str) -> usize {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+/// The offset of the brace that closes the one before `text`; `${…}` within it are skipped.
+fn closing_brace(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut i) = (0usize, 0);
+    while i < bytes.len() {
+        match (bytes[i], bytes.get(i + 1)) {
+            (b'$', Some(b'$')) => i += 1,
+            (b'$', Some(b'{')) => {
+                depth += 1;
+                i += 1;
+            }
+            (b'}', _) if depth == 0 => return Some(i),
+            (b'}', _) => depth -= 1,
+            _ => {}
+        }
+        i += 1;
+    }
+    None
+}
+
+fn stack_field(text: &str) -> Option<StackField> {
+    match text {
+        "name" => Some(StackField::Name),
+        "dir" => Some(StackField::Dir),
+        _ => None,
+    }
+}
+
+fn service_field(text: &str) -> Option<Field> {
+    match text {
+        "url" => Some(Field::Url),
+        "host" => Some(Field::Host),
+        "port" => Some(Field::Port(None)),
+        _ => text.strip_prefix("port.").map(|name| Field::Port(Some(name.to_owned()))),
+    }
+}

@@ -1,0 +1,304 @@
+//! Who decides a port: the table of precedence.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
+
+use super::book::Book;
+use super::env_file::EnvFiles;
+use super::environment::{Environment, Layer, layers};
+use super::fault::Fault;
+use super::place::Place;
+use super::report::Report;
+use super::sources::Overrides;
+use super::spec::{PortSpec, ServiceSpec, StackSpec};
+use super::suggest::{did_you_mean, quote};
+use super::template::Trouble;
+
+/// The variable that means the main port of whatever reads it.
+const PORT: &str = "PORT";
+
+/// The wish for every port of the stack, in the order of the names, main ports first.
+pub(super) fn wishes(
+    spec: &StackSpec,
+    files: &EnvFiles,
+    outer: &BTreeMap<String, String>,
+    overrides: &Overrides,
+    report: &mut Report,
+) -> Vec<PortWish> {
+    let pinned = command_line(spec, overrides, report);
+    let book = Book::without_services(spec);
+    let mut wishes = Vec::new();
+    for service in spec.services.values() {
+        let is_primary = spec.primary.as_ref() == Some(&service.name);
+        for (index, port) in service.ports.iter().enumerate() {
+            let mut asking = Asking {
+                spec,
+                service,
+                port,
+                main: index == 0,
+                is_primary,
+                book: &book,
+                files,
+                outer,
+                report,
+            };
+            let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
+            let (number, pinned, source) = asking.decide(on_line);
+            wishes.push(PortWish {
+                service: service.name.clone(),
+                port: port.name.clone(),
+                number,
+                weight: match (number, pinned) {
+                    (None, _) => Weight::Any,
+                    (Some(_), true) => Weight::Pinned,
+                    (Some(_), false) => Weight::Preferred,
+                },
+                source,
+                on_conflict: match overrides.strict_ports {
+                    true => OnConflict::Fail,
+                    false => port.on_conflict,
+                },
+            });
+        }
+    }
+    same_pin(&wishes, report);
+    wishes
+}
+
+/// What `--port` says, by service and port.
+fn command_line<'a>(
+    spec: &'a StackSpec,
+    overrides: &Overrides,
+    report: &mut Report,
+) -> BTreeMap<(&'a Name, &'a str), u16> {
+    let mut pinned = BTreeMap::new();
+    for (target, number) in &overrides.ports {
+        let (name, port) = match target.split_once('.') {
+            Some((name, port)) => (name, Some(port)),
+            None => (target.as_str(), None),
+        };
+        let usage = |text: String| {
+            Fault::placeless(Class::Usage, format!("--port {}={number}: {text}", plain(target)))
+        };
+        let service = Name::new(name).ok().and_then(|name| spec.services.get(&name));
+        let Some(service) = service else {
+            let names = spec.services.keys().map(Name::as_str);
+            let help = did_you_mean(name, names, || "name a service of the file".to_owned());
+            report.push(usage(format!("there is no service {}", quote(name))).help(help));
+            continue;
+        };
+        let found = match port {
+            None => service.ports.first(),
+            Some(port) => service.ports.iter().find(|spec| spec.name == port),
+        };
+        match (found, port) {
+            (Some(found), _) => {
+                pinned.insert((&service.name, found.name.as_str()), *number);
+            }
+            (None, Some(port)) => {
+                let names = service.ports.iter().map(|port| port.name.as_str());
+                let help = did_you_mean(port, names, || format!("name it in `ports` of {name}"));
+                let text = format!("service `{name}` has no port {}", quote(port));
+                report.push(usage(text).help(help));
+            }
+            (None, None) => {
+                let help = format!("give {name} `port = \"auto\"` in the file");
+                report.push(usage(format!("service `{name}` has no port")).help(help));
+            }
+        }
+    }
+    pinned
+}
+
+/// One port and everything that may decide it.
+struct Asking<'a, 'r> {
+    spec: &'a StackSpec,
+    service: &'a ServiceSpec,
+    port: &'a PortSpec,
+    main: bool,
+    is_primary: bool,
+    book: &'a Book<'a>,
+    files: &'a EnvFiles,
+    outer: &'a BTreeMap<String, String>,
+    report: &'r mut Report,
+}
+
+/// What a text says about a port.
+#[derive(Debug, PartialEq, Eq)]
+enum Reading {
+    /// This number; `None`: any.
+    Port(Option<u16>),
+    /// Nothing: it is empty.
+    Nothing,
+    /// It is the address of something else, as container links are.
+    Address,
+    /// It was meant as a port and is none.
+    Bad,
+}
+
+impl Asking<'_, '_> {
+    /// The number (`None`: any), whether it is pinned, and who said so.
+    fn decide(&mut self, on_line: Option<u16>) -> (Option<u16>, bool, String) {
+        if let Some(number) = on_line {
+            return ((number > 0).then_some(number), true, "--port".to_owned());
+        }
+        let own = self.own_variable();
+        if let Some(own) = &own
+            && let Some(number) = self.outside_says(own)
+        {
+            return (number, true, own.clone());
+        }
+        if self.main
+            && self.is_primary
+            && let Some(number) = self.outside_says(PORT)
+        {
+            return (number, true, PORT.to_owned());
+        }
+        if let Some((number, source)) = self.files_say(own.as_deref()) {
+            return (number, false, source);
+        }
+        (self.port.prefer, false, self.report.shown(self.port.at.file).to_owned())
+    }
+
+    /// The variable that means this port only.
+    fn own_variable(&self) -> Option<String> {
+        let default = || self.main.then(|| format!("{}_PORT", self.service.name.as_variable()));
+        self.port.env.clone().or_else(default)
+    }
+
+    /// What devstack's own environment says.
+    fn outside_says(&mut self, variable: &str) -> Option<Option<u16>> {
+        let value = self.outer.get(variable)?;
+        let help = format!("unset {variable}, or set it to a number from 1 to 65535");
+        self.take(variable, value, None, help)
+    }
+
+    /// What env files and `env` say, the strongest first.
+    fn files_say(&mut self, own: Option<&str>) -> Option<(Option<u16>, String)> {
+        let layers = layers(self.spec, self.service, self.files);
+        for (index, layer) in layers.iter().enumerate() {
+            // `PORT` beside a service means that service; for the whole stack, the primary one.
+            let means_this = match layer {
+                Layer::ServiceEnv(_) | Layer::ServiceFile(_) => self.main,
+                Layer::StackEnv(_) | Layer::StackFile(_) => self.main && self.is_primary,
+            };
+            for variable in own.into_iter().chain(means_this.then_some(PORT)) {
+                let Some(at) = layer.place(variable) else { continue };
+                let nothing = BTreeMap::new();
+                let mut environment =
+                    Environment::new(self.book, layers.clone(), nothing, self.outer);
+                let value = match environment.at(variable, index) {
+                    Ok(value) => value.unwrap_or_default(),
+                    Err(Trouble::Unknown { at }) => {
+                        let text = format!("`{variable}` cannot be made from another port");
+                        let help = "it decides a port itself: write a number, or remove it";
+                        self.report.push(Fault::at(at, text).help(help));
+                        continue;
+                    }
+                    // Reported where the environment is put together.
+                    Err(_) => continue,
+                };
+                let help = "write a number from 1 to 65535, or remove it".to_owned();
+                if let Some(number) = self.take(variable, &value, Some(at), help) {
+                    return Some((number, self.report.shown(at.file).to_owned()));
+                }
+            }
+        }
+        None
+    }
+
+    /// What a value says, if it says something; the rest is noted or reported.
+    fn take(
+        &mut self,
+        variable: &str,
+        value: &str,
+        at: Option<Place>,
+        help: String,
+    ) -> Option<Option<u16>> {
+        match read(value) {
+            Reading::Port(number) => Some(number),
+            Reading::Nothing => None,
+            Reading::Address => {
+                let text = format!("{variable}={} is no port number; ignored", plain(value));
+                let help = "it looks like a container link; unset it to be rid of this note";
+                self.report.note(Message::new(Class::Port, text).help(help));
+                None
+            }
+            Reading::Bad => {
+                let text = format!("{variable}={} is not a port", plain(value));
+                let fault = match at {
+                    Some(at) => Fault::at(at, text),
+                    None => Fault::placeless(Class::Config, text),
+                };
+                self.report.push(fault.help(help));
+                None
+            }
+        }
+    }
+}
+
+fn read(value: &str) -> Reading {
+    let value = value.trim();
+    if value.is_empty() {
+        return Reading::Nothing;
+    }
+    if value.contains("://") {
+        return Reading::Address;
+    }
+    if value == "auto" {
+        return Reading::Port(None);
+    }
+    // `+80` is a number to Rust and a mistake to everybody else.
+    if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Reading::Bad;
+    }
+    match value.parse::<u16>() {
+        Ok(number) => Reading::Port((number > 0).then_some(number)),
+        Err(_) => Reading::Bad,
+    }
+}
+
+/// Two pinned ports cannot be the same.
+fn same_pin(wishes: &[PortWish], report: &mut Report) {
+    let mut taken: BTreeMap<u16, &PortWish> = BTreeMap::new();
+    for wish in wishes.iter().filter(|wish| wish.weight == Weight::Pinned) {
+        let Some(number) = wish.number else { continue };
+        let Some(other) = taken.insert(number, wish) else { continue };
+        let text = format!(
+            "{} and {} are both pinned to port {number}: by {} and {}",
+            other.service, wish.service, other.source, wish.source
+        );
+        let fault = Fault::placeless(Class::Config, text);
+        report.push(fault.help("give one of them another number, or 0 for any"));
+    }
+}
+
+/// Somebody's text made fit for a message, without quotes.
+fn plain(text: &str) -> String {
+    quote(text).trim_matches('`').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_ports() {
+        for (text, reading) in [
+            ("6000", Reading::Port(Some(6000))),
+            (" 6000 ", Reading::Port(Some(6000))),
+            ("0", Reading::Port(None)),
+            ("auto", Reading::Port(None)),
+            ("", Reading::Nothing),
+            ("tcp://10.0.0.1:80", Reading::Address),
+            ("65536", Reading::Bad),
+            ("-1", Reading::Bad),
+            ("+80", Reading::Bad),
+            ("0x50", Reading::Bad),
+            ("http", Reading::Bad),
+        ] {
+            assert_eq!(read(text), reading, "{text}");
+        }
+    }
+}
