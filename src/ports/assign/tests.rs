@@ -1,0 +1,356 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use super::Ports;
+use crate::model::{Class, Name, OnConflict, PortWish, Weight};
+use crate::ports::{Availability, Key, Owner, holders, listener_owner, listeners, probe};
+
+fn of(service: &str) -> Key {
+    (Name::new(service).unwrap(), "main".to_owned())
+}
+
+fn wish(service: &str, number: Option<u16>, weight: Weight) -> PortWish {
+    let (service, port) = of(service);
+    let source = if weight == Weight::Pinned { "--port" } else { "devstack.toml" };
+    PortWish {
+        service,
+        port,
+        number,
+        weight,
+        source: source.to_owned(),
+        on_conflict: OnConflict::Next,
+    }
+}
+
+fn any(service: &str) -> PortWish {
+    wish(service, None, Weight::Any)
+}
+
+fn open(place: &Path, stack: &str) -> Ports {
+    let folder = place.join(stack);
+    std::fs::create_dir_all(&folder).unwrap();
+    Ports::open(&place.join("leases"), &folder.join("ports.json"), &folder)
+}
+
+fn numbers(ports: &mut Ports, wishes: &[PortWish]) -> Vec<u16> {
+    let given = ports.assign(wishes, &BTreeMap::new()).unwrap();
+    given.values().map(|port| port.number).collect()
+}
+
+/// A listener at `address`, on a number that was free for all.
+fn listen(address: &str) -> TcpListener {
+    TcpListener::bind(address).unwrap()
+}
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().unwrap().port()
+}
+
+/// Every kind of address that this machine has.
+fn places() -> impl Iterator<Item = &'static str> {
+    let places = ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"];
+    places.into_iter().filter(|place| TcpListener::bind(place).is_ok())
+}
+
+/// An address that leaves its number to nobody else.
+fn everywhere() -> &'static str {
+    places().last().expect("every machine has IPv4")
+}
+
+/// Whether `scene` comes out right at least once. Each one frees a number of the ephemeral range and looks at it, and another
+/// test may get that number, or start a child that keeps the socket open until it is executed.
+fn comes_true(scene: impl Fn() -> bool) -> bool {
+    (0..50).any(|_| scene())
+}
+
+#[test]
+fn a_listener_on_any_address_is_a_conflict_and_is_named() {
+    let me = std::process::id();
+    for address in places() {
+        let held = listen(address);
+        let port = port_of(&held);
+        assert!(matches!(probe(port), Availability::InUse), "{address}");
+
+        let place = tempfile::tempdir().unwrap();
+        let mut ports = open(place.path(), "shop");
+        let given = ports.assign(&[wish("api", Some(port), Weight::Preferred)], &BTreeMap::new());
+        let api = &given.unwrap()[&of("api")];
+        assert_ne!(api.number, port);
+        assert_eq!(api.wanted, Some(port));
+        let moved = api.moved.as_deref().unwrap();
+        assert!(moved.starts_with(&format!("port {port} is held by ")), "{moved}");
+        assert!(moved.contains(&format!("(pid {me}:")), "{moved}");
+    }
+}
+
+#[test]
+fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
+    let held = listen("127.0.0.1:0");
+    let port = port_of(&held);
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    let wishes = [any("web"), wish("api", Some(port), Weight::Pinned)];
+    let told = ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].class, Class::Port);
+    assert!(told[0].text.starts_with(&format!("api: port {port} is held by ")), "{}", told[0].text);
+    assert!(told[0].text.ends_with("(asked for by --port)"), "{}", told[0].text);
+    assert!(told[0].help.contains("`--port api="), "{}", told[0].help);
+    assert!(ports.taken.is_empty() && ports.given.is_empty());
+    assert!(!place.path().join("shop/ports.json").exists());
+}
+
+#[test]
+fn a_pinned_number_is_given_as_soon_as_it_is_free() {
+    let place = tempfile::tempdir().unwrap();
+    assert!(comes_true(|| {
+        let held = listen("127.0.0.1:0");
+        let port = port_of(&held);
+        let mut ports = open(place.path(), "shop");
+        let wishes = [wish("api", Some(port), Weight::Pinned)];
+        ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
+        drop(held);
+        let given = ports.assign(&wishes, &BTreeMap::new());
+        given.is_ok_and(|given| given[&of("api")].number == port && given[&of("api")].pinned)
+    }));
+}
+
+#[test]
+fn a_connection_that_was_just_closed_is_no_conflict() {
+    assert!(comes_true(|| {
+        let server = listen("127.0.0.1:0");
+        let port = port_of(&server);
+        let client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let (accepted, _) = server.accept().unwrap();
+        // The side that closes first stays in TIME_WAIT: the server's.
+        drop(accepted);
+        std::io::Read::read(&mut &client, &mut [0]).unwrap();
+        drop(client);
+        drop(server);
+        matches!(probe(port), Availability::Free)
+    }));
+}
+
+#[test]
+fn what_a_running_service_holds_is_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    let wishes = [any("api")];
+    let number = numbers(&mut ports, &wishes)[0];
+    let _service = listen(&format!("127.0.0.1:{number}"));
+    let mine = BTreeMap::from([(of("api"), number)]);
+    let again = ports.assign(&wishes, &mine).unwrap();
+    assert_eq!(again[&of("api")].number, number);
+    let moved = ports.assign(&wishes, &BTreeMap::new()).unwrap();
+    assert_ne!(moved[&of("api")].number, number, "without `mine` it is anybody's");
+}
+
+#[test]
+fn why_a_port_moved_stays_known_while_it_is_kept() {
+    let held = listen("127.0.0.1:0");
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    let wishes = [wish("api", Some(port_of(&held)), Weight::Preferred)];
+    let first = ports.assign(&wishes, &BTreeMap::new()).unwrap();
+    drop(held);
+    let mine = BTreeMap::from([(of("api"), first[&of("api")].number)]);
+    assert_eq!(ports.assign(&wishes, &mine).unwrap(), first);
+}
+
+#[test]
+fn the_same_stack_gets_the_same_numbers_again() {
+    let held = listen("127.0.0.1:0");
+    let place = tempfile::tempdir().unwrap();
+    let preferred = wish("db", Some(port_of(&held)), Weight::Preferred);
+    let wishes = [any("api"), preferred, any("web")];
+    let first = numbers(&mut open(place.path(), "shop"), &wishes);
+    assert_eq!(numbers(&mut open(place.path(), "shop"), &wishes), first);
+    assert!(place.path().join("shop/ports.json").exists());
+}
+
+#[test]
+fn another_stack_is_kept_off_and_named_until_it_ends() {
+    let place = tempfile::tempdir().unwrap();
+    let mut first = open(place.path(), "shop");
+    let number = numbers(&mut first, &[any("api")])[0];
+
+    let mut second = open(place.path(), "copy");
+    let wishes = [wish("api", Some(number), Weight::Preferred)];
+    let moved = second.assign(&wishes, &BTreeMap::new()).unwrap();
+    assert_ne!(moved[&of("api")].number, number);
+    let why = moved[&of("api")].moved.clone().unwrap();
+    assert!(
+        why.starts_with(&format!("port {number} is leased by another devstack stack (in ")),
+        "{why}"
+    );
+    assert!(why.ends_with("/shop)"), "{why}");
+
+    drop(first);
+    assert_eq!(numbers(&mut open(place.path(), "third"), &wishes), [number]);
+}
+
+#[test]
+fn release_unused_gives_back_only_what_is_unused() {
+    let place = tempfile::tempdir().unwrap();
+    let mut first = open(place.path(), "shop");
+    let given = first.assign(&[any("api"), any("web")], &BTreeMap::new()).unwrap();
+    let (api, web) = (given[&of("api")].number, given[&of("web")].number);
+    let still = given.into_iter().filter(|(key, _)| *key == of("api")).collect();
+    first.release_unused(&still);
+
+    let mut second = open(place.path(), "copy");
+    let wishes = [wish("a", Some(api), Weight::Preferred), wish("b", Some(web), Weight::Preferred)];
+    let given = second.assign(&wishes, &BTreeMap::new()).unwrap();
+    assert_ne!(given[&of("a")].number, api);
+    assert_eq!(given[&of("b")].number, web);
+}
+
+#[test]
+fn many_stacks_at_once_get_disjoint_numbers() {
+    const STACKS: usize = 16;
+    const SERVICES: usize = 50;
+    let place = tempfile::tempdir().unwrap();
+    // Numbers that all of them prefer, beside those that nobody names.
+    let preferred: Vec<u16> = {
+        let mut scout = open(place.path(), "scout");
+        let wishes: Vec<_> = (0..10).map(|at| any(&format!("s{at}"))).collect();
+        numbers(&mut scout, &wishes)
+    };
+    let wishes: Vec<PortWish> = (0..SERVICES)
+        .map(|at| match preferred.get(at) {
+            Some(&number) => wish(&format!("s{at}"), Some(number), Weight::Preferred),
+            None => any(&format!("s{at}")),
+        })
+        .collect();
+    let gate = std::sync::Barrier::new(STACKS);
+    let start = |stack: usize| {
+        let mut ports = open(place.path(), &format!("stack{stack}"));
+        gate.wait();
+        let given = numbers(&mut ports, &wishes);
+        (ports, given)
+    };
+    let stacks: Vec<(Ports, Vec<u16>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..STACKS).map(|stack| scope.spawn(move || start(stack))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let all: Vec<u16> = stacks.iter().flat_map(|(_, given)| given.clone()).collect();
+    assert_eq!(all.len(), STACKS * SERVICES);
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+}
+
+#[test]
+fn what_does_not_work_is_said_and_left_out() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    std::fs::write(&file, "no folder").unwrap();
+    let mut ports = Ports::open(&file, &file.join("ports.json"), place.path());
+    let given = ports.assign(&[any("api")], &BTreeMap::new()).unwrap();
+    assert!(given[&of("api")].number >= 1024);
+    let notes = ports.notes();
+    assert!(notes.iter().all(|note| note.class == Class::Disk));
+    assert!(notes.iter().any(|note| note.text.contains("not kept from other stacks")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.text.contains("cannot be remembered")), "{notes:?}");
+    assert!(ports.notes().is_empty());
+}
+
+#[test]
+fn a_number_that_browsers_refuse_is_given_with_a_remark() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    // Whichever of them is free on this machine.
+    let free = [6665, 6666, 6667, 6668, 6669, 6679]
+        .into_iter()
+        .find(|port| matches!(probe(*port), Availability::Free));
+    let Some(number) = free else { return };
+    let wishes = [wish("irc", Some(number), Weight::Preferred)];
+    if numbers(&mut ports, &wishes) == [number] {
+        assert!(ports.notes()[0].text.contains("browsers refuse"));
+        ports.assign(&wishes, &BTreeMap::from([(of("irc"), number)])).unwrap();
+        assert!(ports.notes().is_empty(), "said once");
+    }
+}
+
+#[test]
+fn a_privileged_number_is_used_or_explained() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    let given =
+        ports.assign(&[wish("web", Some(999), Weight::Preferred)], &BTreeMap::new()).unwrap();
+    match given[&of("web")].moved.as_deref() {
+        None => assert_eq!(given[&of("web")].number, 999, "this user may"),
+        Some(why) => {
+            assert!(
+                why == "port 999 needs privileges" || why.starts_with("port 999 is held"),
+                "{why}"
+            );
+            assert!(given[&of("web")].number >= 8999);
+        }
+    }
+}
+
+#[test]
+fn the_tree_that_listens_is_told_from_strangers() {
+    let me = std::process::id();
+    for address in places() {
+        let held = listen(address);
+        let port = port_of(&held);
+        assert_eq!(listener_owner(port, &[me]), Owner::Owned);
+        assert_eq!(listener_owner(port, &[u32::MAX, me]), Owner::Owned);
+        match listener_owner(port, &[]) {
+            Owner::Foreign(holder) => {
+                assert_eq!(holder.pid, Some(me));
+                assert!(holder.same_user);
+                let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+                assert_eq!(holder.folder.unwrap().canonicalize().unwrap(), here);
+                assert!(holder.age_seconds.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(holders(port).first().and_then(|holder| holder.pid), Some(me));
+        let found: Vec<SocketAddr> = listeners().into_iter().map(|found| found.address).collect();
+        assert!(found.contains(&held.local_addr().unwrap()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_listens_on_a_number_that_is_only_bound() {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
+    let everywhere: SocketAddr = everywhere().parse().unwrap();
+    let family = if everywhere.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let hold = socket(family, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseaddr(&hold, true).unwrap();
+    bind(&hold, &everywhere).unwrap();
+    let address: SocketAddr = getsockname(&hold).unwrap().try_into().unwrap();
+    assert_eq!(listener_owner(address.port(), &[std::process::id()]), Owner::Nobody);
+    assert_eq!(holders(address.port()), []);
+    assert!(matches!(probe(address.port()), Availability::Free), "a hold is no conflict");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_that_got_the_listener_is_a_holder_too() {
+    let held = listen(everywhere());
+    let port = port_of(&held);
+    // The child has the listener as its standard input, and lives until it is killed.
+    let mut child = std::process::Command::new("sleep")
+        .arg("600")
+        .stdin(std::os::fd::OwnedFd::from(held.try_clone().unwrap()))
+        .spawn()
+        .unwrap();
+    drop(held);
+    let owner = listener_owner(port, &[child.id()]);
+    let stranger = listener_owner(port, &[std::process::id()]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(owner, Owner::Owned);
+    match stranger {
+        Owner::Foreign(holder) => {
+            assert_eq!(holder.pid, Some(child.id()));
+            assert_eq!(holder.name.as_deref(), Some("sleep"));
+            assert_eq!(holder.command.as_deref(), Some("sleep 600"));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,343 @@
+//! Which service gets which number. Pure: what is free, suggested and remembered comes from [`Numbers`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::limits::FIRST_UNPRIVILEGED;
+use super::{Key, Limits, Obstacle, known};
+use crate::model::{OnConflict, Port, PortWish, Weight};
+
+/// What the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q, 'w> {
+    /// All wishes of the stack, in the order in which they are served.
+    pub wishes: &'w [PortWish],
+    /// What running services of this stack hold now.
+    pub mine: &'q BTreeMap<Key, u16>,
+    /// What was given the last time this was asked.
+    pub before: &'q BTreeMap<Key, Port>,
+    /// What may be handed out unasked.
+    pub limits: &'q Limits,
+    /// Tells stacks in different folders apart.
+    pub seed: u64,
+}
+
+/// The world, as far as numbers go.
+pub trait Numbers {
+    /// Takes `port` for this stack, or says what stands in the way. A failed claim leaves nothing behind.
+    fn claim(&mut self, port: u16) -> Result<(), Obstacle>;
+    /// A number that may be free; need not be allowed, nor new.
+    fn suggest(&mut self) -> Option<u16>;
+    /// The number that `key` had last time when it was wished for as `wanted`.
+    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16>;
+}
+
+/// What one wish was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The number.
+    pub number: u16,
+    /// The number that was wished for.
+    pub wanted: Option<u16>,
+    /// Whether only `wanted` would do.
+    pub pinned: bool,
+    /// Whether a running service goes on with what it has.
+    pub kept: bool,
+    /// Why it is not the number wished for.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// A wish that cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict<'w> {
+    /// The wish.
+    pub wish: &'w PortWish,
+    /// What stands in the way.
+    pub obstacle: Obstacle,
+    /// A number that would do.
+    pub alternative: Option<u16>,
+}
+
+/// How far `next` goes up before it takes any number instead: nobody calls the thousandth neighbour "next".
+const NEXT_TRIES: usize = 1_000;
+
+/// How many suggestions are looked at. They are random, so a few are enough; the scan after them is exhaustive.
+const SUGGESTIONS: usize = 8;
+
+/// Chooses for all wishes at once: running services keep what they have where it still fits, then the pinned ones, then
+/// the preferred ones that are free, then those that have to move, then those that take any.
+pub fn choose<'w>(
+    question: &Question<'_, 'w>,
+    numbers: &mut impl Numbers,
+) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'w>>> {
+    let mut chooser = Chooser::new(question, numbers);
+    chooser.keep();
+    chooser.serve_pinned();
+    let moving = chooser.serve_preferred();
+    for (wish, number, obstacle) in moving {
+        chooser.displace(wish, number, obstacle);
+    }
+    chooser.serve_any();
+    if chooser.conflicts.is_empty() { Ok(chooser.choices) } else { Err(chooser.conflicts) }
+}
+
+/// The number a wish names; `None`: any.
+pub fn wanted(wish: &PortWish) -> Option<u16> {
+    match wish.weight {
+        Weight::Pinned | Weight::Preferred => wish.number.filter(|number| *number > 0),
+        Weight::Any => None,
+    }
+}
+
+/// The key of a wish.
+pub fn key(wish: &PortWish) -> Key {
+    (wish.service.clone(), wish.port.clone())
+}
+
+struct Chooser<'q, 'w, N> {
+    question: &'q Question<'q, 'w>,
+    numbers: &'q mut N,
+    /// Every number that some wish names.
+    named: BTreeSet<u16>,
+    /// Every number that some wish pins.
+    pinned: BTreeSet<u16>,
+    /// Every number that a running service of this stack holds.
+    held: BTreeSet<u16>,
+    /// Who was given what, in this choice.
+    owners: BTreeMap<u16, Key>,
+    choices: BTreeMap<Key, Choice>,
+    conflicts: Vec<Conflict<'w>>,
+    /// The system refused to answer: further questions are useless.
+    failure: Option<String>,
+}
+
+impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
+    fn new(question: &'q Question<'q, 'w>, numbers: &'q mut N) -> Self {
+        let pinned = |wish: &&PortWish| wish.weight == Weight::Pinned;
+        Chooser {
+            question,
+            numbers,
+            named: question.wishes.iter().filter_map(wanted).collect(),
+            pinned: question.wishes.iter().filter(pinned).filter_map(wanted).collect(),
+            held: question.mine.values().copied().collect(),
+            owners: BTreeMap::new(),
+            choices: BTreeMap::new(),
+            conflicts: Vec::new(),
+            failure: None,
+        }
+    }
+
+    fn keep(&mut self) {
+        for wish in self.question.wishes {
+            let key = key(wish);
+            let Some(&number) = self.question.mine.get(&key) else { continue };
+            if self.still_fits(wish, &key, number) && !self.owners.contains_key(&number) {
+                self.give(wish, number, None, true);
+            }
+        }
+    }
+
+    /// Whether a running service may go on with `number`. It may even when the number it once wished for became free:
+    /// an unchanged service is left alone.
+    fn still_fits(&self, wish: &PortWish, key: &Key, number: u16) -> bool {
+        let wanted = wanted(wish);
+        if wanted == Some(number) {
+            return true;
+        }
+        if self.pinned.contains(&number) {
+            return false;
+        }
+        match wish.weight {
+            Weight::Pinned => wanted.is_none(),
+            Weight::Any => true,
+            Weight::Preferred => match wish.on_conflict {
+                OnConflict::Fail => wanted.is_none(),
+                OnConflict::Next | OnConflict::Auto => {
+                    let before = self.question.before.get(key);
+                    before.is_some_and(|port| port.number == number && port.wanted == wanted)
+                }
+            },
+        }
+    }
+
+    fn serve_pinned(&mut self) {
+        for wish in self.question.wishes {
+            let Some(number) = wanted(wish) else { continue };
+            if wish.weight != Weight::Pinned || self.choices.contains_key(&key(wish)) {
+                continue;
+            }
+            match self.take(number) {
+                Ok(()) => self.give(wish, number, None, false),
+                Err(obstacle) => self.refuse(wish, number, obstacle),
+            }
+        }
+    }
+
+    fn serve_preferred(&mut self) -> Vec<(&'w PortWish, u16, Obstacle)> {
+        let mut moving = Vec::new();
+        for wish in self.question.wishes {
+            let Some(number) = wanted(wish) else { continue };
+            if wish.weight != Weight::Preferred || self.choices.contains_key(&key(wish)) {
+                continue;
+            }
+            match self.take(number) {
+                Ok(()) => self.give(wish, number, None, false),
+                Err(obstacle) => moving.push((wish, number, obstacle)),
+            }
+        }
+        moving
+    }
+
+    fn serve_any(&mut self) {
+        for wish in self.question.wishes {
+            let key = key(wish);
+            if wanted(wish).is_some() || self.choices.contains_key(&key) {
+                continue;
+            }
+            let last = self.last(&key, None);
+            match last.or_else(|| self.anywhere(&key)) {
+                Some(number) => self.give(wish, number, None, false),
+                None => self.give_up(wish),
+            }
+        }
+    }
+
+    /// Another number for a preferred wish, by its policy.
+    fn displace(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
+        if matches!(obstacle, Obstacle::Failed(_)) || wish.on_conflict == OnConflict::Fail {
+            return self.refuse(wish, number, obstacle);
+        }
+        let key = key(wish);
+        let other = self
+            .last(&key, Some(number))
+            .or_else(|| match wish.on_conflict {
+                OnConflict::Next | OnConflict::Fail => self.upward(number),
+                OnConflict::Auto => self.counterpart(number),
+            })
+            .or_else(|| self.anywhere(&key));
+        match other {
+            Some(other) => self.give(wish, other, Some(obstacle), false),
+            None => self.give_up(wish),
+        }
+    }
+
+    /// Takes a number that was named.
+    fn take(&mut self, number: u16) -> Result<(), Obstacle> {
+        if let Some((service, _)) = self.owners.get(&number) {
+            return Err(Obstacle::Sibling(service.clone()));
+        }
+        if self.held.contains(&number) {
+            // Its holder is ours and moves away: it is free by the time it is needed.
+            return Ok(());
+        }
+        self.numbers.claim(number)
+    }
+
+    /// Takes a number that nobody named, when it may be handed out and is free.
+    fn try_unnamed(&mut self, number: u16) -> bool {
+        let ours = self.owners.contains_key(&number) || self.held.contains(&number);
+        if ours
+            || self.failure.is_some()
+            || self.named.contains(&number)
+            || !self.question.limits.allow(number)
+        {
+            return false;
+        }
+        match self.numbers.claim(number) {
+            Ok(()) => true,
+            Err(Obstacle::Failed(why)) => {
+                self.failure = Some(why);
+                false
+            }
+            Err(
+                Obstacle::InUse
+                | Obstacle::Leased(_)
+                | Obstacle::Denied
+                | Obstacle::Sibling(_)
+                | Obstacle::NoneLeft,
+            ) => false,
+        }
+    }
+
+    fn last(&mut self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+        let last = self.numbers.last(key, wanted)?;
+        self.try_unnamed(last).then_some(last)
+    }
+
+    /// The next number above `number`; for a privileged one the nearest to its usual counterpart.
+    fn upward(&mut self, number: u16) -> Option<u16> {
+        let first = if number < FIRST_UNPRIVILEGED {
+            unprivileged(number)
+        } else {
+            number.checked_add(1)?
+        };
+        (first..=u16::MAX).take(NEXT_TRIES).find(|&next| self.try_unnamed(next))
+    }
+
+    /// The usual counterpart of a privileged number.
+    fn counterpart(&mut self, number: u16) -> Option<u16> {
+        let counterpart = unprivileged(number);
+        (number < FIRST_UNPRIVILEGED && self.try_unnamed(counterpart)).then_some(counterpart)
+    }
+
+    /// Any number: first the one that this port has in this folder whenever possible, then suggestions, then each.
+    fn anywhere(&mut self, key: &Key) -> Option<u16> {
+        let range = self.question.limits.auto();
+        let width = u64::from(range.end() - range.start()) + 1;
+        let name = format!("{}/{}", key.0, key.1);
+        let slot = xxh3_64_with_seed(name.as_bytes(), self.question.seed) % width;
+        let number = |slot: u64| {
+            let offset = u16::try_from(slot % width).expect("the range lies within u16");
+            range.start() + offset
+        };
+        if self.try_auto(number(slot)) {
+            return Some(number(slot));
+        }
+        for _ in 0..SUGGESTIONS {
+            if let Some(suggested) = self.numbers.suggest()
+                && self.try_auto(suggested)
+            {
+                return Some(suggested);
+            }
+        }
+        (1..width).map(|step| number(slot + step)).find(|&next| self.try_auto(next))
+    }
+
+    fn try_auto(&mut self, number: u16) -> bool {
+        known::usual_owner(number).is_none() && self.try_unnamed(number)
+    }
+
+    fn give(&mut self, wish: &PortWish, number: u16, obstacle: Option<Obstacle>, kept: bool) {
+        let wanted = wanted(wish);
+        let pinned = wish.weight == Weight::Pinned && wanted.is_some();
+        self.owners.insert(number, key(wish));
+        self.choices.insert(key(wish), Choice { number, wanted, pinned, kept, obstacle });
+    }
+
+    fn refuse(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
+        let alternative = self.upward(number).or_else(|| self.anywhere(&key(wish)));
+        if let Some(number) = alternative {
+            // So that two refusals do not name the same way out.
+            self.owners.insert(number, key(wish));
+        }
+        self.conflicts.push(Conflict { wish, obstacle, alternative });
+    }
+
+    fn give_up(&mut self, wish: &'w PortWish) {
+        let obstacle = self.failure.clone().map_or(Obstacle::NoneLeft, Obstacle::Failed);
+        self.conflicts.push(Conflict { wish, obstacle, alternative: None });
+    }
+}
+
+/// What people use instead of a privileged number.
+fn unprivileged(number: u16) -> u16 {
+    match number {
+        80 => 8080,
+        443 => 8443,
+        other => 8000_u16.saturating_add(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+
+use super::{Choice, Conflict, Numbers, Question, choose, key, wanted};
+use crate::model::{Name, OnConflict, Port, PortWish, Weight};
+use crate::ports::known::refused_by_browsers;
+use crate::ports::{Key, Limits, Obstacle};
+
+/// A machine that exists only in a test.
+#[derive(Debug, Default)]
+struct World {
+    in_use: BTreeSet<u16>,
+    leased: BTreeSet<u16>,
+    unprivileged_from: u16,
+    suggestions: Vec<u16>,
+    last: BTreeMap<(Key, Option<u16>), u16>,
+    broken: bool,
+    claimed: Vec<u16>,
+}
+
+impl Numbers for World {
+    fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
+        if self.broken {
+            return Err(Obstacle::Failed("too many open files".to_owned()));
+        }
+        if self.leased.contains(&port) {
+            return Err(Obstacle::Leased(None));
+        }
+        if port < self.unprivileged_from {
+            return Err(Obstacle::Denied);
+        }
+        if self.in_use.contains(&port) {
+            return Err(Obstacle::InUse);
+        }
+        self.claimed.push(port);
+        Ok(())
+    }
+
+    fn suggest(&mut self) -> Option<u16> {
+        self.suggestions.pop()
+    }
+
+    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+        self.last.get(&(key.clone(), wanted)).copied()
+    }
+}
+
+fn world(in_use: &[u16]) -> World {
+    World { in_use: in_use.iter().copied().collect(), unprivileged_from: 1024, ..World::default() }
+}
+
+fn wish(service: &str, number: u16, weight: Weight, on_conflict: OnConflict) -> PortWish {
+    PortWish {
+        service: Name::new(service).unwrap(),
+        port: "main".to_owned(),
+        number: (number > 0).then_some(number),
+        weight,
+        source: "devstack.toml".to_owned(),
+        on_conflict,
+    }
+}
+
+fn prefer(service: &str, number: u16) -> PortWish {
+    wish(service, number, Weight::Preferred, OnConflict::Next)
+}
+
+fn pin(service: &str, number: u16) -> PortWish {
+    wish(service, number, Weight::Pinned, OnConflict::Next)
+}
+
+fn any(service: &str) -> PortWish {
+    wish(service, 0, Weight::Any, OnConflict::Next)
+}
+
+fn of(service: &str) -> Key {
+    (Name::new(service).unwrap(), "main".to_owned())
+}
+
+/// A stack that was asked about before.
+#[derive(Default)]
+struct Earlier {
+    mine: BTreeMap<Key, u16>,
+    before: BTreeMap<Key, Port>,
+}
+
+impl Earlier {
+    fn running(mut self, service: &str, number: u16, wanted: Option<u16>) -> Earlier {
+        let port = Port { name: "main".to_owned(), number, wanted, pinned: false, moved: None };
+        self.mine.insert(of(service), number);
+        self.before.insert(of(service), port);
+        self
+    }
+
+    fn ask<'a>(
+        &self,
+        wishes: &'a [PortWish],
+        world: &mut World,
+    ) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'a>>> {
+        let limits = Limits::new(32_768, 60_999);
+        let Earlier { mine, before } = self;
+        let question = Question { wishes, mine, before, limits: &limits, seed: 7 };
+        choose(&question, world)
+    }
+}
+
+fn numbers(wishes: &[PortWish], world: &mut World) -> Vec<u16> {
+    let choices = Earlier::default().ask(wishes, world).unwrap();
+    wishes.iter().map(|wish| choices[&key(wish)].number).collect()
+}
+
+#[test]
+fn a_free_number_is_given_as_wished() {
+    let wishes = [pin("a", 5000), prefer("b", 80), prefer("c", 6000), prefer("d", 40_000)];
+    let mut root = World::default();
+    assert_eq!(numbers(&wishes, &mut root), [5000, 80, 6000, 40_000]);
+}
+
+#[test]
+fn next_goes_up_over_what_others_have_or_wish_for() {
+    let wishes = [prefer("a", 5000), prefer("b", 5002), any("c")];
+    let mut world = world(&[5000, 5001]);
+    world.leased.insert(5003);
+    let given = numbers(&wishes, &mut world);
+    assert_eq!(given[..2], [5004, 5002]);
+}
+
+#[test]
+fn next_skips_what_browsers_refuse_and_the_ephemeral_range() {
+    assert_eq!(numbers(&[prefer("a", 5999)], &mut world(&[5999])), [6001]);
+    assert_eq!(numbers(&[prefer("a", 6664)], &mut world(&[6664])), [6670]);
+    let up = numbers(&[prefer("a", 32_767)], &mut world(&[32_767]))[0];
+    assert!((20_000..32_767).contains(&up), "no neighbour is left above, so any: {up}");
+    assert_eq!(numbers(&[prefer("a", 60_999)], &mut world(&[60_999])), [61_000]);
+    let wrapped = numbers(&[prefer("a", 65_535)], &mut world(&[65_535]))[0];
+    assert!((20_000..=32_767).contains(&wrapped));
+}
+
+#[test]
+fn a_privileged_number_becomes_its_usual_counterpart() {
+    let wishes = [prefer("a", 80), prefer("b", 443), prefer("c", 81)];
+    let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
+    let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
+    assert_eq!(given, [8080, 8443, 8081]);
+    assert_eq!(choices[&of("a")].obstacle, Some(Obstacle::Denied));
+    assert_eq!(numbers(&[prefer("a", 80)], &mut world(&[8080, 8081])), [8082]);
+    let auto = wish("a", 80, Weight::Preferred, OnConflict::Auto);
+    assert_eq!(numbers(&[auto], &mut world(&[])), [8080]);
+}
+
+#[test]
+fn a_privileged_number_in_use_moves_to_its_counterpart_too() {
+    let mut root = World { unprivileged_from: 0, ..world(&[80]) };
+    assert_eq!(numbers(&[prefer("a", 80)], &mut root), [8080]);
+}
+
+#[test]
+fn last_times_number_comes_before_the_policy_but_after_the_wish() {
+    let mut world = world(&[5000]);
+    world.last.insert((of("a"), Some(5000)), 5007);
+    world.last.insert((of("b"), None), 23_456);
+    assert_eq!(numbers(&[prefer("a", 5000), any("b")], &mut world), [5007, 23_456]);
+    world.in_use.clear();
+    assert_eq!(numbers(&[prefer("a", 5000)], &mut world), [5000]);
+}
+
+#[test]
+fn last_times_number_must_still_be_allowed() {
+    for forbidden in [80, 6000, 40_000, 5001, 5002] {
+        let mut world = world(&[5000, 5001]);
+        world.last.insert((of("a"), Some(5000)), forbidden);
+        let given = numbers(&[prefer("a", 5000), prefer("b", 5002)], &mut world);
+        assert_eq!(given, [5003, 5002]);
+    }
+}
+
+#[test]
+fn any_has_its_own_slot_by_folder_and_name() {
+    let first = numbers(&[any("a"), any("b")], &mut world(&[]));
+    assert_eq!(first, numbers(&[any("a"), any("b")], &mut world(&[])));
+    assert_ne!(first[0], first[1]);
+    let limits = Limits::new(32_768, 60_999);
+    let wishes = [any("a")];
+    let (mine, before) = Default::default();
+    let elsewhere =
+        Question { wishes: &wishes, mine: &mine, before: &before, limits: &limits, seed: 8 };
+    let other = choose(&elsewhere, &mut world(&[])).unwrap();
+    assert_ne!(other[&of("a")].number, first[0]);
+}
+
+#[test]
+fn a_taken_slot_leads_to_suggestions_and_then_to_a_scan() {
+    let slot = numbers(&[any("a")], &mut world(&[]))[0];
+    let mut suggesting = world(&[slot]);
+    suggesting.suggestions = vec![22_222, slot, 80, 40_000];
+    assert_eq!(numbers(&[any("a")], &mut suggesting), [22_222]);
+    let scanned = numbers(&[any("a")], &mut world(&[slot]))[0];
+    assert_ne!(scanned, slot);
+    let but_one: Vec<u16> = (20_000..=32_767).filter(|port| *port != 30_303).collect();
+    assert_eq!(numbers(&[any("a")], &mut world(&but_one)), [30_303]);
+}
+
+#[test]
+fn conflicts_are_all_told_and_each_has_another_way_out() {
+    let strict = wish("b", 5001, Weight::Preferred, OnConflict::Fail);
+    let wishes = [pin("a", 5000), strict, prefer("c", 5000), pin("d", 80)];
+    let conflicts = Earlier::default().ask(&wishes, &mut world(&[5000, 5001])).unwrap_err();
+    let told: Vec<_> = conflicts
+        .iter()
+        .map(|found| (found.wish.service.as_str(), found.obstacle.clone(), found.alternative))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a", Obstacle::InUse, Some(5002)),
+            ("d", Obstacle::Denied, Some(8080)),
+            ("b", Obstacle::InUse, Some(5003)),
+        ]
+    );
+}
+
+#[test]
+fn two_wishes_for_one_number_give_it_to_the_stronger_and_then_to_the_first() {
+    let wishes = [prefer("a", 5000), pin("b", 5000), prefer("c", 6100), prefer("d", 6100)];
+    let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
+    assert_eq!(choices[&of("b")].number, 5000);
+    assert_eq!(choices[&of("a")].obstacle, Some(Obstacle::Sibling(Name::new("b").unwrap())));
+    assert_eq!((choices[&of("c")].number, choices[&of("d")].number), (6100, 6101));
+    let wishes = [pin("a", 5000), pin("b", 5000)];
+    let conflicts = Earlier::default().ask(&wishes, &mut world(&[])).unwrap_err();
+    assert_eq!(conflicts[0].obstacle, Obstacle::Sibling(Name::new("a").unwrap()));
+}
+
+#[test]
+fn nothing_left_and_nothing_to_find_out_are_told() {
+    let everything: Vec<u16> = (1..=u16::MAX).collect();
+    let wishes = [any("a"), prefer("b", 5000)];
+    let conflicts = Earlier::default().ask(&wishes, &mut world(&everything)).unwrap_err();
+    assert!(conflicts.iter().all(|found| found.obstacle == Obstacle::NoneLeft));
+    assert_eq!(conflicts.len(), 2);
+
+    let mut broken = World { broken: true, ..World::default() };
+    let conflicts = Earlier::default().ask(&wishes, &mut broken).unwrap_err();
+    assert!(conflicts.iter().all(|found| matches!(found.obstacle, Obstacle::Failed(_))));
+}
+
+#[test]
+fn a_running_service_keeps_what_it_has_where_the_wish_is_the_same() {
+    let earlier = Earlier::default()
+        .running("a", 5001, Some(5000))
+        .running("b", 23_000, None)
+        .running("c", 3000, Some(3000));
+    let wishes = [prefer("a", 5000), any("b"), prefer("c", 3000)];
+    // Its own listeners are in use; 5000 has become free in the meantime.
+    let mut world = world(&[5001, 23_000, 3000]);
+    let choices = earlier.ask(&wishes, &mut world).unwrap();
+    assert!(choices.values().all(|choice| choice.kept));
+    let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
+    assert_eq!(given, [5001, 23_000, 3000]);
+    assert_eq!(world.claimed, Vec::<u16>::new(), "nothing was even looked at");
+}
+
+#[test]
+fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
+    let earlier = Earlier::default().running("a", 5001, Some(5000)).running("b", 23_000, None);
+    let in_use = [5001, 23_000];
+    let changed = [prefer("a", 6100), any("b")];
+    let choices = earlier.ask(&changed, &mut world(&in_use)).unwrap();
+    assert_eq!((choices[&of("a")].number, choices[&of("a")].kept), (6100, false));
+    assert!(choices[&of("b")].kept);
+
+    let pinned = [prefer("a", 5000), any("b"), pin("c", 23_000)];
+    let choices = earlier.ask(&pinned, &mut world(&in_use)).unwrap();
+    assert_eq!(choices[&of("c")].number, 23_000);
+    assert_ne!(choices[&of("b")].number, 23_000);
+
+    let preferred = [prefer("a", 5000), any("b"), prefer("c", 23_000)];
+    let choices = earlier.ask(&preferred, &mut world(&in_use)).unwrap();
+    assert_eq!((choices[&of("b")].number, choices[&of("c")].number), (23_000, 23_001));
+    let obstacle = choices[&of("c")].obstacle.clone();
+    assert_eq!(obstacle, Some(Obstacle::Sibling(Name::new("b").unwrap())));
+}
+
+#[test]
+fn two_running_services_can_swap() {
+    let earlier = Earlier::default().running("a", 5000, Some(5000)).running("b", 5001, Some(5001));
+    let swapped = [prefer("a", 5001), prefer("b", 5000)];
+    let choices = earlier.ask(&swapped, &mut world(&[5000, 5001])).unwrap();
+    assert_eq!((choices[&of("a")].number, choices[&of("b")].number), (5001, 5000));
+}
+
+#[test]
+fn a_move_is_no_longer_kept_when_the_policy_becomes_fail() {
+    let earlier = Earlier::default().running("a", 5001, Some(5000));
+    let strict = [wish("a", 5000, Weight::Preferred, OnConflict::Fail)];
+    let conflicts = earlier.ask(&strict, &mut world(&[5000, 5001])).unwrap_err();
+    assert_eq!(conflicts[0].obstacle, Obstacle::InUse);
+    assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number, 5000);
+}
+
+/// A number out of a few crowded spots, so that random stacks really collide, or any at all.
+fn spot(drawn: u32) -> u16 {
+    let [low, high, choice, _] = drawn.to_le_bytes();
+    let offset = u16::from(low % 24);
+    match choice % 8 {
+        0 => 1 + offset,
+        1 => 70 + offset,
+        2 => 4990 + offset,
+        3 => 5990 + offset,
+        4 => 20_000 + offset,
+        5 => 32_755 + offset,
+        6 => 65_535 - offset,
+        _ => u16::from_le_bytes([low, high]).max(1),
+    }
+}
+
+fn crowded() -> impl Strategy<Value = u16> {
+    proptest::num::u32::ANY.prop_map(spot)
+}
+
+fn any_wish() -> impl Strategy<Value = (u16, Weight, OnConflict, bool)> {
+    (proptest::num::u32::ANY, 0_u32..60 * 60 * 2).prop_map(|(number, drawn)| {
+        let weight = match drawn % 60 {
+            0 => Weight::Pinned,
+            1..35 => Weight::Preferred,
+            _ => Weight::Any,
+        };
+        let policy = match drawn / 60 % 60 {
+            0 => OnConflict::Fail,
+            1..30 => OnConflict::Next,
+            _ => OnConflict::Auto,
+        };
+        (spot(number), weight, policy, drawn / 3_600 == 0)
+    })
+}
+
+/// Counts what `never_forbidden_never_one_twice` has seen.
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn a_hundred_thousand_random_allocations_are_all_fit() {
+    never_forbidden_never_one_twice();
+    let seen = ALLOCATIONS.load(Ordering::Relaxed);
+    assert!(seen >= 100_000, "only {seen} allocations were looked at");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 7_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Never forbidden, never one twice, and every number that is given was claimed or is held by this stack.
+    fn never_forbidden_never_one_twice(
+        drawn in proptest::collection::vec(any_wish(), 0..60),
+        in_use in proptest::collection::btree_set(crowded(), 0..60),
+        leased in proptest::collection::btree_set(crowded(), 0..20),
+        suggestions in proptest::collection::vec(crowded(), 0..20),
+        last in proptest::collection::vec(crowded(), 60),
+        unprivileged_from in prop_oneof![Just(0_u16), Just(80), Just(1024)],
+        ephemeral in prop_oneof![Just((32_768, 60_999)), Just((49_152, 65_535)), Just((15_000, 65_535))],
+    ) {
+        let mut world = World { in_use, leased, suggestions, unprivileged_from, ..World::default() };
+        let mut wishes = Vec::new();
+        let mut mine = BTreeMap::new();
+        for (at, (number, weight, policy, running)) in drawn.into_iter().enumerate() {
+            let wish = wish(&format!("s{at}"), number, weight, policy);
+            world.last.insert((key(&wish), wanted(&wish)), last[at]);
+            if running && !mine.values().any(|held| *held == last[at]) {
+                mine.insert(key(&wish), last[at]);
+                world.in_use.insert(last[at]);
+            }
+            wishes.push(wish);
+        }
+        let limits = Limits::new(ephemeral.0, ephemeral.1);
+        let before = BTreeMap::new();
+        let question = Question { wishes: &wishes, mine: &mine, before: &before, limits: &limits, seed: 3 };
+        let outcome = choose(&question, &mut world);
+        if let Err(conflicts) = &outcome {
+            for conflict in conflicts {
+                prop_assert!(
+                    conflict.wish.weight == Weight::Pinned || conflict.wish.on_conflict == OnConflict::Fail
+                );
+                let other = conflict.alternative.unwrap();
+                prop_assert!(limits.allow(other) && !wishes.iter().any(|wish| wanted(wish) == Some(other)));
+            }
+            return Ok(());
+        }
+        let choices = outcome.unwrap();
+        prop_assert_eq!(choices.len(), wishes.len());
+        let distinct: BTreeSet<u16> = choices.values().map(|choice| choice.number).collect();
+        prop_assert_eq!(distinct.len(), choices.len(), "one number twice");
+        ALLOCATIONS.fetch_add(choices.len(), Ordering::Relaxed);
+        for wish in &wishes {
+            let choice = &choices[&key(wish)];
+            let number = choice.number;
+            let held = mine.values().any(|held| *held == number);
+            prop_assert!(held || world.claimed.contains(&number));
+            prop_assert!(held || (!world.in_use.contains(&number) && !world.leased.contains(&number)));
+            prop_assert_eq!(choice.kept, choice.kept && mine.get(&key(wish)) == Some(&number));
+            if wanted(wish) == Some(number) || choice.kept {
+                prop_assert_eq!(&choice.obstacle, &None);
+                continue;
+            }
+            prop_assert!(wish.weight != Weight::Pinned);
+            prop_assert!(wish.on_conflict != OnConflict::Fail || wish.weight == Weight::Any);
+            prop_assert_eq!(choice.obstacle.is_some(), wanted(wish).is_some());
+            prop_assert!(number >= 1024 && !refused_by_browsers(number));
+            prop_assert!(!(ephemeral.0..=ephemeral.1).contains(&number));
+            prop_assert!(!wishes.iter().any(|other| wanted(other) == Some(number)), "stolen");
+        }
+    }
+}

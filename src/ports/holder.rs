@@ -1,0 +1,266 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who listens on a port. What the system does not show is `None`; nothing in it is a guess.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process id; `None`: it belongs to somebody whose processes this user may not look into.
+    pub pid: Option<u32>,
+    /// The name of its program.
+    pub name: Option<String>,
+    /// Its command line, shortened, without control characters.
+    pub command: Option<String>,
+    /// Its working directory, absolute.
+    pub folder: Option<PathBuf>,
+    /// How long it has been running, in seconds.
+    pub age_seconds: Option<u64>,
+    /// The user it runs as, or who made the socket when the process is hidden.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<String>,
+    /// Whether that is the user who runs devstack.
+    pub same_user: bool,
+}
+
+/// What the system shows of one process.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    pub pid: u32,
+    pub name: String,
+    pub words: Vec<String>,
+    pub folder: Option<PathBuf>,
+    pub age: Option<Duration>,
+    pub uid: u32,
+}
+
+/// The longest command line that is shown: with the rest of the sentence it still fits two lines of a terminal.
+const LONGEST_COMMAND: usize = 60;
+
+/// The longest program name that is shown.
+const LONGEST_NAME: usize = 32;
+
+/// Programs whose first argument says more than they do.
+const INTERPRETERS: [&str; 12] =
+    ["python", "node", "ruby", "perl", "php", "bash", "dash", "zsh", "sh", "java", "deno", "bun"];
+
+impl Holder {
+    pub(super) fn of(process: &Process) -> Holder {
+        let name = clean(&process.name, LONGEST_NAME);
+        let command = clean(&say_command(&process.words), LONGEST_COMMAND);
+        Holder {
+            pid: Some(process.pid),
+            command: Some(command).filter(|command| !command.is_empty()),
+            name: Some(name).filter(|name| !name.is_empty()),
+            folder: process.folder.clone(),
+            age_seconds: process.age.map(|age| age.as_secs()),
+            ..Holder::hidden(Some(process.uid))
+        }
+    }
+
+    /// A holder of which only the user is known, or not even that.
+    pub(super) fn hidden(uid: Option<u32>) -> Holder {
+        Holder {
+            pid: None,
+            name: None,
+            command: None,
+            folder: None,
+            age_seconds: None,
+            uid,
+            user: uid.and_then(user_name),
+            same_user: uid == Some(rustix::process::geteuid().as_raw()),
+        }
+    }
+
+    fn user(&self) -> Option<String> {
+        self.user.clone().or_else(|| self.uid.map(|uid| uid.to_string()))
+    }
+}
+
+/// `python3 (pid 4121: flask run, in ~/old/app, for 2 h)`, or as much of it as is known.
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pid) = self.pid else {
+            return match (self.same_user, self.user()) {
+                (true, _) => f.write_str("a process of this user that the system does not show"),
+                (false, Some(user)) => write!(f, "an unknown process of user {user}"),
+                (false, None) => f.write_str("an unknown process"),
+            };
+        };
+        write!(f, "{} (pid {pid}", self.name.as_deref().unwrap_or("a process"))?;
+        if let (false, Some(user)) = (self.same_user, self.user()) {
+            write!(f, " of user {user}")?;
+        }
+        let folder = self.folder.as_ref().map(|folder| format!("in {}", show_folder(folder)));
+        let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
+        let details: Vec<String> =
+            self.command.clone().into_iter().chain(folder).chain(age).collect();
+        if !details.is_empty() {
+            write!(f, ": {}", details.join(", "))?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// A folder as people write it: `~` for the home folder, no control characters.
+pub fn show_folder(folder: &Path) -> String {
+    let home = std::env::home_dir().filter(|home| home.is_absolute() && home.parent().is_some());
+    let short = home.and_then(|home| folder.strip_prefix(home).ok().map(Path::to_owned));
+    let text = match short {
+        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Some(rest) => format!("~/{}", rest.display()),
+        None => folder.display().to_string(),
+    };
+    escape(&text)
+}
+
+fn show_age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// The words without what the name already says: `/usr/bin/python3 /usr/bin/flask run` becomes `flask run`.
+fn say_command(words: &[String]) -> String {
+    let Some((program, arguments)) = words.split_first() else { return String::new() };
+    let program = base_name(program);
+    let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let script = match arguments.first().map(String::as_str) {
+        Some("-m") => &arguments[1..],
+        _ => arguments,
+    };
+    match script.split_first() {
+        Some((first, rest)) if INTERPRETERS.contains(&stem) && !first.starts_with('-') => {
+            join(base_name(first), rest)
+        }
+        _ => join(program, arguments),
+    }
+}
+
+fn join(first: &str, rest: &[String]) -> String {
+    let words = std::iter::once(first).chain(rest.iter().map(String::as_str));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
+}
+
+/// At most `longest` characters, none of which can move the cursor or hide others.
+fn clean(text: &str, longest: usize) -> String {
+    let text = text.trim();
+    let mut shown: String = text.chars().take(longest).collect();
+    if text.chars().nth(longest).is_some() {
+        shown.pop();
+        shown.push('…');
+    }
+    escape(&shown)
+}
+
+fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Directional and invisible format characters could make a command read as another.
+        let format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
+        if c.is_control() || format {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// The name of a user, from the file only: asking the name service could go over the network.
+fn user_name(uid: u32) -> Option<String> {
+    let text = std::fs::read("/etc/passwd").ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
+    line.split(':').next().filter(|name| !name.is_empty()).map(escape)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Holder, Process, say_command, show_age};
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_command_is_said_without_paths_and_interpreters() {
+        for (given, said) in [
+            ("/usr/bin/python3 /usr/local/bin/flask run --port 1", "flask run --port 1"),
+            ("python3.12 -m http.server 8000", "http.server 8000"),
+            ("/opt/node/bin/node ./server.js", "server.js"),
+            ("node --inspect x.js", "node --inspect x.js"),
+            ("/usr/bin/redis-server *:6379", "redis-server *:6379"),
+            ("nginx:", "nginx:"),
+            ("python3", "python3"),
+            ("python3 -m", "python3 -m"),
+        ] {
+            assert_eq!(say_command(&words(given)), said);
+        }
+        assert_eq!(say_command(&[]), "");
+    }
+
+    #[test]
+    fn a_holder_is_said_in_one_phrase() {
+        let home = std::env::home_dir().unwrap();
+        let process = Process {
+            pid: 4121,
+            name: "python3".to_owned(),
+            words: words("/usr/bin/python3 /usr/bin/flask run"),
+            folder: Some(home.join("old/app")),
+            age: Some(Duration::from_secs(2 * 3600 + 5)),
+            uid: rustix::process::geteuid().as_raw(),
+        };
+        let holder = Holder::of(&process);
+        assert_eq!(holder.to_string(), "python3 (pid 4121: flask run, in ~/old/app, for 2 h)");
+        let bare = Process { words: Vec::new(), folder: None, age: None, ..process };
+        assert_eq!(Holder::of(&bare).to_string(), "python3 (pid 4121)");
+    }
+
+    #[test]
+    fn a_hidden_holder_is_not_guessed() {
+        assert_eq!(Holder::hidden(None).to_string(), "an unknown process");
+        let stranger =
+            Holder { same_user: false, user: None, ..Holder::hidden(Some(4_000_000_000)) };
+        assert_eq!(stranger.to_string(), "an unknown process of user 4000000000");
+    }
+
+    #[test]
+    fn hostile_command_lines_are_harmless() {
+        let process = Process {
+            pid: 1,
+            name: "a\u{1b}[2J".to_owned(),
+            words: vec![
+                "x".to_owned(),
+                "\u{1b}]52;c;\u{7}\u{202e}\n".to_owned(),
+                "y".repeat(100_000),
+            ],
+            folder: None,
+            age: None,
+            uid: 1,
+        };
+        let said = Holder::of(&process).to_string();
+        assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said}");
+        assert!(said.len() < 400, "{said}");
+    }
+
+    #[test]
+    fn ages_are_short() {
+        for (seconds, said) in
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7_300, "2 h"), (172_800, "2 days")]
+        {
+            assert_eq!(show_age(seconds), said);
+        }
+    }
+}

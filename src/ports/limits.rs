@@ -1,0 +1,95 @@
+use std::ops::RangeInclusive;
+
+use super::known;
+
+/// Which numbers devstack may hand out unasked on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// What the kernel hands out for outgoing connections. `None`: it leaves so little that the rule is off.
+    ephemeral: Option<RangeInclusive<u16>>,
+    /// Where `auto` looks.
+    auto: RangeInclusive<u16>,
+}
+
+/// Below it, numbers are privileged on most systems and belong to standard services.
+pub const FIRST_UNPRIVILEGED: u16 = 1024;
+
+/// Where `auto` looks first: above what people and programs usually choose.
+const AUTO: RangeInclusive<u16> = 20_000..=32_767;
+
+/// Where `auto` looks when the ephemeral range begins low.
+const AUTO_LOWER: RangeInclusive<u16> = 10_000..=19_999;
+
+/// A range of fewer numbers would soon be used up by a few worktrees of large stacks.
+const FEWEST: u16 = 2_000;
+
+impl Limits {
+    /// The limits for a machine whose ephemeral range goes from `first` to `last`.
+    pub fn new(first: u16, last: u16) -> Limits {
+        let ephemeral = first..=last;
+        let wide = |range: &RangeInclusive<u16>| {
+            range.end() > range.start() && range.end() - range.start() >= FEWEST
+        };
+        let below = first.saturating_sub(1);
+        let candidates = [
+            *AUTO.start()..=below.min(*AUTO.end()),
+            *AUTO_LOWER.start()..=below.min(*AUTO_LOWER.end()),
+            last.saturating_add(1)..=u16::MAX,
+        ];
+        let outside = |range: &RangeInclusive<u16>| *range.end() < first || *range.start() > last;
+        match candidates.into_iter().find(|range| wide(range) && outside(range)) {
+            Some(auto) => Limits { ephemeral: Some(ephemeral), auto },
+            None => Limits { ephemeral: None, auto: AUTO },
+        }
+    }
+
+    /// The range of `auto`; never empty.
+    pub fn auto(&self) -> RangeInclusive<u16> {
+        self.auto.clone()
+    }
+
+    /// Whether `port` may be handed out to someone who did not name it.
+    pub fn allow(&self, port: u16) -> bool {
+        port >= FIRST_UNPRIVILEGED
+            && !known::refused_by_browsers(port)
+            && !self.ephemeral.as_ref().is_some_and(|range| range.contains(&port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn auto_keeps_out_of_the_ephemeral_range_where_that_leaves_room() {
+        for (first, last, auto) in [
+            (32_768, 60_999, 20_000..=32_767),
+            (49_152, 65_535, 20_000..=32_767),
+            (25_000, 65_535, 20_000..=24_999),
+            (15_000, 65_535, 10_000..=14_999),
+            (10_000, 60_000, 60_001..=65_535),
+        ] {
+            let limits = Limits::new(first, last);
+            assert_eq!(limits.auto(), auto);
+            assert!(!limits.allow(first) && !limits.allow(last));
+            assert!(limits.allow(*auto.start()) && limits.allow(*auto.end()));
+        }
+    }
+
+    #[test]
+    fn an_ephemeral_range_of_everything_switches_the_rule_off() {
+        for (first, last) in [(1024, 65_535), (9_000, 65_535), (1, u16::MAX)] {
+            let limits = Limits::new(first, last);
+            assert_eq!(limits.auto(), 20_000..=32_767);
+            assert!(limits.allow(40_000));
+            assert!(!limits.allow(1023) && !limits.allow(6000));
+        }
+    }
+
+    #[test]
+    fn nonsense_from_the_system_gives_a_usable_range() {
+        for (first, last) in [(0, 0), (65_535, 0), (60_000, 50_000)] {
+            assert!(!Limits::new(first, last).auto().is_empty());
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Linux: sockets from `sock_diag`, processes from `/proc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use tracing::debug;
+
+use super::holder::Process;
+use super::holders::name_holders;
+use super::probe::{Address, Availability, Trial, attempt};
+use super::{Listener, Owner, sock_diag};
+
+/// The kernel's default, when it does not say.
+const EPHEMERAL: (u16, u16) = (32_768, 60_999);
+
+/// The most that is read of a command line: enough for what is shown of it.
+const LONGEST_COMMAND_LINE: u64 = 4_096;
+
+/// One socket for both families that also listens meets every conflict; without IPv6 one for IPv4 does.
+pub(super) fn probe(port: u16) -> Availability {
+    let trial = |address| attempt(Trial { address, listen: true }, port);
+    trial(Address::Both)
+        .or_else(|| trial(Address::Wildcard4))
+        .unwrap_or_else(|| Availability::Failed(io::Error::other("there is no network at all")))
+}
+
+/// The first and last number that the kernel hands out itself.
+pub(super) fn ephemeral() -> (u16, u16) {
+    let read = || {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut words = text.split_whitespace().map(|word| word.parse().ok());
+        Some((words.next()??, words.next()??))
+    };
+    read().unwrap_or(EPHEMERAL)
+}
+
+/// All listeners; `None`: the system does not show them.
+pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+    match sock_diag::listeners(port) {
+        Ok(found) => Some(found),
+        Err(error) => {
+            debug!("no sock_diag ({error}), reading /proc/net instead");
+            proc_listeners(port)
+        }
+    }
+}
+
+fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+    let four = std::fs::read_to_string("/proc/net/tcp");
+    let six = std::fs::read_to_string("/proc/net/tcp6");
+    if four.is_err() && six.is_err() {
+        return None;
+    }
+    let tables = [four.unwrap_or_default(), six.unwrap_or_default()];
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(read_line);
+    let mut found: Vec<_> =
+        lines.filter(|found| port.is_none_or(|port| found.address.port() == port)).collect();
+    found.sort();
+    Some(found)
+}
+
+/// A line of `/proc/net/tcp` or `tcp6`, when it is about a listener.
+fn read_line(line: &str) -> Option<Listener> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if *words.get(3)? != "0A" {
+        return None;
+    }
+    let (address, port) = words.get(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    // The address stands there as 32-bit words in the byte order of the machine.
+    let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok();
+    let address = if address.len() == 8 {
+        IpAddr::from(Ipv4Addr::from(word(0)?.to_ne_bytes()))
+    } else {
+        let mut bytes = [0; 16];
+        for (at, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+            chunk.copy_from_slice(&word(at)?.to_ne_bytes());
+        }
+        IpAddr::from(Ipv6Addr::from(bytes))
+    };
+    let uid = words.get(7)?.parse().ok();
+    Some(Listener { address: (address, port).into(), socket: words.get(9)?.parse().ok()?, uid })
+}
+
+/// See [`super::listener_owner`].
+pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
+    let Some(found) = listeners(Some(port)) else { return Owner::Unknown };
+    if found.is_empty() {
+        return Owner::Nobody;
+    }
+    let sockets: BTreeSet<u64> = found.iter().map(|listener| listener.socket).collect();
+    let mut hidden = false;
+    for &pid in tree {
+        match sockets_of(pid, &sockets) {
+            Seen::These(held) if !held.is_empty() => return Owner::Owned,
+            Seen::These(_) => {}
+            Seen::Hidden => hidden = true,
+        }
+    }
+    if hidden {
+        return Owner::Unknown;
+    }
+    match name_holders(&found).remove(&port).and_then(|holders| holders.into_iter().next()) {
+        Some(holder) => Owner::Foreign(holder),
+        None => Owner::Nobody,
+    }
+}
+
+/// Who has each of these sockets open, in one walk over all processes.
+pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
+    let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for pid in pids() {
+        if let Seen::These(held) = sockets_of(pid, sockets) {
+            for socket in held {
+                found.entry(socket).or_default().push(pid);
+            }
+        }
+    }
+    found
+}
+
+fn pids() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Which sockets a process has open.
+enum Seen {
+    /// These of the ones looked for. A process that is gone or a zombie has none.
+    These(BTreeSet<u64>),
+    /// It lives, but this user may not look.
+    Hidden,
+}
+
+fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> Seen {
+    match open_files(pid).and_then(|folder| matching_sockets(&folder, wanted)) {
+        Ok(held) => Seen::These(held),
+        Err(_) if lives(pid) => Seen::Hidden,
+        Err(_) => Seen::These(BTreeSet::new()),
+    }
+}
+
+fn open_files(pid: u32) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(format!("/proc/{pid}/fd"), flags, Mode::empty())?)
+}
+
+fn matching_sockets(folder: &OwnedFd, wanted: &BTreeSet<u64>) -> io::Result<BTreeSet<u64>> {
+    let mut held = BTreeSet::new();
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        if let Some(socket) = socket_behind(folder, entry?.file_name())
+            && wanted.contains(&socket)
+        {
+            held.insert(socket);
+        }
+    }
+    Ok(held)
+}
+
+/// The number in `socket:[123]`, when the descriptor is a socket.
+fn socket_behind(folder: &OwnedFd, name: &CStr) -> Option<u64> {
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
+    let (target, _) = rustix::fs::readlinkat_raw(folder, name, &mut buffer).ok()?;
+    let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Whether there is such a process, and no zombie.
+fn lives(pid: u32) -> bool {
+    let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return false;
+    };
+    match rustix::process::test_kill_process(number) {
+        Err(rustix::io::Errno::SRCH) => false,
+        Ok(()) | Err(_) => match stat(pid) {
+            Some(stat) => !matches!(stat.state, 'Z' | 'X'),
+            None => true,
+        },
+    }
+}
+
+/// What the system shows of a process; `None`: it is gone.
+pub(super) fn process(pid: u32) -> Option<Process> {
+    let stat = stat(pid)?;
+    let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    Some(Process { pid, name: stat.name, words: words(pid), folder, age: age(stat.start), uid })
+}
+
+fn words(pid: u32) -> Vec<String> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST_COMMAND_LINE), &mut bytes).ok();
+    }
+    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// What is used of `/proc/PID/stat`.
+struct Stat {
+    name: String,
+    state: char,
+    /// In clock ticks since boot.
+    start: u64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    read_stat(&String::from_utf8_lossy(&text))
+}
+
+/// The name stands in parentheses and may itself contain them and blanks.
+fn read_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.split_once('(')?;
+    let (name, rest) = rest.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // The start is field 22, the state field 3.
+    let start = fields.nth(18)?.parse().ok()?;
+    Some(Stat { name: name.to_owned(), state, start })
+}
+
+fn age(start: u64) -> Option<Duration> {
+    // SAFETY: takes no pointers.
+    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec that outlives the call.
+    if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) } != 0 {
+        return None;
+    }
+    let now = u64::try_from(now.tv_sec).ok()?;
+    Some(Duration::from_secs(now.saturating_sub(start.checked_div(ticks)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::{Listener, listeners, proc_listeners, read_line, read_stat};
+
+    #[test]
+    fn proc_net_and_sock_diag_say_the_same() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let Ok(held) = TcpListener::bind(address) else { continue };
+            let address = held.local_addr().unwrap();
+            let port = Some(address.port());
+            let here =
+                |found: Vec<Listener>| found.into_iter().find(|found| found.address == address);
+            let proc_net = here(proc_listeners(port).unwrap());
+            assert_eq!(proc_net, here(listeners(port).unwrap()));
+            assert!(proc_net.is_some());
+        }
+    }
+
+    #[test]
+    fn names_with_parentheses_do_not_confuse() {
+        let text = format!("12 (a) (b) c) S {} 777 0", ["0"; 18].join(" "));
+        let stat = read_stat(&text).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state, stat.start), ("a) (b) c", 'S', 777));
+        for bad in ["", "1", "1 (", "1 (x", "1 (x)", "1 (x) S", "1 (x) S 1 2"] {
+            assert!(read_stat(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn broken_lines_are_skipped() {
+        for bad in [
+            "",
+            "x",
+            "0: zz:1F90 0 0A",
+            "0: 0100007F:1F90 00000000:0000 0A x x x x x x",
+            "0: ä:1 0 0A",
+        ] {
+            assert_eq!(read_line(bad), None, "{bad}");
+        }
+    }
+}

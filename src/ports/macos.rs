@@ -1,0 +1,248 @@
+//! macOS: sockets and processes from libproc, which shows what belongs to this user and hides the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, c_int};
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::holder::Process;
+use super::probe::{Address, Availability, Trial, attempt};
+use super::{Holder, Listener, Owner};
+
+/// The system's default, when it does not say.
+const EPHEMERAL: (u16, u16) = (49_152, 65_535);
+
+/// Here a wildcard and a loopback address can be bound side by side, so each is tried by itself.
+const ADDRESSES: [Address; 4] =
+    [Address::Loopback4, Address::Loopback6, Address::Wildcard4, Address::Wildcard6];
+
+/// The most that is read of a command line.
+const LONGEST_COMMAND_LINE: usize = 64 * 1024;
+
+/// `PROC_PIDFDSOCKETINFO`, `SOCKINFO_TCP`, `TCPS_LISTEN`, `INI_IPV4`: of `sys/proc_info.h` and `netinet/tcp_fsm.h`.
+const SOCKET_INFO: c_int = 3;
+const KIND_TCP: c_int = 2;
+const STATE_LISTEN: c_int = 1;
+const IPV4: u8 = 1;
+
+/// `struct socket_fdinfo`; what is not used here is bytes.
+#[repr(C)]
+struct SocketInfo {
+    file: [u64; 3],
+    stat: [u64; 17],
+    socket: u64,
+    pcb: u64,
+    kind_of_socket: [c_int; 3],
+    options: [u16; 8],
+    oobmark: u32,
+    buffers: [[u32; 6]; 2],
+    kind: c_int,
+    reserved: u32,
+    foreign_port: c_int,
+    local_port: c_int,
+    generation: u64,
+    flags: [u32; 2],
+    version: u8,
+    ttl: u8,
+    reserved_too: u32,
+    foreign_address: [u8; 16],
+    local_address: [u8; 16],
+    by_version: [u32; 4],
+    state: c_int,
+    rest_of_union: [u8; 444],
+}
+
+// The size that the header's structure has on every 64-bit macOS.
+const _: () = assert!(size_of::<SocketInfo>() == 792);
+
+pub(super) fn probe(port: u16) -> Availability {
+    let mut found = Availability::Free;
+    for address in ADDRESSES {
+        match attempt(Trial { address, listen: false }, port) {
+            None | Some(Availability::Free) => {}
+            Some(Availability::InUse) => return Availability::InUse,
+            Some(other @ (Availability::Denied | Availability::Failed(_))) => found = other,
+        }
+    }
+    found
+}
+
+/// The first and last number that the kernel hands out itself.
+pub(super) fn ephemeral() -> (u16, u16) {
+    let read = || {
+        let first = number(c"net.inet.ip.portrange.first")?;
+        let last = number(c"net.inet.ip.portrange.last")?;
+        Some((u16::try_from(first).ok()?, u16::try_from(last).ok()?))
+    };
+    read().unwrap_or(EPHEMERAL)
+}
+
+fn number(name: &CStr) -> Option<c_int> {
+    let mut value: c_int = 0;
+    let mut size = size_of::<c_int>();
+    let null = std::ptr::null_mut();
+    // SAFETY: `name` ends with a zero; the value's place and size are those of a C int, which these settings are.
+    let code = unsafe {
+        libc::sysctlbyname(name.as_ptr(), (&raw mut value).cast(), &raw mut size, null, 0)
+    };
+    (code == 0 && size == size_of::<c_int>()).then_some(value)
+}
+
+/// All listeners of this user's processes. Those of others are not shown.
+pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+    let mut found: Vec<_> = pids().into_iter().flat_map(listeners_of).collect();
+    found.retain(|listener| port.is_none_or(|port| listener.address.port() == port));
+    found.sort();
+    found.dedup();
+    Some(found)
+}
+
+/// See [`super::listener_owner`]. That nobody listens is never certain here: a stranger's socket is not shown.
+pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
+    let listens =
+        |pid: u32| listeners_of(pid).iter().any(|listener| listener.address.port() == port);
+    if tree.iter().any(|pid| listens(*pid)) {
+        return Owner::Owned;
+    }
+    match pids().into_iter().find(|pid| listens(*pid)).and_then(process) {
+        Some(process) => Owner::Foreign(Holder::of(&process)),
+        None => Owner::Unknown,
+    }
+}
+
+/// Who has each of these sockets open, in one walk over all processes.
+pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
+    let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for pid in pids() {
+        let held: BTreeSet<u64> = listeners_of(pid).iter().map(|held| held.socket).collect();
+        for socket in held.intersection(sockets) {
+            found.entry(*socket).or_default().push(pid);
+        }
+    }
+    found
+}
+
+fn pids() -> Vec<u32> {
+    // SAFETY: no buffer, so nothing is written: the answer is how many there are.
+    let count = unsafe { libc::proc_listallpids(std::ptr::null_mut(), 0) };
+    // Some room for processes that start meanwhile.
+    let mut pids = vec![0_i32; usize::try_from(count).unwrap_or(0) + 64];
+    let size = c_int::try_from(size_of_val(pids.as_slice())).unwrap_or(c_int::MAX);
+    // SAFETY: the buffer has `size` bytes.
+    let count = unsafe { libc::proc_listallpids(pids.as_mut_ptr().cast(), size) };
+    pids.truncate(usize::try_from(count).unwrap_or(0));
+    pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()
+}
+
+fn listeners_of(pid: u32) -> Vec<Listener> {
+    let Ok(pid) = c_int::try_from(pid) else { return Vec::new() };
+    let files = descriptors(pid);
+    files.into_iter().filter_map(|fd| read_listener(&socket_info(pid, fd)?)).collect()
+}
+
+/// The descriptors of a process that are sockets.
+fn descriptors(pid: c_int) -> Vec<c_int> {
+    let each = size_of::<libc::proc_fdinfo>();
+    // SAFETY: no buffer, so nothing is written: the answer is how many bytes there would be.
+    let size =
+        unsafe { libc::proc_pidinfo(pid, libc::PROC_PIDLISTFDS, 0, std::ptr::null_mut(), 0) };
+    let room = usize::try_from(size).unwrap_or(0) / each;
+    let mut files: Vec<libc::proc_fdinfo> = Vec::with_capacity(room);
+    // SAFETY: the buffer has room for `size` bytes.
+    let size = unsafe {
+        libc::proc_pidinfo(pid, libc::PROC_PIDLISTFDS, 0, files.as_mut_ptr().cast(), size)
+    };
+    let count = usize::try_from(size).unwrap_or(0) / each;
+    // SAFETY: the kernel wrote that many entries, at most as many as there was room for.
+    unsafe { files.set_len(count.min(room)) };
+    let socket = |file: &libc::proc_fdinfo| {
+        c_int::try_from(file.proc_fdtype) == Ok(libc::PROX_FDTYPE_SOCKET)
+    };
+    files.iter().filter(|file| socket(file)).map(|file| file.proc_fd).collect()
+}
+
+fn socket_info(pid: c_int, fd: c_int) -> Option<SocketInfo> {
+    let mut info = MaybeUninit::<SocketInfo>::zeroed();
+    let size = c_int::try_from(size_of::<SocketInfo>()).expect("792");
+    // SAFETY: the buffer has `size` bytes.
+    let written =
+        unsafe { libc::proc_pidfdinfo(pid, fd, SOCKET_INFO, info.as_mut_ptr().cast(), size) };
+    // SAFETY: every bit pattern, zeros included, is a value of this structure of numbers.
+    (written == size).then(|| unsafe { info.assume_init() })
+}
+
+fn read_listener(info: &SocketInfo) -> Option<Listener> {
+    if info.kind != KIND_TCP || info.state != STATE_LISTEN {
+        return None;
+    }
+    // The port stands in network order in the low half of an int.
+    let [high, low, ..] = info.local_port.to_ne_bytes();
+    let port = u16::from_be_bytes([high, low]);
+    let address = if info.version & IPV4 != 0 {
+        let [.., a, b, c, d] = info.local_address;
+        IpAddr::from(Ipv4Addr::new(a, b, c, d))
+    } else {
+        IpAddr::from(Ipv6Addr::from(info.local_address))
+    };
+    Some(Listener { address: (address, port).into(), socket: info.socket, uid: None })
+}
+
+/// What the system shows of a process; `None`: it is gone or belongs to somebody else.
+pub(super) fn process(pid: u32) -> Option<Process> {
+    let number = c_int::try_from(pid).ok()?;
+    let info: libc::proc_bsdinfo = info(number, libc::PROC_PIDTBSDINFO)?;
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(info.pbi_start_tvsec);
+    Some(Process {
+        pid,
+        name: text(info.pbi_name.map(i8::cast_unsigned).as_slice()),
+        words: words(number),
+        folder: folder(number),
+        age: SystemTime::now().duration_since(start).ok(),
+        uid: info.pbi_uid,
+    })
+}
+
+fn folder(pid: c_int) -> Option<PathBuf> {
+    let info: libc::proc_vnodepathinfo = info(pid, libc::PROC_PIDVNODEPATHINFO)?;
+    let path: Vec<u8> =
+        info.pvi_cdir.vip_path.iter().flatten().map(|c| c.cast_unsigned()).collect();
+    Some(PathBuf::from(text(&path))).filter(|path| path.is_absolute())
+}
+
+/// One of libproc's structures, all of which are numbers only.
+fn info<T>(pid: c_int, flavor: c_int) -> Option<T> {
+    let mut info = MaybeUninit::<T>::zeroed();
+    let size = c_int::try_from(size_of::<T>()).ok()?;
+    // SAFETY: the buffer has `size` bytes.
+    let written = unsafe { libc::proc_pidinfo(pid, flavor, 0, info.as_mut_ptr().cast(), size) };
+    // SAFETY: `T` is a structure of integers (private function, two callers), for which every bit pattern is a value.
+    (written == size).then(|| unsafe { info.assume_init() })
+}
+
+/// The words of a command line, from `KERN_PROCARGS2`: a count, the program's path, zeros, then the words.
+fn words(pid: c_int) -> Vec<String> {
+    let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
+    let mut bytes = vec![0_u8; LONGEST_COMMAND_LINE];
+    let mut size = bytes.len();
+    let null = std::ptr::null_mut();
+    // SAFETY: the name has three parts and the buffer `size` bytes.
+    let code = unsafe {
+        libc::sysctl(name.as_mut_ptr(), 3, bytes.as_mut_ptr().cast(), &raw mut size, null, 0)
+    };
+    if code != 0 {
+        return Vec::new();
+    }
+    bytes.truncate(size);
+    let Some((count, rest)) = bytes.split_first_chunk::<4>() else { return Vec::new() };
+    let count = usize::try_from(i32::from_ne_bytes(*count)).unwrap_or(0);
+    let parts = rest.split(|byte| *byte == 0).skip(1).skip_while(|part| part.is_empty());
+    parts.take(count).map(text).collect()
+}
+
+/// Text up to the first zero.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

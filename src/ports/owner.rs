@@ -1,0 +1,14 @@
+use super::Holder;
+
+/// Whose listener is on a port, seen from a process tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A process of the tree listens.
+    Owned,
+    /// Somebody else listens, and nobody of the tree.
+    Foreign(Holder),
+    /// Nobody listens.
+    Nobody,
+    /// The system does not show it.
+    Unknown,
+}

@@ -1,0 +1,104 @@
+//! Can a number be bound? Found out by doing it; nothing is ever connected to.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+/// What an attempt to bind a number showed.
+#[derive(Debug)]
+pub enum Availability {
+    /// It can be bound on every address that counts.
+    Free,
+    /// Somebody has it.
+    InUse,
+    /// This user may not bind it.
+    Denied,
+    /// The attempt itself failed, for instance because no more files can be opened.
+    Failed(io::Error),
+}
+
+/// How a trial socket is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trial {
+    /// The address without the port.
+    pub address: Address,
+    /// Whether it also listens: on Linux only this shows sockets that share addresses; on macOS it would
+    /// wake the firewall's question.
+    pub listen: bool,
+}
+
+/// The addresses that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    target_os = "linux",
+    expect(dead_code, reason = "Linux needs two of them, macOS the others")
+)]
+pub(super) enum Address {
+    /// `[::]` for both families at once.
+    Both,
+    /// `0.0.0.0`.
+    Wildcard4,
+    /// `[::]` without IPv4.
+    Wildcard6,
+    /// `127.0.0.1`.
+    Loopback4,
+    /// `::1`.
+    Loopback6,
+}
+
+impl Address {
+    fn with(self, port: u16) -> SocketAddr {
+        match self {
+            Address::Both | Address::Wildcard6 => (Ipv6Addr::UNSPECIFIED, port).into(),
+            Address::Wildcard4 => (Ipv4Addr::UNSPECIFIED, port).into(),
+            Address::Loopback4 => (Ipv4Addr::LOCALHOST, port).into(),
+            Address::Loopback6 => (Ipv6Addr::LOCALHOST, port).into(),
+        }
+    }
+}
+
+/// Whether `port` is free on 127.0.0.1, ::1 and the wildcards of both families. A connection that was closed a moment ago
+/// (TIME_WAIT) and a socket that only keeps the number without listening do not count.
+pub fn probe(port: u16) -> Availability {
+    super::system::probe(port)
+}
+
+/// Binds and closes again. `None`: this machine has no such address.
+pub(super) fn attempt(trial: Trial, port: u16) -> Option<Availability> {
+    match bind(trial, port) {
+        Ok(()) => Some(Availability::Free),
+        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => None,
+        Err(Errno::ADDRINUSE) => Some(Availability::InUse),
+        Err(Errno::ACCESS | Errno::PERM) => Some(Availability::Denied),
+        Err(other) => Some(Availability::Failed(other.into())),
+    }
+}
+
+fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
+    let address = trial.address.with(port);
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = open(family)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, trial.address != Address::Both)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    if trial.listen {
+        rustix::net::listen(&socket, 1)?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+    rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(socket)
+}

@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::Key;
+
+/// Which number each port of a stack had last time: a small file in the stack's state folder.
+#[derive(Debug)]
+pub struct Remembered {
+    path: PathBuf,
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    wanted: Option<u16>,
+    number: u16,
+}
+
+/// The file as a whole.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    ports: BTreeMap<String, Entry>,
+}
+
+/// The version of the file's form.
+const VERSION: u32 = 1;
+
+/// A file larger than this was not written by us: a port takes about 100 bytes, and there are at most `MOST` of them.
+const LARGEST: u64 = 256 * 1024;
+
+/// So many ports are remembered; more would only be those of services that were renamed long ago.
+const MOST: usize = 1_000;
+
+impl Remembered {
+    /// Reads the file. A missing file is an empty one; one that makes no sense is kept beside it as `.bad`, and the text says so.
+    pub fn open(path: &Path) -> (Remembered, Option<String>) {
+        let (entries, trouble) = match read(path) {
+            Ok(text) if text.is_empty() => (BTreeMap::new(), None),
+            Ok(text) => match parse(&text) {
+                Some(entries) => (entries, None),
+                None => (BTreeMap::new(), Some(set_aside(path))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), None),
+            Err(error) => {
+                (BTreeMap::new(), Some(format!("cannot read {}: {error}", path.display())))
+            }
+        };
+        (Remembered { path: path.to_owned(), entries }, trouble)
+    }
+
+    /// What this port had last time, when it was wished for as now.
+    pub fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+        let entry = self.entries.get(&text_of(key))?;
+        (entry.wanted == wanted && entry.number > 0).then_some(entry.number)
+    }
+
+    /// Takes in what was given and writes the file when that changes it. Other services' ports stay remembered.
+    pub fn keep<'a>(
+        &mut self,
+        given: impl Iterator<Item = (&'a Key, Option<u16>, u16)>,
+    ) -> io::Result<()> {
+        let mut entries = self.entries.clone();
+        let mut current = BTreeMap::new();
+        for (key, wanted, number) in given {
+            current.insert(text_of(key), Entry { wanted, number });
+        }
+        entries.extend(current.clone());
+        if entries.len() > MOST {
+            entries = current;
+        }
+        if entries == self.entries {
+            return Ok(());
+        }
+        self.entries = entries;
+        self.write()
+    }
+
+    /// Replaces the file as a whole, so that a reader never sees half of it.
+    fn write(&self) -> io::Result<()> {
+        static WRITES: AtomicU32 = AtomicU32::new(0);
+        let stored = Stored { version: VERSION, ports: self.entries.clone() };
+        let mut text = serde_json::to_vec_pretty(&stored)?;
+        text.push(b'\n');
+        // Several devstacks may write at once (`devstack run` in one checkout): each has its own draft.
+        let draft =
+            format!("{}-{}.new", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+        let draft = beside(&self.path, &draft);
+        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &self.path));
+        if written.is_err() {
+            fs::remove_file(&draft).ok();
+        }
+        written
+    }
+}
+
+fn text_of((service, port): &Key) -> String {
+    format!("{service}/{port}")
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn parse(text: &[u8]) -> Option<BTreeMap<String, Entry>> {
+    if text.len() as u64 > LARGEST {
+        return None;
+    }
+    let stored: Stored = serde_json::from_slice(text).ok()?;
+    (stored.version == VERSION).then_some(stored.ports)
+}
+
+fn set_aside(path: &Path) -> String {
+    let aside = beside(path, "bad");
+    match fs::rename(path, &aside) {
+        Ok(()) => format!("{} made no sense and is now {}", path.display(), aside.display()),
+        Err(error) => {
+            format!("{} makes no sense and cannot be moved away: {error}", path.display())
+        }
+    }
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LARGEST, MOST, Remembered};
+    use crate::model::Name;
+    use crate::ports::Key;
+
+    fn key(service: &str) -> Key {
+        (Name::new(service).unwrap(), "main".to_owned())
+    }
+
+    #[test]
+    fn what_was_given_is_known_again_for_the_same_wish() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("ports.json");
+        let (mut first, trouble) = Remembered::open(&path);
+        assert_eq!(trouble, None);
+        let (api, web) = (key("api"), key("web"));
+        first.keep([(&api, Some(5000), 5001), (&web, None, 20_123)].into_iter()).unwrap();
+        first.keep([(&web, None, 20_124)].into_iter()).unwrap();
+
+        let (second, trouble) = Remembered::open(&path);
+        assert_eq!(trouble, None);
+        assert_eq!(second.last(&api, Some(5000)), Some(5001));
+        assert_eq!(second.last(&api, Some(6000)), None);
+        assert_eq!(second.last(&web, None), Some(20_124));
+        assert_eq!(second.last(&key("db"), None), None);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn garbage_is_kept_aside_and_said() {
+        let huge = " ".repeat(LARGEST as usize + 1);
+        let other = r#"{"version":2,"ports":{}}"#;
+        let range = r#"{"version":1,"ports":{"api/main":{"wanted":null,"number":70000}}}"#;
+        for garbage in ["{", "[]", "\0\0\0", other, range, &huge] {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("ports.json");
+            std::fs::write(&path, garbage).unwrap();
+            let (mut kept, trouble) = Remembered::open(&path);
+            assert!(trouble.unwrap().contains("ports.json.bad"));
+            let aside = std::fs::read_to_string(place.path().join("ports.json.bad")).unwrap();
+            assert_eq!(aside, garbage);
+            kept.keep([(&key("api"), None, 20_000)].into_iter()).unwrap();
+            assert_eq!(Remembered::open(&path).0.last(&key("api"), None), Some(20_000));
+        }
+    }
+
+    #[test]
+    fn the_file_does_not_grow_without_end() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut kept, _) = Remembered::open(&place.path().join("ports.json"));
+        for round in 0..=MOST {
+            kept.keep([(&key(&format!("s{round}")), None, 20_000)].into_iter()).unwrap();
+        }
+        assert!(kept.entries.len() <= MOST);
+    }
+}

@@ -1,0 +1,209 @@
+//! The kernel's own list of TCP sockets, asked for over netlink (`sock_diag(7)`). Far cheaper than `/proc/net/tcp`.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use super::Listener;
+
+const HEADER: usize = 16;
+/// `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
+/// `struct inet_diag_msg`.
+const ANSWER: usize = 72;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP: u16 = 0x300;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
+/// `1 << TCP_LISTEN`.
+const LISTENING: u32 = 1 << 10;
+
+/// `INET_DIAG_REQ_BYTECODE`: what follows the request is a filter.
+const FILTER: u16 = 1;
+/// Filter operations: source port at least, at most.
+const AT_LEAST: u8 = 2;
+const AT_MOST: u8 = 3;
+
+/// What the kernel fills at most with one answer of a dump.
+const BUFFER: usize = 32 * 1024;
+
+/// So many datagrams are read at most for one question: at 400 sockets each, far more than any machine has listeners.
+const MOST_DATAGRAMS: usize = 1_000;
+
+/// What the kernel did with a question.
+enum Reply {
+    /// More may come.
+    More,
+    /// That was all.
+    Done,
+}
+
+/// All listeners, or those on one port.
+pub fn listeners(port: Option<u16>) -> io::Result<Vec<Listener>> {
+    let socket = open()?;
+    let mut found = Vec::new();
+    for family in [AddressFamily::INET, AddressFamily::INET6] {
+        dump(&socket, family, port, &mut found)?;
+    }
+    found.retain(|listener| port.is_none_or(|port| listener.address.port() == port));
+    found.sort();
+    Ok(found)
+}
+
+fn open() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    Ok(rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?)
+}
+
+fn dump(
+    socket: &OwnedFd,
+    family: AddressFamily,
+    port: Option<u16>,
+    found: &mut Vec<Listener>,
+) -> io::Result<()> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    rustix::net::sendto(socket, &question(family, port), SendFlags::empty(), &kernel)?;
+    let mut buffer = [0_u8; BUFFER];
+    for _ in 0..MOST_DATAGRAMS {
+        let length = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?.0;
+        match read_datagram(&buffer[..length], found)? {
+            Reply::More => {}
+            Reply::Done => return Ok(()),
+        }
+    }
+    Err(io::Error::other("the kernel's list of sockets does not end"))
+}
+
+fn question(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
+    let filter = port.map(filter).unwrap_or_default();
+    let length = u32::try_from(HEADER + REQUEST + filter.len()).expect("about 100 bytes");
+    let mut bytes = Vec::with_capacity(128);
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    bytes.extend([0; 8]); // sequence, port id
+    bytes.push(u8::try_from(family.as_raw()).expect("AF_INET and AF_INET6 are below 256"));
+    bytes.push(6); // IPPROTO_TCP
+    bytes.extend([0; 2]);
+    bytes.extend(LISTENING.to_ne_bytes());
+    bytes.resize(HEADER + REQUEST, 0); // any address, any port: a dump looks at the filter only
+    bytes.extend(filter);
+    bytes
+}
+
+/// An attribute with a tiny program: accept when `port <= source port <= port`.
+fn filter(port: u16) -> Vec<u8> {
+    // Each operation: code, length when true, length when false; followed by its operand in the same form. A jump past the
+    // end by 4 means refused. Two operations of 8 bytes.
+    let mut bytes = Vec::new();
+    bytes.extend(20_u16.to_ne_bytes());
+    bytes.extend(FILTER.to_ne_bytes());
+    for (code, refuse) in [(AT_LEAST, 20_u16), (AT_MOST, 12)] {
+        bytes.extend([code, 8]);
+        bytes.extend(refuse.to_ne_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(port.to_ne_bytes());
+    }
+    bytes
+}
+
+fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Reply> {
+    while bytes.len() >= HEADER {
+        let length = u32_at(bytes, 0) as usize;
+        if length < HEADER || length > bytes.len() {
+            return Err(io::Error::other("an answer of the kernel is cut off"));
+        }
+        let body = &bytes[HEADER..length];
+        match u16::from_ne_bytes([bytes[4], bytes[5]]) {
+            NLMSG_DONE => return Ok(Reply::Done),
+            NLMSG_ERROR => return Err(refusal(body)),
+            SOCK_DIAG_BY_FAMILY if body.len() >= ANSWER => found.push(read_listener(body)),
+            _ => {}
+        }
+        // Messages begin at multiples of four.
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(Reply::More)
+}
+
+fn refusal(body: &[u8]) -> io::Error {
+    match body.first_chunk::<4>().map(|code| i32::from_ne_bytes(*code)) {
+        Some(code) if code < 0 => io::Error::from_raw_os_error(code.saturating_neg()),
+        Some(_) | None => io::Error::other("the kernel answered without a list"),
+    }
+}
+
+/// Reads a body of at least `ANSWER` bytes.
+fn read_listener(body: &[u8]) -> Listener {
+    let port = u16::from_be_bytes([body[4], body[5]]);
+    let address = if i32::from(body[0]) == libc::AF_INET {
+        let bytes: [u8; 4] = body[8..12].try_into().expect("four bytes");
+        IpAddr::from(Ipv4Addr::from(bytes))
+    } else {
+        let bytes: [u8; 16] = body[8..24].try_into().expect("sixteen bytes");
+        IpAddr::from(Ipv6Addr::from(bytes))
+    };
+    Listener {
+        address: (address, port).into(),
+        socket: u64::from(u32_at(body, 68)),
+        uid: Some(u32_at(body, 64)),
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{listeners, read_datagram};
+
+    #[test]
+    fn the_kernel_names_a_listener_of_each_family() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(held) = std::net::TcpListener::bind(address) else { continue };
+            let address = held.local_addr().unwrap();
+            let on_port = listeners(Some(address.port())).unwrap();
+            assert!(on_port.iter().any(|listener| listener.address == address), "{on_port:?}");
+            assert!(on_port.iter().all(|listener| listener.address.port() == address.port()));
+            assert!(listeners(None).unwrap().iter().any(|listener| listener.address == address));
+        }
+    }
+
+    #[test]
+    fn a_bound_socket_that_does_not_listen_is_no_listener() {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+        let held = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&held, &std::net::SocketAddr::from(([0, 0, 0, 0], 0))).unwrap();
+        let address: std::net::SocketAddr = getsockname(&held).unwrap().try_into().unwrap();
+        assert!(
+            !listeners(Some(address.port())).unwrap().iter().any(|found| found.address == address)
+        );
+    }
+
+    #[test]
+    fn broken_answers_are_errors_and_never_a_crash() {
+        let mut seed = 1_u32;
+        for length in 0..2_000_usize {
+            let bytes: Vec<u8> = (0..length % 200)
+                .map(|at| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    if at == 0 {
+                        (length % 97) as u8
+                    } else if at < 4 {
+                        0
+                    } else {
+                        (seed >> 24) as u8
+                    }
+                })
+                .collect();
+            read_datagram(&bytes, &mut Vec::new()).ok();
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What `devstack ports` shows: the ports of a stack, or one port of this machine.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::lease::LeaseFolder;
+use super::probe::{Availability, probe};
+use super::{Holder, explain, holders, holders_of, known, show_folder};
+use crate::model::{Name, Snapshot};
+
+/// One port of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Whose port it is.
+    pub service: Name,
+    /// `main`, or the name it has in `ports`.
+    pub port: String,
+    /// The number wished for; `None`: any, or not known.
+    pub wanted: Option<u16>,
+    /// The number it has.
+    pub actual: u16,
+    /// Whether anything listens there now.
+    pub listening: bool,
+    /// Who listens there.
+    pub holder: Option<Holder>,
+}
+
+/// The ports of a running stack with what is true of them now. Takes milliseconds.
+pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
+    let numbers: BTreeSet<u16> =
+        snapshot.services.iter().flat_map(|view| view.ports.values().copied()).collect();
+    let holders = holders_of(&numbers);
+    let mut rows = Vec::new();
+    for view in &snapshot.services {
+        for (port, &actual) in &view.ports {
+            let holder = holders.get(&actual).and_then(|holders| holders.first()).cloned();
+            rows.push(Row {
+                service: view.name.clone(),
+                port: port.clone(),
+                wanted: view.wanted_port.filter(|_| view.port == Some(actual)),
+                actual,
+                listening: holder.is_some(),
+                holder,
+            });
+        }
+    }
+    rows
+}
+
+/// The rows as a table with a headline, one line each.
+pub fn text(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no service of this stack has a port\n".to_owned();
+    }
+    let lines = rows.iter().map(|row| {
+        let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
+        let holder = row.holder.as_ref().map_or("nobody listens".to_owned(), Holder::to_string);
+        [row.service.to_string(), row.port.clone(), wanted, row.actual.to_string(), holder]
+    });
+    let headline = ["SERVICE", "NAME", "WANTED", "PORT", "HELD BY"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(headline).chain(lines).collect();
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths = [0, 1, 2, 3].map(width);
+    let mut text = String::new();
+    for [service, port, wanted, actual, holder] in &lines {
+        let [a, b, c, d] = widths;
+        writeln!(text, "{service:a$}  {port:b$}  {wanted:>c$}  {actual:>d$}  {holder}")
+            .expect("writing to a String does not fail");
+    }
+    text
+}
+
+/// The rows as one JSON object: `{"version": 1, "ports": […]}`.
+pub fn json(rows: &[Row]) -> serde_json::Value {
+    serde_json::json!({ "version": 1, "ports": rows })
+}
+
+/// What is known about one port of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The port.
+    pub port: u16,
+    /// Whether it can be bound.
+    pub state: State,
+    /// Who listens there, the longest-running first.
+    pub holders: Vec<Holder>,
+    /// Whether a devstack of this user keeps it for a service.
+    pub leased: bool,
+    /// The folder of that stack, where it is known.
+    pub leased_by: Option<PathBuf>,
+    /// Who usually has it.
+    pub usually: Option<String>,
+    /// Whether browsers refuse to open it.
+    pub refused_by_browsers: bool,
+}
+
+/// Whether a port can be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It can be bound.
+    Free,
+    /// Somebody has it.
+    InUse,
+    /// This user may not bind it.
+    Denied,
+    /// The system did not let us find out.
+    Unknown,
+}
+
+/// Looks at one port. Takes milliseconds when it is in use.
+pub fn report(port: u16, lease_dir: &Path) -> Report {
+    let found = holders(port);
+    let state = match probe(port) {
+        // Privileges are asked for first, so a listener may hide behind a refusal.
+        _ if !found.is_empty() => State::InUse,
+        Availability::Free => State::Free,
+        Availability::InUse => State::InUse,
+        Availability::Denied => State::Denied,
+        Availability::Failed(_) => State::Unknown,
+    };
+    let lease = LeaseFolder::find(lease_dir).and_then(|leases| leases.holder(port));
+    Report {
+        port,
+        state,
+        holders: found,
+        leased: lease.is_some(),
+        leased_by: lease.flatten(),
+        usually: known::usual_owner(port).map(str::to_owned),
+        refused_by_browsers: known::refused_by_browsers(port),
+    }
+}
+
+impl Report {
+    /// The report as lines for people.
+    pub fn text(&self) -> String {
+        let port = self.port;
+        let mut lines = vec![match self.state {
+            State::Free => format!("port {port} is free"),
+            State::InUse => format!("port {port} {}", explain::held(&self.holders)),
+            State::Denied => {
+                format!("port {port} needs privileges, and nobody is seen to listen there")
+            }
+            State::Unknown => format!("port {port} cannot be checked on this machine now"),
+        }];
+        lines.extend(self.holders.iter().skip(1).map(|holder| format!("  and by {holder}")));
+        match (&self.leased_by, self.leased) {
+            (Some(folder), _) => {
+                lines.push(format!("leased by the devstack stack in {}", show_folder(folder)))
+            }
+            (None, true) => lines.push("leased by a devstack stack".to_owned()),
+            (None, false) => {}
+        }
+        lines.extend(self.usually.as_ref().map(|owner| format!("{port} is usually {owner}")));
+        if self.refused_by_browsers {
+            lines.push("browsers refuse to open it".to_owned());
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use super::{Report, Row, State, json, report, rows, text};
+    use crate::model::{Name, Phase, ServiceView, Snapshot, StackState};
+    use crate::ports::{Holder, LeaseFolder};
+
+    fn holder(pid: u32) -> Holder {
+        Holder {
+            pid: Some(pid),
+            name: Some("python3".to_owned()),
+            command: Some("flask run".to_owned()),
+            folder: Some("/srv/app".into()),
+            age_seconds: Some(7_200),
+            uid: Some(1000),
+            user: None,
+            same_user: true,
+        }
+    }
+
+    fn row(service: &str, wanted: Option<u16>, actual: u16, pid: Option<u32>) -> Row {
+        Row {
+            service: Name::new(service).unwrap(),
+            port: "main".to_owned(),
+            wanted,
+            actual,
+            listening: pid.is_some(),
+            holder: pid.map(holder),
+        }
+    }
+
+    #[test]
+    fn a_stack_is_a_table_and_json() {
+        let rows =
+            [row("api", Some(5000), 5001, Some(4121)), row("background", None, 20_123, None)];
+        let expected = "\
+SERVICE     NAME  WANTED   PORT  HELD BY
+api         main    5000   5001  python3 (pid 4121: flask run, in /srv/app, for 2 h)
+background  main     any  20123  nobody listens
+";
+        assert_eq!(text(&rows), expected);
+        assert_eq!(text(&[]), "no service of this stack has a port\n");
+        let value = json(&rows);
+        assert_eq!(value["ports"][0]["holder"]["pid"], 4121);
+        assert_eq!(serde_json::from_value::<Vec<Row>>(value["ports"].clone()).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_snapshot_gives_a_row_for_each_port_with_its_listener() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let number = held.local_addr().unwrap().port();
+        let api = ServiceView {
+            name: Name::new("api").unwrap(),
+            kind: "service".to_owned(),
+            phase: Phase::Ready,
+            since: String::new(),
+            cause: String::new(),
+            pid: None,
+            run: None,
+            restarts: 0,
+            port: Some(number),
+            wanted_port: Some(5000),
+            pinned: false,
+            ports: BTreeMap::from([("main".to_owned(), number), ("metrics".to_owned(), 1)]),
+            host: String::new(),
+            url: None,
+            exit: None,
+            waiting_on: Vec::new(),
+            cpu_percent: None,
+            memory_bytes: None,
+            ready_after_ms: None,
+            message: None,
+        };
+        let snapshot = Snapshot {
+            version: 1,
+            stack: "shop".to_owned(),
+            dir: "/srv".into(),
+            mode: "run".to_owned(),
+            supervisor_pid: 1,
+            state: StackState::Up,
+            services: vec![api],
+        };
+        let rows = rows(&snapshot);
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].actual, rows[0].wanted, rows[0].listening), (number, Some(5000), true));
+        assert_eq!(rows[0].holder.as_ref().unwrap().pid, Some(std::process::id()));
+        assert_eq!((rows[1].actual, rows[1].wanted, rows[1].listening), (1, None, false));
+    }
+
+    #[test]
+    fn one_port_is_reported_with_holder_and_lease() {
+        let place = tempfile::tempdir().unwrap();
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        let none = place.path().join("none");
+        let found = report(port, &none);
+        assert!(!none.exists(), "looking makes nothing");
+        assert_eq!((found.state, found.leased), (State::InUse, false));
+        assert_eq!(found.holders[0].pid, Some(std::process::id()));
+
+        let leases = LeaseFolder::open(place.path()).unwrap();
+        let _lease = leases.take(port, Path::new("/srv/shop"));
+        let found = report(port, place.path());
+        assert_eq!(found.leased_by.as_deref(), Some(Path::new("/srv/shop")));
+        assert!(found.text().contains("leased by the devstack stack in /srv/shop\n"));
+    }
+
+    #[test]
+    fn reports_read_well() {
+        let plain = Report {
+            port: 5432,
+            state: State::Free,
+            holders: Vec::new(),
+            leased: false,
+            leased_by: None,
+            usually: Some("PostgreSQL".to_owned()),
+            refused_by_browsers: false,
+        };
+        assert_eq!(plain.text(), "port 5432 is free\n5432 is usually PostgreSQL\n");
+        let two = Report { state: State::InUse, holders: vec![holder(1), holder(2)], ..plain };
+        let text = two.text();
+        assert!(text.starts_with("port 5432 is held by python3 (pid 1: "), "{text}");
+        assert!(text.contains(" and 1 more\n  and by python3 (pid 2: "), "{text}");
+        assert_eq!(serde_json::to_value(two).unwrap()["state"], "in-use");
+    }
+}
