@@ -1,1 +1,38 @@
-//! Comes with its first commit.
+//! Which saved file concerns whom.
+//!
+//! One thread owns everything: the one notify instance ([`cover`]), what is known of the files
+//! ([`tree`]), and the timing ([`settle`]). Events only say *where* to look; whether something
+//! changed is decided by comparing the file with what was known of it ([`mark`]), so that a touch, a
+//! save of the same bytes or a doubled event is no change, and a lost event can be made up for.
+//!
+//! What happens between an event and a [`Change`]:
+//! 1. the event's path goes into the [`inbox`], which is bounded: too many paths become one "look
+//!    everywhere";
+//! 2. the inbox settles: a short pause without further events, longer for many paths, for
+//!    what looks like half of a save, and while git writes its index;
+//! 3. each path is compared; what differs is given to the services whose globs want it;
+//! 4. a service with a longer settle time than the others is held back until its own is over.
+
+mod change;
+mod clock;
+mod cover;
+mod entry;
+mod files;
+mod filter;
+mod folder;
+mod git;
+mod hold;
+mod inbox;
+mod listing;
+mod lookout;
+mod mark;
+mod pattern;
+mod rules;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod watcher;
+
+pub use change::Change;
+pub use watcher::Watcher;

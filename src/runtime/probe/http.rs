@@ -1,0 +1,195 @@
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Uri;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::Sight;
+use super::attempt::Attempt;
+use super::tcp;
+
+/// How long one attempt may take.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
+/// How long the rest of an answer is read after its status is known. Only politeness: many servers complain
+/// in their log about a client that leaves early.
+const BODY_WAIT: Duration = Duration::from_millis(250);
+
+/// How much of the rest of an answer is read.
+const BODY_MAX: usize = 64 << 10;
+
+/// How long the headers of an answer may be, in bytes.
+const HEADERS_MAX: usize = 64 << 10;
+
+/// First bytes of an answer that are kept to say what it was instead of HTTP.
+const FIRST_MAX: usize = 32;
+
+/// `GET url`; below 400 holds. Redirects are an answer like any other.
+pub(super) async fn attempt(url: &str, own_port: Option<u16>, sight: &Sight) -> Attempt {
+    let uri: Uri = match url.parse() {
+        Ok(uri) => uri,
+        Err(error) => return Attempt::Failed(format!("`{url}` is no URL: {error}")),
+    };
+    if let Some(attempt) = own_port.and_then(|port| tcp::stranger(port, sight)) {
+        return attempt;
+    }
+    match timeout(ATTEMPT_MAX, get(&uri, own_port)).await {
+        Ok(attempt) => attempt,
+        Err(_) => failed(&uri, &format!("had no answer within {} s", ATTEMPT_MAX.as_secs())),
+    }
+}
+
+async fn get(uri: &Uri, own_port: Option<u16>) -> Attempt {
+    let addresses = match addresses(uri, own_port).await {
+        Ok(addresses) => addresses,
+        Err(error) => return Attempt::of_error(error, format!("no address for {uri}")),
+    };
+    let stream = match tcp::connect(&addresses).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let text = format!("GET {} found no listener: {}", path(uri), tcp::reason(&error));
+            return Attempt::of_error(error, text);
+        }
+    };
+    let first = Arc::new(Mutex::new(Vec::new()));
+    match exchange(uri, Recorded { stream, first: first.clone() }).await {
+        Ok(status) if status < 400 => Attempt::Held(format!("GET {} answered {status}", path(uri))),
+        Ok(status) => failed(uri, &format!("answered {status}")),
+        Err(error) => {
+            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            failed(uri, &explain(&error, &first))
+        }
+    }
+}
+
+async fn exchange(uri: &Uri, stream: Recorded) -> hyper::Result<u16> {
+    let mut builder = http1::Builder::new();
+    let (mut sender, connection) =
+        builder.max_buf_size(HEADERS_MAX).handshake(TokioIo::new(stream)).await?;
+    let talk = async {
+        let answer = sender.send_request(request(uri)).await?;
+        let status = answer.status().as_u16();
+        // What comes after the status changes nothing.
+        let _ = timeout(BODY_WAIT, drain(answer.into_body())).await;
+        Ok(status)
+    };
+    // The connection does the reading and writing; it ends when the talk does.
+    tokio::pin!(talk);
+    tokio::select! {
+        biased;
+        status = &mut talk => status,
+        result = connection => match result {
+            Ok(()) => talk.await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn request(uri: &Uri) -> hyper::Request<Empty<Bytes>> {
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    // A name and password in the URL are no part of the host.
+    let host = host.rsplit('@').next().unwrap_or(host);
+    hyper::Request::get(path(uri))
+        .header("host", host)
+        .header("user-agent", "devstack")
+        .header("accept", "*/*")
+        .header("connection", "close")
+        .body(Empty::new())
+        .expect("path and host come from a URL that was parsed, so they are valid here")
+}
+
+async fn drain(mut body: Incoming) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read >= BODY_MAX {
+            return;
+        }
+    }
+}
+
+/// The addresses of the URL. On an own port loopback counts too: the service may have bound only one family.
+async fn addresses(uri: &Uri, own_port: Option<u16>) -> io::Result<Vec<SocketAddr>> {
+    let host = uri.host().unwrap_or("localhost");
+    let port = uri.port_u16().unwrap_or(80);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if own_port.is_some() || bare == "localhost" {
+        return Ok(tcp::addresses(bare, port));
+    }
+    Ok(lookup_host((bare, port)).await?.collect())
+}
+
+fn path(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+fn failed(uri: &Uri, what: &str) -> Attempt {
+    Attempt::Failed(format!("GET {} {what}", path(uri)))
+}
+
+/// What an answer was that is none.
+fn explain(error: &hyper::Error, first: &[u8]) -> String {
+    if matches!(first, [0x15 | 0x16, 3, ..]) {
+        "was answered in TLS: the port speaks https, not http".into()
+    } else if first.is_empty() {
+        "was not answered: the connection was closed".into()
+    } else if error.is_parse_too_large() {
+        format!("was answered with headers above {} KiB", HEADERS_MAX >> 10)
+    } else if error.is_incomplete_message() {
+        "had an incomplete answer: the connection was closed".into()
+    } else if error.is_parse() {
+        format!("had an answer that is no HTTP/1: it begins with \"{}\"", first.escape_ascii())
+    } else {
+        format!("had no complete answer: {error}")
+    }
+}
+
+/// A connection that remembers the first bytes it read.
+struct Recorded {
+    stream: TcpStream,
+    first: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FIRST_MAX - first.len();
+        first.extend(buf.filled()[before..].iter().take(room));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

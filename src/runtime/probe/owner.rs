@@ -1,0 +1,12 @@
+/// Whose the listener of a port is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Of the process tree that was asked about.
+    Ours,
+    /// Of somebody else; who, as in `python3 (pid 4121: flask run)`.
+    Foreign(String),
+    /// Nothing listens there.
+    Nobody,
+    /// Something may listen there; the system does not say whose it is.
+    Unknown,
+}

@@ -1,0 +1,244 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::attempt::Attempt;
+use super::pauses::{FIRST, FIRST_EXEC, Pauses};
+use super::{Finding, Report, Sight, exec, http, tcp};
+use crate::model::{self, Class, Launch, Message, Ready, Run};
+
+/// How long a service may listen elsewhere, with nothing on its port, before that is told: some open a
+/// debugger or a metrics port first.
+const ELSEWHERE_AFTER: Duration = Duration::from_secs(2);
+
+/// The probing of one run. Dropping it ends that: no attempt goes on, no command is left, and nothing that was not
+/// sent yet is reported.
+pub struct Probing {
+    task: AbortHandle,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Probing {
+    /// Why the run is not ready yet, by the latest attempts; `None` before the first and when it is.
+    pub fn last_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts probing a run, at once and until every probe has held. To be called right after the spawn, within a
+/// tokio runtime: a delay counts from here.
+///
+/// `matches` has one receiver for each log probe, in their order, which is told when a line of this run has
+/// matched. How long readiness may take altogether is the caller's to judge.
+pub fn probe(
+    run: Run,
+    ready: &Ready,
+    launch: &Launch,
+    sight: Sight,
+    matches: Vec<oneshot::Receiver<String>>,
+    report: mpsc::UnboundedSender<Report>,
+) -> Probing {
+    let failure = Arc::new(Mutex::new(None));
+    let (tell, told) = mpsc::unbounded_channel();
+    let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
+    let mut tasks = JoinSet::new();
+    let mut matches = matches.into_iter();
+    let begin = Instant::now();
+    for (index, probe) in ready.probes.iter().enumerate() {
+        let single = Single {
+            index,
+            probe: probe.clone(),
+            interval: ready.interval,
+            begin,
+            launch: launch.clone(),
+            sight: sight.clone(),
+            tell: tell.clone(),
+        };
+        let matched = match probe {
+            model::Probe::Log { .. } => matches.next(),
+            model::Probe::Tcp { .. }
+            | model::Probe::Http { .. }
+            | model::Probe::Exec { .. }
+            | model::Probe::Delay { .. } => None,
+        };
+        tasks.spawn(single.run(matched));
+    }
+    let watch = Watch { run, report, failure: failure.clone(), said: BTreeSet::new() };
+    let count = ready.probes.len();
+    // The single tasks end with this one: it owns them.
+    let task = tokio::spawn(async move {
+        watch.run(count, told).await;
+        drop(tasks);
+    });
+    Probing { task: task.abort_handle(), failure }
+}
+
+/// What a single probe tells.
+enum Told {
+    Held(String),
+    Failed(String),
+    Once(Finding),
+}
+
+/// One probe of a run.
+struct Single {
+    index: usize,
+    probe: model::Probe,
+    interval: Duration,
+    begin: Instant,
+    launch: Arc<Launch>,
+    sight: Arc<Sight>,
+    tell: mpsc::UnboundedSender<(usize, Told)>,
+}
+
+impl Single {
+    async fn run(self, matched: Option<oneshot::Receiver<String>>) {
+        match &self.probe {
+            model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
+            model::Probe::Delay { delay } => {
+                self.say(Told::Failed(format!("it has not run for {delay:?} yet")));
+                sleep_until(self.begin + *delay).await;
+                self.say(Told::Held(format!("it has run for {delay:?}")));
+            }
+            model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
+            model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
+        }
+    }
+
+    async fn wait_for_line(&self, pattern: &str, matched: Option<oneshot::Receiver<String>>) {
+        self.say(Told::Failed(format!("no log line has matched /{pattern}/ yet")));
+        let ended = match matched {
+            Some(matched) => matched.await.is_err(),
+            None => true,
+        };
+        self.say(if ended {
+            Told::Failed(format!("the log ended without a line that matches /{pattern}/"))
+        } else {
+            Told::Held(format!("a log line matched /{pattern}/"))
+        });
+    }
+
+    async fn repeat(&self, first: Duration) {
+        for pause in Pauses::new(first, self.interval) {
+            match self.attempt().await {
+                Attempt::Held(what) => return self.say(Told::Held(what)),
+                Attempt::Failed(why) => self.say(Told::Failed(why)),
+                Attempt::Nobody(port) => self.nobody(port),
+                Attempt::Foreign(port, who) => self.foreign(port, &who),
+                Attempt::Limited(error) => {
+                    let text = format!("a probe could not be tried: {error}");
+                    let message = Message::new(Class::Limit, text)
+                        .help("raise the limit of open files (ulimit -n) of the terminal");
+                    self.say(Told::Once(Finding::Limited(message)));
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn attempt(&self) -> Attempt {
+        match &self.probe {
+            model::Probe::Tcp { port } => tcp::attempt(*port, &self.launch.host, &self.sight).await,
+            model::Probe::Http { url, own_port } => {
+                http::attempt(url, *own_port, &self.sight).await
+            }
+            model::Probe::Exec { command } => exec::attempt(command, &self.launch).await,
+            model::Probe::Log { .. } | model::Probe::Delay { .. } => {
+                unreachable!("`run` repeats only the other kinds")
+            }
+        }
+    }
+
+    fn nobody(&self, port: u16) {
+        self.say(Told::Failed(format!("nothing listens on port {port} yet")));
+        if self.begin.elapsed() >= ELSEWHERE_AFTER {
+            let actual = self.sight.listening();
+            if !actual.is_empty() {
+                self.say(Told::Once(Finding::Elsewhere { given: port, actual }));
+            }
+        }
+    }
+
+    fn foreign(&self, port: u16, who: &str) {
+        let text = format!("port {port} is answered by {who}, not by this service");
+        self.say(Told::Failed(text.clone()));
+        let help = format!(
+            "stop it (`devstack ports {port}` says more), or give the service another port"
+        );
+        self.say(Told::Once(Finding::Foreign(Message::new(Class::Port, text).help(help))));
+    }
+
+    fn say(&self, told: Told) {
+        // Nobody listens when the probing was dropped.
+        let _ = self.tell.send((self.index, told));
+    }
+}
+
+/// Puts together what the single probes of a run tell.
+struct Watch {
+    run: Run,
+    report: mpsc::UnboundedSender<Report>,
+    failure: Arc<Mutex<Option<String>>>,
+    /// Kinds of findings that were given: each is given once.
+    said: BTreeSet<(&'static str, u16)>,
+}
+
+impl Watch {
+    async fn run(mut self, count: usize, mut told: mpsc::UnboundedReceiver<(usize, Told)>) {
+        let mut held: Vec<Option<String>> = vec![None; count];
+        let mut failed: Vec<Option<String>> = vec![None; count];
+        while held.iter().any(Option::is_none) {
+            let Some((index, what)) = told.recv().await else { return };
+            match what {
+                Told::Held(what) => {
+                    held[index] = Some(what);
+                    failed[index] = None;
+                }
+                Told::Failed(why) => failed[index] = Some(why),
+                Told::Once(finding) => self.once(finding),
+            }
+            self.fail(failed.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
+        }
+        let held: Vec<String> = held.into_iter().flatten().collect();
+        let what = if held.is_empty() { "started".into() } else { held.join(", ") };
+        self.send(Finding::Held(what));
+    }
+
+    fn fail(&self, why: String) {
+        let why = Some(why).filter(|why| !why.is_empty());
+        let mut last = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != why {
+            *last = why.clone();
+            if let Some(why) = why {
+                self.send(Finding::Failing(why));
+            }
+        }
+    }
+
+    fn once(&mut self, finding: Finding) {
+        let key = match &finding {
+            Finding::Foreign(_) => ("foreign", 0),
+            Finding::Elsewhere { given, .. } => ("elsewhere", *given),
+            Finding::Limited(_) => ("limited", 0),
+            Finding::Held(_) | Finding::Failing(_) => return self.send(finding),
+        };
+        if self.said.insert(key) {
+            self.send(finding);
+        }
+    }
+
+    fn send(&self, what: Finding) {
+        // Without a receiver the stack is ending.
+        let _ = self.report.send(Report { run: self.run, what });
+    }
+}

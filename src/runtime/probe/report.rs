@@ -1,0 +1,31 @@
+use crate::model::{Message, Run};
+
+/// What probing saw of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The run. A report about another than the current one means nothing.
+    pub run: Run,
+    /// What was seen.
+    pub what: Finding,
+}
+
+/// What can be seen of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Each probe has held; what the last attempts saw. The last report of a run, and given once.
+    Held(String),
+    /// Why it is not ready yet; given whenever that changes.
+    Failing(String),
+    /// Somebody else listens on the port of the service. Given once.
+    Foreign(Message),
+    /// Nothing listens on the port that it was given, and for a while it has listened elsewhere. Given once
+    /// for a port.
+    Elsewhere {
+        /// The port that it was given.
+        given: u16,
+        /// The ports that its processes listen on, ascending.
+        actual: Vec<u16>,
+    },
+    /// A limit of devstack itself keeps it from probing. Not the service's failure. Given once.
+    Limited(Message),
+}

@@ -1,0 +1,38 @@
+use super::Owner;
+
+type Tree = dyn Fn() -> Vec<u32> + Send + Sync;
+type Whose = dyn Fn(u16, &[u32]) -> Owner + Send + Sync;
+type Listening = dyn Fn(&[u32]) -> Vec<u16> + Send + Sync;
+
+/// How probes see the processes and listeners of a run. The functions are called from the probing tasks and
+/// should take no longer than a few milliseconds.
+pub struct Sight {
+    tree: Box<Tree>,
+    owner: Box<Whose>,
+    listening: Box<Listening>,
+}
+
+impl Sight {
+    /// `tree` gives the live processes of the run, `owner` whose the listener of a port is, seen from such a
+    /// list, and `listening` the ports that the processes of such a list listen on.
+    pub fn new(
+        tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
+        owner: impl Fn(u16, &[u32]) -> Owner + Send + Sync + 'static,
+        listening: impl Fn(&[u32]) -> Vec<u16> + Send + Sync + 'static,
+    ) -> Sight {
+        Sight { tree: Box::new(tree), owner: Box::new(owner), listening: Box::new(listening) }
+    }
+
+    /// Whose the listener of `port` is.
+    pub(super) fn owner(&self, port: u16) -> Owner {
+        (self.owner)(port, &(self.tree)())
+    }
+
+    /// The ports that the run listens on, ascending.
+    pub(super) fn listening(&self) -> Vec<u16> {
+        let mut ports = (self.listening)(&(self.tree)());
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+}

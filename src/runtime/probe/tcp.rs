@@ -1,0 +1,97 @@
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::attempt::Attempt;
+use super::{Owner, Sight};
+
+/// How long a connection on the own machine may take: it is a matter of microseconds, unless the queue of the
+/// listener is full.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Looks whose the port is, and whether it accepts connections.
+pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
+    if let Some(attempt) = stranger(port, sight) {
+        return attempt;
+    }
+    match connect(&addresses(host, port)).await {
+        Ok(_) => Attempt::Held(format!("port {port} accepts connections")),
+        Err(error) => {
+            let text = format!("port {port} does not accept connections: {}", reason(&error));
+            Attempt::of_error(error, text)
+        }
+    }
+}
+
+/// Why connecting to `port` would prove nothing, if so. Looking is cheaper than connecting, and nothing is sent
+/// to a stranger.
+pub(super) fn stranger(port: u16, sight: &Sight) -> Option<Attempt> {
+    match sight.owner(port) {
+        Owner::Ours | Owner::Unknown => None,
+        Owner::Foreign(who) => Some(Attempt::Foreign(port, who)),
+        Owner::Nobody => Some(Attempt::Nobody(port)),
+    }
+}
+
+/// Where a service that was told to bind `host` can be reached: there when it is an address, then on loopback.
+/// Names are not looked up; those of the own machine lead to loopback anyway.
+pub(super) fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let own: Option<IpAddr> = bare.parse().ok();
+    let own = own.filter(|address| !address.is_unspecified());
+    let mut all = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    all.retain(|address| own != Some(*address));
+    own.into_iter().chain(all).map(|address| SocketAddr::new(address, port)).collect()
+}
+
+/// Connects to the first address that accepts. The error is that of the first address, which is the one that
+/// was meant.
+pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut first = None;
+    for address in addresses {
+        let error = match timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if is_self(&stream) => io::ErrorKind::ConnectionRefused.into(),
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        first.get_or_insert(error);
+    }
+    Err(first.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// On loopback a connection to a port that nobody listens on may meet itself, when the kernel gives it that very
+/// port as its own.
+fn is_self(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(own), Ok(peer)) if own == peer)
+}
+
+/// An error of connecting in few words.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused".into(),
+        io::ErrorKind::TimedOut => format!("no answer within {} s", CONNECT_MAX.as_secs()),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_address_comes_first_and_loopback_always_counts() {
+        let all = |host| {
+            addresses(host, 80).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(all("127.0.0.1"), "127.0.0.1:80 [::1]:80");
+        assert_eq!(all("::1"), "[::1]:80 127.0.0.1:80");
+        assert_eq!(all("[::1]"), "[::1]:80 127.0.0.1:80");
+        assert_eq!(all("0.0.0.0"), "127.0.0.1:80 [::1]:80");
+        assert_eq!(all("localhost"), "127.0.0.1:80 [::1]:80");
+        assert_eq!(all("10.0.0.7"), "10.0.0.7:80 127.0.0.1:80 [::1]:80");
+    }
+}

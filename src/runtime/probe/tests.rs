@@ -1,0 +1,329 @@
+//! Real sockets on loopback; whose they are is said by the test.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Finding, Owner, Probing, Report, Sight, probe};
+use crate::model::{Class, Command, Launch, Probe, Ready, Run};
+
+/// Long enough for any machine; a test that meets it has failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const RUN: Run = Run(7);
+
+struct Scene {
+    owner: Arc<Mutex<Owner>>,
+    listening: Arc<Mutex<Vec<u16>>>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    probing: Option<Probing>,
+}
+
+impl Scene {
+    fn new(owner: Owner, probes: Vec<Probe>) -> Scene {
+        Scene::with_lines(owner, probes, Vec::new())
+    }
+
+    fn with_lines(
+        owner: Owner,
+        probes: Vec<Probe>,
+        lines: Vec<oneshot::Receiver<String>>,
+    ) -> Scene {
+        let owner = Arc::new(Mutex::new(owner));
+        let listening = Arc::new(Mutex::new(Vec::new()));
+        let (tell, reports) = mpsc::unbounded_channel();
+        let (whose, ports) = (owner.clone(), listening.clone());
+        let sight = Sight::new(
+            || vec![42],
+            move |_, tree| {
+                assert_eq!(tree, [42]);
+                whose.lock().unwrap().clone()
+            },
+            move |_| ports.lock().unwrap().clone(),
+        );
+        let ready =
+            Ready { probes, timeout: Duration::from_secs(60), interval: Duration::from_millis(20) };
+        let launch = Launch {
+            command: Command::Shell("true".into()),
+            dir: std::env::temp_dir(),
+            env: BTreeMap::new(),
+            host: "127.0.0.1".into(),
+        };
+        let probing = Some(probe(RUN, &ready, &launch, sight, lines, tell));
+        Scene { owner, listening, reports, probing }
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.probing.as_ref().unwrap().last_failure()
+    }
+
+    async fn next(&mut self) -> Finding {
+        let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
+        let report = report.expect("a report within the deadline").expect("it probes");
+        assert_eq!(report.run, RUN);
+        report.what
+    }
+
+    async fn failing(&mut self) -> String {
+        match self.next().await {
+            Finding::Failing(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What held, after whatever came before.
+    async fn held(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Finding::Held(what) => return what,
+                Finding::Failing(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Nothing more will be said: the task has ended.
+    async fn end(mut self) {
+        let rest = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
+        assert_eq!(rest.expect("it ends"), None);
+    }
+}
+
+fn listen(address: &str) -> (TcpListener, u16) {
+    let listener = TcpListener::bind(address).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// Answers each connection with these bytes after the request; gives the address and counts connections.
+async fn server(answer: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(&answer).await;
+            });
+        }
+    });
+    (address, count)
+}
+
+fn http(address: SocketAddr) -> Probe {
+    Probe::Http { url: format!("http://{address}/health"), own_port: Some(address.port()) }
+}
+
+#[tokio::test]
+async fn a_port_is_ready_when_its_own_listener_accepts() {
+    let (listener, port) = listen("127.0.0.1:0");
+    drop(listener);
+    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port }]);
+    assert_eq!(scene.failing().await, format!("nothing listens on port {port} yet"));
+    assert_eq!(scene.failure(), Some(format!("nothing listens on port {port} yet")));
+    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    *scene.owner.lock().unwrap() = Owner::Ours;
+    assert_eq!(scene.held().await, format!("port {port} accepts connections"));
+    assert_eq!(scene.failure(), None);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn any_address_of_the_own_machine_counts() {
+    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+        if address.contains("::") && TcpListener::bind("[::1]:0").is_err() {
+            continue;
+        }
+        let (_listener, port) = listen(address);
+        for owner in [Owner::Ours, Owner::Unknown] {
+            let mut scene = Scene::new(owner, vec![Probe::Tcp { port }]);
+            assert_eq!(scene.held().await, format!("port {port} accepts connections"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
+    let (address, connections) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
+    for probe in [Probe::Tcp { port: address.port() }, http(address)] {
+        let who = Owner::Foreign("python3 (pid 4121)".into());
+        let mut scene = Scene::new(who, vec![probe]);
+        let mut told = (0, 0);
+        while told != (1, 1) {
+            match scene.next().await {
+                Finding::Failing(why) => {
+                    assert!(why.contains("answered by python3 (pid 4121)"), "{why}");
+                    told.0 += 1;
+                }
+                Finding::Foreign(message) => {
+                    assert_eq!(message.class, Class::Port);
+                    assert!(!message.help.is_empty());
+                    told.1 += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(connections.swap(0, Ordering::SeqCst), 0, "strangers are not talked to");
+        // The stranger leaves and the service gets its port: that is the next that is said.
+        *scene.owner.lock().unwrap() = Owner::Ours;
+        assert!(matches!(scene.next().await, Finding::Held(_)));
+        connections.store(0, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_listens_elsewhere_is_told_so_once() {
+    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port: 5001 }]);
+    *scene.listening.lock().unwrap() = vec![9229, 5000, 5000];
+    scene.failing().await;
+    let elsewhere = Finding::Elsewhere { given: 5001, actual: vec![5000, 9229] };
+    assert_eq!(scene.next().await, elsewhere);
+    let (_listener, _) = listen("127.0.0.1:0");
+    *scene.owner.lock().unwrap() = Owner::Foreign("somebody".into());
+    assert!(matches!(scene.next().await, Finding::Failing(_)));
+}
+
+#[tokio::test]
+async fn statuses_below_400_hold() {
+    for (status, holds) in [
+        (200, true),
+        (204, true),
+        (302, true),
+        (308, true),
+        (400, false),
+        (404, false),
+        (503, false),
+    ] {
+        let answer =
+            format!("HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
+        let (address, _) = server(answer.into_bytes()).await;
+        let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+        let text = format!("GET /health answered {status}");
+        if holds {
+            assert_eq!(scene.held().await, text);
+        } else {
+            assert_eq!(scene.failing().await, text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_told_apart() {
+    let bomb = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat();
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(5000)).into_bytes();
+    for (answer, expected) in [
+        (b"".to_vec(), "was not answered: the connection was closed"),
+        (b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), "TLS"),
+        (b"<html>old</html>".to_vec(), "no HTTP/1: it begins with \"<html>old"),
+        (b"\x00\xff\xfe garbage \r\n\r\n".to_vec(), "no HTTP/1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le".to_vec(), "incomplete"),
+        (bomb, "headers above 64 KiB"),
+        (many, "headers above 64 KiB"),
+    ] {
+        let (address, _) = server(answer).await;
+        let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+        let why = scene.failing().await;
+        assert!(why.starts_with("GET /health ") && why.contains(expected), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_left_alone() {
+    let endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stays = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&endless).await.unwrap();
+        // The client must leave: the server never ends the body.
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        all
+    });
+    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    assert_eq!(scene.held().await, "GET /health answered 200");
+    let request = String::from_utf8(stays.await.unwrap()).unwrap();
+    assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("host: {address}\r\n")), "{request}");
+
+    let big =
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n".to_vec(), vec![0; 10_000_000]];
+    let (address, _) = server(big.concat()).await;
+    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    assert_eq!(scene.held().await, "GET /health answered 200");
+}
+
+#[tokio::test]
+async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
+    let pattern = || Probe::Log { pattern: "ready in .* ms".into() };
+    let (tell, line) = oneshot::channel();
+    let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
+    assert_eq!(scene.failing().await, "no log line has matched /ready in .* ms/ yet");
+    tell.send("ready in 300 ms".into()).unwrap();
+    assert_eq!(scene.next().await, Finding::Held("a log line matched /ready in .* ms/".into()));
+
+    let (tell, line) = oneshot::channel::<String>();
+    let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
+    drop(tell);
+    while !scene.failing().await.contains("the log ended") {}
+}
+
+#[tokio::test]
+async fn a_delay_holds_after_it() {
+    let delay = Duration::from_millis(50);
+    let begin = std::time::Instant::now();
+    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Delay { delay }]);
+    assert_eq!(scene.failing().await, "it has not run for 50ms yet");
+    assert_eq!(scene.next().await, Finding::Held("it has run for 50ms".into()));
+    assert!(begin.elapsed() >= delay);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn several_probes_must_all_have_held() {
+    let (_listener, port) = listen("127.0.0.1:0");
+    let (tell, line) = oneshot::channel();
+    let probes = vec![
+        Probe::Log { pattern: "up".into() },
+        Probe::Exec {
+            command: Command::Exec(vec!["/bin/sh".into(), "-c".into(), "exit 0".into()]),
+        },
+        Probe::Tcp { port },
+    ];
+    let mut scene = Scene::with_lines(Owner::Ours, probes, vec![line]);
+    // Until only the log is missing, reasons may come in any order.
+    while scene.failing().await != "no log line has matched /up/ yet" {}
+    tell.send("up".into()).unwrap();
+    let held = scene.held().await;
+    let all = format!(
+        "a log line matched /up/, `/bin/sh -c 'exit 0'` ended with code 0, port {port} accepts connections"
+    );
+    assert_eq!(held, all);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn no_probes_hold_at_once() {
+    let mut scene = Scene::new(Owner::Nobody, vec![]);
+    assert!(matches!(scene.next().await, Finding::Held(_)));
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn dropping_ends_it_without_a_word() {
+    let (address, _) = server(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
+    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    scene.failing().await;
+    scene.probing = None;
+    scene.end().await;
+}

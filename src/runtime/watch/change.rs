@@ -1,0 +1,15 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::model::{Message, Name};
+
+/// What the watcher saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Files of these services changed; with each, the file whose event came first.
+    Services(BTreeMap<Name, PathBuf>),
+    /// These configuration or environment files changed, appeared or went, as they were given.
+    Config(BTreeSet<PathBuf>),
+    /// Not everything can be watched as asked; told once until it is mended.
+    Degraded(Message),
+}

@@ -1,0 +1,259 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::event::EventKindMask;
+use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
+
+use super::inbox::Inbox;
+use crate::model::{Class, Message};
+
+/// Folders that are watched at most; more are polled. The default limit of a Linux system is between 8,192 and
+/// 1,048,576 for all programs of a user, and each costs the kernel about 1 kB.
+pub(super) const FOLDERS_MAX: usize = 200_000;
+
+/// FSEvents watches a folder with everything below it; inotify one folder.
+const RECURSIVE: bool = cfg!(target_os = "macos");
+
+/// Why a folder is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Files of services are in it.
+    Tree,
+    /// A configuration file is in it, or would be.
+    Config,
+    /// A folder that is to be watched will appear below it.
+    Await,
+}
+
+impl Use {
+    fn bit(self) -> u8 {
+        match self {
+            Use::Tree => 1,
+            Use::Config => 2,
+            Use::Await => 4,
+        }
+    }
+}
+
+/// The folders that the system watches for us, and those that it would not.
+pub(super) struct Cover {
+    inbox: Arc<Inbox>,
+    /// Made when first needed: systems allow few of them, often 128 for all programs of a user.
+    notify: Option<RecommendedWatcher>,
+    uses: BTreeMap<PathBuf, u8>,
+    /// Those of `uses` that have to be polled.
+    bare: BTreeSet<PathBuf>,
+    max: usize,
+    /// What the system said when it refused.
+    refused: Option<String>,
+    told: bool,
+}
+
+impl Cover {
+    pub fn new(inbox: Arc<Inbox>, max: usize) -> Cover {
+        let (uses, bare) = (BTreeMap::new(), BTreeSet::new());
+        Cover { inbox, notify: None, uses, bare, max, refused: None, told: false }
+    }
+
+    /// Watches folders from now on. Of those that cannot be watched, the ones that are there are polled.
+    pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: Use) {
+        let mut ops = Vec::new();
+        for folder in folders {
+            let uses = self.uses.entry(folder.clone()).or_default();
+            let new = *uses == 0;
+            *uses |= usage.bit();
+            if new && !self.is_below_recursive(&folder) {
+                ops.push(folder);
+            }
+        }
+        self.add(ops);
+    }
+
+    /// Ends one use of a folder; without any it is watched no more.
+    pub fn release(&mut self, folder: &Path, usage: Use) {
+        let Some(uses) = self.uses.get_mut(folder) else { return };
+        *uses &= !usage.bit();
+        if *uses == 0 {
+            self.uses.remove(folder);
+            self.bare.remove(folder);
+            self.remove(vec![folder.to_owned()]);
+        }
+    }
+
+    /// Drops the watches on a folder and below, because what they were on is gone.
+    pub fn forget(&mut self, folder: &Path) {
+        let below = self.uses.range(folder.to_owned()..).map(|(path, _)| path);
+        let gone: Vec<PathBuf> =
+            below.take_while(|path| path.starts_with(folder)).cloned().collect();
+        for path in &gone {
+            self.uses.remove(path);
+            self.bare.remove(path);
+        }
+        self.remove(gone);
+    }
+
+    /// Begins anew, because events were lost and watches may be dead.
+    pub fn renew(&mut self) {
+        self.notify = None;
+        self.bare.clear();
+        let folders: Vec<PathBuf> = self.uses.keys().cloned().collect();
+        self.add(folders.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
+    }
+
+    /// Tries again to have watched what is polled.
+    pub fn retry(&mut self) {
+        // One first: as long as there is no room, trying costs one call.
+        let Some(first) = self.bare.pop_first() else { return };
+        self.add(vec![first]);
+        let was = std::mem::take(&mut self.bare);
+        if was.is_empty() || self.uses.len() - was.len() > self.max {
+            self.bare = was;
+        } else {
+            self.add(was.into_iter().collect());
+        }
+        if self.bare.is_empty() {
+            (self.refused, self.told) = (None, false);
+        }
+    }
+
+    /// Whether this folder is watched or polled.
+    pub fn holds(&self, folder: &Path) -> bool {
+        self.uses.contains_key(folder)
+    }
+
+    /// Whether it is so for this use.
+    pub fn holds_for(&self, folder: &Path, usage: Use) -> bool {
+        self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
+    }
+
+    /// The folders to poll.
+    pub fn bare(&self) -> &BTreeSet<PathBuf> {
+        &self.bare
+    }
+
+    /// How many folders are watched or polled.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.uses.len()
+    }
+
+    /// What a person should be told, once.
+    pub fn trouble(&mut self) -> Option<Message> {
+        if self.told || self.bare.is_empty() {
+            return None;
+        }
+        self.told = true;
+        let (all, bare) = (self.uses.len(), self.bare.len());
+        let why = self.refused.clone().unwrap_or_default();
+        let text = format!(
+            "only {} of {all} folders can be watched ({why}); the others are looked at every 2 s",
+            all - bare
+        );
+        Some(Message::new(Class::WatchDegraded, text).help(remedy(all)))
+    }
+
+    fn is_below_recursive(&self, folder: &Path) -> bool {
+        let tree = |path| self.uses.get(path).is_some_and(|uses| uses & Use::Tree.bit() != 0);
+        RECURSIVE && folder.ancestors().skip(1).any(tree)
+    }
+
+    fn add(&mut self, folders: Vec<PathBuf>) {
+        let room = self.max.saturating_sub(self.uses.len() - self.bare.len() - folders.len());
+        let room = room.min(folders.len());
+        let mut ops: Vec<PathOp> = folders.into_iter().map(watch_op).collect();
+        let beyond = ops.split_off(room);
+        if !beyond.is_empty() {
+            self.refuse(beyond, format!("devstack watches {} at most", self.max));
+        }
+        while !ops.is_empty() {
+            if let Err(error) = self.open() {
+                return self.refuse(ops, error);
+            }
+            let Some(notify) = &mut self.notify else { return };
+            let Err(mut error) = notify.update_paths(std::mem::take(&mut ops)) else { return };
+            let Some(failed) = error.origin.take() else {
+                return tracing::warn!(%error, "watching folders");
+            };
+            ops = error.remaining;
+            match limit(&error.source.kind) {
+                Some(why) => {
+                    ops.push(failed);
+                    return self.refuse(ops, why);
+                }
+                None => {
+                    // Gone meanwhile, or not readable: nothing to see in it.
+                    tracing::debug!(error = %error.source, path = ?failed.as_path(), "no watch");
+                    self.uses.remove(failed.as_path());
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, folders: Vec<PathBuf>) {
+        let Some(notify) = &mut self.notify else { return };
+        let mut ops: Vec<PathOp> = folders.into_iter().map(PathOp::Unwatch).collect();
+        while !ops.is_empty() {
+            match notify.update_paths(std::mem::take(&mut ops)) {
+                Ok(()) => return,
+                // That folder is gone and has taken its watch along; the rest must still be removed.
+                Err(error) => ops = error.remaining,
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        if self.notify.is_none() {
+            let inbox = self.inbox.clone();
+            // Without OPEN, so that reading a file is no event, and without ATTRIB: a change of metadata
+            // is no change. CLOSE after writing tells that a writer has finished.
+            let kinds = EventKindMask::CREATE
+                | EventKindMask::REMOVE
+                | EventKindMask::MODIFY_DATA
+                | EventKindMask::MODIFY_NAME
+                | EventKindMask::ACCESS_CLOSE;
+            let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
+            let made = RecommendedWatcher::new(move |event| inbox.event(event), config);
+            self.notify = Some(
+                made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?,
+            );
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, ops: Vec<PathOp>, why: String) {
+        self.refused = Some(why);
+        self.bare.extend(ops.into_iter().map(PathOp::into_path));
+    }
+}
+
+fn watch_op(folder: PathBuf) -> PathOp {
+    if RECURSIVE { PathOp::watch_recursive(folder) } else { PathOp::watch_non_recursive(folder) }
+}
+
+/// The system's limit that an error tells of, if it does.
+fn limit(kind: &ErrorKind) -> Option<String> {
+    match kind {
+        ErrorKind::MaxFilesWatch => Some("the system's limit of watches is reached".into()),
+        ErrorKind::Io(error) => {
+            let code = error.raw_os_error();
+            let files = [Some(libc::EMFILE), Some(libc::ENFILE)].contains(&code);
+            files.then(|| "the system's limit of watchers or open files is reached".into())
+        }
+        _ => None,
+    }
+}
+
+/// What to type to get `folders` watched.
+fn remedy(folders: usize) -> String {
+    // Twice what is needed now, since editors watch the same folders.
+    let watches = (folders * 2).max(524_288);
+    if cfg!(target_os = "linux") {
+        format!(
+            "sudo sysctl fs.inotify.max_user_watches={watches} fs.inotify.max_user_instances=1024, \
+             or name fewer folders in `watch`"
+        )
+    } else {
+        "name fewer folders in `watch`, or raise the limit of open files (ulimit -n)".into()
+    }
+}

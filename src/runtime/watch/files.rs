@@ -1,0 +1,134 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cover::{Cover, Use};
+use super::entry::Entry;
+use super::mark::Mark;
+
+/// Folders may appear while the nearest ones are looked for; this often is enough for any honest tree.
+const ROUNDS_MAX: usize = 8;
+
+/// Single files that are watched whether they are there or not.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    known: BTreeMap<PathBuf, Known>,
+    /// The folders watched for them.
+    folders: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Where events about it come from: the path without links, and where it leads if it is a link itself.
+    paths: BTreeSet<PathBuf>,
+    /// `None`: not there.
+    mark: Option<Mark>,
+}
+
+impl Files {
+    /// Replaces what is watched. Gives those that were written after `since`.
+    pub fn set(
+        &mut self,
+        files: &BTreeSet<PathBuf>,
+        since: (i64, i64),
+        cover: &mut Cover,
+    ) -> BTreeSet<PathBuf> {
+        self.known.retain(|path, _| files.contains(path));
+        let mut late = BTreeSet::new();
+        for path in files {
+            if !self.known.contains_key(path) {
+                let known = Known { paths: event_paths(path), mark: look(path) };
+                if known.mark.is_some_and(|mark| mark.modified() >= since) {
+                    late.insert(path.clone());
+                }
+                self.known.insert(path.clone(), known);
+            }
+        }
+        late.extend(self.arm(cover));
+        late
+    }
+
+    /// Whether an event on `path` can be about one of them.
+    pub fn concerns(&self, path: &Path) -> bool {
+        let mut all = self.known.values().flat_map(|known| &known.paths);
+        all.any(|file| file.starts_with(path)) || self.folders.contains(path)
+    }
+
+    /// Compares all of them; gives those that are not what they were.
+    pub fn compare(&mut self) -> BTreeSet<PathBuf> {
+        let mut changed = BTreeSet::new();
+        for (path, known) in &mut self.known {
+            let now = look(path);
+            let differs = match (&now, &known.mark) {
+                (Some(now), Some(before)) => now.differs(before),
+                (None, None) => false,
+                (Some(_), None) | (None, Some(_)) => true,
+            };
+            if differs {
+                changed.insert(path.clone());
+            }
+            known.mark = now;
+            known.paths = event_paths(path);
+        }
+        changed
+    }
+
+    /// Watches the folders that the files are in, or the nearest that are there. Gives the files that
+    /// changed before their folder was watched.
+    pub fn arm(&mut self, cover: &mut Cover) -> BTreeSet<PathBuf> {
+        let mut changed = BTreeSet::new();
+        for _ in 0..ROUNDS_MAX {
+            let paths = self.known.values().flat_map(|known| &known.paths);
+            let need: BTreeSet<PathBuf> =
+                paths.filter_map(|path| nearest_folder(path.parent()?)).collect();
+            for folder in self.folders.difference(&need) {
+                cover.release(folder, Use::Config);
+            }
+            let new: Vec<PathBuf> = need
+                .iter()
+                .filter(|folder| !cover.holds_for(folder, Use::Config))
+                .cloned()
+                .collect();
+            self.folders = need;
+            if new.is_empty() {
+                break;
+            }
+            cover.watch(new.into_iter(), Use::Config);
+            changed.extend(self.compare());
+        }
+        changed
+    }
+}
+
+/// The nearest folder at or above `path` that is there.
+pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
+}
+
+/// `path` without links in what is there of it, and without `..`.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let Ok(real) = fs::canonicalize(above) {
+            let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
+            // `join` of nothing would append a slash.
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+fn event_paths(path: &Path) -> BTreeSet<PathBuf> {
+    let own = match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => resolved(folder).join(name),
+        (None, _) | (_, None) => path.to_owned(),
+    };
+    BTreeSet::from([own, resolved(path)])
+}
+
+fn look(path: &Path) -> Option<Mark> {
+    match Entry::at(path) {
+        Entry::File(mark) => Some(mark.hashed(path)),
+        Entry::Folder | Entry::Special => Some(Mark::of_text(b"no file")),
+        Entry::Missing => None,
+    }
+}

@@ -1,0 +1,195 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use globset::{GlobSet, GlobSetBuilder};
+
+use super::pattern::{Pattern, Sense};
+use super::rules::{Verdict, is_never};
+use crate::model::Watch;
+
+/// Which files count for a service: its globs, compiled.
+#[derive(Debug)]
+pub(super) struct Filter {
+    reach: Vec<Reach>,
+    include: Globs,
+    /// Those of the includes that mean a hidden file.
+    hidden: Globs,
+    exclude: Globs,
+    /// Folders of which everything is excluded.
+    closed: Globs,
+}
+
+/// A folder below which files may count.
+#[derive(Debug)]
+struct Reach {
+    top: PathBuf,
+    /// `top` itself may be the file.
+    literal: bool,
+    /// How many levels below `top`; `None`: any.
+    depth: Option<usize>,
+    /// The pattern leads into what never counts. How the service's own folder is called does not matter.
+    never: bool,
+}
+
+/// Globs by the folder that they are relative to.
+#[derive(Debug, Default)]
+struct Globs(Vec<(PathBuf, GlobSet)>);
+
+impl Filter {
+    /// Compiles the globs. The configuration has checked them; one that is bad all the same is left out.
+    pub fn new(watch: &Watch, root: &Path) -> Filter {
+        let read = |list: &[String], sense| -> Vec<Pattern> {
+            let read = |text: &String| match Pattern::new(root, text, sense) {
+                Ok(pattern) => Some(pattern),
+                Err(error) => {
+                    tracing::warn!(%error, "a glob of `watch` is left out");
+                    None
+                }
+            };
+            list.iter().filter_map(read).collect()
+        };
+        let mut include = read(&watch.include, Sense::Include);
+        if watch.include.is_empty() {
+            include.extend(Pattern::new(root, "**", Sense::Include));
+        }
+        let exclude = read(&watch.exclude, Sense::Exclude);
+        Filter {
+            reach: include.iter().map(Reach::of).collect(),
+            include: Globs::of(include.iter(), |pattern| &pattern.globs),
+            hidden: Globs::of(include.iter().filter(|p| p.hidden), |pattern| &pattern.globs),
+            exclude: Globs::of(exclude.iter(), |pattern| &pattern.globs),
+            closed: Globs::of(exclude.iter(), |pattern| &pattern.folders),
+        }
+    }
+
+    /// The folders at which looking begins. They need not exist.
+    pub fn starts(&self) -> BTreeSet<PathBuf> {
+        let tops = self.reach.iter().filter(|reach| !reach.never);
+        tops.map(|reach| match reach.top.parent() {
+            Some(folder) if reach.literal => folder.to_owned(),
+            Some(_) | None => reach.top.clone(),
+        })
+        .collect()
+    }
+
+    /// Whether something in this folder may count.
+    pub fn enters(&self, folder: &Path, verdict: Verdict) -> bool {
+        let named = || self.reach.iter().any(|reach| reach.top.starts_with(folder) && !reach.never);
+        match verdict {
+            Verdict::Never => false,
+            Verdict::Ignored => named(),
+            Verdict::Plain => {
+                let may = self.reach.iter().any(|reach| reach.holds(folder));
+                named() || (may && !self.closed.matches(folder))
+            }
+        }
+    }
+
+    /// Whether this file counts.
+    pub fn wants(&self, file: &Path, verdict: Verdict) -> bool {
+        let included = match verdict {
+            Verdict::Never => false,
+            Verdict::Plain => self.include.matches(file),
+            Verdict::Ignored => {
+                let named = self.reach.iter().any(|reach| reach.literal && reach.top == file);
+                named || self.hidden.matches(file)
+            }
+        };
+        included && !self.exclude.matches(file)
+    }
+}
+
+impl Reach {
+    fn of(pattern: &Pattern) -> Reach {
+        let named = pattern.top.strip_prefix(&pattern.base);
+        Reach {
+            top: pattern.top.clone(),
+            literal: pattern.literal,
+            depth: pattern.depth,
+            never: named.is_ok_and(|named| named.iter().any(is_never)),
+        }
+    }
+
+    /// Whether files of `folder` can match.
+    fn holds(&self, folder: &Path) -> bool {
+        let Ok(below) = folder.strip_prefix(&self.top) else { return false };
+        self.depth.is_none_or(|depth| below.components().count() < depth)
+    }
+}
+
+impl Globs {
+    fn of<'a>(
+        patterns: impl Iterator<Item = &'a Pattern>,
+        globs: impl Fn(&Pattern) -> &Vec<globset::Glob>,
+    ) -> Globs {
+        let mut sets: BTreeMap<&Path, GlobSetBuilder> = BTreeMap::new();
+        for pattern in patterns {
+            let set = sets.entry(&pattern.base).or_insert_with(GlobSetBuilder::new);
+            for glob in globs(pattern) {
+                set.add(glob.clone());
+            }
+        }
+        let built = |(base, set): (&Path, GlobSetBuilder)| {
+            // Each glob was compiled before; together they only fail by being too many.
+            let set = set.build().inspect_err(|error| tracing::warn!(%error, "globs of `watch`"));
+            Some((base.to_owned(), set.ok()?))
+        };
+        Globs(sets.into_iter().filter_map(built).collect())
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        let below = |base| path.strip_prefix(base).ok();
+        self.0.iter().any(|(base, set)| below(base).is_some_and(|below| set.is_match(below)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn filter(include: &[&str], exclude: &[&str]) -> Filter {
+        let list = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
+        let root = PathBuf::from("/p/api");
+        let watch = Watch {
+            root: root.clone(),
+            include: list(include),
+            exclude: list(exclude),
+            settle: Duration::ZERO,
+        };
+        Filter::new(&watch, &root)
+    }
+
+    #[test]
+    fn excludes_win_and_close_folders() {
+        let filter = filter(&["**/*.py"], &["tests/**", "*_pb2.py"]);
+        assert!(filter.wants(Path::new("/p/api/a/b.py"), Verdict::Plain));
+        assert!(!filter.wants(Path::new("/p/api/a/b_pb2.py"), Verdict::Plain));
+        assert!(!filter.wants(Path::new("/p/api/tests/b.py"), Verdict::Plain));
+        assert!(!filter.enters(Path::new("/p/api/tests"), Verdict::Plain));
+        assert!(filter.enters(Path::new("/p/api/a"), Verdict::Plain));
+    }
+
+    #[test]
+    fn an_ignored_folder_counts_for_who_names_it() {
+        let all = filter(&[], &[]);
+        assert!(!all.enters(Path::new("/p/api/dist"), Verdict::Ignored));
+        let named = filter(&["dist/**", "*.py", ".env", ".git/HEAD"], &[]);
+        assert!(named.enters(Path::new("/p/api/dist"), Verdict::Ignored));
+        assert!(named.wants(Path::new("/p/api/dist/x.js"), Verdict::Plain));
+        assert!(!named.enters(Path::new("/p/api/dist/node_modules"), Verdict::Ignored));
+        assert!(named.wants(Path::new("/p/api/.env"), Verdict::Ignored));
+        assert!(!named.wants(Path::new("/p/api/x.py"), Verdict::Ignored));
+        assert!(!named.enters(Path::new("/p/api/.git"), Verdict::Never));
+    }
+
+    #[test]
+    fn folders_that_cannot_hold_a_match_are_not_entered() {
+        let filter = filter(&["src/*.py", "conf.toml", "../shared/**"], &[]);
+        assert!(filter.enters(Path::new("/p/api/src"), Verdict::Plain));
+        assert!(!filter.enters(Path::new("/p/api/src/deep"), Verdict::Plain));
+        assert!(!filter.enters(Path::new("/p/api/other"), Verdict::Plain));
+        let starts = ["/p/api", "/p/api/src", "/p/shared"].map(PathBuf::from);
+        assert_eq!(filter.starts(), BTreeSet::from(starts));
+    }
+}

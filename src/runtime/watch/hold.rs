@@ -1,0 +1,72 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::settle::Settle;
+use crate::model::Name;
+
+/// Changes of services that want to wait longer than the others for more to come.
+#[derive(Debug, Default)]
+pub(super) struct Holds(BTreeMap<Name, Held>);
+
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    settle: Settle,
+    quiet: Duration,
+}
+
+impl Held {
+    fn due(&self) -> Instant {
+        self.settle.due(self.quiet, 1, false)
+    }
+}
+
+impl Holds {
+    /// Holds back a change whose last event was at `last`.
+    pub fn add(&mut self, name: Name, path: PathBuf, last: Instant, quiet: Duration) {
+        let settle = Settle { first: last, last };
+        let held = self.0.entry(name).or_insert(Held { path, settle, quiet });
+        held.settle.last = last;
+        held.quiet = quiet;
+    }
+
+    /// When the next is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.0.values().map(Held::due).min()
+    }
+
+    /// Those that are due.
+    pub fn take(&mut self, now: Instant) -> BTreeMap<Name, PathBuf> {
+        let (due, later) =
+            std::mem::take(&mut self.0).into_iter().partition(|(_, held)| held.due() <= now);
+        self.0 = later;
+        let due: BTreeMap<Name, Held> = due;
+        due.into_iter().map(|(name, held)| (name, held.path)).collect()
+    }
+
+    /// Drops those of services that are watched no more.
+    pub fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
+        self.0.retain(|name, _| keep(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_change_waits_for_its_own_pause_and_keeps_its_first_file() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let name = Name::new("api").unwrap();
+        let quiet = Duration::from_millis(300);
+        let mut holds = Holds::default();
+        holds.add(name.clone(), "/a".into(), at(0), quiet);
+        holds.add(name.clone(), "/b".into(), at(200), quiet);
+        assert_eq!(holds.due(), Some(at(500)));
+        assert!(holds.take(at(499)).is_empty());
+        assert_eq!(holds.take(at(500)), BTreeMap::from([(name, PathBuf::from("/a"))]));
+        assert_eq!(holds.due(), None);
+    }
+}

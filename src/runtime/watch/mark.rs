@@ -1,0 +1,140 @@
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes of the largest file whose content is compared; hashing this much takes about 0.1 ms. Of larger
+/// files, length, time and inode decide.
+pub(super) const HASHED_MAX: u64 = 1 << 20;
+
+/// What is remembered of a file, to tell later whether it changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    len: u64,
+    /// Seconds and nanoseconds since 1970.
+    modified: (i64, i64),
+    inode: (u64, u64),
+    /// Of the content; `None` while nobody has read it.
+    hash: Option<u64>,
+}
+
+impl Mark {
+    /// Without the content.
+    pub fn of(meta: &Metadata) -> Mark {
+        Mark {
+            len: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            inode: (meta.dev(), meta.ino()),
+            hash: None,
+        }
+    }
+
+    /// Of something that has no content of its own, such as a link that leads nowhere.
+    pub fn of_text(text: &[u8]) -> Mark {
+        Mark { len: 0, modified: (0, 0), inode: (0, 0), hash: Some(xxh3_64(text)) }
+    }
+
+    /// The same with the content read, where it is small enough and can be read.
+    pub fn hashed(self, path: &Path) -> Mark {
+        if self.hash.is_some() || self.len > HASHED_MAX {
+            return self;
+        }
+        Mark { hash: content(path).map(|bytes| xxh3_64(&bytes)), ..self }
+    }
+
+    /// The same with the content read, provided that the file is still the one that was marked. What was
+    /// changed meanwhile has an event under way, and that needs the old mark to compare with.
+    pub fn hashed_unchanged(self, path: &Path) -> Mark {
+        let hashed = self.hashed(path);
+        match std::fs::metadata(path) {
+            Ok(meta) if Mark::of(&meta).same_stat(&self) => hashed,
+            Ok(_) | Err(_) => self,
+        }
+    }
+
+    /// Whether length, time and inode are equal.
+    pub fn same_stat(&self, other: &Mark) -> bool {
+        (self.len, self.modified, self.inode) == (other.len, other.modified, other.inode)
+    }
+
+    /// Whether the file is another than before. The bytes decide where both are known, because times have
+    /// gaps and a save may write what was there; else length, time and inode.
+    pub fn differs(&self, before: &Mark) -> bool {
+        match (self.hash, before.hash) {
+            (Some(now), Some(then)) => now != then || self.len != before.len,
+            (Some(_) | None, None) | (None, Some(_)) => !self.same_stat(before),
+        }
+    }
+
+    /// Whether the content was read.
+    pub fn is_hashed(&self) -> bool {
+        self.hash.is_some()
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Last written at, in seconds and nanoseconds since 1970.
+    pub fn modified(&self) -> (i64, i64) {
+        self.modified
+    }
+}
+
+/// The bytes of a regular file of at most [`HASHED_MAX`]. Never waits for the writer of a fifo that took the
+/// place of the file.
+fn content(path: &Path) -> Option<Vec<u8>> {
+    let mut open = OpenOptions::new();
+    open.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file: File = open.open(path).ok()?;
+    let meta = file.metadata().ok()?;
+    if !meta.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(meta.len().min(HASHED_MAX) as usize);
+    file.take(HASHED_MAX + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= HASHED_MAX).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn mark(path: &Path) -> Mark {
+        Mark::of(&fs::metadata(path).unwrap())
+    }
+
+    #[test]
+    fn the_bytes_decide_where_they_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one").unwrap();
+        let before = mark(&path).hashed(&path);
+        let other = dir.path().join("b");
+        fs::write(&other, "one").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(!mark(&path).hashed(&path).differs(&before), "the same bytes in another inode");
+        assert!(mark(&path).differs(&mark(&path).hashed(&path)) || !before.same_stat(&mark(&path)));
+        fs::write(&path, "two").unwrap();
+        assert!(mark(&path).hashed(&path).differs(&before));
+    }
+
+    #[test]
+    fn a_fifo_is_never_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        assert_eq!(content(&path), None);
+    }
+}

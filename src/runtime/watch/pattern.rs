@@ -1,0 +1,164 @@
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobBuilder};
+
+/// One glob of a `watch` list, taken apart.
+///
+/// - With a `/`, or without any special character, it is relative to the service's folder: `src`,
+///   `src/**`, `./*.toml`, `../shared/**`.
+/// - Special characters without a `/` match at any depth, as in `.gitignore`: `*.py`.
+/// - A pattern that ends in a plain name also means everything below a folder of that name.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    /// The folder that the globs are relative to.
+    pub base: PathBuf,
+    /// What a path below `base` is matched against; any of them will do.
+    pub globs: Vec<Glob>,
+    /// Matches the folders of which everything is meant.
+    pub folders: Vec<Glob>,
+    /// The longest path that is named without special characters; equal to `base` when there is none.
+    pub top: PathBuf,
+    /// Whether all of it is named without special characters.
+    pub literal: bool,
+    /// How many levels below `top` files can match; `None`: any.
+    pub depth: Option<usize>,
+    /// Its last part begins with a dot: hidden files are meant.
+    pub hidden: bool,
+}
+
+/// Whether a pattern says what counts or what does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// A plain name is relative to the service's folder.
+    Include,
+    /// A plain name is meant at any depth.
+    Exclude,
+}
+
+impl Pattern {
+    /// Reads `text`, relative to `root`. An error says what is wrong with the glob.
+    pub fn new(root: &Path, text: &str, sense: Sense) -> Result<Pattern, globset::Error> {
+        let mut base = if text.starts_with('/') { PathBuf::from("/") } else { root.to_owned() };
+        let mut parts: Vec<&str> = Vec::new();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => match parts.last() {
+                    Some(last) if !is_special(last) => drop(parts.pop()),
+                    Some(_) => parts.push(part),
+                    None => drop(base.pop()),
+                },
+                part => parts.push(part),
+            }
+        }
+        let plain = parts.iter().take_while(|part| !is_special(part)).count();
+        let literal = plain == parts.len();
+        let anywhere = match sense {
+            Sense::Include => !text.contains('/') && !literal,
+            Sense::Exclude => !text.trim_end_matches('/').contains('/'),
+        };
+        let body = parts.join("/");
+        let text = if anywhere { format!("**/{body}") } else { body };
+        let last = parts.last().copied().unwrap_or_default();
+        Ok(Pattern {
+            globs: globs(&text, is_special(last))?,
+            folders: folders(&text, is_special(last))?,
+            top: if anywhere { base.clone() } else { base.join(parts[..plain].join("/")) },
+            literal: literal && !anywhere,
+            depth: (!text.contains("**") && !literal).then(|| parts.len() - plain),
+            hidden: last.starts_with('.'),
+            base,
+        })
+    }
+}
+
+fn is_special(part: &str) -> bool {
+    part.contains(['*', '?', '[', ']', '{', '}', '\\'])
+}
+
+fn glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(true).build()
+}
+
+fn globs(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
+    let mut list = vec![glob(text)?];
+    if text.is_empty() {
+        list.push(glob("**")?);
+    } else if !special_end {
+        list.push(glob(&format!("{text}/**"))?);
+    }
+    Ok(list)
+}
+
+fn folders(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
+    let whole = if special_end { text.strip_suffix("/**") } else { Some(text) };
+    whole.map(glob).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn include(text: &str) -> Pattern {
+        Pattern::new(Path::new("/p/api"), text, Sense::Include).unwrap()
+    }
+
+    fn matches(pattern: &Pattern, path: &str) -> bool {
+        let below = Path::new(path).strip_prefix(&pattern.base);
+        below.is_ok_and(|below| {
+            pattern.globs.iter().any(|glob| glob.compile_matcher().is_match(below))
+        })
+    }
+
+    #[test]
+    fn patterns_mean_what_people_mean() {
+        for (text, yes, no) in [
+            ("*.py", "/p/api/a/b.py", "/p/api/a.js"),
+            ("src/**/*.py", "/p/api/src/b.py", "/p/api/b.py"),
+            ("src", "/p/api/src/x/y", "/p/api/x/src/y"),
+            ("./*.toml", "/p/api/a.toml", "/p/api/x/a.toml"),
+            ("../shared/**", "/p/shared/a", "/p/api/shared/a"),
+            ("src/../lib/**", "/p/api/lib/a", "/p/api/src/a"),
+            ("/etc/hosts", "/etc/hosts", "/p/api/etc/hosts"),
+            ("*.{py,html}", "/p/api/t/x.html", "/p/api/t/x.htm"),
+            (".", "/p/api/any/thing", "/p/other"),
+            ("**", "/p/api/any/thing", "/p/other"),
+        ] {
+            let pattern = include(text);
+            assert!(matches(&pattern, yes), "{text} should match {yes}");
+            assert!(!matches(&pattern, no), "{text} should not match {no}");
+        }
+    }
+
+    #[test]
+    fn only_the_folders_that_can_hold_a_match_are_named() {
+        let top = |text| include(text).top;
+        assert_eq!(top("*.py"), Path::new("/p/api"));
+        assert_eq!(top("src/**/*.py"), Path::new("/p/api/src"));
+        assert_eq!(top("../shared/**"), Path::new("/p/shared"));
+        assert_eq!(top("src"), Path::new("/p/api/src"));
+        assert_eq!(include("src/*.py").depth, Some(1));
+        assert_eq!(include("src/*/x/*.py").depth, Some(3));
+        assert_eq!(include("src/**").depth, None);
+        assert_eq!(include("*.py").depth, None);
+        assert!(include("src").literal && !include("*.py").literal);
+    }
+
+    #[test]
+    fn plain_excludes_hold_at_any_depth() {
+        let exclude = |text| Pattern::new(Path::new("/p"), text, Sense::Exclude).unwrap();
+        assert!(matches(&exclude("logs"), "/p/a/logs/x"));
+        assert!(matches(&exclude("logs/"), "/p/a/logs/x"));
+        assert!(matches(&exclude("tests/**"), "/p/tests/x"));
+        assert!(!matches(&exclude("tests/**"), "/p/a/tests/x"));
+    }
+
+    #[test]
+    fn a_bad_glob_is_an_error_and_not_a_panic() {
+        for text in ["[", "{a", "a\\", "**/[z-a]", "///", "..", "../../../../../..", "", "{a/b,c}"]
+        {
+            let _ = Pattern::new(Path::new("/p"), text, Sense::Include);
+        }
+        assert!(Pattern::new(Path::new("/p"), "[", Sense::Include).is_err());
+    }
+}

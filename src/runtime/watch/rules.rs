@@ -1,0 +1,172 @@
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::git;
+
+/// Folders that hold no source: what version control and devstack keep. Nothing makes them count.
+const NEVER: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
+
+/// Folders that tools fill, beside the hidden ones. An include that names one makes it count.
+const BUILT: &[&str] = &["__pycache__", "build", "dist", "node_modules", "target", "venv"];
+
+/// Files that editors make and remove while they save.
+const SCRATCH_ENDS: &[&str] = &["~", ".swp", ".swo", ".swx", "___jb_tmp___", "___jb_old___"];
+
+/// The names of files with rules, strongest first.
+pub(super) const RULE_FILES: [&str; 2] = [".ignore", ".gitignore"];
+
+/// What is thought of a file or folder before any service's globs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It counts.
+    Plain,
+    /// It counts only for who names it.
+    Ignored,
+    /// It does not count.
+    Never,
+}
+
+/// The `.gitignore` and `.ignore` files that hold in a folder: its own and those above.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    above: Option<Arc<Rules>>,
+    own: Vec<Gitignore>,
+}
+
+impl Rules {
+    /// Those that hold in `folder` by the folders above it, up to the top of its repository.
+    pub fn above(folder: &Path) -> Arc<Rules> {
+        let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
+        let mut builder = GitignoreBuilder::new(&top);
+        // A file that is not there or not readable has no rules.
+        let _ = builder.add(dot.join("info/exclude"));
+        let own = vec![builder.build().unwrap_or_else(|_| Gitignore::empty())];
+        let mut rules = Arc::new(Rules { above: None, own });
+        let mut way: Vec<&Path> =
+            folder.ancestors().skip(1).take_while(|above| above.starts_with(&top)).collect();
+        way.reverse();
+        for (index, above) in way.iter().enumerate() {
+            rules = rules.within(above, RULE_FILES.iter().map(OsStr::new));
+            let next = way.get(index + 1).copied().unwrap_or(folder);
+            if rules.verdict(next, true) != Verdict::Plain {
+                // Who watches an ignored folder means what is in it.
+                return Arc::default();
+            }
+        }
+        rules
+    }
+
+    /// Those that hold in `folder`, where these rule files may be.
+    pub fn within<'a>(
+        self: &Arc<Rules>,
+        folder: &Path,
+        files: impl Iterator<Item = &'a OsStr>,
+    ) -> Arc<Rules> {
+        let read = |file| {
+            let (rules, error) = Gitignore::new(folder.join(file));
+            if let Some(error) = error {
+                tracing::debug!(%error, "ignore rules");
+            }
+            rules
+        };
+        let own: Vec<Gitignore> = files.map(read).filter(|rules| !rules.is_empty()).collect();
+        if own.is_empty() {
+            return self.clone();
+        }
+        Arc::new(Rules { above: Some(self.clone()), own })
+    }
+
+    /// What is thought of `path`, which is in the folder that these rules hold in.
+    pub fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
+        let Some(name) = path.file_name() else { return Verdict::Plain };
+        if is_never(name) {
+            Verdict::Never
+        } else if self.ignores(path, is_folder) || is_usual(name, is_folder) {
+            Verdict::Ignored
+        } else {
+            Verdict::Plain
+        }
+    }
+
+    fn ignores(&self, path: &Path, is_folder: bool) -> bool {
+        let mut rules = Some(self);
+        while let Some(here) = rules {
+            for own in &here.own {
+                match own.matched(path, is_folder) {
+                    Match::None => {}
+                    Match::Ignore(_) => return true,
+                    Match::Whitelist(_) => return false,
+                }
+            }
+            rules = here.above.as_deref();
+        }
+        false
+    }
+}
+
+/// Whether nothing under this name ever counts.
+pub(super) fn is_never(name: &OsStr) -> bool {
+    NEVER.iter().any(|never| name == *never)
+}
+
+/// Hidden, built, or made by an editor while it saves.
+fn is_usual(name: &OsStr, is_folder: bool) -> bool {
+    let bytes = name.as_encoded_bytes();
+    if bytes.starts_with(b".") {
+        return true;
+    }
+    if is_folder {
+        return BUILT.iter().any(|built| name == *built);
+    }
+    // vim tries whether it can write with a file of this name.
+    name == "4913"
+        || SCRATCH_ENDS.iter().any(|end| bytes.ends_with(end.as_bytes()))
+        || (bytes.len() > 2 && bytes.starts_with(b"#") && bytes.ends_with(b"#"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn rules_of_deeper_folders_win_and_exceptions_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        fs::create_dir_all(top.join(".git/info")).unwrap();
+        fs::create_dir_all(top.join("api/src")).unwrap();
+        fs::write(top.join(".git/info/exclude"), "private\n").unwrap();
+        fs::write(top.join(".gitignore"), "*.log\n/out\n").unwrap();
+        fs::write(top.join("api/.gitignore"), "!keep.log\n").unwrap();
+        let api = top.join("api");
+        let rules = Rules::above(&api).within(&api, RULE_FILES.iter().map(OsStr::new));
+        for (name, verdict) in [
+            ("a.log", Verdict::Ignored),
+            ("keep.log", Verdict::Plain),
+            ("private", Verdict::Ignored),
+            ("out", Verdict::Plain),
+            ("main.py", Verdict::Plain),
+            ("main.py~", Verdict::Ignored),
+            (".env", Verdict::Ignored),
+        ] {
+            assert_eq!(rules.verdict(&api.join(name), false), verdict, "{name}");
+        }
+        assert_eq!(rules.verdict(&api.join("node_modules"), true), Verdict::Ignored);
+        assert_eq!(rules.verdict(&api.join(".git"), true), Verdict::Never);
+    }
+
+    #[test]
+    fn inside_an_ignored_folder_the_rules_above_do_not_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        fs::create_dir_all(top.join(".git")).unwrap();
+        fs::create_dir_all(top.join("dist/js")).unwrap();
+        fs::write(top.join(".gitignore"), "dist\n*.js\n").unwrap();
+        let inside = top.join("dist/js");
+        assert_eq!(Rules::above(&inside).verdict(&inside.join("a.js"), false), Verdict::Plain);
+    }
+}
