@@ -1,0 +1,99 @@
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::parcel::Opened;
+use super::platform;
+
+/// Starts a program in a session of its own, with default signals, an empty mask and the three
+/// descriptors 0 (as this process has it), 1 and 2. The working directory is the caller's. Never forks
+/// by copying: `posix_spawn` shares memory until the exec. The error is that of the exec.
+pub(super) fn spawn(
+    parcel: &Opened<'_>,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+) -> io::Result<u32> {
+    let actions = Actions::new(stdout, stderr)?;
+    let attributes = Attributes::new()?;
+    let mut pid: libc::pid_t = 0;
+    // SAFETY: all pointers are valid for the call: the lists end with null and their texts with NUL.
+    let code = unsafe {
+        libc::posix_spawn(
+            &mut pid,
+            parcel.program.as_ptr(),
+            &actions.0,
+            &attributes.0,
+            parcel.words.as_ptr(),
+            parcel.env.as_ptr(),
+        )
+    };
+    check(code)?;
+    Ok(pid.cast_unsigned())
+}
+
+/// The functions of this family return their error instead of setting `errno`.
+fn check(code: libc::c_int) -> io::Result<()> {
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+struct Actions(libc::posix_spawn_file_actions_t);
+
+impl Actions {
+    fn new(stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<Actions> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: initialised by the call, and only used when it succeeded.
+        let mut actions = unsafe {
+            check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
+            Actions(raw.assume_init())
+        };
+        // Descriptor 0 onto itself: on macOS only what is named survives the exec.
+        for (from, to) in [(0, 0), (stdout.as_raw_fd(), 1), (stderr.as_raw_fd(), 2)] {
+            // SAFETY: an initialised structure and numbers.
+            check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut actions.0, from, to) })?;
+        }
+        Ok(actions)
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: initialised by `new`, destroyed once.
+        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
+    }
+}
+
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> io::Result<Attributes> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: initialised by the call, and only used when it succeeded.
+        let mut attributes = unsafe {
+            check(libc::posix_spawnattr_init(raw.as_mut_ptr()))?;
+            Attributes(raw.assume_init())
+        };
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: the set is initialised by sigemptyset or by its bits before it is read.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            check(libc::posix_spawnattr_setsigmask(&mut attributes.0, set.as_ptr()))?;
+            // Every bit: sigfillset leaves out two that glibc uses itself and that its posix_spawn would
+            // then leave ignored in the service.
+            set.as_mut_ptr().write_bytes(0xff, 1);
+            // These two have no other disposition than the default.
+            libc::sigdelset(set.as_mut_ptr(), libc::SIGKILL);
+            libc::sigdelset(set.as_mut_ptr(), libc::SIGSTOP);
+            check(libc::posix_spawnattr_setsigdefault(&mut attributes.0, set.as_ptr()))?;
+            let flags = platform::SPAWN_FLAGS as libc::c_short;
+            check(libc::posix_spawnattr_setflags(&mut attributes.0, flags))?;
+        }
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised by `new`, destroyed once.
+        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
+    }
+}

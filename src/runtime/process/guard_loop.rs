@@ -1,0 +1,261 @@
+//! The guard's own side: forks a keeper for each run on request, ends what a killed keeper left, and,
+//! when the supervisor is gone, sees to it that the keepers come to an end.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSliceMut, PipeReader, PipeWriter};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, SendFlags};
+
+use super::keeper::{self, Ends};
+use super::platform::{self, Signals};
+use super::reap::{Reaped, bury, next_dead};
+use super::tree::kill_children;
+use super::wire::{Report, Stage};
+use crate::model::Exit;
+
+/// How long keepers may take to end their trees once the supervisor is gone; then the guard kills.
+const ENDING_GRACE: Duration = Duration::from_millis(700);
+/// When even SIGKILL leaves something (a process stuck in the kernel), the guard gives up here.
+const ENDING_LIMIT: Duration = Duration::from_secs(10);
+/// While killing: how often to look again.
+const KILL_AGAIN: Duration = Duration::from_millis(10);
+
+/// The guard's whole life. Never returns.
+pub(super) fn run(socket: UnixStream) -> ! {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        set_up(&socket)
+            .and_then(|signals| Guard::new(socket, signals))
+            .map(|mut guard| guard.serve())
+    }));
+    match outcome {
+        Ok(Ok(true)) => leave(0),
+        Ok(Ok(false)) => leave(1),
+        Ok(Err(_)) | Err(_) => {
+            sweep_at_last();
+            leave(1)
+        }
+    }
+}
+
+/// Ends a forked process without running what the parent's exit would run.
+fn leave(code: i32) -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// After a panic: no plan any more, only an end to everything below, as far as it can be reached.
+fn sweep_at_last() {
+    let limit = Instant::now() + ENDING_LIMIT;
+    while Instant::now() < limit {
+        kill_children(|_| false);
+        match next_dead() {
+            Reaped::Dead(pid) => {
+                bury(pid);
+            }
+            Reaped::NoneDead => std::thread::sleep(KILL_AGAIN),
+            Reaped::NoChildren => return,
+        }
+    }
+}
+
+/// Away from the user's terminal, folder and files: a guard that held the user's stdout would keep
+/// `devstack up | head` waiting.
+fn set_up(socket: &UnixStream) -> io::Result<Signals> {
+    platform::name_self(c"ds-guard");
+    rustix::process::setsid()?;
+    platform::adopt_orphans()?;
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    drop(null);
+    platform::close_all_but(socket.as_raw_fd());
+    let signals = Signals::new()?;
+    std::env::set_current_dir("/")?;
+    Ok(signals)
+}
+
+struct Guard {
+    socket: UnixStream,
+    signals: Signals,
+    /// Keepers hold `alive`; they see a hang-up when the guard, sole owner of `pulse`, is gone.
+    alive: PipeReader,
+    pulse: PipeWriter,
+    /// Runs by the pid of their keeper.
+    keepers: BTreeMap<u32, u64>,
+    /// Runs whose keeper died, while what it left behind is being ended.
+    lost: Vec<u64>,
+    /// Since when the supervisor is gone.
+    ending: Option<Instant>,
+}
+
+/// What the supervisor sent.
+enum Request {
+    /// Keep this run.
+    Keep(u64, Ends),
+    /// A request whose descriptors did not arrive.
+    Torn(u64),
+    /// Nothing for now.
+    Nothing,
+    /// The supervisor is gone.
+    Gone,
+}
+
+impl Guard {
+    fn new(socket: UnixStream, signals: Signals) -> io::Result<Guard> {
+        let (alive, pulse) = io::pipe()?;
+        let (keepers, lost, ending) = (BTreeMap::new(), Vec::new(), None);
+        Ok(Guard { socket, signals, alive, pulse, keepers, lost, ending })
+    }
+
+    /// Until the supervisor is gone and nothing is left; true when that is proved.
+    fn serve(&mut self) -> bool {
+        loop {
+            let empty = self.reap();
+            self.sweep_after_lost();
+            match self.ending {
+                Some(_) if empty => return true,
+                Some(since) if since.elapsed() >= ENDING_LIMIT => return false,
+                Some(since) if since.elapsed() >= ENDING_GRACE => {
+                    kill_children(|_| false);
+                }
+                Some(_) | None => {}
+            }
+            self.listen();
+        }
+    }
+
+    /// Buries the dead. Whether nobody is left.
+    fn reap(&mut self) -> bool {
+        loop {
+            match next_dead() {
+                Reaped::Dead(pid) => {
+                    let exit = bury(pid);
+                    if let Some(run) = self.keepers.remove(&pid)
+                        && exit != Some(Exit::Code(0))
+                    {
+                        self.lost.push(run);
+                    }
+                }
+                Reaped::NoneDead => return false,
+                Reaped::NoChildren => return true,
+            }
+        }
+    }
+
+    /// The tree of a dead keeper has become the guard's: every child that is no keeper.
+    fn sweep_after_lost(&mut self) {
+        if !self.lost.is_empty() && kill_children(|pid| self.keepers.contains_key(&pid)) == 0 {
+            for run in std::mem::take(&mut self.lost) {
+                self.tell_lost(run);
+            }
+        }
+    }
+
+    fn tell_lost(&self, run: u64) {
+        // An error means that the supervisor is gone, and then nobody needs to know.
+        let _ = rustix::net::send(&self.socket, &run.to_le_bytes(), SendFlags::empty());
+    }
+
+    fn listen(&mut self) {
+        let timeout = match self.ending {
+            _ if !self.lost.is_empty() => Some(KILL_AGAIN),
+            Some(since) => Some(ENDING_GRACE.saturating_sub(since.elapsed()).max(KILL_AGAIN)),
+            None => None,
+        };
+        let timeout = timeout
+            .map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
+        let mut fds =
+            [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
+        let count = if self.ending.is_none() { 2 } else { 1 };
+        // An interrupted wait shows nothing, and the loop comes back.
+        let _ = poll(&mut fds[..count], timeout.as_ref());
+        let [child, request] = fds.map(|fd| !fd.revents().is_empty());
+        if child {
+            self.signals.drain();
+        }
+        if request {
+            match receive(&self.socket) {
+                Request::Keep(run, ends) => self.fork(run, ends),
+                Request::Torn(run) => self.tell_lost(run),
+                Request::Nothing => {}
+                Request::Gone => self.ending = Some(Instant::now()),
+            }
+        }
+    }
+
+    fn fork(&mut self, run: u64, ends: Ends) {
+        // SAFETY: this process has one thread, so the child may do anything.
+        match unsafe { libc::fork() } {
+            -1 => {
+                let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN);
+                let mut frame = Vec::new();
+                Report::Failed { stage: Stage::Fork, errno }.encode(&mut frame);
+                // An error means that the supervisor is gone.
+                let _ = rustix::net::send(&ends.line, &frame, SendFlags::empty());
+            }
+            0 => self.become_keeper(ends),
+            pid => {
+                self.keepers.insert(pid.cast_unsigned(), run);
+            }
+        }
+    }
+
+    /// In the forked child. What is the guard's alone is closed at once: a keeper that held it would
+    /// hide the guard's end from the others.
+    fn become_keeper(&mut self, ends: Ends) -> ! {
+        // SAFETY: the originals belong to the guard; in this process nobody uses or closes these
+        // copies again, because it leaves without dropping anything.
+        unsafe {
+            libc::close(self.pulse.as_raw_fd());
+            libc::close(self.socket.as_raw_fd());
+        }
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            self.signals.after_fork().is_ok_and(|()| {
+                keeper::keep(ends, self.alive.as_fd(), &self.signals);
+                true
+            })
+        }));
+        if !matches!(kept, Ok(true)) {
+            sweep_at_last();
+            leave(1);
+        }
+        leave(0)
+    }
+}
+
+fn receive(socket: &UnixStream) -> Request {
+    let mut run = [0; 8];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut run)];
+    let count = match rustix::net::recvmsg(socket, &mut parts, &mut control, platform::RECV_FLAGS) {
+        Ok(message) => message.bytes,
+        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Request::Nothing,
+        Err(_) => 0,
+    };
+    if count == 0 {
+        return Request::Gone;
+    }
+    let mut fds: Vec<OwnedFd> = Vec::with_capacity(3);
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    fds.iter().for_each(|fd| platform::close_on_exec(fd.as_fd()));
+    let run = u64::from_le_bytes(run);
+    match <[OwnedFd; 3]>::try_from(fds) {
+        Ok([line, stdout, stderr]) => {
+            Request::Keep(run, Ends { line: line.into(), stdout, stderr })
+        }
+        Err(_) => Request::Torn(run),
+    }
+}

@@ -1,0 +1,389 @@
+//! The parent of one service: starts it, tells how it ends, and stays until nothing is left of its tree.
+//! A plain fork of the guard: single-threaded, no runtime, little memory.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::child;
+use super::parcel::{Opened, Parcel};
+use super::platform::{self, Signals};
+use super::reap::{Dead, Reaped, bury, next_dead};
+use super::tree;
+use super::wire::{MAX_LEFTOVERS, Order, Report, Stage};
+
+/// How long what outlives a main process that ended by itself may take to end after TERM.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
+/// The same when the service was told to stop: then the rest of its tree finishes its work, as the main
+/// process could have. The supervisor's kill after the service's own grace usually comes first.
+const TOLD_GRACE: Duration = Duration::from_secs(10);
+/// The grace when supervisor or guard are gone: all must be over within a second.
+const ABANDONED_GRACE: Duration = Duration::from_millis(400);
+/// While killing: how often to look again, should a list of children have been incomplete.
+const KILL_AGAIN: Duration = Duration::from_millis(10);
+/// A program that is still being written is tried again this often and this long.
+const BUSY_AGAIN: Duration = Duration::from_millis(20);
+const BUSY_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a keeper is doing.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// The main process runs.
+    Running,
+    /// The main process was told to stop.
+    Told,
+    /// What is left was asked to end, and is killed at this time.
+    Waning(Instant),
+    /// What is left is being killed.
+    Killing,
+}
+
+/// The ends of a run that its keeper holds.
+pub(super) struct Ends {
+    /// To the supervisor. Its end of file means that the supervisor is gone.
+    pub line: UnixStream,
+    /// The write end of the service's stdout.
+    pub stdout: OwnedFd,
+    /// The write end of its stderr.
+    pub stderr: OwnedFd,
+}
+
+struct Keeper<'a> {
+    line: UnixStream,
+    guard: BorrowedFd<'a>,
+    signals: &'a Signals,
+    main: u32,
+    main_lives: bool,
+    phase: Phase,
+    line_open: bool,
+    guard_lives: bool,
+    leftovers: Vec<(u32, String)>,
+    outbox: Vec<u8>,
+}
+
+/// Keeps one run from its start to its end. `guard` reports a hang-up when the guard is gone.
+pub(super) fn keep(ends: Ends, guard: BorrowedFd<'_>, signals: &Signals) {
+    let Ends { mut line, stdout, stderr } = ends;
+    match start(&mut line, guard, &stdout, &stderr) {
+        Ok(main) => {
+            drop((stdout, stderr));
+            // Where the service runs is none of the keeper's business: it must not pin that folder.
+            let _ = std::env::set_current_dir("/");
+            Keeper::new(line, guard, signals, main).watch();
+        }
+        Err(Refused { stage, errno }) => say(&line, &Report::Failed { stage, errno }),
+    }
+}
+
+struct Refused {
+    stage: Stage,
+    errno: i32,
+}
+
+fn refused(stage: Stage) -> impl Fn(io::Error) -> Refused {
+    move |error| Refused { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// Own session, so that no terminal and no group signal reaches it, and foster parent of the tree.
+fn start(
+    line: &mut UnixStream,
+    guard: BorrowedFd<'_>,
+    stdout: &OwnedFd,
+    stderr: &OwnedFd,
+) -> Result<u32, Refused> {
+    platform::name_self(c"ds-keep");
+    rustix::process::setsid().map_err(|e| refused(Stage::Keeper)(e.into()))?;
+    platform::adopt_orphans().map_err(refused(Stage::Keeper))?;
+    let parcel = receive(line).map_err(refused(Stage::Keeper))?;
+    let opened = parcel.open().ok_or(Refused { stage: Stage::Keeper, errno: libc::EBADMSG })?;
+    rustix::process::chdir(opened.dir).map_err(|e| refused(Stage::Dir)(e.into()))?;
+    execute(line, guard, &opened, stdout, stderr).map_err(refused(Stage::Exec))
+}
+
+fn receive(line: &mut UnixStream) -> io::Result<Parcel> {
+    let mut head = [0; Parcel::HEAD];
+    line.read_exact(&mut head)?;
+    let mut parcel = Parcel::announced(head).ok_or(io::ErrorKind::InvalidData)?;
+    line.read_exact(parcel.room())?;
+    Ok(parcel)
+}
+
+/// Starts the program, and waits a little for one that is just being written by a build.
+fn execute(
+    line: &UnixStream,
+    guard: BorrowedFd<'_>,
+    parcel: &Opened<'_>,
+    stdout: &OwnedFd,
+    stderr: &OwnedFd,
+) -> io::Result<u32> {
+    let limit = Instant::now() + BUSY_LIMIT;
+    loop {
+        match child::spawn(parcel, stdout.as_fd(), stderr.as_fd()) {
+            Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
+                // Any word from the supervisor now is an order to stop, or its end.
+                let fds =
+                    &mut [PollFd::new(line, PollFlags::IN), PollFd::new(&guard, PollFlags::IN)];
+                if wait(fds, Some(BUSY_AGAIN)) {
+                    return Err(error);
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits for one of these, at most so long. Whether there is one.
+fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
+    let timeout =
+        timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
+    matches!(poll(fds, timeout.as_ref()), Ok(n) if n > 0)
+}
+
+fn say(line: &UnixStream, report: &Report) {
+    let mut bytes = Vec::new();
+    report.encode(&mut bytes);
+    send_all(line, &bytes);
+}
+
+/// Sends, or gives up: a supervisor that is gone needs no report.
+fn send_all(line: &UnixStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match rustix::net::send(line, bytes, SendFlags::empty()) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+impl<'a> Keeper<'a> {
+    fn new(line: UnixStream, guard: BorrowedFd<'a>, signals: &'a Signals, main: u32) -> Keeper<'a> {
+        let mut outbox = Vec::new();
+        Report::Spawned { keeper: std::process::id(), pid: main }.encode(&mut outbox);
+        Keeper {
+            line,
+            guard,
+            signals,
+            main,
+            main_lives: true,
+            phase: Phase::Running,
+            line_open: true,
+            guard_lives: true,
+            leftovers: Vec::new(),
+            outbox,
+        }
+    }
+
+    /// Returns when nothing is left of the tree.
+    fn watch(&mut self) {
+        loop {
+            if self.reap() == Dead::All {
+                let leftovers = std::mem::take(&mut self.leftovers);
+                Report::Empty { leftovers }.encode(&mut self.outbox);
+                self.flush();
+                return;
+            }
+            self.end_if_due();
+            self.flush();
+            self.listen();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.outbox.is_empty() {
+            send_all(&self.line, &self.outbox);
+            self.outbox.clear();
+        }
+    }
+
+    /// Buries everyone who died. When it was the main process, the rest is asked to end.
+    fn reap(&mut self) -> Dead {
+        let mut main_died = false;
+        loop {
+            match next_dead() {
+                Reaped::Dead(pid) if pid == self.main && self.main_lives => {
+                    self.see_off_main();
+                    main_died = true;
+                }
+                Reaped::Dead(pid) => {
+                    bury(pid);
+                }
+                Reaped::NoneDead => break,
+                Reaped::NoChildren if platform::group_lives(self.main) => break,
+                Reaped::NoChildren => return Dead::All,
+            }
+        }
+        if main_died && !matches!(self.phase, Phase::Killing) {
+            self.end_rest();
+        }
+        Dead::Some
+    }
+
+    /// While the dead main process still pins its number, its group can be signalled safely.
+    fn see_off_main(&mut self) {
+        if matches!(self.phase, Phase::Running) {
+            self.note_leftovers();
+            self.signal_group(libc::SIGTERM);
+        }
+        self.main_lives = false;
+        if let Some(exit) = bury(self.main) {
+            Report::Exited(exit).encode(&mut self.outbox);
+        }
+    }
+
+    /// The main process is gone and others are not.
+    fn end_rest(&mut self) {
+        let main = self.main;
+        let grace = match self.phase {
+            // Its group has just been told.
+            Phase::Running => Some(LEFTOVER_GRACE),
+            // A second TERM would mean "at once" to some programs, so only those who heard none get one.
+            Phase::Told => Some(TOLD_GRACE),
+            Phase::Waning(_) | Phase::Killing => None,
+        };
+        if let Some(grace) = grace {
+            tree::signal_tree(libc::SIGTERM, |p| p.group != main);
+            self.phase = Phase::Waning(Instant::now() + grace);
+        }
+    }
+
+    /// Who outlived the main process.
+    fn note_leftovers(&mut self) {
+        let main = self.main;
+        let alive = |pid: u32| match platform::look(pid) {
+            Some(p) if !p.zombie => Some((pid, p.name)),
+            _ => None,
+        };
+        let tree = tree::descendants(std::process::id());
+        self.leftovers = tree
+            .into_iter()
+            .filter(|pid| *pid != main)
+            .filter_map(alive)
+            .take(MAX_LEFTOVERS)
+            .collect();
+    }
+
+    fn signal_group(&self, signal: i32) {
+        if self.main_lives {
+            let group = -self.main.cast_signed();
+            // SAFETY: numbers only; the main process is not reaped, so the group is its own.
+            unsafe {
+                libc::kill(group, signal);
+                libc::kill(group, libc::SIGCONT);
+            }
+        }
+    }
+
+    fn end_if_due(&mut self) {
+        match self.phase {
+            Phase::Waning(until) if Instant::now() >= until => self.kill(),
+            Phase::Killing => self.kill(),
+            Phase::Running | Phase::Told | Phase::Waning(_) => {}
+        }
+    }
+
+    /// Kills what there is now. Called again until all are gone.
+    fn kill(&mut self) {
+        if !matches!(self.phase, Phase::Killing) {
+            if !self.main_lives && self.leftovers.is_empty() {
+                self.note_leftovers();
+            }
+            self.phase = Phase::Killing;
+        }
+        tree::kill_children(|_| false);
+        if self.main_lives || platform::group_lives(self.main) {
+            // SAFETY: numbers only; the group is still that of this tree.
+            unsafe { libc::kill(-self.main.cast_signed(), libc::SIGKILL) };
+        }
+    }
+
+    /// Waits for the next thing to happen and takes it in.
+    fn listen(&mut self) {
+        let timeout = match self.phase {
+            Phase::Running | Phase::Told => None,
+            Phase::Waning(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                Some(platform::LOOK_AGAIN.map_or(left, |again| again.min(left)))
+            }
+            Phase::Killing => Some(KILL_AGAIN),
+        };
+        let mut fds = [
+            PollFd::new(self.signals, PollFlags::IN),
+            PollFd::new(&self.line, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.guard, PollFlags::IN),
+        ];
+        // A closed end would report its hang-up for ever: it is not asked again.
+        let count = match (self.line_open, self.guard_lives) {
+            (true, true) => 3,
+            (true, false) => 2,
+            (false, _) => 1,
+        };
+        wait(&mut fds[..count], timeout);
+        let [child, line, guard] = fds.map(|fd| !fd.revents().is_empty());
+        if child {
+            self.signals.drain();
+        }
+        if line {
+            self.obey();
+        }
+        if guard {
+            self.guard_lives = false;
+            self.abandon();
+        }
+    }
+
+    /// Reads orders. They are two bytes each and written whole, but nothing depends on that: the second
+    /// byte is waited for.
+    fn obey(&mut self) {
+        let mut order = [0; 2];
+        let waiting = rustix::net::recv(&self.line, &mut order, RecvFlags::PEEK);
+        match waiting {
+            Ok((_, 0)) => self.lose_line(),
+            Ok(_) => match (&self.line).read_exact(&mut order) {
+                Ok(()) => self.carry_out(order),
+                Err(_) => self.lose_line(),
+            },
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(_) => self.lose_line(),
+        }
+    }
+
+    fn carry_out(&mut self, order: [u8; 2]) {
+        match Order::decode(order) {
+            Some(Order::Signal(number)) => self.signal_group(number.into()),
+            Some(Order::Stop(number)) => {
+                self.signal_group(number.into());
+                if matches!(self.phase, Phase::Running) {
+                    self.phase = Phase::Told;
+                }
+            }
+            Some(Order::Kill) => self.kill(),
+            None => self.lose_line(),
+        }
+    }
+
+    fn lose_line(&mut self) {
+        self.line_open = false;
+        self.abandon();
+    }
+
+    /// Supervisor or guard are gone: nothing of the tree may be alive a second later.
+    fn abandon(&mut self) {
+        let until = Instant::now() + ABANDONED_GRACE;
+        match self.phase {
+            Phase::Running | Phase::Told => {
+                let main = self.main;
+                self.signal_group(libc::SIGTERM);
+                tree::signal_tree(libc::SIGTERM, |p| p.group != main);
+            }
+            Phase::Waning(earlier) if earlier <= until => return,
+            Phase::Waning(_) => {}
+            Phase::Killing => return,
+        }
+        self.phase = Phase::Waning(until);
+    }
+}

@@ -1,0 +1,59 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::line::Line;
+use super::tree;
+use super::wire::Order;
+
+/// The hold on a run. Nothing here waits, and nothing happens when the run is over. Dropping it lets the
+/// run go on.
+#[derive(Debug, Clone)]
+pub struct Leash {
+    pub(super) line: Option<Arc<Line>>,
+    pub(super) pids: Arc<Pids>,
+}
+
+/// Who is who, 0 while unknown and after the end.
+#[derive(Debug, Default)]
+pub(super) struct Pids {
+    pub keeper: AtomicU32,
+    pub main: AtomicU32,
+}
+
+impl Leash {
+    /// Sends a signal to the group of the main process, and CONT after it. For signals that do not mean
+    /// the end, such as HUP for "read your configuration".
+    pub fn signal(&self, number: i32) {
+        self.order(number, Order::Signal);
+    }
+
+    /// The same as a request to stop: when the main process ends, the rest of its tree is asked to end,
+    /// too, and has up to ten seconds, or until `kill`, to do so.
+    pub fn stop(&self, number: i32) {
+        self.order(number, Order::Stop);
+    }
+
+    /// Kills everything of the tree, wherever it hides, until nothing is left.
+    pub fn kill(&self) {
+        if let Some(line) = &self.line {
+            line.order(Order::Kill);
+        }
+    }
+
+    /// The processes of the tree that are alive now, the main process first. On macOS those that still
+    /// have their parents.
+    pub fn tree_pids(&self) -> Vec<u32> {
+        match self.pids.keeper.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            keeper => tree::descendants(keeper),
+        }
+    }
+
+    fn order(&self, number: i32, order: fn(u8) -> Order) {
+        if let Some(line) = &self.line
+            && let Ok(number @ 1..=64) = u8::try_from(number)
+        {
+            line.order(order(number));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::fact::{Fact, Sink, What};
+use super::leash::Pids;
+use super::line::Line;
+use super::link::Link;
+use super::outlet::{Flow, Outlet};
+use super::output::Output;
+use super::wire::{Order, Report};
+use super::{platform, refusal, strays};
+use crate::model::{Exit, Run};
+
+/// The most that is read of a keeper's reports at once.
+const REPORTS: usize = 4096;
+
+/// One run as its task sees it, from the request for a keeper to the last report.
+pub(super) struct Life {
+    pub run: Run,
+    pub facts: mpsc::UnboundedSender<Fact>,
+    pub link: Arc<Link>,
+    pub line: Arc<Line>,
+    pub pids: Arc<Pids>,
+    pub socket: AsyncFd<Arc<UnixStream>>,
+    pub outlets: [Option<Outlet>; 2],
+    pub lost: oneshot::Receiver<()>,
+    pub program: PathBuf,
+    pub dir: PathBuf,
+    pub inbox: Vec<u8>,
+    pub told: Told,
+}
+
+/// What was told of a run so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Spawned,
+    /// How the main process ended, or that there was none.
+    Ended,
+}
+
+/// How a run came to its end.
+enum End {
+    /// Its tree is proved empty.
+    Empty(Vec<(u32, String)>),
+    /// Its keeper died.
+    Lost,
+}
+
+/// What woke the task.
+enum Woken {
+    Report,
+    Output(usize),
+    Room,
+    Unsent,
+}
+
+impl Life {
+    /// Lives to the end, whatever happens, and tells it once.
+    pub async fn live(mut self, sink: impl Sink) {
+        let mut output = Output::new(sink);
+        let end = match caught(self.watch(&mut output)).await {
+            Some(end) => end,
+            None => {
+                // Our own mistake. The tree must be gone all the same, and that be told.
+                tracing::warn!("the task of run {} panicked; its processes are killed", self.run);
+                self.line.order(Order::Kill);
+                caught(self.outwait()).await.unwrap_or(End::Lost)
+            }
+        };
+        let leftovers = match end {
+            End::Empty(leftovers) => leftovers,
+            End::Lost => {
+                caught(self.bury_lost()).await;
+                Vec::new()
+            }
+        };
+        let drained = caught(async { self.drain(&mut output) }).await;
+        output.close();
+        if drained.is_none() {
+            tracing::warn!("the last output of run {} could not be read", self.run);
+        }
+        self.line.close();
+        self.pids.keeper.store(0, Ordering::Relaxed);
+        self.pids.main.store(0, Ordering::Relaxed);
+        let Life { link, facts, run, .. } = self;
+        link.forget(run);
+        tell(&facts, run, What::Emptied { leftovers });
+    }
+
+    async fn watch<S: Sink>(&mut self, output: &mut Output<S>) -> End {
+        let mut stuck = false;
+        loop {
+            match self.next(stuck).await {
+                Woken::Report => {
+                    if let Some(end) = self.hear() {
+                        return end;
+                    }
+                }
+                Woken::Output(which) => self.pump(which, output).await,
+                Woken::Unsent => stuck = true,
+                Woken::Room => stuck = !self.line.flush(),
+            }
+        }
+    }
+
+    /// Waits. Reports come first: they are few, and what they say is urgent.
+    async fn next(&self, stuck: bool) -> Woken {
+        let [out, err] = &self.outlets;
+        tokio::select! {
+            biased;
+            _ = self.socket.readable() => Woken::Report,
+            () = ready(out), if out.is_some() => Woken::Output(0),
+            () = ready(err), if err.is_some() => Woken::Output(1),
+            room = self.socket.writable(), if stuck => {
+                if let Ok(mut room) = room {
+                    if self.line.flush() {
+                        room.retain_ready();
+                    } else {
+                        room.clear_ready();
+                    }
+                }
+                Woken::Room
+            }
+            () = self.line.waiting.notified() => Woken::Unsent,
+        }
+    }
+
+    async fn pump<S: Sink>(&mut self, which: usize, output: &mut Output<S>) {
+        let Some(outlet) = &mut self.outlets[which] else { return };
+        match outlet.pump(&mut |stream, bytes| output.push(stream, bytes)) {
+            Flow::Dry => {}
+            Flow::More => tokio::task::yield_now().await,
+            Flow::Closed => self.outlets[which] = None,
+        }
+    }
+
+    /// Takes in what the keeper reported. The end, if it came.
+    fn hear(&mut self) -> Option<End> {
+        loop {
+            let mut bytes = [0; REPORTS];
+            let read = |socket: &Arc<UnixStream>| {
+                Ok(rustix::net::recv(socket, &mut bytes[..], RecvFlags::DONTWAIT)?.1)
+            };
+            match self.socket.try_io(Interest::READABLE, read) {
+                Ok(0) => return Some(End::Lost),
+                Ok(count) => self.inbox.extend(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Some(End::Lost),
+            }
+            loop {
+                match Report::decode(&self.inbox) {
+                    Ok(Some((report, used))) => {
+                        self.inbox.drain(..used);
+                        if let Some(end) = self.take_in(report) {
+                            return Some(end);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(_) => return Some(End::Lost),
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, report: Report) -> Option<End> {
+        match report {
+            Report::Spawned { keeper, pid } => {
+                self.pids.keeper.store(keeper, Ordering::Relaxed);
+                self.pids.main.store(pid, Ordering::Relaxed);
+                self.told = Told::Spawned;
+                self.tell(What::Spawned { pid });
+                None
+            }
+            Report::Failed { stage, errno } => {
+                self.told = Told::Ended;
+                let why = refusal::failed(stage, errno, &self.program, &self.dir);
+                self.tell(What::NotSpawned(why));
+                Some(End::Empty(Vec::new()))
+            }
+            Report::Exited(exit) => {
+                self.told = Told::Ended;
+                self.tell(What::Exited(exit));
+                None
+            }
+            Report::Empty { leftovers } => Some(End::Empty(leftovers)),
+        }
+    }
+
+    /// The plainest way to see the end: read reports, look at nothing else.
+    async fn outwait(&mut self) -> End {
+        loop {
+            // An error means that the runtime is ending; then nobody hears the report.
+            let _ = self.socket.readable().await.map(|mut r| r.retain_ready());
+            if let Some(end) = self.hear() {
+                return end;
+            }
+        }
+    }
+
+    /// The keeper died. Its orphans are the guard's to end, or ours when the guard is gone, too.
+    async fn bury_lost(&mut self) {
+        let keeper = self.pids.keeper.load(Ordering::Relaxed);
+        platform::kill_group(self.pids.main.load(Ordering::Relaxed));
+        // Closes the line: a keeper that only talked nonsense ends its tree now.
+        self.line.close();
+        let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+        let by_guard = (&mut self.lost).await.is_ok();
+        if !by_guard {
+            strays::end(&self.link, keeper).await;
+        }
+        match self.told {
+            Told::Nothing if by_guard => {
+                let why = io::Error::from_raw_os_error(libc::ECHILD);
+                self.tell(What::NotSpawned(refusal::no_means("keeper", &why)));
+            }
+            Told::Nothing => self.tell(What::NotSpawned(refusal::no_guard())),
+            Told::Spawned => self.tell(What::Exited(Exit::Signal(libc::SIGKILL))),
+            Told::Ended => {}
+        }
+        self.told = Told::Ended;
+    }
+
+    /// Reads what is left in the pipes. Nobody of the tree can write any more.
+    fn drain<S: Sink>(&mut self, output: &mut Output<S>) {
+        for outlet in self.outlets.iter_mut().filter_map(Option::take) {
+            let mut outlet = outlet;
+            outlet.drain(&mut |stream, bytes| output.push(stream, bytes));
+        }
+    }
+
+    fn tell(&self, what: What) {
+        tell(&self.facts, self.run, what);
+    }
+}
+
+pub(super) fn tell(facts: &mpsc::UnboundedSender<Fact>, run: Run, what: What) {
+    // An error means that the supervisor's loop is over, and nobody is interested.
+    let _ = facts.send(Fact { run, what });
+}
+
+async fn ready(outlet: &Option<Outlet>) {
+    match outlet {
+        Some(outlet) => outlet.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The value of a future, or `None` when it panicked.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}

@@ -1,0 +1,229 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::leash::Pids;
+use super::line::Line;
+use super::steady::wait_for;
+use super::strays;
+use super::wire::Order;
+use crate::model::Run;
+
+/// When the guard's socket, or the system's limit of descriptors in flight, is full.
+const TRY_AGAIN: Duration = Duration::from_millis(1);
+
+/// The connection to the guard, and who has a keeper.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: Arc<UnixStream>,
+    guard: u32,
+    state: Mutex<State>,
+    /// Rings when a request waits.
+    waiting: Notify,
+    /// True when the guard is gone.
+    gone: watch::Sender<bool>,
+    /// How many runs are not over.
+    alive: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    runs: BTreeMap<Run, Entry>,
+    requests: VecDeque<Request>,
+    /// How the guard ended, when it did.
+    content: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Told when the keeper died and what it left has been ended; dropped when the guard is gone.
+    lost: Option<oneshot::Sender<()>>,
+    line: Arc<Line>,
+    pids: Arc<Pids>,
+}
+
+#[derive(Debug)]
+struct Request {
+    run: Run,
+    ends: [OwnedFd; 3],
+}
+
+impl Link {
+    pub fn new(socket: UnixStream, guard: u32) -> Link {
+        Link {
+            socket: Arc::new(socket),
+            guard,
+            state: Mutex::default(),
+            waiting: Notify::new(),
+            gone: watch::Sender::new(false),
+            alive: watch::Sender::new(0),
+        }
+    }
+
+    /// Asks for a keeper. `None` when the guard is gone.
+    pub fn request(
+        &self,
+        run: Run,
+        ends: [OwnedFd; 3],
+        line: Arc<Line>,
+        pids: Arc<Pids>,
+    ) -> Option<oneshot::Receiver<()>> {
+        if *self.gone.borrow() {
+            return None;
+        }
+        let (tell, lost) = oneshot::channel();
+        let mut state = self.lock();
+        state.runs.insert(run, Entry { lost: Some(tell), line, pids });
+        self.alive.send_replace(state.runs.len());
+        state.requests.push_back(Request { run, ends });
+        if !self.send_requests(&mut state) {
+            self.waiting.notify_one();
+        }
+        Some(lost)
+    }
+
+    /// The run is over.
+    pub fn forget(&self, run: Run) {
+        let mut state = self.lock();
+        state.runs.remove(&run);
+        self.alive.send_replace(state.runs.len());
+    }
+
+    /// Kills every run that is not over.
+    pub fn kill_all(&self) {
+        for entry in self.lock().runs.values() {
+            entry.line.order(Order::Kill);
+        }
+    }
+
+    /// Whether a process is the keeper of a run that is not over.
+    pub fn is_keeper(&self, pid: u32) -> bool {
+        self.lock().runs.values().any(|entry| entry.pids.keeper.load(Ordering::Relaxed) == pid)
+    }
+
+    /// Changes to true when the guard is gone.
+    pub fn gone(&self) -> watch::Receiver<bool> {
+        self.gone.subscribe()
+    }
+
+    /// How many runs are not over.
+    pub fn alive(&self) -> watch::Receiver<usize> {
+        self.alive.subscribe()
+    }
+
+    /// The pid of the guard.
+    pub fn guard(&self) -> u32 {
+        self.guard
+    }
+
+    /// Tells the guard that nothing more will be asked: it ends when its keepers have.
+    pub fn hang_up(&self) {
+        // An error means that the guard is gone already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Makes the socket something to wait for, once.
+    pub fn listen(&self) -> io::Result<AsyncFd<Arc<UnixStream>>> {
+        wait_for(self.socket.clone(), Interest::READABLE)
+    }
+
+    /// Whether the guard, now gone, ended because there was nothing left to do.
+    pub fn guard_was_content(&self) -> bool {
+        self.lock().content
+    }
+
+    /// Listens to the guard until it is gone.
+    pub async fn serve(self: Arc<Link>, socket: AsyncFd<Arc<UnixStream>>) {
+        let mut inbox = Vec::new();
+        loop {
+            tokio::select! {
+                _ = socket.readable() => {
+                    if !self.hear(&socket, &mut inbox) {
+                        break;
+                    }
+                }
+                () = self.waiting.notified() => self.send_waiting().await,
+            }
+        }
+        // Only when the guard is reaped have its orphans become ours.
+        let content = strays::reap_guard(self.guard).await;
+        let mut state = self.lock();
+        state.content = content;
+        state.requests.clear();
+        state.runs.values_mut().for_each(|entry| entry.lost = None);
+        drop(state);
+        self.gone.send_replace(true);
+    }
+
+    async fn send_waiting(&self) {
+        while !self.send_requests(&mut self.lock()) {
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Reads what the guard says: the numbers of runs that lost their keeper. False at its end.
+    fn hear(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
+        loop {
+            let mut bytes = [0; 512];
+            let read = |socket: &Arc<UnixStream>| {
+                Ok(rustix::net::recv(socket, &mut bytes[..], RecvFlags::DONTWAIT)?.1)
+            };
+            match socket.try_io(Interest::READABLE, read) {
+                Ok(0) => return false,
+                Ok(count) => inbox.extend(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+            while let Some((number, rest)) = inbox.split_first_chunk() {
+                let run = Run(u64::from_le_bytes(*number));
+                *inbox = rest.to_vec();
+                if let Some(lost) = self.lock().runs.get_mut(&run).and_then(|e| e.lost.take()) {
+                    // An error means that the run's task is over.
+                    let _ = lost.send(());
+                }
+            }
+        }
+    }
+
+    /// Sends what waits. False when the system does not take it all now.
+    fn send_requests(&self, state: &mut State) -> bool {
+        while let Some(request) = state.requests.front() {
+            match send(&self.socket, request) {
+                Ok(()) => {}
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => return false,
+                // The guard is gone: `serve` tells those who wait.
+                Err(_) => {}
+            }
+            state.requests.pop_front();
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is one insertion or removal: true whatever the holder was doing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn send(socket: &UnixStream, request: &Request) -> Result<(), Errno> {
+    let rights = request.ends.each_ref().map(AsFd::as_fd);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&rights));
+    let run = request.run.0.to_le_bytes();
+    rustix::net::sendmsg(socket, &[IoSlice::new(&run)], &mut control, SendFlags::DONTWAIT)?;
+    Ok(())
+}

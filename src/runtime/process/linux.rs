@@ -1,0 +1,213 @@
+//! What guard and keepers need of Linux: subreaper, signalfd, pidfd and `/proc`.
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use rustix::net::RecvFlags;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::proc::Proc;
+
+/// Received descriptors are closed on exec from the start.
+pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+
+/// Own session, no inherited signals.
+pub(super) const SPAWN_FLAGS: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_int
+    | libc::POSIX_SPAWN_SETSIGDEF
+    | libc::POSIX_SPAWN_SETSIGMASK;
+
+/// How often to look at a tree that is asked to end: never, every end of an orphan is told.
+pub(super) const LOOK_AGAIN: Option<Duration> = None;
+
+/// The name that `ps` and `top` show for this process.
+pub(super) fn name_self(name: &std::ffi::CStr) {
+    // A name is a courtesy; without it everything works.
+    // SAFETY: a terminated text, which the kernel copies.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Orphans below this process become its children.
+pub(super) fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?)
+}
+
+/// Nothing to do: descriptors arrive with close-on-exec, see `RECV_FLAGS`.
+pub(super) fn close_on_exec(_fd: BorrowedFd<'_>) {}
+
+/// Closes every descriptor above 2 but this one.
+pub(super) fn close_all_but(keep: RawFd) {
+    let keep = keep as libc::c_uint;
+    if close_range(3, keep.saturating_sub(1)) && close_range(keep + 1, libc::c_uint::MAX) {
+        return;
+    }
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<RawFd> =
+        entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    for fd in open {
+        if fd > 2 && fd as libc::c_uint != keep {
+            // SAFETY: called once, right after the fork: nothing in this process uses any other descriptor.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
+    if first > last {
+        return true;
+    }
+    // SAFETY: plain numbers; the caller knows that nothing uses these descriptors.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
+}
+
+/// SIGCHLD as something to poll. Every other signal is blocked: nothing from outside ends a keeper politely.
+pub(super) struct Signals(OwnedFd);
+
+impl Signals {
+    /// Blocks all signals of this thread and listens to SIGCHLD.
+    pub fn new() -> io::Result<Signals> {
+        // SAFETY: the sets are initialised by sigfillset and sigemptyset before they are read.
+        let fd = unsafe {
+            // An ignored SIGCHLD, inherited from whoever started us, would hide the end of every child.
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+            let mut all = MaybeUninit::uninit();
+            libc::sigfillset(all.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+            let mut child = MaybeUninit::uninit();
+            libc::sigemptyset(child.as_mut_ptr());
+            libc::sigaddset(child.as_mut_ptr(), libc::SIGCHLD);
+            libc::signalfd(-1, child.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Signals(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// In a forked child: a signalfd tells each reader of its own signals, so there is nothing to renew.
+    pub fn after_fork(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Forgets what was told so far.
+    pub fn drain(&self) {
+        let mut told = [0u8; 512];
+        while matches!(rustix::io::read(&self.0, &mut told), Ok(n) if n > 0) {}
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whether the group of a reaped main process still has members that are nobody's children here.
+/// Never on Linux: every orphan becomes a child, so no children means nothing left.
+pub(super) fn group_lives(_group: u32) -> bool {
+    false
+}
+
+/// Nothing to do: what a dead keeper left has become the guard's.
+pub(super) fn kill_group(_main: u32) {}
+
+/// Kills a child of this process.
+pub(super) fn kill_one(child: u32) {
+    // SAFETY: numbers only.
+    unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
+}
+
+/// The children of a process, of all its threads. Empty when it is gone.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => {
+                found.extend(list.split_ascii_whitespace().filter_map(|w| w.parse::<u32>().ok()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
+                return children_by_scan(pid);
+            }
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// The same on kernels without `/proc/PID/task/TID/children`.
+fn children_by_scan(parent: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| look(*pid).is_some_and(|p| p.parent == parent))
+        .collect()
+}
+
+/// What is known of a process; `None` when it is gone.
+pub(super) fn look(pid: u32) -> Option<Proc> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `pid (name) state parent group …`; the name may hold anything, brackets too.
+fn parse_stat(stat: &[u8]) -> Option<Proc> {
+    let open = memchr::memchr(b'(', stat)?;
+    let close = memchr::memrchr(b')', stat)?;
+    let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let mut words = rest.split_ascii_whitespace();
+    let zombie = matches!(words.next()?, "Z" | "X");
+    let parent = words.next()?.parse().ok()?;
+    let group = words.next()?.parse().ok()?;
+    Some(Proc { name, parent, group, zombie })
+}
+
+/// Signals a process that may be anybody's by now: the process is pinned first, then looked at, and
+/// signalled only if `ours` accepts it.
+pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
+    let Some(raw) = rustix::process::Pid::from_raw(pid.cast_signed()) else { return };
+    let Ok(pinned) = pidfd_open(raw, PidfdFlags::empty()) else { return };
+    if look(pid).is_some_and(|p| ours(&p)) {
+        // SAFETY: a live pidfd, a number, no siginfo. An error means that it is gone.
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                pinned.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_is_read_whole() {
+        let stat = b"42 (a) Z (b c) S 7 40 40 0 -1";
+        let expected = Proc { name: "a) Z (b c".to_owned(), parent: 7, group: 40, zombie: false };
+        assert_eq!(parse_stat(stat), Some(expected));
+        assert!(parse_stat(b"42 (x) Z 1 1 1").is_some_and(|p| p.zombie));
+        for broken in [&b""[..], b"42 (x", b"42 )x( S 1 1", b"42 (x) S one"] {
+            assert_eq!(parse_stat(broken), None);
+        }
+    }
+
+    #[test]
+    fn the_scan_finds_what_the_children_file_says() {
+        let mut child =
+            std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let me = std::process::id();
+        assert!(children(me).contains(&child.id()));
+        assert!(children_by_scan(me).contains(&child.id()));
+        child.kill().expect("it is our child");
+        child.wait().expect("it is our child");
+    }
+}

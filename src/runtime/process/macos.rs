@@ -1,0 +1,178 @@
+//! What guard and keepers need of macOS. It has neither subreaper nor a safe way to pin a process, so
+//! the promise is weaker here: what leaves the service's session *and* outlives its parent gets away.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rustix::net::RecvFlags;
+
+use super::proc::Proc;
+
+/// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
+pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
+
+/// How often to look at a tree that is asked to end: nobody tells of the end of an orphan.
+pub(super) const LOOK_AGAIN: Option<Duration> = Some(Duration::from_millis(10));
+
+/// From `spawn.h`; the libc crate does not have it.
+const POSIX_SPAWN_SETSID: libc::c_int = 0x0400;
+
+/// Own session, no inherited signals, no descriptors but those named.
+pub(super) const SPAWN_FLAGS: libc::c_int = POSIX_SPAWN_SETSID
+    | libc::POSIX_SPAWN_SETSIGDEF
+    | libc::POSIX_SPAWN_SETSIGMASK
+    | libc::POSIX_SPAWN_CLOEXEC_DEFAULT;
+
+/// The most children of one process that are looked at: far above what a development stack has.
+const MAX_CHILDREN: usize = 4096;
+
+/// macOS has no name for a process apart from its program.
+pub(super) fn name_self(_name: &CStr) {}
+
+/// There is no subreaper; `group_lives` covers what it can.
+pub(super) fn adopt_orphans() -> io::Result<()> {
+    Ok(())
+}
+
+/// Marks a received descriptor.
+pub(super) fn close_on_exec(fd: BorrowedFd<'_>) {
+    // An error would only mean that the descriptor is not open, and it was just received.
+    let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+}
+
+/// Closes every descriptor above 2 but this one.
+pub(super) fn close_all_but(keep: RawFd) {
+    // SAFETY: no arguments.
+    let end = unsafe { libc::getdtablesize() };
+    for fd in (3..end).filter(|fd| *fd != keep) {
+        // SAFETY: called once, right after the fork: nothing in this process uses any other descriptor.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Where the handler writes. One per process: a keeper replaces it after its fork.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_child(_signal: libc::c_int) {
+    let fd = WAKE.load(Ordering::Relaxed);
+    // SAFETY: write is async-signal-safe; the descriptor is never closed while the handler is set.
+    unsafe { libc::write(fd, c"!".as_ptr().cast(), 1) };
+}
+
+/// SIGCHLD as something to poll (a pipe to oneself). Every other signal is blocked.
+pub(super) struct Signals(OwnedFd);
+
+impl Signals {
+    /// Blocks all signals but SIGCHLD and listens to that one.
+    pub fn new() -> io::Result<Signals> {
+        let signals = Signals(wake_pipe()?);
+        // SAFETY: the structures are initialised before they are read; the handler only writes to a pipe.
+        unsafe {
+            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            action.sa_sigaction = on_child as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(libc::SIGCHLD, &action, std::ptr::null_mut());
+            let mut mask = MaybeUninit::uninit();
+            libc::sigfillset(mask.as_mut_ptr());
+            libc::sigdelset(mask.as_mut_ptr(), libc::SIGCHLD);
+            libc::sigprocmask(libc::SIG_SETMASK, mask.as_ptr(), std::ptr::null_mut());
+        }
+        Ok(signals)
+    }
+
+    /// In a forked child: a pipe of its own.
+    pub fn after_fork(&mut self) -> io::Result<()> {
+        let old = WAKE.load(Ordering::Relaxed);
+        self.0 = wake_pipe()?;
+        // SAFETY: the copy of the parent's write end, which nothing uses any more.
+        unsafe { libc::close(old) };
+        Ok(())
+    }
+
+    /// Forgets what was told so far.
+    pub fn drain(&self) {
+        let mut told = [0u8; 512];
+        while matches!(rustix::io::read(&self.0, &mut told), Ok(n) if n > 0) {}
+    }
+}
+
+fn wake_pipe() -> io::Result<OwnedFd> {
+    let (read, write) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&read, true)?;
+    rustix::io::ioctl_fionbio(&write, true)?;
+    WAKE.store(OwnedFd::from(write).into_raw_fd(), Ordering::Relaxed);
+    Ok(read.into())
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whether the group of a reaped main process still has members that are nobody's children here.
+pub(super) fn group_lives(group: u32) -> bool {
+    // SAFETY: signal 0 only asks.
+    group > 1 && unsafe { libc::kill(-group.cast_signed(), 0) } == 0
+}
+
+/// Ends the group of a main process whose keeper died: nobody else inherits it.
+pub(super) fn kill_group(main: u32) {
+    if main > 1 {
+        // SAFETY: numbers only.
+        unsafe { libc::kill(-main.cast_signed(), libc::SIGKILL) };
+    }
+}
+
+/// Kills a child of this process.
+pub(super) fn kill_one(child: u32) {
+    // SAFETY: numbers only.
+    unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
+}
+
+/// The children of a process. Empty when it is gone.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let mut list = vec![0 as libc::pid_t; MAX_CHILDREN];
+    let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
+    // SAFETY: the buffer is as long as it is said to be.
+    let count =
+        unsafe { libc::proc_listchildpids(pid.cast_signed(), list.as_mut_ptr().cast(), bytes) };
+    list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_CHILDREN));
+    list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// What is known of a process; `None` when it is gone.
+pub(super) fn look(pid: u32) -> Option<Proc> {
+    let mut info: MaybeUninit<libc::proc_bsdinfo> = MaybeUninit::zeroed();
+    let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
+    // SAFETY: the buffer is as long as it is said to be, and all zeroes are a valid proc_bsdinfo.
+    let info = unsafe {
+        let flavor = libc::PROC_PIDTBSDINFO;
+        let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
+        if got != size {
+            return None;
+        }
+        info.assume_init()
+    };
+    let name: Vec<u8> =
+        info.pbi_comm.iter().take_while(|c| **c != 0).map(|c| c.cast_unsigned()).collect();
+    Some(Proc {
+        name: String::from_utf8_lossy(&name).into_owned(),
+        parent: info.pbi_ppid,
+        group: info.pbi_pgid,
+        zombie: info.pbi_status == libc::SZOMB,
+    })
+}
+
+/// Signals a process that may be anybody's by now, if `ours` accepts it. Without pidfds a gap of
+/// microseconds remains between the look and the signal.
+pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
+    if pid > 1 && look(pid).is_some_and(|p| ours(&p)) {
+        // SAFETY: numbers only. An error means that it is gone.
+        unsafe { libc::kill(pid.cast_signed(), signal) };
+    }
+}

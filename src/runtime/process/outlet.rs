@@ -1,0 +1,128 @@
+use std::cell::RefCell;
+use std::io::{self, PipeReader};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::steady::wait_for;
+use crate::model::Stream;
+
+/// What is read of one stream before others have their turn.
+const TURN: usize = 256 * 1024;
+/// The largest capacity a pipe is given, and so the most that can be in one when its writers are dead.
+const GROWN: usize = 1 << 20;
+/// A read of this much found a pipe of the usual size full.
+const FULL: usize = 64 * 1024;
+/// How many pipes may be large: half of what a user may have in pipe buffers on Linux (64 MiB), because
+/// beyond it new pipes of that user shrink.
+const MAX_GROWN: usize = 32;
+
+static LARGE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// One buffer for all streams of a thread: between a read and its push nothing else runs.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; TURN]);
+}
+
+/// The read end of a service's stdout or stderr.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    fd: AsyncFd<PipeReader>,
+    stream: Stream,
+    /// Reads in a row that found the pipe full.
+    full: u8,
+    grown: bool,
+}
+
+/// How a turn of reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Nothing more for now.
+    Dry,
+    /// There is more, and others should have their turn.
+    More,
+    /// All writers are gone.
+    Closed,
+}
+
+impl Outlet {
+    /// Takes the read end of a pipe. The write end stays blocking, as programs expect.
+    pub fn new(pipe: PipeReader, stream: Stream) -> io::Result<Outlet> {
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        let fd = wait_for(pipe, Interest::READABLE)?;
+        Ok(Outlet { fd, stream, full: 0, grown: false })
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub async fn ready(&self) {
+        // An error means that the runtime is ending; the read then says what is the case.
+        let _ = self.fd.readable().await.map(|mut ready| ready.retain_ready());
+    }
+
+    /// Reads for one turn.
+    pub fn pump(&mut self, push: &mut dyn FnMut(Stream, &[u8])) -> Flow {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut taken = 0;
+            while taken < TURN {
+                let read = |pipe: &PipeReader| Ok(rustix::io::read(pipe, &mut buffer[..])?);
+                match self.fd.try_io(Interest::READABLE, read) {
+                    Ok(0) => return Flow::Closed,
+                    Ok(count) => {
+                        push(self.stream, &buffer[..count]);
+                        taken += count;
+                        self.grow_when_full(count);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flow::Dry,
+                    Err(_) => return Flow::Closed,
+                }
+            }
+            Flow::More
+        })
+    }
+
+    /// Reads what dead writers left. Bounded: a stranger that was given the pipe may write for ever.
+    pub fn drain(&mut self, push: &mut dyn FnMut(Stream, &[u8])) {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut taken = 0;
+            while taken < GROWN {
+                match rustix::io::read(self.fd.get_ref(), &mut buffer[..]) {
+                    Ok(count) if count > 0 => {
+                        push(self.stream, &buffer[..count]);
+                        taken += count;
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        });
+    }
+
+    /// Two full reads in a row: the service waits for us, so give it room.
+    fn grow_when_full(&mut self, count: usize) {
+        self.full = if count >= FULL { self.full.saturating_add(1) } else { 0 };
+        if self.full == 2 && !self.grown && LARGE.load(Ordering::Relaxed) < MAX_GROWN {
+            self.grown = grow(self.fd.get_ref());
+            LARGE.fetch_add(self.grown.into(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        LARGE.fetch_sub(self.grown.into(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn grow(pipe: impl AsFd) -> bool {
+    rustix::pipe::fcntl_setpipe_size(pipe, GROWN).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn grow(_pipe: impl AsFd) -> bool {
+    // macOS grows pipes by itself.
+    false
+}

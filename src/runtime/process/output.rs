@@ -1,0 +1,32 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::fact::Sink;
+use crate::model::Stream;
+
+/// A sink that cannot do harm: one that panics gets nothing more, and the run goes on.
+pub(super) struct Output<S: Sink>(Option<S>);
+
+impl<S: Sink> Output<S> {
+    pub fn new(sink: S) -> Output<S> {
+        Output(Some(sink))
+    }
+
+    pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        self.with(|sink| sink.push(stream, bytes));
+    }
+
+    /// Says that there will be no more, once.
+    pub fn close(&mut self) {
+        self.with(Sink::closed);
+        self.0 = None;
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut S)) {
+        if let Some(sink) = &mut self.0
+            && catch_unwind(AssertUnwindSafe(|| act(sink))).is_err()
+        {
+            tracing::warn!("the log of a service failed; its output is discarded from here");
+            self.0 = None;
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! All that a keeper needs to start a program, as one block of bytes: laid out so that the keeper only
+//! has to point into it.
+
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The longest block: several times what any system accepts as arguments and environment.
+pub(super) const MAX_PARCEL: usize = 16 << 20;
+
+/// Length of the rest, number of arguments, number of variables.
+const HEAD: usize = 12;
+
+/// What is wrong with a parcel before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unpackable {
+    /// A text holds a NUL byte, which no program can be given; the text up to it.
+    Nul(String),
+    /// More than `MAX_PARCEL`.
+    TooLong,
+}
+
+/// Packs: working directory, path of the program, arguments with the zeroth, variables.
+pub(super) fn pack(
+    dir: &Path,
+    program: &Path,
+    words: &[String],
+    env: &[(&OsStr, &OsStr)],
+) -> Result<Vec<u8>, Unpackable> {
+    let mut block = vec![0; HEAD];
+    put(&mut block, &[dir.as_os_str()])?;
+    put(&mut block, &[program.as_os_str()])?;
+    for word in words {
+        put(&mut block, &[OsStr::new(word)])?;
+    }
+    for (name, value) in env {
+        put(&mut block, &[name, OsStr::new("="), value])?;
+    }
+    if block.len() > MAX_PARCEL {
+        return Err(Unpackable::TooLong);
+    }
+    let numbers = [block.len() - HEAD, words.len(), env.len()];
+    for (slot, number) in block.chunks_exact_mut(4).zip(numbers) {
+        slot.copy_from_slice(&(number as u32).to_le_bytes());
+    }
+    Ok(block)
+}
+
+fn put(block: &mut Vec<u8>, parts: &[&OsStr]) -> Result<(), Unpackable> {
+    for part in parts {
+        let bytes = part.as_bytes();
+        if let Some(at) = memchr::memchr(0, bytes) {
+            return Err(Unpackable::Nul(String::from_utf8_lossy(&bytes[..at]).into_owned()));
+        }
+        block.extend(bytes);
+    }
+    block.push(0);
+    Ok(())
+}
+
+/// A parcel as the keeper receives it.
+pub(super) struct Parcel {
+    block: Vec<u8>,
+    words: usize,
+    vars: usize,
+}
+
+impl Parcel {
+    /// How long the head is that tells how long the rest is.
+    pub const HEAD: usize = HEAD;
+
+    /// Makes room for what the head announces; `None` for a head without sense.
+    pub fn announced(head: [u8; HEAD]) -> Option<Parcel> {
+        let number = |at: usize| {
+            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
+        };
+        let length = number(0);
+        (length <= MAX_PARCEL).then(|| Parcel {
+            block: vec![0; length],
+            words: number(4),
+            vars: number(8),
+        })
+    }
+
+    /// Where the rest is to be read into.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.block
+    }
+
+    /// Directory, program, arguments and environment, the last two ended by a null pointer. `None` when
+    /// the block does not hold what its head said. The pointers live as long as the parcel.
+    pub fn open(&self) -> Option<Opened<'_>> {
+        let mut rest = &self.block[..];
+        let mut next = || {
+            let text = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = &rest[text.to_bytes_with_nul().len()..];
+            Some(text)
+        };
+        let (dir, program) = (next()?, next()?);
+        let mut list = |count: usize| {
+            // Not `with_capacity(count)`: the count is only believed as far as the block bears it out.
+            let mut pointers = Vec::new();
+            for _ in 0..count {
+                pointers.push(next()?.as_ptr().cast_mut());
+            }
+            pointers.push(std::ptr::null_mut());
+            Some(pointers)
+        };
+        Some(Opened { dir, program, words: list(self.words)?, env: list(self.vars)? })
+    }
+}
+
+/// The parts of a parcel.
+pub(super) struct Opened<'a> {
+    /// The working directory.
+    pub dir: &'a CStr,
+    /// The path of the program.
+    pub program: &'a CStr,
+    /// The arguments, null-terminated.
+    pub words: Vec<*mut c_char>,
+    /// The environment, null-terminated.
+    pub env: Vec<*mut c_char>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn receive(bytes: &[u8]) -> Option<Parcel> {
+        let (head, rest) = bytes.split_first_chunk()?;
+        let mut parcel = Parcel::announced(*head)?;
+        let length = parcel.room().len();
+        parcel.room().copy_from_slice(rest.get(..length)?);
+        Some(parcel)
+    }
+
+    fn texts(list: &[*mut c_char]) -> Vec<String> {
+        // SAFETY: the pointers of an opened parcel point to terminated texts inside it.
+        let text = |p: &*mut c_char| unsafe { CStr::from_ptr(*p) }.to_string_lossy().into_owned();
+        list.iter().take_while(|p| !p.is_null()).map(text).collect()
+    }
+
+    #[test]
+    fn what_is_packed_is_found() {
+        let words = ["a".to_owned(), String::new(), "c d".to_owned()];
+        let env = [(OsStr::new("K"), OsStr::new("v=w"))];
+        let bytes = pack(Path::new("/d"), Path::new("/bin/p"), &words, &env).expect("it is sane");
+        let parcel = receive(&bytes).expect("it is complete");
+        let opened = parcel.open().expect("it is sane");
+        assert_eq!((opened.dir, opened.program), (c"/d", c"/bin/p"));
+        assert_eq!(texts(&opened.words), ["a", "", "c d"]);
+        assert_eq!(texts(&opened.env), ["K=v=w"]);
+    }
+
+    #[test]
+    fn a_nul_is_refused() {
+        let words = ["a\0b".to_owned()];
+        let refused = pack(Path::new("/"), Path::new("/p"), &words, &[]);
+        assert_eq!(refused, Err(Unpackable::Nul("a".to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(parcel) = receive(&bytes) {
+                let _ = parcel.open().is_some();
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::environment::Environment;
+use super::parcel::Unpackable;
+use super::program::resolve;
+use super::{parcel, refusal, words};
+use crate::model::{Launch, Message};
+
+/// A launch that is ready to be sent to a keeper.
+pub(super) struct Prepared {
+    /// What the keeper gets.
+    pub parcel: Vec<u8>,
+    /// The file that will be executed, for messages.
+    pub program: PathBuf,
+    /// The working directory, for messages.
+    pub dir: PathBuf,
+}
+
+/// Finds the words, the program and the environment of a launch, or says why there is none.
+pub(super) fn prepare(launch: &Launch, environment: &Environment) -> Result<Prepared, Message> {
+    let dir = &launch.dir;
+    let words = words::words(&launch.command).ok_or_else(refusal::no_command)?;
+    if let Some((before, _)) = words[0].split_once('\0') {
+        return Err(refusal::unpackable(&Unpackable::Nul(before.to_owned())));
+    }
+    let env = environment.of(&launch.env, dir);
+    let program = match resolve(&words[0], dir, env.get(OsStr::new("PATH")).copied()) {
+        Ok(program) => program,
+        // Without the folder nothing in it is found, and the folder is what to tell about.
+        Err(no) => {
+            return Err(
+                dir_trouble(launch).unwrap_or_else(|| refusal::no_program(&words[0], dir, &no))
+            );
+        }
+    };
+    let vars: Vec<(&OsStr, &OsStr)> = env.into_iter().collect();
+    let parcel =
+        parcel::pack(dir, &program, &words, &vars).map_err(|why| refusal::unpackable(&why))?;
+    Ok(Prepared { parcel, program, dir: dir.clone() })
+}
+
+fn dir_trouble(launch: &Launch) -> Option<Message> {
+    match launch.dir.metadata() {
+        Ok(facts) if facts.is_dir() => None,
+        Ok(_) => Some(refusal::no_dir(&launch.dir, &std::io::ErrorKind::NotADirectory.into())),
+        Err(error) => Some(refusal::no_dir(&launch.dir, &error)),
+    }
+}

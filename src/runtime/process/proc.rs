@@ -1,0 +1,12 @@
+/// What the system says about one process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Proc {
+    /// The short name, at most 15 bytes on Linux.
+    pub name: String,
+    /// The parent.
+    pub parent: u32,
+    /// The process group.
+    pub group: u32,
+    /// It has ended and waits to be reaped.
+    pub zombie: bool,
+}

@@ -1,0 +1,56 @@
+use std::collections::BTreeSet;
+
+use super::platform;
+
+/// The most processes of one tree that are looked at in one walk: a bound for hostile trees.
+const MAX_WALK: usize = 10_000;
+
+/// The live descendants of a process, parents before children.
+pub(super) fn descendants(root: u32) -> Vec<u32> {
+    let mut seen = BTreeSet::from([root]);
+    let mut found = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for child in platform::children(pid) {
+            if found.len() < MAX_WALK && seen.insert(child) {
+                found.push(child);
+                next.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// Ends the direct children of this process for which `spare` does not hold, each with its group, and
+/// says how many there were. Free of races: an unreaped child keeps its number, and a group that one
+/// of them is in has no strangers, because every service starts a session of its own.
+pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
+    let own_group = rustix::process::getpgrp().as_raw_pid();
+    let children: Vec<u32> =
+        platform::children(std::process::id()).into_iter().filter(|pid| !spare(*pid)).collect();
+    for pid in &children {
+        let pid = pid.cast_signed();
+        // SAFETY: numbers only; errors mean that it is gone.
+        unsafe {
+            let group = libc::getpgid(pid);
+            if group > 1 && group != own_group {
+                libc::kill(-group, libc::SIGKILL);
+            }
+            libc::kill(pid, libc::SIGKILL);
+        }
+    }
+    children.len()
+}
+
+/// Asks the whole tree below this process, or what `choose` picks of it, to end: the signal, then CONT
+/// for what was stopped.
+pub(super) fn signal_tree(signal: i32, choose: impl Fn(&super::proc::Proc) -> bool) {
+    let me = std::process::id();
+    let found = descendants(me);
+    let tree: BTreeSet<u32> = found.iter().copied().chain([me]).collect();
+    for pid in found {
+        for signal in [signal, libc::SIGCONT] {
+            platform::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
+        }
+    }
+}

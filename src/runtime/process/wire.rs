@@ -1,0 +1,216 @@
+//! What supervisor and keeper say to each other over a run's own socket. Both ends are the same
+//! program, so there is no version; a frame that makes no sense still must not harm.
+
+use crate::model::Exit;
+
+/// The most leftovers that are named in a report; more are only counted by their absence.
+pub(super) const MAX_LEFTOVERS: usize = 64;
+
+/// What the supervisor orders. Two bytes each, after the launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// This signal to the group of the main process.
+    Signal(u8),
+    /// The same, as a request to end: what outlives the main process has been told and gets time.
+    Stop(u8),
+    /// SIGKILL to everything, until nothing is left.
+    Kill,
+}
+
+impl Order {
+    pub fn encode(self) -> [u8; 2] {
+        match self {
+            Order::Signal(number) => [b'S', number],
+            Order::Stop(number) => [b'P', number],
+            Order::Kill => [b'K', 0],
+        }
+    }
+
+    pub fn decode(bytes: [u8; 2]) -> Option<Order> {
+        match bytes {
+            [b'S', number] => Some(Order::Signal(number)),
+            [b'P', number] => Some(Order::Stop(number)),
+            [b'K', _] => Some(Order::Kill),
+            _ => None,
+        }
+    }
+}
+
+/// Where a start failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No process for the keeper.
+    Fork,
+    /// The keeper could not set itself up.
+    Keeper,
+    /// The working directory could not be entered.
+    Dir,
+    /// The program could not be executed.
+    Exec,
+}
+
+/// What a keeper reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Report {
+    /// The main process runs.
+    Spawned { keeper: u32, pid: u32 },
+    /// It does not, and nothing else follows.
+    Failed { stage: Stage, errno: i32 },
+    /// The main process ended.
+    Exited(Exit),
+    /// Nothing is left of the tree, and nothing else follows.
+    Empty { leftovers: Vec<(u32, String)> },
+}
+
+impl Report {
+    /// Appends the frame: kind, length of the rest, rest.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        let start = to.len();
+        to.extend([0; 5]);
+        let kind = match self {
+            Report::Spawned { keeper, pid } => {
+                to.extend(keeper.to_le_bytes());
+                to.extend(pid.to_le_bytes());
+                b's'
+            }
+            Report::Failed { stage, errno } => {
+                to.push(match stage {
+                    Stage::Fork => 0,
+                    Stage::Keeper => 1,
+                    Stage::Dir => 2,
+                    Stage::Exec => 3,
+                });
+                to.extend(errno.to_le_bytes());
+                b'f'
+            }
+            Report::Exited(exit) => {
+                let (how, value) = match exit {
+                    Exit::Code(code) => (0, code),
+                    Exit::Signal(signal) => (1, signal),
+                };
+                to.push(how);
+                to.extend(value.to_le_bytes());
+                b'x'
+            }
+            Report::Empty { leftovers } => {
+                for (pid, name) in leftovers.iter().take(MAX_LEFTOVERS) {
+                    let name = &name.as_bytes()[..name.len().min(255)];
+                    to.extend(pid.to_le_bytes());
+                    to.push(name.len() as u8);
+                    to.extend(name);
+                }
+                b'e'
+            }
+        };
+        let length = (to.len() - start - 5) as u32;
+        to[start] = kind;
+        to[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// The first report in `bytes` and how long its frame is; `None` when it is not complete yet.
+    /// A frame without sense is an error: whoever wrote it cannot be trusted any more.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Report, usize)>, Nonsense> {
+        let Some((head, rest)) = bytes.split_at_checked(5) else { return Ok(None) };
+        let length = u32_at(head, 1)? as usize;
+        if length > MAX_LEFTOVERS * (5 + 255) {
+            return Err(Nonsense);
+        }
+        let Some(body) = rest.get(..length) else { return Ok(None) };
+        let report = match head[0] {
+            b's' => Report::Spawned { keeper: u32_at(body, 0)?, pid: u32_at(body, 4)? },
+            b'f' => Report::Failed { stage: stage(body)?, errno: u32_at(body, 1)?.cast_signed() },
+            b'x' => Report::Exited(exit(body)?),
+            b'e' => Report::Empty { leftovers: leftovers(body)? },
+            _ => return Err(Nonsense),
+        };
+        Ok(Some((report, 5 + length)))
+    }
+}
+
+/// A frame that no keeper writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Nonsense;
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Nonsense> {
+    let four = bytes.get(at..at + 4).ok_or(Nonsense)?;
+    Ok(u32::from_le_bytes(four.try_into().map_err(|_| Nonsense)?))
+}
+
+fn stage(body: &[u8]) -> Result<Stage, Nonsense> {
+    match body.first() {
+        Some(0) => Ok(Stage::Fork),
+        Some(1) => Ok(Stage::Keeper),
+        Some(2) => Ok(Stage::Dir),
+        Some(3) => Ok(Stage::Exec),
+        _ => Err(Nonsense),
+    }
+}
+
+fn exit(body: &[u8]) -> Result<Exit, Nonsense> {
+    let value = u32_at(body, 1)?.cast_signed();
+    match body.first() {
+        Some(0) => Ok(Exit::Code(value)),
+        Some(1) => Ok(Exit::Signal(value)),
+        _ => Err(Nonsense),
+    }
+}
+
+fn leftovers(mut body: &[u8]) -> Result<Vec<(u32, String)>, Nonsense> {
+    let mut list = Vec::new();
+    while !body.is_empty() {
+        let pid = u32_at(body, 0)?;
+        let length = usize::from(*body.get(4).ok_or(Nonsense)?);
+        let name = body.get(5..5 + length).ok_or(Nonsense)?;
+        list.push((pid, String::from_utf8_lossy(name).into_owned()));
+        body = &body[5 + length..];
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reports_survive_the_socket_in_any_pieces() {
+        let reports = [
+            Report::Spawned { keeper: 7, pid: u32::MAX },
+            Report::Failed { stage: Stage::Dir, errno: 2 },
+            Report::Exited(Exit::Code(255)),
+            Report::Exited(Exit::Signal(64)),
+            Report::Empty { leftovers: vec![] },
+            Report::Empty { leftovers: vec![(1, "a b".to_owned()), (2, String::new())] },
+        ];
+        let mut bytes = Vec::new();
+        for report in &reports {
+            report.encode(&mut bytes);
+        }
+        for piece in 1..bytes.len() {
+            let (mut inbox, mut got) = (Vec::new(), Vec::new());
+            for chunk in bytes.chunks(piece) {
+                inbox.extend(chunk);
+                while let Some((report, used)) = Report::decode(&inbox).expect("well formed") {
+                    got.push(report);
+                    inbox.drain(..used);
+                }
+            }
+            assert_eq!(got, reports);
+        }
+    }
+
+    #[test]
+    fn orders_survive() {
+        for order in [Order::Signal(15), Order::Stop(2), Order::Kill] {
+            assert_eq!(Order::decode(order.encode()), Some(order));
+        }
+        assert_eq!(Order::decode([0, 0]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nonsense_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Report::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+use std::fmt::Write as _;
+
+use crate::model::Command;
+
+/// The shell that runs what needs one.
+const SHELL: &str = "/bin/sh";
+
+/// First words that only a shell understands, or understands better than a program of that name.
+const SHELL_WORDS: &[&str] = &[
+    "!", "{", "}", "[", "[[", ":", ".", "alias", "bg", "break", "builtin", "case", "cd", "command",
+    "continue", "declare", "dirs", "do", "done", "echo", "elif", "else", "esac", "eval", "exec",
+    "exit", "export", "false", "fc", "fg", "fi", "for", "function", "getopts", "hash", "if", "in",
+    "jobs", "kill", "let", "local", "popd", "printf", "pushd", "pwd", "read", "readonly", "return",
+    "select", "set", "shift", "shopt", "source", "test", "then", "time", "times", "trap", "true",
+    "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
+];
+
+/// The words to execute for a command, at least one. What is written as words is executed as it is. A
+/// text is for `sh -c`; but no shell is started when it would add nothing, and where one is needed for
+/// a single program only, it is told to become that program.
+pub(super) fn words(command: &Command) -> Option<Vec<String>> {
+    match command {
+        Command::Exec(words) => (!words.is_empty()).then(|| words.clone()),
+        Command::Shell(text) => from_text(text.trim()),
+    }
+}
+
+fn from_text(text: &str) -> Option<Vec<String>> {
+    if text.is_empty() {
+        return None;
+    }
+    let syntax = scan(text);
+    let shell_word = first_word(text).is_some_and(|word| SHELL_WORDS.contains(&word));
+    if !syntax.expands
+        && !syntax.compound
+        && !syntax.redirects
+        && syntax.program_at == 0
+        && !shell_word
+        && let Ok(words) = shell_words::split(text)
+        && !words.is_empty()
+    {
+        return Some(words);
+    }
+    let mut script = String::with_capacity(text.len() + 5);
+    let program = &text[syntax.program_at..];
+    let replaceable = !syntax.compound
+        && !program.is_empty()
+        && first_word(program).is_none_or(|word| !SHELL_WORDS.contains(&word));
+    match replaceable {
+        true => write!(script, "{}exec {program}", &text[..syntax.program_at]),
+        false => write!(script, "{text}"),
+    }
+    .expect("writing to a String never fails");
+    Some(vec![SHELL.to_owned(), "-c".to_owned(), script])
+}
+
+/// The first word when it is plain; one with quotes or expansions names no builtin.
+fn first_word(text: &str) -> Option<&str> {
+    text.split([' ', '\t']).next()
+}
+
+/// What a shell would see in a text.
+#[derive(Debug, Default)]
+struct Syntax {
+    /// Something is replaced: variables, globs, `~`, braces, a comment.
+    expands: bool,
+    /// `<` or `>`.
+    redirects: bool,
+    /// More than one simple command, or a substitution that runs another.
+    compound: bool,
+    /// Where the program's word begins, after assignments such as `A=1 B=2`.
+    program_at: usize,
+}
+
+/// Where the scanner is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum In {
+    Plain,
+    Single,
+    Double,
+}
+
+fn scan(text: &str) -> Syntax {
+    let mut syntax = Syntax::default();
+    let mut state = In::Plain;
+    let mut before = ' ';
+    let mut chars = text.char_indices().peekable();
+    let mut assignments = Assignments::default();
+    while let Some((at, c)) = chars.next() {
+        assignments.see(at, c, state);
+        match (state, c) {
+            (In::Plain | In::Double, '\\') => {
+                // A line that goes on is the shell's to read.
+                syntax.expands |= chars.next().is_none_or(|(_, escaped)| escaped == '\n');
+            }
+            (In::Plain, '\'') => state = In::Single,
+            (In::Plain, '"') => state = In::Double,
+            (In::Single, '\'') | (In::Double, '"') => state = In::Plain,
+            (In::Single, _) => {}
+            (In::Plain | In::Double, '$') => {
+                syntax.expands = true;
+                syntax.compound |= chars.peek().is_some_and(|(_, next)| *next == '(');
+            }
+            (In::Plain | In::Double, '`') => syntax.compound = true,
+            (In::Double, _) => {}
+            // `2>&1` duplicates a descriptor; any other `&` starts another command.
+            (In::Plain, '&') => syntax.compound |= !matches!(before, '<' | '>'),
+            (In::Plain, ';' | '|' | '(' | ')' | '\n') => syntax.compound = true,
+            (In::Plain, '<' | '>') => syntax.redirects = true,
+            (In::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~' | '#') => syntax.expands = true,
+            (In::Plain, _) => {}
+        }
+        before = c;
+    }
+    syntax.program_at = assignments.program_at(text.len());
+    syntax
+}
+
+/// Finds the assignments that stand before the program.
+#[derive(Default)]
+struct Assignments {
+    /// Where the current word began, and whether it is `name=` so far.
+    word: Option<(usize, Word)>,
+    /// Where the first word that is none began.
+    program: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Name,
+    Assignment,
+}
+
+impl Assignments {
+    fn see(&mut self, at: usize, c: char, state: In) {
+        if self.program.is_some() {
+            return;
+        }
+        match self.word {
+            Some((start, Word::Name)) => match c {
+                '=' if at > start => self.word = Some((start, Word::Assignment)),
+                'a'..='z' | 'A'..='Z' | '_' => {}
+                '0'..='9' if at > start => {}
+                _ => self.program = Some(start),
+            },
+            Some((_, Word::Assignment)) => {
+                if state == In::Plain && matches!(c, ' ' | '\t') {
+                    self.word = None;
+                }
+            }
+            None if matches!(c, ' ' | '\t') => {}
+            None if c.is_ascii_alphabetic() || c == '_' => self.word = Some((at, Word::Name)),
+            None => self.program = Some(at),
+        }
+    }
+
+    fn program_at(&self, end: usize) -> usize {
+        match (self.program, self.word) {
+            (Some(start), _) | (None, Some((start, Word::Name))) => start,
+            (None, Some((_, Word::Assignment)) | None) => end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str) -> Option<Vec<String>> {
+        words(&Command::Shell(text.to_owned()))
+    }
+
+    #[test]
+    fn plain_programs_need_no_shell() {
+        let table: &[(&str, &[&str])] = &[
+            ("sleep 5", &["sleep", "5"]),
+            ("  sleep\t5  ", &["sleep", "5"]),
+            ("a 'b c' \"d e\" f\\ g", &["a", "b c", "d e", "f g"]),
+            ("python -c 'print(1); print(\"$x\")'", &["python", "-c", "print(1); print(\"$x\")"]),
+            ("node \"a;b|c&d\" x", &["node", "a;b|c&d", "x"]),
+            ("./run --flag=1 a=b", &["./run", "--flag=1", "a=b"]),
+            ("docker run x@y:z %d +1 ,", &["docker", "run", "x@y:z", "%d", "+1", ","]),
+            ("'echo' x", &["echo", "x"]),
+            ("''", &[""]),
+            ("a ''", &["a", ""]),
+            ("ä ö", &["ä", "ö"]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(shell(text).expect("it has words"), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shell_becomes_the_only_program() {
+        let table = [
+            ("flask run --port $PORT", "exec flask run --port $PORT"),
+            ("cat *.txt", "exec cat *.txt"),
+            ("ls ~/x", "exec ls ~/x"),
+            ("A=1 node x.js", "A=1 exec node x.js"),
+            ("A='b c' _B2=\"$x y\"  node x.js", "A='b c' _B2=\"$x y\"  exec node x.js"),
+            ("$CMD x", "exec $CMD x"),
+            ("\"$HOME/bin/x\"", "exec \"$HOME/bin/x\""),
+            ("server > log 2>&1", "exec server > log 2>&1"),
+            ("p a#b # note", "exec p a#b # note"),
+        ];
+        for (text, script) in table {
+            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", script], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_shell_can_do_is_left_alone() {
+        for text in [
+            "a | b",
+            "a && b",
+            "a; b",
+            "a &",
+            "(a)",
+            "a $(b)",
+            "a `b`",
+            "a \"$(b)\"",
+            "a\nb",
+            "cd x",
+            "cd x && y",
+            "exec a $B",
+            "echo hi",
+            "if true",
+            "A=1",
+            "A=1 cd $x",
+            "for",
+            ". ./env",
+            "! a",
+            "a &> b",
+            "a \"`b`\"",
+            "'open",
+            "while :",
+            "f() { :; }",
+            "{ a",
+        ] {
+            let expected = if text == "'open" { "exec 'open" } else { text };
+            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", expected], "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_execute() {
+        assert_eq!(shell(" \t\n"), None);
+        assert_eq!(words(&Command::Exec(vec![])), None);
+    }
+
+    #[test]
+    fn words_are_taken_as_they_are() {
+        let list = vec!["a b".to_owned(), "$X".to_owned()];
+        assert_eq!(words(&Command::Exec(list.clone())), Some(list));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_handled(text in ".{0,40}") {
+            let _ = shell(&text);
+        }
+    }
+}
