@@ -1,2 +1,5 @@
-//! The `devstack` program.
-fn main() {}
+//! The `devstack` program. Everything is in the library.
+
+fn main() {
+    std::process::exit(devstack::cli::main());
+}

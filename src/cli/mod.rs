@@ -1,1 +1,144 @@
-//! Comes with its first commit.
+//! The command line: the only place that knows all the others.
+
+mod args;
+mod check;
+mod complain;
+mod control_commands;
+#[cfg(test)]
+mod control_commands_tests;
+mod control_options;
+mod launch;
+mod log_face;
+mod logs;
+mod ports;
+mod ps;
+mod ps_table;
+mod run;
+mod up;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+pub use control_commands::{down, restart, start, stop};
+pub use control_options::ControlOptions;
+pub use logs::{LogFace, LogsOptions, StoredItems, logs};
+pub use ps::ps;
+
+use crate::config::{Overrides, Sources};
+use crate::error::exit;
+use crate::model::{Class, Message, Name};
+use crate::runtime::log::Look;
+use args::{Cli, Command};
+
+/// Does what the command line says; the exit code.
+pub fn main() -> i32 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; everything else is a mistake.
+            let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
+            let _ = error.print();
+            return code;
+        }
+    };
+    trace();
+    let files = cli.files;
+    match cli.command {
+        Command::Up(up) => up::up(files, up),
+        Command::Run(run) => run::run(files, run),
+        Command::Check(json) => check::check(files, json.json),
+        Command::Ports(args) => ports::ports(files, &args),
+        Command::Ps(json) => ask(json.json, async |options, out, err| ps(&options, out, err).await),
+        Command::Down(json) => {
+            ask(json.json, async |options, out, err| down(&options, out, err).await)
+        }
+        Command::Start(args) => ask(args.json, async |options, out, err| {
+            start(&options, &args.services, out, err).await
+        }),
+        Command::Stop(args) => {
+            ask(args.json, async |options, out, err| stop(&options, &args.services, out, err).await)
+        }
+        Command::Restart(args) => ask(args.json, async |options, out, err| {
+            restart(&options, &args.services, out, err).await
+        }),
+        Command::Logs(args) => ask(args.json, async |control, out, err| {
+            let (services, follow) = (args.services.clone(), args.follow);
+            let mut face = log_face::Face::new(look(stdout().is_terminal()));
+            let options = LogsOptions { control, services, follow, last: Some(args.lines) };
+            logs(&options, &mut face, out, err).await
+        }),
+    }
+}
+
+/// Runs a command that asks the running stack.
+fn ask(
+    json: bool,
+    command: impl AsyncFnOnce(ControlOptions, &mut dyn Write, &mut dyn Write) -> i32,
+) -> i32 {
+    let dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let options = ControlOptions { dir, json, color: color(&stdout()), socket: None };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: cannot start: {error}");
+            return exit::FAILED;
+        }
+    };
+    let (mut out, mut err) = (stdout().lock(), stderr().lock());
+    runtime.block_on(command(options, &mut out, &mut err))
+}
+
+/// devstack's own diagnostics, for those who mend it: `DEVSTACK_LOG=debug`.
+fn trace() {
+    let Some(filter) = std::env::var("DEVSTACK_LOG").ok().filter(|text| !text.is_empty()) else {
+        return;
+    };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+    // Set twice only in tests, where the first one does.
+    drop(set);
+}
+
+/// Whether colours belong on this output.
+fn color(output: &impl IsTerminal) -> bool {
+    output.is_terminal()
+        && !no_color()
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn look(terminal: bool) -> Look {
+    Look::new(terminal, no_color())
+}
+
+/// What a configuration is made from, here and now.
+fn sources(files: Vec<PathBuf>, overrides: Overrides) -> Result<Sources, Message> {
+    let cwd = std::env::current_dir().map_err(|error| {
+        Message::new(Class::Usage, format!("the current folder cannot be used: {error}"))
+            .help("change to a folder that exists")
+    })?;
+    Ok(Sources { files, cwd, env: outer_env(), overrides })
+}
+
+/// devstack's own environment, as far as it is text.
+fn outer_env() -> BTreeMap<String, String> {
+    let text = |value: std::ffi::OsString| value.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+/// Nobody is called that; perhaps somebody else was meant.
+fn unknown_service<'a>(text: &str, names: impl Iterator<Item = &'a Name>) -> Message {
+    let names: Vec<&str> = names.map(Name::as_str).collect();
+    let message = Message::new(Class::Usage, format!("there is no service `{text}`"));
+    let near = names.iter().map(|name| (strsim::jaro_winkler(name, text), name));
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8) {
+        Some((_, name)) => message.help(format!("did you mean `{name}`?")),
+        None => message.help(format!("the services are: {}", names.join(", "))),
+    }
+}

@@ -31,6 +31,11 @@ impl Draft {
         &self.spec.dir
     }
 
+    /// The names of the services, in their order.
+    pub fn services(&self) -> impl Iterator<Item = &Name> {
+        self.spec.services.keys()
+    }
+
     /// Every port that is wished for, by service in the order of names, main ports first.
     pub fn wishes(&self) -> &[PortWish] {
         &self.wishes

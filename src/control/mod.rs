@@ -1,1 +1,42 @@
-//! Comes with its first commit.
+//! One stack per folder, and how other terminals talk to it.
+//!
+//! [`Instance`] makes sure that a folder has one devstack and says where its socket is. [`serve`]
+//! answers on that socket for a [`Handle`](crate::runtime::handle::Handle); [`Client`] asks.
+//! `docs/protocol.md` describes what travels between them.
+
+mod client;
+#[cfg(test)]
+mod client_tests;
+mod connection;
+mod failure;
+#[cfg(test)]
+pub(crate) mod fake;
+mod find_service;
+mod holder;
+mod instance;
+#[cfg(test)]
+mod instance_tests;
+mod limits;
+mod live_log;
+mod log_body;
+mod log_lines;
+mod log_query;
+mod log_source;
+mod places;
+mod protocol;
+mod routes;
+mod server;
+#[cfg(test)]
+mod server_tests;
+
+pub use client::Client;
+pub use failure::Failure;
+pub use find_service::find_service;
+pub use holder::Holder;
+pub use instance::{Busy, ClaimError, Found, Instance};
+pub use log_lines::LogLines;
+pub use log_query::LogQuery;
+pub use log_source::{LogReader, LogSource, ndjson};
+pub use places::{existing_state_dir, runtime_dir, state_dir};
+pub use protocol::{LogItem, LogLine, PROTOCOL, Version};
+pub use server::serve;

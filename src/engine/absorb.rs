@@ -80,6 +80,7 @@ impl Engine {
                 Change::Remove => slot.want = Want::Removed,
             }
         }
+        self.ports_moved |= self.stack.is_some() && !plan.is_empty();
         self.announce(&plan, effects);
         self.stack = Some(stack);
         self.selection = selection;

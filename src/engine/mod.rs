@@ -52,6 +52,8 @@ pub struct Engine {
     pending: Vec<Pending>,
     /// Whether everything that was asked for has been ready, done or failed once.
     settled: bool,
+    /// Whether an apply has changed ports: before that, none can be in the way of another.
+    ports_moved: bool,
     halted: bool,
 }
 
@@ -87,6 +89,7 @@ impl Engine {
             ending: None,
             pending: Vec::new(),
             settled: false,
+            ports_moved: false,
             halted: false,
         }
     }

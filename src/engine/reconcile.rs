@@ -1,7 +1,7 @@
 use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
 use super::{Blocked, Effect, Engine, Haste};
 use crate::model::{
-    Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Span,
+    Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Service, Span,
 };
 
 /// The second move: bring what is closer to what is wanted. Every stop is decided before any start.
@@ -60,7 +60,8 @@ impl Engine {
         }
         for name in self.order.clone() {
             let Some(slot) = self.slots.get(&name) else { continue };
-            if !slot.wanted() || !slot.idle() || !self.needs(slot).is_empty() {
+            let held = !slot.wanted() || !slot.idle() || !self.needs(slot).is_empty();
+            if held || self.port_in_the_way(slot).is_some() {
                 continue;
             }
             let run = Run(self.next_run);
@@ -70,6 +71,24 @@ impl Engine {
             slot.launch(run);
             effects.push(Effect::Spawn(run, slot.service.clone()));
         }
+    }
+
+    /// A port of `slot` that a live run of another service was started with: ports may change hands.
+    pub(super) fn port_in_the_way(&self, slot: &Slot) -> Option<(u16, Name)> {
+        let numbers = |service: &Service| service.ports.iter().map(|port| port.number).collect();
+        let wanted: Vec<u16> = numbers(&slot.service);
+        if wanted.is_empty() || !self.ports_moved {
+            return None;
+        }
+        let others = self
+            .slots
+            .values()
+            .filter(|other| other.live_run().is_some() && other.service.name != slot.service.name);
+        others.into_iter().find_map(|other| {
+            let held: Vec<u16> = numbers(&other.launched);
+            let port = held.into_iter().find(|port| wanted.contains(port))?;
+            Some((port, other.service.name.clone()))
+        })
     }
 
     /// What a service waits for. Dependencies that were left out with `--no-deps` do not count.
@@ -219,6 +238,7 @@ impl Slot {
         };
         self.state = State::Launching { run, why };
         self.restart = None;
+        self.launched = self.service.clone();
         self.run = Some(run);
         self.runs += 1;
         self.failing = None;

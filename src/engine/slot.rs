@@ -9,8 +9,10 @@ pub type Time = Duration;
 /// Everything the engine knows about one service.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
-    /// As it is meant now; the current run may have been started from an earlier one.
+    /// As it is meant now.
     pub service: Arc<Service>,
+    /// As it was when the current or last run was started.
+    pub launched: Arc<Service>,
     pub want: Want,
     pub state: State,
     /// Why the current run has to end and another to follow.
@@ -119,6 +121,7 @@ pub(super) enum Outcome {
 impl Slot {
     pub fn new(service: Arc<Service>, want: Want, now: Time) -> Slot {
         Slot {
+            launched: service.clone(),
             service,
             want,
             state: State::Idle,

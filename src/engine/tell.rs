@@ -127,7 +127,7 @@ impl Engine {
             }
             (State::Idle, Want::Yes(_)) => match blocked {
                 Some(message) => (Phase::Failed, Cause::Failed(message.clone())),
-                None => (Phase::Waiting, Cause::WaitingFor(self.needs(slot))),
+                None => (Phase::Waiting, self.waiting_cause(slot)),
             },
             (State::Idle, Want::No) => (Phase::Idle, Cause::NotAsked),
             (State::Idle, Want::Stopped) => (Phase::Idle, Cause::Asked("stop")),
@@ -146,6 +146,14 @@ impl Engine {
             (State::Over(Outcome::Failed(message)), _) => {
                 (Phase::Failed, Cause::Failed(message.clone()))
             }
+        }
+    }
+
+    fn waiting_cause(&self, slot: &Slot) -> Cause {
+        let needs = self.needs(slot);
+        match self.port_in_the_way(slot) {
+            Some((port, name)) if needs.is_empty() => Cause::WaitingForPort(port, name),
+            Some(_) | None => Cause::WaitingFor(needs),
         }
     }
 

@@ -17,6 +17,8 @@ pub enum Cause {
     Asked(&'static str),
     /// These do not hold yet.
     WaitingFor(Vec<Need>),
+    /// Its port is still in use by another service of the stack, which is on its way out.
+    WaitingForPort(u16, Name),
     /// Its process was started.
     Spawned {
         /// The process id of its main process.
@@ -67,6 +69,9 @@ impl fmt::Display for Cause {
                     write!(f, "{comma}{} ({})", need.service, need.condition)?;
                 }
                 Ok(())
+            }
+            Cause::WaitingForPort(port, name) => {
+                write!(f, "waiting until {name} has left port {port}")
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
             Cause::Probed(what) => f.write_str(what),

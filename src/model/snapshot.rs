@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,8 @@ pub struct Snapshot {
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
-    /// Its folder.
+    /// Its folder; in JSON with a replacement character for each byte that is not UTF-8.
+    #[serde(serialize_with = "as_text")]
     pub dir: PathBuf,
     /// `run` or `debug`.
     pub mode: String,
@@ -23,6 +24,11 @@ pub struct Snapshot {
     pub state: StackState,
     /// The services in order of their names.
     pub services: Vec<ServiceView>,
+}
+
+/// Paths need not be UTF-8; serde refuses those that are not, and a snapshot must never fail.
+fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
 }
 
 /// What a stack as a whole is doing.

@@ -154,6 +154,42 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "the holder of `a_killed_holder_leaves_nothing`, which starts it"]
+    fn holds_until_it_is_killed() {
+        let Some(place) = std::env::var_os("LEASE_FOLDER") else { return };
+        let leases = LeaseFolder::open(Path::new(&place)).unwrap();
+        let lease = leases.take(20_000, Path::new("/killed"));
+        assert!(matches!(lease, Leasing::Taken(_)));
+        println!("\ntaken");
+        // Ends when the other test does, however that ends.
+        std::io::stdin().lines().for_each(drop);
+    }
+
+    #[test]
+    fn a_killed_holder_leaves_nothing() {
+        use std::io::BufRead;
+        use std::process::{Command, Stdio};
+
+        let place = tempfile::tempdir().unwrap();
+        let mut holder = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("ports::lease::tests::holds_until_it_is_killed")
+            .env("LEASE_FOLDER", place.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(holder.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "taken"));
+        let leases = LeaseFolder::open(place.path()).unwrap();
+        assert_eq!(leases.holder(20_000), Some(Some("/killed".into())));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert_eq!(leases.holder(20_000), None);
+        assert!(matches!(leases.take(20_000, Path::new("/y")), Leasing::Taken(_)));
+    }
+
+    #[test]
     fn the_label_of_a_dead_holder_is_not_believed() {
         let place = tempfile::tempdir().unwrap();
         let leases = LeaseFolder::open(place.path()).unwrap();

@@ -112,6 +112,17 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
+/// Which of these sockets the processes in `tree` have open, as far as they can be looked at.
+pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let mut held = BTreeSet::new();
+    for &pid in tree {
+        if let Seen::These(some) = sockets_of(pid, sockets) {
+            held.extend(some);
+        }
+    }
+    held
+}
+
 /// Who has each of these sockets open, in one walk over all processes.
 pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();

@@ -1,3 +1,5 @@
+//! How faces reach the supervisor.
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,7 +32,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub(super) fn new(
+    pub(crate) fn new(
         requests: mpsc::UnboundedSender<(Request, oneshot::Sender<Answer>)>,
         snapshot: watch::Receiver<Arc<Snapshot>>,
         logs: Logs,

@@ -1,7 +1,13 @@
 //! The hands: processes, files, sockets, time. Decides nothing.
 
+pub mod clock;
+pub mod ending;
 pub mod handle;
+pub mod hands;
 pub mod log;
 pub mod probe;
 pub mod process;
+pub mod reload;
+pub mod signals;
+pub mod supervisor;
 pub mod watch;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{
-    Class, Command, Condition, Exit, Kind, Launch, Message, Name, OnExit, Policy, Probe, Ready,
-    Restart, Run, Service, Stack, Stop, Watch,
+    Class, Command, Condition, Exit, Kind, Launch, Message, Name, OnExit, Policy, Port, Probe,
+    Ready, Restart, Run, Service, Stack, Stop, Watch,
 };
 
 pub fn name(text: &str) -> Name {
@@ -61,6 +61,13 @@ fn service(head: &str, rest: &str) -> Service {
             ("policy", "always") => service.restart.policy = Policy::Always,
             ("command", text) => service.launch.command = Command::Shell(text.into()),
             ("grace", ms) => service.stop.grace = millis(ms),
+            ("port", number) => {
+                let number = number.parse().expect("a port");
+                let name = "main".to_owned();
+                service.ports =
+                    vec![Port { name, number, wanted: None, pinned: false, moved: None }];
+                service.launch.env.insert("PORT".into(), number.to_string());
+            }
             ("ok", code) => drop(service.success_codes.insert(code.parse().expect("a code"))),
             other => panic!("no such word: {other:?}"),
         }

@@ -190,3 +190,11 @@ trace!(
     a_lost_keeper_counts_as_a_crash,
     Script::up("api: ").run("1 spawned 1\n2 emptied 1\n300 spawned 2")
 );
+
+trace!(
+    ports_that_change_hands_are_waited_for,
+    Script::up("api: port=5000\nweb: port=5001")
+        .run("1 spawned 1; spawned 2")
+        .apply(100, "api: port=5001\nweb: port=5000")
+        .run("110 exited 1 0; emptied 1\n120 exited 2 0; emptied 2\n121 spawned 3; spawned 4")
+);

@@ -331,25 +331,33 @@ fn nobody_listens_on_a_number_that_is_only_bound() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_child_that_got_the_listener_is_a_holder_too() {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
+
     let held = listen(everywhere());
     let port = port_of(&held);
-    // The child has the listener as its standard input, and lives until it is killed.
-    let mut child = std::process::Command::new("sleep")
-        .arg("600")
-        .stdin(std::os::fd::OwnedFd::from(held.try_clone().unwrap()))
+    // It has the listener as its standard error, says when it runs, and ends with its input.
+    let mut child = Command::new("sh")
+        .args(["-c", "echo up; read end"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(std::os::fd::OwnedFd::from(held.try_clone().unwrap()))
         .spawn()
         .unwrap();
     drop(held);
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let owner = listener_owner(port, &[child.id()]);
     let stranger = listener_owner(port, &[std::process::id()]);
-    child.kill().unwrap();
+    let pid = child.id();
+    drop(child.stdin.take());
     child.wait().unwrap();
     assert_eq!(owner, Owner::Owned);
     match stranger {
         Owner::Foreign(holder) => {
-            assert_eq!(holder.pid, Some(child.id()));
-            assert_eq!(holder.name.as_deref(), Some("sleep"));
-            assert_eq!(holder.command.as_deref(), Some("sleep 600"));
+            assert_eq!(holder.pid, Some(pid));
+            assert_eq!(holder.name.as_deref(), Some("sh"));
+            assert_eq!(holder.command.as_deref(), Some("sh -c echo up; read end"));
         }
         other => panic!("{other:?}"),
     }

@@ -283,6 +283,17 @@ fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
 }
 
 #[test]
+fn what_a_running_service_leaves_is_not_handed_out_unasked() {
+    let earlier = Earlier::default().running("a", 5001, Some(5000));
+    // It has not bound its number yet, so a probe would call it free.
+    let mut world = world(&[]);
+    world.last.insert((of("b"), None), 5001);
+    let wishes = [prefer("a", 6100), any("b")];
+    let choices = earlier.ask(&wishes, &mut world).unwrap();
+    assert_ne!(choices[&of("b")].number, 5001);
+}
+
+#[test]
 fn two_running_services_can_swap() {
     let earlier = Earlier::default().running("a", 5000, Some(5000)).running("b", 5001, Some(5001));
     let swapped = [prefer("a", 5001), prefer("b", 5000)];

@@ -1,5 +1,62 @@
 //! What services print: captured, stored, shown.
+//!
+//! ```text
+//!  pipe ─► Capture ─► Lane (NAME.log, NAME.idx) ─► Cursor ─► Reader, Stored
+//!             └─────► Queue ─► printer thread ─► terminal
+//!                       └ full: the printer follows the lanes with a Cursor until it has caught up
+//! ```
+//!
+//! A capture cuts the bytes of a stream into batches of whole lines. A batch is appended to the file
+//! of its service and its place is noted in an index. The terminal has its own thread; between it and
+//! the captures is a queue that is bounded in bytes. When the queue is full, batches are only stored,
+//! and the printer reads them back when it gets there. So nothing waits for the terminal, memory
+//! is bounded, and every line is shown.
+//!
+//! All order is by `seq`, the number of the line within the stack; clocks only label lines.
 
-/// What the services of a stack printed. Cheap to clone.
-#[derive(Clone)]
-pub struct Logs;
+mod batch;
+mod capture;
+mod cursor;
+mod filter;
+mod folder;
+mod lane;
+mod lines;
+mod logs;
+mod look;
+pub mod narrate;
+mod notes;
+mod output;
+mod painter;
+mod palette;
+mod pattern;
+mod printer;
+mod queue;
+mod reader;
+mod record;
+mod ring;
+mod said;
+mod segment;
+mod stored;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use capture::Capture;
+pub use lines::LINE_MAX;
+pub use logs::{Counts, Logs};
+pub use look::{Escapes, Look};
+pub use output::Output;
+pub use painter::Painter;
+pub use palette::Table;
+pub use reader::{Page, Reader};
+pub use record::Record;
+pub use said::{Said, Tone};
+pub use stored::Stored;
+pub use summary::summary;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks without caring for poison: every holder leaves the data whole, even when it panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -47,3 +47,13 @@ pub use fact::{Fact, Sink, What};
 pub use guard::Guard;
 pub use leash::Leash;
 pub use processes::Processes;
+
+/// Asks a child of this process to end. For a child that has not been waited for, so that its
+/// number cannot mean anybody else.
+pub fn terminate(child: u32) {
+    let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended already.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}

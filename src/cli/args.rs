@@ -1,0 +1,164 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
+#[derive(Debug, Parser)]
+#[command(
+    name = "devstack",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Configuration file; may be repeated, later over earlier [default: devstack.toml here or above]
+    #[arg(short = 'f', long = "file", value_name = "FILE", global = true)]
+    pub files: Vec<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What devstack can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the stack and show one log until Ctrl-C
+    Up(Up),
+    /// Start the stack, wait until it is ready, run a command, stop everything, exit with its code
+    Run(Run),
+    /// Stop the running stack of this folder
+    Down(Json),
+    /// Show the services of the running stack
+    Ps(Json),
+    /// Show what services printed
+    Logs(Logs),
+    /// Start services of the running stack, with what they depend on
+    Start(Services),
+    /// Stop services of the running stack
+    Stop(Services),
+    /// Restart services of the running stack
+    Restart(Services),
+    /// Show the ports of this stack, or who holds a port
+    Ports(Ports),
+    /// Check the configuration and start nothing
+    Check(Json),
+}
+
+/// What `up` and `run` have in common.
+#[derive(Debug, Args)]
+pub struct Starting {
+    /// Give a service this port, or fail: `api=6000`; `api.metrics=6001` for a named port
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
+    pub ports: Vec<(String, u16)>,
+    /// The address that services are told to bind
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Start only the named services, without what they depend on
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Give up when the stack is not ready after this long, such as 90s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// `devstack up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The services to start, with what they depend on [default: all]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub starting: Starting,
+    /// Fail when a wanted port is taken, whatever the file says
+    #[arg(long)]
+    pub strict_ports: bool,
+    /// Follow no files: neither sources nor the configuration
+    #[arg(long)]
+    pub no_watch: bool,
+    /// Begin each line with the time
+    #[arg(long)]
+    pub timestamps: bool,
+}
+
+/// `devstack run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Start only this service, with what it depends on; may be repeated [default: all]
+    #[arg(long = "service", value_name = "SERVICE")]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub starting: Starting,
+    /// Let ports move when they are taken, as the file says [default: fail]
+    #[arg(long)]
+    pub no_strict_ports: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// A command that prints facts.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command about services.
+#[derive(Debug, Args)]
+pub struct Services {
+    /// The services
+    #[arg(required = true)]
+    pub services: Vec<String>,
+    /// Print errors as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The services [default: all]
+    pub services: Vec<String>,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines of each service
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack ports`.
+#[derive(Debug, Args)]
+pub struct Ports {
+    /// A port: who holds it?
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn port_override(text: &str) -> Result<(String, u16), String> {
+    let (service, port) = text.split_once('=').ok_or("write it as SERVICE=N, such as api=6000")?;
+    match port.parse() {
+        Ok(port) if port > 0 => Ok((service.to_owned(), port)),
+        Ok(_) | Err(_) => Err(format!("`{port}` is not a port; ports are 1 to 65535")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err("write a number with ms, s or m, such as 90s".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a number with ms, s or m, such as 90s")?;
+    Ok(Duration::from_millis(number.saturating_mul(factor)))
+}

@@ -1,0 +1,38 @@
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+
+use crate::config::{self, Overrides};
+use crate::error::{exit, json, shown};
+
+/// `devstack check`: reads the configuration, says what is wrong with it, starts nothing.
+pub(super) fn check(files: Vec<PathBuf>, as_json: bool) -> i32 {
+    let sources = match super::sources(files, Overrides::default()) {
+        Ok(sources) => sources,
+        Err(message) => return say(&shown(&message), exit::USAGE),
+    };
+    match config::load(&sources) {
+        Err(wrong) if as_json => say(&(json(&wrong.summary()) + "\n"), exit::USAGE),
+        Err(wrong) => say(&wrong.render(super::color(&stderr())), exit::USAGE),
+        Ok(draft) => {
+            for note in draft.notes() {
+                say(&shown(note).replacen("error:", "note:", 1), exit::OK);
+            }
+            let services = draft.services().count();
+            let text = if as_json {
+                let names: Vec<_> = draft.services().collect();
+                serde_json::json!({ "stack": draft.name(), "services": names }).to_string()
+            } else {
+                format!("{}: {services} services, no mistakes", draft.name())
+            };
+            // A reader that is gone needs no answer.
+            let _ = writeln!(stdout(), "{text}");
+            exit::OK
+        }
+    }
+}
+
+fn say(text: &str, code: i32) -> i32 {
+    // When not even this can be written, the exit code has to say it.
+    let _ = stderr().write_all(text.as_bytes());
+    code
+}

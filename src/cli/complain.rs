@@ -1,0 +1,61 @@
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::control::Failure;
+use crate::model::Message;
+
+/// Why a command cannot go on.
+pub(super) enum Trouble {
+    /// The stack did not do what was asked.
+    Failure(Failure),
+    /// The output cannot be written.
+    Output(io::Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Output(error)
+    }
+}
+
+/// Ends a command: says what was wrong and gives the exit code.
+pub(super) fn end(result: Result<(), Trouble>, json: bool, err: &mut dyn Write) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(Trouble::Failure(failure)) => {
+            // When not even this can be written, the exit code has to say it.
+            let _ = complain(failure.message(), json, err);
+            failure.exit_code()
+        }
+        // Who reads the output has seen enough: `devstack logs | head -1`.
+        Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(Trouble::Output(error)) => {
+            let _ = writeln!(err, "error: cannot write the output: {error}");
+            1
+        }
+    }
+}
+
+fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
+    if json {
+        return writeln!(err, "{}", json!({ "error": message }));
+    }
+    writeln!(err, "error: {}", printable(&message.text))?;
+    match message.help.is_empty() {
+        true => Ok(()),
+        false => writeln!(err, "help: {}", printable(&message.help)),
+    }
+}
+
+/// The text on one line and without anything that a terminal would obey: it may quote what a
+/// service printed or how a stranger called a file.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,64 @@
+use std::io::Write;
+
+use serde_json::json;
+
+use super::ControlOptions;
+use super::complain::{Trouble, end};
+use crate::control::Failure;
+
+/// `devstack start SERVICE…`: starts services with what they depend on, and says so when they run.
+/// Gives the exit code.
+pub async fn start(
+    options: &ControlOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.start(services).await };
+    say(options, answer, out, err).await
+}
+
+/// `devstack stop SERVICE…`: stops services, and says so when they have stopped.
+/// Gives the exit code.
+pub async fn stop(
+    options: &ControlOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.stop(services).await };
+    say(options, answer, out, err).await
+}
+
+/// `devstack restart SERVICE…`: stops services that run and starts them, and says so when they run.
+/// Gives the exit code.
+pub async fn restart(
+    options: &ControlOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.restart(services).await };
+    say(options, answer, out, err).await
+}
+
+/// `devstack down`: stops the stack of this folder, and says so when its devstack is gone.
+/// Gives the exit code.
+pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let answer = async { options.client()?.down().await };
+    say(options, answer, out, err).await
+}
+
+async fn say(
+    options: &ControlOptions,
+    answer: impl Future<Output = Result<String, Failure>>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let told = match answer.await {
+        Ok(text) if options.json => writeln!(out, "{}", json!({ "text": text })),
+        Ok(text) => writeln!(out, "{text}"),
+        Err(failure) => return end(Err(Trouble::Failure(failure)), options.json, err),
+    };
+    end(told.and_then(|()| out.flush()).map_err(Trouble::Output), options.json, err)
+}

@@ -1,0 +1,81 @@
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::logs::{LogFace, StoredItems};
+use crate::control::{LogItem, LogLine, LogQuery};
+use crate::model::{Class, Message, Name};
+use crate::runtime::log::{Look, Page, Painter, Record, Said, Stored, Table, Tone};
+
+/// Lines look as they do in `devstack up`.
+pub(super) struct Face(Painter);
+
+impl Face {
+    pub fn new(look: Look) -> Face {
+        Face(Painter::new(look, Arc::new(Table::default())))
+    }
+}
+
+impl LogFace for Face {
+    fn set_services(&mut self, services: &[Name]) {
+        let list: Vec<_> = services.iter().map(|name| (name.clone(), None)).collect();
+        self.0.set_table(Arc::new(Table::new(&list)));
+    }
+
+    fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
+        match item {
+            LogItem::Line(line) => self.0.record(&record(line), out),
+            LogItem::Missed { missed } => {
+                let text = format!("{missed} lines are lost here");
+                self.0.said(&Said::all(Tone::Warning, text), 0, out);
+            }
+        }
+    }
+
+    fn stored_services(&self, state: &Path) -> Result<Vec<Name>, Message> {
+        let dir = state.join("logs");
+        match Stored::services(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(|error| unreadable(&dir, &error)),
+        }
+    }
+
+    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message> {
+        let dir = state.join("logs");
+        let services = (!query.services.is_empty()).then_some(&*query.services);
+        let pages = Stored::open(&dir, services, query.last.unwrap_or(usize::MAX))
+            .map_err(|error| unreadable(&dir, &error))?;
+        Ok(Box::new(pages.map(items)))
+    }
+}
+
+fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
+    Message::new(Class::Disk, format!("cannot read {}: {error}", dir.display()))
+}
+
+fn items(page: Page) -> Vec<LogItem> {
+    let missed = (page.missed > 0).then_some(LogItem::Missed { missed: page.missed });
+    missed
+        .into_iter()
+        .chain(page.records.into_iter().map(|record| LogItem::Line(line(record))))
+        .collect()
+}
+
+fn record(line: &LogLine) -> Record {
+    Record {
+        service: line.service.clone(),
+        run: line.run,
+        stream: line.stream,
+        at: line.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond()),
+        seq: line.seq,
+        line: line.bytes().into_owned(),
+        continues: line.continues,
+        open: line.open,
+    }
+}
+
+/// A record is written as JSON exactly as a line is read, so that both ways show the same.
+fn line(record: Record) -> LogLine {
+    let json = serde_json::to_value(&record).expect("a record is plain data");
+    serde_json::from_value(json).expect("a record is written as a line is read")
+}

@@ -1,0 +1,30 @@
+use std::io::Write;
+
+use super::ControlOptions;
+use super::complain::{Trouble, end};
+use super::ps_table::ps_table;
+use crate::control::Failure;
+use crate::model::{Class, Message};
+
+/// `devstack ps`: the services of the stack of this folder. With `json` the snapshot as it was sent.
+/// Gives the exit code.
+pub async fn ps(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    end(show(options, out).await, options.json, err)
+}
+
+async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Trouble> {
+    let client = options.client()?;
+    if options.json {
+        out.write_all(&client.stack_json().await?)?;
+    } else {
+        let snapshot = client.stack().await?;
+        out.write_all(ps_table(&snapshot, now()?, options.color).as_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+fn now() -> Result<jiff::Timestamp, Failure> {
+    jiff::Timestamp::try_from(std::time::SystemTime::now()).map_err(|error| {
+        Failure::Refused(Message::new(Class::Internal, format!("cannot read the clock: {error}")))
+    })
+}

@@ -1,0 +1,215 @@
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Effects, Style};
+use jiff::Timestamp;
+
+use super::complain::printable;
+use crate::model::{Phase, ServiceView, Snapshot};
+
+/// Between two columns.
+const GAP: &str = "   ";
+/// What stands where there is nothing.
+const NONE: &str = "-";
+
+/// A column: its head, and what it says about a service.
+struct Column {
+    head: &'static str,
+    cell: fn(&ServiceView, Timestamp) -> String,
+}
+
+const COLUMNS: &[Column] = &[
+    Column { head: "SERVICE", cell: |service, _| service.name.to_string() },
+    Column { head: "PHASE", cell: |service, _| service.phase.to_string() },
+    Column { head: "AGE", cell: |service, now| age(&service.since, now) },
+    Column { head: "PID", cell: |service, _| or_none(service.pid) },
+    Column { head: "PORT", cell: |service, _| ports(service) },
+    Column { head: "RESTARTS", cell: |service, _| service.restarts.to_string() },
+    Column {
+        head: "CPU",
+        cell: |service, _| or_none(service.cpu_percent.map(|cpu| format!("{cpu:.1}%"))),
+    },
+    Column { head: "MEMORY", cell: |service, _| or_none(service.memory_bytes.map(memory)) },
+    Column { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
+    Column { head: "WHY", cell: |service, _| printable(&service.cause) },
+];
+
+/// The services as a table, one line each, and below it what people should know about them.
+/// Columns that would say nothing about any service are left out.
+pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> String {
+    let cells: Vec<Vec<String>> = COLUMNS
+        .iter()
+        .map(|column| snapshot.services.iter().map(|service| (column.cell)(service, now)).collect())
+        .collect();
+    let shown: Vec<(&Column, &Vec<String>)> = COLUMNS
+        .iter()
+        .zip(&cells)
+        .filter(|(column, cells)| {
+            column.head != "CPU" && column.head != "MEMORY" || cells.iter().any(|cell| cell != NONE)
+        })
+        .collect();
+    let mut text = String::new();
+    line(&mut text, &shown, |column, _| (column.head, bold(color)));
+    for (row, service) in snapshot.services.iter().enumerate() {
+        line(&mut text, &shown, |column, cells| {
+            let style =
+                if column.head == "PHASE" { paint(service.phase, color) } else { Style::new() };
+            (&cells[row], style)
+        });
+    }
+    notes(&mut text, &snapshot.services);
+    text
+}
+
+fn line<'a>(
+    text: &mut String,
+    columns: &[(&'a Column, &'a Vec<String>)],
+    cell: impl Fn(&'a Column, &'a Vec<String>) -> (&'a str, Style),
+) {
+    for (i, (column, cells)) in columns.iter().enumerate() {
+        let (what, style) = cell(column, cells);
+        text.push_str(if i == 0 { "" } else { GAP });
+        let _ = write!(text, "{style}{what}{style:#}");
+        if i + 1 < columns.len() {
+            let lengths = cells.iter().map(|cell| cell.chars().count());
+            let width = lengths.chain([column.head.len()]).max().unwrap_or(0);
+            text.extend(std::iter::repeat_n(' ', width - what.chars().count()));
+        }
+    }
+    text.push('\n');
+}
+
+/// What people should know that the table does not say already.
+fn notes(text: &mut String, services: &[ServiceView]) {
+    let mut gap = "\n";
+    for service in services {
+        let Some(message) = &service.message else { continue };
+        let help = format!("help: {}", printable(&message.help));
+        let lines = match (message.text == service.cause, message.help.is_empty()) {
+            (true, true) => continue,
+            (true, false) => help,
+            (false, true) => printable(&message.text),
+            (false, false) => format!("{}\n  {help}", printable(&message.text)),
+        };
+        let _ = writeln!(text, "{gap}{}: {lines}", service.name);
+        gap = "";
+    }
+}
+
+fn or_none(what: Option<impl ToString>) -> String {
+    what.map_or(NONE.to_owned(), |what| what.to_string())
+}
+
+/// `5001 (wanted 5000), metrics 9100`.
+fn ports(service: &ServiceView) -> String {
+    let Some(port) = service.port else { return NONE.to_owned() };
+    let mut text = port.to_string();
+    if let Some(wanted) = service.wanted_port.filter(|wanted| *wanted != port) {
+        let _ = write!(text, " (wanted {wanted})");
+    }
+    for (name, number) in service.ports.iter().filter(|(_, number)| **number != port) {
+        let _ = write!(text, ", {} {number}", printable(name));
+    }
+    text
+}
+
+fn memory(bytes: u64) -> String {
+    const MB: u64 = 1_000_000;
+    match bytes {
+        0..MB => format!("{} kB", bytes / 1_000),
+        MB..10_000_000_000 => format!("{} MB", bytes / MB),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// How long ago `since` was, in the largest unit that still says something.
+fn age(since: &str, now: Timestamp) -> String {
+    let Ok(since) = since.parse::<Timestamp>() else { return NONE.to_owned() };
+    // A clock that was set back makes no negative ages.
+    let seconds = now.duration_since(since).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn bold(color: bool) -> Style {
+    if color { Style::new().effects(Effects::BOLD) } else { Style::new() }
+}
+
+fn paint(phase: Phase, color: bool) -> Style {
+    if !color {
+        return Style::new();
+    }
+    match phase {
+        Phase::Idle => Style::new().effects(Effects::DIMMED),
+        Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => {
+            AnsiColor::Yellow.on_default()
+        }
+        Phase::Ready | Phase::Done => AnsiColor::Green.on_default(),
+        Phase::Unhealthy | Phase::Failed => AnsiColor::Red.on_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::fake::{snapshot, view};
+    use crate::model::{Class, Message};
+
+    fn now() -> Timestamp {
+        "2026-11-20T09:02:03Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_stack_is_a_table() {
+        insta::assert_snapshot!(ps_table(&snapshot(), now(), false));
+    }
+
+    #[test]
+    fn phases_have_colours_and_columns_stay_aligned() {
+        let colored = ps_table(&snapshot(), now(), true);
+        assert!(colored.contains("\u{1b}[32mready\u{1b}[0m"), "{colored:?}");
+        assert!(colored.contains("\u{1b}[31mfailed\u{1b}[0m"), "{colored:?}");
+        let plain = anstream::adapter::strip_str(&colored).to_string();
+        assert_eq!(plain, ps_table(&snapshot(), now(), false));
+    }
+
+    #[test]
+    fn an_empty_stack_has_a_head() {
+        let empty = Snapshot { services: Vec::new(), ..snapshot() };
+        assert_eq!(ps_table(&empty, now(), false).lines().count(), 1);
+    }
+
+    #[test]
+    fn nothing_in_it_is_obeyed_by_the_terminal() {
+        let evil = "a\u{1b}]0;owned\u{7}\nb\r\u{9b}31m";
+        let service = ServiceView {
+            cause: evil.to_owned(),
+            url: Some(evil.to_owned()),
+            message: Some(Message::new(Class::Port, evil).help(evil)),
+            since: evil.to_owned(),
+            ..view("api", Phase::Failed)
+        };
+        let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert_eq!(text.lines().count(), 4);
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let ages = [
+            ("2026-11-20T09:02:03.500Z", "0s"),
+            ("2026-11-20T09:00:04Z", "119s"),
+            ("2026-11-20T09:00:03Z", "2m"),
+            ("2026-11-20T04:00:00Z", "5h"),
+            ("2026-11-10T04:00:00Z", "10d"),
+            ("2027-01-01T00:00:00Z", "0s"),
+            ("yesterday", "-"),
+        ];
+        for (since, expected) in ages {
+            assert_eq!(age(since, now()), expected, "{since}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::connection::{Connection, same_protocol, soon, whole};
+use super::protocol::{Services, Told};
+use super::{Failure, Found, Instance, LogLines, LogQuery, Version};
+use crate::model::{Class, Message, Snapshot};
+
+/// How long a devstack that is well may take for what it knows without asking anybody.
+const PATIENCE: Duration = Duration::from_millis(1_800);
+/// Between two attempts to connect to a devstack that is just starting.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// How long a devstack may take to be gone after it has said that everything is stopped.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Talks to the devstack of a folder. Each question has its own connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    found: Option<Found>,
+}
+
+impl Client {
+    /// A client of the devstack that runs in `start_dir` or above it, see [`Instance::find`].
+    pub fn here(start_dir: &Path) -> Result<Client, Failure> {
+        Instance::find(start_dir).map(Client::of).ok_or_else(Failure::not_running)
+    }
+
+    /// A client of a devstack that was found.
+    pub fn of(found: Found) -> Client {
+        Client { socket: found.socket.clone(), found: Some(found) }
+    }
+
+    /// A client of whoever listens on `socket`.
+    pub fn at(socket: &Path) -> Client {
+        Client { socket: socket.to_owned(), found: None }
+    }
+
+    /// What is now, as it was sent: fields that this version does not know are kept.
+    pub async fn stack_json(&self) -> Result<Bytes, Failure> {
+        self.get("/v1/stack").await
+    }
+
+    /// What is now.
+    pub async fn stack(&self) -> Result<Snapshot, Failure> {
+        serde_json::from_slice(&self.stack_json().await?).map_err(Failure::garbled)
+    }
+
+    /// Who answers.
+    pub async fn version(&self) -> Result<Version, Failure> {
+        serde_json::from_slice(&self.get("/v1/version").await?).map_err(Failure::garbled)
+    }
+
+    /// Starts services with what they depend on. Answers when they run.
+    pub async fn start(&self, names: &[String]) -> Result<String, Failure> {
+        self.ask("/v1/start", names).await
+    }
+
+    /// Stops services. Answers when they have stopped.
+    pub async fn stop(&self, names: &[String]) -> Result<String, Failure> {
+        self.ask("/v1/stop", names).await
+    }
+
+    /// Stops services that run, and starts them. Answers when they run.
+    pub async fn restart(&self, names: &[String]) -> Result<String, Failure> {
+        self.ask("/v1/restart", names).await
+    }
+
+    /// Stops everything. Answers when the devstack is gone, so that the next one can start. Works
+    /// with every protocol version.
+    pub async fn down(&self) -> Result<String, Failure> {
+        // One that does not even say its version will not stop either; any version will do.
+        if let Err(failure @ (Failure::Busy(_) | Failure::Denied(_) | Failure::NotRunning(_))) =
+            self.version().await
+        {
+            return Err(failure);
+        }
+        let mut connection = self.connect().await?;
+        let answer = match connection.send(Method::POST, "/v1/down", Vec::new()).await {
+            Ok(answer) => whole(answer).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
+            Ok(body) => {
+                self.ended().await;
+                Ok(serde_json::from_slice(&body).map_or("stopped".to_owned(), |Told { text }| text))
+            }
+            // It went without a word, for instance because somebody pressed Ctrl-C twice: what
+            // was asked is so.
+            Err(Failure::NotRunning(_)) if self.ended().await => {
+                Ok("the stack has ended".to_owned())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The lines of the log.
+    pub async fn logs(&self, query: &LogQuery) -> Result<LogLines, Failure> {
+        let path = format!("/v1/logs?{}", query.to_text());
+        let mut connection = self.connect().await?;
+        let answer = self.soon(connection.send(Method::GET, &path, Vec::new())).await?;
+        same_protocol(&answer)?;
+        if answer.status().is_success() {
+            return Ok(LogLines::new(answer.into_body()));
+        }
+        whole(answer).await?;
+        Err(Failure::garbled("neither yes nor no"))
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+        let mut connection = self.connect().await?;
+        self.soon(async {
+            let answer = connection.send(Method::GET, path, Vec::new()).await?;
+            same_protocol(&answer)?;
+            whole(answer).await
+        })
+        .await
+    }
+
+    async fn ask(&self, path: &str, names: &[String]) -> Result<String, Failure> {
+        // The answer may take as long as a service takes; whether anybody listens and understands
+        // is known at once.
+        self.version().await?;
+        let body = serde_json::to_vec(&Services { services: names.to_vec() })
+            .expect("a list of texts is plain data");
+        let mut connection = self.connect().await?;
+        let answer = connection.send(Method::POST, path, body).await?;
+        same_protocol(&answer)?;
+        let told: Told = serde_json::from_slice(&whole(answer).await?).map_err(Failure::garbled)?;
+        Ok(told.text)
+    }
+
+    /// Connects, also to a devstack that holds its folder and has no socket yet.
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let error = match Connection::open(&self.socket).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::PermissionDenied => return Err(self.denied()),
+                io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::WouldBlock => {}
+                _ => return Err(Failure::garbled(error)),
+            }
+            if !self.found.as_ref().is_some_and(Found::is_running) {
+                return Err(Failure::not_running());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return self.soon(std::future::pending()).await;
+            }
+            tokio::time::sleep(CONNECT_PAUSE.min(left)).await;
+        }
+    }
+
+    fn denied(&self) -> Failure {
+        let text = format!("not permitted to talk to the stack through {}", self.socket.display());
+        Failure::Denied(
+            Message::new(Class::Denied, text).help("run this as the user who started it"),
+        )
+    }
+
+    async fn soon<T>(&self, what: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let holder = self.found.as_ref().and_then(|found| found.holder.as_ref());
+        soon(PATIENCE, holder.map(|holder| holder.pid), what).await
+    }
+
+    /// Waits until the devstack is gone, and says whether it is. A client that was only given a
+    /// socket cannot know.
+    async fn ended(&self) -> bool {
+        let Some(found) = self.found.clone() else { return true };
+        let (tell, ended) = oneshot::channel();
+        // A thread of its own: the lock can only be waited for by blocking, and the runtime would
+        // wait for a thread of its pool even after the time is up.
+        std::thread::spawn(move || {
+            let _ = tell.send(found.wait_until_ended().is_ok());
+        });
+        matches!(tokio::time::timeout(END_PATIENCE, ended).await, Ok(Ok(true)))
+    }
+}

@@ -1,0 +1,291 @@
+//! A stack for tests: a supervisor that plays a part behind a real [`Handle`], a log in memory, and
+//! a server on a real socket.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::limits::Limits;
+use super::server::serve_within;
+use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
+use crate::model::{
+    Class, Condition, Exit, Message, Name, Need, Phase, Run, ServiceView, Snapshot, StackState,
+    Stream,
+};
+use crate::runtime::handle::{Answer, Handle, Request};
+use crate::runtime::log::{Logs, Look, Output};
+
+/// A name that is known to be right.
+pub fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A service in the given phase, without anything else.
+pub fn view(service: &str, phase: Phase) -> ServiceView {
+    ServiceView {
+        name: name(service),
+        kind: "service".to_owned(),
+        phase,
+        since: "2026-11-20T09:00:00.120Z".to_owned(),
+        cause: "part of `up`".to_owned(),
+        pid: None,
+        run: None,
+        restarts: 0,
+        port: None,
+        wanted_port: None,
+        pinned: false,
+        ports: BTreeMap::new(),
+        host: "127.0.0.1".to_owned(),
+        url: None,
+        exit: None,
+        waiting_on: Vec::new(),
+        cpu_percent: None,
+        memory_bytes: None,
+        ready_after_ms: None,
+        message: None,
+    }
+}
+
+/// A stack with one service of each interesting kind.
+pub fn snapshot() -> Snapshot {
+    let moved = Message::new(Class::Port, "port 5000 is held by python3 (pid 77); using 5001");
+    let api = ServiceView {
+        cause: "GET /health answered 200".to_owned(),
+        pid: Some(4121),
+        run: Some(Run(3)),
+        restarts: 2,
+        port: Some(5001),
+        wanted_port: Some(5000),
+        ports: BTreeMap::from([("main".to_owned(), 5001)]),
+        url: Some("http://127.0.0.1:5001".to_owned()),
+        cpu_percent: Some(0.3),
+        memory_bytes: Some(41_000_000),
+        ready_after_ms: Some(412),
+        message: Some(moved.help("`devstack ports 5000` says more")),
+        ..view("api", Phase::Ready)
+    };
+    let db = ServiceView {
+        cause: "SIGKILL".to_owned(),
+        run: Some(Run(1)),
+        exit: Some(Exit::Signal(9)),
+        ..view("db", Phase::Failed)
+    };
+    let migrate = ServiceView {
+        kind: "task".to_owned(),
+        cause: "exit 0".to_owned(),
+        exit: Some(Exit::Code(0)),
+        ..view("migrate", Phase::Done)
+    };
+    let worker = ServiceView {
+        cause: "waiting for db (ready)".to_owned(),
+        waiting_on: vec![Need { service: name("db"), condition: Condition::Ready }],
+        ..view("worker", Phase::Waiting)
+    };
+    Snapshot {
+        version: 1,
+        stack: "shop".to_owned(),
+        dir: PathBuf::from("/home/me/shop"),
+        mode: "run".to_owned(),
+        supervisor_pid: 4100,
+        state: StackState::Degraded,
+        services: vec![api, db, migrate, worker],
+    }
+}
+
+/// The line number `seq` of a service.
+pub fn line(service: &str, seq: u64) -> LogLine {
+    LogLine {
+        service: name(service),
+        run: Run(1),
+        stream: Stream::Stdout,
+        at: "2026-11-20T09:00:00.120Z".to_owned(),
+        seq,
+        line: Some(format!("line {seq} of {service}")),
+        line_base64: None,
+        continues: false,
+        open: false,
+    }
+}
+
+/// A log in memory.
+#[derive(Clone)]
+pub struct MemoryLogs {
+    lines: Arc<watch::Sender<Vec<LogLine>>>,
+    /// How many readers there are.
+    pub readers: Arc<watch::Sender<usize>>,
+}
+
+/// Reads a [`MemoryLogs`].
+pub struct MemoryReader {
+    lines: watch::Receiver<Vec<LogLine>>,
+    query: LogQuery,
+    /// How many lines it has seen; `None` before the first turn.
+    seen: Option<usize>,
+    readers: Arc<watch::Sender<usize>>,
+}
+
+impl MemoryLogs {
+    pub fn new(lines: Vec<LogLine>) -> MemoryLogs {
+        MemoryLogs {
+            lines: Arc::new(watch::Sender::new(lines)),
+            readers: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    pub fn print(&self, line: LogLine) {
+        self.lines.send_modify(|lines| lines.push(line));
+    }
+
+    /// Waits until that many readers are there.
+    pub async fn until_readers(&self, count: usize) {
+        self.readers.subscribe().wait_for(|readers| *readers == count).await.unwrap();
+    }
+}
+
+impl LogSource for MemoryLogs {
+    type Reader = MemoryReader;
+
+    fn reader(&self, query: &LogQuery) -> MemoryReader {
+        self.readers.send_modify(|readers| *readers += 1);
+        let lines = self.lines.subscribe();
+        MemoryReader { lines, query: query.clone(), seen: None, readers: self.readers.clone() }
+    }
+}
+
+impl LogReader for MemoryReader {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let all = self.lines.borrow_and_update().clone();
+            let new = &all[self.seen.unwrap_or(0)..];
+            let wanted = |line: &&LogLine| {
+                self.query.services.is_empty() || self.query.services.contains(&line.service)
+            };
+            let mut lines: Vec<_> = new.iter().filter(wanted).collect();
+            if let (None, Some(last)) = (self.seen, self.query.last) {
+                lines.drain(..lines.len().saturating_sub(last));
+            }
+            let first = self.seen.replace(all.len()).is_none();
+            if !lines.is_empty() {
+                return Some(ndjson(0, &lines));
+            }
+            if !self.query.follow || (!first && self.lines.changed().await.is_err()) {
+                return None;
+            }
+        }
+    }
+}
+
+impl Drop for MemoryReader {
+    fn drop(&mut self) {
+        self.readers.send_modify(|readers| *readers -= 1);
+    }
+}
+
+/// A server on a real socket with a fake supervisor.
+pub struct Rig {
+    pub socket: PathBuf,
+    pub logs: MemoryLogs,
+    /// What the supervisor was asked, in order.
+    pub asked: Arc<Mutex<Vec<Request>>>,
+    /// Opens for what is asked about the service `slow`.
+    pub gate: Arc<Notify>,
+    pub server: JoinHandle<io::Result<()>>,
+    close: Option<oneshot::Sender<()>>,
+    _dir: TempDir,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        Rig::within(Limits::of_this_user())
+    }
+
+    pub fn within(limits: Limits) -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Rig::on(listener, socket, dir, limits)
+    }
+
+    /// Serves on a listener; `dir` lives as long as the rig.
+    pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: Limits) -> Rig {
+        let (requests, inbox) = mpsc::unbounded_channel();
+        let (_, snapshots) = watch::channel(Arc::new(snapshot()));
+        let handle = Handle::new(requests, snapshots, logs_nowhere());
+        let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
+        let (asked, gate) = (Arc::default(), Arc::default());
+        let (stopped, is_stopped) = oneshot::channel();
+        tokio::spawn(supervisor(inbox, Arc::clone(&asked), Arc::clone(&gate), stopped));
+        let (close, closes) = oneshot::channel();
+        let shutdown = async move {
+            tokio::select! {
+                _ = closes => {}
+                // Only an answered `down`, not a supervisor that was dropped.
+                Ok(()) = is_stopped => {}
+            }
+        };
+        let server = tokio::spawn(serve_within(limits, listener, handle, logs.clone(), shutdown));
+        Rig { socket, logs, asked, gate, server, close: Some(close), _dir: dir }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::at(&self.socket)
+    }
+
+    /// Closes the server and waits until it is closed.
+    pub async fn close(mut self) {
+        let _ = self.close.take().unwrap().send(());
+        (&mut self.server).await.unwrap().unwrap();
+    }
+
+    /// Starts to close the server.
+    pub fn start_to_close(&mut self) {
+        let _ = self.close.take().unwrap().send(());
+    }
+}
+
+async fn supervisor(
+    mut inbox: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Answer>)>,
+    asked: Arc<Mutex<Vec<Request>>>,
+    gate: Arc<Notify>,
+    stopped: oneshot::Sender<()>,
+) {
+    let mut stopped = Some(stopped);
+    while let Some((request, tell)) = inbox.recv().await {
+        asked.lock().unwrap().push(request.clone());
+        let (verb, names) = match request {
+            Request::Start(names) => ("started", names),
+            Request::Stop(names) => ("stopped", names),
+            Request::Restart(names) => ("restarted", names),
+            Request::Down => {
+                // The server closes in the same moment in which the answer is known.
+                let _ = tell.send(Ok("everything is stopped".to_owned()));
+                let _ = stopped.take().map(|stopped| stopped.send(()));
+                continue;
+            }
+        };
+        if names.contains(&name("worker")) {
+            gate.notified().await;
+        }
+        let answer = match names.contains(&name("db")) {
+            true => Err(Message::new(Class::CrashLoop, "db crashes").help("see its log")),
+            false => Ok(format!(
+                "{verb} {}",
+                names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+            )),
+        };
+        let _ = tell.send(answer);
+    }
+}
+
+/// A log that is neither stored nor shown: these tests read from [`MemoryLogs`].
+fn logs_nowhere() -> Logs {
+    Logs::open(std::path::Path::new("/nonexistent"), Look::new(false, true), Output::None)
+}

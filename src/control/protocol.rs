@@ -1,0 +1,139 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Message, Name, Run, Stream};
+
+/// The version of the protocol. It changes only when an old client would misunderstand a new server
+/// or the other way round: new paths and new fields do not change it.
+pub const PROTOCOL: u32 = 1;
+
+/// Every answer names its protocol in this header.
+pub(super) const PROTOCOL_HEADER: &str = "devstack-protocol";
+/// Every answer names the version of the devstack in this header.
+pub(super) const VERSION_HEADER: &str = "devstack-version";
+/// The version of this devstack.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The body of `POST /v1/start`, `stop` and `restart`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Services {
+    /// Which services, at least one.
+    pub services: Vec<String>,
+}
+
+/// The answer to a request that took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// What is so now.
+    pub text: String,
+}
+
+/// The answer to a request that did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// Why not.
+    pub error: Message,
+}
+
+/// The answer of `GET /v1/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The version of the devstack.
+    pub version: String,
+    /// The version of its protocol.
+    pub protocol: u32,
+}
+
+/// One object of `GET /v1/logs`, as a client reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogItem {
+    /// A line.
+    Line(LogLine),
+    /// Lines that should be here are lost.
+    Missed {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// A line of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Who printed it.
+    pub service: Name,
+    /// In which run.
+    pub run: Run,
+    /// Through which output.
+    pub stream: Stream,
+    /// When it arrived: RFC 3339 in UTC with milliseconds.
+    pub at: String,
+    /// Its number within the stack: what orders lines.
+    pub seq: u64,
+    /// The line without its end, when it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The line without its end in base64, when it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_base64: Option<String>,
+    /// It continues the line before it of the same output: very long lines come in pieces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
+    /// Its end has not been seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+}
+
+impl LogLine {
+    /// The bytes of the line.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match (&self.line, &self.line_base64) {
+            (Some(line), _) => Cow::Borrowed(line.as_bytes()),
+            (None, Some(text)) => Cow::Owned(from_base64(text)),
+            (None, None) => Cow::Borrowed(&[]),
+        }
+    }
+}
+
+/// The bytes that `text` stands for; what is no base64 is left out.
+fn from_base64(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let mut bits = 0u32;
+    let mut held = 0;
+    for six in text.bytes().filter_map(six_bits) {
+        bits = (bits << 6) | u32::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    bytes
+}
+
+fn six_bits(digit: u8) -> Option<u8> {
+    match digit {
+        b'A'..=b'Z' => Some(digit - b'A'),
+        b'a'..=b'z' => Some(digit - b'a' + 26),
+        b'0'..=b'9' => Some(digit - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_base64;
+
+    #[test]
+    fn base64_gives_the_bytes_back() {
+        assert_eq!(from_base64(""), b"");
+        assert_eq!(from_base64("Zg=="), b"f");
+        assert_eq!(from_base64("Zm8="), b"fo");
+        assert_eq!(from_base64("Zm9v"), b"foo");
+        assert_eq!(from_base64("//79AA=="), [0xff, 0xfe, 0xfd, 0]);
+        assert_eq!(from_base64("!\n?").len(), 0);
+    }
+}

@@ -1,0 +1,213 @@
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::find_service::find_service;
+use super::limits::Limits;
+use super::log_body::LogBody;
+use super::protocol::{
+    PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER,
+};
+use super::{LogQuery, LogSource, Version};
+use crate::model::{Class, Message, Name, Snapshot};
+use crate::runtime::handle::{Answer, Handle, Request as Ask};
+
+/// The body of an answer: all at once, or lines as they come.
+pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<R>>>;
+
+/// What every request can reach. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Routes<L> {
+    pub handle: Handle,
+    pub logs: L,
+    pub closing: watch::Receiver<bool>,
+    pub limits: Limits,
+    /// What every request of this client is answered, when it is not let in.
+    pub refuse: Option<No>,
+}
+
+/// What is asked for.
+enum Route {
+    Stack,
+    Version,
+    Logs,
+    Down,
+    Services(fn(Vec<Name>) -> Ask),
+}
+
+/// An answer that says no: its status and why.
+#[derive(Clone)]
+pub(super) struct No(pub StatusCode, pub Message);
+
+impl<L: LogSource> Routes<L> {
+    /// Answers one request. What a client does wrong is an answer, too.
+    pub async fn answer(self, request: Request<Incoming>) -> Result<Reply<L::Reader>, Infallible> {
+        Ok(match self.take(request).await {
+            Ok(reply) => reply,
+            Err(No(status, error)) => whole(json(status, &Refusal { error })),
+        })
+    }
+
+    async fn take(self, request: Request<Incoming>) -> Result<Reply<L::Reader>, No> {
+        if let Some(no) = self.refuse {
+            return Err(no);
+        }
+        match route(request.method(), request.uri().path())? {
+            Route::Stack => Ok(whole(json(StatusCode::OK, &*self.handle.snapshot()))),
+            Route::Version => {
+                let version = Version { version: VERSION.to_owned(), protocol: PROTOCOL };
+                Ok(whole(json(StatusCode::OK, &version)))
+            }
+            Route::Logs => self.logs(request.uri().query().unwrap_or("")),
+            Route::Down => {
+                body(request, &self.limits).await?;
+                told(self.handle.ask(Ask::Down).await)
+            }
+            Route::Services(ask) => {
+                let body = body(request, &self.limits).await?;
+                let wanted = services(&body, &self.handle.snapshot())?;
+                told(self.handle.ask(ask(wanted)).await)
+            }
+        }
+    }
+
+    fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
+        let query = LogQuery::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+        let snapshot = self.handle.snapshot();
+        for name in &query.services {
+            known(&snapshot, name.as_str())?;
+        }
+        let lines = LogBody::new(self.logs.reader(&query), self.closing);
+        let mut reply = Response::new(Either::Right(lines));
+        label(&mut reply, "application/x-ndjson");
+        Ok(reply)
+    }
+}
+
+fn route(method: &Method, path: &str) -> Result<Route, No> {
+    let (allowed, route) = match path {
+        "/v1/stack" => (Method::GET, Route::Stack),
+        "/v1/version" => (Method::GET, Route::Version),
+        "/v1/logs" => (Method::GET, Route::Logs),
+        "/v1/down" => (Method::POST, Route::Down),
+        "/v1/start" => (Method::POST, Route::Services(Ask::Start)),
+        "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
+        "/v1/restart" => (Method::POST, Route::Services(Ask::Restart)),
+        _ => {
+            let text = format!("devstack {VERSION} has no such path here");
+            let help = "`GET /v1/stack` is a good start; docs/protocol.md has all of them";
+            return Err(No(StatusCode::NOT_FOUND, Message::new(Class::Usage, text).help(help)));
+        }
+    };
+    if method == allowed {
+        return Ok(route);
+    }
+    let text = format!("{path} takes {allowed} only");
+    Err(No(StatusCode::METHOD_NOT_ALLOWED, Message::new(Class::Usage, text)))
+}
+
+/// The whole body of a request, if it is short and comes soon.
+async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> {
+    let too_long = || {
+        let text = format!("the body is longer than {} bytes", limits.body);
+        No(StatusCode::PAYLOAD_TOO_LARGE, Message::new(Class::Limit, text))
+    };
+    let body = request.into_body();
+    // What is announced as too long is not read at all.
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(too_long());
+    }
+    let late = Message::new(Class::Limit, "the body of the request did not come in time");
+    match tokio::time::timeout(limits.body_time, Limited::new(body, limits.body).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => {
+            let broken = Message::new(Class::Usage, "the body of the request is broken");
+            Err(No(StatusCode::BAD_REQUEST, broken))
+        }
+        Err(_) => Err(No(StatusCode::REQUEST_TIMEOUT, late)),
+    }
+}
+
+/// The services that the body of a request names, each once.
+fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
+    let bad = |text: String| {
+        let help = r#"the body looks like {"services": ["api"]}"#;
+        No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
+    };
+    let wanted: Services =
+        serde_json::from_slice(body).map_err(|why| bad(format!("cannot read the body: {why}")))?;
+    if wanted.services.is_empty() {
+        return Err(bad("no service is named".to_owned()));
+    }
+    let mut names = Vec::new();
+    for text in &wanted.services {
+        let name = known(snapshot, text)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The service that is called `text`.
+fn known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
+    find_service(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
+}
+
+fn told<R>(answer: Answer) -> Result<Reply<R>, No> {
+    match answer {
+        Ok(text) => Ok(whole(json(StatusCode::OK, &Told { text }))),
+        Err(error) => Err(No(status(error.class), error)),
+    }
+}
+
+/// The status for a request that was understood and did not take effect.
+fn status(class: Class) -> StatusCode {
+    match class {
+        Class::Config | Class::Usage => StatusCode::BAD_REQUEST,
+        Class::Denied => StatusCode::FORBIDDEN,
+        Class::NotRunning => StatusCode::GONE,
+        Class::Limit => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Disk => StatusCode::INSUFFICIENT_STORAGE,
+        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Class::Port
+        | Class::Spawn
+        | Class::ReadyTimeout
+        | Class::Exit
+        | Class::CrashLoop
+        | Class::DepFailed
+        | Class::StopTimeout
+        | Class::Orphan
+        | Class::Busy
+        | Class::WatchDegraded
+        | Class::LogDropped => StatusCode::CONFLICT,
+    }
+}
+
+fn whole<R>(reply: Response<Full<Bytes>>) -> Reply<R> {
+    reply.map(Either::Left)
+}
+
+/// An answer in JSON, with a line end for those who read it in a terminal.
+fn json<T: Serialize>(status: StatusCode, what: &T) -> Response<Full<Bytes>> {
+    let mut text = serde_json::to_vec(what).expect("answers have texts as keys and no own errors");
+    text.push(b'\n');
+    let mut reply = Response::new(Full::from(text));
+    *reply.status_mut() = status;
+    label(&mut reply, "application/json");
+    reply
+}
+
+fn label<B>(reply: &mut Response<B>, kind: &'static str) {
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+}

@@ -1,0 +1,159 @@
+use crate::model::{Run, Stream};
+
+/// One stretch of lines of one stream as it lies in the log file of a service.
+/// Every line in it ends with a newline, except perhaps the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// When its first bytes were read: milliseconds since 1970.
+    pub at: i64,
+    /// The number of its first line within the stack; its other lines have the numbers after it.
+    pub seq: u64,
+    /// Which run printed it.
+    pub run: Run,
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// How many bytes it has, above 0.
+    pub len: u32,
+    /// How many lines it has, a last one without newline included. Below `LINES_END`.
+    pub lines: u32,
+    /// Which stream printed it.
+    pub stream: Stream,
+    /// Its first line continues the last line of this stream before it: a line that was too long.
+    pub continues: bool,
+    /// Its last line has no newline: it was too long or the stream ended.
+    pub open: bool,
+}
+
+/// What shares a word with the number of lines.
+const LINES_END: u32 = 1 << 24;
+const STDERR: u32 = 1 << 24;
+const CONTINUES: u32 = 1 << 25;
+const OPEN: u32 = 1 << 26;
+const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN;
+
+impl Batch {
+    /// The size of a batch in the index.
+    pub const SIZE: usize = 40;
+    /// The longest batch that several reads are joined into, in bytes: what a reader takes at once.
+    pub const JOIN_MAX: usize = 256 * 1024;
+    /// Reads further apart than this are not joined, in milliseconds, so that times stay useful.
+    const JOIN_MS: i64 = 10;
+
+    /// The number after its last line.
+    pub fn seq_end(&self) -> u64 {
+        self.seq + u64::from(self.lines)
+    }
+
+    /// The place after its last byte.
+    pub fn end(&self) -> u64 {
+        self.offset + u64::from(self.len)
+    }
+
+    /// Makes `next` part of this batch if nothing came between them and both are of one kind.
+    pub fn join(&mut self, next: &Batch) -> bool {
+        let joins = self.run == next.run
+            && self.stream == next.stream
+            && !self.open
+            && !next.continues
+            && self.seq_end() == next.seq
+            && self.end() == next.offset
+            && self.len as usize + next.len as usize <= Self::JOIN_MAX
+            && (0..Self::JOIN_MS).contains(&(next.at - self.at));
+        if joins {
+            self.len += next.len;
+            self.lines += next.lines;
+            self.open = next.open;
+        }
+        joins
+    }
+
+    /// As it stands in the index.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut word = self.lines & (LINES_END - 1);
+        word |= if self.stream == Stream::Stderr { STDERR } else { 0 };
+        word |= if self.continues { CONTINUES } else { 0 };
+        word |= if self.open { OPEN } else { 0 };
+        let mut bytes = [0; Self::SIZE];
+        bytes[0..8].copy_from_slice(&self.at.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.seq.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.run.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.len.to_le_bytes());
+        bytes[36..40].copy_from_slice(&word.to_le_bytes());
+        bytes
+    }
+
+    /// Back from the index; `None` for bytes that no batch was ever written as.
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Batch> {
+        let long = |at: usize| {
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"))
+        };
+        let short = |at: usize| {
+            u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a slice of four bytes"))
+        };
+        let (seq, offset, len, word) = (long(8), long(24), short(32), short(36));
+        let lines = word & (LINES_END - 1);
+        let sane = len > 0 && lines > 0 && lines <= len && word & !KNOWN == 0;
+        let fits = offset.checked_add(u64::from(len)).is_some()
+            && seq.checked_add(u64::from(lines)).is_some();
+        (sane && fits).then(|| Batch {
+            at: i64::from_le_bytes(long(0).to_le_bytes()),
+            seq,
+            run: Run(long(16)),
+            offset,
+            len,
+            lines,
+            stream: if word & STDERR == 0 { Stream::Stdout } else { Stream::Stderr },
+            continues: word & CONTINUES != 0,
+            open: word & OPEN != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        Batch {
+            at: -5,
+            seq: 7,
+            run: Run(3),
+            offset: 100,
+            len: 20,
+            lines: 2,
+            stream: Stream::Stderr,
+            continues: true,
+            open: false,
+        }
+    }
+
+    #[test]
+    fn a_batch_survives_the_index() {
+        assert_eq!(Batch::decode(&batch().encode()), Some(batch()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_batch_are_refused() {
+        assert_eq!(Batch::decode(&[0; Batch::SIZE]), None);
+        assert_eq!(Batch::decode(&[0xff; Batch::SIZE]), None);
+    }
+
+    #[test]
+    fn only_what_follows_directly_is_joined() {
+        let next = Batch { seq: 9, offset: 120, continues: false, ..batch() };
+        let mut joined = batch();
+        assert!(joined.join(&next));
+        assert_eq!((joined.len, joined.lines), (40, 4));
+        for other in [
+            Batch { seq: 10, ..next },
+            Batch { offset: 121, ..next },
+            Batch { run: Run(4), ..next },
+            Batch { stream: Stream::Stdout, ..next },
+            Batch { at: 1000, ..next },
+            Batch { continues: true, ..next },
+        ] {
+            assert!(!batch().join(&other), "{other:?}");
+        }
+    }
+}

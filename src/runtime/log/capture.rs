@@ -1,0 +1,103 @@
+use std::sync::Arc;
+
+use memchr::{memchr, memrchr};
+
+use super::lane::{Lane, Piece};
+use super::lines::{LINE_MAX, cut};
+use super::logs::Inner;
+use super::pattern::Patterns;
+use crate::model::{Run, Stream};
+
+/// Takes what one run of a service prints. Ends with [`Capture::close`] or when dropped.
+pub struct Capture {
+    pub(super) inner: Arc<Inner>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) run: Run,
+    pub(super) patterns: Patterns,
+    pub(super) carries: [Carry; 2],
+}
+
+/// The start of a line whose end has not come yet.
+#[derive(Default)]
+pub(super) struct Carry {
+    /// At most [`LINE_MAX`] bytes, no newline among them.
+    bytes: Vec<u8>,
+    /// What was stored last was a piece of the same line.
+    continues: bool,
+}
+
+impl Capture {
+    /// Takes bytes in the order in which they were read. Never waits for anybody.
+    pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        for part in bytes.chunks(LINE_MAX) {
+            let mut carry = std::mem::take(&mut self.carries[stream as usize]);
+            self.take(stream, &mut carry, part);
+            self.carries[stream as usize] = carry;
+        }
+    }
+
+    /// Nothing comes any more: stores what has no newline, too, and gives up on patterns.
+    pub fn close(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let carry = std::mem::take(&mut self.carries[stream as usize]);
+            if !carry.bytes.is_empty() {
+                self.store(stream, carry.continues, true, [&carry.bytes, &[]]);
+            }
+        }
+        self.patterns = Patterns::new(Vec::new()).0;
+    }
+
+    /// At most [`LINE_MAX`] bytes: only the line that starts in the carry can be too long.
+    fn take(&mut self, stream: Stream, carry: &mut Carry, bytes: &[u8]) {
+        let Some(first) = memchr(b'\n', bytes) else {
+            carry.bytes.extend_from_slice(bytes);
+            return self.cut(stream, carry);
+        };
+        let mut whole = bytes;
+        if carry.bytes.len() + first > LINE_MAX {
+            carry.bytes.extend_from_slice(&bytes[..first]);
+            self.cut(stream, carry);
+            whole = &bytes[first..];
+        }
+        let last = memrchr(b'\n', whole).expect("it starts with a newline or has the first one");
+        let (lines, rest) = whole.split_at(last + 1);
+        self.store(stream, carry.continues, false, [&carry.bytes, lines]);
+        carry.continues = false;
+        carry.bytes.clear();
+        carry.bytes.extend_from_slice(rest);
+    }
+
+    /// Stores the start of a line that is too long.
+    fn cut(&mut self, stream: Stream, carry: &mut Carry) {
+        while carry.bytes.len() > LINE_MAX {
+            let at = cut(&carry.bytes);
+            self.store(stream, carry.continues, true, [&carry.bytes[..at], &[]]);
+            carry.continues = true;
+            carry.bytes.drain(..at);
+        }
+    }
+
+    fn store(&mut self, stream: Stream, continues: bool, open: bool, parts: [&[u8]; 2]) {
+        if !self.patterns.is_empty() {
+            self.search(continues, parts);
+        }
+        let at = super::logs::now();
+        let piece = Piece { run: self.run, stream, continues, open, at, parts };
+        self.inner.store(&self.lane, &piece);
+    }
+
+    fn search(&mut self, continues: bool, [start, lines]: [&[u8]; 2]) {
+        if start.is_empty() {
+            return self.patterns.search(lines, continues);
+        }
+        let first = memchr(b'\n', lines).map_or(lines.len(), |at| at + 1);
+        self.patterns.search(&[start, &lines[..first]].concat(), continues);
+        self.patterns.search(&lines[first..], false);
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,61 @@
+use memchr::memchr;
+
+/// The longest line that is handled in one piece, in bytes without its end. A longer one is cut
+/// into pieces of this size, so that a line without end needs no more memory than this.
+pub const LINE_MAX: usize = 64 * 1024;
+
+/// Where to cut a line of more than [`LINE_MAX`] bytes: there, or up to three bytes before, so that
+/// no UTF-8 character is torn.
+pub(super) fn cut(line: &[u8]) -> usize {
+    let inside = |at: &usize| line[*at] & 0b1100_0000 == 0b1000_0000;
+    (LINE_MAX - 3..=LINE_MAX).rev().find(|at| !inside(at)).unwrap_or(LINE_MAX)
+}
+
+/// The lines of `bytes`, each with its newline; the last may have none.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let len = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at(len);
+        rest = after;
+        Some(line)
+    })
+}
+
+/// How many lines `bytes` has, a last one without newline included.
+pub(super) fn count(bytes: &[u8]) -> usize {
+    let ends = memchr::memchr_iter(b'\n', bytes).count();
+    ends + usize::from(bytes.last().is_some_and(|&last| last != b'\n'))
+}
+
+/// A line without its end: `\n` or `\r\n`.
+pub(super) fn content(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_ends() {
+        let all: Vec<&[u8]> = lines(b"a\n\nb\r\nc").collect();
+        assert_eq!(all, [&b"a\n"[..], b"\n", b"b\r\n", b"c"]);
+        assert_eq!(count(b"a\n\nb\r\nc"), 4);
+        assert_eq!(count(b""), 0);
+        assert_eq!(content(b"b\r\n"), b"b");
+    }
+
+    #[test]
+    fn a_cut_tears_no_character() {
+        let mut line = vec![b'x'; LINE_MAX - 1];
+        line.extend("ä".as_bytes());
+        assert_eq!(cut(&line), LINE_MAX - 1);
+        assert_eq!(cut(&vec![b'x'; LINE_MAX + 1]), LINE_MAX);
+        assert_eq!(cut(&vec![0x80; LINE_MAX + 1]), LINE_MAX, "not UTF-8 at all");
+    }
+}

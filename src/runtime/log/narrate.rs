@@ -1,0 +1,193 @@
+//! What devstack says about what happens: from events to lines. Pure, but for the last lines of a
+//! service that failed, which come from its log.
+//!
+//! The normal course is told briefly and once: who starts and where, who is ready. Waiting, an exit that
+//! was asked for and what the next line says anyway are not told.
+
+use std::path::Path;
+
+use super::logs::Logs;
+use super::said::{Said, Tone};
+use super::summary::{summary, took};
+use crate::model::{
+    Cause, Class, Event, Happening, Message, Name, Phase, ServiceView, Snapshot, Stack,
+};
+
+/// How many lines of its log are shown with the failure of a service.
+const TAIL: usize = 10;
+
+/// The lines that tell `event`. `snapshot` is what is after it, `stack` what is meant to be.
+pub fn event(event: &Event, snapshot: &Snapshot, stack: &Stack, logs: &Logs) -> Vec<Said> {
+    lines(event, snapshot, stack, &|service| logs.tail(service, TAIL))
+}
+
+/// The line that tells of a configuration that was saved with mistakes; `text` shows them.
+pub fn broken_config(text: &str) -> Said {
+    let text = text.trim_end();
+    Said::all(Tone::Failure, format!("nothing changed: the configuration has a mistake\n{text}"))
+}
+
+fn lines(
+    event: &Event,
+    snapshot: &Snapshot,
+    stack: &Stack,
+    tail: &dyn Fn(&Name) -> Vec<String>,
+) -> Vec<Said> {
+    let line = |tone, text: String| vec![Said { service: event.service.clone(), tone, text }];
+    match &event.what {
+        Happening::Phase { to, cause, run: _ } => match &event.service {
+            Some(name) => Scene { name, snapshot, stack, tail }.phase(*to, cause),
+            None => Vec::new(),
+        },
+        // The phase that follows says how it ended.
+        Happening::Ended { .. } => Vec::new(),
+        Happening::Note(message) => line(Tone::Warning, with_help(message)),
+        Happening::Settled { well: _ } => summary(snapshot, stack),
+        Happening::Applied(plan) => {
+            let plan: String = plan.iter().map(|change| format!("\n  {change}")).collect();
+            line(Tone::Notice, format!("applied the new configuration{plan}"))
+        }
+        Happening::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
+    }
+}
+
+/// A service whose phase changed, and what there is to know about it.
+struct Scene<'a> {
+    name: &'a Name,
+    snapshot: &'a Snapshot,
+    stack: &'a Stack,
+    tail: &'a dyn Fn(&Name) -> Vec<String>,
+}
+
+impl Scene<'_> {
+    fn phase(&self, to: Phase, cause: &Cause) -> Vec<Said> {
+        match to {
+            Phase::Idle => self.idle(cause),
+            Phase::Waiting => Vec::new(),
+            Phase::Starting => self.starting(cause),
+            Phase::Ready => self.ready(cause),
+            Phase::Unhealthy => self.trouble(Tone::Warning, "not healthy", cause),
+            Phase::Stopping => self.stopping(cause),
+            Phase::Backoff => self.say(Tone::Warning, cause.to_string()),
+            Phase::Done => self.done(cause),
+            Phase::Failed => self.trouble(Tone::Failure, "failed", cause),
+        }
+    }
+
+    fn say(&self, tone: Tone, text: impl Into<String>) -> Vec<Said> {
+        vec![Said::of(self.name, tone, text)]
+    }
+
+    fn view(&self) -> Option<&ServiceView> {
+        self.snapshot.services.iter().find(|view| view.name == *self.name)
+    }
+
+    fn idle(&self, cause: &Cause) -> Vec<Said> {
+        if matches!(cause, Cause::Shutdown(_)) {
+            return Vec::new();
+        }
+        self.say(Tone::Plain, "stopped")
+    }
+
+    fn starting(&self, cause: &Cause) -> Vec<Said> {
+        if matches!(cause, Cause::Spawned { .. }) {
+            // Told when it was ordered.
+            return Vec::new();
+        }
+        let mut text = "starting".to_owned();
+        let ports = self.stack.services.get(self.name).map_or(&[][..], |service| &service.ports);
+        match ports {
+            [] => {}
+            [port] => text += &format!(" on port {}", port.number),
+            ports => {
+                let each: Vec<String> =
+                    ports.iter().map(|port| format!("{} {}", port.name, port.number)).collect();
+                text += &format!(" on ports {}", each.join(", "));
+            }
+        }
+        // Once is enough: every restart would repeat it.
+        let first = self.view().is_none_or(|view| view.restarts == 0);
+        let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
+        if first && !moved.is_empty() {
+            text += &format!(" ({})", moved.join("; "));
+        }
+        if let Cause::FileChanged(path) = cause {
+            text += &format!(": {} changed", self.short(path));
+        }
+        self.say(Tone::Plain, text)
+    }
+
+    fn ready(&self, cause: &Cause) -> Vec<Said> {
+        if matches!(cause, Cause::NoProbe) {
+            // It was told that it starts, and nothing more is known.
+            return Vec::new();
+        }
+        let mut text = "ready".to_owned();
+        if let Some(view) = self.view() {
+            text += &view.ready_after_ms.map_or(String::new(), |ms| format!(" in {}", took(ms)));
+            text += &view.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        }
+        self.say(Tone::Good, text)
+    }
+
+    fn stopping(&self, cause: &Cause) -> Vec<Said> {
+        match cause {
+            // Told for the whole stack, or by the phase that follows.
+            Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
+            Cause::GraceOver(_) => self.say(Tone::Warning, cause.to_string()),
+            Cause::FileChanged(path) => {
+                self.say(Tone::Plain, format!("restarting: {} changed", self.short(path)))
+            }
+            Cause::ConfigChanged(what) => self.say(Tone::Plain, format!("restarting: {what}")),
+            Cause::Asked("restart") => self.say(Tone::Plain, "restarting"),
+            Cause::Asked(_) => self.say(Tone::Plain, "stopping"),
+            other => self.say(Tone::Plain, format!("stopping: {other}")),
+        }
+    }
+
+    fn done(&self, cause: &Cause) -> Vec<Said> {
+        let task = self.view().is_some_and(|view| view.kind == "task");
+        match task {
+            true => self.say(Tone::Good, "completed"),
+            false => self.say(Tone::Plain, format!("done: {cause}")),
+        }
+    }
+
+    /// What went wrong, the last lines of its log, and what to do.
+    fn trouble(&self, tone: Tone, phase: &str, cause: &Cause) -> Vec<Said> {
+        let mut text = format!("{phase}: {cause}");
+        let message = match cause {
+            Cause::Failed(message) => Some(message),
+            _ => None,
+        };
+        if message.is_none_or(has_lines) {
+            text.extend((self.tail)(self.name).iter().map(|line| format!("\n  | {line}")));
+        }
+        let help = message.map_or("", |message| &message.help);
+        if !help.is_empty() {
+            text += &format!("\nhelp: {help}");
+        }
+        self.say(tone, text)
+    }
+
+    /// A path as seen from the folder of the stack.
+    fn short(&self, path: &Path) -> String {
+        path.strip_prefix(&self.stack.dir).unwrap_or(path).display().to_string()
+    }
+}
+
+/// Whether the last lines of a service tell more: not if it never ran.
+fn has_lines(message: &Message) -> bool {
+    !matches!(message.class, Class::Spawn | Class::DepFailed | Class::Port | Class::Config)
+}
+
+fn with_help(message: &Message) -> String {
+    match message.help.as_str() {
+        "" => message.text.clone(),
+        help => format!("{}\nhelp: {help}", message.text),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/narration.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::filter::{self, Filter};
+use super::look::{Escapes, Look};
+use super::palette::Table;
+use super::said::{Said, Tone};
+use super::{lines, record::Record};
+use crate::model::{Name, Stream};
+
+/// Turns batches, records and devstack's own lines into the bytes that are shown.
+///
+/// ```text
+/// 09:00:00 api | what the service wrote
+/// 09:00:00 api > the rest of a line of more than 64 KiB
+/// 09:00:00 api * what devstack says
+/// ```
+pub struct Painter {
+    look: Look,
+    table: Arc<Table>,
+    filters: BTreeMap<(Name, Stream), Filter>,
+    /// The start of each line: rebuilt for each batch.
+    prefix: Vec<u8>,
+    zone: jiff::tz::TimeZone,
+}
+
+const RESET: &str = "\x1b[0m";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+
+/// What stands between name and line.
+#[derive(Clone, Copy)]
+enum Mark {
+    Line,
+    Rest,
+    Said,
+}
+
+impl Mark {
+    fn text(self) -> &'static str {
+        match self {
+            Mark::Line => " | ",
+            Mark::Rest => " > ",
+            Mark::Said => " * ",
+        }
+    }
+}
+
+/// Lines of one stream.
+pub(super) struct Lines<'a> {
+    pub service: &'a Name,
+    pub stream: Stream,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub continues: bool,
+    pub open: bool,
+    pub bytes: &'a [u8],
+}
+
+impl Painter {
+    /// A painter for one place where the log is shown.
+    pub fn new(look: Look, table: Arc<Table>) -> Painter {
+        let zone = jiff::tz::TimeZone::system();
+        Painter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
+    }
+
+    /// From now on with these colours and this width.
+    pub fn set_table(&mut self, table: Arc<Table>) {
+        self.table = table;
+    }
+
+    /// Appends a record as it is shown.
+    pub fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
+        let lines = Lines {
+            service: &record.service,
+            stream: record.stream,
+            at: record.at,
+            continues: record.continues,
+            open: record.open,
+            bytes: &record.line,
+        };
+        match record.line.is_empty() {
+            true => self.lines(&Lines { bytes: b"\n", ..lines }, out),
+            false => self.lines(&lines, out),
+        }
+    }
+
+    /// Appends lines as they are shown, each with prefix and newline.
+    pub(super) fn lines(&mut self, lines: &Lines<'_>, out: &mut Vec<u8>) {
+        let mut bytes = lines.bytes;
+        if !lines.continues && !self.filters.is_empty() {
+            // What an earlier run left open in its last line ends here.
+            self.filters.remove(&(lines.service.clone(), lines.stream));
+        }
+        if lines.continues {
+            let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            self.set_prefix(Some(lines.service), lines.at, Mark::Rest);
+            self.part(lines, &bytes[..first], out);
+            bytes = &bytes[first..];
+        }
+        if !bytes.is_empty() {
+            self.set_prefix(Some(lines.service), lines.at, Mark::Line);
+            self.part(lines, bytes, out);
+        }
+    }
+
+    /// Appends what devstack says.
+    pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
+        self.set_prefix(said.service.as_ref(), at, Mark::Said);
+        let (start, end) = match (self.look.color, said.tone) {
+            (false, _) => ("", ""),
+            (true, Tone::Plain) => (DIM, RESET),
+            (true, Tone::Notice) => ("", ""),
+            (true, Tone::Good) => ("\x1b[32m", RESET),
+            (true, Tone::Warning) => ("\x1b[33m", RESET),
+            (true, Tone::Failure) => ("\x1b[1;31m", RESET),
+        };
+        for line in said.text.lines() {
+            out.extend_from_slice(&self.prefix);
+            out.extend_from_slice(start.as_bytes());
+            // It may quote a file name or a command line: nobody vouches for those.
+            Filter::default().line(line.as_bytes(), self.look.color, false, out);
+            out.extend_from_slice(end.as_bytes());
+            out.push(b'\n');
+        }
+    }
+
+    fn part(&mut self, lines: &Lines<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.look.escapes {
+            Escapes::Keep => self.copy(bytes, out),
+            Escapes::Colors | Escapes::Strip => {
+                let idle = self.filter_of(lines).is_none_or(|filter| filter.is_idle());
+                if idle && filter::are_plain(bytes) {
+                    self.copy(bytes, out);
+                } else {
+                    self.filter(lines, bytes, out);
+                }
+            }
+        }
+    }
+
+    fn filter_of(&self, lines: &Lines<'_>) -> Option<&Filter> {
+        if self.filters.is_empty() {
+            return None;
+        }
+        self.filters.get(&(lines.service.clone(), lines.stream))
+    }
+
+    /// The bytes as they are, in one pass.
+    fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let reset = self.look.color && self.look.escapes == Escapes::Keep;
+        if self.prefix.is_empty() && !reset {
+            out.extend_from_slice(bytes);
+        } else {
+            let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+            out.reserve(bytes.len() + lines * self.prefix.len());
+            for line in lines::lines(bytes) {
+                out.extend_from_slice(&self.prefix);
+                out.extend_from_slice(line);
+                if reset && line.contains(&0x1b) {
+                    self.close_color(out);
+                }
+            }
+        }
+        if !bytes.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+    }
+
+    /// Ends the colours of a line that was copied with its escapes, before its newline.
+    fn close_color(&self, out: &mut Vec<u8>) {
+        let newline = out.last() == Some(&b'\n');
+        out.truncate(out.len() - usize::from(newline));
+        out.extend_from_slice(RESET.as_bytes());
+        out.extend_from_slice(if newline { b"\n" } else { b"" });
+    }
+
+    fn filter(&mut self, from: &Lines<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        let colors = self.look.escapes == Escapes::Colors;
+        let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
+        for line in lines::lines(bytes) {
+            out.extend_from_slice(&self.prefix);
+            match line.strip_suffix(b"\n") {
+                Some(text) if filter.is_idle() && filter::is_plain(text) => {
+                    out.extend_from_slice(text)
+                }
+                Some(text) => filter.line(text, colors, false, out),
+                None => filter.line(line, colors, from.open, out),
+            }
+            out.push(b'\n');
+        }
+    }
+
+    fn set_prefix(&mut self, service: Option<&Name>, at: i64, mark: Mark) {
+        let mut prefix = std::mem::take(&mut self.prefix);
+        prefix.clear();
+        if self.look.timestamps {
+            self.time(at, &mut prefix);
+        }
+        if self.look.prefix {
+            self.name(service, mark, &mut prefix);
+        }
+        self.prefix = prefix;
+    }
+
+    fn name(&self, service: Option<&Name>, mark: Mark, prefix: &mut Vec<u8>) {
+        let name = service.map_or("", Name::as_str);
+        let padded = format!("{name:width$}", width = self.table.width());
+        let (start, middle, end) = match (self.look.color, service, mark) {
+            (false, _, _) => ("", "", ""),
+            (true, Some(service), Mark::Line | Mark::Rest) => {
+                (self.table.start(service), "", RESET)
+            }
+            (true, Some(service), Mark::Said) => (self.table.start(service), BOLD, RESET),
+            (true, None, _) => ("", BOLD, RESET),
+        };
+        for text in [start, &padded, middle, mark.text(), end] {
+            prefix.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn time(&self, at: i64, prefix: &mut Vec<u8>) {
+        let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+        let text = stamp.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string();
+        let (start, end) = if self.look.color { (DIM, RESET) } else { ("", "") };
+        for text in [start, &text, end] {
+            prefix.extend_from_slice(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+
+use crate::model::{Color, Name};
+
+/// The colours of the services and the width of the column of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    colors: BTreeMap<Name, Color>,
+    width: usize,
+}
+
+/// What services get when the user chose nothing. Red is for what went wrong.
+const PALETTE: [Color; 10] = [
+    Color::Cyan,
+    Color::Yellow,
+    Color::Green,
+    Color::Magenta,
+    Color::Blue,
+    Color::BrightCyan,
+    Color::BrightYellow,
+    Color::BrightGreen,
+    Color::BrightMagenta,
+    Color::BrightBlue,
+];
+
+/// The widest column: one long name must not push all lines to the right.
+const WIDTH_MAX: usize = 20;
+
+impl Table {
+    /// Chooses a colour for each service: the user's, else one by the hash of its name, so that it
+    /// is the same each time; neighbours never have the same, and none is used twice before all are used.
+    pub fn new(services: &[(Name, Option<Color>)]) -> Table {
+        let wishes: BTreeMap<&Name, Option<Color>> =
+            services.iter().map(|(name, color)| (name, *color)).collect();
+        let mut colors: BTreeMap<Name, Color> = BTreeMap::new();
+        let mut used: Vec<Color> = wishes.values().flatten().copied().collect();
+        let mut before = None;
+        for (name, wish) in wishes {
+            let color = wish.unwrap_or_else(|| free(name, &used, before));
+            used.push(color);
+            if PALETTE.iter().all(|color| used.contains(color)) {
+                used.clear();
+            }
+            before = Some(color);
+            colors.insert(name.clone(), color);
+        }
+        let width = colors.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
+        Table { colors, width: width.min(WIDTH_MAX) }
+    }
+
+    /// The width of the column of names, in characters.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The escape sequence that starts the colour of a service.
+    pub(super) fn start(&self, name: &Name) -> &'static str {
+        sgr(self.colors.get(name).copied().unwrap_or_else(|| free(name, &[], None)))
+    }
+}
+
+/// The first colour from the hash of `name` on that is not used and not that of the neighbour.
+fn free(name: &Name, used: &[Color], before: Option<Color>) -> Color {
+    let hash = xxhash_rust::xxh3::xxh3_64(name.as_str().as_bytes());
+    let first = (hash % PALETTE.len() as u64) as usize;
+    let mut from_there = PALETTE.iter().cycle().skip(first).take(PALETTE.len());
+    from_there
+        .find(|color| !used.contains(color) && before != Some(**color))
+        .or_else(|| PALETTE.iter().find(|color| before != Some(**color)))
+        .copied()
+        .expect("a palette of ten has a colour that is not the neighbour's")
+}
+
+fn sgr(color: Color) -> &'static str {
+    match color {
+        Color::Red => "\x1b[31m",
+        Color::Green => "\x1b[32m",
+        Color::Yellow => "\x1b[33m",
+        Color::Blue => "\x1b[34m",
+        Color::Magenta => "\x1b[35m",
+        Color::Cyan => "\x1b[36m",
+        Color::BrightRed => "\x1b[91m",
+        Color::BrightGreen => "\x1b[92m",
+        Color::BrightYellow => "\x1b[93m",
+        Color::BrightBlue => "\x1b[94m",
+        Color::BrightMagenta => "\x1b[95m",
+        Color::BrightCyan => "\x1b[96m",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<(Name, Option<Color>)> {
+        (0..count).map(|i| (Name::new(&format!("s{i:02}")).unwrap(), None)).collect()
+    }
+
+    #[test]
+    fn colours_are_stable_and_neighbours_differ() {
+        let table = Table::new(&names(40));
+        assert_eq!(table, Table::new(&names(40)));
+        let all: Vec<Color> = table.colors.values().copied().collect();
+        assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
+        let mut ten: Vec<String> =
+            Table::new(&names(10)).colors.values().map(|color| format!("{color:?}")).collect();
+        ten.sort();
+        ten.dedup();
+        assert_eq!(ten.len(), 10);
+    }
+
+    #[test]
+    fn the_users_colour_counts_and_the_column_has_a_limit() {
+        let api = Name::new("api").unwrap();
+        let long = Name::new(&"x".repeat(50)).unwrap();
+        let table = Table::new(&[(api.clone(), Some(Color::Red)), (long, None)]);
+        assert_eq!(table.start(&api), "\x1b[31m");
+        assert_eq!(table.width(), WIDTH_MAX);
+    }
+}

@@ -1,0 +1,281 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::lane::{Lane, Numbered, Piece};
+use super::lock;
+use super::palette::Table;
+use super::said::Said;
+use crate::model::Stream;
+
+/// What is still to be shown, between the captures and the printer. Numbers every line on its way.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// The printer waits here for work.
+    work: Condvar,
+    /// `finish` waits here for the printer.
+    progress: Condvar,
+}
+
+pub(super) struct State {
+    entries: VecDeque<Entry>,
+    /// The cost of `entries` and of what the printer is showing.
+    bytes: usize,
+    /// The number of the next line.
+    pub next_seq: u64,
+    pub mode: Mode,
+    pub table: Arc<Table>,
+    /// The printer waits for work.
+    idle: bool,
+    ending: bool,
+    /// How often the printer got on.
+    steps: u64,
+    /// Memory of entries that were shown.
+    spare: Vec<Vec<u8>>,
+}
+
+/// How lines get to the printer.
+pub(super) enum Mode {
+    /// Through the queue.
+    Live,
+    /// The queue was full: from this number on the printer reads what is stored. What devstack said
+    /// meanwhile, with numbers and times, is here.
+    Behind { since: u64, said: VecDeque<(u64, i64, Said)> },
+    /// Not at all: there is no place to show them, or it is gone.
+    Closed,
+}
+
+/// One thing to show.
+pub(super) enum Entry {
+    /// Lines of one stream.
+    Lines(Slab),
+    /// What devstack says.
+    Said(i64, Said),
+}
+
+/// Lines of one stream in memory.
+pub(super) struct Slab {
+    pub lane: Arc<Lane>,
+    pub stream: Stream,
+    pub at: i64,
+    pub continues: bool,
+    pub open: bool,
+    pub bytes: Vec<u8>,
+}
+
+impl Queue {
+    /// What waits in memory at most. A terminal that is slower than its services for a moment is no
+    /// reason to read from the disk; one that stands still for an hour is none for more memory.
+    pub const BYTES_MAX: usize = 8 * 1024 * 1024;
+    /// What an entry costs beside its bytes.
+    const ENTRY: usize = 128;
+    /// The largest slab: what the printer writes at once.
+    const SLAB_MAX: usize = 256 * 1024;
+    /// How many slabs are kept for the next lines.
+    const SPARE_MAX: usize = 8;
+    /// How much devstack says at most while the terminal stands still; the oldest goes first.
+    const SAID_MAX: usize = 4096;
+
+    pub fn new(open: bool) -> Queue {
+        let state = State {
+            entries: VecDeque::new(),
+            bytes: 0,
+            next_seq: 0,
+            mode: if open { Mode::Live } else { Mode::Closed },
+            table: Arc::default(),
+            idle: false,
+            ending: false,
+            steps: 0,
+            spare: Vec::new(),
+        };
+        Queue { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
+    }
+
+    /// Numbers the lines of a piece and hands them to the printer.
+    pub fn lines(&self, lane: &Arc<Lane>, piece: &Piece<'_>, lines: usize) -> Numbered {
+        let mut state = lock(&self.state);
+        let seq = state.next_seq;
+        state.next_seq += lines as u64;
+        let printed = match &state.mode {
+            Mode::Closed => false,
+            Mode::Behind { .. } => true,
+            Mode::Live if state.bytes + piece.len() + Self::ENTRY > Self::BYTES_MAX => {
+                state.mode = Mode::Behind { since: seq, said: VecDeque::new() };
+                true
+            }
+            Mode::Live => {
+                state.add(lane, piece);
+                true
+            }
+        };
+        if printed {
+            self.wake(&mut state);
+        }
+        Numbered { seq, printed }
+    }
+
+    /// Hands on what devstack says.
+    pub fn said(&self, at: i64, line: Said) {
+        let mut state = lock(&self.state);
+        let seq = state.next_seq;
+        state.next_seq += 1;
+        match &mut state.mode {
+            Mode::Closed => return,
+            Mode::Live => {
+                state.bytes += Self::ENTRY + line.text.len();
+                state.entries.push_back(Entry::Said(at, line));
+            }
+            Mode::Behind { said, .. } => {
+                said.push_back((seq, at, line));
+                if said.len() > Self::SAID_MAX {
+                    said.pop_front();
+                }
+            }
+        }
+        self.wake(&mut state);
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.idle) {
+            self.work.notify_one();
+        }
+    }
+
+    /// For reading and changing single fields.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Waits for work: the entries that are there, or nothing when the printer is behind. `None`:
+    /// everything was shown and nothing comes any more.
+    pub fn next(&self) -> Option<VecDeque<Entry>> {
+        let mut state = lock(&self.state);
+        loop {
+            if !state.entries.is_empty() {
+                return Some(std::mem::take(&mut state.entries));
+            }
+            match state.mode {
+                Mode::Behind { .. } => return Some(VecDeque::new()),
+                Mode::Closed => return None,
+                Mode::Live if state.ending => return None,
+                Mode::Live => {}
+            }
+            state.idle = true;
+            state = self.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// An entry was shown.
+    pub fn shown(&self, entry: Entry) {
+        let mut state = lock(&self.state);
+        state.bytes -= entry.cost();
+        if let Entry::Lines(Slab { mut bytes, .. }) = entry
+            && state.spare.len() < Self::SPARE_MAX
+        {
+            bytes.clear();
+            state.spare.push(bytes);
+        }
+    }
+
+    /// The printer got on.
+    pub fn step(&self) {
+        lock(&self.state).steps += 1;
+        self.progress.notify_all();
+    }
+
+    /// Nothing is shown from now on.
+    pub fn close(&self) {
+        let mut state = lock(&self.state);
+        state.mode = Mode::Closed;
+        state.entries.clear();
+        state.bytes = 0;
+        state.steps += 1;
+        self.work.notify_one();
+        self.progress.notify_all();
+    }
+
+    /// Whether nothing is shown any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(lock(&self.state).mode, Mode::Closed)
+    }
+
+    /// Asks the printer to end when it has shown everything.
+    pub fn end(&self) {
+        lock(&self.state).ending = true;
+        self.work.notify_one();
+    }
+
+    /// Waits until the queue is closed; gives up when the printer does not get on for `patience`.
+    pub fn wait_closed(&self, patience: Duration) -> bool {
+        let mut state = lock(&self.state);
+        while !matches!(state.mode, Mode::Closed) {
+            let steps = state.steps;
+            let (after, waited) = self
+                .progress
+                .wait_timeout(state, patience)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            state = after;
+            if waited.timed_out() && state.steps == steps {
+                return matches!(state.mode, Mode::Closed);
+            }
+        }
+        true
+    }
+
+    /// What waits in memory, in bytes.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        lock(&self.state).bytes
+    }
+}
+
+impl State {
+    /// Adds a piece to the last slab if it follows it directly, else to a new one.
+    fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>) {
+        self.bytes += piece.len();
+        if let Some(Entry::Lines(slab)) = self.entries.back_mut()
+            && slab.takes(lane, piece)
+        {
+            slab.extend(piece);
+            return;
+        }
+        self.bytes += Queue::ENTRY;
+        let mut slab = Slab {
+            lane: lane.clone(),
+            stream: piece.stream,
+            at: piece.at,
+            continues: piece.continues,
+            open: false,
+            bytes: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(piece.len())),
+        };
+        slab.extend(piece);
+        self.entries.push_back(Entry::Lines(slab));
+    }
+}
+
+impl Slab {
+    fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>) -> bool {
+        Arc::ptr_eq(&self.lane, lane)
+            && self.stream == piece.stream
+            && !self.open
+            && !piece.continues
+            && self.bytes.len() + piece.len() <= Queue::SLAB_MAX
+            // Time stamps show seconds.
+            && self.at.div_euclid(1000) == piece.at.div_euclid(1000)
+    }
+
+    fn extend(&mut self, piece: &Piece<'_>) {
+        self.bytes.extend_from_slice(piece.parts[0]);
+        self.bytes.extend_from_slice(piece.parts[1]);
+        self.open = piece.open;
+    }
+}
+
+impl Entry {
+    fn cost(&self) -> usize {
+        match self {
+            Entry::Lines(slab) => Queue::ENTRY + slab.bytes.len(),
+            Entry::Said(_, said) => Queue::ENTRY + said.text.len(),
+        }
+    }
+}

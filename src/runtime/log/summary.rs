@@ -1,0 +1,71 @@
+use super::said::{Said, Tone};
+use crate::model::{Phase, ServiceView, Snapshot, Stack};
+
+/// What there is at the end of a start: a line for the stack, then one a service with its phase, its
+/// URL, how long it took, and each port that moved. Services that nobody asked for are left out.
+pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
+    let views: Vec<&ServiceView> =
+        snapshot.services.iter().filter(|view| view.phase != Phase::Idle).collect();
+    let bad = views.iter().filter(|view| is_bad(view.phase)).count();
+    let all = views.len();
+    let head = match (bad, all) {
+        (_, 0) => Said::all(Tone::Notice, format!("{}: nothing to start", stack.name)),
+        (0, _) => Said::all(Tone::Good, format!("{} is up", stack.name)),
+        _ => Said::all(Tone::Failure, format!("{}: {bad} of {all} failed", stack.name)),
+    };
+    let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut lines = vec![head];
+    for (view, row) in views.iter().zip(&rows) {
+        let tone = if is_bad(view.phase) { Tone::Failure } else { Tone::Notice };
+        let mut text: String =
+            row.iter().zip(widths).map(|(cell, width)| format!("  {cell:width$}")).collect();
+        text.truncate(text.trim_end().len());
+        for moved in moves(view, stack) {
+            text += &format!("\n      {moved}");
+        }
+        lines.push(Said::all(tone, text));
+    }
+    lines
+}
+
+/// Name, phase, time, and URL or what went wrong.
+fn cells(view: &ServiceView) -> [String; 4] {
+    let took = view.ready_after_ms.map_or(String::new(), took);
+    let last = match (&view.message, &view.url) {
+        (Some(message), _) if is_bad(view.phase) => message.text.clone(),
+        (_, Some(url)) => url.clone(),
+        (_, None) => String::new(),
+    };
+    [view.name.to_string(), view.phase.to_string(), took, last]
+}
+
+/// What to say of each port that is not the one that was wished for.
+fn moves(view: &ServiceView, stack: &Stack) -> Vec<String> {
+    let ports = stack.services.get(&view.name).map_or(&[][..], |service| &service.ports);
+    let moved = ports.iter().filter_map(|port| Some((port.moved.as_ref()?, port.number)));
+    moved.map(|(why, number)| format!("{why}; using {number}")).collect()
+}
+
+fn is_bad(phase: Phase) -> bool {
+    match phase {
+        Phase::Failed | Phase::Unhealthy => true,
+        Phase::Idle
+        | Phase::Waiting
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Stopping
+        | Phase::Backoff
+        | Phase::Done => false,
+    }
+}
+
+/// Milliseconds for people: `412ms`, `1.5s`, `75s`.
+pub(super) fn took(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms}ms"),
+        1000..10_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        _ => format!("{}s", ms / 1000),
+    }
+}

@@ -1,0 +1,145 @@
+//! The whole path: from captures through files and terminal to readers.
+
+mod disk;
+mod flow;
+mod reading;
+mod shown;
+mod trouble;
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::{Escapes, Logs, Look, Output, Stored, lock};
+use crate::model::{Name, Run, Stream};
+
+/// Far more than any test needs: it ends a test that would hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn look(escapes: Escapes) -> Look {
+    Look { color: false, prefix: true, timestamps: false, escapes }
+}
+
+/// An output that keeps what is written, once its gate is open.
+#[derive(Clone, Default)]
+struct Screen(Arc<(Mutex<Shown>, Condvar)>);
+
+#[derive(Default)]
+struct Shown {
+    bytes: Vec<u8>,
+    shut: bool,
+    broken: bool,
+    /// Somebody waits at the gate.
+    waits: bool,
+}
+
+impl Screen {
+    fn shut() -> Screen {
+        let screen = Screen::default();
+        lock(&screen.0.0).shut = true;
+        screen
+    }
+
+    fn open_gate(&self) {
+        lock(&self.0.0).shut = false;
+        self.0.1.notify_all();
+    }
+
+    fn break_pipe(&self) {
+        lock(&self.0.0).broken = true;
+        self.open_gate();
+    }
+
+    /// Waits until the printer stands at the gate.
+    fn wait_for_printer(&self) {
+        let mut shown = lock(&self.0.0);
+        while !shown.waits {
+            shown = self.0.1.wait(shown).unwrap();
+        }
+    }
+
+    fn output(&self) -> Output {
+        Output::Other(Box::new(self.clone()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.0.0).bytes).into_owned()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut shown = lock(&self.0.0);
+        while shown.shut {
+            shown.waits = true;
+            self.0.1.notify_all();
+            shown = self.0.1.wait(shown).unwrap();
+        }
+        if shown.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        shown.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A log in a folder of its own.
+struct Bench {
+    dir: tempfile::TempDir,
+    screen: Screen,
+    logs: Logs,
+}
+
+impl Bench {
+    fn new(escapes: Escapes) -> Bench {
+        Bench::with(escapes, Screen::default())
+    }
+
+    fn with(escapes: Escapes, screen: Screen) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(&dir.path().join("logs"), look(escapes), screen.output());
+        Bench { dir, screen, logs }
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("logs")
+    }
+
+    fn file(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.folder().join(file)).unwrap()
+    }
+
+    /// Runs a service that prints this on its standard output and ends.
+    fn run(&self, service: &str, run: u64, text: &str) {
+        let (mut capture, _) = self.logs.capture(&name(service), Run(run), Vec::new());
+        capture.push(Stream::Stdout, text.as_bytes());
+        capture.close();
+    }
+
+    /// What the screen shows in the end.
+    fn finish(&self) -> String {
+        assert!(self.logs.finish(PATIENCE));
+        self.screen.text()
+    }
+
+    fn stored(&self) -> Vec<super::Record> {
+        let stored = Stored::open(&self.folder(), None, usize::MAX).unwrap();
+        stored.flat_map(|page| page.records).collect()
+    }
+}
+
+/// The lines of records as text, with their services.
+fn texts(records: &[super::Record]) -> Vec<String> {
+    let text = |record: &super::Record| {
+        format!("{} {}", record.service, String::from_utf8_lossy(&record.line))
+    };
+    records.iter().map(text).collect()
+}

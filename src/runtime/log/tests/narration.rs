@@ -1,0 +1,257 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::model::{
+    Command, Exit, Kind, Launch, OnExit, Policy, Port, Ready, Restart, Run, Service, StackState,
+    Stop,
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn port(label: &str, number: u16, moved: Option<&str>) -> Port {
+    let wanted = Some(5000);
+    Port { name: label.to_owned(), number, wanted, pinned: false, moved: moved.map(str::to_owned) }
+}
+
+fn service(text: &str, ports: Vec<Port>) -> Service {
+    Service {
+        name: name(text),
+        kind: Kind::Service,
+        launch: Launch {
+            command: Command::Shell("true".to_owned()),
+            dir: "/shop".into(),
+            env: BTreeMap::new(),
+            host: "127.0.0.1".to_owned(),
+        },
+        ports,
+        depends_on: BTreeMap::new(),
+        ready: Ready {
+            probes: Vec::new(),
+            timeout: Duration::from_secs(60),
+            interval: Duration::from_millis(250),
+        },
+        restart: Restart {
+            policy: Policy::OnFailure,
+            max: 8,
+            window: Duration::from_secs(120),
+            delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(15),
+        },
+        success_codes: BTreeSet::from([0]),
+        stop: Stop { signal: 15, grace: Duration::from_secs(5) },
+        watch: None,
+        autostart: true,
+        on_exit: OnExit::None,
+        color: None,
+        description: None,
+    }
+}
+
+fn stack() -> Stack {
+    let held = Some("port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h)");
+    let services = [
+        service("api", vec![port("main", 5001, held)]),
+        service("migrate", Vec::new()),
+        service("spare", Vec::new()),
+        service("web", vec![port("http", 3000, None), port("metrics", 9100, None)]),
+    ];
+    Stack {
+        name: "shop".to_owned(),
+        dir: "/shop".into(),
+        services: services.map(|service| (service.name.clone(), Arc::new(service))).into(),
+        primary: None,
+        files: BTreeSet::new(),
+    }
+}
+
+fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
+    let service = &stack.services[&name(text)];
+    ServiceView {
+        name: name(text),
+        kind: if text == "migrate" { "task" } else { "service" }.to_owned(),
+        phase,
+        since: String::new(),
+        cause: String::new(),
+        pid: None,
+        run: None,
+        restarts: 0,
+        port: service.port().map(|port| port.number),
+        wanted_port: None,
+        pinned: false,
+        ports: BTreeMap::new(),
+        host: "127.0.0.1".to_owned(),
+        url: service.url(),
+        exit: None,
+        waiting_on: Vec::new(),
+        cpu_percent: None,
+        memory_bytes: None,
+        ready_after_ms: (phase == Phase::Ready).then_some(412),
+        message: None,
+    }
+}
+
+fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
+    let mut services = vec![
+        view(stack, "api", Phase::Ready),
+        view(stack, "migrate", Phase::Done),
+        view(stack, "spare", Phase::Idle),
+        view(stack, "web", web),
+    ];
+    if web == Phase::Failed {
+        services[3].message = Some(failure());
+    }
+    Snapshot {
+        version: 1,
+        stack: stack.name.clone(),
+        dir: stack.dir.clone(),
+        mode: "run".to_owned(),
+        supervisor_pid: 1,
+        state: StackState::Up,
+        services,
+    }
+}
+
+fn failure() -> Message {
+    Message::new(Class::CrashLoop, "ended 8 times within 120 s, last with exit 1")
+        .help("fix it and save, or `devstack restart web`")
+}
+
+/// What is told of these, as text: service, tone and lines.
+fn told(happenings: Vec<(Option<&str>, Happening)>) -> String {
+    let stack = stack();
+    let mut text = String::new();
+    for (service, what) in happenings {
+        let event = Event { service: service.map(name), what };
+        let tail = |_: &Name| vec!["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
+        for said in lines(&event, &snapshot(&stack, Phase::Ready), &stack, &tail) {
+            let who = said.service.map_or(String::new(), |name| name.to_string());
+            for line in said.text.lines() {
+                text += &format!("{who:7} {:8} {line}\n", format!("{:?}", said.tone));
+            }
+        }
+    }
+    text
+}
+
+fn phase(service: &str, to: Phase, cause: Cause) -> (Option<&str>, Happening) {
+    (Some(service), Happening::Phase { to, cause, run: Some(Run(1)) })
+}
+
+#[test]
+fn the_normal_course_is_brief() {
+    insta::assert_snapshot!(told(vec![
+        phase("api", Phase::Waiting, Cause::WaitingFor(Vec::new())),
+        phase("migrate", Phase::Starting, Cause::Up),
+        phase("migrate", Phase::Starting, Cause::Spawned { pid: 7 }),
+        phase("migrate", Phase::Ready, Cause::NoProbe),
+        phase("migrate", Phase::Stopping, Cause::Exited(Exit::Code(0))),
+        phase("migrate", Phase::Done, Cause::Exited(Exit::Code(0))),
+        phase("api", Phase::Starting, Cause::Up),
+        phase("web", Phase::Starting, Cause::NeededBy(name("api"))),
+        phase("api", Phase::Ready, Cause::Probed("GET / answered 200".to_owned())),
+        phase("web", Phase::Done, Cause::Exited(Exit::Code(0))),
+        (None, Happening::ShuttingDown("Ctrl-C".to_owned())),
+        phase("api", Phase::Stopping, Cause::Shutdown("Ctrl-C".to_owned())),
+        phase("api", Phase::Idle, Cause::Shutdown("Ctrl-C".to_owned())),
+    ]), @r"
+    migrate Plain    starting
+    migrate Good     completed
+    api     Plain    starting on port 5001 (port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h))
+    web     Plain    starting on ports http 3000, metrics 9100
+    api     Good     ready in 412ms at http://127.0.0.1:5001
+    web     Plain    done: exit 0
+            Notice   stopping: Ctrl-C
+    ");
+}
+
+#[test]
+fn changes_say_what_changed() {
+    insta::assert_snapshot!(told(vec![
+        phase("web", Phase::Stopping, Cause::FileChanged("/shop/web/app.js".into())),
+        phase("web", Phase::Starting, Cause::FileChanged("/shop/web/app.js".into())),
+        phase("web", Phase::Stopping, Cause::ConfigChanged("command changed".to_owned())),
+        phase("web", Phase::Stopping, Cause::Asked("restart")),
+        phase("web", Phase::Stopping, Cause::Asked("stop")),
+        phase("web", Phase::Stopping, Cause::GraceOver(Duration::from_secs(5))),
+        phase("web", Phase::Idle, Cause::Asked("stop")),
+        phase("web", Phase::Stopping, Cause::Removed),
+        (None, Happening::Applied(vec!["web: restarts (command)".to_owned(), "db: starts".to_owned()])),
+    ]), @r"
+    web     Plain    restarting: web/app.js changed
+    web     Plain    starting on ports http 3000, metrics 9100: web/app.js changed
+    web     Plain    restarting: command changed
+    web     Plain    restarting
+    web     Plain    stopping
+    web     Warning  did not stop within 5s; killed
+    web     Plain    stopped
+    web     Plain    stopping: no longer in the configuration
+            Notice   applied the new configuration
+            Notice     web: restarts (command)
+            Notice     db: starts
+    ");
+}
+
+#[test]
+fn a_failure_says_why_and_what_to_do() {
+    let retry = Cause::Retry { exit: Exit::Code(1), delay: Duration::from_millis(250), count: 1 };
+    let spawn = Message::new(Class::Spawn, "no such program: flask").help("install it");
+    let late = Message::new(Class::ReadyTimeout, "not ready within 60s: connection refused");
+    insta::assert_snapshot!(told(vec![
+        phase("web", Phase::Backoff, retry),
+        phase("web", Phase::Failed, Cause::Failed(failure())),
+        phase("api", Phase::Failed, Cause::Failed(spawn)),
+        phase("api", Phase::Unhealthy, Cause::Failed(late)),
+        (Some("api"), Happening::Note(Message::new(Class::Port, "listens on 5000").help("pass --port"))),
+    ]), @r"
+    web     Warning  exit 1; start 2 in 250ms
+    web     Failure  failed: ended 8 times within 120 s, last with exit 1
+    web     Failure    | Traceback
+    web     Failure    | KeyError: 'DB'
+    web     Failure  help: fix it and save, or `devstack restart web`
+    api     Failure  failed: no such program: flask
+    api     Failure  help: install it
+    api     Warning  not healthy: not ready within 60s: connection refused
+    api     Warning    | Traceback
+    api     Warning    | KeyError: 'DB'
+    api     Warning  listens on 5000
+    api     Warning  help: pass --port
+    ");
+}
+
+#[test]
+fn the_summary_shows_where_everything_is() {
+    let stack = stack();
+    let text = |web| {
+        let lines = summary(&snapshot(&stack, web), &stack);
+        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+    };
+    insta::assert_snapshot!(text(Phase::Ready), @r"
+    shop is up
+      api      ready  412ms  http://127.0.0.1:5001
+          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+      migrate  done
+      web      ready  412ms  http://127.0.0.1:3000
+    ");
+    insta::assert_snapshot!(text(Phase::Failed), @r"
+    shop: 1 of 3 failed
+      api      ready   412ms  http://127.0.0.1:5001
+          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+      migrate  done
+      web      failed         ended 8 times within 120 s, last with exit 1
+    ");
+}
+
+#[test]
+fn a_broken_configuration_is_shown_whole() {
+    let said = broken_config("error: unknown key `comand`\n --> devstack.toml:3:1\n");
+    assert_eq!(said.service, None);
+    insta::assert_snapshot!(said.text, @r"
+    nothing changed: the configuration has a mistake
+    error: unknown key `comand`
+     --> devstack.toml:3:1
+    ");
+}

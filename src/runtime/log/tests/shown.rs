@@ -1,0 +1,166 @@
+use super::*;
+use crate::runtime::log::queue::Queue;
+use crate::runtime::log::{Said, Tone};
+
+/// Prints numbered lines of two services until far more than the queue holds was printed.
+fn flood(bench: &Bench, lines: usize) -> String {
+    let mut expected = String::new();
+    let (mut api, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), Run(2), Vec::new());
+    for i in 0..lines {
+        let text = format!("line {i} {}\n", "x".repeat(500));
+        for (service, capture) in [("api", &mut api), ("web", &mut web)] {
+            capture.push(Stream::Stdout, text.as_bytes());
+            expected.push_str(&format!("{service} | {text}"));
+        }
+        if i % 1000 == 0 {
+            bench.logs.say(Said::all(Tone::Plain, format!("at {i}")));
+            expected.push_str(&format!(" * at {i}\n"));
+        }
+        assert!(bench.logs.inner.queue.bytes() <= Queue::BYTES_MAX);
+    }
+    expected
+}
+
+#[test]
+fn a_terminal_that_stands_still_slows_nothing_and_gets_all() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let expected = flood(&bench, 20_000);
+    assert!(expected.len() > 2 * Queue::BYTES_MAX);
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn a_terminal_that_catches_up_goes_on_live() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let mut expected = flood(&bench, 12_000);
+    bench.screen.open_gate();
+    for _ in 0..3 {
+        expected += &flood(&bench, 2_000);
+    }
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let mut expected = flood(&bench, 9_000);
+    for round in 0..20 {
+        let lanes = bench.logs.inner.all_lanes();
+        lanes.iter().for_each(|lane| match round % 3 {
+            0 => lane.fail_once(&bench.logs.inner.notes),
+            1 => lane.look_now(),
+            _ => lane.flush(&bench.logs.inner.notes),
+        });
+        expected += &flood(&bench, 50);
+    }
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
+    let bench = Bench::with(Escapes::Colors, Screen::shut());
+    let mut expected = flood(&bench, 10_000);
+    for i in 0..100 {
+        bench.logs.say(Said::all(Tone::Plain, format!("said {i}")));
+        bench.run("api", 3, "between\n");
+        expected.push_str(&format!(" * said {i}\napi | between\n"));
+    }
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[tokio::test]
+async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    bench.run("api", 1, "one\n");
+    bench.screen.wait_for_printer();
+    assert!(!bench.logs.is_closed());
+    bench.screen.break_pipe();
+    bench.logs.closed().await;
+    bench.logs.inner.queue.wait_closed(PATIENCE);
+    assert!(bench.logs.is_closed());
+    bench.run("api", 2, "two\n");
+    assert_eq!(bench.finish(), "");
+    assert_eq!(bench.file("api.log"), b"one\ntwo\n");
+}
+
+#[test]
+fn finish_gives_up_on_a_terminal_that_takes_nothing() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    bench.run("api", 1, "one\n");
+    bench.screen.wait_for_printer();
+    assert!(!bench.logs.finish(Duration::from_millis(1)));
+    bench.run("api", 2, "two\n");
+    assert_eq!(bench.file("api.log"), b"one\ntwo\n");
+    assert_eq!(bench.stored().len(), 2);
+    bench.screen.open_gate();
+}
+
+#[test]
+fn without_an_output_everything_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = Logs::open(dir.path(), look(Escapes::Keep), Output::None);
+    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
+    capture.push(Stream::Stdout, b"one\n");
+    // The index is whole at once: nobody comes by later to write it.
+    let stored: Vec<_> = Stored::open(dir.path(), None, usize::MAX).unwrap().collect();
+    assert_eq!(texts(&stored[0].records), ["api one"]);
+}
+
+#[test]
+fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
+    let bench = Bench::new(Escapes::Colors);
+    let (mut api, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), Run(2), Vec::new());
+    api.push(Stream::Stdout, b"a\x1b[3");
+    web.push(Stream::Stdout, b"plain\n");
+    api.push(Stream::Stdout, b"1mred\n\x1b]52;c;aGk=");
+    web.push(Stream::Stdout, b"more\n");
+    api.push(Stream::Stdout, b"\x07\nnext\n50%\r100%\r\n");
+    drop(api);
+    assert_eq!(
+        bench.finish(),
+        "web | plain\napi | a\x1b[31mred\x1b[0m\nweb | more\napi | \napi | next\napi | 100%\n"
+    );
+}
+
+#[test]
+fn what_a_run_left_open_does_not_reach_the_next_run() {
+    let bench = Bench::new(Escapes::Colors);
+    bench.run("api", 1, "\x1b]0;no end");
+    bench.run("api", 2, "next\n");
+    bench.run("api", 3, "\x1b[31mred");
+    bench.run("api", 4, "next\n");
+    let shown = bench.finish();
+    assert_eq!(shown, "api | \napi | next\napi | \x1b[31mred\x1b[0m\napi | next\n");
+}
+
+#[test]
+fn a_pipe_gets_the_bytes_as_they_are_unless_plain_text_was_asked_for() {
+    let text = "\x1b[31mred\x1b[0m \x1b]0;t\x07 10%\r20%\n";
+    let bench = Bench::new(Escapes::Keep);
+    bench.run("api", 1, text);
+    assert_eq!(bench.finish(), format!("api | {text}"));
+    let bench = Bench::new(Escapes::Strip);
+    bench.run("api", 1, text);
+    assert_eq!(bench.finish(), "api | 20%\n");
+}
+
+#[test]
+fn colours_of_names_and_of_what_devstack_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let screen = Screen::default();
+    let logs = Logs::open(dir.path(), Look::new(true, false), screen.output());
+    logs.services(&[(name("api"), Some(crate::model::Color::Cyan))]);
+    logs.say(Said::of(&name("api"), Tone::Good, "ready in 5 ms"));
+    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
+    capture.push(Stream::Stdout, b"hello\n");
+    assert!(logs.finish(PATIENCE));
+    assert_eq!(
+        screen.text(),
+        "\x1b[36mapi\x1b[1m * \x1b[0m\x1b[32mready in 5 ms\x1b[0m\n\x1b[36mapi | \x1b[0mhello\n"
+    );
+}

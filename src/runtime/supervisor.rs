@@ -1,0 +1,409 @@
+//! The one loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock::Clock;
+use super::ending::{Ender, Ending};
+use super::handle::{Answer, Handle, Request};
+use super::hands::Hands;
+use super::log::{Logs, narrate};
+use super::probe::{Finding, Report};
+use super::process::{Fact, What};
+use super::reload::{Reloaded, Reloader};
+use super::signals::Signals;
+use super::watch::Change;
+use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
+use crate::model::{Class, Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
+
+/// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
+/// still leaves room for deadlines.
+const BATCH: usize = 256;
+
+/// What a supervisor starts with.
+pub struct Setup {
+    /// The hands that hold processes, probes and watches.
+    pub hands: Hands,
+    /// The reports of the hands.
+    pub senses: Senses,
+    /// What the services print.
+    pub logs: Logs,
+    /// The first stack.
+    pub stack: Arc<Stack>,
+    /// What `up` was asked to start.
+    pub selection: Option<Selection>,
+    /// Follows the configuration; `None`: nothing does.
+    pub reloader: Option<Reloader>,
+}
+
+/// Where reports arrive.
+pub struct Senses {
+    /// Of processes.
+    pub facts: mpsc::UnboundedReceiver<Fact>,
+    /// Of probes.
+    pub reports: mpsc::UnboundedReceiver<Report>,
+    /// Of watched files.
+    pub changes: mpsc::UnboundedReceiver<Change>,
+    /// Signals to devstack itself.
+    pub signals: Signals,
+}
+
+/// The one loop: turns the world into inputs, lets the engine decide, carries out what it decided.
+pub struct Supervisor {
+    engine: Engine,
+    clock: Clock,
+    hands: Hands,
+    senses: Senses,
+    logs: Logs,
+    stack: Arc<Stack>,
+    selection: Option<Selection>,
+    reloader: Option<Reloader>,
+    reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
+    requests: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Answer>)>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    tickets: u64,
+    interrupts: u32,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    state: watch::Sender<StackState>,
+    ender: Ender,
+    endings: mpsc::UnboundedReceiver<Ending>,
+    halt: Option<i32>,
+}
+
+/// Something that woke the loop.
+enum Wake {
+    Fact(Fact),
+    Report(Report),
+    Change(Change),
+    Request(Request, oneshot::Sender<Answer>),
+    Reloaded(Reloaded),
+    Signal(i32, &'static str),
+    Ending(Ending),
+    Deadline,
+}
+
+impl Supervisor {
+    /// A supervisor that has done nothing yet, and the handle to reach it.
+    pub fn new(setup: Setup) -> (Supervisor, Handle) {
+        let clock = Clock::start();
+        let (ask, requests) = mpsc::unbounded_channel();
+        let (ender, endings) = Ender::new();
+        let empty = empty_snapshot(&setup.stack);
+        let (snapshot, seen) = watch::channel(Arc::new(empty));
+        let (state, _) = watch::channel(StackState::Starting);
+        let handle = Handle::new(ask, seen, setup.logs.clone());
+        let supervisor = Supervisor {
+            engine: Engine::new(),
+            clock,
+            hands: setup.hands,
+            senses: setup.senses,
+            logs: setup.logs,
+            stack: setup.stack,
+            selection: setup.selection,
+            reloader: setup.reloader,
+            reloaded: mpsc::unbounded_channel(),
+            requests,
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            interrupts: 0,
+            snapshot,
+            state,
+            ender,
+            endings,
+            halt: None,
+        };
+        (supervisor, handle)
+    }
+
+    /// What the stack as a whole is doing, whenever that changes.
+    pub fn state(&self) -> watch::Receiver<StackState> {
+        self.state.subscribe()
+    }
+
+    /// Ends the stack from elsewhere in devstack.
+    pub fn ender(&self) -> Ender {
+        self.ender.clone()
+    }
+
+    /// Runs until everything is over; the exit code. Whatever is left then is the guard's.
+    pub async fn run(mut self) -> i32 {
+        let (stack, selection) = (self.stack.clone(), self.selection.clone());
+        self.logs.services(&colors(&stack));
+        self.decide(vec![Input::Apply { stack, selection }]);
+        self.watch();
+        while self.halt.is_none() {
+            let first = self.wake().await;
+            let mut inputs = Vec::new();
+            self.take(first, &mut inputs);
+            while inputs.len() < BATCH
+                && let Some(next) = self.ready()
+            {
+                self.take(next, &mut inputs);
+            }
+            self.decide(inputs);
+        }
+        self.hands.finish().await;
+        self.halt.unwrap_or(1)
+    }
+
+    /// Waits for whatever comes first. The arms only make a value.
+    async fn wake(&mut self) -> Wake {
+        let deadline = self.engine.next_deadline().map(|at| self.clock.instant(at));
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (number, name) = self.senses.signals.next() => Wake::Signal(number, name),
+            Some(fact) = self.senses.facts.recv() => Wake::Fact(fact),
+            Some((request, tell)) = self.requests.recv() => Wake::Request(request, tell),
+            Some(report) = self.senses.reports.recv() => Wake::Report(report),
+            Some(change) = self.senses.changes.recv() => Wake::Change(change),
+            Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
+            Some(ending) = self.endings.recv() => Wake::Ending(ending),
+            () = sleep => Wake::Deadline,
+        }
+    }
+
+    /// What has arrived already.
+    fn ready(&mut self) -> Option<Wake> {
+        if let Ok(fact) = self.senses.facts.try_recv() {
+            return Some(Wake::Fact(fact));
+        }
+        if let Ok((request, tell)) = self.requests.try_recv() {
+            return Some(Wake::Request(request, tell));
+        }
+        if let Ok(report) = self.senses.reports.try_recv() {
+            return Some(Wake::Report(report));
+        }
+        None
+    }
+
+    /// Turns what happened into inputs.
+    fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
+        match wake {
+            Wake::Fact(fact) => self.take_fact(fact, inputs),
+            Wake::Report(report) => inputs.push(self.report_input(report)),
+            Wake::Change(change) => self.take_change(change, inputs),
+            Wake::Request(request, tell) => {
+                let ticket = self.ticket(tell);
+                inputs.push(request_input(ticket, request));
+            }
+            Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
+            Wake::Signal(number, name) => self.take_signal(number, name, inputs),
+            Wake::Ending(Ending { why, code, haste }) => {
+                inputs.push(Input::Shutdown { ticket: None, why, code, haste });
+            }
+            Wake::Deadline => inputs.push(Input::Tick),
+        }
+    }
+
+    fn take_fact(&mut self, fact: Fact, inputs: &mut Vec<Input>) {
+        let run = fact.run;
+        match fact.what {
+            What::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
+            What::NotSpawned(message) => {
+                self.hands.forget(run);
+                inputs.push(Input::NotSpawned(run, message));
+            }
+            What::Exited(exit) => {
+                self.hands.stop_probing(run);
+                inputs.push(Input::Exited(run, exit));
+            }
+            What::Emptied { leftovers } => {
+                self.hands.forget(run);
+                if let Some(message) = orphans(&leftovers) {
+                    inputs.push(Input::Note(run, message));
+                }
+                inputs.push(Input::Emptied(run));
+                if let Some(reloader) = &self.reloader {
+                    reloader.release_unused(&self.stack);
+                }
+            }
+        }
+    }
+
+    fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
+        match change {
+            Change::Services(files) => inputs.push(Input::FilesChanged(files)),
+            Change::Config(_) => {
+                if let Some(reloader) = &mut self.reloader {
+                    reloader.reload(&self.stack, &self.engine.running(), self.reloaded.0.clone());
+                }
+            }
+            Change::Degraded(message) => self.note(message),
+        }
+    }
+
+    fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
+        let again = self.reloader.as_mut().is_some_and(Reloader::finished);
+        match reloaded {
+            Reloaded::Stack(stack, notes) => {
+                notes.into_iter().for_each(|message| self.note(message));
+                self.stack = stack.clone();
+                self.watch();
+                let selection = self.selection.clone();
+                inputs.push(Input::Apply { stack, selection });
+            }
+            Reloaded::Broken { text, files } => {
+                self.logs.say(narrate::broken_config(&text));
+                self.hands.watch(&self.stack, &files);
+            }
+        }
+        if again {
+            self.take_change(Change::Config(Default::default()), inputs);
+        }
+    }
+
+    fn report_input(&self, report: Report) -> Input {
+        let run = report.run;
+        match report.what {
+            Finding::Held(what) => Input::Held(run, what),
+            Finding::Failing(why) => Input::Failing(run, why),
+            Finding::Foreign(message) | Finding::Limited(message) => Input::Note(run, message),
+            Finding::Elsewhere { given, actual } => {
+                Input::Note(run, elsewhere(self.engine.service_of(run), given, &actual))
+            }
+        }
+    }
+
+    /// Once is polite, twice is at once, three times leaves the rest to the guard.
+    fn take_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
+        self.interrupts += 1;
+        let code = 128 + number;
+        match self.interrupts {
+            1 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: name.to_owned(),
+                code,
+                haste: Haste::Polite,
+            }),
+            2 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: format!("{name} again"),
+                code,
+                haste: Haste::Now,
+            }),
+            _ => self.halt = Some(code),
+        }
+    }
+
+    /// Lets the engine decide, shows what is, then carries out.
+    fn decide(&mut self, inputs: Vec<Input>) {
+        let effects = self.engine.step(self.clock.now(), inputs);
+        if effects.is_empty() {
+            return;
+        }
+        self.publish();
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn(run, service) => self.hands.spawn(run, &service),
+            Effect::Signal(run, signal) => self.hands.stop(run, signal),
+            Effect::Kill(run) => self.hands.kill(run),
+            Effect::Probe(run, service) => self.hands.probe(run, &service),
+            Effect::Tell(event) => self.tell(event),
+            Effect::Answer(ticket, answer) => {
+                if let Some(tell) = self.waiting.remove(&ticket) {
+                    // Whoever asked may have gone.
+                    let _ = tell.send(answer);
+                }
+            }
+            Effect::Halt(code) => self.halt = Some(code),
+        }
+    }
+
+    fn publish(&mut self) {
+        let state = self.engine.state();
+        let snapshot = Snapshot {
+            services: self.engine.views(|at| self.clock.date(at)),
+            state,
+            ..empty_snapshot(&self.stack)
+        };
+        self.snapshot.send_replace(Arc::new(snapshot));
+        self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Happening::Applied(_) = event.what {
+            self.logs.services(&colors(&self.stack));
+        }
+        let lines = narrate::event(&event, &self.snapshot.borrow(), &self.stack, &self.logs);
+        lines.into_iter().for_each(|line| self.logs.say(line));
+    }
+
+    /// Tells people something about the whole stack.
+    pub fn note(&mut self, message: Message) {
+        self.tell(Event { service: None, what: Happening::Note(message) });
+    }
+
+    fn watch(&mut self) {
+        if self.reloader.is_some() {
+            self.hands.watch(&self.stack, &Default::default());
+        }
+    }
+
+    fn ticket(&mut self, tell: oneshot::Sender<Answer>) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket, tell);
+        ticket
+    }
+}
+
+fn request_input(ticket: Ticket, request: Request) -> Input {
+    match request {
+        Request::Start(names) => Input::Start(ticket, names),
+        Request::Stop(names) => Input::Stop(ticket, names),
+        Request::Restart(names) => Input::Restart(ticket, names),
+        Request::Down => Input::Shutdown {
+            ticket: Some(ticket),
+            why: "`devstack down`".to_owned(),
+            code: 0,
+            haste: Haste::Polite,
+        },
+    }
+}
+
+fn elsewhere(service: Option<&Name>, given: u16, actual: &[u16]) -> Message {
+    let who = service.map_or("the service", Name::as_str);
+    let actual: Vec<String> = actual.iter().map(u16::to_string).collect();
+    let text = format!("{who} was given PORT={given} but listens on {}", actual.join(", "));
+    Message::new(Class::Port, text).help("pass the port on in its command, such as --port $PORT")
+}
+
+fn empty_snapshot(stack: &Stack) -> Snapshot {
+    Snapshot {
+        version: 1,
+        stack: stack.name.clone(),
+        dir: stack.dir.clone(),
+        mode: "run".to_owned(),
+        supervisor_pid: std::process::id(),
+        state: StackState::Starting,
+        services: Vec::new(),
+    }
+}
+
+fn colors(stack: &Stack) -> Vec<(Name, Option<Color>)> {
+    stack.services.iter().map(|(name, service)| (name.clone(), service.color)).collect()
+}
+
+fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
+    if leftovers.is_empty() {
+        return None;
+    }
+    let list: Vec<String> =
+        leftovers.iter().take(5).map(|(pid, name)| format!("{name} (pid {pid})")).collect();
+    let more = if leftovers.len() > 5 { ", …" } else { "" };
+    let text = format!("left processes behind, now ended: {}{more}", list.join(", "));
+    Some(Message::new(Class::Orphan, text))
+}

@@ -1,0 +1,221 @@
+//! The house rules that a compiler does not know, held against every file: who may use what (the picture in
+//! `src/lib.rs`), and what never stands in the code. The rules are tables in `layers/tables.rs`.
+
+mod paths;
+mod rules;
+mod source;
+mod tables;
+
+use std::fs;
+use std::path::Path;
+
+use paths::paths;
+use rules::{Finding, check, names};
+use source::Source;
+
+#[test]
+fn the_house_is_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    ["src", "tests"].iter().for_each(|folder| collect(root, &root.join(folder), &mut files));
+    assert!(files.iter().any(|(path, _)| path == "src/lib.rs"), "the sources are found");
+    let findings = check(
+        &files,
+        &dependencies(&fs::read_to_string(root.join("Cargo.toml")).expect("it is there")),
+    );
+    let list: Vec<String> = findings.iter().map(describe).collect();
+    assert!(list.is_empty(), "\n{}", list.join("\n"));
+}
+
+fn describe(finding: &Finding) -> String {
+    format!("{}:{}: {}: {}", finding.path, finding.line, finding.rule, finding.text)
+}
+
+/// Every Rust file below, as its path from the root and its text, in the order of paths.
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
+    let entries = fs::read_dir(folder).expect("the sources are there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).expect("below the root").display().to_string();
+            files.push((name, fs::read_to_string(&path).expect("sources are text")));
+        }
+    }
+}
+
+/// The crates that the manifest names, as code names them.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().expect("cargo has read it before");
+    let mut tables = vec![&manifest["dependencies"]];
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    tables
+        .extend(targets.into_iter().flatten().filter_map(|(_, target)| target.get("dependencies")));
+    let names = tables.into_iter().filter_map(toml::Value::as_table).flat_map(toml::Table::keys);
+    names.map(|name| name.replace('-', "_")).collect()
+}
+
+/// The rules that one made-up file breaks, with lines.
+fn broken(path: &str, text: &str) -> Vec<(String, usize)> {
+    let dependencies = ["tokio", "serde", "libc", "clap", "hyper"].map(str::to_owned);
+    let findings = check(&[(path.to_owned(), text.to_owned())], &dependencies);
+    findings.into_iter().map(|finding| (finding.rule, finding.line)).collect()
+}
+
+/// For each rule files that break it and nothing else, in their last line.
+const BAD: [(&str, &str, &str); 40] = [
+    ("layers", "src/model/a.rs", "use crate::engine::Engine;"),
+    ("layers", "src/engine/a.rs", "\nuse crate::{model::Name, runtime::handle::Handle};"),
+    ("layers", "src/engine/a.rs", "use super::super::runtime;"),
+    ("layers", "src/engine/a.rs", "fn f() { crate::ports::choose() }"),
+    ("layers", "src/config/check.rs", "use crate::engine::plan;"),
+    ("layers", "src/ports/mod.rs", "use super::runtime::Handle;"),
+    ("layers", "src/runtime/watch/mod.rs", "use crate::control::client;"),
+    ("layers", "src/control/client.rs", "use crate::runtime::Handle;"),
+    ("layers", "src/control/client/stream.rs", "use crate::runtime::Handle;"),
+    ("layers", "src/control/server.rs", "use crate::engine::Engine;"),
+    ("dependencies", "src/model/a.rs", "use serde::Serialize;\nuse libc::c_int;"),
+    ("dependencies", "src/engine/a.rs", "pub use tokio::sync::mpsc;"),
+    ("dependencies", "src/config/load.rs", "fn f() { tokio::fs::read() }"),
+    ("dependencies", "src/control/server.rs", "use clap::Parser;"),
+    ("pure: no world", "src/engine/a.rs", "use std::{collections::BTreeMap, env};"),
+    ("pure: no world", "src/config/check.rs", "fn f() { std::fs::read(x) }"),
+    ("pure: no world", "src/config/loader.rs", "use std::fs;"),
+    ("pure: no world", "src/model/a.rs", "use std::net::TcpListener;"),
+    ("pure: no look at the disk", "src/config/check.rs", "fn f(p: &Path) {\n p\n  .exists() }"),
+    ("pure: no clock", "src/engine/a.rs", "use std::time::{Duration, SystemTime};"),
+    ("pure: no clock", "src/engine/a.rs", "let now = Instant::now();"),
+    ("pure: no elapsed time", "src/engine/a.rs", "started.elapsed()"),
+    ("pure: order", "src/config/a.rs", "use std::collections::HashMap;"),
+    ("one step", "src/runtime/hands.rs", "use crate::engine::Engine;\nengine.step(now, input)"),
+    ("one loop that never blocks", "src/runtime/supervisor.rs", "use std::fs;"),
+    ("processes", "src/cli/down.rs", "use rustix::process::{Pid, kill_process};"),
+    ("processes", "src/runtime/supervisor.rs", "unsafe { libc::waitpid(1) }"),
+    ("processes by path", "src/ports/holder.rs", "libc::kill(pid, 9)"),
+    ("processes by path", "src/cli/up.rs", "use std::process::{Command, Stdio};"),
+    ("processes by path", "src/runtime/probe/tcp.rs", "tokio::process::Child"),
+    ("no sleep", "src/ports/lease.rs", "std::thread::sleep(x)"),
+    (
+        "no sleep",
+        "src/ports/lease.rs",
+        "#[cfg(test)]\nmod tests { use std::thread; fn f() {\nthread::sleep(x) } }",
+    ),
+    ("no sleep", "tests/restart.rs", "thread::sleep(x)"),
+    ("nothing unfinished", "src/cli/up.rs", "fn f() { todo!() }"),
+    ("nothing unfinished", "tests/a.rs", "fn f() { unimplemented!(\"later\") }"),
+    ("no notes to self", "src/cli/up.rs", "// TODO: later"),
+    ("no notes to self", "tests/a.rs", "/* a\n FIXME */"),
+    ("no unwrap, no allow", "src/cli/up.rs", "x.unwrap()"),
+    ("no unwrap, no allow", "src/cli/up.rs", "#[allow(dead_code, reason = \"later\")]"),
+    ("no unwrap, no allow", "src/cli/up.rs", "#[cfg(not(test))]\nfn f() {\nx.unwrap() }"),
+];
+
+/// Files that look alike and break nothing.
+const GOOD: [(&str, &str); 19] = [
+    (
+        "src/model/a.rs",
+        "use std::fmt;\nuse serde::Serialize;\nuse super::Name;\nuse crate::model::Run;",
+    ),
+    (
+        "src/engine/a.rs",
+        "use crate::model::{Cause, Name};\nuse super::order;\nfn f(now: Instant) { Engine::new() }",
+    ),
+    (
+        "src/engine/a.rs",
+        "// Instant::now and std::fs are for others, see crate::runtime\nconst A: &str = \"std::fs\";",
+    ),
+    (
+        "src/engine/a.rs",
+        "#[cfg(test)]\nmod tests { use std::fs; fn f() { x.unwrap(); engine.step(now); } }",
+    ),
+    (
+        "src/engine/a.rs",
+        "fn f<'a>(x: &'a str) -> char { '\"' } // \" and '\nfn g() { r#\"std::fs::\"x\"#; }",
+    ),
+    ("src/engine/a.rs", "engine.step(now, input)"),
+    ("src/config/load.rs", "use std::fs;\nfn f(p: &Path) { p.exists() }"),
+    ("src/config/load/file.rs", "use std::{env, fs};"),
+    ("src/runtime/supervisor.rs", "self.engine.step(now, input)"),
+    ("src/runtime/log/mod.rs", "(0..9).step_by(2); self.reader.step(1)"),
+    ("src/runtime/process/unix.rs", "unsafe { libc::kill(pid, 9) }; use std::process::Command;"),
+    (
+        "src/control/client.rs",
+        "use super::protocol;\nuse crate::model::Snapshot;\nuse tokio::net::UnixStream;",
+    ),
+    ("src/control/server.rs", "use crate::runtime::handle::Handle;"),
+    ("src/cli/up.rs", "use std::process::ExitCode;\nx.unwrap_or(1); x.unwrap_or_default()"),
+    ("src/cli/up.rs", "const A: &str = \"todo!() // TODO\"; // a method to do it"),
+    ("src/cli/up.rs", "#[cfg(test)]\nuse std::process::Command;\nfn f() {}"),
+    ("src/engine/a.rs", "use std::net::IpAddr;"),
+    ("src/control/instance.rs", "thread::sleep(x)"),
+    ("tests/a.rs", "x.unwrap(); std::process::Command::new(\"sh\")"),
+];
+
+#[test]
+fn every_rule_can_fail() {
+    for (rule, path, text) in BAD {
+        let line = text.lines().count();
+        assert_eq!(broken(path, text), [(rule.to_owned(), line)], "{path}: {text}");
+    }
+    let long = "fn f() {}\n".repeat(451);
+    assert_eq!(broken("src/cli/up.rs", &long), [("length".to_owned(), 451)]);
+    let shown = |name: &&str| *name == "length" || BAD.iter().any(|(rule, ..)| rule == name);
+    let unproven: Vec<_> = names().into_iter().filter(|name| !shown(name)).collect();
+    assert_eq!(unproven, [""; 0]);
+}
+
+#[test]
+fn what_only_looks_like_a_breach_is_none() {
+    for (path, text) in GOOD {
+        assert_eq!(broken(path, text), [], "{path}: {text}");
+    }
+    let tests =
+        format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(1000));
+    assert_eq!(broken("src/cli/up.rs", &tests), []);
+    assert_eq!(Source::new("src/cli/up.rs", &tests).lines, 1);
+}
+
+#[test]
+fn a_module_declared_for_tests_is_a_test_with_all_below_it() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let bad = "use std::fs;";
+    let mut files = vec![
+        file("src/engine/mod.rs", "#[cfg(test)]\nmod scripts;\nmod order;"),
+        file("src/engine/scripts.rs", bad),
+        file("src/engine/scripts/golden.rs", bad),
+    ];
+    assert_eq!(check(&files, &[]), []);
+    files.push(file("src/engine/order.rs", bad));
+    assert_eq!(check(&files, &[]).len(), 1);
+}
+
+#[test]
+fn use_trees_are_written_out() {
+    let found = |code: &str| -> Vec<String> {
+        let module = ["engine".to_owned(), "order".to_owned()];
+        paths(code, &module).into_iter().map(|mention| mention.path.join("::")).collect()
+    };
+    assert_eq!(found("use a::{b, c::{d as e, f::*}, g};"), ["a::b", "a::c::d", "a::c::f", "a::g"]);
+    assert_eq!(
+        found("use super::{self, x::Y}; use self::z;"),
+        ["crate::engine", "crate::engine::x::Y", "crate::engine::order::z"]
+    );
+    assert_eq!(found("fn f(x: a::B<c::D>) -> E { g::<h::I>::j(); k }"), ["a::B", "c::D", "h::I"]);
+    assert_eq!(found("use a::{b,}; use {c::d, e};"), ["a::b", "c::d", "e"]);
+    assert_eq!(found("use a::{"), [""; 0]);
+}
+
+#[test]
+fn literals_and_comments_are_told_from_code() {
+    let code = |text: &str| {
+        Source::new("src/a.rs", text).code.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(code("a /* b /* c */ d */ e // f\ng"), "a e g");
+    assert_eq!(code(r##"a "b\"c" d r#"e " f"# g br"h" i"##), "a d g b i");
+    assert_eq!(code(r"a '\'' b 'c' d 'static e '\u{1F600}' f 'ä' g"), "a b d 'static e f g");
+    assert_eq!(code("for r in x { r }"), "for r in x { r }");
+    assert_eq!(code("\"not closed"), "");
+    assert_eq!(Source::new("src/a.rs", "a // b\n/* c */ d").comments, "  // b\n/* c */  ");
+}

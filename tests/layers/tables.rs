@@ -1,0 +1,309 @@
+//! The rules of the house, as tables. Each names what may not be mentioned, and where. An exception stands here
+//! with its reason, or does not exist.
+
+/// The longest a file may be without its tests: what still fits in a head.
+pub const MAX_LINES: usize = 450;
+
+/// What code of a layer may use. Layers that are not named may use everything.
+pub struct Layer {
+    /// The beginning of its path.
+    pub path: &'static str,
+    /// Layers it may use beside itself; `None` means all but `never`.
+    pub only: Option<&'static [&'static str]>,
+    /// Layers it may not use.
+    pub never: &'static [&'static str],
+    /// Dependencies it may use; `None` means all but `never_dependencies`.
+    pub only_dependencies: Option<&'static [&'static str]>,
+    /// Dependencies it may not use.
+    pub never_dependencies: &'static [&'static str],
+}
+
+/// The layers, from the ground up.
+pub const LAYERS: [Layer; 7] = [
+    Layer {
+        path: "src/model",
+        only: Some(&["model"]),
+        never: &[],
+        only_dependencies: Some(&["serde"]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/engine",
+        only: Some(&["engine", "model"]),
+        never: &[],
+        only_dependencies: Some(&["serde"]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/config",
+        only: Some(&["config", "model", "presets"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &[
+            "tokio",
+            "hyper",
+            "hyper_util",
+            "notify",
+            "portpicker",
+            "rustix",
+            "libc",
+            "clap",
+            "anyhow",
+        ],
+    },
+    Layer {
+        path: "src/ports",
+        only: None,
+        never: &["runtime", "engine", "control", "cli"],
+        only_dependencies: None,
+        never_dependencies: &["clap", "anyhow", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/runtime",
+        only: None,
+        never: &["control", "cli"],
+        only_dependencies: None,
+        never_dependencies: &["clap", "anyhow"],
+    },
+    Layer {
+        path: "src/control/client",
+        only: Some(&["control", "model"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "anyhow", "notify", "portpicker"],
+    },
+    Layer {
+        path: "src/control",
+        only: None,
+        never: &["engine", "config", "ports", "cli"],
+        only_dependencies: None,
+        never_dependencies: &["clap", "anyhow", "notify", "portpicker"],
+    },
+];
+
+/// Something that only some files may mention.
+pub struct Fence {
+    pub name: &'static str,
+    pub why: &'static str,
+    pub what: What,
+    /// Where the rule holds.
+    pub within: &'static [&'static str],
+    /// Files and folders there where it does not hold, each with its reason.
+    pub but: &'static [(&'static str, &'static str)],
+    /// Whether it holds for tests too.
+    pub tests_too: bool,
+}
+
+/// How a mention looks.
+pub enum What {
+    /// One of these paths.
+    Path(&'static [&'static str]),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// One of these texts, blanks left out, in a file that mentions this path.
+    TextBeside(&'static str, &'static [&'static str]),
+    /// One of these texts, blanks left out.
+    Text(&'static [&'static str]),
+    /// One of these words in a comment.
+    Comment(&'static [&'static str]),
+}
+
+/// What config may do to read its files.
+const LOADING: &[(&str, &str)] = &[
+    ("src/config/load.rs", "reads the files for all of config"),
+    ("src/config/load", "reads the files for all of config"),
+];
+
+/// The layers that know nothing of the world.
+const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
+
+/// The fences.
+pub const FENCES: [Fence; 13] = [
+    Fence {
+        name: "pure: no world",
+        why: "model, engine and config know no files, network, environment, processes or threads; config reads files in load",
+        what: What::Path(&[
+            "std::env",
+            "std::fs",
+            "TcpListener",
+            "TcpStream",
+            "UdpSocket",
+            "UnixListener",
+            "UnixStream",
+            "UnixDatagram",
+            "ToSocketAddrs",
+            "std::process::Command",
+            "std::thread",
+            "std::io::stdin",
+        ]),
+        within: PURE,
+        but: LOADING,
+        tests_too: false,
+    },
+    Fence {
+        name: "pure: no look at the disk",
+        why: "these methods of paths ask the file system",
+        what: What::Text(&[
+            ".exists()",
+            ".try_exists()",
+            ".is_file()",
+            ".is_dir()",
+            ".is_symlink()",
+            ".canonicalize()",
+            ".read_dir()",
+            ".metadata()",
+            ".symlink_metadata()",
+            ".read_link()",
+        ]),
+        within: PURE,
+        but: LOADING,
+        tests_too: false,
+    },
+    Fence {
+        name: "pure: no clock",
+        why: "time is a parameter of the engine",
+        what: What::Path(&[
+            "Instant::now",
+            "SystemTime",
+            "std::time::SystemTime",
+            "Zoned::now",
+            "Timestamp::now",
+        ]),
+        within: PURE,
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "pure: no elapsed time",
+        why: "`elapsed` reads the clock",
+        what: What::Text(&[".elapsed()"]),
+        within: PURE,
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "pure: order",
+        why: "what is printed and decided has the same order every time: BTreeMap, BTreeSet",
+        what: What::Word(&["HashMap", "HashSet"]),
+        within: PURE,
+        but: &[
+            ("src/config/environment.rs", "a cache that is looked into and never walked"),
+            ("src/config/report.rs", "asked whether a mistake was told before, never walked"),
+            ("src/config/verify.rs", "asked whether a pattern was seen before, never walked"),
+        ],
+        tests_too: false,
+    },
+    Fence {
+        name: "one step",
+        why: "only the supervisor's loop steps the engine",
+        what: What::TextBeside("crate::engine", &[".step("]),
+        within: &["src"],
+        but: &[("src/engine", "it is the engine"), ("src/runtime/supervisor.rs", "it is the loop")],
+        tests_too: false,
+    },
+    Fence {
+        name: "one loop that never blocks",
+        why: "the supervisor's loop selects, handles, carries out",
+        what: What::Path(&[
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "std::process::Command",
+            "tokio::fs",
+        ]),
+        within: &["src/runtime/supervisor.rs"],
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "processes",
+        why: "only runtime/process starts, signals and reaps; everyone else says a run or a service",
+        what: What::Word(&[
+            "kill_process",
+            "kill_process_group",
+            "kill_current_process_group",
+            "pidfd_open",
+            "pidfd_send_signal",
+            "killpg",
+            "waitpid",
+            "waitid",
+            "wait4",
+            "posix_spawn",
+            "posix_spawnp",
+            "fork",
+            "vfork",
+            "setsid",
+            "setpgid",
+        ]),
+        within: &["src"],
+        but: &[
+            ("src/runtime/process", "this is where it is done"),
+            (
+                "src/runtime/probe/exec.rs",
+                "a probe's command is no run: a group of its own, ended with the probe",
+            ),
+        ],
+        tests_too: false,
+    },
+    Fence {
+        name: "processes by path",
+        why: "only runtime/process starts, signals and reaps; everyone else says a run or a service",
+        what: What::Path(&[
+            "libc::kill",
+            "tokio::process",
+            "std::process::Command",
+            "process::Command",
+        ]),
+        within: &["src"],
+        but: &[
+            ("src/runtime/process", "this is where it is done"),
+            (
+                "src/runtime/probe/exec.rs",
+                "a probe's command is no run: a group of its own, ended with the probe",
+            ),
+            ("src/cli/run.rs", "the command of `devstack run` is the user's, not a service"),
+        ],
+        tests_too: false,
+    },
+    Fence {
+        name: "no sleep",
+        why: "code waits for events; the one poll of the tests is `eventually`",
+        what: What::Path(&["thread::sleep", "std::thread::sleep"]),
+        within: &["src", "tests"],
+        but: &[
+            (
+                "src/control/instance.rs",
+                "before any loop runs; a file lock tells nobody when it is free",
+            ),
+            (
+                "src/runtime/process/guard_loop.rs",
+                "after a panic of the guard, when there is no loop any more",
+            ),
+        ],
+        tests_too: true,
+    },
+    Fence {
+        name: "nothing unfinished",
+        why: "what is not done is refused with a message, not left open",
+        what: What::Text(&["todo!", "unimplemented!", "dbg!"]),
+        within: &["src", "tests"],
+        but: &[],
+        tests_too: true,
+    },
+    Fence {
+        name: "no notes to self",
+        why: "what is left to do stands in an issue",
+        what: What::Comment(&["TODO", "FIXME", "XXX", "HACK"]),
+        within: &["src", "tests"],
+        but: &[],
+        tests_too: true,
+    },
+    Fence {
+        name: "no unwrap, no allow",
+        why: "`expect` states the proof; lints are silenced with `#[expect(.., reason)]`",
+        what: What::Text(&[".unwrap()", "#[allow(", "#![allow("]),
+        within: &["src"],
+        but: &[],
+        tests_too: false,
+    },
+];

@@ -1,0 +1,217 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use devstack::model::{Command, Exit, Launch, Run, Stream};
+use devstack::runtime::process::{Fact, Guard, Leash, Processes, Sink, What};
+use tokio::sync::{Notify, mpsc};
+
+/// When nothing happens for so long, something hangs. Far above anything that is expected.
+const HANG: Duration = Duration::from_secs(60);
+
+/// A place to start processes.
+pub struct Lab {
+    pub guard: u32,
+    pub processes: Processes,
+    facts: mpsc::UnboundedReceiver<Fact>,
+    early: VecDeque<Fact>,
+    next: u64,
+    pub dir: tempfile::TempDir,
+    /// What was told of each run so far, to check the order.
+    told: BTreeMap<Run, Vec<&'static str>>,
+}
+
+/// A run and its output.
+pub struct Started {
+    pub run: Run,
+    pub leash: Leash,
+    pub heard: Heard,
+}
+
+/// What a service printed.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<(Mutex<Text>, Notify)>);
+
+#[derive(Default)]
+struct Text {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    closed: u32,
+}
+
+impl Sink for Heard {
+    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        let mut text = self.0.0.lock().expect("nobody panics with it");
+        match stream {
+            Stream::Stdout => text.out.extend(bytes),
+            Stream::Stderr => text.err.extend(bytes),
+        }
+        self.0.1.notify_one();
+    }
+
+    fn closed(&mut self) {
+        self.0.0.lock().expect("nobody panics with it").closed += 1;
+        self.0.1.notify_one();
+    }
+}
+
+impl Heard {
+    /// Waits until so many lines were printed to stdout, and gives them.
+    pub async fn lines(&self, count: usize) -> Vec<String> {
+        let wait = async {
+            loop {
+                let text = self.out();
+                if text.matches('\n').count() >= count {
+                    return text.lines().map(str::to_owned).collect();
+                }
+                self.0.1.notified().await;
+            }
+        };
+        soon(wait).await
+    }
+
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().expect("nobody panics with it").out).into_owned()
+    }
+
+    pub fn sizes(&self) -> (usize, usize) {
+        let text = self.0.0.lock().expect("nobody panics with it");
+        (text.out.len(), text.err.len())
+    }
+
+    pub fn closed(&self) -> u32 {
+        self.0.0.lock().expect("nobody panics with it").closed
+    }
+}
+
+/// The value of a future that must come.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANG, future).await.expect("nothing hangs")
+}
+
+/// Waits for something of which nothing tells.
+pub async fn eventually(holds: impl Fn() -> bool) {
+    soon(async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Forks a guard, then runs `body` in a runtime, as devstack does.
+pub fn lab<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
+    let guard = Guard::start().expect("a process can be forked");
+    lab_with(guard, body);
+}
+
+/// The same with a guard that is there already.
+pub fn lab_with<F: Future<Output = ()>>(guard: Guard, body: impl FnOnce(Lab) -> F) {
+    let pid = guard.pid();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (tell, facts) = mpsc::unbounded_channel();
+        let processes = Processes::new(guard, tell, false).expect("a socket");
+        let dir = tempfile::tempdir().expect("a folder");
+        let (early, told) = (VecDeque::new(), BTreeMap::new());
+        body(Lab { guard: pid, processes, facts, early, next: 0, dir, told }).await;
+    });
+}
+
+impl Lab {
+    pub fn launch(&self, command: Command) -> Launch {
+        let dir = self.dir.path().to_owned();
+        Launch { command, dir, env: BTreeMap::new(), host: "127.0.0.1".to_owned() }
+    }
+
+    /// Starts a script, with a shell that stays.
+    pub fn script(&mut self, script: &str) -> Started {
+        let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        self.start(&self.launch(Command::Exec(words)))
+    }
+
+    pub fn start(&mut self, launch: &Launch) -> Started {
+        let heard = Heard::default();
+        let (run, leash) = self.start_with(launch, heard.clone());
+        Started { run, leash, heard }
+    }
+
+    pub fn start_with(&mut self, launch: &Launch, sink: impl Sink) -> (Run, Leash) {
+        self.next += 1;
+        let run = Run(self.next);
+        (run, self.processes.spawn(run, launch, sink))
+    }
+
+    /// The next fact about a run.
+    pub async fn fact(&mut self, run: Run) -> What {
+        if let Some(at) = self.early.iter().position(|fact| fact.run == run) {
+            return self.early.remove(at).expect("just found").what;
+        }
+        loop {
+            let fact = soon(self.facts.recv()).await.expect("the tasks live");
+            self.check(&fact);
+            if fact.run == run {
+                return fact.what;
+            }
+            self.early.push_back(fact);
+        }
+    }
+
+    /// The order of facts is promised.
+    fn check(&mut self, fact: &Fact) {
+        let name = match fact.what {
+            What::Spawned { .. } => "spawned",
+            What::NotSpawned(_) => "not spawned",
+            What::Exited(_) => "exited",
+            What::Emptied { .. } => "emptied",
+        };
+        let told = self.told.entry(fact.run).or_default();
+        told.push(name);
+        let whole = [&["spawned", "exited", "emptied"][..], &["not spawned", "emptied"]];
+        assert!(whole.iter().any(|whole| whole.starts_with(told)), "{}: {told:?}", fact.run);
+    }
+
+    pub async fn spawned(&mut self, run: Run) -> u32 {
+        match self.fact(run).await {
+            What::Spawned { pid } => pid,
+            other => panic!("not spawned: {other:?}"),
+        }
+    }
+
+    pub async fn exited(&mut self, run: Run) -> Exit {
+        match self.fact(run).await {
+            What::Exited(exit) => exit,
+            other => panic!("not exited: {other:?}"),
+        }
+    }
+
+    pub async fn emptied(&mut self, run: Run) -> Vec<(u32, String)> {
+        match self.fact(run).await {
+            What::Emptied { leftovers } => leftovers,
+            other => panic!("not emptied: {other:?}"),
+        }
+    }
+
+    /// From start to end.
+    pub async fn whole(&mut self, run: Run) -> Exit {
+        self.spawned(run).await;
+        let exit = self.exited(run).await;
+        assert_eq!(self.emptied(run).await, []);
+        exit
+    }
+
+    /// Ends everything; nothing may be left.
+    pub async fn finish(self) {
+        assert!(soon(self.processes.finish()).await, "it is proved that nothing is left");
+        assert!(children(std::process::id()).is_empty(), "no zombie, no process");
+    }
+}
+
+/// The children of a process, dead ones too.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|word| word.parse().expect("a number")).collect()
+}

@@ -1,0 +1,105 @@
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::patience;
+
+/// The longest answer that is read.
+const MAX_REPLY: u64 = 16 * 1024 * 1024;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Lines of the head after the first.
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        fields
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .next()
+    }
+
+    /// The body, read as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+/// `GET path` from 127.0.0.1; somebody must answer.
+#[track_caller]
+pub fn http_get(port: u16, path: &str) -> Reply {
+    try_http_get("127.0.0.1", port, path)
+        .unwrap_or_else(|error| panic!("GET 127.0.0.1:{port}{path}: {error}"))
+}
+
+/// `GET path` from a host, if somebody answers.
+pub fn try_http_get(host: &str, port: u16, path: &str) -> io::Result<Reply> {
+    let stream = TcpStream::connect((host, port))?;
+    stream.set_read_timeout(Some(patience()))?;
+    ask(stream, "GET", path, &format!("localhost:{port}"), "")
+}
+
+/// A request over a Unix socket; a body, if any, is JSON. The answer must end (no streams).
+pub fn http_socket(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(patience()))?;
+    ask(stream, method, path, "localhost", body)
+}
+
+fn ask(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    host: &str,
+    body: &str,
+) -> io::Result<Reply> {
+    let length = body.len();
+    let fields = format!("Host: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n");
+    write!(stream, "{method} {path} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}")?;
+    let mut bytes = Vec::new();
+    stream.take(MAX_REPLY).read_to_end(&mut bytes)?;
+    parse(&bytes).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("no HTTP: {:?}", String::from_utf8_lossy(&bytes)),
+        )
+    })
+}
+
+fn parse(bytes: &[u8]) -> Option<Reply> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
+    let status = first.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()?;
+    let mut reply = Reply { status, head: head.to_owned(), body: String::new() };
+    let chunked = reply
+        .header("transfer-encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let body = &bytes[end + 4..];
+    let body = if chunked { join_chunks(body)? } else { body.to_vec() };
+    reply.body = String::from_utf8_lossy(&body).into_owned();
+    Some(reply)
+}
+
+fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend(rest.get(end + 2..end + 2 + size)?);
+        rest = rest.get(end + 2 + size + 2..)?;
+    }
+}

@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use super::Running;
+use super::project::Home;
+use super::terminal::{Terminal, take_over};
+
+/// A program of a project that is about to be started.
+pub struct Launch {
+    home: Arc<Home>,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    dir: PathBuf,
+    terminal: Option<(u16, u16)>,
+    stdin: bool,
+}
+
+/// A program that has ended, and all that it printed.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The exit code, or 128 and the signal's number, as a shell says it.
+    pub fn code(&self) -> i32 {
+        code(self.status)
+    }
+
+    /// The same; fails with the output unless the code is this one.
+    #[track_caller]
+    pub fn expect_code(self, wanted: i32) -> Ended {
+        assert_eq!(self.code(), wanted, "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// What is on stdout, read as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let read = serde_json::from_str(&self.stdout);
+        read.unwrap_or_else(|error| {
+            panic!("{error} in\n{}\n--- stderr\n{}", self.stdout, self.stderr)
+        })
+    }
+}
+
+/// The exit code as a shell says it.
+pub fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+impl Launch {
+    pub(super) fn new(home: &Arc<Home>, program: &Path) -> Launch {
+        Launch {
+            home: Arc::clone(home),
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: home.environment(),
+            dir: home.app(),
+            terminal: None,
+            stdin: false,
+        }
+    }
+
+    /// More arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// A variable of its environment, which is the project's and otherwise empty but for PATH.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Launch {
+        self.env.insert(name.into(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Without this variable.
+    pub fn unset(mut self, name: &str) -> Launch {
+        self.env.remove(OsStr::new(name));
+        self
+    }
+
+    /// With this variable as the tests themselves have it, if they have it.
+    pub fn keep(self, name: &str) -> Launch {
+        match std::env::var_os(name) {
+            Some(value) => self.env(name, value),
+            None => self,
+        }
+    }
+
+    /// Another working directory than the project's, relative to it.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Launch {
+        self.dir.push(dir);
+        self
+    }
+
+    /// In a terminal of this size, as leader of its session.
+    pub fn terminal(mut self, rows: u16, columns: u16) -> Launch {
+        self.terminal = Some((rows, columns));
+        self
+    }
+
+    /// With a pipe as stdin instead of /dev/null.
+    pub fn stdin(mut self) -> Launch {
+        self.stdin = true;
+        self
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        let mut command = self.command();
+        let terminal = match self.terminal {
+            Some((rows, columns)) => {
+                let (terminal, slave) = Terminal::open(rows, columns);
+                attach(&mut command, slave);
+                Some(terminal)
+            }
+            None => {
+                command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() });
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                None
+            }
+        };
+        let spawned = command.spawn();
+        let child =
+            spawned.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.title()));
+        Running::new(self.home.clone(), self.title(), child, terminal)
+    }
+
+    /// Starts it and waits until it has ended and nobody holds its output.
+    #[track_caller]
+    pub fn run(self) -> Ended {
+        let running = self.start();
+        let status = running.wait_exit();
+        running.wait_closed();
+        Ended { status, stdout: running.stdout(), stderr: running.stderr() }
+    }
+
+    /// The bare command with arguments, environment and folder, in a group of its own, so that a program that
+    /// signals its group does not hit the tests.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).current_dir(&self.dir).env_clear().envs(&self.env);
+        if self.terminal.is_none() {
+            command.process_group(0);
+        }
+        command
+    }
+
+    fn title(&self) -> String {
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
+        let words = std::iter::once(name).chain(self.args.iter().map(OsString::as_os_str));
+        words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "std has no other way to a controlling terminal; the tests are small"
+)]
+fn attach(command: &mut Command, slave: OwnedFd) {
+    let copy = || Stdio::from(slave.try_clone().expect("a descriptor can be copied"));
+    command.stdin(copy()).stdout(copy()).stderr(copy());
+    // SAFETY: `take_over` does only what is allowed between fork and exec.
+    unsafe { command.pre_exec(take_over) };
+}

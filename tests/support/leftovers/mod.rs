@@ -1,0 +1,59 @@
+//! Which processes a project has left behind: those with its token in their environment, and those that work
+//! in its folder (a child may have cleared its environment).
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::patience::within;
+
+/// After an end, nothing may be alive for longer than one second; one more for a loaded machine.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A process that should not be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leftover {
+    pub pid: u32,
+    pub command: String,
+}
+
+/// Those alive now, in the order of their pids; never the caller.
+pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
+    let mut found = system::alive(token, folder);
+    found.retain(|leftover| leftover.pid != std::process::id());
+    found.sort_by_key(|leftover| leftover.pid);
+    found
+}
+
+/// Waits until there is none; those that stay.
+pub fn after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
+    let mut last = Vec::new();
+    within(GRACE, || {
+        last = look();
+        last.is_empty().then_some(())
+    });
+    last
+}
+
+/// Kills exactly these, as long as they are what they were, and what they fork meanwhile.
+pub fn kill_all(token: &str, folder: &Path) {
+    within(GRACE, || {
+        let found = alive(token, folder);
+        found.iter().for_each(|leftover| system::kill(leftover.pid, token, folder));
+        found.is_empty().then_some(())
+    });
+}
+
+/// Dead children that these processes have not reaped.
+pub fn zombies(parents: &[u32]) -> Vec<u32> {
+    system::zombies(parents)
+}

@@ -1,0 +1,77 @@
+use std::path::Path;
+
+use super::eventually;
+
+/// What `misbehave marker` wrote: who ran when.
+#[derive(Debug)]
+pub struct Markers(Vec<Mark>);
+
+/// One line of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// `start`, `exit` or `overlap`.
+    pub what: String,
+    pub pid: u32,
+    pub instance: String,
+    /// Of the monotonic clock.
+    pub nanos: u64,
+}
+
+impl Markers {
+    /// Reads them; a file that is not there yet holds none.
+    pub fn read(file: &Path) -> Markers {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        // The last line may still be without its end.
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        Markers(
+            whole.map(|line| mark(line).unwrap_or_else(|| panic!("what is {line:?}?"))).collect(),
+        )
+    }
+
+    /// Waits until an instance has started this often.
+    #[track_caller]
+    pub fn wait_starts(file: &Path, instance: &str, count: usize) -> Markers {
+        eventually(&format!("{count} starts of {instance} in {}", file.display()), || {
+            Some(Markers::read(file)).filter(|markers| markers.count("start", instance) >= count)
+        })
+    }
+
+    /// How often this happened to an instance.
+    pub fn count(&self, what: &str, instance: &str) -> usize {
+        self.of(instance).filter(|mark| mark.what == what).count()
+    }
+
+    /// What happened to an instance, in order.
+    pub fn of<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a Mark> {
+        self.0.iter().filter(move |mark| mark.instance == instance)
+    }
+
+    /// Fails if two copies of an instance were ever alive at the same time.
+    #[track_caller]
+    pub fn assert_no_overlap(&self) {
+        let overlaps: Vec<_> = self.0.iter().filter(|mark| mark.what == "overlap").collect();
+        assert!(overlaps.is_empty(), "two copies at once: {overlaps:?} in {:?}", self.0);
+        for start in self.0.iter().filter(|mark| mark.what == "start") {
+            let later_exit = |mark: &&Mark| {
+                mark.what == "exit" && mark.pid != start.pid && mark.nanos > start.nanos
+            };
+            for exit in self.of(&start.instance).filter(later_exit) {
+                let began = self
+                    .of(&start.instance)
+                    .find(|mark| mark.what == "start" && mark.pid == exit.pid);
+                let earlier = began.is_some_and(|began| began.nanos < start.nanos);
+                assert!(!earlier, "{start:?} came before {exit:?} in {:?}", self.0);
+            }
+        }
+    }
+}
+
+fn mark(line: &str) -> Option<Mark> {
+    let mut words = line.split_whitespace();
+    Some(Mark {
+        what: words.next()?.to_owned(),
+        pid: words.next()?.parse().ok()?,
+        instance: words.next()?.to_owned(),
+        nanos: words.next()?.parse().ok()?,
+    })
+}

@@ -1,0 +1,47 @@
+//! What whole-program tests are made of. A test reads like this:
+//!
+//! ```ignore
+//! let project = Project::new();
+//! project.write("devstack.toml", "…");
+//! let up = project.devstack(["up"]).start();
+//! up.wait_for("api is ready");
+//! up.interrupt();
+//! assert_eq!(up.wait_code(), 130);
+//! project.finish();
+//! ```
+//!
+//! Nothing here sleeps for a guess: waiting ends with an event, or fails after a generous deadline with all
+//! that the program said. Where the system gives no event, `eventually` looks again in short steps.
+
+#[path = "../fixtures/misbehave/content.rs"]
+pub mod content;
+mod gate;
+mod http;
+mod launch;
+mod leftovers;
+mod markers;
+mod misbehave;
+mod need;
+mod patience;
+mod plain;
+mod ports;
+mod project;
+mod record;
+mod running;
+mod terminal;
+
+pub use gate::Gate;
+pub use http::{Reply, http_get, http_socket, try_http_get};
+pub use launch::{Ended, Launch};
+pub use leftovers::Leftover;
+pub use markers::{Mark, Markers};
+pub use misbehave::misbehave;
+pub use need::{need, need_that, user_namespaces};
+pub use patience::{eventually, patience};
+pub use plain::plain;
+pub use ports::{Stranger, free_port, free_ports, occupy, occupy_on};
+pub use project::{Project, service};
+pub use record::{Place, Source};
+pub use running::{CTRL_C, CTRL_D, CTRL_Z, Running};
+pub use rustix::process::Signal;
+pub use terminal::Settings;

@@ -1,0 +1,92 @@
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Where tests take ports from: below the ephemeral ranges of the usual systems, so that no connection
+/// takes one by chance, and above the ports that programs prefer.
+const RANGE: Range<u16> = 26_000..32_000;
+
+/// A stranger who holds a port until dropped.
+pub struct Stranger {
+    listener: TcpListener,
+}
+
+impl Stranger {
+    /// The port it holds.
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().expect("it listens").port()
+    }
+}
+
+/// Takes a port on 127.0.0.1; devstack will find it held by the test program itself.
+#[track_caller]
+pub fn occupy(port: u16) -> Stranger {
+    occupy_on("127.0.0.1", port)
+}
+
+/// Takes a port on an address: `127.0.0.1`, `::1`, `0.0.0.0`, `::`. Connections are not answered.
+#[track_caller]
+pub fn occupy_on(address: &str, port: u16) -> Stranger {
+    let listener = TcpListener::bind((address, port));
+    Stranger {
+        listener: listener.unwrap_or_else(|error| panic!("cannot hold {address}:{port}: {error}")),
+    }
+}
+
+/// A port that is free on every address, and that no other test gets while this program runs.
+#[track_caller]
+pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of `count` such ports in a row.
+#[track_caller]
+pub fn free_ports(count: u16) -> u16 {
+    /// Where to go on, and the locks that keep other test programs away until this one ends.
+    static TAKEN: Mutex<(Option<u16>, Vec<File>)> = Mutex::new((None, Vec::new()));
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let width = RANGE.end - RANGE.start;
+    // Programs that run side by side begin at different places; it is the locks that keep them apart.
+    let mut offset = taken.0.unwrap_or((std::process::id() * 97 % u32::from(width)) as u16);
+    for _ in 0..width {
+        let first = RANGE.start + offset;
+        offset = (offset + count) % width;
+        if first + count > RANGE.end {
+            continue;
+        }
+        let locks: Option<Vec<File>> = (first..first + count).map(take).collect();
+        if let Some(locks) = locks {
+            taken.0 = Some(offset);
+            taken.1.extend(locks);
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row in {RANGE:?}");
+}
+
+/// The lock of a port, if it is free and nobody else has it.
+fn take(port: u16) -> Option<File> {
+    let folder = std::env::temp_dir().join("devstack-test-ports");
+    fs::create_dir_all(&folder).expect("the temporary folder is writable");
+    let file =
+        File::options().create(true).append(true).open(folder.join(port.to_string())).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    is_free(port).then_some(file)
+}
+
+fn is_free(port: u16) -> bool {
+    let addresses: [std::net::IpAddr; 4] = [
+        Ipv4Addr::LOCALHOST.into(),
+        Ipv6Addr::LOCALHOST.into(),
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv6Addr::UNSPECIFIED.into(),
+    ];
+    // An address that the machine does not have is nobody's.
+    let held = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    addresses
+        .into_iter()
+        .all(|address| !TcpListener::bind(SocketAddr::new(address, port)).is_err_and(held))
+}

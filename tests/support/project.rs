@@ -1,0 +1,288 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Once};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::leftovers::{self, Leftover};
+use super::{Ended, Gate, Launch, eventually, misbehave};
+
+/// The variable that marks every process of a project.
+const TOKEN: &str = "DEVSTACK_TEST_TOKEN";
+
+/// Folders of a project beside its `app`, and the variables that name them.
+const FOLDERS: [(&str, &str); 6] = [
+    ("HOME", "home"),
+    ("XDG_RUNTIME_DIR", "run"),
+    ("XDG_STATE_HOME", "state"),
+    ("XDG_CONFIG_HOME", "config"),
+    ("XDG_CACHE_HOME", "cache"),
+    ("TMPDIR", "tmp"),
+];
+
+/// A folder with a stack in it, and a little world around it: home, runtime folder, state, temporary files.
+/// Its end is a test of its own, see `finish`.
+pub struct Project {
+    home: Arc<Home>,
+    devstack: PathBuf,
+    finished: bool,
+}
+
+/// What a project and its programs share.
+pub struct Home {
+    _root: TempDir,
+    /// The root without symbolic links, as the system names it.
+    path: PathBuf,
+    /// `NAME=value`, as it stands in an environment.
+    token: String,
+    sockets_may_stay: AtomicBool,
+}
+
+impl Project {
+    /// A new, empty project.
+    pub fn new() -> Project {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        static CLEAN: Once = Once::new();
+        CLEAN.call_once(close_inherited_on_exec);
+        // Short, because the path of a socket has only 104 bytes on some systems.
+        let root = tempfile::Builder::new().prefix("ds").tempdir().expect("a temporary folder");
+        let path = root.path().canonicalize().expect("it was just made");
+        let name = root.path().file_name().expect("it has a name").to_string_lossy();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let token = format!("{TOKEN}={name}-{}-{count}", std::process::id());
+        for folder in FOLDERS.map(|(_, folder)| folder).into_iter().chain(["app"]) {
+            fs::create_dir(path.join(folder)).expect("the root is new");
+        }
+        fs::set_permissions(path.join("run"), fs::Permissions::from_mode(0o700))
+            .expect("it is ours");
+        let home = Home { _root: root, path, token, sockets_may_stay: AtomicBool::new(false) };
+        Project {
+            home: Arc::new(home),
+            devstack: env!("CARGO_BIN_EXE_devstack").into(),
+            finished: false,
+        }
+    }
+
+    /// Another program of the same command line in place of the one just built: an older one, or a script.
+    pub fn with_devstack(mut self, program: impl Into<PathBuf>) -> Project {
+        self.devstack = program.into();
+        self
+    }
+
+    /// Its folder, where `devstack.toml` belongs and where programs start.
+    pub fn dir(&self) -> PathBuf {
+        self.home.app()
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.home.app().join(name)
+    }
+
+    /// One of the other folders: `home`, `run`, `state`, `config`, `cache`, `tmp`.
+    pub fn outside(&self, name: &str) -> PathBuf {
+        self.home.path.join(name)
+    }
+
+    /// Writes a file in its folder, and the folders above it. `{misbehave}` in the text becomes the path of the
+    /// fixture program.
+    pub fn write(&self, name: impl AsRef<Path>, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is below the project"))
+            .expect("the project is ours");
+        let text = match text.contains("{misbehave}") {
+            true => text.replace("{misbehave}", &misbehave().display().to_string()),
+            false => text.to_owned(),
+        };
+        fs::write(&path, text).expect("the project is ours");
+        path
+    }
+
+    /// The text of a file in its folder.
+    #[track_caller]
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        let path = self.path(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// A gate in its folder, shut.
+    pub fn gate(&self, name: &str) -> Gate {
+        Gate::new(self.path(name))
+    }
+
+    /// devstack with these arguments.
+    pub fn devstack(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+        self.program(&self.devstack).args(args)
+    }
+
+    /// The fixture program with these arguments.
+    pub fn misbehave(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+        self.program(misbehave()).args(args)
+    }
+
+    /// Any program.
+    pub fn program(&self, program: impl AsRef<Path>) -> Launch {
+        Launch::new(&self.home, program.as_ref())
+    }
+
+    /// What `devstack ps --json` says; it must succeed.
+    #[track_caller]
+    pub fn ps(&self) -> Value {
+        self.try_ps().expect_code(0).json()
+    }
+
+    /// What comes of `devstack ps --json`.
+    #[track_caller]
+    pub fn try_ps(&self) -> Ended {
+        self.devstack(["ps", "--json"]).run()
+    }
+
+    /// Asks `ps` until this function accepts the answer; returns the answer.
+    #[track_caller]
+    pub fn wait_ps(&self, mut accept: impl FnMut(&Value) -> bool) -> Value {
+        eventually("ps to say what was expected", || {
+            let ended = self.try_ps();
+            (ended.code() == 0).then(|| ended.json()).filter(&mut accept)
+        })
+    }
+
+    /// Its processes that are alive.
+    pub fn alive(&self) -> Vec<Leftover> {
+        leftovers::alive(&self.home.token, &self.home.path)
+    }
+
+    /// Waits until none of its processes is alive, and fails after 2 s with their names; kills exactly those.
+    #[track_caller]
+    pub fn assert_nothing_alive(&self) {
+        // Twice: a process that forks while it dies may slip through one look.
+        let mut left = leftovers::after_grace(|| [self.alive(), self.alive()].concat());
+        left.sort_by_key(|one| one.pid);
+        left.dedup();
+        if !left.is_empty() {
+            leftovers::kill_all(&self.home.token, &self.home.path);
+            panic!("left behind, and killed now: {}", list(&left));
+        }
+    }
+
+    /// Ends what a test has left on purpose.
+    pub fn kill_all(&self) {
+        leftovers::kill_all(&self.home.token, &self.home.path);
+    }
+
+    /// Dead children of its processes that are not reaped at this moment. A process that is just ending is not
+    /// there yet.
+    pub fn zombies(&self) -> Vec<u32> {
+        let parents: Vec<u32> = self.alive().iter().map(|process| process.pid).collect();
+        leftovers::zombies(&parents)
+    }
+
+    /// Fails if one of its processes leaves a dead child unreaped for 2 s.
+    #[track_caller]
+    pub fn assert_no_zombie(&self) {
+        let zombies = leftovers::after_grace(|| self.zombies());
+        assert!(
+            zombies.is_empty(),
+            "dead and not reaped: {zombies:?}, children of {:?}",
+            self.alive()
+        );
+    }
+
+    /// From now on socket files count again, after a `kill9` had excused them: the next start cleans up.
+    pub fn sockets_must_go(&self) {
+        self.home.sockets_may_stay.store(false, Ordering::Relaxed);
+    }
+
+    /// The end of the test: nothing may be alive, no socket file may be left. Dropping does the same, but a
+    /// failing test then only cleans up.
+    #[track_caller]
+    pub fn finish(mut self) {
+        self.finished = true;
+        self.check_end();
+    }
+
+    #[track_caller]
+    fn check_end(&self) {
+        self.assert_nothing_alive();
+        let sockets = sockets(&self.home.path);
+        let excused = self.home.sockets_may_stay.load(Ordering::Relaxed);
+        assert!(excused || sockets.is_empty(), "socket files left behind: {sockets:?}");
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        if self.finished {
+        } else if std::thread::panicking() {
+            leftovers::kill_all(&self.home.token, &self.home.path);
+        } else {
+            self.check_end();
+        }
+    }
+}
+
+impl Home {
+    /// The folder of the stack.
+    pub fn app(&self) -> PathBuf {
+        self.path.join("app")
+    }
+
+    /// The whole environment of a program of this project: nothing of the tests' own but the search path.
+    pub fn environment(&self) -> BTreeMap<OsString, OsString> {
+        let (name, value) = self.token.split_once('=').expect("it was made with one");
+        let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
+        all.insert(name.into(), value.into());
+        all.insert("LANG".into(), "C.UTF-8".into());
+        all.insert("TERM".into(), "xterm-256color".into());
+        all.extend(FOLDERS.map(|(name, folder)| (name.into(), self.path.join(folder).into())));
+        all.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
+        all
+    }
+
+    /// Somebody was killed who could not clean up.
+    pub fn sockets_may_stay(&self) {
+        self.sockets_may_stay.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The service of this name in what `ps` said.
+#[track_caller]
+pub fn service<'a>(ps: &'a Value, name: &str) -> &'a Value {
+    let services = ps["services"].as_array().unwrap_or_else(|| panic!("no services in {ps}"));
+    let found = services.iter().find(|service| service["name"] == name);
+    found.unwrap_or_else(|| panic!("no service {name} in {ps}"))
+}
+
+fn list(left: &[Leftover]) -> String {
+    left.iter().map(|one| format!("\n  {} {}", one.pid, one.command)).collect()
+}
+
+/// Descriptors that the tests themselves inherited from a shell or a build tool must not reach their programs:
+/// a test could not tell them from descriptors that devstack leaks.
+fn close_inherited_on_exec() {
+    /// Higher than what anybody passes on.
+    const LAST: libc::c_int = 4096;
+    for fd in 3..LAST {
+        // SAFETY: sets a flag, which all descriptors of ours have anyway; on a closed one it does nothing.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+/// The socket files below this folder.
+fn sockets(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_socket() => found.push(entry.path()),
+            Ok(kind) if kind.is_dir() => found.extend(sockets(&entry.path())),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}

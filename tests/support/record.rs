@@ -1,0 +1,151 @@
+use std::fmt::Write;
+use std::process::ExitStatus;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{patience, plain};
+
+/// Where a program printed. In a terminal everything is `Stdout`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    Stdout,
+    Stderr,
+}
+
+/// A place in what a program printed; see `Running::here`.
+#[derive(Clone, Copy, Default)]
+pub struct Place([usize; 2]);
+
+/// All that is known of a running program, and a bell for those who wait for more.
+pub struct Record {
+    known: Mutex<Known>,
+    more: Condvar,
+}
+
+pub struct Known {
+    bytes: [Vec<u8>; 2],
+    open: [bool; 2],
+    pub exit: Option<ExitStatus>,
+}
+
+impl Record {
+    pub fn new(open: [bool; 2]) -> Record {
+        let known = Known { bytes: [Vec::new(), Vec::new()], open, exit: None };
+        Record { known: Mutex::new(known), more: Condvar::new() }
+    }
+
+    /// A waiter that fails its test poisons the lock; what is known is whole all the same.
+    pub fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn add(&self, source: Source, bytes: &[u8]) {
+        self.known().bytes[source as usize].extend(bytes);
+        self.more.notify_all();
+    }
+
+    pub fn close(&self, source: Source) {
+        self.known().open[source as usize] = false;
+        self.more.notify_all();
+    }
+
+    pub fn exited(&self, known: &mut Known, status: ExitStatus) {
+        known.exit = Some(status);
+        self.more.notify_all();
+    }
+
+    /// Waits until `look` finds something; the error is everything known, for the failure's message.
+    /// Ends early when nothing can come any more.
+    pub fn wait<T>(&self, mut look: impl FnMut(&Known) -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + patience();
+        let mut known = self.known();
+        loop {
+            if let Some(found) = look(&known) {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || known.over() {
+                return Err(known.report());
+            }
+            known = self.more.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for a line, whole or still without its end, printed after `place`.
+    pub fn wait_line<T>(
+        &self,
+        place: Place,
+        mut look: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T, String> {
+        let mut next = place.0;
+        self.wait(|known| {
+            (0..2).find_map(|source| {
+                let (found, seen) = scan(&known.bytes[source][next[source]..], &mut look);
+                next[source] += seen;
+                found
+            })
+        })
+    }
+}
+
+/// Offers each line to `look`; tells how many bytes need not be offered again (all whole lines).
+fn scan<T>(bytes: &[u8], look: &mut impl FnMut(&str) -> Option<T>) -> (Option<T>, usize) {
+    let mut seen = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let (text, whole) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
+        if let Some(found) = look(&plain(text)) {
+            return (Some(found), seen);
+        }
+        seen += if whole { line.len() } else { 0 };
+    }
+    (None, seen)
+}
+
+impl Known {
+    /// Whether nothing more can come.
+    fn over(&self) -> bool {
+        self.exit.is_some() && self.closed()
+    }
+
+    /// Whether nobody can print any more.
+    pub fn closed(&self) -> bool {
+        self.open == [false, false]
+    }
+
+    /// Whether somebody may still print there, and we read it.
+    pub fn is_open(&self, source: Source) -> bool {
+        self.open[source as usize]
+    }
+
+    pub fn here(&self) -> Place {
+        Place([self.bytes[0].len(), self.bytes[1].len()])
+    }
+
+    pub fn bytes(&self, source: Source) -> &[u8] {
+        &self.bytes[source as usize]
+    }
+
+    /// The whole lines after a place, stdout before stderr.
+    pub fn lines(&self, place: Place) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (bytes, from) in self.bytes.iter().zip(place.0) {
+            scan(&bytes[from..], &mut |line| {
+                lines.push(line.to_owned());
+                None::<()>
+            });
+        }
+        lines
+    }
+
+    /// Everything, for a person.
+    pub fn report(&self) -> String {
+        let mut report = match self.exit {
+            Some(status) => format!("it ended: {status}"),
+            None => "it is running".to_owned(),
+        };
+        for (name, bytes) in ["stdout", "stderr"].iter().zip(&self.bytes) {
+            let _ = write!(report, "\n--- {name} so far\n{}", String::from_utf8_lossy(bytes));
+        }
+        report
+    }
+}

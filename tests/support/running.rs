@@ -1,0 +1,310 @@
+use std::io::{ErrorKind, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, ChildStdin, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use super::launch::code;
+use super::project::Home;
+use super::record::{Place, Record, Source};
+use super::terminal::{Settings, Terminal};
+
+/// What Ctrl-C types.
+pub const CTRL_C: &[u8] = b"\x03";
+/// What Ctrl-D types.
+pub const CTRL_D: &[u8] = b"\x04";
+/// What Ctrl-Z types.
+pub const CTRL_Z: &[u8] = b"\x1a";
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A program that was started: its output, its exit, its terminal. Killed when dropped.
+pub struct Running {
+    home: Arc<Home>,
+    title: String,
+    pid: Pid,
+    record: Arc<Record>,
+    stdin: Mutex<Option<ChildStdin>>,
+    terminal: Mutex<Option<Terminal>>,
+    /// While one of these lives, that output is read.
+    readers: Mutex<[Option<PipeWriter>; 2]>,
+}
+
+impl Running {
+    pub(super) fn new(
+        home: Arc<Home>,
+        title: String,
+        mut child: Child,
+        terminal: Option<Terminal>,
+    ) -> Running {
+        let outputs: [Option<OwnedFd>; 2] = match &terminal {
+            Some(terminal) => [Some(terminal.reader().into()), None],
+            None => {
+                [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)]
+            }
+        };
+        let record = Arc::new(Record::new(outputs.each_ref().map(Option::is_some)));
+        let [stdout, stderr] = outputs;
+        let readers = [
+            stdout.map(|fd| read_in_background(&record, Source::Stdout, fd)),
+            stderr.map(|fd| read_in_background(&record, Source::Stderr, fd)),
+        ];
+        let stdin = Mutex::new(child.stdin.take());
+        let pid = Pid::from_child(&child);
+        wait_in_background(&record, pid, child);
+        let (terminal, readers) = (Mutex::new(terminal), Mutex::new(readers));
+        Running { home, title, pid, record, stdin, terminal, readers }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// All that it printed on stdout, or in its terminal.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.bytes(Source::Stdout)).into_owned()
+    }
+
+    /// All that it printed on stderr.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.bytes(Source::Stderr)).into_owned()
+    }
+
+    /// All that it printed there, byte for byte.
+    pub fn bytes(&self, source: Source) -> Vec<u8> {
+        self.record.known().bytes(source).to_vec()
+    }
+
+    /// The lines it has printed so far, without escape sequences, stdout before stderr.
+    pub fn lines(&self) -> Vec<String> {
+        self.record.known().lines(Place::default())
+    }
+
+    /// The place up to which its output was read, to look only at what comes later. Wait first for the last line
+    /// that is to be left behind: stdout and stderr are read side by side.
+    pub fn here(&self) -> Place {
+        self.record.known().here()
+    }
+
+    /// The lines it has printed since then.
+    pub fn lines_since(&self, place: Place) -> Vec<String> {
+        self.record.known().lines(place)
+    }
+
+    /// Waits for a line with this text, printed at any time; returns the line.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait_since(Place::default(), text)
+    }
+
+    /// The same for what is printed after `place`.
+    #[track_caller]
+    pub fn wait_since(&self, place: Place, text: &str) -> String {
+        let found =
+            self.record.wait_line(place, |line| line.contains(text).then(|| line.to_owned()));
+        self.found(found, &format!("{text:?}"))
+    }
+
+    /// Waits until this text is in `count` lines; returns the last of them.
+    #[track_caller]
+    pub fn wait_count(&self, count: usize, text: &str) -> String {
+        // A line without its end is offered again later, so each look counts afresh.
+        let found = self.record.wait(|known| {
+            let lines = known.lines(Place::default());
+            lines.into_iter().filter(|line| line.contains(text)).nth(count - 1)
+        });
+        self.found(found, &format!("{count} lines with {text:?}"))
+    }
+
+    /// Waits for a line that this function accepts; returns the line. It sees lines without escape sequences,
+    /// and a last line before its end is there.
+    #[track_caller]
+    pub fn wait_line(&self, mut accept: impl FnMut(&str) -> bool) -> String {
+        self.wait_map(|line| accept(line).then(|| line.to_owned()))
+    }
+
+    /// Waits for a line from which this function makes something.
+    #[track_caller]
+    pub fn wait_map<T>(&self, look: impl FnMut(&str) -> Option<T>) -> T {
+        let found = self.record.wait_line(Place::default(), look);
+        self.found(found, "a line")
+    }
+
+    /// Waits for `WORD PID` or `… WORD PID …`, as misbehave says it; returns the pid.
+    #[track_caller]
+    pub fn wait_pid(&self, words: &str) -> u32 {
+        self.wait_map(|line| {
+            let rest = line.split_once(words)?.1.trim_start();
+            rest.split(' ').next()?.parse().ok()
+        })
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn wait_exit(&self) -> ExitStatus {
+        // Its output may be over long before.
+        let ended = self.record.wait(|known| known.exit);
+        self.found(ended, "its end")
+    }
+
+    /// Waits until it has ended; returns the code as a shell says it.
+    #[track_caller]
+    pub fn wait_code(&self) -> i32 {
+        code(self.wait_exit())
+    }
+
+    /// Waits until nobody can print on its stdout and stderr any more.
+    #[track_caller]
+    pub fn wait_closed(&self) {
+        let closed = self.record.wait(|known| known.closed().then_some(()));
+        self.found(closed, "the end of its output (who holds it open?)");
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.record.known().exit.is_none()
+    }
+
+    /// Sends a signal to this one process; false when it has ended.
+    pub fn signal(&self, signal: Signal) -> bool {
+        // The process is reaped only under this lock, so the pid is still its own.
+        let known = self.record.known();
+        known.exit.is_none() && kill_process(self.pid, signal).is_ok()
+    }
+
+    /// What Ctrl-C does where there is no terminal.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// SIGKILL, and waits for the end. From now on its socket files may stay behind.
+    #[track_caller]
+    pub fn kill9(&self) {
+        self.home.sockets_may_stay();
+        self.signal(Signal::KILL);
+        self.wait_exit();
+    }
+
+    /// Types keys in its terminal, or writes to its stdin.
+    pub fn write(&self, keys: &[u8]) {
+        if let Some(terminal) = &*lock(&self.terminal) {
+            terminal.write(keys);
+        } else if let Some(stdin) = &mut *lock(&self.stdin) {
+            stdin.write_all(keys).expect("it reads its stdin");
+        } else {
+            panic!("{} has neither a terminal nor an open stdin", self.title);
+        }
+    }
+
+    /// Ends its stdin.
+    pub fn close_stdin(&self) {
+        lock(&self.stdin).take();
+    }
+
+    /// Stops reading there, and closes our end: whoever prints there now gets EPIPE.
+    #[track_caller]
+    pub fn close_output(&self, source: Source) {
+        lock(&self.readers)[source as usize].take();
+        let closed = self.record.wait(|known| (!known.is_open(source)).then_some(()));
+        self.found(closed, "our reader to end");
+    }
+
+    /// Closes the window: whoever is in the terminal gets HUP.
+    #[track_caller]
+    pub fn hang_up(&self) {
+        self.close_output(Source::Stdout);
+        lock(&self.terminal).take();
+    }
+
+    /// The settings of its terminal, to compare before and after.
+    pub fn settings(&self) -> Settings {
+        self.with_terminal(Terminal::settings)
+    }
+
+    /// Gives its terminal another size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.with_terminal(|terminal| terminal.resize(rows, columns));
+    }
+
+    /// The process group in the foreground of its terminal.
+    pub fn foreground(&self) -> u32 {
+        self.with_terminal(Terminal::foreground)
+    }
+
+    fn with_terminal<T>(&self, ask: impl FnOnce(&Terminal) -> T) -> T {
+        ask(lock(&self.terminal).as_ref().expect("started with `terminal`"))
+    }
+
+    #[track_caller]
+    fn found<T>(&self, found: Result<T, String>, what: &str) -> T {
+        found.unwrap_or_else(|report| {
+            panic!("waited for {what} of `{}` (pid {}): {report}", self.title, self.pid())
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.home.sockets_may_stay();
+            self.signal(Signal::KILL);
+            let _ = self.record.wait(|known| known.exit);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads until the end, or until the returned pipe is dropped.
+fn read_in_background(record: &Arc<Record>, source: Source, fd: OwnedFd) -> PipeWriter {
+    let (watched, keeper) = std::io::pipe().expect("a pipe");
+    let record = Arc::clone(record);
+    thread::spawn(move || {
+        read_all(&record, source, &fd, &watched.into());
+        // Before it is told: whoever waits for the end may rely on it.
+        drop(fd);
+        record.close(source);
+    });
+    keeper
+}
+
+fn read_all(record: &Record, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
+    let mut file = std::fs::File::from(fd.try_clone().expect("a descriptor can be copied"));
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let mut ready = [PollFd::new(fd, PollFlags::IN), PollFd::new(watched, PollFlags::IN)];
+        if poll(&mut ready, None).is_err() {
+            continue;
+        }
+        if !ready[1].revents().is_empty() {
+            return;
+        }
+        match file.read(&mut buffer) {
+            // A terminal without programs says EIO.
+            Ok(0) => return,
+            Ok(count) => record.add(source, &buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Reaps the child, but only under the record's lock, so that nobody signals a pid that is free again.
+fn wait_in_background(record: &Arc<Record>, pid: Pid, mut child: Child) {
+    let record = Arc::clone(record);
+    thread::spawn(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(pid), options).is_err_and(|error| error == Errno::INTR) {}
+        let mut known = record.known();
+        let status = child.wait().expect("it has ended and nobody else reaps it");
+        record.exited(&mut known, status);
+    });
+}
