@@ -10,6 +10,7 @@ use super::book::Book;
 use super::build::Builder;
 use super::check;
 use super::env_file::EnvFiles;
+use super::hidden;
 use super::links;
 use super::node::{Table, merge};
 use super::parse::parse;
@@ -56,9 +57,10 @@ pub(super) fn assemble(
     report: &mut Report,
 ) -> Parts {
     links::check(&spec, report);
+    hidden::note(&spec, report);
     let wishes = wishes(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();
-    let book = Book::new(&spec, &ports);
+    let book = Book::widest(&spec);
     let builder = Builder { spec: &spec, files: &env_files, outer, book: &book, ports: &ports };
     verify(builder, report);
     drop(book);

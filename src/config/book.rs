@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Name, Port, host_port};
 
-use super::spec::StackSpec;
+use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
 
 /// Where everything is: answers `${db.url}` and `${stack.dir}`.
@@ -22,16 +22,22 @@ impl<'a> Book<'a> {
     /// The addresses of a stack with the ports that were chosen. A port that is not among
     /// `ports` is taken to have the number that was written, or 1.
     pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), Port>) -> Book<'a> {
+        Book::with(spec, |service, port| {
+            let chosen = ports.get(&(service.clone(), port.name.clone()));
+            chosen.map(|port| port.number).or(port.prefer).unwrap_or(1)
+        })
+    }
+
+    /// The addresses before ports are chosen: every number is as long as one can be, so that no
+    /// text becomes longer later.
+    pub fn widest(spec: &'a StackSpec) -> Book<'a> {
+        Book::with(spec, |_, _| u16::MAX)
+    }
+
+    fn with(spec: &'a StackSpec, number: impl Fn(&Name, &PortSpec) -> u16) -> Book<'a> {
         let services = spec.services.iter().map(|(name, service)| {
-            let number = |port: &'a super::spec::PortSpec| {
-                let chosen = match ports.is_empty() {
-                    true => None,
-                    false => ports.get(&(name.clone(), port.name.clone())),
-                };
-                let number = chosen.map(|port| port.number).or(port.prefer).unwrap_or(1);
-                (port.name.as_str(), number)
-            };
-            let ports = service.ports.iter().map(number).collect();
+            let port = |port: &'a PortSpec| (port.name.as_str(), number(name, port));
+            let ports = service.ports.iter().map(port).collect();
             (name.as_str(), Address { host: &service.host, ports })
         });
         Book {

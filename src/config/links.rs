@@ -55,6 +55,9 @@ fn condition(target: &ServiceSpec, dependency: &Dependency, report: &mut Report)
 }
 
 fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
+    if report.is_full() {
+        return;
+    }
     template.services(&mut |name, field, at| {
         let target = Name::new(name).ok().and_then(|name| spec.services.get(&name));
         let Some(target) = target else {

@@ -18,6 +18,7 @@ mod draft;
 mod env_file;
 mod environment;
 mod fault;
+mod hidden;
 mod keys;
 mod links;
 mod load;

@@ -1,4 +1,4 @@
-//! Builds every service once with placeholder ports, so that building with the real ones cannot
+//! Builds services once with placeholder ports, so that building with the real ones cannot
 //! fail: whatever is wrong with texts is found here, with its place.
 
 use std::collections::HashSet;
@@ -6,29 +6,37 @@ use std::collections::HashSet;
 use crate::model::{Class, Command, Probe};
 
 use super::build::{Builder, Built, authority};
+use super::env_file::EnvFiles;
 use super::fault::Fault;
 use super::place::Place;
 use super::report::Report;
-use super::spec::ServiceSpec;
+use super::spec::{CommandSpec, EnvFileSpec, ProbeSpec, ServiceSpec, Variables};
 use super::suggest::{did_you_mean, quote};
-use super::template::Trouble;
+use super::template::{Template, Trouble};
 
 /// All variables of all services together, in bytes: a configuration of 1 MiB must not become
 /// gigabytes.
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 
-/// Builds every service and reports what is wrong with its texts.
+/// Builds every service that could go wrong and reports what is wrong with its texts.
 pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
+    let stack = builder.spec;
+    let simple_env = stack.env.values().all(Template::is_simple);
+    let shared = written(&stack.env) + in_files(&stack.env_files, builder.files);
     let mut total = 0;
     let mut patterns = HashSet::new();
-    for spec in builder.spec.services.values() {
-        let built = builder.build(spec);
-        total += built.service.launch.env.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+    for spec in stack.services.values() {
+        let built = (!simple_env || !is_simple(spec)).then(|| builder.build(spec));
+        total += match &built {
+            Some(built) => built.service.launch.env.iter().map(|(k, v)| k.len() + v.len()).sum(),
+            None => shared + written(&spec.env) + in_files(&spec.env_files, builder.files),
+        };
         if total > MAX_TOTAL {
             let fault = Fault::placeless(Class::Config, "the environments are too large");
             report.push(fault.help("all services together may have 64 MiB"));
             return;
         }
+        let Some(built) = built else { continue };
         for trouble in &built.troubles {
             tell(trouble, spec, &built, builder.files.incomplete, report);
         }
@@ -37,6 +45,35 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
             probes(&built, &mut patterns, report);
         }
     }
+}
+
+/// Whether nothing can go wrong when this service is built.
+fn is_simple(spec: &ServiceSpec) -> bool {
+    let path = |template: &Template| {
+        let text = template.as_text();
+        text.is_some_and(|text| text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()))
+    };
+    let probe = |probe: &ProbeSpec| match probe {
+        ProbeSpec::OwnHttp { path: text, .. } | ProbeSpec::PortHttp { path: text, .. } => {
+            path(text)
+        }
+        ProbeSpec::Http(_) | ProbeSpec::Log(_) => false,
+        ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Exec(_) | ProbeSpec::Delay(_) => true,
+    };
+    let program = match &spec.command {
+        CommandSpec::Exec(words) => words.first().is_some_and(|word| word.as_text().is_some()),
+        CommandSpec::Shell(_) => true,
+    };
+    program && spec.ready.probes.iter().all(probe) && spec.templates().all(Template::is_simple)
+}
+
+fn written(variables: &Variables) -> usize {
+    variables.iter().map(|(name, template)| name.len() + template.len()).sum()
+}
+
+fn in_files(wanted: &[EnvFileSpec], files: &EnvFiles) -> usize {
+    let settings = wanted.iter().filter_map(|file| files.files.get(&file.path));
+    settings.flat_map(|file| &file.settings).map(|(name, set)| name.len() + set.value.len()).sum()
 }
 
 fn tell(
@@ -74,7 +111,8 @@ fn tell(
             Fault::at(*at, format!("variables refer to each other: {path}"))
                 .help("write one of them without the others")
         }
-        Trouble::Deep { at } => Fault::at(*at, "variables refer to variables too deep"),
+        Trouble::Deep { at } => Fault::at(*at, "variables refer to variables too deep")
+            .help("write some of them without the others"),
         Trouble::Large { at } => Fault::at(*at, "this becomes larger than 1 MiB")
             .help("no program can be given a text of this size"),
     };

@@ -50,10 +50,16 @@ impl Check<'_, '_> {
             // A bad name was reported where it was defined.
             return Name::new(name).ok();
         }
+        let text = format!("there is no service {}", quote(name));
+        if self.report.is_full() {
+            // Help would be thrown away.
+            self.fault(Fault::at(at, text));
+            return None;
+        }
         let help = did_you_mean(name, self.services.keys().map(|key| &**key), || {
             "name a service of this file".to_owned()
         });
-        self.fault(Fault::at(at, format!("there is no service {}", quote(name))).help(help));
+        self.fault(Fault::at(at, text).help(help));
         None
     }
 }

@@ -36,7 +36,7 @@ impl Check<'_, '_> {
         entry: &Entry<'_>,
         defaults: &Defaults,
     ) -> Option<ServiceSpec> {
-        let table = self.table(&format!("services.{name}"), &entry.node)?;
+        let table = self.table(name.as_str(), &entry.node)?;
         self.unknown_keys(table, keys::SERVICE, "a service", keys::service_key_elsewhere);
         self.unsupported(table);
         let kind = table

@@ -8,6 +8,9 @@ pub(super) use parse::{Parser, Syntax};
 
 use super::place::Place;
 
+/// How many parts a simple text has: with each a path of 4 KiB it is still far below the limit.
+const MAX_SIMPLE: usize = 64;
+
 /// A text with the references in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template {
@@ -65,6 +68,27 @@ impl Template {
     /// A text without references.
     pub fn plain(text: impl Into<String>, at: Place) -> Template {
         Template { parts: vec![Part::Text(text.into())], at }
+    }
+
+    /// Whether it needs no look at an environment and cannot become too large: whatever else is
+    /// wrong with it was found when it was read.
+    pub fn is_simple(&self) -> bool {
+        let variable = |part: &Part| matches!(part, Part::Variable { .. });
+        self.parts.len() <= MAX_SIMPLE && !self.parts.iter().any(variable)
+    }
+
+    /// The number of bytes it has without what references stand for.
+    pub fn len(&self) -> usize {
+        (self.at.end - self.at.start) as usize
+    }
+
+    /// The whole text, when there are no references in it.
+    pub fn as_text(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// Calls `see` with every service that is referred to, also within defaults.

@@ -1,0 +1,117 @@
+//! Which files are read, and what lies over what.
+
+use super::*;
+
+#[test]
+fn later_layers_of_the_environment_win() {
+    let project = Project::new(
+        r#"
+        [stack]
+        env = { C = "stack", D = "stack", N = 1, T = true }
+        [services.api]
+        command = "serve"
+        env_file = ["a.env", { path = "absent.env", optional = true }]
+        env = { E = "service", PATH = "bin:$PATH", ALL = "$A $B $C $D $E ${X} $$ $5" }
+        "#,
+    )
+    .file(".env", "A=file\nB=file\nC=file\nD=file\nE=file\nX='$A'\n")
+    .file(".env.local", "B=local\n")
+    .file("a.env", "D=a\nE=a\n")
+    .env("A", "outer")
+    .env("PATH", "/bin");
+    let env = project.stack().services[&name("api")].launch.env.clone();
+    assert_eq!(env["ALL"], "file local stack a service $A $ $5");
+    assert_eq!(env["PATH"], "bin:/bin");
+    assert_eq!((&*env["N"], &*env["T"]), ("1", "true"));
+    let files = project.draft().files().clone();
+    for file in
+        ["devstack.toml", "devstack.local.toml", ".env", ".env.local", "a.env", "absent.env"]
+    {
+        assert!(files.contains(&project.path(file)), "{file}");
+    }
+}
+
+#[test]
+fn one_persons_file_lies_over_the_shared_one() {
+    let project = Project::new(TWO).file(
+        "devstack.local.toml",
+        "[services.api]\nport = 5050\nenv = { A = '1' }\n[services.mine]\ncommand = 'm'",
+    );
+    let stack = project.stack();
+    assert_eq!(stack.services[&name("api")].ports[0].number, 5050);
+    assert_eq!(stack.primary, Some(name("api")), "the order of the first file counts");
+    assert_eq!(stack.services.len(), 3);
+    let project = project.file("devstack.local.toml", "[services.api]\nport = 3000");
+    assert_eq!(project.mistakes(), ["devstack.local.toml:2:8: web and api both have port 3000"]);
+    let project = project.file("devstack.local.toml", "[services.api]\nprot = 1");
+    assert_eq!(project.mistakes(), ["devstack.local.toml:2:1: a service has no key `prot`"]);
+}
+
+#[test]
+fn files_are_found_from_below_and_by_name() {
+    let mut project =
+        Project::new(TWO).file("a/b/x", "").file("other.toml", "[services.api]\nport = 1234");
+    project.sources.cwd = project.path("a/b");
+    assert_eq!(project.stack().dir, project.folder.path());
+    project.sources.files = vec!["../../devstack.toml".into(), "../../other.toml".into()];
+    let stack = project.stack();
+    assert_eq!(stack.dir, fs::canonicalize(project.folder.path()).expect("a folder"));
+    assert_eq!(stack.services[&name("api")].ports[0].number, 1234);
+    project.sources.files = vec!["no.toml".into(), "..".into()];
+    let expected =
+        ["cannot read `no.toml`: there is no such file", "cannot read `..`: it is a folder"];
+    assert_eq!(project.mistakes(), expected);
+    let error = load(&project.sources).expect_err("it has mistakes");
+    assert!(error.files().contains(&project.path("a/b/no.toml")), "a watcher can wait for it");
+}
+
+#[test]
+fn no_file_at_all_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+    let error = load(&sources).expect_err("there is no file");
+    let text = format!("there is no devstack.toml in {} or above", folder.path().display());
+    assert_eq!(error.summary().text, text);
+    assert!(error.files().contains(&folder.path().join("devstack.toml")));
+}
+
+#[test]
+fn files_that_are_no_text_are_refused() {
+    let is = |project: Project, text: &str| assert_eq!(project.mistakes(), [text]);
+    let binary = Project::new("").file("devstack.toml", b"a = 1\n\xff");
+    is(binary, "cannot read `devstack.toml`: line 2 is not UTF-8");
+    let large = Project::new(&"#".repeat(1024 * 1024 + 1));
+    is(large, "cannot read `devstack.toml`: it is larger than 1 MiB");
+    let device = Project::new(TWO).file("x.toml", "[stack]\nenv_file = '/dev/zero'");
+    let device = device.with(|s| s.files = vec!["devstack.toml".into(), "x.toml".into()]);
+    is(device, "x.toml:2:12: cannot read env file `/dev/zero`: it is not a regular file");
+    let mark = Project::new(&format!("\u{feff}{TWO}")).file(".env", "\u{feff}A=1");
+    assert_eq!(mark.stack().services[&name("api")].launch.env["A"], "1");
+    let windows = Project::new(&TWO.replace('\n', "\r\n"));
+    assert_eq!(windows.stack().services.len(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let project = Project::new("[services.a]\ncommand = 'a'\nenv_file = 'pipe'");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        project.path("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .expect("a pipe");
+    let expected = ["devstack.toml:3:12: cannot read env file `pipe`: it is not a regular file"];
+    assert_eq!(project.mistakes(), expected);
+}
+
+#[test]
+fn passwords_are_never_shown() {
+    let project = Project::new(TWO).file(".env", "A=1\ncanary-secret\nB='canary-secret\n");
+    let error = load(&project.sources).expect_err("it has mistakes");
+    assert_eq!(error.list().len(), 2);
+    assert!(!error.render(true).contains("canary"), "{error}");
+    assert!(!format!("{:?}", error.summary()).contains("canary"));
+}

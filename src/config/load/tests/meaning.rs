@@ -1,0 +1,208 @@
+//! What a configuration means.
+
+use super::*;
+
+#[test]
+fn a_small_file_gets_every_default() {
+    let project = Project::new(
+        "[services.api]\ncommand = 'serve'\nport = 5000\n[services.once]\ncommand = ['a', 'b']\nkind = 'task'",
+    );
+    let stack = project.stack();
+    assert_eq!(stack.dir, project.folder.path());
+    assert_eq!(stack.primary, Some(name("api")));
+    let api = &stack.services[&name("api")];
+    assert_eq!(api.launch.command, Command::Shell("serve".into()));
+    assert_eq!(api.launch.dir, stack.dir);
+    assert_eq!(api.launch.host, "127.0.0.1");
+    assert_eq!(api.ready.probes, [Probe::Tcp { port: 5000 }]);
+    assert_eq!(api.ready.timeout, Duration::from_secs(60));
+    assert_eq!(api.ready.interval, Duration::from_millis(250));
+    let restart = Restart {
+        policy: Policy::OnFailure,
+        max: 8,
+        window: Duration::from_secs(120),
+        delay: Duration::from_millis(250),
+        max_delay: Duration::from_secs(15),
+    };
+    assert_eq!(api.restart, restart);
+    assert_eq!(api.stop, Stop { signal: 15, grace: Duration::from_secs(5) });
+    assert_eq!(api.success_codes.iter().collect::<Vec<_>>(), [&0]);
+    assert!(api.autostart && api.watch.is_none() && api.on_exit == OnExit::None);
+    let once = &stack.services[&name("once")];
+    assert_eq!(once.launch.command, Command::Exec(vec!["a".into(), "b".into()]));
+    assert_eq!(once.restart.policy, Policy::No);
+    assert_eq!(once.ready.probes, []);
+}
+
+#[test]
+fn every_key_reaches_the_stack() {
+    let text = r#"
+        [stack]
+        name = "shop"
+        host = "::1"
+        on_conflict = "fail"
+        [services.db]
+        command = "db"
+        port = { prefer = 5432, on_conflict = "auto", env = "PGPORT", pass = false }
+        [services.migrate]
+        command = "migrate"
+        kind = "task"
+        depends_on = ["db"]
+        restart = "on-failure"
+        [services.api]
+        command = ["serve", "--db", "${db.port}"]
+        dir = "src"
+        host = "0.0.0.0"
+        ports = { http = 8000, metrics = "auto" }
+        depends_on = { db = "started", migrate = "completed" }
+        restart = { policy = "always", max = 3, window = "1m", delay = "1s", max_delay = "4s" }
+        success_codes = [0, 143]
+        stop = { signal = "SIGINT", grace = "1.5s" }
+        watch = { paths = ["**/*.py", "!tests/**", "templates/", "app"], ignore = ["*.pyc"], settle = "50ms" }
+        autostart = false
+        on_exit = "shutdown"
+        primary = true
+        color = "bright-blue"
+        description = "the shop at ${api.url}"
+        replicas = 1
+        tty = false
+        proxy = false
+        [services.api.ready]
+        tcp = "metrics"
+        http = { path = "/health", port = "http" }
+        log = 'listening on ${api.url}$'
+        exec = ["check", "${PORT_METRICS}"]
+        delay = "1s"
+        timeout = "5s"
+        interval = "100ms"
+    "#;
+    let project = Project::new(text).file("src/x", "");
+    let draft = project.draft();
+    let conflicts: Vec<_> = draft.wishes().iter().map(|w| (&*w.port, w.on_conflict)).collect();
+    let expected =
+        [("http", OnConflict::Fail), ("metrics", OnConflict::Fail), ("main", OnConflict::Auto)];
+    assert_eq!(conflicts, expected);
+    let chosen = |service: &str, port: &str, number| {
+        let chosen = Port {
+            name: port.to_owned(),
+            number,
+            wanted: None,
+            pinned: false,
+            moved: Some("why".into()),
+        };
+        ((name(service), port.to_owned()), chosen)
+    };
+    let ports = BTreeMap::from([
+        chosen("db", "main", 5433),
+        chosen("api", "http", 8001),
+        chosen("api", "metrics", 9001),
+    ]);
+    let stack = draft.resolve(&ports);
+    assert_eq!((stack.name.as_str(), stack.primary), ("shop", Some(name("api"))));
+    let api = &stack.services[&name("api")];
+    assert_eq!(api.launch.command, Command::Exec(["serve", "--db", "5433"].map(Into::into).into()));
+    assert_eq!(api.launch.dir, project.path("src"));
+    assert_eq!(
+        api.ports,
+        [
+            ports[&(name("api"), "http".into())].clone(),
+            ports[&(name("api"), "metrics".into())].clone()
+        ]
+    );
+    let conditions = [(name("db"), Condition::Started), (name("migrate"), Condition::Completed)];
+    assert_eq!(api.depends_on, BTreeMap::from(conditions));
+    let depends = &stack.services[&name("migrate")].depends_on;
+    assert_eq!(depends[&name("db")], Condition::Ready);
+    assert_eq!(
+        api.ready.probes,
+        [
+            Probe::Delay { delay: Duration::from_secs(1) },
+            Probe::Tcp { port: 9001 },
+            Probe::Http { url: "http://127.0.0.1:8001/health".into(), own_port: Some(8001) },
+            Probe::Log { pattern: r"listening on http://127\.0\.0\.1:8001$".into() },
+            Probe::Exec { command: Command::Exec(vec!["check".into(), "9001".into()]) },
+        ]
+    );
+    assert_eq!(api.restart.policy, Policy::Always);
+    assert_eq!((api.restart.max, api.restart.max_delay), (3, Duration::from_secs(4)));
+    assert_eq!(api.success_codes.iter().copied().collect::<Vec<_>>(), [0, 143]);
+    assert_eq!(api.stop, Stop { signal: 2, grace: Duration::from_millis(1500) });
+    let watch = api.watch.as_ref().expect("it watches");
+    assert_eq!(watch.root, project.path("src"));
+    assert_eq!(watch.include, ["**/*.py", "templates/**", "app", "app/**"]);
+    assert_eq!(watch.exclude, ["tests/**", "*.pyc"]);
+    assert_eq!(watch.settle, Duration::from_millis(50));
+    assert_eq!((api.autostart, api.on_exit), (false, OnExit::Shutdown));
+    assert_eq!(api.color, Some(Color::BrightBlue));
+    assert_eq!(api.description.as_deref(), Some("the shop at http://127.0.0.1:8001"));
+    let env = &api.launch.env;
+    for (name, value) in [
+        ("PORT", "8001"),
+        ("PORT_HTTP", "8001"),
+        ("PORT_METRICS", "9001"),
+        ("HOST", "0.0.0.0"),
+        ("DEVSTACK_STACK", "shop"),
+        ("DEVSTACK_SERVICE", "api"),
+        ("DEVSTACK_MODE", "run"),
+        ("DEVSTACK_DB_HOST", "::1"),
+        ("DEVSTACK_DB_PORT", "5433"),
+        ("DEVSTACK_DB_URL", "http://[::1]:5433"),
+        ("DEVSTACK_MIGRATE_HOST", "::1"),
+    ] {
+        assert_eq!(env.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert_eq!(env.len(), 11);
+}
+
+#[test]
+fn references_are_replaced_where_they_may_stand() {
+    let project = Project::new(
+        r#"
+        [stack]
+        name = "shop"
+        [services.api]
+        command = 'x=$HOME; echo "${x%.*}" ${x-1.5} $$ \${api.port} ${api.port} ${stack.name} ${VAR:-a.b} ${#x}'
+        dir = "${stack.name}"
+        port = 5000
+        env = { U = "${api.url}/${stack.name}", D = "${NOPE:-${ALSO_NOPE:-${api.port}}}", E = "${EMPTY:-x}${EMPTY}", P = "$PORT:${api.port.main}" }
+        watch = ["${stack.name}/*.py"]
+        "#,
+    )
+    .file("shop/x", "")
+    .env("EMPTY", "");
+    let stack = project.stack();
+    let api = &stack.services[&name("api")];
+    let command = r#"x=$HOME; echo "${x%.*}" ${x-1.5} $$ \${api.port} 5000 shop ${VAR:-a.b} ${#x}"#;
+    assert_eq!(api.launch.command, Command::Shell(command.into()));
+    assert_eq!(api.launch.dir, project.path("shop"));
+    assert_eq!(api.launch.env["U"], "http://127.0.0.1:5000/shop");
+    assert_eq!(api.launch.env["D"], "5000");
+    assert_eq!(api.launch.env["E"], "x");
+    assert_eq!(api.launch.env["P"], "5000:5000");
+    assert_eq!(api.watch.as_ref().expect("it watches").include, ["shop/*.py"]);
+}
+
+#[test]
+fn hiding_variables_keeps_what_they_hide_reachable() {
+    let project = Project::new(
+        "[stack]\nenv = { P = 'stack:$P' }\n[services.a]\ncommand = 'a'\nenv = { P = 'service:$P', Q = '$P' }",
+    )
+    .file(".env", "P=file")
+    .env("P", "outer");
+    let env = &project.stack().services[&name("a")].launch.env;
+    assert_eq!(env["P"], "service:stack:file");
+    assert_eq!(env["Q"], env["P"]);
+}
+
+#[test]
+fn two_equal_readings_make_equal_stacks() {
+    let project = Project::new(TWO).file(".env", "A=1");
+    assert_eq!(project.stack(), project.stack());
+}
+
+#[test]
+fn variables_without_effect_are_noted() {
+    let draft = Project::new("[services.a]\ncommand = 'a'\nenv = { HOST = '0.0.0.0' }").draft();
+    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    assert_eq!(note.text, "HOST in `env` of a has no effect: devstack sets it");
+}

@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod broken;
+mod files;
+mod hostile;
+mod meaning;
+mod ports;
+
+use super::load;
+use crate::config::{Draft, Sources};
+use crate::model::*;
+
+/// A folder with files, and what is loaded from it.
+struct Project {
+    folder: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Project {
+    fn new(text: &str) -> Project {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+        Project { folder, sources }.file("devstack.toml", text)
+    }
+
+    fn file(self, name: &str, text: impl AsRef<[u8]>) -> Project {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Project {
+        self.sources.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Sources)) -> Project {
+        change(&mut self.sources);
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[track_caller]
+    fn draft(&self) -> Draft {
+        load(&self.sources).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[track_caller]
+    fn stack(&self) -> Stack {
+        self.draft().resolve(&BTreeMap::new())
+    }
+
+    /// All mistakes without excerpts, with their help.
+    #[track_caller]
+    fn mistakes(&self) -> Vec<String> {
+        let error = load(&self.sources).expect_err("it has mistakes");
+        let text = |d: &crate::config::Diagnostic| {
+            let at = d.location().map(|(file, line, column)| format!("{file}:{line}:{column}: "));
+            format!("{}{}", at.unwrap_or_default(), d.message().text)
+        };
+        error.list().iter().map(text).collect()
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn wish<'a>(draft: &'a Draft, service: &str, port: &str) -> &'a PortWish {
+    let found = draft.wishes().iter().find(|w| w.service == name(service) && w.port == port);
+    found.expect("the port is wished for")
+}
+
+/// The number, how strong, and who said so.
+fn said(draft: &Draft, service: &str) -> (Option<u16>, Weight, String) {
+    let wish = wish(draft, service, "main");
+    (wish.number, wish.weight, wish.source.clone())
+}
+
+/// Two services with ports.
+const TWO: &str = "[services.api]\ncommand = 'a'\nport = 5000\n[services.web]\ncommand = 'b'\nport = { prefer = 3000, env = 'FRONT' }\n";

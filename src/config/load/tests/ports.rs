@@ -1,0 +1,100 @@
+//! Who decides a port.
+
+use super::*;
+
+#[test]
+fn the_strongest_source_decides_a_port() {
+    use Weight::{Any, Pinned, Preferred};
+    let project = Project::new(TWO);
+    let is = |number, weight, source: &str| (Some(number), weight, source.to_owned());
+    assert_eq!(said(&project.draft(), "api"), is(5000, Preferred, "devstack.toml"));
+    let project = project.file(".env", "API_PORT=5001\nPORT=5002\nFRONT=3001\nWEB_PORT=1\n");
+    assert_eq!(said(&project.draft(), "api"), is(5001, Preferred, ".env"));
+    assert_eq!(said(&project.draft(), "web"), is(3001, Preferred, ".env"));
+    let project = project.file(".env", "PORT=5002\n");
+    assert_eq!(said(&project.draft(), "api"), is(5002, Preferred, ".env"));
+    assert_eq!(said(&project.draft(), "web"), is(3000, Preferred, "devstack.toml"));
+    let project = project.env("PORT", "5003");
+    assert_eq!(said(&project.draft(), "api"), is(5003, Pinned, "PORT"));
+    assert_eq!(said(&project.draft(), "web"), is(3000, Preferred, "devstack.toml"));
+    let project = project.env("API_PORT", "5004").env("FRONT", "3004").env("WEB_PORT", "x");
+    assert_eq!(said(&project.draft(), "api"), is(5004, Pinned, "API_PORT"));
+    assert_eq!(said(&project.draft(), "web"), is(3004, Pinned, "FRONT"));
+    let project = project.with(|s| {
+        s.overrides.ports = vec![("api".into(), 1), ("api".into(), 5005), ("web".into(), 0)];
+        s.overrides.strict_ports = true;
+    });
+    assert_eq!(said(&project.draft(), "api"), is(5005, Pinned, "--port"));
+    assert_eq!(said(&project.draft(), "web"), (None, Any, "--port".into()));
+    assert!(project.draft().wishes().iter().all(|w| w.on_conflict == OnConflict::Fail));
+}
+
+#[test]
+fn port_in_the_env_of_a_service_is_a_preference() {
+    let text = format!("{TWO}env = {{ PORT = '${{BASE:-31}}00' }}");
+    let project = Project::new(&text).env("PORT", "");
+    assert_eq!(
+        said(&project.draft(), "web"),
+        (Some(3100), Weight::Preferred, "devstack.toml".into())
+    );
+    let stack = project.stack();
+    assert_eq!(
+        stack.services[&name("web")].launch.env["PORT"],
+        "3000",
+        "what was chosen, not wished"
+    );
+    let project = Project::new(&format!("{TWO}env = {{ PORT = '${{api.port}}' }}"));
+    assert_eq!(project.mistakes(), ["devstack.toml:7:17: `PORT` cannot be made from another port"]);
+}
+
+#[test]
+fn container_links_are_noted_and_other_nonsense_is_refused() {
+    let project = Project::new(TWO).env("API_PORT", "tcp://10.0.0.1:80");
+    let draft = project.draft();
+    assert_eq!(said(&draft, "api").0, Some(5000));
+    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    assert_eq!(note.text, "API_PORT=tcp://10.0.0.1:80 is no port number; ignored");
+    let project = project.env("API_PORT", "five").file(".env", "\nFRONT=70000");
+    let expected = ["API_PORT=five is not a port", ".env:2:1: FRONT=70000 is not a port"];
+    assert_eq!(project.mistakes(), expected);
+}
+
+#[test]
+fn named_ports_can_be_addressed() {
+    let text = "[services.api]\ncommand = 'a'\nports = { zz = 'auto', metrics = { env = 'METRICS' } }\n[services.w]\ncommand = 'b'";
+    let project = Project::new(text)
+        .env("API_PORT", "8000")
+        .env("METRICS", "9000")
+        .with(|s| s.overrides.ports = vec![("api.metrics".into(), 9001)]);
+    let draft = project.draft();
+    assert_eq!(
+        wish(&draft, "api", "zz").number,
+        Some(8000),
+        "the first one written is the main one"
+    );
+    assert_eq!(wish(&draft, "api", "metrics").number, Some(9001));
+    let project = project.with(|s| {
+        s.overrides.ports = vec![
+            ("apo".into(), 1),
+            ("api.metricks".into(), 1),
+            ("w".into(), 1),
+            ("\u{1b}[".into(), 1),
+        ];
+    });
+    assert_eq!(
+        project.mistakes(),
+        [
+            "--port apo=1: there is no service `apo`",
+            "--port api.metricks=1: service `api` has no port `metricks`",
+            "--port w=1: service `w` has no port",
+            "--port \\u{1b}[=1: there is no service `\\u{1b}[`",
+        ]
+    );
+}
+
+#[test]
+fn two_pins_on_one_port_are_refused() {
+    let project = Project::new(TWO).env("API_PORT", "6000").env("FRONT", "6000");
+    let expected = ["api and web are both pinned to port 6000: by API_PORT and FRONT"];
+    assert_eq!(project.mistakes(), expected);
+}
