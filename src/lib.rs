@@ -1,4 +1,85 @@
-//! devstack: the architecture page comes here.
+//! devstack runs a stack of services: this page is its architecture, to be read in ten minutes.
+//!
+//! # One brain, one loop, many hands
+//!
+//! ```text
+//!   devstack.toml ─► config ─► Draft ─► ports ─► Stack ──┐
+//!                                                        ▼
+//!   signals, requests, facts, reports, changes ─► Supervisor ─► Engine::step(now, inputs)
+//!                                                        ▲              │
+//!                            hands: processes, probes,   │              ▼
+//!                            watches, timers ◄───────────┴────────── effects
+//!                                                        │
+//!                                     Snapshot, log ◄────┴────► Handle ◄── control socket ◄── ps, logs, down …
+//! ```
+//!
+//! 1. **One brain.** [`engine`] decides everything and does nothing: no clock, no file, no process. Time is a
+//!    parameter. [`engine::Engine::step`] absorbs inputs, reconciles what is with what is wanted, tells what changed.
+//! 2. **One loop.** [`runtime::supervisor`] turns the world into inputs, lets the engine decide, carries out effects.
+//!    It waits for nothing but its own `select!`.
+//! 3. **Many hands.** One small task per run (one life of one service) reads its output and reports its ends with its run's
+//!    number, so that a late report about an earlier run matches nothing.
+//! 4. **Desired state.** A configuration becomes a checked value, [`model::Stack`]. A reload is "here is another stack";
+//!    one pure difference, [`engine::Plan`], says what changes and why.
+//! 5. **Two ways out.** *What is*: a watch of one immutable [`model::Snapshot`]. *What was printed*: [`runtime::log`], which
+//!    readers follow at their own speed. A slow reader is told what it missed and slows nobody. Log bytes never pass
+//!    through the loop.
+//! 6. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
+//!
+//! # Where things are
+//!
+//! | module | what | knows |
+//! |---|---|---|
+//! | [`model`] | the words everyone shares | std, serde |
+//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model |
+//! | [`ports`] | which service gets which port; who holds one; leases between stacks | model |
+//! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
+//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `reload`, `signals` | all above |
+//! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
+//! | [`cli`] | one file per command; wires everything | everything |
+//! | [`error`] | exit codes, and how an error is shown | model |
+//!
+//! # Processes
+//!
+//! ```text
+//!   devstack            what the user started: the supervisor
+//!    └─ ds-guard        forked first thing, before threads; adopts what dead keepers leave
+//!        └─ ds-keep     one per run; adopts every orphan of its tree, so a tree is provably empty when it has no children
+//!            └─ the service, in a session of its own
+//! ```
+//!
+//! Whoever dies, somebody above or below notices by the end of a socket and ends what is left. See [`runtime::process`].
+//!
+//! # Threads, tasks and channels of a supervisor
+//!
+//! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
+//! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files), short-lived
+//! threads for readiness commands, and tokio's pool for reloading and for reading stored logs.
+//!
+//! | channel | from | to | bound |
+//! |---|---|---|---|
+//! | facts | tasks of runs | loop | five a run |
+//! | reports | probes | loop | changes only |
+//! | changes | watcher | loop | settled bursts |
+//! | requests | control server, `run` | loop | 256 connections, one request each |
+//! | endings | time limit, closed output, lost guard | loop | a handful |
+//! | reloaded | one load at a time | loop | one |
+//! | snapshot | loop | everyone | the newest |
+//! | queue | captures | printer | 8 MiB, then read back from the store |
+//!
+//! # What never happens
+//!
+//! `tests/layers.rs` checks the first three; the engine's random scripts and traces check the rest.
+//!
+//! - `engine`, `model` and `config` (but for its loading) touch no clock, file, network, environment, randomness or tokio.
+//! - Only `runtime/supervisor.rs` calls `Engine::step`; it takes no lock across an await and does no blocking work.
+//! - Only `runtime/process` acts on processes by number; exceptions are listed in `tests/layers` with their reasons.
+//! - Each run ends in exactly one last report, even when its task panics.
+//! - In one step every stop is decided before any start.
+//! - Two runs of one service never live at once; a run begins when the tree of the one before is proved empty.
+//! - A stop is final: it voids every restart asked for before it.
+//! - A snapshot is published before the event that announces it.
+//! - No service is in a phase without a cause that someone can read.
 
 pub mod cli;
 pub mod config;

@@ -145,6 +145,11 @@ impl Engine {
         Plan::between(old, &stack.services)
     }
 
+    /// Whether a spawn was ordered that has not been reported on.
+    pub fn is_launching(&self) -> bool {
+        self.slots.values().any(|slot| matches!(slot.state, State::Launching { .. }))
+    }
+
     /// The names of services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
         let live = self.slots.iter().filter(|(_, slot)| slot.live_run().is_some());

@@ -132,8 +132,13 @@ impl Supervisor {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
         self.logs.services(&colors(&stack));
         self.decide(vec![Input::Apply { stack, selection }]);
-        self.watch();
+        let mut watching = false;
         while self.halt.is_none() {
+            // The walk over the files competes with what starts; changes from before it are seen by it.
+            if !watching && !self.engine.is_launching() {
+                watching = true;
+                self.watch();
+            }
             let first = self.wake().await;
             let mut inputs = Vec::new();
             self.take(first, &mut inputs);
