@@ -3,7 +3,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use devstack::model::{Command, Exit, Launch, Run, Stream};
+use devstack::model::{Command, Exit, Launch, Message, Run, Stream};
 use devstack::runtime::process::{Fact, Guard, Leash, Processes, Sink, What};
 use tokio::sync::{Notify, mpsc};
 
@@ -198,7 +198,22 @@ impl Lab {
     pub async fn whole(&mut self, run: Run) -> Exit {
         self.spawned(run).await;
         let exit = self.exited(run).await;
-        assert_eq!(self.emptied(run).await, []);
+        assert!(self.emptied(run).await.is_empty());
+        exit
+    }
+
+    /// Why it could not be started.
+    pub async fn refused(&mut self, run: Run) -> Message {
+        let What::NotSpawned(why) = self.fact(run).await else { panic!("it was started") };
+        assert!(!why.help.is_empty(), "{why:?}");
+        assert!(self.emptied(run).await.is_empty());
+        why
+    }
+
+    /// The end of a run that is started already.
+    pub async fn whole_end(&mut self, run: Run) -> Exit {
+        let exit = self.exited(run).await;
+        self.emptied(run).await;
         exit
     }
 

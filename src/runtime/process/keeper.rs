@@ -88,7 +88,8 @@ fn refused(stage: Stage) -> impl Fn(io::Error) -> Refused {
     move |error| Refused { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-/// Own session, so that no terminal and no group signal reaches it, and foster parent of the tree.
+/// A group of its own in the guard's session, so that no terminal and no group signal reaches it (a session
+/// of its own would make the kernel set up a scheduling group, too), and foster parent of the tree.
 fn start(
     line: &mut UnixStream,
     guard: BorrowedFd<'_>,
@@ -96,7 +97,7 @@ fn start(
     stderr: &OwnedFd,
 ) -> Result<u32, Refused> {
     platform::name_self(c"ds-keep");
-    rustix::process::setsid().map_err(|e| refused(Stage::Keeper)(e.into()))?;
+    rustix::process::setpgid(None, None).map_err(|e| refused(Stage::Keeper)(e.into()))?;
     platform::adopt_orphans().map_err(refused(Stage::Keeper))?;
     let parcel = receive(line).map_err(refused(Stage::Keeper))?;
     let opened = parcel.open().ok_or(Refused { stage: Stage::Keeper, errno: libc::EBADMSG })?;
@@ -336,19 +337,14 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Reads orders. They are two bytes each and written whole, but nothing depends on that: the second
-    /// byte is waited for.
+    /// Reads one order, two bytes. A full socket may have torn them apart; then the second follows at once.
     fn obey(&mut self) {
         let mut order = [0; 2];
-        let waiting = rustix::net::recv(&self.line, &mut order, RecvFlags::PEEK);
-        match waiting {
-            Ok((_, 0)) => self.lose_line(),
-            Ok(_) => match (&self.line).read_exact(&mut order) {
-                Ok(()) => self.carry_out(order),
-                Err(_) => self.lose_line(),
-            },
+        match rustix::net::recv(&self.line, &mut order, RecvFlags::DONTWAIT) {
+            Ok((_, 2)) => self.carry_out(order),
+            Ok((_, 1)) if (&self.line).read_exact(&mut order[1..]).is_ok() => self.carry_out(order),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(_) => self.lose_line(),
+            Ok(_) | Err(_) => self.lose_line(),
         }
     }
 

@@ -62,7 +62,7 @@ enum End {
 /// What woke the task.
 enum Woken {
     Report,
-    Output(usize),
+    Output,
     Room,
     Unsent,
 }
@@ -109,21 +109,19 @@ impl Life {
                         return end;
                     }
                 }
-                Woken::Output(which) => self.pump(which, output).await,
+                Woken::Output => self.pump(output).await,
                 Woken::Unsent => stuck = true,
                 Woken::Room => stuck = !self.line.flush(),
             }
         }
     }
 
-    /// Waits. Reports come first: they are few, and what they say is urgent.
+    /// Waits. Reports and orders come first: they are few and urgent, and output may never pause.
     async fn next(&self, stuck: bool) -> Woken {
         let [out, err] = &self.outlets;
         tokio::select! {
             biased;
             _ = self.socket.readable() => Woken::Report,
-            () = ready(out), if out.is_some() => Woken::Output(0),
-            () = ready(err), if err.is_some() => Woken::Output(1),
             room = self.socket.writable(), if stuck => {
                 if let Ok(mut room) = room {
                     if self.line.flush() {
@@ -135,15 +133,24 @@ impl Life {
                 Woken::Room
             }
             () = self.line.waiting.notified() => Woken::Unsent,
+            () = ready(out), if out.is_some() => Woken::Output,
+            () = ready(err), if err.is_some() => Woken::Output,
         }
     }
 
-    async fn pump<S: Sink>(&mut self, which: usize, output: &mut Output<S>) {
-        let Some(outlet) = &mut self.outlets[which] else { return };
-        match outlet.pump(&mut |stream, bytes| output.push(stream, bytes)) {
-            Flow::Dry => {}
-            Flow::More => tokio::task::yield_now().await,
-            Flow::Closed => self.outlets[which] = None,
+    /// A turn for both streams, so that a flood of one cannot hold up the other.
+    async fn pump<S: Sink>(&mut self, output: &mut Output<S>) {
+        let mut more = false;
+        for slot in &mut self.outlets {
+            let Some(outlet) = slot else { continue };
+            match outlet.pump(&mut |stream, bytes| output.push(stream, bytes)) {
+                Flow::Dry => {}
+                Flow::More => more = true,
+                Flow::Closed => *slot = None,
+            }
+        }
+        if more {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Tests that are processes of their own.
+//! Tests in processes of their own.
 
 use std::process::{Child, Command, Stdio};
 
@@ -17,9 +17,12 @@ pub fn actor(test: &str, role: &str) -> Command {
     command
 }
 
-/// Runs `body` in a process of its own with one thread, as `main` would: it may fork a guard there, and
-/// count descriptors and children without meeting those of other tests.
-pub fn alone(test: &str, body: impl FnOnce()) {
+/// Runs `body`, a closure in a test, in a process of its own with one thread, as `main` would: it may fork
+/// a guard there, and count descriptors and children without meeting those of other tests.
+pub fn alone<F: FnOnce()>(body: F) {
+    // `crate::module::test::{{closure}}`
+    let path = std::any::type_name::<F>();
+    let test = path.split_once("::").expect("a path").1.trim_end_matches("::{{closure}}");
     if plays(test) {
         return body();
     }
