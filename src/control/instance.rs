@@ -217,6 +217,10 @@ fn try_lock(lock: &File) -> io::Result<bool> {
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) if is_held(lock) => return Ok(false),
             // Only those who look have it.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "before the loop runs; a lock gives no event"
+            )]
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -265,6 +269,10 @@ fn busy(lock: &File) -> Busy {
         if holder.as_ref().is_some_and(Holder::is_alive) {
             break;
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "before the loop runs; a lock gives no event"
+        )]
         thread::sleep(PAUSE);
     }
     match holder {

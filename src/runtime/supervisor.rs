@@ -81,6 +81,7 @@ enum Wake {
     Reloaded(Reloaded),
     Signal(i32, &'static str),
     Ending(Ending),
+    LogTrouble,
     Deadline,
 }
 
@@ -171,6 +172,7 @@ impl Supervisor {
             Some(change) = self.senses.changes.recv() => Wake::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
             Some(ending) = self.endings.recv() => Wake::Ending(ending),
+            () = self.logs.noted() => Wake::LogTrouble,
             () = sleep => Wake::Deadline,
         }
     }
@@ -203,6 +205,9 @@ impl Supervisor {
             Wake::Signal(number, name) => self.take_signal(number, name, inputs),
             Wake::Ending(Ending { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
+            }
+            Wake::LogTrouble => {
+                self.logs.notes().into_iter().for_each(|message| self.note(message));
             }
             Wake::Deadline => inputs.push(Input::Tick),
         }

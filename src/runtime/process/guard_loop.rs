@@ -59,6 +59,7 @@ fn sweep_at_last() {
             Reaped::Dead(pid) => {
                 bury(pid);
             }
+            #[expect(clippy::disallowed_methods, reason = "the guard has no loop left to wait in")]
             Reaped::NoneDead => std::thread::sleep(KILL_AGAIN),
             Reaped::NoChildren => return,
         }
@@ -78,6 +79,7 @@ fn set_up(socket: &UnixStream) -> io::Result<Signals> {
     drop(null);
     platform::close_all_but(socket.as_raw_fd());
     let signals = Signals::new()?;
+    #[expect(clippy::disallowed_methods, reason = "a process of its own with one thread")]
     std::env::set_current_dir("/")?;
     Ok(signals)
 }

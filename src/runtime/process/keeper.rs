@@ -72,6 +72,7 @@ pub(super) fn keep(ends: Ends, guard: BorrowedFd<'_>, signals: &Signals) {
         Ok(main) => {
             drop((stdout, stderr));
             // Where the service runs is none of the keeper's business: it must not pin that folder.
+            #[expect(clippy::disallowed_methods, reason = "a process of its own with one thread")]
             let _ = std::env::set_current_dir("/");
             Keeper::new(line, guard, signals, main).watch();
         }
