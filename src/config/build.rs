@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Command, Launch, Name, Port, Probe, Ready, Service, host_port};
+use crate::model::{Command, Launch, Name, Port, Probe, Ready, Service, Tty, host_port};
 
 use super::book::Book;
 use super::env_file::EnvFiles;
@@ -60,10 +60,12 @@ impl Builder<'_> {
             ports: self.ports(spec),
             depends_on: self.depends_on(spec),
             ready: Ready { probes, timeout: spec.ready.timeout, interval: spec.ready.interval },
+            health: None,
             restart: spec.restart.clone(),
             success_codes: spec.success_codes.clone(),
             stop: spec.stop.clone(),
             watch: spec.watch.clone(),
+            tty: Tty::No,
             autostart: spec.autostart,
             on_exit: spec.on_exit,
             color: spec.color,

@@ -72,6 +72,7 @@ impl Draft {
             dir: self.spec.dir.clone(),
             services: services.collect(),
             primary: self.spec.primary.clone(),
+            groups: BTreeMap::new(),
             files: self.files.clone(),
         }
     }

@@ -140,7 +140,7 @@ fn probes(built: &Built, patterns: &mut HashSet<String>, report: &mut Report) {
                     patterns.insert(pattern.clone());
                 }
             }
-            Probe::Tcp { .. } | Probe::Exec { .. } | Probe::Delay { .. } => {}
+            Probe::Tcp { .. } | Probe::Exec { .. } | Probe::Delay { .. } | Probe::Notify => {}
         }
     }
 }

@@ -47,6 +47,7 @@ impl Failure {
                 | Class::Spawn
                 | Class::ReadyTimeout
                 | Class::Exit
+                | Class::Unhealthy
                 | Class::CrashLoop
                 | Class::DepFailed
                 | Class::StopTimeout

@@ -181,6 +181,7 @@ fn status(class: Class) -> StatusCode {
         | Class::Spawn
         | Class::ReadyTimeout
         | Class::Exit
+        | Class::Unhealthy
         | Class::CrashLoop
         | Class::DepFailed
         | Class::StopTimeout

@@ -8,7 +8,8 @@ use super::pending::{Goal, Pending};
 use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict, Want};
 use super::{Change, Effect, Ending, Engine, Plan, SHUTDOWN_CAP, Selection};
 use crate::model::{
-    Cause, Class, Event, Exit, Happening, Kind, Message, Name, OnExit, Policy, Run, Stack,
+    Cause, Class, Event, Exit, Happening, HealthAction, Kind, Message, Name, OnExit, Policy, Run,
+    Stack,
 };
 
 /// The first move: write what happened into the state. Nothing is started or stopped here.
@@ -38,12 +39,15 @@ impl Engine {
             }
             Input::Spawned(run, pid) => self.spawned(now, run, pid, effects),
             Input::NotSpawned(run, message) => self.not_spawned(run, message),
-            Input::Held(run, what) => self.held(now, run, what),
+            Input::Held(run, what) => self.held(now, run, what, effects),
             Input::Failing(run, why) => {
                 if let Some(slot) = self.current(run) {
                     slot.failing = Some(why);
                 }
             }
+            Input::Unwell(run, why) => self.unwell(run, why),
+            Input::Well(run) => self.well(now, run),
+            Input::Slept(time) => self.shift(time),
             Input::Note(run, message) => self.note(run, message, effects),
             Input::Exited(run, exit) => self.exited(run, exit, now, effects),
             Input::Emptied(run) => self.emptied(now, run),
@@ -96,10 +100,10 @@ impl Engine {
     }
 
     fn want(&mut self, ticket: Ticket, names: Vec<Name>, goal: Goal, effects: &mut Vec<Effect>) {
-        if let Err(message) = self.check(&names) {
-            effects.push(Effect::Answer(ticket, Err(message)));
-            return;
-        }
+        let names = match self.check(&names) {
+            Ok(names) => names,
+            Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
+        };
         let Some(stack) = &self.stack else { return };
         let why = Cause::Asked(match goal {
             Goal::Renewed(_) => "restart",
@@ -122,10 +126,10 @@ impl Engine {
     }
 
     fn unwant(&mut self, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
-        if let Err(message) = self.check(&names) {
-            effects.push(Effect::Answer(ticket, Err(message)));
-            return;
-        }
+        let names = match self.check(&names) {
+            Ok(names) => names,
+            Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
+        };
         for name in &names {
             let slot = self.slots.get_mut(name).expect("the names were checked");
             slot.want = Want::Stopped;
@@ -136,20 +140,27 @@ impl Engine {
         self.pending.push(Pending { ticket, goal: Goal::Down, names });
     }
 
-    fn check(&self, names: &[Name]) -> Result<(), Message> {
-        if self.ending.is_some() {
+    /// The services that names mean: a group means its members.
+    fn check(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
+        let Some(stack) = self.stack.as_ref().filter(|_| self.ending.is_none()) else {
             return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
-        }
-        let known = self.stack.as_ref().map(|stack| &stack.services);
-        match names.iter().find(|name| !known.is_some_and(|known| known.contains_key(*name))) {
-            None => Ok(()),
-            Some(name) => {
-                let all: Vec<&str> =
-                    known.into_iter().flat_map(|known| known.keys()).map(Name::as_str).collect();
-                Err(Message::new(Class::Usage, format!("there is no service `{name}`"))
-                    .help(format!("the services are: {}", all.join(", "))))
+        };
+        let mut found = Vec::new();
+        for name in names {
+            match stack.groups.get(name) {
+                Some(members) => found.extend(members.iter().cloned()),
+                None if stack.services.contains_key(name) => found.push(name.clone()),
+                None => {
+                    let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
+                    return Err(Message::new(
+                        Class::Usage,
+                        format!("there is no service `{name}`"),
+                    )
+                    .help(format!("the services are: {}", all.join(", "))));
+                }
             }
         }
+        Ok(found)
     }
 
     pub(super) fn end(&mut self, now: Time, why: String, code: i32, haste: Haste) {
@@ -184,6 +195,7 @@ impl Engine {
                 slot.state = match (service.kind, probed) {
                     (Kind::Service, false) => {
                         slot.ready_after = Some(Duration::ZERO);
+                        slot.watch_health(run, effects);
                         State::Ready { run, pid, at: now, cause: Cause::NoProbe }
                     }
                     (Kind::Task, false) => {
@@ -201,6 +213,7 @@ impl Engine {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Draining { .. }
             | State::Backoff { .. }
             | State::Over(_) => {}
@@ -219,13 +232,46 @@ impl Engine {
         self.runs.remove(&run);
     }
 
-    fn held(&mut self, now: Time, run: Run, what: String) {
+    fn held(&mut self, now: Time, run: Run, what: String, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         if let State::Starting { pid, spawned, .. } | State::Late { pid, spawned, .. } = slot.state
         {
             slot.ready_after = Some(now.saturating_sub(spawned));
             slot.failing = None;
             slot.state = State::Ready { run, pid, at: now, cause: Cause::Probed(what) };
+            slot.watch_health(run, effects);
+        }
+    }
+
+    fn unwell(&mut self, run: Run, why: String) {
+        let Some(slot) = self.current(run) else { return };
+        let State::Ready { pid, .. } = slot.state else { return };
+        let message = Message::new(Class::Unhealthy, why.clone());
+        slot.state = State::Unwell { run, pid, message };
+        let restarts = slot.service.health.as_ref().is_some_and(|health| match health.action {
+            HealthAction::Restart => true,
+            HealthAction::Report => false,
+        });
+        if restarts && slot.restart.is_none() {
+            slot.restart = Some(Cause::Unwell(why));
+        }
+    }
+
+    fn well(&mut self, now: Time, run: Run) {
+        let Some(slot) = self.current(run) else { return };
+        if let State::Unwell { pid, .. } = slot.state {
+            let cause = Cause::Probed("healthy again".to_owned());
+            slot.state = State::Ready { run, pid, at: now, cause };
+        }
+    }
+
+    /// Every deadline moves on by the time that nobody lived through.
+    fn shift(&mut self, time: Duration) {
+        if let Some(ending) = &mut self.ending {
+            ending.cap += time;
+        }
+        for slot in self.slots.values_mut() {
+            slot.shift(time);
         }
     }
 
@@ -241,6 +287,7 @@ impl Engine {
         let success =
             matches!(exit, Exit::Code(code) if slot.service.success_codes.contains(&code));
         let (verdict, kill) = match &slot.state {
+            State::Stopping { kill, why: Cause::Unwell(_), .. } => (Verdict::Unwell(exit), *kill),
             State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
             State::Draining { .. } => return,
             State::Idle
@@ -248,6 +295,7 @@ impl Engine {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Backoff { .. }
             | State::Over(_) => {
                 let verdict =
@@ -256,7 +304,7 @@ impl Engine {
             }
         };
         let unexpected = matches!(verdict, Verdict::Unexpected(_));
-        let by_itself = !matches!(verdict, Verdict::ByUs);
+        let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
         slot.exit = Some(exit);
         slot.state = State::Draining { run, verdict, kill };
         let ends_stack = by_itself && slot.service.on_exit == OnExit::Shutdown;
@@ -280,6 +328,7 @@ impl Engine {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Backoff { .. }
             | State::Over(_) => Verdict::Unexpected(Exit::Signal(9)),
         };
@@ -287,6 +336,8 @@ impl Engine {
             (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
             (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
             (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, Verdict::Unwell(_)) if !slot.wanted() => State::Idle,
+            (None, Verdict::Unwell(exit)) => slot.after_unexpected(now, exit, ending),
         };
         self.runs.remove(&run);
     }

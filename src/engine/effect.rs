@@ -2,19 +2,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::input::Ticket;
-use crate::model::{Event, Happening, Message, Run, Service, signal_name};
+use crate::model::{Event, Happening, Message, Run, Service, Stop, signal_name};
 
 /// An order of the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Start the main process of a service as this run.
     Spawn(Run, Arc<Service>),
-    /// Send a signal to the main process group of a run.
-    Signal(Run, i32),
+    /// Ask a run to end, by signal or command.
+    Stop(Run, Stop),
     /// Kill the whole tree of a run.
     Kill(Run),
     /// Begin to probe whether a run is ready.
     Probe(Run, Arc<Service>),
+    /// Begin to look after the health of a run that is ready.
+    WatchHealth(Run, Arc<Service>),
     /// Tell the world what happened.
     Tell(Event),
     /// A request took effect, or never will.
@@ -28,11 +30,13 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Spawn(run, service) => write!(f, "spawn {} {run}", service.name),
-            Effect::Signal(run, signal) => {
-                write!(f, "signal {run} {}", signal_name(*signal).unwrap_or("?"))
+            Effect::Stop(run, Stop { command: Some(_), .. }) => write!(f, "stop {run} by command"),
+            Effect::Stop(run, Stop { signal, .. }) => {
+                write!(f, "stop {run} {}", signal_name(*signal).unwrap_or("?"))
             }
             Effect::Kill(run) => write!(f, "kill {run}"),
             Effect::Probe(run, service) => write!(f, "probe {} {run}", service.name),
+            Effect::WatchHealth(run, service) => write!(f, "watch health {} {run}", service.name),
             Effect::Tell(event) => write_event(f, event),
             Effect::Answer(ticket, Ok(text)) => write!(f, "answer {}: {text}", ticket.0),
             Effect::Answer(ticket, Err(message)) => {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Exit, Message, Name, Run, Stack};
 
@@ -41,12 +42,18 @@ pub enum Input {
     Held(Run, String),
     /// A readiness probe of a run does not hold; why.
     Failing(Run, String),
+    /// Health probes of a run failed often enough in a row; why.
+    Unwell(Run, String),
+    /// Health probes of a run hold again.
+    Well(Run),
     /// Something to know about a run that changes nothing.
     Note(Run, Message),
     /// The main process of a run ended.
     Exited(Run, Exit),
     /// The process tree of a run is proved empty and its output is read to the end.
     Emptied(Run),
+    /// The process, or the whole machine, was stopped for this long: no deadline counts that time.
+    Slept(Duration),
     /// Nothing; time has passed.
     Tick,
 }

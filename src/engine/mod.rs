@@ -18,7 +18,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ use slot::{KillAt, Slot, State};
 
 /// A service that stays ready this long has proved itself: earlier ends no longer count.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// So many services a second are started again after a crash, at most: a stack that crashes as a
+/// whole must leave the machine usable.
+const RESPAWNS_A_SECOND: usize = 20;
 
 /// A polite shutdown turns into a kill after this long, however many layers there are. Longer than
 /// any container runtime or CI runner waits is of no use.
@@ -54,6 +58,8 @@ pub struct Engine {
     settled: bool,
     /// Whether an apply has changed ports: before that, none can be in the way of another.
     ports_moved: bool,
+    /// When services were started again after a delay, within the last second.
+    respawns: VecDeque<Time>,
     halted: bool,
 }
 
@@ -90,6 +96,7 @@ impl Engine {
             pending: Vec::new(),
             settled: false,
             ports_moved: false,
+            respawns: VecDeque::new(),
             halted: false,
         }
     }
@@ -173,6 +180,7 @@ impl Slot {
             State::Idle
             | State::Launching { .. }
             | State::Late { .. }
+            | State::Unwell { .. }
             | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
             | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
             | State::Over(_) => None,

@@ -115,6 +115,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
         | State::Starting { .. }
         | State::Late { .. }
         | State::Ready { .. }
+        | State::Unwell { .. }
         | State::Stopping { .. }
         | State::Draining { .. }
         | State::Backoff { .. }

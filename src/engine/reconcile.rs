@@ -1,5 +1,8 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
-use super::{Blocked, Effect, Engine, Haste};
+use super::{Blocked, Effect, Engine, Haste, RESPAWNS_A_SECOND};
 use crate::model::{
     Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Service, Span,
 };
@@ -12,8 +15,13 @@ impl Engine {
         if let Some(ending) = self.ending.as_mut().filter(|_| capped) {
             ending.haste = Haste::Now;
         }
+        let second = Duration::from_secs(1);
+        while self.respawns.front().is_some_and(|at| *at + second <= now) {
+            self.respawns.pop_front();
+        }
         for slot in self.slots.values_mut() {
             slot.expire(now, effects);
+            slot.respawn(now, &mut self.respawns);
         }
     }
 
@@ -160,17 +168,32 @@ impl Slot {
                     effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
                 }
             }
-            State::Backoff { until, .. } if *until <= now => {
-                self.because = self.exit.map(Cause::After);
-                self.state = State::Idle;
-            }
             State::Idle
             | State::Launching { .. }
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Backoff { .. }
             | State::Over(_) => {}
+        }
+    }
+
+    /// Ends a wait that is over, unless too many ended just before: then it waits a little longer.
+    fn respawn(&mut self, now: Time, respawns: &mut VecDeque<Time>) {
+        let State::Backoff { until, .. } = &mut self.state else { return };
+        if *until > now {
+            return;
+        }
+        match respawns.front() {
+            Some(first) if respawns.len() >= RESPAWNS_A_SECOND => {
+                *until = *first + Duration::from_secs(1);
+            }
+            Some(_) | None => {
+                respawns.push_back(now);
+                self.because = self.exit.map(Cause::After);
+                self.state = State::Idle;
+            }
         }
     }
 
@@ -189,8 +212,9 @@ impl Slot {
             State::Launching { run, .. }
             | State::Starting { run, .. }
             | State::Late { run, .. }
-            | State::Ready { run, .. } => {
-                effects.push(Effect::Signal(run, self.service.stop.signal));
+            | State::Ready { run, .. }
+            | State::Unwell { run, .. } => {
+                effects.push(Effect::Stop(run, self.service.stop.clone()));
                 let kill = KillAt::At(now + self.service.stop.grace);
                 self.state = State::Stopping { run, pid: self.pid(), why, kill };
                 self.restart = None;
@@ -207,7 +231,8 @@ impl Slot {
             State::Launching { run, .. }
             | State::Starting { run, .. }
             | State::Late { run, .. }
-            | State::Ready { run, .. } => {
+            | State::Ready { run, .. }
+            | State::Unwell { run, .. } => {
                 let run = *run;
                 effects.push(Effect::Kill(run));
                 let why = Cause::Shutdown(why.to_owned());
@@ -278,6 +303,7 @@ impl Slot {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Stopping { .. }
             | State::Draining { .. }
             | State::Backoff { .. } => None,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Effect;
 use crate::model::{Cause, Exit, Message, Phase, Run, Service};
 
 /// Time since the supervisor started, from a clock that never jumps.
@@ -79,6 +80,8 @@ pub(super) enum State {
     Late { run: Run, pid: u32, spawned: Time, message: Message },
     /// Its process runs and is ready.
     Ready { run: Run, pid: u32, at: Time, cause: Cause },
+    /// Its process runs, was ready, and its health probes fail.
+    Unwell { run: Run, pid: u32, message: Message },
     /// It was told to stop.
     Stopping { run: Run, pid: Option<u32>, why: Cause, kill: KillAt },
     /// Its main process ended; the rest of its tree or its output is not at an end.
@@ -109,6 +112,8 @@ pub(super) enum Verdict {
     Expected(Exit),
     /// By itself, otherwise.
     Unexpected(Exit),
+    /// By us, because it was unwell: as good as a crash.
+    Unwell(Exit),
 }
 
 /// How a service ended for good.
@@ -153,6 +158,7 @@ impl Slot {
             | State::Starting { run, .. }
             | State::Late { run, .. }
             | State::Ready { run, .. }
+            | State::Unwell { run, .. }
             | State::Stopping { run, .. }
             | State::Draining { run, .. } => Some(run),
             State::Idle | State::Backoff { .. } | State::Over(_) => None,
@@ -161,9 +167,10 @@ impl Slot {
 
     pub fn pid(&self) -> Option<u32> {
         match self.state {
-            State::Starting { pid, .. } | State::Late { pid, .. } | State::Ready { pid, .. } => {
-                Some(pid)
-            }
+            State::Starting { pid, .. }
+            | State::Late { pid, .. }
+            | State::Ready { pid, .. }
+            | State::Unwell { pid, .. } => Some(pid),
             State::Stopping { pid, .. } => pid,
             State::Idle
             | State::Launching { .. }
@@ -185,8 +192,42 @@ impl Slot {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             | State::Stopping { .. }
             | State::Draining { .. } => {}
+        }
+    }
+
+    /// Orders health probes for a run that has become ready, if there are any.
+    pub fn watch_health(&self, run: Run, effects: &mut Vec<Effect>) {
+        if self.service.health.is_some() {
+            effects.push(Effect::WatchHealth(run, self.service.clone()));
+        }
+    }
+
+    /// Moves every deadline on.
+    pub fn shift(&mut self, time: Duration) {
+        for end in &mut self.ends {
+            end.at += time;
+        }
+        match &mut self.state {
+            State::Starting { spawned, ready_by, .. } => {
+                *spawned += time;
+                if let Some(by) = ready_by {
+                    *by += time;
+                }
+            }
+            State::Late { spawned, .. } => *spawned += time,
+            State::Ready { at, .. } => *at += time,
+            State::Stopping { kill: KillAt::At(at), .. }
+            | State::Draining { kill: KillAt::At(at), .. } => *at += time,
+            State::Backoff { until, .. } => *until += time,
+            State::Idle
+            | State::Launching { .. }
+            | State::Unwell { .. }
+            | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Over(_) => {}
         }
     }
 
@@ -198,8 +239,12 @@ impl Slot {
             | State::Starting { .. }
             | State::Late { .. }
             | State::Ready { .. }
+            | State::Unwell { .. }
             // Ended by itself: without this it would be judged, and perhaps wait or be over.
-            | State::Draining { verdict: Verdict::Expected(_) | Verdict::Unexpected(_), .. } => {
+            | State::Draining {
+                verdict: Verdict::Expected(_) | Verdict::Unexpected(_) | Verdict::Unwell(_),
+                ..
+            } => {
                 self.restart = Some(cause);
             }
             // What runs is on its way out already; the next run begins after now anyway.

@@ -135,6 +135,9 @@ impl Engine {
             (State::Launching { why, .. }, _) => (Phase::Starting, why.clone()),
             (State::Starting { pid, .. }, _) => (Phase::Starting, Cause::Spawned { pid: *pid }),
             (State::Late { message, .. }, _) => (Phase::Unhealthy, Cause::Failed(message.clone())),
+            (State::Unwell { message, .. }, _) => {
+                (Phase::Unhealthy, Cause::Failed(message.clone()))
+            }
             (State::Ready { cause, .. }, _) => (Phase::Ready, cause.clone()),
             (State::Stopping { why, .. }, _) => (Phase::Stopping, why.clone()),
             (State::Draining { .. }, _) => {

@@ -41,6 +41,8 @@ pub enum Cause {
     },
     /// Started again after its process ended like this.
     After(Exit),
+    /// Its health probes fail; the last reason.
+    Unwell(String),
     /// A watched file changed.
     FileChanged(PathBuf),
     /// The configuration changed; what exactly, as a fragment.
@@ -81,6 +83,7 @@ impl fmt::Display for Cause {
                 write!(f, "{exit}; start {} in {}", count + 1, Span(*delay))
             }
             Cause::After(exit) => write!(f, "again after {exit}"),
+            Cause::Unwell(why) => write!(f, "unhealthy: {why}"),
             Cause::FileChanged(path) => write!(f, "{} changed", path.display()),
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("no longer in the configuration"),

@@ -18,6 +18,8 @@ pub enum Class {
     ReadyTimeout,
     /// A service ended although nobody asked for it, and is not started again.
     Exit,
+    /// The health probes of a service fail.
+    Unhealthy,
     /// A service ended too often in too short a time.
     CrashLoop,
     /// Something a service depends on failed.
@@ -54,6 +56,7 @@ impl Class {
             Class::Spawn => "spawn",
             Class::ReadyTimeout => "ready-timeout",
             Class::Exit => "exit",
+            Class::Unhealthy => "unhealthy",
             Class::CrashLoop => "crash-loop",
             Class::DepFailed => "dep-failed",
             Class::StopTimeout => "stop-timeout",

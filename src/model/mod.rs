@@ -22,8 +22,8 @@ pub use run::Run;
 pub use snapshot::{Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
-    Color, Command, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Service, Stack,
-    Stop, Watch,
+    Color, Command, Health, HealthAction, Kind, Launch, OnExit, Policy, Port, Probe, Ready,
+    Restart, Service, Stack, Stop, Tty, Watch,
 };
 pub use stream::Stream;
 pub use wish::{OnConflict, PortWish, Weight};

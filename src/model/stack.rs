@@ -17,6 +17,8 @@ pub struct Stack {
     pub services: BTreeMap<Name, Arc<Service>>,
     /// The service that `PORT` from the outside means.
     pub primary: Option<Name>,
+    /// The names that stand for several services: those of services with `replicas`.
+    pub groups: BTreeMap<Name, Vec<Name>>,
     /// Every file that was read to make this stack: a change of one of them makes another stack.
     /// Includes optional files that were looked for and are not there.
     pub files: BTreeSet<PathBuf>,
@@ -37,6 +39,8 @@ pub struct Service {
     pub depends_on: BTreeMap<Name, Condition>,
     /// When it counts as ready.
     pub ready: Ready,
+    /// Whether it stays well once it is ready.
+    pub health: Option<Health>,
     /// What happens when it ends by itself.
     pub restart: Restart,
     /// Exit codes that are no failure.
@@ -45,6 +49,8 @@ pub struct Service {
     pub stop: Stop,
     /// Which files restart it.
     pub watch: Option<Watch>,
+    /// Whether it gets a terminal of its own.
+    pub tty: Tty,
     /// Whether `up` without names starts it.
     pub autostart: bool,
     /// What its end means for the stack.
@@ -175,6 +181,41 @@ pub enum Probe {
         /// Since the start of the process.
         delay: Duration,
     },
+    /// It says so itself: `READY=1` on the socket in `NOTIFY_SOCKET`, as `sd_notify` of systemd defines it.
+    Notify,
+}
+
+/// Probes that go on after a service was ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// All of them must hold: TCP, HTTP or commands.
+    pub probes: Vec<Probe>,
+    /// The pause between two rounds.
+    pub interval: Duration,
+    /// So many rounds in a row must fail before the service counts as unhealthy, at least 1.
+    pub failures: u32,
+    /// What follows.
+    pub action: HealthAction,
+}
+
+/// What follows when a service is unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthAction {
+    /// It is told.
+    Report,
+    /// It is told, and the service is restarted, with the delays of a crash.
+    Restart,
+}
+
+/// Whether a service gets a terminal of its own instead of pipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tty {
+    /// When devstack's own log goes to a terminal.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
 }
 
 /// What happens when a process ends by itself.
@@ -208,6 +249,8 @@ pub enum Policy {
 pub struct Stop {
     /// The signal's number.
     pub signal: i32,
+    /// Stops it instead of the signal; runs in the service's folder with its environment.
+    pub command: Option<Command>,
     /// How long it may take before everything that is left is killed.
     pub grace: Duration,
 }

@@ -46,9 +46,11 @@ impl Hands {
     pub(super) fn spawn(&mut self, run: Run, service: &Service) {
         let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
             Probe::Log { pattern } => regex::bytes::Regex::new(pattern).ok(),
-            Probe::Tcp { .. } | Probe::Http { .. } | Probe::Exec { .. } | Probe::Delay { .. } => {
-                None
-            }
+            Probe::Tcp { .. }
+            | Probe::Http { .. }
+            | Probe::Exec { .. }
+            | Probe::Delay { .. }
+            | Probe::Notify => None,
         });
         let (capture, lines) = self.logs.capture(&service.name, run, patterns.collect());
         let leash = self.processes.spawn(run, &service.launch, Recorded(capture));

@@ -318,7 +318,8 @@ impl Supervisor {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
-            Effect::Signal(run, signal) => self.hands.stop(run, signal),
+            Effect::Stop(run, stop) => self.hands.stop(run, stop.signal),
+            Effect::WatchHealth(..) => {}
             Effect::Kill(run) => self.hands.kill(run),
             Effect::Probe(run, service) => self.hands.probe(run, &service),
             Effect::Tell(event) => self.tell(event),

@@ -12,7 +12,7 @@ const GRACE: Duration = Duration::from_secs(5);
 impl Check<'_, '_> {
     pub(super) fn stop(&mut self, entry: Option<&Entry<'_>>) -> Stop {
         let term = signal_number("TERM").expect("TERM is in the table of signals");
-        let mut stop = Stop { signal: term, grace: GRACE };
+        let mut stop = Stop { signal: term, command: None, grace: GRACE };
         let Some(table) = entry.and_then(|entry| self.table("stop", &entry.node)) else {
             return stop;
         };

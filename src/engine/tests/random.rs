@@ -74,7 +74,7 @@ impl World {
                     }
                     self.lives.insert(run, (service, Life::Ordered));
                 }
-                Effect::Signal(run, _) | Effect::Kill(run) => {
+                Effect::Stop(run, _) | Effect::Kill(run) => {
                     if spawned {
                         self.fail("a stop was decided after a start");
                     }
@@ -88,9 +88,9 @@ impl World {
                     if !once {
                         self.fail("the same order twice");
                     }
-                    self.in_order(run, matches!(effect, Effect::Signal(..)));
+                    self.in_order(run, matches!(effect, Effect::Stop(..)));
                 }
-                Effect::Probe(run, _) => {
+                Effect::Probe(run, _) | Effect::WatchHealth(run, _) => {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
                         self.fail("a probe of a run that does not live");
                     }
@@ -171,6 +171,7 @@ impl World {
             }
             7..=9 => Input::FilesChanged(BTreeMap::from([(pick(dice), PathBuf::from("a.py"))])),
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
+            15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
             12 => {
                 // What leaves the stack is forgotten, also that it was stopped by hand.
@@ -210,7 +211,9 @@ impl World {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
             }
-            Life::Alive => match dice.roll(4) {
+            Life::Alive => match dice.roll(6) {
+                4 => Input::Unwell(run, "it answered 500".into()),
+                5 => Input::Well(run),
                 0 => Input::Held(run, "it answered".into()),
                 1 => Input::Failing(run, "refused".into()),
                 2 => {
@@ -246,7 +249,17 @@ impl World {
 fn random_stack(dice: &mut Dice) -> Arc<Stack> {
     let mut text = String::new();
     for i in 0..1 + dice.roll(6) {
-        let words = ["probe", "task", "watch", "manual", "policy=no", "policy=always", "command=x"];
+        let words = [
+            "probe",
+            "task",
+            "watch",
+            "manual",
+            "policy=no",
+            "policy=always",
+            "command=x",
+            "health=report",
+            "health=restart",
+        ];
         let mut line = format!("s{i}: grace={}", 100 + dice.roll(3) * 1000);
         for word in words {
             if dice.roll(4) == 0 {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{
-    Class, Command, Condition, Exit, Kind, Launch, Message, Name, OnExit, Policy, Port, Probe,
-    Ready, Restart, Run, Service, Stack, Stop, Watch,
+    Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
+    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, Stop, Tty, Watch,
 };
 
 pub fn name(text: &str) -> Name {
@@ -30,6 +30,7 @@ pub fn stack(text: &str) -> Arc<Stack> {
         dir: PathBuf::from("/stack"),
         services: services.collect(),
         primary: None,
+        groups: BTreeMap::new(),
         files: BTreeSet::new(),
     })
 }
@@ -67,6 +68,14 @@ fn service(head: &str, rest: &str) -> Service {
                 service.ports =
                     vec![Port { name, number, wanted: None, pinned: false, moved: None }];
                 service.launch.env.insert("PORT".into(), number.to_string());
+            }
+            ("health", action) => {
+                let action = match action {
+                    "restart" => HealthAction::Restart,
+                    _ => HealthAction::Report,
+                };
+                let interval = Duration::from_secs(5);
+                service.health = Some(Health { probes: Vec::new(), interval, failures: 3, action });
             }
             ("ok", code) => drop(service.success_codes.insert(code.parse().expect("a code"))),
             other => panic!("no such word: {other:?}"),
@@ -109,8 +118,10 @@ fn plain(text: &str) -> Service {
             max_delay: Duration::from_secs(15),
         },
         success_codes: BTreeSet::from([0]),
-        stop: Stop { signal: 15, grace: Duration::from_secs(5) },
+        stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
         watch: None,
+        tty: Tty::No,
+        health: None,
         autostart: true,
         on_exit: OnExit::None,
         color: None,
@@ -208,6 +219,9 @@ impl Script {
             }
             "held" => Input::Held(run(), "port 1 accepts connections".into()),
             "failing" => Input::Failing(run(), "connection refused".into()),
+            "unwell" => Input::Unwell(run(), "GET /health answered 500".into()),
+            "well" => Input::Well(run()),
+            "slept" => Input::Slept(millis(words[1])),
             "exited" => Input::Exited(run(), Exit::Code(words[2].parse().expect("a code"))),
             "died" => Input::Exited(run(), Exit::Signal(words[2].parse().expect("a signal"))),
             "emptied" => Input::Emptied(run()),

@@ -198,3 +198,51 @@ trace!(
         .apply(100, "api: port=5001\nweb: port=5000")
         .run("110 exited 1 0; emptied 1\n120 exited 2 0; emptied 2\n121 spawned 3; spawned 4")
 );
+
+trace!(
+    unhealthy_is_told_and_may_pass,
+    Script::up("api: probe, health=report\nweb: needs api=ready")
+        .run("1 spawned 1\n2 held 1\n3 spawned 2\n5000 unwell 1\n9000 well 1\n9500 exited 1 1; emptied 1\n9600 unwell 1")
+);
+
+trace!(
+    unhealthy_restarts_like_a_crash,
+    Script::up("api: health=restart").run(
+        "1 spawned 1\n5000 unwell 1\n5010 died 1 15; emptied 1\n5300 spawned 2\n6000 unwell 2\n6001 stop api\n6010 died 2 15; emptied 2"
+    )
+);
+
+trace!(
+    sleep_moves_every_deadline,
+    Script::up("api: probe\nweb: grace=1000\ncrash: ").run(
+        "1 spawned 1; spawned 2; spawned 3\n10 stop web\n20 exited 2 1; emptied 2\n30 slept 60000\n1000 tick\n61005 tick\n120005 tick"
+    )
+);
+
+/// Two hundred services that crash at once are started again twenty a second, and none is forgotten.
+#[test]
+fn a_storm_is_spread_over_time() {
+    use std::time::Duration;
+
+    use super::script::stack;
+    use crate::engine::{Effect, Engine, Input};
+    use crate::model::{Exit, Run};
+
+    let text: String = (0..200).map(|i| format!("s{i}: \n")).collect();
+    let mut engine = Engine::new();
+    engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
+    let ends = (1..=200).map(Run).flat_map(|run| {
+        [Input::Spawned(run, 1), Input::Exited(run, Exit::Code(1)), Input::Emptied(run)]
+    });
+    engine.step(Duration::ZERO, ends);
+    let mut starts: Vec<Duration> = Vec::new();
+    while starts.len() < 200 {
+        let at = engine.next_deadline().expect("somebody waits to be started");
+        let effects = engine.step(at, [Input::Tick]);
+        starts.extend(effects.iter().filter(|e| matches!(e, Effect::Spawn(..))).map(|_| at));
+    }
+    for window in starts.windows(21) {
+        assert!(window[20] - window[0] >= Duration::from_secs(1), "{window:?}");
+    }
+    assert!(starts[199] <= Duration::from_secs(11));
+}

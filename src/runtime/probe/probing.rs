@@ -65,7 +65,7 @@ pub fn probe(
             tell: tell.clone(),
         };
         let matched = match probe {
-            model::Probe::Log { .. } => matches.next(),
+            model::Probe::Log { .. } | model::Probe::Notify => matches.next(),
             model::Probe::Tcp { .. }
             | model::Probe::Http { .. }
             | model::Probe::Exec { .. }
@@ -105,6 +105,7 @@ impl Single {
     async fn run(self, matched: Option<oneshot::Receiver<String>>) {
         match &self.probe {
             model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
+            model::Probe::Notify => self.wait_for_notice(matched).await,
             model::Probe::Delay { delay } => {
                 self.say(Told::Failed(format!("it has not run for {delay:?} yet")));
                 sleep_until(self.begin + *delay).await;
@@ -126,6 +127,17 @@ impl Single {
         } else {
             Told::Held(format!("a log line matched /{pattern}/"))
         });
+    }
+
+    async fn wait_for_notice(&self, noticed: Option<oneshot::Receiver<String>>) {
+        self.say(Told::Failed("it has not sent READY=1 yet".to_owned()));
+        match noticed {
+            Some(noticed) => match noticed.await {
+                Ok(status) => self.say(Told::Held(status)),
+                Err(_) => self.say(Told::Failed("it ended without sending READY=1".to_owned())),
+            },
+            None => self.say(Told::Failed("there is no socket for READY=1".to_owned())),
+        }
     }
 
     async fn repeat(&self, first: Duration) {
@@ -153,7 +165,7 @@ impl Single {
                 http::attempt(url, *own_port, &self.sight).await
             }
             model::Probe::Exec { command } => exec::attempt(command, &self.launch).await,
-            model::Probe::Log { .. } | model::Probe::Delay { .. } => {
+            model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => {
                 unreachable!("`run` repeats only the other kinds")
             }
         }

@@ -25,7 +25,7 @@ fn a_small_file_gets_every_default() {
         max_delay: Duration::from_secs(15),
     };
     assert_eq!(api.restart, restart);
-    assert_eq!(api.stop, Stop { signal: 15, grace: Duration::from_secs(5) });
+    assert_eq!(api.stop, Stop { signal: 15, command: None, grace: Duration::from_secs(5) });
     assert_eq!(api.success_codes.iter().collect::<Vec<_>>(), [&0]);
     assert!(api.autostart && api.watch.is_none() && api.on_exit == OnExit::None);
     let once = &stack.services[&name("once")];
@@ -126,7 +126,7 @@ fn every_key_reaches_the_stack() {
     assert_eq!(api.restart.policy, Policy::Always);
     assert_eq!((api.restart.max, api.restart.max_delay), (3, Duration::from_secs(4)));
     assert_eq!(api.success_codes.iter().copied().collect::<Vec<_>>(), [0, 143]);
-    assert_eq!(api.stop, Stop { signal: 2, grace: Duration::from_millis(1500) });
+    assert_eq!(api.stop, Stop { signal: 2, command: None, grace: Duration::from_millis(1500) });
     let watch = api.watch.as_ref().expect("it watches");
     assert_eq!(watch.root, project.path("src"));
     assert_eq!(watch.include, ["**/*.py", "templates/**", "app", "app/**"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     Command, Exit, Kind, Launch, OnExit, Policy, Port, Ready, Restart, Run, Service, StackState,
-    Stop,
+    Stop, Tty,
 };
 
 fn name(text: &str) -> Name {
@@ -42,8 +42,10 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
             max_delay: Duration::from_secs(15),
         },
         success_codes: BTreeSet::from([0]),
-        stop: Stop { signal: 15, grace: Duration::from_secs(5) },
+        stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
         watch: None,
+        tty: Tty::No,
+        health: None,
         autostart: true,
         on_exit: OnExit::None,
         color: None,
@@ -63,6 +65,7 @@ fn stack() -> Stack {
         name: "shop".to_owned(),
         dir: "/shop".into(),
         services: services.map(|service| (service.name.clone(), Arc::new(service))).into(),
+        groups: BTreeMap::new(),
         primary: None,
         files: BTreeSet::new(),
     }
