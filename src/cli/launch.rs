@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub to_stderr: bool,
     /// Changes every stack before it is used.
     pub adapt: fn(&mut Stack),
+    /// Goes on when nothing runs any more, until it is told to end.
+    pub stay: bool,
 }
 
 /// A stack that is about to run.
@@ -175,6 +177,7 @@ fn setup(
         stack,
         selection,
         reloader: plan.follow.then(|| Reloader::new(loader)),
+        stay: plan.stay,
     })
 }
 

@@ -1,20 +1,29 @@
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args;
 use super::launch::{self, Launched, Plan};
+use super::up::not_ready_within;
 use crate::error::{exit, shown};
-use crate::model::{Class, Exit, Message, Name, Phase, Policy, Snapshot, Stack, StackState};
+use crate::model::{
+    Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState,
+};
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
+use crate::runtime::process::{self, NotStarted, Orphans};
+use crate::runtime::signals::Signals;
 
 /// How long the command may take to end after it was told to.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to end in its own way after Ctrl-C at a terminal, before it is told by us, too.
+const OWN_WAY: Duration = Duration::from_secs(2);
 
 /// `devstack run -- CMD`: start, wait until ready, run the command, stop everything, its code.
 pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
@@ -27,20 +36,36 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         timestamps: false,
         to_stderr: true,
         adapt: never_again,
+        stay: true,
     };
     let command = args.command;
     launch::launch(plan, |launched| async move {
         let Launched { supervisor, handle, stack, timeout, .. } = launched;
-        let smoke =
-            Smoke { command, handle, stack, state: supervisor.state(), ender: supervisor.ender() };
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return cannot_listen(&error),
+        };
+        let (state, ender) = (supervisor.state(), EndsStack(supervisor.ender()));
+        let smoke = Smoke { command, handle, stack, state, ender, signals, died: BTreeSet::new() };
         let smoke = tokio::spawn(smoke.run(timeout));
-        let code = supervisor.run().await;
+        let outcome = supervisor.run().await;
         // The stack has ended, so the command has been told to end, too; its task is bounded.
-        match smoke.await {
-            Ok(Some(own)) if code == exit::OK => own,
-            Ok(_) | Err(_) => code,
+        let finished = smoke.await.unwrap_or_default();
+        let swept = match finished.orphans {
+            Some(orphans) => orphans.end().await,
+            None => true,
+        };
+        match (outcome.code, finished.code) {
+            (exit::OK, Some(_)) if !(outcome.proved && swept) => exit::RUN_UNPROVED,
+            (exit::OK, Some(own)) => own,
+            (code, Some(_) | None) => code,
         }
     })
+}
+
+fn cannot_listen(error: &std::io::Error) -> i32 {
+    eprint!("{}", shown(&Message::new(Class::Limit, format!("cannot listen to signals: {error}"))));
+    exit::FAILED
 }
 
 /// A service that dies during a smoke run is a finding, not something to hide with a restart.
@@ -50,17 +75,39 @@ fn never_again(stack: &mut Stack) {
     }
 }
 
+/// Ends the stack, at the latest when it is dropped: no defect may leave a stack up for nobody.
+struct EndsStack(Ender);
+
+impl Drop for EndsStack {
+    fn drop(&mut self) {
+        // Only the first reason counts, and there nearly always is one by now.
+        self.0.end("the command is gone", exit::FAILED);
+    }
+}
+
 struct Smoke {
     command: Vec<OsString>,
     handle: Handle,
     stack: Arc<Stack>,
     state: watch::Receiver<StackState>,
-    ender: Ender,
+    ender: EndsStack,
+    signals: Signals,
+    /// Services that failed while the command ran.
+    died: BTreeSet<Name>,
+}
+
+/// What came of the command.
+#[derive(Default)]
+struct Finished {
+    /// The code to exit with. `None`: the stack was ended by somebody else.
+    code: Option<i32>,
+    /// What the command left, if it was started.
+    orphans: Option<Orphans>,
 }
 
 impl Smoke {
-    /// Ends the stack when it is done. `None`: the stack was ended by somebody else.
-    async fn run(mut self, timeout: Option<Duration>) -> Option<i32> {
+    /// Ends the stack when it is done.
+    async fn run(mut self, timeout: Option<Duration>) -> Finished {
         let limit = async {
             match timeout {
                 Some(time) => tokio::time::sleep(time).await,
@@ -70,112 +117,168 @@ impl Smoke {
         tokio::pin!(limit);
         let state = tokio::select! {
             state = standing(&mut self.state) => state,
-            () = &mut limit => return self.too_late(timeout).await,
+            () = &mut limit => {
+                let why = not_ready_within(timeout.unwrap_or_default(), &self.handle.snapshot());
+                return self.give_up(why, exit::RUN_NOT_READY);
+            }
         };
         match state {
-            StackState::Up => {}
-            StackState::Degraded => {
-                let (why, code) = failure(&self.handle.snapshot());
-                self.ender.end(why, code);
-                return Some(code);
+            StackState::Up | StackState::Degraded => {
+                if let Some((why, code)) = failure(&self.handle.snapshot()) {
+                    return self.give_up(why, code);
+                }
             }
-            StackState::Starting | StackState::Stopping | StackState::Stopped => return None,
+            StackState::Starting | StackState::Stopping | StackState::Stopped => {
+                return Finished::default();
+            }
         }
-        let child = match self.spawn() {
+        let mut orphans = Orphans::before_start();
+        let mut child = match self.spawn() {
             Ok(child) => child,
             Err((message, code)) => {
                 eprint!("{}", shown(&message));
-                self.ender.end(message.text, code);
-                return Some(code);
+                return self.give_up(message.text, code);
             }
         };
-        self.attend(child, timeout, limit).await
+        let code = self.attend(&mut child, &orphans, timeout, limit).await;
+        let left = orphans.tell_to_end();
+        if left > 0 {
+            let are = if left == 1 { "process" } else { "processes" };
+            eprintln!("note: the command left {left} {are} behind; they are told to end");
+        }
+        Finished { code, orphans: Some(orphans) }
     }
 
-    async fn too_late(self, timeout: Option<Duration>) -> Option<i32> {
-        let waiting: Vec<String> = not_ready(&self.handle.snapshot());
-        let time = crate::model::Span(timeout.unwrap_or_default());
-        let why = format!("not ready within {time}: {}", waiting.join("; "));
-        self.ender.end(why, exit::RUN_NOT_READY);
-        Some(exit::RUN_NOT_READY)
+    fn give_up(&self, why: String, code: i32) -> Finished {
+        self.ender.0.end(why, code);
+        Finished { code: Some(code), orphans: None }
     }
 
     fn spawn(&self) -> Result<Child, (Message, i32)> {
-        let program = &self.command[0];
+        let refuse = |no: NotStarted| match no {
+            NotStarted::Missing(message) => (message, exit::RUN_NOT_FOUND),
+            NotStarted::NotExecutable(message) => (message, exit::RUN_NOT_EXECUTABLE),
+        };
+        let dir = std::env::current_dir().unwrap_or_default();
+        let path = std::env::var_os("PATH");
+        let program = process::locate(&self.command[0], &dir, path.as_ref()).map_err(refuse)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the command of `run` is the user's own foreground program, not a run"
         )]
-        let mut command = Command::new(program);
-        command.args(&self.command[1..]).envs(variables(&self.stack));
+        let mut command = Command::new(&program);
+        command.arg0(&self.command[0]).args(&self.command[1..]);
+        command.envs(variables(&self.stack, &self.handle.snapshot()));
         command.stdin(Stdio::inherit()).kill_on_drop(true);
-        command.spawn().map_err(|error| {
-            let name = program.to_string_lossy();
-            let (text, code) = match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    (format!("there is no command `{name}`"), exit::RUN_NOT_FOUND)
-                }
-                _ => (format!("cannot execute `{name}`: {error}"), exit::RUN_NOT_EXECUTABLE),
-            };
-            (Message::new(Class::Spawn, text).help("`run` starts what stands after `--`"), code)
-        })
+        command.spawn().map_err(|error| refuse(process::refused(&program, &dir, &error)))
     }
 
-    /// Waits for the command, and looks after the stack meanwhile.
+    /// Waits for the command, and looks after the stack meanwhile. `None`: the stack was ended by
+    /// somebody else.
     async fn attend(
-        mut self,
-        mut child: Child,
+        &mut self,
+        child: &mut Child,
+        orphans: &Orphans,
         timeout: Option<Duration>,
         limit: impl Future<Output = ()>,
     ) -> Option<i32> {
         tokio::pin!(limit);
-        let mut died = Vec::new();
+        let mut ends = signal(SignalKind::child()).ok();
+        let any_end = async |ends: &mut Option<Signal>| match ends {
+            Some(ends) => drop(ends.recv().await),
+            None => std::future::pending().await,
+        };
         loop {
             tokio::select! {
-                status = child.wait() => return Some(self.finished(status, &died)),
+                biased;
+                status = child.wait() => return Some(self.finished(status)),
+                (number, _) = self.signals.next() => {
+                    // The supervisor heard it, too, and ends the stack.
+                    self.stop(child, at_terminal(number)).await;
+                    return None;
+                }
                 () = &mut limit => {
-                    stop(&mut child).await;
+                    self.stop(child, false).await;
                     let time = crate::model::Span(timeout.unwrap_or_default());
-                    self.ender.end(format!("the command did not end within {time}"), exit::RUN_TIMEOUT);
+                    let why = format!("the command did not end within {time}");
+                    self.ender.0.end(why, exit::RUN_TIMEOUT);
                     return Some(exit::RUN_TIMEOUT);
                 }
                 changed = self.state.changed() => {
                     let state = *self.state.borrow_and_update();
-                    match state {
-                        StackState::Stopping | StackState::Stopped => {
-                            stop(&mut child).await;
-                            return None;
-                        }
-                        StackState::Degraded => died = failed(&self.handle.snapshot()),
-                        StackState::Starting | StackState::Up => {}
-                    }
-                    if changed.is_err() {
-                        stop(&mut child).await;
+                    self.note_dead();
+                    if changed.is_err() || matches!(state, StackState::Stopping | StackState::Stopped) {
+                        self.stop(child, false).await;
                         return None;
                     }
                 }
+                () = any_end(&mut ends) => orphans.bury_dead(child.id()),
             }
         }
     }
 
-    fn finished(&self, status: std::io::Result<ExitStatus>, died: &[Name]) -> i32 {
+    fn note_dead(&mut self) {
+        let snapshot = self.handle.snapshot();
+        let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
+        self.died.extend(failed.map(|service| service.name.clone()));
+    }
+
+    fn finished(&mut self, status: std::io::Result<ExitStatus>) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;
+        self.note_dead();
         let code = status.map_or(exit::FAILED, |status| match (status.code(), status.signal()) {
             (Some(code), _) => code,
             (None, signal) => Exit::Signal(signal.unwrap_or(0)).shell_code(),
         });
-        let (why, code) = match (code, died) {
+        let names: Vec<&str> = self.died.iter().map(Name::as_str).collect();
+        let (why, own) = match (code, names.as_slice()) {
             (0, []) => ("the command ended with 0".to_owned(), 0),
-            (0, died) => {
-                let names: Vec<&str> = died.iter().map(Name::as_str).collect();
+            (0, names) => {
                 let why = format!("the command ended with 0, but {} died", names.join(", "));
                 (why, exit::RUN_SERVICE_DIED)
             }
             (code, _) => (format!("the command ended with {code}"), code),
         };
-        self.ender.end(why, code);
-        code
+        self.ender.0.end(why, exit::OK);
+        own
     }
+
+    /// Asks the command to end, and makes it. `told`: Ctrl-C at a terminal reached it already, and it may
+    /// have its own way to end. A signal meanwhile means: at once.
+    async fn stop(&mut self, child: &mut Child, told: bool) {
+        let mut wait = if told { self.wait(OWN_WAY, child).await } else { Wait::Over };
+        if let (Wait::Over, Some(pid)) = (&wait, child.id()) {
+            process::terminate(pid);
+            wait = self.wait(GRACE, child).await;
+        }
+        match wait {
+            Wait::Ended => {}
+            // It may have ended in this moment.
+            Wait::Over | Wait::Interrupted => drop(child.kill().await),
+        }
+    }
+
+    async fn wait(&mut self, time: Duration, child: &mut Child) -> Wait {
+        tokio::select! {
+            _ = child.wait() => Wait::Ended,
+            _ = self.signals.next() => Wait::Interrupted,
+            () = tokio::time::sleep(time) => Wait::Over,
+        }
+    }
+}
+
+/// How a wait for the end of the command ended.
+enum Wait {
+    Ended,
+    Over,
+    Interrupted,
+}
+
+/// Whether the command got this signal from the terminal, as part of its foreground group.
+fn at_terminal(signal: i32) -> bool {
+    let foreground = || rustix::termios::tcgetpgrp(std::io::stdin()).ok();
+    matches!(signal, libc::SIGINT | libc::SIGQUIT)
+        && foreground() == Some(rustix::process::getpgrp())
 }
 
 /// Waits until the start is over, one way or the other.
@@ -186,54 +289,36 @@ async fn standing(state: &mut watch::Receiver<StackState>) -> StackState {
     }
 }
 
-/// Asks the command to end, and makes it.
-async fn stop(child: &mut Child) {
-    if let Some(pid) = child.id() {
-        crate::runtime::process::terminate(pid);
-    }
-    if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-        // It may have ended in this moment.
-        let _ = child.kill().await;
-    }
+/// The reason why the start did not succeed, if it did not, and the code for it.
+fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
+    let because_of_another = |service: &&ServiceView| {
+        service.message.as_ref().is_some_and(|message| message.class == Class::DepFailed)
+    };
+    let of = |phase| snapshot.services.iter().filter(move |service| service.phase == phase);
+    // It ended as it may, but nobody has seen it ready: a command that needs it would fail.
+    let mut unseen =
+        of(Phase::Done).filter(|one| one.kind == "service" && one.ready_after_ms.is_none());
+    let before_ready = |service: &ServiceView| {
+        let why = format!("{} failed before it was ready: {}", service.name, service.cause);
+        (why, exit::RUN_FAILED_BEFORE_READY)
+    };
+    let late = |service: &ServiceView| {
+        (format!("{}: {}", service.name, service.cause), exit::RUN_NOT_READY)
+    };
+    let root = of(Phase::Failed).find(|service| !because_of_another(service));
+    root.or_else(|| unseen.next())
+        .map(before_ready)
+        .or_else(|| of(Phase::Unhealthy).next().map(late))
+        .or_else(|| of(Phase::Failed).next().map(before_ready))
 }
 
-/// The reason why a start did not succeed, and the code for it.
-fn failure(snapshot: &Snapshot) -> (String, i32) {
-    let late = snapshot.services.iter().find(|service| service.phase == Phase::Unhealthy);
-    let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
-    let root = failed.clone().find(|service| {
-        service.message.as_ref().is_none_or(|message| message.class != Class::DepFailed)
-    });
-    match (root, late) {
-        (Some(service), _) => (
-            format!("{} failed before it was ready: {}", service.name, service.cause),
-            exit::RUN_FAILED_BEFORE_READY,
-        ),
-        (None, Some(service)) => {
-            (format!("{}: {}", service.name, service.cause), exit::RUN_NOT_READY)
-        }
-        (None, None) => ("the stack failed".to_owned(), exit::RUN_FAILED_BEFORE_READY),
-    }
-}
-
-fn failed(snapshot: &Snapshot) -> Vec<Name> {
-    let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
-    failed.map(|service| service.name.clone()).collect()
-}
-
-fn not_ready(snapshot: &Snapshot) -> Vec<String> {
-    let open = snapshot
-        .services
-        .iter()
-        .filter(|service| !matches!(service.phase, Phase::Ready | Phase::Done | Phase::Idle));
-    open.map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause))
-        .collect()
-}
-
-/// Where the command finds the services.
-fn variables(stack: &Stack) -> Vec<(String, String)> {
+/// Where the command finds the services: those that were asked for.
+fn variables(stack: &Stack, snapshot: &Snapshot) -> Vec<(String, String)> {
     let mut variables = vec![("DEVSTACK_STACK".to_owned(), stack.name.clone())];
-    for (name, service) in &stack.services {
+    let asked = |name: &Name| {
+        snapshot.services.iter().any(|view| view.name == *name && view.phase != Phase::Idle)
+    };
+    for (name, service) in stack.services.iter().filter(|(name, _)| asked(name)) {
         let (Some(port), Some(url)) = (service.port(), service.url()) else { continue };
         let prefix = format!("DEVSTACK_{}", name.as_variable());
         variables.push((format!("{prefix}_HOST"), service.launch.host.clone()));

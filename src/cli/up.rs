@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -6,7 +7,7 @@ use super::args;
 use super::launch::{self, Launched, Plan};
 use crate::engine::Selection;
 use crate::error::exit;
-use crate::model::{Message, Name, Stack, StackState};
+use crate::model::{Message, Name, Snapshot, Stack};
 use crate::runtime::ending::Ender;
 
 /// `devstack up`: the whole stack in the foreground, until Ctrl-C or until nothing is left to run.
@@ -20,25 +21,47 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         timestamps: args.timestamps,
         to_stderr: false,
         adapt: |_| {},
+        stay: false,
     };
     launch::launch(plan, |launched| {
-        let Launched { supervisor, timeout, .. } = launched;
-        let (state, ender) = (supervisor.state(), supervisor.ender());
+        let Launched { supervisor, handle, timeout, .. } = launched;
+        let (snapshots, ender) = (handle.snapshots(), supervisor.ender());
         async move {
             if let Some(timeout) = timeout {
-                tokio::spawn(limit(timeout, state, ender));
+                tokio::spawn(limit(timeout, snapshots, ender));
             }
-            supervisor.run().await
+            let outcome = supervisor.run().await;
+            match (outcome.code, outcome.proved) {
+                (exit::OK, false) => exit::FAILED,
+                (code, true | false) => code,
+            }
         }
     })
 }
 
-/// Ends the stack when it takes too long to start.
-async fn limit(time: std::time::Duration, mut state: watch::Receiver<StackState>, ender: Ender) {
-    let started = state.wait_for(|state| *state != StackState::Starting);
-    if tokio::time::timeout(time, started).await.is_err() {
-        ender.end(format!("not ready within {}", crate::model::Span(time)), exit::FAILED);
+/// Ends the stack when it takes too long to start. What has failed has been told, and is kept for the
+/// person who mends it; this is about what still has not come to a result.
+async fn limit(
+    time: std::time::Duration,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    ender: Ender,
+) {
+    let settled = snapshots.wait_for(|snapshot| {
+        !snapshot.services.is_empty() && snapshot.under_way().next().is_none()
+    });
+    if tokio::time::timeout(time, settled).await.is_err() {
+        let why = not_ready_within(time, &snapshots.borrow());
+        ender.end(why, exit::FAILED);
     }
+}
+
+/// Says what is not ready, and why.
+pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -> String {
+    let open: Vec<String> = snapshot
+        .under_way()
+        .map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause))
+        .collect();
+    format!("not ready within {}: {}", crate::model::Span(time), open.join("; "))
 }
 
 /// What was asked for by name. Empty: everything.

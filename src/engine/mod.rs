@@ -61,6 +61,8 @@ pub struct Engine {
     /// When services were started again after a delay, within the last second.
     respawns: VecDeque<Time>,
     halted: bool,
+    /// Does not halt when nothing runs and nothing will by itself.
+    stays: bool,
 }
 
 /// The services that can't start because something they need has failed, with the root of it.
@@ -98,7 +100,14 @@ impl Engine {
             ports_moved: false,
             respawns: VecDeque::new(),
             halted: false,
+            stays: false,
         }
+    }
+
+    /// One that halts only after a shutdown, for somebody who needs the stack until then: a stack of
+    /// tasks that are all done is up, and one that has failed is for that somebody to judge.
+    pub fn staying() -> Engine {
+        Engine { stays: true, ..Engine::new() }
     }
 
     /// Takes in what happened and says what to do now. Inputs count in their order; they are

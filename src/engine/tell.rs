@@ -2,6 +2,14 @@ use super::slot::{Outcome, Slot, State, Time, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState};
 
+/// Of all that was asked for.
+struct Outlook {
+    /// Something failed, or is not healthy.
+    failed: bool,
+    /// Something is neither ready, done nor failed.
+    under_way: bool,
+}
+
 /// The third move: compare what is with what was last told, and tell the difference.
 impl Engine {
     pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
@@ -49,13 +57,12 @@ impl Engine {
         if self.settled || self.stack.is_none() || self.ending.is_some() {
             return;
         }
-        let well = match self.standing(blocked) {
-            StackState::Up => true,
-            StackState::Degraded => false,
-            StackState::Starting | StackState::Stopping | StackState::Stopped => return,
-        };
+        let outlook = self.outlook(blocked);
+        if outlook.under_way {
+            return;
+        }
         self.settled = true;
-        let what = Happening::Settled { well };
+        let what = Happening::Settled { well: !outlook.failed };
         effects.push(Effect::Tell(Event { service: None, what }));
     }
 
@@ -66,6 +73,7 @@ impl Engine {
         }
         let code = match &self.ending {
             Some(ending) => Some(ending.code),
+            None if self.stays => None,
             None => self.spent(blocked),
         };
         if let Some(code) = code {
@@ -102,21 +110,30 @@ impl Engine {
         Some(i32::from(failed))
     }
 
-    /// Whether everything that was asked for is ready or done, on its way, or failed.
+    /// What the stack as a whole is doing while nothing ends it. A failure is told at once: who waits
+    /// for the stack need not wait for those that still start.
     pub(super) fn standing(&self, blocked: &Blocked) -> StackState {
-        let mut failed = false;
+        match self.outlook(blocked) {
+            Outlook { failed: true, .. } => StackState::Degraded,
+            Outlook { failed: false, under_way: true } => StackState::Starting,
+            Outlook { failed: false, under_way: false } => StackState::Up,
+        }
+    }
+
+    fn outlook(&self, blocked: &Blocked) -> Outlook {
+        let mut outlook = Outlook { failed: false, under_way: false };
         for (name, slot) in self.slots.iter().filter(|(_, slot)| slot.wanted()) {
             match self.standing_of(slot, blocked.get(name)).0 {
                 Phase::Ready | Phase::Done => {}
-                Phase::Failed | Phase::Unhealthy => failed = true,
+                Phase::Failed | Phase::Unhealthy => outlook.failed = true,
                 Phase::Idle
                 | Phase::Waiting
                 | Phase::Starting
                 | Phase::Stopping
-                | Phase::Backoff => return StackState::Starting,
+                | Phase::Backoff => outlook.under_way = true,
             }
         }
-        if failed { StackState::Degraded } else { StackState::Up }
+        outlook
     }
 
     fn standing_of(&self, slot: &Slot, blocked: Option<&Message>) -> (Phase, Cause) {
@@ -177,12 +194,16 @@ impl Engine {
             Phase::Waiting => self.needs(slot),
             _ => Vec::new(),
         };
+        let cause = match (&slot.failing, phase) {
+            (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
+            (Some(_) | None, _) => cause.to_string(),
+        };
         ServiceView {
             name: name.clone(),
             kind: service.kind.as_str().to_owned(),
             phase,
             since: date(slot.since),
-            cause: cause.to_string(),
+            cause,
             pid: slot.pid(),
             run: slot.run,
             restarts: slot.runs.saturating_sub(1),

@@ -26,6 +26,16 @@ pub struct Snapshot {
     pub services: Vec<ServiceView>,
 }
 
+impl Snapshot {
+    /// The services that are neither ready, done nor failed, and will be.
+    pub fn under_way(&self) -> impl Iterator<Item = &ServiceView> {
+        self.services.iter().filter(|service| match service.phase {
+            Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => true,
+            Phase::Idle | Phase::Ready | Phase::Unhealthy | Phase::Done | Phase::Failed => false,
+        })
+    }
+}
+
 /// Paths need not be UTF-8; serde refuses those that are not, and a snapshot must never fail.
 fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())

@@ -5,6 +5,7 @@ pub mod ending;
 pub mod handle;
 pub mod hands;
 pub mod log;
+pub mod outcome;
 pub mod probe;
 pub mod process;
 pub mod reload;

@@ -10,6 +10,7 @@ use super::ending::{Ender, Ending};
 use super::handle::{Answer, Handle, Request};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
+use super::outcome::Outcome;
 use super::probe::{Finding, Report};
 use super::process::{Fact, What};
 use super::reload::{Reloaded, Reloader};
@@ -36,6 +37,8 @@ pub struct Setup {
     pub selection: Option<Selection>,
     /// Follows the configuration; `None`: nothing does.
     pub reloader: Option<Reloader>,
+    /// Goes on when nothing runs any more, until it is told to end.
+    pub stay: bool,
 }
 
 /// Where reports arrive.
@@ -96,7 +99,7 @@ impl Supervisor {
         let (state, _) = watch::channel(StackState::Starting);
         let handle = Handle::new(ask, seen, setup.logs.clone());
         let supervisor = Supervisor {
-            engine: Engine::new(),
+            engine: if setup.stay { Engine::staying() } else { Engine::new() },
             clock,
             hands: setup.hands,
             senses: setup.senses,
@@ -128,8 +131,8 @@ impl Supervisor {
         self.ender.clone()
     }
 
-    /// Runs until everything is over; the exit code. Whatever is left then is the guard's.
-    pub async fn run(mut self) -> i32 {
+    /// Runs until everything is over. Whatever is left then is the guard's.
+    pub async fn run(mut self) -> Outcome {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
         self.logs.services(&colors(&stack));
         self.decide(vec![Input::Apply { stack, selection }]);
@@ -150,8 +153,11 @@ impl Supervisor {
             }
             self.decide(inputs);
         }
-        self.hands.finish().await;
-        self.halt.unwrap_or(1)
+        let proved = self.hands.finish().await;
+        if !proved {
+            self.logs.say(narrate::unproved());
+        }
+        Outcome { code: self.halt.unwrap_or(1), proved }
     }
 
     /// Waits for whatever comes first. The arms only make a value.
@@ -305,8 +311,10 @@ impl Supervisor {
 
     /// Lets the engine decide, shows what is, then carries out.
     fn decide(&mut self, inputs: Vec<Input>) {
+        // No effect follows, but it is what people want to know of a service that is not ready.
+        let failing = inputs.iter().any(|input| matches!(input, Input::Failing(..)));
         let effects = self.engine.step(self.clock.now(), inputs);
-        if effects.is_empty() {
+        if effects.is_empty() && !failing {
             return;
         }
         self.publish();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{
     Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
-    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, Stop, Tty, Watch,
+    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, Watch,
 };
 
 pub fn name(text: &str) -> Name {
@@ -136,6 +136,8 @@ pub struct Script {
     selection: Option<Selection>,
     tickets: u64,
     trace: String,
+    /// Whether the trace shows the state of the stack where it changes, and the last one.
+    states: Option<StackState>,
 }
 
 impl Script {
@@ -152,6 +154,7 @@ impl Script {
             selection,
             tickets: 0,
             trace: String::new(),
+            states: None,
         };
         script.step(0, "apply");
         script
@@ -163,6 +166,12 @@ impl Script {
             let (ms, words) = line.split_once(' ').expect("a line is MS WORDS");
             self.step(ms.parse().expect("milliseconds"), words);
         }
+        self
+    }
+
+    /// From here on the trace shows the published state of the stack, too.
+    pub fn watching(mut self) -> Script {
+        self.states = Some(self.engine.state());
         self
     }
 
@@ -193,6 +202,11 @@ impl Script {
         let _ = writeln!(self.trace, "{ms:>6} {words}");
         for effect in effects {
             let _ = writeln!(self.trace, "         {effect}");
+        }
+        let state = self.engine.state();
+        if self.states.is_some_and(|old| old != state) {
+            let _ = writeln!(self.trace, "         = {state:?}");
+            self.states = Some(state);
         }
     }
 

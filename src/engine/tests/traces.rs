@@ -60,6 +60,13 @@ trace!(
 );
 
 trace!(
+    a_failure_is_published_at_once_and_the_start_still_settles_last,
+    Script::up("bad: policy=no\nslow: probe\nweb: needs slow=ready").watching().run(
+        "1 spawned 1; spawned 2\n5 exited 1 3; emptied 1\n50 held 2\n51 spawned 3\n60 stop bad"
+    )
+);
+
+trace!(
     late_is_told_and_may_still_become_ready,
     Script::up("api: probe\nweb: needs api=ready")
         .run("1 spawned 1\n2 failing 1\n70000 held 1\n70001 spawned 2")

@@ -27,6 +27,13 @@ pub fn broken_config(text: &str) -> Said {
     Said::all(Tone::Failure, format!("nothing changed: the configuration has a mistake\n{text}"))
 }
 
+/// The line that tells that the end of the stack is not proved.
+pub fn unproved() -> Said {
+    let text = "it could not be proved that every process of the stack has ended\n\
+        help: look with `ps -ef`; a leftover may still hold a port, see `devstack ports`";
+    Said::all(Tone::Failure, text)
+}
+
 fn lines(
     event: &Event,
     snapshot: &Snapshot,

@@ -15,6 +15,7 @@
 mod child;
 mod environment;
 mod fact;
+mod foreground;
 mod guard;
 mod guard_loop;
 mod keeper;
@@ -22,6 +23,7 @@ mod leash;
 mod life;
 mod line;
 mod link;
+mod orphans;
 mod outlet;
 mod output;
 mod parcel;
@@ -44,8 +46,10 @@ mod wire;
 mod words;
 
 pub use fact::{Fact, Sink, What};
+pub use foreground::{NotStarted, locate, refused};
 pub use guard::Guard;
 pub use leash::Leash;
+pub use orphans::Orphans;
 pub use processes::Processes;
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its

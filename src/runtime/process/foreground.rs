@@ -1,0 +1,52 @@
+//! The command of `run`: what its first word means, and why it could not be started.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::program::{NoProgram, resolve};
+use super::refusal;
+use super::wire::Stage;
+use crate::model::{Class, Message};
+
+/// Why a command was not started, as a shell tells it apart.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// There is no such program.
+    Missing(Message),
+    /// There is one, but it cannot be executed.
+    NotExecutable(Message),
+}
+
+/// The program that the first word of a command means, for one who is in `dir` and searches `path`.
+///
+/// # Errors
+/// Why it means none.
+pub fn locate(word: &OsStr, dir: &Path, path: Option<&OsString>) -> Result<PathBuf, NotStarted> {
+    // A name that is not text is for the system to find.
+    let Some(text) = word.to_str() else { return Ok(PathBuf::from(word)) };
+    resolve(text, dir, path.map(OsString::as_os_str)).map_err(|no| match no {
+        NoProgram::Missing(_) => NotStarted::Missing(missing(text, dir)),
+        NoProgram::NotExecutable(_) | NoProgram::Folder(_) => {
+            NotStarted::NotExecutable(refusal::no_program(text, dir, &no))
+        }
+    })
+}
+
+/// Why the system did not execute `program`.
+pub fn refused(program: &Path, dir: &Path, error: &io::Error) -> NotStarted {
+    let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+    NotStarted::NotExecutable(refusal::failed(Stage::Exec, errno, program, dir))
+}
+
+fn missing(word: &str, dir: &Path) -> Message {
+    let message = Message::new(Class::Spawn, format!("there is no command `{word}`"));
+    match word {
+        _ if word.contains(char::is_whitespace) => message.help(format!(
+            "it is searched as one word: write devstack run -- {word}, or devstack run -- sh -c '{word}'"
+        )),
+        _ if word.contains('/') => message.help(format!("the path starts from {}", dir.display())),
+        _ if dir.join(word).exists() => message.help(format!("it is not on PATH; write ./{word}")),
+        _ => message.help("install it, correct the word after `--`, or name it with its path"),
+    }
+}
