@@ -2,6 +2,11 @@
 
 mod support;
 
+mod control;
 mod fixture;
 mod harness;
 mod layers;
+mod lifecycle;
+mod nothing_left;
+mod one_log;
+mod terminal;

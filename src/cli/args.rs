@@ -12,12 +12,38 @@ use clap::{Args, Parser, Subcommand};
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// Configuration file; may be repeated, later over earlier [default: devstack.toml here or above]
-    #[arg(short = 'f', long = "file", value_name = "FILE", global = true)]
-    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub files: Files,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Which configuration. Before every command and after most of them: after `logs`, `-f` means to follow.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Configuration file; may be repeated, later over earlier [default: devstack.toml here or above]
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub list: Vec<PathBuf>,
+}
+
+impl Cli {
+    /// Takes out the configuration files, those before the command first.
+    pub fn take_files(&mut self) -> Vec<PathBuf> {
+        let after = match &mut self.command {
+            Command::Up(up) => &mut up.files.list,
+            Command::Run(run) => &mut run.files.list,
+            Command::Down(json) | Command::Ps(json) | Command::Check(json) => &mut json.files.list,
+            Command::Logs(logs) => &mut logs.files,
+            Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
+                &mut services.files.list
+            }
+            Command::Ports(ports) => &mut ports.files.list,
+        };
+        let mut files = std::mem::take(&mut self.files.list);
+        files.append(after);
+        files
+    }
 }
 
 /// What devstack can do.
@@ -65,6 +91,8 @@ pub struct Starting {
 /// `devstack up`.
 #[derive(Debug, Args)]
 pub struct Up {
+    #[command(flatten)]
+    pub files: Files,
     /// The services to start, with what they depend on [default: all]
     pub services: Vec<String>,
     #[command(flatten)]
@@ -83,6 +111,8 @@ pub struct Up {
 /// `devstack run`.
 #[derive(Debug, Args)]
 pub struct Run {
+    #[command(flatten)]
+    pub files: Files,
     /// Start only this service, with what it depends on; may be repeated [default: all]
     #[arg(long = "service", value_name = "SERVICE")]
     pub services: Vec<String>,
@@ -99,6 +129,8 @@ pub struct Run {
 /// A command that prints facts.
 #[derive(Debug, Args)]
 pub struct Json {
+    #[command(flatten)]
+    pub files: Files,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -107,6 +139,8 @@ pub struct Json {
 /// A command about services.
 #[derive(Debug, Args)]
 pub struct Services {
+    #[command(flatten)]
+    pub files: Files,
     /// The services
     #[arg(required = true)]
     pub services: Vec<String>,
@@ -118,6 +152,9 @@ pub struct Services {
 /// `devstack logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
+    /// Configuration file; may be repeated, later over earlier
+    #[arg(long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// The services [default: all]
     pub services: Vec<String>,
     /// Go on with what comes
@@ -134,6 +171,8 @@ pub struct Logs {
 /// `devstack ports`.
 #[derive(Debug, Args)]
 pub struct Ports {
+    #[command(flatten)]
+    pub files: Files,
     /// A port: who holds it?
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
@@ -161,4 +200,30 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| "write a number with ms, s or m, such as 90s")?;
     Ok(Duration::from_millis(number.saturating_mul(factor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn files_are_taken_from_both_sides_of_the_command() {
+        let files = |words: &str| {
+            let words = ["devstack"].into_iter().chain(words.split(' '));
+            let mut cli = Cli::try_parse_from(words).expect("it is right");
+            cli.take_files().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(files("-f a --file b up -f c"), ["a", "b", "c"]);
+        assert_eq!(files("ps -f a"), ["a"]);
+        assert_eq!(files("-f a logs -f"), ["a"]);
+        assert_eq!(files("logs --file a api"), ["a"]);
+        assert_eq!(files("restart api"), [""; 0]);
+    }
 }

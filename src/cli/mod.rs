@@ -35,7 +35,7 @@ use args::{Cli, Command};
 
 /// Does what the command line says; the exit code.
 pub fn main() -> i32 {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are asked for; everything else is a mistake.
@@ -45,26 +45,28 @@ pub fn main() -> i32 {
         }
     };
     trace();
-    let files = cli.files;
+    let files = cli.take_files();
     match cli.command {
         Command::Up(up) => up::up(files, up),
         Command::Run(run) => run::run(files, run),
         Command::Check(json) => check::check(files, json.json),
         Command::Ports(args) => ports::ports(files, &args),
-        Command::Ps(json) => ask(json.json, async |options, out, err| ps(&options, out, err).await),
-        Command::Down(json) => {
-            ask(json.json, async |options, out, err| down(&options, out, err).await)
+        Command::Ps(json) => {
+            ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)
         }
-        Command::Start(args) => ask(args.json, async |options, out, err| {
+        Command::Down(json) => {
+            ask(&files, json.json, async |options, out, err| down(&options, out, err).await)
+        }
+        Command::Start(args) => ask(&files, args.json, async |options, out, err| {
             start(&options, &args.services, out, err).await
         }),
-        Command::Stop(args) => {
-            ask(args.json, async |options, out, err| stop(&options, &args.services, out, err).await)
-        }
-        Command::Restart(args) => ask(args.json, async |options, out, err| {
+        Command::Stop(args) => ask(&files, args.json, async |options, out, err| {
+            stop(&options, &args.services, out, err).await
+        }),
+        Command::Restart(args) => ask(&files, args.json, async |options, out, err| {
             restart(&options, &args.services, out, err).await
         }),
-        Command::Logs(args) => ask(args.json, async |control, out, err| {
+        Command::Logs(args) => ask(&files, args.json, async |control, out, err| {
             let (services, follow) = (args.services.clone(), args.follow);
             let mut face = log_face::Face::new(look(stdout().is_terminal()));
             let options = LogsOptions { control, services, follow, last: Some(args.lines) };
@@ -75,10 +77,11 @@ pub fn main() -> i32 {
 
 /// Runs a command that asks the running stack.
 fn ask(
+    files: &[PathBuf],
     json: bool,
     command: impl AsyncFnOnce(ControlOptions, &mut dyn Write, &mut dyn Write) -> i32,
 ) -> i32 {
-    let dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let dir = stack_dir(files);
     let options = ControlOptions { dir, json, color: color(&stdout()), socket: None };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -89,6 +92,15 @@ fn ask(
     };
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     runtime.block_on(command(options, &mut out, &mut err))
+}
+
+/// The folder of the stack that is meant: that of the first file that was named, else where we are.
+fn stack_dir(files: &[PathBuf]) -> PathBuf {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    match files.first().and_then(|file| file.parent()) {
+        Some(dir) => cwd.join(dir),
+        None => cwd,
+    }
 }
 
 /// devstack's own diagnostics, for those who mend it: `DEVSTACK_LOG=debug`.

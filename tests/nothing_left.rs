@@ -1,0 +1,246 @@
+//! Whatever ends, nothing that a service started is left.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Project, Running, Signal, eventually, service};
+
+/// Services whose trees hide in every way there is.
+const HIDING: &str = r#"
+    [services.tree]
+    command = ["{misbehave}", "tree", "plain", "setsid", "double"]
+    stop = { grace = "300ms" }
+    [services.cleared]
+    command = ["{misbehave}", "tree", "setsid", "double", "--clear-env", "--ignore-term"]
+    stop = { grace = "300ms" }
+    [services.deaf]
+    command = ["{misbehave}", "ignore", "TERM", "HUP", "INT"]
+    stop = { grace = "300ms" }
+    [services.shell]
+    command = "{misbehave} run & {misbehave} run & wait"
+    "#;
+
+/// A stack of them, complete.
+fn hiding() -> (Project, Running) {
+    let project = Project::new();
+    project.write("devstack.toml", HIDING);
+    let up = project.devstack(["up"]).start();
+    for service in ["tree   ", "cleared", "deaf   "] {
+        up.wait_for(&format!("{service} | ready"));
+    }
+    up.wait_count(2, "shell   | ready");
+    (project, up)
+}
+
+/// The children of a process with this name, in order of their pids.
+fn children(parent: u32, name: &str) -> Vec<u32> {
+    let child = |entry: fs::DirEntry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(") ")?;
+        let named = head.split_once('(')?.1 == name;
+        let above: u32 = rest.split(' ').nth(1)?.parse().ok()?;
+        (named && above == parent).then_some(pid)
+    };
+    let mut found: Vec<u32> =
+        fs::read_dir("/proc").expect("/proc").flatten().filter_map(child).collect();
+    found.sort();
+    found
+}
+
+/// The guard of a devstack.
+#[track_caller]
+fn guard(up: &Running) -> u32 {
+    let found = children(up.pid(), "ds-guard");
+    let [guard] = found[..] else { panic!("one guard, not {found:?}") };
+    guard
+}
+
+/// How many processes of the services are alive.
+fn fixtures(project: &Project) -> usize {
+    project.alive().iter().filter(|one| one.command.contains("misbehave")).count()
+}
+
+/// SIGKILL to a process that is known to live: its parent is ours and has not reaped it.
+fn kill(pids: &[u32]) {
+    let pids = pids.iter().map(|pid| rustix::process::Pid::from_raw(*pid as i32).expect("a pid"));
+    for pid in pids {
+        rustix::process::kill_process(pid, Signal::KILL).expect("it lives");
+    }
+}
+
+#[test]
+fn after_ctrl_c() {
+    let (project, up) = hiding();
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    // Not even a moment later: the end of devstack is the end of all.
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn after_the_other_signals() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
+        let (project, up) = hiding();
+        up.signal(signal);
+        assert_eq!(up.wait_code(), code);
+        assert_eq!(project.alive(), []);
+        project.finish();
+    }
+}
+
+#[test]
+fn after_down() {
+    let (project, up) = hiding();
+    project.devstack(["down"]).run().expect_code(0);
+    assert_eq!(up.wait_code(), 0);
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn after_a_stop_of_the_service() {
+    let (project, up) = hiding();
+    project.devstack(["stop", "tree", "cleared", "deaf", "shell"]).run().expect_code(0);
+    assert_eq!(fixtures(&project), 0);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn after_devstack_is_killed() {
+    let (project, up) = hiding();
+    up.kill9();
+    project.finish();
+}
+
+#[test]
+fn after_the_guard_is_killed() {
+    let (project, up) = hiding();
+    kill(&[guard(&up)]);
+    assert_eq!(up.wait_code(), 1);
+    assert!(up.stdout().contains("stopping: the guard process was killed"), "{}", up.stdout());
+    project.finish();
+}
+
+#[test]
+fn after_devstack_and_its_guard_are_killed() {
+    let (project, up) = hiding();
+    let guard = guard(&up);
+    // Stopped first, so that neither sees the other die.
+    up.signal(Signal::STOP);
+    kill(&[guard]);
+    up.kill9();
+    project.finish();
+}
+
+#[test]
+fn a_killed_keeper_takes_its_service_along_and_only_that() {
+    let (project, up) = hiding();
+    let before = project.ps();
+    let tree = service(&before, "tree")["pid"].as_u64().expect("it runs") as u32;
+    let keepers = children(guard(&up), "ds-keep");
+    assert_eq!(keepers.len(), 4);
+    let keeper = keepers.into_iter().find(|keeper| children(*keeper, "misbehave").contains(&tree));
+    kill(&[keeper.expect("one of them keeps it")]);
+    let again = project.wait_ps(|ps| {
+        service(ps, "tree")["restarts"] == 1 && service(ps, "tree")["phase"] == "ready"
+    });
+    for name in ["cleared", "deaf", "shell"] {
+        assert_eq!(service(&again, name)["pid"], service(&before, name)["pid"], "{name}");
+    }
+    assert_eq!(service(&again, "tree")["exit"], json!({"signal": "KILL"}));
+    // Of each a main process and its children; of the killed one only the new run.
+    up.wait_count(2, "tree    | ready");
+    assert_eq!(fixtures(&project), 4 + 3 + 1 + 3);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn what_outlives_its_main_process_is_ended_and_named() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.leaves]
+        command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
+        [services.holds]
+        command = ["{misbehave}", "hold-pipe"]
+        [services.stays]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    let orphans =
+        ["plain", "setsid", "double"].map(|kind| up.wait_pid(&format!("leaves | child {kind}")));
+    up.wait_for("leaves * done: exit 0");
+    let note = up.wait_for("leaves * left processes behind, now ended: misbehave (pid ");
+    for pid in orphans {
+        assert!(note.contains(&format!("(pid {pid})")), "{pid} in {note}");
+    }
+    up.wait_for("holds  * done: exit 0");
+    up.wait_for("is up");
+    let ps = project.ps();
+    assert_eq!(service(&ps, "leaves")["message"]["class"], "orphan");
+    assert_eq!(fixtures(&project), 1);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn a_chain_of_forks_is_caught() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.chain]
+        command = ["{misbehave}", "fork-chain", "300", "--on-term"]
+        stop = { grace = "200ms" }
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("chain | ready");
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn a_start_that_is_interrupted_leaves_nothing() {
+    let project = Project::new();
+    project.write("devstack.toml", HIDING);
+    for line in
+        ["tree    * starting", "cleared | child", "tree    | child plain", "shell   | ready"]
+    {
+        let up = project.devstack(["up"]).start();
+        up.wait_for(line);
+        up.interrupt();
+        assert_eq!(up.wait_code(), 130);
+        assert_eq!(project.alive(), []);
+    }
+    project.finish();
+}
+
+#[test]
+fn the_next_start_heals_what_a_killed_one_left() {
+    let (project, up) = hiding();
+    up.kill9();
+    eventually("the folder to be free", || project.alive().is_empty().then_some(()));
+    assert_eq!(project.try_ps().code(), 3);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    assert_eq!(project.ps()["supervisor_pid"], up.pid());
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.sockets_must_go();
+    project.finish();
+}
