@@ -10,3 +10,4 @@ mod lifecycle;
 mod nothing_left;
 mod one_log;
 mod terminal;
+mod ports;

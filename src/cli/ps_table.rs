@@ -102,12 +102,14 @@ fn or_none(what: Option<impl ToString>) -> String {
 /// `5001 (wanted 5000), metrics 9100`.
 fn ports(service: &ServiceView) -> String {
     let Some(port) = service.port else { return NONE.to_owned() };
-    let mut text = port.to_string();
-    if let Some(wanted) = service.wanted_port.filter(|wanted| *wanted != port) {
-        let _ = write!(text, " (wanted {wanted})");
-    }
-    for (name, number) in service.ports.iter().filter(|(_, number)| **number != port) {
-        let _ = write!(text, ", {} {number}", printable(name));
+    let wish = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number) {
+        Some(wanted) => format!(" (wanted {wanted})"),
+        None => String::new(),
+    };
+    let mut text = format!("{port}{}", wish(service.wanted_port, port));
+    for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
+        let wanted = service.wanted_ports.get(name).copied();
+        let _ = write!(text, ", {} {number}{}", printable(name), wish(wanted, number));
     }
     text
 }

@@ -11,6 +11,7 @@ mod assemble;
 mod book;
 mod build;
 mod check;
+mod deep_stack;
 mod diagnostic;
 mod diagnostics;
 mod dotenv;

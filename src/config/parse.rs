@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::deep_stack::on_deep_stack;
 use super::fault::Fault;
 use super::node::{Entry, Node, Table, Value};
 use super::place::Place;
@@ -20,10 +21,6 @@ const MAX_DEPTH: usize = 24;
 /// parsed on the stack at hand. A hundred services have about a thousand.
 const FEW_LEVELS: usize = 2000;
 
-/// The stack for texts with more: the parser allows 80 dotted keys within each of 80 tables and
-/// recurses through them, which takes a few MiB at worst.
-const DEEP_STACK: usize = 32 * 1024 * 1024;
-
 /// Parses a file. Syntax errors go into the report, several at once; then there is no tree,
 /// because what could be read around a syntax error is guesswork.
 pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
@@ -31,12 +28,7 @@ pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option
     if levels < FEW_LEVELS {
         return parse_here(text, file, report);
     }
-    let parsed = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(DEEP_STACK);
-        let parsing = thread.spawn_scoped(scope, || parse_here(text, file, report))?;
-        let table = parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok::<_, std::io::Error>(table)
-    });
+    let parsed = on_deep_stack(|| parse_here(text, file, report));
     parsed.unwrap_or_else(|error| {
         let text = format!("no thread to parse this file: {error}");
         let fault = Fault::at(Place::new(file, 0..0), text);

@@ -211,6 +211,9 @@ impl Engine {
             wanted_port: service.port().and_then(|port| port.wanted),
             pinned: service.port().is_some_and(|port| port.pinned),
             ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+            wanted_ports: (service.ports.iter())
+                .filter_map(|port| Some((port.name.clone(), port.wanted?)))
+                .collect(),
             host: service.launch.host.clone(),
             url: service.url(),
             exit: slot.exit,

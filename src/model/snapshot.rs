@@ -84,6 +84,9 @@ pub struct ServiceView {
     pub pinned: bool,
     /// All ports by name.
     pub ports: BTreeMap<String, u16>,
+    /// What was wished for, by the same names; a port that may be any is not in it.
+    #[serde(default)]
+    pub wanted_ports: BTreeMap<String, u16>,
     /// The address it is told to bind.
     pub host: String,
     /// Where to reach the main port.

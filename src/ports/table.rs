@@ -18,7 +18,7 @@ pub struct Row {
     pub service: Name,
     /// `main`, or the name it has in `ports`.
     pub port: String,
-    /// The number wished for; `None`: any, or not known.
+    /// The number wished for; `None`: any.
     pub wanted: Option<u16>,
     /// The number it has.
     pub actual: u16,
@@ -40,7 +40,7 @@ pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
             rows.push(Row {
                 service: view.name.clone(),
                 port: port.clone(),
-                wanted: view.wanted_port.filter(|_| view.port == Some(actual)),
+                wanted: view.wanted_ports.get(port).copied(),
                 actual,
                 listening: holder.is_some(),
                 holder,
@@ -229,6 +229,7 @@ background  main     any  20123  nobody listens
             restarts: 0,
             port: Some(number),
             wanted_port: Some(5000),
+            wanted_ports: BTreeMap::from([("main".to_owned(), 5000)]),
             pinned: false,
             ports: BTreeMap::from([("main".to_owned(), number), ("metrics".to_owned(), 1)]),
             host: String::new(),

@@ -77,7 +77,13 @@ impl Hands {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let (leash, reports) = (held.leash.clone(), self.reports.clone());
         let lines = std::mem::take(&mut held.lines);
-        let sight = Sight::new(move || leash.tree_pids(), owner, ports::listening);
+        // Its other ports are no news: only where nobody told it to listen is it elsewhere.
+        let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
+        let elsewhere = move |tree: &[u32]| -> Vec<u16> {
+            let listening = ports::listening(tree).into_iter();
+            listening.filter(|port| !given.contains(port)).collect()
+        };
+        let sight = Sight::new(move || leash.tree_pids(), owner, elsewhere);
         held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, lines, reports));
     }
 

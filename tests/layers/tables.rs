@@ -114,6 +114,12 @@ const LOADING: &[(&str, &str)] = &[
     ("src/config/load", "reads the files for all of config"),
 ];
 
+/// Where pure code touches the world all the same.
+const ROOM: (&str, &str) = (
+    "src/config/deep_stack.rs",
+    "a larger stack to recurse on: the thread only computes, and is joined before anybody goes on",
+);
+
 /// The layers that know nothing of the world.
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
@@ -137,7 +143,7 @@ pub const FENCES: [Fence; 13] = [
             "std::io::stdin",
         ]),
         within: PURE,
-        but: LOADING,
+        but: &[LOADING[0], LOADING[1], ROOM],
         tests_too: false,
     },
     Fence {

@@ -14,7 +14,8 @@ pub struct Sight {
 
 impl Sight {
     /// `tree` gives the live processes of the run, `owner` whose the listener of a port is, seen from such a
-    /// list, and `listening` the ports that the processes of such a list listen on.
+    /// list, and `listening` the ports that the processes of such a list listen on without
+    /// having been told to.
     pub fn new(
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
         owner: impl Fn(u16, &[u32]) -> Owner + Send + Sync + 'static,
@@ -28,7 +29,7 @@ impl Sight {
         (self.owner)(port, &(self.tree)())
     }
 
-    /// The ports that the run listens on, ascending.
+    /// The ports that the run listens on without having been told to, ascending.
     pub(super) fn listening(&self) -> Vec<u16> {
         let mut ports = (self.listening)(&(self.tree)());
         ports.sort_unstable();

@@ -84,6 +84,7 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         restarts: 0,
         port: service.port().map(|port| port.number),
         wanted_port: None,
+        wanted_ports: Default::default(),
         pinned: false,
         ports: BTreeMap::new(),
         host: "127.0.0.1".to_owned(),

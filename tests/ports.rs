@@ -1,0 +1,494 @@
+//! Ports, from wish to bind: who gets which, what is said when it is another, and what strangers cannot do.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{
+    Project, Running, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
+};
+
+/// A stack of one service, `api`, that listens on the port it is given.
+fn api(project: &Project, keys: &str) {
+    project.write(
+        "devstack.toml",
+        &format!("[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--http\"]\n{keys}\n"),
+    );
+}
+
+/// Ends a stack as Ctrl-C does.
+#[track_caller]
+fn end(up: &Running) {
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+}
+
+/// Fails unless this service runs on `port` after it had wished for `wanted`.
+#[track_caller]
+fn assert_port(ps: &Value, name: &str, port: u16, wanted: u16) {
+    let api = service(ps, name);
+    let seen = (api["port"].as_u64(), api["wanted_port"].as_u64());
+    assert_eq!(seen, (Some(port.into()), Some(wanted.into())), "{api}");
+}
+
+#[test]
+fn a_free_port_is_given_as_it_was_wished_for() {
+    let project = Project::new();
+    let port = free_port();
+    api(&project, &format!("port = {port}"));
+    let up = project.devstack(["up"]).start();
+    assert!(up.wait_for("api * starting").ends_with(&format!("starting on port {port}")));
+    up.wait_for("is up");
+    assert_port(&project.ps(), "api", port, port);
+    assert_eq!(http_get(port, "/").json()["port"], port);
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_port_that_is_held_on_any_address_moves_and_says_so() {
+    for host in ["127.0.0.1", "::1", "0.0.0.0", "::"] {
+        let ipv6 = !host.contains(':') || std::net::TcpListener::bind((host, 0)).is_ok();
+        if !need_that("IPv6", ipv6) {
+            continue;
+        }
+        let project = Project::new();
+        let port = free_ports(2);
+        let number = port.to_string();
+        let stranger = project.misbehave(["listen", "--host", host, "--port", &number]).start();
+        stranger.wait_for("ready");
+        api(&project, &format!("port = {port}"));
+
+        let up = project.devstack(["up"]).start();
+        let held = format!(
+            "port {port} is held by misbehave (pid {}: misbehave listen --host {host} --port {port}, in {}, for ",
+            stranger.pid(),
+            project.dir().display()
+        );
+        let start = up.wait_for("api * starting");
+        assert!(start.contains(&format!("starting on port {} ({held}", port + 1)), "{start}");
+        up.wait_for("is up");
+        let summary = up.wait_for(&format!("; using {}", port + 1));
+        assert!(summary.contains(&held), "{summary}");
+
+        assert_port(&project.ps(), "api", port + 1, port);
+        let table = project.devstack(["ps"]).run().expect_code(0).stdout;
+        assert!(table.contains(&format!("{} (wanted {port})", port + 1)), "{table}");
+        assert_eq!(http_get(port + 1, "/").json()["port"], port + 1);
+        end(&up);
+        stranger.kill9();
+        project.finish();
+    }
+}
+
+#[test]
+fn next_goes_upward_and_auto_goes_anywhere() {
+    let project = Project::new();
+    let port = free_ports(3);
+    let _strangers = [occupy(port), occupy(port + 1)];
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [stack]
+            on_conflict = "auto"
+            [services.next]
+            command = ["{{misbehave}}", "listen"]
+            port = {{ prefer = {port}, on_conflict = "next" }}
+            [services.auto]
+            command = ["{{misbehave}}", "listen"]
+            port = {above}
+            [services.any]
+            command = ["{{misbehave}}", "listen"]
+            port = "auto"
+            "#,
+            above = port + 1
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let ps = project.ps();
+    assert_port(&ps, "next", port + 2, port);
+    let auto = service(&ps, "auto")["port"].as_u64().expect("it has a port");
+    assert!(!(u64::from(port)..u64::from(port) + 3).contains(&auto), "{auto}");
+    assert_eq!(service(&ps, "auto")["wanted_port"], port + 1);
+    assert_eq!(service(&ps, "any")["wanted_port"], Value::Null);
+    // One that never wished for a number has not moved.
+    let summary = up.lines();
+    assert_eq!(summary.iter().filter(|line| line.contains("; using ")).count(), 2, "{summary:?}");
+    end(&up);
+    project.finish();
+}
+
+/// A start that must fail because `port` is held by the test itself; what it said.
+#[track_caller]
+fn refused(project: &Project, port: u16, args: &[&str], env: Option<(&str, &str)>) -> String {
+    let mut up = project.devstack([&["up"], args].concat());
+    if let Some((name, value)) = env {
+        up = up.env(name, value);
+    }
+    let ended = up.run().expect_code(1);
+    let holder = format!("port {port} is held by main");
+    let pid = format!("(pid {}: ", std::process::id());
+    assert!(ended.stderr.contains(&holder) && ended.stderr.contains(&pid), "{}", ended.stderr);
+    assert!(ended.stderr.contains("help: "), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+    assert!(!project.path("markers").exists(), "something was started: {}", ended.stderr);
+    ended.stderr
+}
+
+/// `api` wishes for this port, and a service beside it would leave a trace.
+fn guarded(project: &Project, wish: &str) {
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen", "--http"]
+            port = {wish}
+            [services.first]
+            command = ["{{misbehave}}", "marker", "markers"]
+            "#
+        ),
+    );
+}
+
+#[test]
+fn fail_and_strict_ports_start_nothing() {
+    let project = Project::new();
+    let port = free_ports(2);
+    let _stranger = occupy(port);
+    guarded(&project, &format!("{{ prefer = {port}, on_conflict = \"fail\" }}"));
+    let said = refused(&project, port, &[], None);
+    assert!(said.contains("api: ") && said.contains("devstack.toml"), "{said}");
+    assert!(said.contains(&format!("such as {}", port + 1)), "{said}");
+    guarded(&project, &port.to_string());
+    refused(&project, port, &["--strict-ports"], None);
+    project.finish();
+}
+
+#[test]
+fn a_pinned_port_that_is_taken_starts_nothing() {
+    let project = Project::new();
+    let port = free_ports(2);
+    let other = free_port();
+    let _stranger = occupy(port);
+    guarded(&project, &other.to_string());
+    let number = port.to_string();
+    let option = format!("--port=api={port}");
+    let said = refused(&project, port, &[&option], None);
+    assert!(said.contains(&format!("--port api={}", port + 1)), "{said}");
+    for variable in ["API_PORT", "PORT"] {
+        let said = refused(&project, port, &[], Some((variable, &number)));
+        assert!(said.contains(&format!("`{variable}={}`", port + 1)), "{said}");
+    }
+    project.finish();
+}
+
+#[test]
+fn a_pinned_port_that_is_free_is_used_exactly() {
+    let project = Project::new();
+    let port = free_ports(4);
+    api(&project, &format!("port = {port}"));
+    let option = format!("--port=api={}", port + 1);
+    let variables = [("API_PORT", port + 2), ("PORT", port + 3)];
+    for (args, set, given) in [
+        (vec!["up"], &variables[1..], port + 3),
+        (vec!["up"], &variables[..], port + 2),
+        (vec!["up", &option], &variables[..], port + 1),
+    ] {
+        let mut up = project.devstack(args);
+        for (name, value) in set {
+            up = up.env(name, value.to_string());
+        }
+        let up = up.start();
+        up.wait_for("is up");
+        let ps = project.ps();
+        let api = service(&ps, "api");
+        assert_eq!((&api["port"], &api["pinned"]), (&given.into(), &true.into()), "{api}");
+        assert!(!up.lines().iter().any(|line| line.contains("; using ")), "{:?}", up.lines());
+        end(&up);
+    }
+    project.finish();
+}
+
+#[test]
+fn a_variable_that_is_no_port_is_a_link_or_a_mistake() {
+    let project = Project::new();
+    let port = free_port();
+    api(&project, &format!("port = {port}"));
+    let up = project.devstack(["up"]).env("API_PORT", "tcp://10.0.0.1:80").start();
+    up.wait_for("tcp://10.0.0.1:80");
+    up.wait_for("is up");
+    assert_port(&project.ps(), "api", port, port);
+    end(&up);
+    let wrong = project.devstack(["up"]).env("API_PORT", "fast").run().expect_code(2);
+    assert!(wrong.stderr.contains("API_PORT"), "{}", wrong.stderr);
+    project.finish();
+}
+
+#[test]
+fn a_stranger_that_answers_is_never_the_service() {
+    for ready in ["", "ready = { http = \"/\" }"] {
+        let project = Project::new();
+        let mut gate = project.gate("gate");
+        let port = free_port();
+        project.write(
+            "devstack.toml",
+            &format!(
+                r#"
+                [services.api]
+                command = ["{{misbehave}}", "listen", "--http", "--after-gate", "gate"]
+                port = {port}
+                {ready}
+                "#
+            ),
+        );
+        let up = project.devstack(["up"]).start();
+        up.wait_for("api * starting");
+        let stranger = project.misbehave(["listen", "--http", "--port", &port.to_string()]).start();
+        stranger.wait_for("ready");
+        // Another process answers, so the service is not ready; and people are told who it is.
+        let said = up.wait_for(&format!("port {port} is answered by misbehave"));
+        assert!(said.contains(&format!("pid {}", stranger.pid())), "{said}");
+        let ps = project.ps();
+        let api = service(&ps, "api");
+        assert_eq!((&api["phase"], &api["message"]["class"]), (&"starting".into(), &"port".into()));
+        stranger.kill9();
+        gate.open();
+        up.wait_for("is up");
+        let pid = service(&project.ps(), "api")["pid"].clone();
+        assert_eq!(http_get(port, "/").json()["pid"], pid);
+        end(&up);
+        project.finish();
+    }
+}
+
+#[test]
+fn a_service_that_listens_elsewhere_is_told_both_numbers() {
+    let project = Project::new();
+    let (given, metrics, elsewhere) = (free_port(), free_port(), free_port());
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = "{{misbehave}} listen --port $PORT_METRICS & {{misbehave}} listen --elsewhere {elsewhere}"
+            ports = {{ http = {given}, metrics = {metrics} }}
+            "#
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    let said = up.wait_for("was given PORT");
+    // The port that it was given for its metrics is none of its mistakes.
+    let expected = format!("api was given PORT={given} but listens on {elsewhere}");
+    assert!(said.ends_with(&expected), "{said}");
+    up.wait_for("$PORT");
+    let ps = project.ps();
+    let api = service(&ps, "api");
+    assert_eq!((&api["phase"], &api["message"]["class"]), (&"starting".into(), &"port".into()));
+    assert_eq!(api["message"]["text"], expected);
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn two_copies_of_a_stack_share_no_port() {
+    const SERVICES: u16 = 5;
+    let project = Project::new();
+    let first = free_ports(SERVICES * 3);
+    let mut text = String::new();
+    for at in 0..SERVICES {
+        let wish = if at + 1 < SERVICES { (first + at).to_string() } else { "\"auto\"".to_owned() };
+        text += &format!(
+            "[services.s{at}]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {wish}\n"
+        );
+    }
+    let folders = ["one", "two", "three"];
+    folders.iter().for_each(|dir| drop(project.write(format!("{dir}/devstack.toml"), &text)));
+    let ups = folders.map(|dir| project.devstack(["up"]).dir(dir).start());
+    ups.iter().for_each(|up| drop(up.wait_for("is up")));
+    let mut all = BTreeSet::new();
+    for dir in folders {
+        let ps = project.devstack(["ps", "--json"]).dir(dir).run().expect_code(0).json();
+        let services = ps["services"].as_array().expect("a list");
+        for port in services.iter().map(|service| service["port"].as_u64()) {
+            assert!(all.insert(port.expect("all have ports")), "{port:?} twice");
+        }
+    }
+    assert_eq!(all.len(), folders.len() * usize::from(SERVICES));
+    ups.iter().for_each(end);
+    project.finish();
+}
+
+#[test]
+fn the_same_port_again_at_the_next_start() {
+    let project = Project::new();
+    let port = free_ports(3);
+    let strangers = (occupy(port), occupy(port + 1));
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen"]
+            port = {port}
+            [services.any]
+            command = ["{{misbehave}}", "listen"]
+            port = "auto"
+            "#
+        ),
+    );
+    let start = || {
+        let up = project.devstack(["up"]).start();
+        up.wait_for("is up");
+        let ps = project.ps();
+        end(&up);
+        ["api", "any"].map(|name| service(&ps, name)["port"].as_u64().expect("it has one"))
+    };
+    let [api, any] = start();
+    assert_eq!(api, u64::from(port) + 2);
+    // There is a nearer one now, but people have the other one in their browsers.
+    drop(strangers.1);
+    assert_eq!(start(), [api, any]);
+    // What was wished for is always better.
+    drop(strangers.0);
+    assert_eq!(start(), [port.into(), any]);
+    project.finish();
+}
+
+#[test]
+fn ports_of_the_stack_are_listed_with_their_holders() {
+    let project = Project::new();
+    let port = free_ports(2);
+    let metrics = free_port();
+    let _stranger = occupy_on("::1", port);
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen"]
+            ports = {{ http = {port}, metrics = {metrics}, debug = "auto" }}
+            [services.worker]
+            command = ["{{misbehave}}", "run"]
+            "#
+        ),
+    );
+    let none = project.devstack(["ports"]).run();
+    assert_eq!(none.code(), 3, "{}", none.stderr);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let pid = service(&project.ps(), "api")["pid"].clone();
+
+    let listed = project.devstack(["ports", "--json"]).run().expect_code(0).json();
+    let rows = listed["ports"].as_array().expect("a list");
+    let row = |name: &str| rows.iter().find(|row| row["port"] == name).expect("it is listed");
+    assert_eq!(rows.len(), 3, "{listed}");
+    assert_eq!(row("http")["wanted"], port);
+    assert_eq!(row("http")["actual"], port + 1);
+    assert_eq!(row("http")["holder"]["pid"], pid);
+    assert_eq!(
+        (&row("metrics")["wanted"], &row("metrics")["actual"]),
+        (&metrics.into(), &metrics.into())
+    );
+    assert_eq!(
+        (&row("metrics")["listening"], &row("metrics")["holder"]),
+        (&false.into(), &Value::Null)
+    );
+    assert_eq!(row("debug")["wanted"], Value::Null);
+    let table = project.devstack(["ports"]).run().expect_code(0).stdout;
+    let line = table.lines().find(|line| line.contains("http")).expect("it is listed");
+    assert!(
+        line.contains(&format!("{port}")) && line.contains(&format!("(pid {pid}: ")),
+        "{table}"
+    );
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn any_port_can_be_asked_about() {
+    let project = Project::new();
+    let port = free_port();
+    let ask = |port: u16| {
+        let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
+        let json = project.devstack(["ports", &port.to_string(), "--json"]).run().expect_code(0);
+        (text, json.json())
+    };
+    let (text, json) = ask(port);
+    assert_eq!(text, format!("port {port} is free\n"));
+    assert_eq!((&json["state"], &json["holders"]), (&"free".into(), &Value::Array(Vec::new())));
+
+    let stranger = project.misbehave(["listen", "--port", &port.to_string()]).start();
+    stranger.wait_for("ready");
+    let (text, json) = ask(port);
+    let pid = stranger.pid();
+    assert!(text.contains(&format!("port {port} is held by misbehave (pid {pid}: ")), "{text}");
+    let holder = &json["holders"][0];
+    assert_eq!((&json["state"], &holder["pid"]), (&"in-use".into(), &pid.into()));
+    assert_eq!(holder["folder"], project.dir().display().to_string());
+    stranger.kill9();
+
+    // A service of a stack that does not listen yet has its port all the same.
+    let mut gate = project.gate("gate");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--after-gate\", \"gate\"]\nport = {port}\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api * starting");
+    let (text, json) = ask(port);
+    assert!(text.contains("leased by the devstack stack in "), "{text}");
+    assert_eq!((&json["state"], &json["leased"]), (&"free".into(), &true.into()));
+    gate.open();
+    up.wait_for("is up");
+    end(&up);
+    assert_eq!(ask(port).1["leased"], false);
+    for wrong in ["0", "65536", "http"] {
+        project.devstack(["ports", wrong]).run().expect_code(2);
+    }
+    project.finish();
+}
+
+#[test]
+fn ports_change_hands_by_an_edit() {
+    let project = Project::new();
+    let (low, high) = (free_port(), free_port());
+    let write = |a: u16, b: u16| {
+        let text = format!(
+            r#"
+            [services.a]
+            command = ["{{misbehave}}", "listen", "--http", "--stop-ms", "20"]
+            port = {{ prefer = {a}, on_conflict = "fail" }}
+            [services.b]
+            command = ["{{misbehave}}", "listen", "--http"]
+            port = {{ prefer = {b}, on_conflict = "fail" }}
+            [services.c]
+            command = ["{{misbehave}}", "run"]
+            "#
+        );
+        project.write("devstack.toml", &text)
+    };
+    write(low, high);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let bystander = service(&project.ps(), "c")["pid"].clone();
+    write(high, low);
+    up.wait_for("applied the new configuration");
+    let ps = project.wait_ps(|ps| {
+        let at = |name, port: u16| {
+            service(ps, name)["port"] == port && service(ps, name)["phase"] == "ready"
+        };
+        at("a", high) && at("b", low)
+    });
+    for (name, port) in [("a", high), ("b", low)] {
+        assert_eq!(http_get(port, "/").json()["pid"], service(&ps, name)["pid"]);
+        assert_eq!(service(&ps, name)["restarts"], 1);
+    }
+    assert_eq!(service(&ps, "c")["pid"], bystander);
+    end(&up);
+    project.finish();
+}
