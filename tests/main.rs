@@ -9,5 +9,5 @@ mod layers;
 mod lifecycle;
 mod nothing_left;
 mod one_log;
-mod terminal;
 mod ports;
+mod terminal;

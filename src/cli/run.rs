@@ -118,22 +118,25 @@ impl Smoke {
         let state = tokio::select! {
             state = standing(&mut self.state) => state,
             () = &mut limit => {
-                let why = not_ready_within(timeout.unwrap_or_default(), &self.handle.snapshot());
+                let Ok(snapshot) = self.handle.snapshot().await else { return Finished::default() };
+                let why = not_ready_within(timeout.unwrap_or_default(), &snapshot);
                 return self.give_up(why, exit::RUN_NOT_READY);
             }
         };
-        match state {
+        let snapshot = match state {
             StackState::Up | StackState::Degraded => {
-                if let Some((why, code)) = failure(&self.handle.snapshot()) {
+                let Ok(snapshot) = self.handle.snapshot().await else { return Finished::default() };
+                if let Some((why, code)) = failure(&snapshot) {
                     return self.give_up(why, code);
                 }
+                snapshot
             }
             StackState::Starting | StackState::Stopping | StackState::Stopped => {
                 return Finished::default();
             }
-        }
+        };
         let mut orphans = Orphans::before_start();
-        let mut child = match self.spawn() {
+        let mut child = match self.spawn(&snapshot) {
             Ok(child) => child,
             Err((message, code)) => {
                 eprint!("{}", shown(&message));
@@ -154,7 +157,7 @@ impl Smoke {
         Finished { code: Some(code), orphans: None }
     }
 
-    fn spawn(&self) -> Result<Child, (Message, i32)> {
+    fn spawn(&self, snapshot: &Snapshot) -> Result<Child, (Message, i32)> {
         let refuse = |no: NotStarted| match no {
             NotStarted::Missing(message) => (message, exit::RUN_NOT_FOUND),
             NotStarted::NotExecutable(message) => (message, exit::RUN_NOT_EXECUTABLE),
@@ -168,7 +171,7 @@ impl Smoke {
         )]
         let mut command = Command::new(&program);
         command.arg0(&self.command[0]).args(&self.command[1..]);
-        command.envs(variables(&self.stack, &self.handle.snapshot()));
+        command.envs(variables(&self.stack, snapshot));
         command.stdin(Stdio::inherit()).kill_on_drop(true);
         command.spawn().map_err(|error| refuse(process::refused(&program, &dir, &error)))
     }
@@ -191,7 +194,7 @@ impl Smoke {
         loop {
             tokio::select! {
                 biased;
-                status = child.wait() => return Some(self.finished(status)),
+                status = child.wait() => return Some(self.finished(status).await),
                 (number, _) = self.signals.next() => {
                     // The supervisor heard it, too, and ends the stack.
                     self.stop(child, at_terminal(number)).await;
@@ -206,7 +209,7 @@ impl Smoke {
                 }
                 changed = self.state.changed() => {
                     let state = *self.state.borrow_and_update();
-                    self.note_dead();
+                    self.note_dead().await;
                     if changed.is_err() || matches!(state, StackState::Stopping | StackState::Stopped) {
                         self.stop(child, false).await;
                         return None;
@@ -217,15 +220,16 @@ impl Smoke {
         }
     }
 
-    fn note_dead(&mut self) {
-        let snapshot = self.handle.snapshot();
+    async fn note_dead(&mut self) {
+        // A stack that has ended has told already what died.
+        let Ok(snapshot) = self.handle.snapshot().await else { return };
         let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
         self.died.extend(failed.map(|service| service.name.clone()));
     }
 
-    fn finished(&mut self, status: std::io::Result<ExitStatus>) -> i32 {
+    async fn finished(&mut self, status: std::io::Result<ExitStatus>) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;
-        self.note_dead();
+        self.note_dead().await;
         let code = status.map_or(exit::FAILED, |status| match (status.code(), status.signal()) {
             (Some(code), _) => code,
             (None, signal) => Exit::Signal(signal.unwrap_or(0)).shell_code(),

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -9,6 +8,7 @@ use crate::engine::Selection;
 use crate::error::exit;
 use crate::model::{Message, Name, Snapshot, Stack};
 use crate::runtime::ending::Ender;
+use crate::runtime::handle::Handle;
 
 /// `devstack up`: the whole stack in the foreground, until Ctrl-C or until nothing is left to run.
 pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
@@ -25,10 +25,10 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     };
     launch::launch(plan, |launched| {
         let Launched { supervisor, handle, timeout, .. } = launched;
-        let (snapshots, ender) = (handle.snapshots(), supervisor.ender());
+        let (settled, ender) = (supervisor.settled(), supervisor.ender());
         async move {
             if let Some(timeout) = timeout {
-                tokio::spawn(limit(timeout, snapshots, ender));
+                tokio::spawn(limit(timeout, settled, handle, ender));
             }
             let outcome = supervisor.run().await;
             match (outcome.code, outcome.proved) {
@@ -43,15 +43,15 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
 /// person who mends it; this is about what still has not come to a result.
 async fn limit(
     time: std::time::Duration,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut settled: watch::Receiver<bool>,
+    handle: Handle,
     ender: Ender,
 ) {
-    let settled = snapshots.wait_for(|snapshot| {
-        !snapshot.services.is_empty() && snapshot.under_way().next().is_none()
-    });
-    if tokio::time::timeout(time, settled).await.is_err() {
-        let why = not_ready_within(time, &snapshots.borrow());
-        ender.end(why, exit::FAILED);
+    let start = settled.wait_for(|settled| *settled);
+    if tokio::time::timeout(time, start).await.is_err()
+        && let Ok(snapshot) = handle.snapshot().await
+    {
+        ender.end(not_ready_within(time, &snapshot), exit::FAILED);
     }
 }
 

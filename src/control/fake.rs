@@ -19,7 +19,7 @@ use crate::model::{
     Class, Condition, Exit, Message, Name, Need, Phase, Run, ServiceView, Snapshot, StackState,
     Stream,
 };
-use crate::runtime::handle::{Answer, Handle, Request};
+use crate::runtime::handle::{Ask, Handle, Request};
 use crate::runtime::log::{Logs, Look, Output};
 
 /// A name that is known to be right.
@@ -219,8 +219,7 @@ impl Rig {
     /// Serves on a listener; `dir` lives as long as the rig.
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: Limits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let (_, snapshots) = watch::channel(Arc::new(snapshot()));
-        let handle = Handle::new(requests, snapshots, logs_nowhere());
+        let handle = Handle::new(requests, logs_nowhere());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
         let (asked, gate) = (Arc::default(), Arc::default());
         let (stopped, is_stopped) = oneshot::channel();
@@ -254,13 +253,20 @@ impl Rig {
 }
 
 async fn supervisor(
-    mut inbox: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Answer>)>,
+    mut inbox: mpsc::UnboundedReceiver<Ask>,
     asked: Arc<Mutex<Vec<Request>>>,
     gate: Arc<Notify>,
     stopped: oneshot::Sender<()>,
 ) {
     let mut stopped = Some(stopped);
-    while let Some((request, tell)) = inbox.recv().await {
+    while let Some(ask) = inbox.recv().await {
+        let (request, tell) = match ask {
+            Ask::Do(request, tell) => (request, tell),
+            Ask::Look(tell) => {
+                let _ = tell.send(Arc::new(snapshot()));
+                continue;
+            }
+        };
         asked.lock().unwrap().push(request.clone());
         let (verb, names) = match request {
             Request::Start(names) => ("started", names),

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
@@ -59,27 +60,27 @@ impl<L: LogSource> Routes<L> {
             return Err(no);
         }
         match route(request.method(), request.uri().path())? {
-            Route::Stack => Ok(whole(json(StatusCode::OK, &*self.handle.snapshot()))),
+            Route::Stack => Ok(whole(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
             Route::Version => {
                 let version = Version { version: VERSION.to_owned(), protocol: PROTOCOL };
                 Ok(whole(json(StatusCode::OK, &version)))
             }
-            Route::Logs => self.logs(request.uri().query().unwrap_or("")),
+            Route::Logs => self.logs(request.uri().query().unwrap_or("")).await,
             Route::Down => {
                 body(request, &self.limits).await?;
                 told(self.handle.ask(Ask::Down).await)
             }
             Route::Services(ask) => {
                 let body = body(request, &self.limits).await?;
-                let wanted = services(&body, &self.handle.snapshot())?;
+                let wanted = services(&body, &*snapshot(&self.handle).await?)?;
                 told(self.handle.ask(ask(wanted)).await)
             }
         }
     }
 
-    fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
+    async fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
         let query = LogQuery::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
-        let snapshot = self.handle.snapshot();
+        let snapshot = snapshot(&self.handle).await?;
         for name in &query.services {
             known(&snapshot, name.as_str())?;
         }
@@ -88,6 +89,10 @@ impl<L: LogSource> Routes<L> {
         label(&mut reply, "application/x-ndjson");
         Ok(reply)
     }
+}
+
+async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, No> {
+    handle.snapshot().await.map_err(|message| No(status(message.class), message))
 }
 
 fn route(method: &Method, path: &str) -> Result<Route, No> {

@@ -140,6 +140,13 @@ impl Engine {
         self.slots.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
     }
 
+    /// One service as it is, with `since` written by `date`.
+    pub fn view_of(&self, name: &Name, date: impl Fn(Time) -> String) -> Option<ServiceView> {
+        let slot = self.slots.get(name)?;
+        let blocked = if slot.live_run().is_some() { Blocked::new() } else { self.blocked() };
+        Some(self.view(name, slot, &blocked, date))
+    }
+
     /// What the stack as a whole is doing.
     pub fn state(&self) -> StackState {
         match (&self.ending, self.slots.values().any(|slot| slot.live_run().is_some())) {

@@ -35,10 +35,13 @@ pub(super) struct Slot {
     /// From spawn to ready, of the current or last run.
     pub ready_after: Option<Duration>,
     /// What was last told about it.
-    pub told: Option<(Phase, Cause, Option<Run>)>,
+    pub told: Option<Told>,
     /// Since when it is in the phase that was last told.
     pub since: Time,
 }
+
+/// What is told of a service: its phase, why, and the live run.
+pub(super) type Told = (Phase, Cause, Option<Run>);
 
 /// An end that nobody asked for.
 #[derive(Debug, Clone, Copy)]

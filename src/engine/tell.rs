@@ -1,4 +1,6 @@
-use super::slot::{Outcome, Slot, State, Time, Want};
+use std::borrow::Cow;
+
+use super::slot::{Outcome, Slot, State, Time, Told, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState};
 
@@ -15,34 +17,43 @@ impl Engine {
     pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.tell_ending(effects);
         let blocked = self.blocked();
-        for name in self.slots.keys().cloned().collect::<Vec<_>>() {
-            let slot = &self.slots[&name];
-            let (phase, cause) = self.standing_of(slot, blocked.get(&name));
-            let run = slot.live_run();
-            let new = (phase, cause, run);
-            if slot.told.as_ref() == Some(&new) {
-                continue;
-            }
-            let slot = self.slots.get_mut(&name).expect("the slot was just read");
-            let (phase_changed, first) = match &slot.told {
-                Some((old, ..)) => (*old != phase, false),
-                None => (true, true),
-            };
-            if phase_changed {
-                slot.since = now;
-            }
-            // An idle service that nobody ever asked for is no news.
-            let news = !(first && phase == Phase::Idle);
-            if news {
-                let (to, cause, run) = new.clone();
-                let what = Happening::Phase { to, cause, run };
-                effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
-            }
-            slot.told = Some(new);
+        let changed: Vec<(Name, Told)> = self
+            .slots
+            .iter()
+            .filter_map(|(name, slot)| {
+                let (phase, cause) = self.standing_of(slot, blocked.get(name));
+                let run = slot.live_run();
+                let same = slot
+                    .told
+                    .as_ref()
+                    .is_some_and(|told| told.0 == phase && told.2 == run && told.1 == *cause);
+                (!same).then(|| (name.clone(), (phase, cause.into_owned(), run)))
+            })
+            .collect();
+        for (name, new) in changed {
+            self.tell_change(now, name, new, effects);
         }
         self.answer(&blocked, effects);
         self.settle(&blocked, effects);
         self.halt(&blocked, effects);
+    }
+
+    fn tell_change(&mut self, now: Time, name: Name, new: Told, effects: &mut Vec<Effect>) {
+        let slot = self.slots.get_mut(&name).expect("the slot was just compared");
+        let (phase_changed, first) = match &slot.told {
+            Some((old, ..)) => (*old != new.0, false),
+            None => (true, true),
+        };
+        if phase_changed {
+            slot.since = now;
+        }
+        // An idle service that nobody ever asked for is no news.
+        if !(first && new.0 == Phase::Idle) {
+            let (to, cause, run) = new.clone();
+            let what = Happening::Phase { to, cause, run };
+            effects.push(Effect::Tell(Event { service: Some(name), what }));
+        }
+        slot.told = Some(new);
     }
 
     fn tell_ending(&mut self, effects: &mut Vec<Effect>) {
@@ -136,36 +147,44 @@ impl Engine {
         outlook
     }
 
-    fn standing_of(&self, slot: &Slot, blocked: Option<&Message>) -> (Phase, Cause) {
+    /// The phase of a service and why. Borrows where it can: it is asked of every service in every
+    /// step, and most of them have not changed.
+    fn standing_of<'a>(
+        &'a self,
+        slot: &'a Slot,
+        blocked: Option<&Message>,
+    ) -> (Phase, Cow<'a, Cause>) {
+        let failed = |message: &Message| Cow::Owned(Cause::Failed(message.clone()));
         match (&slot.state, &slot.want) {
             (State::Idle, _) if self.ending.is_some() => {
                 let why = self.ending.as_ref().map(|ending| ending.why.clone());
-                (Phase::Idle, Cause::Shutdown(why.unwrap_or_default()))
+                (Phase::Idle, Cow::Owned(Cause::Shutdown(why.unwrap_or_default())))
             }
             (State::Idle, Want::Yes(_)) => match blocked {
-                Some(message) => (Phase::Failed, Cause::Failed(message.clone())),
-                None => (Phase::Waiting, self.waiting_cause(slot)),
+                Some(message) => (Phase::Failed, failed(message)),
+                None => (Phase::Waiting, Cow::Owned(self.waiting_cause(slot))),
             },
-            (State::Idle, Want::No) => (Phase::Idle, Cause::NotAsked),
-            (State::Idle, Want::Stopped) => (Phase::Idle, Cause::Asked("stop")),
-            (State::Idle, Want::Removed) => (Phase::Idle, Cause::Removed),
-            (State::Launching { why, .. }, _) => (Phase::Starting, why.clone()),
-            (State::Starting { pid, .. }, _) => (Phase::Starting, Cause::Spawned { pid: *pid }),
-            (State::Late { message, .. }, _) => (Phase::Unhealthy, Cause::Failed(message.clone())),
-            (State::Unwell { message, .. }, _) => {
-                (Phase::Unhealthy, Cause::Failed(message.clone()))
+            (State::Idle, Want::No) => (Phase::Idle, Cow::Owned(Cause::NotAsked)),
+            (State::Idle, Want::Stopped) => (Phase::Idle, Cow::Owned(Cause::Asked("stop"))),
+            (State::Idle, Want::Removed) => (Phase::Idle, Cow::Owned(Cause::Removed)),
+            (State::Launching { why, .. }, _) => (Phase::Starting, Cow::Borrowed(why)),
+            (State::Starting { pid, .. }, _) => {
+                (Phase::Starting, Cow::Owned(Cause::Spawned { pid: *pid }))
             }
-            (State::Ready { cause, .. }, _) => (Phase::Ready, cause.clone()),
-            (State::Stopping { why, .. }, _) => (Phase::Stopping, why.clone()),
+            (State::Late { message, .. } | State::Unwell { message, .. }, _) => {
+                (Phase::Unhealthy, failed(message))
+            }
+            (State::Ready { cause, .. }, _) => (Phase::Ready, Cow::Borrowed(cause)),
+            (State::Stopping { why, .. }, _) => (Phase::Stopping, Cow::Borrowed(why)),
             (State::Draining { .. }, _) => {
                 let exit = slot.exit.expect("a run drains after its exit was noted");
-                (Phase::Stopping, Cause::Exited(exit))
+                (Phase::Stopping, Cow::Owned(Cause::Exited(exit)))
             }
-            (State::Backoff { cause, .. }, _) => (Phase::Backoff, cause.clone()),
-            (State::Over(Outcome::Done(exit)), _) => (Phase::Done, Cause::Exited(*exit)),
-            (State::Over(Outcome::Failed(message)), _) => {
-                (Phase::Failed, Cause::Failed(message.clone()))
+            (State::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
+            (State::Over(Outcome::Done(exit)), _) => {
+                (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
+            (State::Over(Outcome::Failed(message)), _) => (Phase::Failed, failed(message)),
         }
     }
 
@@ -186,7 +205,7 @@ impl Engine {
     ) -> ServiceView {
         let service = &slot.service;
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
-        let message = match &cause {
+        let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
             _ => slot.note.clone(),
         };

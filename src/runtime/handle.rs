@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::log::Logs;
 use crate::model::{Class, Message, Name, Snapshot};
@@ -26,36 +26,41 @@ pub type Answer = Result<String, Message>;
 /// How a face reaches the supervisor of its own process. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    requests: mpsc::UnboundedSender<(Request, oneshot::Sender<Answer>)>,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
+    asks: mpsc::UnboundedSender<Ask>,
     logs: Logs,
 }
 
+/// What arrives at the supervisor.
+pub(crate) enum Ask {
+    /// Do this; the answer comes when it took effect.
+    Do(Request, oneshot::Sender<Answer>),
+    /// Show what is now. Snapshots are made when somebody looks: a start of a hundred services
+    /// has hundreds of states that nobody sees.
+    Look(oneshot::Sender<Arc<Snapshot>>),
+}
+
 impl Handle {
-    pub(crate) fn new(
-        requests: mpsc::UnboundedSender<(Request, oneshot::Sender<Answer>)>,
-        snapshot: watch::Receiver<Arc<Snapshot>>,
-        logs: Logs,
-    ) -> Handle {
-        Handle { requests, snapshot, logs }
+    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: Logs) -> Handle {
+        Handle { asks, logs }
     }
 
     /// Asks and waits until the answer is true.
     pub async fn ask(&self, request: Request) -> Answer {
         let (tell, answer) = oneshot::channel();
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.requests.send((request, tell)).map_err(|_| gone())?;
+        self.asks.send(Ask::Do(request, tell)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
-    /// What is now.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.borrow().clone()
-    }
-
-    /// What is, whenever it changes.
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshot.clone()
+    /// What is now, at one instant after everything that was answered before this call.
+    ///
+    /// # Errors
+    /// The stack has ended.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Message> {
+        let (tell, shown) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        self.asks.send(Ask::Look(tell)).map_err(|_| gone())?;
+        shown.await.map_err(|_| gone())
     }
 
     /// What the services printed.

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::ending::{Ender, Ending};
-use super::handle::{Answer, Handle, Request};
+use super::handle::{Answer, Ask, Handle, Request};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
@@ -64,12 +64,14 @@ pub struct Supervisor {
     selection: Option<Selection>,
     reloader: Option<Reloader>,
     reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
-    requests: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Answer>)>,
+    asks: mpsc::UnboundedReceiver<Ask>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     tickets: u64,
     interrupts: u32,
-    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What is, if it was looked at since it changed.
+    snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
+    settled: watch::Sender<bool>,
     ender: Ender,
     endings: mpsc::UnboundedReceiver<Ending>,
     halt: Option<i32>,
@@ -80,7 +82,7 @@ enum Wake {
     Fact(Fact),
     Report(Report),
     Change(Change),
-    Request(Request, oneshot::Sender<Answer>),
+    Ask(Ask),
     Reloaded(Reloaded),
     Signal(i32, &'static str),
     Ending(Ending),
@@ -92,12 +94,10 @@ impl Supervisor {
     /// A supervisor that has done nothing yet, and the handle to reach it.
     pub fn new(setup: Setup) -> (Supervisor, Handle) {
         let clock = Clock::start();
-        let (ask, requests) = mpsc::unbounded_channel();
+        let (ask, asks) = mpsc::unbounded_channel();
         let (ender, endings) = Ender::new();
-        let empty = empty_snapshot(&setup.stack);
-        let (snapshot, seen) = watch::channel(Arc::new(empty));
         let (state, _) = watch::channel(StackState::Starting);
-        let handle = Handle::new(ask, seen, setup.logs.clone());
+        let handle = Handle::new(ask, setup.logs.clone());
         let supervisor = Supervisor {
             engine: if setup.stay { Engine::staying() } else { Engine::new() },
             clock,
@@ -108,12 +108,13 @@ impl Supervisor {
             selection: setup.selection,
             reloader: setup.reloader,
             reloaded: mpsc::unbounded_channel(),
-            requests,
+            asks,
             waiting: BTreeMap::new(),
             tickets: 0,
             interrupts: 0,
-            snapshot,
+            snapshot: None,
             state,
+            settled: watch::Sender::new(false),
             ender,
             endings,
             halt: None,
@@ -124,6 +125,11 @@ impl Supervisor {
     /// What the stack as a whole is doing, whenever that changes.
     pub fn state(&self) -> watch::Receiver<StackState> {
         self.state.subscribe()
+    }
+
+    /// Whether the start is over: everything that was asked for is ready or done, or has failed.
+    pub fn settled(&self) -> watch::Receiver<bool> {
+        self.settled.subscribe()
     }
 
     /// Ends the stack from elsewhere in devstack.
@@ -173,7 +179,7 @@ impl Supervisor {
             biased;
             (number, name) = self.senses.signals.next() => Wake::Signal(number, name),
             Some(fact) = self.senses.facts.recv() => Wake::Fact(fact),
-            Some((request, tell)) = self.requests.recv() => Wake::Request(request, tell),
+            Some(ask) = self.asks.recv() => Wake::Ask(ask),
             Some(report) = self.senses.reports.recv() => Wake::Report(report),
             Some(change) = self.senses.changes.recv() => Wake::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
@@ -188,9 +194,6 @@ impl Supervisor {
         if let Ok(fact) = self.senses.facts.try_recv() {
             return Some(Wake::Fact(fact));
         }
-        if let Ok((request, tell)) = self.requests.try_recv() {
-            return Some(Wake::Request(request, tell));
-        }
         if let Ok(report) = self.senses.reports.try_recv() {
             return Some(Wake::Report(report));
         }
@@ -203,9 +206,13 @@ impl Supervisor {
             Wake::Fact(fact) => self.take_fact(fact, inputs),
             Wake::Report(report) => inputs.push(self.report_input(report)),
             Wake::Change(change) => self.take_change(change, inputs),
-            Wake::Request(request, tell) => {
+            Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);
                 inputs.push(request_input(ticket, request));
+            }
+            Wake::Ask(Ask::Look(tell)) => {
+                // Whoever looked may have gone.
+                let _ = tell.send(self.snapshot());
             }
             Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
             Wake::Signal(number, name) => self.take_signal(number, name, inputs),
@@ -342,21 +349,39 @@ impl Supervisor {
     }
 
     fn publish(&mut self) {
+        self.snapshot = None;
         let state = self.engine.state();
-        let snapshot = Snapshot {
-            services: self.engine.views(|at| self.clock.date(at)),
-            state,
-            ..empty_snapshot(&self.stack)
-        };
-        self.snapshot.send_replace(Arc::new(snapshot));
         self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
     }
 
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
+        let make = || {
+            let services = engine.views(|at| clock.date(at));
+            Arc::new(Snapshot { services, state: engine.state(), ..empty_snapshot(stack) })
+        };
+        self.snapshot.get_or_insert_with(make).clone()
+    }
+
+    /// What a line about `event` may need: the service it is about, or everything for the summary.
+    fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
+        let one = match (&event.what, &event.service) {
+            (Happening::Settled { .. }, _) => return self.snapshot(),
+            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
+            (_, None) => None,
+        };
+        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
+    }
+
     fn tell(&mut self, event: Event) {
+        if let Happening::Settled { .. } = event.what {
+            self.settled.send_replace(true);
+        }
         if let Happening::Applied(_) = event.what {
             self.logs.services(&colors(&self.stack));
         }
-        let lines = narrate::event(&event, &self.snapshot.borrow(), &self.stack, &self.logs);
+        let scene = self.scene(&event);
+        let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.say(line));
     }
 

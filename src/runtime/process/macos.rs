@@ -176,3 +176,7 @@ pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool
         unsafe { libc::kill(pid.cast_signed(), signal) };
     }
 }
+
+/// Resolves when a child of this process has ended, or at once when that cannot be waited for: here
+/// it cannot.
+pub(super) async fn ended(_child: u32) {}

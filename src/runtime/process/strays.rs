@@ -11,8 +11,13 @@ const AGAIN: Duration = Duration::from_millis(2);
 /// How often to look at most: two seconds in all. What SIGKILL does not end by then is stuck in the kernel.
 const LOOKS: u32 = 1000;
 
+/// How long the end of a process that has hung up may take.
+const EVENT: Duration = Duration::from_secs(1);
+
 /// Waits until the guard is dead and reaps it. True when it said that nothing was left.
 pub(super) async fn reap_guard(guard: u32) -> bool {
+    // Usually it is a matter of microseconds; the looks are for systems that give no event.
+    let _ = tokio::time::timeout(EVENT, platform::ended(guard)).await;
     for _ in 0..LOOKS {
         if let Some(exit) = reap::bury(guard) {
             return exit == crate::model::Exit::Code(0);
