@@ -188,12 +188,10 @@ pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool
 /// Resolves when a child of this process has ended, or at once when that cannot be waited for.
 pub(super) async fn ended(child: u32) {
     use rustix::process::Pid;
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
 
     let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
     let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
-    if let Ok(fd) = AsyncFd::register_with_interest(fd, Interest::READABLE) {
+    if let Ok(fd) = super::steady::wait_for(fd, tokio::io::Interest::READABLE) {
         // Readable means ended; an error means that it cannot be waited for.
         let _ = fd.readable().await;
     }

@@ -11,6 +11,7 @@ pub(super) trait Steady: AsRawFd {}
 
 impl Steady for PipeReader {}
 impl Steady for Arc<UnixStream> {}
+impl Steady for std::os::fd::OwnedFd {}
 
 /// Makes a descriptor something to wait for. To be called inside a runtime.
 pub(super) fn wait_for<T: Steady>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
