@@ -2,6 +2,7 @@
 
 mod support;
 
+mod bad_input;
 mod control;
 mod fixture;
 mod harness;
@@ -10,4 +11,5 @@ mod lifecycle;
 mod nothing_left;
 mod one_log;
 mod ports;
+mod run;
 mod terminal;

@@ -22,7 +22,8 @@ pub(super) fn check(files: Vec<PathBuf>, as_json: bool) -> i32 {
                 let names: Vec<_> = draft.services().collect();
                 serde_json::json!({ "stack": draft.name(), "services": names }).to_string()
             } else {
-                format!("{}: {services} services, no mistakes", draft.name())
+                let s = if services == 1 { "" } else { "s" };
+                format!("{}: {services} service{s}, no mistakes", draft.name())
             };
             // A reader that is gone needs no answer.
             let _ = writeln!(stdout(), "{text}");

@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub adapt: fn(&mut Stack),
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
+    /// The exit code when the stack cannot be started though nobody made a mistake.
+    pub refused: i32,
 }
 
 /// A stack that is about to run.
@@ -84,7 +86,7 @@ where
     let internal = |what: &str, error: std::io::Error| {
         let message = Message::new(Class::Limit, format!("cannot {what}: {error}"))
             .help("this machine may be out of processes, memory or file descriptors");
-        Refused::because(&message, exit::FAILED)
+        Refused::because(&message, plan.refused)
     };
     let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
     let draft = config::load(&sources(&plan)?)
@@ -92,20 +94,22 @@ where
     let instance = Instance::claim(draft.dir(), draft.name())
         .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
     let state_dir = control::state_dir(draft.dir())
-        .map_err(|message| Refused::because(&message, exit::FAILED))?;
+        .map_err(|message| Refused::because(&message, plan.refused))?;
     let leases = control::runtime_dir()
-        .map_err(|message| Refused::because(&message, exit::FAILED))?
+        .map_err(|message| Refused::because(&message, plan.refused))?
         .join("ports");
     let ports = Ports::open(&leases, &state_dir.join("ports.json"), draft.dir());
+    // Held to the end: its leases keep the ports of this stack from others.
+    let ports = Arc::new(Mutex::new(ports));
     let loader = Loader {
         sources: sources(&plan)?,
-        ports: Arc::new(Mutex::new(ports)),
+        ports: ports.clone(),
         color: super::color(&stderr()),
         adapt: plan.adapt,
     };
     let (stack, notes) = match loader.choose(&draft, &BTreeMap::new()) {
         Reloaded::Stack(stack, notes) => (stack, notes),
-        Reloaded::Broken { text, .. } => return Err(Refused(text, exit::FAILED)),
+        Reloaded::Broken { text, .. } => return Err(Refused(text, plan.refused)),
     };
     let selection = selection(&stack, &plan.services, plan.starting.no_deps)
         .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
@@ -148,6 +152,7 @@ where
     });
     runtime.shutdown_background();
     logs.finish(LAST_LINES);
+    drop(ports);
     drop(instance);
     outcome
 }

@@ -37,6 +37,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         to_stderr: true,
         adapt: never_again,
         stay: true,
+        refused: exit::RUN_FAILED_BEFORE_READY,
     };
     let command = args.command;
     launch::launch(plan, |launched| async move {
@@ -58,9 +59,17 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         match (outcome.code, finished.code) {
             (exit::OK, Some(_)) if !(outcome.proved && swept) => exit::RUN_UNPROVED,
             (exit::OK, Some(own)) => own,
+            (exit::OK, None) => stopped_early(),
             (code, Some(_) | None) => code,
         }
     })
+}
+
+/// Somebody stopped the stack in good order, but the command has not come to its result.
+fn stopped_early() -> i32 {
+    let text = "the stack was stopped before the command had ended";
+    eprint!("{}", shown(&Message::new(Class::NotRunning, text).help("run it again")));
+    exit::FAILED
 }
 
 fn cannot_listen(error: &std::io::Error) -> i32 {

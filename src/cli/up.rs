@@ -22,6 +22,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         to_stderr: false,
         adapt: |_| {},
         stay: false,
+        refused: exit::FAILED,
     };
     launch::launch(plan, |launched| {
         let Launched { supervisor, handle, timeout, .. } = launched;

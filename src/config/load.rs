@@ -115,12 +115,15 @@ fn check_folders(spec: &StackSpec, report: &mut Report) {
         if *asked.entry(&service.dir).or_insert_with(|| service.dir.is_dir()) {
             continue;
         }
+        let dir = service.dir.strip_prefix(&spec.dir).unwrap_or(&service.dir);
+        let dir = quote(&dir.to_string_lossy());
         let fault = if service.dir.exists() {
-            Fault::at(at, "this is not a folder")
+            Fault::at(at, format!("{dir} is not a folder"))
         } else {
-            Fault::at(at, "there is no such folder")
+            Fault::at(at, format!("there is no folder {dir}"))
         };
-        report.push(fault.help("`dir` is relative to the folder of the file"));
+        report
+            .push(fault.help("create it, or correct `dir`: it starts from the folder of the file"));
     }
 }
 
@@ -158,7 +161,10 @@ fn read_env_files(spec: &StackSpec, sources: &Sources, report: &mut Report) -> E
 
 /// The path as people call it: relative to where devstack was started, when it is below.
 fn shown(path: &Path, cwd: &Path) -> String {
-    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+    match path.strip_prefix(cwd).unwrap_or(path) {
+        here if here.as_os_str().is_empty() => ".".to_owned(),
+        path => path.display().to_string(),
+    }
 }
 
 /// Why a file cannot be read.
@@ -187,10 +193,12 @@ impl Unreadable {
 
     fn help(&self) -> &'static str {
         match self {
-            Unreadable::Absent | Unreadable::NotAFile(_) => "name a file with -f",
+            Unreadable::Absent | Unreadable::NotAFile(_) => {
+                "name a file that exists, or leave -f out to use the devstack.toml here or above"
+            }
             Unreadable::TooLarge => "a configuration is a short text; is it another file?",
             Unreadable::NotUtf8 { .. } => "save it as UTF-8",
-            Unreadable::Failed(_) => "allow yourself to read it",
+            Unreadable::Failed(_) => "let your user read it, such as with chmod u+r",
         }
     }
 }

@@ -166,6 +166,7 @@ fn log(pattern: &str, at: Place, report: &mut Report) {
             format!("not a regular expression: {}", last.trim_start_matches("error: "))
         }
     };
-    let help = "a plain text needs `\\\\` before each of . + * ? ( ) [ ] { } ^ $ |";
+    let help =
+        "for a plain text, write it as '…' with a `\\` before each of . + * ? ( ) [ ] { } ^ $ |";
     report.push(Fault::at(at, text).help(help));
 }

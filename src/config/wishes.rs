@@ -56,7 +56,7 @@ pub(super) fn wishes(
                 },
                 source,
                 on_conflict: match overrides.strict_ports {
-                    true => OnConflict::Fail,
+                    true => OnConflict::Strict,
                     false => port.on_conflict,
                 },
             });
@@ -84,7 +84,9 @@ fn command_line<'a>(
         let service = Name::new(name).ok().and_then(|name| spec.services.get(&name));
         let Some(service) = service else {
             let names = spec.services.keys().map(Name::as_str);
-            let help = did_you_mean(name, names, || "name a service of the file".to_owned());
+            let all: Vec<&str> = names.clone().collect();
+            let help =
+                did_you_mean(name, names, || format!("the services are: {}", all.join(", ")));
             report.push(usage(format!("there is no service {}", quote(name))).help(help));
             continue;
         };

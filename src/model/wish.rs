@@ -37,4 +37,6 @@ pub enum OnConflict {
     Auto,
     /// Fail and name the holder.
     Fail,
+    /// The same, because the command line does not let ports move, whatever the file says.
+    Strict,
 }

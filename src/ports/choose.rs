@@ -152,7 +152,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
             Weight::Pinned => wanted.is_none(),
             Weight::Any => true,
             Weight::Preferred => match wish.on_conflict {
-                OnConflict::Fail => wanted.is_none(),
+                OnConflict::Fail | OnConflict::Strict => wanted.is_none(),
                 OnConflict::Next | OnConflict::Auto => {
                     let before = self.question.before.get(key);
                     before.is_some_and(|port| port.number == number && port.wanted == wanted)
@@ -205,14 +205,16 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
 
     /// Another number for a preferred wish, by its policy.
     fn displace(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
-        if matches!(obstacle, Obstacle::Failed(_)) || wish.on_conflict == OnConflict::Fail {
+        if matches!(obstacle, Obstacle::Failed(_))
+            || matches!(wish.on_conflict, OnConflict::Fail | OnConflict::Strict)
+        {
             return self.refuse(wish, number, obstacle);
         }
         let key = key(wish);
         let other = self
             .last(&key, Some(number))
             .or_else(|| match wish.on_conflict {
-                OnConflict::Next | OnConflict::Fail => self.upward(number),
+                OnConflict::Next | OnConflict::Fail | OnConflict::Strict => self.upward(number),
                 OnConflict::Auto => self.counterpart(number),
             })
             .or_else(|| self.anywhere(&key));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::choose::{Conflict, wanted};
 use super::{Holder, Key, Obstacle, known, show_folder};
-use crate::model::{Class, Message, Name, PortWish, Weight};
+use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
 
 /// Why `port` cannot be had, as a fragment: `port 5000 is held by python3 (pid 4121: …)`.
 pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
@@ -111,9 +111,15 @@ fn otherwise(wish: &PortWish, alternative: Option<u16>) -> Option<String> {
         }
         Weight::Pinned => format!("choose another one, such as {number}"),
         Weight::Preferred | Weight::Any => {
-            format!(
-                "choose another one, such as {number}, or let it move with `on_conflict = \"next\"`"
-            )
+            let let_move = match wish.on_conflict {
+                OnConflict::Strict => {
+                    "let ports move: `up` without --strict-ports, `run` with --no-strict-ports"
+                }
+                OnConflict::Fail | OnConflict::Next | OnConflict::Auto => {
+                    "let it move with `on_conflict = \"next\"`"
+                }
+            };
+            format!("choose another one, such as {number}, or {let_move}")
         }
     };
     Some(advice)

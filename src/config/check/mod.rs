@@ -59,7 +59,11 @@ impl Check<'_, '_> {
     /// A value of the wrong type.
     fn wrong(&mut self, key: &str, must: &str, node: &Node<'_>) {
         let text = format!("`{key}` must be {must}, not {}", node.value.kind());
-        self.fault(Fault::at(node.at, text));
+        let fault = Fault::at(node.at, text);
+        self.fault(match how_to_write(must, &node.value) {
+            Some(help) => fault.help(help),
+            None => fault,
+        });
     }
 
     /// Reports the keys of `table` that are not in `known`; `elsewhere` knows where they belong.
@@ -138,7 +142,12 @@ impl Check<'_, '_> {
 
     /// One of a few words.
     fn word<T: Copy>(&mut self, key: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key, node)?;
+        let Value::Text(text) = &node.value else {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let text = format!("`{key}` must be a text, not {}", node.value.kind());
+            self.fault(Fault::at(node.at, text).help(format!("write one of {}", known.join(", "))));
+            return None;
+        };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
         }
@@ -203,6 +212,29 @@ fn in_order<'a, 't>(table: &'a Table<'t>) -> Vec<(&'a str, &'a Entry<'t>)> {
 /// The path without `.` in it. `..` stays: behind a symbolic link it is not what it seems.
 fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
+}
+
+/// How what must stand there is written, for one who wrote something else.
+fn how_to_write(must: &str, value: &Value<'_>) -> Option<&'static str> {
+    let text =
+        must.starts_with("a text") || must.starts_with("a path") || must.starts_with("the name");
+    match value {
+        Value::Text(_) if must == "true or false" => Some("write true or false, without quotes"),
+        Value::Text(_) if must == "a whole number" => Some("write it without quotes"),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date if text => {
+            Some("put it between quotes")
+        }
+        _ if must == "a duration" => Some("write a number with a unit: \"250ms\", \"5s\", \"2m\""),
+        _ if must == "a table" => Some("a table is written { key = value }"),
+        _ if must.starts_with("a list") => Some("a list is written [\"one\", \"two\"]"),
+        Value::Text(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Date
+        | Value::List(_)
+        | Value::Table(_) => None,
+    }
 }
 
 /// Where a key that is not known belongs, or which one was meant.

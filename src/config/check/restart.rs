@@ -37,6 +37,10 @@ impl Check<'_, '_> {
                 let fault = Fault::at(entry.node.at, "`restart` must be a text, not a boolean");
                 self.fault(fault.help("write \"no\""));
             }
+            Value::Boolean(true) => {
+                let fault = Fault::at(entry.node.at, "`restart` must be a text, not a boolean");
+                self.fault(fault.help("write \"on-failure\" or \"always\""));
+            }
             _ => self.wrong("restart", "a text or a table", &entry.node),
         }
         if restart.policy == Policy::Always && kind == Kind::Task {

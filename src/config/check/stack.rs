@@ -141,7 +141,7 @@ impl Check<'_, '_> {
         first: Place,
         defaults: &Defaults,
     ) -> Option<Vec<ServiceSpec>> {
-        let help = "write one: [services.web] with command = \"…\"";
+        let help = "write a service: [services.web], and below it command = \"…\"";
         let Some(entry) = file.get("services") else {
             if !file.keys().any(|key| key != "stack") {
                 let text =

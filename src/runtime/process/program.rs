@@ -21,7 +21,8 @@ pub(super) enum NoProgram {
 /// Reads the file system, nothing else.
 pub(super) fn resolve(word: &str, dir: &Path, path: Option<&OsStr>) -> Result<PathBuf, NoProgram> {
     if word.contains('/') {
-        let file = dir.join(word);
+        // Without the `.` in it, for people who read it.
+        let file: PathBuf = dir.join(word).components().collect();
         return match kind(&file) {
             Kind::Program => Ok(file),
             Kind::Plain => Err(NoProgram::NotExecutable(file)),

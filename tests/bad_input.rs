@@ -1,0 +1,427 @@
+//! What people get wrong: each mistake is named with its place and the remedy, before anything is started
+//! where it can be known before, and with everything else kept running where it cannot.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Ended, Project, need, service};
+
+/// A service that leaves a file when it runs.
+const INNOCENT: &str = "[services.innocent]\ncommand = 'touch started; exec {misbehave} run'\n";
+
+/// A mistake: what is written below the innocent service, and what must be said of it.
+struct Mistake {
+    text: &'static str,
+    /// `LINE:COLUMN` within `text`, and the message.
+    says: &'static [(&'static str, &'static str)],
+    help: &'static str,
+}
+
+const MISTAKES: &[Mistake] = &[
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\ndepnds_on = ['innocent']",
+        says: &[("3:1", "a service has no key `depnds_on`")],
+        help: "did you mean `depends_on`?",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 7",
+        says: &[("2:11", "`command` must be a text or a list of texts, not a number")],
+        help: "put it between quotes",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nenv = 5",
+        says: &[("3:7", "`env` must be a table, not a number")],
+        help: "a table is written { key = value }",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nautostart = 'no'",
+        says: &[("3:13", "`autostart` must be true or false, not a text")],
+        help: "write true or false, without quotes",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nrestart = true",
+        says: &[("3:11", "`restart` must be a text, not a boolean")],
+        help: "write \"on-failure\" or \"always\"",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\non_exit = false",
+        says: &[("3:11", "`on_exit` must be a text, not a boolean")],
+        help: "write one of \"none\", \"shutdown\"",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nready = { timeout = '30' }",
+        says: &[("3:21", "`timeout` cannot be `30`")],
+        help: "write a number with a unit: \"250ms\", \"5s\", \"2m\"",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nstop = { grace = 5 }",
+        says: &[("3:18", "`grace` has no unit")],
+        help: "write \"5s\" or \"5ms\"",
+    },
+    Mistake {
+        text: "[services.'My API']\ncommand = 'true'",
+        says: &[("1:11", "`My API` is not a name for a service")],
+        help: "write `my-api`: a-z, 0-9 and `-`, at most 63 characters",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nwatch = ['src/[a-']",
+        says: &[("3:10", "`src/[a-` is not a glob: ")],
+        help: "`*` and `**` stand for names and folders",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nready = { log = 'a(b' }",
+        says: &[("3:17", "not a regular expression: unclosed group")],
+        help: "write it as '…' with a `\\` before each of",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\ndepends_on = ['inocent']",
+        says: &[("3:15", "there is no service `inocent`")],
+        help: "did you mean `innocent`?",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'echo ${dbb.url}'",
+        says: &[("2:", "`dbb`")],
+        help: "the services are",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = ['echo', '${NO_SUCH_VARIABLE}']",
+        says: &[("2:", "NO_SUCH_VARIABLE")],
+        help: ":-",
+    },
+    Mistake {
+        text: "[services.a]\ncommand = 'true'\ndepends_on = ['b']\n[services.b]\ncommand = 'true'\ndepends_on = ['a']",
+        says: &[("3:15", "services depend on each other: a → b → a")],
+        help: "remove one of these dependencies",
+    },
+    Mistake {
+        text: "[services.a]\ncommand = 'true'\nport = { prefer = 26001, on_conflict = 'fail' }\n[services.b]\ncommand = 'true'\nport = { prefer = 26001, on_conflict = 'fail' }",
+        says: &[("6:19", "a and b both have port 26001")],
+        help: "change one of them, or write \"auto\"",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nport = 70000",
+        says: &[("3:8", "70000 is not a port")],
+        help: "ports go from 1 to 65535",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\ndir = 'backend'",
+        says: &[("3:7", "there is no folder `backend`")],
+        help: "create it, or correct `dir`",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\ndir = 'devstack.toml'",
+        says: &[("3:7", "`devstack.toml` is not a folder")],
+        help: "correct `dir`",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nenv_file = ['secrets.env']",
+        says: &[("3:13", "cannot read env file `secrets.env`: there is no such file")],
+        help: "optional = true",
+    },
+    Mistake { text: "[services.api]\nport = 5000", says: &[("1:", "command")], help: "command = " },
+    Mistake { text: "[services.api", says: &[("1:", "unclosed table")], help: "this is no TOML" },
+    Mistake {
+        text: "[services.innocent]\ncommand = 'true'",
+        says: &[("1:", "duplicate key")],
+        help: "",
+    },
+    Mistake {
+        text: "[services.api]\ncommand = 'true'\nreplicas = 3",
+        says: &[("3:", "not supported yet")],
+        help: "",
+    },
+    Mistake {
+        text: "[services.api]\nprot = 1\ncommand = []\nport = 0\nready = { timeout = 'soon' }\n[services.b]\ncommand = 'true'\ndepends_on = ['apo', 'b']",
+        says: &[
+            ("2:1", "a service has no key `prot`"),
+            ("3:", "command"),
+            ("4:8", "0 is not a port"),
+            ("5:21", "`timeout` cannot be `soon`"),
+            ("8:15", "there is no service `apo`"),
+        ],
+        help: "did you mean `port`?",
+    },
+];
+
+#[track_caller]
+fn says(ended: &Ended, text: &str) {
+    assert!(ended.stderr.contains(text), "{text:?} is not in\n{}", ended.stderr);
+}
+
+/// What `check`, `up` and `run` say of this project: the same, with code 2, and nothing is started.
+#[track_caller]
+fn refused(project: &Project, options: &[&str]) -> Ended {
+    let check = project.devstack(options).args(["check"]).run().expect_code(2);
+    assert_eq!(check.stdout, "");
+    let up = project.devstack(options).args(["up"]).run().expect_code(2);
+    let run =
+        project.devstack(options).args(["run", "--", "touch", "started"]).run().expect_code(2);
+    assert_eq!((&up.stderr, &run.stderr), (&check.stderr, &check.stderr));
+    assert!(!project.path("started").exists(), "something was started");
+    assert!(check.stderr.contains("help: "), "no remedy in\n{}", check.stderr);
+    assert!(!check.stderr.contains('\x1b'), "colours in a pipe: {:?}", check.stderr);
+    check
+}
+
+#[test]
+fn every_mistake_is_named_with_place_and_remedy_and_nothing_is_started() {
+    for Mistake { text, says: expected, help } in MISTAKES {
+        let project = Project::new();
+        project.write("devstack.toml", &format!("{INNOCENT}{text}\n"));
+        let before = INNOCENT.lines().count();
+        let ended = refused(&project, &[]);
+        for (place, message) in *expected {
+            let (line, column) = place.split_once(':').expect("a place");
+            let line = line.parse::<usize>().expect("a line") + before;
+            says(&ended, message);
+            says(&ended, &format!("devstack.toml:{line}:{column}"));
+        }
+        says(&ended, help);
+        assert_eq!(ended.stderr.matches("error: ").count(), expected.len(), "{}", ended.stderr);
+        project.finish();
+    }
+}
+
+#[test]
+fn as_json_the_first_mistake_and_how_many_more() {
+    let project = Project::new();
+    project.write("devstack.toml", "[services.a]\ncommand = 7\nport = 0\n");
+    let ended = project.devstack(["check", "--json"]).run().expect_code(2);
+    let error: serde_json::Value = serde_json::from_str(&ended.stderr).expect("one object");
+    assert_eq!(error["error"]["class"], "config");
+    let text = error["error"]["text"].as_str().expect("a text");
+    assert!(text.starts_with("devstack.toml:2:11: `command` must be"), "{text}");
+    assert!(text.ends_with("(and 1 more)"), "{text}");
+    assert_eq!(error["error"]["help"], "put it between quotes");
+    project.finish();
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let project = Project::new();
+    let ended = refused(&project, &[]);
+    says(&ended, &format!("there is no devstack.toml in {} or above", project.dir().display()));
+    says(&ended, "write one, or name another file with -f");
+    let ended = refused(&project, &["-f", "other.toml"]);
+    says(&ended, "cannot read `other.toml`: there is no such file");
+    says(&ended, "name a file that exists, or leave -f out");
+    let ended = refused(&project, &["-f", "."]);
+    says(&ended, "cannot read `.`: ");
+    project.finish();
+}
+
+#[test]
+fn a_file_with_nothing_in_it() {
+    for text in ["", "\n\n", "# nothing yet\n", "[stack]\nname = 'x'\n", "[services]\n"] {
+        let project = Project::new();
+        project.write("devstack.toml", text);
+        says(
+            &refused(&project, &[]),
+            "write a service: [services.web], and below it command = \"…\"",
+        );
+        project.finish();
+    }
+}
+
+#[test]
+fn files_that_are_no_text() {
+    let project = Project::new();
+    fs::write(project.path("devstack.toml"), b"[services.a]\ncommand = '\xff'\n").unwrap();
+    says(&refused(&project, &[]), "save it as UTF-8");
+    fs::write(project.path("devstack.toml"), vec![b'#'; 2 << 20]).unwrap();
+    says(&refused(&project, &[]), "larger than 1 MiB");
+    project.finish();
+}
+
+#[test]
+fn files_that_may_not_be_read() {
+    // Root may read everything, unless it gives that up.
+    let root = rustix::process::geteuid().is_root();
+    let setpriv = if root { need("setpriv") } else { None };
+    if root && setpriv.is_none() {
+        return;
+    }
+    let project = Project::new();
+    let check = || match &setpriv {
+        None => project.devstack(["check"]),
+        Some(setpriv) => {
+            let devstack = env!("CARGO_BIN_EXE_devstack");
+            let caps = "--bounding-set=-dac_override,-dac_read_search";
+            project.program(setpriv).args([caps, devstack, "check"])
+        }
+    };
+    let text = format!("{INNOCENT}[services.a]\ncommand = 'true'\nenv_file = ['secret.env']\n");
+    let file = project.write("devstack.toml", &text);
+    let secret = project.write("secret.env", "A=1\n");
+    check().run().expect_code(0);
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    let ended = check().run().expect_code(2);
+    says(&ended, "cannot read env file `secret.env`: permission denied");
+    says(&ended, "devstack.toml:5:13");
+    says(&ended, "help: ");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    let ended = check().run().expect_code(2);
+    says(&ended, "cannot read `devstack.toml`: permission denied");
+    says(&ended, "help: ");
+    project.finish();
+}
+
+#[test]
+fn env_files_that_are_none() {
+    let project = Project::new();
+    project.write("devstack.toml", INNOCENT);
+    // By name a default one, which need not be there; but if it is, it must be readable.
+    fs::create_dir(project.path(".env")).unwrap();
+    let ended = refused(&project, &[]);
+    says(&ended, "`.env`: it is a folder");
+    fs::remove_dir(project.path(".env")).unwrap();
+    project.write(".env", "GOOD=1\nnot a line\n");
+    says(&refused(&project, &[]), ".env:2:");
+    project.finish();
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_about_the_command_line() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        &format!("{INNOCENT}[services.api]\ncommand = 'true'\nport = 26002\n"),
+    );
+    for (args, code, text, help) in [
+        (
+            &["up", "--port", "apy=5000"][..],
+            2,
+            "--port apy=5000: there is no service `apy`",
+            "did you mean `api`?",
+        ),
+        (
+            &["up", "--port", "zzz=5000"],
+            2,
+            "there is no service `zzz`",
+            "the services are: api, innocent",
+        ),
+        (&["up", "--port", "innocent=5000"], 2, "--port innocent=5000: ", "help: "),
+        (&["up", "--port", "api"], 2, "write it as SERVICE=N", "--help"),
+        (&["up", "--port", "api=0"], 2, "`0` is not a port; ports are 1 to 65535", "--help"),
+        (&["up", "--timeout", "5"], 2, "write a number with ms, s or m, such as 90s", "--help"),
+        (&["up", "inocent"], 3, "there is no service `inocent`", "did you mean `innocent`?"),
+    ] {
+        let ended = project.devstack(args).run().expect_code(code);
+        says(&ended, text);
+        says(&ended, help);
+        assert!(!project.path("started").exists(), "{args:?} started something");
+    }
+    let ended = project.devstack(["up"]).env("API_PORT", "http").run().expect_code(2);
+    says(&ended, "API_PORT=http is not a port");
+    project.finish();
+}
+
+/// Programs that turn out not to be any, one service each.
+const HOPELESS: &[(&str, &str, &str, &str)] = &[
+    (
+        "missing",
+        "['no-such-program', '--port']",
+        "no program `no-such-program` on PATH",
+        "install it",
+    ),
+    (
+        "in-a-shell",
+        "'no-such-program --port'",
+        "no program `no-such-program` on PATH",
+        "install it",
+    ),
+    ("by-path", "['bin/none']", "bin/none", "starts from the service's folder"),
+    ("plain", "['./plain']", "plain is not executable", "chmod +x "),
+    ("folder", "['./bin']", "bin is a folder", "name a program inside it"),
+    (
+        "interpreter",
+        "['./odd']",
+        "wants /no/such/interpreter, which does not exist",
+        "first line of the script",
+    ),
+    ("windows", "['./crlf']", "ends with a carriage return", "sed -i"),
+    ("format", "['./text']", "neither a program for this machine nor a script", "#!/bin/sh"),
+];
+
+fn hopeless(project: &Project) -> String {
+    fs::create_dir(project.path("bin")).unwrap();
+    for (name, text, mode) in [
+        ("plain", "#!/bin/sh\n", 0o644),
+        ("odd", "#!/no/such/interpreter\n", 0o755),
+        ("crlf", "#!/bin/sh\r\ntrue\r\n", 0o755),
+        ("text", "just text\n", 0o755),
+    ] {
+        let path = project.write(name, text);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    HOPELESS
+        .iter()
+        .map(|(name, command, ..)| {
+            format!("[services.{name}]\ncommand = {command}\nrestart = 'always'\n")
+        })
+        .collect()
+}
+
+#[test]
+fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
+    let project = Project::new();
+    let hopeless = hopeless(&project);
+    let behind = "[services.behind]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['plain']\n";
+    project.write("devstack.toml", &format!("{INNOCENT}{hopeless}{behind}"));
+    let up = project.devstack(["up"]).start();
+    let ps = project.wait_ps(|ps| {
+        ps["state"] == "degraded"
+            && service(ps, "innocent")["phase"] == "ready"
+            && HOPELESS.iter().all(|(name, ..)| service(ps, name)["phase"] == "failed")
+    });
+    for (name, _, text, help) in HOPELESS {
+        let view = service(&ps, name);
+        assert_eq!(view["message"]["class"], "spawn", "{view}");
+        assert!(view["message"]["text"].as_str().unwrap().contains(text), "{view}");
+        assert!(view["message"]["help"].as_str().unwrap().contains(help), "{view}");
+        assert!(!view["message"]["text"].as_str().unwrap().contains("/./"), "{view}");
+        assert_eq!(
+            (&view["restarts"], &view["pid"]),
+            (&0.into(), &serde_json::Value::Null),
+            "{view}"
+        );
+        up.wait_line(|line| {
+            line.starts_with(name) && line.contains("failed: ") && line.contains(text)
+        });
+    }
+    assert_eq!(service(&ps, "behind")["message"]["class"], "dep-failed");
+    assert!(
+        service(&ps, "behind")["message"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("plain is not executable")
+    );
+    assert!(project.path("started").exists() && up.is_running());
+
+    // Mended: one restart, and what waited for it starts, too.
+    fs::write(project.path("plain"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(project.path("plain"), fs::Permissions::from_mode(0o755)).unwrap();
+    project.devstack(["restart", "plain"]).run().expect_code(0);
+    project.wait_ps(|ps| service(ps, "behind")["phase"] == "ready");
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    drop(up);
+    project.finish();
+}
+
+#[test]
+fn up_of_nothing_but_a_missing_program_ends_with_1() {
+    let project = Project::new();
+    project.write("devstack.toml", "[services.api]\ncommand = ['no-such-program']\n");
+    project.devstack(["check"]).run().expect_code(0);
+    let ended = project.devstack(["up"]).run().expect_code(1);
+    assert_eq!(ended.stdout.matches("api * starting").count(), 1, "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("api * failed: no program `no-such-program` on PATH"),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.contains("api * help: install it"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains('\x1b'), "{:?}", ended.stdout);
+    project.finish();
+}
