@@ -124,6 +124,7 @@ fn after_the_guard_is_killed() {
     let (project, up) = hiding();
     kill(&[guard(&up)]);
     assert_eq!(up.wait_code(), 1);
+    up.wait_closed();
     assert!(up.stdout().contains("stopping: the guard process was killed"), "{}", up.stdout());
     project.finish();
 }

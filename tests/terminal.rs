@@ -22,7 +22,7 @@ fn in_terminal(project: &Project, config: &str) -> Running {
     project.write("devstack.toml", config);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("is up");
-    up.wait_for("| ready");
+    up.wait_count(config.matches("command").count(), "| ready");
     up
 }
 
@@ -44,6 +44,7 @@ fn one_ctrl_c_tells_each_service_once_and_leaves_the_terminal_as_it_was() {
     let settings = shell.settings();
     shell.write(CTRL_C);
     shell.wait_exit();
+    shell.wait_closed();
     assert_eq!(shell.settings(), settings);
     // The shell dies of the same Ctrl-C, but only after devstack.
     assert_eq!(project.alive(), []);
@@ -126,6 +127,7 @@ fn sigterm_ends_it_with_143_and_sighup_with_129() {
         let up = in_terminal(&project, TOLD);
         up.signal(signal);
         assert_eq!(up.wait_code(), code);
+        up.wait_closed();
         assert_eq!(got(&up), ["told   | got TERM"]);
         project.finish();
     }
@@ -169,6 +171,7 @@ fn a_reader_that_goes_later_ends_it_too() {
     up.close_output(Source::Stdout);
     gate.open();
     assert_eq!(up.wait_code(), 141);
+    up.wait_closed();
     assert_eq!(up.stderr(), "");
     project.finish();
 }

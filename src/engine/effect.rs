@@ -53,8 +53,8 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         write!(f, "{name} ")?;
     }
     match &event.what {
-        Happening::Phase { to, cause, run: Some(run) } => write!(f, "{to} {run}: {cause}"),
-        Happening::Phase { to, cause, run: None } => write!(f, "{to}: {cause}"),
+        Happening::Phase { to, cause, run: Some(run), from: _ } => write!(f, "{to} {run}: {cause}"),
+        Happening::Phase { to, cause, run: None, from: _ } => write!(f, "{to}: {cause}"),
         Happening::Ended { run, exit, unexpected: true } => {
             write!(f, "ended {run}: {exit}, unexpected")
         }

@@ -40,17 +40,14 @@ impl Engine {
 
     fn tell_change(&mut self, now: Time, name: Name, new: Told, effects: &mut Vec<Effect>) {
         let slot = self.slots.get_mut(&name).expect("the slot was just compared");
-        let (phase_changed, first) = match &slot.told {
-            Some((old, ..)) => (*old != new.0, false),
-            None => (true, true),
-        };
-        if phase_changed {
+        let from = slot.told.as_ref().map(|(old, ..)| *old);
+        if from != Some(new.0) {
             slot.since = now;
         }
         // An idle service that nobody ever asked for is no news.
-        if !(first && new.0 == Phase::Idle) {
+        if !(from.is_none() && new.0 == Phase::Idle) {
             let (to, cause, run) = new.clone();
-            let what = Happening::Phase { to, cause, run };
+            let what = Happening::Phase { from, to, cause, run };
             effects.push(Effect::Tell(Event { service: Some(name), what }));
         }
         slot.told = Some(new);

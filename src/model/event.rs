@@ -14,6 +14,8 @@ pub struct Event {
 pub enum Happening {
     /// A service changed its phase.
     Phase {
+        /// The phase it was in before; `None` when it is new.
+        from: Option<Phase>,
         /// The phase it is in now.
         to: Phase,
         /// Why.

@@ -49,9 +49,9 @@ fn after_killing(victims: &[&str]) {
     let supervisor = Pinned::new(child.id());
     for victim in victims {
         match *victim {
-            "supervisor" => supervisor.signal(libc::SIGKILL),
-            "guard" => pids[0].signal(libc::SIGKILL),
-            "keeper" => pids[1].signal(libc::SIGKILL),
+            "supervisor" => supervisor.kill(),
+            "guard" => pids[0].kill(),
+            "keeper" => pids[1].kill(),
             other => panic!("nobody is called {other}"),
         }
     }

@@ -24,11 +24,23 @@ impl Pinned {
 
     /// Signals it.
     pub fn signal(&self, number: i32) {
+        let sent = self.try_signal(number);
+        assert!(sent.is_ok(), "signal to {}: {sent:?}", self.pid);
+    }
+
+    /// Kills it, unless it has ended already: whoever is killed before it may have taken it along.
+    pub fn kill(&self) {
+        let sent = self.try_signal(libc::SIGKILL);
+        let ended = sent.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH));
+        assert!(sent.is_ok() || ended, "kill of {}: {sent:?}", self.pid);
+    }
+
+    fn try_signal(&self, number: i32) -> std::io::Result<()> {
         // SAFETY: numbers and a live descriptor.
         let code = unsafe {
             libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), number, 0, 0)
         };
-        assert_eq!(code, 0, "signal to {}: {}", self.pid, std::io::Error::last_os_error());
+        if code == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     }
 
     /// Waits for its end. False when it lives longer than `limit`.

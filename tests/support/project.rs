@@ -48,7 +48,7 @@ impl Project {
     pub fn new() -> Project {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CLEAN: Once = Once::new();
-        CLEAN.call_once(close_inherited_on_exec);
+        CLEAN.call_once(inherit_nothing);
         // Short, because the path of a socket has only 104 bytes on some systems.
         let root = tempfile::Builder::new().prefix("ds").tempdir().expect("a temporary folder");
         let path = root.path().canonicalize().expect("it was just made");
@@ -261,14 +261,18 @@ fn list(left: &[Leftover]) -> String {
     left.iter().map(|one| format!("\n  {} {}", one.pid, one.command)).collect()
 }
 
-/// Descriptors that the tests themselves inherited from a shell or a build tool must not reach their programs:
-/// a test could not tell them from descriptors that devstack leaks.
-fn close_inherited_on_exec() {
+/// What the tests themselves inherited from a shell or a build tool must not reach their programs: a test
+/// could not tell a descriptor from one that devstack leaks, and in the background of a script Ctrl-C is ignored.
+fn inherit_nothing() {
     /// Higher than what anybody passes on.
     const LAST: libc::c_int = 4096;
     for fd in 3..LAST {
         // SAFETY: sets a flag, which all descriptors of ours have anyway; on a closed one it does nothing.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the usual effect runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 

@@ -40,10 +40,11 @@ fn lines(
     stack: &Stack,
     tail: &dyn Fn(&Name) -> Vec<String>,
 ) -> Vec<Said> {
-    let line = |tone, text: String| vec![Said { service: event.service.clone(), tone, text }];
+    let line =
+        |tone, text: String| vec![Said { service: event.service.clone(), tone, text, more: false }];
     match &event.what {
-        Happening::Phase { to, cause, run: _ } => match &event.service {
-            Some(name) => Scene { name, snapshot, stack, tail }.phase(*to, cause),
+        Happening::Phase { from, to, cause, run: _ } => match &event.service {
+            Some(name) => Scene { name, snapshot, stack, tail }.phase(*from, *to, cause),
             None => Vec::new(),
         },
         // The phase that follows says how it ended.
@@ -67,11 +68,11 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn phase(&self, to: Phase, cause: &Cause) -> Vec<Said> {
+    fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<Said> {
         match to {
             Phase::Idle => self.idle(cause),
             Phase::Waiting => Vec::new(),
-            Phase::Starting => self.starting(cause),
+            Phase::Starting => self.starting(from, cause),
             Phase::Ready => self.ready(cause),
             Phase::Unhealthy => self.trouble(Tone::Warning, "not healthy", cause),
             Phase::Stopping => self.stopping(cause),
@@ -96,7 +97,7 @@ impl Scene<'_> {
         self.say(Tone::Plain, "stopped")
     }
 
-    fn starting(&self, cause: &Cause) -> Vec<Said> {
+    fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<Said> {
         if matches!(cause, Cause::Spawned { .. }) {
             // Told when it was ordered.
             return Vec::new();
@@ -118,7 +119,10 @@ impl Scene<'_> {
         if first && !moved.is_empty() {
             text += &format!(" ({})", moved.join("; "));
         }
-        if let Cause::FileChanged(path) = cause {
+        // The stop before it has told it already.
+        if let Cause::FileChanged(path) = cause
+            && from != Some(Phase::Stopping)
+        {
             text += &format!(": {} changed", self.short(path));
         }
         self.say(Tone::Plain, text)

@@ -14,6 +14,7 @@ use crate::model::{Name, Stream};
 /// 09:00:00 api | what the service wrote
 /// 09:00:00 api > the rest of a line of more than 64 KiB
 /// 09:00:00 api * what devstack says
+/// 09:00:00       more of it
 /// ```
 pub struct Painter {
     look: Look,
@@ -34,6 +35,7 @@ enum Mark {
     Line,
     Rest,
     Said,
+    More,
 }
 
 impl Mark {
@@ -42,6 +44,7 @@ impl Mark {
             Mark::Line => " | ",
             Mark::Rest => " > ",
             Mark::Said => " * ",
+            Mark::More => "   ",
         }
     }
 }
@@ -106,7 +109,6 @@ impl Painter {
 
     /// Appends what devstack says.
     pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
-        self.set_prefix(said.service.as_ref(), at, Mark::Said);
         let (start, end) = match (self.look.color, said.tone) {
             (false, _) => ("", ""),
             (true, Tone::Plain) => (DIM, RESET),
@@ -115,7 +117,11 @@ impl Painter {
             (true, Tone::Warning) => ("\x1b[33m", RESET),
             (true, Tone::Failure) => ("\x1b[1;31m", RESET),
         };
-        for line in said.text.lines() {
+        for (number, line) in said.text.lines().enumerate() {
+            match number {
+                0 if !said.more => self.set_prefix(said.service.as_ref(), at, Mark::Said),
+                _ => self.set_prefix(None, at, Mark::More),
+            }
             out.extend_from_slice(&self.prefix);
             out.extend_from_slice(start.as_bytes());
             // It may quote a file name or a command line: nobody vouches for those.
@@ -211,8 +217,11 @@ impl Painter {
             (true, Some(service), Mark::Line | Mark::Rest) => {
                 (self.table.start(service), "", RESET)
             }
-            (true, Some(service), Mark::Said) => (self.table.start(service), BOLD, RESET),
-            (true, None, _) => ("", BOLD, RESET),
+            (true, Some(service), Mark::Said | Mark::More) => {
+                (self.table.start(service), BOLD, RESET)
+            }
+            (true, None, Mark::More) => ("", "", ""),
+            (true, None, Mark::Line | Mark::Rest | Mark::Said) => ("", BOLD, RESET),
         };
         for text in [start, &padded, middle, mark.text(), end] {
             prefix.extend_from_slice(text.as_bytes());

@@ -7,8 +7,10 @@ pub struct Said {
     pub service: Option<Name>,
     /// How much it matters.
     pub tone: Tone,
-    /// What is said; may have several lines.
+    /// What is said; may have several lines, of which the first is the head of the others.
     pub text: String,
+    /// Whether it goes on from what was said before it.
+    pub more: bool,
 }
 
 /// How much a line matters.
@@ -29,11 +31,16 @@ pub enum Tone {
 impl Said {
     /// A line about one service.
     pub fn of(service: &Name, tone: Tone, text: impl Into<String>) -> Said {
-        Said { service: Some(service.clone()), tone, text: text.into() }
+        Said { service: Some(service.clone()), tone, text: text.into(), more: false }
     }
 
     /// A line about the whole stack.
     pub fn all(tone: Tone, text: impl Into<String>) -> Said {
-        Said { service: None, tone, text: text.into() }
+        Said { service: None, tone, text: text.into(), more: false }
+    }
+
+    /// A line that goes on from the one before it.
+    pub fn more(tone: Tone, text: impl Into<String>) -> Said {
+        Said { service: None, tone, text: text.into(), more: true }
     }
 }

@@ -13,26 +13,34 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
         (0, _) => Said::all(Tone::Good, format!("{} is up", stack.name)),
         _ => Said::all(Tone::Failure, format!("{}: {bad} of {all} failed", stack.name)),
     };
-    let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view)).collect();
+    let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view, stack)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     let mut lines = vec![head];
     for (view, row) in views.iter().zip(&rows) {
         let tone = if is_bad(view.phase) { Tone::Failure } else { Tone::Notice };
-        let mut text: String =
-            row.iter().zip(widths).map(|(cell, width)| format!("  {cell:width$}")).collect();
+        let [name, phase, took, last] = row;
+        let [names, phases, times, _] = widths;
+        let mut text = format!("  {name:names$}  {phase:phases$}");
+        if times > 0 {
+            text += &format!("  {took:>times$}");
+        }
+        text += &format!("  {last}");
         text.truncate(text.trim_end().len());
         for moved in moves(view, stack) {
             text += &format!("\n      {moved}");
         }
-        lines.push(Said::all(tone, text));
+        lines.push(Said::more(tone, text));
     }
     lines
 }
 
 /// Name, phase, time, and URL or what went wrong.
-fn cells(view: &ServiceView) -> [String; 4] {
-    let took = view.ready_after_ms.map_or(String::new(), took);
+fn cells(view: &ServiceView, stack: &Stack) -> [String; 4] {
+    // Without a probe, started is ready: there was nothing to wait for.
+    let probes = stack.services.get(&view.name).map_or(&[][..], |service| &service.ready.probes);
+    let waited = view.phase == Phase::Ready && !probes.is_empty();
+    let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), took);
     let last = match (&view.message, &view.url) {
         (Some(message), _) if is_bad(view.phase) => message.text.clone(),
         (_, Some(url)) => url.clone(),

@@ -113,17 +113,18 @@ impl Processes {
         self.link.kill_all();
         let mut alive = self.link.alive();
         let empty = timeout(LAST_RUNS, alive.wait_for(|count| *count == 0)).await.is_ok();
-        if guard_was_lost {
-            return strays::end_all(&self.link).await && empty;
+        if !guard_was_lost {
+            self.link.hang_up();
+            if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
+                // It hangs or was stopped. Its keepers see its end and do their work without it.
+                super::platform::kill_one(self.link.guard());
+                strays::reap_guard(self.link.guard()).await;
+            } else if self.link.guard_was_content() {
+                return empty;
+            }
         }
-        self.link.hang_up();
-        if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
-            // It hangs or was stopped. Its keepers see its end and do their work without it.
-            super::platform::kill_one(self.link.guard());
-            strays::reap_guard(self.link.guard()).await;
-            return false;
-        }
-        empty && self.link.guard_was_content()
+        // What the guard did not see to the end has become ours.
+        strays::end_all(&self.link).await && empty
     }
 }
 

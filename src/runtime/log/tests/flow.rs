@@ -130,7 +130,7 @@ fn each_service_and_devstack_itself_in_order() {
     bench.run("worker", 2, "two\n");
     assert_eq!(
         bench.finish(),
-        "api    | one\nworker * starting \nworker * help: none\nworker | two\n"
+        "api    | one\nworker * starting \n         help: none\nworker | two\n"
     );
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Command, Exit, Kind, Launch, OnExit, Policy, Port, Ready, Restart, Run, Service, StackState,
-    Stop, Tty,
+    Command, Exit, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
+    StackState, Stop, Tty,
 };
 
 fn name(text: &str) -> Name {
@@ -18,6 +18,7 @@ fn port(label: &str, number: u16, moved: Option<&str>) -> Port {
 }
 
 fn service(text: &str, ports: Vec<Port>) -> Service {
+    let probes = ports.first().map(|_| Probe::Tcp { port: 5001 }).into_iter().collect();
     Service {
         name: name(text),
         kind: Kind::Service,
@@ -30,7 +31,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
         ports,
         depends_on: BTreeMap::new(),
         ready: Ready {
-            probes: Vec::new(),
+            probes,
             timeout: Duration::from_secs(60),
             interval: Duration::from_millis(250),
         },
@@ -142,7 +143,12 @@ fn told(happenings: Vec<(Option<&str>, Happening)>) -> String {
 }
 
 fn phase(service: &str, to: Phase, cause: Cause) -> (Option<&str>, Happening) {
-    (Some(service), Happening::Phase { to, cause, run: Some(Run(1)) })
+    (Some(service), Happening::Phase { from: None, to, cause, run: Some(Run(1)) })
+}
+
+fn restarted(service: &str, cause: Cause) -> (Option<&str>, Happening) {
+    let (from, to) = (Some(Phase::Stopping), Phase::Starting);
+    (Some(service), Happening::Phase { from, to, cause, run: Some(Run(2)) })
 }
 
 #[test]
@@ -177,6 +183,7 @@ fn changes_say_what_changed() {
     insta::assert_snapshot!(told(vec![
         phase("web", Phase::Stopping, Cause::FileChanged("/shop/web/app.js".into())),
         phase("web", Phase::Starting, Cause::FileChanged("/shop/web/app.js".into())),
+        restarted("web", Cause::FileChanged("/shop/web/app.js".into())),
         phase("web", Phase::Stopping, Cause::ConfigChanged("command changed".to_owned())),
         phase("web", Phase::Stopping, Cause::Asked("restart")),
         phase("web", Phase::Stopping, Cause::Asked("stop")),
@@ -187,6 +194,7 @@ fn changes_say_what_changed() {
     ]), @r"
     web     Plain    restarting: web/app.js changed
     web     Plain    starting on ports http 3000, metrics 9100: web/app.js changed
+    web     Plain    starting on ports http 3000, metrics 9100
     web     Plain    restarting: command changed
     web     Plain    restarting
     web     Plain    stopping
