@@ -3,6 +3,7 @@
 mod support;
 
 mod bad_input;
+mod change;
 mod control;
 mod fixture;
 mod harness;

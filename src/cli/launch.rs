@@ -21,7 +21,7 @@ use crate::runtime::process::{Guard, Processes};
 use crate::runtime::reload::{Loader, Reloaded, Reloader};
 use crate::runtime::signals::Signals;
 use crate::runtime::supervisor::{Senses, Setup, Supervisor};
-use crate::runtime::watch::Watcher;
+use crate::runtime::watch::{Change, Watcher};
 
 /// How long the last lines may take to be shown when the reader of the output is slow.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -89,6 +89,9 @@ where
         Refused::because(&message, plan.refused)
     };
     let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
+    let (changes, changes_in) = mpsc::unbounded_channel();
+    // Before the files are read: what is saved from now on is a change.
+    let watcher = plan.follow.then(|| Watcher::start(changes));
     let draft = config::load(&sources(&plan)?)
         .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
     let instance = Instance::claim(draft.dir(), draft.name())
@@ -120,8 +123,9 @@ where
         .map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &state_dir);
     let outcome = runtime.block_on(async {
-        let setup = setup(guard, &plan, loader, &logs, stack.clone(), selection)
-            .map_err(|error| internal("start", error))?;
+        let setup =
+            setup(guard, &plan, loader, &logs, stack.clone(), selection, (watcher, changes_in))
+                .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
         notes.into_iter().for_each(|note| supervisor.note(note));
@@ -164,18 +168,18 @@ fn setup(
     logs: &Logs,
     stack: Arc<Stack>,
     selection: Option<Selection>,
+    watching: (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
 ) -> std::io::Result<Setup> {
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
-    let (changes, changes_in) = mpsc::unbounded_channel();
+    let (watcher, changes) = watching;
     let processes = Processes::new(guard, facts, shows_color(plan))?;
-    let watcher = plan.follow.then(|| Watcher::start(changes));
     Ok(Setup {
         hands: Hands::new(processes, logs.clone(), reports, watcher),
         senses: Senses {
             facts: facts_in,
             reports: reports_in,
-            changes: changes_in,
+            changes,
             signals: Signals::listen()?,
         },
         logs: logs.clone(),

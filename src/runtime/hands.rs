@@ -42,6 +42,13 @@ impl Hands {
         Hands { processes, logs, reports, watcher, runs: BTreeMap::new() }
     }
 
+    /// The first runs are about to start: what is saved from now on may be unseen by them.
+    pub(super) fn begin(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.begin();
+        }
+    }
+
     /// Starts a run.
     pub(super) fn spawn(&mut self, run: Run, service: &Service) {
         let patterns = service.ready.probes.iter().filter_map(|probe| match probe {

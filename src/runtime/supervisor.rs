@@ -141,6 +141,7 @@ impl Supervisor {
     pub async fn run(mut self) -> Outcome {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
         self.logs.services(&colors(&stack));
+        self.hands.begin();
         self.decide(vec![Input::Apply { stack, selection }]);
         let mut watching = false;
         while self.halt.is_none() {

@@ -1,10 +1,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The time that a file would get if it were written now, in seconds and nanoseconds since 1970. On Linux the
+/// A time of the clock of files: seconds and nanoseconds since 1970.
+pub(super) type FileTime = (i64, i64);
+
+/// The time that a file would get if it were written now. On Linux the
 /// clock of files may be some milliseconds behind the real one, so that a file written after a moment can
 /// have a time before it.
 #[cfg(target_os = "linux")]
-pub(super) fn file_time() -> (i64, i64) {
+pub(super) fn file_time() -> FileTime {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for the result; the clock has existed since Linux 2.6.32.
     match unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut time) } {
@@ -13,13 +16,13 @@ pub(super) fn file_time() -> (i64, i64) {
     }
 }
 
-/// The time that a file would get if it were written now, in seconds and nanoseconds since 1970.
+/// The time that a file would get if it were written now.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn file_time() -> (i64, i64) {
+pub(super) fn file_time() -> FileTime {
     real_time()
 }
 
-fn real_time() -> (i64, i64) {
+fn real_time() -> FileTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos().into())
 }

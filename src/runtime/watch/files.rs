@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::clock::FileTime;
 use super::cover::{Cover, Use};
 use super::entry::Entry;
 use super::mark::Mark;
@@ -30,7 +31,7 @@ impl Files {
     pub fn set(
         &mut self,
         files: &BTreeSet<PathBuf>,
-        since: (i64, i64),
+        since: FileTime,
         cover: &mut Cover,
     ) -> BTreeSet<PathBuf> {
         self.known.retain(|path, _| files.contains(path));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, Event, EventKind, ModifyKind, RenameMode};
 
+use super::clock::FileTime;
 use super::settle::Settle;
 use crate::model::{Name, Watch};
 
@@ -35,9 +36,10 @@ struct State {
 pub(super) struct Order {
     pub services: BTreeMap<Name, Watch>,
     pub files: BTreeSet<PathBuf>,
-    /// When it was given, by the clock of files: one that was written later and is found by the walk has
-    /// changed.
-    pub since: (i64, i64),
+    /// A file of a service that was written after this and is found by the walk has changed.
+    pub services_since: FileTime,
+    /// The same for single files.
+    pub files_since: FileTime,
 }
 
 /// What events said about a path.
@@ -118,8 +120,14 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn order(&self, order: Order) {
-        self.state().order = Some(order);
+    pub fn order(&self, mut order: Order) {
+        let mut state = self.state();
+        if let Some(unread) = state.order.take() {
+            order.services_since = order.services_since.min(unread.services_since);
+            order.files_since = order.files_since.min(unread.files_since);
+        }
+        state.order = Some(order);
+        drop(state);
         self.news.notify_all();
     }
 
@@ -283,8 +291,9 @@ mod tests {
     fn an_order_goes_before_events_and_the_end_before_all() {
         let inbox = Inbox::default();
         inbox.event(Ok(Event::new(EventKind::Any).add_path("/x".into())));
-        let since = (0, 0);
-        inbox.order(Order { services: BTreeMap::new(), files: BTreeSet::new(), since });
+        let (services_since, files_since) = ((0, 0), (0, 0));
+        let (services, files) = (BTreeMap::new(), BTreeSet::new());
+        inbox.order(Order { services, files, services_since, files_since });
         assert!(matches!(inbox.next(Duration::ZERO, None), Next::Order(_)));
         assert!(matches!(inbox.next(Duration::ZERO, None), Next::Settled));
         inbox.take();

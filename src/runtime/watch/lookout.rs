@@ -120,7 +120,6 @@ impl Lookout {
     }
 
     fn set(&mut self, order: Order) {
-        let since = order.since;
         self.services.clear();
         let mut kept: Vec<(Watch, Id)> = Vec::new();
         let mut new = BTreeSet::new();
@@ -146,8 +145,8 @@ impl Lookout {
         }
         self.holds.retain(|name| self.services.contains_key(name));
         self.locks = self.filters.iter().filter_map(|(w, _)| git::index_lock(&w.root)).collect();
-        let config = self.files.set(&order.files, since, &mut self.cover);
-        let mut changed = self.tree.walk(&new, Unknown::Old(since), &mut self.cover);
+        let config = self.files.set(&order.files, order.files_since, &mut self.cover);
+        let mut changed = self.tree.walk(&new, Unknown::Old(order.services_since), &mut self.cover);
         changed.extend(self.arm(0));
         self.read_at = Some(Instant::now() + self.limits.read_after);
         self.tell(changed, Instant::now());

@@ -447,6 +447,24 @@ async fn odd_things_neither_hang_nor_end_it() {
 }
 
 #[tokio::test]
+async fn what_was_saved_before_the_first_walk_is_not_lost() {
+    let mut scene = Scene::new();
+    scene.old("old.py", "1");
+    scene.write("devstack.toml", "saved after it was read");
+    scene.watcher.begin();
+    scene.write("new.py", "saved after the service has read it");
+    let services = BTreeMap::from([(name("api"), scene.watch(&["*.py"], &[]))]);
+    scene.watcher.set(services, BTreeSet::from([scene.path("devstack.toml")]));
+    // The service's is held back until it has settled, so either may be the first.
+    let changes = [scene.next_change().await, scene.next_change().await];
+    let config = BTreeSet::from([scene.path("devstack.toml")]);
+    assert!(changes.contains(&Change::Config(config)), "{changes:?}");
+    let services = BTreeMap::from([(name("api"), scene.path("new.py"))]);
+    assert!(changes.contains(&Change::Services(services)), "{changes:?}");
+    scene.quiet().await;
+}
+
+#[tokio::test]
 async fn configuration_files_are_seen_also_when_they_appear_later() {
     let mut scene = Scene::new();
     scene.old("devstack.toml", "one");

@@ -3,6 +3,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::clock::FileTime;
 use super::cover::{Cover, Use};
 use super::entry::Entry;
 use super::filter::Filter;
@@ -32,8 +33,8 @@ pub(super) struct Changed {
 /// What a file means that was not known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Nothing, unless it was written after this time, in seconds and nanoseconds since 1970.
-    Old((i64, i64)),
+    /// Nothing, unless it was written after this time.
+    Old(FileTime),
     /// A change whose event has this place.
     New(u64),
 }
@@ -180,7 +181,7 @@ impl Tree {
     }
 
     /// Applies ignore rules that changed. What they let in or out did not change by that.
-    pub fn refresh(&mut self, now: (i64, i64), cover: &mut Cover) -> Vec<Changed> {
+    pub fn refresh(&mut self, now: FileTime, cover: &mut Cover) -> Vec<Changed> {
         let mut changed = Vec::new();
         for path in std::mem::take(&mut self.stale) {
             let Some(folder) = self.folders.get(&path) else { continue };

@@ -6,7 +6,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::clock::file_time;
+use super::clock::{FileTime, file_time};
 use super::cover::FOLDERS_MAX;
 use super::inbox::{Inbox, Order};
 use super::lookout::{Limits, Lookout};
@@ -19,18 +19,34 @@ pub struct Watcher {
     changes: mpsc::UnboundedSender<Change>,
     started: bool,
     limits: Limits,
+    /// See [`Order`]; for the first order, which may be given late.
+    files_since: Option<FileTime>,
+    services_since: Option<FileTime>,
 }
 
 impl Watcher {
     /// A watcher that reports to `changes`. Nothing is asked of the system before the first [`Watcher::set`]
-    /// that names something.
+    /// that names something; single files that are written after this call count as changed all the same.
     pub fn start(changes: mpsc::UnboundedSender<Change>) -> Watcher {
         let limits = Limits { folders: FOLDERS_MAX, read_after: lookout::READ_AFTER };
         Watcher::limited(changes, limits)
     }
 
     pub(super) fn limited(changes: mpsc::UnboundedSender<Change>, limits: Limits) -> Watcher {
-        Watcher { inbox: Arc::default(), changes, started: false, limits }
+        Watcher {
+            inbox: Arc::default(),
+            changes,
+            started: false,
+            limits,
+            files_since: Some(file_time()),
+            services_since: None,
+        }
+    }
+
+    /// Files of services that are written after this call count as changed, however late the first
+    /// [`Watcher::set`] comes.
+    pub fn begin(&mut self) {
+        self.services_since = Some(file_time());
     }
 
     /// Replaces what is watched: files of services by their globs, and single `files`, which need not be
@@ -40,7 +56,10 @@ impl Watcher {
         if !self.started && services.is_empty() && files.is_empty() {
             return;
         }
-        self.inbox.order(Order { services, files, since: file_time() });
+        let now = file_time();
+        let services_since = self.services_since.take().unwrap_or(now);
+        let files_since = self.files_since.take().unwrap_or(now);
+        self.inbox.order(Order { services, files, services_since, files_since });
         if !self.started {
             self.started = self.spawn();
         }

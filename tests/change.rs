@@ -1,0 +1,321 @@
+//! Sources that change: one save is one restart, and what is no change is none.
+
+use std::fs;
+
+use crate::support::{Markers, Project, Running, service};
+
+/// A stack of one service, `api`, in the folder `src`, with these keys. It leaves its traces beside that folder.
+fn watching(project: &Project, keys: &str) {
+    project.write("src/app.py", "1");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ndir = \"src\"\ncommand = [\"{{misbehave}}\", \"marker\", \"../markers\"]\nready = {{ log = \"^ready\" }}\n{keys}\n"
+        ),
+    );
+}
+
+/// Saves at one instant: what a test counts must not depend on how fast it writes.
+fn save(project: &Project, file: &str, text: &str) {
+    let draft = project.outside("tmp").join("draft");
+    fs::write(&draft, text).expect("it is ours");
+    let path = project.path(file);
+    fs::create_dir_all(path.parent().expect("it is below the project")).expect("it is ours");
+    fs::rename(draft, path).expect("both are there");
+}
+
+#[track_caller]
+fn starts(project: &Project, count: usize) {
+    Markers::wait_starts(&project.path("markers"), "api", count);
+}
+
+/// Ends the stack. So often did the service start, never beside another copy.
+#[track_caller]
+fn end(project: Project, up: &Running, count: usize) {
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    let markers = Markers::read(&project.path("markers"));
+    assert_eq!(markers.count("start", "api"), count, "{:?}", up.lines());
+    markers.assert_no_overlap();
+    project.finish();
+}
+
+/// Starts the stack and saves files, one by one, each of which must be exactly one restart.
+#[track_caller]
+fn saves(project: Project, files: &[&str]) {
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    for (at, file) in files.iter().enumerate() {
+        let here = up.here();
+        save(&project, file, "2");
+        up.wait_since(here, &format!("api * restarting: {file} changed"));
+        starts(&project, at + 2);
+    }
+    end(project, &up, files.len() + 1);
+}
+
+#[test]
+fn one_save_is_one_restart() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    saves(project, &["src/app.py", "src/deep/er/new.txt", "src/other"]);
+}
+
+#[test]
+fn globs_say_what_counts() {
+    let project = Project::new();
+    watching(&project, r#"watch = ["**/*.py", "../shared/*.json", "!tests/**"]"#);
+    project.write("shared/a.json", "1");
+    saves(project, &["src/app.py", "src/deep/new.py", "shared/a.json"]);
+}
+
+#[test]
+fn a_table_says_what_counts() {
+    let project = Project::new();
+    watching(
+        &project,
+        r#"watch = { paths = ["*.py"], ignore = ["generated.py"], settle = "20ms" }"#,
+    );
+    saves(project, &["src/app.py", "src/new.py"]);
+}
+
+/// Starts the stack, does what is no change, then what is one; only that restarts the service.
+#[track_caller]
+fn is_none(project: Project, change: impl FnOnce(&Project)) {
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    change(&project);
+    save(&project, "src/app.py", "a change");
+    up.wait_for("api * restarting: src/app.py changed");
+    starts(&project, 2);
+    end(project, &up, 2);
+}
+
+#[test]
+fn what_does_not_count_is_no_change() {
+    let project = Project::new();
+    let keys = r#"watch = ["**/*.py", "!tests/**"]"#;
+    watching(&project, keys);
+    is_none(project, |project| {
+        project.write("src/readme.md", "1");
+        project.write("src/tests/test.py", "1");
+        project.write("outside.py", "1");
+    });
+    let project = Project::new();
+    watching(&project, r#"watch = { paths = ["*.py"], ignore = ["generated.py"] }"#);
+    is_none(project, |project| drop(project.write("src/generated.py", "1")));
+}
+
+#[test]
+fn the_same_bytes_are_no_change() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    is_none(project, |project| {
+        project.write("src/app.py", "1");
+        // As editors do that write another file and rename it.
+        let draft = project.write("draft", "1");
+        fs::rename(draft, project.path("src/app.py")).expect("both are there");
+        project.read("src/app.py");
+    });
+}
+
+#[test]
+fn what_git_ignores_is_no_change() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    fs::create_dir(project.path(".git")).expect("the project is new");
+    project.write(".gitignore", "*.log\nbuild/\n");
+    project.write("src/.gitignore", "cache\n");
+    is_none(project, |project| {
+        project.write("src/a.log", "1");
+        project.write("src/build/out", "1");
+        project.write("src/cache/x", "1");
+        project.write("src/node_modules/x/index.js", "1");
+        project.write("src/__pycache__/app.pyc", "1");
+        project.write("src/.hg/index", "1");
+    });
+}
+
+#[test]
+fn every_way_to_save_is_seen() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let file = project.path("src/app.py");
+    let ways: [(usize, &dyn Fn()); 4] = [
+        // vim: the old file goes aside, a new one comes, the old one goes.
+        (3, &|| {
+            let aside = project.path("src/app.py~");
+            fs::rename(&file, &aside).expect("it is there");
+            fs::write(&file, "by vim").expect("it is ours");
+            fs::remove_file(&aside).expect("it is there");
+        }),
+        (2, &|| {
+            let draft = project.write("src/.draft", "by rename");
+            fs::rename(draft, &file).expect("both are there");
+        }),
+        (2, &|| {
+            fs::write(&file, "").expect("it is ours");
+            fs::write(&file, "in two steps").expect("it is ours");
+        }),
+        (1, &|| fs::remove_file(&file).expect("it is there")),
+    ];
+    let mut most = 1;
+    for (at, (steps, way)) in ways.iter().enumerate() {
+        let here = up.here();
+        way();
+        up.wait_since(here, "api * restarting: ");
+        starts(&project, at + 2);
+        most += steps;
+    }
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    let markers = Markers::read(&project.path("markers"));
+    markers.assert_no_overlap();
+    // Each is one restart; but a busy machine may pause between two steps.
+    let count = markers.count("start", "api");
+    assert!((5..=most).contains(&count), "{count} starts: {:?}", up.lines());
+    project.finish();
+}
+
+#[test]
+fn a_new_copy_waits_for_the_end_of_the_old_one() {
+    let project = Project::new();
+    project.write("src/app.py", "0");
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        dir = "src"
+        command = "echo this is $(cat app.py); exec {misbehave} marker ../markers --stop-ms 50"
+        watch = true
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("this is 0");
+    // Saved while the copy before is going, coming, or there: never lost, never two at once.
+    for save in 1..=20 {
+        project.write("src/app.py", &save.to_string());
+        if save % 5 == 0 {
+            up.wait_for(&format!("this is {save}"));
+        }
+    }
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    let markers = Markers::read(&project.path("markers"));
+    markers.assert_no_overlap();
+    let count = markers.count("start", "api");
+    assert!(count <= 21, "{count} starts for 20 saves");
+    project.finish();
+}
+
+#[test]
+fn a_save_starts_what_waits_or_was_given_up() {
+    for (restart, phase, said) in [
+        (
+            r#"{ policy = "on-failure", delay = "10m", max_delay = "10m" }"#,
+            "backoff",
+            "exit 3; start 2 in 10m",
+        ),
+        (r#""no""#, "failed", "exited with code 3"),
+        (r#"{ policy = "on-failure", max = 2, delay = "1ms" }"#, "failed", "ended 2 times"),
+    ] {
+        let project = Project::new();
+        project.write("src/app.sh", "echo broken; exit 3");
+        project.write(
+            "devstack.toml",
+            &format!(
+                r#"
+                [services.api]
+                dir = "src"
+                command = ["sh", "app.sh"]
+                watch = true
+                restart = {restart}
+                "#
+            ),
+        );
+        let up = project.devstack(["up"]).start();
+        up.wait_line(|line| line.starts_with("api * ") && line.contains(said));
+        project.wait_ps(|ps| service(ps, "api")["phase"] == phase);
+        project.write("src/app.sh", "echo mended; exec {misbehave} run");
+        up.wait_for("api | mended");
+        project.wait_ps(|ps| service(ps, "api")["phase"] == "ready");
+        up.interrupt();
+        assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+        project.finish();
+    }
+}
+
+#[test]
+fn a_save_restarts_who_watches_and_nobody_else() {
+    let project = Project::new();
+    project.write("api/x", "1");
+    project.write("web/x", "1");
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        dir = "api"
+        command = ["{misbehave}", "run"]
+        watch = true
+        [services.web]
+        dir = "web"
+        command = ["{misbehave}", "run"]
+        watch = true
+        depends_on = ["api"]
+        [services.both]
+        command = ["{misbehave}", "run"]
+        watch = ["api/*", "web/*"]
+        [services.none]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    save(&project, "api/x", "2");
+    let restarts =
+        |ps: &_| ["api", "both", "none", "web"].map(|name| service(ps, name)["restarts"].clone());
+    project.wait_ps(|ps| restarts(ps) == [1, 1, 0, 0]);
+    save(&project, "web/x", "2");
+    project.wait_ps(|ps| restarts(ps) == [1, 2, 0, 1]);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn a_service_stopped_by_hand_is_not_started_by_a_save() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    project.devstack(["stop", "api"]).run().expect_code(0);
+    project.write("src/app.py", "2");
+    project.devstack(["start", "api"]).run().expect_code(0);
+    starts(&project, 2);
+    save(&project, "src/app.py", "3");
+    up.wait_for("api * restarting: src/app.py changed");
+    starts(&project, 3);
+    end(project, &up, 3);
+}
+
+#[test]
+fn nothing_is_followed_with_no_watch() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let up = project.devstack(["up", "--no-watch"]).start();
+    up.wait_for("is up");
+    let watches = |pid: u32| {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let targets = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+        targets.filter(|target| target.to_string_lossy().contains("inotify")).count()
+    };
+    assert_eq!(watches(up.pid()), 0);
+    project.write("src/app.py", "2");
+    project.write("devstack.toml", "this is no TOML");
+    project.devstack(["restart", "api"]).run().expect_code(0);
+    starts(&project, 2);
+    assert!(!up.lines().iter().any(|line| line.contains("changed")), "{:?}", up.lines());
+    end(project, &up, 2);
+}
