@@ -15,6 +15,8 @@ use super::links;
 use super::node::{Table, merge};
 use super::parse::parse;
 use super::place::Place;
+use super::profiles;
+use super::replicas;
 use super::report::Report;
 use super::source::Source;
 use super::sources::Overrides;
@@ -50,7 +52,7 @@ pub(super) fn check_texts(
 
 /// Puts a checked configuration and its env files together and checks what holds between them.
 pub(super) fn assemble(
-    spec: StackSpec,
+    mut spec: StackSpec,
     env_files: EnvFiles,
     outer: &BTreeMap<String, String>,
     overrides: &Overrides,
@@ -58,6 +60,9 @@ pub(super) fn assemble(
 ) -> Parts {
     links::check(&spec, report);
     hidden::note(&spec, report);
+    profiles::choose(&mut spec, outer, overrides, report);
+    replicas::expand(&mut spec, report);
+    links::same_port(&spec, report);
     let wishes = wishes(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();
     let book = Book::widest(&spec);
@@ -88,7 +93,8 @@ mod tests {
             let secret = Source::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
             let (file, _) = report.add_source(secret);
             files.add(PathBuf::from("/shop/.env"), file, &mut report);
-            let outer = BTreeMap::from([("PORT".to_owned(), "1".to_owned())]);
+            let outer = [("PORT", "1"), ("DEVSTACK_PROFILES", "a,,é")];
+            let outer = outer.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             assemble(spec, files, &outer, &Overrides::default(), &mut report);
         }
         if let Err(diagnostics) = report.finish() {
@@ -109,6 +115,8 @@ mod tests {
             Just("auto"),
             Just("/health"),
             Just("${a.url}"),
+            Just("${a-2.url}"),
+            Just("b-1"),
             Just("$PORT ${X:-${b.port}} $$"),
             Just("${"),
             Just("${X:?no}"),
@@ -124,6 +132,7 @@ mod tests {
         let leaf = prop_oneof![
             4 => text.prop_map(|text| format!("{text:?}").replace("\\u{1b}", "\\u001b")),
             2 => any::<i64>().prop_map(|number| number.to_string()),
+            1 => (0..4u32).prop_map(|number| number.to_string()),
             2 => (0..70000u32).prop_map(|number| number.to_string()),
             1 => any::<bool>().prop_map(|yes| yes.to_string()),
             1 => Just("1.5".to_owned()),
@@ -149,6 +158,7 @@ mod tests {
             super::super::keys::STACK,
             super::super::keys::PORT,
             super::super::keys::READY,
+            super::super::keys::HEALTH,
             super::super::keys::RESTART,
             super::super::keys::STOP,
             super::super::keys::WATCH,
@@ -160,7 +170,8 @@ mod tests {
     }
 
     fn file() -> impl Strategy<Value = String> {
-        let table = prop::sample::select(vec!["stack", "services.a", "services.b", "x"]);
+        let table =
+            prop::sample::select(vec!["stack", "services.a", "services.b", "services.a-1", "x"]);
         let entries = prop::collection::btree_map(key(), value(), 0..6);
         prop::collection::btree_map(table, entries, 0..4).prop_map(|tables| {
             let mut text = String::new();
@@ -187,7 +198,7 @@ mod tests {
 
         #[test]
         fn any_reference_is_survived(text in "[$\\\\{}:?.ab_A \\-é0]{0,30}") {
-            for key in ["command", "env.A", "ready.log", "ready.http", "dir", "description"] {
+            for key in ["command", "env.A", "ready.log", "health.exec", "stop.command", "ready.http", "dir", "description"] {
                 let text = format!("[services.a]\nport = 1\n{key} = '{text}'\n");
                 survives(text.clone(), String::new(), String::new());
                 survives(text.replace('\'', "\"\"\""), String::new(), String::new());

@@ -5,13 +5,15 @@ use crate::model::{Name, Port, host_port};
 use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
 
-/// Where everything is: answers `${db.url}` and `${stack.dir}`.
+/// Where everything is: answers `${db.url}` and `${stack.dir}`. The name of a group is where its
+/// first replica is.
 pub(super) struct Book<'a> {
     name: &'a str,
     dir: String,
     services: BTreeMap<&'a str, Address<'a>>,
 }
 
+#[derive(Clone)]
 struct Address<'a> {
     host: &'a str,
     /// By name; the first is the main one.
@@ -40,11 +42,13 @@ impl<'a> Book<'a> {
             let ports = service.ports.iter().map(port).collect();
             (name.as_str(), Address { host: &service.host, ports })
         });
-        Book {
-            name: &spec.name,
-            dir: spec.dir.to_string_lossy().into_owned(),
-            services: services.collect(),
+        let mut services: BTreeMap<&str, Address<'_>> = services.collect();
+        for (group, names) in &spec.groups {
+            let first = names.first().and_then(|name| services.get(name.as_str())).cloned();
+            services.extend(first.map(|first| (group.as_str(), first)));
         }
+        let dir = spec.dir.to_string_lossy().into_owned();
+        Book { name: &spec.name, dir, services }
     }
 
     /// A book that knows of no service: for texts that must not depend on ports.

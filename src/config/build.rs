@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Command, Launch, Name, Port, Probe, Ready, Service, Tty, host_port};
+use crate::model::{Command, Health, Launch, Name, Port, Probe, Ready, Service, Stop, host_port};
 
 use super::book::Book;
 use super::env_file::EnvFiles;
 use super::environment::{Environment, layers};
 use super::links;
-use super::place::Place;
-use super::spec::{CommandSpec, ProbeSpec, ServiceSpec, StackSpec};
+use super::spec::{CommandSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec};
 use super::template::{Field, Part, Template, Trouble, expand};
 
 /// What building needs besides the service.
@@ -26,8 +25,6 @@ pub(super) struct Builder<'a> {
 /// A service, and what could not be expanded in it.
 pub(super) struct Built {
     pub service: Service,
-    /// The places of the probes, in their order.
-    pub probes_at: Vec<Option<Place>>,
     pub troubles: Vec<Trouble>,
     /// Names of variables that could have been meant; empty without troubles.
     pub names: Vec<String>,
@@ -38,17 +35,27 @@ impl Builder<'_> {
     pub fn build(&self, spec: &ServiceSpec) -> Built {
         let layers = layers(self.spec, spec, self.files);
         let set = self.set(spec);
-        let mut environment = Environment::new(self.book, layers, set, self.outer);
+        let mut environment = Environment::new(self.book, layers, set, self.outer).within(spec);
         let (env, mut troubles) = environment.all();
         let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
         let command = texts.command(&spec.command);
         let description = spec.description.as_ref().map(|text| texts.text(text));
-        let mut probes = Vec::with_capacity(spec.ready.probes.len());
-        let mut probes_at = Vec::with_capacity(spec.ready.probes.len());
-        for probe in &spec.ready.probes {
-            probes.push(self.probe(spec, probe, &mut texts));
-            probes_at.push(probe.templates().first().map(|text| text.at));
-        }
+        let stop = Stop {
+            signal: spec.stop.signal,
+            command: spec.stop.command.as_ref().map(|command| texts.command(command)),
+            grace: spec.stop.grace,
+        };
+        let ready = Ready {
+            probes: self.probes(spec, &spec.ready.probes, &mut texts),
+            timeout: spec.ready.timeout,
+            interval: spec.ready.interval,
+        };
+        let health = spec.health.as_ref().map(|health| Health {
+            probes: self.probes(spec, &health.probes, &mut texts),
+            interval: health.interval,
+            failures: health.failures,
+            action: health.action,
+        });
         let names = match troubles.is_empty() {
             true => Vec::new(),
             false => environment.names().into_iter().map(str::to_owned).collect(),
@@ -59,19 +66,19 @@ impl Builder<'_> {
             launch: Launch { command, dir: spec.dir.clone(), env, host: spec.host.clone() },
             ports: self.ports(spec),
             depends_on: self.depends_on(spec),
-            ready: Ready { probes, timeout: spec.ready.timeout, interval: spec.ready.interval },
-            health: None,
+            ready,
+            health,
             restart: spec.restart.clone(),
             success_codes: spec.success_codes.clone(),
-            stop: spec.stop.clone(),
+            stop,
             watch: spec.watch.clone(),
-            tty: Tty::No,
+            tty: spec.tty,
             autostart: spec.autostart,
             on_exit: spec.on_exit,
             color: spec.color,
             description,
         };
-        Built { service, probes_at, troubles, names }
+        Built { service, troubles, names }
     }
 
     /// What devstack sets for a service.
@@ -94,7 +101,12 @@ impl Builder<'_> {
         put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
         put("DEVSTACK_SERVICE".to_owned(), spec.name.to_string());
         put("DEVSTACK_MODE".to_owned(), "run".to_owned());
-        for name in spec.depends_on.keys() {
+        if let Replicas::Member { number, .. } = spec.replicas {
+            put("DEVSTACK_REPLICA".to_owned(), number.to_string());
+        }
+        let whole = |names: &[Name]| names.iter().all(|name| spec.depends_on.contains_key(name));
+        let groups = self.spec.groups.iter().filter(|(_, names)| whole(names));
+        for name in spec.depends_on.keys().chain(groups.map(|(name, _)| name)) {
             let variable = name.as_variable();
             let fields = [("HOST", Field::Host), ("PORT", Field::Port(None)), ("URL", Field::Url)];
             for (suffix, field) in fields {
@@ -128,6 +140,15 @@ impl Builder<'_> {
         spec.depends_on.iter().filter_map(condition).collect()
     }
 
+    fn probes(
+        &self,
+        spec: &ServiceSpec,
+        probes: &[ProbeSpec],
+        texts: &mut Texts<'_, '_>,
+    ) -> Vec<Probe> {
+        probes.iter().map(|probe| self.probe(spec, probe, texts)).collect()
+    }
+
     fn probe(&self, spec: &ServiceSpec, probe: &ProbeSpec, texts: &mut Texts<'_, '_>) -> Probe {
         let own = |name: &str| self.book.port(spec.name.as_str(), name).unwrap_or(1);
         match probe {
@@ -149,6 +170,7 @@ impl Builder<'_> {
             ProbeSpec::Log(text) => Probe::Log { pattern: texts.pattern(text) },
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
             ProbeSpec::Delay(delay) => Probe::Delay { delay: *delay },
+            ProbeSpec::Notify => Probe::Notify,
         }
     }
 

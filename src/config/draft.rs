@@ -72,7 +72,7 @@ impl Draft {
             dir: self.spec.dir.clone(),
             services: services.collect(),
             primary: self.spec.primary.clone(),
-            groups: BTreeMap::new(),
+            groups: self.spec.groups.clone(),
             files: self.files.clone(),
         }
     }

@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::model::Name;
+
 use super::book::Book;
 use super::env_file::{EnvFile, EnvFiles};
 use super::place::Place;
-use super::spec::{ServiceSpec, StackSpec, Variables};
+use super::spec::{Replicas, ServiceSpec, StackSpec, Variables};
 use super::template::{Expand, Field, Part, StackField, Template, Trouble, expand};
 
 /// How deep variables may refer to variables.
@@ -83,6 +85,8 @@ pub(super) struct Environment<'a> {
     set: BTreeMap<String, String>,
     /// devstack's own environment; below all layers.
     outer: &'a BTreeMap<String, String>,
+    /// The name that means the service itself: that of its group, and its own.
+    own: Option<(&'a Name, &'a Name)>,
     known: HashMap<(&'a str, usize), String>,
     busy: Vec<(&'a str, usize)>,
 }
@@ -95,7 +99,18 @@ impl<'a> Environment<'a> {
         set: BTreeMap<String, String>,
         outer: &'a BTreeMap<String, String>,
     ) -> Environment<'a> {
-        Environment { book, layers, set, outer, known: HashMap::new(), busy: Vec::new() }
+        let (known, busy) = (HashMap::new(), Vec::new());
+        Environment { book, layers, set, outer, own: None, known, busy }
+    }
+
+    /// The same, where a replica means itself by the name that it was written under: what tells
+    /// a program its port must tell each replica its own.
+    pub fn within(mut self, service: &'a ServiceSpec) -> Environment<'a> {
+        self.own = match &service.replicas {
+            Replicas::Member { group, .. } => Some((group, &service.name)),
+            Replicas::One | Replicas::Many(_) => None,
+        };
+        self
     }
 
     /// Everything that is set on top of devstack's own environment; what cannot be expanded is
@@ -188,7 +203,8 @@ impl<'a> Environment<'a> {
 
 impl Expand for Environment<'_> {
     fn service(&self, service: &str, field: &Field) -> Option<String> {
-        self.book.service(service, field)
+        let own = self.own.filter(|(group, _)| group.as_str() == service);
+        self.book.service(own.map_or(service, |(_, name)| name.as_str()), field)
     }
 
     fn stack(&self, field: StackField) -> String {

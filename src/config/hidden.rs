@@ -1,24 +1,26 @@
 use crate::model::{Class, Message};
 
 use super::report::Report;
-use super::spec::{StackSpec, Variables};
+use super::spec::{Replicas, StackSpec, Variables};
 
 /// Notes variables in `env` that have no effect, because devstack sets them itself. `PORT` is
 /// none of them: it is a wish for a port.
 pub(super) fn note(spec: &StackSpec, report: &mut Report) {
-    note_in(&spec.env, "of the stack", report);
+    note_in(&spec.env, "of the stack", false, report);
     for service in spec.services.values() {
         if !service.env.is_empty() {
-            note_in(&service.env, &format!("of {}", service.name), report);
+            let many = service.replicas != Replicas::One;
+            note_in(&service.env, &format!("of {}", service.name), many, report);
         }
     }
 }
 
-fn note_in(env: &Variables, whose: &str, report: &mut Report) {
+fn note_in(env: &Variables, whose: &str, many: bool, report: &mut Report) {
     for name in env.keys() {
         let help = match name.as_str() {
             "HOST" => "write `host = \"…\"` instead",
             "DEVSTACK_STACK" | "DEVSTACK_SERVICE" | "DEVSTACK_MODE" => "use another name",
+            "DEVSTACK_REPLICA" if many => "use another name",
             _ => continue,
         };
         let text = format!("{name} in `env` {whose} has no effect: devstack sets it");

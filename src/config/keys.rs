@@ -45,6 +45,9 @@ pub(super) const PORT: &[&str] = &["prefer", "on_conflict", "env", "pass"];
 pub(super) const READY: &[&str] =
     &["tcp", "http", "log", "exec", "notify", "delay", "timeout", "interval"];
 
+/// Keys of `health`.
+pub(super) const HEALTH: &[&str] = &["tcp", "http", "exec", "interval", "failures", "action"];
+
 /// Keys of `ready.http` as a table.
 pub(super) const HTTP: &[&str] = &["path", "port"];
 
@@ -61,8 +64,14 @@ pub(super) const WATCH: &[&str] = &["paths", "ignore", "action", "signal", "run"
 pub(super) const ENV_FILE: &[&str] = &["path", "optional"];
 
 /// Tables within a service, for keys that were written one level too high.
-const NESTED: &[(&str, &[&str])] =
-    &[("port", PORT), ("ready", READY), ("restart", RESTART), ("stop", STOP), ("watch", WATCH)];
+const NESTED: &[(&str, &[&str])] = &[
+    ("port", PORT),
+    ("ready", READY),
+    ("health", HEALTH),
+    ("restart", RESTART),
+    ("stop", STOP),
+    ("watch", WATCH),
+];
 
 /// What people who know other programs write, and what it is called here.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -101,6 +110,19 @@ pub(super) fn service_key_elsewhere(key: &str) -> Option<String> {
         return Some(format!("it belongs into `{table}`: {table} = {{ {key} = … }}"));
     }
     STACK.contains(&key).then(|| format!("`{key}` is a key of `[stack]`"))
+}
+
+/// Why a key of `ready` is none of `health`, and what to do instead.
+pub(super) fn health_key_elsewhere(key: &str) -> Option<String> {
+    let why = match key {
+        "log" => "a line is printed once and says nothing about later",
+        "notify" => "a service says once that it is ready",
+        "delay" => "it begins once the service is ready",
+        "timeout" => "what counts is how many attempts fail",
+        _ => return None,
+    };
+    let instead = if key == "timeout" { "`failures`" } else { "`tcp`, `http` or `exec`" };
+    Some(format!("{why}: use {instead}"))
 }
 
 /// Whether an unknown key of a service was meant as `command`.

@@ -7,18 +7,19 @@ use crate::model::{Condition, Kind, Name};
 use super::fault::Fault;
 use super::place::Place;
 use super::report::Report;
-use super::spec::{Dependency, PortSpec, ServiceSpec, StackSpec};
-use super::suggest::{did_you_mean, quote};
+use super::spec::{Dependency, PortSpec, Replicas, ServiceSpec, StackSpec, replica};
+use super::suggest::{did_you_mean, quote, replicas_help};
 use super::template::{Field, Template};
 
 /// How many places a cycle is shown with.
 const MAX_MARKS: usize = 8;
 
-/// Checks everything that holds between services.
+/// Checks everything that holds between services as they were written, before their replicas
+/// are made.
 pub(super) fn check(spec: &StackSpec, report: &mut Report) {
     for service in spec.services.values() {
         for (name, dependency) in &service.depends_on {
-            if let Some(target) = spec.services.get(name) {
+            if let Some(target) = spec.written(name.as_str()) {
                 condition(target, dependency, report);
             }
         }
@@ -30,7 +31,6 @@ pub(super) fn check(spec: &StackSpec, report: &mut Report) {
         references(spec, template, report);
     }
     cycles(spec, report);
-    same_port(spec, report);
 }
 
 /// The condition that is meant: what the kind of the target suggests when none is written.
@@ -59,13 +59,9 @@ fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
         return;
     }
     template.services(&mut |name, field, at| {
-        let target = Name::new(name).ok().and_then(|name| spec.services.get(&name));
-        let Some(target) = target else {
-            let help = did_you_mean(name, spec.services.keys().map(Name::as_str), || {
-                "name a service of this file; `$$` is a plain dollar sign".to_owned()
-            });
+        let Some(target) = spec.written(name) else {
             let text = format!("there is no service {}", quote(name));
-            report.push(Fault::at(at, text).help(help));
+            report.push(Fault::at(at, text).help(no_service(spec, name)));
             return;
         };
         let port = match field {
@@ -90,8 +86,21 @@ fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
     });
 }
 
-/// Two services cannot be told the same number.
-fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
+/// What to do about the name of a service that does not exist.
+fn no_service(spec: &StackSpec, name: &str) -> String {
+    let group = replica(name).and_then(|(group, _)| spec.written(group));
+    match group.map(|group| (&group.name, &group.replicas)) {
+        Some((group, Replicas::Many(of))) => replicas_help(group.as_str(), *of),
+        Some((_, Replicas::One | Replicas::Member { .. })) | None => {
+            did_you_mean(name, spec.services.keys().map(Name::as_str), || {
+                "name a service of this file; `$$` is a plain dollar sign".to_owned()
+            })
+        }
+    }
+}
+
+/// Two services cannot be told the same number; their replicas are made.
+pub(super) fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
     let mut taken: BTreeMap<u16, (&'a ServiceSpec, Place)> = BTreeMap::new();
     let own = |service: &'a ServiceSpec| service.ports.iter().map(move |port| (service, port));
     let mut ports: Vec<(&ServiceSpec, &PortSpec)> = spec.services.values().flat_map(own).collect();
@@ -108,7 +117,12 @@ fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
             format!("{} and {} both have port {number}", other.name, service.name)
         };
         let fault = Fault::at(port.at, text).also(*at, "the first one");
-        report.push(fault.help("change one of them, or write \"auto\""));
+        let one = |service: &ServiceSpec| service.replicas == Replicas::One;
+        let help = match one(service) && one(other) {
+            true => "change one of them, or write \"auto\"",
+            false => "each replica takes the next number: leave room, or write \"auto\"",
+        };
+        report.push(fault.help(help));
     }
 }
 
@@ -137,20 +151,23 @@ fn cycles(spec: &StackSpec, report: &mut Report) {
                 marks.extend(path.pop().map(|done| (done, Mark::Done)));
                 continue;
             };
-            match (marks.get(name), spec.services.get_key_value(name)) {
-                (None, Some((name, service))) => {
+            // Replicas are written as one, so that they are in a cycle together or not at all.
+            let Some(service) = spec.written(name.as_str()) else { continue };
+            let name = &service.name;
+            match marks.get(name) {
+                None => {
                     marks.insert(name, Mark::Open);
                     path.push(name);
                     ahead.push(service.depends_on.keys());
                 }
-                (Some(Mark::Open), _) => {
+                Some(Mark::Open) => {
                     let first = path.iter().position(|entry| *entry == name).unwrap_or(0);
                     let cycle = from_smallest(&path[first..]);
                     if !report.is_full() && told.insert(cycle.clone()) {
                         report.push(cycle_fault(spec, &cycle));
                     }
                 }
-                (Some(Mark::Done), _) | (None, None) => {}
+                Some(Mark::Done) => {}
             }
         }
     }
@@ -173,8 +190,11 @@ fn cycle_fault(spec: &StackSpec, cycle: &[&Name]) -> Fault {
     };
     let text = format!("services depend on each other: {shown}");
     let edge = |index: usize| {
-        let (from, to) = (cycle[index], cycle[(index + 1) % cycle.len()]);
-        (spec.services[from].depends_on[to].at, format!("{from} waits for {to}"))
+        let (from, to) = (&spec.services[cycle[index]], cycle[(index + 1) % cycle.len()]);
+        let is_meant = |name: &Name| spec.written(name.as_str()).is_some_and(|s| s.name == *to);
+        let meant = from.depends_on.iter().find(|(name, _)| is_meant(name));
+        let at = meant.map_or(from.at, |(_, dependency)| dependency.at);
+        (at, format!("{} waits for {to}", from.name))
     };
     let (at, label) = edge(0);
     let mut fault = Fault::at(at, text).label(label);

@@ -24,4 +24,8 @@ pub struct Overrides {
     pub strict_ports: bool,
     /// `--host`: takes the place of the stack's `host`. A service with a `host` of its own keeps it.
     pub host: Option<String>,
+    /// `--profile`: services with one of these among their `profiles` start; one that no service
+    /// has is a mistake. Those of the variable `DEVSTACK_PROFILES`, separated by commas, count as
+    /// well; one that no service has is noted only.
+    pub profiles: Vec<String>,
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Color, Condition, Kind, Name, OnConflict, OnExit, Restart, Stop, Watch};
+use crate::model::{
+    Color, Condition, HealthAction, Kind, Name, OnConflict, OnExit, Restart, Tty, Watch,
+};
 
 use super::place::Place;
 use super::template::Template;
@@ -20,8 +22,28 @@ pub(super) struct StackSpec {
     pub env: Variables,
     pub env_files: Vec<EnvFileSpec>,
     pub services: BTreeMap<Name, ServiceSpec>,
+    /// The names that stand for replicas, once those are made.
+    pub groups: BTreeMap<Name, Vec<Name>>,
     /// The service that `PORT` from the outside means.
     pub primary: Option<Name>,
+}
+
+/// Whether a service is written once for several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Replicas {
+    /// It is itself.
+    One,
+    /// It stands for so many, at least 2, that are not made yet.
+    Many(u16),
+    /// It is one of them.
+    Member {
+        /// The name in the file.
+        group: Name,
+        /// From 1.
+        number: u16,
+        /// How many there are.
+        of: u16,
+    },
 }
 
 /// A file with variables.
@@ -35,11 +57,12 @@ pub(super) struct EnvFileSpec {
 }
 
 /// One service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ServiceSpec {
     pub name: Name,
     /// Its name in the file.
     pub at: Place,
+    pub replicas: Replicas,
     pub kind: Kind,
     pub command: CommandSpec,
     pub dir: PathBuf,
@@ -53,25 +76,38 @@ pub(super) struct ServiceSpec {
     pub named_ports: bool,
     pub depends_on: BTreeMap<Name, Dependency>,
     pub ready: ReadySpec,
+    pub health: Option<HealthSpec>,
     pub restart: Restart,
     pub success_codes: BTreeSet<i32>,
-    pub stop: Stop,
+    pub stop: StopSpec,
     pub watch: Option<Watch>,
+    pub tty: Tty,
+    /// It starts by itself only when one of them is chosen.
+    pub profiles: Option<ProfilesSpec>,
     pub autostart: bool,
     pub on_exit: OnExit,
     pub color: Option<Color>,
     pub description: Option<Template>,
 }
 
+/// The profiles of a service.
+#[derive(Debug, Clone)]
+pub(super) struct ProfilesSpec {
+    /// At least one.
+    pub names: Vec<Name>,
+    /// Where they were written.
+    pub at: Place,
+}
+
 /// A command line with references.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum CommandSpec {
     Shell(Template),
     Exec(Vec<Template>),
 }
 
 /// A port as the file has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PortSpec {
     /// `main`, or its name in `ports`.
     pub name: String,
@@ -85,7 +121,7 @@ pub(super) struct PortSpec {
 }
 
 /// What must hold of another service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dependency {
     /// `None`: what its kind suggests, `ready` or `completed`.
     pub condition: Option<Condition>,
@@ -94,15 +130,34 @@ pub(super) struct Dependency {
 }
 
 /// When a service is ready.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ReadySpec {
     pub probes: Vec<ProbeSpec>,
     pub timeout: Duration,
     pub interval: Duration,
 }
 
+/// Whether a service stays well.
+#[derive(Debug, Clone)]
+pub(super) struct HealthSpec {
+    /// At least one.
+    pub probes: Vec<ProbeSpec>,
+    pub interval: Duration,
+    /// At least 1.
+    pub failures: u32,
+    pub action: HealthAction,
+}
+
+/// How a service is stopped.
+#[derive(Debug, Clone)]
+pub(super) struct StopSpec {
+    pub signal: i32,
+    pub command: Option<CommandSpec>,
+    pub grace: Duration,
+}
+
 /// A probe with references.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum ProbeSpec {
     /// The own port of this name.
     OwnTcp(String),
@@ -124,6 +179,7 @@ pub(super) enum ProbeSpec {
     Log(Template),
     Exec(CommandSpec),
     Delay(Duration),
+    Notify,
 }
 
 impl CommandSpec {
@@ -145,21 +201,69 @@ impl ProbeSpec {
             | ProbeSpec::Http(text)
             | ProbeSpec::Log(text) => std::slice::from_ref(text),
             ProbeSpec::Exec(command) => command.templates(),
-            ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Delay(_) => &[],
+            ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Delay(_) | ProbeSpec::Notify => {
+                &[]
+            }
         }
     }
 }
 
+impl StackSpec {
+    /// The service that is written for `name`: of this name, or the one whose replica it is.
+    pub fn written(&self, name: &str) -> Option<&ServiceSpec> {
+        let whole = |name: &str| Name::new(name).ok().and_then(|name| self.services.get(&name));
+        whole(name).or_else(|| {
+            let (group, number) = replica(name)?;
+            whole(group).filter(|service| match service.replicas {
+                Replicas::Many(of) => number <= of,
+                Replicas::One | Replicas::Member { .. } => false,
+            })
+        })
+    }
+}
+
+/// The name of a service with replicas, and the number of one of them from 1: `api-2`.
+pub(super) fn replica(name: &str) -> Option<(&str, u16)> {
+    let (group, number) = name.rsplit_once('-')?;
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+    let number = number.parse().ok().filter(|_| plain)?;
+    Some((group, number))
+}
+
 impl ServiceSpec {
+    /// Its name in the file.
+    pub fn written_name(&self) -> &Name {
+        match &self.replicas {
+            Replicas::Member { group, .. } => group,
+            Replicas::One | Replicas::Many(_) => &self.name,
+        }
+    }
+
+    /// How far its ports are from those that were written.
+    pub fn offset(&self) -> u16 {
+        match self.replicas {
+            Replicas::Member { number, .. } => number - 1,
+            Replicas::One | Replicas::Many(_) => 0,
+        }
+    }
+
     /// Every text of the service that may hold references.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let probes = self.ready.probes.iter().flat_map(ProbeSpec::templates);
+        let probes = self.probes().flat_map(ProbeSpec::templates);
+        let stop = self.stop.command.iter().flat_map(CommandSpec::templates);
         self.command
             .templates()
             .iter()
             .chain(self.env.values())
             .chain(probes)
+            .chain(stop)
             .chain(self.description.as_ref())
+    }
+
+    /// The probes of `ready` and of `health`.
+    pub fn probes(&self) -> impl Iterator<Item = &ProbeSpec> {
+        let health = self.health.iter().flat_map(|health| &health.probes);
+        self.ready.probes.iter().chain(health)
     }
 
     /// Whether `name` is one of its ports; `None`: whether it has any.

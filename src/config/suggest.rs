@@ -51,6 +51,11 @@ pub(super) fn did_you_mean<'a>(
     }
 }
 
+/// Which replicas there are, for whoever named another one.
+pub(super) fn replicas_help(group: &str, of: u16) -> String {
+    format!("the replicas of `{group}` are `{group}-1` to `{group}-{of}`")
+}
+
 /// Somebody's text between backquotes, in one line, not too long and without control characters.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("`");

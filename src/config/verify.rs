@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Class, Command, Probe};
+use crate::model::{Class, Command, Probe, Service};
 
 use super::build::{Builder, Built, authority};
 use super::env_file::EnvFiles;
@@ -41,8 +41,12 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
             tell(trouble, spec, &built, builder.files.incomplete, report);
         }
         if built.troubles.is_empty() {
-            program(spec, &built, report);
-            probes(&built, &mut patterns, report);
+            let service = &built.service;
+            program(&spec.command, &service.launch.command, spec.at, report);
+            if let (Some(written), Some(stop)) = (&spec.stop.command, &service.stop.command) {
+                program(written, stop, spec.at, report);
+            }
+            probes(spec, service, &mut patterns, report);
         }
     }
 }
@@ -58,13 +62,21 @@ fn is_simple(spec: &ServiceSpec) -> bool {
             path(text)
         }
         ProbeSpec::Http(_) | ProbeSpec::Log(_) => false,
-        ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Exec(_) | ProbeSpec::Delay(_) => true,
+        ProbeSpec::Exec(command) => names_program(command),
+        ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Delay(_) | ProbeSpec::Notify => true,
     };
-    let program = match &spec.command {
+    names_program(&spec.command)
+        && spec.stop.command.iter().all(names_program)
+        && spec.probes().all(probe)
+        && spec.templates().all(Template::is_simple)
+}
+
+/// Whether the program of a command is known without building it.
+fn names_program(command: &CommandSpec) -> bool {
+    match command {
         CommandSpec::Exec(words) => words.first().is_some_and(|word| word.as_text().is_some()),
         CommandSpec::Shell(_) => true,
-    };
-    program && spec.ready.probes.iter().all(probe) && spec.templates().all(Template::is_simple)
+    }
 }
 
 fn written(variables: &Variables) -> usize {
@@ -95,7 +107,7 @@ fn tell(
             let help = did_you_mean(name, names, || {
                 format!(
                     "set it for {}, write ${{{name}:-default}}, or $$ for a plain dollar sign",
-                    spec.name
+                    spec.written_name()
                 )
             });
             Fault::at(*at, format!("variable {} is not set", quote(name))).help(help)
@@ -105,7 +117,7 @@ fn tell(
                 "" => format!("variable {} is not set", quote(name)),
                 message => format!("{}: {}", quote(name), quote(message).trim_matches('`')),
             };
-            Fault::at(*at, text).help(format!("set {name} for {}", spec.name))
+            Fault::at(*at, text).help(format!("set {name} for {}", spec.written_name()))
         }
         Trouble::Cycle { path, at } => {
             Fault::at(*at, format!("variables refer to each other: {path}"))
@@ -120,27 +132,36 @@ fn tell(
 }
 
 /// An array command needs a program once everything is put in.
-fn program(spec: &ServiceSpec, built: &Built, report: &mut Report) {
-    if let Command::Exec(words) = &built.service.launch.command
+fn program(written: &CommandSpec, command: &Command, otherwise: Place, report: &mut Report) {
+    if let Command::Exec(words) = command
         && words.first().is_none_or(String::is_empty)
     {
-        let at = spec.command.templates().first().map_or(spec.at, |word| word.at);
+        let at = written.templates().first().map_or(otherwise, |word| word.at);
         report.push(Fault::at(at, "the program is empty").help("write what to execute"));
     }
 }
 
-fn probes(built: &Built, patterns: &mut HashSet<String>, report: &mut Report) {
-    for (probe, at) in built.service.ready.probes.iter().zip(&built.probes_at) {
-        let Some(at) = *at else { continue };
-        match probe {
-            Probe::Http { url, .. } => http(url, at, report),
-            Probe::Log { pattern } => {
+fn probes(
+    spec: &ServiceSpec,
+    service: &Service,
+    patterns: &mut HashSet<String>,
+    report: &mut Report,
+) {
+    let health = service.health.iter().flat_map(|health| &health.probes);
+    for (written, probe) in spec.probes().zip(service.ready.probes.iter().chain(health)) {
+        let at = written.templates().first().map_or(spec.at, |text| text.at);
+        match (probe, written) {
+            (Probe::Http { url, .. }, _) => http(url, at, report),
+            (Probe::Log { pattern }, _) => {
                 if !patterns.contains(pattern) {
                     log(pattern, at, report);
                     patterns.insert(pattern.clone());
                 }
             }
-            Probe::Tcp { .. } | Probe::Exec { .. } | Probe::Delay { .. } | Probe::Notify => {}
+            (Probe::Exec { command }, ProbeSpec::Exec(written)) => {
+                program(written, command, at, report);
+            }
+            (Probe::Tcp { .. } | Probe::Exec { .. } | Probe::Delay { .. } | Probe::Notify, _) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::place::Place;
 use super::report::Report;
 use super::sources::Overrides;
-use super::spec::{PortSpec, ServiceSpec, StackSpec};
+use super::spec::{PortSpec, Replicas, ServiceSpec, StackSpec};
 use super::suggest::{did_you_mean, quote};
 use super::template::Trouble;
 
@@ -81,9 +81,9 @@ fn command_line<'a>(
         let usage = |text: String| {
             Fault::placeless(Class::Usage, format!("--port {}={number}: {text}", plain(target)))
         };
-        let service = Name::new(name).ok().and_then(|name| spec.services.get(&name));
-        let Some(service) = service else {
-            let names = spec.services.keys().map(Name::as_str);
+        let named = named(spec, name);
+        let Some(service) = named.first() else {
+            let names = spec.services.keys().chain(spec.groups.keys()).map(Name::as_str);
             let all: Vec<&str> = names.clone().collect();
             let help =
                 did_you_mean(name, names, || format!("the services are: {}", all.join(", ")));
@@ -96,7 +96,16 @@ fn command_line<'a>(
         };
         match (found, port) {
             (Some(found), _) => {
-                pinned.insert((&service.name, found.name.as_str()), *number);
+                for (offset, service) in (0..).zip(&named) {
+                    let Some(number) = apart(*number, offset) else {
+                        let help = "replicas get this number and the next ones: give a smaller one";
+                        let many = named.len();
+                        let text = format!("there is no room for {many} replicas below 65536");
+                        report.push(usage(text).help(help));
+                        break;
+                    };
+                    pinned.insert((&service.name, found.name.as_str()), number);
+                }
             }
             (None, Some(port)) => {
                 let names = service.ports.iter().map(|port| port.name.as_str());
@@ -111,6 +120,22 @@ fn command_line<'a>(
         }
     }
     pinned
+}
+
+/// The service of this name, or all replicas that it stands for.
+fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
+    let Ok(name) = Name::new(name) else { return Vec::new() };
+    match (spec.services.get(&name), spec.groups.get(&name)) {
+        (Some(service), _) => vec![service],
+        (None, Some(names)) => names.iter().filter_map(|name| spec.services.get(name)).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// The number for a replica when this one is for the first; 0 is any for each. `None`: there are
+/// no such numbers.
+fn apart(number: u16, offset: u16) -> Option<u16> {
+    if number == 0 { Some(0) } else { number.checked_add(offset) }
 }
 
 /// One port and everything that may decide it.
@@ -145,39 +170,48 @@ impl Asking<'_, '_> {
         if let Some(number) = on_line {
             return ((number > 0).then_some(number), true, "--port".to_owned());
         }
-        let own = self.own_variable();
-        if let Some(own) = &own
-            && let Some(number) = self.outside_says(own)
-        {
-            return (number, true, own.clone());
+        let own = self.own_variables();
+        for (variable, offset) in &own {
+            if let Some(number) = self.outside_says(variable, *offset) {
+                return (number, true, variable.clone());
+            }
         }
         if self.main
             && self.is_primary
-            && let Some(number) = self.outside_says(PORT)
+            && let Some(number) = self.outside_says(PORT, 0)
         {
             return (number, true, PORT.to_owned());
         }
-        if let Some((number, source)) = self.files_say(own.as_deref()) {
+        if let Some((number, source)) = self.files_say(&own) {
             return (number, false, source);
         }
         (self.port.prefer, false, self.report.shown(self.port.at.file).to_owned())
     }
 
-    /// The variable that means this port only.
-    fn own_variable(&self) -> Option<String> {
-        let default = || self.main.then(|| format!("{}_PORT", self.service.name.as_variable()));
-        self.port.env.clone().or_else(default)
+    /// The variables that mean this port only, the strongest first, and how far the port is
+    /// from what they say: one for all replicas is about the first.
+    fn own_variables(&self) -> Vec<(String, u16)> {
+        let (name, offset) = (&self.service.name, self.service.offset());
+        let default = |name: &Name| format!("{}_PORT", name.as_variable());
+        match (&self.port.env, &self.service.replicas) {
+            (Some(variable), _) => vec![(variable.clone(), offset)],
+            (None, _) if !self.main => Vec::new(),
+            (None, Replicas::Member { group, .. }) => {
+                vec![(default(name), 0), (default(group), offset)]
+            }
+            (None, Replicas::One | Replicas::Many(_)) => vec![(default(name), 0)],
+        }
     }
 
     /// What devstack's own environment says.
-    fn outside_says(&mut self, variable: &str) -> Option<Option<u16>> {
+    fn outside_says(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
         let value = self.outer.get(variable)?;
         let help = format!("unset {variable}, or set it to a number from 1 to 65535");
-        self.take(variable, value, None, help)
+        self.take(variable, value, offset, None, help)
     }
 
     /// What env files and `env` say, the strongest first.
-    fn files_say(&mut self, own: Option<&str>) -> Option<(Option<u16>, String)> {
+    fn files_say(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
         let layers = layers(self.spec, self.service, self.files);
         for (index, layer) in layers.iter().enumerate() {
             // `PORT` beside a service means that service; for the whole stack, the primary one.
@@ -185,7 +219,9 @@ impl Asking<'_, '_> {
                 Layer::ServiceEnv(_) | Layer::ServiceFile(_) => self.main,
                 Layer::StackEnv(_) | Layer::StackFile(_) => self.main && self.is_primary,
             };
-            for variable in own.into_iter().chain(means_this.then_some(PORT)) {
+            let own = own.iter().map(|(variable, offset)| (variable.as_str(), *offset));
+            let port = means_this.then(|| (PORT, self.service.offset()));
+            for (variable, offset) in own.chain(port) {
                 let Some(at) = layer.place(variable) else { continue };
                 let nothing = BTreeMap::new();
                 let mut environment =
@@ -202,7 +238,7 @@ impl Asking<'_, '_> {
                     Err(_) => continue,
                 };
                 let help = "write a number from 1 to 65535, or remove it".to_owned();
-                if let Some(number) = self.take(variable, &value, Some(at), help) {
+                if let Some(number) = self.take(variable, &value, offset, Some(at), help) {
                     return Some((number, self.report.shown(at.file).to_owned()));
                 }
             }
@@ -215,11 +251,27 @@ impl Asking<'_, '_> {
         &mut self,
         variable: &str,
         value: &str,
+        offset: u16,
         at: Option<Place>,
         help: String,
     ) -> Option<Option<u16>> {
+        let blame = |text: String| match at {
+            Some(at) => Fault::at(at, text),
+            None => Fault::placeless(Class::Config, text),
+        };
         match read(value) {
-            Reading::Port(number) => Some(number),
+            Reading::Port(None) => Some(None),
+            Reading::Port(Some(first)) => {
+                let number = apart(first, offset);
+                if number.is_none() {
+                    let text = format!(
+                        "{variable}={first} leaves no room for the replicas of {}",
+                        self.service.written_name()
+                    );
+                    self.report.push(blame(text).help("give a smaller number"));
+                }
+                number.map(Some)
+            }
             Reading::Nothing => None,
             Reading::Address => {
                 let text = format!("{variable}={} is no port number; ignored", plain(value));
@@ -229,11 +281,7 @@ impl Asking<'_, '_> {
             }
             Reading::Bad => {
                 let text = format!("{variable}={} is not a port", plain(value));
-                let fault = match at {
-                    Some(at) => Fault::at(at, text),
-                    None => Fault::placeless(Class::Config, text),
-                };
-                self.report.push(fault.help(help));
+                self.report.push(blame(text).help(help));
                 None
             }
         }

@@ -5,8 +5,8 @@ use crate::model::{Condition, Name};
 use super::super::fault::Fault;
 use super::super::node::{Node, Value};
 use super::super::place::Place;
-use super::super::spec::Dependency;
-use super::super::suggest::{did_you_mean, quote};
+use super::super::spec::{Dependency, replica};
+use super::super::suggest::{did_you_mean, quote, replicas_help};
 use super::Check;
 
 const CONDITIONS: [(&str, Condition); 3] = [
@@ -46,7 +46,7 @@ impl Check<'_, '_> {
     }
 
     fn dependency(&mut self, name: &str, at: Place) -> Option<Name> {
-        if self.services.contains_key(name) {
+        if Check::is_service(self.services, name) {
             // A bad name was reported where it was defined.
             return Name::new(name).ok();
         }
@@ -54,6 +54,12 @@ impl Check<'_, '_> {
         if self.report.is_full() {
             // Help would be thrown away.
             self.fault(Fault::at(at, text));
+            return None;
+        }
+        if let Some((group, _)) = replica(name)
+            && let Some(of) = Check::replicas_of(self.services, group)
+        {
+            self.fault(Fault::at(at, text).help(replicas_help(group, of)));
             return None;
         }
         let help = did_you_mean(name, self.services.keys().map(|key| &**key), || {

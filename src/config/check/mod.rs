@@ -4,8 +4,12 @@ mod command;
 mod depends;
 mod duration;
 mod environment;
+mod health;
 mod port;
+mod probe;
+mod profiles;
 mod ready;
+mod replicas;
 mod restart;
 mod service;
 mod stack;
@@ -162,7 +166,7 @@ impl Check<'_, '_> {
     /// A text with references.
     fn template(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
         let services = self.services;
-        let is_service = |name: &str| services.contains_key(name);
+        let is_service = |name: &str| Check::is_service(services, name);
         Parser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
     }
 

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
-use crate::model::{Color, Kind, Name, OnExit};
+use crate::model::{Color, Kind, Name, OnExit, Tty};
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Node, Table, Value};
 use super::super::spec::{CommandSpec, ServiceSpec, Variables};
+use super::super::suggest::quote;
 use super::super::template::{Syntax, Template};
 use super::stack::Defaults;
 use super::{Check, keys};
@@ -56,6 +57,7 @@ impl Check<'_, '_> {
         }
         Some(ServiceSpec {
             at: entry.key,
+            replicas: self.replicas(&name, table),
             kind,
             command: self.service_command(&name, entry, table),
             env: table.get("env").map_or_else(Variables::new, |entry| self.variables(&entry.node)),
@@ -71,12 +73,15 @@ impl Check<'_, '_> {
                 .map(|entry| self.depends_on(&entry.node))
                 .unwrap_or_default(),
             ready: self.ready(table.get("ready"), kind, &ports),
+            health: self.health(table.get("health"), kind, &ports),
             restart: self.restart(table.get("restart"), kind),
             success_codes: table
                 .get("success_codes")
                 .map_or_else(|| BTreeSet::from([0]), |entry| self.success_codes(&entry.node)),
             stop: self.stop(table.get("stop")),
             watch: self.watch(table.get("watch"), &dir),
+            tty: table.get("tty").and_then(|entry| self.tty(&entry.node)).unwrap_or(Tty::Auto),
+            profiles: table.get("profiles").and_then(|entry| self.profiles(&entry.node)),
             autostart: table
                 .get("autostart")
                 .and_then(|entry| self.boolean("autostart", &entry.node))
@@ -115,6 +120,23 @@ impl Check<'_, '_> {
                 let fault = Fault::at(entry.key, format!("service `{name}` has no `command`"));
                 self.fault(fault.help("write what to execute: command = \"…\""));
                 nothing
+            }
+        }
+    }
+
+    fn tty(&mut self, node: &Node<'_>) -> Option<Tty> {
+        match &node.value {
+            Value::Boolean(true) => Some(Tty::Yes),
+            Value::Boolean(false) => Some(Tty::No),
+            Value::Text(text) if text == "auto" => Some(Tty::Auto),
+            Value::Text(text) => {
+                let fault = Fault::at(node.at, format!("`tty` cannot be {}", quote(text)));
+                self.fault(fault.help("write true, false or \"auto\""));
+                None
+            }
+            _ => {
+                self.wrong("tty", "true, false or \"auto\"", node);
+                None
             }
         }
     }

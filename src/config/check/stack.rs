@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use crate::model::{Class, Kind, Name, OnConflict};
 use super::super::fault::Fault;
 use super::super::node::{Node, Table, Value};
 use super::super::place::Place;
-use super::super::spec::{EnvFileSpec, ServiceSpec, StackSpec, Variables};
+use super::super::spec::{EnvFileSpec, Replicas, ServiceSpec, StackSpec, Variables};
 use super::super::suggest::quote;
 use super::{Check, in_order, keys, nowhere, unknown_key_help};
 
@@ -59,7 +60,8 @@ impl Check<'_, '_> {
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
         let services =
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
-        Some(StackSpec { name, dir, env, env_files, services, primary })
+        let groups = BTreeMap::new();
+        Some(StackSpec { name, dir, env, env_files, services, groups, primary })
     }
 
     /// Unknown keys of the whole file; a table with a command is a service in the wrong place.
@@ -173,6 +175,17 @@ impl Check<'_, '_> {
                 continue;
             };
             services.extend(self.service(checked, entry, defaults));
+        }
+        let each = |service: &ServiceSpec| match service.replicas {
+            Replicas::Many(of) => usize::from(of),
+            Replicas::One | Replicas::Member { .. } => 1,
+        };
+        let all: usize = services.iter().map(each).sum();
+        if all > MAX_SERVICES {
+            let text = format!("{all} services are too many");
+            let help = format!("a stack has at most {MAX_SERVICES}, with all `replicas`");
+            self.fault(Fault::at(entry.key, text).help(help));
+            return None;
         }
         Some(services)
     }

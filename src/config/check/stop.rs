@@ -1,18 +1,19 @@
 use std::time::Duration;
 
-use crate::model::{Stop, signal_name, signal_number};
+use crate::model::{signal_name, signal_number};
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Node, Value};
+use super::super::spec::StopSpec;
 use super::super::suggest::{did_you_mean, quote};
 use super::{Check, keys};
 
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Check<'_, '_> {
-    pub(super) fn stop(&mut self, entry: Option<&Entry<'_>>) -> Stop {
+    pub(super) fn stop(&mut self, entry: Option<&Entry<'_>>) -> StopSpec {
         let term = signal_number("TERM").expect("TERM is in the table of signals");
-        let mut stop = Stop { signal: term, command: None, grace: GRACE };
+        let mut stop = StopSpec { signal: term, command: None, grace: GRACE };
         let Some(table) = entry.and_then(|entry| self.table("stop", &entry.node)) else {
             return stop;
         };
@@ -24,7 +25,7 @@ impl Check<'_, '_> {
             stop.grace = self.duration("grace", &entry.node).unwrap_or(GRACE);
         }
         if let Some(entry) = table.get("command") {
-            self.not_yet("stop.command", entry.key);
+            stop.command = self.command("command", &entry.node);
         }
         stop
     }

@@ -28,6 +28,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!(api.stop, Stop { signal: 15, command: None, grace: Duration::from_secs(5) });
     assert_eq!(api.success_codes.iter().collect::<Vec<_>>(), [&0]);
     assert!(api.autostart && api.watch.is_none() && api.on_exit == OnExit::None);
+    assert!(api.health.is_none() && api.tty == Tty::Auto);
     let once = &stack.services[&name("once")];
     assert_eq!(once.launch.command, Command::Exec(vec!["a".into(), "b".into()]));
     assert_eq!(once.restart.policy, Policy::No);
@@ -57,7 +58,7 @@ fn every_key_reaches_the_stack() {
         depends_on = { db = "started", migrate = "completed" }
         restart = { policy = "always", max = 3, window = "1m", delay = "1s", max_delay = "4s" }
         success_codes = [0, 143]
-        stop = { signal = "SIGINT", grace = "1.5s" }
+        stop = { signal = "SIGINT", grace = "1.5s", command = ["stop", "$PORT", "${api.port.metrics}"] }
         watch = { paths = ["**/*.py", "!tests/**", "templates/", "app"], ignore = ["*.pyc"], settle = "50ms" }
         autostart = false
         on_exit = "shutdown"
@@ -73,8 +74,16 @@ fn every_key_reaches_the_stack() {
         log = 'listening on ${api.url}$'
         exec = ["check", "${PORT_METRICS}"]
         delay = "1s"
+        notify = true
         timeout = "5s"
         interval = "100ms"
+        [services.api.health]
+        tcp = "metrics"
+        http = "/alive"
+        exec = "ping ${api.port}"
+        failures = 1
+        interval = "30s"
+        action = "restart"
     "#;
     let project = Project::new(text).file("src/x", "");
     let draft = project.draft();
@@ -121,12 +130,26 @@ fn every_key_reaches_the_stack() {
             Probe::Http { url: "http://127.0.0.1:8001/health".into(), own_port: Some(8001) },
             Probe::Log { pattern: r"listening on http://127\.0\.0\.1:8001$".into() },
             Probe::Exec { command: Command::Exec(vec!["check".into(), "9001".into()]) },
+            Probe::Notify,
         ]
     );
+    let health = Health {
+        probes: vec![
+            Probe::Tcp { port: 9001 },
+            Probe::Http { url: "http://127.0.0.1:8001/alive".into(), own_port: Some(8001) },
+            Probe::Exec { command: Command::Shell("ping 8001".into()) },
+        ],
+        interval: Duration::from_secs(30),
+        failures: 1,
+        action: HealthAction::Restart,
+    };
+    assert_eq!(api.health, Some(health));
+    assert_eq!(api.tty, Tty::No);
     assert_eq!(api.restart.policy, Policy::Always);
     assert_eq!((api.restart.max, api.restart.max_delay), (3, Duration::from_secs(4)));
     assert_eq!(api.success_codes.iter().copied().collect::<Vec<_>>(), [0, 143]);
-    assert_eq!(api.stop, Stop { signal: 2, command: None, grace: Duration::from_millis(1500) });
+    let command = Some(Command::Exec(["stop", "8001", "9001"].map(Into::into).into()));
+    assert_eq!(api.stop, Stop { signal: 2, command, grace: Duration::from_millis(1500) });
     let watch = api.watch.as_ref().expect("it watches");
     assert_eq!(watch.root, project.path("src"));
     assert_eq!(watch.include, ["**/*.py", "templates/**", "app", "app/**"]);
@@ -205,4 +228,34 @@ fn variables_without_effect_are_noted() {
     let draft = Project::new("[services.a]\ncommand = 'a'\nenv = { HOST = '0.0.0.0' }").draft();
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
     assert_eq!(note.text, "HOST in `env` of a has no effect: devstack sets it");
+}
+
+#[test]
+fn health_looks_at_the_main_port_when_nothing_is_said() {
+    let stack = Project::new(
+        "[services.a]\ncommand = 'a'\nport = 5000\nhealth = {}\nready = { notify = false }\ntty = true\n[services.b]\ncommand = 'b'\nport = 5001\nready = { notify = true }\ntty = 'auto'",
+    )
+    .stack();
+    let [a, b] = ["a", "b"].map(|service| &stack.services[&name(service)]);
+    let health = Health {
+        probes: vec![Probe::Tcp { port: 5000 }],
+        interval: Duration::from_secs(5),
+        failures: 3,
+        action: HealthAction::Report,
+    };
+    assert_eq!((&a.health, &b.health), (&Some(health), &None));
+    assert_eq!(a.ready.probes, [Probe::Tcp { port: 5000 }], "`notify = false` says nothing");
+    assert_eq!(b.ready.probes, [Probe::Notify]);
+    assert_eq!((a.tty, b.tty), (Tty::Yes, Tty::Auto));
+}
+
+#[test]
+fn programs_that_become_empty_are_told_wherever_they_stand() {
+    let text = "[services.a]\ncommand = 'a'\nenv = { NO = '' }\nready = { exec = ['$NO'] }\nhealth = { exec = ['${NO}'] }\nstop = { command = ['$NO', 'x'] }";
+    let expected = [
+        "devstack.toml:4:19: the program is empty",
+        "devstack.toml:5:20: the program is empty",
+        "devstack.toml:6:21: the program is empty",
+    ];
+    assert_eq!(Project::new(text).mistakes(), expected);
 }

@@ -8,6 +8,8 @@ mod files;
 mod hostile;
 mod meaning;
 mod ports;
+mod profiles;
+mod replicas;
 
 use super::load;
 use crate::config::{Draft, Sources};

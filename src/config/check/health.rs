@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use crate::model::{HealthAction, Kind};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Table};
+use super::super::spec::{HealthSpec, PortSpec, ProbeSpec};
+use super::{Check, keys};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+const FAILURES: u32 = 3;
+
+/// The most failures that may be waited for: more than a day of probes each second.
+const MAX_FAILURES: i64 = 100_000;
+
+const ACTIONS: [(&str, HealthAction); 2] =
+    [("report", HealthAction::Report), ("restart", HealthAction::Restart)];
+
+impl Check<'_, '_> {
+    /// `health`: probes of a service that is ready, by default that it listens on its main port.
+    pub(super) fn health(
+        &mut self,
+        entry: Option<&Entry<'_>>,
+        kind: Kind,
+        ports: &[PortSpec],
+    ) -> Option<HealthSpec> {
+        let entry = entry?;
+        let table = self.table("health", &entry.node)?;
+        if kind == Kind::Task {
+            let fault = Fault::at(entry.key, "a task has no `health`");
+            let help = "a task runs to its end: remove it, or make it a service";
+            self.fault(fault.help(help));
+            return None;
+        }
+        self.unknown_keys(table, keys::HEALTH, "`health`", keys::health_key_elsewhere);
+        let probes = self.health_probes(entry, table, ports);
+        let mut health = HealthSpec {
+            probes,
+            interval: INTERVAL,
+            failures: FAILURES,
+            action: HealthAction::Report,
+        };
+        if let Some(entry) = table.get("interval") {
+            health.interval = self.positive_duration("interval", &entry.node).unwrap_or(INTERVAL);
+        }
+        if let Some(entry) = table.get("failures") {
+            let number = self.number("failures", &entry.node, 1..=MAX_FAILURES);
+            health.failures =
+                number.and_then(|number| u32::try_from(number).ok()).unwrap_or(FAILURES);
+        }
+        if let Some(entry) = table.get("action") {
+            let action = self.word("action", &entry.node, &ACTIONS);
+            health.action = action.unwrap_or(HealthAction::Report);
+        }
+        Some(health)
+    }
+
+    fn health_probes(
+        &mut self,
+        entry: &Entry<'_>,
+        table: &Table<'_>,
+        ports: &[PortSpec],
+    ) -> Vec<ProbeSpec> {
+        let known = |key: &&str| table.contains_key(*key);
+        // These were refused already.
+        let refused = ["delay", "log", "notify"].iter().any(known);
+        let before = self.report.count();
+        let probes = self.probes(table, &["tcp", "http", "exec"], !refused, ports);
+        let refused = refused || self.report.count() > before;
+        if probes.is_empty() && !refused {
+            let fault = Fault::at(entry.key, "`health` has nothing to probe");
+            self.fault(fault.help("give it `tcp`, `http` or `exec`"));
+        }
+        probes
+    }
+}

@@ -1,0 +1,114 @@
+//! Which services start by themselves, by the profiles that were chosen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Class, Message, Name};
+
+use super::fault::Fault;
+use super::report::Report;
+use super::sources::Overrides;
+use super::spec::{Dependency, ServiceSpec, StackSpec};
+use super::suggest::{did_you_mean, one_of, quote};
+
+/// The variable that chooses profiles, separated by commas.
+const VARIABLE: &str = "DEVSTACK_PROFILES";
+
+/// Takes `autostart` from the services none of whose profiles is chosen; reports services that
+/// start and depend on one of them.
+pub(super) fn choose(
+    spec: &mut StackSpec,
+    outer: &BTreeMap<String, String>,
+    overrides: &Overrides,
+    report: &mut Report,
+) {
+    let chosen = chosen(spec, outer, overrides, report);
+    let mut left_out = BTreeSet::new();
+    for service in spec.services.values_mut() {
+        let Some(profiles) = &service.profiles else { continue };
+        if !profiles.names.iter().any(|name| chosen.contains(name)) {
+            service.autostart = false;
+            left_out.insert(service.name.clone());
+        }
+    }
+    if !left_out.is_empty() {
+        dependencies(spec, &left_out, report);
+    }
+}
+
+/// The profiles of the command line and of the environment together.
+fn chosen(
+    spec: &StackSpec,
+    outer: &BTreeMap<String, String>,
+    overrides: &Overrides,
+    report: &mut Report,
+) -> BTreeSet<Name> {
+    let profiles = spec.services.values().filter_map(|service| service.profiles.as_ref());
+    let known: BTreeSet<&Name> = profiles.flat_map(|profiles| &profiles.names).collect();
+    let find = |text: &str| Name::new(text).ok().filter(|name| known.contains(name));
+    let help = |text: &str| {
+        let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+        did_you_mean(text, names.iter().copied(), || match names.len() {
+            0 => "no service of the file has `profiles`".to_owned(),
+            1..=10 => format!("there are {}", one_of(&names)),
+            _ => "`profiles` of a service names it".to_owned(),
+        })
+    };
+    let mut chosen = BTreeSet::new();
+    for text in &overrides.profiles {
+        match find(text) {
+            Some(name) => drop(chosen.insert(name)),
+            None => {
+                let text_of = format!("--profile: no service has the profile {}", quote(text));
+                report.push(Fault::placeless(Class::Usage, text_of).help(help(text)));
+            }
+        }
+    }
+    let variable = outer.get(VARIABLE).map_or("", String::as_str);
+    for text in variable.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match find(text) {
+            Some(name) => drop(chosen.insert(name)),
+            // It may be meant for another project.
+            None => {
+                let text_of = format!("{VARIABLE}: no service has the profile {}", quote(text));
+                report.note(Message::new(Class::Config, text_of).help(help(text)));
+            }
+        }
+    }
+    chosen
+}
+
+/// Reports what starts, by itself or for another, and depends on a service that was left out.
+fn dependencies(spec: &StackSpec, left_out: &BTreeSet<Name>, report: &mut Report) {
+    let starts = spec.services.values().filter(|service| service.autostart);
+    let mut ahead: Vec<&ServiceSpec> = starts.collect();
+    let mut seen: BTreeSet<&Name> = ahead.iter().map(|service| &service.name).collect();
+    while let Some(service) = ahead.pop() {
+        for (name, dependency) in &service.depends_on {
+            let Some(target) = spec.written(name.as_str()) else { continue };
+            if left_out.contains(&target.name) {
+                report.push(missing(service, dependency, target));
+            } else if seen.insert(&target.name) {
+                ahead.push(target);
+            }
+        }
+    }
+}
+
+fn missing(service: &ServiceSpec, dependency: &Dependency, target: &ServiceSpec) -> Fault {
+    let names = target.profiles.iter().flat_map(|profiles| &profiles.names);
+    let names: Vec<&str> = names.map(Name::as_str).collect();
+    let text = format!(
+        "`{}` starts and depends on `{}`, which starts only with profile {}",
+        service.name,
+        target.name,
+        one_of(&names)
+    );
+    let mut fault = Fault::at(dependency.at, text);
+    if let Some(profiles) = &target.profiles {
+        fault = fault.also(profiles.at, "not chosen");
+    }
+    let first = names.first().copied().unwrap_or_default();
+    let help =
+        format!("choose it with --profile {first}, or give `{}` the same `profiles`", service.name);
+    fault.help(help)
+}

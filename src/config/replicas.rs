@@ -1,0 +1,94 @@
+//! A service with `replicas` becomes as many services.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Class, Name};
+
+use super::fault::Fault;
+use super::report::Report;
+use super::spec::{Dependency, Replicas, ServiceSpec, StackSpec};
+
+/// The most dependencies of all services together when groups depend on groups: as many as a
+/// file of the largest size can hold without replicas.
+const MAX_LINKS: usize = 256 * 1024;
+
+/// Replicas by the name that stands for them.
+type Groups = BTreeMap<Name, Vec<Name>>;
+
+/// Makes the replicas of every service that has some. What was written about all of them is
+/// looked at before, so that a mistake is told once.
+pub(super) fn expand(spec: &mut StackSpec, report: &mut Report) {
+    let groups: Groups = spec.services.values().filter_map(group).collect();
+    if groups.is_empty() {
+        return;
+    }
+    if links(spec, &groups) > MAX_LINKS {
+        let text = "the replicas have too many dependencies on each other";
+        let help = format!("all services together may have {MAX_LINKS}");
+        report.push(Fault::placeless(Class::Config, text).help(help));
+        return;
+    }
+    for (_, mut service) in std::mem::take(&mut spec.services) {
+        service.depends_on = each(service.depends_on, &groups);
+        let Some(names) = groups.get(&service.name) else {
+            spec.services.insert(service.name.clone(), service);
+            continue;
+        };
+        room(&service, names.len(), report);
+        let members = (1..).zip(names).map(|(number, name)| member(&service, name, number));
+        spec.services.extend(members.map(|member| (member.name.clone(), member)));
+    }
+    if let Some(names) = spec.primary.as_ref().and_then(|name| groups.get(name)) {
+        spec.primary = names.first().cloned();
+    }
+    spec.groups = groups;
+}
+
+fn group(service: &ServiceSpec) -> Option<(Name, Vec<Name>)> {
+    let Replicas::Many(of) = service.replicas else { return None };
+    let name = |number| Name::new(&format!("{}-{number}", service.name)).ok();
+    Some((service.name.clone(), (1..=of).filter_map(name).collect()))
+}
+
+/// How many dependencies there will be.
+fn links(spec: &StackSpec, groups: &Groups) -> usize {
+    let many = |name: &Name| groups.get(name).map_or(1, Vec::len);
+    let of = |service: &ServiceSpec| {
+        many(&service.name) * service.depends_on.keys().map(many).sum::<usize>()
+    };
+    spec.services.values().map(of).sum()
+}
+
+/// Dependencies on single services; what is said of one replica goes before what is said of all.
+fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, Dependency> {
+    let mut all = BTreeMap::new();
+    for (name, dependency) in &written {
+        let names = groups.get(name).into_iter().flatten();
+        all.extend(names.map(|name| (name.clone(), dependency.clone())));
+    }
+    all.extend(written.into_iter().filter(|(name, _)| !groups.contains_key(name)));
+    all
+}
+
+/// Reports ports with which not every replica gets one.
+fn room(service: &ServiceSpec, of: usize, report: &mut Report) {
+    for port in &service.ports {
+        let Some(first) = port.prefer else { continue };
+        if usize::from(first) + of - 1 > usize::from(u16::MAX) {
+            let text = format!("{of} replicas from port {first} on go beyond 65535");
+            report.push(Fault::at(port.at, text).help("write a smaller number, or \"auto\""));
+        }
+    }
+}
+
+fn member(written: &ServiceSpec, name: &Name, number: u16) -> ServiceSpec {
+    let Replicas::Many(of) = written.replicas else { return written.clone() };
+    let mut member = written.clone();
+    member.name = name.clone();
+    member.replicas = Replicas::Member { group: written.name.clone(), number, of };
+    for port in &mut member.ports {
+        // Without room it was reported.
+        port.prefer = port.prefer.and_then(|first| first.checked_add(number - 1));
+    }
+    member
+}
