@@ -97,7 +97,7 @@ fn ps_says_everything_that_programs_read() {
     });
     let head = ["version", "stack", "dir", "mode", "supervisor_pid", "state"].map(|key| &ps[key]);
     let dir = project.dir().display().to_string();
-    let expected = json!([1, "shop", dir, "run", up.pid(), "starting"]);
+    let expected = json!([1, "shop", dir, "run", up.pid(), "degraded"]);
     assert_eq!(json!(head), expected);
     let names: Vec<&str> = ps["services"]
         .as_array()

@@ -33,7 +33,8 @@ impl Cli {
         let after = match &mut self.command {
             Command::Up(up) => &mut up.files.list,
             Command::Run(run) => &mut run.files.list,
-            Command::Down(json) | Command::Ps(json) | Command::Check(json) => &mut json.files.list,
+            Command::Down(json) | Command::Ps(json) => &mut json.files.list,
+            Command::Check(check) => &mut check.files.list,
             Command::Logs(logs) => &mut logs.files,
             Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
                 &mut services.files.list
@@ -68,7 +69,7 @@ pub enum Command {
     /// Show the ports of this stack, or who holds a port
     Ports(Ports),
     /// Check the configuration and start nothing
-    Check(Json),
+    Check(Check),
 }
 
 /// What `up` and `run` have in common.
@@ -77,6 +78,9 @@ pub struct Starting {
     /// Give a service this port, or fail: `api=6000`; `api.metrics=6001` for a named port
     #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
     pub ports: Vec<(String, u16)>,
+    /// Also start the services of this profile; may be repeated [env: DEVSTACK_PROFILES=a,b]
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
     /// The address that services are told to bind
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
@@ -164,6 +168,19 @@ pub struct Logs {
     #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 100)]
     pub lines: usize,
     /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub files: Files,
+    /// Check as if this profile was chosen; may be repeated
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

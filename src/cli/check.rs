@@ -5,8 +5,10 @@ use crate::config::{self, Overrides};
 use crate::error::{exit, json, shown};
 
 /// `devstack check`: reads the configuration, says what is wrong with it, starts nothing.
-pub(super) fn check(files: Vec<PathBuf>, as_json: bool) -> i32 {
-    let sources = match super::sources(files, Overrides::default()) {
+pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
+    let as_json = args.json;
+    let overrides = Overrides { profiles: args.profiles.clone(), ..Overrides::default() };
+    let sources = match super::sources(files, overrides) {
         Ok(sources) => sources,
         Err(message) => return say(&shown(&message), exit::USAGE),
     };

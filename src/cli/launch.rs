@@ -210,7 +210,7 @@ fn sources(plan: &Plan) -> Result<Sources, Refused> {
             ports: plan.starting.ports.clone(),
             strict_ports: plan.strict_ports,
             host: plan.starting.host.clone(),
-            ..Overrides::default()
+            profiles: plan.starting.profiles.clone(),
         },
     )
     .map_err(|message| Refused::because(&message, exit::USAGE))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ControlOptions;
 use super::complain::{Trouble, end};
-use crate::control::{Client, Failure, LogItem, LogQuery, existing_state_dir, find_service};
+use crate::control::{Client, Failure, LogItem, LogQuery, existing_state_dir, find_services};
 use crate::model::{Class, Message, Name, Snapshot};
 
 /// What `devstack logs` is asked for.
@@ -68,8 +68,8 @@ async fn live(
     face: &mut dyn LogFace,
     out: &mut dyn Write,
 ) -> Result<(), Trouble> {
-    let find = |text: &String| find_service(snapshot, text).map_err(Failure::UnknownService);
-    let wanted = options.services.iter().map(find).collect::<Result<Vec<Name>, Failure>>()?;
+    let find = |text: &String| find_services(snapshot, text).map_err(Failure::UnknownService);
+    let wanted = options.services.iter().map(find).collect::<Result<Vec<_>, Failure>>()?.concat();
     let all = snapshot.services.iter().map(|service| service.name.clone());
     face.set_services(&if wanted.is_empty() { all.collect() } else { wanted.clone() });
 

@@ -49,7 +49,7 @@ pub fn main() -> i32 {
     match cli.command {
         Command::Up(up) => up::up(files, up),
         Command::Run(run) => run::run(files, run),
-        Command::Check(json) => check::check(files, json.json),
+        Command::Check(args) => check::check(files, &args),
         Command::Ports(args) => ports::ports(files, &args),
         Command::Ps(json) => {
             ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)

@@ -76,13 +76,17 @@ pub(super) fn selection(
     }
     let mut chosen = BTreeSet::new();
     for name in names {
-        match Name::new(name).ok().filter(|name| stack.services.contains_key(name)) {
+        match Name::new(name).ok().filter(|name| !stack.named(name).is_empty()) {
             Some(name) => drop(chosen.insert(name)),
-            None => return Err(super::unknown_service(name, stack.services.keys())),
+            None => {
+                let names = stack.services.keys().chain(stack.groups.keys());
+                return Err(super::unknown_service(name, names));
+            }
         }
     }
     if names.is_empty() {
-        chosen.extend(stack.services.keys().cloned());
+        let auto = stack.services.iter().filter(|(_, service)| service.autostart);
+        chosen.extend(auto.map(|(name, _)| name.clone()));
     }
     Ok(Some(Selection { names: chosen, with_dependencies: !no_deps }))
 }

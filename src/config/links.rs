@@ -92,8 +92,10 @@ fn no_service(spec: &StackSpec, name: &str) -> String {
     match group.map(|group| (&group.name, &group.replicas)) {
         Some((group, Replicas::Many(of))) => replicas_help(group.as_str(), *of),
         Some((_, Replicas::One | Replicas::Member { .. })) | None => {
-            did_you_mean(name, spec.services.keys().map(Name::as_str), || {
-                "name a service of this file; `$$` is a plain dollar sign".to_owned()
+            let names = spec.services.keys().map(Name::as_str);
+            let known: Vec<&str> = names.clone().collect();
+            did_you_mean(name, names, || {
+                format!("the services are: {}; `$$` is a plain dollar sign", known.join(", "))
             })
         }
     }

@@ -31,6 +31,7 @@ pub fn name(text: &str) -> Name {
 pub fn view(service: &str, phase: Phase) -> ServiceView {
     ServiceView {
         name: name(service),
+        group: None,
         kind: "service".to_owned(),
         phase,
         since: "2026-11-20T09:00:00.120Z".to_owned(),

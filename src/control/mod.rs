@@ -11,7 +11,7 @@ mod connection;
 mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
-mod find_service;
+mod find_services;
 mod holder;
 mod instance;
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod server_tests;
 
 pub use client::Client;
 pub use failure::Failure;
-pub use find_service::find_service;
+pub use find_services::find_services;
 pub use holder::Holder;
 pub use instance::{Busy, ClaimError, Found, Instance};
 pub use log_lines::LogLines;

@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::find_service::find_service;
+use super::find_services::find_services;
 use super::limits::Limits;
 use super::log_body::LogBody;
 use super::protocol::{
@@ -79,11 +79,13 @@ impl<L: LogSource> Routes<L> {
     }
 
     async fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
-        let query = LogQuery::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+        let mut query = LogQuery::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
+        let mut meant = Vec::new();
         for name in &query.services {
-            known(&snapshot, name.as_str())?;
+            meant.extend(known(&snapshot, name.as_str())?);
         }
+        query.services = meant;
         let lines = LogBody::new(self.logs.reader(&query), self.closing);
         let mut reply = Response::new(Either::Right(lines));
         label(&mut reply, "application/x-ndjson");
@@ -153,17 +155,18 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
     }
     let mut names = Vec::new();
     for text in &wanted.services {
-        let name = known(snapshot, text)?;
-        if !names.contains(&name) {
-            names.push(name);
+        for name in known(snapshot, text)? {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
     }
     Ok(names)
 }
 
 /// The service that is called `text`.
-fn known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
-    find_service(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
+fn known(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, No> {
+    find_services(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
 }
 
 fn told<R>(answer: Answer) -> Result<Reply<R>, No> {

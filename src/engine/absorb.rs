@@ -147,18 +147,13 @@ impl Engine {
         };
         let mut found = Vec::new();
         for name in names {
-            match stack.groups.get(name) {
-                Some(members) => found.extend(members.iter().cloned()),
-                None if stack.services.contains_key(name) => found.push(name.clone()),
-                None => {
-                    let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
-                    return Err(Message::new(
-                        Class::Usage,
-                        format!("there is no service `{name}`"),
-                    )
+            let named = stack.named(name);
+            if named.is_empty() {
+                let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
+                return Err(Message::new(Class::Usage, format!("there is no service `{name}`"))
                     .help(format!("the services are: {}", all.join(", "))));
-                }
             }
+            found.extend(named);
         }
         Ok(found)
     }

@@ -61,7 +61,7 @@ pub enum Input {
 /// What `up` was asked to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// These services.
+    /// These services, or all replicas of these.
     pub names: BTreeSet<Name>,
     /// And what they depend on.
     pub with_dependencies: bool,

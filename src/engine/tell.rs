@@ -216,6 +216,7 @@ impl Engine {
         };
         ServiceView {
             name: name.clone(),
+            group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
             kind: service.kind.as_str().to_owned(),
             phase,
             since: date(slot.since),

@@ -62,6 +62,9 @@ pub enum StackState {
 pub struct ServiceView {
     /// Its name.
     pub name: Name,
+    /// The name in the file, when it is one of several replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
     /// `service` or `task`.
     pub kind: String,
     /// Its phase.

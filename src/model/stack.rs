@@ -24,6 +24,26 @@ pub struct Stack {
     pub files: BTreeSet<PathBuf>,
 }
 
+impl Stack {
+    /// The services that a name means: one of that name, or the replicas of one; empty: nobody.
+    pub fn named(&self, name: &Name) -> Vec<Name> {
+        match self.groups.get(name) {
+            Some(members) => members.clone(),
+            None => self
+                .services
+                .get_key_value(name)
+                .map(|(name, _)| name.clone())
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// The name that stands for this service and its like, when it is one of several replicas.
+    pub fn group_of(&self, member: &Name) -> Option<&Name> {
+        self.groups.iter().find(|(_, members)| members.contains(member)).map(|(group, _)| group)
+    }
+}
+
 /// One service as it is meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {

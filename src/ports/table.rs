@@ -220,6 +220,7 @@ background  main     any  20123  nobody listens
         let number = held.local_addr().unwrap().port();
         let api = ServiceView {
             name: Name::new("api").unwrap(),
+            group: None,
             kind: "service".to_owned(),
             phase: Phase::Ready,
             since: String::new(),

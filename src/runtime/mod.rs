@@ -11,4 +11,5 @@ pub mod process;
 pub mod reload;
 pub mod signals;
 pub mod supervisor;
+mod translate;
 pub mod watch;

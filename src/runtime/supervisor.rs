@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::ending::{Ender, Ending};
-use super::handle::{Answer, Ask, Handle, Request};
+use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
@@ -15,9 +15,10 @@ use super::probe::{Finding, Report};
 use super::process::{Fact, What};
 use super::reload::{Reloaded, Reloader};
 use super::signals::Signals;
+use super::translate::{elsewhere, orphans, request_input};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
-use crate::model::{Class, Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
+use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
 /// still leaves room for deadlines.
@@ -405,27 +406,6 @@ impl Supervisor {
     }
 }
 
-fn request_input(ticket: Ticket, request: Request) -> Input {
-    match request {
-        Request::Start(names) => Input::Start(ticket, names),
-        Request::Stop(names) => Input::Stop(ticket, names),
-        Request::Restart(names) => Input::Restart(ticket, names),
-        Request::Down => Input::Shutdown {
-            ticket: Some(ticket),
-            why: "`devstack down`".to_owned(),
-            code: 0,
-            haste: Haste::Polite,
-        },
-    }
-}
-
-fn elsewhere(service: Option<&Name>, given: u16, actual: &[u16]) -> Message {
-    let who = service.map_or("the service", Name::as_str);
-    let actual: Vec<String> = actual.iter().map(u16::to_string).collect();
-    let text = format!("{who} was given PORT={given} but listens on {}", actual.join(", "));
-    Message::new(Class::Port, text).help("pass the port on in its command, such as --port $PORT")
-}
-
 fn empty_snapshot(stack: &Stack) -> Snapshot {
     Snapshot {
         version: 1,
@@ -440,15 +420,4 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
 
 fn colors(stack: &Stack) -> Vec<(Name, Option<Color>)> {
     stack.services.iter().map(|(name, service)| (name.clone(), service.color)).collect()
-}
-
-fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
-    if leftovers.is_empty() {
-        return None;
-    }
-    let list: Vec<String> =
-        leftovers.iter().take(5).map(|(pid, name)| format!("{name} (pid {pid})")).collect();
-    let more = if leftovers.len() > 5 { ", …" } else { "" };
-    let text = format!("left processes behind, now ended: {}{more}", list.join(", "));
-    Some(Message::new(Class::Orphan, text))
 }

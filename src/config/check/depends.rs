@@ -62,9 +62,9 @@ impl Check<'_, '_> {
             self.fault(Fault::at(at, text).help(replicas_help(group, of)));
             return None;
         }
-        let help = did_you_mean(name, self.services.keys().map(|key| &**key), || {
-            "name a service of this file".to_owned()
-        });
+        let names = self.services.keys().map(|key| &**key);
+        let known: Vec<&str> = names.clone().collect();
+        let help = did_you_mean(name, names, || format!("the services are: {}", known.join(", ")));
         self.fault(Fault::at(at, text).help(help));
         None
     }

@@ -41,8 +41,6 @@ pub(super) struct Link {
 struct State {
     runs: BTreeMap<Run, Entry>,
     requests: VecDeque<Request>,
-    /// How the guard ended, when it did.
-    content: bool,
 }
 
 #[derive(Debug)]
@@ -138,11 +136,6 @@ impl Link {
         wait_for(self.socket.clone(), Interest::READABLE)
     }
 
-    /// Whether the guard, now gone, ended because there was nothing left to do.
-    pub fn guard_was_content(&self) -> bool {
-        self.lock().content
-    }
-
     /// Listens to the guard until it is gone.
     pub async fn serve(self: Arc<Link>, socket: AsyncFd<Arc<UnixStream>>) {
         let mut inbox = Vec::new();
@@ -157,9 +150,8 @@ impl Link {
             }
         }
         // Only when the guard is reaped have its orphans become ours.
-        let content = strays::reap_guard(self.guard).await;
+        strays::reap_guard(self.guard).await;
         let mut state = self.lock();
-        state.content = content;
         state.requests.clear();
         state.runs.values_mut().for_each(|entry| entry.lost = None);
         drop(state);

@@ -105,8 +105,11 @@ impl Processes {
         }
     }
 
-    /// Ends it all: kills what still runs, waits for its end, then for that of the guard. Bounded, about
-    /// seven seconds. True when it is proved that nothing is left.
+    /// Ends it all: kills what still runs and waits for its end. Bounded, about seven seconds. True when
+    /// it is proved that nothing is left.
+    ///
+    /// When every run has told that its tree is empty, that is the proof, and the guard and the
+    /// keepers, which end within milliseconds, are not waited for.
     pub async fn finish(self) -> bool {
         let mut gone = self.link.gone();
         let guard_was_lost = *gone.borrow();
@@ -115,12 +118,13 @@ impl Processes {
         let empty = timeout(LAST_RUNS, alive.wait_for(|count| *count == 0)).await.is_ok();
         if !guard_was_lost {
             self.link.hang_up();
+            if empty {
+                return true;
+            }
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
                 // It hangs or was stopped. Its keepers see its end and do their work without it.
                 super::platform::kill_one(self.link.guard());
                 strays::reap_guard(self.link.guard()).await;
-            } else if self.link.guard_was_content() {
-                return empty;
             }
         }
         // What the guard did not see to the end has become ours.

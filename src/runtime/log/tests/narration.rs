@@ -76,6 +76,7 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
     let service = &stack.services[&name(text)];
     ServiceView {
         name: name(text),
+        group: None,
         kind: if text == "migrate" { "task" } else { "service" }.to_owned(),
         phase,
         since: String::new(),

@@ -5,11 +5,18 @@ const ALIKE: f64 = 0.7;
 /// As much of a wrong name as a message repeats.
 const MAX_QUOTE: usize = 80;
 
-/// The service of a stack that is called `text`; a message that suggests one when there is none.
-pub fn find_service(snapshot: &Snapshot, text: &str) -> Result<Name, Message> {
+/// The services of a stack that `text` means: the one of that name, or all replicas of it; a message
+/// that suggests one when there is none.
+pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Message> {
     let names = || snapshot.services.iter().map(|service| &service.name);
-    if let Some(name) = names().find(|name| name.as_str() == text) {
-        return Ok(name.clone());
+    let is = |name: &Name| name.as_str() == text;
+    let meant = snapshot
+        .services
+        .iter()
+        .filter(|service| is(&service.name) || service.group.as_ref().is_some_and(is));
+    let meant: Vec<Name> = meant.map(|service| service.name.clone()).collect();
+    if !meant.is_empty() {
+        return Ok(meant);
     }
     let quote: String = text.escape_debug().take(MAX_QUOTE).collect();
     let message = Message::new(
