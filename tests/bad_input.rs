@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Ended, Project, need, service};
+use crate::support::{Ended, Project, eventually, need, service};
 
 /// A service that leaves a file when it runs.
 const INNOCENT: &str = "[services.innocent]\ncommand = 'touch started; exec {misbehave} run'\n";
@@ -81,7 +81,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         text: "[services.api]\ncommand = 'echo ${dbb.url}'",
         says: &[("2:", "`dbb`")],
-        help: "the services are",
+        help: "name a service of this file",
     },
     Mistake {
         text: "[services.api]\ncommand = ['echo', '${NO_SUCH_VARIABLE}']",
@@ -122,16 +122,16 @@ const MISTAKES: &[Mistake] = &[
     Mistake { text: "[services.api", says: &[("1:", "unclosed table")], help: "this is no TOML" },
     Mistake {
         text: "[services.innocent]\ncommand = 'true'",
-        says: &[("1:", "duplicate key")],
-        help: "",
+        says: &[("1:11", "`innocent` is written twice")],
+        help: "remove one of the two",
     },
     Mistake {
-        text: "[services.api]\ncommand = 'true'\nreplicas = 3",
+        text: "[services.api]\ncommand = 'true'\ndebug = {}",
         says: &[("3:", "not supported yet")],
         help: "",
     },
     Mistake {
-        text: "[services.api]\nprot = 1\ncommand = []\nport = 0\nready = { timeout = 'soon' }\n[services.b]\ncommand = 'true'\ndepends_on = ['apo', 'b']",
+        text: "[services.api]\nprot = 1\ncommand = []\nport = 0\nready = { timeout = 'soon' }\n[services.b]\ncommand = 'true'\ndepends_on = ['apo']",
         says: &[
             ("2:1", "a service has no key `prot`"),
             ("3:", "command"),
@@ -396,7 +396,8 @@ fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
             .unwrap()
             .contains("plain is not executable")
     );
-    assert!(project.path("started").exists() && up.is_running());
+    eventually("the innocent service", || project.path("started").exists().then_some(()));
+    assert!(up.is_running());
 
     // Mended: one restart, and what waited for it starts, too.
     fs::write(project.path("plain"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
@@ -421,7 +422,7 @@ fn up_of_nothing_but_a_missing_program_ends_with_1() {
         "{}",
         ended.stdout
     );
-    assert!(ended.stdout.contains("      help: install it"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("help: install it"), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\x1b'), "{:?}", ended.stdout);
     project.finish();
 }

@@ -120,7 +120,7 @@ fn ps_says_everything_that_programs_read() {
         json!({
             "name": "api", "kind": "service", "phase": "ready", "since": api["since"],
             "cause": "GET /health answered 200", "pid": served["pid"], "run": run, "restarts": 0,
-            "port": moved, "wanted_port": wanted, "pinned": false, "ports": {"main": moved},
+            "port": moved, "wanted_port": wanted, "wanted_ports": {"main": wanted}, "pinned": false, "ports": {"main": moved},
             "host": "127.0.0.1", "url": format!("http://127.0.0.1:{moved}"), "exit": null,
             "waiting_on": [], "cpu_percent": api["cpu_percent"], "memory_bytes": api["memory_bytes"],
             "ready_after_ms": took, "message": null,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{CTRL_C, Ended, Launch, Project, Signal, free_port, free_ports, need, occupy};
+use crate::support::{
+    CTRL_C, Ended, Launch, Project, Signal, free_port, free_ports, need, need_that, occupy,
+};
 
 /// A stack with one web service on a free port.
 fn web() -> Project {
@@ -407,18 +409,42 @@ fn what_a_shell_had_started_before_is_nobody_to_end() {
     project.finish();
 }
 
-/// The guard is stopped, so it cannot say that nothing is left.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_guard_that_is_stopped_changes_nothing() {
+    let project = plain("{misbehave} run", "");
+    let script = "for p in /proc/[0-9]*; do read -r name < $p/comm && [ \"$name\" = ds-guard ] || continue; \
+         while read -r key value; do [ $key = PPid: ] && [ $value = $PPID ] && kill -STOP ${p#/proc/} && echo stopped; done < $p/status; done 2>/dev/null; exit 6";
+    let ended = shell(&project, script).run();
+    assert_eq!(ended.stdout, "stopped\n");
+    ended.expect_code(6);
+    project.finish();
+}
+
+/// A process that somebody traces is not gone before its tracer has looked.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_proved_is_123() {
     let project = plain("{misbehave} run", "");
-    let script = "for p in /proc/[0-9]*; do read -r name < $p/comm && [ \"$name\" = ds-guard ] || continue; \
-         while read -r key value; do [ $key = PPid: ] && [ $value = $PPID ] && kill -STOP ${p#/proc/} && echo stopped; done < $p/status; done 2>/dev/null; exit 0";
-    let ended = shell(&project, script).run();
-    assert_eq!(ended.stdout, "stopped\n");
-    let ended = ended.expect_code(123);
-    says(&ended, "it could not be proved that every process of the stack has ended");
-    says(&ended, "help: ");
+    let misbehave = crate::support::misbehave().display().to_string();
+    let mut gate = project.gate("gate");
+    let script = "\"$0\" orphan setsid; : < gate";
+    let running = run(&project, ["sh", "-c", script, &misbehave]).start();
+    let orphan = running.wait_pid("child setsid").cast_signed();
+    // SAFETY: numbers only.
+    let traced = unsafe { libc::ptrace(libc::PTRACE_SEIZE, orphan, 0, 0) } == 0;
+    if need_that("the right to trace", traced) {
+        gate.open();
+        assert_eq!(running.wait_code(), 123, "{}", running.stderr());
+        running.wait_for(&format!("does not end, not even by SIGKILL: pid {orphan}"));
+        let mut status = 0;
+        // SAFETY: a number and a place for the answer.
+        assert_eq!(unsafe { libc::waitpid(orphan, &mut status, libc::__WALL) }, orphan);
+    } else {
+        gate.open();
+        assert_eq!(running.wait_code(), 0);
+    }
+    drop(running);
     project.finish();
 }
 

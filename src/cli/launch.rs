@@ -16,7 +16,7 @@ use crate::model::{Class, Message, Stack};
 use crate::ports::Ports;
 use crate::runtime::handle::Handle;
 use crate::runtime::hands::Hands;
-use crate::runtime::log::{Logs, Look, Output};
+use crate::runtime::log::{Logs, Output};
 use crate::runtime::process::{Guard, Processes};
 use crate::runtime::reload::{Loader, Reloaded, Reloader};
 use crate::runtime::signals::Signals;
@@ -192,8 +192,7 @@ fn setup(
 
 fn open_logs(plan: &Plan, state_dir: &std::path::Path) -> Logs {
     let terminal = if plan.to_stderr { stderr().is_terminal() } else { stdout().is_terminal() };
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let mut look = Look::new(terminal, no_color);
+    let mut look = super::look(terminal);
     look.timestamps = plan.timestamps;
     let output = if plan.to_stderr { Output::Stderr } else { Output::Stdout };
     Logs::open(&state_dir.join("logs"), look, output)

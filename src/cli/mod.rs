@@ -116,17 +116,21 @@ fn trace() {
 
 /// Whether colours belong on this output.
 fn color(output: &impl IsTerminal) -> bool {
-    output.is_terminal()
-        && !no_color()
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    output.is_terminal() && !no_color() && !is_dumb()
+}
+
+/// Whether a terminal, if there is one, shows nothing but text.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// How the log looks on a terminal, or elsewhere.
 fn look(terminal: bool) -> Look {
-    Look::new(terminal, no_color())
+    Look::new(terminal, no_color() || (terminal && is_dumb()))
 }
 
 /// What a configuration is made from, here and now.

@@ -52,12 +52,15 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         let outcome = supervisor.run().await;
         // The stack has ended, so the command has been told to end, too; its task is bounded.
         let finished = smoke.await.unwrap_or_default();
-        let swept = match finished.orphans {
+        let left = match finished.orphans {
             Some(orphans) => orphans.end().await,
-            None => true,
+            None => Vec::new(),
         };
+        if !left.is_empty() {
+            eprint!("{}", shown(&do_not_end(&left)));
+        }
         match (outcome.code, finished.code) {
-            (exit::OK, Some(_)) if !(outcome.proved && swept) => exit::RUN_UNPROVED,
+            (exit::OK, Some(_)) if !(outcome.proved && left.is_empty()) => exit::RUN_UNPROVED,
             (exit::OK, Some(own)) => own,
             (exit::OK, None) => stopped_early(),
             (code, Some(_) | None) => code,
@@ -70,6 +73,14 @@ fn stopped_early() -> i32 {
     let text = "the stack was stopped before the command had ended";
     eprint!("{}", shown(&Message::new(Class::NotRunning, text).help("run it again")));
     exit::FAILED
+}
+
+fn do_not_end(left: &[u32]) -> Message {
+    let pids: Vec<String> = left.iter().map(u32::to_string).collect();
+    let text =
+        format!("what the command left does not end, not even by SIGKILL: pid {}", pids.join(", "));
+    Message::new(Class::Orphan, text)
+        .help(format!("look with ps -o pid,stat,args -p {}", pids.join(",")))
 }
 
 fn cannot_listen(error: &std::io::Error) -> i32 {

@@ -43,14 +43,17 @@ pub fn load(sources: &Sources) -> Result<Draft, Diagnostics> {
 fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts> {
     let paths = find(sources, report)?;
     let dir = folder_of(paths.first()?);
+    // One person's changes lie over the file that they stand beside, and under what the command line adds.
+    let local = Some(dir.join(LOCAL)).filter(|local| !paths.contains(local));
+    let (first, more) = paths.split_first()?;
+    let layers = [(first, true)].into_iter().chain(local.iter().map(|path| (path, false)));
+    let layers = layers.chain(more.iter().map(|path| (path, true)));
     let mut texts: Vec<(u32, Arc<Source>)> = Vec::new();
-    for path in &paths {
-        texts.extend(read_config(path, sources, true, report));
-    }
-    let complete = texts.len() == paths.len();
-    let local = dir.join(LOCAL);
-    if !paths.contains(&local) {
-        texts.extend(read_config(&local, sources, false, report));
+    let mut complete = true;
+    for (path, required) in layers {
+        let read = read_config(path, sources, required, report);
+        complete &= read.is_some() || !required;
+        texts.extend(read);
     }
     if !complete {
         return None;

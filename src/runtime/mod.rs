@@ -9,7 +9,7 @@ pub mod outcome;
 pub mod probe;
 pub mod process;
 pub mod reload;
+mod remark;
 pub mod signals;
 pub mod supervisor;
-mod translate;
 pub mod watch;

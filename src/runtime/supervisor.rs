@@ -7,15 +7,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::ending::{Ender, Ending};
-use super::handle::{Answer, Ask, Handle};
+use super::handle::{Answer, Ask, Handle, Request};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
 use super::probe::{Finding, Report};
 use super::process::{Fact, What};
 use super::reload::{Reloaded, Reloader};
+use super::remark::{elsewhere, orphans};
 use super::signals::Signals;
-use super::translate::{elsewhere, orphans, request_input};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
@@ -403,6 +403,20 @@ impl Supervisor {
         let ticket = Ticket(self.tickets);
         self.waiting.insert(ticket, tell);
         ticket
+    }
+}
+
+fn request_input(ticket: Ticket, request: Request) -> Input {
+    match request {
+        Request::Start(names) => Input::Start(ticket, names),
+        Request::Stop(names) => Input::Stop(ticket, names),
+        Request::Restart(names) => Input::Restart(ticket, names),
+        Request::Down => Input::Shutdown {
+            ticket: Some(ticket),
+            why: "`devstack down`".to_owned(),
+            code: 0,
+            haste: Haste::Polite,
+        },
     }
 }
 

@@ -57,8 +57,8 @@ impl Orphans {
     }
 
     /// Waits until they have ended, kills those that do not, and reaps them all. To be called when nothing of
-    /// the stack runs any more. True when nothing is left.
-    pub async fn end(mut self) -> bool {
+    /// the stack runs any more. Those that are left all the same: nothing, if all is well.
+    pub async fn end(mut self) -> Vec<u32> {
         if self.told.is_none() {
             self.tell_to_end();
         }
@@ -66,11 +66,11 @@ impl Orphans {
         let began = Instant::now();
         while self.sweep(told.elapsed() >= GRACE) {
             if began.elapsed() >= LIMIT {
-                return false;
+                return self.adopted().collect();
             }
             tokio::time::sleep(AGAIN).await;
         }
-        true
+        Vec::new()
     }
 
     /// Reaps the dead, and kills the others if it is time. Whether there are any: one that is gone may have

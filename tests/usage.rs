@@ -1,0 +1,167 @@
+//! The command line itself: help, mistakes, colours, errors as JSON.
+
+use crate::support::{Project, free_port};
+
+const COMMANDS: &[&str] =
+    &["up", "run", "down", "ps", "logs", "start", "stop", "restart", "ports", "check"];
+
+#[test]
+fn help_and_version_are_asked_for() {
+    let project = Project::new();
+    for args in [&["--help"][..], &["-h"]] {
+        let ended = project.devstack(args).run().expect_code(0);
+        for command in COMMANDS {
+            assert!(
+                ended.stdout.contains(&format!("\n  {command} ")),
+                "{command}: {}",
+                ended.stdout
+            );
+        }
+        assert_eq!(ended.stderr, "");
+        assert!(!ended.stdout.contains('\x1b'));
+    }
+    for flag in ["--version", "-V"] {
+        let ended = project.devstack([flag]).run().expect_code(0);
+        assert_eq!(ended.stdout, format!("devstack {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    for command in COMMANDS {
+        for flag in ["--help", "-h"] {
+            let ended = project.devstack([*command, flag]).run().expect_code(0);
+            assert!(ended.stdout.contains(&format!("devstack {command}")), "{}", ended.stdout);
+        }
+    }
+    project.finish();
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_2_and_name_the_way_out() {
+    let project = Project::new();
+    for (args, text) in [
+        (&[][..], "Usage: devstack"),
+        (&["ups"], "a similar subcommand exists: 'up'"),
+        (&["nonsense"], "unrecognized subcommand 'nonsense'"),
+        (&["up", "--strict-port"], "a similar argument exists: '--strict-ports'"),
+        (&["up", "--nonsense"], "unexpected argument '--nonsense'"),
+        (&["start"], "<SERVICES>..."),
+        (&["stop"], "<SERVICES>..."),
+        (&["restart"], "<SERVICES>..."),
+        (&["ports", "99999"], "99999 is not in 1..=65535"),
+        (&["ports", "0"], "0 is not in 1..=65535"),
+        (&["logs", "-n", "many"], "invalid value 'many'"),
+    ] {
+        let ended = project.devstack(args).run().expect_code(2);
+        assert!(ended.stderr.contains(text), "{args:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
+    project.finish();
+}
+
+#[test]
+fn errors_of_json_commands_are_json_on_stderr() {
+    let project = Project::new();
+    for (args, code, class) in [
+        (&["ps", "--json"][..], 3, "not-running"),
+        (&["down", "--json"], 3, "not-running"),
+        (&["start", "api", "--json"], 3, "not-running"),
+        (&["stop", "api", "--json"], 3, "not-running"),
+        (&["restart", "api", "--json"], 3, "not-running"),
+        (&["check", "--json"], 2, "config"),
+        (&["check", "--json", "-f", "none.toml"], 2, "config"),
+    ] {
+        let ended = project.devstack(args).run().expect_code(code);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        let error: serde_json::Value = serde_json::from_str(&ended.stderr)
+            .unwrap_or_else(|error| panic!("{args:?}: {error} in {}", ended.stderr));
+        assert_eq!(error["error"]["class"], class, "{error}");
+        for part in ["text", "help"] {
+            let text = error["error"][part].as_str().expect("a text");
+            assert!(!text.is_empty(), "{args:?}: no {part} in {error}");
+        }
+    }
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = 'true'\n[services.web]\ncommand = 'true'\n",
+    );
+    let good = project.devstack(["check", "--json"]).run().expect_code(0).json();
+    assert_eq!(good["services"], serde_json::json!(["api", "web"]));
+    let good = project.devstack(["check"]).run().expect_code(0);
+    assert_eq!(good.stdout, "app: 2 services, no mistakes\n");
+    project.finish();
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let project = Project::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"),
+    );
+    let run = || project.devstack(["run", "--", "true"]);
+    // In a pipe: plain, also where somebody says TERM.
+    let ended = run().run().expect_code(0);
+    assert!(!ended.stderr.contains('\x1b'), "{:?}", ended.stderr);
+    let colours = |terminal: crate::support::Running| {
+        assert_eq!(terminal.wait_code(), 0);
+        terminal.wait_closed();
+        terminal.stdout().contains("\x1b[")
+    };
+    assert!(colours(run().terminal(24, 80).start()));
+    assert!(!colours(run().terminal(24, 80).env("NO_COLOR", "1").start()));
+    assert!(colours(run().terminal(24, 80).env("NO_COLOR", "").start()));
+    assert!(!colours(run().terminal(24, 80).env("TERM", "dumb").start()));
+
+    // Diagnostics, too.
+    project.write("devstack.toml", "[services.api]\n");
+    let wrong = |launch: crate::support::Launch| {
+        let running = launch.terminal(24, 80).start();
+        assert_eq!(running.wait_code(), 2);
+        running.wait_closed();
+        running.stdout().contains("\x1b[")
+    };
+    assert!(wrong(project.devstack(["check"])));
+    assert!(!wrong(project.devstack(["check"]).env("NO_COLOR", "1")));
+    project.finish();
+}
+
+#[test]
+fn a_folder_that_is_gone_is_said() {
+    let project = Project::new();
+    let program = env!("CARGO_BIN_EXE_devstack");
+    let script = format!("mkdir gone && cd gone && rmdir ../gone && exec {program} check");
+    let ended = project.program("/bin/sh").args(["-c", &script]).run().expect_code(2);
+    assert!(ended.stderr.contains("the current folder cannot be used"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("help: change to a folder that exists"), "{}", ended.stderr);
+    project.finish();
+}
+
+#[test]
+fn up_gives_up_on_what_has_come_to_no_result() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.bad]\ncommand = ['{misbehave}', 'exit', '3']\nrestart = 'no'\n\
+         [services.slow]\ncommand = ['{misbehave}', 'run']\nready = { log = 'never' }\n",
+    );
+    let ended = project.devstack(["up", "--timeout", "700ms"]).run().expect_code(1);
+    let said = ended.stdout + &ended.stderr;
+    assert!(said.contains("not ready within 700ms: slow is starting ("), "{said}");
+
+    // What has failed is kept for the person who mends it.
+    project.write(
+        "devstack.toml",
+        "[services.bad]\ncommand = ['{misbehave}', 'exit', '3']\nrestart = 'no'\n\
+         [services.good]\ncommand = ['{misbehave}', 'run']\n[services.end]\ncommand = ': < gate'\non_exit = 'shutdown'\n",
+    );
+    let mut gate = project.gate("gate");
+    let up = project.devstack(["up", "--timeout", "300ms"]).start();
+    project.wait_ps(|ps| ps["state"] == "degraded");
+    // Longer than the limit, by the clock of the stack itself.
+    project.misbehave(["exit", "0", "--after", "600"]).run().expect_code(0);
+    assert!(up.is_running());
+    gate.open();
+    assert_eq!(up.wait_code(), 0);
+    drop(up);
+    project.finish();
+}
