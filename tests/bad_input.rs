@@ -422,7 +422,7 @@ fn up_of_nothing_but_a_missing_program_ends_with_1() {
         "{}",
         ended.stdout
     );
-    assert!(ended.stdout.contains("help: install it"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\n      help: install it"), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\x1b'), "{:?}", ended.stdout);
     project.finish();
 }

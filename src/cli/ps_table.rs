@@ -86,7 +86,7 @@ fn notes(text: &mut String, services: &[ServiceView]) {
         let help = format!("help: {}", printable(&message.help));
         let lines = match (message.text == service.cause, message.help.is_empty()) {
             (true, true) => continue,
-            (true, false) => help,
+            (true, false) => printable(&message.help),
             (false, true) => printable(&message.text),
             (false, false) => format!("{}\n  {help}", printable(&message.text)),
         };

@@ -287,16 +287,18 @@ impl Slot {
     fn hopeless(&self, condition: Condition) -> Option<Message> {
         let name = &self.service.name;
         let because = |text: &str| {
-            Message::new(Class::DepFailed, format!("needs {name} ({condition}): {name} {text}"))
+            Message::new(Class::DepFailed, format!("needs {name} ({condition}), which {text}"))
                 .help(format!(
                     "mend {name}, then it starts by itself or with `devstack restart {name}`"
                 ))
         };
         match &self.state {
-            State::Over(Outcome::Failed(message)) => Some(because(&message.text)),
+            State::Over(Outcome::Failed(message)) => {
+                Some(because(&format!("failed: {}", message.text)))
+            }
             State::Over(Outcome::Done(exit)) => Some(because(&format!("has ended ({exit})"))),
             State::Late { message, .. } if condition == Condition::Ready => {
-                Some(because(&message.text))
+                Some(because(&format!("is late: {}", message.text)))
             }
             State::Idle
             | State::Launching { .. }

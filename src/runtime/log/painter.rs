@@ -117,6 +117,10 @@ impl Painter {
             (true, Tone::Warning) => ("\x1b[33m", RESET),
             (true, Tone::Failure) => ("\x1b[1;31m", RESET),
         };
+        if self.look.color && said.service.is_none() && !said.more {
+            // The `^C` that the terminal has just echoed, if any, stands where the line begins.
+            out.push(b'\r');
+        }
         for (number, line) in said.text.lines().enumerate() {
             match number {
                 0 if !said.more => self.set_prefix(said.service.as_ref(), at, Mark::Said),

@@ -122,7 +122,8 @@ impl Processes {
                 return true;
             }
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
-                // It hangs or was stopped. Its keepers see its end and do their work without it.
+                // It hangs or was stopped, and is no witness. Its keepers see its end and do their work
+                // without it.
                 super::platform::kill_one(self.link.guard());
                 strays::reap_guard(self.link.guard()).await;
             }
