@@ -128,7 +128,7 @@ where
                 .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
-        notes.into_iter().for_each(|note| supervisor.note(note));
+        supervisor.notes(notes);
         let ender = supervisor.ender();
         tokio::spawn(async move {
             guard_lost.await;

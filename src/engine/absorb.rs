@@ -62,6 +62,9 @@ impl Engine {
         selection: Option<Selection>,
         effects: &mut Vec<Effect>,
     ) {
+        if self.ending.is_some() {
+            return;
+        }
         let plan = self.plan(&stack);
         let base = wanted(&stack, selection.as_ref());
         for (name, service) in &stack.services {
@@ -70,7 +73,11 @@ impl Engine {
                 .slots
                 .entry(name.clone())
                 .or_insert_with(|| Slot::new(service.clone(), want.clone(), now));
+            let unready = slot.service.ready != service.ready;
             slot.service = service.clone();
+            if unready {
+                slot.probe_anew(now, effects);
+            }
             match &slot.want {
                 Want::Stopped | Want::Yes(Cause::Asked(_)) => {}
                 Want::No | Want::Removed | Want::Yes(_) => slot.want = want,
@@ -339,6 +346,22 @@ impl Engine {
 }
 
 impl Slot {
+    /// What it takes to be ready has changed. Who is ready stays so; who is not has all the time again.
+    fn probe_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (State::Starting { run, pid, spawned, .. } | State::Late { run, pid, spawned, .. }) =
+            self.state
+        else {
+            return;
+        };
+        let unprobed = self.service.kind == Kind::Task && self.service.ready.probes.is_empty();
+        if !unprobed {
+            effects.push(Effect::Probe(run, self.service.clone()));
+        }
+        self.failing = None;
+        let ready_by = (!unprobed).then(|| now + self.service.ready.timeout);
+        self.state = State::Starting { run, pid, spawned, ready_by };
+    }
+
     fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
         match self.service.restart.policy {
             Policy::Always if !ending => self.back_off(now, exit, false),

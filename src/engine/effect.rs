@@ -13,7 +13,7 @@ pub enum Effect {
     Stop(Run, Stop),
     /// Kill the whole tree of a run.
     Kill(Run),
-    /// Begin to probe whether a run is ready.
+    /// Begin to probe whether a run is ready; in place of an earlier probing.
     Probe(Run, Arc<Service>),
     /// Begin to look after the health of a run that is ready.
     WatchHealth(Run, Arc<Service>),

@@ -156,6 +156,11 @@ impl Engine {
         }
     }
 
+    /// Whether a shutdown has begun: nothing is applied any more.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     /// Which service a run belongs to, while it lives.
     pub fn service_of(&self, run: Run) -> Option<&Name> {
         self.runs.get(&run)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Logs;
+use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, Message, Name, Snapshot};
 
 /// What a face may ask of the supervisor.
@@ -18,6 +19,22 @@ pub enum Request {
     Restart(Vec<Name>),
     /// Stop everything and end.
     Down,
+}
+
+impl Request {
+    pub(super) fn into_input(self, ticket: Ticket) -> Input {
+        match self {
+            Request::Start(names) => Input::Start(ticket, names),
+            Request::Stop(names) => Input::Stop(ticket, names),
+            Request::Restart(names) => Input::Restart(ticket, names),
+            Request::Down => Input::Shutdown {
+                ticket: Some(ticket),
+                why: "`devstack down`".to_owned(),
+                code: 0,
+                haste: Haste::Polite,
+            },
+        }
+    }
 }
 
 /// What came of a request, given when it took effect: a sentence, or why not.

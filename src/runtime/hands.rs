@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use tokio::sync::mpsc;
+use regex::bytes::Regex;
+use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Capture, Logs};
 use super::probe::{self, Probing, Report, Sight};
@@ -26,8 +27,8 @@ pub struct Hands {
 struct Held {
     leash: Leash,
     launch: Launch,
-    /// One for each log probe, made before the process so that no line is missed.
-    lines: Vec<tokio::sync::oneshot::Receiver<String>>,
+    /// One for each log probe, made before the process so that no line is missed; `None`: given away.
+    lines: Option<Vec<oneshot::Receiver<String>>>,
     probing: Option<Probing>,
 }
 
@@ -51,18 +52,10 @@ impl Hands {
 
     /// Starts a run.
     pub(super) fn spawn(&mut self, run: Run, service: &Service) {
-        let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
-            Probe::Log { pattern } => regex::bytes::Regex::new(pattern).ok(),
-            Probe::Tcp { .. }
-            | Probe::Http { .. }
-            | Probe::Exec { .. }
-            | Probe::Delay { .. }
-            | Probe::Notify => None,
-        });
-        let (capture, lines) = self.logs.capture(&service.name, run, patterns.collect());
+        let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
         let leash = self.processes.spawn(run, &service.launch, Recorded(capture));
         let launch = service.launch.clone();
-        self.runs.insert(run, Held { leash, launch, lines, probing: None });
+        self.runs.insert(run, Held { leash, launch, lines: Some(lines), probing: None });
     }
 
     /// Asks a run to end.
@@ -79,11 +72,12 @@ impl Hands {
         }
     }
 
-    /// Begins to find out whether a run is ready.
+    /// Begins to find out whether a run is ready. When it was begun before, `service` has changed meanwhile.
     pub(super) fn probe(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let (leash, reports) = (held.leash.clone(), self.reports.clone());
-        let lines = std::mem::take(&mut held.lines);
+        let lines = held.lines.take();
+        let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
         // Its other ports are no news: only where nobody told it to listen is it elsewhere.
         let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
         let elsewhere = move |tree: &[u32]| -> Vec<u16> {
@@ -125,6 +119,19 @@ impl Hands {
         drop(self.watcher);
         self.processes.finish().await
     }
+}
+
+/// The lines that a service is waited for, one pattern for each log probe.
+fn patterns(service: &Service) -> Vec<Regex> {
+    let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
+        Probe::Log { pattern } => Regex::new(pattern).ok(),
+        Probe::Tcp { .. }
+        | Probe::Http { .. }
+        | Probe::Exec { .. }
+        | Probe::Delay { .. }
+        | Probe::Notify => None,
+    });
+    patterns.collect()
 }
 
 /// A capture as the sink of a process.

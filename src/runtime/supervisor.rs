@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::ending::{Ender, Ending};
-use super::handle::{Answer, Ask, Handle, Request};
+use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
@@ -64,6 +64,10 @@ pub struct Supervisor {
     stack: Arc<Stack>,
     selection: Option<Selection>,
     reloader: Option<Reloader>,
+    /// What the last load of the configuration had to say.
+    notes: Vec<Message>,
+    /// Whether the configuration had mistakes when it was last read.
+    broken: bool,
     reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
     asks: mpsc::UnboundedReceiver<Ask>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
@@ -108,6 +112,8 @@ impl Supervisor {
             stack: setup.stack,
             selection: setup.selection,
             reloader: setup.reloader,
+            notes: Vec::new(),
+            broken: false,
             reloaded: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
@@ -210,7 +216,7 @@ impl Supervisor {
             Wake::Change(change) => self.take_change(change, inputs),
             Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);
-                inputs.push(request_input(ticket, request));
+                inputs.push(request.into_input(ticket));
             }
             Wake::Ask(Ask::Look(tell)) => {
                 // Whoever looked may have gone.
@@ -254,6 +260,9 @@ impl Supervisor {
     }
 
     fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
+        if self.engine.is_ending() {
+            return;
+        }
         match change {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
             Change::Config(_) => {
@@ -267,15 +276,23 @@ impl Supervisor {
 
     fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
         let again = self.reloader.as_mut().is_some_and(Reloader::finished);
+        if self.engine.is_ending() {
+            return;
+        }
         match reloaded {
             Reloaded::Stack(stack, notes) => {
-                notes.into_iter().for_each(|message| self.note(message));
+                self.notes(notes);
+                let mended = std::mem::take(&mut self.broken);
+                if mended && self.engine.plan(&stack).is_empty() {
+                    self.logs.say(narrate::mended_config());
+                }
                 self.stack = stack.clone();
                 self.watch();
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });
             }
             Reloaded::Broken { text, files } => {
+                self.broken = true;
                 self.logs.say(narrate::broken_config(&text));
                 self.hands.watch(&self.stack, &files);
             }
@@ -387,6 +404,14 @@ impl Supervisor {
         lines.into_iter().for_each(|line| self.logs.say(line));
     }
 
+    /// Tells people what a load of the configuration has to say, but not what the one before has said.
+    pub fn notes(&mut self, notes: Vec<Message>) {
+        let before = std::mem::replace(&mut self.notes, notes.clone());
+        for note in notes.into_iter().filter(|note| !before.contains(note)) {
+            self.note(note);
+        }
+    }
+
     /// Tells people something about the whole stack.
     pub fn note(&mut self, message: Message) {
         self.tell(Event { service: None, what: Happening::Note(message) });
@@ -403,20 +428,6 @@ impl Supervisor {
         let ticket = Ticket(self.tickets);
         self.waiting.insert(ticket, tell);
         ticket
-    }
-}
-
-fn request_input(ticket: Ticket, request: Request) -> Input {
-    match request {
-        Request::Start(names) => Input::Start(ticket, names),
-        Request::Stop(names) => Input::Stop(ticket, names),
-        Request::Restart(names) => Input::Restart(ticket, names),
-        Request::Down => Input::Shutdown {
-            ticket: Some(ticket),
-            why: "`devstack down`".to_owned(),
-            code: 0,
-            haste: Haste::Polite,
-        },
     }
 }
 

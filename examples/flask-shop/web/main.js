@@ -69,4 +69,8 @@ await attempt(async () => {
   await showProducts();
 });
 await attempt(showOrders);
-setInterval(() => attempt(showOrders), 1000);
+// The worker needs a moment for an order, the API for a restart; when all is done there is nothing to ask for.
+setInterval(() => {
+  const open = [...find("orders").rows].some((row) => row.lastChild.textContent !== "done");
+  if (open || find("error").textContent) attempt(showOrders);
+}, 1000);

@@ -50,7 +50,11 @@ fn service(head: &str, rest: &str) -> Service {
             continue;
         }
         match word.split_once('=').unwrap_or((word, "")) {
-            ("probe", _) => service.ready.probes = vec![Probe::Tcp { port: 1 }],
+            ("probe", "") => service.ready.probes = vec![Probe::Tcp { port: 1 }],
+            ("probe", port) => {
+                let port = port.parse().expect("a port");
+                service.ready.probes = vec![Probe::Tcp { port }];
+            }
             ("task", _) => {
                 service.kind = Kind::Task;
                 service.restart.policy = Policy::No;

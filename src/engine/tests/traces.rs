@@ -137,6 +137,22 @@ trace!(
 );
 
 trace!(
+    who_is_not_ready_is_probed_anew_when_readiness_changes,
+    Script::up("late: probe\nready: probe\nstarting: probe")
+        .run("1 spawned 1; spawned 2; spawned 3\n2 held 2\n60001 tick")
+        .apply(60_002, "late: probe=2\nready: probe=2\nstarting: ")
+        .run("60003 held 3\n120001 tick\n120002 tick")
+);
+
+trace!(
+    nothing_is_applied_after_a_shutdown_began,
+    Script::up("api: ")
+        .run("1 spawned 1\n2 ctrl-c")
+        .apply(3, "api: command=other\nnew: ")
+        .run("4 exited 1 0; emptied 1")
+);
+
+trace!(
     an_apply_does_not_start_what_was_stopped_by_hand,
     Script::up("api: \nweb: ")
         .run("1 spawned 1; spawned 2\n2 stop api\n3 exited 1 0; emptied 1")

@@ -18,6 +18,7 @@ mod batch;
 mod capture;
 mod cursor;
 mod filter;
+mod find;
 mod folder;
 mod lane;
 mod lines;

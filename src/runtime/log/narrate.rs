@@ -34,6 +34,11 @@ pub fn unproved() -> Said {
     Said::all(Tone::Failure, text)
 }
 
+/// The line that tells that the mistakes are gone, and nothing else is different.
+pub fn mended_config() -> Said {
+    Said::all(Tone::Good, "the configuration is good again; nothing changed")
+}
+
 fn lines(
     event: &Event,
     snapshot: &Snapshot,

@@ -27,6 +27,11 @@ impl Patterns {
         self.waiting.is_empty()
     }
 
+    /// Whether somebody waits who still wants to know.
+    pub fn are_awaited(&self) -> bool {
+        self.waiting.iter().any(|(_, tell)| !tell.is_closed())
+    }
+
     /// Compares the lines of a text; the first is left out when `continues`, being the rest of a long line.
     pub fn search(&mut self, text: &[u8], continues: bool) {
         for line in lines::lines(text).skip(usize::from(continues)) {

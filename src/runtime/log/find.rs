@@ -1,0 +1,31 @@
+use regex::bytes::Regex;
+use tokio::sync::oneshot;
+
+use super::logs::Logs;
+use super::pattern::Patterns;
+use crate::model::{Name, Run};
+
+impl Logs {
+    /// Looks for lines of a run that is under way, from its first line on: what [`Logs::capture`] does for one
+    /// that begins. A receiver fails when everything has ended without such a line. To be called within a
+    /// tokio runtime.
+    pub fn find(
+        &self,
+        service: &Name,
+        run: Run,
+        patterns: Vec<Regex>,
+    ) -> Vec<oneshot::Receiver<String>> {
+        let (mut patterns, found) = Patterns::new(patterns);
+        let mut reader = self.reader(Some(vec![service.clone()]), usize::MAX, true);
+        tokio::spawn(async move {
+            while patterns.are_awaited()
+                && let Some(page) = reader.next().await
+            {
+                for record in page.records.iter().filter(|record| record.run == run) {
+                    patterns.search(&record.line, record.continues);
+                }
+            }
+        });
+        found
+    }
+}

@@ -1,0 +1,197 @@
+//! The stacks that people are shown, run as people run them.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::support::{Launch, Project, eventually, need_that, service, try_http_get};
+
+/// The examples wish for the same numbers, and each test has a world, and so leases, of its own.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Copies a folder, but not what was built or installed in it.
+fn copy(from: &Path, to: &Path) {
+    const MADE: [&str; 6] = [".devstack", ".venv", "__pycache__", "data", "node_modules", "target"];
+    fs::create_dir_all(to).expect("the project is ours");
+    for entry in fs::read_dir(from).expect("it is in the repository").map(Result::unwrap) {
+        let name = entry.file_name();
+        let target = to.join(&name);
+        match entry.file_type().expect("it was just listed").is_dir() {
+            true if MADE.iter().any(|made| name == *made) => {}
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("the project is ours")),
+        }
+    }
+}
+
+/// The number that a service got.
+fn port(ps: &Value, name: &str) -> u16 {
+    let port = service(ps, name)["port"].as_u64().and_then(|port| port.try_into().ok());
+    port.unwrap_or_else(|| panic!("{name} has no port in {ps}"))
+}
+
+/// Waits until the service there answers with this text, as it does some time after an edit.
+#[track_caller]
+fn wait_answer(port: u16, path: &str, text: &str) {
+    eventually(&format!("{text:?} from port {port}{path}"), || {
+        let reply = try_http_get("127.0.0.1", port, path).ok()?;
+        (reply.status == 200 && reply.body.contains(text)).then_some(())
+    });
+}
+
+/// Changes a text in a source file, as an editor does.
+fn edit(file: &Path, old: &str, new: &str) {
+    let text = fs::read_to_string(file).expect("it is there");
+    assert!(text.contains(old), "no {old:?} in {}", file.display());
+    fs::write(file, text.replace(old, new)).expect("the project is ours");
+}
+
+#[test]
+fn every_example_passes_the_check() {
+    let folders = fs::read_dir(repository().join("examples")).expect("it is in the repository");
+    let folders = folders.map(|entry| entry.expect("readable").path()).chain([repository().into()]);
+    let files: Vec<PathBuf> =
+        folders.map(|folder| folder.join("devstack.toml")).filter(|file| file.is_file()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    let project = Project::new();
+    for file in files {
+        let ended = project.devstack(["check", "-f"]).args([&file]).run().expect_code(0);
+        assert_eq!(ended.stderr, "", "{}", file.display());
+    }
+    project.finish();
+}
+
+/// devstack with what cargo needs to find its toolchain, whose home is not the project's.
+fn with_cargo(launch: Launch) -> Launch {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let folder =
+        |name, usual| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+    launch
+        .env("CARGO_HOME", folder("CARGO_HOME", ".cargo"))
+        .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
+        .keep("RUSTUP_TOOLCHAIN")
+}
+
+#[test]
+fn notes_is_built_runs_and_shows_an_edit() {
+    let _alone = alone();
+    let project = Project::new();
+    fs::copy(repository().join("devstack.toml"), project.path("devstack.toml"))
+        .expect("both are ours");
+    copy(&repository().join("examples/notes"), &project.path("examples/notes"));
+    let up = with_cargo(project.devstack(["up"])).start();
+    up.wait_for("build  * completed");
+    up.wait_for("notes is up");
+
+    let ps = project.ps();
+    let api = port(&ps, "api");
+    wait_answer(api, "/", "hello from the notes API");
+    wait_answer(port(&ps, "page"), "/health", "");
+    let pids = |ps: &Value| ["worker", "page"].map(|name| service(ps, name)["pid"].clone());
+    let before = pids(&ps);
+
+    let source = project.path("examples/notes/src/bin/api.rs");
+    edit(&source, "hello from the notes API", "edited while it runs");
+    up.wait_for("api    * restarting: examples/notes/src/bin/api.rs changed");
+    wait_answer(api, "/", "edited while it runs");
+    assert_eq!(pids(&project.ps()), before, "only the API was restarted");
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    project.finish();
+}
+
+/// The shop as a copy, with what was installed for the original. `None`: it is not set up on this machine.
+fn shop() -> Option<Project> {
+    let original = repository().join("examples/flask-shop");
+    let (venv, modules) = (original.join(".venv"), original.join("web/node_modules"));
+    let there = venv.join("installed").is_file() && modules.join(".installed").is_file();
+    if !need_that("flask-shop set up (examples/flask-shop/setup.sh)", there) {
+        return None;
+    }
+    let project = Project::new();
+    copy(&original, &project.dir());
+    symlink(venv, project.path(".venv")).expect("it is new");
+    symlink(modules, project.path("web/node_modules")).expect("it is new");
+    // For root the database runs as another user, who must get to its folder.
+    let root = project.dir().parent().expect("the project has a root").to_owned();
+    fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
+    Some(project)
+}
+
+/// devstack with the database's folder within the project.
+fn with_data(project: &Project, launch: Launch) -> Launch {
+    launch.env("SHOP_DATA", project.outside("tmp").join("shop"))
+}
+
+/// Somebody else's Flask and PostgreSQL. Where they are taken already, so much the better.
+fn strangers() -> [Option<TcpListener>; 2] {
+    [5000, 5432].map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+}
+
+#[test]
+fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
+    let _alone = alone();
+    let Some(project) = shop() else { return };
+    let _strangers = strangers();
+    let up = with_data(&project, project.devstack(["up"])).start();
+    up.wait_for("flask-shop is up");
+    let ps = project.ps();
+    for (name, phase) in [
+        ("api", "ready"),
+        ("db", "ready"),
+        ("migrate", "done"),
+        ("redis", "ready"),
+        ("web", "ready"),
+        ("worker", "ready"),
+    ] {
+        assert_eq!(service(&ps, name)["phase"], phase, "{ps}");
+    }
+    for (name, wanted) in [("api", 5000), ("db", 5432)] {
+        assert_eq!(service(&ps, name)["wanted_port"], wanted);
+        assert_ne!(port(&ps, name), wanted);
+        up.wait_for(&format!("port {wanted} is held by "));
+    }
+    let url = |name: &str| service(&ps, name)["url"].as_str().expect("it has one").to_owned();
+    let client = || {
+        let client = project.program(project.path("client.py"));
+        client.env("DEVSTACK_API_URL", url("api")).env("DEVSTACK_WEB_URL", url("web")).run()
+    };
+    client().expect_code(0);
+
+    edit(&project.path("api/app.py"), "welcome to the shop", "edited while it runs");
+    wait_answer(port(&ps, "api"), "/", "edited while it runs");
+    wait_answer(port(&ps, "web"), "/api/", "edited while it runs");
+    up.wait_for("api     * restarting: api/app.py changed");
+    assert!(client().expect_code(0).stdout.contains("edited while it runs"));
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    project.finish();
+}
+
+#[test]
+fn flask_shop_is_a_test_too() {
+    let _alone = alone();
+    let Some(project) = shop() else { return };
+    let _strangers = strangers();
+    let run = project.devstack(["run", "--no-strict-ports", "--", "./client.py"]);
+    let ended = with_data(&project, run).run().expect_code(0);
+    assert!(ended.stdout.contains("the page reaches the API"), "{}", ended.stdout);
+    // With strict ports, as usual for a test, the stranger is named and nothing is started.
+    let run = project.devstack(["run", "--", "./client.py"]);
+    let ended = with_data(&project, run).run().expect_code(120);
+    assert!(ended.stderr.contains("port 5432 is held by "), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+    project.finish();
+}
