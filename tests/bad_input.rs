@@ -81,7 +81,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         text: "[services.api]\ncommand = 'echo ${dbb.url}'",
         says: &[("2:", "`dbb`")],
-        help: "name a service of this file",
+        help: "the services are: api",
     },
     Mistake {
         text: "[services.api]\ncommand = ['echo', '${NO_SUCH_VARIABLE}']",

@@ -119,6 +119,8 @@ impl Processes {
         if !guard_was_lost {
             self.link.hang_up();
             if empty {
+                // Somebody may have stopped it: it must go on to end.
+                super::platform::cont(self.link.guard());
                 return true;
             }
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
