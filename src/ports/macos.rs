@@ -112,6 +112,12 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
+/// Which of these sockets the processes in `tree` have open.
+pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let held = tree.iter().flat_map(|pid| listeners_of(*pid)).map(|held| held.socket);
+    held.filter(|socket| sockets.contains(socket)).collect()
+}
+
 /// Who has each of these sockets open, in one walk over all processes.
 pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
