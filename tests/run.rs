@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{
-    CTRL_C, Ended, Launch, Project, Signal, free_port, free_ports, need, need_that, occupy,
+    CTRL_C, Ended, Launch, Project, Signal, eventually, free_port, free_ports, need, need_that,
+    occupy,
 };
 
 /// A stack with one web service on a free port.
@@ -383,6 +384,10 @@ fn orphans_that_end_while_the_command_runs_are_reaped() {
     let script = "for i in 1 2 3 4 5; do (true &); done; echo begun; : < gate";
     let running = shell(&project, script).start();
     running.wait_for("begun");
+    eventually("the orphans to end", || {
+        let mine = |command: &str| command.starts_with("sh -c") || command.starts_with("true");
+        (project.alive().iter().filter(|one| mine(&one.command)).count() == 1).then_some(())
+    });
     project.assert_no_zombie();
     gate.open();
     assert_eq!(running.wait_code(), 0);

@@ -156,6 +156,8 @@ impl Smoke {
             }
         };
         let mut orphans = Orphans::before_start();
+        // Before the command runs: an end that came earlier than this would not be told.
+        let ends = signal(SignalKind::child()).ok();
         let mut child = match self.spawn(&snapshot) {
             Ok(child) => child,
             Err((message, code)) => {
@@ -163,7 +165,7 @@ impl Smoke {
                 return self.give_up(message.text, code);
             }
         };
-        let code = self.attend(&mut child, &orphans, timeout, limit).await;
+        let code = self.attend(&mut child, &orphans, ends, timeout, limit).await;
         let left = orphans.tell_to_end();
         if left > 0 {
             let are = if left == 1 { "process" } else { "processes" };
@@ -202,11 +204,11 @@ impl Smoke {
         &mut self,
         child: &mut Child,
         orphans: &Orphans,
+        mut ends: Option<Signal>,
         timeout: Option<Duration>,
         limit: impl Future<Output = ()>,
     ) -> Option<i32> {
         tokio::pin!(limit);
-        let mut ends = signal(SignalKind::child()).ok();
         let any_end = async |ends: &mut Option<Signal>| match ends {
             Some(ends) => drop(ends.recv().await),
             None => std::future::pending().await,
