@@ -117,6 +117,10 @@ impl Engine {
     /// with the root of it. In dependency order, so that a long chain costs no recursion.
     pub(super) fn blocked(&self) -> Blocked {
         let mut blocked = Blocked::new();
+        if self.ending.is_some() {
+            // Nothing starts any more, whatever it needs.
+            return blocked;
+        }
         for name in &self.order {
             let Some(slot) = self.slots.get(name).filter(|slot| slot.wanted() && slot.idle())
             else {

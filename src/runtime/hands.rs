@@ -114,6 +114,13 @@ impl Hands {
         watcher.set(services.collect(), stack.files.union(more).cloned().collect());
     }
 
+    /// Everything ends from now on. Nothing is watched any more: the kernel needs some milliseconds to
+    /// take an inotify instance apart, and they pass while services stop.
+    pub(super) fn part(&mut self) {
+        self.watcher = None;
+        self.processes.part();
+    }
+
     /// Lets go of everything and waits for the guard. True when it is proved that nothing is left.
     pub(super) async fn finish(self) -> bool {
         drop(self.watcher);

@@ -393,6 +393,9 @@ impl Supervisor {
     }
 
     fn tell(&mut self, event: Event) {
+        if let Happening::ShuttingDown(_) = event.what {
+            self.hands.part();
+        }
         if let Happening::Settled { .. } = event.what {
             self.settled.send_replace(true);
         }

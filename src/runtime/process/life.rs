@@ -95,7 +95,8 @@ impl Life {
         self.line.close();
         self.pids.keeper.store(0, Ordering::Relaxed);
         self.pids.main.store(0, Ordering::Relaxed);
-        let Life { link, facts, run, .. } = self;
+        let Life { link, facts, run, socket, .. } = self;
+        link.let_go(socket.into_inner());
         link.forget(run);
         tell(&facts, run, What::Emptied { leftovers });
     }

@@ -105,6 +105,12 @@ impl Processes {
         }
     }
 
+    /// Everything ends from now on. Keepers of runs that are over stay until this process has ended,
+    /// so that the services' ends come first.
+    pub fn part(&self) {
+        self.link.part();
+    }
+
     /// Ends it all: kills what still runs and waits for its end. Bounded, about seven seconds. True when
     /// it is proved that nothing is left.
     ///
@@ -123,6 +129,7 @@ impl Processes {
                 super::platform::cont(self.link.guard());
                 return true;
             }
+            self.link.release();
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
                 // It hangs or was stopped, and is no witness. Its keepers see its end and do their work
                 // without it.
