@@ -1,24 +1,21 @@
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::args::Starting;
-use super::up::selection;
-use crate::config::{self, Overrides, Sources};
-use crate::control::{self, Instance};
-use crate::engine::Selection;
-use crate::error::{exit, shown};
-use crate::model::{Class, Message, Stack};
-use crate::ports::Ports;
+use super::ground::{Ground, Refused};
+use crate::control;
+use crate::error::exit;
+use crate::model::Stack;
+use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 use crate::runtime::hands::Hands;
 use crate::runtime::log::{Logs, Output};
 use crate::runtime::process::{Guard, Processes};
-use crate::runtime::reload::{Loader, Reloaded, Reloader};
+use crate::runtime::reload::Reloader;
 use crate::runtime::signals::Signals;
 use crate::runtime::supervisor::{Senses, Setup, Supervisor};
 use crate::runtime::watch::{Change, Watcher};
@@ -53,15 +50,6 @@ pub(super) struct Launched {
     pub timeout: Option<Duration>,
 }
 
-/// Why nothing was started: the text for stderr and the exit code.
-struct Refused(String, i32);
-
-impl Refused {
-    fn because(message: &Message, code: i32) -> Refused {
-        Refused(shown(message), code)
-    }
-}
-
 /// Starts a stack and drives it to its end; the exit code.
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
@@ -83,61 +71,29 @@ fn begin<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refuse
 where
     F: Future<Output = i32>,
 {
-    let internal = |what: &str, error: std::io::Error| {
-        let message = Message::new(Class::Limit, format!("cannot {what}: {error}"))
-            .help("this machine may be out of processes, memory or file descriptors");
-        Refused::because(&message, plan.refused)
-    };
+    let internal = |what, error| Refused::internal(what, &error, plan.refused);
     let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read: what is saved from now on is a change.
     let watcher = plan.follow.then(|| Watcher::start(changes));
-    let draft = config::load(&sources(&plan)?)
-        .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
-    let instance = Instance::claim(draft.dir(), draft.name())
-        .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
-    let state_dir = control::state_dir(draft.dir())
-        .map_err(|message| Refused::because(&message, plan.refused))?;
-    let leases = control::runtime_dir()
-        .map_err(|message| Refused::because(&message, plan.refused))?
-        .join("ports");
-    let ports = Ports::open(&leases, &state_dir.join("ports.json"), draft.dir());
-    // Held to the end: its leases keep the ports of this stack from others.
-    let ports = Arc::new(Mutex::new(ports));
-    let loader = Loader {
-        sources: sources(&plan)?,
-        ports: ports.clone(),
-        color: super::color(&stderr()),
-        adapt: plan.adapt,
-    };
-    let (stack, notes) = match loader.choose(&draft, &BTreeMap::new()) {
-        Reloaded::Stack(stack, notes) => (stack, notes),
-        Reloaded::Broken { text, .. } => return Err(Refused(text, plan.refused)),
-    };
-    let selection = selection(&stack, &plan.services, plan.starting.no_deps)
-        .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
-    let socket = instance.listen().map_err(|error| internal("open the control socket", error))?;
+    let ground = Ground::take(&plan)?;
+    let socket =
+        ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| internal("start", error))?;
-    let logs = open_logs(&plan, &state_dir);
+    let logs = open_logs(&plan, &ground.state_dir);
     let outcome = runtime.block_on(async {
-        let setup =
-            setup(guard, &plan, loader, &logs, stack.clone(), selection, (watcher, changes_in))
-                .map_err(|error| internal("start", error))?;
+        let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in))
+            .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
-        supervisor.notes(notes);
-        let ender = supervisor.ender();
-        tokio::spawn(async move {
-            guard_lost.await;
+        supervisor.notes(ground.notes.clone());
+        end_when(&supervisor, guard_lost, |ender| {
             ender.kill("the guard process was killed", exit::FAILED);
         });
-        let closing = logs.closed();
-        let ender = supervisor.ender();
-        tokio::spawn(async move {
-            closing.await;
+        end_when(&supervisor, logs.closed(), |ender| {
             ender.end("nobody reads the output any more", 141);
         });
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
@@ -146,9 +102,8 @@ where
             let _ = ended.await;
         };
         let server = tokio::spawn(control::serve(socket, handle.clone(), logs.clone(), shutdown));
-        let timeout = plan.starting.timeout;
-        let launched = Launched { supervisor, handle, stack, timeout };
-        let code = drive(launched).await;
+        let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
+        let code = drive(Launched { supervisor, handle, stack, timeout }).await;
         drop(done);
         // Answers that are under way are finished; the server bounds that itself.
         let _ = server.await;
@@ -156,26 +111,43 @@ where
     });
     runtime.shutdown_background();
     logs.finish(LAST_LINES);
-    drop(ports);
-    drop(instance);
     outcome
+}
+
+/// Ends the stack in this way when `event` happens.
+fn end_when(
+    supervisor: &Supervisor,
+    event: impl Future<Output = ()> + Send + 'static,
+    end: impl FnOnce(&Ender) + Send + 'static,
+) {
+    let ender = supervisor.ender();
+    tokio::spawn(async move {
+        event.await;
+        end(&ender);
+    });
 }
 
 fn setup(
     guard: Guard,
     plan: &Plan,
-    loader: Loader,
+    ground: &Ground,
     logs: &Logs,
-    stack: Arc<Stack>,
-    selection: Option<Selection>,
-    watching: (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
+    (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
 ) -> std::io::Result<Setup> {
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
-    let (watcher, changes) = watching;
-    let processes = Processes::new(guard, facts, shows_color(plan))?;
+    let terminal_size = if plan.to_stderr { stderr_size } else { stdout_size };
+    let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
+    if on_terminal(plan) {
+        processes = processes.on_terminal();
+    }
+    if let Some((rows, columns)) = terminal_size() {
+        processes.resize(rows, columns);
+    }
+    let mut hands = Hands::new(processes, logs.clone(), reports, watcher);
+    hands.sockets_in(ground.runtime_dir.clone());
     Ok(Setup {
-        hands: Hands::new(processes, logs.clone(), reports, watcher),
+        hands,
         senses: Senses {
             facts: facts_in,
             reports: reports_in,
@@ -183,34 +155,40 @@ fn setup(
             signals: Signals::listen()?,
         },
         logs: logs.clone(),
-        stack,
-        selection,
-        reloader: plan.follow.then(|| Reloader::new(loader)),
+        stack: ground.stack.clone(),
+        selection: ground.selection.clone(),
+        reloader: plan.follow.then(|| Reloader::new(ground.loader.clone())),
         stay: plan.stay,
+        terminal_size,
     })
 }
 
 fn open_logs(plan: &Plan, state_dir: &std::path::Path) -> Logs {
-    let terminal = if plan.to_stderr { stderr().is_terminal() } else { stdout().is_terminal() };
+    let terminal = on_terminal(plan);
     let mut look = super::look(terminal);
     look.timestamps = plan.timestamps;
     let output = if plan.to_stderr { Output::Stderr } else { Output::Stdout };
     Logs::open(&state_dir.join("logs"), look, output)
 }
 
-fn shows_color(plan: &Plan) -> bool {
-    if plan.to_stderr { super::color(&stderr()) } else { super::color(&stdout()) }
+fn on_terminal(plan: &Plan) -> bool {
+    if plan.to_stderr { stderr().is_terminal() } else { stdout().is_terminal() }
 }
 
-fn sources(plan: &Plan) -> Result<Sources, Refused> {
-    super::sources(
-        plan.files.clone(),
-        Overrides {
-            ports: plan.starting.ports.clone(),
-            strict_ports: plan.strict_ports,
-            host: plan.starting.host.clone(),
-            profiles: plan.starting.profiles.clone(),
-        },
-    )
-    .map_err(|message| Refused::because(&message, exit::USAGE))
+/// Rows and columns, when it is a terminal that knows them.
+fn stdout_size() -> Option<(u16, u16)> {
+    size_of(stdout())
+}
+
+fn stderr_size() -> Option<(u16, u16)> {
+    size_of(stderr())
+}
+
+fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(output).ok()?;
+    Some((size.ws_row, size.ws_col))
+}
+
+fn shows_color(plan: &Plan) -> bool {
+    if plan.to_stderr { super::color(&stderr()) } else { super::color(&stdout()) }
 }

@@ -7,6 +7,7 @@ mod control_commands;
 #[cfg(test)]
 mod control_commands_tests;
 mod control_options;
+mod ground;
 mod launch;
 mod log_face;
 mod logs;

@@ -217,7 +217,7 @@ impl Smoke {
             tokio::select! {
                 biased;
                 status = child.wait() => return Some(self.finished(status).await),
-                (number, _) = self.signals.next() => {
+                number = self.signals.end() => {
                     // The supervisor heard it, too, and ends the stack.
                     self.stop(child, at_terminal(number)).await;
                     return None;
@@ -287,7 +287,7 @@ impl Smoke {
     async fn wait(&mut self, time: Duration, child: &mut Child) -> Wait {
         tokio::select! {
             _ = child.wait() => Wait::Ended,
-            _ = self.signals.next() => Wait::Interrupted,
+            _ = self.signals.end() => Wait::Interrupted,
             () = tokio::time::sleep(time) => Wait::Over,
         }
     }

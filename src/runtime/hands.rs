@@ -7,10 +7,10 @@ use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Capture, Logs};
-use super::probe::{self, Probing, Report, Sight};
+use super::probe::{self, Finding, Notice, Probing, Report, Sight};
 use super::process::{Leash, Processes, Sink};
 use super::watch::Watcher;
-use crate::model::{Launch, Probe, Run, Service, Stack, Stream};
+use crate::model::{Class, Launch, Message, Name, Probe, Run, Service, Stack, Stop, Stream};
 use crate::ports;
 
 /// Everything the supervisor acts with. Orders are carried out without waiting; what comes of them
@@ -21,15 +21,68 @@ pub struct Hands {
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
     runs: BTreeMap<Run, Held>,
+    sockets: Option<Sockets>,
+}
+
+/// Where sockets of runs are made.
+struct Sockets {
+    dir: PathBuf,
+    /// Whether that folder was cleared of what others left.
+    cleared: bool,
+}
+
+impl Sockets {
+    fn open(&mut self, run: Run) -> Result<Notice, String> {
+        if !std::mem::replace(&mut self.cleared, true) {
+            Notice::remove_stale(&self.dir);
+        }
+        Notice::open(&self.dir, run).map_err(|error| format!("{}: {error}", self.dir.display()))
+    }
 }
 
 /// What is held of one run.
 struct Held {
+    name: Name,
     leash: Leash,
     launch: Launch,
     /// One for each log probe, made before the process so that no line is missed; `None`: given away.
     lines: Option<Vec<oneshot::Receiver<String>>>,
+    /// Where it may say that it is ready.
+    notice: Option<Notice>,
     probing: Option<Probing>,
+    health: Option<Probing>,
+}
+
+impl Held {
+    /// What log and notify probes wait for, in their order.
+    fn waits(
+        &mut self,
+        probes: &[Probe],
+        lines: Vec<oneshot::Receiver<String>>,
+    ) -> Vec<oneshot::Receiver<String>> {
+        let mut lines = lines.into_iter();
+        let mut waits = Vec::new();
+        for probe in probes {
+            match probe {
+                Probe::Log { .. } => waits.extend(lines.next()),
+                Probe::Notify => waits.push(self.listen()),
+                Probe::Tcp { .. }
+                | Probe::Http { .. }
+                | Probe::Exec { .. }
+                | Probe::Delay { .. } => {}
+            }
+        }
+        waits
+    }
+
+    /// Without a socket the receiver fails at once.
+    fn listen(&mut self) -> oneshot::Receiver<String> {
+        let leash = self.leash.clone();
+        match &mut self.notice {
+            Some(notice) => notice.listen(move || leash.tree_pids()),
+            None => oneshot::channel().1,
+        }
+    }
 }
 
 impl Hands {
@@ -40,7 +93,13 @@ impl Hands {
         reports: mpsc::UnboundedSender<Report>,
         watcher: Option<Watcher>,
     ) -> Hands {
-        Hands { processes, logs, reports, watcher, runs: BTreeMap::new() }
+        let runs = BTreeMap::new();
+        Hands { processes, logs, reports, watcher, runs, sockets: None }
+    }
+
+    /// Where services reach devstack: a private folder with a short path.
+    pub fn sockets_in(&mut self, dir: PathBuf) {
+        self.sockets = Some(Sockets { dir, cleared: false });
     }
 
     /// The first runs are about to start: what is saved from now on may be unseen by them.
@@ -53,16 +112,52 @@ impl Hands {
     /// Starts a run.
     pub(super) fn spawn(&mut self, run: Run, service: &Service) {
         let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
-        let leash = self.processes.spawn(run, &service.launch, Recorded(capture));
-        let launch = service.launch.clone();
-        self.runs.insert(run, Held { leash, launch, lines: Some(lines), probing: None });
+        let mut launch = service.launch.clone();
+        let notice = self.notice(run, service);
+        if let Some(notice) = &notice {
+            let path = notice.path().to_string_lossy().into_owned();
+            launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
+        }
+        let leash = self.processes.spawn(run, &launch, service.tty, Recorded(capture));
+        let (name, lines) = (service.name.clone(), Some(lines));
+        let held = Held { name, leash, launch, lines, notice, probing: None, health: None };
+        self.runs.insert(run, held);
     }
 
-    /// Asks a run to end.
-    pub(super) fn stop(&self, run: Run, signal: i32) {
-        if let Some(held) = self.runs.get(&run) {
-            held.leash.stop(signal);
+    /// The socket for a service that says by itself that it is ready.
+    fn notice(&mut self, run: Run, service: &Service) -> Option<Notice> {
+        if !service.ready.probes.contains(&Probe::Notify) {
+            return None;
         }
+        let opened = match &mut self.sockets {
+            Some(sockets) => sockets.open(run),
+            None => Err("there is no folder for it".to_owned()),
+        };
+        match opened {
+            Ok(notice) => Some(notice),
+            Err(why) => {
+                let text = format!("no socket for READY=1: {why}");
+                let help = "see that the folder is there, yours and not full, or use another probe";
+                let message = Message::new(Class::Limit, text).help(help);
+                // Without a receiver the stack is ending.
+                let _ = self.reports.send(Report { run, what: Finding::Note(message) });
+                None
+            }
+        }
+    }
+
+    /// Asks a run to end, by its signal or its command. What a command prints is in the log of the service.
+    pub(super) fn stop(&self, run: Run, stop: &Stop) {
+        let Some(held) = self.runs.get(&run) else { return };
+        let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
+        let launch = Launch { command: command.clone(), ..held.launch.clone() };
+        let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
+        let reports = self.reports.clone();
+        let tell = move |message| {
+            // Without a receiver the stack is ending.
+            let _ = reports.send(Report { run, what: Finding::Note(message) });
+        };
+        self.processes.stop_by(&held.leash, &launch, stop.signal, Recorded(capture), tell);
     }
 
     /// Kills a run.
@@ -75,24 +170,33 @@ impl Hands {
     /// Begins to find out whether a run is ready. When it was begun before, `service` has changed meanwhile.
     pub(super) fn probe(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
-        let (leash, reports) = (held.leash.clone(), self.reports.clone());
         let lines = held.lines.take();
         let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
-        // Its other ports are no news: only where nobody told it to listen is it elsewhere.
-        let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
-        let elsewhere = move |tree: &[u32]| -> Vec<u16> {
-            let listening = ports::listening(tree).into_iter();
-            listening.filter(|port| !given.contains(port)).collect()
-        };
-        let sight = Sight::new(move || leash.tree_pids(), owner, elsewhere);
-        held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, lines, reports));
+        let waits = held.waits(&service.ready.probes, lines);
+        let (sight, reports) = (sight(&held.leash, service), self.reports.clone());
+        held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
+    }
+
+    /// Begins to look after a run that is ready, or does so anew when that is to be done in another way.
+    pub(super) fn watch_health(&mut self, run: Run, service: &Service) {
+        let Some(held) = self.runs.get_mut(&run) else { return };
+        held.health = service.health.as_ref().map(|health| {
+            let (sight, reports) = (sight(&held.leash, service), self.reports.clone());
+            probe::health(run, health, &held.launch, sight, reports)
+        });
     }
 
     /// A main process that ended is not probed any more.
     pub(super) fn stop_probing(&mut self, run: Run) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.probing = None;
+            held.health = None;
         }
+    }
+
+    /// The terminal that devstack writes to has this size now, in rows and columns.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.processes.resize(rows, columns);
     }
 
     /// Nothing of a run is left.
@@ -152,6 +256,17 @@ impl Sink for Recorded {
     fn closed(&mut self) {
         self.0.close();
     }
+}
+
+fn sight(leash: &Leash, service: &Service) -> Sight {
+    let leash = leash.clone();
+    // Its other ports are no news: only where nobody told it to listen is it elsewhere.
+    let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
+    let elsewhere = move |tree: &[u32]| -> Vec<u16> {
+        let listening = ports::listening(tree).into_iter();
+        listening.filter(|port| !given.contains(port)).collect()
+    };
+    Sight::new(move || leash.tree_pids(), owner, elsewhere)
 }
 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {

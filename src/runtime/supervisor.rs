@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -15,7 +16,7 @@ use super::probe::{Finding, Report};
 use super::process::{Fact, What};
 use super::reload::{Reloaded, Reloader};
 use super::remark::{elsewhere, orphans};
-use super::signals::Signals;
+use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
@@ -23,6 +24,12 @@ use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, Stac
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
 /// still leaves room for deadlines.
 const BATCH: usize = 256;
+
+/// A deadline that is met this much later was not met late: devstack itself did not run, because it was
+/// stopped (Ctrl-Z) or the machine slept. No deadline counts that time.
+const OVERSLEPT: Duration = Duration::from_secs(2);
+
+mod take;
 
 /// What a supervisor starts with.
 pub struct Setup {
@@ -40,6 +47,8 @@ pub struct Setup {
     pub reloader: Option<Reloader>,
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
+    /// Rows and columns of the terminal that devstack writes to, when there is one.
+    pub terminal_size: fn() -> Option<(u16, u16)>,
 }
 
 /// Where reports arrive.
@@ -77,6 +86,7 @@ pub struct Supervisor {
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
     settled: watch::Sender<bool>,
+    terminal_size: fn() -> Option<(u16, u16)>,
     ender: Ender,
     endings: mpsc::UnboundedReceiver<Ending>,
     halt: Option<i32>,
@@ -89,7 +99,7 @@ enum Wake {
     Change(Change),
     Ask(Ask),
     Reloaded(Reloaded),
-    Signal(i32, &'static str),
+    Signal(Called),
     Ending(Ending),
     LogTrouble,
     Deadline,
@@ -112,6 +122,7 @@ impl Supervisor {
             stack: setup.stack,
             selection: setup.selection,
             reloader: setup.reloader,
+            terminal_size: setup.terminal_size,
             notes: Vec::new(),
             broken: false,
             reloaded: mpsc::unbounded_channel(),
@@ -185,7 +196,7 @@ impl Supervisor {
         };
         tokio::select! {
             biased;
-            (number, name) = self.senses.signals.next() => Wake::Signal(number, name),
+            called = self.senses.signals.next() => Wake::Signal(called),
             Some(fact) = self.senses.facts.recv() => Wake::Fact(fact),
             Some(ask) = self.asks.recv() => Wake::Ask(ask),
             Some(report) = self.senses.reports.recv() => Wake::Report(report),
@@ -208,138 +219,17 @@ impl Supervisor {
         None
     }
 
-    /// Turns what happened into inputs.
-    fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
-        match wake {
-            Wake::Fact(fact) => self.take_fact(fact, inputs),
-            Wake::Report(report) => inputs.push(self.report_input(report)),
-            Wake::Change(change) => self.take_change(change, inputs),
-            Wake::Ask(Ask::Do(request, tell)) => {
-                let ticket = self.ticket(tell);
-                inputs.push(request.into_input(ticket));
-            }
-            Wake::Ask(Ask::Look(tell)) => {
-                // Whoever looked may have gone.
-                let _ = tell.send(self.snapshot());
-            }
-            Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
-            Wake::Signal(number, name) => self.take_signal(number, name, inputs),
-            Wake::Ending(Ending { why, code, haste }) => {
-                inputs.push(Input::Shutdown { ticket: None, why, code, haste });
-            }
-            Wake::LogTrouble => {
-                self.logs.notes().into_iter().for_each(|message| self.note(message));
-            }
-            Wake::Deadline => inputs.push(Input::Tick),
-        }
-    }
-
-    fn take_fact(&mut self, fact: Fact, inputs: &mut Vec<Input>) {
-        let run = fact.run;
-        match fact.what {
-            What::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
-            What::NotSpawned(message) => {
-                self.hands.forget(run);
-                inputs.push(Input::NotSpawned(run, message));
-            }
-            What::Exited(exit) => {
-                self.hands.stop_probing(run);
-                inputs.push(Input::Exited(run, exit));
-            }
-            What::Emptied { leftovers } => {
-                self.hands.forget(run);
-                if let Some(message) = orphans(&leftovers) {
-                    inputs.push(Input::Note(run, message));
-                }
-                inputs.push(Input::Emptied(run));
-                if let Some(reloader) = &self.reloader {
-                    reloader.release_unused(&self.stack);
-                }
-            }
-        }
-    }
-
-    fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
-        if self.engine.is_ending() {
-            return;
-        }
-        match change {
-            Change::Services(files) => inputs.push(Input::FilesChanged(files)),
-            Change::Config(_) => {
-                if let Some(reloader) = &mut self.reloader {
-                    reloader.reload(&self.stack, &self.engine.running(), self.reloaded.0.clone());
-                }
-            }
-            Change::Degraded(message) => self.note(message),
-        }
-    }
-
-    fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
-        let again = self.reloader.as_mut().is_some_and(Reloader::finished);
-        if self.engine.is_ending() {
-            return;
-        }
-        match reloaded {
-            Reloaded::Stack(stack, notes) => {
-                self.notes(notes);
-                let mended = std::mem::take(&mut self.broken);
-                if mended && self.engine.plan(&stack).is_empty() {
-                    self.logs.say(narrate::mended_config());
-                }
-                self.stack = stack.clone();
-                self.watch();
-                let selection = self.selection.clone();
-                inputs.push(Input::Apply { stack, selection });
-            }
-            Reloaded::Broken { text, files } => {
-                self.broken = true;
-                self.logs.say(narrate::broken_config(&text));
-                self.hands.watch(&self.stack, &files);
-            }
-        }
-        if again {
-            self.take_change(Change::Config(Default::default()), inputs);
-        }
-    }
-
-    fn report_input(&self, report: Report) -> Input {
-        let run = report.run;
-        match report.what {
-            Finding::Held(what) => Input::Held(run, what),
-            Finding::Failing(why) => Input::Failing(run, why),
-            Finding::Foreign(message) | Finding::Limited(message) => Input::Note(run, message),
-            Finding::Elsewhere { given, actual } => {
-                Input::Note(run, elsewhere(self.engine.service_of(run), given, &actual))
-            }
-        }
-    }
-
-    /// Once is polite, twice is at once, three times leaves the rest to the guard.
-    fn take_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
-        self.interrupts += 1;
-        let code = 128 + number;
-        match self.interrupts {
-            1 => inputs.push(Input::Shutdown {
-                ticket: None,
-                why: name.to_owned(),
-                code,
-                haste: Haste::Polite,
-            }),
-            2 => inputs.push(Input::Shutdown {
-                ticket: None,
-                why: format!("{name} again"),
-                code,
-                haste: Haste::Now,
-            }),
-            _ => self.halt = Some(code),
-        }
-    }
-
     /// Lets the engine decide, shows what is, then carries out.
-    fn decide(&mut self, inputs: Vec<Input>) {
+    fn decide(&mut self, mut inputs: Vec<Input>) {
+        let now = self.clock.now();
+        let due = self.engine.next_deadline();
+        if let Some(late) = due.and_then(|at| now.checked_sub(at)).filter(|late| *late > OVERSLEPT)
+        {
+            inputs.insert(0, Input::Slept(late));
+        }
         // No effect follows, but it is what people want to know of a service that is not ready.
         let failing = inputs.iter().any(|input| matches!(input, Input::Failing(..)));
-        let effects = self.engine.step(self.clock.now(), inputs);
+        let effects = self.engine.step(now, inputs);
         if effects.is_empty() && !failing {
             return;
         }
@@ -352,8 +242,8 @@ impl Supervisor {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
-            Effect::Stop(run, stop) => self.hands.stop(run, stop.signal),
-            Effect::WatchHealth(..) => {}
+            Effect::Stop(run, stop) => self.hands.stop(run, &stop),
+            Effect::WatchHealth(run, service) => self.hands.watch_health(run, &service),
             Effect::Kill(run) => self.hands.kill(run),
             Effect::Probe(run, service) => self.hands.probe(run, &service),
             Effect::Tell(event) => self.tell(event),

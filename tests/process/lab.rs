@@ -3,7 +3,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use devstack::model::{Command, Exit, Launch, Message, Run, Stream};
+use devstack::model::{Command, Exit, Launch, Message, Run, Stream, Tty};
 use devstack::runtime::process::{Fact, Guard, Leash, Processes, Sink, What};
 use tokio::sync::{Notify, mpsc};
 
@@ -17,6 +17,8 @@ pub struct Lab {
     facts: mpsc::UnboundedReceiver<Fact>,
     early: VecDeque<Fact>,
     next: u64,
+    /// Whether what is started gets a terminal.
+    pub tty: Tty,
     pub dir: tempfile::TempDir,
     /// What was told of each run so far, to check the order.
     told: BTreeMap<Run, Vec<&'static str>>,
@@ -116,7 +118,8 @@ pub fn lab_with<F: Future<Output = ()>>(guard: Guard, body: impl FnOnce(Lab) -> 
         let processes = Processes::new(guard, tell, false).expect("a socket");
         let dir = tempfile::tempdir().expect("a folder");
         let (early, told) = (VecDeque::new(), BTreeMap::new());
-        body(Lab { guard: pid, processes, facts, early, next: 0, dir, told }).await;
+        let tty = Tty::No;
+        body(Lab { guard: pid, processes, facts, early, next: 0, tty, dir, told }).await;
     });
 }
 
@@ -141,7 +144,7 @@ impl Lab {
     pub fn start_with(&mut self, launch: &Launch, sink: impl Sink) -> (Run, Leash) {
         self.next += 1;
         let run = Run(self.next);
-        (run, self.processes.spawn(run, launch, sink))
+        (run, self.processes.spawn(run, launch, self.tty, sink))
     }
 
     /// The next fact about a run.

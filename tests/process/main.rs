@@ -9,4 +9,7 @@ mod output;
 mod pinned;
 mod sample;
 mod start;
+mod stops;
+mod sweeps;
+mod terminals;
 mod trees;

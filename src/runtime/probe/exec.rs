@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::attempt::Attempt;
 use super::program::locate;
 use crate::model::{Command, Launch};
+use crate::runtime::process::shown;
 
 /// How long the command of one attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
@@ -169,13 +170,6 @@ fn exit_of(status: ExitStatus) -> crate::model::Exit {
     match (status.code(), status.signal()) {
         (Some(code), _) => crate::model::Exit::Code(code),
         (None, signal) => crate::model::Exit::Signal(signal.unwrap_or_default()),
-    }
-}
-
-fn shown(command: &Command) -> String {
-    match command {
-        Command::Shell(text) => text.clone(),
-        Command::Exec(words) => shell_words::join(words),
     }
 }
 

@@ -1,12 +1,17 @@
-//! Whether a run is ready.
+//! Whether a run is ready, and whether it stays well.
 //!
 //! [`probe`] starts one task per probe of one run. A probe is tried at once and then after growing pauses until
 //! it holds; when each has held, that is reported and nothing is left running. What is seen on a port counts
 //! only when the listener is of the run's own process tree, as far as the system shows that.
+//!
+//! [`health`] goes on from there, in rounds, when the user asked for it. A [`Notice`] hears a service that says by
+//! itself that it is ready.
 
 mod attempt;
 mod exec;
+mod health;
 mod http;
+mod notice;
 mod owner;
 mod pauses;
 mod probing;
@@ -17,6 +22,8 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+pub use health::health;
+pub use notice::{NOTIFY_SOCKET, Notice};
 pub use owner::Owner;
 pub use probing::{Probing, probe};
 pub use report::{Finding, Report};

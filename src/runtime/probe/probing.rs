@@ -23,6 +23,10 @@ pub struct Probing {
 }
 
 impl Probing {
+    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> Probing {
+        Probing { task, failure }
+    }
+
     /// Why the run is not ready yet, by the latest attempts; `None` before the first and when it is.
     pub fn last_failure(&self) -> Option<String> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -38,8 +42,8 @@ impl Drop for Probing {
 /// Starts probing a run, at once and until every probe has held. To be called right after the spawn, within a
 /// tokio runtime: a delay counts from here.
 ///
-/// `matches` has one receiver for each log probe, in their order, which is told when a line of this run has
-/// matched. How long readiness may take altogether is the caller's to judge.
+/// `matches` has one receiver for each log and notify probe, in their order, which is told when a line of this run
+/// has matched, or when it said that it is ready. How long readiness may take altogether is the caller's to judge.
 pub fn probe(
     run: Run,
     ready: &Ready,
@@ -80,7 +84,7 @@ pub fn probe(
         watch.run(count, told).await;
         drop(tasks);
     });
-    Probing { task: task.abort_handle(), failure }
+    Probing::new(task.abort_handle(), failure)
 }
 
 /// What a single probe tells.
@@ -134,7 +138,7 @@ impl Single {
         match noticed {
             Some(noticed) => match noticed.await {
                 Ok(status) => self.say(Told::Held(status)),
-                Err(_) => self.say(Told::Failed("it ended without sending READY=1".to_owned())),
+                Err(_) => self.say(Told::Failed("no READY=1 can come any more".to_owned())),
             },
             None => self.say(Told::Failed("there is no socket for READY=1".to_owned())),
         }
@@ -142,7 +146,10 @@ impl Single {
 
     async fn repeat(&self, first: Duration) {
         for pause in Pauses::new(first, self.interval) {
-            match self.attempt().await {
+            let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight).await else {
+                return;
+            };
+            match attempt {
                 Attempt::Held(what) => return self.say(Told::Held(what)),
                 Attempt::Failed(why) => self.say(Told::Failed(why)),
                 Attempt::Nobody(port) => self.nobody(port),
@@ -155,19 +162,6 @@ impl Single {
                 }
             }
             sleep(pause).await;
-        }
-    }
-
-    async fn attempt(&self) -> Attempt {
-        match &self.probe {
-            model::Probe::Tcp { port } => tcp::attempt(*port, &self.launch.host, &self.sight).await,
-            model::Probe::Http { url, own_port } => {
-                http::attempt(url, *own_port, &self.sight).await
-            }
-            model::Probe::Exec { command } => exec::attempt(command, &self.launch).await,
-            model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => {
-                unreachable!("`run` repeats only the other kinds")
-            }
         }
     }
 
@@ -193,6 +187,20 @@ impl Single {
     fn say(&self, told: Told) {
         // Nobody listens when the probing was dropped.
         let _ = self.tell.send((self.index, told));
+    }
+}
+
+/// Tries a probe once; `None` for those that can only be waited for.
+pub(super) async fn attempt(
+    probe: &model::Probe,
+    launch: &Launch,
+    sight: &Sight,
+) -> Option<Attempt> {
+    match probe {
+        model::Probe::Tcp { port } => Some(tcp::attempt(*port, &launch.host, sight).await),
+        model::Probe::Http { url, own_port } => Some(http::attempt(url, *own_port, sight).await),
+        model::Probe::Exec { command } => Some(exec::attempt(command, launch).await),
+        model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }
 }
 
@@ -242,7 +250,11 @@ impl Watch {
             Finding::Foreign(_) => ("foreign", 0),
             Finding::Elsewhere { given, .. } => ("elsewhere", *given),
             Finding::Limited(_) => ("limited", 0),
-            Finding::Held(_) | Finding::Failing(_) => return self.send(finding),
+            Finding::Held(_)
+            | Finding::Failing(_)
+            | Finding::Note(_)
+            | Finding::Unwell(_)
+            | Finding::Well => return self.send(finding),
         };
         if self.said.insert(key) {
             self.send(finding);

@@ -26,6 +26,12 @@ pub enum Finding {
         /// The ports that its processes listen on, ascending.
         actual: Vec<u16>,
     },
+    /// Health probes failed in so many rounds in a row as the user asked for; why. Given once, until `Well`.
+    Unwell(String),
+    /// Health probes hold again.
+    Well,
+    /// Something to know about the run that changes nothing.
+    Note(Message),
     /// A limit of devstack itself keeps it from probing. Not the service's failure. Given once.
     Limited(Message),
 }

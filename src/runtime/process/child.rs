@@ -1,19 +1,35 @@
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::parcel::Opened;
 use super::platform;
 
-/// Starts a program in a session of its own, with default signals, an empty mask and the three
-/// descriptors 0 (as this process has it), 1 and 2. The working directory is the caller's. Never forks
+/// Starts a program in a session of its own, with default signals, an empty mask and three descriptors:
+/// 0 as this process has it, 1 and 2; or all three the terminal of this path, which becomes that of the
+/// session. The working directory is the caller's. Never forks
 /// by copying: `posix_spawn` shares memory until the exec. The error is that of the exec.
 pub(super) fn spawn(
     parcel: &Opened<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
+    terminal: Option<&CStr>,
 ) -> io::Result<u32> {
-    let actions = Actions::new(stdout, stderr)?;
+    let mut actions = Actions::new()?;
+    match terminal {
+        Some(path) => {
+            actions.open(0, path)?;
+            actions.duplicate(0, 1)?;
+            actions.duplicate(0, 2)?;
+        }
+        None => {
+            // Descriptor 0 onto itself: on macOS only what is named survives the exec.
+            actions.duplicate(0, 0)?;
+            actions.duplicate(stdout.as_raw_fd(), 1)?;
+            actions.duplicate(stderr.as_raw_fd(), 2)?;
+        }
+    }
     let attributes = Attributes::new()?;
     let mut pid: libc::pid_t = 0;
     // SAFETY: all pointers are valid for the call: the lists end with null and their texts with NUL.
@@ -39,19 +55,27 @@ fn check(code: libc::c_int) -> io::Result<()> {
 struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {
-    fn new(stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<Actions> {
+    fn new() -> io::Result<Actions> {
         let mut raw = MaybeUninit::uninit();
         // SAFETY: initialised by the call, and only used when it succeeded.
-        let mut actions = unsafe {
+        unsafe {
             check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
-            Actions(raw.assume_init())
-        };
-        // Descriptor 0 onto itself: on macOS only what is named survives the exec.
-        for (from, to) in [(0, 0), (stdout.as_raw_fd(), 1), (stderr.as_raw_fd(), 2)] {
-            // SAFETY: an initialised structure and numbers.
-            check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut actions.0, from, to) })?;
+            Ok(Actions(raw.assume_init()))
         }
-        Ok(actions)
+    }
+
+    fn duplicate(&mut self, from: RawFd, to: RawFd) -> io::Result<()> {
+        // SAFETY: an initialised structure and numbers.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, from, to) })
+    }
+
+    /// Without `O_NOCTTY`: the leader of a new session gets its terminal by opening one.
+    fn open(&mut self, fd: RawFd, path: &CStr) -> io::Result<()> {
+        let flags = libc::O_RDWR;
+        // SAFETY: an initialised structure, numbers, and a terminated text, which the call copies.
+        check(unsafe {
+            libc::posix_spawn_file_actions_addopen(&mut self.0, fd, path.as_ptr(), flags, 0)
+        })
     }
 }
 

@@ -2,35 +2,52 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use super::sweep::TOKEN;
+
 /// What services inherit: devstack's own environment as it was at the start, and what makes programs
 /// behave well when their output is a pipe.
 #[derive(Debug, Clone)]
 pub(super) struct Environment {
     base: BTreeMap<OsString, OsString>,
     color: bool,
+    /// Marks every process of this stack, for whoever has to find what is left of it.
+    token: String,
 }
 
 impl Environment {
     /// `color`: devstack writes to a terminal that shows colours.
-    pub fn new(vars: impl Iterator<Item = (OsString, OsString)>, color: bool) -> Environment {
-        Environment { base: vars.collect(), color }
+    pub fn new(
+        vars: impl Iterator<Item = (OsString, OsString)>,
+        color: bool,
+        token: String,
+    ) -> Environment {
+        // A service manager's socket is meant for devstack, not for what devstack starts.
+        let base = vars.filter(|(name, _)| name != "NOTIFY_SOCKET").collect();
+        Environment { base, color, token }
     }
 
     /// The complete environment of a service, sorted by name: `own` over what is inherited, and under
-    /// both what nobody decided.
+    /// both what nobody decided. `terminal`: it gets one.
     pub fn of<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
         dir: &'a Path,
+        terminal: bool,
     ) -> BTreeMap<&'a OsStr, &'a OsStr> {
         let base = self.base.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str()));
         let mut all: BTreeMap<&OsStr, &OsStr> = base.collect();
         // As a shell does when it changes folder; programs trust it to know by which link they came.
         all.insert(OsStr::new("PWD"), dir.as_os_str());
         all.extend(own.iter().map(|(k, v)| (OsStr::new(k), OsStr::new(v))));
+        // Not the service's to decide.
+        all.insert(OsStr::new(TOKEN), OsStr::new(&self.token));
         let one = OsStr::new("1");
         // Python holds back lines for a pipe, and a log that comes late is no log.
         all.entry(OsStr::new("PYTHONUNBUFFERED")).or_insert(one);
+        if terminal {
+            // What nearly every terminal of today understands.
+            all.entry(OsStr::new("TERM")).or_insert(OsStr::new("xterm-256color"));
+        }
         let decided = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
         if self.color && !decided.iter().any(|name| all.contains_key(OsStr::new(name))) {
             all.insert(OsStr::new("FORCE_COLOR"), one);
@@ -46,9 +63,9 @@ mod tests {
 
     fn of(base: &[(&str, &str)], own: &[(&str, &str)], color: bool) -> String {
         let base = base.iter().map(|(k, v)| (OsString::from(k), OsString::from(v)));
-        let environment = Environment::new(base, color);
+        let environment = Environment::new(base, color, "t".to_owned());
         let own = own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let all = environment.of(&own, Path::new("/d"));
+        let all = environment.of(&own, Path::new("/d"), false);
         let text = |(k, v): (&OsStr, &OsStr)| format!("{}={}", k.display(), v.display());
         all.into_iter().map(text).collect::<Vec<_>>().join(" ")
     }
@@ -57,19 +74,20 @@ mod tests {
     fn the_service_has_the_last_word() {
         assert_eq!(
             of(&[("A", "1"), ("B", "1")], &[("B", "2")], false),
-            "A=1 B=2 PWD=/d PYTHONUNBUFFERED=1"
+            "A=1 B=2 DEVSTACK_RUN=t PWD=/d PYTHONUNBUFFERED=1"
         );
-        let own = &[("PWD", "/x"), ("PYTHONUNBUFFERED", "")];
-        assert_eq!(of(&[("PWD", "/old")], own, false), "PWD=/x PYTHONUNBUFFERED=");
+        let own = &[("PWD", "/x"), ("PYTHONUNBUFFERED", ""), ("DEVSTACK_RUN", "x")];
+        assert_eq!(of(&[("PWD", "/old")], own, false), "DEVSTACK_RUN=t PWD=/x PYTHONUNBUFFERED=");
     }
 
     #[test]
     fn colours_only_when_nobody_decided() {
-        assert!(of(&[], &[], true).starts_with("CLICOLOR_FORCE=1 FORCE_COLOR=1"));
+        assert!(of(&[], &[], true).starts_with("CLICOLOR_FORCE=1 DEVSTACK_RUN=t FORCE_COLOR=1"));
         for name in ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"] {
-            let only = format!("{name}=0 PWD=/d PYTHONUNBUFFERED=1");
-            assert_eq!(of(&[(name, "0")], &[], true), only);
-            assert_eq!(of(&[], &[(name, "0")], true), only);
+            for all in [of(&[(name, "0")], &[], true), of(&[], &[(name, "0")], true)] {
+                assert!(all.contains(&format!("{name}=0")), "{all}");
+                assert_eq!(all.matches('=').count(), 4, "{all}");
+            }
         }
     }
 }

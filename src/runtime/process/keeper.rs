@@ -34,8 +34,8 @@ const BUSY_LIMIT: Duration = Duration::from_secs(2);
 enum Phase {
     /// The main process runs.
     Running,
-    /// The main process was told to stop.
-    Told,
+    /// The main process was told to stop, by a signal to its group or by other means.
+    Told { by_signal: bool },
     /// What is left was asked to end, and is killed at this time.
     Waning(Instant),
     /// What is left is being killed.
@@ -46,7 +46,7 @@ enum Phase {
 pub(super) struct Ends {
     /// To the supervisor. Its end of file means that the supervisor is gone.
     pub line: UnixStream,
-    /// The write end of the service's stdout.
+    /// The write end of the service's stdout; or the terminal that it gets.
     pub stdout: OwnedFd,
     /// The write end of its stderr.
     pub stderr: OwnedFd,
@@ -123,8 +123,12 @@ fn execute(
     stderr: &OwnedFd,
 ) -> io::Result<u32> {
     let limit = Instant::now() + BUSY_LIMIT;
+    let terminal = match rustix::termios::isatty(stdout) {
+        true => Some(rustix::termios::ttyname(stdout, Vec::new())?),
+        false => None,
+    };
     loop {
-        match child::spawn(parcel, stdout.as_fd(), stderr.as_fd()) {
+        match child::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal.as_deref()) {
             Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
                 // Any word from the supervisor now is an order to stop, or its end.
                 let fds =
@@ -200,7 +204,10 @@ impl<'a> Keeper<'a> {
     /// shutdown only when it ends itself, so that the ends of a hundred keepers do not compete with the
     /// ends of the services they kept.
     fn linger(&self) {
-        while self.line_open && self.guard_lives {
+        if !self.line_open || !self.guard_lives {
+            return;
+        }
+        loop {
             let mut fds = [
                 PollFd::new(&self.line, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.guard, PollFlags::IN),
@@ -251,9 +258,13 @@ impl<'a> Keeper<'a> {
 
     /// While the dead main process still pins its number, its group can be signalled safely.
     fn see_off_main(&mut self) {
-        if matches!(self.phase, Phase::Running) {
-            self.note_leftovers();
-            self.signal_group(libc::SIGTERM);
+        match self.phase {
+            Phase::Running => {
+                self.note_leftovers();
+                self.signal_group(libc::SIGTERM);
+            }
+            Phase::Told { by_signal: false } => self.signal_group(libc::SIGTERM),
+            Phase::Told { by_signal: true } | Phase::Waning(_) | Phase::Killing => {}
         }
         self.main_lives = false;
         if let Some(exit) = bury(self.main) {
@@ -268,7 +279,7 @@ impl<'a> Keeper<'a> {
             // Its group has just been told.
             Phase::Running => Some(LEFTOVER_GRACE),
             // A second TERM would mean "at once" to some programs, so only those who heard none get one.
-            Phase::Told => Some(TOLD_GRACE),
+            Phase::Told { .. } => Some(TOLD_GRACE),
             Phase::Waning(_) | Phase::Killing => None,
         };
         if let Some(grace) = grace {
@@ -308,7 +319,7 @@ impl<'a> Keeper<'a> {
         match self.phase {
             Phase::Waning(until) if Instant::now() >= until => self.kill(),
             Phase::Killing => self.kill(),
-            Phase::Running | Phase::Told | Phase::Waning(_) => {}
+            Phase::Running | Phase::Told { .. } | Phase::Waning(_) => {}
         }
     }
 
@@ -330,7 +341,7 @@ impl<'a> Keeper<'a> {
     /// Waits for the next thing to happen and takes it in.
     fn listen(&mut self) {
         let timeout = match self.phase {
-            Phase::Running | Phase::Told => None,
+            Phase::Running | Phase::Told { .. } => None,
             Phase::Waning(until) => {
                 let left = until.saturating_duration_since(Instant::now());
                 Some(platform::LOOK_AGAIN.map_or(left, |again| again.min(left)))
@@ -378,12 +389,17 @@ impl<'a> Keeper<'a> {
             Some(Order::Signal(number)) => self.signal_group(number.into()),
             Some(Order::Stop(number)) => {
                 self.signal_group(number.into());
-                if matches!(self.phase, Phase::Running) {
-                    self.phase = Phase::Told;
-                }
+                self.told(true);
             }
+            Some(Order::Told) => self.told(false),
             Some(Order::Kill) => self.kill(),
             None => self.lose_line(),
+        }
+    }
+
+    fn told(&mut self, by_signal: bool) {
+        if matches!(self.phase, Phase::Running | Phase::Told { .. }) {
+            self.phase = Phase::Told { by_signal };
         }
     }
 
@@ -396,7 +412,7 @@ impl<'a> Keeper<'a> {
     fn abandon(&mut self) {
         let until = Instant::now() + ABANDONED_GRACE;
         match self.phase {
-            Phase::Running | Phase::Told => {
+            Phase::Running | Phase::Told { .. } => {
                 let main = self.main;
                 self.signal_group(libc::SIGTERM);
                 tree::signal_tree(libc::SIGTERM, |p| p.group != main);

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::line::Line;
+use super::stopper::Stopper;
 use super::tree;
 use super::wire::Order;
 
@@ -11,6 +12,7 @@ use super::wire::Order;
 pub struct Leash {
     pub(super) line: Option<Arc<Line>>,
     pub(super) pids: Arc<Pids>,
+    pub(super) stopper: Arc<Stopper>,
 }
 
 /// Who is who, 0 while unknown and after the end.
@@ -33,8 +35,10 @@ impl Leash {
         self.order(number, Order::Stop);
     }
 
-    /// Kills everything of the tree, wherever it hides, until nothing is left.
+    /// Kills everything of the tree, wherever it hides, until nothing is left; and the command that was to
+    /// stop it.
     pub fn kill(&self) {
+        self.stopper.kill();
         if let Some(line) = &self.line {
             line.order(Order::Kill);
         }
@@ -47,6 +51,11 @@ impl Leash {
             0 => Vec::new(),
             keeper => tree::descendants(keeper),
         }
+    }
+
+    /// The main process, while it is known.
+    pub(super) fn main(&self) -> Option<u32> {
+        Some(self.pids.main.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
     fn order(&self, number: i32, order: fn(u8) -> Order) {

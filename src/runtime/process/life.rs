@@ -19,6 +19,7 @@ use super::line::Line;
 use super::link::Link;
 use super::outlet::{Flow, Outlet};
 use super::output::Output;
+use super::stopper::Stopper;
 use super::wire::{Order, Report};
 use super::{platform, refusal, strays};
 use crate::model::{Exit, Run};
@@ -33,6 +34,7 @@ pub(super) struct Life {
     pub link: Arc<Link>,
     pub line: Arc<Line>,
     pub pids: Arc<Pids>,
+    pub stopper: Arc<Stopper>,
     pub socket: AsyncFd<Arc<UnixStream>>,
     pub outlets: [Option<Outlet>; 2],
     pub lost: oneshot::Receiver<()>,
@@ -95,6 +97,8 @@ impl Life {
         self.line.close();
         self.pids.keeper.store(0, Ordering::Relaxed);
         self.pids.main.store(0, Ordering::Relaxed);
+        // A stop command that works on would meet the next run.
+        self.stopper.over().await;
         let Life { link, facts, run, socket, .. } = self;
         link.let_go(socket.into_inner());
         link.forget(run);
@@ -190,6 +194,9 @@ impl Life {
                 self.pids.keeper.store(keeper, Ordering::Relaxed);
                 self.pids.main.store(pid, Ordering::Relaxed);
                 self.told = Told::Spawned;
+                if let Some(ledger) = self.link.ledger() {
+                    ledger.began(self.run.0, keeper, pid);
+                }
                 self.tell(What::Spawned { pid });
                 None
             }

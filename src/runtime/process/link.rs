@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::leash::Pids;
+use super::ledger::Ledger;
 use super::line::Line;
 use super::steady::wait_for;
 use super::strays;
@@ -35,6 +36,8 @@ pub(super) struct Link {
     gone: watch::Sender<bool>,
     /// How many runs are not over.
     alive: watch::Sender<usize>,
+    /// Who is to be told of runs for the record on disk.
+    ledger: OnceLock<Arc<Ledger>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +72,7 @@ impl Link {
             waiting: Notify::new(),
             gone: watch::Sender::new(false),
             alive: watch::Sender::new(0),
+            ledger: OnceLock::new(),
         }
     }
 
@@ -94,8 +98,22 @@ impl Link {
         Some(lost)
     }
 
+    /// From here on runs are recorded.
+    pub fn record(&self, ledger: Arc<Ledger>) {
+        // The first one stays.
+        let _ = self.ledger.set(ledger);
+    }
+
+    /// The record on disk.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.get().map(Arc::as_ref)
+    }
+
     /// The run is over.
     pub fn forget(&self, run: Run) {
+        if let Some(ledger) = self.ledger() {
+            ledger.ended(run.0);
+        }
         let mut state = self.lock();
         state.runs.remove(&run);
         self.alive.send_replace(state.runs.len());

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
@@ -163,7 +164,50 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
     let zombie = matches!(words.next()?, "Z" | "X");
     let parent = words.next()?.parse().ok()?;
     let group = words.next()?.parse().ok()?;
-    Some(Proc { name, parent, group, zombie })
+    // Field 22; the group was the fifth.
+    let born = words.nth(16)?.parse().ok()?;
+    Some(Proc { name, parent, group, born, zombie })
+}
+
+/// The numbers of all processes that can be seen.
+pub(super) fn processes() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Since when, and for whom, process numbers mean what they mean: the boot and the number space, which
+/// differs between a machine and its containers.
+pub(super) fn era() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), space.display()))
+}
+
+/// A variable of the environment that a process was started with, if this user may see it.
+pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value =
+        |entry: &[u8]| Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    environment.split(|byte| *byte == 0).find_map(value)
+}
+
+/// The most processes that are waited for at once: one of them is enough.
+const MAX_WAIT: usize = 64;
+
+/// Waits until one of these processes, which are no children, has ended, at most so long. May return early.
+pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
+    let pin = |pid: &u32| {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed())?;
+        pidfd_open(pid, PidfdFlags::empty()).ok()
+    };
+    let pinned: Vec<OwnedFd> = pids.iter().take(MAX_WAIT).map_while(pin).collect();
+    if pinned.is_empty() {
+        return;
+    }
+    let mut fds: Vec<PollFd<'_>> = pinned.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
+    // An interrupted wait is a short one.
+    let _ = poll(&mut fds, Some(&limit));
 }
 
 /// Signals a process that may be anybody's by now: the process is pinned first, then looked at, and
@@ -209,11 +253,13 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_blanks_is_read_whole() {
-        let stat = b"42 (a) Z (b c) S 7 40 40 0 -1";
-        let expected = Proc { name: "a) Z (b c".to_owned(), parent: 7, group: 40, zombie: false };
+        let stat = b"42 (a) Z (b c) S 7 40 40 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 31337 99";
+        let name = "a) Z (b c".to_owned();
+        let expected = Proc { name, parent: 7, group: 40, born: 31337, zombie: false };
         assert_eq!(parse_stat(stat), Some(expected));
-        assert!(parse_stat(b"42 (x) Z 1 1 1").is_some_and(|p| p.zombie));
-        for broken in [&b""[..], b"42 (x", b"42 )x( S 1 1", b"42 (x) S one"] {
+        let dead = b"42 (x) Z 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 31337 99";
+        assert!(parse_stat(dead).is_some_and(|p| p.zombie));
+        for broken in [&b""[..], b"42 (x", b"42 )x( S 1 1", b"42 (x) S one", b"42 (x) S 1 1 1"] {
             assert_eq!(parse_stat(broken), None);
         }
     }

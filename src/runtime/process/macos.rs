@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use rustix::event::{Timespec, poll};
 use rustix::net::RecvFlags;
 
 use super::proc::Proc;
@@ -29,6 +30,9 @@ pub(super) const SPAWN_FLAGS: libc::c_int = POSIX_SPAWN_SETSID
 
 /// The most children of one process that are looked at: far above what a development stack has.
 const MAX_CHILDREN: usize = 4096;
+
+/// The most processes that are looked at: above what macOS allows for a whole machine by default.
+const MAX_PROCESSES: usize = 16_384;
 
 /// macOS has no name for a process apart from its program.
 pub(super) fn name_self(_name: &CStr) {}
@@ -164,8 +168,50 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
         name: String::from_utf8_lossy(&name).into_owned(),
         parent: info.pbi_ppid,
         group: info.pbi_pgid,
+        born: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
         zombie: info.pbi_status == libc::SZOMB,
     })
+}
+
+/// The numbers of all processes that can be seen.
+pub(super) fn processes() -> Vec<u32> {
+    let mut list = vec![0 as libc::pid_t; MAX_PROCESSES];
+    let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
+    // SAFETY: the buffer is as long as it is said to be.
+    let count = unsafe { libc::proc_listallpids(list.as_mut_ptr().cast(), bytes) };
+    list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_PROCESSES));
+    list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// Since when process numbers mean what they mean: the boot.
+pub(super) fn era() -> Option<String> {
+    let mut text = [0u8; 64];
+    let mut length = text.len();
+    // SAFETY: the name is terminated, and the buffer is as long as it is said to be.
+    let code = unsafe {
+        libc::sysctlbyname(
+            c"kern.bootsessionuuid".as_ptr(),
+            text.as_mut_ptr().cast(),
+            &mut length,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    let text = CStr::from_bytes_until_nul(&text).ok().filter(|_| code == 0)?;
+    Some(text.to_string_lossy().into_owned())
+}
+
+/// Not looked at on macOS: only recorded processes and their descendants are known again.
+pub(super) fn variable(_pid: u32, _name: &str) -> Option<Vec<u8>> {
+    None
+}
+
+/// Waits a little: nobody tells of the end of a process that is no child.
+pub(super) fn wait_for_one(_pids: &[u32], limit: Duration) {
+    let limit = LOOK_AGAIN.map_or(limit, |again| again.min(limit));
+    let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
+    // An interrupted wait is a short one.
+    let _ = poll(&mut [], Some(&limit));
 }
 
 /// Signals a process that may be anybody's by now, if `ours` accepts it. Without pidfds a gap of

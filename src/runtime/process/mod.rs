@@ -10,7 +10,8 @@
 //! Whoever dies, somebody above or below notices by the end of a socket or pipe and ends the trees:
 //! keepers when supervisor or guard are gone, the guard when a keeper is, the supervisor when guard and
 //! keeper are. A tree is empty when `waitpid` says that its keeper has no children: on Linux every orphan
-//! becomes the keeper's child, so nothing can hide.
+//! becomes the keeper's child, so nothing can hide. When all of them are killed at once, a record on disk
+//! (`record`, `ledger`) lets the next devstack find and end what is left (`sweep`).
 
 mod child;
 mod environment;
@@ -20,6 +21,7 @@ mod guard;
 mod guard_loop;
 mod keeper;
 mod leash;
+mod ledger;
 mod life;
 mod line;
 mod link;
@@ -38,9 +40,14 @@ mod proc;
 mod processes;
 mod program;
 mod reap;
+mod record;
 mod refusal;
+mod source;
 mod steady;
+mod stopper;
 mod strays;
+mod sweep;
+mod terminal;
 mod tree;
 mod wire;
 mod words;
@@ -51,6 +58,8 @@ pub use guard::Guard;
 pub use leash::Leash;
 pub use orphans::Orphans;
 pub use processes::Processes;
+pub use sweep::{Swept, leftovers, sweep};
+pub(in crate::runtime) use words::shown;
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its
 /// number cannot mean anybody else.
@@ -60,4 +69,13 @@ pub fn terminate(child: u32) {
         // It may have ended already.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
+}
+
+/// Whether this process was started so that the end of its terminal does not end it, as by nohup.
+pub fn ignores_hangup() -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: only asks; the answer is written into `action`, which is large enough for it.
+    let asked = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroes are a valid action, and so is what the system wrote.
+    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

@@ -1,11 +1,11 @@
 use std::cell::RefCell;
-use std::io::{self, PipeReader};
-use std::os::fd::AsFd;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::source::Source;
 use super::steady::wait_for;
 use crate::model::Stream;
 
@@ -26,10 +26,10 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; TURN]);
 }
 
-/// The read end of a service's stdout or stderr.
+/// The read end of a service's stdout, stderr or terminal.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    fd: AsyncFd<PipeReader>,
+    fd: AsyncFd<Source>,
     stream: Stream,
     /// Reads in a row that found the pipe full.
     full: u8,
@@ -48,10 +48,10 @@ pub(super) enum Flow {
 }
 
 impl Outlet {
-    /// Takes the read end of a pipe. The write end stays blocking, as programs expect.
-    pub fn new(pipe: PipeReader, stream: Stream) -> io::Result<Outlet> {
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        let fd = wait_for(pipe, Interest::READABLE)?;
+    /// Takes the read end. The write end stays blocking, as programs expect.
+    pub fn new(source: Source, stream: Stream) -> io::Result<Outlet> {
+        rustix::io::ioctl_fionbio(&source, true)?;
+        let fd = wait_for(source, Interest::READABLE)?;
         Ok(Outlet { fd, stream, full: 0, grown: false })
     }
 
@@ -66,7 +66,7 @@ impl Outlet {
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
             while taken < TURN {
-                let read = |pipe: &PipeReader| Ok(rustix::io::read(pipe, &mut buffer[..])?);
+                let read = |source: &Source| Ok(source.read(&mut buffer[..])?);
                 match self.fd.try_io(Interest::READABLE, read) {
                     Ok(0) => return Flow::Closed,
                     Ok(count) => {
@@ -88,7 +88,7 @@ impl Outlet {
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
             while taken < GROWN {
-                match rustix::io::read(self.fd.get_ref(), &mut buffer[..]) {
+                match self.fd.get_ref().read(&mut buffer[..]) {
                     Ok(count) if count > 0 => {
                         push(self.stream, &buffer[..count]);
                         taken += count;
@@ -116,13 +116,13 @@ impl Drop for Outlet {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn grow(pipe: impl AsFd) -> bool {
-    rustix::pipe::fcntl_setpipe_size(pipe, GROWN).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn grow(_pipe: impl AsFd) -> bool {
-    // macOS grows pipes by itself.
-    false
+fn grow(source: &Source) -> bool {
+    match source {
+        #[cfg(target_os = "linux")]
+        Source::Pipe(pipe) => rustix::pipe::fcntl_setpipe_size(pipe, GROWN).is_ok(),
+        // macOS grows pipes by itself.
+        #[cfg(not(target_os = "linux"))]
+        Source::Pipe(_) => false,
+        Source::Terminal(_) => false,
+    }
 }

@@ -18,13 +18,17 @@ pub(super) struct Prepared {
 }
 
 /// Finds the words, the program and the environment of a launch, or says why there is none.
-pub(super) fn prepare(launch: &Launch, environment: &Environment) -> Result<Prepared, Message> {
+pub(super) fn prepare(
+    launch: &Launch,
+    environment: &Environment,
+    terminal: bool,
+) -> Result<Prepared, Message> {
     let dir = &launch.dir;
     let words = words::words(&launch.command).ok_or_else(refusal::no_command)?;
     if let Some((before, _)) = words[0].split_once('\0') {
         return Err(refusal::unpackable(&Unpackable::Nul(before.to_owned())));
     }
-    let env = environment.of(&launch.env, dir);
+    let env = environment.of(&launch.env, dir, terminal);
     let program = match resolve(&words[0], dir, env.get(OsStr::new("PATH")).copied()) {
         Ok(program) => program,
         // Without the folder nothing in it is found, and the folder is what to tell about.

@@ -7,6 +7,8 @@ pub(super) struct Proc {
     pub parent: u32,
     /// The process group.
     pub group: u32,
+    /// When it started, in the system's own measure since its boot.
+    pub born: u64,
     /// It has ended and waits to be reaped.
     pub zombie: bool,
 }

@@ -1,7 +1,10 @@
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -13,14 +16,18 @@ use super::environment::Environment;
 use super::fact::{Fact, Sink, What};
 use super::guard::Guard;
 use super::leash::{Leash, Pids};
+use super::ledger::Ledger;
 use super::life::{Life, Told, tell};
 use super::line::Line;
 use super::link::Link;
 use super::outlet::Outlet;
 use super::prepared::{Prepared, prepare};
+use super::source::Source;
 use super::steady::wait_for;
-use super::{refusal, strays};
-use crate::model::{Launch, Message, Run, Stream};
+use super::terminal::{Terminal, Terminals};
+use super::wire::Order;
+use super::{refusal, stopper, strays};
+use crate::model::{Launch, Message, Run, Stream, Tty};
 
 /// How long killed trees may take to be gone when everything ends. SIGKILL takes milliseconds; what is
 /// stuck in the kernel for longer is left to the guard.
@@ -34,6 +41,12 @@ pub struct Processes {
     link: Arc<Link>,
     facts: mpsc::UnboundedSender<Fact>,
     environment: Environment,
+    /// How many were started aside. They are numbered downwards from the largest number.
+    asides: AtomicU64,
+    terminals: Terminals,
+    on_terminal: bool,
+    /// What marks the processes of this stack.
+    token: String,
 }
 
 impl Processes {
@@ -50,39 +63,149 @@ impl Processes {
         let link = Arc::new(Link::new(guard.socket, guard.pid));
         let listening = link.listen()?;
         tokio::spawn(link.clone().serve(listening));
-        Ok(Processes { link, facts, environment: Environment::new(std::env::vars_os(), color) })
+        let token = token()?;
+        let environment = Environment::new(std::env::vars_os(), color, token.clone());
+        let (asides, terminals) = (AtomicU64::new(0), Terminals::default());
+        Ok(Processes { link, facts, environment, asides, terminals, on_terminal: false, token })
+    }
+
+    /// Keeps a record of what runs in this file, from now on, for `sweep`. It is removed by `finish`, unless
+    /// something is left. To be called before the first spawn.
+    pub fn record_in(self, file: &Path) -> Processes {
+        self.link.record(Ledger::open(file, self.token.clone(), self.link.guard()));
+        self
+    }
+
+    /// Devstack's log goes to a terminal: services with `tty = "auto"` get one, too.
+    pub fn on_terminal(self) -> Processes {
+        Processes { on_terminal: true, ..self }
+    }
+
+    /// The size of the terminals of services, those that run too: rows and columns; 0 means unknown. Without it
+    /// 24 and 80.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.terminals.resize((rows, columns));
     }
 
     /// Starts a run. Never waits and never fails: what becomes of it is told as facts, the last of them
-    /// `Emptied`. A number must not be used twice.
-    pub fn spawn(&self, run: Run, launch: &Launch, sink: impl Sink) -> Leash {
-        match self.begin(run, launch) {
+    /// `Emptied`. A number must not be used twice. What a service prints to a terminal arrives as stdout.
+    pub fn spawn(&self, run: Run, launch: &Launch, tty: Tty, sink: impl Sink) -> Leash {
+        self.start(&self.facts, run, launch, tty, sink)
+    }
+
+    fn start(
+        &self,
+        facts: &mpsc::UnboundedSender<Fact>,
+        run: Run,
+        launch: &Launch,
+        tty: Tty,
+        sink: impl Sink,
+    ) -> Leash {
+        match self.begin(facts, run, launch, tty) {
             Ok(life) => {
-                let leash = Leash { line: Some(life.line.clone()), pids: life.pids.clone() };
+                let (line, pids) = (Some(life.line.clone()), life.pids.clone());
+                let leash = Leash { line, pids, stopper: life.stopper.clone() };
                 tokio::spawn(life.live(sink));
                 leash
             }
             Err(why) => {
                 let mut output = super::output::Output::new(sink);
                 output.close();
-                tell(&self.facts, run, What::NotSpawned(why));
-                tell(&self.facts, run, What::Emptied { leftovers: Vec::new() });
-                Leash { line: None, pids: Arc::default() }
+                tell(facts, run, What::NotSpawned(why));
+                tell(facts, run, What::Emptied { leftovers: Vec::new() });
+                Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
             }
         }
     }
 
-    fn begin(&self, run: Run, launch: &Launch) -> Result<Life, Message> {
-        let Prepared { parcel, program, dir } = prepare(launch, &self.environment)?;
-        let ends = Ends::open().map_err(|error| refusal::no_means("pipes", &error))?;
+    /// Starts something that is no run of a service and has an end soon: kept, ended and proved gone like
+    /// one, but what becomes of it is told to the caller alone.
+    fn start_aside(
+        &self,
+        launch: &Launch,
+        sink: impl Sink,
+    ) -> (Leash, mpsc::UnboundedReceiver<Fact>) {
+        let (tell, facts) = mpsc::unbounded_channel();
+        let run = Run(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
+        (self.start(&tell, run, launch, Tty::No, sink), facts)
+    }
+
+    /// Stops a run by a command, which finds the main process in `MAINPID` and has a tree of its own. The run
+    /// is not over before the command is; a kill of the run ends both. When the command cannot be started or
+    /// fails, `tell` gets to know it, and the run is stopped by the signal `otherwise`.
+    pub fn stop_by(
+        &self,
+        leash: &Leash,
+        launch: &Launch,
+        otherwise: i32,
+        sink: impl Sink,
+        tell: impl FnOnce(Message) + Send + 'static,
+    ) {
+        let Some(main) = leash.main() else { return leash.stop(otherwise) };
+        let Some(place) = leash.stopper.reserve() else { return };
+        if let Some(line) = &leash.line {
+            line.order(Order::Told);
+        }
+        let mut launch = launch.clone();
+        launch.env.insert("MAINPID".to_owned(), main.to_string());
+        let (command, facts) = self.start_aside(&launch, sink);
+        place.fill(command);
+        let leash = leash.clone();
+        tokio::spawn(async move {
+            if let Some(why) = stopper::outcome(facts).await
+                && !leash.stopper.was_killed()
+            {
+                tell(refusal::stop_failed(&launch.command, &why, otherwise));
+                leash.stop(otherwise);
+            }
+            drop(place);
+        });
+    }
+
+    fn begin(
+        &self,
+        facts: &mpsc::UnboundedSender<Fact>,
+        run: Run,
+        launch: &Launch,
+        tty: Tty,
+    ) -> Result<Life, Message> {
+        let terminal = self.terminal(tty)?;
+        let Prepared { parcel, program, dir } =
+            prepare(launch, &self.environment, terminal.is_some())?;
+        let ends = Ends::open(terminal).map_err(|error| refusal::no_means("pipes", &error))?;
         let line = Arc::new(Line::new(ends.socket.get_ref().clone()));
         let pids = Arc::new(Pids::default());
         let lost = self.ask(run, ends.keeper, &line, &pids).ok_or_else(refusal::no_guard)?;
         line.launch(parcel);
-        let (facts, link) = (self.facts.clone(), self.link.clone());
-        let (inbox, told) = (Vec::new(), Told::Nothing);
-        let (socket, outlets) = (ends.socket, ends.outlets);
-        Ok(Life { run, facts, link, line, pids, socket, outlets, lost, program, dir, inbox, told })
+        Ok(Life {
+            run,
+            facts: facts.clone(),
+            link: self.link.clone(),
+            line,
+            pids,
+            stopper: Arc::default(),
+            socket: ends.socket,
+            outlets: ends.outlets,
+            lost,
+            program,
+            dir,
+            inbox: Vec::new(),
+            told: Told::Nothing,
+        })
+    }
+
+    fn terminal(&self, tty: Tty) -> Result<Option<Arc<Terminal>>, Message> {
+        match tty {
+            Tty::Yes => {
+                let terminal = self.terminals.open();
+                terminal.map(Some).map_err(|error| refusal::no_means("terminal", &error))
+            }
+            Tty::Auto if self.on_terminal => {
+                let complain = |error: &io::Error| tracing::debug!("no terminal: {error}");
+                Ok(self.terminals.open().inspect_err(complain).ok())
+            }
+            Tty::Auto | Tty::No => Ok(None),
+        }
     }
 
     fn ask(
@@ -117,6 +240,14 @@ impl Processes {
     /// When every run has told that its tree is empty, that is the proof, and the guard and the
     /// keepers, which end within milliseconds, are not waited for.
     pub async fn finish(self) -> bool {
+        let proved = self.end().await;
+        if let Some(ledger) = self.link.ledger().filter(|_| proved) {
+            ledger.close();
+        }
+        proved
+    }
+
+    async fn end(&self) -> bool {
         let mut gone = self.link.gone();
         let guard_was_lost = *gone.borrow();
         self.link.kill_all();
@@ -142,6 +273,13 @@ impl Processes {
     }
 }
 
+/// A number that nobody else has, in hexadecimal digits.
+fn token() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 /// Both sides of a run's three channels.
 struct Ends {
     socket: AsyncFd<Arc<UnixStream>>,
@@ -151,17 +289,27 @@ struct Ends {
 }
 
 impl Ends {
-    fn open() -> io::Result<Ends> {
+    fn open(terminal: Option<Arc<Terminal>>) -> io::Result<Ends> {
         let (ours, theirs) = UnixStream::pair()?;
+        let socket = wait_for(Arc::new(ours), Interest::READABLE | Interest::WRITABLE)?;
+        let (outlets, [stdout, stderr]) = match terminal {
+            Some(terminal) => Ends::terminal(terminal)?,
+            None => Ends::pipes()?,
+        };
+        Ok(Ends { socket, outlets, keeper: [theirs.into(), stdout, stderr] })
+    }
+
+    fn pipes() -> io::Result<([Option<Outlet>; 2], [OwnedFd; 2])> {
         let (out, stdout) = io::pipe()?;
         let (err, stderr) = io::pipe()?;
-        Ok(Ends {
-            socket: wait_for(Arc::new(ours), Interest::READABLE | Interest::WRITABLE)?,
-            outlets: [
-                Some(Outlet::new(out, Stream::Stdout)?),
-                Some(Outlet::new(err, Stream::Stderr)?),
-            ],
-            keeper: [theirs.into(), stdout.into(), stderr.into()],
-        })
+        let out = Outlet::new(Source::Pipe(out), Stream::Stdout)?;
+        let err = Outlet::new(Source::Pipe(err), Stream::Stderr)?;
+        Ok(([Some(out), Some(err)], [stdout.into(), stderr.into()]))
+    }
+
+    fn terminal(terminal: Arc<Terminal>) -> io::Result<([Option<Outlet>; 2], [OwnedFd; 2])> {
+        let ends = [terminal.end()?, terminal.end()?];
+        let outlet = Outlet::new(Source::Terminal(terminal), Stream::Stdout)?;
+        Ok(([Some(outlet), None], ends))
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::parcel::Unpackable;
 use super::program::NoProgram;
 use super::wire::Stage;
-use crate::model::{Class, Message};
+use super::words::shown;
+use crate::model::{Class, Command, Exit, Message};
 
 /// How much of a program is read to see what it is: the kernel looks at no more of a `#!` line.
 const HEAD: u64 = 256;
@@ -80,6 +81,15 @@ pub(super) fn unpackable(why: &Unpackable) -> Message {
 fn too_long() -> Message {
     let text = "command and environment are too long for this system";
     spawn(text.to_owned(), "pass the data in a file; `getconf ARG_MAX` shows the limit")
+}
+
+/// A command that was to stop a service did not do so.
+pub(super) fn stop_failed(command: &Command, why: &str, signal: i32) -> Message {
+    let command = shown(command);
+    let signal = Exit::Signal(signal);
+    let text = format!("the stop command `{command}` {why}; sending {signal} instead");
+    let help = "correct `stop.command`; what it printed is in the log of the service";
+    Message::new(Class::StopTimeout, text).help(help)
 }
 
 /// The system has no more of what a run needs.

@@ -1,4 +1,4 @@
-use std::io::{self, PipeReader};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::source::Source;
+
 /// Types that own one descriptor and keep it, the same, for as long as they live.
 pub(super) trait Steady: AsRawFd {}
 
-impl Steady for PipeReader {}
+impl Steady for Source {}
 impl Steady for Arc<UnixStream> {}
 impl Steady for std::os::fd::OwnedFd {}
 

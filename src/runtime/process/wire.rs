@@ -13,6 +13,8 @@ pub(super) enum Order {
     Signal(u8),
     /// The same, as a request to end: what outlives the main process has been told and gets time.
     Stop(u8),
+    /// It was asked to end by other means than a signal: what outlives the main process gets time, too.
+    Told,
     /// SIGKILL to everything, until nothing is left.
     Kill,
 }
@@ -22,6 +24,7 @@ impl Order {
         match self {
             Order::Signal(number) => [b'S', number],
             Order::Stop(number) => [b'P', number],
+            Order::Told => [b'T', 0],
             Order::Kill => [b'K', 0],
         }
     }
@@ -30,6 +33,7 @@ impl Order {
         match bytes {
             [b'S', number] => Some(Order::Signal(number)),
             [b'P', number] => Some(Order::Stop(number)),
+            [b'T', _] => Some(Order::Told),
             [b'K', _] => Some(Order::Kill),
             _ => None,
         }
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn orders_survive() {
-        for order in [Order::Signal(15), Order::Stop(2), Order::Kill] {
+        for order in [Order::Signal(15), Order::Stop(2), Order::Told, Order::Kill] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }
         assert_eq!(Order::decode([0, 0]), None);

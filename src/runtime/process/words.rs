@@ -25,6 +25,14 @@ pub(super) fn words(command: &Command) -> Option<Vec<String>> {
     }
 }
 
+/// A command as people write it.
+pub(in crate::runtime) fn shown(command: &Command) -> String {
+    match command {
+        Command::Shell(text) => text.clone(),
+        Command::Exec(words) => shell_words::join(words),
+    }
+}
+
 fn from_text(text: &str) -> Option<Vec<String>> {
     if text.is_empty() {
         return None;

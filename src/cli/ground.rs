@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+use std::io::stderr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::launch::Plan;
+use super::up::selection;
+use crate::config::{self, Overrides, Sources};
+use crate::control::{self, Instance};
+use crate::engine::Selection;
+use crate::error::{exit, shown};
+use crate::model::{Class, Message, Stack};
+use crate::ports::Ports;
+use crate::runtime::process;
+use crate::runtime::reload::{Loader, Reloaded};
+
+/// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
+/// devstacks out of the folder, and the leases of its ports keep them from taking those.
+pub(super) struct Ground {
+    pub instance: Instance,
+    pub state_dir: PathBuf,
+    pub runtime_dir: PathBuf,
+    /// Where it is recorded what runs, for whoever comes after a devstack that was killed.
+    pub record: PathBuf,
+    pub loader: Loader,
+    pub stack: Arc<Stack>,
+    pub selection: Option<Selection>,
+    pub notes: Vec<Message>,
+}
+
+impl Ground {
+    /// Reads the configuration, claims its folder, ends what an earlier devstack could not because all of
+    /// it was killed, and chooses ports.
+    pub fn take(plan: &Plan) -> Result<Ground, Refused> {
+        let refuse = |message: Message| Refused::because(&message, plan.refused);
+        let draft = config::load(&sources(plan)?)
+            .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
+        let instance = Instance::claim(draft.dir(), draft.name())
+            .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
+        let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
+        let runtime_dir = control::runtime_dir().map_err(refuse)?;
+        let record = state_dir.join("runs.json");
+        let mut notes = process::sweep(&record).messages();
+        let ports = runtime_dir.join("ports");
+        let ports = Ports::open(&ports, &state_dir.join("ports.json"), draft.dir());
+        let loader = Loader {
+            sources: sources(plan)?,
+            ports: Arc::new(Mutex::new(ports)),
+            color: super::color(&stderr()),
+            adapt: plan.adapt,
+        };
+        let stack = match loader.choose(&draft, &BTreeMap::new()) {
+            Reloaded::Stack(stack, more) => {
+                notes.extend(more);
+                stack
+            }
+            Reloaded::Broken { text, .. } => return Err(Refused(text, plan.refused)),
+        };
+        let selection = selection(&stack, &plan.services, plan.starting.no_deps)
+            .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
+        Ok(Ground { instance, state_dir, runtime_dir, record, loader, stack, selection, notes })
+    }
+}
+
+/// Why nothing was started: the text for stderr and the exit code.
+pub(super) struct Refused(pub String, pub i32);
+
+impl Refused {
+    pub fn because(message: &Message, code: i32) -> Refused {
+        Refused(shown(message), code)
+    }
+
+    /// The system did not let devstack do `what`.
+    pub fn internal(what: &str, error: &std::io::Error, code: i32) -> Refused {
+        let message = Message::new(Class::Limit, format!("cannot {what}: {error}"))
+            .help("this machine may be out of processes, memory or file descriptors");
+        Refused::because(&message, code)
+    }
+}
+
+fn sources(plan: &Plan) -> Result<Sources, Refused> {
+    super::sources(
+        plan.files.clone(),
+        Overrides {
+            ports: plan.starting.ports.clone(),
+            strict_ports: plan.strict_ports,
+            host: plan.starting.host.clone(),
+            profiles: plan.starting.profiles.clone(),
+        },
+    )
+    .map_err(|message| Refused::because(&message, exit::USAGE))
+}

@@ -1,0 +1,199 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::attempt::Attempt;
+use super::probing::{Probing, attempt};
+use super::{Finding, Report, Sight};
+use crate::model::{Class, Health, Launch, Message, Run};
+
+/// The shortest pause between two rounds, should the configuration say none at all.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Starts looking after the health of a run, within a tokio runtime: rounds with one attempt of each probe, the
+/// first after one interval. `Unwell` is reported when so many rounds in a row were bad, `Well` when one is good
+/// after that; nothing else, but once if a limit of devstack keeps it from trying. Goes on until the result is
+/// dropped. An attempt takes five seconds at most.
+pub fn health(
+    run: Run,
+    health: &Health,
+    launch: &Launch,
+    sight: Sight,
+    report: mpsc::UnboundedSender<Report>,
+) -> Probing {
+    let failure = Arc::new(Mutex::new(None));
+    let care = Care {
+        run,
+        health: health.clone(),
+        launch: launch.clone(),
+        sight,
+        report,
+        failure: failure.clone(),
+    };
+    let task = tokio::spawn(care.run());
+    Probing::new(task.abort_handle(), failure)
+}
+
+struct Care {
+    run: Run,
+    health: Health,
+    launch: Launch,
+    sight: Sight,
+    report: mpsc::UnboundedSender<Report>,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+/// What a round showed.
+enum Round {
+    Good,
+    Bad(String),
+    /// devstack met a limit of its own: says nothing about the service.
+    Untried(Message),
+}
+
+impl Care {
+    async fn run(self) {
+        let (mut bad, mut unwell, mut limited) = (0, false, false);
+        loop {
+            sleep(self.health.interval.max(SHORTEST)).await;
+            match self.round().await {
+                Round::Good => {
+                    bad = 0;
+                    self.note(None);
+                    if std::mem::replace(&mut unwell, false) {
+                        self.send(Finding::Well);
+                    }
+                }
+                Round::Bad(why) => {
+                    bad = self.health.failures.min(bad + 1);
+                    self.note(Some(why.clone()));
+                    if bad >= self.health.failures && !std::mem::replace(&mut unwell, true) {
+                        self.send(Finding::Unwell(why));
+                    }
+                }
+                Round::Untried(message) => {
+                    if !std::mem::replace(&mut limited, true) {
+                        self.send(Finding::Limited(message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt of each, until one fails.
+    async fn round(&self) -> Round {
+        for probe in &self.health.probes {
+            match attempt(probe, &self.launch, &self.sight).await {
+                Some(Attempt::Held(_)) | None => {}
+                Some(Attempt::Failed(why)) => return Round::Bad(why),
+                Some(Attempt::Nobody(port)) => {
+                    return Round::Bad(format!("nothing listens on port {port}"));
+                }
+                Some(Attempt::Foreign(port, who)) => {
+                    return Round::Bad(format!("port {port} is answered by {who}"));
+                }
+                Some(Attempt::Limited(error)) => {
+                    let text = format!("a health probe could not be tried: {error}");
+                    let help = "raise the limit of open files (ulimit -n) of the terminal";
+                    return Round::Untried(Message::new(Class::Limit, text).help(help));
+                }
+            }
+        }
+        Round::Good
+    }
+
+    fn note(&self, why: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn send(&self, what: Finding) {
+        // Without a receiver the stack is ending.
+        let _ = self.report.send(Report { run: self.run, what });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::model::{Command, HealthAction, Probe};
+    use crate::runtime::probe::Owner;
+
+    /// Long enough for any machine; a test that meets it has failed.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    struct Scene {
+        probing: Option<Probing>,
+        reports: mpsc::UnboundedReceiver<Report>,
+        dir: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new(failures: u32, probes: impl FnOnce(&std::path::Path) -> Vec<Probe>) -> Scene {
+            let dir = tempfile::tempdir().unwrap();
+            let (tell, reports) = mpsc::unbounded_channel();
+            let launch = Launch {
+                command: Command::Shell("true".into()),
+                dir: dir.path().to_owned(),
+                env: BTreeMap::new(),
+                host: "127.0.0.1".into(),
+            };
+            let interval = Duration::from_millis(2);
+            let action = HealthAction::Report;
+            let asked = Health { probes: probes(dir.path()), interval, failures, action };
+            let sight = Sight::new(|| vec![1], |_, _| Owner::Ours, |_| Vec::new());
+            let probing = Some(health(Run(7), &asked, &launch, sight, tell));
+            Scene { probing, reports, dir }
+        }
+
+        async fn next(&mut self) -> Option<Finding> {
+            let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
+            report.expect("a report within the deadline").map(|report| report.what)
+        }
+
+        /// Nothing more is said after the end.
+        async fn end(mut self) {
+            self.probing = None;
+            assert_eq!(self.next().await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn bad_rounds_in_a_row_count_and_one_good_one_is_enough() {
+        // Each line of `tried` is a round; the service is unwell while `good` is missing.
+        let probe = Command::Shell("echo >> tried; test -e good".into());
+        let mut scene = Scene::new(3, |_| vec![Probe::Exec { command: probe }]);
+        let good = scene.dir.path().join("good");
+        for _ in 0..2 {
+            let Some(Finding::Unwell(why)) = scene.next().await else { panic!("it is unwell") };
+            assert!(why.contains("ended with exit 1"), "{why}");
+            assert_eq!(scene.probing.as_ref().unwrap().last_failure(), Some(why));
+            let tried = std::fs::read_to_string(scene.dir.path().join("tried")).unwrap();
+            assert!(tried.lines().count() >= 3);
+            std::fs::write(&good, "").unwrap();
+            assert_eq!(scene.next().await, Some(Finding::Well));
+            assert_eq!(scene.probing.as_ref().unwrap().last_failure(), None);
+            std::fs::remove_file(&good).unwrap();
+        }
+        assert!(matches!(scene.next().await, Some(Finding::Unwell(_))));
+        scene.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_port_that_goes_silent_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut scene = Scene::new(1, |_| vec![Probe::Tcp { port }]);
+        listener.accept().await.unwrap();
+        drop(listener);
+        let Some(Finding::Unwell(why)) = scene.next().await else { panic!("it is unwell") };
+        assert!(why.contains(&format!("port {port}")), "{why}");
+        let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        assert_eq!(scene.next().await, Some(Finding::Well));
+        scene.end().await;
+    }
+}

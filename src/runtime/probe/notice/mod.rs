@@ -1,0 +1,192 @@
+//! `sd_notify`: a service says by itself that it is ready.
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod platform;
+#[cfg(not(target_os = "linux"))]
+#[path = "macos.rs"]
+mod platform;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, test_kill_process};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::model::Run;
+
+/// The environment variable that tells a service where the socket is.
+pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// The most of one message that is looked at: what systemd takes at most.
+const MESSAGE_MAX: usize = 4096;
+
+/// The most characters of a status that are shown.
+const STATUS_MAX: usize = 200;
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// This process.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells senders"))]
+    Pid(u32),
+    /// A process that cannot be seen from here.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells senders"))]
+    Hidden,
+    /// The system does not say.
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux always tells senders"))]
+    Unknown,
+}
+
+/// The socket on which one run may say that it is ready. Dropping it removes the socket.
+pub struct Notice {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    task: Option<AbortHandle>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What was heard, and who wants to know.
+#[derive(Debug, Default)]
+struct Heard {
+    ready: Option<String>,
+    waiting: Vec<oneshot::Sender<String>>,
+}
+
+impl Notice {
+    /// Opens the socket of a run in `dir`, a private folder with a short path. To be called before the
+    /// spawn, inside a runtime; what is sent early waits.
+    ///
+    /// # Errors
+    /// What the system says when it gives no socket there.
+    pub fn open(dir: &Path, run: Run) -> io::Result<Notice> {
+        let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let socket = UnixDatagram::bind(&path)?;
+        let notice = Notice { path, socket: Some(socket), task: None, heard: Arc::default() };
+        if let Some(socket) = &notice.socket {
+            platform::name_senders(socket)?;
+        }
+        Ok(notice)
+    }
+
+    /// The value of `NOTIFY_SOCKET` for the service.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Listens to the end of the run: for `READY=1` from a process of its `tree`, which each caller is told
+    /// once, and after that only so that nobody who sends more has to wait.
+    pub fn listen(
+        &mut self,
+        tree: impl Fn() -> Vec<u32> + Send + 'static,
+    ) -> oneshot::Receiver<String> {
+        let (tell, told) = oneshot::channel();
+        let mut heard = lock(&self.heard);
+        match &heard.ready {
+            // An error means that the caller is not interested after all.
+            Some(ready) => drop(tell.send(ready.clone())),
+            None => heard.waiting.push(tell),
+        }
+        if let Some(socket) = self.socket.take() {
+            let task = tokio::spawn(listen(socket, tree, self.heard.clone()));
+            self.task = Some(task.abort_handle());
+        }
+        told
+    }
+
+    /// Removes the sockets that supervisors left in `dir` who did not live to do it.
+    pub fn remove_stale(dir: &Path) {
+        let Ok(entries) = fs::read_dir(dir) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_str().and_then(supervisor_of).is_some_and(is_gone) {
+                // Another supervisor may have done it just now.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        // When it is gone already, so much the better.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whose socket this name is.
+fn supervisor_of(name: &str) -> Option<u32> {
+    let (pid, run) = name.strip_prefix('n')?.split_once('-')?;
+    run.parse::<u64>().ok()?;
+    pid.parse().ok()
+}
+
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    // Plain data: true whatever the holder was doing.
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<Heard>>) {
+    let mut buffer = [0; MESSAGE_MAX];
+    let mut ready = false;
+    loop {
+        let Ok(()) = socket.readable().await else { return };
+        let receive = || platform::receive(&socket, &mut buffer);
+        let Ok((count, sender)) = socket.try_io(Interest::READABLE, receive) else { continue };
+        if !ready
+            && let Some(what) = readiness(&buffer[..count])
+            && counts(sender, &tree)
+        {
+            ready = true;
+            let mut heard = lock(&heard);
+            heard.ready = Some(what.clone());
+            for tell in heard.waiting.drain(..) {
+                // Nobody asks any more when the run has ended.
+                let _ = tell.send(what.clone());
+            }
+        }
+    }
+}
+
+/// Whether a message of this sender is one of the run. A sender that has ended cannot be looked up any more;
+/// it was of this user, because nobody else reaches the socket.
+fn counts(sender: Sender, tree: impl Fn() -> Vec<u32>) -> bool {
+    match sender {
+        Sender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
+        Sender::Hidden => false,
+        Sender::Unknown => true,
+    }
+}
+
+/// What a message says of readiness: a line `READY=1` among others.
+fn readiness(message: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(message);
+    if !text.lines().any(|line| line == "READY=1") {
+        return None;
+    }
+    let status = text.lines().find_map(|line| line.strip_prefix("STATUS="));
+    let status: Option<String> =
+        status.map(|status| status.chars().filter(|c| !c.is_control()).take(STATUS_MAX).collect());
+    Some(match status {
+        Some(status) if !status.is_empty() => format!("it sent READY=1 ({status})"),
+        Some(_) | None => "it sent READY=1".to_owned(),
+    })
+}

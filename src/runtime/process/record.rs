@@ -1,0 +1,165 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::platform;
+
+/// The version of the file's form.
+const VERSION: u32 = 1;
+
+/// A file larger than this was not written by us: a run takes about 150 bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// One process for all time: a number comes back, but not with the same start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Identity {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in the system's own measure since its boot.
+    pub born: u64,
+}
+
+impl Identity {
+    /// Of a process that lives now.
+    pub fn of(pid: u32) -> Option<Identity> {
+        let born = platform::look(pid).filter(|process| !process.zombie)?.born;
+        Some(Identity { pid, born })
+    }
+
+    /// Whether it still lives.
+    pub fn lives(&self) -> bool {
+        Identity::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// What a stack leaves on disk so that its processes can be found when it could not end them itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    version: u32,
+    /// Since when, and for whom, process numbers mean what they mean: the boot, and the number space.
+    pub era: String,
+    /// The value of `DEVSTACK_RUN` in the environment of every service.
+    pub token: String,
+    /// The process whose stack it is.
+    pub supervisor: Option<Identity>,
+    /// Its guard.
+    pub guard: Option<Identity>,
+    /// Keeper and main process by the number of the run.
+    pub runs: BTreeMap<u64, [Identity; 2]>,
+}
+
+impl Record {
+    /// Of this process, which has no runs yet.
+    pub fn new(token: String, guard: u32) -> Record {
+        Record {
+            version: VERSION,
+            era: platform::era().unwrap_or_default(),
+            token,
+            supervisor: Identity::of(std::process::id()),
+            guard: Identity::of(guard),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the file; `None` when there is none. One that makes no sense is moved aside, and the error says so.
+    pub fn read(path: &Path) -> io::Result<Option<Record>> {
+        let mut text = Vec::new();
+        match fs::File::open(path) {
+            Ok(file) => file.take(LARGEST + 1).read_to_end(&mut text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match parse(&text) {
+            Some(record) => Ok(Some(record)),
+            None => {
+                let aside = beside(path, "bad");
+                fs::rename(path, &aside)?;
+                let (path, aside) = (path.display(), aside.display());
+                Err(io::Error::other(format!("{path} made no sense and is now {aside}")))
+            }
+        }
+    }
+
+    /// Replaces the file as a whole, so that a reader never sees half of it. Not forced to the disk: after a
+    /// crash of the system there are no processes to be found.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        let draft = beside(path, "new");
+        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
+        if written.is_err() {
+            // It may not even be there.
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Record> {
+    let whole = text.len() as u64 <= LARGEST;
+    let record: Record = whole.then(|| serde_json::from_slice(text).ok())??;
+    // A token that is too short would be found where it does not belong.
+    (record.version == VERSION && record.token.len() >= 16).then_some(record)
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let me = Identity::of(std::process::id()).expect("it lives");
+        let mut record = Record::new("0123456789abcdef".to_owned(), me.pid);
+        record.runs.insert(7, [me, me]);
+        record
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("runs.json");
+        assert_eq!(Record::read(&path).expect("none"), None);
+        record().write(&path).expect("writable");
+        assert_eq!(Record::read(&path).expect("it makes sense"), Some(record()));
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn garbage_is_kept_aside_and_said() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("runs.json");
+        let mut short = record();
+        short.token.truncate(3);
+        let short = serde_json::to_string(&short).expect("plain data");
+        let other = serde_json::to_string(&record()).expect("plain data");
+        let other = other.replace("\"version\":1", "\"version\":2");
+        let huge = " ".repeat(LARGEST as usize + 1);
+        for garbage in ["", "{", "[]", "\0", &short, &other, &huge] {
+            fs::write(&path, garbage).expect("writable");
+            let error = Record::read(&path).expect_err("it makes no sense");
+            assert!(error.to_string().ends_with("runs.json.bad"), "{error}");
+            let aside = fs::read_to_string(dir.path().join("runs.json.bad")).expect("it is kept");
+            assert!(aside == garbage && !path.exists());
+        }
+    }
+
+    #[test]
+    fn an_identity_is_more_than_a_number() {
+        let mut child =
+            std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let identity = Identity::of(child.id()).expect("it lives");
+        assert!(identity.lives());
+        assert!(!Identity { born: identity.born + 1, ..identity }.lives());
+        child.kill().expect("it is our child");
+        child.wait().expect("it is our child");
+        assert!(!identity.lives());
+    }
+}

@@ -1,0 +1,141 @@
+//! From what woke the loop to what the engine is told.
+
+use super::*;
+
+impl Supervisor {
+    /// Turns what happened into inputs.
+    pub(super) fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
+        match wake {
+            Wake::Fact(fact) => self.take_fact(fact, inputs),
+            Wake::Report(report) => inputs.push(self.report_input(report)),
+            Wake::Change(change) => self.take_change(change, inputs),
+            Wake::Ask(Ask::Do(request, tell)) => {
+                let ticket = self.ticket(tell);
+                inputs.push(request.into_input(ticket));
+            }
+            Wake::Ask(Ask::Look(tell)) => {
+                // Whoever looked may have gone.
+                let _ = tell.send(self.snapshot());
+            }
+            Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
+            Wake::Signal(Called::End(number, name)) => self.take_signal(number, name, inputs),
+            Wake::Signal(Called::Resized) => {
+                if let Some((rows, columns)) = (self.terminal_size)() {
+                    self.hands.resize(rows, columns);
+                }
+            }
+            Wake::Ending(Ending { why, code, haste }) => {
+                inputs.push(Input::Shutdown { ticket: None, why, code, haste });
+            }
+            Wake::LogTrouble => {
+                self.logs.notes().into_iter().for_each(|message| self.note(message));
+            }
+            Wake::Deadline => inputs.push(Input::Tick),
+        }
+    }
+
+    fn take_fact(&mut self, fact: Fact, inputs: &mut Vec<Input>) {
+        let run = fact.run;
+        match fact.what {
+            What::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
+            What::NotSpawned(message) => {
+                self.hands.forget(run);
+                inputs.push(Input::NotSpawned(run, message));
+            }
+            What::Exited(exit) => {
+                self.hands.stop_probing(run);
+                inputs.push(Input::Exited(run, exit));
+            }
+            What::Emptied { leftovers } => {
+                self.hands.forget(run);
+                if let Some(message) = orphans(&leftovers) {
+                    inputs.push(Input::Note(run, message));
+                }
+                inputs.push(Input::Emptied(run));
+                if let Some(reloader) = &self.reloader {
+                    reloader.release_unused(&self.stack);
+                }
+            }
+        }
+    }
+
+    fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
+        if self.engine.is_ending() {
+            return;
+        }
+        match change {
+            Change::Services(files) => inputs.push(Input::FilesChanged(files)),
+            Change::Config(_) => {
+                if let Some(reloader) = &mut self.reloader {
+                    reloader.reload(&self.stack, &self.engine.running(), self.reloaded.0.clone());
+                }
+            }
+            Change::Degraded(message) => self.note(message),
+        }
+    }
+
+    fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
+        let again = self.reloader.as_mut().is_some_and(Reloader::finished);
+        if self.engine.is_ending() {
+            return;
+        }
+        match reloaded {
+            Reloaded::Stack(stack, notes) => {
+                self.notes(notes);
+                let mended = std::mem::take(&mut self.broken);
+                if mended && self.engine.plan(&stack).is_empty() {
+                    self.logs.say(narrate::mended_config());
+                }
+                self.stack = stack.clone();
+                self.watch();
+                let selection = self.selection.clone();
+                inputs.push(Input::Apply { stack, selection });
+            }
+            Reloaded::Broken { text, files } => {
+                self.broken = true;
+                self.logs.say(narrate::broken_config(&text));
+                self.hands.watch(&self.stack, &files);
+            }
+        }
+        if again {
+            self.take_change(Change::Config(Default::default()), inputs);
+        }
+    }
+
+    fn report_input(&self, report: Report) -> Input {
+        let run = report.run;
+        match report.what {
+            Finding::Held(what) => Input::Held(run, what),
+            Finding::Failing(why) => Input::Failing(run, why),
+            Finding::Unwell(why) => Input::Unwell(run, why),
+            Finding::Well => Input::Well(run),
+            Finding::Foreign(message) | Finding::Limited(message) | Finding::Note(message) => {
+                Input::Note(run, message)
+            }
+            Finding::Elsewhere { given, actual } => {
+                Input::Note(run, elsewhere(self.engine.service_of(run), given, &actual))
+            }
+        }
+    }
+
+    /// Once is polite, twice is at once, three times leaves the rest to the guard.
+    fn take_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
+        self.interrupts += 1;
+        let code = 128 + number;
+        match self.interrupts {
+            1 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: name.to_owned(),
+                code,
+                haste: Haste::Polite,
+            }),
+            2 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: format!("{name} again"),
+                code,
+                haste: Haste::Now,
+            }),
+            _ => self.halt = Some(code),
+        }
+    }
+}
