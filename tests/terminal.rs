@@ -98,17 +98,24 @@ fn three_at_once_leave_the_rest_to_the_guard() {
 }
 
 #[test]
-fn services_have_no_terminal_to_lose() {
-    let project = Project::new();
-    project.write("devstack.toml", "[services.facts]\ncommand = [\"{misbehave}\", \"limits\"]\n");
-    let up = project.devstack(["up"]).terminal(30, 100).start();
-    assert_eq!(up.wait_code(), 0);
-    for fd in 0..3 {
-        up.wait_for(&format!("facts | tty{fd} no"));
+fn services_have_no_part_in_the_terminal_of_devstack() {
+    for (tty, word) in [("false", "no"), ("\"auto\"", "yes")] {
+        let project = Project::new();
+        let text = "[services.facts]\ncommand = [\"{misbehave}\", \"limits\"]\ntty = ";
+        project.write("devstack.toml", &format!("{text}{tty}\n"));
+        let up = project.devstack(["up"]).terminal(30, 100).start();
+        assert_eq!(up.wait_code(), 0);
+        for fd in 0..3 {
+            up.wait_for(&format!("facts | tty{fd} {word}"));
+        }
+        if word == "yes" {
+            up.wait_for("facts | window 30 100");
+        }
+        // A session of its own, so that its terminal is another one.
+        let own = up.wait_pid("facts | pid");
+        assert_eq!(up.wait_pid("facts | sid"), own);
+        project.finish();
     }
-    let own = up.wait_pid("facts | pid");
-    assert_eq!(up.wait_pid("facts | sid"), own);
-    project.finish();
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn compare(old: &Service, new: &Service) -> Option<Change> {
     if !why.is_empty() {
         return Some(Change::Restart(why.join(", ")));
     }
+    if old.tty != new.tty {
+        return Some(Change::Restart("tty changed".to_owned()));
+    }
     if old.kind != new.kind {
         return Some(Change::Restart(format!("now a {}", new.kind.as_str())));
     }
@@ -73,6 +76,7 @@ fn compare(old: &Service, new: &Service) -> Option<Change> {
         ("port", old.ports != new.ports),
         ("depends_on", old.depends_on != new.depends_on),
         ("ready", old.ready != new.ready),
+        ("health", old.health != new.health),
         ("restart", old.restart != new.restart),
         ("success_codes", old.success_codes != new.success_codes),
         ("stop", old.stop != new.stop),

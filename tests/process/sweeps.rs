@@ -59,12 +59,13 @@ fn the_next_one_finds_and_ends_what_is_left() {
     // While the supervisor lives nothing is anybody else's affair.
     assert!(leftovers(&record).expect("it can be read").is_empty());
     assert!(sweep(&record).messages().is_empty() && record.exists());
-    // Stopped first, so that none of them sees the end of another.
+    // Stopped first, so that none of them sees the end of another; and killed from below, because the end of
+    // its parent makes a stopped group go on.
     let supervisor = Pinned::new(child.id());
-    let helpers = || [&supervisor].into_iter().chain(&pids[..3]);
+    let helpers = || pids[..3].iter().rev().chain([&supervisor]);
     helpers().for_each(|helper| helper.signal(libc::SIGSTOP));
-    helpers().for_each(|helper| helper.signal(libc::SIGKILL));
     for helper in helpers() {
+        helper.signal(libc::SIGKILL);
         assert!(helper.ends_within(Duration::from_secs(5)));
     }
     child.wait().expect("it is our child");

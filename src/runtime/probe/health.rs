@@ -75,7 +75,7 @@ impl Care {
                 }
                 Round::Untried(message) => {
                     if !std::mem::replace(&mut limited, true) {
-                        self.send(Finding::Limited(message));
+                        self.send(Finding::Note(message));
                     }
                 }
             }

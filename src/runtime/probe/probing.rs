@@ -158,7 +158,7 @@ impl Single {
                     let text = format!("a probe could not be tried: {error}");
                     let message = Message::new(Class::Limit, text)
                         .help("raise the limit of open files (ulimit -n) of the terminal");
-                    self.say(Told::Once(Finding::Limited(message)));
+                    self.say(Told::Once(Finding::Note(message)));
                 }
             }
             sleep(pause).await;
@@ -249,12 +249,10 @@ impl Watch {
         let key = match &finding {
             Finding::Foreign(_) => ("foreign", 0),
             Finding::Elsewhere { given, .. } => ("elsewhere", *given),
-            Finding::Limited(_) => ("limited", 0),
-            Finding::Held(_)
-            | Finding::Failing(_)
-            | Finding::Note(_)
-            | Finding::Unwell(_)
-            | Finding::Well => return self.send(finding),
+            Finding::Note(_) => ("note", 0),
+            Finding::Held(_) | Finding::Failing(_) | Finding::Unwell(_) | Finding::Well => {
+                return self.send(finding);
+            }
         };
         if self.said.insert(key) {
             self.send(finding);

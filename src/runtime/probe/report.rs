@@ -30,8 +30,7 @@ pub enum Finding {
     Unwell(String),
     /// Health probes hold again.
     Well,
-    /// Something to know about the run that changes nothing.
+    /// Something to know about the run that changes nothing: a limit of devstack keeps it from probing (given
+    /// once), or a stop command failed.
     Note(Message),
-    /// A limit of devstack itself keeps it from probing. Not the service's failure. Given once.
-    Limited(Message),
 }

@@ -109,9 +109,7 @@ impl Supervisor {
             Finding::Failing(why) => Input::Failing(run, why),
             Finding::Unwell(why) => Input::Unwell(run, why),
             Finding::Well => Input::Well(run),
-            Finding::Foreign(message) | Finding::Limited(message) | Finding::Note(message) => {
-                Input::Note(run, message)
-            }
+            Finding::Foreign(message) | Finding::Note(message) => Input::Note(run, message),
             Finding::Elsewhere { given, actual } => {
                 Input::Note(run, elsewhere(self.engine.service_of(run), given, &actual))
             }
