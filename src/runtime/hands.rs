@@ -218,11 +218,10 @@ impl Hands {
         watcher.set(services.collect(), stack.files.union(more).cloned().collect());
     }
 
-    /// Everything ends from now on. Nothing is watched any more: the kernel needs some milliseconds to
-    /// take an inotify instance apart, and they pass while services stop.
-    pub(super) fn part(&mut self) {
+    /// Watches nothing any more. Done when a shutdown begins: the kernel needs some milliseconds to take
+    /// an inotify instance apart, and they pass while services stop.
+    pub(super) fn unwatch(&mut self) {
         self.watcher = None;
-        self.processes.part();
     }
 
     /// Lets go of everything and waits for the guard. True when it is proved that nothing is left.

@@ -284,7 +284,7 @@ impl Supervisor {
 
     fn tell(&mut self, event: Event) {
         if let Happening::ShuttingDown(_) = event.what {
-            self.hands.part();
+            self.hands.unwatch();
         }
         if let Happening::Settled { .. } = event.what {
             self.settled.send_replace(true);

@@ -191,38 +191,11 @@ impl<'a> Keeper<'a> {
                 let leftovers = std::mem::take(&mut self.leftovers);
                 Report::Empty { leftovers }.encode(&mut self.outbox);
                 self.flush();
-                self.linger();
                 return;
             }
             self.end_if_due();
             self.flush();
             self.listen();
-        }
-    }
-
-    /// Nothing is left to keep. Waits until the supervisor has hung up: it does so at once, but in a
-    /// shutdown only when it ends itself, so that the ends of a hundred keepers do not compete with the
-    /// ends of the services they kept.
-    fn linger(&self) {
-        if !self.line_open || !self.guard_lives {
-            return;
-        }
-        loop {
-            let mut fds = [
-                PollFd::new(&self.line, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.guard, PollFlags::IN),
-            ];
-            wait(&mut fds, None);
-            let guard_left = !fds[1].revents().is_empty();
-            let mut orders = [0; 64];
-            match rustix::net::recv(&self.line, &mut orders, RecvFlags::DONTWAIT) {
-                // Orders come too late to mean anything.
-                Ok((_, 1..)) | Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-                Ok((_, 0)) | Err(_) => return,
-            }
-            if guard_left {
-                return;
-            }
         }
     }
 

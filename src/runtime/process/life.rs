@@ -99,8 +99,7 @@ impl Life {
         self.pids.main.store(0, Ordering::Relaxed);
         // A stop command that works on would meet the next run.
         self.stopper.over().await;
-        let Life { link, facts, run, socket, .. } = self;
-        link.let_go(socket.into_inner());
+        let Life { link, facts, run, .. } = self;
         link.forget(run);
         tell(&facts, run, What::Emptied { leftovers });
     }

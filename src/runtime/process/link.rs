@@ -44,9 +44,6 @@ pub(super) struct Link {
 struct State {
     runs: BTreeMap<Run, Entry>,
     requests: VecDeque<Request>,
-    /// The sockets of runs that are over, once everything ends: their keepers wait for the end of
-    /// these. `None`: each keeper may end as soon as its run is over.
-    parting: Option<Vec<Arc<UnixStream>>>,
 }
 
 #[derive(Debug)]
@@ -134,23 +131,6 @@ impl Link {
     /// Changes to true when the guard is gone.
     pub fn gone(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
-    }
-
-    /// From now on keepers whose run is over wait until this process has ended.
-    pub fn part(&self) {
-        self.lock().parting.get_or_insert_default();
-    }
-
-    /// A run is over, and its socket not needed any more.
-    pub fn let_go(&self, socket: Arc<UnixStream>) {
-        if let Some(parting) = &mut self.lock().parting {
-            parting.push(socket);
-        }
-    }
-
-    /// Lets the keepers of runs that are over end now.
-    pub fn release(&self) {
-        self.lock().parting = None;
     }
 
     /// How many runs are not over.

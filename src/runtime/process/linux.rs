@@ -229,12 +229,6 @@ pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool
     }
 }
 
-/// Lets a child of this process go on that was stopped. It must not have been reaped.
-pub(super) fn cont(child: u32) {
-    // SAFETY: numbers only; a child that is not reaped keeps its number.
-    unsafe { libc::kill(child.cast_signed(), libc::SIGCONT) };
-}
-
 /// Resolves when a child of this process has ended, or at once when that cannot be waited for.
 pub(super) async fn ended(child: u32) {
     use rustix::process::Pid;

@@ -228,17 +228,9 @@ impl Processes {
         }
     }
 
-    /// Everything ends from now on. Keepers of runs that are over stay until this process has ended,
-    /// so that the services' ends come first.
-    pub fn part(&self) {
-        self.link.part();
-    }
-
-    /// Ends it all: kills what still runs and waits for its end. Bounded, about seven seconds. True when
-    /// it is proved that nothing is left.
-    ///
-    /// When every run has told that its tree is empty, that is the proof, and the guard and the
-    /// keepers, which end within milliseconds, are not waited for.
+    /// Ends it all: kills what still runs, waits for its end, then for that of the guard and its keepers:
+    /// the end of devstack is the end of all. Bounded, about seven seconds. True when it is proved
+    /// that nothing is left.
     pub async fn finish(self) -> bool {
         let proved = self.end().await;
         if let Some(ledger) = self.link.ledger().filter(|_| proved) {
@@ -255,12 +247,6 @@ impl Processes {
         let empty = timeout(LAST_RUNS, alive.wait_for(|count| *count == 0)).await.is_ok();
         if !guard_was_lost {
             self.link.hang_up();
-            if empty {
-                // Somebody may have stopped it: it must go on to end.
-                super::platform::cont(self.link.guard());
-                return true;
-            }
-            self.link.release();
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
                 // It hangs or was stopped, and is no witness. Its keepers see its end and do their work
                 // without it.
