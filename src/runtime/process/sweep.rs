@@ -89,7 +89,11 @@ pub fn sweep(record: &Path) -> Swept {
 pub fn leftovers(record: &Path) -> io::Result<Vec<(u32, String)>> {
     let found = Record::read(record)?.filter(|found| !is_alive(found) && is_of_now(found));
     Ok(found.map_or_else(Vec::new, |found| {
-        Scene::look(&found).leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
+        Scene::look(&found, &BTreeMap::new())
+            .leftovers
+            .into_iter()
+            .map(|(who, name)| (who.pid, name))
+            .collect()
     }))
 }
 
@@ -107,7 +111,7 @@ fn end(record: &Record, swept: &mut Swept) {
     let mut seen = BTreeMap::new();
     let mut asked = BTreeSet::new();
     loop {
-        let scene = Scene::look(record);
+        let scene = Scene::look(record, &seen);
         seen.extend(scene.leftovers.clone());
         let kill = begin.elapsed() >= GRACE;
         // Guard and keepers end by themselves when they have nothing to keep, unless they were stopped.
@@ -159,7 +163,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn look(record: &Record) -> Scene {
+    /// Who was `seen` stays a leftover: when its parent has ended, nothing else may tell that it is one.
+    fn look(record: &Record, seen: &BTreeMap<Identity, String>) -> Scene {
         let table: BTreeMap<u32, Proc> = platform::processes()
             .into_iter()
             .filter_map(|pid| Some((pid, platform::look(pid)?)))
@@ -168,11 +173,12 @@ impl Scene {
         let keepers = record.runs.values().map(|[keeper, _]| *keeper);
         let helpers: BTreeSet<u32> =
             keepers.chain(record.guard).filter(lives).map(|who| who.pid).collect();
-        let mains = record.runs.values().map(|[_, main]| *main).filter(lives);
+        let mains = record.runs.values().map(|[_, main]| *main);
+        let known = mains.chain(seen.keys().copied()).filter(lives);
         let marked = table.keys().copied().filter(|pid| {
             platform::variable(*pid, TOKEN).is_some_and(|value| value == record.token.as_bytes())
         });
-        let roots = mains.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
+        let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
         let mut found = with_descendants(roots.collect(), &table);
         for pid in ancestry(std::process::id(), &table) {
             found.remove(&pid);
@@ -294,6 +300,23 @@ mod tests {
             record.runs.insert(1, [gone, identity]);
         });
         assert_eq!(numbers(&sweep(&path).ended), [main.id()]);
+        assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
+    }
+
+    #[test]
+    fn what_loses_its_parent_meanwhile_is_still_known() {
+        let deaf = "trap '' TERM; echo up; exec sleep 1000";
+        let main = marked("", &format!("env -i sh -c \"{deaf}\" & wait"));
+        let identity = Identity::of(main.id()).expect("it lives");
+        let (_dir, path) = scene("token-of-nobody-at-all", |record| {
+            record.runs.insert(1, [Identity { pid: 1 << 30, born: 1 }, identity]);
+        });
+        let listed = leftovers(&path).expect("it can be read");
+        assert_eq!(numbers(&sweep(&path).ended), numbers(&listed));
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        for (pid, _) in listed {
+            assert!(platform::look(pid).is_none_or(|process| process.zombie), "{pid} lives");
+        }
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
     }
 
