@@ -16,5 +16,6 @@ mod one_log;
 mod ports;
 mod reload;
 mod run;
+mod sweep;
 mod terminal;
 mod usage;

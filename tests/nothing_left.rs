@@ -2,11 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
-use std::fs;
-
 use serde_json::json;
 
-use crate::support::{Project, Running, Signal, eventually, service};
+use crate::support::{Project, Running, Signal, children, eventually, guard, kill, service};
 
 /// Services whose trees hide in every way there is.
 const HIDING: &str = r#"
@@ -35,41 +33,9 @@ fn hiding() -> (Project, Running) {
     (project, up)
 }
 
-/// The children of a process with this name, in order of their pids.
-fn children(parent: u32, name: &str) -> Vec<u32> {
-    let child = |entry: fs::DirEntry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (head, rest) = stat.rsplit_once(") ")?;
-        let named = head.split_once('(')?.1 == name;
-        let above: u32 = rest.split(' ').nth(1)?.parse().ok()?;
-        (named && above == parent).then_some(pid)
-    };
-    let mut found: Vec<u32> =
-        fs::read_dir("/proc").expect("/proc").flatten().filter_map(child).collect();
-    found.sort();
-    found
-}
-
-/// The guard of a devstack.
-#[track_caller]
-fn guard(up: &Running) -> u32 {
-    let found = children(up.pid(), "ds-guard");
-    let [guard] = found[..] else { panic!("one guard, not {found:?}") };
-    guard
-}
-
 /// How many processes of the services are alive.
 fn fixtures(project: &Project) -> usize {
     project.alive().iter().filter(|one| one.command.contains("misbehave")).count()
-}
-
-/// SIGKILL to a process that is known to live: its parent is ours and has not reaped it.
-fn kill(pids: &[u32]) {
-    let pids = pids.iter().map(|pid| rustix::process::Pid::from_raw(*pid as i32).expect("a pid"));
-    for pid in pids {
-        rustix::process::kill_process(pid, Signal::KILL).expect("it lives");
-    }
 }
 
 #[test]

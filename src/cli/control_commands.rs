@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::ControlOptions;
 use super::complain::{Trouble, end};
+use super::left_behind::LeftBehind;
 use crate::control::Failure;
 
 /// `devstack start SERVICE…`: starts services with what they depend on, and says so when they run.
@@ -42,11 +43,24 @@ pub async fn restart(
     say(options, answer, out, err).await
 }
 
-/// `devstack down`: stops the stack of this folder, and says so when its devstack is gone.
-/// Gives the exit code.
+/// `devstack down`: stops the stack of this folder, and says so when its devstack is gone. Where none
+/// runs, ends what one left that was killed with all its helpers. Gives the exit code.
 pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    let answer = async { options.client()?.down().await };
+    let answer = async {
+        match async { options.client()?.down().await }.await {
+            Err(failure @ Failure::NotRunning(_)) => leftovers(options, failure),
+            other => other,
+        }
+    };
     say(options, answer, out, err).await
+}
+
+/// Ends what a stack left that does not run any more.
+fn leftovers(options: &ControlOptions, not_running: Failure) -> Result<String, Failure> {
+    // A socket that was given is not necessarily the one of this folder.
+    let left = options.socket.is_none().then(|| LeftBehind::find(&options.dir)).flatten();
+    let ended = left.map_or(Ok(None), |left| left.end_processes())?;
+    ended.ok_or(not_running)
 }
 
 async fn say(

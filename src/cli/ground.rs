@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::launch::Plan;
+use super::left_behind::LeftBehind;
 use super::up::selection;
 use crate::config::{self, Overrides, Sources};
 use crate::control::{self, Instance};
@@ -39,7 +40,7 @@ impl Ground {
             .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
-        let record = state_dir.join("runs.json");
+        let record = LeftBehind::record(&state_dir);
         let mut notes = process::sweep(&record).messages();
         let ports = runtime_dir.join("ports");
         let ports = Ports::open(&ports, &state_dir.join("ports.json"), draft.dir());

@@ -1,10 +1,10 @@
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ControlOptions;
 use super::complain::{Trouble, end};
-use crate::control::{Client, Failure, LogItem, LogQuery, existing_state_dir, find_services};
+use super::left_behind::LeftBehind;
+use crate::control::{Client, Failure, LogItem, LogQuery, find_services};
 use crate::model::{Class, Message, Name, Snapshot};
 
 /// What `devstack logs` is asked for.
@@ -100,7 +100,8 @@ fn kept(
     face: &mut dyn LogFace,
     out: &mut dyn Write,
 ) -> Result<(), Trouble> {
-    let Some(dir) = state_dir_from(&options.control.dir) else { return Err(not_running.into()) };
+    let Some(left) = LeftBehind::find(&options.control.dir) else { return Err(not_running.into()) };
+    let dir = left.state_dir;
     let services = face.stored_services(&dir).map_err(Failure::Refused)?;
     if services.is_empty() {
         return Err(not_running.into());
@@ -135,20 +136,6 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
         })
     };
     wanted.iter().map(find).collect()
-}
-
-/// The state folder of the project that `start` is in.
-fn state_dir_from(start: &Path) -> Option<PathBuf> {
-    let start = fs::canonicalize(start).ok()?;
-    for dir in start.ancestors() {
-        if let Some(state) = existing_state_dir(dir) {
-            return Some(state);
-        }
-        if dir.join("devstack.toml").exists() {
-            return None;
-        }
-    }
-    None
 }
 
 fn parse(line: &[u8]) -> Result<LogItem, Failure> {

@@ -9,6 +9,7 @@ mod control_commands_tests;
 mod control_options;
 mod ground;
 mod launch;
+mod left_behind;
 mod log_face;
 mod logs;
 mod ports;

@@ -15,6 +15,8 @@
 
 #[path = "../fixtures/misbehave/content.rs"]
 pub mod content;
+#[cfg(target_os = "linux")]
+mod family;
 mod gate;
 mod http;
 mod launch;
@@ -30,6 +32,8 @@ mod record;
 mod running;
 mod terminal;
 
+#[cfg(target_os = "linux")]
+pub use family::{children, guard, keepers, kill, kill_all_at_once, signal_all};
 pub use gate::Gate;
 pub use http::{Reply, http_get, http_socket, try_http_get};
 pub use launch::{Ended, Launch};

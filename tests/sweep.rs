@@ -1,0 +1,195 @@
+//! devstack, its guard and all its keepers are killed at once. Whoever comes next ends exactly what they left.
+
+#![cfg(target_os = "linux")]
+
+use crate::support::{
+    Leftover, Project, Running, eventually, kill_all_at_once, need_that, service, user_namespaces,
+};
+
+/// Services that leave much behind when nobody looks after them. What has neither a variable nor a parent of the
+/// service any more (`double` with `--clear-env`) nobody could recognise.
+const LEAVING: &str = r#"
+    [services.cleared]
+    command = ["{misbehave}", "tree", "plain", "setsid", "--clear-env", "--ignore-term"]
+    [services.deaf]
+    command = "{misbehave} ignore TERM HUP & wait"
+    [services.tree]
+    command = ["{misbehave}", "tree", "plain", "setsid", "double"]
+    "#;
+
+fn up(project: &Project) -> Running {
+    project.write("devstack.toml", LEAVING);
+    let up = project.devstack(["up"]).start();
+    for service in ["cleared", "deaf   ", "tree   "] {
+        up.wait_for(&format!("{service} | ready"));
+    }
+    let ps = project.ps();
+    let pids = ["cleared", "deaf", "tree"].map(|name| service(&ps, name)["pid"].to_string());
+    // Starts are gathered before they are recorded.
+    eventually("the record to be complete", || {
+        let record = std::fs::read_to_string(project.path(".devstack/runs.json")).ok()?;
+        pids.iter().all(|pid| record.contains(&format!("\"pid\":{pid},"))).then_some(())
+    });
+    up
+}
+
+/// What the services left, without what died with its keeper.
+fn left(project: &Project) -> Vec<Leftover> {
+    let all = project.alive();
+    all.into_iter().filter(|one| one.command.contains("misbehave")).collect()
+}
+
+/// A stack of which only the services are left, and who they are.
+fn leave(project: &Project) -> Vec<Leftover> {
+    kill_all_at_once(&up(project));
+    let left = left(project);
+    // Nobody of the nine ends by itself.
+    assert!(left.len() >= 9, "{left:?}");
+    left
+}
+
+#[track_caller]
+fn names_some_of(text: &str, left: &[Leftover]) {
+    // The first five are named.
+    let named = left.iter().filter(|one| text.contains(&format!("(pid {})", one.pid))).count();
+    assert!(named >= 5, "{text:?} does not name {left:?}");
+}
+
+#[test]
+fn the_next_up_ends_what_was_left_and_starts() {
+    let project = Project::new();
+    let stranger = project.misbehave(["run"]).start();
+    stranger.wait_for("ready");
+    let mut left = leave(&project);
+    left.retain(|one| one.pid != stranger.pid());
+    let again = project.devstack(["up"]).start();
+    let note = again.wait_for("processes of an earlier devstack were left here, now ended: ");
+    names_some_of(&note, &left);
+    again.wait_for("is up");
+    let now = project.alive();
+    for one in &left {
+        assert!(!now.iter().any(|other| other.pid == one.pid), "{one:?} is still there");
+    }
+    assert!(stranger.is_running(), "a stranger was ended");
+    again.interrupt();
+    assert_eq!(again.wait_code(), 130);
+    project.sockets_must_go();
+    assert!(!project.path(".devstack/runs.json").exists());
+    drop(stranger);
+    project.finish();
+}
+
+#[test]
+fn down_ends_what_was_left_without_a_stack() {
+    let project = Project::new();
+    assert_eq!(project.devstack(["down"]).run().code(), 3);
+    let stranger = project.misbehave(["run"]).start();
+    stranger.wait_for("ready");
+    let mut left = leave(&project);
+    left.retain(|one| one.pid != stranger.pid());
+    project.write("sub/file", "");
+    let down = project.devstack(["down"]).dir("sub").run().expect_code(0);
+    assert!(down.stdout.contains("processes of an earlier devstack were left here"), "{down:?}");
+    names_some_of(&down.stdout, &left);
+    assert_eq!(down.stderr, "");
+    assert!(stranger.is_running(), "a stranger was ended");
+    let now: Vec<u32> = project.alive().iter().map(|one| one.pid).collect();
+    assert_eq!(now, [stranger.pid()]);
+    // Once is enough.
+    let down = project.devstack(["down"]).run().expect_code(3);
+    assert!(down.stderr.contains("no stack runs here"), "{down:?}");
+    drop(stranger);
+    project.sockets_must_go();
+    project.finish();
+}
+
+#[test]
+fn down_says_it_as_json() {
+    let project = Project::new();
+    leave(&project);
+    let down = project.devstack(["down", "--json"]).run().expect_code(0);
+    let text = down.json()["text"].as_str().expect("a text").to_owned();
+    assert!(text.contains("now ended: misbehave (pid "), "{text}");
+    assert_eq!(project.alive(), []);
+    let down = project.devstack(["down", "--json"]).run().expect_code(3);
+    assert!(down.stderr.contains("\"class\":\"not-running\""), "{down:?}");
+    project.finish();
+}
+
+#[test]
+fn a_record_that_makes_no_sense_keeps_nobody_from_starting() {
+    for garbage in ["", "{", "[]", "\u{0}\u{1}", r#"{"version":99}"#] {
+        let project = Project::new();
+        project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+        let first = project.devstack(["up"]).start();
+        first.wait_for("is up");
+        first.interrupt();
+        assert_eq!(first.wait_code(), 130);
+        project.write(".devstack/runs.json", garbage);
+        let up = project.devstack(["up"]).start();
+        up.wait_for("runs.json made no sense and is now ");
+        up.wait_for("is up");
+        up.interrupt();
+        assert_eq!(up.wait_code(), 130);
+        assert_eq!(project.read(".devstack/runs.json.bad"), garbage);
+        project.finish();
+    }
+}
+
+/// In a number space of its own: kills devstack with all its helpers, gives the number of a recorded process
+/// to a stranger, and calls `down`.
+const RECYCLED: &str = r#"
+    set -eu
+    "$0" up > up.log &
+    devstack=$!
+    record=.devstack/runs.json
+    until grep -q '"runs":{"' $record 2>/dev/null; do sleep 0.02; done
+    pids=$(grep -o '"pid":[0-9]*' $record | cut -d: -f2)
+    set -- $pids
+    test $1 = $devstack
+    guard=$2 keeper=$3 main=$4
+    kill -STOP $devstack $guard $keeper
+    kill -KILL $keeper
+    kill -KILL $guard
+    kill -KILL $devstack
+    kill -KILL $main
+    wait $devstack || true
+    while test -e /proc/$main; do sleep 0.02; done
+    echo $((main - 1)) > /proc/sys/kernel/ns_last_pid
+    sleep 1000 &
+    stranger=$!
+    echo "number $main stranger $stranger"
+    "$0" down || true
+    kill -0 $stranger && echo "stranger lives"
+    ls /proc | grep -c '^[0-9]' | sed 's/^/processes /'
+    for p in /proc/[0-9]*; do cat $p/comm 2>/dev/null || true; done | sort | tr '\n' ' '
+    "#;
+
+#[test]
+fn a_number_that_came_again_is_spared() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    let config =
+        "[services.tree]\ncommand = [\"{misbehave}\", \"tree\", \"setsid\", \"--ignore-term\"]\n";
+    project.write("devstack.toml", config);
+    let unshare = ["-Urpfmn", "--mount-proc", "--kill-child", "/bin/sh", "-c", RECYCLED];
+    let ended = project
+        .program("/usr/bin/unshare")
+        .args(unshare)
+        .args([env!("CARGO_BIN_EXE_devstack")])
+        .run();
+    let out = &ended.stdout;
+    let numbers = out.lines().find_map(|line| line.strip_prefix("number ")).expect("it said so");
+    let (main, stranger) = numbers.split_once(" stranger ").expect("both");
+    if !need_that("control over process numbers", main == stranger) {
+        project.assert_nothing_alive();
+        return;
+    }
+    assert!(out.contains("now ended: misbehave (pid "), "{ended:?}");
+    assert!(out.contains("stranger lives"), "{ended:?}");
+    assert!(!out.lines().last().expect("a list").contains("misbehave"), "{ended:?}");
+    // The whole number space went with its first process.
+    project.assert_nothing_alive();
+}
