@@ -74,7 +74,11 @@ impl Engine {
                 .entry(name.clone())
                 .or_insert_with(|| Slot::new(service.clone(), want.clone(), now));
             let unready = slot.service.ready != service.ready;
+            let looked_after = slot.service.health != service.health;
             slot.service = service.clone();
+            if looked_after {
+                slot.look_after_anew(now, effects);
+            }
             if unready {
                 slot.probe_anew(now, effects);
             }
@@ -248,12 +252,14 @@ impl Engine {
     fn unwell(&mut self, run: Run, why: String) {
         let Some(slot) = self.current(run) else { return };
         let State::Ready { pid, .. } = slot.state else { return };
-        let message = Message::new(Class::Unhealthy, why.clone());
-        slot.state = State::Unwell { run, pid, message };
-        let restarts = slot.service.health.as_ref().is_some_and(|health| match health.action {
+        // None: it was said before the configuration changed.
+        let Some(health) = &slot.service.health else { return };
+        let restarts = match health.action {
             HealthAction::Restart => true,
             HealthAction::Report => false,
-        });
+        };
+        let message = Message::new(Class::Unhealthy, why.clone());
+        slot.state = State::Unwell { run, pid, message };
         if restarts && slot.restart.is_none() {
             slot.restart = Some(Cause::Unwell(why));
         }

@@ -208,6 +208,28 @@ impl Slot {
         }
     }
 
+    /// Orders other health probes for a run, or none, when the configuration changed. What the old ones found
+    /// counts no more.
+    pub fn look_after_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let run = match self.state {
+            State::Ready { run, .. } => run,
+            State::Unwell { run, pid, .. } => {
+                let cause = Cause::ConfigChanged("health changed".to_owned());
+                self.state = State::Ready { run, pid, at: now, cause };
+                run
+            }
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. }
+            | State::Backoff { .. }
+            | State::Over(_) => return,
+        };
+        effects.push(Effect::WatchHealth(run, self.service.clone()));
+    }
+
     /// Moves every deadline on.
     pub fn shift(&mut self, time: Duration) {
         for end in &mut self.ends {

@@ -236,6 +236,17 @@ trace!(
 );
 
 trace!(
+    health_changes_in_place,
+    Script::up("api: health=restart\nweb: ")
+        .run("1 spawned 1; spawned 2\n5000 unwell 2")
+        .apply(6000, "api: health=report\nweb: health=report")
+        .run("7000 unwell 1; unwell 2")
+        .apply(8000, "api: \nweb: health=restart")
+        .run("9000 unwell 1; unwell 2\n9001 died 2 15; emptied 2")
+        .apply(9100, "api: health=report\nweb: ")
+);
+
+trace!(
     sleep_moves_every_deadline,
     Script::up("api: probe\nweb: grace=1000\ncrash: ").run(
         "1 spawned 1; spawned 2; spawned 3\n10 stop web\n20 exited 2 1; emptied 2\n30 slept 60000\n1000 tick\n61005 tick\n120005 tick"

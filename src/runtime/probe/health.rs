@@ -14,7 +14,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Starts looking after the health of a run, within a tokio runtime: rounds with one attempt of each probe, the
 /// first after one interval. `Unwell` is reported when so many rounds in a row were bad, `Well` when one is good
-/// after that; nothing else, but once if a limit of devstack keeps it from trying. Goes on until the result is
+/// after that, or is the first good one at all; nothing else, but once if a limit of devstack keeps it from trying. Goes on until the result is
 /// dropped. An attempt takes five seconds at most.
 pub fn health(
     run: Run,
@@ -55,21 +55,23 @@ enum Round {
 
 impl Care {
     async fn run(self) {
-        let (mut bad, mut unwell, mut limited) = (0, false, false);
+        // Not known in the beginning: others may have looked after it before.
+        let mut well = None;
+        let (mut bad, mut limited) = (0, false);
         loop {
             sleep(self.health.interval.max(SHORTEST)).await;
             match self.round().await {
                 Round::Good => {
                     bad = 0;
                     self.note(None);
-                    if std::mem::replace(&mut unwell, false) {
+                    if well.replace(true) != Some(true) {
                         self.send(Finding::Well);
                     }
                 }
                 Round::Bad(why) => {
                     bad = self.health.failures.min(bad + 1);
                     self.note(Some(why.clone()));
-                    if bad >= self.health.failures && !std::mem::replace(&mut unwell, true) {
+                    if bad >= self.health.failures && well.replace(false) != Some(false) {
                         self.send(Finding::Unwell(why));
                     }
                 }
@@ -189,6 +191,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let mut scene = Scene::new(1, |_| vec![Probe::Tcp { port }]);
         listener.accept().await.unwrap();
+        assert_eq!(scene.next().await, Some(Finding::Well));
         drop(listener);
         let Some(Finding::Unwell(why)) = scene.next().await else { panic!("it is unwell") };
         assert!(why.contains(&format!("port {port}")), "{why}");

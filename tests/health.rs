@@ -1,0 +1,214 @@
+//! What a service says about itself after it has started: `health`, `ready.notify`.
+
+use serde_json::{Value, json};
+
+use crate::support::{Markers, Project, Running, eventually, need_that, service};
+
+fn up(project: &Project, config: &str) -> Running {
+    project.write("devstack.toml", config);
+    project.devstack(["up"]).start()
+}
+
+#[track_caller]
+fn interrupt(up: &Running) {
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+}
+
+fn phase<'a>(ps: &'a Value, name: &str) -> &'a Value {
+    &service(ps, name)["phase"]
+}
+
+/// A server that answers 503 while there is no file `good`.
+fn checked(action: &str) -> String {
+    format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http", "--ok-when", "good"]
+        port = "auto"
+        ready = {{ tcp = true }}
+        health = {{ http = "/health", interval = "20ms", failures = 2, action = "{action}" }}
+        restart = {{ delay = "10ms" }}
+        [services.web]
+        command = ["{{misbehave}}", "run"]
+        depends_on = ["api"]
+        "#
+    )
+}
+
+#[test]
+fn a_service_that_is_not_healthy_is_told_and_goes_on() {
+    let project = Project::new();
+    project.write("good", "");
+    let up = up(&project, &checked("report"));
+    up.wait_for("is up");
+    let pid = service(&project.ps(), "api")["pid"].clone();
+    for round in 1..=2 {
+        std::fs::remove_file(project.path("good")).expect("it is there");
+        let told = up.wait_count(round, "api * not healthy: ");
+        assert!(told.contains("503"), "{told}");
+        let ps = project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
+        assert_eq!(ps["state"], "degraded");
+        assert_eq!(service(&ps, "api")["message"]["class"], "unhealthy");
+        project.write("good", "");
+        let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
+        assert_eq!(ps["state"], "up");
+        // The same process all the while, and nobody else was touched.
+        assert_eq!(service(&ps, "api")["pid"], pid);
+        assert_eq!(service(&ps, "api")["restarts"], 0);
+        assert_eq!(phase(&ps, "web"), "ready");
+    }
+    interrupt(&up);
+    project.finish();
+}
+
+#[test]
+fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
+    let project = Project::new();
+    project.write("good", "");
+    let up = up(&project, &checked("restart"));
+    up.wait_for("is up");
+    let before = project.ps();
+    std::fs::remove_file(project.path("good")).expect("it is there");
+    up.wait_for("api * stopping: ");
+    project.write("good", "");
+    let ps = project
+        .wait_ps(|ps| phase(ps, "api") == "ready" && service(ps, "api")["restarts"] != json!(0));
+    assert_ne!(service(&ps, "api")["pid"], service(&before, "api")["pid"]);
+    assert_eq!(service(&ps, "web")["pid"], service(&before, "web")["pid"]);
+    interrupt(&up);
+    project.finish();
+}
+
+#[test]
+fn a_service_that_is_never_healthy_is_given_up() {
+    let project = Project::new();
+    let up = up(
+        &project,
+        r#"
+        [services.api]
+        command = ["{misbehave}", "marker", "marks", "--trap"]
+        health = { exec = "exit 7", interval = "5ms", failures = 1, action = "restart" }
+        restart = { delay = "5ms", max = 3 }
+        [services.web]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    up.wait_for("api * failed: ");
+    let ps = project.ps();
+    assert_eq!(service(&ps, "api")["message"]["class"], "crash-loop");
+    assert_eq!(service(&ps, "api")["restarts"], 2);
+    assert_eq!(phase(&ps, "web"), "ready");
+    interrupt(&up);
+    Markers::read(&project.path("marks")).assert_no_overlap();
+    project.finish();
+}
+
+#[test]
+fn health_can_be_changed_while_the_service_runs() {
+    let project = Project::new();
+    let text = |health: &str| {
+        format!("[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n{health}\n")
+    };
+    let up = up(&project, &text(""));
+    up.wait_for("is up");
+    let pid = service(&project.ps(), "api")["pid"].clone();
+    let bad = "health = { exec = \"exit 7\", interval = \"10ms\", failures = 1 }";
+    project.write("devstack.toml", &text(bad));
+    let ps = project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
+    assert_eq!(service(&ps, "api")["pid"], pid);
+    let text_of = service(&ps, "api")["message"]["text"].as_str().expect("a text").to_owned();
+    assert!(text_of.contains("exit 7"), "{text_of}");
+    let good = "health = { exec = \"exit 0\", interval = \"10ms\", failures = 1 }";
+    project.write("devstack.toml", &text(good));
+    project.wait_ps(|ps| phase(ps, "api") == "ready");
+    project.write("devstack.toml", &text(bad));
+    project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
+    // Nobody says any more that it is not well.
+    project.write("devstack.toml", &text(""));
+    let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
+    assert_eq!(service(&ps, "api")["pid"], pid);
+    interrupt(&up);
+    project.finish();
+}
+
+#[test]
+fn a_service_says_by_itself_that_it_is_ready() {
+    let project = Project::new();
+    let mut gate = project.gate("gate");
+    let up = up(
+        &project,
+        r#"
+        [services.api]
+        command = ": < gate; exec {misbehave} notify READY=1"
+        ready = { notify = true }
+        [services.env]
+        command = ["{misbehave}", "print-env", "NOTIFY_SOCKET"]
+        [services.web]
+        command = ["{misbehave}", "run"]
+        depends_on = ["api"]
+        "#,
+    );
+    let ps = project.wait_ps(|ps| phase(ps, "env") == "done");
+    assert_eq!((phase(&ps, "api"), phase(&ps, "web")), (&json!("starting"), &json!("waiting")));
+    gate.open();
+    up.wait_for("api * ready");
+    up.wait_for("is up");
+    assert!(!up.lines().iter().any(|line| line.contains("NOTIFY_SOCKET=")), "{:?}", up.lines());
+    // A new run says it anew.
+    gate.shut();
+    let restart = project.devstack(["restart", "api"]).start();
+    project.wait_ps(|ps| phase(ps, "api") == "starting");
+    gate.open();
+    assert_eq!(restart.wait_code(), 0);
+    interrupt(&up);
+    // No socket is left; `finish` looks.
+    project.finish();
+}
+
+#[test]
+fn only_the_service_itself_can_say_that_it_is_ready() {
+    if !need_that("credentials of senders", cfg!(target_os = "linux")) {
+        return;
+    }
+    let project = Project::new();
+    let up = up(
+        &project,
+        r#"
+        [services.api]
+        command = "echo $NOTIFY_SOCKET > place; exec {misbehave} run"
+        ready = { notify = true }
+        "#,
+    );
+    up.wait_for("api | ready");
+    let socket = eventually("the place of the socket", || {
+        std::fs::read_to_string(project.path("place")).ok().filter(|text| text.ends_with('\n'))
+    });
+    let liar = project.misbehave(["notify"]).env("NOTIFY_SOCKET", socket.trim_end()).start();
+    liar.wait_for("ready");
+    // Answers come after what was there before, so it would have been heard.
+    for _ in 0..3 {
+        assert_eq!(phase(&project.ps(), "api"), "starting");
+    }
+    drop(liar);
+    interrupt(&up);
+    project.finish();
+}
+
+#[test]
+fn what_never_comes_is_told() {
+    let project = Project::new();
+    let up = up(
+        &project,
+        r#"
+        [services.api]
+        command = ["{misbehave}", "notify", "STATUS=still thinking"]
+        ready = { notify = true, timeout = "100ms" }
+        "#,
+    );
+    up.wait_for("api * not healthy: not ready within 100ms: ");
+    let ps = project.ps();
+    assert_eq!(service(&ps, "api")["message"]["class"], "ready-timeout");
+    interrupt(&up);
+    project.finish();
+}
