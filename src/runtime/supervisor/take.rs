@@ -47,6 +47,10 @@ impl Supervisor {
                 inputs.push(Input::Exited(run, exit));
             }
             What::Emptied { leftovers } => {
+                // What was said of a run before its end belongs to it: a stop command that failed.
+                while let Ok(report) = self.senses.reports.try_recv() {
+                    inputs.push(self.report_input(report));
+                }
                 self.hands.forget(run);
                 if let Some(message) = orphans(&leftovers) {
                     inputs.push(Input::Note(run, message));
