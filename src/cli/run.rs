@@ -304,7 +304,7 @@ enum Wait {
 fn at_terminal(signal: i32) -> bool {
     let foreground = || rustix::termios::tcgetpgrp(std::io::stdin()).ok();
     matches!(signal, libc::SIGINT | libc::SIGQUIT)
-        && foreground() == Some(rustix::process::getpgrp())
+        && foreground().is_some_and(|group| group.as_raw_pid() == process::own_group())
 }
 
 /// Waits until the start is over, one way or the other.

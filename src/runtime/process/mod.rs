@@ -59,6 +59,7 @@ pub use leash::Leash;
 pub use orphans::Orphans;
 pub use processes::Processes;
 pub use sweep::{Swept, leftovers, sweep};
+pub use tree::own_group;
 pub(in crate::runtime) use words::shown;
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its

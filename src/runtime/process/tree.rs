@@ -21,11 +21,18 @@ pub(super) fn descendants(root: u32) -> Vec<u32> {
     found
 }
 
+/// The process group that this process is in. 0 when it is the group of a process that cannot be seen from here,
+/// as for the first process of a container.
+pub fn own_group() -> i32 {
+    // SAFETY: no memory is involved.
+    unsafe { libc::getpgrp() }
+}
+
 /// Ends the direct children of this process for which `spare` does not hold, each with its group, and
 /// says how many there were. Free of races: an unreaped child keeps its number, and a group that one
 /// of them is in has no strangers, because every service starts a session of its own.
 pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
-    let own_group = rustix::process::getpgrp().as_raw_pid();
+    let own_group = own_group();
     let children: Vec<u32> =
         platform::children(std::process::id()).into_iter().filter(|pid| !spare(*pid)).collect();
     for pid in &children {
