@@ -18,7 +18,7 @@ use super::reload::{Reloaded, Reloader};
 use super::remark::{elsewhere, orphans};
 use super::signals::{Called, Signals};
 use super::watch::Change;
-use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
+use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket, Time};
 use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
@@ -28,6 +28,10 @@ const BATCH: usize = 256;
 /// A deadline that is met this much later was not met late: devstack itself did not run, because it was
 /// stopped (Ctrl-Z) or the machine slept. No deadline counts that time.
 const OVERSLEPT: Duration = Duration::from_secs(2);
+
+/// While there is a deadline, the loop wakes this often, to know how long it did not run. Without one it
+/// sleeps for as long as nothing happens.
+const BEAT: Duration = Duration::from_secs(1);
 
 mod take;
 
@@ -82,6 +86,8 @@ pub struct Supervisor {
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     tickets: u64,
     interrupts: u32,
+    /// When the loop was last seen to run.
+    seen: Time,
     /// What is, if it was looked at since it changed.
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
@@ -130,6 +136,7 @@ impl Supervisor {
             waiting: BTreeMap::new(),
             tickets: 0,
             interrupts: 0,
+            seen: Time::ZERO,
             snapshot: None,
             state,
             settled: watch::Sender::new(false),
@@ -187,7 +194,7 @@ impl Supervisor {
 
     /// Waits for whatever comes first. The arms only make a value.
     async fn wake(&mut self) -> Wake {
-        let deadline = self.engine.next_deadline().map(|at| self.clock.instant(at));
+        let deadline = self.next_wake().map(|at| self.clock.instant(at));
         let sleep = async {
             match deadline {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -208,6 +215,11 @@ impl Supervisor {
         }
     }
 
+    /// When the loop wakes at the latest, if nothing happens before.
+    fn next_wake(&self) -> Option<Time> {
+        self.engine.next_deadline().map(|at| at.min(self.seen + BEAT))
+    }
+
     /// What has arrived already.
     fn ready(&mut self) -> Option<Wake> {
         if let Ok(fact) = self.senses.facts.try_recv() {
@@ -222,11 +234,11 @@ impl Supervisor {
     /// Lets the engine decide, shows what is, then carries out.
     fn decide(&mut self, mut inputs: Vec<Input>) {
         let now = self.clock.now();
-        let due = self.engine.next_deadline();
-        if let Some(late) = due.and_then(|at| now.checked_sub(at)).filter(|late| *late > OVERSLEPT)
-        {
+        let late = self.next_wake().and_then(|at| now.checked_sub(at));
+        if let Some(late) = late.filter(|late| *late > OVERSLEPT) {
             inputs.insert(0, Input::Slept(late));
         }
+        self.seen = now;
         // No effect follows, but it is what people want to know of a service that is not ready.
         let failing = inputs.iter().any(|input| matches!(input, Input::Failing(..)));
         let effects = self.engine.step(now, inputs);
