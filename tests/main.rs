@@ -4,6 +4,7 @@ mod support;
 
 mod bad_input;
 mod change;
+mod chaos;
 mod control;
 mod environment;
 mod examples;

@@ -41,7 +41,7 @@ pub use leftovers::Leftover;
 pub use markers::{Mark, Markers};
 pub use misbehave::misbehave;
 pub use need::{need, need_that, user_namespaces};
-pub use patience::{eventually, patience};
+pub use patience::{eventually, patience, within};
 pub use plain::plain;
 pub use ports::{Stranger, free_port, free_ports, occupy, occupy_on};
 pub use project::{Project, service};
