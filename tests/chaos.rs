@@ -247,7 +247,9 @@ impl Chaos {
     fn over(&mut self, how: &str, code: i32) {
         let _ = writeln!(self.story, "  = {how}, code {code}");
         let asked = std::mem::take(&mut self.asked);
-        asked.iter().for_each(|one| drop(one.wait_code()));
+        for one in &asked {
+            one.wait_exit();
+        }
         let left = || {
             let left = self.project.alive();
             left.is_empty().then_some(())
@@ -273,7 +275,9 @@ impl Chaos {
             return;
         }
         let asked = std::mem::take(&mut self.asked);
-        asked.iter().for_each(|one| drop(one.wait_code()));
+        for one in &asked {
+            one.wait_exit();
+        }
         // Those that were stopped by hand stay so; those that crash or are unwell by design have no rest.
         let restless = ["crash", "terminal"];
         self.project.wait_ps(|ps| {

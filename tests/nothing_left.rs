@@ -85,6 +85,40 @@ fn after_devstack_is_killed() {
     project.finish();
 }
 
+/// Commands of probes that hang and leave daemons behind.
+const PROBING: &str = r#"
+    [services.asked]
+    command = ["{misbehave}", "run"]
+    ready = { exec = "{misbehave} --ignore TERM tree plain setsid double > ready-probe" }
+    [services.checked]
+    command = ["{misbehave}", "run"]
+    health = { exec = "{misbehave} orphan setsid; {misbehave} run > health-probe", interval = "10ms" }
+    "#;
+
+#[test]
+fn of_the_commands_of_probes() {
+    for end in [Signal::KILL, Signal::TERM, Signal::INT] {
+        let project = Project::new();
+        project.write("devstack.toml", PROBING);
+        let up = project.devstack(["up"]).start();
+        eventually("both probes to hang", || {
+            let hangs = |file: &str| {
+                std::fs::read_to_string(project.path(file)).is_ok_and(|text| text.contains("ready"))
+            };
+            (hangs("ready-probe") && hangs("health-probe")).then_some(())
+        });
+        match end {
+            Signal::KILL => up.kill9(),
+            other => {
+                up.signal(other);
+                up.wait_exit();
+                assert_eq!(project.alive(), []);
+            }
+        }
+        project.finish();
+    }
+}
+
 #[test]
 fn after_the_guard_is_killed() {
     let (project, up) = hiding();

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use crate::support::{Markers, Project, Running, eventually, guard, http_socket, service};
 
-/// How many restarts: 1,000 with `DEVSTACK_RESTARTS=1000`, else fewer, because a build for tests is slow.
+/// How many restarts: 1,000 unless `DEVSTACK_RESTARTS` says otherwise.
 fn count() -> usize {
     std::env::var("DEVSTACK_RESTARTS")
         .ok()
-        .map_or(300, |text| text.parse().expect("DEVSTACK_RESTARTS is a number"))
+        .map_or(1000, |text| text.parse().expect("DEVSTACK_RESTARTS is a number"))
 }
 
 /// What a process holds: descriptors, and resident memory in KiB.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +17,7 @@ use crate::ports;
 /// Everything the supervisor acts with. Orders are carried out without waiting; what comes of them
 /// arrives as facts and reports.
 pub struct Hands {
-    processes: Processes,
+    processes: Arc<Processes>,
     logs: Logs,
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
@@ -93,7 +94,7 @@ impl Hands {
         reports: mpsc::UnboundedSender<Report>,
         watcher: Option<Watcher>,
     ) -> Hands {
-        let runs = BTreeMap::new();
+        let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
         Hands { processes, logs, reports, watcher, runs, sockets: None }
     }
 
@@ -173,7 +174,8 @@ impl Hands {
         let lines = held.lines.take();
         let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
         let waits = held.waits(&service.ready.probes, lines);
-        let (sight, reports) = (sight(&held.leash, service), self.reports.clone());
+        let sight = sight(&held.leash, service, &self.processes);
+        let reports = self.reports.clone();
         held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
     }
 
@@ -181,7 +183,8 @@ impl Hands {
     pub(super) fn watch_health(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.health = service.health.as_ref().map(|health| {
-            let (sight, reports) = (sight(&held.leash, service), self.reports.clone());
+            let sight = sight(&held.leash, service, &self.processes);
+            let reports = self.reports.clone();
             probe::health(run, health, &held.launch, sight, reports)
         });
     }
@@ -257,15 +260,18 @@ impl Sink for Recorded {
     }
 }
 
-fn sight(leash: &Leash, service: &Service) -> Sight {
-    let leash = leash.clone();
+fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight {
+    let (leash, processes) = (leash.clone(), processes.clone());
     // Its other ports are no news: only where nobody told it to listen is it elsewhere.
     let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let elsewhere = move |tree: &[u32]| -> Vec<u16> {
         let listening = ports::listening(tree).into_iter();
         listening.filter(|port| !given.contains(port)).collect()
     };
-    Sight::new(move || leash.tree_pids(), owner, elsewhere)
+    Sight::new(move || leash.tree_pids(), owner, elsewhere).trying(move |launch| {
+        let processes = processes.clone();
+        async move { probe::try_out(&processes, &launch).await }
+    })
 }
 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {

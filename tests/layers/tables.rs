@@ -242,13 +242,7 @@ pub const FENCES: [Fence; 13] = [
             "setpgid",
         ]),
         within: &["src"],
-        but: &[
-            ("src/runtime/process", "this is where it is done"),
-            (
-                "src/runtime/probe/exec.rs",
-                "a probe's command is no run: a group of its own, ended with the probe",
-            ),
-        ],
+        but: &[("src/runtime/process", "this is where it is done")],
         tests_too: false,
     },
     Fence {
@@ -263,10 +257,6 @@ pub const FENCES: [Fence; 13] = [
         within: &["src"],
         but: &[
             ("src/runtime/process", "this is where it is done"),
-            (
-                "src/runtime/probe/exec.rs",
-                "a probe's command is no run: a group of its own, ended with the probe",
-            ),
             ("src/cli/run.rs", "the command of `devstack run` is the user's, not a service"),
         ],
         tests_too: false,

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod alone;
+mod asides;
 mod kills;
 mod lab;
 mod output;

@@ -28,11 +28,6 @@ pub fn guard(up: &Running) -> u32 {
     guard
 }
 
-/// The keepers of a devstack.
-pub fn keepers(up: &Running) -> Vec<u32> {
-    children(guard(up), "ds-keep")
-}
-
 /// SIGKILL to processes that are known to live: the parent of each is ours and has not reaped it.
 pub fn kill(pids: &[u32]) {
     signal_all(pids, Signal::KILL);

@@ -148,6 +148,7 @@ mod tests {
             let action = HealthAction::Report;
             let asked = Health { probes: probes(dir.path()), interval, failures, action };
             let sight = Sight::new(|| vec![1], |_, _| Owner::Ours, |_| Vec::new());
+            let sight = sight.trying(crate::runtime::probe::tests::in_shell);
             let probing = Some(health(Run(7), &asked, &launch, sight, tell));
             Scene { probing, reports, dir }
         }

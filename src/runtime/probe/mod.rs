@@ -15,16 +15,18 @@ mod notice;
 mod owner;
 mod pauses;
 mod probing;
-mod program;
 mod report;
 mod sight;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod trial;
 
+pub use exec::{try_out, try_out_within};
 pub use health::health;
 pub use notice::{NOTIFY_SOCKET, Notice};
 pub use owner::Owner;
 pub use probing::{Probing, probe};
 pub use report::{Finding, Report};
 pub use sight::Sight;
+pub use trial::{Trial, Verdict};

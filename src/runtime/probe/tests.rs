@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Finding, Owner, Probing, Report, Sight, probe};
-use crate::model::{Class, Command, Launch, Probe, Ready, Run};
+use super::{Finding, Owner, Probing, Report, Sight, Trial, Verdict, probe};
+use crate::model::{Class, Command, Exit, Launch, Probe, Ready, Run};
 
 /// Long enough for any machine; a test that meets it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -46,6 +46,7 @@ impl Scene {
             },
             move |_| ports.lock().unwrap().clone(),
         );
+        let sight = sight.trying(in_shell);
         let ready =
             Ready { probes, timeout: Duration::from_secs(60), interval: Duration::from_millis(20) };
         let launch = Launch {
@@ -92,6 +93,21 @@ impl Scene {
         let rest = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
         assert_eq!(rest.expect("it ends"), None);
     }
+}
+
+/// Runs the command of a probe as plainly as possible.
+pub(super) async fn in_shell(launch: Launch) -> Trial {
+    let words = match launch.command {
+        Command::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
+        Command::Exec(words) => words,
+    };
+    let run = move || {
+        let mut command = std::process::Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(launch.dir).output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let verdict = Verdict::Ended(Exit::Code(output.status.code().unwrap()));
+    Trial { verdict, said: output.stdout }
 }
 
 fn listen(address: &str) -> (TcpListener, u16) {

@@ -72,6 +72,10 @@ impl Ledger {
         let begun = std::mem::take(&mut self.lock().begun);
         let found: Vec<_> =
             begun.into_iter().filter_map(|(run, pids)| Some((run, self.identify(pids)?))).collect();
+        // Commands of probes are often gone by now.
+        if found.is_empty() {
+            return;
+        }
         let mut state = self.lock();
         if let Some(record) = &mut state.record {
             record.runs.extend(found);

@@ -13,6 +13,7 @@
 //! becomes the keeper's child, so nothing can hide. When all of them are killed at once, a record on disk
 //! (`record`, `ledger`) lets the next devstack find and end what is left (`sweep`).
 
+mod aside;
 mod child;
 mod environment;
 mod fact;
@@ -52,6 +53,7 @@ mod tree;
 mod wire;
 mod words;
 
+pub use aside::Aside;
 pub use fact::{Fact, Sink, What};
 pub use foreground::{NotStarted, locate, refused};
 pub use guard::Guard;

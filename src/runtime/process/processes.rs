@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::aside::Aside;
 use super::environment::Environment;
 use super::fact::{Fact, Sink, What};
 use super::guard::Guard;
@@ -116,6 +117,12 @@ impl Processes {
                 Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
             }
         }
+    }
+
+    /// Starts a command that is no run of a service, such as one that finds out whether a service is well.
+    pub fn aside(&self, launch: &Launch, sink: impl Sink) -> Aside {
+        let (leash, facts) = self.start_aside(launch, sink);
+        Aside { leash, facts }
     }
 
     /// Starts something that is no run of a service and has an end soon: kept, ended and proved gone like
@@ -231,7 +238,7 @@ impl Processes {
     /// Ends it all: kills what still runs, waits for its end, then for that of the guard and its keepers:
     /// the end of devstack is the end of all. Bounded, about seven seconds. True when it is proved
     /// that nothing is left.
-    pub async fn finish(self) -> bool {
+    pub async fn finish(&self) -> bool {
         let proved = self.end().await;
         if let Some(ledger) = self.link.ledger().filter(|_| proved) {
             ledger.close();

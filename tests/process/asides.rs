@@ -1,0 +1,85 @@
+//! Commands of probes: no runs, but kept like them.
+
+use std::time::Duration;
+
+use devstack::model::{Class, Command, Exit};
+use devstack::runtime::probe::{Trial, Verdict, try_out, try_out_within};
+
+use crate::alone::alone;
+use crate::lab::{Lab, children, eventually, lab};
+
+async fn tried(lab: &Lab, script: &str) -> Trial {
+    try_out(&lab.processes, &lab.launch(Command::Shell(script.to_owned()))).await
+}
+
+fn said(trial: &Trial) -> String {
+    String::from_utf8_lossy(&trial.said).into_owned()
+}
+
+#[test]
+fn a_trial_tells_the_end_and_the_last_words() {
+    alone(|| {
+        lab(async |lab| {
+            let trial = tried(&lab, "echo one; echo two >&2; exit 3").await;
+            assert!(matches!(trial.verdict, Verdict::Ended(Exit::Code(3))), "{trial:?}");
+            let text = said(&trial);
+            assert!(text.contains("one\n") && text.contains("two\n"), "{text}");
+            let trial = tried(&lab, "kill -9 $$").await;
+            assert!(matches!(trial.verdict, Verdict::Ended(Exit::Signal(9))), "{trial:?}");
+            let trial = tried(&lab, "seq 1 100000").await;
+            assert!(said(&trial).ends_with("\n99999\n100000\n"), "{}", trial.said.len());
+            assert_eq!(trial.said.len(), 2048);
+            lab.finish().await;
+        })
+    });
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told() {
+    alone(|| {
+        lab(async |lab| {
+            for words in [&["no-such-program-anywhere"][..], &[]] {
+                let words = words.iter().map(|word| (*word).to_owned()).collect();
+                let launch = lab.launch(Command::Exec(words));
+                let trial = try_out(&lab.processes, &launch).await;
+                let Verdict::NotStarted(why) = trial.verdict else { panic!("{trial:?}") };
+                assert_ne!(why.class, Class::Limit, "{why:?}");
+            }
+            lab.finish().await;
+        })
+    });
+}
+
+/// A tree that hides; `up` says that it is there.
+const HIDES: &str = "setsid sh -c 'trap \"\" TERM; touch up; sleep 1000 & wait' &";
+
+#[test]
+fn nothing_is_left_after_the_end_the_limit_and_a_drop() {
+    alone(|| {
+        lab(async |lab| {
+            let up = lab.dir.path().join("up");
+            let until_up = "until test -e up; do sleep 0.01; done;";
+            let gone = || children(lab.guard).is_empty();
+
+            let trial = tried(&lab, &format!("{HIDES} {until_up} exit 0")).await;
+            assert!(matches!(trial.verdict, Verdict::Ended(Exit::Code(0))), "{trial:?}");
+            assert!(up.exists());
+            eventually(gone).await;
+
+            let launch = lab.launch(Command::Shell(format!("{HIDES} echo begun; sleep 1000")));
+            let limit = Duration::from_millis(300);
+            let trial = try_out_within(limit, &lab.processes, &launch).await;
+            assert!(matches!(trial.verdict, Verdict::Late(_)), "{trial:?}");
+            assert_eq!(said(&trial), "begun\n");
+            eventually(gone).await;
+
+            std::fs::remove_file(&up).expect("it is there");
+            tokio::select! {
+                trial = try_out(&lab.processes, &launch) => panic!("{trial:?}"),
+                () = eventually(|| up.exists()) => {}
+            }
+            eventually(gone).await;
+            lab.finish().await;
+        })
+    });
+}
