@@ -16,6 +16,8 @@ pub mod exit {
     pub const NOT_RUNNING: i32 = 3;
     /// A stack is running here already.
     pub const BUSY: i32 = 4;
+    /// Nobody reads the output any more: 128 and the number of SIGPIPE.
+    pub const OUTPUT_CLOSED: i32 = 141;
     /// `run`: a service failed before it was ready.
     pub const RUN_FAILED_BEFORE_READY: i32 = 120;
     /// `run`: the stack was not ready in time.

@@ -21,7 +21,7 @@
 //!    number, so that a late report about an earlier run matches nothing.
 //! 4. **Desired state.** A configuration becomes a checked value, [`model::Stack`]. A reload is "here is another stack";
 //!    one pure difference, [`engine::Plan`], says what changes and why.
-//! 5. **Two ways out.** *What is*: a watch of one immutable [`model::Snapshot`]. *What was printed*: [`runtime::log`], which
+//! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What was printed*: [`runtime::log`], which
 //!    readers follow at their own speed. A slow reader is told what it missed and slows nobody. Log bytes never pass
 //!    through the loop.
 //! 6. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
@@ -61,10 +61,10 @@
 //! | facts | tasks of runs | loop | five a run |
 //! | reports | probes | loop | changes only |
 //! | changes | watcher | loop | settled bursts |
-//! | requests | control server, `run` | loop | 256 connections, one request each |
+//! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |
 //! | reloaded | one load at a time | loop | one |
-//! | snapshot | loop | everyone | the newest |
+//! | state, settled | loop | `run`, time limits | the newest |
 //! | queue | captures | printer | 8 MiB, then read back from the store |
 //!
 //! # What never happens
@@ -78,7 +78,7 @@
 //! - In one step every stop is decided before any start.
 //! - Two runs of one service never live at once; a run begins when the tree of the one before is proved empty.
 //! - A stop is final: it voids every restart asked for before it.
-//! - A snapshot is published before the event that announces it.
+//! - Whoever has read of an event sees it in the next snapshot: both come from the loop, in this order.
 //! - No service is in a phase without a cause that someone can read.
 
 pub mod cli;

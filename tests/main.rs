@@ -11,6 +11,7 @@ mod examples;
 mod fixture;
 mod harness;
 mod health;
+mod hostile;
 mod layers;
 mod lifecycle;
 mod nothing_left;

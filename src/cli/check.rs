@@ -1,6 +1,7 @@
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 
+use super::complain::print;
 use crate::config::{self, Overrides};
 use crate::error::{exit, json, shown};
 
@@ -27,9 +28,7 @@ pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
                 let s = if services == 1 { "" } else { "s" };
                 format!("{}: {services} service{s}, no mistakes", draft.name())
             };
-            // A reader that is gone needs no answer.
-            let _ = writeln!(stdout(), "{text}");
-            exit::OK
+            print(&(text + "\n"))
         }
     }
 }

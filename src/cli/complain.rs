@@ -43,6 +43,13 @@ pub(super) fn end(result: Result<(), Trouble>, json: bool, err: &mut dyn Write) 
     }
 }
 
+/// Prints the answer of a command; the exit code.
+pub(super) fn print(text: &str) -> i32 {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    end(printed.map_err(Trouble::Output), false, &mut err)
+}
+
 fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
     if json {
         return writeln!(err, "{}", json!({ "error": message }));
@@ -50,7 +57,7 @@ fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()
     writeln!(err, "error: {}", printable(&message.text))?;
     match message.help.is_empty() {
         true => Ok(()),
-        false => writeln!(err, "help: {}", printable(&message.help)),
+        false => writeln!(err, "  help: {}", printable(&message.help)),
     }
 }
 

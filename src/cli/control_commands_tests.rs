@@ -103,7 +103,7 @@ async fn errors_are_for_people_or_for_programs() {
     assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out, &mut err).await, 3);
     assert_eq!(
         text(err),
-        "error: the stack shop has no service `apu`\nhelp: did you mean `api`?\n"
+        "error: the stack shop has no service `apu`\n  help: did you mean `api`?\n"
     );
     let mut err = Vec::new();
     assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out, &mut err).await, 1);
@@ -125,7 +125,10 @@ async fn without_a_stack_the_code_is_three() {
         LogsOptions { control: nowhere, services: Vec::new(), follow: false, last: None };
     assert_eq!(logs(&logs_options, &mut PlainFace::default(), &mut out, &mut err).await, 3);
     assert_eq!(text(out), "");
-    assert_eq!(text(err), "error: no stack runs here\nhelp: `devstack up` starts one\n".repeat(3));
+    assert_eq!(
+        text(err),
+        "error: no stack runs here\n  help: `devstack up` starts one\n".repeat(3)
+    );
 }
 
 #[tokio::test]

@@ -73,8 +73,9 @@ impl Refused {
 
     /// The system did not let devstack do `what`.
     pub fn internal(what: &str, error: &std::io::Error, code: i32) -> Refused {
-        let message = Message::new(Class::Limit, format!("cannot {what}: {error}"))
-            .help("this machine may be out of processes, memory or file descriptors");
+        let message = Message::new(Class::Limit, format!("cannot {what}: {error}")).help(
+            "it may be out of processes, memory or file descriptors: `ulimit -a` shows the limits",
+        );
         Refused::because(&message, code)
     }
 }

@@ -23,7 +23,7 @@ use crate::runtime::watch::{Change, Watcher};
 /// How long the last lines may take to be shown when the reader of the output is slow.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
-/// How long a load may take before Ctrl-C is heard again: what `up` and `run` have in common.
+/// What to start and how: what `up` and `run` have in common.
 pub(super) struct Plan {
     pub files: Vec<PathBuf>,
     pub starting: Starting,
@@ -79,10 +79,7 @@ where
     let ground = Ground::take(&plan)?;
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| internal("start", error))?;
+    let runtime = super::runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground.state_dir);
     let outcome = runtime.block_on(async {
         let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in))
@@ -90,12 +87,10 @@ where
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
         supervisor.notes(ground.notes.clone());
-        end_when(&supervisor, guard_lost, |ender| {
+        end_when(&supervisor, guard_lost, |ender, ()| {
             ender.kill("the guard process was killed", exit::FAILED);
         });
-        end_when(&supervisor, logs.closed(), |ender| {
-            ender.end("nobody reads the output any more", 141);
-        });
+        end_when(&supervisor, logs.closed(), end_unheard);
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {
             // An error means the same.
@@ -115,16 +110,33 @@ where
 }
 
 /// Ends the stack in this way when `event` happens.
-fn end_when(
+fn end_when<T>(
     supervisor: &Supervisor,
-    event: impl Future<Output = ()> + Send + 'static,
-    end: impl FnOnce(&Ender) + Send + 'static,
+    event: impl Future<Output = T> + Send + 'static,
+    end: impl FnOnce(&Ender, T) + Send + 'static,
 ) {
     let ender = supervisor.ender();
     tokio::spawn(async move {
-        event.await;
-        end(&ender);
+        let what = event.await;
+        end(&ender, what);
     });
+}
+
+/// The log cannot be shown any more. When its reader has gone, that is how it wanted it; everything else
+/// is a misfortune, and stderr is the only place left to tell it.
+fn end_unheard(ender: &Ender, errno: i32) {
+    match errno {
+        libc::EPIPE | libc::EIO => {
+            ender.end("nobody reads the output any more", exit::OUTPUT_CLOSED);
+        }
+        _ => {
+            let why =
+                format!("cannot write the output: {}", std::io::Error::from_raw_os_error(errno));
+            // When not even this can be written, the exit code has to say it.
+            let _ = writeln!(stderr(), "error: {why}");
+            ender.end(why, exit::FAILED);
+        }
+    }
 }
 
 fn setup(

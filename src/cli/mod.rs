@@ -19,7 +19,7 @@ mod run;
 mod up;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -52,7 +52,7 @@ pub fn main() -> i32 {
         Command::Up(up) => up::up(files, up),
         Command::Run(run) => run::run(files, run),
         Command::Check(args) => check::check(files, &args),
-        Command::Ports(args) => ports::ports(files, &args),
+        Command::Ports(args) => ports::ports(&files, &args),
         Command::Ps(json) => {
             ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)
         }
@@ -85,7 +85,7 @@ fn ask(
 ) -> i32 {
     let dir = stack_dir(files);
     let options = ControlOptions { dir, json, color: color(&stdout()), socket: None };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = writeln!(stderr(), "error: cannot start: {error}");
@@ -94,6 +94,19 @@ fn ask(
     };
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     runtime.block_on(command(options, &mut out, &mut err))
+}
+
+/// What waits for events.
+///
+/// # Errors
+/// What the system says when it gives no descriptors. tokio takes one for signals in a way that panics,
+/// so this looks first whether there are some.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    /// What a runtime opens while it is made.
+    const DESCRIPTORS: usize = 8;
+    let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
+    drop(spare.collect::<io::Result<Vec<_>>>()?);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// The folder of the stack that is meant: that of the first file that was named, else where we are.

@@ -28,11 +28,24 @@ pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
         }
         out.push_str(&renderer.render(&[group(diagnostic)]));
         out.push('\n');
+        if diagnostic.marks.is_empty() {
+            push_help(&mut out, &diagnostic.message.help);
+        }
     }
     if diagnostics.dropped > 0 {
         out.push_str(&format!("\nand {} more\n", diagnostics.dropped));
     }
     out
+}
+
+/// The remedy of a diagnostic that has no place in a file: below it, as with every other error, and not at
+/// the frame of an excerpt that is not there.
+fn push_help(out: &mut String, help: &str) {
+    for (index, line) in help.lines().enumerate() {
+        out.push_str(if index == 0 { "  help: " } else { "        " });
+        out.push_str(line);
+        out.push('\n');
+    }
 }
 
 fn group(diagnostic: &Diagnostic) -> Group<'_> {
@@ -51,7 +64,7 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
         primary = false;
         rest = others;
     }
-    if !message.help.is_empty() {
+    if !message.help.is_empty() && !diagnostic.marks.is_empty() {
         group = group.element(Level::HELP.message(message.help.as_str()));
     }
     group

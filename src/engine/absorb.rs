@@ -179,6 +179,7 @@ impl Engine {
             }
             None => {
                 let cap = now + SHUTDOWN_CAP;
+                let why = Cause::Shutdown(why);
                 self.ending = Some(Ending { why, code, haste, cap, told: false });
             }
         }

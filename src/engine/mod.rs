@@ -27,7 +27,9 @@ pub use input::{Haste, Input, Selection, Ticket};
 pub use plan::{Change, Plan};
 pub use slot::Time;
 
-use crate::model::{Message, Name, Run, ServiceView, Stack, StackState};
+use tell::Outlook;
+
+use crate::model::{Cause, Message, Name, Run, ServiceView, Stack, StackState};
 use pending::Pending;
 use slot::{KillAt, Slot, State};
 
@@ -58,6 +60,8 @@ pub struct Engine {
     settled: bool,
     /// Whether an apply has changed ports: before that, none can be in the way of another.
     ports_moved: bool,
+    /// How the stack as a whole stood at the end of the last step.
+    outlook: Outlook,
     /// When services were started again after a delay, within the last second.
     respawns: VecDeque<Time>,
     halted: bool,
@@ -71,7 +75,8 @@ type Blocked = BTreeMap<Name, Message>;
 /// A shutdown under way.
 #[derive(Debug, Clone)]
 struct Ending {
-    why: String,
+    /// Always [`Cause::Shutdown`]; kept as the cause that every idle service then has.
+    why: Cause,
     code: i32,
     haste: Haste,
     cap: Time,
@@ -98,6 +103,7 @@ impl Engine {
             pending: Vec::new(),
             settled: false,
             ports_moved: false,
+            outlook: Outlook::default(),
             respawns: VecDeque::new(),
             halted: false,
             stays: false,
@@ -152,7 +158,7 @@ impl Engine {
         match (&self.ending, self.slots.values().any(|slot| slot.live_run().is_some())) {
             (Some(_), true) => StackState::Stopping,
             (Some(_), false) => StackState::Stopped,
-            (None, _) => self.standing(&self.blocked()),
+            (None, _) => self.outlook.standing(),
         }
     }
 

@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::slot::Slot;
 use super::{Engine, Selection};
 use crate::model::{Cause, Name, Stack};
 
@@ -32,19 +31,6 @@ impl Engine {
             }
         }
         self.order = order;
-    }
-
-    /// The services that have a live run and depend on `name`.
-    pub(super) fn live_dependents<'a>(
-        slots: &'a BTreeMap<Name, Slot>,
-    ) -> BTreeMap<&'a Name, usize> {
-        let mut count: BTreeMap<&'a Name, usize> = BTreeMap::new();
-        for slot in slots.values().filter(|slot| slot.live_run().is_some()) {
-            for need in slot.service.depends_on.keys() {
-                *count.entry(need).or_default() += 1;
-            }
-        }
-        count
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
@@ -46,29 +46,30 @@ impl Engine {
     }
 
     /// Dependents before dependencies: a service is told to stop when nobody who needs it is left.
-    fn lower_in_order(&mut self, now: Time, why: &str, effects: &mut Vec<Effect>) {
-        let needed = Engine::live_dependents(&self.slots);
-        let free: Vec<Name> =
-            self.slots.keys().filter(|name| !needed.contains_key(name)).cloned().collect();
-        for slot in self.slots.values_mut() {
+    fn lower_in_order(&mut self, now: Time, why: &Cause, effects: &mut Vec<Effect>) {
+        if !self.slots.values().any(Slot::is_stoppable) {
+            return;
+        }
+        let live = self.slots.values().filter(|slot| slot.live_run().is_some());
+        let needed: BTreeSet<Name> =
+            live.flat_map(|slot| slot.service.depends_on.keys().cloned()).collect();
+        for (name, slot) in &mut self.slots {
             if let State::Backoff { .. } = slot.state {
                 slot.state = State::Idle;
+            } else if !needed.contains(name) {
+                slot.stop(now, why.clone(), effects);
             }
-        }
-        for name in free {
-            let slot = self.slots.get_mut(&name).expect("the name was just taken from the slots");
-            slot.stop(now, Cause::Shutdown(why.to_owned()), effects);
         }
     }
 
     /// Starts what should run and can.
     pub(super) fn raise(&mut self, effects: &mut Vec<Effect>) {
-        if self.ending.is_some() {
+        if self.ending.is_some() || !self.slots.values().any(Slot::is_pending) {
             return;
         }
         for name in self.order.clone() {
             let Some(slot) = self.slots.get(&name) else { continue };
-            let held = !slot.wanted() || !slot.idle() || !self.needs(slot).is_empty();
+            let held = !slot.is_pending() || !self.needs(slot).is_empty();
             if held || self.port_in_the_way(slot).is_some() {
                 continue;
             }
@@ -117,13 +118,12 @@ impl Engine {
     /// with the root of it. In dependency order, so that a long chain costs no recursion.
     pub(super) fn blocked(&self) -> Blocked {
         let mut blocked = Blocked::new();
-        if self.ending.is_some() {
-            // Nothing starts any more, whatever it needs.
+        // In a shutdown nothing starts any more, whatever it needs.
+        if self.ending.is_some() || !self.slots.values().any(Slot::is_pending) {
             return blocked;
         }
         for name in &self.order {
-            let Some(slot) = self.slots.get(name).filter(|slot| slot.wanted() && slot.idle())
-            else {
+            let Some(slot) = self.slots.get(name).filter(|slot| slot.is_pending()) else {
                 continue;
             };
             let root = self.needs(slot).into_iter().find_map(|need| {
@@ -229,7 +229,7 @@ impl Slot {
     }
 
     /// Orders a kill of whatever is left.
-    fn kill(&mut self, why: &str, effects: &mut Vec<Effect>) {
+    fn kill(&mut self, why: &Cause, effects: &mut Vec<Effect>) {
         let pid = self.pid();
         match &mut self.state {
             State::Launching { run, .. }
@@ -239,7 +239,7 @@ impl Slot {
             | State::Unwell { run, .. } => {
                 let run = *run;
                 effects.push(Effect::Kill(run));
-                let why = Cause::Shutdown(why.to_owned());
+                let why = why.clone();
                 self.state = State::Stopping { run, pid, why, kill: KillAt::Ordered };
                 self.restart = None;
             }
@@ -254,9 +254,22 @@ impl Slot {
         }
     }
 
-    /// Whether nothing but what it needs decides about its start.
-    fn idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+    /// Whether it should run, and nothing but what it needs decides about its start.
+    fn is_pending(&self) -> bool {
+        self.wanted() && matches!(self.state, State::Idle)
+    }
+
+    /// Whether it runs, or will again, and was not told to stop.
+    fn is_stoppable(&self) -> bool {
+        match self.state {
+            State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Backoff { .. } => true,
+            State::Idle | State::Stopping { .. } | State::Draining { .. } | State::Over(_) => false,
+        }
     }
 
     fn launch(&mut self, run: Run) {

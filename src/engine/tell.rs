@@ -4,12 +4,25 @@ use super::slot::{Outcome, Slot, State, Time, Told, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState};
 
-/// Of all that was asked for.
-struct Outlook {
+/// How everything that was asked for stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outlook {
     /// Something failed, or is not healthy.
     failed: bool,
     /// Something is neither ready, done nor failed.
     under_way: bool,
+}
+
+impl Outlook {
+    /// What the stack as a whole is doing while nothing ends it. A failure is told at once: who waits
+    /// for the stack need not wait for those that still start.
+    pub fn standing(self) -> StackState {
+        match (self.failed, self.under_way) {
+            (true, _) => StackState::Degraded,
+            (false, true) => StackState::Starting,
+            (false, false) => StackState::Up,
+        }
+    }
 }
 
 /// The third move: compare what is with what was last told, and tell the difference.
@@ -17,7 +30,7 @@ impl Engine {
     pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.tell_ending(effects);
         let blocked = self.blocked();
-        let changed: Vec<(Name, Told)> = self
+        let mut changed: Vec<(Name, Told)> = self
             .slots
             .iter()
             .filter_map(|(name, slot)| {
@@ -30,11 +43,14 @@ impl Engine {
                 (!same).then(|| (name.clone(), (phase, cause.into_owned(), run)))
             })
             .collect();
+        // What came to a result is told before what begins because of it.
+        changed.sort_by_key(|(_, (phase, ..))| begins(*phase));
         for (name, new) in changed {
             self.tell_change(now, name, new, effects);
         }
         self.answer(&blocked, effects);
-        self.settle(&blocked, effects);
+        self.outlook = self.outlook(&blocked);
+        self.settle(effects);
         self.halt(&blocked, effects);
     }
 
@@ -56,21 +72,20 @@ impl Engine {
     fn tell_ending(&mut self, effects: &mut Vec<Effect>) {
         if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.told) {
             ending.told = true;
-            let what = Happening::ShuttingDown(ending.why.clone());
+            let what = Happening::ShuttingDown(ending.why.to_string());
             effects.push(Effect::Tell(Event { service: None, what }));
         }
     }
 
-    fn settle(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
         if self.settled || self.stack.is_none() || self.ending.is_some() {
             return;
         }
-        let outlook = self.outlook(blocked);
-        if outlook.under_way {
+        if self.outlook.under_way {
             return;
         }
         self.settled = true;
-        let what = Happening::Settled { well: !outlook.failed };
+        let what = Happening::Settled { well: !self.outlook.failed };
         effects.push(Effect::Tell(Event { service: None, what }));
     }
 
@@ -118,16 +133,6 @@ impl Engine {
         Some(i32::from(failed))
     }
 
-    /// What the stack as a whole is doing while nothing ends it. A failure is told at once: who waits
-    /// for the stack need not wait for those that still start.
-    pub(super) fn standing(&self, blocked: &Blocked) -> StackState {
-        match self.outlook(blocked) {
-            Outlook { failed: true, .. } => StackState::Degraded,
-            Outlook { failed: false, under_way: true } => StackState::Starting,
-            Outlook { failed: false, under_way: false } => StackState::Up,
-        }
-    }
-
     fn outlook(&self, blocked: &Blocked) -> Outlook {
         let mut outlook = Outlook { failed: false, under_way: false };
         for (name, slot) in self.slots.iter().filter(|(_, slot)| slot.wanted()) {
@@ -153,17 +158,10 @@ impl Engine {
     ) -> (Phase, Cow<'a, Cause>) {
         let failed = |message: &Message| Cow::Owned(Cause::Failed(message.clone()));
         match (&slot.state, &slot.want) {
-            (State::Idle, _) if self.ending.is_some() => {
-                let why = self.ending.as_ref().map(|ending| ending.why.clone());
-                (Phase::Idle, Cow::Owned(Cause::Shutdown(why.unwrap_or_default())))
-            }
-            (State::Idle, Want::Yes(_)) => match blocked {
-                Some(message) => (Phase::Failed, failed(message)),
-                None => (Phase::Waiting, Cow::Owned(self.waiting_cause(slot))),
+            (State::Idle, want) => match (&self.ending, want) {
+                (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
+                (None, want) => self.standing_of_idle(slot, want, blocked),
             },
-            (State::Idle, Want::No) => (Phase::Idle, Cow::Owned(Cause::NotAsked)),
-            (State::Idle, Want::Stopped) => (Phase::Idle, Cow::Owned(Cause::Asked("stop"))),
-            (State::Idle, Want::Removed) => (Phase::Idle, Cow::Owned(Cause::Removed)),
             (State::Launching { why, .. }, _) => (Phase::Starting, Cow::Borrowed(why)),
             (State::Starting { pid, .. }, _) => {
                 (Phase::Starting, Cow::Owned(Cause::Spawned { pid: *pid }))
@@ -183,6 +181,22 @@ impl Engine {
             }
             (State::Over(Outcome::Failed(message)), _) => (Phase::Failed, failed(message)),
         }
+    }
+
+    fn standing_of_idle<'a>(
+        &self,
+        slot: &Slot,
+        want: &Want,
+        blocked: Option<&Message>,
+    ) -> (Phase, Cow<'a, Cause>) {
+        let (phase, cause) = match (want, blocked) {
+            (Want::Yes(_), Some(message)) => (Phase::Failed, Cause::Failed(message.clone())),
+            (Want::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
+            (Want::No, _) => (Phase::Idle, Cause::NotAsked),
+            (Want::Stopped, _) => (Phase::Idle, Cause::Asked("stop")),
+            (Want::Removed, _) => (Phase::Idle, Cause::Removed),
+        };
+        (phase, Cow::Owned(cause))
     }
 
     fn waiting_cause(&self, slot: &Slot) -> Cause {
@@ -240,5 +254,18 @@ impl Engine {
             ready_after_ms: slot.ready_after.map(|after| after.as_millis() as u64),
             message,
         }
+    }
+}
+
+/// Whether something is under way in this phase, not over.
+fn begins(phase: Phase) -> bool {
+    match phase {
+        Phase::Waiting | Phase::Starting | Phase::Stopping => true,
+        Phase::Idle
+        | Phase::Ready
+        | Phase::Unhealthy
+        | Phase::Backoff
+        | Phase::Done
+        | Phase::Failed => false,
     }
 }

@@ -12,14 +12,13 @@ use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
-use super::probe::{Finding, Report};
-use super::process::{Fact, What};
+use super::probe::Report;
+use super::process::Fact;
 use super::reload::{Reloaded, Reloader};
-use super::remark::{elsewhere, orphans};
 use super::signals::{Called, Signals};
 use super::watch::Change;
-use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket, Time};
-use crate::model::{Color, Event, Happening, Message, Name, Snapshot, Stack, StackState};
+use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
+use crate::model::{Color, Event, Happening, Message, Name, Phase, Snapshot, Stack, StackState};
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
 /// still leaves room for deadlines.
@@ -288,6 +287,8 @@ impl Supervisor {
     fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
         let one = match (&event.what, &event.service) {
             (Happening::Settled { .. }, _) => return self.snapshot(),
+            // Told without a look at the service: a shutdown has hundreds of these.
+            (Happening::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
             (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
             (_, None) => None,
         };

@@ -29,7 +29,7 @@ impl Check<'_, '_> {
         }
         if let Some(entry) = port {
             let port = self.port(MAIN, "port", &entry.node, on_conflict);
-            return (port.into_iter().collect(), false);
+            return (vec![port], false);
         }
         let Some(entry) = ports else { return (Vec::new(), false) };
         let Some(named) = self.table("ports", &entry.node) else { return (Vec::new(), true) };
@@ -46,41 +46,43 @@ impl Check<'_, '_> {
                 self.fault(Fault::at(entry.key, text).help(help));
                 continue;
             }
-            list.extend(self.port(name, &format!("ports.{name}"), &entry.node, on_conflict));
+            list.push(self.port(name, &format!("ports.{name}"), &entry.node, on_conflict));
         }
         (list, true)
     }
 
+    /// One port. A part with a mistake gets its default: without the port, what refers to it would be a
+    /// second complaint.
     fn port(
         &mut self,
         name: &str,
         key: &str,
         node: &Node<'_>,
         on_conflict: OnConflict,
-    ) -> Option<PortSpec> {
+    ) -> PortSpec {
         let mut spec =
             PortSpec { name: name.to_owned(), prefer: None, on_conflict, env: None, at: node.at };
         let Value::Table(table) = &node.value else {
-            spec.prefer = self.port_number(key, node)?;
-            return Some(spec);
+            spec.prefer = self.port_number(key, node).flatten();
+            return spec;
         };
         self.only_keys(table, keys::PORT, &format!("`{key}`"));
         if let Some(entry) = table.get("prefer") {
-            spec.prefer = self.port_number("prefer", &entry.node)?;
+            spec.prefer = self.port_number("prefer", &entry.node).flatten();
             spec.at = entry.node.at;
         }
         if let Some(entry) = table.get("on_conflict") {
-            spec.on_conflict = self.on_conflict(&entry.node)?;
+            spec.on_conflict = self.on_conflict(&entry.node).unwrap_or(on_conflict);
         }
         if let Some(entry) = table.get("env") {
-            spec.env = Some(self.variable_name(&entry.node)?);
+            spec.env = self.variable_name(&entry.node);
         }
         if let Some(entry) = table.get("pass")
-            && self.boolean("pass", &entry.node)?
+            && self.boolean("pass", &entry.node) == Some(true)
         {
             self.not_yet("port.pass", entry.node.at);
         }
-        Some(spec)
+        spec
     }
 
     /// A number from 1 to 65535, or `"auto"` as `Some(None)`.

@@ -173,6 +173,8 @@ impl World {
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
+            // A shutdown takes no other stack.
+            12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
             12 => {
                 // What leaves the stack is forgotten, also that it was stopped by hand.
                 let old = std::mem::replace(&mut self.stack, random_stack(dice));

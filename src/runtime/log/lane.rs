@@ -281,6 +281,7 @@ impl State {
             (Some(_), Kind::Disk(_)) => Ok(()),
             (Some(files), Kind::Memory(_)) => self.use_disk(files, self.end, self.written),
             (None, Kind::Disk(_) | Kind::Memory(_)) => {
+                self.let_go();
                 let files = Files { log: folder.make(&log)?, index: folder.make(&index)? };
                 (&files.index).write_all(MAGIC)?;
                 // Readers that are behind still hold the old files: their index must be complete.
@@ -296,6 +297,18 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// Closes files that somebody has deleted while nothing can be written: perhaps to make room, and there is
+    /// none before they are closed.
+    fn let_go(&mut self) {
+        let (Kind::Memory(ring), Kind::Disk(_)) = (&self.segment.kind, &self.base.kind) else {
+            return;
+        };
+        let ring = lock(ring);
+        self.forgotten = self.lines - (ring.gone().1 + ring.lines());
+        drop(ring);
+        (self.base, self.end, self.written) = (self.segment.clone(), 0, 0);
     }
 
     /// From now on batches go to `files`, which has `end` bytes and `written` batches. What was kept

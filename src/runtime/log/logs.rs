@@ -39,8 +39,8 @@ pub(super) struct Inner {
     /// Counts what was stored and the end, for readers that wait.
     version: watch::Sender<u64>,
     ended: AtomicBool,
-    /// Whether the output is gone.
-    gone: watch::Sender<bool>,
+    /// Why the output is gone, when it is: what the system said, an `errno`.
+    gone: watch::Sender<Option<i32>>,
 }
 
 /// Tells the printer that nobody is left.
@@ -91,7 +91,7 @@ impl Logs {
             notes,
             version: watch::Sender::new(0),
             ended: AtomicBool::new(false),
-            gone: watch::Sender::new(false),
+            gone: watch::Sender::new(None),
         });
         if shown && let Err(error) = printer::start(inner.clone(), look, output) {
             inner.queue.close();
@@ -167,14 +167,17 @@ impl Logs {
         self.inner.queue.is_closed()
     }
 
-    /// Waits until the output is gone: the terminal was closed, or nobody reads the pipe any more.
-    /// Waits forever if that does not happen.
-    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Waits until nothing can be shown any more, and says why as an `errno`: EPIPE when nobody reads the
+    /// pipe, EIO when the terminal was closed, ENOSPC when the disk is full. Waits forever if that does
+    /// not happen.
+    pub fn closed(&self) -> impl Future<Output = i32> + Send + use<> {
         let mut gone = self.inner.gone.subscribe();
         async move {
-            if gone.wait_for(|gone| *gone).await.is_err() {
+            let why = gone.wait_for(Option::is_some).await.map(|why| *why);
+            match why {
+                Ok(Some(errno)) => errno,
                 // The log has ended, and its output was there to the end.
-                std::future::pending::<()>().await;
+                Ok(None) | Err(_) => std::future::pending().await,
             }
         }
     }
@@ -229,8 +232,8 @@ impl Inner {
     }
 
     /// Tells that the output is gone.
-    pub fn output_is_gone(&self) {
-        self.gone.send_replace(true);
+    pub fn output_is_gone(&self, why: &std::io::Error) {
+        self.gone.send_replace(Some(why.raw_os_error().unwrap_or(libc::EIO)));
     }
 
     /// Whether nothing comes any more.

@@ -44,7 +44,7 @@ impl Printer {
             let done = if entries.is_empty() { self.catch_up() } else { self.show(entries) };
             if let Err(error) = done {
                 tracing::debug!("the log is no longer shown: {error}");
-                self.inner.output_is_gone();
+                self.inner.output_is_gone(&error);
                 return;
             }
             for lane in self.touched.drain(..) {

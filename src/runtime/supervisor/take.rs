@@ -1,6 +1,16 @@
 //! From what woke the loop to what the engine is told.
 
-use super::*;
+use super::{Supervisor, Wake};
+use crate::engine::{Haste, Input};
+use crate::runtime::ending::Ending;
+use crate::runtime::handle::Ask;
+use crate::runtime::log::narrate;
+use crate::runtime::probe::{Finding, Report};
+use crate::runtime::process::{Fact, What};
+use crate::runtime::reload::{Reloaded, Reloader};
+use crate::runtime::remark::{elsewhere, orphans};
+use crate::runtime::signals::Called;
+use crate::runtime::watch::Change;
 
 impl Supervisor {
     /// Turns what happened into inputs.

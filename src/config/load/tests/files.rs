@@ -115,3 +115,14 @@ fn passwords_are_never_shown() {
     assert!(!error.render(true).contains("canary"), "{error}");
     assert!(!format!("{:?}", error.summary()).contains("canary"));
 }
+
+#[test]
+fn a_mistake_without_a_place_has_no_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+    let text = load(&sources).expect_err("there is no file").to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("error: there is no devstack.toml in "), "{text}");
+    assert!(lines[1].starts_with("  help: write one, "), "{text}");
+    assert_eq!(lines[2], "        [services.web]");
+}

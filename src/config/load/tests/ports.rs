@@ -98,3 +98,13 @@ fn two_pins_on_one_port_are_refused() {
     let expected = ["api and web are both pinned to port 6000: by API_PORT and FRONT"];
     assert_eq!(project.mistakes(), expected);
 }
+
+#[test]
+fn a_wrong_port_is_one_mistake_and_not_one_for_each_use() {
+    for port in ["400000", "'x'", "{ prefer = 0 }", "{ prefer = 1, on_conflict = 'x' }"] {
+        let service = format!("port = {port}\ncommand = 'a'\nready = {{ http = '/' }}");
+        let text = format!("[services.api]\n{service}\n[services.web]\ncommand = '${{api.url}}'\n");
+        let mistakes = Project::new(&text).mistakes();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    }
+}

@@ -2,6 +2,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::model::Class;
+use crate::runtime::log::segment::Kind;
 
 #[test]
 fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
@@ -173,4 +174,26 @@ fn a_disk_that_fills_up_and_is_freed() {
     assert_eq!(bench.finish(), "api | one\napi | two\napi | three\n");
     assert_eq!(bench.file("api.log"), b"one\ntwo\nthree\n");
     assert_eq!(texts(&bench.stored()), ["api one", "api two", "api three"]);
+}
+
+#[tokio::test]
+async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
+    let bench = Bench::new(Escapes::Keep);
+    bench.run("api", 1, "one\n");
+    let lane = bench.logs.inner.all_lanes().remove(0);
+    lane.flush(&bench.logs.inner.notes);
+    lane.fail_once(&bench.logs.inner.notes);
+    bench.run("api", 2, "two\n");
+    // Without their folder new files cannot be made yet, as on a disk that is full of the old ones.
+    std::fs::remove_dir_all(bench.folder()).unwrap();
+    look_now(&bench);
+    bench.run("api", 3, "three\n");
+    assert!(matches!(lane.extent().base.kind, Kind::Memory(_)));
+    assert_eq!(bench.logs.tail(&name("api"), 9), ["three"]);
+    let mut reader = bench.logs.reader(None, usize::MAX, false);
+    let page = reader.next().await.unwrap();
+    assert_eq!(
+        (texts(&page.records), page.missed),
+        (vec!["api two".into(), "api three".into()], 1)
+    );
 }

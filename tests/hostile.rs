@@ -1,0 +1,83 @@
+//! Places that are hostile to devstack itself: small limits, full disks, containers.
+
+use crate::support::{Project, free_port, need_that, user_namespaces};
+
+/// A stack that ends by itself.
+const TASK: &str =
+    "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n";
+
+/// A shell that does `script`, in which `"$0"` is devstack.
+fn in_shell(project: &Project, script: &str) -> crate::support::Ended {
+    let program = env!("CARGO_BIN_EXE_devstack");
+    project.program("/bin/sh").args(["-c", script, program]).run()
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_and_no_panic() {
+    let project = Project::new();
+    project.write("devstack.toml", TASK);
+    for count in 4..40 {
+        for command in ["up", "ps", "ports"] {
+            let ended = in_shell(&project, &format!("ulimit -n {count}; exec \"$0\" {command}"));
+            let (code, text) = (ended.code(), &ended.stderr);
+            assert!([0, 1, 3].contains(&code), "{command} with {count}: {code} {text}");
+            assert!(!text.contains("panicked"), "{command} with {count}: {text}");
+        }
+    }
+    project.finish();
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_told() {
+    let there = std::path::Path::new("/dev/full").exists();
+    if !need_that("/dev/full", there) {
+        return;
+    }
+    let project = Project::new();
+    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    for command in ["up", "check", "check --json", "ports 1", "ports --json 1"] {
+        let ended = in_shell(&project, &format!("exec \"$0\" {command} > /dev/full"));
+        let (code, text) = (ended.code(), &ended.stderr);
+        assert_eq!(code, 1, "{command}: {text}");
+        assert!(
+            text.contains("error: cannot write the output: No space left"),
+            "{command}: {text}"
+        );
+    }
+    project.finish();
+}
+
+/// As a program that is put into a container: its group, its session and its parent have no number there.
+#[test]
+fn a_group_from_outside_the_namespace_does_no_harm() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let enter = ["-Urpf", "--mount-proc", env!("CARGO_BIN_EXE_devstack")];
+    let command = ["run", "--", "sh", "-c", "exit 7"];
+    project.program("unshare").args(enter).args(command).run().expect_code(7);
+    project.finish();
+}
+
+#[test]
+fn every_command_heeds_the_file_it_is_given() {
+    let project = Project::new();
+    let port = free_port();
+    let file = project.write(
+        "deep/devstack.toml",
+        &format!("[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n"),
+    );
+    let file = file.to_str().expect("a plain path");
+    let up = project.devstack(["-f", file, "up"]).start();
+    up.wait_for("is up");
+    for command in [&["ps"][..], &["ports"], &["logs"], &["check"], &["down"]] {
+        let ended = project.devstack(["-f", file]).args(command).run().expect_code(0);
+        if command == ["ports"] {
+            assert!(ended.stdout.contains(&port.to_string()), "{}", ended.stdout);
+        }
+    }
+    up.wait_exit();
+    project.finish();
+}
