@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    CTRL_Z, Markers, Project, Signal, eventually, need_that, service, user_namespaces,
-};
+use crate::support::{CTRL_Z, Markers, Project, Signal, eventually, service};
 
 /// How many services may be started again in a second.
 const RESPAWNS_A_SECOND: usize = 20;
@@ -198,13 +196,17 @@ fn nohup_outlives_the_window() {
     project.finish();
 }
 
-/// As process 1: starts a stack in the way of containers, leaves orphans to it, and ends it.
+/// devstack as process 1, as in a container.
+#[cfg(target_os = "linux")]
 const FIRST: &str = r#"
     exec "$0" up > log 2>&1
     "#;
 
+#[cfg(target_os = "linux")]
 #[test]
 fn it_works_as_the_first_process_of_a_container() {
+    use crate::support::{children, need_that, signal_all, user_namespaces};
+
     if !need_that("user namespaces", user_namespaces()) {
         return;
     }
@@ -235,10 +237,10 @@ fn it_works_as_the_first_process_of_a_container() {
         all.iter().all(|text| log.contains(text)).then_some(())
     });
     // Its number out here.
-    let first = crate::support::children(ns.pid(), "devstack");
+    let first = children(ns.pid(), "devstack");
     assert_eq!(first.len(), 1, "{first:?}");
     project.assert_no_zombie();
-    crate::support::signal_all(&first, Signal::TERM);
+    signal_all(&first, Signal::TERM);
     assert_eq!(ns.wait_code(), 143, "{}", log());
     let text = log();
     assert!(text.contains("stopping: "), "{text}");
