@@ -4,7 +4,9 @@
 
 use serde_json::json;
 
-use crate::support::{Project, Running, Signal, children, eventually, guard, kill, service};
+use crate::support::{
+    Project, Running, Signal, children, eventually, guard, keepers, kill, service,
+};
 
 /// Services whose trees hide in every way there is.
 const HIDING: &str = r#"
@@ -145,7 +147,7 @@ fn a_killed_keeper_takes_its_service_along_and_only_that() {
     let (project, up) = hiding();
     let before = project.ps();
     let tree = service(&before, "tree")["pid"].as_u64().expect("it runs") as u32;
-    let keepers = children(guard(&up), "ds-keep");
+    let keepers = keepers(&up);
     assert_eq!(keepers.len(), 4);
     let keeper = keepers.into_iter().find(|keeper| children(*keeper, "misbehave").contains(&tree));
     kill(&[keeper.expect("one of them keeps it")]);

@@ -44,16 +44,21 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
 /// person who mends it; this is about what still has not come to a result.
 async fn limit(
     time: std::time::Duration,
-    mut settled: watch::Receiver<bool>,
+    settled: watch::Receiver<bool>,
     handle: Handle,
     ender: Ender,
 ) {
-    let start = settled.wait_for(|settled| *settled);
-    if tokio::time::timeout(time, start).await.is_err()
+    if is_late(time, settled).await
         && let Ok(snapshot) = handle.snapshot().await
     {
         ender.end(not_ready_within(time, &snapshot), exit::FAILED);
     }
+}
+
+/// Whether the time is over before each service has come to a result. A stack that is gone is not late.
+async fn is_late(time: std::time::Duration, mut settled: watch::Receiver<bool>) -> bool {
+    let start = settled.wait_for(|settled| *settled);
+    tokio::time::timeout(time, start).await.is_err()
 }
 
 /// Says what is not ready, and why.
@@ -89,4 +94,20 @@ pub(super) fn selection(
         chosen.extend(auto.map(|(name, _)| name.clone()));
     }
     Ok(Some(Selection { names: chosen, with_dependencies: !no_deps }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_has_settled_is_never_late() {
+        let settled = watch::Sender::new(false);
+        assert!(is_late(Duration::ZERO, settled.subscribe()).await);
+        settled.send_replace(true);
+        assert!(!is_late(Duration::ZERO, settled.subscribe()).await);
+        let gone = watch::Sender::new(false).subscribe();
+        assert!(!is_late(Duration::ZERO, gone).await);
+    }
 }

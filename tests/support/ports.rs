@@ -5,9 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Where tests take ports from: below the ephemeral ranges of the usual systems, so that no connection
-/// takes one by chance, and above the ports that programs prefer.
-const RANGE: Range<u16> = 26_000..32_000;
+/// Where tests take ports from: below the ephemeral ranges of the usual systems, so that no connection takes
+/// one by chance; below what `auto` hands out and suggests (from 15,000), so that no other stack does; and above
+/// the ports that programs prefer.
+const RANGE: Range<u16> = 12_000..15_000;
+
+/// Ports behind the ones that were asked for that nobody else gets: `next` goes there.
+const SPARE: u16 = 8;
 
 /// A stranger who holds a port until dropped.
 pub struct Stranger {
@@ -42,7 +46,7 @@ pub fn free_port() -> u16 {
     free_ports(1)
 }
 
-/// The first of `count` such ports in a row.
+/// The first of `count` such ports in a row. A few more behind them are free as well, for a service that moves.
 #[track_caller]
 pub fn free_ports(count: u16) -> u16 {
     /// Where to go on, and the locks that keep other test programs away until this one ends.
@@ -51,13 +55,15 @@ pub fn free_ports(count: u16) -> u16 {
     let width = RANGE.end - RANGE.start;
     // Programs that run side by side begin at different places; it is the locks that keep them apart.
     let mut offset = taken.0.unwrap_or((std::process::id() * 97 % u32::from(width)) as u16);
+    let all = count + SPARE;
     for _ in 0..width {
         let first = RANGE.start + offset;
-        offset = (offset + count) % width;
-        if first + count > RANGE.end {
+        if first + all > RANGE.end {
+            offset = 0;
             continue;
         }
-        let locks: Option<Vec<File>> = (first..first + count).map(take).collect();
+        offset += all;
+        let locks: Option<Vec<File>> = (first..first + all).map(take).collect();
         if let Some(locks) = locks {
             taken.0 = Some(offset);
             taken.1.extend(locks);

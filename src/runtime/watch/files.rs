@@ -27,7 +27,8 @@ struct Known {
 }
 
 impl Files {
-    /// Replaces what is watched. Gives those that were written after `since`.
+    /// Replaces what is watched. Gives the places of those that were written after `since`, which are to be looked
+    /// at when they have settled: whoever wrote them may not have finished.
     pub fn set(
         &mut self,
         files: &BTreeSet<PathBuf>,
@@ -46,7 +47,12 @@ impl Files {
             }
         }
         late.extend(self.arm(cover));
-        late
+        let mut places = BTreeSet::new();
+        for (_, known) in self.known.iter_mut().filter(|(path, _)| late.contains(*path)) {
+            known.mark = Some(Mark::UNSEEN);
+            places.extend(known.paths.iter().cloned());
+        }
+        places
     }
 
     /// Whether an event on `path` can be about one of them.

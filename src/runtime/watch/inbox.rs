@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, Event, EventKind, ModifyKind, RenameMode};
+use notify::event::{AccessKind, CreateKind, Event, EventKind, ModifyKind, RenameMode};
 
 use super::clock::FileTime;
 use super::settle::Settle;
@@ -30,6 +30,8 @@ struct State {
     settle: Option<Settle>,
     next: u64,
     closed: bool,
+    #[cfg(test)]
+    gate: super::gate::Gate,
 }
 
 /// What is to be watched from now on.
@@ -145,6 +147,13 @@ impl Inbox {
         }
     }
 
+    /// Takes in a file that was found newly written. It settles like one that the system reported, because whoever
+    /// wrote it may not have finished.
+    pub fn found(&self, path: PathBuf) {
+        let made = EventKind::Create(CreateKind::File);
+        self.touch(Event::new(made).add_path(path));
+    }
+
     fn overflow(&self) {
         let mut state = self.state();
         state.paths.clear();
@@ -196,6 +205,8 @@ impl Inbox {
 
     /// Lets time pass; the end cuts it short.
     pub fn pause(&self, time: Duration) {
+        #[cfg(test)]
+        self.paused();
         let pause = self.news.wait_timeout_while(self.state(), time, |state| !state.closed);
         drop(pause.unwrap_or_else(PoisonError::into_inner));
     }
@@ -238,6 +249,10 @@ impl State {
     }
 
     fn due(&self, quiet: Duration) -> Option<Instant> {
+        #[cfg(test)]
+        if self.gate.shut {
+            return None;
+        }
         // Looking for open ends in a burst would be wasted: it settles long anyway.
         let few = self.paths.len() <= super::settle::MANY;
         let open = few && self.paths.values().any(|touch| touch.is_open());
@@ -258,6 +273,44 @@ fn writes(kind: EventKind) -> Option<bool> {
         EventKind::Access(AccessKind::Close(_)) => Some(false),
         kind if is_loss(kind) => Some(false),
         _ => None,
+    }
+}
+
+/// What lets tests decide what belongs together, instead of the clock.
+#[cfg(test)]
+impl Inbox {
+    /// From now on nothing settles.
+    pub fn shut(&self) {
+        self.state().gate.shut = true;
+    }
+
+    /// Settles again what has come.
+    pub fn open(&self) {
+        self.state().gate.shut = false;
+        self.news.notify_all();
+    }
+
+    /// Waits until an event about this path came, and so all earlier ones.
+    pub fn wait_touched(&self, path: &std::path::Path) {
+        self.wait_until("an event", |state| state.paths.contains_key(path));
+    }
+
+    /// Waits until the watching thread lets time pass, for the first time since this was last asked.
+    pub fn wait_paused(&self) {
+        self.wait_until("a pause", |state| std::mem::take(&mut state.gate.paused));
+    }
+
+    fn paused(&self) {
+        self.state().gate.paused = true;
+        self.news.notify_all();
+    }
+
+    fn wait_until(&self, what: &str, mut holds: impl FnMut(&mut State) -> bool) {
+        let wait = self
+            .news
+            .wait_timeout_while(self.state(), super::tests::DEADLINE, |state| !holds(state));
+        let (_state, wait) = wait.unwrap_or_else(PoisonError::into_inner);
+        assert!(!wait.timed_out(), "{what} within the deadline");
     }
 }
 
@@ -305,7 +358,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn half_a_save_is_open_and_a_whole_one_is_not() {
-        use notify::event::{AccessMode, CreateKind, DataChange, RemoveKind};
+        use notify::event::{AccessMode, DataChange, RemoveKind};
         let made = EventKind::Create(CreateKind::File);
         let wrote = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));

@@ -145,12 +145,12 @@ impl Lookout {
         }
         self.holds.retain(|name| self.services.contains_key(name));
         self.locks = self.filters.iter().filter_map(|(w, _)| git::index_lock(&w.root)).collect();
-        let config = self.files.set(&order.files, order.files_since, &mut self.cover);
+        let late = self.files.set(&order.files, order.files_since, &mut self.cover);
         let mut changed = self.tree.walk(&new, Unknown::Old(order.services_since), &mut self.cover);
         changed.extend(self.arm(0));
         self.read_at = Some(Instant::now() + self.limits.read_after);
         self.tell(changed, Instant::now());
-        self.tell_config(config);
+        late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.found(path));
     }
 
     /// Whether git holds its lock. Stops being true after a while, however long git holds it.
@@ -174,6 +174,7 @@ impl Lookout {
         config.extend(self.files.arm(&mut self.cover));
         changed.extend(self.arm(u64::MAX));
         changed.extend(self.tree.refresh(file_time(), &mut self.cover));
+        self.tree.take_late().into_iter().for_each(|path| self.inbox.found(path));
         self.tell(changed, last);
         self.tell_config(config);
     }

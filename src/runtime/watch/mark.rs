@@ -31,6 +31,10 @@ impl Mark {
         }
     }
 
+    /// Of a file that nobody has looked at yet, though it is known to be there: whatever is found is a change.
+    pub const UNSEEN: Mark =
+        Mark { len: 0, modified: (0, 0), inode: (u64::MAX, u64::MAX), hash: None };
+
     /// Of something that has no content of its own, such as a link that leads nowhere.
     pub fn of_text(text: &[u8]) -> Mark {
         Mark { len: 0, modified: (0, 0), inode: (0, 0), hash: Some(xxh3_64(text)) }

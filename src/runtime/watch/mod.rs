@@ -20,6 +20,8 @@ mod entry;
 mod files;
 mod filter;
 mod folder;
+#[cfg(test)]
+mod gate;
 mod git;
 mod hold;
 mod inbox;

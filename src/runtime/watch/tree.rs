@@ -33,7 +33,7 @@ pub(super) struct Changed {
 /// What a file means that was not known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Nothing, unless it was written after this time.
+    /// Nothing, unless it was written after this time: see [`Tree::take_late`].
     Old(FileTime),
     /// A change whose event has this place.
     New(u64),
@@ -48,6 +48,8 @@ pub(super) struct Tree {
     stale: BTreeSet<PathBuf>,
     /// Folders with files whose content nobody has read yet.
     unread: BTreeSet<PathBuf>,
+    /// Files that were found newly written.
+    late: BTreeSet<PathBuf>,
     files: usize,
 }
 
@@ -202,6 +204,12 @@ impl Tree {
         changed
     }
 
+    /// Files that a walk found newly written. They are to be looked at when they have settled: whoever wrote them may
+    /// not have finished, and then a change told now would be told again.
+    pub fn take_late(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.late)
+    }
+
     /// Reads the content of a few files, so that a later save of the same bytes is known to be none. Gives
     /// the bytes that it read, or `None` when there is nothing left to read.
     pub fn read_some(&mut self) -> Option<u64> {
@@ -303,10 +311,15 @@ impl Tree {
                 (Some(before), _) if mark.same_stat(before) => continue,
                 (Some(_), Unknown::Old(_)) => continue,
                 (Some(_), Unknown::New(_)) => self.store(&visit.path, name, mark.hashed(&path)),
-                (None, Unknown::Old(since)) => {
+                (None, Unknown::Old(since)) if mark.modified() >= since => {
+                    self.store(&visit.path, name, Mark::UNSEEN);
+                    self.late.insert(path);
+                    continue;
+                }
+                (None, Unknown::Old(_)) => {
                     self.store(&visit.path, name, mark);
                     self.unread.insert(visit.path.clone());
-                    mark.modified() >= since
+                    continue;
                 }
                 (None, Unknown::New(_)) => self.store(&visit.path, name, mark.hashed(&path)),
             };
