@@ -41,6 +41,12 @@ pub fn signal_all(pids: &[u32], signal: Signal) {
     }
 }
 
+/// The keepers of a devstack: one a run.
+#[track_caller]
+pub fn keepers(up: &Running) -> Vec<u32> {
+    children(guard(up), "ds-keep")
+}
+
 /// SIGKILL to a devstack, its guard and its keepers in one moment, so that none of them can do anything about
 /// the end of another.
 #[track_caller]

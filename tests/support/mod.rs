@@ -33,7 +33,7 @@ mod running;
 mod terminal;
 
 #[cfg(target_os = "linux")]
-pub use family::{children, guard, kill, kill_all_at_once, signal_all};
+pub use family::{children, guard, keepers, kill, kill_all_at_once, signal_all};
 pub use gate::Gate;
 pub use http::{Reply, http_get, http_socket, try_http_get};
 pub use launch::{Ended, Launch};
