@@ -109,7 +109,8 @@ fn down_says_it_as_json() {
     leave(&project);
     let down = project.devstack(["down", "--json"]).run().expect_code(0);
     let text = down.json()["text"].as_str().expect("a text").to_owned();
-    assert!(text.contains("now ended: misbehave (pid "), "{text}");
+    // Named in the order of their pids, which is not that of their starts.
+    assert!(text.contains("now ended: ") && text.contains("misbehave (pid "), "{text}");
     assert_eq!(project.alive(), []);
     let down = project.devstack(["down", "--json"]).run().expect_code(3);
     assert!(down.stderr.contains("\"class\":\"not-running\""), "{down:?}");
