@@ -1,12 +1,12 @@
 //! Which saved file concerns whom.
 //!
-//! One thread owns everything: the one notify instance ([`cover`]), what is known of the files
-//! ([`tree`]), and the timing ([`settle`]). Events only say *where* to look; whether something
-//! changed is decided by comparing the file with what was known of it ([`mark`]), so that a touch, a
+//! One thread owns everything: the one notify instance (`cover`), what is known of the files
+//! (`tree`), and the timing (`settle`). Events only say *where* to look; whether something
+//! changed is decided by comparing the file with what was known of it (`mark`), so that a touch, a
 //! save of the same bytes or a doubled event is no change, and a lost event can be made up for.
 //!
 //! What happens between an event and a [`Change`]:
-//! 1. the event's path goes into the [`inbox`], which is bounded: too many paths become one "look
+//! 1. the event's path goes into the `inbox`, which is bounded: too many paths become one "look
 //!    everywhere";
 //! 2. the inbox settles: a short pause without further events, longer for many paths, for
 //!    what looks like half of a save, and while git writes its index;
