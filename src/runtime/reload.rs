@@ -16,6 +16,8 @@ pub enum Reloaded {
     Stack(Arc<Stack>, Vec<Message>),
     /// It has mistakes, and nothing changes.
     Broken {
+        /// What is the matter, in one sentence.
+        why: &'static str,
         /// What is wrong, ready to be shown.
         text: String,
         /// The files that were read: the next change of one of them may mend it.
@@ -42,7 +44,9 @@ impl Loader {
         match config::load(&self.sources) {
             Ok(draft) => self.choose(&draft, mine),
             Err(wrong) => {
-                Reloaded::Broken { text: wrong.render(self.color), files: wrong.files().clone() }
+                let why = "the configuration has a mistake";
+                let (text, files) = (wrong.render(self.color), wrong.files().clone());
+                Reloaded::Broken { why, text, files }
             }
         }
     }
@@ -59,6 +63,7 @@ impl Loader {
                 Reloaded::Stack(Arc::new(stack), notes)
             }
             Err(conflicts) => Reloaded::Broken {
+                why: "a port that it asks for cannot be had",
                 text: conflicts.iter().map(crate::error::shown).collect(),
                 files: draft.files().clone(),
             },

@@ -21,10 +21,9 @@ pub fn event(event: &Event, snapshot: &Snapshot, stack: &Stack, logs: &Logs) -> 
     lines(event, snapshot, stack, &|service| logs.tail(service, TAIL))
 }
 
-/// The line that tells of a configuration that was saved with mistakes; `text` shows them.
-pub fn broken_config(text: &str) -> Said {
-    let text = text.trim_end();
-    Said::all(Tone::Failure, format!("nothing changed: the configuration has a mistake\n{text}"))
+/// The line that tells of a configuration that was saved and not applied; `text` shows what is wrong.
+pub fn not_applied(why: &str, text: &str) -> Said {
+    Said::all(Tone::Failure, format!("nothing changed: {why}\n{}", text.trim_end()))
 }
 
 /// The line that tells that the end of the stack is not proved.

@@ -105,9 +105,9 @@ impl Supervisor {
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });
             }
-            Reloaded::Broken { text, files } => {
+            Reloaded::Broken { why, text, files } => {
                 self.broken = true;
-                self.logs.say(narrate::broken_config(&text));
+                self.logs.say(narrate::not_applied(why, &text));
                 self.hands.watch(&self.stack, &files);
             }
         }

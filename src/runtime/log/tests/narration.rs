@@ -260,7 +260,10 @@ fn the_summary_shows_where_everything_is() {
 
 #[test]
 fn a_broken_configuration_is_shown_whole() {
-    let said = broken_config("error: unknown key `comand`\n --> devstack.toml:3:1\n");
+    let said = not_applied(
+        "the configuration has a mistake",
+        "error: unknown key `comand`\n --> devstack.toml:3:1\n",
+    );
     assert_eq!(said.service, None);
     insta::assert_snapshot!(said.text, @r"
     nothing changed: the configuration has a mistake
