@@ -45,7 +45,8 @@ impl Swept {
             .map(|message| message.help("look at them with `ps`, and end them by hand"));
         let trouble = self.trouble.as_ref().map(|text| {
             let text = format!("leftovers cannot be looked for: {text}");
-            Message::new(Class::Orphan, text).help("`devstack doctor` shows what is left")
+            Message::new(Class::Orphan, text)
+                .help("look at them with `ps`, and end them with `kill` if they are yours")
         });
         [ended, alive, trouble].into_iter().flatten().collect()
     }
