@@ -1,7 +1,5 @@
 //! Exit codes, and the one way in which errors are shown.
 
-use std::fmt;
-
 use crate::model::Message;
 
 /// What `devstack` says to the shell when it ends. `product.md` of the design calls these stable.
@@ -36,17 +34,8 @@ pub mod exit {
 
 /// A message as people read it: `error: …`, then a line `help: …` when there is a remedy.
 pub fn shown(message: &Message) -> String {
-    let mut text = String::new();
-    write_shown(&mut text, message).expect("a String takes everything");
-    text
-}
-
-fn write_shown(to: &mut dyn fmt::Write, message: &Message) -> fmt::Result {
-    writeln!(to, "error: {}", message.text)?;
-    for line in message.help.lines() {
-        writeln!(to, "  help: {line}")?;
-    }
-    Ok(())
+    let help = message.help.lines().map(|line| format!("  help: {line}\n"));
+    format!("error: {}\n", message.text) + &help.collect::<String>()
 }
 
 /// A message as programs read it: `{"error": {"class", "text", "help"}}`.

@@ -53,8 +53,8 @@
 //! # Threads, tasks and channels of a supervisor
 //!
 //! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
-//! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files), short-lived
-//! threads for readiness commands, and tokio's pool for reloading and for reading stored logs.
+//! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
+//! with notify's own thread, and tokio's pool for reloading and for reading stored logs.
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|

@@ -1,8 +1,7 @@
 use std::io::{self, Write};
 
-use serde_json::json;
-
 use crate::control::Failure;
+use crate::error;
 use crate::model::Message;
 
 /// Why a command cannot go on.
@@ -52,7 +51,7 @@ pub(super) fn print(text: &str) -> i32 {
 
 fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
     if json {
-        return writeln!(err, "{}", json!({ "error": message }));
+        return writeln!(err, "{}", error::json(message));
     }
     writeln!(err, "error: {}", printable(&message.text))?;
     match message.help.is_empty() {

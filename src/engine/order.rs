@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Engine, Selection};
 use crate::model::{Cause, Name, Stack};
@@ -56,21 +56,16 @@ pub(super) fn closure(
     names: impl IntoIterator<Item = Name>,
     cause: Cause,
 ) -> BTreeMap<Name, Cause> {
-    let mut found: BTreeMap<Name, Cause> = BTreeMap::new();
-    let roots: BTreeSet<Name> = names.into_iter().collect();
-    let mut open: Vec<(Name, Cause)> =
-        roots.into_iter().map(|name| (name, cause.clone())).collect();
-    // Roots are taken last in, first out; a service that is a root and a dependency keeps `cause`.
-    for (name, cause) in &open {
-        found.insert(name.clone(), cause.clone());
-    }
-    while let Some((name, _)) = open.pop() {
+    // A service that is a root and a dependency keeps `cause`.
+    let mut found: BTreeMap<Name, Cause> =
+        names.into_iter().map(|name| (name, cause.clone())).collect();
+    let mut open: Vec<Name> = found.keys().cloned().collect();
+    while let Some(name) = open.pop() {
         let Some(service) = stack.services.get(&name) else { continue };
         for need in service.depends_on.keys() {
             if !found.contains_key(need) {
-                let why = Cause::NeededBy(name.clone());
-                found.insert(need.clone(), why.clone());
-                open.push((need.clone(), why));
+                found.insert(need.clone(), Cause::NeededBy(name.clone()));
+                open.push(need.clone());
             }
         }
     }
