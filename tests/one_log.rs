@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::content::{Flavour, Sum, line};
-use crate::support::{Project, Running, Source, eventually, plain};
+use crate::support::{Project, Running, Source, eventually, plain, starting};
 
 /// How many lines a flood prints in these tests, and how long each is.
 const LINES: u64 = 20_000;
@@ -126,7 +126,7 @@ fn a_reader_that_stands_still_stops_no_service() {
     );
     let mut command = project.devstack(["up"]).command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut up = command.spawn().expect("devstack starts");
+    let mut up = starting::start(&mut command).expect("devstack starts");
     eventually("both to have written all", || {
         let done = |name: &str| project.path(name).exists();
         (done("one.done") && done("other.done")).then_some(())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Running;
 use super::project::Home;
+use super::starting;
 use super::terminal::{Terminal, take_over};
 
 /// A program of a project that is about to be started.
@@ -130,7 +131,7 @@ impl Launch {
                 None
             }
         };
-        let spawned = command.spawn();
+        let spawned = starting::start(&mut command);
         let child =
             spawned.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.title()));
         Running::new(self.home.clone(), self.title(), child, terminal)

@@ -30,6 +30,7 @@ mod ports;
 mod project;
 mod record;
 mod running;
+pub mod starting;
 mod terminal;
 
 #[cfg(target_os = "linux")]

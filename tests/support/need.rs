@@ -3,6 +3,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::starting;
+
 /// The variable under which nothing may be skipped.
 const REQUIRE_ALL: &str = "DEVSTACK_REQUIRE_ALL";
 
@@ -36,7 +38,8 @@ pub fn user_namespaces() -> bool {
     let mut command = Command::new("unshare");
     command.args(["-Urpfmn", "--mount-proc", "true"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let status = starting::start(&mut command).and_then(|mut child| child.wait());
+    status.is_ok_and(|status| status.success())
 }
 
 fn is_program(path: &std::path::Path) -> bool {

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use super::launch::code;
 use super::project::Home;
 use super::record::{Place, Record, Source};
+use super::starting;
 use super::terminal::{Settings, Terminal};
 
 /// What Ctrl-C types.
@@ -213,6 +214,7 @@ impl Running {
         lock(&self.readers)[source as usize].take();
         let closed = self.record.wait(|known| (!known.is_open(source)).then_some(()));
         self.found(closed, "our reader to end");
+        starting::settled();
     }
 
     /// Closes the window: whoever is in the terminal gets HUP.
