@@ -34,7 +34,7 @@
 //! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model |
 //! | [`ports`] | which service gets which port; who holds one; leases between stacks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `passing`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`error`] | exit codes, and how an error is shown | model |

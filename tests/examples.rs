@@ -195,3 +195,34 @@ fn flask_shop_is_a_test_too() {
     assert_eq!(ended.stdout, "");
     project.finish();
 }
+
+#[test]
+fn passing_serves_all_three_and_restarts_them() {
+    let _alone = alone();
+    let original = repository().join("examples/passing");
+    let there = original.join(".venv/installed").is_file();
+    if !need_that("examples/passing set up (examples/passing/setup.sh)", there) {
+        return;
+    }
+    let project = Project::new();
+    copy(&original, &project.dir());
+    symlink(original.join(".venv"), project.path(".venv")).expect("it is new");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("app is up");
+    let ps = project.ps();
+    let names = ["async", "page", "web"];
+    let before = names.map(|name| (port(&ps, name), service(&ps, name)["pid"].clone()));
+    for (port, _) in &before {
+        wait_answer(*port, "/", "pid ");
+    }
+    project.devstack(["restart"]).args(names).run().expect_code(0);
+    let ps = project.ps();
+    for (name, (number, pid)) in names.into_iter().zip(before) {
+        assert_eq!(port(&ps, name), number);
+        assert_ne!(service(&ps, name)["pid"], pid);
+        wait_answer(number, "/", "pid ");
+    }
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    project.finish();
+}

@@ -16,6 +16,7 @@ mod layers;
 mod lifecycle;
 mod nothing_left;
 mod one_log;
+mod passing;
 mod ports;
 mod reload;
 mod restarts;

@@ -65,6 +65,7 @@ impl Builder<'_> {
             kind: spec.kind,
             launch: Launch { command, dir: spec.dir.clone(), env, host: spec.host.clone() },
             ports: self.ports(spec),
+            passed: passed(spec),
             depends_on: self.depends_on(spec),
             ready,
             health,
@@ -153,19 +154,24 @@ impl Builder<'_> {
         let own = |name: &str| self.book.port(spec.name.as_str(), name).unwrap_or(1);
         match probe {
             ProbeSpec::OwnTcp(name) => Probe::Tcp { port: own(name) },
+            ProbeSpec::OwnAnswer(name) => {
+                let port = own(name);
+                let url = format!("http://{}/", host_port(&spec.host, port));
+                Probe::Http { url, any_status: true, own_port: Some(port) }
+            }
             ProbeSpec::Tcp(port) => Probe::Tcp { port: *port },
             ProbeSpec::OwnHttp { port, path } => {
                 let port = own(port);
                 let url = format!("http://{}{}", host_port(&spec.host, port), texts.text(path));
-                Probe::Http { url, own_port: Some(port) }
+                Probe::Http { url, any_status: false, own_port: Some(port) }
             }
             ProbeSpec::PortHttp { port, path } => {
                 let url = format!("http://{}{}", host_port(&spec.host, *port), texts.text(path));
-                Probe::Http { own_port: self.own_port(spec, &url), url }
+                Probe::Http { own_port: self.own_port(spec, &url), any_status: false, url }
             }
             ProbeSpec::Http(text) => {
                 let url = texts.text(text);
-                Probe::Http { own_port: self.own_port(spec, &url), url }
+                Probe::Http { own_port: self.own_port(spec, &url), any_status: false, url }
             }
             ProbeSpec::Log(text) => Probe::Log { pattern: texts.pattern(text) },
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
@@ -183,6 +189,10 @@ impl Builder<'_> {
         let ports = self.book.ports(spec.name.as_str());
         (loopback && ports.iter().any(|(_, number)| *number == port)).then_some(port)
     }
+}
+
+fn passed(spec: &ServiceSpec) -> Vec<String> {
+    spec.ports.iter().filter(|port| port.pass).map(|port| port.name.clone()).collect()
 }
 
 /// Host and port of an `http://` URL; `None` when it is not one that can be asked for.

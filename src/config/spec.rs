@@ -116,6 +116,8 @@ pub(super) struct PortSpec {
     pub on_conflict: OnConflict,
     /// The variable that pins it.
     pub env: Option<String>,
+    /// Whether devstack opens the socket and hands it over.
+    pub pass: bool,
     /// Where the number was written.
     pub at: Place,
 }
@@ -163,6 +165,8 @@ pub(super) enum ProbeSpec {
     OwnTcp(String),
     /// A port by its number.
     Tcp(u16),
+    /// `/` on the own port of this name is answered, whatever the status.
+    OwnAnswer(String),
     /// A path on the own port of this name.
     OwnHttp {
         port: String,
@@ -201,9 +205,11 @@ impl ProbeSpec {
             | ProbeSpec::Http(text)
             | ProbeSpec::Log(text) => std::slice::from_ref(text),
             ProbeSpec::Exec(command) => command.templates(),
-            ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Delay(_) | ProbeSpec::Notify => {
-                &[]
-            }
+            ProbeSpec::OwnTcp(_)
+            | ProbeSpec::OwnAnswer(_)
+            | ProbeSpec::Tcp(_)
+            | ProbeSpec::Delay(_)
+            | ProbeSpec::Notify => &[],
         }
     }
 }

@@ -63,7 +63,11 @@ fn is_simple(spec: &ServiceSpec) -> bool {
         }
         ProbeSpec::Http(_) | ProbeSpec::Log(_) => false,
         ProbeSpec::Exec(command) => names_program(command),
-        ProbeSpec::OwnTcp(_) | ProbeSpec::Tcp(_) | ProbeSpec::Delay(_) | ProbeSpec::Notify => true,
+        ProbeSpec::OwnTcp(_)
+        | ProbeSpec::OwnAnswer(_)
+        | ProbeSpec::Tcp(_)
+        | ProbeSpec::Delay(_)
+        | ProbeSpec::Notify => true,
     };
     names_program(&spec.command)
         && spec.stop.command.iter().all(names_program)

@@ -29,7 +29,7 @@ pub use slot::Time;
 
 use tell::Outlook;
 
-use crate::model::{Cause, Message, Name, Run, ServiceView, Stack, StackState};
+use crate::model::{Cause, Message, Name, Run, Service, ServiceView, Stack, StackState};
 use pending::Pending;
 use slot::{KillAt, Slot, State};
 
@@ -188,6 +188,18 @@ impl Engine {
     pub fn running(&self) -> BTreeSet<Name> {
         let live = self.slots.iter().filter(|(_, slot)| slot.live_run().is_some());
         live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The services that connections may wait for: they run and are to go on, or will start by themselves. Those that
+    /// were stopped, gave up, or need what has failed are not among them, and none is in a shutdown.
+    pub fn awaited(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let blocked = self.blocked();
+        let ending = self.ending.is_some();
+        let awaited = move |slot: &&Slot| {
+            let over = matches!(slot.state, State::Over(_));
+            !ending && slot.wanted() && !over && !blocked.contains_key(&slot.service.name)
+        };
+        self.slots.values().filter(awaited).map(|slot| &slot.service)
     }
 
     fn current(&mut self, run: Run) -> Option<&mut Slot> {

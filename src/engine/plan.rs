@@ -66,6 +66,9 @@ fn compare(old: &Service, new: &Service) -> Option<Change> {
     if !why.is_empty() {
         return Some(Change::Restart(why.join(", ")));
     }
+    if sockets(old) != sockets(new) {
+        return Some(Change::Restart("the sockets it is passed changed".to_owned()));
+    }
     if old.tty != new.tty {
         return Some(Change::Restart("tty changed".to_owned()));
     }
@@ -89,6 +92,11 @@ fn compare(old: &Service, new: &Service) -> Option<Change> {
     let changed: Vec<_> =
         fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
     (!changed.is_empty()).then(|| Change::InPlace(changed.join(", ")))
+}
+
+/// What it is handed over: a process keeps the descriptors it was started with.
+fn sockets(service: &Service) -> Vec<(&str, u16)> {
+    service.passed_ports().map(|port| (port.name.as_str(), port.number)).collect()
 }
 
 /// Names what differs, and never a value of the environment: values may be secrets.

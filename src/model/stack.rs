@@ -55,6 +55,8 @@ pub struct Service {
     pub launch: Launch,
     /// Its ports; the first is the main one.
     pub ports: Vec<Port>,
+    /// The names of those ports whose listening socket devstack opens and hands over, in the order of `ports`.
+    pub passed: Vec<String>,
     /// What must hold before it starts.
     pub depends_on: BTreeMap<Name, Condition>,
     /// When it counts as ready.
@@ -85,6 +87,11 @@ impl Service {
     /// The main port, if it has any.
     pub fn port(&self) -> Option<&Port> {
         self.ports.first()
+    }
+
+    /// The ports whose listening socket is handed over, in their order.
+    pub fn passed_ports(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter().filter(|port| self.passed.contains(&port.name))
     }
 
     /// `http://HOST:PORT` of the main port.
@@ -179,10 +186,12 @@ pub enum Probe {
         /// The port on loopback.
         port: u16,
     },
-    /// `GET url` answers with a status below 400.
+    /// `GET url` answers with a status below 400, or with any.
     Http {
         /// An absolute `http://` URL.
         url: String,
+        /// Whether an answer of any status will do: who answers, serves.
+        any_status: bool,
         /// When the URL is on one of the service's own ports: that port, whose listener must be of its tree.
         own_port: Option<u16>,
     },

@@ -52,8 +52,10 @@ impl Found {
     fn named(self) -> Vec<Holder> {
         let mut processes: Vec<Process> =
             self.pids.into_iter().filter_map(system::process).collect();
-        // A server that shares its socket with workers is older than they are.
-        processes.sort_by_key(|process| (Reverse(process.age), process.pid));
+        // A server that shares its socket with workers is older than they are; but a devstack that passes one to a
+        // service only keeps it for that.
+        let passes = |process: &Process| process.name == "devstack";
+        processes.sort_by_key(|process| (passes(process), Reverse(process.age), process.pid));
         let hidden = self.hidden.into_iter().map(Holder::hidden);
         processes.iter().map(Holder::of).chain(hidden).collect()
     }

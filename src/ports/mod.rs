@@ -16,6 +16,7 @@ mod listener;
 mod market;
 mod obstacle;
 mod owner;
+mod passed;
 mod probe;
 mod remembered;
 pub mod table;
@@ -34,6 +35,7 @@ pub use limits::Limits;
 pub use listener::Listener;
 pub use obstacle::Obstacle;
 pub use owner::Owner;
+pub use passed::{open_listener, renew_listener};
 pub use probe::{Availability, probe};
 
 use crate::model::Name;

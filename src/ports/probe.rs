@@ -92,12 +92,12 @@ fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
 }
 
 #[cfg(target_os = "linux")]
-fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+pub(super) fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
     rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+pub(super) fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
     let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     Ok(socket)

@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Capture, Logs};
+use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report, Sight};
 use super::process::{Leash, Processes, Sink};
 use super::watch::Watcher;
@@ -23,6 +24,7 @@ pub struct Hands {
     watcher: Option<Watcher>,
     runs: BTreeMap<Run, Held>,
     sockets: Option<Sockets>,
+    passing: Passing,
 }
 
 /// Where sockets of runs are made.
@@ -95,7 +97,15 @@ impl Hands {
         watcher: Option<Watcher>,
     ) -> Hands {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
-        Hands { processes, logs, reports, watcher, runs, sockets: None }
+        Hands {
+            processes,
+            logs,
+            reports,
+            watcher,
+            runs,
+            sockets: None,
+            passing: Passing::default(),
+        }
     }
 
     /// Where services reach devstack: a private folder with a short path.
@@ -119,10 +129,33 @@ impl Hands {
             let path = notice.path().to_string_lossy().into_owned();
             launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
         }
-        let leash = self.processes.spawn(run, &launch, service.tty, Recorded(capture));
+        let capture = Recorded(capture);
+        if let Some(message) = self.passing.remark(service) {
+            // Without a receiver the stack is ending.
+            let _ = self.reports.send(Report { run, what: Finding::Note(message) });
+        }
+        let leash = match self.passing.for_run(service) {
+            Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, capture),
+            Err(why) => self.processes.refuse(run, why, capture),
+        };
         let (name, lines) = (service.name.clone(), Some(lines));
         let held = Held { name, leash, launch, lines, notice, probing: None, health: None };
         self.runs.insert(run, held);
+    }
+
+    /// The services that devstack holds listening sockets for.
+    pub(super) fn passing(&self) -> BTreeSet<Name> {
+        self.passing.services()
+    }
+
+    /// Whether devstack holds listening sockets.
+    pub(super) fn passes(&self) -> bool {
+        !self.passing.is_empty()
+    }
+
+    /// Closes the listening sockets that none of these services is to be passed.
+    pub(super) fn pass_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
+        self.passing.keep_only(services);
     }
 
     /// The socket for a service that says by itself that it is ready.
@@ -277,6 +310,10 @@ fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {
     match ports::listener_owner(port, tree) {
         ports::Owner::Owned => probe::Owner::Ours,
+        // A socket that is to be passed, and that nobody of the tree has.
+        ports::Owner::Foreign(holder) if holder.pid == Some(std::process::id()) => {
+            probe::Owner::Nobody
+        }
         ports::Owner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
         ports::Owner::Nobody => probe::Owner::Nobody,
         ports::Owner::Unknown => probe::Owner::Unknown,

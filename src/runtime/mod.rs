@@ -6,6 +6,7 @@ pub mod handle;
 pub mod hands;
 pub mod log;
 pub mod outcome;
+mod passing;
 pub mod probe;
 pub mod process;
 pub mod reload;

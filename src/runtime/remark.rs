@@ -13,6 +13,14 @@ pub(super) fn elsewhere(service: Option<&Name>, given: u16, actual: &[u16]) -> M
     Message::new(Class::Port, text).help("pass the port on in its command, such as --port $PORT")
 }
 
+/// A service is passed sockets, and its program is not its main process.
+pub(super) fn shell_between() -> Message {
+    let text = "a shell stays between devstack and the program, and LISTEN_PID is that of the shell: \
+                most programs will not take the passed socket";
+    let help = "write `exec` before the program, as in `… && exec gunicorn app:app`, or the command as an array";
+    Message::new(Class::Port, text).help(help)
+}
+
 /// Processes that were left when the main process had ended; `None`: there were none.
 pub(super) fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
     if leftovers.is_empty() {

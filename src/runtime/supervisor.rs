@@ -245,6 +245,10 @@ impl Supervisor {
             return;
         }
         self.publish();
+        if self.hands.passes() {
+            // Before anything starts: a port may go from one service to another.
+            self.hands.pass_only(self.engine.awaited());
+        }
         for effect in effects {
             self.carry_out(effect);
         }

@@ -4,6 +4,7 @@
 
 mod alone;
 mod asides;
+mod handovers;
 mod kills;
 mod lab;
 mod output;

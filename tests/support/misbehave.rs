@@ -2,23 +2,26 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// The path of the fixture program. `cargo test` builds it; `cargo test --test main` does not, so this looks
-/// whether it is there and newer than its source.
+/// The path of the fixture program.
 pub fn misbehave() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let folder =
-            Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a folder");
-        let path = folder.join("examples").join("misbehave");
-        let built = path.metadata().and_then(|data| data.modified());
-        let source = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"));
-        let state = match built {
-            Err(_) => "is not built",
-            Ok(built) if built < source => "is older than its source",
-            Ok(_) => return path,
-        };
-        panic!("{} {state}; build it with: cargo build --example misbehave", path.display())
-    })
+    PATH.get_or_init(|| example("misbehave", "tests/fixtures"))
+}
+
+/// The path of an example program with its sources in this folder. `cargo test` builds it; `cargo test --test main`
+/// does not, so this looks whether it is there and newer than its source.
+pub fn example(name: &str, sources: &str) -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a folder");
+    let path = folder.join("examples").join(name);
+    let built = path.metadata().and_then(|data| data.modified());
+    let source = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources));
+    let state = match built {
+        Err(_) => "is not built",
+        Ok(built) if built < source => "is older than its source",
+        Ok(_) => return path,
+    };
+    panic!("{} {state}; build it with: cargo build --example {name}", path.display())
 }
 
 /// When the newest file below this folder was changed.
@@ -26,6 +29,7 @@ fn newest(folder: &Path) -> SystemTime {
     let entries = std::fs::read_dir(folder).expect("the sources are there").flatten();
     let times = entries.map(|entry| match entry.path() {
         path if path.is_dir() => newest(&path),
+        path if path.extension().is_none_or(|kind| kind != "rs") => SystemTime::UNIX_EPOCH,
         path => path.metadata().and_then(|data| data.modified()).expect("files have times"),
     });
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)

@@ -40,7 +40,7 @@ pub use http::{Reply, http_get, http_socket, try_http_get};
 pub use launch::{Ended, Launch};
 pub use leftovers::Leftover;
 pub use markers::{Mark, Markers};
-pub use misbehave::misbehave;
+pub use misbehave::{example, misbehave};
 pub use need::{need, need_that, user_namespaces};
 pub use patience::{eventually, patience, within};
 pub use plain::plain;

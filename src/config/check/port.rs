@@ -60,8 +60,14 @@ impl Check<'_, '_> {
         node: &Node<'_>,
         on_conflict: OnConflict,
     ) -> PortSpec {
-        let mut spec =
-            PortSpec { name: name.to_owned(), prefer: None, on_conflict, env: None, at: node.at };
+        let mut spec = PortSpec {
+            name: name.to_owned(),
+            prefer: None,
+            on_conflict,
+            env: None,
+            pass: false,
+            at: node.at,
+        };
         let Value::Table(table) = &node.value else {
             spec.prefer = self.port_number(key, node).flatten();
             return spec;
@@ -77,10 +83,8 @@ impl Check<'_, '_> {
         if let Some(entry) = table.get("env") {
             spec.env = self.variable_name(&entry.node);
         }
-        if let Some(entry) = table.get("pass")
-            && self.boolean("pass", &entry.node) == Some(true)
-        {
-            self.not_yet("port.pass", entry.node.at);
+        if let Some(entry) = table.get("pass") {
+            spec.pass = self.boolean("pass", &entry.node).unwrap_or(false);
         }
         spec
     }

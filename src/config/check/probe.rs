@@ -14,7 +14,7 @@ enum PortOf {
 
 impl Check<'_, '_> {
     /// The probes of these keys, in their order. Without any, that the service listens on its
-    /// main port, when `by_default`.
+    /// main port, when `by_default`; or answers there, when devstack listens in its place.
     pub(super) fn probes(
         &mut self,
         table: &Table<'_>,
@@ -38,7 +38,10 @@ impl Check<'_, '_> {
             });
         }
         if let (true, false, Some(main)) = (by_default, chosen, ports.first()) {
-            probes.push(ProbeSpec::OwnTcp(main.name.clone()));
+            probes.push(match main.pass {
+                true => ProbeSpec::OwnAnswer(main.name.clone()),
+                false => ProbeSpec::OwnTcp(main.name.clone()),
+            });
         }
         probes
     }
@@ -47,7 +50,21 @@ impl Check<'_, '_> {
         if node.value == Value::Boolean(false) {
             return None;
         }
-        Some(match self.probe_port("tcp", node, ports)? {
+        let probed = self.probe_port("tcp", node, ports)?;
+        let passed = ports.iter().find(|port| {
+            port.pass
+                && match &probed {
+                    PortOf::Own(name) => port.name == *name,
+                    PortOf::Number(number) => port.prefer == Some(*number),
+                }
+        });
+        if let Some(port) = passed {
+            let fault = Fault::at(node.at, "a TCP connection proves nothing on a passed port");
+            let help = "devstack itself listens there before the service runs; probe `http`, `log`, `exec` or `notify`";
+            self.fault(fault.also(port.at, "this port is passed").help(help));
+            return None;
+        }
+        Some(match probed {
             PortOf::Own(name) => ProbeSpec::OwnTcp(name),
             PortOf::Number(number) => ProbeSpec::Tcp(number),
         })

@@ -1,3 +1,4 @@
+mod awaited;
 mod random;
 mod script;
 mod traces;

@@ -332,9 +332,28 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     world.log.push(format!("{:>9?} {shown}", world.now));
     let effects = engine.step(world.now, [input]);
     dependencies_hold(engine, world, &effects);
+    awaited_rightly(engine, world, &effects);
     world.carry_out(effects);
     if engine.next_deadline().is_some_and(|at| at <= world.now) && !world.halted {
         world.fail("a deadline that has passed is still there: the loop would spin");
+    }
+}
+
+/// Connections wait for whom starts, and never for whom a person stopped or a shutdown ends.
+fn awaited_rightly(engine: &Engine, world: &World, effects: &[Effect]) {
+    let awaited: BTreeSet<&Name> = engine.awaited().map(|service| &service.name).collect();
+    if world.ending && !awaited.is_empty() {
+        world.fail(&format!("a shutdown awaits {awaited:?}"));
+    }
+    if awaited.iter().any(|name| world.stopped.contains(*name)) {
+        world.fail(&format!("one that was stopped is awaited: {awaited:?}"));
+    }
+    for effect in effects {
+        if let Effect::Spawn(_, service) = effect
+            && !awaited.contains(&service.name)
+        {
+            world.fail(&format!("{} starts and is not awaited", service.name));
+        }
     }
 }
 

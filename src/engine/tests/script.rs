@@ -127,6 +127,7 @@ fn plain(text: &str) -> Service {
         tty: Tty::No,
         health: None,
         autostart: true,
+        passed: Vec::new(),
         on_exit: OnExit::None,
         color: None,
         description: None,

@@ -35,8 +35,13 @@ const HEADERS_MAX: usize = 64 << 10;
 /// First bytes of an answer that are kept to say what it was instead of HTTP.
 const FIRST_MAX: usize = 32;
 
-/// `GET url`; below 400 holds. Redirects are an answer like any other.
-pub(super) async fn attempt(url: &str, own_port: Option<u16>, sight: &Sight) -> Attempt {
+/// `GET url`; below 400 holds, or any status. Redirects are an answer like any other.
+pub(super) async fn attempt(
+    url: &str,
+    any_status: bool,
+    own_port: Option<u16>,
+    sight: &Sight,
+) -> Attempt {
     let uri: Uri = match url.parse() {
         Ok(uri) => uri,
         Err(error) => return Attempt::Failed(format!("`{url}` is no URL: {error}")),
@@ -44,13 +49,13 @@ pub(super) async fn attempt(url: &str, own_port: Option<u16>, sight: &Sight) -> 
     if let Some(attempt) = own_port.and_then(|port| tcp::stranger(port, sight)) {
         return attempt;
     }
-    match timeout(ATTEMPT_MAX, get(&uri, own_port)).await {
+    match timeout(ATTEMPT_MAX, get(&uri, any_status, own_port)).await {
         Ok(attempt) => attempt,
         Err(_) => failed(&uri, &format!("had no answer within {} s", ATTEMPT_MAX.as_secs())),
     }
 }
 
-async fn get(uri: &Uri, own_port: Option<u16>) -> Attempt {
+async fn get(uri: &Uri, any_status: bool, own_port: Option<u16>) -> Attempt {
     let addresses = match addresses(uri, own_port).await {
         Ok(addresses) => addresses,
         Err(error) => return Attempt::of_error(error, format!("no address for {uri}")),
@@ -64,7 +69,9 @@ async fn get(uri: &Uri, own_port: Option<u16>) -> Attempt {
     };
     let first = Arc::new(Mutex::new(Vec::new()));
     match exchange(uri, Recorded { stream, first: first.clone() }).await {
-        Ok(status) if status < 400 => Attempt::Held(format!("GET {} answered {status}", path(uri))),
+        Ok(status) if status < 400 || any_status => {
+            Attempt::Held(format!("GET {} answered {status}", path(uri)))
+        }
         Ok(status) => failed(uri, &format!("answered {status}")),
         Err(error) => {
             let first = first.lock().unwrap_or_else(PoisonError::into_inner);

@@ -198,7 +198,9 @@ pub(super) async fn attempt(
 ) -> Option<Attempt> {
     match probe {
         model::Probe::Tcp { port } => Some(tcp::attempt(*port, &launch.host, sight).await),
-        model::Probe::Http { url, own_port } => Some(http::attempt(url, *own_port, sight).await),
+        model::Probe::Http { url, any_status, own_port } => {
+            Some(http::attempt(url, *any_status, *own_port, sight).await)
+        }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }

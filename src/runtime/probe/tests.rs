@@ -137,7 +137,11 @@ async fn server(answer: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 fn http(address: SocketAddr) -> Probe {
-    Probe::Http { url: format!("http://{address}/health"), own_port: Some(address.port()) }
+    Probe::Http {
+        url: format!("http://{address}/health"),
+        any_status: false,
+        own_port: Some(address.port()),
+    }
 }
 
 #[tokio::test]

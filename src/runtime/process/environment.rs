@@ -4,6 +4,10 @@ use std::path::Path;
 
 use super::sweep::TOKEN;
 
+/// What a service manager tells devstack about sockets of its own.
+const ITS_MANAGERS: [&str; 5] =
+    ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
+
 /// What services inherit: devstack's own environment as it was at the start, and what makes programs
 /// behave well when their output is a pipe.
 #[derive(Debug, Clone)]
@@ -21,8 +25,9 @@ impl Environment {
         color: bool,
         token: String,
     ) -> Environment {
-        // A service manager's socket is meant for devstack, not for what devstack starts.
-        let base = vars.filter(|(name, _)| name != "NOTIFY_SOCKET").collect();
+        // A service manager's sockets are meant for devstack, not for what devstack starts.
+        let own = |name: &OsStr| ITS_MANAGERS.iter().any(|theirs| name == *theirs);
+        let base = vars.filter(|(name, _)| !own(name)).collect();
         Environment { base, color, token }
     }
 

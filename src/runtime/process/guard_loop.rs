@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, SendFlags};
 
+use super::handed::MAX_HANDED;
 use super::keeper::{self, Ends};
 use super::platform::{self, Signals};
 use super::reap::{Reaped, bury, next_dead};
 use super::tree::kill_children;
-use super::wire::{Report, Stage};
+use super::wire::{ENDS, REQUEST, Report, Stage, asked};
 use crate::model::Exit;
 
 /// How long keepers may take to end their trees once the supervisor is gone; then the guard kills.
@@ -234,10 +235,10 @@ impl Guard {
 }
 
 fn receive(socket: &UnixStream) -> Request {
-    let mut run = [0; 8];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut request = [0; REQUEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_HANDED))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [IoSliceMut::new(&mut run)];
+    let mut parts = [IoSliceMut::new(&mut request)];
     let count = match rustix::net::recvmsg(socket, &mut parts, &mut control, platform::RECV_FLAGS) {
         Ok(message) => message.bytes,
         Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Request::Nothing,
@@ -246,18 +247,19 @@ fn receive(socket: &UnixStream) -> Request {
     if count == 0 {
         return Request::Gone;
     }
-    let mut fds: Vec<OwnedFd> = Vec::with_capacity(3);
+    let mut fds: Vec<OwnedFd> = Vec::with_capacity(ENDS + MAX_HANDED);
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             fds.extend(rights);
         }
     }
     fds.iter().for_each(|fd| platform::close_on_exec(fd.as_fd()));
-    let run = u64::from_le_bytes(run);
-    match <[OwnedFd; 3]>::try_from(fds) {
-        Ok([line, stdout, stderr]) => {
-            Request::Keep(run, Ends { line: line.into(), stdout, stderr })
+    let (run, handed) = asked(request);
+    let sockets = fds.split_off(fds.len().min(ENDS));
+    match <[OwnedFd; ENDS]>::try_from(fds) {
+        Ok([line, stdout, stderr]) if sockets.len() == handed => {
+            Request::Keep(run, Ends { line: line.into(), stdout, stderr, sockets })
         }
-        Err(_) => Request::Torn(run),
+        Ok(_) | Err(_) => Request::Torn(run),
     }
 }

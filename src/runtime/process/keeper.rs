@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::child;
 use super::parcel::{Opened, Parcel};
 use super::platform::{self, Signals};
 use super::reap::{Dead, Reaped, bury, next_dead};
 use super::tree;
 use super::wire::{MAX_LEFTOVERS, Order, Report, Stage};
+use super::{child, handover};
 
 /// How long what outlives a main process that ended by itself may take to end after TERM.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
@@ -50,6 +50,8 @@ pub(super) struct Ends {
     pub stdout: OwnedFd,
     /// The write end of its stderr.
     pub stderr: OwnedFd,
+    /// What the service is handed over.
+    pub sockets: Vec<OwnedFd>,
 }
 
 struct Keeper<'a> {
@@ -67,10 +69,10 @@ struct Keeper<'a> {
 
 /// Keeps one run from its start to its end. `guard` reports a hang-up when the guard is gone.
 pub(super) fn keep(ends: Ends, guard: BorrowedFd<'_>, signals: &Signals) {
-    let Ends { mut line, stdout, stderr } = ends;
-    match start(&mut line, guard, &stdout, &stderr) {
+    let Ends { mut line, stdout, stderr, sockets } = ends;
+    match start(&mut line, guard, &stdout, &stderr, &sockets) {
         Ok(main) => {
-            drop((stdout, stderr));
+            drop((stdout, stderr, sockets));
             // Where the service runs is none of the keeper's business: it must not pin that folder.
             #[expect(clippy::disallowed_methods, reason = "a process of its own with one thread")]
             let _ = std::env::set_current_dir("/");
@@ -96,6 +98,7 @@ fn start(
     guard: BorrowedFd<'_>,
     stdout: &OwnedFd,
     stderr: &OwnedFd,
+    sockets: &[OwnedFd],
 ) -> Result<u32, Refused> {
     platform::name_self(c"ds-keep");
     rustix::process::setpgid(None, None).map_err(|e| refused(Stage::Keeper)(e.into()))?;
@@ -103,7 +106,7 @@ fn start(
     let parcel = receive(line).map_err(refused(Stage::Keeper))?;
     let opened = parcel.open().ok_or(Refused { stage: Stage::Keeper, errno: libc::EBADMSG })?;
     rustix::process::chdir(opened.dir).map_err(|e| refused(Stage::Dir)(e.into()))?;
-    execute(line, guard, &opened, stdout, stderr).map_err(refused(Stage::Exec))
+    execute(line, guard, &opened, stdout, stderr, sockets).map_err(refused(Stage::Exec))
 }
 
 fn receive(line: &mut UnixStream) -> io::Result<Parcel> {
@@ -121,14 +124,20 @@ fn execute(
     parcel: &Opened<'_>,
     stdout: &OwnedFd,
     stderr: &OwnedFd,
+    sockets: &[OwnedFd],
 ) -> io::Result<u32> {
     let limit = Instant::now() + BUSY_LIMIT;
     let terminal = match rustix::termios::isatty(stdout) {
         true => Some(rustix::termios::ttyname(stdout, Vec::new())?),
         false => None,
     };
+    let terminal = terminal.as_deref();
     loop {
-        match child::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal.as_deref()) {
+        let spawned = match sockets {
+            [] => child::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal),
+            _ => handover::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal, sockets),
+        };
+        match spawned {
             Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
                 // Any word from the supervisor now is an order to stop, or its end.
                 let fds =

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,12 +13,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::handed::MAX_HANDED;
 use super::leash::Pids;
 use super::ledger::Ledger;
 use super::line::Line;
 use super::steady::wait_for;
 use super::strays;
-use super::wire::Order;
+use super::wire::{ENDS, Order, ask};
 use crate::model::Run;
 
 /// When the guard's socket, or the system's limit of descriptors in flight, is full.
@@ -57,7 +58,7 @@ struct Entry {
 #[derive(Debug)]
 struct Request {
     run: Run,
-    ends: [OwnedFd; 3],
+    ends: Vec<OwnedFd>,
 }
 
 impl Link {
@@ -73,11 +74,12 @@ impl Link {
         }
     }
 
-    /// Asks for a keeper. `None` when the guard is gone.
+    /// Asks for a keeper with these ends: its line, stdout, stderr, and the sockets that the service is handed.
+    /// `None` when the guard is gone.
     pub fn request(
         &self,
         run: Run,
-        ends: [OwnedFd; 3],
+        ends: Vec<OwnedFd>,
         line: Arc<Line>,
         pids: Arc<Pids>,
     ) -> Option<oneshot::Receiver<()>> {
@@ -229,11 +231,12 @@ impl Link {
 }
 
 fn send(socket: &UnixStream, request: &Request) -> Result<(), Errno> {
-    let rights = request.ends.each_ref().map(AsFd::as_fd);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let rights: Vec<BorrowedFd<'_>> = request.ends.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_HANDED))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&rights));
-    let run = request.run.0.to_le_bytes();
-    rustix::net::sendmsg(socket, &[IoSlice::new(&run)], &mut control, SendFlags::DONTWAIT)?;
+    let handed = request.ends.len().saturating_sub(ENDS) as u8;
+    let text = ask(request.run.0, handed);
+    rustix::net::sendmsg(socket, &[IoSlice::new(&text)], &mut control, SendFlags::DONTWAIT)?;
     Ok(())
 }

@@ -100,6 +100,22 @@ impl Signals {
     }
 }
 
+/// Gives every signal its default again, those that the C library keeps for itself, too: whoever started devstack may
+/// have left them ignored.
+pub(super) fn default_signals() {
+    /// The first real-time signal less one, and so many of those.
+    const LAST: libc::c_int = 64;
+    // Larger than the kernel's structure anywhere, and in all of them zeroes mean the default.
+    let default = [0_u64; 8];
+    for signal in 1..=LAST {
+        // SAFETY: only reads from `default`. The two signals that have no other disposition answer with an error.
+        unsafe {
+            let (new, old) = (default.as_ptr(), std::ptr::null_mut::<u64>());
+            libc::syscall(libc::SYS_rt_sigaction, signal, new, old, size_of::<u64>());
+        }
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

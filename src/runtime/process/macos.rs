@@ -104,6 +104,16 @@ impl Signals {
     }
 }
 
+/// Gives every signal its default again.
+pub(super) fn default_signals() {
+    /// There are no others on macOS.
+    const LAST: libc::c_int = 31;
+    for signal in 1..=LAST {
+        // SAFETY: numbers only. The two signals that have no other disposition answer with an error.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 fn wake_pipe() -> io::Result<OwnedFd> {
     let (read, write) = io::pipe()?;
     rustix::io::ioctl_fionbio(&read, true)?;

@@ -20,6 +20,8 @@ mod fact;
 mod foreground;
 mod guard;
 mod guard_loop;
+mod handed;
+mod handover;
 mod keeper;
 mod leash;
 mod ledger;
@@ -57,12 +59,13 @@ pub use aside::Aside;
 pub use fact::{Fact, Sink, What};
 pub use foreground::{NotStarted, locate, refused};
 pub use guard::Guard;
+pub use handed::Handed;
 pub use leash::Leash;
 pub use orphans::Orphans;
 pub use processes::Processes;
 pub use sweep::{Swept, leftovers, sweep};
 pub use tree::own_group;
-pub(in crate::runtime) use words::shown;
+pub(in crate::runtime) use words::{keeps_shell, shown};
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its
 /// number cannot mean anybody else.

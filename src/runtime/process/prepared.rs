@@ -2,6 +2,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::environment::Environment;
+use super::handed::{Handed, variables};
 use super::parcel::Unpackable;
 use super::program::resolve;
 use super::{parcel, refusal, words};
@@ -22,13 +23,16 @@ pub(super) fn prepare(
     launch: &Launch,
     environment: &Environment,
     terminal: bool,
+    handed: &[Handed],
 ) -> Result<Prepared, Message> {
     let dir = &launch.dir;
     let words = words::words(&launch.command).ok_or_else(refusal::no_command)?;
     if let Some((before, _)) = words[0].split_once('\0') {
         return Err(refusal::unpackable(&Unpackable::Nul(before.to_owned())));
     }
-    let env = environment.of(&launch.env, dir, terminal);
+    let mut env = environment.of(&launch.env, dir, terminal);
+    let sockets = variables(handed);
+    env.extend(sockets.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(value))));
     let program = match resolve(&words[0], dir, env.get(OsStr::new("PATH")).copied()) {
         Ok(program) => program,
         // Without the folder nothing in it is found, and the folder is what to tell about.

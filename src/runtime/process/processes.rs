@@ -16,6 +16,7 @@ use super::aside::Aside;
 use super::environment::Environment;
 use super::fact::{Fact, Sink, What};
 use super::guard::Guard;
+use super::handed::{Handed, MAX_HANDED};
 use super::leash::{Leash, Pids};
 use super::ledger::Ledger;
 use super::life::{Life, Told, tell};
@@ -26,7 +27,7 @@ use super::prepared::{Prepared, prepare};
 use super::source::Source;
 use super::steady::wait_for;
 use super::terminal::{Terminal, Terminals};
-use super::wire::Order;
+use super::wire::{ENDS, Order};
 use super::{refusal, stopper, strays};
 use crate::model::{Launch, Message, Run, Stream, Tty};
 
@@ -91,7 +92,25 @@ impl Processes {
     /// Starts a run. Never waits and never fails: what becomes of it is told as facts, the last of them
     /// `Emptied`. A number must not be used twice. What a service prints to a terminal arrives as stdout.
     pub fn spawn(&self, run: Run, launch: &Launch, tty: Tty, sink: impl Sink) -> Leash {
-        self.start(&self.facts, run, launch, tty, sink)
+        self.spawn_with(run, launch, tty, Vec::new(), sink)
+    }
+
+    /// The same for a program that is handed sockets, at most 64: what it is handed it gets as descriptors from 3 on,
+    /// with `LISTEN_FDS` and its like as sd_listen_fds(3) has them. Nobody else inherits them.
+    pub fn spawn_with(
+        &self,
+        run: Run,
+        launch: &Launch,
+        tty: Tty,
+        handed: Vec<Handed>,
+        sink: impl Sink,
+    ) -> Leash {
+        self.start(&self.facts, run, launch, tty, handed, sink)
+    }
+
+    /// A run that cannot even be tried, for this reason: it is told like one that failed to start.
+    pub fn refuse(&self, run: Run, why: Message, sink: impl Sink) -> Leash {
+        not_started(&self.facts, run, why, sink)
     }
 
     fn start(
@@ -100,22 +119,17 @@ impl Processes {
         run: Run,
         launch: &Launch,
         tty: Tty,
+        handed: Vec<Handed>,
         sink: impl Sink,
     ) -> Leash {
-        match self.begin(facts, run, launch, tty) {
+        match self.begin(facts, run, launch, tty, handed) {
             Ok(life) => {
                 let (line, pids) = (Some(life.line.clone()), life.pids.clone());
                 let leash = Leash { line, pids, stopper: life.stopper.clone() };
                 tokio::spawn(life.live(sink));
                 leash
             }
-            Err(why) => {
-                let mut output = super::output::Output::new(sink);
-                output.close();
-                tell(facts, run, What::NotSpawned(why));
-                tell(facts, run, What::Emptied { leftovers: Vec::new() });
-                Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
-            }
+            Err(why) => not_started(facts, run, why, sink),
         }
     }
 
@@ -134,7 +148,7 @@ impl Processes {
     ) -> (Leash, mpsc::UnboundedReceiver<Fact>) {
         let (tell, facts) = mpsc::unbounded_channel();
         let run = Run(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
-        (self.start(&tell, run, launch, Tty::No, sink), facts)
+        (self.start(&tell, run, launch, Tty::No, Vec::new(), sink), facts)
     }
 
     /// Stops a run by a command, which finds the main process in `MAINPID` and has a tree of its own. The run
@@ -175,14 +189,17 @@ impl Processes {
         run: Run,
         launch: &Launch,
         tty: Tty,
+        handed: Vec<Handed>,
     ) -> Result<Life, Message> {
         let terminal = self.terminal(tty)?;
         let Prepared { parcel, program, dir } =
-            prepare(launch, &self.environment, terminal.is_some())?;
+            prepare(launch, &self.environment, terminal.is_some(), &handed)?;
         let ends = Ends::open(terminal).map_err(|error| refusal::no_means("pipes", &error))?;
         let line = Arc::new(Line::new(ends.socket.get_ref().clone()));
         let pids = Arc::new(Pids::default());
-        let lost = self.ask(run, ends.keeper, &line, &pids).ok_or_else(refusal::no_guard)?;
+        let sockets = handed.into_iter().map(|handed| handed.socket).take(MAX_HANDED);
+        let keeper = ends.keeper.into_iter().chain(sockets).collect();
+        let lost = self.ask(run, keeper, &line, &pids).ok_or_else(refusal::no_guard)?;
         line.launch(parcel);
         Ok(Life {
             run,
@@ -218,7 +235,7 @@ impl Processes {
     fn ask(
         &self,
         run: Run,
-        ends: [OwnedFd; 3],
+        ends: Vec<OwnedFd>,
         line: &Arc<Line>,
         pids: &Arc<Pids>,
     ) -> Option<oneshot::Receiver<()>> {
@@ -266,6 +283,18 @@ impl Processes {
     }
 }
 
+fn not_started(
+    facts: &mpsc::UnboundedSender<Fact>,
+    run: Run,
+    why: Message,
+    sink: impl Sink,
+) -> Leash {
+    super::output::Output::new(sink).close();
+    tell(facts, run, What::NotSpawned(why));
+    tell(facts, run, What::Emptied { leftovers: Vec::new() });
+    Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
+}
+
 /// A number that nobody else has, in hexadecimal digits.
 fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
@@ -278,7 +307,7 @@ struct Ends {
     socket: AsyncFd<Arc<UnixStream>>,
     outlets: [Option<Outlet>; 2],
     /// The line, stdout and stderr of the keeper.
-    keeper: [OwnedFd; 3],
+    keeper: [OwnedFd; ENDS],
 }
 
 impl Ends {

@@ -6,6 +6,25 @@ use crate::model::Exit;
 /// The most leftovers that are named in a report; more are only counted by their absence.
 pub(super) const MAX_LEFTOVERS: usize = 64;
 
+/// How many descriptors every request for a keeper has with it: its line, stdout and stderr. Sockets that the
+/// service is handed follow them.
+pub(super) const ENDS: usize = 3;
+
+/// The length of a request for a keeper.
+pub(super) const REQUEST: usize = 9;
+
+/// The request for a keeper of this run, whose service is handed so many sockets.
+pub(super) fn ask(run: u64, handed: u8) -> [u8; REQUEST] {
+    let [a, b, c, d, e, f, g, h] = run.to_le_bytes();
+    [a, b, c, d, e, f, g, h, handed]
+}
+
+/// The run and the number of sockets that a request says.
+pub(super) fn asked(request: [u8; REQUEST]) -> (u64, usize) {
+    let [a, b, c, d, e, f, g, h, handed] = request;
+    (u64::from_le_bytes([a, b, c, d, e, f, g, h]), handed.into())
+}
+
 /// What the supervisor orders. Two bytes each, after the launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -209,6 +228,9 @@ mod tests {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }
         assert_eq!(Order::decode([0, 0]), None);
+        for (run, handed) in [(0, 0), (7, 64), (u64::MAX, u8::MAX)] {
+            assert_eq!(asked(ask(run, handed)), (run, handed.into()));
+        }
     }
 
     proptest! {

@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use crate::model::Command;
 
 /// The shell that runs what needs one.
@@ -13,6 +11,13 @@ const SHELL_WORDS: &[&str] = &[
     "jobs", "kill", "let", "local", "popd", "printf", "pushd", "pwd", "read", "readonly", "return",
     "select", "set", "shift", "shopt", "source", "test", "then", "time", "times", "trap", "true",
     "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
+];
+
+/// Those of them that may run before a program which the shell then becomes: what they do stays done, and nothing of
+/// them waits for the end of the shell.
+const FOREGOING: &[&str] = &[
+    ":", "[", "cd", "echo", "export", "printf", "pwd", "readonly", "set", "test", "true", "ulimit",
+    "umask", "unset",
 ];
 
 /// The words to execute for a command, at least one. What is written as words is executed as it is. A
@@ -38,33 +43,61 @@ fn from_text(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let syntax = scan(text);
-    let shell_word = first_word(text).is_some_and(|word| SHELL_WORDS.contains(&word));
     if !syntax.expands
         && !syntax.compound
+        && syntax.links.is_empty()
         && !syntax.redirects
         && syntax.program_at == 0
-        && !shell_word
+        && !is_shell_word(text)
         && let Ok(words) = shell_words::split(text)
         && !words.is_empty()
     {
         return Some(words);
     }
-    let mut script = String::with_capacity(text.len() + 5);
-    let program = &text[syntax.program_at..];
-    let replaceable = !syntax.compound
-        && !program.is_empty()
-        && first_word(program).is_none_or(|word| !SHELL_WORDS.contains(&word));
-    match replaceable {
-        true => write!(script, "{}exec {program}", &text[..syntax.program_at]),
-        false => write!(script, "{text}"),
-    }
-    .expect("writing to a String never fails");
+    let script = match exec_at(text, &syntax) {
+        Some(at) => format!("{}exec {}", &text[..at], &text[at..]),
+        None => text.to_owned(),
+    };
     Some(vec![SHELL.to_owned(), "-c".to_owned(), script])
 }
 
+/// Where `exec` belongs, so that the shell becomes the last program; `None`: it has to stay.
+fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
+    if syntax.compound || (!syntax.links.is_empty() && syntax.hides_links) {
+        return None;
+    }
+    let mut start = 0;
+    for &next in &syntax.links {
+        let part = &text[start..next];
+        let foregoing = &part[scan(part).program_at..];
+        if is_shell_word(foregoing) && !FOREGOING.contains(&first_word(foregoing)) {
+            return None;
+        }
+        start = next;
+    }
+    let at = start + scan(&text[start..]).program_at;
+    (at < text.len() && !is_shell_word(&text[at..])).then_some(at)
+}
+
+/// Whether a shell stays the parent of the program that a command runs.
+pub(in crate::runtime) fn keeps_shell(command: &Command) -> bool {
+    let Command::Shell(_) = command else { return false };
+    match words(command).as_deref() {
+        Some([shell, _, script]) if shell == SHELL => {
+            !script.split(|c: char| !c.is_alphanumeric()).any(|word| word == "exec")
+        }
+        Some(_) | None => false,
+    }
+}
+
+fn is_shell_word(text: &str) -> bool {
+    SHELL_WORDS.contains(&first_word(text))
+}
+
 /// The first word when it is plain; one with quotes or expansions names no builtin.
-fn first_word(text: &str) -> Option<&str> {
-    text.split([' ', '\t']).next()
+fn first_word(text: &str) -> &str {
+    let end = text.find([' ', '\t', '\n', ';', '&']).unwrap_or(text.len());
+    &text[..end]
 }
 
 /// What a shell would see in a text.
@@ -74,8 +107,12 @@ struct Syntax {
     expands: bool,
     /// `<` or `>`.
     redirects: bool,
-    /// More than one simple command, or a substitution that runs another.
+    /// More than one simple command otherwise than by `links`, or a substitution that runs another.
     compound: bool,
+    /// Where further commands begin: after `&&`, `;` and ends of lines.
+    links: Vec<usize>,
+    /// A comment or a here-document, within which those mean nothing.
+    hides_links: bool,
     /// Where the program's word begins, after assignments such as `A=1 B=2`.
     program_at: usize,
 }
@@ -111,11 +148,19 @@ fn scan(text: &str) -> Syntax {
             }
             (In::Plain | In::Double, '`') => syntax.compound = true,
             (In::Double, _) => {}
+            (In::Plain, '&') if chars.next_if(|(_, next)| *next == '&').is_some() => {
+                syntax.links.push(at + 2);
+            }
             // `2>&1` duplicates a descriptor; any other `&` starts another command.
             (In::Plain, '&') => syntax.compound |= !matches!(before, '<' | '>'),
-            (In::Plain, ';' | '|' | '(' | ')' | '\n') => syntax.compound = true,
-            (In::Plain, '<' | '>') => syntax.redirects = true,
-            (In::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~' | '#') => syntax.expands = true,
+            (In::Plain, ';' | '\n') => syntax.links.push(at + 1),
+            (In::Plain, '|' | '(' | ')') => syntax.compound = true,
+            (In::Plain, '<' | '>') => {
+                syntax.redirects = true;
+                syntax.hides_links |= before == '<' && c == '<';
+            }
+            (In::Plain, '#') => (syntax.expands, syntax.hides_links) = (true, true),
+            (In::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~') => syntax.expands = true,
             (In::Plain, _) => {}
         }
         before = c;
@@ -217,19 +262,56 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_becomes_the_last_program() {
+        let table = [
+            ("a && b", "a && exec b"),
+            ("a; b", "a; exec b"),
+            ("a\nb", "a\nexec b"),
+            ("a &&\n  b x", "a &&\n  exec b x"),
+            ("cd x && y", "cd x && exec y"),
+            ("cd x&&y", "cd x&&exec y"),
+            (
+                "export A=1; umask 077; A=$B run --port $PORT",
+                "export A=1; umask 077; A=$B exec run --port $PORT",
+            ),
+            ("A=1; b", "A=1; exec b"),
+            ("cd 'a; b' && c \"&& d\" 2>&1", "cd 'a; b' && exec c \"&& d\" 2>&1"),
+        ];
+        for (text, script) in table {
+            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", script], "{text}");
+            assert!(!keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+        }
+        for text in ["a | b", "a && b | c", "(a)", "npm i && cd x", "if a; then b; fi"] {
+            assert!(keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+        }
+        for text in ["a b", "(exec a)", "A=1 a", "cd x && exec y | z"] {
+            assert!(!keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
     fn what_only_a_shell_can_do_is_left_alone() {
         for text in [
             "a | b",
-            "a && b",
-            "a; b",
+            "a || b",
+            "a && b | c",
+            "a && b &",
+            "a; b # c; d",
+            "a <<E; b\nE",
+            "trap x EXIT; b",
+            "eval x && b",
+            ". ./env && b",
+            "if a; then b; fi",
+            "while a; do b; done",
+            "a && exec b",
+            "a && echo b",
+            "a; A=1",
             "a &",
             "(a)",
             "a $(b)",
             "a `b`",
             "a \"$(b)\"",
-            "a\nb",
             "cd x",
-            "cd x && y",
             "exec a $B",
             "echo hi",
             "if true",

@@ -81,7 +81,10 @@ impl Supervisor {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
             Change::Config(_) => {
                 if let Some(reloader) = &mut self.reloader {
-                    reloader.reload(&self.stack, &self.engine.running(), self.reloaded.0.clone());
+                    // Between two runs it is devstack that listens.
+                    let mut running = self.engine.running();
+                    running.extend(self.hands.passing());
+                    reloader.reload(&self.stack, &running, self.reloaded.0.clone());
                 }
             }
             Change::Degraded(message) => self.note(message),

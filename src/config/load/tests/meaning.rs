@@ -127,7 +127,11 @@ fn every_key_reaches_the_stack() {
         [
             Probe::Delay { delay: Duration::from_secs(1) },
             Probe::Tcp { port: 9001 },
-            Probe::Http { url: "http://127.0.0.1:8001/health".into(), own_port: Some(8001) },
+            Probe::Http {
+                url: "http://127.0.0.1:8001/health".into(),
+                any_status: false,
+                own_port: Some(8001)
+            },
             Probe::Log { pattern: r"listening on http://127\.0\.0\.1:8001$".into() },
             Probe::Exec { command: Command::Exec(vec!["check".into(), "9001".into()]) },
             Probe::Notify,
@@ -136,7 +140,11 @@ fn every_key_reaches_the_stack() {
     let health = Health {
         probes: vec![
             Probe::Tcp { port: 9001 },
-            Probe::Http { url: "http://127.0.0.1:8001/alive".into(), own_port: Some(8001) },
+            Probe::Http {
+                url: "http://127.0.0.1:8001/alive".into(),
+                any_status: false,
+                own_port: Some(8001),
+            },
             Probe::Exec { command: Command::Shell("ping 8001".into()) },
         ],
         interval: Duration::from_secs(30),

@@ -108,3 +108,23 @@ fn a_wrong_port_is_one_mistake_and_not_one_for_each_use() {
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     }
 }
+
+#[test]
+fn a_passed_port_is_ready_when_it_answers() {
+    let text = "[services.api]\ncommand = 'a'\nhost = '::1'\nports = { web = { prefer = 8000, pass = true }, own = 8001 }\nhealth = {}";
+    let stack = Project::new(text).stack();
+    let api = &stack.services[&name("api")];
+    let url = "http://[::1]:8000/".to_owned();
+    let answer = Probe::Http { url, any_status: true, own_port: Some(8000) };
+    let health = api.health.as_ref().expect("it was written");
+    assert_eq!((&api.ready.probes, &health.probes), (&vec![answer.clone()], &vec![answer]));
+    assert_eq!(api.passed_ports().map(|port| port.number).collect::<Vec<_>>(), [8000]);
+    // What the user asks for comes instead; the other port may be asked by TCP.
+    let ready = Project::new(&format!("{text}\nready = {{ tcp = 'own' }}")).stack();
+    assert_eq!(ready.services[&name("api")].ready.probes, [Probe::Tcp { port: 8001 }]);
+    for tcp in ["true", "'web'", "8000"] {
+        let mistakes = Project::new(&format!("{text}\nready = {{ tcp = {tcp} }}")).mistakes();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].contains("proves nothing on a passed port"), "{mistakes:?}");
+    }
+}

@@ -48,6 +48,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
         tty: Tty::No,
         health: None,
         autostart: true,
+        passed: Vec::new(),
         on_exit: OnExit::None,
         color: None,
         description: None,

@@ -1,0 +1,50 @@
+//! Whom connections may wait for.
+
+use std::time::Duration;
+
+use super::script::{name, stack};
+use crate::engine::{Engine, Haste, Input, Ticket};
+use crate::model::{Class, Exit, Message, Run};
+
+/// The names of those that are awaited after these inputs at once.
+fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) -> String {
+    engine.step(Duration::from_millis(ms), inputs);
+    let names: Vec<&str> = engine.awaited().map(|service| service.name.as_str()).collect();
+    names.join(" ")
+}
+
+fn up(text: &str) -> Engine {
+    let mut engine = Engine::new();
+    engine.step(Duration::ZERO, [Input::Apply { stack: stack(text), selection: None }]);
+    engine
+}
+
+#[test]
+fn those_that_run_or_will_again() {
+    let mut engine = up("api: \nweb: needs api=ready");
+    assert_eq!(after(&mut engine, 1, [Input::Spawned(Run(1), 1)]), "api web");
+    // Back-off.
+    let ended = [Input::Exited(Run(1), Exit::Code(1)), Input::Emptied(Run(1))];
+    assert_eq!(after(&mut engine, 2, ended), "api web");
+    assert_eq!(after(&mut engine, 3, [Input::Stop(Ticket(1), vec![name("api")])]), "web");
+    assert_eq!(after(&mut engine, 4, [Input::Start(Ticket(2), vec![name("api")])]), "api web");
+    let restart = Input::Restart(Ticket(3), vec![name("api")]);
+    assert_eq!(after(&mut engine, 5, [Input::Spawned(Run(3), 3), restart]), "api web");
+    assert_eq!(
+        after(&mut engine, 6, [Input::Apply { stack: stack("web: "), selection: None }]),
+        "web"
+    );
+    let why = "SIGINT".to_owned();
+    let end = Input::Shutdown { ticket: None, why, code: 130, haste: Haste::Polite };
+    assert_eq!(after(&mut engine, 7, [end]), "");
+}
+
+#[test]
+fn not_those_that_are_over_nor_those_that_need_one_that_failed() {
+    let mut engine = up("api: \nweb: needs api=ready\nother: ");
+    let missing = Message::new(Class::Spawn, "no such program");
+    assert_eq!(after(&mut engine, 1, [Input::NotSpawned(Run(1), missing)]), "other");
+    let done =
+        [Input::Spawned(Run(2), 2), Input::Exited(Run(2), Exit::Code(0)), Input::Emptied(Run(2))];
+    assert_eq!(after(&mut engine, 2, done), "");
+}

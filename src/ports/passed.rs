@@ -1,0 +1,137 @@
+//! Listening sockets that are made here and used by somebody else.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
+
+use super::holders::holders;
+use super::{Obstacle, explain, probe};
+use crate::model::{Class, Message};
+
+/// How many connections may wait while a service restarts. Linux cuts it to `net.core.somaxconn`, which is the
+/// same by default; what comes on top is tried again by the client's system a second later, and not refused.
+const BACKLOG: i32 = 4096;
+
+/// Opens a socket that listens there. It is not inherited by other programs. `[::]` takes IPv4 too, as servers of
+/// most languages would do it.
+///
+/// # Errors
+/// Why it cannot be had: class `port` with the name of who has it (found in a few milliseconds), `denied` for
+/// privileges, `limit` when the system is at one.
+pub fn open_listener(address: SocketAddr) -> Result<OwnedFd, Message> {
+    bind(address).map_err(|error| refusal(address, error))
+}
+
+/// Makes a socket as new, whatever its last user did to it: it listens with the full queue, and blocks. What waits
+/// in the queue stays.
+///
+/// # Errors
+/// What the system says; the socket is of no use then.
+pub fn renew_listener(socket: impl AsFd) -> io::Result<()> {
+    // Shared by all who have the socket, and set by servers with an event loop.
+    rustix::io::ioctl_fionbio(&socket, false)?;
+    // Also brings back one that was shut down.
+    Ok(rustix::net::listen(&socket, BACKLOG)?)
+}
+
+fn bind(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = probe::open(family)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+fn refusal(address: SocketAddr, error: Errno) -> Message {
+    let port = address.port();
+    let (class, obstacle, help) = match error {
+        Errno::ADDRINUSE => {
+            let help = format!("see `devstack ports {port}`, or give the service another port");
+            (Class::Port, Obstacle::InUse, help)
+        }
+        Errno::ACCESS | Errno::PERM => {
+            (Class::Denied, Obstacle::Denied, "give the service a port from 1024 on".to_owned())
+        }
+        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => {
+            let text = format!("this machine has no address {}", address.ip());
+            return Message::new(Class::Port, text).help("correct `host`: 127.0.0.1 always works");
+        }
+        other => {
+            let why = io::Error::from(other).to_string();
+            (Class::Limit, Obstacle::Failed(why), "see `ulimit -n`".to_owned())
+        }
+    };
+    let holders = if class == Class::Port { holders(port) } else { Vec::new() };
+    Message::new(class, explain::obstacle(port, &obstacle, &holders)).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn any(host: &str) -> Option<SocketAddr> {
+        TcpListener::bind((host, 0)).ok()?.local_addr().ok()
+    }
+
+    #[test]
+    fn connections_wait_until_somebody_takes_them() {
+        for host in ["127.0.0.1", "::1", "0.0.0.0", "::"] {
+            let Some(address) = any(host) else { continue };
+            let socket = open_listener(address).unwrap();
+            let target = if host.contains(':') { "::1" } else { "127.0.0.1" };
+            let waiting = TcpStream::connect((target, address.port())).unwrap();
+            let (_, from) = TcpListener::from(socket).accept().unwrap();
+            assert_eq!(from.port(), waiting.local_addr().unwrap().port());
+        }
+        // The wildcard of IPv6 takes IPv4, too.
+        if let Some(address) = any("::") {
+            let _socket = open_listener(address).unwrap();
+            TcpStream::connect(("127.0.0.1", address.port())).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_shut_down_and_set_not_to_block_is_made_as_new() {
+        let address = any("127.0.0.1").unwrap();
+        let socket = open_listener(address).unwrap();
+        let user = TcpListener::from(socket.try_clone().unwrap());
+        user.set_nonblocking(true).unwrap();
+        rustix::net::shutdown(&user, rustix::net::Shutdown::Both).unwrap();
+        drop(user);
+        TcpStream::connect(address).unwrap_err();
+        renew_listener(&socket).unwrap();
+        let _waiting = TcpStream::connect(address).unwrap();
+        // It blocks again: this would fail on a socket that does not and has nobody waiting.
+        let (one, two) = (TcpListener::from(socket), std::sync::mpsc::channel());
+        one.accept().unwrap();
+        let later = std::thread::spawn(move || {
+            two.0.send(()).unwrap();
+            one.accept().map(|_| ())
+        });
+        two.1.recv().unwrap();
+        let _second = TcpStream::connect(address).unwrap();
+        later.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn who_has_the_port_is_named() {
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = stranger.local_addr().unwrap();
+        let refused = open_listener(address).unwrap_err();
+        assert_eq!(refused.class, Class::Port);
+        let pid = format!("(pid {}", std::process::id());
+        assert!(refused.text.starts_with(&format!("port {} is held by ", address.port())));
+        assert!(refused.text.contains(&pid) && !refused.help.is_empty(), "{refused:?}");
+        let nowhere = open_listener("192.0.2.1:20000".parse().unwrap()).unwrap_err();
+        assert_eq!(nowhere.text, "this machine has no address 192.0.2.1");
+    }
+}

@@ -1,0 +1,110 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::process::{self, Handed};
+use super::remark;
+use crate::model::{Class, Command, Message, Name, Service};
+use crate::ports;
+
+/// The listening sockets that devstack opens for services and hands to each of their runs. It holds them as long as
+/// another run is to come, so that connections wait for that one instead of being refused.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    held: BTreeMap<Name, Vec<Socket>>,
+    /// Commands that something was said about: once is enough.
+    remarked: BTreeMap<Name, Command>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    /// `main`, or its name in `ports`.
+    port: String,
+    address: SocketAddr,
+    fd: OwnedFd,
+}
+
+impl Passing {
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The services that something is held for.
+    pub fn services(&self) -> BTreeSet<Name> {
+        self.held.keys().cloned().collect()
+    }
+
+    /// Closes what none of these services is to be passed as it is meant now. Whoever connects there is refused from
+    /// now on, unless a run that is still alive listens.
+    pub fn keep_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
+        let wanted: BTreeMap<&Name, &Service> =
+            services.map(|service| (&service.name, service.as_ref())).collect();
+        self.held.retain(|name, sockets| {
+            let service = wanted.get(name);
+            sockets.retain(|socket| service.is_some_and(|service| socket.is_of(service)));
+            !sockets.is_empty()
+        });
+    }
+
+    /// What is to be said about a run that is handed sockets, if it was not said of the one before.
+    pub fn remark(&mut self, service: &Service) -> Option<Message> {
+        let (name, command) = (&service.name, &service.launch.command);
+        if service.passed.is_empty()
+            || !process::keeps_shell(command)
+            || self.remarked.get(name) == Some(command)
+        {
+            return None;
+        }
+        self.remarked.insert(name.clone(), command.clone());
+        Some(remark::shell_between())
+    }
+
+    /// The sockets for a run, in the order of the ports: those that are held, as new, and others opened now.
+    pub fn for_run(&mut self, service: &Service) -> Result<Vec<Handed>, Message> {
+        if service.passed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = self.held.entry(service.name.clone()).or_default();
+        held.retain(|socket| socket.is_of(service));
+        let mut handed = Vec::new();
+        for port in service.passed_ports() {
+            let address = SocketAddr::new(address(&service.launch.host), port.number);
+            let at = match held.iter().position(|socket| socket.port == port.name) {
+                Some(at) => at,
+                None => {
+                    let fd = ports::open_listener(address)?;
+                    held.push(Socket { port: port.name.clone(), address, fd });
+                    held.len() - 1
+                }
+            };
+            handed.push(held[at].hand().map_err(|error| limit(address, &error))?);
+        }
+        Ok(handed)
+    }
+}
+
+impl Socket {
+    fn is_of(&self, service: &Service) -> bool {
+        let host = address(&service.launch.host);
+        service.passed_ports().any(|port| {
+            port.name == self.port && SocketAddr::new(host, port.number) == self.address
+        })
+    }
+
+    fn hand(&self) -> std::io::Result<Handed> {
+        ports::renew_listener(&self.fd)?;
+        Ok(Handed { name: self.port.clone(), socket: self.fd.try_clone()? })
+    }
+}
+
+/// Where to listen for a host that was checked: an address, or `localhost`.
+fn address(host: &str) -> IpAddr {
+    host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn limit(address: SocketAddr, error: &std::io::Error) -> Message {
+    let text = format!("the socket of port {} cannot be handed over: {error}", address.port());
+    Message::new(Class::Limit, text).help("raise the limit of open files: ulimit -n 10240")
+}

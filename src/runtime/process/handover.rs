@@ -1,0 +1,124 @@
+//! Starts a program that is handed sockets. It has to know its own pid before it runs, in `LISTEN_PID`, which
+//! `posix_spawn` cannot arrange: so the keeper forks, which is cheap for a process as small.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::handed::LISTEN_PID;
+use super::parcel::Opened;
+use super::{platform, reap};
+
+/// The first descriptor that is handed over.
+const FIRST: RawFd = 3;
+
+/// Does what `child::spawn` does, and hands over these sockets from descriptor 3 on. Only for a process with one
+/// thread. The error is that of the exec, or of what was needed before.
+pub(super) fn spawn(
+    parcel: &Opened<'_>,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+    terminal: Option<&CStr>,
+    sockets: &[OwnedFd],
+) -> io::Result<u32> {
+    let (told, tell) = io::pipe()?;
+    // SAFETY: this process has one thread, so the child may do anything.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // Out of the way of the numbers that are about to be given.
+            let aside = rustix::io::fcntl_dupfd_cloexec(&tell, FIRST + sockets.len() as RawFd);
+            let tell = aside.map_or(tell, PipeWriter::from);
+            let Err(error) = become_program(parcel, stdout, stderr, terminal, sockets);
+            leave(&tell, &error)
+        }
+        pid => {
+            drop(tell);
+            outcome(told, pid.cast_unsigned())
+        }
+    }
+}
+
+/// Nothing is told by a program that runs: the exec closes the pipe.
+fn outcome(mut told: PipeReader, pid: u32) -> io::Result<u32> {
+    let mut errno = [0; 4];
+    match told.read_exact(&mut errno) {
+        Ok(()) => {
+            reap::bury(pid);
+            Err(io::Error::from_raw_os_error(i32::from_le_bytes(errno)))
+        }
+        Err(_) => Ok(pid),
+    }
+}
+
+/// In the child, when there is no program.
+fn leave(mut tell: &PipeWriter, error: &io::Error) -> ! {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    // An error means that the keeper was killed; then this is its end, too.
+    let _ = tell.write_all(&errno.to_le_bytes());
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    unsafe { libc::_exit(127) }
+}
+
+/// In the child: the session, the descriptors, the signals, then the program. Returns only to say what failed.
+fn become_program(
+    parcel: &Opened<'_>,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+    terminal: Option<&CStr>,
+    sockets: &[OwnedFd],
+) -> io::Result<Infallible> {
+    rustix::process::setsid()?;
+    let above = FIRST + sockets.len() as RawFd;
+    let sockets: Vec<OwnedFd> = sockets
+        .iter()
+        .map(|socket| rustix::io::fcntl_dupfd_cloexec(socket, above))
+        .collect::<Result<_, _>>()?;
+    match terminal {
+        Some(path) => {
+            // Without NOCTTY: the leader of a new session gets its terminal by opening one.
+            let terminal = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+            (0..=2).try_for_each(|number| duplicate(terminal.as_raw_fd(), number))?;
+        }
+        None => {
+            duplicate(stdout.as_raw_fd(), 1)?;
+            duplicate(stderr.as_raw_fd(), 2)?;
+        }
+    }
+    for (number, socket) in (FIRST..).zip(&sockets) {
+        duplicate(socket.as_raw_fd(), number)?;
+    }
+    execute(parcel)
+}
+
+/// Also makes the copy one that survives the exec.
+fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: numbers only; what had the number `to` is nothing that this child uses.
+    if unsafe { libc::dup2(from, to) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Default signals, an empty mask, and the program in place of this one; or why not.
+fn execute(parcel: &Opened<'_>) -> io::Result<Infallible> {
+    let own = CString::new(format!("{LISTEN_PID}={}", std::process::id()))?;
+    let mut env = parcel.env.clone();
+    for variable in env.iter_mut().filter(|variable| !variable.is_null()) {
+        // SAFETY: the pointers of an opened parcel point to terminated texts inside it.
+        let text = unsafe { CStr::from_ptr(*variable) }.to_bytes();
+        if text.strip_prefix(LISTEN_PID.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")) {
+            *variable = own.as_ptr().cast_mut();
+        }
+    }
+    platform::default_signals();
+    // SAFETY: the set is initialised by sigemptyset before it is read; the lists of the program end with null and
+    // their texts with NUL.
+    unsafe {
+        let mut none = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        libc::execve(parcel.program.as_ptr(), parcel.words.as_ptr().cast(), env.as_ptr().cast());
+    }
+    Err(io::Error::last_os_error())
+}
