@@ -32,6 +32,7 @@
 //! |---|---|---|
 //! | [`model`] | the words everyone shares | std, serde |
 //! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model |
+//! | [`presets`] | what is known about frameworks and data stores, one TOML file each | std, serde |
 //! | [`ports`] | which service gets which port; who holds one; leases between stacks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
 //! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `passing`, `reload`, `signals` | all above |
@@ -88,4 +89,5 @@ pub mod engine;
 pub mod error;
 pub mod model;
 pub mod ports;
+pub mod presets;
 pub mod runtime;

@@ -4,18 +4,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::support::{Launch, Project, eventually, need_that, service, try_http_get};
-
-/// The examples wish for the same numbers, and each test has a world, and so leases, of its own.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::support::{
+    Launch, Project, alone_on_usual_ports, eventually, need_that, service, try_http_get,
+};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,7 +80,7 @@ fn with_cargo(launch: Launch) -> Launch {
 
 #[test]
 fn notes_is_built_runs_and_shows_an_edit() {
-    let _alone = alone();
+    let _alone = alone_on_usual_ports();
     let project = Project::new();
     fs::copy(repository().join("devstack.toml"), project.path("devstack.toml"))
         .expect("both are ours");
@@ -127,12 +121,10 @@ fn shop() -> Option<Project> {
     // For root the database runs as another user, who must get to its folder.
     let root = project.dir().parent().expect("the project has a root").to_owned();
     fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
+    let data = project.outside("tmp").join("shop/db");
+    let local = format!("services.db.env.DEVSTACK_DATA = {data:?}\n");
+    project.write("devstack.local.toml", &local);
     Some(project)
-}
-
-/// devstack with the database's folder within the project.
-fn with_data(project: &Project, launch: Launch) -> Launch {
-    launch.env("SHOP_DATA", project.outside("tmp").join("shop"))
 }
 
 /// Somebody else's Flask and PostgreSQL. Where they are taken already, so much the better.
@@ -142,10 +134,10 @@ fn strangers() -> [Option<TcpListener>; 2] {
 
 #[test]
 fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
-    let _alone = alone();
+    let _alone = alone_on_usual_ports();
     let Some(project) = shop() else { return };
     let _strangers = strangers();
-    let up = with_data(&project, project.devstack(["up"])).start();
+    let up = project.devstack(["up"]).start();
     up.wait_for("flask-shop is up");
     let ps = project.ps();
     for (name, phase) in [
@@ -182,15 +174,15 @@ fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
 
 #[test]
 fn flask_shop_is_a_test_too() {
-    let _alone = alone();
+    let _alone = alone_on_usual_ports();
     let Some(project) = shop() else { return };
     let _strangers = strangers();
     let run = project.devstack(["run", "--no-strict-ports", "--", "./client.py"]);
-    let ended = with_data(&project, run).run().expect_code(0);
+    let ended = run.run().expect_code(0);
     assert!(ended.stdout.contains("the page reaches the API"), "{}", ended.stdout);
     // With strict ports, as usual for a test, the stranger is named and nothing is started.
     let run = project.devstack(["run", "--", "./client.py"]);
-    let ended = with_data(&project, run).run().expect_code(120);
+    let ended = run.run().expect_code(120);
     assert!(ended.stderr.contains("port 5432 is held by "), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
     project.finish();
@@ -198,7 +190,7 @@ fn flask_shop_is_a_test_too() {
 
 #[test]
 fn passing_serves_all_three_and_restarts_them() {
-    let _alone = alone();
+    let _alone = alone_on_usual_ports();
     let original = repository().join("examples/passing");
     let there = original.join(".venv/installed").is_file();
     if !need_that("examples/passing set up (examples/passing/setup.sh)", there) {

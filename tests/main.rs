@@ -18,6 +18,7 @@ mod nothing_left;
 mod one_log;
 mod passing;
 mod ports;
+mod presets;
 mod reload;
 mod restarts;
 mod run;

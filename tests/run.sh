@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands. On a fresh machine with Rust this is the only command: it installs what
-# the tests need (PostgreSQL, Redis, Python packages, Node; see examples/flask-shop/setup.sh), then checks format and lints and
-# runs all tests. A test that lacks something fails here instead of being skipped.
+# the tests need (PostgreSQL, Redis, Python packages, Node, more servers; see examples/flask-shop/setup.sh and tests/presets/setup.sh),
+# then checks format and lints and runs all tests. A test that lacks something fails here instead of being skipped.
 #
 # Runs as root, or as a user with sudo; never asks.
 set -euo pipefail
@@ -26,6 +26,7 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 say "what the tests need"
 examples/flask-shop/setup.sh
 examples/passing/setup.sh
+tests/presets/setup.sh
 
 say "format"
 cargo fmt --check

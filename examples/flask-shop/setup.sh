@@ -16,9 +16,19 @@ python_works() {
     have python3 && python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
 }
 
+# Within PATH, or where packages put it: Debian keeps it out of PATH, Homebrew its older versions.
+postgres_works() {
+    local dir
+    have initdb && return
+    for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin; do
+        [ ! -x "$dir/initdb" ] || return 0
+    done
+    return 1
+}
+
 # The names of what is missing.
 missing() {
-    bin/postgres where >/dev/null 2>&1 || echo postgresql
+    postgres_works || echo postgresql
     have redis-server || echo redis
     python_works || echo python
     # The npm of some systems is a package of its own.

@@ -40,6 +40,8 @@ impl Cli {
                 &mut services.files.list
             }
             Command::Ports(ports) => &mut ports.files.list,
+            // It is about no configuration.
+            Command::Presets(_) => return std::mem::take(&mut self.files.list),
         };
         let mut files = std::mem::take(&mut self.files.list);
         files.append(after);
@@ -68,6 +70,8 @@ pub enum Command {
     Restart(Services),
     /// Show the ports of this stack, or who holds a port
     Ports(Ports),
+    /// List what a service can name as its `preset`, or show one
+    Presets(Presets),
     /// Check the configuration and start nothing
     Check(Check),
 }
@@ -193,6 +197,16 @@ pub struct Ports {
     /// A port: who holds it?
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack presets`.
+#[derive(Debug, Args)]
+pub struct Presets {
+    /// The one to show, as TOML
+    pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -13,6 +13,7 @@ mod left_behind;
 mod log_face;
 mod logs;
 mod ports;
+mod presets;
 mod ps;
 mod ps_table;
 mod run;
@@ -53,6 +54,7 @@ pub fn main() -> i32 {
         Command::Run(run) => run::run(files, run),
         Command::Check(args) => check::check(files, &args),
         Command::Ports(args) => ports::ports(&files, &args),
+        Command::Presets(args) => presets::presets(&args),
         Command::Ps(json) => {
             ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)
         }

@@ -10,6 +10,7 @@ use super::book::Book;
 use super::build::Builder;
 use super::check;
 use super::env_file::EnvFiles;
+use super::framework;
 use super::hidden;
 use super::links;
 use super::node::{Table, merge};
@@ -21,6 +22,7 @@ use super::report::Report;
 use super::source::Source;
 use super::sources::Overrides;
 use super::spec::StackSpec;
+use super::usual;
 use super::verify::verify;
 use super::wishes::wishes;
 
@@ -61,7 +63,9 @@ pub(super) fn assemble(
     links::check(&spec, report);
     hidden::note(&spec, report);
     profiles::choose(&mut spec, outer, overrides, report);
+    framework::fill(&mut spec, &env_files, outer, report);
     replicas::expand(&mut spec, report);
+    usual::part(&mut spec);
     links::same_port(&spec, report);
     let wishes = wishes(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Name, Port, host_port};
+use crate::model::{Name, Port, UrlForm};
 
 use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
@@ -16,6 +16,7 @@ pub(super) struct Book<'a> {
 #[derive(Clone)]
 struct Address<'a> {
     host: &'a str,
+    url_form: &'a UrlForm,
     /// By name; the first is the main one.
     ports: Vec<(&'a str, u16)>,
 }
@@ -40,7 +41,7 @@ impl<'a> Book<'a> {
         let services = spec.services.iter().map(|(name, service)| {
             let port = |port: &'a PortSpec| (port.name.as_str(), number(name, port));
             let ports = service.ports.iter().map(port).collect();
-            (name.as_str(), Address { host: &service.host, ports })
+            (name.as_str(), Address { host: &service.host, url_form: &service.url_form, ports })
         });
         let mut services: BTreeMap<&str, Address<'_>> = services.collect();
         for (group, names) in &spec.groups {
@@ -62,7 +63,7 @@ impl<'a> Book<'a> {
         let address = self.services.get(service)?;
         match field {
             Field::Host => Some(reachable(address.host).to_owned()),
-            Field::Url => Some(format!("http://{}", host_port(address.host, address.main()?))),
+            Field::Url => Some(address.url_form.at(address.host, address.main()?)),
             Field::Port(None) => Some(address.main()?.to_string()),
             Field::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
         }

@@ -63,7 +63,13 @@ impl Builder<'_> {
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
-            launch: Launch { command, dir: spec.dir.clone(), env, host: spec.host.clone() },
+            launch: Launch {
+                command,
+                dir: spec.dir.clone(),
+                env,
+                host: spec.host.clone(),
+                needs: spec.needs.clone(),
+            },
             ports: self.ports(spec),
             passed: passed(spec),
             depends_on: self.depends_on(spec),
@@ -78,6 +84,8 @@ impl Builder<'_> {
             on_exit: spec.on_exit,
             color: spec.color,
             description,
+            url_form: spec.url_form.clone(),
+            takes_port: spec.framework.map(|preset| preset.facts().takes_port.clone()),
         };
         Built { service, troubles, names }
     }

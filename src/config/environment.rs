@@ -22,6 +22,8 @@ pub(super) enum Layer<'a> {
     StackEnv(&'a Variables),
     /// A file of the stack's `env_file`.
     StackFile(&'a EnvFile),
+    /// What the service's preset says.
+    Preset(&'a Variables),
 }
 
 /// A variable in a layer.
@@ -34,7 +36,9 @@ enum Entry<'a> {
 impl<'a> Layer<'a> {
     fn get(&self, name: &str) -> Option<Entry<'a>> {
         match self {
-            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.get(name).map(Entry::Written),
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
+                env.get(name).map(Entry::Written)
+            }
             Layer::ServiceFile(file) | Layer::StackFile(file) => {
                 file.settings.get(name).map(|setting| Entry::Plain(&setting.value))
             }
@@ -43,7 +47,9 @@ impl<'a> Layer<'a> {
 
     fn names(&self) -> Vec<&'a str> {
         match self {
-            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.keys().map(|k| &**k).collect(),
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
+                env.keys().map(|k| &**k).collect()
+            }
             Layer::ServiceFile(file) | Layer::StackFile(file) => {
                 file.settings.keys().map(|k| &**k).collect()
             }
@@ -53,7 +59,9 @@ impl<'a> Layer<'a> {
     /// Where a variable of this layer was written.
     pub fn place(&self, name: &str) -> Option<Place> {
         match self {
-            Layer::ServiceEnv(env) | Layer::StackEnv(env) => env.get(name).map(|text| text.at),
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
+                env.get(name).map(|text| text.at)
+            }
             Layer::ServiceFile(file) | Layer::StackFile(file) => {
                 file.settings.get(name).map(|setting| setting.at)
             }
@@ -72,6 +80,9 @@ pub(super) fn layers<'a>(
     layers.extend(service.env_files.iter().rev().filter_map(file).map(Layer::ServiceFile));
     layers.push(Layer::StackEnv(&stack.env));
     layers.extend(stack.env_files.iter().rev().filter_map(file).map(Layer::StackFile));
+    if !service.preset_env.is_empty() {
+        layers.push(Layer::Preset(&service.preset_env));
+    }
     layers
 }
 
@@ -177,7 +188,7 @@ impl<'a> Environment<'a> {
     /// The name as the layer holds it, which lives as long as the configuration.
     fn stored_name(&self, name: &str, layer: usize) -> &'a str {
         match self.layers[layer] {
-            Layer::ServiceEnv(env) | Layer::StackEnv(env) => {
+            Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
                 env.get_key_value(name).map_or("", |(name, _)| name.as_str())
             }
             Layer::ServiceFile(file) | Layer::StackFile(file) => {

@@ -19,6 +19,7 @@ mod draft;
 mod env_file;
 mod environment;
 mod fault;
+mod framework;
 mod hidden;
 mod keys;
 mod links;
@@ -35,6 +36,7 @@ mod sources;
 mod spec;
 mod suggest;
 mod template;
+mod usual;
 mod verify;
 mod wishes;
 

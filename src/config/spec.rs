@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{
-    Color, Condition, HealthAction, Kind, Name, OnConflict, OnExit, Restart, Tty, Watch,
+    Color, Condition, HealthAction, Kind, Name, Needs, OnConflict, OnExit, Restart, Tty, UrlForm,
+    Watch,
 };
+
+use crate::presets::Preset;
 
 use super::place::Place;
 use super::template::Template;
@@ -88,6 +91,18 @@ pub(super) struct ServiceSpec {
     pub on_exit: OnExit,
     pub color: Option<Color>,
     pub description: Option<Template>,
+    /// Variables of the preset: below all that the service and the stack say.
+    pub preset_env: Variables,
+    /// Its preset, or that of the framework its command names.
+    pub framework: Option<&'static Preset>,
+    /// What the preset's command needs, when that is the command.
+    pub needs: Option<Needs>,
+    /// Where `watch` was written for this service.
+    pub watch_at: Option<Place>,
+    /// What stands before and behind the address in the URL of its preset.
+    pub url: Option<[Template; 2]>,
+    /// The same with its variables; filled in once they are known.
+    pub url_form: UrlForm,
 }
 
 /// The profiles of a service.
@@ -120,6 +135,8 @@ pub(super) struct PortSpec {
     pub pass: bool,
     /// Where the number was written.
     pub at: Place,
+    /// The preset whose usual port it is; `None`: it was written.
+    pub preset: Option<&'static str>,
 }
 
 /// What must hold of another service.
@@ -261,6 +278,7 @@ impl ServiceSpec {
             .templates()
             .iter()
             .chain(self.env.values())
+            .chain(self.preset_env.values())
             .chain(probes)
             .chain(stop)
             .chain(self.description.as_ref())

@@ -185,7 +185,11 @@ impl Asking<'_, '_> {
         if let Some((number, source)) = self.files_say(&own) {
             return (number, false, source);
         }
-        (self.port.prefer, false, self.report.shown(self.port.at.file).to_owned())
+        let source = match self.port.preset {
+            Some(preset) => format!("preset {preset}"),
+            None => self.report.shown(self.port.at.file).to_owned(),
+        };
+        (self.port.prefer, false, source)
     }
 
     /// The variables that mean this port only, the strongest first, and how far the port is
@@ -218,6 +222,7 @@ impl Asking<'_, '_> {
             let means_this = match layer {
                 Layer::ServiceEnv(_) | Layer::ServiceFile(_) => self.main,
                 Layer::StackEnv(_) | Layer::StackFile(_) => self.main && self.is_primary,
+                Layer::Preset(_) => false,
             };
             let own = own.iter().map(|(variable, offset)| (variable.as_str(), *offset));
             let port = means_this.then(|| (PORT, self.service.offset()));

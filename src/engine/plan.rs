@@ -88,6 +88,7 @@ fn compare(old: &Service, new: &Service) -> Option<Change> {
         ("on_exit", old.on_exit != new.on_exit),
         ("color", old.color != new.color),
         ("description", old.description != new.description),
+        ("url", old.url_form != new.url_form),
     ];
     let changed: Vec<_> =
         fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();

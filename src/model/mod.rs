@@ -5,11 +5,13 @@ mod event;
 mod exit;
 mod message;
 mod name;
+mod needs;
 mod phase;
 mod run;
 mod snapshot;
 mod stack;
 mod stream;
+mod url_form;
 mod wish;
 
 pub use cause::{Cause, Span};
@@ -17,6 +19,7 @@ pub use event::{Event, Happening};
 pub use exit::{Exit, signal_name, signal_number};
 pub use message::{Class, Message};
 pub use name::{BadName, Name};
+pub use needs::Needs;
 pub use phase::{Condition, Phase};
 pub use run::Run;
 pub use snapshot::{Need, ServiceView, Snapshot, StackState};
@@ -26,4 +29,5 @@ pub use stack::{
     Restart, Service, Stack, Stop, Tty, Watch,
 };
 pub use stream::Stream;
+pub use url_form::UrlForm;
 pub use wish::{OnConflict, PortWish, Weight};

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Condition, Name};
+use super::{Condition, Name, Needs, UrlForm};
 
 /// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
 /// Nothing that reads it asks "is this set?" again.
@@ -81,6 +81,10 @@ pub struct Service {
     pub color: Option<Color>,
     /// What it is for, in the user's words.
     pub description: Option<String>,
+    /// How its URL is written.
+    pub url_form: UrlForm,
+    /// What to do so that it listens on the port it is given, where its framework is known: `pass --port $PORT`.
+    pub takes_port: Option<String>,
 }
 
 impl Service {
@@ -94,9 +98,9 @@ impl Service {
         self.ports.iter().filter(|port| self.passed.contains(&port.name))
     }
 
-    /// `http://HOST:PORT` of the main port.
+    /// The URL of the main port: `http://HOST:PORT`, unless its preset knows better.
     pub fn url(&self) -> Option<String> {
-        self.port().map(|port| format!("http://{}", host_port(&self.launch.host, port.number)))
+        self.port().map(|port| self.url_form.at(&self.launch.host, port.number))
     }
 }
 
@@ -141,6 +145,8 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     /// The address the service is told to bind (`HOST`).
     pub host: String,
+    /// What must be installed; `None`: nothing is known about that.
+    pub needs: Option<Needs>,
 }
 
 /// A command line.

@@ -19,12 +19,19 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 7] = [
+pub const LAYERS: [Layer; 8] = [
     Layer {
         path: "src/model",
         only: Some(&["model"]),
         never: &[],
         only_dependencies: Some(&["serde"]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/presets",
+        only: Some(&["presets"]),
+        never: &[],
+        only_dependencies: Some(&["serde", "toml"]),
         never_dependencies: &[],
     },
     Layer {

@@ -126,7 +126,7 @@ pub fn lab_with<F: Future<Output = ()>>(guard: Guard, body: impl FnOnce(Lab) -> 
 impl Lab {
     pub fn launch(&self, command: Command) -> Launch {
         let dir = self.dir.path().to_owned();
-        Launch { command, dir, env: BTreeMap::new(), host: "127.0.0.1".to_owned() }
+        Launch { command, dir, env: BTreeMap::new(), host: "127.0.0.1".to_owned(), needs: None }
     }
 
     /// Starts a script, with a shell that stays.

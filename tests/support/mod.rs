@@ -44,7 +44,7 @@ pub use misbehave::{example, misbehave};
 pub use need::{need, need_that, user_namespaces};
 pub use patience::{eventually, patience, within};
 pub use plain::plain;
-pub use ports::{Stranger, free_port, free_ports, occupy, occupy_on};
+pub use ports::{Stranger, alone_on_usual_ports, free_port, free_ports, occupy, occupy_on};
 pub use project::{Project, service};
 pub use record::{Place, Source};
 pub use running::{CTRL_C, CTRL_D, CTRL_Z, Running};

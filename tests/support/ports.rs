@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -38,6 +38,12 @@ pub fn occupy_on(address: &str, port: u16) -> Stranger {
     Stranger {
         listener: listener.unwrap_or_else(|error| panic!("cannot hold {address}:{port}: {error}")),
     }
+}
+
+/// Programs wish for their usual numbers, and each test has a world, and so leases, of its own: one such test at a time.
+pub fn alone_on_usual_ports() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A port that is free on every address, and that no other test gets while this program runs.

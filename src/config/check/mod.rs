@@ -6,6 +6,7 @@ mod duration;
 mod environment;
 mod health;
 mod port;
+mod preset;
 mod probe;
 mod profiles;
 mod ready;
@@ -16,6 +17,8 @@ mod stack;
 mod stop;
 mod unsupported;
 mod watch;
+
+pub(super) use preset::words;
 
 use std::path::{Path, PathBuf};
 

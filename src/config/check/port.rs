@@ -67,6 +67,7 @@ impl Check<'_, '_> {
             env: None,
             pass: false,
             at: node.at,
+            preset: None,
         };
         let Value::Table(table) = &node.value else {
             spec.prefer = self.port_number(key, node).flatten();

@@ -1,12 +1,14 @@
 use std::collections::BTreeSet;
 
-use crate::model::{Color, Kind, Name, OnExit, Tty};
+use crate::model::{Color, Kind, Name, OnExit, Tty, UrlForm};
+use crate::presets::recognise;
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Node, Table, Value};
 use super::super::spec::{CommandSpec, ServiceSpec, Variables};
 use super::super::suggest::quote;
 use super::super::template::{Syntax, Template};
+use super::preset::{Chosen, words};
 use super::stack::Defaults;
 use super::{Check, keys};
 
@@ -37,7 +39,9 @@ impl Check<'_, '_> {
         entry: &Entry<'_>,
         defaults: &Defaults,
     ) -> Option<ServiceSpec> {
-        let table = self.table(name.as_str(), &entry.node)?;
+        let written = self.table(name.as_str(), &entry.node)?;
+        let (preset, table) = self.with_preset(entry.key, written);
+        let table = &table;
         self.unknown_keys(table, keys::SERVICE, "a service", keys::service_key_elsewhere);
         self.unsupported(table);
         let kind = table
@@ -51,7 +55,20 @@ impl Check<'_, '_> {
             },
             None => (self.dir.to_owned(), None),
         };
-        let (ports, named_ports) = self.ports(table, defaults.on_conflict);
+        let (mut ports, named_ports) = self.ports(table, defaults.on_conflict);
+        for port in &mut ports {
+            port.preset =
+                preset.filter(|preset| port.at == preset.at).map(|chosen| chosen.preset.name);
+        }
+        let command = self.service_command(&name, entry, table);
+        let env =
+            written.get("env").map_or_else(Variables::new, |entry| self.variables(&entry.node));
+        let preset_env = preset.map_or_else(Variables::new, |chosen| self.preset_env(chosen));
+        let own_command = written.contains_key("command");
+        let framework = match preset {
+            Some(chosen) => Some(chosen.preset),
+            None => recognise(&words(&command)),
+        };
         if let Some(entry) = table.get("primary") {
             self.boolean("primary", &entry.node);
         }
@@ -59,8 +76,14 @@ impl Check<'_, '_> {
             at: entry.key,
             replicas: self.replicas(&name, table),
             kind,
-            command: self.service_command(&name, entry, table),
-            env: table.get("env").map_or_else(Variables::new, |entry| self.variables(&entry.node)),
+            command,
+            env,
+            preset_env,
+            framework,
+            needs: preset.filter(|_| !own_command).map(Chosen::needs),
+            watch_at: written.get("watch").map(|entry| entry.node.at),
+            url: preset.and_then(|chosen| self.preset_url(chosen)),
+            url_form: UrlForm::default(),
             env_files: table
                 .get("env_file")
                 .map_or_else(Vec::new, |entry| self.env_files(&entry.node)),
@@ -112,13 +135,13 @@ impl Check<'_, '_> {
         let nothing = CommandSpec::Shell(Template::plain("", entry.key));
         match table.get("command") {
             Some(entry) => self.command("command", &entry.node).unwrap_or(nothing),
-            // Until presets are supported theirs would only be a second complaint.
+            // A preset that could not be taken was told of.
             None if table.contains_key("preset") => nothing,
             // So would this be, when it is there under a name that was just corrected.
             None if table.keys().any(|key| keys::means_command(key)) => nothing,
             None => {
                 let fault = Fault::at(entry.key, format!("service `{name}` has no `command`"));
-                self.fault(fault.help("write what to execute: command = \"…\""));
+                self.fault(fault.help("write what to execute: command = \"…\", or name a `preset`: `devstack presets` lists them"));
                 nothing
             }
         }

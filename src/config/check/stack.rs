@@ -77,7 +77,9 @@ impl Check<'_, '_> {
                 continue;
             }
             let is_service = match &entry.node.value {
-                Value::Table(table) => table.contains_key("command"),
+                Value::Table(table) => {
+                    table.contains_key("command") || table.contains_key("preset")
+                }
                 _ => false,
             };
             let help = if is_service {

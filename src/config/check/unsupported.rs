@@ -6,10 +6,9 @@ impl Check<'_, '_> {
     /// mistake in it is told as such; then refused, because a key that is silently without effect
     /// is worse than none.
     pub(super) fn unsupported(&mut self, table: &Table<'_>) {
-        for key in ["preset", "debug", "proxy"] {
+        for key in ["debug", "proxy"] {
             let Some(entry) = table.get(key) else { continue };
             let refused = match key {
-                "preset" => self.text(key, &entry.node).is_some(),
                 "debug" => self.table(key, &entry.node).is_some(),
                 _ => self.proxy(&entry.node),
             };

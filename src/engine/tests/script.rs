@@ -12,7 +12,8 @@ use std::time::Duration;
 use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
 use crate::model::{
     Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
-    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, Watch,
+    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, UrlForm,
+    Watch,
 };
 
 pub fn name(text: &str) -> Name {
@@ -106,6 +107,7 @@ fn plain(text: &str) -> Service {
             dir: "/stack".into(),
             env: BTreeMap::new(),
             host: "127.0.0.1".into(),
+            needs: None,
         },
         ports: Vec::new(),
         depends_on: BTreeMap::new(),
@@ -131,6 +133,8 @@ fn plain(text: &str) -> Service {
         on_exit: OnExit::None,
         color: None,
         description: None,
+        url_form: UrlForm::default(),
+        takes_port: None,
     }
 }
 

@@ -111,6 +111,7 @@ mod tests {
             dir: "/".into(),
             env: [("A".to_owned(), "1".to_owned())].into(),
             host: "127.0.0.1".into(),
+            needs: None,
         };
         let attempt = attempt(&Command::Shell("the probe".into()), &launch, &sight).await;
         let asked = asked.lock().unwrap().take().unwrap();

@@ -143,6 +143,7 @@ mod tests {
                 dir: dir.path().to_owned(),
                 env: BTreeMap::new(),
                 host: "127.0.0.1".into(),
+                needs: None,
             };
             let interval = Duration::from_millis(2);
             let action = HealthAction::Report;

@@ -54,6 +54,7 @@ impl Scene {
             dir: std::env::temp_dir(),
             env: BTreeMap::new(),
             host: "127.0.0.1".into(),
+            needs: None,
         };
         let probing = Some(probe(RUN, &ready, &launch, sight, lines, tell));
         Scene { owner, listening, reports, probing }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use super::environment::Environment;
 use super::handed::{Handed, variables};
 use super::parcel::Unpackable;
-use super::program::resolve;
+use super::program::{NoProgram, resolve};
 use super::{parcel, refusal, words};
-use crate::model::{Launch, Message};
+use crate::model::{Launch, Message, Needs};
 
 /// A launch that is ready to be sent to a keeper.
 pub(super) struct Prepared {
@@ -33,15 +33,18 @@ pub(super) fn prepare(
     let mut env = environment.of(&launch.env, dir, terminal);
     let sockets = variables(handed);
     env.extend(sockets.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(value))));
-    let program = match resolve(&words[0], dir, env.get(OsStr::new("PATH")).copied()) {
-        Ok(program) => program,
-        // Without the folder nothing in it is found, and the folder is what to tell about.
-        Err(no) => {
-            return Err(
-                dir_trouble(launch).unwrap_or_else(|| refusal::no_program(&words[0], dir, &no))
-            );
-        }
+    let path = env.get(OsStr::new("PATH")).copied();
+    // Without the folder nothing in it is found, and the folder is what to tell about.
+    let no_program = |word: &str, no: &NoProgram| {
+        dir_trouble(launch).unwrap_or_else(|| refusal::no_program(word, dir, no))
     };
+    if let Some(Needs { programs, install }) = &launch.needs {
+        for word in programs {
+            resolve(word, dir, path)
+                .map_err(|no| refusal::not_installed(no_program(word, &no), install))?;
+        }
+    }
+    let program = resolve(&words[0], dir, path).map_err(|no| no_program(&words[0], &no))?;
     let vars: Vec<(&OsStr, &OsStr)> = env.into_iter().collect();
     let parcel =
         parcel::pack(dir, &program, &words, &vars).map_err(|why| refusal::unpackable(&why))?;

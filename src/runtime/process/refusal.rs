@@ -62,6 +62,20 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &NoProgram) -> Message {
     }
 }
 
+/// The same about a program that it is known how to get.
+pub(super) fn not_installed(message: Message, install: &str) -> Message {
+    match message.class {
+        Class::Spawn => {
+            let help = format!(
+                "install it: {install}; or {}",
+                message.help.trim_start_matches("install it, ")
+            );
+            message.help(help)
+        }
+        _ => message,
+    }
+}
+
 fn not_executable(file: &Path) -> Message {
     let file = file.display();
     spawn(format!("{file} is not executable"), format!("chmod +x {file}"))

@@ -8,6 +8,7 @@ mod files;
 mod hostile;
 mod meaning;
 mod ports;
+mod presets;
 mod profiles;
 mod replicas;
 

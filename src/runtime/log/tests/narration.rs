@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     Command, Exit, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
-    StackState, Stop, Tty,
+    StackState, Stop, Tty, UrlForm,
 };
 
 fn name(text: &str) -> Name {
@@ -27,6 +27,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
             dir: "/shop".into(),
             env: BTreeMap::new(),
             host: "127.0.0.1".to_owned(),
+            needs: None,
         },
         ports,
         depends_on: BTreeMap::new(),
@@ -52,6 +53,8 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
         on_exit: OnExit::None,
         color: None,
         description: None,
+        url_form: UrlForm::default(),
+        takes_port: None,
     }
 }
 

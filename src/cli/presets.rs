@@ -1,0 +1,80 @@
+use std::io::{Write, stderr};
+
+use super::args;
+use super::complain::print;
+use crate::error::{exit, json, shown};
+use crate::model::{Class, Message};
+use crate::presets::{self, Outline, Preset};
+
+/// `devstack presets`: what there is. `devstack presets flask`: the file of that one.
+pub(super) fn presets(args: &args::Presets) -> i32 {
+    let Some(name) = &args.name else {
+        let rows: Vec<Row> = presets::all().iter().map(Row::of).collect();
+        return print(&if args.json { list_json(&rows) } else { list(&rows) });
+    };
+    match presets::find(name) {
+        Some(preset) if args.json => print(&(Row::of(preset).json(true).to_string() + "\n")),
+        Some(preset) => print(preset.text),
+        None => {
+            let message = unknown(name);
+            let text = if args.json { json(&message) + "\n" } else { shown(&message) };
+            // When not even this can be written, the exit code has to say it.
+            let _ = stderr().write_all(text.as_bytes());
+            exit::USAGE
+        }
+    }
+}
+
+/// A preset in the list.
+struct Row {
+    preset: &'static Preset,
+    outline: Outline,
+}
+
+impl Row {
+    fn of(preset: &'static Preset) -> Row {
+        Row { preset, outline: preset.outline() }
+    }
+
+    fn json(&self, whole: bool) -> serde_json::Value {
+        let ports: serde_json::Map<String, serde_json::Value> =
+            self.outline.ports.iter().map(|(name, port)| (name.clone(), (*port).into())).collect();
+        let mut value = serde_json::json!({
+            "name": self.preset.name,
+            "description": self.outline.description,
+            "port": self.outline.port(),
+            "ports": ports,
+        });
+        if whole {
+            value["toml"] = self.preset.text.into();
+        }
+        value
+    }
+}
+
+fn list(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.preset.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let port = row.outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
+        text += &format!("{:width$}  {port:>5}  {}\n", row.preset.name, row.outline.description);
+    }
+    text
+}
+
+fn list_json(rows: &[Row]) -> String {
+    let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
+    serde_json::json!({ "presets": rows }).to_string() + "\n"
+}
+
+fn unknown(name: &str) -> Message {
+    let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
+    let near = names.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8);
+    let message =
+        Message::new(Class::Usage, format!("there is no preset `{}`", name.escape_debug()));
+    match near {
+        Some((_, known)) => message.help(format!("did you mean `{known}`?")),
+        None => message.help(format!("there are {}", names.join(", "))),
+    }
+}

@@ -1,0 +1,167 @@
+//! `preset`: what a framework needs, below what the service itself says.
+
+use std::borrow::Cow;
+
+use crate::model::Needs;
+use crate::presets::{self, Preset};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Node, Table, Value, merge};
+use super::super::parse::parse;
+use super::super::place::Place;
+use super::super::report::Report;
+use super::super::spec::{CommandSpec, Variables};
+use super::super::suggest::{did_you_mean, quote};
+use super::super::template::{Part, Syntax, Template};
+use super::Check;
+
+/// Where the address stands in the URL of a preset.
+const ADDRESS: &str = "${HOST}:${PORT}";
+
+/// A preset, and where it was asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen {
+    pub preset: &'static Preset,
+    pub at: Place,
+}
+
+impl Chosen {
+    /// What its command needs.
+    pub fn needs(self) -> Needs {
+        let facts = self.preset.facts();
+        Needs { programs: facts.needs.clone(), install: facts.install.clone() }
+    }
+
+    /// Its `[service]`. Every place in it is where the preset was asked for, so that whatever is said of it is said
+    /// of a file of the user; keys stand where the service begins, before all that was written in it.
+    fn service(self, begin: Place) -> Table<'static> {
+        let mut nothing = Report::default();
+        let mut file = parse(self.preset.text, 0, &mut nothing).unwrap_or_default();
+        match file.remove("service").map(|entry| entry.node.value) {
+            Some(Value::Table(mut table)) => {
+                move_to(&mut table, begin, self.at);
+                table
+            }
+            // A test reads every preset as a service.
+            Some(_) | None => Table::new(),
+        }
+    }
+}
+
+impl Check<'_, '_> {
+    /// What a service says together with its preset. What it says itself goes before, key by key.
+    pub(super) fn with_preset<'a, 't>(
+        &mut self,
+        begin: Place,
+        written: &'a Table<'t>,
+    ) -> (Option<Chosen>, Cow<'a, Table<'t>>) {
+        let Some(chosen) = written.get("preset").and_then(|entry| self.preset(&entry.node)) else {
+            return (None, Cow::Borrowed(written));
+        };
+        let mut base = chosen.service(begin);
+        // It is put below the files' variables, and not among the service's own.
+        base.remove("env");
+        // Nothing is started for a debugger yet; and a debug command belongs to the command it stands for.
+        base.remove("debug");
+        if let Some(ready) = written.get("ready") {
+            drop_probes(&mut base, ready);
+        }
+        let mut written = written.clone();
+        fit_ports(&mut base, &mut written);
+        let mut table: Table<'t> = base;
+        merge(&mut table, written);
+        (Some(chosen), Cow::Owned(table))
+    }
+
+    fn preset(&mut self, node: &Node<'_>) -> Option<Chosen> {
+        let name = self.text("preset", node)?;
+        if let Some(preset) = presets::find(name) {
+            return Some(Chosen { preset, at: node.at });
+        }
+        let names = presets::all().iter().map(|preset| preset.name);
+        let all: Vec<&str> = names.clone().collect();
+        let all = all.join(", ");
+        let help = match did_you_mean(name, names, String::new) {
+            near if near.is_empty() => format!("there are {all}"),
+            near => format!("{near} There are {all}"),
+        };
+        self.fault(Fault::at(node.at, format!("there is no preset {}", quote(name))).help(help));
+        None
+    }
+
+    /// What stands before and behind the address in the URL of a preset.
+    pub(super) fn preset_url(&mut self, chosen: Chosen) -> Option<[Template; 2]> {
+        let (before, after) = chosen.preset.facts().url.as_deref()?.split_once(ADDRESS)?;
+        Some([before, after].map(|text| self.template(text, chosen.at, Syntax::Full)))
+    }
+
+    /// The variables that a preset sets.
+    pub(super) fn preset_env(&mut self, chosen: Chosen) -> Variables {
+        let env = chosen.service(chosen.at).remove("env");
+        env.map_or_else(Variables::new, |entry| self.variables(&entry.node))
+    }
+}
+
+/// Who says how it is seen to be ready means that and nothing more; who says how long it may take, that only.
+fn drop_probes(base: &mut Table<'_>, written: &Entry<'_>) {
+    let Value::Table(written) = &written.node.value else { return };
+    let probes = |key: &str| !matches!(key, "timeout" | "interval");
+    if written.keys().any(|key| probes(key))
+        && let Some(Value::Table(ready)) = base.get_mut("ready").map(|entry| &mut entry.node.value)
+    {
+        ready.retain(|key, _| !probes(key));
+    }
+}
+
+/// A `port` means the main one of a preset with several; `ports` take the place of a preset's only one.
+fn fit_ports<'t>(base: &mut Table<'t>, written: &mut Table<'t>) {
+    if written.contains_key("ports") {
+        base.remove("port");
+        return;
+    }
+    let Some(Value::Table(ports)) = base.get("ports").map(|entry| &entry.node.value) else {
+        return;
+    };
+    let Some(main) = ports.keys().next().cloned() else { return };
+    if let Some(port) = written.remove("port") {
+        let (key, at) = (port.key, port.node.at);
+        let ports = Table::from([(main, port)]);
+        let node = Node { at, value: Value::Table(ports) };
+        written.insert("ports".into(), Entry { key, node });
+    }
+}
+
+fn move_to(table: &mut Table<'_>, begin: Place, at: Place) {
+    for entry in table.values_mut() {
+        entry.key = begin;
+        move_node(&mut entry.node, begin, at);
+    }
+}
+
+fn move_node(node: &mut Node<'_>, begin: Place, at: Place) {
+    node.at = at;
+    match &mut node.value {
+        Value::List(list) => list.iter_mut().for_each(|node| move_node(node, begin, at)),
+        Value::Table(table) => move_to(table, begin, at),
+        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date => {}
+    }
+}
+
+/// The words of a command as they were written, to see which framework it names. What a reference stands for is `$`.
+pub(in super::super) fn words(command: &CommandSpec) -> Vec<String> {
+    let text = |template: &Template| {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => "$".to_owned(),
+        };
+        template.parts.iter().map(part).collect::<String>()
+    };
+    match command {
+        CommandSpec::Exec(words) => words.iter().map(text).collect(),
+        CommandSpec::Shell(template) => {
+            let text = text(template).replace([';', '\n'], " ; ");
+            let plain = || text.split_whitespace().map(str::to_owned).collect();
+            shell_words::split(&text).unwrap_or_else(|_| plain())
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is known about the framework of a service, once its whole environment is: how its URL is written, and which
+//! files its own reloader looks after.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::model::{Class, Message, UrlForm};
+use crate::presets::Reloader;
+
+use super::book::Book;
+use super::check::words;
+use super::env_file::EnvFiles;
+use super::environment::{Environment, layers};
+use super::fault::Fault;
+use super::report::Report;
+use super::spec::{ServiceSpec, StackSpec};
+use super::template::{Expand, Part, Template, Trouble, expand};
+
+/// Fills in what follows from the frameworks of all services.
+pub(super) fn fill(
+    spec: &mut StackSpec,
+    files: &EnvFiles,
+    outer: &BTreeMap<String, String>,
+    report: &mut Report,
+) {
+    let book = Book::without_services(spec);
+    let mut found = Vec::new();
+    for service in spec.services.values().filter(|service| service.framework.is_some()) {
+        let layers = layers(spec, service, files);
+        let mut environment = Environment::new(&book, layers, BTreeMap::new(), outer);
+        let url = url_form(service, &mut environment, report);
+        let reloader = own_reloader(service, &mut environment);
+        found.push((service.name.clone(), url, reloader));
+    }
+    drop(book);
+    for (name, url, reloader) in found {
+        let Some(service) = spec.services.get_mut(&name) else { continue };
+        service.url_form = url.unwrap_or_default();
+        if let Some(reloader) = reloader {
+            leave_to(reloader, service, report);
+        }
+    }
+}
+
+/// The URL as the preset writes it.
+fn url_form(
+    service: &ServiceSpec,
+    environment: &mut Environment<'_>,
+    report: &mut Report,
+) -> Option<UrlForm> {
+    let [before, after] = service.url.as_ref()?;
+    let mut text = |template| match encoded(template, environment) {
+        Ok(text) => Some(text),
+        Err(Trouble::Unknown { at }) => {
+            let text = format!("the URL of {} cannot be made from another service", service.name);
+            let help = "its variables decide it before services have ports: write plain texts";
+            report.push(Fault::at(at, text).help(help));
+            None
+        }
+        // Reported where the environment is put together.
+        Err(_) => None,
+    };
+    Some(UrlForm { before: text(before)?, after: text(after)? })
+}
+
+/// A piece of a URL. Values of variables stand in it for themselves.
+fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<String, Trouble> {
+    let mut url = String::new();
+    for part in &template.parts {
+        match part {
+            Part::Text(text) => url.push_str(text),
+            Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => {
+                let value = expand(std::slice::from_ref(part), template.at, environment)?;
+                for byte in value.bytes() {
+                    match byte {
+                        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                            url.push(byte.into());
+                        }
+                        _ => write!(url, "%{byte:02X}").expect("writing to a String never fails"),
+                    }
+                }
+            }
+        }
+    }
+    Ok(url)
+}
+
+/// The framework's own reloader, when it is on in this service.
+fn own_reloader(
+    service: &ServiceSpec,
+    environment: &mut Environment<'_>,
+) -> Option<&'static Reloader> {
+    let reloader = service.framework?.facts().reloader.as_ref()?;
+    service.watch.as_ref()?;
+    // A variable that cannot be expanded was reported.
+    let variable = |name: &str| environment.variable(name, service.at).ok().flatten();
+    reloader.is_on(&words(&service.command), variable).then_some(reloader)
+}
+
+/// Leaves the files of the framework's own reloader to it, so that nothing restarts twice. Who wrote a `watch` is told.
+fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report) {
+    let (Some(watch), Some(framework)) = (&mut service.watch, service.framework) else { return };
+    let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));
+    let files: Vec<String> = files.cloned().collect();
+    watch.exclude.extend(files);
+    if service.watch_at.is_some() {
+        let text = format!(
+            "{} reloads itself, so its `watch` leaves {} to it",
+            service.name,
+            reloader.files.join(", ")
+        );
+        let switch = reloader.on.iter().find(|word| words(&service.command).contains(word));
+        let help = match (switch, &reloader.variable, reloader.off.first()) {
+            (Some(word), _, _) if word.starts_with('-') => {
+                format!("remove `{word}` if devstack is to restart it")
+            }
+            (_, _, Some(off)) if off.starts_with('-') => {
+                format!("pass {off} if devstack is to restart it")
+            }
+            (_, Some(variable), _) => format!("unset {variable} if devstack is to restart it"),
+            _ => format!("{} needs no restart for them", framework.name),
+        };
+        report.note(Message::new(Class::Config, text).help(help));
+    }
+}

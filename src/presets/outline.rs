@@ -1,0 +1,45 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What a list of presets shows of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// What it is.
+    pub description: String,
+    /// Its usual ports; the first is the main one.
+    pub ports: Vec<(String, u16)>,
+}
+
+impl Outline {
+    /// The usual port; `None`: any.
+    pub fn port(&self) -> Option<u16> {
+        self.ports.first().map(|(_, port)| *port)
+    }
+}
+
+/// The parts of a preset's file that an outline is made from.
+#[derive(Deserialize)]
+struct File {
+    service: Service,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    description: String,
+    port: Option<u16>,
+    #[serde(default)]
+    ports: BTreeMap<String, toml::Value>,
+}
+
+/// Reads the outline out of a preset's file; `None` when it is not one.
+pub(super) fn outline(text: &str) -> Option<Outline> {
+    let Service { description, port, ports } = toml::from_str::<File>(text).ok()?.service;
+    // The others are any port.
+    let number = |(name, port): (String, toml::Value)| {
+        port.as_integer().and_then(|port| u16::try_from(port).ok()).map(|port| (name, port))
+    };
+    let main = port.map(|number| ("main".to_owned(), number));
+    let ports = main.into_iter().chain(ports.into_iter().filter_map(number)).collect();
+    Some(Outline { description, ports })
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs what the tests of presets start and is missing: memcached, nginx, PHP, NATS and MariaDB with apt-get or brew, and
+# packages for Python and Node below target/presets. What flask-shop needs as well, its own setup.sh has installed before.
+# Safe to run again, and quick when all is there. No system service is started.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+say() { printf 'presets: %s\n' "$*"; }
+fail() { printf 'presets: %s\n' "$*" >&2; exit 1; }
+PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin
+have() { command -v "$1" >/dev/null 2>&1; }
+
+if [ "$(id -u)" = 0 ]; then sudo=()
+elif [ -t 0 ]; then sudo=(sudo)
+else sudo=(sudo -n)
+fi
+as_root() { ${sudo[@]+"${sudo[@]}"} "$@"; }
+
+# program: package of apt-get: package of brew
+readonly PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
+mariadbd:mariadb-server-core+mariadb-client-core:mariadb"
+
+apt=() brew=()
+for entry in $PROGRAMS; do
+    IFS=: read -r program deb formula <<<"$entry"
+    have "$program" || { IFS=+ read -r -a debs <<<"$deb"; apt+=("${debs[@]}"); brew+=("$formula"); }
+done
+
+# Debian's packages start what they install; while this script runs, they do not.
+readonly POLICY=/usr/sbin/policy-rc.d
+install_with_apt() {
+    local log
+    log=$(mktemp)
+    as_root true || fail "that needs root, or sudo without a password: apt-get install ${apt[*]}"
+    if [ ! -e "$POLICY" ]; then
+        trap 'as_root rm -f "$POLICY"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+        as_root chmod 0755 "$POLICY"
+    fi
+    get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 </dev/null; }
+    get --no-install-recommends install "${apt[@]}" || {
+        get update || { cat "$log" >&2; fail "apt-get update failed: is this machine offline?"; }
+        get --no-install-recommends install "${apt[@]}" || { cat "$log" >&2; fail "apt-get install failed"; }
+    }
+    # Nor shall they start at the next boot because of this script.
+    local unit
+    for unit in memcached nginx nats-server; do
+        case " ${apt[*]} " in *" $unit"*) as_root update-rc.d "$unit" disable >>"$log" 2>&1 || true ;; esac
+    done
+    rm -f "$log"
+}
+
+if [ "${#apt[@]}" != 0 ]; then
+    if have apt-get; then say "installing ${apt[*]} with apt-get" && install_with_apt
+    elif have brew; then say "installing ${brew[*]} with brew" && HOMEBREW_NO_AUTO_UPDATE=1 brew install --quiet "${brew[@]}" </dev/null
+    else fail "install these first: ${apt[*]} (this script knows apt-get and brew)"
+    fi
+fi
+
+# A stamp with what was installed, written last: an interrupted installation is done again.
+readonly PLACE=target/presets
+mkdir -p "$PLACE"
+if ! cmp -s tests/presets/requirements.txt "$PLACE/.venv/installed" || ! "$PLACE/.venv/bin/python" -c 'import django, fastapi' 2>/dev/null; then
+    say "installing Python's packages into $PLACE/.venv"
+    python3 -m venv --clear "$PLACE/.venv"
+    "$PLACE/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/presets/requirements.txt </dev/null ||
+        fail "pip could not install requirements.txt: is this machine offline?"
+    cp tests/presets/requirements.txt "$PLACE/.venv/installed"
+fi
+if ! cmp -s tests/presets/package.json "$PLACE/node_modules/.installed"; then
+    say "installing Node's packages into $PLACE/node_modules"
+    [ -w "${HOME:-/nonexistent}" ] || export npm_config_cache="$PWD/$PLACE/.npm-cache"
+    cp tests/presets/package.json "$PLACE/package.json"
+    (cd "$PLACE" && npm install --loglevel=error --ignore-scripts --no-audit --no-fund </dev/null) ||
+        fail "npm install failed: is this machine offline?"
+    cp tests/presets/package.json "$PLACE/node_modules/.installed"
+fi
+say "all there"
