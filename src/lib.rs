@@ -55,12 +55,13 @@
 //!
 //! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
 //! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
-//! with notify's own thread, and tokio's pool for reloading and for reading stored logs.
+//! with notify's own thread, and tokio's pool for reloading, for reading stored logs, and for a look at where services
+//! listen that have become ready.
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|
 //! | facts | tasks of runs | loop | five a run |
-//! | reports | probes | loop | changes only |
+//! | reports | probes, looks at listeners | loop | changes only |
 //! | changes | watcher | loop | settled bursts |
 //! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |

@@ -237,6 +237,40 @@ fn the_host_reaches_services_and_urls() {
 }
 
 #[test]
+fn named_ports_and_replicas_have_deciders_of_their_own() {
+    let project = Project::new();
+    let first = free_ports(8);
+    let number = |at: u16| (first + at).to_string();
+    let ports = format!(
+        "ports = {{ http = {}, metrics = {{ prefer = {}, env = 'METRICS' }}, debug = 'auto' }}",
+        number(0),
+        number(1)
+    );
+    let twins = server("twin", &format!("port = {}\nreplicas = 2", number(4)))
+        .replace("twin.env.out", "$DEVSTACK_SERVICE.env.out");
+    project.write("devstack.toml", &(server("api", &ports) + &twins));
+    let env = given(&project, run(&project).env("METRICS", number(2)), "api");
+    assert_eq!((&env["PORT"], &env["PORT_HTTP"]), (&number(0), &number(0)));
+    assert_eq!(env["PORT_METRICS"], number(2));
+    assert!(env["PORT_DEBUG"].parse::<u16>().is_ok_and(|port| port > 0), "{env:?}");
+    let line = format!("--port=api.metrics={}", number(3));
+    let env = given(&project, run(&project).env("METRICS", number(2)).args([&line]), "api");
+    assert_eq!((&env["PORT"], &env["PORT_METRICS"]), (&number(0), &number(3)));
+    // One for all of them is about the first; one for one of them is about that.
+    let both = [("TWIN_PORT", number(5)), ("TWIN_2_PORT", number(7))];
+    for (set, ports) in [(0, [4, 5]), (1, [5, 6]), (2, [5, 7])] {
+        for (at, replica) in ["1", "2"].into_iter().enumerate() {
+            let launch =
+                both[..set].iter().fold(run(&project), |run, (name, value)| run.env(name, value));
+            let env = given(&project, launch, &format!("twin-{replica}"));
+            assert_eq!(env["PORT"], number(ports[at]), "{set} of them set");
+            assert_eq!(env["DEVSTACK_REPLICA"], replica);
+        }
+    }
+    project.finish();
+}
+
+#[test]
 fn secrets_of_env_files_are_in_no_message() {
     let project = Project::new();
     project.write(".env", "PASSWORD=canary-1234\nnot a line canary-5678\n");

@@ -14,6 +14,8 @@ mod health;
 mod hostile;
 mod layers;
 mod lifecycle;
+mod listeners;
+mod network;
 mod nothing_left;
 mod one_log;
 mod passing;

@@ -25,6 +25,7 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 say "what the tests need"
 examples/flask-shop/setup.sh
+tests/setup.sh
 examples/passing/setup.sh
 tests/presets/setup.sh
 

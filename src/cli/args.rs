@@ -85,9 +85,12 @@ pub struct Starting {
     /// Also start the services of this profile; may be repeated [env: DEVSTACK_PROFILES=a,b]
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
-    /// The address that services are told to bind
+    /// The address that services are told to bind, unless the file says so for one of them
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
+    /// Open services to the network: the same as --host 0.0.0.0
+    #[arg(long, conflicts_with = "host")]
+    pub lan: bool,
     /// Start only the named services, without what they depend on
     #[arg(long)]
     pub no_deps: bool,
@@ -111,6 +114,9 @@ pub struct Up {
     /// Follow no files: neither sources nor the configuration
     #[arg(long)]
     pub no_watch: bool,
+    /// Show a QR code of the URL that others in the network reach the stack at
+    #[arg(long)]
+    pub qr: bool,
     /// Begin each line with the time
     #[arg(long)]
     pub timestamps: bool,

@@ -13,7 +13,7 @@ use crate::error::{exit, shown};
 use crate::model::{Class, Message, Stack};
 use crate::ports::Ports;
 use crate::runtime::process;
-use crate::runtime::reload::{Loader, Reloaded};
+use crate::runtime::reload::{Loader, Reloaded, hosts_exist};
 
 /// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
 /// devstacks out of the folder, and the leases of its ports keep them from taking those.
@@ -36,6 +36,7 @@ impl Ground {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
         let draft = config::load(&sources(plan)?)
             .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
+        hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
         let instance = Instance::claim(draft.dir(), draft.name())
             .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
@@ -86,7 +87,10 @@ fn sources(plan: &Plan) -> Result<Sources, Refused> {
         Overrides {
             ports: plan.starting.ports.clone(),
             strict_ports: plan.strict_ports,
-            host: plan.starting.host.clone(),
+            host: match plan.starting.lan {
+                true => Some("0.0.0.0".to_owned()),
+                false => plan.starting.host.clone(),
+            },
             profiles: plan.starting.profiles.clone(),
         },
     )

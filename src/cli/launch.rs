@@ -23,6 +23,9 @@ use crate::runtime::watch::{Change, Watcher};
 /// How long the last lines may take to be shown when the reader of the output is slow.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
+/// The columns of a time at the beginning of a line.
+const STAMP: u16 = 9;
+
 /// What to start and how: what `up` and `run` have in common.
 pub(super) struct Plan {
     pub files: Vec<PathBuf>,
@@ -32,6 +35,8 @@ pub(super) struct Plan {
     /// Follow files and the configuration.
     pub follow: bool,
     pub timestamps: bool,
+    /// Show a QR code of the URL in the network.
+    pub qr: bool,
     /// The log goes to stderr, because stdout belongs to somebody else.
     pub to_stderr: bool,
     /// Changes every stack before it is used.
@@ -172,6 +177,7 @@ fn setup(
         reloader: plan.follow.then(|| Reloader::new(ground.loader.clone())),
         stay: plan.stay,
         terminal_size,
+        qr: plan.qr.then_some(if plan.timestamps { STAMP } else { 0 }),
     })
 }
 

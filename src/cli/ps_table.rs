@@ -1,10 +1,12 @@
 use std::fmt::Write;
+use std::iter;
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
-use crate::model::{Phase, ServiceView, Snapshot};
+use crate::model::{Phase, ServiceView, Snapshot, actual_port};
+use crate::runtime::log::reach;
 
 /// Between two columns.
 const GAP: &str = "   ";
@@ -56,6 +58,9 @@ pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
             (&cells[row], style)
         });
     }
+    for (at, line) in reach(snapshot).iter().enumerate() {
+        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
+    }
     notes(&mut text, &snapshot.services);
     text
 }
@@ -99,14 +104,19 @@ fn or_none(what: Option<impl ToString>) -> String {
     what.map_or(NONE.to_owned(), |what| what.to_string())
 }
 
-/// `5001 (wanted 5000), metrics 9100`.
+/// `5001 (wanted 5000), metrics 9100`; `5000 (given 5001)` when it does not listen where it should.
 fn ports(service: &ServiceView) -> String {
     let Some(port) = service.port else { return NONE.to_owned() };
     let wish = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number) {
         Some(wanted) => format!(" (wanted {wanted})"),
         None => String::new(),
     };
-    let mut text = format!("{port}{}", wish(service.wanted_port, port));
+    let all: Vec<u16> = iter::once(port).chain(service.ports.values().copied()).collect();
+    let actual = service.listening.as_ref().and_then(|listening| actual_port(&all, listening));
+    let mut text = match actual.filter(|actual| *actual != port) {
+        Some(actual) => format!("{actual} (given {port})"),
+        None => format!("{port}{}", wish(service.wanted_port, port)),
+    };
     for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
         let wanted = service.wanted_ports.get(name).copied();
         let _ = write!(text, ", {} {number}{}", printable(name), wish(wanted, number));
@@ -197,6 +207,36 @@ mod tests {
         let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert_eq!(text.lines().count(), 4);
+    }
+
+    #[test]
+    fn a_port_is_the_one_that_is_listened_on() {
+        let with = |listening: &[&str]| ServiceView {
+            port: Some(5001),
+            wanted_port: Some(5000),
+            ports: [("main".to_owned(), 5001), ("metrics".to_owned(), 9100)].into(),
+            listening: Some(listening.iter().map(|text| text.parse().unwrap()).collect()),
+            ..view("api", Phase::Ready)
+        };
+        let text = |listening: &[&str]| ports(&with(listening));
+        assert_eq!(text(&["127.0.0.1:5001"]), "5001 (wanted 5000), metrics 9100");
+        assert_eq!(text(&["127.0.0.1:8000"]), "8000 (given 5001), metrics 9100");
+        assert_eq!(text(&["127.0.0.1:9100"]), "5001 (wanted 5000), metrics 9100");
+        assert_eq!(text(&[]), "5001 (wanted 5000), metrics 9100");
+    }
+
+    #[test]
+    fn it_is_said_who_can_reach_what() {
+        let api = ServiceView {
+            url: Some("http://127.0.0.1:5001".to_owned()),
+            listening: Some(vec!["0.0.0.0:5001".parse().unwrap()]),
+            ..view("api", Phase::Ready)
+        };
+        let networks = vec!["192.168.1.0/24".to_owned()];
+        let snapshot = Snapshot { services: vec![api], networks, ..snapshot() };
+        let text = ps_table(&snapshot, now(), false);
+        let line = "\n\nanyone in this network (192.168.1.0/24) can reach: api\n";
+        assert!(text.ends_with(line), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::launch::{self, Launched, Plan};
 use super::up::not_ready_within;
 use crate::error::{exit, shown};
 use crate::model::{
-    Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState,
+    Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState, reachable,
 };
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
@@ -34,6 +34,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         strict_ports: !args.no_strict_ports,
         follow: false,
         timestamps: false,
+        qr: false,
         to_stderr: true,
         adapt: never_again,
         stay: true,
@@ -341,13 +342,16 @@ fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
 /// Where the command finds the services: those that were asked for.
 fn variables(stack: &Stack, snapshot: &Snapshot) -> Vec<(String, String)> {
     let mut variables = vec![("DEVSTACK_STACK".to_owned(), stack.name.clone())];
-    let asked = |name: &Name| {
-        snapshot.services.iter().any(|view| view.name == *name && view.phase != Phase::Idle)
+    let view = |name: &Name| {
+        snapshot.services.iter().find(|view| view.name == *name && view.phase != Phase::Idle)
     };
-    for (name, service) in stack.services.iter().filter(|(name, _)| asked(name)) {
-        let (Some(port), Some(url)) = (service.port(), service.url()) else { continue };
-        let prefix = format!("DEVSTACK_{}", name.as_variable());
-        variables.push((format!("{prefix}_HOST"), service.launch.host.clone()));
+    let asked = stack.services.iter().filter_map(|(name, service)| Some((service, view(name)?)));
+    for (service, view) in asked {
+        // Where it really listens, as far as that is known; else where it was told to.
+        let url = view.url.clone().or_else(|| service.url());
+        let (Some(port), Some(url)) = (service.port(), url) else { continue };
+        let prefix = format!("DEVSTACK_{}", view.name.as_variable());
+        variables.push((format!("{prefix}_HOST"), reachable(&service.launch.host).to_owned()));
         variables.push((format!("{prefix}_PORT"), port.number.to_string()));
         variables.push((format!("{prefix}_URL"), url));
     }

@@ -19,6 +19,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         strict_ports: args.strict_ports,
         follow: !args.no_watch,
         timestamps: args.timestamps,
+        qr: args.qr,
         to_stderr: false,
         adapt: |_| {},
         stay: false,

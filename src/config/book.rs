@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Name, Port, UrlForm};
+use crate::model::{Name, Port, UrlForm, reachable};
 
 use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
@@ -92,14 +92,5 @@ impl<'a> Book<'a> {
 impl Address<'_> {
     fn main(&self) -> Option<u16> {
         self.ports.first().map(|(_, number)| *number)
-    }
-}
-
-/// An address to connect to: a wildcard cannot be connected to, its loopback can.
-fn reachable(host: &str) -> &str {
-    match host {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
     }
 }

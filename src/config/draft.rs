@@ -36,6 +36,11 @@ impl Draft {
         self.spec.services.keys()
     }
 
+    /// The address that each service is told to bind, by name.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Name, &str)> {
+        self.spec.services.iter().map(|(name, service)| (name, service.host.as_str()))
+    }
+
     /// Every port that is wished for, by service in the order of names, main ports first.
     pub fn wishes(&self) -> &[PortWish] {
         &self.wishes

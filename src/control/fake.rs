@@ -46,6 +46,8 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         ports: BTreeMap::new(),
         host: "127.0.0.1".to_owned(),
         url: None,
+        listening: None,
+        network_urls: Vec::new(),
         exit: None,
         waiting_on: Vec::new(),
         cpu_percent: None,
@@ -98,6 +100,7 @@ pub fn snapshot() -> Snapshot {
         mode: "run".to_owned(),
         supervisor_pid: 4100,
         state: StackState::Degraded,
+        networks: Vec::new(),
         services: vec![api, db, migrate, worker],
     }
 }

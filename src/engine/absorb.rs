@@ -49,6 +49,12 @@ impl Engine {
             Input::Well(run) => self.well(now, run),
             Input::Slept(time) => self.shift(time),
             Input::Note(run, message) => self.note(run, message, effects),
+            Input::Listens(run, addresses) => {
+                if let Some(slot) = self.current(run) {
+                    slot.listening = Some(addresses);
+                }
+            }
+            Input::Remarks(run, messages) => self.remark(run, messages, effects),
             Input::Exited(run, exit) => self.exited(run, exit, now, effects),
             Input::Emptied(run) => self.emptied(now, run),
             Input::Tick => {}
@@ -289,6 +295,17 @@ impl Engine {
         slot.note = Some(message.clone());
         let service = Some(slot.service.name.clone());
         effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
+    }
+
+    /// Each remark is told once for as long as it holds, over all runs.
+    fn remark(&mut self, run: Run, messages: Vec<Message>, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.current(run) else { return };
+        let told = std::mem::replace(&mut slot.remarked, messages.clone());
+        let service = Some(slot.service.name.clone());
+        let new = messages.iter().filter(|message| !told.contains(message)).cloned();
+        let tell = |message| Event { service: service.clone(), what: Happening::Note(message) };
+        effects.extend(new.map(tell).map(Effect::Tell));
+        slot.remarks = messages;
     }
 
     fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Exit, Message, Name, Run, Stack};
+use crate::model::{Address, Exit, Message, Name, Run, Stack};
 
 /// Everything the engine can be told: requests of people, and facts about the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,10 @@ pub enum Input {
     Well(Run),
     /// Something to know about a run that changes nothing.
     Note(Run, Message),
+    /// Where a run listens.
+    Listens(Run, Vec<Address>),
+    /// What is to be said of where a run listens; takes the place of what was said before.
+    Remarks(Run, Vec<Message>),
     /// The main process of a run ended.
     Exited(Run, Exit),
     /// The process tree of a run is proved empty and its output is read to the end.

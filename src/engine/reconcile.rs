@@ -285,6 +285,8 @@ impl Slot {
         self.runs += 1;
         self.failing = None;
         self.note = None;
+        self.listening = None;
+        self.remarks.clear();
         self.ready_after = None;
     }
 

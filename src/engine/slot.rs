@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
-use crate::model::{Cause, Exit, Message, Phase, Run, Service};
+use crate::model::{Address, Cause, Exit, Message, Phase, Run, Service};
 
 /// Time since the supervisor started, from a clock that never jumps.
 pub type Time = Duration;
@@ -32,6 +32,12 @@ pub(super) struct Slot {
     pub failing: Option<String>,
     /// What people should know about the current run.
     pub note: Option<Message>,
+    /// Where the current run listens; `None`: not known.
+    pub listening: Option<Vec<Address>>,
+    /// What is to be said of that.
+    pub remarks: Vec<Message>,
+    /// What was last said of where a run listens: a restart changes nothing about it.
+    pub remarked: Vec<Message>,
     /// From spawn to ready, of the current or last run.
     pub ready_after: Option<Duration>,
     /// What was last told about it.
@@ -141,6 +147,9 @@ impl Slot {
             runs: 0,
             failing: None,
             note: None,
+            listening: None,
+            remarks: Vec::new(),
+            remarked: Vec::new(),
             ready_after: None,
             told: None,
             since: now,

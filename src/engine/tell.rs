@@ -2,7 +2,10 @@ use std::borrow::Cow;
 
 use super::slot::{Outcome, Slot, State, Time, Told, Want};
 use super::{Blocked, Effect, Engine};
-use crate::model::{Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState};
+use crate::model::{
+    Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState, actual_port,
+    local_url,
+};
 
 /// How everything that was asked for stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -218,7 +221,7 @@ impl Engine {
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
-            _ => slot.note.clone(),
+            _ => slot.note.as_ref().or(slot.remarks.first()).cloned(),
         };
         let waiting_on: Vec<Need> = match phase {
             Phase::Waiting => self.needs(slot),
@@ -246,13 +249,40 @@ impl Engine {
                 .filter_map(|port| Some((port.name.clone(), port.wanted?)))
                 .collect(),
             host: service.launch.host.clone(),
-            url: service.url(),
+            url: slot.url(phase),
+            listening: slot.live_run().and_then(|_| slot.listening.clone()),
+            network_urls: Vec::new(),
             exit: slot.exit,
             waiting_on,
             cpu_percent: None,
             memory_bytes: None,
             ready_after_ms: slot.ready_after.map(|after| after.as_millis() as u64),
             message,
+        }
+    }
+}
+
+impl Slot {
+    /// Where it is to be reached: where it listens, and until that was looked at, where a ready one is meant to.
+    fn url(&self, phase: Phase) -> Option<String> {
+        let service = &self.service;
+        match (phase, &self.listening) {
+            (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
+                let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+                let port = actual_port(&ports, listening).filter(|_| !ports.is_empty())?;
+                local_url(&service.url_form, &service.launch.host, port, listening)
+            }
+            (Phase::Ready | Phase::Unhealthy, None) => service.url(),
+            (
+                Phase::Idle
+                | Phase::Waiting
+                | Phase::Starting
+                | Phase::Stopping
+                | Phase::Backoff
+                | Phase::Done
+                | Phase::Failed,
+                _,
+            ) => None,
         }
     }
 }

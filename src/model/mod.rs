@@ -1,5 +1,6 @@
 //! The words that everyone shares. Plain data: nothing here reads a clock, a file or a socket.
 
+mod address;
 mod cause;
 mod event;
 mod exit;
@@ -14,6 +15,7 @@ mod stream;
 mod url_form;
 mod wish;
 
+pub use address::{Address, actual_port, covers, is_loopback, local_url};
 pub use cause::{Cause, Span};
 pub use event::{Event, Happening};
 pub use exit::{Exit, signal_name, signal_number};
@@ -26,7 +28,7 @@ pub use snapshot::{Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
     Color, Command, Health, HealthAction, Kind, Launch, OnExit, Policy, Port, Probe, Ready,
-    Restart, Service, Stack, Stop, Tty, Watch,
+    Restart, Service, Stack, Stop, Tty, Watch, reachable,
 };
 pub use stream::Stream;
 pub use url_form::UrlForm;

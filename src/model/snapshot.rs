@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Exit, Message, Name, Phase, Run};
+use super::{Address, Condition, Exit, Message, Name, Phase, Run};
 
 /// Everything that is, at one instant: what `ps --json` prints and `GET /v1/stack` answers.
 /// Fields may be added, never renamed.
@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub supervisor_pid: u32,
     /// What the stack as a whole is doing.
     pub state: StackState,
+    /// The networks from which at least one service can be reached now, as `192.168.1.0/24`.
+    #[serde(default)]
+    pub networks: Vec<String>,
     /// The services in order of their names.
     pub services: Vec<ServiceView>,
 }
@@ -92,8 +95,14 @@ pub struct ServiceView {
     pub wanted_ports: BTreeMap<String, u16>,
     /// The address it is told to bind.
     pub host: String,
-    /// Where to reach the main port.
+    /// Where its run really listens; `None`: it has no run, or nobody has looked yet, or the system does not show it.
+    #[serde(default)]
+    pub listening: Option<Vec<Address>>,
+    /// Where to reach it on this machine: at its main port if it listens there, else where it does. `None`: nowhere.
     pub url: Option<String>,
+    /// Where others reach it, when it listens on more than loopback.
+    #[serde(default)]
+    pub network_urls: Vec<String>,
     /// How the last run ended.
     pub exit: Option<Exit>,
     /// What it waits for.

@@ -104,6 +104,15 @@ impl Service {
     }
 }
 
+/// An address to connect to: a wildcard cannot be connected to, its loopback can.
+pub fn reachable(host: &str) -> &str {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    }
+}
+
 /// `host:port`, with brackets around an IPv6 address. A wildcard is shown as the loopback address
 /// of its family, because a wildcard cannot be connected to.
 pub(crate) fn host_port(host: &str, port: u16) -> String {

@@ -59,6 +59,8 @@ fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     }
     let tables = [four.unwrap_or_default(), six.unwrap_or_default()];
     let lines = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(read_line);
+    // The table does not say which sockets of IPv6 take no IPv4; few do.
+    let lines = lines.flat_map(|listener| listener.of_each_family(false));
     let mut found: Vec<_> =
         lines.filter(|found| port.is_none_or(|port| found.address.port() == port)).collect();
     found.sort();
@@ -85,7 +87,8 @@ fn read_line(line: &str) -> Option<Listener> {
         IpAddr::from(Ipv6Addr::from(bytes))
     };
     let uid = words.get(7)?.parse().ok();
-    Some(Listener { address: (address, port).into(), socket: words.get(9)?.parse().ok()?, uid })
+    let address = (address.to_canonical(), port).into();
+    Some(Listener { address, socket: words.get(9)?.parse().ok()?, uid })
 }
 
 /// See [`super::listener_owner`].
@@ -98,7 +101,10 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     let mut hidden = false;
     for &pid in tree {
         match sockets_of(pid, &sockets) {
-            Seen::These(held) if !held.is_empty() => return Owner::Owned,
+            Seen::These(held) if !held.is_empty() => {
+                let ours = found.iter().filter(|listener| held.contains(&listener.socket));
+                return Owner::Owned(ours.map(|listener| listener.address).collect());
+            }
             Seen::These(_) => {}
             Seen::Hidden => hidden = true,
         }
@@ -112,15 +118,34 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
-/// Which of these sockets the processes in `tree` have open, as far as they can be looked at.
-pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> BTreeSet<u64> {
-    let mut held = BTreeSet::new();
+/// Which of these sockets the processes in `tree` have open; `None`: nothing was found, and one of them may not be
+/// looked at.
+pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
+    let (mut held, mut hidden) = (BTreeSet::new(), false);
     for &pid in tree {
-        if let Seen::These(some) = sockets_of(pid, sockets) {
-            held.extend(some);
+        match sockets_of(pid, sockets) {
+            Seen::These(some) => held.extend(some),
+            Seen::Hidden => hidden = true,
         }
     }
-    held
+    (!hidden || !held.is_empty()).then_some(held)
+}
+
+/// The Unix sockets on which somebody waits for connections: their numbers and names, abstract ones with an `@`.
+pub(super) fn unix_listeners() -> BTreeMap<u64, String> {
+    let text = std::fs::read("/proc/net/unix").unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(read_unix_line).collect()
+}
+
+/// A line of `/proc/net/unix`, when it is about a listener with a name.
+fn read_unix_line(line: &str) -> Option<(u64, String)> {
+    /// `__SO_ACCEPTCON`.
+    const ACCEPTS: u32 = 1 << 16;
+    let mut words = line.split_whitespace();
+    let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
+    let socket = words.nth(2)?.parse().ok()?;
+    let name = words.collect::<Vec<_>>().join(" ");
+    (flags & ACCEPTS != 0 && !name.is_empty()).then_some((socket, name))
 }
 
 /// Who has each of these sockets open, in one walk over all processes.
@@ -278,6 +303,18 @@ mod tests {
         assert_eq!((stat.name.as_str(), stat.state, stat.start), ("a) (b) c", 'S', 777));
         for bad in ["", "1", "1 (", "1 (x", "1 (x)", "1 (x) S", "1 (x) S 1 2"] {
             assert!(read_stat(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn unix_listeners_are_known_by_their_names() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("with blank.sock");
+        let _held = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let found = super::unix_listeners();
+        assert!(found.values().any(|name| *name == path.display().to_string()), "{found:?}");
+        for bad in ["", "Num RefCount", "0: 2 0 00010000 1 1 7", "0: 2 0 00000000 1 1 7 /x"] {
+            assert_eq!(super::read_unix_line(bad), None, "{bad}");
         }
     }
 

@@ -1,6 +1,6 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A TCP socket that accepts connections.
+/// A TCP socket that accepts connections. One that takes both families on their wildcards is listed once for each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
     /// Where it listens.
@@ -9,4 +9,14 @@ pub struct Listener {
     pub socket: u64,
     /// The user who made it, where the system says so.
     pub uid: Option<u32>,
+}
+
+impl Listener {
+    /// The same for each family that it takes connections of.
+    pub(super) fn of_each_family(self, v6_only: bool) -> impl Iterator<Item = Listener> {
+        let both = !v6_only && self.address.is_ipv6() && self.address.ip().is_unspecified();
+        let four = (IpAddr::from(Ipv4Addr::UNSPECIFIED), self.address.port()).into();
+        let four = both.then(|| Listener { address: four, ..self.clone() });
+        four.into_iter().chain([self])
+    }
 }

@@ -21,11 +21,12 @@ const ADDRESSES: [Address; 4] =
 /// The most that is read of a command line.
 const LONGEST_COMMAND_LINE: usize = 64 * 1024;
 
-/// `PROC_PIDFDSOCKETINFO`, `SOCKINFO_TCP`, `TCPS_LISTEN`, `INI_IPV4`: of `sys/proc_info.h` and `netinet/tcp_fsm.h`.
+/// `PROC_PIDFDSOCKETINFO`, `SOCKINFO_TCP`, `TCPS_LISTEN`, `INI_IPV4`, `INI_IPV6`: of `sys/proc_info.h` and `netinet/tcp_fsm.h`.
 const SOCKET_INFO: c_int = 3;
 const KIND_TCP: c_int = 2;
 const STATE_LISTEN: c_int = 1;
 const IPV4: u8 = 1;
+const IPV6: u8 = 2;
 
 /// `struct socket_fdinfo`; what is not used here is bytes.
 #[repr(C)]
@@ -103,8 +104,10 @@ pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
 pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     let listens =
         |pid: u32| listeners_of(pid).iter().any(|listener| listener.address.port() == port);
-    if tree.iter().any(|pid| listens(*pid)) {
-        return Owner::Owned;
+    let ours = tree.iter().flat_map(|pid| listeners_of(*pid)).map(|listener| listener.address);
+    let ours: BTreeSet<_> = ours.filter(|address| address.port() == port).collect();
+    if !ours.is_empty() {
+        return Owner::Owned(ours.into_iter().collect());
     }
     match pids().into_iter().find(|pid| listens(*pid)).and_then(process) {
         Some(process) => Owner::Foreign(Holder::of(&process)),
@@ -112,10 +115,15 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
-/// Which of these sockets the processes in `tree` have open.
-pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> BTreeSet<u64> {
+/// Which of these sockets the processes in `tree` have open; `None`: the system does not say, which does not happen here.
+pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
     let held = tree.iter().flat_map(|pid| listeners_of(*pid)).map(|held| held.socket);
-    held.filter(|socket| sockets.contains(socket)).collect()
+    Some(held.filter(|socket| sockets.contains(socket)).collect())
+}
+
+/// Unix sockets are not looked at here.
+pub(super) fn unix_listeners() -> BTreeMap<u64, String> {
+    BTreeMap::new()
 }
 
 /// Who has each of these sockets open, in one walk over all processes.
@@ -145,7 +153,11 @@ fn pids() -> Vec<u32> {
 fn listeners_of(pid: u32) -> Vec<Listener> {
     let Ok(pid) = c_int::try_from(pid) else { return Vec::new() };
     let files = descriptors(pid);
-    files.into_iter().filter_map(|fd| read_listener(&socket_info(pid, fd)?)).collect()
+    let found = files.into_iter().filter_map(|fd| {
+        let info = socket_info(pid, fd)?;
+        Some(read_listener(&info)?.of_each_family(info.version & IPV4 == 0))
+    });
+    found.flatten().collect()
 }
 
 /// The descriptors of a process that are sockets.
@@ -186,13 +198,18 @@ fn read_listener(info: &SocketInfo) -> Option<Listener> {
     // The port stands in network order in the low half of an int.
     let [high, low, ..] = info.local_port.to_ne_bytes();
     let port = u16::from_be_bytes([high, low]);
-    let address = if info.version & IPV4 != 0 {
+    // A wildcard of both families has both marks.
+    let address = if info.version & IPV4 != 0 && info.version & IPV6 == 0 {
         let [.., a, b, c, d] = info.local_address;
         IpAddr::from(Ipv4Addr::new(a, b, c, d))
     } else {
         IpAddr::from(Ipv6Addr::from(info.local_address))
     };
-    Some(Listener { address: (address, port).into(), socket: info.socket, uid: None })
+    Some(Listener {
+        address: (address.to_canonical(), port).into(),
+        socket: info.socket,
+        uid: None,
+    })
 }
 
 /// What the system shows of a process; `None`: it is gone or belongs to somebody else.

@@ -14,6 +14,7 @@ mod lease;
 mod limits;
 mod listener;
 mod market;
+mod network;
 mod obstacle;
 mod owner;
 mod passed;
@@ -33,12 +34,15 @@ pub use holders::{holders, holders_of};
 pub use lease::LeaseFolder;
 pub use limits::Limits;
 pub use listener::Listener;
+pub use network::Network;
 pub use obstacle::Obstacle;
 pub use owner::Owner;
 pub use passed::{open_listener, renew_listener};
 pub use probe::{Availability, probe};
 
-use crate::model::Name;
+use std::collections::BTreeSet;
+
+use crate::model::{Address, Name};
 
 /// A port of a service: its service, and `main` or the name it has in `ports`.
 pub type Key = (Name, String);
@@ -55,13 +59,23 @@ pub fn listener_owner(port: u16, tree: &[u32]) -> Owner {
     system::owner(port, tree)
 }
 
-/// The ports that one of the processes in `tree` listens on, ascending. A few hundred microseconds.
-pub fn listening(tree: &[u32]) -> Vec<u16> {
-    let found = listeners();
+/// Where the processes of each tree listen: TCP addresses in their order, then Unix sockets where a tree has no others.
+/// `None`: the system does not show it. One look for all: a few hundred microseconds, and some tens for each process.
+pub fn listening(trees: &[Vec<u32>]) -> Vec<Option<Vec<Address>>> {
+    let Some(found) = system::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
-    let held = system::sockets_of_all(tree, &sockets);
-    let ours = found.iter().filter(|listener| held.contains(&listener.socket));
-    let ports: std::collections::BTreeSet<u16> =
-        ours.map(|listener| listener.address.port()).collect();
-    ports.into_iter().collect()
+    let mut unix = None;
+    let look = |tree: &Vec<u32>| {
+        let held = system::sockets_of_all(tree, &sockets)?;
+        let ours = found.iter().filter(|listener| held.contains(&listener.socket));
+        let ours: BTreeSet<Address> = ours.map(|found| Address::Tcp(found.address)).collect();
+        if !ours.is_empty() || tree.is_empty() {
+            return Some(ours.into_iter().collect());
+        }
+        let unix = unix.get_or_insert_with(system::unix_listeners);
+        let held = system::sockets_of_all(tree, &unix.keys().copied().collect())?;
+        let names = held.iter().filter_map(|socket| unix.get(socket));
+        Some(names.map(|name| Address::Unix(name.clone())).collect())
+    };
+    trees.iter().map(look).collect()
 }

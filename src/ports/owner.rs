@@ -1,10 +1,12 @@
+use std::net::SocketAddr;
+
 use super::Holder;
 
 /// Whose listener is on a port, seen from a process tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// A process of the tree listens.
-    Owned,
+    /// A process of the tree listens, at these addresses.
+    Owned(Vec<SocketAddr>),
     /// Somebody else listens, and nobody of the tree.
     Foreign(Holder),
     /// Nobody listens.

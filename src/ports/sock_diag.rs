@@ -30,6 +30,9 @@ const FILTER: u16 = 1;
 const AT_LEAST: u8 = 2;
 const AT_MOST: u8 = 3;
 
+/// `INET_DIAG_SKV6ONLY`: whether a socket of IPv6 takes no IPv4.
+const V6_ONLY: u16 = 11;
+
 /// What the kernel fills at most with one answer of a dump.
 const BUFFER: usize = 32 * 1024;
 
@@ -123,7 +126,9 @@ fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Repl
         match u16::from_ne_bytes([bytes[4], bytes[5]]) {
             NLMSG_DONE => return Ok(Reply::Done),
             NLMSG_ERROR => return Err(refusal(body)),
-            SOCK_DIAG_BY_FAMILY if body.len() >= ANSWER => found.push(read_listener(body)),
+            SOCK_DIAG_BY_FAMILY if body.len() >= ANSWER => {
+                found.extend(read_listener(body).of_each_family(v6_only(&body[ANSWER..])));
+            }
             _ => {}
         }
         // Messages begin at multiples of four.
@@ -150,10 +155,29 @@ fn read_listener(body: &[u8]) -> Listener {
         IpAddr::from(Ipv6Addr::from(bytes))
     };
     Listener {
-        address: (address, port).into(),
+        address: (address.to_canonical(), port).into(),
         socket: u64::from(u32_at(body, 68)),
         uid: Some(u32_at(body, 64)),
     }
+}
+
+/// Reads the attributes that follow a body; kernels that do not say it are too old to matter.
+fn v6_only(mut bytes: &[u8]) -> bool {
+    while let Some((length, kind, rest)) = attribute(bytes) {
+        if kind == V6_ONLY {
+            return rest.first().is_some_and(|value| *value != 0);
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    false
+}
+
+/// The length of the first attribute, its kind, and what comes after its head.
+fn attribute(bytes: &[u8]) -> Option<(usize, u16, &[u8])> {
+    let head = bytes.first_chunk::<4>()?;
+    let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
+    let rest = bytes.get(4..length)?;
+    Some((length, u16::from_ne_bytes([head[2], head[3]]), rest))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -173,6 +197,22 @@ mod tests {
             assert!(on_port.iter().any(|listener| listener.address == address), "{on_port:?}");
             assert!(on_port.iter().all(|listener| listener.address.port() == address.port()));
             assert!(listeners(None).unwrap().iter().any(|listener| listener.address == address));
+        }
+    }
+
+    #[test]
+    fn a_wildcard_of_both_families_counts_as_two() {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, sockopt};
+        for only in [true, false] {
+            let Ok(held) = socket(AddressFamily::INET6, SocketType::STREAM, None) else { return };
+            sockopt::set_ipv6_v6only(&held, only).unwrap();
+            bind(&held, &std::net::SocketAddr::from(([0_u16; 8], 0))).unwrap();
+            listen(&held, 1).unwrap();
+            let address: std::net::SocketAddr = getsockname(&held).unwrap().try_into().unwrap();
+            let found = listeners(Some(address.port())).unwrap();
+            assert!(found.iter().any(|found| found.address == address));
+            let four = std::net::SocketAddr::from(([0; 4], address.port()));
+            assert_eq!(found.iter().any(|found| found.address == four), !only, "{found:?}");
         }
     }
 

@@ -235,6 +235,8 @@ background  main     any  20123  nobody listens
             ports: BTreeMap::from([("main".to_owned(), number), ("metrics".to_owned(), 1)]),
             host: String::new(),
             url: None,
+            listening: None,
+            network_urls: Vec::new(),
             exit: None,
             waiting_on: Vec::new(),
             cpu_percent: None,
@@ -249,6 +251,7 @@ background  main     any  20123  nobody listens
             mode: "run".to_owned(),
             supervisor_pid: 1,
             state: StackState::Up,
+            networks: Vec::new(),
             services: vec![api],
         };
         let rows = rows(&snapshot);

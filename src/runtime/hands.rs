@@ -11,6 +11,7 @@ use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report, Sight};
 use super::process::{Leash, Processes, Sink};
+use super::survey::Survey;
 use super::watch::Watcher;
 use crate::model::{Class, Launch, Message, Name, Probe, Run, Service, Stack, Stop, Stream};
 use crate::ports;
@@ -23,6 +24,7 @@ pub struct Hands {
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
     runs: BTreeMap<Run, Held>,
+    survey: Survey,
     sockets: Option<Sockets>,
     passing: Passing,
 }
@@ -46,6 +48,8 @@ impl Sockets {
 /// What is held of one run.
 struct Held {
     name: Name,
+    /// The main port that it was given.
+    port: Option<u16>,
     leash: Leash,
     launch: Launch,
     /// One for each log probe, made before the process so that no line is missed; `None`: given away.
@@ -97,12 +101,14 @@ impl Hands {
         watcher: Option<Watcher>,
     ) -> Hands {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
+        let survey = Survey::new(reports.clone());
         Hands {
             processes,
             logs,
             reports,
             watcher,
             runs,
+            survey,
             sockets: None,
             passing: Passing::default(),
         }
@@ -139,7 +145,8 @@ impl Hands {
             Err(why) => self.processes.refuse(run, why, capture),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
-        let held = Held { name, leash, launch, lines, notice, probing: None, health: None };
+        let port = service.port().map(|port| port.number);
+        let held = Held { name, port, leash, launch, lines, notice, probing: None, health: None };
         self.runs.insert(run, held);
     }
 
@@ -222,6 +229,13 @@ impl Hands {
         });
     }
 
+    /// Has a look soon at where a run listens that has become ready.
+    pub(super) fn survey(&self, run: Run) {
+        if let Some(held) = self.runs.get(&run) {
+            self.survey.add(run, held.leash.tree(), held.port);
+        }
+    }
+
     /// A main process that ended is not probed any more.
     pub(super) fn stop_probing(&mut self, run: Run) {
         if let Some(held) = self.runs.get_mut(&run) {
@@ -296,12 +310,11 @@ impl Sink for Recorded {
 fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight {
     let (leash, processes) = (leash.clone(), processes.clone());
     // Its other ports are no news: only where nobody told it to listen is it elsewhere.
-    let given: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
-    let elsewhere = move |tree: &[u32]| -> Vec<u16> {
-        let listening = ports::listening(tree).into_iter();
-        listening.filter(|port| !given.contains(port)).collect()
-    };
-    Sight::new(move || leash.tree_pids(), owner, elsewhere).trying(move |launch| {
+    let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+    let listening =
+        |tree: &[u32]| ports::listening(&[tree.to_vec()]).into_iter().flatten().flatten().collect();
+    let sight = Sight::new(move || leash.tree_pids(), owner, listening).given(&given);
+    sight.trying(move |launch| {
         let processes = processes.clone();
         async move { probe::try_out(&processes, &launch).await }
     })
@@ -309,7 +322,7 @@ fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight 
 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {
     match ports::listener_owner(port, tree) {
-        ports::Owner::Owned => probe::Owner::Ours,
+        ports::Owner::Owned(listening) => probe::Owner::Ours(listening),
         // A socket that is to be passed, and that nobody of the tree has.
         ports::Owner::Foreign(holder) if holder.pid == Some(std::process::id()) => {
             probe::Owner::Nobody

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ending;
+mod framework;
 pub mod handle;
 pub mod hands;
 pub mod log;
@@ -9,8 +10,10 @@ pub mod outcome;
 mod passing;
 pub mod probe;
 pub mod process;
+mod reach;
 pub mod reload;
 mod remark;
 pub mod signals;
 pub mod supervisor;
+mod survey;
 pub mod watch;

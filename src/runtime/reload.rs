@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::config::{self, Draft, Sources};
-use crate::model::{Message, Name, Stack};
-use crate::ports::Ports;
+use crate::model::{Class, Message, Name, Stack};
+use crate::ports::{Network, Ports};
 
 /// What became of the configuration after a change.
 pub enum Reloaded {
@@ -53,6 +53,13 @@ impl Loader {
 
     /// Chooses the ports of what was read.
     pub fn choose(&self, draft: &Draft, mine: &BTreeMap<(Name, String), u16>) -> Reloaded {
+        if let Err(message) = hosts_exist(draft) {
+            return Reloaded::Broken {
+                why: "the configuration has a mistake",
+                text: crate::error::shown(&message),
+                files: draft.files().clone(),
+            };
+        }
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         let mut notes = draft.notes().to_vec();
         match ports.assign(draft.wishes(), mine) {
@@ -69,6 +76,34 @@ impl Loader {
             },
         }
     }
+}
+
+/// Whether each service is told to bind an address that this machine has.
+///
+/// # Errors
+/// One message that names the services, and what they could bind.
+pub fn hosts_exist(draft: &Draft) -> Result<(), Message> {
+    let mut known = BTreeMap::new();
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, host) in draft.hosts() {
+        if known.entry(host).or_insert_with(|| Network::has(host)).is_err() {
+            missing.entry(host).or_default().push(name.as_str());
+        }
+    }
+    let Some((host, names)) = missing.into_iter().next() else { return Ok(()) };
+    let possible = known.remove(host).and_then(Result::err).unwrap_or_default();
+    let text = format!("{host} is no address of this machine (host of {})", some(&names));
+    let possible: Vec<&str> = possible.iter().map(String::as_str).collect();
+    Err(Message::new(Class::Config, text)
+        .help(format!("there are {}; 0.0.0.0 is all of IPv4, and :: all of them", some(&possible))))
+}
+
+/// The first few of a list.
+fn some(all: &[&str]) -> String {
+    /// What is read in one line.
+    const MOST: usize = 5;
+    let more = if all.len() > MOST { ", …" } else { "" };
+    format!("{}{more}", all.iter().take(MOST).copied().collect::<Vec<_>>().join(", "))
 }
 
 /// Follows the configuration: one load at a time, and another when something changed meanwhile.

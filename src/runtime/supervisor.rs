@@ -10,15 +10,17 @@ use super::clock::Clock;
 use super::ending::{Ender, Ending};
 use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
-use super::log::{Logs, narrate};
+use super::log::{Logs, narrate, qr_code};
 use super::outcome::Outcome;
 use super::probe::Report;
 use super::process::Fact;
+use super::reach;
 use super::reload::{Reloaded, Reloader};
 use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
 use crate::model::{Color, Event, Happening, Message, Name, Phase, Snapshot, Stack, StackState};
+use crate::ports::Network;
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
 /// still leaves room for deadlines.
@@ -52,6 +54,8 @@ pub struct Setup {
     pub stay: bool,
     /// Rows and columns of the terminal that devstack writes to, when there is one.
     pub terminal_size: fn() -> Option<(u16, u16)>,
+    /// Shows a QR code when the start is over; with the columns that stand before the names in each line.
+    pub qr: Option<u16>,
 }
 
 /// Where reports arrive.
@@ -92,6 +96,7 @@ pub struct Supervisor {
     state: watch::Sender<StackState>,
     settled: watch::Sender<bool>,
     terminal_size: fn() -> Option<(u16, u16)>,
+    qr: Option<u16>,
     ender: Ender,
     endings: mpsc::UnboundedReceiver<Ending>,
     halt: Option<i32>,
@@ -128,6 +133,7 @@ impl Supervisor {
             selection: setup.selection,
             reloader: setup.reloader,
             terminal_size: setup.terminal_size,
+            qr: setup.qr,
             notes: Vec::new(),
             broken: false,
             reloaded: mpsc::unbounded_channel(),
@@ -239,7 +245,9 @@ impl Supervisor {
         }
         self.seen = now;
         // No effect follows, but it is what people want to know of a service that is not ready.
-        let failing = inputs.iter().any(|input| matches!(input, Input::Failing(..)));
+        let failing = inputs.iter().any(|input| {
+            matches!(input, Input::Failing(..) | Input::Listens(..) | Input::Remarks(..))
+        });
         let effects = self.engine.step(now, inputs);
         if effects.is_empty() && !failing {
             return;
@@ -282,7 +290,10 @@ impl Supervisor {
         let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
         let make = || {
             let services = engine.views(|at| clock.date(at));
-            Arc::new(Snapshot { services, state: engine.state(), ..empty_snapshot(stack) })
+            let mut snapshot =
+                Snapshot { services, state: engine.state(), ..empty_snapshot(stack) };
+            reach::fill(&mut snapshot, stack, Network::all);
+            Arc::new(snapshot)
         };
         self.snapshot.get_or_insert_with(make).clone()
     }
@@ -306,12 +317,23 @@ impl Supervisor {
         if let Happening::Settled { .. } = event.what {
             self.settled.send_replace(true);
         }
+        if let Happening::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
+            self.hands.survey(run);
+        }
         if let Happening::Applied(_) = event.what {
             self.logs.services(&colors(&self.stack));
         }
         let scene = self.scene(&event);
         let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.say(line));
+        if let (Happening::Settled { .. }, Some(before)) = (event.what, self.qr) {
+            // The name of a service and the mark behind it stand before each line.
+            let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
+            let before = usize::from(before) + names.unwrap_or(0) + 3;
+            let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
+            let room = width.map(|width| width.saturating_sub(before));
+            self.logs.say(qr_code(&scene, &self.stack, room));
+        }
     }
 
     /// Tells people what a load of the configuration has to say, but not what the one before has said.
@@ -349,6 +371,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         mode: "run".to_owned(),
         supervisor_pid: std::process::id(),
         state: StackState::Starting,
+        networks: Vec::new(),
         services: Vec::new(),
     }
 }

@@ -213,11 +213,13 @@ impl World {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
             }
-            Life::Alive => match dice.roll(6) {
+            Life::Alive => match dice.roll(8) {
                 4 => Input::Unwell(run, "it answered 500".into()),
                 5 => Input::Well(run),
                 0 => Input::Held(run, "it answered".into()),
                 1 => Input::Failing(run, "refused".into()),
+                6 => Input::Listens(run, Vec::new()),
+                7 => Input::Remarks(run, vec![Message::new(Class::Port, "open")]),
                 2 => {
                     *life = Life::Ended;
                     Input::Exited(run, Exit::Code([0, 0, 1, 2][dice.roll(4) as usize]))

@@ -248,6 +248,14 @@ impl Script {
             "exited" => Input::Exited(run(), Exit::Code(words[2].parse().expect("a code"))),
             "died" => Input::Exited(run(), Exit::Signal(words[2].parse().expect("a signal"))),
             "emptied" => Input::Emptied(run()),
+            "listens" => {
+                let address = |word: &&str| word.parse().expect("an address");
+                Input::Listens(run(), words[2..].iter().map(address).collect())
+            }
+            "remarks" => {
+                let message = |word: &&str| Message::new(Class::Port, *word);
+                Input::Remarks(run(), words[2..].iter().map(message).collect())
+            }
             "tick" => Input::Tick,
             other => panic!("no such input: {other}"),
         }

@@ -253,6 +253,51 @@ trace!(
     )
 );
 
+trace!(
+    a_remark_is_told_once_for_as_long_as_it_holds,
+    Script::up("api: port=5001, probe=5001").run(
+        "1 spawned 1\n2 listens 1 127.0.0.1:5001; held 1\n200 remarks 1 open; listens 1 0.0.0.0:5001\n300 remarks 1 open elsewhere\n\
+         400 exited 1 1; emptied 1\n900 spawned 2; held 2\n1000 remarks 1 late; remarks 2 open\n1100 remarks 2\n1200 remarks 2 open"
+    )
+);
+
+/// The URL is that of the listener, of a run that has one.
+#[test]
+fn the_url_follows_the_listener() {
+    use std::time::Duration;
+
+    use super::script::{name, stack};
+    use crate::engine::{Engine, Input};
+    use crate::model::{Exit, Message, Run};
+
+    let mut engine = Engine::new();
+    let run = Run(1);
+    let view =
+        |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("it is there");
+    let at = |text: &str| text.split(' ').map(|word| word.parse().expect("an address")).collect();
+    let step = |engine: &mut Engine, input| drop(engine.step(Duration::ZERO, [input]));
+    step(&mut engine, Input::Apply { stack: stack("api: port=5001, probe=5001"), selection: None });
+    assert_eq!((view(&engine).url, view(&engine).listening), (None, None));
+    step(&mut engine, Input::Spawned(run, 7));
+    step(&mut engine, Input::Listens(run, at("[::1]:5000 127.0.0.1:9229")));
+    assert_eq!(view(&engine).url.as_deref(), Some("http://[::1]:5000"));
+    step(&mut engine, Input::Held(run, "ready".to_owned()));
+    step(&mut engine, Input::Listens(run, at("[::1]:5000 [::1]:5001")));
+    assert_eq!(view(&engine).url.as_deref(), Some("http://[::1]:5001"));
+    assert_eq!(
+        (view(&engine).port, view(&engine).listening.map(|all| all.len())),
+        (Some(5001), Some(2))
+    );
+    step(&mut engine, Input::Remarks(run, vec![Message::new(crate::model::Class::Port, "open")]));
+    assert_eq!(view(&engine).message.map(|message| message.text).as_deref(), Some("open"));
+    step(&mut engine, Input::Listens(run, Vec::new()));
+    assert_eq!((view(&engine).url, view(&engine).listening), (None, Some(Vec::new())));
+    step(&mut engine, Input::Exited(run, Exit::Code(1)));
+    step(&mut engine, Input::Emptied(run));
+    let over = view(&engine);
+    assert_eq!((over.url, over.listening, over.port), (None, None, Some(5001)));
+}
+
 /// Two hundred services that crash at once are started again twenty a second, and none is forgotten.
 #[test]
 fn a_storm_is_spread_over_time() {

@@ -31,6 +31,7 @@ mod painter;
 mod palette;
 mod pattern;
 mod printer;
+mod qr_code;
 mod queue;
 mod reader;
 mod record;
@@ -49,11 +50,12 @@ pub use look::{Escapes, Look};
 pub use output::Output;
 pub use painter::Painter;
 pub use palette::Table;
+pub use qr_code::qr_code;
 pub use reader::{Page, Reader};
 pub use record::Record;
 pub use said::{Said, Tone};
 pub use stored::Stored;
-pub use summary::summary;
+pub use summary::{reach, summary};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,6 @@
 use super::said::{Said, Tone};
-use crate::model::{Phase, ServiceView, Snapshot, Stack};
+
+use crate::model::{Address, Phase, ServiceView, Snapshot, Stack, is_loopback};
 
 /// What there is at the end of a start: a line for the stack, then one a service with its phase, its
 /// URL, how long it took, and each port that moved. Services that nobody asked for are left out.
@@ -13,7 +14,9 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
         (0, _) => Said::all(Tone::Good, format!("{} is up", stack.name)),
         _ => Said::all(Tone::Failure, format!("{}: {bad} of {all} failed", stack.name)),
     };
-    let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view, stack)).collect();
+    let open = views.iter().any(|view| !view.network_urls.is_empty());
+    let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view, stack, open)).collect();
+
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     let mut lines = vec![head];
@@ -27,22 +30,63 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
         }
         text += &format!("  {last}");
         text.truncate(text.trim_end().len());
+        let gap = if times > 0 { times + 2 } else { 0 };
+        let indent = 2 + names + 2 + phases + 2 + gap;
+        for url in &view.network_urls {
+            text += &format!("\n{:indent$}{NETWORK}{url}", "");
+        }
         for moved in moves(view, stack) {
             text += &format!("\n      {moved}");
         }
         lines.push(Said::more(tone, text));
     }
+    let reach = reach(snapshot).into_iter();
+    lines.extend(reach.map(|line| Said::more(Tone::Notice, format!("  {line}"))));
     lines
 }
 
-/// Name, phase, time, and URL or what went wrong.
-fn cells(view: &ServiceView, stack: &Stack) -> [String; 4] {
+/// What stands before the URLs of a service that others can reach.
+const LOCAL: &str = "Local    ";
+const NETWORK: &str = "Network  ";
+
+/// Who can reach what, when at least one service that runs is meant for others, or open to them: one line, or two.
+pub fn reach(snapshot: &Snapshot) -> Vec<String> {
+    let running = || snapshot.services.iter().filter(|view| view.url.is_some());
+    let is_open = |view: &ServiceView| match &view.listening {
+        Some(listening) => listening.iter().any(Address::is_open),
+        None => !is_loopback(&view.host),
+    };
+    let (open, shut): (Vec<_>, Vec<_>) = running().partition(|view| is_open(view));
+    if open.is_empty() && running().all(|view| is_loopback(&view.host)) {
+        return Vec::new();
+    }
+    let names = |views: &[&ServiceView]| {
+        views.iter().map(|view| view.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = Vec::new();
+    if !open.is_empty() {
+        let names = names(&open);
+        lines.push(match snapshot.networks.as_slice() {
+            [] => format!("this machine is in no network: only it can reach {names} now"),
+            [one] => format!("anyone in this network ({one}) can reach: {names}"),
+            some => format!("anyone in these networks ({}) can reach: {names}", some.join(", ")),
+        });
+    }
+    if !shut.is_empty() {
+        lines.push(format!("only this machine can reach: {}", names(&shut)));
+    }
+    lines
+}
+
+/// Name, phase, time, and URL or what went wrong. `open`: some have a second URL, so that each says which it is.
+fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
     // Without a probe, started is ready: there was nothing to wait for.
     let probes = stack.services.get(&view.name).map_or(&[][..], |service| &service.ready.probes);
     let waited = view.phase == Phase::Ready && !probes.is_empty();
     let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), took);
     let last = match (&view.message, &view.url) {
         (Some(message), _) if is_bad(view.phase) => message.text.clone(),
+        (_, Some(url)) if open => format!("{LOCAL}{url}"),
         (_, Some(url)) => url.clone(),
         (_, None) => String::new(),
     };

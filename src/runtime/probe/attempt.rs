@@ -1,10 +1,14 @@
 use std::io;
 
+use crate::model::Address;
+
 /// What one attempt of a probe saw.
 #[derive(Debug)]
 pub(super) enum Attempt {
     /// It holds; what was seen, as in `GET /health answered 200`.
     Held(String),
+    /// It holds, and the run listens on its port at these addresses.
+    HeldAt(String, Vec<Address>),
     /// It does not hold; why.
     Failed(String),
     /// Nothing listens on this port.

@@ -100,12 +100,13 @@ mod tests {
         let trial = Trial { verdict, said: said.as_bytes().to_vec() };
         let asked = Arc::new(Mutex::new(None));
         let seen = asked.clone();
-        let sight =
-            Sight::new(Vec::new, |_, _| Owner::Ours, |_| Vec::new()).trying(move |launch| {
+        let sight = Sight::new(Vec::new, |_, _| Owner::Ours(Vec::new()), |_| Vec::new()).trying(
+            move |launch| {
                 *seen.lock().unwrap() = Some(launch);
                 let trial = trial.clone();
                 async { trial }
-            });
+            },
+        );
         let launch = Launch {
             command: Command::Shell("the service".into()),
             dir: "/".into(),

@@ -88,7 +88,7 @@ impl Care {
     async fn round(&self) -> Round {
         for probe in &self.health.probes {
             match attempt(probe, &self.launch, &self.sight).await {
-                Some(Attempt::Held(_)) | None => {}
+                Some(Attempt::Held(_) | Attempt::HeldAt(..)) | None => {}
                 Some(Attempt::Failed(why)) => return Round::Bad(why),
                 Some(Attempt::Nobody(port)) => {
                     return Round::Bad(format!("nothing listens on port {port}"));
@@ -148,7 +148,7 @@ mod tests {
             let interval = Duration::from_millis(2);
             let action = HealthAction::Report;
             let asked = Health { probes: probes(dir.path()), interval, failures, action };
-            let sight = Sight::new(|| vec![1], |_, _| Owner::Ours, |_| Vec::new());
+            let sight = Sight::new(|| vec![1], |_, _| Owner::Ours(Vec::new()), |_| Vec::new());
             let sight = sight.trying(crate::runtime::probe::tests::in_shell);
             let probing = Some(health(Run(7), &asked, &launch, sight, tell));
             Scene { probing, reports, dir }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::Sight;
 use super::attempt::Attempt;
-use super::tcp;
+use super::tcp::{self, Places};
 
 /// How long one attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
@@ -46,17 +46,19 @@ pub(super) async fn attempt(
         Ok(uri) => uri,
         Err(error) => return Attempt::Failed(format!("`{url}` is no URL: {error}")),
     };
-    if let Some(attempt) = own_port.and_then(|port| tcp::stranger(port, sight)) {
-        return attempt;
-    }
-    match timeout(ATTEMPT_MAX, get(&uri, any_status, own_port)).await {
+    let host = uri.host().unwrap_or("localhost");
+    let places = match own_port.map(|port| tcp::places(port, host, sight)).transpose() {
+        Ok(places) => places,
+        Err(attempt) => return attempt,
+    };
+    match timeout(ATTEMPT_MAX, get(&uri, any_status, places)).await {
         Ok(attempt) => attempt,
         Err(_) => failed(&uri, &format!("had no answer within {} s", ATTEMPT_MAX.as_secs())),
     }
 }
 
-async fn get(uri: &Uri, any_status: bool, own_port: Option<u16>) -> Attempt {
-    let addresses = match addresses(uri, own_port).await {
+async fn get(uri: &Uri, any_status: bool, own: Option<Places>) -> Attempt {
+    let addresses = match addresses(uri, own.as_ref()).await {
         Ok(addresses) => addresses,
         Err(error) => return Attempt::of_error(error, format!("no address for {uri}")),
     };
@@ -70,7 +72,11 @@ async fn get(uri: &Uri, any_status: bool, own_port: Option<u16>) -> Attempt {
     let first = Arc::new(Mutex::new(Vec::new()));
     match exchange(uri, Recorded { stream, first: first.clone() }).await {
         Ok(status) if status < 400 || any_status => {
-            Attempt::Held(format!("GET {} answered {status}", path(uri)))
+            let what = format!("GET {} answered {status}", path(uri));
+            match own {
+                Some(places) => places.held(what),
+                None => Attempt::Held(what),
+            }
         }
         Ok(status) => failed(uri, &format!("answered {status}")),
         Err(error) => {
@@ -126,12 +132,15 @@ async fn drain(mut body: Incoming) {
     }
 }
 
-/// The addresses of the URL. On an own port loopback counts too: the service may have bound only one family.
-async fn addresses(uri: &Uri, own_port: Option<u16>) -> io::Result<Vec<SocketAddr>> {
+/// The addresses of the URL: on an own port those where it listens.
+async fn addresses(uri: &Uri, own: Option<&Places>) -> io::Result<Vec<SocketAddr>> {
+    if let Some(places) = own {
+        return Ok(places.reachable.clone());
+    }
     let host = uri.host().unwrap_or("localhost");
     let port = uri.port_u16().unwrap_or(80);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if own_port.is_some() || bare == "localhost" {
+    if bare == "localhost" {
         return Ok(tcp::addresses(bare, port));
     }
     Ok(lookup_host((bare, port)).await?.collect())

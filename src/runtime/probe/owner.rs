@@ -1,8 +1,10 @@
+use std::net::SocketAddr;
+
 /// Whose the listener of a port is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// Of the process tree that was asked about.
-    Ours,
+    /// Of the process tree that was asked about; where it listens on that port, if that is known.
+    Ours(Vec<SocketAddr>),
     /// Of somebody else; who, as in `python3 (pid 4121: flask run)`.
     Foreign(String),
     /// Nothing listens there.

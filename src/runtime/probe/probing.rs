@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::attempt::Attempt;
 use super::pauses::{FIRST, FIRST_EXEC, Pauses};
 use super::{Finding, Report, Sight, exec, http, tcp};
-use crate::model::{self, Class, Launch, Message, Ready, Run};
+use crate::model::{self, Address, Class, Launch, Message, Ready, Run};
 
 /// How long a service may listen elsewhere, with nothing on its port, before that is told: some open a
 /// debugger or a metrics port first.
@@ -77,7 +77,14 @@ pub fn probe(
         };
         tasks.spawn(single.run(matched));
     }
-    let watch = Watch { run, report, failure: failure.clone(), said: BTreeSet::new() };
+    let watch = Watch {
+        run,
+        report,
+        failure: failure.clone(),
+        said: BTreeSet::new(),
+        sight,
+        seen: BTreeSet::new(),
+    };
     let count = ready.probes.len();
     // The single tasks end with this one: it owns them.
     let task = tokio::spawn(async move {
@@ -151,6 +158,10 @@ impl Single {
             };
             match attempt {
                 Attempt::Held(what) => return self.say(Told::Held(what)),
+                Attempt::HeldAt(what, listening) => {
+                    self.say(Told::Once(Finding::Listens(listening)));
+                    return self.say(Told::Held(what));
+                }
                 Attempt::Failed(why) => self.say(Told::Failed(why)),
                 Attempt::Nobody(port) => self.nobody(port),
                 Attempt::Foreign(port, who) => self.foreign(port, &who),
@@ -167,11 +178,10 @@ impl Single {
 
     fn nobody(&self, port: u16) {
         self.say(Told::Failed(format!("nothing listens on port {port} yet")));
-        if self.begin.elapsed() >= ELSEWHERE_AFTER {
-            let actual = self.sight.listening();
-            if !actual.is_empty() {
-                self.say(Told::Once(Finding::Elsewhere { given: port, actual }));
-            }
+        if self.begin.elapsed() >= ELSEWHERE_AFTER
+            && let Some(actual) = self.sight.elsewhere()
+        {
+            self.say(Told::Once(Finding::Elsewhere { given: port, actual }));
         }
     }
 
@@ -213,6 +223,9 @@ struct Watch {
     failure: Arc<Mutex<Option<String>>>,
     /// Kinds of findings that were given: each is given once.
     said: BTreeSet<(&'static str, u16)>,
+    sight: Arc<Sight>,
+    /// Where it was seen to listen when probes held.
+    seen: BTreeSet<Address>,
 }
 
 impl Watch {
@@ -231,9 +244,21 @@ impl Watch {
             }
             self.fail(failed.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
         }
+        self.tell_where();
         let held: Vec<String> = held.into_iter().flatten().collect();
         let what = if held.is_empty() { "started".into() } else { held.join(", ") };
         self.send(Finding::Held(what));
+    }
+
+    /// Tells where it listens, the main port included even when readiness was not about that: nobody is to be sent to
+    /// where nothing listens.
+    fn tell_where(&mut self) {
+        let known = self.sight.main_among(&self.seen);
+        let main = if known { None } else { self.sight.main_port() };
+        if main.is_some() || !self.seen.is_empty() {
+            self.seen.extend(main.into_iter().flatten());
+            self.send(Finding::Listens(self.seen.iter().cloned().collect()));
+        }
     }
 
     fn fail(&self, why: String) {
@@ -249,10 +274,15 @@ impl Watch {
 
     fn once(&mut self, finding: Finding) {
         let key = match &finding {
+            Finding::Listens(listening) => return self.seen.extend(listening.iter().cloned()),
             Finding::Foreign(_) => ("foreign", 0),
             Finding::Elsewhere { given, .. } => ("elsewhere", *given),
             Finding::Note(_) => ("note", 0),
-            Finding::Held(_) | Finding::Failing(_) | Finding::Unwell(_) | Finding::Well => {
+            Finding::Held(_)
+            | Finding::Failing(_)
+            | Finding::Unwell(_)
+            | Finding::Well
+            | Finding::Surveyed { .. } => {
                 return self.send(finding);
             }
         };

@@ -1,4 +1,4 @@
-use crate::model::{Message, Run};
+use crate::model::{Address, Message, Run};
 
 /// What probing saw of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,17 @@ pub enum Finding {
     Elsewhere {
         /// The port that it was given.
         given: u16,
-        /// The ports that its processes listen on, ascending.
-        actual: Vec<u16>,
+        /// Where its processes listen, with what else they were given.
+        actual: Vec<Address>,
+    },
+    /// Where the run listens, as far as readiness is about it. Given once, right before `Held`.
+    Listens(Vec<Address>),
+    /// Where the run listens: all of it, looked at after it was ready.
+    Surveyed {
+        /// Every address, in their order.
+        listening: Vec<Address>,
+        /// Whether it was the first look: what is missing may still come, and is looked for again.
+        early: bool,
     },
     /// Health probes failed in so many rounds in a row as the user asked for; why. Given once, until `Well`.
     Unwell(String),

@@ -1,12 +1,13 @@
+use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use super::{Owner, Trial, Verdict};
-use crate::model::{Class, Launch, Message};
+use crate::model::{Address, Class, Launch, Message};
 
 type Tree = dyn Fn() -> Vec<u32> + Send + Sync;
 type Whose = dyn Fn(u16, &[u32]) -> Owner + Send + Sync;
 type Trying = dyn Fn(Launch) -> Pin<Box<dyn Future<Output = Trial> + Send>> + Send + Sync;
-type Listening = dyn Fn(&[u32]) -> Vec<u16> + Send + Sync;
+type Listening = dyn Fn(&[u32]) -> Vec<Address> + Send + Sync;
 
 /// How probes see the processes and listeners of a run. The functions are called from the probing tasks and
 /// should take no longer than a few milliseconds.
@@ -14,20 +15,26 @@ pub struct Sight {
     tree: Box<Tree>,
     owner: Box<Whose>,
     listening: Box<Listening>,
+    given: BTreeSet<u16>,
+    main: Option<u16>,
     trying: Option<Box<Trying>>,
 }
 
 impl Sight {
     /// `tree` gives the live processes of the run, `owner` whose the listener of a port is, seen from such a
-    /// list, and `listening` the ports that the processes of such a list listen on without
-    /// having been told to.
+    /// list, and `listening` where the processes of such a list listen.
     pub fn new(
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
         owner: impl Fn(u16, &[u32]) -> Owner + Send + Sync + 'static,
-        listening: impl Fn(&[u32]) -> Vec<u16> + Send + Sync + 'static,
+        listening: impl Fn(&[u32]) -> Vec<Address> + Send + Sync + 'static,
     ) -> Sight {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
-        Sight { tree, owner, listening, trying: None }
+        Sight { tree, owner, listening, given: BTreeSet::new(), main: None, trying: None }
+    }
+
+    /// The ports that the run was told to listen on, the main one first: there it is not elsewhere.
+    pub fn given(self, ports: &[u16]) -> Sight {
+        Sight { given: ports.iter().copied().collect(), main: ports.first().copied(), ..self }
     }
 
     /// `trying` runs the command of a probe. Dropping the future must end the command.
@@ -54,11 +61,29 @@ impl Sight {
         (self.owner)(port, &(self.tree)())
     }
 
-    /// The ports that the run listens on without having been told to, ascending.
-    pub(super) fn listening(&self) -> Vec<u16> {
-        let mut ports = (self.listening)(&(self.tree)());
-        ports.sort_unstable();
-        ports.dedup();
-        ports
+    /// Whether the main port, if it has one, is among these.
+    pub(super) fn main_among(&self, seen: &BTreeSet<Address>) -> bool {
+        let mut ports = seen.iter().filter_map(Address::tcp).map(|address| address.port());
+        self.main.is_none_or(|main| ports.any(|port| port == main))
+    }
+
+    /// Where the run listens on its main port, if it has one and the system shows it.
+    pub(super) fn main_port(&self) -> Option<Vec<Address>> {
+        match self.owner(self.main?) {
+            Owner::Ours(listening) if listening.is_empty() => None,
+            Owner::Ours(listening) => Some(listening.into_iter().map(Address::Tcp).collect()),
+            Owner::Foreign(_) | Owner::Nobody => Some(Vec::new()),
+            Owner::Unknown => None,
+        }
+    }
+
+    /// Where the run listens, if that is somewhere that it was not told to.
+    pub(super) fn elsewhere(&self) -> Option<Vec<Address>> {
+        let listening = (self.listening)(&(self.tree)());
+        let strange = |address: &Address| match address {
+            Address::Tcp(address) => !self.given.contains(&address.port()),
+            Address::Unix(_) => true,
+        };
+        listening.iter().any(strange).then_some(listening)
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::attempt::Attempt;
 use super::{Owner, Sight};
+use crate::model::{Address, covers};
 
 /// How long a connection on the own machine may take: it is a matter of microseconds, unless the queue of the
 /// listener is full.
@@ -14,11 +15,12 @@ pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Looks whose the port is, and whether it accepts connections.
 pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
-    if let Some(attempt) = stranger(port, sight) {
-        return attempt;
-    }
-    match connect(&addresses(host, port)).await {
-        Ok(_) => Attempt::Held(format!("port {port} accepts connections")),
+    let places = match places(port, host, sight) {
+        Ok(places) => places,
+        Err(attempt) => return attempt,
+    };
+    match connect(&places.reachable).await {
+        Ok(_) => places.held(format!("port {port} accepts connections")),
         Err(error) => {
             let text = format!("port {port} does not accept connections: {}", reason(&error));
             Attempt::of_error(error, text)
@@ -26,14 +28,42 @@ pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
     }
 }
 
-/// Why connecting to `port` would prove nothing, if so. Looking is cheaper than connecting, and nothing is sent
-/// to a stranger.
-pub(super) fn stranger(port: u16, sight: &Sight) -> Option<Attempt> {
-    match sight.owner(port) {
-        Owner::Ours | Owner::Unknown => None,
-        Owner::Foreign(who) => Some(Attempt::Foreign(port, who)),
-        Owner::Nobody => Some(Attempt::Nobody(port)),
+/// Where to try a port that is, or may be, the service's own.
+pub(super) struct Places {
+    /// To be tried in this order; at least one.
+    pub reachable: Vec<SocketAddr>,
+    /// Where it listens; empty: that is not known.
+    listening: Vec<SocketAddr>,
+}
+
+impl Places {
+    /// The attempt has held.
+    pub(super) fn held(self, what: String) -> Attempt {
+        match self.listening.is_empty() {
+            true => Attempt::Held(what),
+            false => Attempt::HeldAt(what, self.listening.into_iter().map(Address::Tcp).collect()),
+        }
     }
+}
+
+/// Where to connect to `port` of a service that was told to bind `host`, or why that would prove nothing. Looking is
+/// cheaper than connecting, and nothing is sent to a stranger.
+pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Attempt> {
+    let listening = match sight.owner(port) {
+        Owner::Ours(listening) => listening,
+        Owner::Unknown => Vec::new(),
+        Owner::Foreign(who) => return Err(Attempt::Foreign(port, who)),
+        Owner::Nobody => return Err(Attempt::Nobody(port)),
+    };
+    let mut reachable = addresses(host, port);
+    let ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
+    if !ips.is_empty() {
+        reachable.retain(|address| covers(&ips, address.ip()));
+        let single = listening.iter().filter(|address| !address.ip().is_unspecified());
+        let more: Vec<_> = single.filter(|address| !reachable.contains(address)).collect();
+        reachable.extend(more);
+    }
+    Ok(Places { reachable, listening })
 }
 
 /// Where a service that was told to bind `host` can be reached: there when it is an address, then on loopback.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Finding, Owner, Probing, Report, Sight, Trial, Verdict, probe};
-use crate::model::{Class, Command, Exit, Launch, Probe, Ready, Run};
+use crate::model::{Address, Class, Command, Exit, Launch, Probe, Ready, Run};
 
 /// Long enough for any machine; a test that meets it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const RUN: Run = Run(7);
 
 struct Scene {
     owner: Arc<Mutex<Owner>>,
-    listening: Arc<Mutex<Vec<u16>>>,
+    listening: Arc<Mutex<Vec<Address>>>,
     reports: mpsc::UnboundedReceiver<Report>,
     probing: Option<Probing>,
 }
@@ -153,7 +153,7 @@ async fn a_port_is_ready_when_its_own_listener_accepts() {
     assert_eq!(scene.failing().await, format!("nothing listens on port {port} yet"));
     assert_eq!(scene.failure(), Some(format!("nothing listens on port {port} yet")));
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    *scene.owner.lock().unwrap() = Owner::Ours;
+    *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
     assert_eq!(scene.held().await, format!("port {port} accepts connections"));
     assert_eq!(scene.failure(), None);
     scene.end().await;
@@ -166,7 +166,7 @@ async fn any_address_of_the_own_machine_counts() {
             continue;
         }
         let (_listener, port) = listen(address);
-        for owner in [Owner::Ours, Owner::Unknown] {
+        for owner in [Owner::Ours(Vec::new()), Owner::Unknown] {
             let mut scene = Scene::new(owner, vec![Probe::Tcp { port }]);
             assert_eq!(scene.held().await, format!("port {port} accepts connections"));
         }
@@ -196,18 +196,35 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
         }
         assert_eq!(connections.swap(0, Ordering::SeqCst), 0, "strangers are not talked to");
         // The stranger leaves and the service gets its port: that is the next that is said.
-        *scene.owner.lock().unwrap() = Owner::Ours;
+        *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
         assert!(matches!(scene.next().await, Finding::Held(_)));
         connections.store(0, Ordering::SeqCst);
+    }
+}
+
+fn at(ports: &[u16]) -> Vec<Address> {
+    ports.iter().map(|port| Address::Tcp(([127, 0, 0, 1], *port).into())).collect()
+}
+
+#[tokio::test]
+async fn it_is_told_where_the_port_was_found() {
+    // Only where it listens is tried: nobody accepts on the other loopback address.
+    let (listener, port) = listen("127.0.0.1:0");
+    let here = listener.local_addr().unwrap();
+    let (address, _) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
+    for (here, probe) in [(here, Probe::Tcp { port }), (address, http(address))] {
+        let mut scene = Scene::new(Owner::Ours(vec![here]), vec![probe]);
+        assert_eq!(scene.next().await, Finding::Listens(vec![Address::Tcp(here)]));
+        assert!(matches!(scene.next().await, Finding::Held(_)));
     }
 }
 
 #[tokio::test]
 async fn a_service_that_listens_elsewhere_is_told_so_once() {
     let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port: 5001 }]);
-    *scene.listening.lock().unwrap() = vec![9229, 5000, 5000];
+    *scene.listening.lock().unwrap() = at(&[5000, 9229]);
     scene.failing().await;
-    let elsewhere = Finding::Elsewhere { given: 5001, actual: vec![5000, 9229] };
+    let elsewhere = Finding::Elsewhere { given: 5001, actual: at(&[5000, 9229]) };
     assert_eq!(scene.next().await, elsewhere);
     let (_listener, _) = listen("127.0.0.1:0");
     *scene.owner.lock().unwrap() = Owner::Foreign("somebody".into());
@@ -228,7 +245,7 @@ async fn statuses_below_400_hold() {
         let answer =
             format!("HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
         let (address, _) = server(answer.into_bytes()).await;
-        let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+        let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
         let text = format!("GET /health answered {status}");
         if holds {
             assert_eq!(scene.held().await, text);
@@ -252,7 +269,7 @@ async fn answers_that_are_none_are_told_apart() {
         (many, "headers above 64 KiB"),
     ] {
         let (address, _) = server(answer).await;
-        let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+        let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
         let why = scene.failing().await;
         assert!(why.starts_with("GET /health ") && why.contains(expected), "{why}");
     }
@@ -271,7 +288,7 @@ async fn a_body_without_end_is_left_alone() {
         stream.read_to_end(&mut all).await.unwrap();
         all
     });
-    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health answered 200");
     let request = String::from_utf8(stays.await.unwrap()).unwrap();
     assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
@@ -280,7 +297,7 @@ async fn a_body_without_end_is_left_alone() {
     let big =
         [b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n".to_vec(), vec![0; 10_000_000]];
     let (address, _) = server(big.concat()).await;
-    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health answered 200");
 }
 
@@ -321,7 +338,7 @@ async fn several_probes_must_all_have_held() {
         },
         Probe::Tcp { port },
     ];
-    let mut scene = Scene::with_lines(Owner::Ours, probes, vec![line]);
+    let mut scene = Scene::with_lines(Owner::Ours(Vec::new()), probes, vec![line]);
     // Until only the log is missing, reasons may come in any order.
     while scene.failing().await != "no log line has matched /up/ yet" {}
     tell.send("up".into()).unwrap();
@@ -343,7 +360,7 @@ async fn no_probes_hold_at_once() {
 #[tokio::test]
 async fn dropping_ends_it_without_a_word() {
     let (address, _) = server(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
-    let mut scene = Scene::new(Owner::Ours, vec![http(address)]);
+    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
     scene.failing().await;
     scene.probing = None;
     scene.end().await;

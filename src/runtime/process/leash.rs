@@ -22,6 +22,15 @@ pub(super) struct Pids {
     pub main: AtomicU32,
 }
 
+impl Pids {
+    fn tree(&self) -> Vec<u32> {
+        match self.keeper.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            keeper => tree::descendants(keeper),
+        }
+    }
+}
+
 impl Leash {
     /// Sends a signal to the group of the main process, and CONT after it. For signals that do not mean
     /// the end, such as HUP for "read your configuration".
@@ -47,10 +56,13 @@ impl Leash {
     /// The processes of the tree that are alive now, the main process first. On macOS those that still
     /// have their parents.
     pub fn tree_pids(&self) -> Vec<u32> {
-        match self.pids.keeper.load(Ordering::Relaxed) {
-            0 => Vec::new(),
-            keeper => tree::descendants(keeper),
-        }
+        self.pids.tree()
+    }
+
+    /// The same for whoever only looks: without a hold on the run.
+    pub fn tree(&self) -> impl Fn() -> Vec<u32> + Send + Sync + 'static {
+        let pids = self.pids.clone();
+        move || pids.tree()
     }
 
     /// The main process, while it is known.

@@ -2,13 +2,15 @@
 
 use super::{Supervisor, Wake};
 use crate::engine::{Haste, Input};
+use crate::model::{Run, Service};
+use crate::ports::Network;
 use crate::runtime::ending::Ending;
 use crate::runtime::handle::Ask;
 use crate::runtime::log::narrate;
 use crate::runtime::probe::{Finding, Report};
 use crate::runtime::process::{Fact, What};
 use crate::runtime::reload::{Reloaded, Reloader};
-use crate::runtime::remark::{elsewhere, orphans};
+use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
 
@@ -17,7 +19,7 @@ impl Supervisor {
     pub(super) fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
         match wake {
             Wake::Fact(fact) => self.take_fact(fact, inputs),
-            Wake::Report(report) => inputs.push(self.report_input(report)),
+            Wake::Report(report) => self.take_report(report, inputs),
             Wake::Change(change) => self.take_change(change, inputs),
             Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);
@@ -59,7 +61,7 @@ impl Supervisor {
             What::Emptied { leftovers } => {
                 // What was said of a run before its end belongs to it: a stop command that failed.
                 while let Ok(report) = self.senses.reports.try_recv() {
-                    inputs.push(self.report_input(report));
+                    self.take_report(report, inputs);
                 }
                 self.hands.forget(run);
                 if let Some(message) = orphans(&leftovers) {
@@ -119,18 +121,34 @@ impl Supervisor {
         }
     }
 
-    fn report_input(&self, report: Report) -> Input {
+    fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
         let run = report.run;
         match report.what {
-            Finding::Held(what) => Input::Held(run, what),
-            Finding::Failing(why) => Input::Failing(run, why),
-            Finding::Unwell(why) => Input::Unwell(run, why),
-            Finding::Well => Input::Well(run),
-            Finding::Foreign(message) | Finding::Note(message) => Input::Note(run, message),
+            Finding::Held(what) => inputs.push(Input::Held(run, what)),
+            Finding::Failing(why) => inputs.push(Input::Failing(run, why)),
+            Finding::Unwell(why) => inputs.push(Input::Unwell(run, why)),
+            Finding::Well => inputs.push(Input::Well(run)),
+            Finding::Foreign(message) | Finding::Note(message) => {
+                inputs.push(Input::Note(run, message));
+            }
+            Finding::Listens(addresses) => inputs.push(Input::Listens(run, addresses)),
             Finding::Elsewhere { given, actual } => {
-                Input::Note(run, elsewhere(self.engine.service_of(run), given, &actual))
+                let Some(service) = self.service_of(run) else { return };
+                let message = elsewhere(service, given, &actual);
+                // It is no longer so when the look after it is ready does not find it again.
+                inputs.extend([Input::Listens(run, actual), Input::Remarks(run, vec![message])]);
+            }
+            Finding::Surveyed { listening, early } => {
+                let Some(service) = self.service_of(run) else { return };
+                let remarks = surveyed(service, &listening, early, Network::all);
+                inputs.extend([Input::Listens(run, listening), Input::Remarks(run, remarks)]);
             }
         }
+    }
+
+    /// The service that a run is of, as it is meant now.
+    fn service_of(&self, run: Run) -> Option<&Service> {
+        self.stack.services.get(self.engine.service_of(run)?).map(|service| &**service)
     }
 
     /// Once is polite, twice is at once, three times leaves the rest to the guard.

@@ -95,6 +95,8 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         ports: BTreeMap::new(),
         host: "127.0.0.1".to_owned(),
         url: service.url(),
+        listening: None,
+        network_urls: Vec::new(),
         exit: None,
         waiting_on: Vec::new(),
         cpu_percent: None,
@@ -121,6 +123,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         mode: "run".to_owned(),
         supervisor_pid: 1,
         state: StackState::Up,
+        networks: Vec::new(),
         services,
     }
 }
@@ -260,6 +263,69 @@ fn the_summary_shows_where_everything_is() {
       migrate  done
       web      failed         ended 8 times within 120 s, last with exit 1
     ");
+}
+
+#[test]
+fn the_summary_shows_who_can_reach_what() {
+    let stack = stack();
+    let mut open = snapshot(&stack, Phase::Ready);
+    let api = &mut open.services[0];
+    api.listening = Some(vec!["0.0.0.0:5001".parse().unwrap()]);
+    api.network_urls = ["192.168.1.7", "10.8.0.2"].map(|ip| format!("http://{ip}:5001")).into();
+    open.networks = vec!["192.168.1.0/24".to_owned(), "10.8.0.0/24".to_owned()];
+    let text = |snapshot: &Snapshot| {
+        let lines = summary(snapshot, &stack);
+        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+    };
+    insta::assert_snapshot!(text(&open), @r"
+    shop is up
+      api      ready  412ms  Local    http://127.0.0.1:5001
+                             Network  http://192.168.1.7:5001
+                             Network  http://10.8.0.2:5001
+          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+      migrate  done
+      web      ready  412ms  Local    http://127.0.0.1:3000
+      anyone in these networks (192.168.1.0/24, 10.8.0.0/24) can reach: api
+      only this machine can reach: web
+    ");
+    // Opened, and there is nobody to open it to.
+    open.networks.clear();
+    open.services[0].network_urls.clear();
+    insta::assert_snapshot!(text(&open), @r"
+    shop is up
+      api      ready  412ms  http://127.0.0.1:5001
+          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+      migrate  done
+      web      ready  412ms  http://127.0.0.1:3000
+      this machine is in no network: only it can reach api now
+      only this machine can reach: web
+    ");
+}
+
+#[test]
+fn a_code_is_drawn_where_there_is_room() {
+    use super::super::qr_code;
+    let stack = stack();
+    let mut open = snapshot(&stack, Phase::Ready);
+    let text = |snapshot: &Snapshot, room| qr_code(snapshot, &stack, room).text;
+    assert!(text(&open, Some(80)).contains("no QR code: nothing can be reached"));
+    open.services[3].network_urls = vec!["http://192.168.1.7:3000".to_owned()];
+    assert!(text(&open, None).ends_with("the output is no terminal; http://192.168.1.7:3000"));
+    assert!(text(&open, Some(20)).contains("it needs 29 columns, and there are 20; http://"));
+    let code = text(&open, Some(29));
+    let lines: Vec<&str> = code.lines().collect();
+    assert_eq!(lines[0], "  web: http://192.168.1.7:3000");
+    // Each line two rows of modules: 25 and a border of two on each side.
+    assert_eq!(lines.len(), 1 + 29_usize.div_ceil(2));
+    let bare = |line: &str| line.replace("\x1b[97;40m", "").replace("\x1b[0m", "");
+    assert!(lines[1..].iter().all(|line| bare(line).chars().count() == 29), "{code}");
+    assert_eq!(bare(lines[1]), "█".repeat(29));
+    assert!(bare(lines[2]).starts_with("██ ▄▄▄▄▄ █") && bare(lines[2]).ends_with("█ ▄▄▄▄▄ ██"));
+    // The primary service before others.
+    open.services[0].network_urls = vec!["http://192.168.1.7:5001".to_owned()];
+    let primary = Stack { primary: Some(name("web")), ..stack.clone() };
+    assert!(qr_code(&open, &primary, Some(99)).text.starts_with("  web: "));
+    assert!(text(&open, Some(99)).starts_with("  api: "));
 }
 
 #[test]

@@ -1,0 +1,161 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::UrlForm;
+
+/// Where a service accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Address {
+    /// On a TCP port. A wildcard of both families is listed once for each.
+    Tcp(SocketAddr),
+    /// On a Unix socket of this name; in text `unix:NAME`.
+    Unix(String),
+}
+
+impl Address {
+    /// The TCP address, if it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// Whether others than this machine may reach it, if they reach the machine.
+    pub fn is_open(&self) -> bool {
+        self.tcp().is_some_and(|address| !address.ip().is_loopback())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(name) => write!(f, "unix:{name}"),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        match text.strip_prefix("unix:") {
+            Some(name) => Ok(Address::Unix(name.to_owned())),
+            None => match text.parse() {
+                Ok(address) => Ok(Address::Tcp(address)),
+                Err(_) => Err(format!("`{text}` is not an address")),
+            },
+        }
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> String {
+        address.to_string()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Address, String> {
+        text.parse()
+    }
+}
+
+/// The port that a service with these `ports` (the first is the main one) is to be reached at, by where it really
+/// listens: the main one if it listens there, else the lowest that nobody gave it. `None`: it listens on neither.
+pub fn actual_port(ports: &[u16], listening: &[Address]) -> Option<u16> {
+    let all = || listening.iter().filter_map(Address::tcp).map(|address| address.port());
+    let main = ports.first().copied().filter(|main| all().any(|port| port == *main));
+    main.or_else(|| all().filter(|port| !ports.contains(port)).min())
+}
+
+/// The URL of `port` on this machine, by where it really listens: at `host` if that is so, else on loopback, else at
+/// the first address there is. `None`: nothing listens on the port.
+pub fn local_url(form: &UrlForm, host: &str, port: u16, listening: &[Address]) -> Option<String> {
+    let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
+    let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
+    let (four, six) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+    let meant = match host {
+        "localhost" => covers(&ips, four) || covers(&ips, six),
+        "0.0.0.0" => covers(&ips, four),
+        "::" => covers(&ips, six),
+        host => host.parse().is_ok_and(|ip| covers(&ips, ip)),
+    };
+    if meant {
+        return Some(form.at(host, port));
+    }
+    let ip = [four, six].into_iter().find(|ip| covers(&ips, *ip)).or(ips.first().copied())?;
+    Some(form.at(&ip.to_string(), port))
+}
+
+/// Whether what is bound to `host` is for this machine only.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether a connection to `ip` meets a listener on one of these.
+pub fn covers(listening: &[IpAddr], ip: IpAddr) -> bool {
+    listening.iter().any(|at| *at == ip || at.is_unspecified() && at.is_ipv4() == ip.is_ipv4())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<Address> {
+        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_url_leads_to_a_listener() {
+        for (host, listening, url) in [
+            ("127.0.0.1", "127.0.0.1:80", Some("http://127.0.0.1:80")),
+            ("127.0.0.1", "[::1]:80", Some("http://[::1]:80")),
+            ("127.0.0.1", "0.0.0.0:80 [::]:80", Some("http://127.0.0.1:80")),
+            ("127.0.0.1", "[::]:80", Some("http://[::1]:80")),
+            ("127.0.0.1", "192.168.1.7:80", Some("http://192.168.1.7:80")),
+            ("localhost", "[::1]:80", Some("http://localhost:80")),
+            ("::1", "127.0.0.1:80", Some("http://127.0.0.1:80")),
+            ("::1", "[::]:80", Some("http://[::1]:80")),
+            ("0.0.0.0", "127.0.0.1:80", Some("http://127.0.0.1:80")),
+            ("::", "[::]:80", Some("http://[::1]:80")),
+            ("::", "0.0.0.0:80", Some("http://127.0.0.1:80")),
+            ("127.0.0.1", "127.0.0.1:81 unix:/run/x", None),
+        ] {
+            let found = local_url(&UrlForm::default(), host, 80, &read(listening));
+            assert_eq!(found.as_deref(), url, "{host} {listening}");
+        }
+    }
+
+    #[test]
+    fn the_port_that_it_listens_on_counts() {
+        for (ports, listening, port) in [
+            (&[80][..], "127.0.0.1:80 127.0.0.1:50", Some(80)),
+            (&[80], "127.0.0.1:5000 127.0.0.1:9229", Some(5000)),
+            (&[80, 81], "127.0.0.1:81", None),
+            (&[80, 81], "127.0.0.1:81 [::1]:82", Some(82)),
+            (&[80], "unix:/run/x", None),
+        ] {
+            assert_eq!(actual_port(ports, &read(listening)), port, "{ports:?} {listening}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_texts() {
+        for text in ["127.0.0.1:80", "[::]:1", "unix:/run/a b.sock", "unix:@x"] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(&address).unwrap(), text);
+            assert_eq!(serde_json::from_value::<Address>(text.into()).unwrap(), address);
+        }
+        assert!(serde_json::from_value::<Address>("127.0.0.1".into()).is_err());
+        assert!(read("0.0.0.0:1 10.0.0.1:1 [fd00::1]:1").iter().all(Address::is_open));
+        assert!(!read("127.0.0.2:1 [::1]:1 unix:/x").iter().any(Address::is_open));
+    }
+}

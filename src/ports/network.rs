@@ -1,0 +1,172 @@
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use if_addrs::{IfAddr, IfOperStatus};
+
+use crate::model::{Address, UrlForm, covers};
+
+/// A network that this machine is in, by one of its addresses there. Loopback and link-local addresses are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The name of the interface.
+    pub name: String,
+    /// The address of this machine.
+    pub address: IpAddr,
+    /// How many of its bits name the network.
+    pub prefix: u8,
+}
+
+/// So many URLs of one service, and so many networks, are shown: more is read by nobody.
+const MOST: usize = 3;
+
+/// How the interfaces begin that lead to containers and virtual machines on this machine.
+const VIRTUAL: [&str; 14] = [
+    "docker", "br-", "veth", "virbr", "vboxnet", "vmnet", "lxc", "lxd", "podman", "cni", "flannel",
+    "cali", "bridge", "vnic",
+];
+
+impl Network {
+    /// The networks of this machine: real ones before those of containers, IPv4 before IPv6. None when the system
+    /// does not say. About 100 microseconds.
+    pub fn all() -> Vec<Network> {
+        let found = if_addrs::get_if_addrs().unwrap_or_default();
+        let up = found.into_iter().filter(|interface| match interface.oper_status {
+            IfOperStatus::Down | IfOperStatus::NotPresent | IfOperStatus::LowerLayerDown => false,
+            IfOperStatus::Up
+            | IfOperStatus::Testing
+            | IfOperStatus::Unknown
+            | IfOperStatus::Dormant => true,
+        });
+        let useful = up.filter(|interface| !interface.is_loopback() && !interface.is_link_local());
+        let network = |interface: if_addrs::Interface| {
+            let prefix = match &interface.addr {
+                IfAddr::V4(four) => four.prefixlen,
+                IfAddr::V6(six) => six.prefixlen,
+            };
+            Network { address: interface.ip(), name: interface.name, prefix }
+        };
+        let mut all: Vec<Network> = useful.map(network).collect();
+        // Stable: the system names the most important one first.
+        all.sort_by_key(|network| (network.is_virtual(), network.address.is_ipv6()));
+        all
+    }
+
+    fn is_virtual(&self) -> bool {
+        VIRTUAL.iter().any(|start| self.name.starts_with(start))
+    }
+
+    /// All addresses of the network, as `192.168.1.0/24`.
+    pub fn range(&self) -> String {
+        let first: IpAddr = match self.address {
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                std::net::Ipv4Addr::from_bits(ip.to_bits() & mask).into()
+            }
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                std::net::Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+            }
+        };
+        format!("{first}/{}", self.prefix)
+    }
+
+    /// The URLs at which others reach `port` of a service that listens there; at most three.
+    pub fn urls(all: &[Network], form: &UrlForm, port: u16, listening: &[Address]) -> Vec<String> {
+        let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
+        let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
+        let open = all.iter().filter(|network| covers(&ips, network.address));
+        let url = |network: &Network| form.at(&network.address.to_string(), port);
+        open.map(url).take(MOST).collect()
+    }
+
+    /// The networks from which one of these addresses can be reached, as ranges; at most three. Those of containers
+    /// on this machine only when there are no others.
+    pub fn ranges(all: &[Network], listening: &[Address]) -> Vec<String> {
+        let ips: Vec<IpAddr> = listening.iter().filter_map(|at| Some(at.tcp()?.ip())).collect();
+        let mut open: Vec<&Network> =
+            all.iter().filter(|network| covers(&ips, network.address)).collect();
+        if open.iter().any(|network| !network.is_virtual()) {
+            open.retain(|network| !network.is_virtual());
+        }
+        let mut ranges: Vec<String> = Vec::new();
+        for network in open {
+            let range = network.range();
+            if !ranges.contains(&range) && ranges.len() < MOST {
+                ranges.push(range);
+            }
+        }
+        ranges
+    }
+
+    /// Whether a service can be told to bind `host`; `Err`: what could be bound instead. A wildcard always can be, and
+    /// so can `localhost`.
+    pub fn has(host: &str) -> Result<(), Vec<String>> {
+        let Ok(ip) = host.parse::<IpAddr>() else { return Ok(()) };
+        // On Linux every address of 127.0.0.0/8 is there without being listed.
+        let always =
+            ip.is_unspecified() || cfg!(target_os = "linux") && ip.is_ipv4() && ip.is_loopback();
+        let Ok(found) = if_addrs::get_if_addrs() else { return Ok(()) };
+        if always || found.iter().any(|interface| interface.ip() == ip) {
+            return Ok(());
+        }
+        let mut others: Vec<_> = found.iter().filter(|one| !one.is_link_local()).collect();
+        others.sort_by_key(|one| (Reverse(one.is_loopback()), one.ip().is_ipv6()));
+        Err(others.iter().map(|one| format!("{} ({})", one.ip(), one.name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(name: &str, address: &str, prefix: u8) -> Network {
+        Network { name: name.to_owned(), address: address.parse().unwrap(), prefix }
+    }
+
+    fn read(text: &str) -> Vec<Address> {
+        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_range_is_the_network_of_an_address() {
+        for (address, prefix, range) in [
+            ("192.168.1.7", 24, "192.168.1.0/24"),
+            ("10.8.0.2", 32, "10.8.0.2/32"),
+            ("10.8.0.2", 0, "0.0.0.0/0"),
+            ("fd00:1::7", 64, "fd00:1::/64"),
+            ("fd00:1::7", 128, "fd00:1::7/128"),
+        ] {
+            assert_eq!(network("e", address, prefix).range(), range);
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_open_to_every_network_of_its_family() {
+        let all = [
+            network("eth0", "192.168.1.7", 24),
+            network("eth0", "fd00::7", 64),
+            network("docker0", "172.17.0.1", 16),
+        ];
+        let urls = |text: &str| Network::urls(&all, &UrlForm::default(), 80, &read(text)).join(" ");
+        assert_eq!(urls("0.0.0.0:80"), "http://192.168.1.7:80 http://172.17.0.1:80");
+        assert_eq!(urls("[::]:80"), "http://[fd00::7]:80");
+        assert_eq!(urls("192.168.1.7:80"), "http://192.168.1.7:80");
+        assert_eq!(urls("127.0.0.1:80 0.0.0.0:81"), "");
+        assert_eq!(Network::ranges(&all, &read("0.0.0.0:80 0.0.0.0:81")), ["192.168.1.0/24"]);
+        assert_eq!(Network::ranges(&all[2..], &read("0.0.0.0:80")), ["172.17.0.0/16"]);
+        assert!(Network::ranges(&all, &read("127.0.0.1:80")).is_empty());
+        let many = ["10.0.0.1", "10.1.0.1", "10.2.0.1", "10.3.0.1"].map(|ip| network("e", ip, 16));
+        assert_eq!(Network::urls(&many, &UrlForm::default(), 1, &read("0.0.0.0:1")).len(), MOST);
+        assert_eq!(Network::ranges(&many, &read("0.0.0.0:1")).len(), MOST);
+    }
+
+    #[test]
+    fn only_addresses_of_this_machine_can_be_bound() {
+        for host in ["0.0.0.0", "::", "localhost", "127.0.0.1"] {
+            assert_eq!(Network::has(host), Ok(()), "{host}");
+        }
+        // Reserved for documentation.
+        let possible = Network::has("203.0.113.9").unwrap_err();
+        assert!(possible.iter().any(|text| text.starts_with("127.0.0.1 (")), "{possible:?}");
+    }
+}

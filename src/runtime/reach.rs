@@ -1,0 +1,32 @@
+//! Who can reach the services of a stack.
+
+use crate::model::{Address, Snapshot, Stack, actual_port};
+use crate::ports::Network;
+
+/// Adds to what is where others reach it. `networks` is asked only when something listens on more than loopback.
+pub(super) fn fill(
+    snapshot: &mut Snapshot,
+    stack: &Stack,
+    networks: impl FnOnce() -> Vec<Network>,
+) {
+    let is_open = |listening: &Vec<Address>| listening.iter().any(Address::is_open);
+    if !snapshot.services.iter().any(|view| view.listening.as_ref().is_some_and(is_open)) {
+        return;
+    }
+    let networks = networks();
+    let mut all = Vec::new();
+    for view in &mut snapshot.services {
+        let Some(listening) = &view.listening else { continue };
+        all.extend(listening.iter().cloned());
+        // The main port first, as in the list of the service itself.
+        let others = view.ports.values().copied().filter(|port| Some(*port) != view.port);
+        let ports: Vec<u16> = view.port.into_iter().chain(others).collect();
+        if let Some(port) = actual_port(&ports, listening).filter(|_| view.port.is_some()) {
+            // One that has left the stack and is still stopping has no form any more.
+            let service = stack.services.get(&view.name);
+            let form = service.map(|service| service.url_form.clone()).unwrap_or_default();
+            view.network_urls = Network::urls(&networks, &form, port, listening);
+        }
+    }
+    snapshot.networks = Network::ranges(&networks, &all);
+}

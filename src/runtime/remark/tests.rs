@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use super::*;
+use crate::model::{Command, Kind, Launch, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty};
+
+/// `api` with this command and host, and the ports 5001 and 9100.
+fn service(command: &str, host: &str) -> Service {
+    let port = |name: &str, number| Port {
+        name: name.to_owned(),
+        number,
+        wanted: None,
+        pinned: false,
+        moved: None,
+    };
+    let time = Duration::from_secs(1);
+    Service {
+        name: Name::new("api").unwrap(),
+        kind: Kind::Service,
+        launch: Launch {
+            command: Command::Shell(command.to_owned()),
+            dir: "/shop".into(),
+            env: Default::default(),
+            host: host.to_owned(),
+            needs: None,
+        },
+        ports: vec![port("http", 5001), port("metrics", 9100)],
+        depends_on: Default::default(),
+        ready: Ready { probes: Vec::new(), timeout: time, interval: time },
+        health: None,
+        restart: Restart { policy: Policy::No, max: 1, window: time, delay: time, max_delay: time },
+        success_codes: Default::default(),
+        stop: Stop { signal: 15, command: None, grace: time },
+        watch: None,
+        tty: Tty::No,
+        passed: Vec::new(),
+        url_form: Default::default(),
+        takes_port: None,
+        autostart: true,
+        on_exit: OnExit::None,
+        color: None,
+        description: None,
+    }
+}
+
+fn read(text: &str) -> Vec<Address> {
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+/// What is said of a service that listens there, as lines.
+fn said(command: &str, host: &str, listening: &str, networks: &[&str]) -> String {
+    let network = |address: &&str| Network {
+        name: "eth0".to_owned(),
+        address: address.parse().unwrap(),
+        prefix: 24,
+    };
+    let networks = || networks.iter().map(network).collect();
+    let messages = surveyed(&service(command, host), &read(listening), false, networks);
+    messages.iter().map(|message| format!("{}\n  {}\n", message.text, message.help)).collect()
+}
+
+#[test]
+fn what_is_as_it_was_told_is_not_remarked_on() {
+    for (host, listening) in [
+        ("127.0.0.1", "127.0.0.1:5001"),
+        ("127.0.0.1", "[::1]:5001 127.0.0.1:9229"),
+        ("localhost", "[::1]:5001 127.0.0.1:9100"),
+        ("0.0.0.0", "0.0.0.0:5001"),
+        ("::", "[::]:5001 0.0.0.0:5001"),
+        ("192.168.1.7", "192.168.1.7:5001"),
+        ("127.0.0.1", ""),
+        ("0.0.0.0", "127.0.0.1:9229 0.0.0.0:5001"),
+    ] {
+        assert_eq!(said("./api", host, listening, &["192.168.1.7"]), "", "{host} {listening}");
+    }
+}
+
+#[test]
+fn each_remark_says_what_to_do() {
+    let one = ["192.168.1.7"];
+    insta::assert_snapshot!(said("./api", "127.0.0.1", "127.0.0.1:5000 127.0.0.1:9100", &one), @r#"
+    was given PORT=5001 but listens on 5000
+      pass the port on in its command, such as --port $PORT
+    "#);
+    insta::assert_snapshot!(said("flask run", "127.0.0.1", "127.0.0.1:5000", &one), @r#"
+    was given PORT=5001 but listens on 5000: pass --port $PORT
+      or set env = { FLASK_RUN_PORT = "$PORT" }
+    "#);
+    insta::assert_snapshot!(said("npm run dev", "::1", "127.0.0.1:1 127.0.0.1:2", &one), @"was given PORT=5001 but listens on 1, 2: write it as `npm run dev -- --port $PORT`");
+    insta::assert_snapshot!(said("./api", "::1", "unix:/run/api", &one), @r#"
+    was given PORT=5001 but listens on the Unix socket /run/api
+      pass the port on in its command, such as --port $PORT
+    "#);
+    insta::assert_snapshot!(said("flask run", "127.0.0.1", "0.0.0.0:5001", &one), @r#"
+    listens on all interfaces (0.0.0.0:5001), though its host is 127.0.0.1: anyone in this network (192.168.1.0/24) can reach it
+      pass --host $HOST; or say that it is meant: host = "0.0.0.0"
+    "#);
+    insta::assert_snapshot!(said("./api", "localhost", "0.0.0.0:5001 [::]:5001", &[]), @r#"
+    listens on all interfaces (0.0.0.0:5001, [::]:5001), though its host is localhost: others can reach it as soon as there is a network
+      have it bind $HOST; or say that it is meant: host = "0.0.0.0"
+    "#);
+    insta::assert_snapshot!(said("./api", "127.0.0.1", "127.0.0.1:5001 192.168.1.7:9229", &one), @r#"
+    listens on 192.168.1.7:9229, though its host is 127.0.0.1: anyone in this network (192.168.1.0/24) can reach it
+      have it bind $HOST; or say that it is meant: host = "0.0.0.0"
+    "#);
+    insta::assert_snapshot!(said("vite", "0.0.0.0", "[::1]:5001", &one), @r#"
+    listens on [::1]:5001 only, though its host is 0.0.0.0: nobody else can reach it
+      pass --host $HOST
+    "#);
+}
+
+#[test]
+fn early_it_may_still_open_its_port() {
+    let service = service("./api", "127.0.0.1");
+    let early = |early| surveyed(&service, &read("127.0.0.1:9229"), early, Vec::new);
+    assert!(early(true).is_empty());
+    assert_eq!(early(false)[0].text, "was given PORT=5001 but listens on 9229");
+}
+
+#[test]
+fn orphans_are_named_up_to_a_bound() {
+    assert_eq!(orphans(&[]), None);
+    let many: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "worker".to_owned())).collect();
+    let text = orphans(&many).unwrap().text;
+    assert!(text.starts_with("left processes behind, now ended: worker (pid 1), "), "{text}");
+    assert!(text.ends_with("worker (pid 5), …"), "{text}");
+}

@@ -1,0 +1,298 @@
+//! Where services really listen, and what is said when that is not where they were told to.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Project, Running, free_port, free_ports, http_get, need_that, occupy, service, try_http_get,
+};
+
+#[track_caller]
+fn end(up: &Running) {
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
+}
+
+/// What `ps` says of `api` once somebody has looked at all of its listeners.
+#[track_caller]
+fn seen(project: &Project, accept: impl Fn(&Value) -> bool) -> Value {
+    let ps = project.wait_ps(|ps| accept(service(ps, "api")));
+    service(&ps, "api").clone()
+}
+
+#[test]
+fn the_url_is_where_the_listener_is() {
+    let port = free_port();
+    for (host, more, listening, url) in [
+        ("127.0.0.1", "", json!([format!("127.0.0.1:{port}")]), "127.0.0.1"),
+        ("::1", "", json!([format!("[::1]:{port}")]), "[::1]"),
+        ("0.0.0.0", "", json!([format!("0.0.0.0:{port}")]), "127.0.0.1"),
+        ("::", "", json!([format!("0.0.0.0:{port}"), format!("[::]:{port}")]), "127.0.0.1"),
+        ("::", "--v6-only", json!([format!("[::]:{port}")]), "[::1]"),
+        ("127.0.0.2", "", json!([format!("127.0.0.2:{port}")]), "127.0.0.2"),
+    ] {
+        if host.contains(':') && !need_that("IPv6", has_ipv6()) {
+            continue;
+        }
+        for ready in ["", "ready = { http = '/' }", "ready = { log = 'listening' }"] {
+            let project = Project::new();
+            project.write(
+                "devstack.toml",
+                &format!(
+                    "[services.api]\ncommand = '{{misbehave}} listen --http --host {host} {more}'\n\
+                     port = {port}\n{ready}\n"
+                ),
+            );
+            let up = project.devstack(["up"]).start();
+            // It is right from the first line on.
+            let url = format!("http://{url}:{port}");
+            let said = up.wait_for("api * ready in");
+            assert!(said.ends_with(&format!(" at {url}")), "{host} {ready}: {said}");
+            let api = seen(&project, |api| api["listening"] == listening);
+            assert_eq!(api["url"], url, "{api}");
+            end(&up);
+            project.finish();
+        }
+    }
+}
+
+#[test]
+fn nobody_is_sent_to_a_url_that_nobody_listens_on() {
+    let project = Project::new();
+    let mut gate = project.gate("gate");
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = "echo up && exec {{misbehave}} listen --http --after-gate gate"
+            port = {port}
+            ready = {{ log = "up" }}
+            [services.web]
+            command = ["{{misbehave}}", "run"]
+            port = "auto"
+            autostart = false
+            "#
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    let said = up.wait_for("api * ready in");
+    assert!(!said.contains("http://"), "{said}");
+    up.wait_for("is up");
+    let api = seen(&project, |api| api["listening"] == json!([]));
+    assert_eq!((&api["url"], &api["port"]), (&Value::Null, &port.into()));
+    let ps = project.ps();
+    let web = service(&ps, "web");
+    assert_eq!((&web["url"], &web["listening"]), (&Value::Null, &Value::Null));
+    // It is looked at again.
+    gate.open();
+    let api = seen(&project, |api| api["url"] != Value::Null);
+    assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
+    assert_eq!(api["message"], Value::Null);
+    end(&up);
+    project.finish();
+}
+
+/// A python program that stands in for a server: it takes no port.
+const STUBBORN: &str = "\
+import socket, sys, time
+held = socket.create_server(('127.0.0.1', int(open('port').read())))
+print('serving', flush=True)
+time.sleep(100)
+";
+
+#[test]
+fn a_known_server_is_told_what_to_pass() {
+    let project = Project::new();
+    let (given, actual) = (free_port(), free_port());
+    project.write("flask.py", STUBBORN);
+    project.write("port", &actual.to_string());
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = 'python3 -m flask run'\nport = {given}\nready = {{ log = 'serving' }}\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    let text = format!("was given PORT={given} but listens on {actual}: pass --port $PORT");
+    let said = up.wait_for("was given PORT");
+    assert!(said.ends_with(&format!("api * {text}")), "{said}");
+    up.wait_for("env = { FLASK_RUN_PORT = \"$PORT\" }");
+    let ps = project.ps();
+    let api = service(&ps, "api");
+    assert_eq!((&api["message"]["class"], &api["message"]["text"]), (&"port".into(), &text.into()));
+    assert_eq!((&api["port"], &api["wanted_port"]), (&given.into(), &given.into()));
+    assert_eq!(api["listening"], json!([format!("127.0.0.1:{actual}")]));
+    assert_eq!(api["url"], format!("http://127.0.0.1:{actual}"));
+    let table = project.devstack(["ps"]).run().expect_code(0).stdout;
+    assert!(table.contains(&format!("{actual} (given {given})")), "{table}");
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_port_in_addition_is_shown_and_is_no_trouble() {
+    let project = Project::new();
+    let port = free_ports(3);
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = '{{misbehave}} listen --http --also 127.0.0.1:{}'\nport = {port}\n",
+            port + 1
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    let both = json!([format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", port + 1)]);
+    let api = seen(&project, |api| api["listening"] == both);
+    assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
+    assert_eq!(api["message"], Value::Null);
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_unix_socket_is_named() {
+    let project = Project::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = '{{misbehave}} listen --unix the.sock'\nport = {port}\nready = {{ log = 'ready' }}\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    let said = up.wait_for("was given PORT");
+    assert!(said.ends_with("but listens on the Unix socket the.sock"), "{said}");
+    let api = seen(&project, |api| api["listening"] == json!(["unix:the.sock"]));
+    assert_eq!(api["url"], Value::Null);
+    end(&up);
+    // It is the program's own, which does not remove it.
+    std::fs::remove_file(project.path("the.sock")).expect("it is there");
+    project.finish();
+}
+
+#[test]
+fn a_service_that_opens_more_than_its_host_is_told_once() {
+    let project = Project::new();
+    let port = free_port();
+    let write = |host: &str, text: &str| {
+        project.write(
+            "devstack.toml",
+            &format!(
+                "[services.api]\ncommand = '{{misbehave}} listen --http --text {text} --host {host}'\nport = {port}\n"
+            ),
+        );
+    };
+    write("0.0.0.0", "one");
+    let up = project.devstack(["up"]).start();
+    let text =
+        format!("listens on all interfaces (0.0.0.0:{port}), though its host is 127.0.0.1: ");
+    let said = up.wait_for("listens on all interfaces");
+    assert!(said.contains(&format!("api * {text}")), "{said}");
+    up.wait_for("help: have it bind $HOST; or say that it is meant: host = \"0.0.0.0\"");
+    let is_told = |api: &Value| {
+        let message = api["message"]["text"].as_str();
+        message.is_some_and(|message| message.starts_with(&text))
+    };
+    let api = seen(&project, is_told);
+    assert_eq!((&api["phase"], &api["message"]["class"]), (&"ready".into(), &"port".into()));
+    // A restart is no news: it stays in `ps`, and is not said again.
+    write("0.0.0.0", "two");
+    seen(&project, |api| api["restarts"] == 1 && is_told(api));
+    assert_eq!(up.lines().iter().filter(|line| line.contains("all interfaces")).count(), 1);
+    write("127.0.0.1", "two");
+    let here = json!([format!("127.0.0.1:{port}")]);
+    let api = seen(&project, |api| api["restarts"] == 2 && api["listening"] == here);
+    assert_eq!((&api["message"], &api["network_urls"]), (&Value::Null, &json!([])));
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_service_that_opens_less_than_its_host_is_told() {
+    let project = Project::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = '{{misbehave}} listen --host 127.0.0.1'\nport = {port}\nhost = '0.0.0.0'\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("only this machine can reach: api");
+    let said = up.wait_for("nobody else can reach it");
+    let text =
+        format!("api * listens on 127.0.0.1:{port} only, though its host is 0.0.0.0: nobody");
+    assert!(said.contains(&text), "{said}");
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_holder_that_shares_its_port_is_seen() {
+    for (host, more) in [("127.0.0.1", ""), ("::1", ""), ("0.0.0.0", ""), ("::", "--v6-only")] {
+        if host.contains(':') && !need_that("IPv6", has_ipv6()) {
+            continue;
+        }
+        let project = Project::new();
+        let port = free_ports(2);
+        let number = port.to_string();
+        let args = ["listen", "--share", "--host", host, "--port", &number];
+        let args = args.into_iter().chain(more.split_whitespace());
+        let stranger = project.misbehave(args).start();
+        stranger.wait_for("ready");
+        // Our service would share it, too: only looking beforehand helps.
+        project.write(
+            "devstack.toml",
+            &format!(
+                "[services.api]\ncommand = '{{misbehave}} listen --http --share'\nport = {port}\n"
+            ),
+        );
+        let up = project.devstack(["up"]).start();
+        up.wait_for(&format!("; using {}", port + 1));
+        assert_eq!(http_get(port + 1, "/").json()["port"], port + 1);
+        end(&up);
+        stranger.kill9();
+        project.finish();
+    }
+}
+
+#[test]
+fn what_run_tells_its_command_is_where_services_are() {
+    if !need_that("IPv6", has_ipv6()) {
+        return;
+    }
+    let project = Project::new();
+    let port = free_ports(3);
+    let _stranger = occupy(port + 2);
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.six]
+            command = ["{{misbehave}}", "listen", "--host", "::1"]
+            port = {port}
+            [services.open]
+            command = ["{{misbehave}}", "listen"]
+            host = "0.0.0.0"
+            port = {}
+            [services.user]
+            command = "echo $DEVSTACK_OPEN_URL $DEVSTACK_OPEN_HOST > user.out"
+            kind = "task"
+            depends_on = ["open"]
+            "#,
+            port + 1
+        ),
+    );
+    let command = "echo $DEVSTACK_SIX_URL $DEVSTACK_OPEN_URL $DEVSTACK_OPEN_HOST";
+    let ended = project.devstack(["run", "--", "sh", "-c", command]).run().expect_code(0);
+    let open = format!("http://127.0.0.1:{} 127.0.0.1\n", port + 1);
+    assert_eq!(ended.stdout, format!("http://[::1]:{port} {open}"));
+    assert_eq!(project.read("user.out"), open);
+    assert!(try_http_get("127.0.0.1", port, "/").is_err());
+    project.finish();
+}
