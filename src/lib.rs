@@ -66,6 +66,7 @@
 //! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |
 //! | reloaded | one load at a time | loop | one |
+//! | previewed | looks at the files for `devstack plan` | loop | 256 connections, one each |
 //! | state, settled | loop | `run`, time limits | the newest |
 //! | queue | captures | printer | 8 MiB, then read back from the store |
 //!

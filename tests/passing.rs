@@ -264,7 +264,7 @@ fn a_reload_moves_closes_and_toggles_sockets() {
     let first = pid(&project.ps(), "api");
     // Nothing that matters changed.
     project.write("devstack.toml", &(answering(port, "color = \"red\"") + other));
-    up.wait_for("api: color changed");
+    up.wait_for("color changed");
     assert_eq!(pid(&project.ps(), "api"), first);
 
     project.write("devstack.toml", &(answering(port + 1, "") + other));
@@ -279,9 +279,9 @@ fn a_reload_moves_closes_and_toggles_sockets() {
 
     // Only this changes: a process keeps the descriptors it was started with.
     project.write("devstack.toml", &(own.replace(" }\n", ", pass = true }\n") + other));
-    up.wait_for("api: restart: the sockets it is passed changed");
+    up.wait_for("restart: the sockets it is passed changed");
     project.write("devstack.toml", other);
-    up.wait_for("api: removed");
+    up.wait_line(|line| line.trim_start().starts_with("api ") && line.ends_with(" removed"));
     eventually("connections to be refused", || is_refused(port + 1).then_some(()));
     end(project, &up);
 }

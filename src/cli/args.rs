@@ -35,6 +35,7 @@ impl Cli {
             Command::Run(run) => &mut run.files.list,
             Command::Down(json) | Command::Ps(json) => &mut json.files.list,
             Command::Check(check) => &mut check.files.list,
+            Command::Plan(plan) => &mut plan.files.list,
             Command::Logs(logs) => &mut logs.files,
             Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
                 &mut services.files.list
@@ -74,6 +75,8 @@ pub enum Command {
     Presets(Presets),
     /// Check the configuration and start nothing
     Check(Check),
+    /// Show what applying the files (or `up`, when nothing runs) would do now and why, and do nothing
+    Plan(Plan),
 }
 
 /// What `up` and `run` have in common.
@@ -193,6 +196,53 @@ pub struct Check {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `devstack plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub files: Files,
+    #[command(flatten)]
+    pub up: AsUp,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
+#[derive(Debug, Args)]
+pub struct AsUp {
+    /// The services that `up` would be asked to start [default: all]
+    pub services: Vec<String>,
+    /// As `up --port`
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
+    pub ports: Vec<(String, u16)>,
+    /// As `up --profile`
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// As `up --host`
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// As `up --no-deps`
+    #[arg(long)]
+    pub no_deps: bool,
+    /// As `up --strict-ports`
+    #[arg(long)]
+    pub strict_ports: bool,
+}
+
+impl AsUp {
+    /// Whether nothing of it was said.
+    pub fn is_empty(&self) -> bool {
+        let AsUp { services, ports, profiles, host, no_deps, strict_ports } = self;
+        services.is_empty()
+            && ports.is_empty()
+            && profiles.is_empty()
+            && host.is_none()
+            && !no_deps
+            && !strict_ports
+    }
 }
 
 /// `devstack ports`.

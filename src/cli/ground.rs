@@ -13,7 +13,7 @@ use crate::error::{exit, shown};
 use crate::model::{Class, Message, Stack};
 use crate::ports::Ports;
 use crate::runtime::process;
-use crate::runtime::reload::{Loader, Reloaded, hosts_exist};
+use crate::runtime::reload::{Loader, hosts_exist};
 
 /// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
 /// devstacks out of the folder, and the leases of its ports keep them from taking those.
@@ -51,13 +51,10 @@ impl Ground {
             color: super::color(&stderr()),
             adapt: plan.adapt,
         };
-        let stack = match loader.choose(&draft, &BTreeMap::new()) {
-            Reloaded::Stack(stack, more) => {
-                notes.extend(more);
-                stack
-            }
-            Reloaded::Broken { text, .. } => return Err(Refused(text, plan.refused)),
-        };
+        let (stack, more) = loader
+            .choose(&draft, &BTreeMap::new())
+            .map_err(|conflicts| Refused(conflicts.iter().map(shown).collect(), plan.refused))?;
+        notes.extend(more);
         let selection = selection(&stack, &plan.services, plan.starting.no_deps)
             .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
         Ok(Ground { instance, state_dir, runtime_dir, record, loader, stack, selection, notes })

@@ -12,6 +12,8 @@ mod launch;
 mod left_behind;
 mod log_face;
 mod logs;
+mod plan;
+mod plan_text;
 mod ports;
 mod presets;
 mod ps;
@@ -53,6 +55,7 @@ pub fn main() -> i32 {
         Command::Up(up) => up::up(files, up),
         Command::Run(run) => run::run(files, run),
         Command::Check(args) => check::check(files, &args),
+        Command::Plan(args) => plan::plan(files, &args),
         Command::Ports(args) => ports::ports(&files, &args),
         Command::Presets(args) => presets::presets(&args),
         Command::Ps(json) => {

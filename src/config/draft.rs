@@ -46,6 +46,11 @@ impl Draft {
         &self.wishes
     }
 
+    /// Whether a change of its files is applied while the stack runs.
+    pub fn live(&self) -> bool {
+        self.spec.live
+    }
+
     /// Every file that was read or looked for.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
@@ -79,6 +84,7 @@ impl Draft {
             primary: self.spec.primary.clone(),
             groups: self.spec.groups.clone(),
             files: self.files.clone(),
+            live: self.spec.live,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::suggest::nearest;
 pub(super) const FILE: &[&str] = &["stack", "services"];
 
 /// Keys of `[stack]`.
-pub(super) const STACK: &[&str] = &["name", "host", "env", "env_file", "on_conflict"];
+pub(super) const STACK: &[&str] = &["name", "host", "env", "env_file", "on_conflict", "live"];
 
 /// Keys of a service.
 pub(super) const SERVICE: &[&str] = &[

@@ -29,6 +29,8 @@ pub(super) struct StackSpec {
     pub groups: BTreeMap<Name, Vec<Name>>,
     /// The service that `PORT` from the outside means.
     pub primary: Option<Name>,
+    /// Whether edits are applied while the stack runs.
+    pub live: bool,
 }
 
 /// Whether a service is written once for several.

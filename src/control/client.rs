@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, same_protocol, soon, whole};
 use super::protocol::{Services, Told};
 use super::{Failure, Found, Instance, LogLines, LogQuery, Version};
-use crate::model::{Class, Message, Snapshot};
+use crate::model::{Class, Message, PlanView, Snapshot};
 
 /// How long a devstack that is well may take for what it knows without asking anybody.
 const PATIENCE: Duration = Duration::from_millis(1_800);
@@ -50,6 +50,16 @@ impl Client {
     /// What is now.
     pub async fn stack(&self) -> Result<Snapshot, Failure> {
         serde_json::from_slice(&self.stack_json().await?).map_err(Failure::garbled)
+    }
+
+    /// What the configuration files would change, as it was sent.
+    pub async fn plan_json(&self) -> Result<Bytes, Failure> {
+        self.get("/v1/plan").await
+    }
+
+    /// What the configuration files would change.
+    pub async fn plan(&self) -> Result<PlanView, Failure> {
+        serde_json::from_slice(&self.plan_json().await?).map_err(Failure::garbled)
     }
 
     /// Who answers.

@@ -16,8 +16,8 @@ use super::limits::Limits;
 use super::server::serve_within;
 use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
 use crate::model::{
-    Class, Condition, Exit, Message, Name, Need, Phase, Run, ServiceView, Snapshot, StackState,
-    Stream,
+    Action, Change, Class, Condition, Exit, Message, Name, Need, Phase, Plan, PlanView, Run,
+    ServiceView, Snapshot, StackState, Stream,
 };
 use crate::runtime::handle::{Ask, Handle, Request};
 use crate::runtime::log::{Logs, Look, Output};
@@ -102,6 +102,37 @@ pub fn snapshot() -> Snapshot {
         state: StackState::Degraded,
         networks: Vec::new(),
         services: vec![api, db, migrate, worker],
+    }
+}
+
+/// What the files of that stack would change.
+pub fn plan() -> PlanView {
+    let change = |service, action, because| Change::new(name(service), action, because);
+    let api = Change {
+        fields: vec!["command".to_owned(), "env".to_owned()],
+        variables: vec!["TOKEN".to_owned()],
+        ports: BTreeMap::from([("main".to_owned(), 5001)]),
+        wanted_ports: BTreeMap::from([("main".to_owned(), 5000)]),
+        moved: vec!["port 5000 is held by python3 (pid 77)".to_owned()],
+        after: vec![Need { service: name("db"), condition: Condition::Ready }],
+        ..change("api", Action::Restart, "command changed, env changed: TOKEN")
+    };
+    let web = change("web", Action::Rename, "renamed from front");
+    PlanView {
+        version: 1,
+        stack: "shop".to_owned(),
+        dir: PathBuf::from("/home/me/shop"),
+        running: true,
+        live: false,
+        plan: Plan {
+            changes: vec![
+                change("mail", Action::Remove, "removed"),
+                api,
+                Change { from: Some(name("front")), ..web },
+            ],
+            keeps: vec![name("db")],
+        },
+        notes: Vec::new(),
     }
 }
 
@@ -268,6 +299,10 @@ async fn supervisor(
             Ask::Do(request, tell) => (request, tell),
             Ask::Look(tell) => {
                 let _ = tell.send(Arc::new(snapshot()));
+                continue;
+            }
+            Ask::Plan(tell) => {
+                let _ = tell.send(Ok(plan()));
                 continue;
             }
         };

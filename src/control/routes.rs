@@ -36,6 +36,7 @@ pub(super) struct Routes<L> {
 /// What is asked for.
 enum Route {
     Stack,
+    Plan,
     Version,
     Logs,
     Down,
@@ -61,6 +62,11 @@ impl<L: LogSource> Routes<L> {
         }
         match route(request.method(), request.uri().path())? {
             Route::Stack => Ok(whole(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+            Route::Plan => {
+                let plan = self.handle.plan().await;
+                let plan = plan.map_err(|message| No(status(message.class), message))?;
+                Ok(whole(json(StatusCode::OK, &plan)))
+            }
             Route::Version => {
                 let version = Version { version: VERSION.to_owned(), protocol: PROTOCOL };
                 Ok(whole(json(StatusCode::OK, &version)))
@@ -100,6 +106,7 @@ async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, No> {
 fn route(method: &Method, path: &str) -> Result<Route, No> {
     let (allowed, route) = match path {
         "/v1/stack" => (Method::GET, Route::Stack),
+        "/v1/plan" => (Method::GET, Route::Plan),
         "/v1/version" => (Method::GET, Route::Version),
         "/v1/logs" => (Method::GET, Route::Logs),
         "/v1/down" => (Method::POST, Route::Down),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::fake::{Rig, line, name, snapshot};
+use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::Limits;
 use crate::model::Snapshot;
 use crate::runtime::handle::Request;
@@ -48,6 +48,16 @@ async fn ask_json(rig: &Rig, method: &str, path: &str, body: &str) -> (u16, Valu
 fn quick() -> Limits {
     let brief = Duration::from_millis(50);
     Limits { head_time: brief, body_time: brief, close_time: brief, ..Limits::of_this_user() }
+}
+
+#[tokio::test]
+async fn the_plan_is_answered_as_programs_know_it() {
+    let rig = Rig::new();
+    let (status, body) = ask(&rig, "GET", "/v1/plan", "").await;
+    assert_eq!((status, body), (200, serde_json::to_string(&plan()).unwrap() + "\n"));
+    assert_eq!(rig.client().plan().await.unwrap(), plan());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&plan()).unwrap());
+    assert_eq!(ask(&rig, "POST", "/v1/plan", "").await.0, 405);
 }
 
 #[tokio::test]

@@ -1,15 +1,13 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::{Haste, Input, Ticket};
-use super::order::{closure, wanted};
+use super::order::closure;
 use super::pending::{Goal, Pending};
 use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict, Want};
-use super::{Change, Effect, Ending, Engine, Plan, SHUTDOWN_CAP, Selection};
+use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
 use crate::model::{
     Cause, Class, Event, Exit, Happening, HealthAction, Kind, Message, Name, OnExit, Policy, Run,
-    Stack,
 };
 
 /// The first move: write what happened into the state. Nothing is started or stopped here.
@@ -58,61 +56,6 @@ impl Engine {
             Input::Exited(run, exit) => self.exited(run, exit, now, effects),
             Input::Emptied(run) => self.emptied(now, run),
             Input::Tick => {}
-        }
-    }
-
-    fn apply(
-        &mut self,
-        now: Time,
-        stack: Arc<Stack>,
-        selection: Option<Selection>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.ending.is_some() {
-            return;
-        }
-        let plan = self.plan(&stack);
-        let base = wanted(&stack, selection.as_ref());
-        for (name, service) in &stack.services {
-            let want = base.get(name).map_or(Want::No, |cause| Want::Yes(cause.clone()));
-            let slot = self
-                .slots
-                .entry(name.clone())
-                .or_insert_with(|| Slot::new(service.clone(), want.clone(), now));
-            let unready = slot.service.ready != service.ready;
-            let looked_after = slot.service.health != service.health;
-            slot.service = service.clone();
-            if looked_after {
-                slot.look_after_anew(now, effects);
-            }
-            if unready {
-                slot.probe_anew(now, effects);
-            }
-            match &slot.want {
-                Want::Stopped | Want::Yes(Cause::Asked(_)) => {}
-                Want::No | Want::Removed | Want::Yes(_) => slot.want = want,
-            }
-        }
-        for (name, change) in &plan.changes {
-            let Some(slot) = self.slots.get_mut(name) else { continue };
-            match change {
-                Change::Add | Change::InPlace(_) => slot.rearm(),
-                Change::Restart(why) => slot.renew(Cause::ConfigChanged(why.clone())),
-                Change::Remove => slot.want = Want::Removed,
-            }
-        }
-        self.ports_moved |= self.stack.is_some() && !plan.is_empty();
-        self.announce(&plan, effects);
-        self.stack = Some(stack);
-        self.selection = selection;
-        self.sort();
-    }
-
-    /// The first stack is no change, and a plan without changes is not worth a line.
-    fn announce(&self, plan: &Plan, effects: &mut Vec<Effect>) {
-        if self.stack.is_some() && !plan.is_empty() {
-            let what = Happening::Applied(plan.lines());
-            effects.push(Effect::Tell(Event { service: None, what }));
         }
     }
 
@@ -370,22 +313,6 @@ impl Engine {
 }
 
 impl Slot {
-    /// What it takes to be ready has changed. Who is ready stays so; who is not has all the time again.
-    fn probe_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let (State::Starting { run, pid, spawned, .. } | State::Late { run, pid, spawned, .. }) =
-            self.state
-        else {
-            return;
-        };
-        let unprobed = self.service.kind == Kind::Task && self.service.ready.probes.is_empty();
-        if !unprobed {
-            effects.push(Effect::Probe(run, self.service.clone()));
-        }
-        self.failing = None;
-        let ready_by = (!unprobed).then(|| now + self.service.ready.timeout);
-        self.state = State::Starting { run, pid, spawned, ready_by };
-    }
-
     fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
         match self.service.restart.policy {
             Policy::Always if !ending => self.back_off(now, exit, false),

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::input::Ticket;
-use crate::model::{Event, Happening, Message, Run, Service, Stop, signal_name};
+use crate::model::{Change, Event, Happening, Message, Run, Service, Stop, signal_name};
 
 /// An order of the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,10 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Happening::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
         Happening::Settled { well: true } => f.write_str("settled"),
         Happening::Settled { well: false } => f.write_str("settled, not well"),
-        Happening::Applied(lines) => write!(f, "applied: {}", lines.join("; ")),
+        Happening::Applied(plan) => {
+            let lines: Vec<String> = plan.changes.iter().map(Change::to_string).collect();
+            write!(f, "applied: {}", lines.join("; "))
+        }
         Happening::ShuttingDown(why) => write!(f, "shutting down: {why}"),
     }
 }

@@ -7,12 +7,15 @@
 //! kind of input needs no new cases elsewhere.
 
 mod absorb;
+mod apply;
+mod difference;
 mod effect;
 mod input;
 mod order;
 mod pending;
 mod plan;
 mod reconcile;
+mod rename;
 mod slot;
 mod tell;
 #[cfg(test)]
@@ -24,7 +27,6 @@ use std::time::Duration;
 
 pub use effect::Effect;
 pub use input::{Haste, Input, Selection, Ticket};
-pub use plan::{Change, Plan};
 pub use slot::Time;
 
 use tell::Outlook;
@@ -58,8 +60,8 @@ pub struct Engine {
     pending: Vec<Pending>,
     /// Whether everything that was asked for has been ready, done or failed once.
     settled: bool,
-    /// Whether an apply has changed ports: before that, none can be in the way of another.
-    ports_moved: bool,
+    /// Whether an apply has changed something: before that, no port can be in the way of another.
+    changed: bool,
     /// How the stack as a whole stood at the end of the last step.
     outlook: Outlook,
     /// When services were started again after a delay, within the last second.
@@ -102,7 +104,7 @@ impl Engine {
             ending: None,
             pending: Vec::new(),
             settled: false,
-            ports_moved: false,
+            changed: false,
             outlook: Outlook::default(),
             respawns: VecDeque::new(),
             halted: false,
@@ -170,13 +172,6 @@ impl Engine {
     /// Which service a run belongs to, while it lives.
     pub fn service_of(&self, run: Run) -> Option<&Name> {
         self.runs.get(&run)
-    }
-
-    /// What applying `stack` would change.
-    pub fn plan(&self, stack: &Stack) -> Plan {
-        let empty = BTreeMap::new();
-        let old = self.stack.as_ref().map_or(&empty, |stack| &stack.services);
-        Plan::between(old, &stack.services)
     }
 
     /// Whether a spawn was ordered that has not been reported on.

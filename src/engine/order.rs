@@ -1,37 +1,47 @@
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::{Engine, Selection};
-use crate::model::{Cause, Name, Stack};
+use crate::model::{Cause, Name, Service, Stack};
 
 impl Engine {
-    /// Puts dependencies before dependents. Checked stacks have no cycle; a service in one would
-    /// be left out, and so never start.
+    /// Puts dependencies before dependents.
     pub(super) fn sort(&mut self) {
-        let known = |name: &Name| self.slots.contains_key(name);
-        let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
-        let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
-        for (name, slot) in &self.slots {
-            let needs = slot.service.depends_on.keys().filter(|need| known(need));
-            open.insert(name, needs.clone().count());
-            for need in needs {
-                dependents.entry(need).or_default().push(name);
-            }
-        }
-        let mut free: VecDeque<&Name> =
-            open.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
-        let mut order = Vec::with_capacity(self.slots.len());
-        while let Some(name) = free.pop_front() {
-            order.push(name.clone());
-            for dependent in dependents.get(name).into_iter().flatten() {
-                let count = open.get_mut(dependent).expect("every dependent was counted");
-                *count -= 1;
-                if *count == 0 {
-                    free.push_back(dependent);
-                }
-            }
-        }
-        self.order = order;
+        let all = self.slots.iter().map(|(name, slot)| (name, &*slot.service));
+        self.order = sorted(all.collect()).into_iter().cloned().collect();
     }
+}
+
+/// The names of `services`, dependencies before dependents.
+pub(super) fn start_order(services: &BTreeMap<Name, Arc<Service>>) -> Vec<&Name> {
+    sorted(services.iter().map(|(name, service)| (name, &**service)).collect())
+}
+
+/// Checked stacks have no cycle; a service in one would be left out, and so never start.
+fn sorted<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
+    let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
+    let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    for (name, service) in &services {
+        let needs = service.depends_on.keys().filter(|need| services.contains_key(need));
+        open.insert(name, needs.clone().count());
+        for need in needs {
+            dependents.entry(need).or_default().push(name);
+        }
+    }
+    let mut free: VecDeque<&Name> =
+        open.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    let mut order = Vec::with_capacity(services.len());
+    while let Some(name) = free.pop_front() {
+        order.push(name);
+        for dependent in dependents.get(name).into_iter().flatten() {
+            let count = open.get_mut(dependent).expect("every dependent was counted");
+            *count -= 1;
+            if *count == 0 {
+                free.push_back(dependent);
+            }
+        }
+    }
+    order
 }
 
 /// Which services of `stack` a selection wants, and why.

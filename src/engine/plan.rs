@@ -1,130 +1,159 @@
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 
-use crate::model::{Command, Launch, Name, Service};
+use super::difference::Difference;
+use super::order::{start_order, wanted};
+use super::rename::renames;
+use super::slot::{Outcome, Slot, State, Want};
+use super::{Engine, Selection};
+use crate::model::{Action, Cause, Change, Name, Need, Plan, Policy, Service, Stack};
 
-/// What an apply changes, and why: the one diff that serves the engine, the log and the tests.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
-    /// One change a service, by name; unchanged services are not in it.
-    pub changes: BTreeMap<Name, Change>,
-}
-
-/// What an apply does to one service.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// It is new.
-    Add,
-    /// It is gone.
-    Remove,
-    /// What is executed changed: a running process is restarted. Why, as a fragment.
-    Restart(String),
-    /// Only fields changed that need no restart: their names.
-    InPlace(String),
-}
-
-impl Plan {
-    /// The difference between two sets of services.
-    pub fn between(old: &BTreeMap<Name, Arc<Service>>, new: &BTreeMap<Name, Arc<Service>>) -> Plan {
-        let gone = old.keys().filter(|name| !new.contains_key(*name));
-        let gone = gone.map(|name| (name.clone(), Change::Remove));
-        let kept = new.iter().filter_map(|(name, service)| {
-            let change = match old.get(name) {
-                None => Some(Change::Add),
-                Some(before) => compare(before, service),
+/// The one difference between what is and what is to be: it serves the engine, the log and `devstack plan`.
+impl Engine {
+    /// What applying `stack` would change, when `selection` is what `up` was asked to start.
+    pub fn plan(&self, stack: &Stack, selection: Option<&Selection>) -> Plan {
+        let base = wanted(stack, selection);
+        let renamed = self.stack.as_ref().map_or_else(BTreeMap::new, |old| renames(old, stack));
+        let mut plan = Plan::default();
+        let old = self.stack.iter().flat_map(|old| old.services.keys());
+        let gone = old.filter(|name| !stack.services.contains_key(*name));
+        for name in gone.filter(|name| renamed.values().all(|former| former != *name)) {
+            plan.changes.push(Change::new(name.clone(), Action::Remove, "removed"));
+        }
+        for name in start_order(&stack.services) {
+            let service = &stack.services[name];
+            let known = self.stack.as_ref().is_some_and(|old| old.services.contains_key(name));
+            let change = match (renamed.get(name), self.slots.get(name).filter(|_| known)) {
+                (Some(former), _) => Some(self.rename(former, service, base.get(name))),
+                (None, None) => Some(added(service, base.get(name))),
+                (None, Some(slot)) => slot.change(service, base.get(name)),
             };
-            change.map(|change| (name.clone(), change))
-        });
-        Plan { changes: gone.chain(kept).collect() }
+            let runs_on = change.as_ref().is_none_or(|change| change.action == Action::Update);
+            if runs_on && self.slots.get(name).is_some_and(|slot| slot.live_run().is_some()) {
+                plan.keeps.push(name.clone());
+            }
+            plan.changes.extend(change);
+        }
+        plan.keeps.sort_unstable();
+        plan
     }
 
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// One line a change.
-    pub fn lines(&self) -> Vec<String> {
-        self.changes.iter().map(|(name, change)| format!("{name}: {change}")).collect()
+    fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> Change {
+        let slot = self.slots.get(former);
+        let starts = match slot.map(|slot| slot.next_want(base)) {
+            Some(want) => want.is_yes(),
+            None => base.is_some(),
+        };
+        let live = slot.is_some_and(|slot| slot.live_run().is_some());
+        let action = if starts || live { Action::Rename } else { Action::Define };
+        let because = format!("renamed from {former}");
+        Change { from: Some(former.clone()), ..change(service, action, because) }
     }
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Slot {
+    /// Whether it should run, when `base` is why a fresh start would run it. What somebody asked for by hand stays.
+    pub fn next_want(&self, base: Option<&Cause>) -> Want {
+        match &self.want {
+            Want::Stopped | Want::Yes(Cause::Asked(_)) => self.want.clone(),
+            Want::No | Want::Removed | Want::Yes(_) => {
+                base.map_or(Want::No, |cause| Want::Yes(cause.clone()))
+            }
+        }
+    }
+
+    /// What becomes of it when it is to be `service`; `None`: nothing.
+    fn change(&self, service: &Service, base: Option<&Cause>) -> Option<Change> {
+        let difference = Difference::between(&self.service, service);
+        let next = self.next_want(base);
+        let action = match (self.wanted(), &next) {
+            (true, Want::Yes(_)) if difference.is_none() => return None,
+            (true, Want::Yes(_)) => self.takes(&difference, service),
+            (false, Want::Yes(_)) => Action::Start,
+            (true, Want::No | Want::Stopped | Want::Removed) => Action::Stop,
+            (false, Want::No | Want::Stopped | Want::Removed) if difference.is_none() => {
+                return None;
+            }
+            (false, Want::No | Want::Stopped | Want::Removed) => self.prepares(),
+        };
+        let because = match (&next, difference.is_none()) {
+            (_, false) => difference.because(),
+            (Want::Yes(cause), true) => cause.to_string(),
+            (Want::No | Want::Stopped | Want::Removed, true) => "nobody needs it any more".into(),
+        };
+        let fields = difference.fields.iter().map(|field| (*field).to_owned()).collect();
+        let variables = difference.variables;
+        Some(Change { fields, variables, ..change(service, action, because) })
+    }
+
+    /// How a service that is wanted, and stays so, takes a difference.
+    fn takes(&self, difference: &Difference, service: &Service) -> Action {
+        let restart = !difference.restart.is_empty();
+        match &self.state {
+            State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. }
+                if restart =>
+            {
+                Action::Restart
+            }
+            // Whatever changed may be what mends it.
+            State::Backoff { .. } | State::Over(Outcome::Failed(_)) => Action::Start,
+            State::Over(Outcome::Done(_)) => match service.restart.policy {
+                _ if restart => Action::Start,
+                Policy::Always => Action::Start,
+                Policy::No | Policy::OnFailure => Action::Prepare,
+            },
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. } => self.prepares(),
+        }
+    }
+
+    /// How a service takes what changes nothing about whether it runs.
+    fn prepares(&self) -> Action {
+        if self.live_run().is_some() { Action::Update } else { Action::Prepare }
+    }
+}
+
+impl Want {
+    fn is_yes(&self) -> bool {
         match self {
-            Change::Add => f.write_str("added"),
-            Change::Remove => f.write_str("removed"),
-            Change::Restart(why) => write!(f, "restart: {why}"),
-            Change::InPlace(what) => write!(f, "{what} changed, no restart needed"),
+            Want::Yes(_) => true,
+            Want::No | Want::Stopped | Want::Removed => false,
         }
     }
 }
 
-fn compare(old: &Service, new: &Service) -> Option<Change> {
-    let why = launch_difference(&old.launch, &new.launch);
-    if !why.is_empty() {
-        return Some(Change::Restart(why.join(", ")));
+fn added(service: &Service, base: Option<&Cause>) -> Change {
+    match base {
+        Some(_) => change(service, Action::Add, "added".to_owned()),
+        None => {
+            let why =
+                if service.autostart { "nobody asked for it" } else { "it starts by name only" };
+            change(service, Action::Define, format!("added, not started: {why}"))
+        }
     }
-    if sockets(old) != sockets(new) {
-        return Some(Change::Restart("the sockets it is passed changed".to_owned()));
-    }
-    if old.tty != new.tty {
-        return Some(Change::Restart("tty changed".to_owned()));
-    }
-    if old.kind != new.kind {
-        return Some(Change::Restart(format!("now a {}", new.kind.as_str())));
-    }
-    let fields = [
-        ("port", old.ports != new.ports),
-        ("depends_on", old.depends_on != new.depends_on),
-        ("ready", old.ready != new.ready),
-        ("health", old.health != new.health),
-        ("restart", old.restart != new.restart),
-        ("success_codes", old.success_codes != new.success_codes),
-        ("stop", old.stop != new.stop),
-        ("watch", old.watch != new.watch),
-        ("autostart", old.autostart != new.autostart),
-        ("on_exit", old.on_exit != new.on_exit),
-        ("color", old.color != new.color),
-        ("description", old.description != new.description),
-        ("url", old.url_form != new.url_form),
-    ];
-    let changed: Vec<_> =
-        fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
-    (!changed.is_empty()).then(|| Change::InPlace(changed.join(", ")))
 }
 
-/// What it is handed over: a process keeps the descriptors it was started with.
-fn sockets(service: &Service) -> Vec<(&str, u16)> {
-    service.passed_ports().map(|port| (port.name.as_str(), port.number)).collect()
-}
-
-/// Names what differs, and never a value of the environment: values may be secrets.
-fn launch_difference(old: &Launch, new: &Launch) -> Vec<String> {
-    let mut why = Vec::new();
-    if old.command != new.command {
-        why.push(match (&old.command, &new.command) {
-            (Command::Exec(_), Command::Shell(_)) | (Command::Shell(_), Command::Exec(_)) => {
-                "command changed its form".to_owned()
-            }
-            (Command::Exec(_), Command::Exec(_)) | (Command::Shell(_), Command::Shell(_)) => {
-                "command changed".to_owned()
-            }
-        });
+fn change(service: &Service, action: Action, because: String) -> Change {
+    let needs = service.depends_on.iter();
+    let needs =
+        needs.map(|(name, condition)| Need { service: name.clone(), condition: *condition });
+    let wanted = service.ports.iter().filter_map(|port| Some((port.name.clone(), port.wanted?)));
+    Change {
+        ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+        wanted_ports: wanted.collect(),
+        moved: service.ports.iter().filter_map(|port| port.moved.clone()).collect(),
+        after: needs.collect(),
+        ..Change::new(service.name.clone(), action, because)
     }
-    if old.dir != new.dir {
-        why.push(format!("dir is now {}", new.dir.display()));
-    }
-    if old.host != new.host {
-        why.push(format!("host is now {}", new.host));
-    }
-    let names = old.env.keys().chain(new.env.keys().filter(|name| !old.env.contains_key(*name)));
-    let mut changed: Vec<_> =
-        names.filter(|name| old.env.get(*name) != new.env.get(*name)).map(String::as_str).collect();
-    changed.sort_unstable();
-    if !changed.is_empty() {
-        why.push(format!("env changed: {}", changed.join(", ")));
-    }
-    why
 }

@@ -70,7 +70,7 @@ impl Engine {
         for name in self.order.clone() {
             let Some(slot) = self.slots.get(&name) else { continue };
             let held = !slot.is_pending() || !self.needs(slot).is_empty();
-            if held || self.port_in_the_way(slot).is_some() {
+            if held || self.port_in_the_way(slot).is_some() || self.former(slot).is_some() {
                 continue;
             }
             let run = Run(self.next_run);
@@ -86,7 +86,7 @@ impl Engine {
     pub(super) fn port_in_the_way(&self, slot: &Slot) -> Option<(u16, Name)> {
         let numbers = |service: &Service| service.ports.iter().map(|port| port.number).collect();
         let wanted: Vec<u16> = numbers(&slot.service);
-        if wanted.is_empty() || !self.ports_moved {
+        if wanted.is_empty() || !self.changed {
             return None;
         }
         let others = self
@@ -98,6 +98,13 @@ impl Engine {
             let port = held.into_iter().find(|port| wanted.contains(port))?;
             Some((port, other.service.name.clone()))
         })
+    }
+
+    /// The former name of a service that was renamed, while something runs that was started under it.
+    pub(super) fn former(&self, slot: &Slot) -> Option<Name> {
+        let former = slot.after.as_ref()?;
+        let gone = |old: &Slot| old.want == Want::Removed && old.live_run().is_some();
+        self.slots.get(former).is_some_and(gone).then(|| former.clone())
     }
 
     /// What a service waits for. Dependencies that were left out with `--no-deps` do not count.

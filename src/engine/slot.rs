@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
-use crate::model::{Address, Cause, Exit, Message, Phase, Run, Service};
+use crate::model::{Address, Cause, Exit, Message, Name, Phase, Run, Service};
 
 /// Time since the supervisor started, from a clock that never jumps.
 pub type Time = Duration;
@@ -15,6 +15,8 @@ pub(super) struct Slot {
     /// As it was when the current or last run was started.
     pub launched: Arc<Service>,
     pub want: Want,
+    /// What it was called before: it starts when nothing of that is left.
+    pub after: Option<Name>,
     pub state: State,
     /// Why the current run has to end and another to follow.
     pub restart: Option<Cause>,
@@ -138,6 +140,7 @@ impl Slot {
             launched: service.clone(),
             service,
             want,
+            after: None,
             state: State::Idle,
             restart: None,
             because: None,

@@ -110,8 +110,12 @@ impl Engine {
     }
 
     /// The exit code when everything that was asked for has ended and only a person could start it
-    /// again. A service that watches files waits for the next save; one stopped by hand for a hand.
+    /// again. A service that watches files waits for the next save; one stopped by hand for a hand; and a stack
+    /// whose configuration asks for nobody any more for its next edit.
     fn spent(&self, blocked: &Blocked) -> Option<i32> {
+        if self.changed && !self.slots.values().any(Slot::wanted) {
+            return None;
+        }
         let mut failed = false;
         for (name, slot) in &self.slots {
             let over = match (&slot.want, &slot.state) {
@@ -204,9 +208,15 @@ impl Engine {
 
     fn waiting_cause(&self, slot: &Slot) -> Cause {
         let needs = self.needs(slot);
+        if !needs.is_empty() {
+            return Cause::WaitingFor(needs);
+        }
+        if let Some(former) = self.former(slot) {
+            return Cause::WaitingForEnd(former);
+        }
         match self.port_in_the_way(slot) {
-            Some((port, name)) if needs.is_empty() => Cause::WaitingForPort(port, name),
-            Some(_) | None => Cause::WaitingFor(needs),
+            Some((port, name)) => Cause::WaitingForPort(port, name),
+            None => Cause::WaitingFor(needs),
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Cause {
     WaitingFor(Vec<Need>),
     /// Its port is still in use by another service of the stack, which is on its way out.
     WaitingForPort(u16, Name),
+    /// It ran under this name, and what is left of that is on its way out.
+    WaitingForEnd(Name),
     /// Its process was started.
     Spawned {
         /// The process id of its main process.
@@ -74,6 +76,9 @@ impl fmt::Display for Cause {
             }
             Cause::WaitingForPort(port, name) => {
                 write!(f, "waiting until {name} has left port {port}")
+            }
+            Cause::WaitingForEnd(name) => {
+                write!(f, "waiting until it has ended as {name}")
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
             Cause::Probed(what) => f.write_str(what),

@@ -1,4 +1,4 @@
-use super::{Cause, Exit, Message, Name, Phase, Run};
+use super::{Cause, Exit, Message, Name, Phase, Plan, Run};
 
 /// Something that happened, numbered by the feed that carries it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +39,8 @@ pub enum Happening {
         /// Whether nothing failed.
         well: bool,
     },
-    /// The configuration was applied; the plan as text, one line a change.
-    Applied(Vec<String>),
+    /// The configuration was applied; what that changes.
+    Applied(Plan),
     /// Everything is being stopped; why, as a fragment.
     ShuttingDown(String),
 }

@@ -22,6 +22,8 @@ pub struct Stack {
     /// Every file that was read to make this stack: a change of one of them makes another stack.
     /// Includes optional files that were looked for and are not there.
     pub files: BTreeSet<PathBuf>,
+    /// Whether a change of these files is applied while the stack runs.
+    pub live: bool,
 }
 
 impl Stack {

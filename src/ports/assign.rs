@@ -12,6 +12,8 @@ use super::remembered::Remembered;
 use super::{Holder, Key, Limits, Obstacle, explain, holders_of, system};
 use crate::model::{Class, Message, Port, PortWish};
 
+mod preview;
+
 /// The ports of one stack: chooses them, keeps them from other stacks, remembers them. Lives as long as the stack;
 /// dropping it (or dying) gives all leases back.
 #[derive(Debug)]

@@ -54,6 +54,13 @@ impl Remembered {
         (Remembered { path: path.to_owned(), entries }, trouble)
     }
 
+    /// Reads the file if there is one that makes sense, and leaves it alone.
+    pub fn look(path: Option<&Path>) -> Remembered {
+        let text = path.and_then(|path| read(path).ok());
+        let entries = text.and_then(|text| parse(&text)).unwrap_or_default();
+        Remembered { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
+    }
+
     /// What this port had last time, when it was wished for as now.
     pub fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
         let entry = self.entries.get(&text_of(key))?;

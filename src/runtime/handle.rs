@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::log::Logs;
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, Message, Name, Snapshot};
+use crate::model::{Class, Message, Name, PlanView, Snapshot};
 
 /// What a face may ask of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(crate) enum Ask {
     /// Show what is now. Snapshots are made when somebody looks: a start of a hundred services
     /// has hundreds of states that nobody sees.
     Look(oneshot::Sender<Arc<Snapshot>>),
+    /// Say what the files would change now.
+    Plan(oneshot::Sender<Result<PlanView, Message>>),
 }
 
 impl Handle {
@@ -78,6 +80,17 @@ impl Handle {
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
         self.asks.send(Ask::Look(tell)).map_err(|_| gone())?;
         shown.await.map_err(|_| gone())
+    }
+
+    /// What applying the configuration files as they are now would change.
+    ///
+    /// # Errors
+    /// The stack has ended, the files have mistakes, or they ask for what a running stack cannot become.
+    pub async fn plan(&self) -> Result<PlanView, Message> {
+        let (tell, shown) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        self.asks.send(Ask::Plan(tell)).map_err(|_| gone())?;
+        shown.await.map_err(|_| gone())?
     }
 
     /// What the services printed.

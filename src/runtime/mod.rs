@@ -14,6 +14,7 @@ mod reach;
 pub mod reload;
 mod remark;
 pub mod signals;
+mod steady;
 pub mod supervisor;
 mod survey;
 pub mod watch;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::config::{self, Draft, Sources};
+use super::steady;
+use crate::config::{self, Diagnostics, Draft, Sources};
 use crate::model::{Class, Message, Name, Stack};
 use crate::ports::{Network, Ports};
 
@@ -14,6 +15,8 @@ use crate::ports::{Network, Ports};
 pub enum Reloaded {
     /// It is good; with what people should know about it.
     Stack(Arc<Stack>, Vec<Message>),
+    /// It is good, and is not applied: the stack does not follow edits. Its ports are only thought of.
+    Waits(Arc<Stack>),
     /// It has mistakes, and nothing changes.
     Broken {
         /// What is the matter, in one sentence.
@@ -23,6 +26,49 @@ pub enum Reloaded {
         /// The files that were read: the next change of one of them may mend it.
         files: BTreeSet<PathBuf>,
     },
+}
+
+/// What runs, as far as it matters for what may come.
+#[derive(Debug, Clone)]
+pub(super) struct Present {
+    name: String,
+    dir: PathBuf,
+    live: bool,
+    files: BTreeSet<PathBuf>,
+    /// What its services hold.
+    ports: BTreeMap<(Name, String), u16>,
+}
+
+impl Present {
+    /// What runs of `stack`.
+    pub fn of(stack: &Stack, running: &BTreeSet<Name>) -> Present {
+        let running = stack.services.iter().filter(|(name, _)| running.contains(*name));
+        let ports = running.flat_map(|(name, service)| {
+            service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
+        });
+        let (name, dir, files) = (stack.name.clone(), stack.dir.clone(), stack.files.clone());
+        Present { name, dir, live: stack.live, files, ports: ports.collect() }
+    }
+
+    /// Why this stack cannot become what `draft` says while it runs.
+    fn refuses(&self, draft: &Draft) -> Option<Message> {
+        if self.name != draft.name() {
+            let (old, new) = (&self.name, draft.name());
+            let text = format!("the stack runs as `{old}` and cannot become `{new}`");
+            let help = format!(
+                "write name = \"{old}\" under [stack], or `devstack down` and `devstack up`"
+            );
+            return Some(Message::new(Class::Config, text).help(help));
+        }
+        (self.dir != draft.dir()).then(|| {
+            let text = format!(
+                "the stack runs in {} and cannot move to {}",
+                self.dir.display(),
+                draft.dir().display()
+            );
+            Message::new(Class::Config, text).help("`devstack down`, then `devstack up` there")
+        })
+    }
 }
 
 /// Makes a stack out of the configuration files: once at the start, and again when they change.
@@ -39,43 +85,95 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Reads the files and chooses ports. `mine`: what this stack's services hold already.
-    pub fn load(&self, mine: &BTreeMap<(Name, String), u16>) -> Reloaded {
-        match config::load(&self.sources) {
-            Ok(draft) => self.choose(&draft, mine),
+    /// What becomes of the running stack by what was read.
+    fn judge(&self, present: &Present, read: Result<Draft, Diagnostics>) -> Reloaded {
+        let draft = match read {
+            Ok(draft) => draft,
             Err(wrong) => {
                 let why = "the configuration has a mistake";
                 let (text, files) = (wrong.render(self.color), wrong.files().clone());
-                Reloaded::Broken { why, text, files }
+                return Reloaded::Broken { why, text, files };
             }
+        };
+        if let Err(message) = hosts_exist(&draft) {
+            let why = "the configuration has a mistake";
+            let (text, files) = (crate::error::shown(&message), draft.files().clone());
+            return Reloaded::Broken { why, text, files };
+        }
+        if let Some(message) = present.refuses(&draft) {
+            let why = "this needs another start";
+            let (text, files) = (crate::error::shown(&message), draft.files().clone());
+            return Reloaded::Broken { why, text, files };
+        }
+        // Who writes `live = true` wants what is written.
+        let loaded = match present.live || draft.live() {
+            true => self
+                .choose(&draft, &present.ports)
+                .map(|(stack, notes)| Reloaded::Stack(stack, notes)),
+            false => self.think(&draft, &present.ports).map(|(stack, _)| Reloaded::Waits(stack)),
+        };
+        loaded.unwrap_or_else(|conflicts| Reloaded::Broken {
+            why: "a port that it asks for cannot be had",
+            text: conflicts.iter().map(crate::error::shown).collect(),
+            files: draft.files().clone(),
+        })
+    }
+
+    /// Chooses the ports of what was read. `mine`: what this stack's services hold already.
+    ///
+    /// # Errors
+    /// One message for each port that cannot be had.
+    pub fn choose(
+        &self,
+        draft: &Draft,
+        mine: &BTreeMap<(Name, String), u16>,
+    ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = draft.notes().to_vec();
+        let chosen = ports.assign(draft.wishes(), mine)?;
+        let mut stack = draft.resolve(&chosen);
+        (self.adapt)(&mut stack);
+        notes.extend(ports.notes());
+        Ok((Arc::new(stack), notes))
+    }
+
+    /// What the files would make, and what people should know about it; takes nothing and changes nothing.
+    ///
+    /// # Errors
+    /// They have mistakes (class `config`; the text has several lines), or cannot have the ports they want.
+    fn preview(&self, present: &Present) -> Previewed {
+        let draft = config::load(&self.sources)
+            .map_err(|wrong| Message::new(Class::Config, wrong.render(false).trim_end()))?;
+        hosts_exist(&draft)?;
+        match present.refuses(&draft) {
+            Some(message) => Err(message),
+            None => self.think(&draft, &present.ports).map_err(|conflicts| joined(&conflicts)),
         }
     }
 
-    /// Chooses the ports of what was read.
-    pub fn choose(&self, draft: &Draft, mine: &BTreeMap<(Name, String), u16>) -> Reloaded {
-        if let Err(message) = hosts_exist(draft) {
-            return Reloaded::Broken {
-                why: "the configuration has a mistake",
-                text: crate::error::shown(&message),
-                files: draft.files().clone(),
-            };
-        }
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut notes = draft.notes().to_vec();
-        match ports.assign(draft.wishes(), mine) {
-            Ok(chosen) => {
-                let mut stack = draft.resolve(&chosen);
-                (self.adapt)(&mut stack);
-                notes.extend(ports.notes());
-                Reloaded::Stack(Arc::new(stack), notes)
-            }
-            Err(conflicts) => Reloaded::Broken {
-                why: "a port that it asks for cannot be had",
-                text: conflicts.iter().map(crate::error::shown).collect(),
-                files: draft.files().clone(),
-            },
-        }
+    fn think(
+        &self,
+        draft: &Draft,
+        mine: &BTreeMap<(Name, String), u16>,
+    ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = ports.preview(draft.wishes(), mine)?;
+        let mut stack = draft.resolve(&chosen);
+        (self.adapt)(&mut stack);
+        Ok((Arc::new(stack), draft.notes().to_vec()))
     }
+}
+
+/// What a look at the files found.
+pub(super) type Previewed = Result<(Arc<Stack>, Vec<Message>), Message>;
+
+/// Several messages as one.
+pub fn joined(messages: &[Message]) -> Message {
+    let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
+    let first = messages.first();
+    let class = first.map_or(Class::Port, |message| message.class);
+    let help = first.map_or("", |message| message.help.as_str());
+    Message::new(class, texts.join("; ")).help(help)
 }
 
 /// Whether each service is told to bind an address that this machine has.
@@ -112,6 +210,8 @@ pub struct Reloader {
     state: Loading,
     /// Whether there was a reload: before that, every port is in use.
     moved: bool,
+    /// Whether the files are followed at all.
+    pub(super) follows: bool,
 }
 
 enum Loading {
@@ -121,18 +221,13 @@ enum Loading {
 }
 
 impl Reloader {
-    /// Nothing to do yet.
-    pub fn new(loader: Loader) -> Reloader {
-        Reloader { loader, state: Loading::Idle, moved: false }
+    /// Nothing to do yet. `follows`: whether anybody tells of changes.
+    pub fn new(loader: Loader, follows: bool) -> Reloader {
+        Reloader { loader, state: Loading::Idle, moved: false, follows }
     }
 
     /// Loads off the loop; the result comes through `tell`.
-    pub(super) fn reload(
-        &mut self,
-        stack: &Stack,
-        running: &BTreeSet<Name>,
-        tell: mpsc::UnboundedSender<Reloaded>,
-    ) {
+    pub(super) fn reload(&mut self, present: Present, tell: mpsc::UnboundedSender<Reloaded>) {
         match self.state {
             Loading::Idle => self.state = Loading::Busy,
             Loading::Busy | Loading::BusyAndStale => {
@@ -141,11 +236,20 @@ impl Reloader {
             }
         }
         let loader = self.loader.clone();
-        let mine = held_ports(stack, running);
-        tokio::task::spawn_blocking(move || {
+        tokio::spawn(async move {
+            let sources = loader.sources.clone();
+            let read = steady::read(present.files.clone(), move || config::load(&sources)).await;
+            let Some(read) = read else { return };
             // The supervisor may have ended meanwhile.
-            let _ = tell.send(loader.load(&mine));
+            let judge = move || drop(tell.send(loader.judge(&present, read)));
+            tokio::task::spawn_blocking(judge);
         });
+    }
+
+    /// Looks at the files off the loop; `tell` gets what they would make.
+    pub(super) fn preview(&self, present: Present, tell: impl FnOnce(Previewed) + Send + 'static) {
+        let loader = self.loader.clone();
+        tokio::task::spawn_blocking(move || tell(loader.preview(&present)));
     }
 
     /// The load is over; whether another one is due.
@@ -168,12 +272,4 @@ impl Reloader {
         let mut ports = self.loader.ports.lock().unwrap_or_else(PoisonError::into_inner);
         ports.release_unused(&used.collect());
     }
-}
-
-fn held_ports(stack: &Stack, running: &BTreeSet<Name>) -> BTreeMap<(Name, String), u16> {
-    let running = stack.services.iter().filter(|(name, _)| running.contains(*name));
-    let ports = running.flat_map(|(name, service)| {
-        service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
-    });
-    ports.collect()
 }

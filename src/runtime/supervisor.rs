@@ -15,11 +15,13 @@ use super::outcome::Outcome;
 use super::probe::Report;
 use super::process::Fact;
 use super::reach;
-use super::reload::{Reloaded, Reloader};
+use super::reload::{Previewed, Reloaded, Reloader};
 use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
-use crate::model::{Color, Event, Happening, Message, Name, Phase, Snapshot, Stack, StackState};
+use crate::model::{
+    Color, Event, Happening, Message, Name, Phase, Plan, Snapshot, Stack, StackState,
+};
 use crate::ports::Network;
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
@@ -34,6 +36,7 @@ const OVERSLEPT: Duration = Duration::from_secs(2);
 /// sleeps for as long as nothing happens.
 const BEAT: Duration = Duration::from_secs(1);
 
+mod configuration;
 mod take;
 
 /// What a supervisor starts with.
@@ -48,8 +51,8 @@ pub struct Setup {
     pub stack: Arc<Stack>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
-    /// Follows the configuration; `None`: nothing does.
-    pub reloader: Option<Reloader>,
+    /// Follows the configuration.
+    pub reloader: Reloader,
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
     /// Rows and columns of the terminal that devstack writes to, when there is one.
@@ -79,11 +82,14 @@ pub struct Supervisor {
     logs: Logs,
     stack: Arc<Stack>,
     selection: Option<Selection>,
-    reloader: Option<Reloader>,
+    reloader: Reloader,
     /// What the last load of the configuration had to say.
     notes: Vec<Message>,
     /// Whether the configuration had mistakes when it was last read.
     broken: bool,
+    /// What edits would change that are not applied because the stack does not follow them.
+    waits: Plan,
+    previewed: (mpsc::UnboundedSender<Preview>, mpsc::UnboundedReceiver<Preview>),
     reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
     asks: mpsc::UnboundedReceiver<Ask>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
@@ -102,6 +108,9 @@ pub struct Supervisor {
     halt: Option<i32>,
 }
 
+/// A look at the files, and who asked for it.
+type Preview = (Previewed, configuration::TellPlan);
+
 /// Something that woke the loop.
 enum Wake {
     Fact(Fact),
@@ -109,6 +118,7 @@ enum Wake {
     Change(Change),
     Ask(Ask),
     Reloaded(Reloaded),
+    Previewed(Previewed, configuration::TellPlan),
     Signal(Called),
     Ending(Ending),
     LogTrouble,
@@ -136,6 +146,8 @@ impl Supervisor {
             qr: setup.qr,
             notes: Vec::new(),
             broken: false,
+            waits: Plan::default(),
+            previewed: mpsc::unbounded_channel(),
             reloaded: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
@@ -214,6 +226,7 @@ impl Supervisor {
             Some(report) = self.senses.reports.recv() => Wake::Report(report),
             Some(change) = self.senses.changes.recv() => Wake::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
+            Some((found, tell)) = self.previewed.1.recv() => Wake::Previewed(found, tell),
             Some(ending) = self.endings.recv() => Wake::Ending(ending),
             () = self.logs.noted() => Wake::LogTrouble,
             () = sleep => Wake::Deadline,
@@ -350,9 +363,7 @@ impl Supervisor {
     }
 
     fn watch(&mut self) {
-        if self.reloader.is_some() {
-            self.hands.watch(&self.stack, &Default::default());
-        }
+        self.hands.watch(&self.stack, &Default::default());
     }
 
     fn ticket(&mut self, tell: oneshot::Sender<Answer>) -> Ticket {

@@ -15,6 +15,7 @@
 
 #[path = "../fixtures/misbehave/content.rs"]
 pub mod content;
+mod edited;
 #[cfg(target_os = "linux")]
 mod family;
 mod gate;
@@ -33,6 +34,7 @@ mod running;
 pub mod starting;
 mod terminal;
 
+pub use edited::{Edited, idler};
 #[cfg(target_os = "linux")]
 pub use family::{children, guard, keepers, kill, kill_all_at_once, signal_all};
 pub use gate::Gate;

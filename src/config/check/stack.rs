@@ -55,13 +55,15 @@ impl Check<'_, '_> {
             Some(entry) => self.env_files(&entry.node),
             None => self.default_env_files(),
         };
+        let live = stack.get("live").and_then(|entry| self.boolean("live", &entry.node));
         let services = self.all_services(file, first, &defaults)?;
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
         let services =
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
         let groups = BTreeMap::new();
-        Some(StackSpec { name, dir, env, env_files, services, groups, primary })
+        let live = live.unwrap_or(true);
+        Some(StackSpec { name, dir, env, env_files, services, groups, primary, live })
     }
 
     /// Unknown keys of the whole file; a table with a command is a service in the wrong place.

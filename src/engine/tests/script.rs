@@ -33,6 +33,7 @@ pub fn stack(text: &str) -> Arc<Stack> {
         primary: None,
         groups: BTreeMap::new(),
         files: BTreeSet::new(),
+        live: true,
     })
 }
 

@@ -325,3 +325,50 @@ fn a_storm_is_spread_over_time() {
     }
     assert!(starts[199] <= Duration::from_secs(11));
 }
+trace!(
+    a_renamed_service_starts_when_its_former_name_is_gone,
+    Script::up("api: \nworker: ")
+        .run("1 spawned 1; spawned 2")
+        .apply(100, "api: \njobs: command=worker")
+        .apply(110, "api: \ntasks: command=worker")
+        .run("200 exited 2 0\n201 emptied 2\n202 spawned 3")
+        .run("300 stop tasks\n310 exited 3 0\n311 emptied 3")
+        .apply(400, "api: \nqueue: command=worker")
+);
+
+trace!(
+    what_nobody_needs_any_more_stops_and_what_is_needed_starts,
+    Script::up("api: needs db=started\ndb: manual\nmail: manual")
+        .run("1 spawned 1\n2 spawned 2")
+        .apply(100, "api: needs mail=started\ndb: manual\nmail: manual")
+        .run("101 exited 1 0\n102 emptied 1\n103 spawned 3")
+);
+
+trace!(
+    an_edit_of_a_done_task_runs_it_again_only_if_it_would_do_something_else,
+    Script::up("task: task\nweb: ")
+        .run("1 spawned 1; spawned 2\n2 exited 1 0\n3 emptied 1")
+        .apply(100, "task: task, grace=9\nweb: ")
+        .apply(200, "task: task, command=other\nweb: ")
+        .run("201 spawned 3\n202 exited 3 0\n203 emptied 3")
+);
+
+trace!(
+    edits_in_every_phase_end_the_old_before_the_new,
+    Script::up("back-off: \nfailed: task\nlaunching: \nstopping: \nwaiting: needs launching=started")
+        .run("1 spawned 1; spawned 2; spawned 4\n2 exited 1 1; exited 2 1\n3 emptied 1; emptied 2")
+        .run("4 restart stopping")
+        .apply(5, "back-off: command=x\nfailed: task, command=x\nlaunching: command=x\nstopping: command=x\nwaiting: needs launching=started, command=x")
+        .run("6 spawned 5; spawned 6; spawned 3\n7 exited 3 0; exited 4 0\n8 emptied 3; emptied 4\n9 spawned 7; spawned 8\n10 spawned 9")
+
+);
+
+trace!(
+    a_stack_that_asks_for_nobody_any_more_waits_for_the_next_edit,
+    Script::up("web: ")
+        .run("1 spawned 1")
+        .apply(100, "web: manual")
+        .run("101 exited 1 0\n102 emptied 1")
+        .apply(200, "web: ")
+        .run("201 spawned 2")
+);

@@ -10,7 +10,7 @@ use super::logs::Logs;
 use super::said::{Said, Tone};
 use super::summary::{summary, took};
 use crate::model::{
-    Cause, Class, Event, Happening, Message, Name, Phase, ServiceView, Snapshot, Stack,
+    Cause, Class, Event, Happening, Message, Name, Phase, Plan, ServiceView, Snapshot, Stack,
 };
 
 /// How many lines of its log are shown with the failure of a service.
@@ -38,6 +38,40 @@ pub fn mended_config() -> Said {
     Said::all(Tone::Good, "the configuration is good again; nothing changed")
 }
 
+/// The line that tells of an edit that is good and is not applied.
+pub fn waits() -> Said {
+    let text = "the configuration changed and nothing is applied, because it says `live = false`\n\
+        help: `devstack plan` shows what would change; `live = true` in the file applies it";
+    Said::all(Tone::Notice, text)
+}
+
+/// The line that tells that what was not applied makes no difference any more.
+pub fn as_it_runs() -> Said {
+    Said::all(Tone::Good, "the configuration is as it runs again")
+}
+
+/// The line that tells whether edits are applied from now on.
+pub fn live(live: bool) -> Said {
+    Said::all(
+        Tone::Notice,
+        match live {
+            true => "edits of the configuration are applied again (`live = true`)",
+            false => "from now on edits of the configuration wait (`live = false`)",
+        },
+    )
+}
+
+/// What was applied, a line a change, and how many were left alone.
+fn applied(plan: &Plan) -> String {
+    let keeps = match plan.keeps.len() {
+        0 => String::new(),
+        1 => "; 1 service runs on".to_owned(),
+        many => format!("; {many} services run on"),
+    };
+    let lines: String = plan.lines().iter().map(|line| format!("\n  {line}")).collect();
+    format!("applied the new configuration{keeps}{lines}")
+}
+
 fn lines(
     event: &Event,
     snapshot: &Snapshot,
@@ -55,10 +89,7 @@ fn lines(
         Happening::Ended { .. } => Vec::new(),
         Happening::Note(message) => line(Tone::Warning, with_help(message)),
         Happening::Settled { well: _ } => summary(snapshot, stack),
-        Happening::Applied(plan) => {
-            let plan: String = plan.iter().map(|change| format!("\n  {change}")).collect();
-            line(Tone::Notice, format!("applied the new configuration{plan}"))
-        }
+        Happening::Applied(plan) => line(Tone::Notice, applied(plan)),
         Happening::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
     }
 }

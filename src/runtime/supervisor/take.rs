@@ -6,10 +6,8 @@ use crate::model::{Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
 use crate::runtime::handle::Ask;
-use crate::runtime::log::narrate;
 use crate::runtime::probe::{Finding, Report};
 use crate::runtime::process::{Fact, What};
-use crate::runtime::reload::{Reloaded, Reloader};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
@@ -28,6 +26,11 @@ impl Supervisor {
             Wake::Ask(Ask::Look(tell)) => {
                 // Whoever looked may have gone.
                 let _ = tell.send(self.snapshot());
+            }
+            Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
+            Wake::Previewed(found, tell) => {
+                // Whoever asked may have gone.
+                let _ = tell.send(self.planned(found));
             }
             Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
             Wake::Signal(Called::End(number, name)) => self.take_signal(number, name, inputs),
@@ -68,56 +71,19 @@ impl Supervisor {
                     inputs.push(Input::Note(run, message));
                 }
                 inputs.push(Input::Emptied(run));
-                if let Some(reloader) = &self.reloader {
-                    reloader.release_unused(&self.stack);
-                }
+                self.reloader.release_unused(&self.stack);
             }
         }
     }
 
-    fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
+    pub(super) fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
         if self.engine.is_ending() {
             return;
         }
         match change {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
-            Change::Config(_) => {
-                if let Some(reloader) = &mut self.reloader {
-                    // Between two runs it is devstack that listens.
-                    let mut running = self.engine.running();
-                    running.extend(self.hands.passing());
-                    reloader.reload(&self.stack, &running, self.reloaded.0.clone());
-                }
-            }
+            Change::Config(_) => self.reload(),
             Change::Degraded(message) => self.note(message),
-        }
-    }
-
-    fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
-        let again = self.reloader.as_mut().is_some_and(Reloader::finished);
-        if self.engine.is_ending() {
-            return;
-        }
-        match reloaded {
-            Reloaded::Stack(stack, notes) => {
-                self.notes(notes);
-                let mended = std::mem::take(&mut self.broken);
-                if mended && self.engine.plan(&stack).is_empty() {
-                    self.logs.say(narrate::mended_config());
-                }
-                self.stack = stack.clone();
-                self.watch();
-                let selection = self.selection.clone();
-                inputs.push(Input::Apply { stack, selection });
-            }
-            Reloaded::Broken { why, text, files } => {
-                self.broken = true;
-                self.logs.say(narrate::not_applied(why, &text));
-                self.hands.watch(&self.stack, &files);
-            }
-        }
-        if again {
-            self.take_change(Change::Config(Default::default()), inputs);
         }
     }
 

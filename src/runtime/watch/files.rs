@@ -61,6 +61,11 @@ impl Files {
         all.any(|file| file.starts_with(path)) || self.folders.contains(path)
     }
 
+    /// Whether `path` is where events about one of them come from.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.known.values().any(|known| known.paths.contains(path))
+    }
+
     /// Compares all of them; gives those that are not what they were.
     pub fn compare(&mut self) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();

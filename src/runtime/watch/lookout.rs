@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -261,7 +261,9 @@ impl Lookout {
         let now = Instant::now();
         let mut ready = BTreeMap::new();
         for (name, (id, settle)) in &self.services {
-            let Some(first) = changed.iter().find(|changed| changed.ids.contains(id)) else {
+            let wanted =
+                |changed: &&Changed| changed.ids.contains(id) && self.is_source(&changed.path, *id);
+            let Some(first) = changed.iter().find(wanted) else {
                 continue;
             };
             if last + *settle <= now {
@@ -273,6 +275,14 @@ impl Lookout {
         if !ready.is_empty() {
             self.send(Change::Services(ready));
         }
+    }
+
+    /// Whether this file is more than a part of the configuration to those who watch by this filter. Who watches
+    /// a whole folder does not mean those in it: they say themselves whom they restart.
+    fn is_source(&self, path: &Path, id: Id) -> bool {
+        let names = |watch: &Watch| watch.include.iter().any(|glob| watch.root.join(glob) == path);
+        !self.files.holds(path)
+            || self.filters.iter().any(|(watch, other)| *other == id && names(watch))
     }
 
     fn tell_config(&self, changed: BTreeSet<PathBuf>) {

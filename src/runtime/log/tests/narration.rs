@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Command, Exit, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
-    StackState, Stop, Tty, UrlForm,
+    Action, Change, Command, Exit, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Run,
+    Service, StackState, Stop, Tty, UrlForm,
 };
 
 fn name(text: &str) -> Name {
@@ -73,6 +73,7 @@ fn stack() -> Stack {
         groups: BTreeMap::new(),
         primary: None,
         files: BTreeSet::new(),
+        live: true,
     }
 }
 
@@ -198,7 +199,13 @@ fn changes_say_what_changed() {
         phase("web", Phase::Stopping, Cause::GraceOver(Duration::from_secs(5))),
         phase("web", Phase::Idle, Cause::Asked("stop")),
         phase("web", Phase::Stopping, Cause::Removed),
-        (None, Happening::Applied(vec!["web: restarts (command)".to_owned(), "db: starts".to_owned()])),
+        (None, Happening::Applied(Plan {
+            changes: vec![
+                Change::new(name("db"), Action::Remove, "removed"),
+                Change::new(name("web"), Action::Restart, "command changed"),
+            ],
+            keeps: vec![name("api")],
+        })),
     ]), @r"
     web     Plain    restarting: web/app.js changed
     web     Plain    starting on ports http 3000, metrics 9100: web/app.js changed
@@ -209,9 +216,9 @@ fn changes_say_what_changed() {
     web     Warning  did not stop within 5s; killed
     web     Plain    stopped
     web     Plain    stopping: no longer in the configuration
-            Notice   applied the new configuration
-            Notice     web: restarts (command)
-            Notice     db: starts
+            Notice   applied the new configuration; 1 service runs on
+            Notice     db   removed
+            Notice     web  restart: command changed
     ");
 }
 

@@ -1,0 +1,117 @@
+use std::collections::BTreeMap;
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+
+use super::args::{self, AsUp};
+use super::complain::{print, printable};
+use super::plan_text::text;
+use super::up::selection;
+use crate::config::{self, Overrides};
+use crate::control::{self, Client, Failure};
+use crate::engine::Engine;
+use crate::error::{exit, json, shown};
+use crate::model::{Class, Message, PlanView};
+use crate::ports::Ports;
+use crate::runtime::reload::joined;
+
+/// `devstack plan`: what applying the files would change in the running stack of this folder, or what `up` would
+/// start where none runs. Does nothing of it.
+pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
+    let found = match Client::here(&super::stack_dir(&files)) {
+        Ok(client) => of_running(&client, args),
+        Err(Failure::NotRunning(_)) => of_up(files, args),
+        Err(failure) => Err(Refused::by(&failure, args.json)),
+    };
+    match found {
+        Ok(text) => print(&text),
+        Err(Refused(text, code)) => {
+            // When not even this can be written, the exit code has to say it.
+            let _ = stderr().write_all(text.as_bytes());
+            code
+        }
+    }
+}
+
+/// Why there is no plan: the text for stderr, and the exit code.
+struct Refused(String, i32);
+
+impl Refused {
+    fn because(message: &Message, code: i32, as_json: bool) -> Refused {
+        Refused(if as_json { json(message) + "\n" } else { shown(message) }, code)
+    }
+
+    fn by(failure: &Failure, as_json: bool) -> Refused {
+        let (message, code) = (failure.message(), failure.exit_code());
+        let several = message.class == Class::Config && message.text.contains('\n');
+        match several && !as_json {
+            // A diagnostic with its excerpt, as `check` shows it.
+            true => {
+                let lines = message.text.lines().map(|line| printable(line) + "\n");
+                Refused(lines.collect(), code)
+            }
+            false => Refused::because(message, code, as_json),
+        }
+    }
+}
+
+fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
+    if !args.up.is_empty() {
+        let text = "a stack runs here, and is compared with the files as it was started";
+        let message = Message::new(Class::Usage, text)
+            .help("leave out services and options; those of `up` count when no stack runs");
+        return Err(Refused::because(&message, exit::USAGE, args.json));
+    }
+    let start = |error: std::io::Error| {
+        let message = Message::new(Class::Limit, format!("cannot start: {error}"));
+        Refused::because(&message, exit::FAILED, args.json)
+    };
+    let runtime = super::runtime().map_err(start)?;
+    let refused = |failure: Failure| Refused::by(&failure, args.json);
+    match args.json {
+        true => {
+            let sent = runtime.block_on(client.plan_json()).map_err(refused)?;
+            Ok(String::from_utf8_lossy(&sent).into_owned())
+        }
+        false => Ok(text(&runtime.block_on(client.plan()).map_err(refused)?)),
+    }
+}
+
+/// What `up` would do; nothing is leased, remembered or made.
+fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
+    let refused = |message: &Message, code| Refused::because(message, code, args.json);
+    let AsUp { services, ports, profiles, host, no_deps, strict_ports } = &args.up;
+    let overrides = Overrides {
+        ports: ports.clone(),
+        strict_ports: *strict_ports,
+        host: host.clone(),
+        profiles: profiles.clone(),
+    };
+    let sources =
+        super::sources(files, overrides).map_err(|message| refused(&message, exit::USAGE))?;
+    let draft = config::load(&sources).map_err(|wrong| match args.json {
+        true => refused(&wrong.summary(), exit::USAGE),
+        false => Refused(wrong.render(super::color(&stderr())), exit::USAGE),
+    })?;
+    let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
+    let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
+    let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
+    let chosen = ports
+        .preview(draft.wishes(), &BTreeMap::new())
+        .map_err(|conflicts| refused(&joined(&conflicts), exit::FAILED))?;
+    let stack = draft.resolve(&chosen);
+    let selection = selection(&stack, services, *no_deps)
+        .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
+    let view = PlanView {
+        version: 1,
+        stack: stack.name.clone(),
+        dir: stack.dir.clone(),
+        running: false,
+        live: stack.live,
+        plan: Engine::new().plan(&stack, selection.as_ref()),
+        notes: draft.notes().to_vec(),
+    };
+    Ok(match args.json {
+        true => serde_json::to_string(&view).expect("a plan is plain data") + "\n",
+        false => text(&view),
+    })
+}

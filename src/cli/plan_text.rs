@@ -1,0 +1,79 @@
+use crate::error::shown;
+use crate::model::{Action, Change, Name, PlanView};
+
+/// A plan for people.
+pub(super) fn text(view: &PlanView) -> String {
+    let mut text = match view.running {
+        true => of_running(view),
+        false => of_up(view),
+    };
+    for note in &view.notes {
+        text += &shown(note).replacen("error:", "note:", 1);
+    }
+    text
+}
+
+fn of_running(view: &PlanView) -> String {
+    let (stack, plan) = (&view.stack, &view.plan);
+    let keeps = match plan.keeps.len() {
+        0 => String::new(),
+        _ => format!("; running on: {}", names(&plan.keeps)),
+    };
+    if plan.is_empty() {
+        return format!("{stack} runs as the files say{keeps}\n");
+    }
+    let why = match view.live {
+        true => "the files differ from what runs",
+        false => "the files differ from what runs; edits are not applied while it runs",
+    };
+    let lines: String = plan.lines().iter().map(|line| format!("  {line}\n")).collect();
+    format!("{stack}: {why}{keeps}\n{lines}")
+}
+
+fn of_up(view: &PlanView) -> String {
+    let (starts, rest): (Vec<&Change>, Vec<&Change>) =
+        view.plan.changes.iter().partition(|change| change.action != Action::Define);
+    let stack = &view.stack;
+    let mut text = match starts.len() {
+        0 => format!("{stack}: `devstack up` would start nothing\n"),
+        1 => format!("{stack}: `devstack up` would start 1 service\n"),
+        many => format!("{stack}: `devstack up` would start {many} services, in this order\n"),
+    };
+    let width = starts.iter().map(|change| change.service.as_str().len()).max().unwrap_or(0);
+    for change in starts {
+        let line = format!("  {:width$}  {}", change.service, how(change));
+        text += line.trim_end();
+        text.push('\n');
+    }
+    if !rest.is_empty() {
+        let rest: Vec<Name> = rest.iter().map(|change| change.service.clone()).collect();
+        text += &format!("not started: {}\n", names(&rest));
+    }
+    text
+}
+
+/// Ports, why they moved, and what is waited for.
+fn how(change: &Change) -> String {
+    let mut parts = Vec::new();
+    let mut ports: Vec<String> = match change.ports.len() {
+        1 => change.ports.values().map(|number| format!("port {number}")).collect(),
+        _ => change.ports.iter().map(|(name, number)| format!("{name} {number}")).collect(),
+    };
+    if !change.moved.is_empty() {
+        ports.push(format!("({})", change.moved.join("; ")));
+    }
+    if !ports.is_empty() {
+        parts.push(ports.join(" "));
+    }
+    let needs = change.after.iter().map(|need| format!("{} is {}", need.service, need.condition));
+    let needs: Vec<String> = needs.collect();
+    if !needs.is_empty() {
+        parts.push(format!("when {}", needs.join(", ")));
+    }
+    parts.join(", ")
+}
+
+fn names(names: &[Name]) -> String {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
+}

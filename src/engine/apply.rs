@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use super::order::wanted;
+use super::slot::{Slot, State, Time, Want};
+use super::{Effect, Engine, Selection};
+use crate::model::{Action, Cause, Change, Event, Happening, Kind, Name, Plan, Stack};
+
+/// Takes another stack over. Nothing is started or stopped here.
+impl Engine {
+    pub(super) fn apply(
+        &mut self,
+        now: Time,
+        stack: Arc<Stack>,
+        selection: Option<Selection>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.ending.is_some() {
+            return;
+        }
+        let plan = self.plan(&stack, selection.as_ref());
+        let base = wanted(&stack, selection.as_ref());
+        for (name, service) in &stack.services {
+            let slot = self
+                .slots
+                .entry(name.clone())
+                .or_insert_with(|| Slot::new(service.clone(), Want::No, now));
+            let unready = slot.service.ready != service.ready;
+            let looked_after = slot.service.health != service.health;
+            slot.service = service.clone();
+            if looked_after {
+                slot.look_after_anew(now, effects);
+            }
+            if unready {
+                slot.probe_anew(now, effects);
+            }
+            slot.want = slot.next_want(base.get(name));
+        }
+        plan.changes.iter().for_each(|change| self.carry(change));
+        self.changed |= self.stack.is_some() && !plan.is_empty();
+        self.announce(plan, effects);
+        self.stack = Some(stack);
+        self.selection = selection;
+        self.sort();
+    }
+
+    fn carry(&mut self, change: &Change) {
+        if let Some(former) = &change.from {
+            self.succeed(&change.service, former);
+        }
+        let Some(slot) = self.slots.get_mut(&change.service) else { return };
+        match change.action {
+            Action::Add | Action::Rename | Action::Stop => slot.rearm(),
+            Action::Start if change.fields.is_empty() => slot.rearm(),
+            Action::Start | Action::Restart => {
+                slot.renew(Cause::ConfigChanged(change.because.clone()));
+            }
+            Action::Remove => slot.want = Want::Removed,
+            Action::Define | Action::Update | Action::Prepare => {}
+        }
+    }
+
+    /// A service goes on under another name. What somebody did to it by hand stays done; and it starts when
+    /// nothing of it is left under the former name, for it is one service and must not run twice.
+    fn succeed(&mut self, name: &Name, former: &Name) {
+        let Some(old) = self.slots.get_mut(former) else { return };
+        let want = std::mem::replace(&mut old.want, Want::Removed);
+        let live = old.live_run().is_some();
+        let after = if live { Some(former.clone()) } else { old.after.clone() };
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.after = after.filter(|after| after != name);
+        match want {
+            Want::Stopped | Want::Yes(Cause::Asked(_)) => slot.want = want,
+            Want::No | Want::Removed | Want::Yes(_) => {}
+        }
+    }
+
+    /// The first stack is no change, and a plan without changes is not worth a line.
+    fn announce(&self, plan: Plan, effects: &mut Vec<Effect>) {
+        if self.stack.is_some() && !plan.is_empty() {
+            effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
+        }
+    }
+}
+
+impl Slot {
+    /// What it takes to be ready has changed. Who is ready stays so; who is not has all the time again.
+    fn probe_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (State::Starting { run, pid, spawned, .. } | State::Late { run, pid, spawned, .. }) =
+            self.state
+        else {
+            return;
+        };
+        let unprobed = self.service.kind == Kind::Task && self.service.ready.probes.is_empty();
+        if !unprobed {
+            effects.push(Effect::Probe(run, self.service.clone()));
+        }
+        self.failing = None;
+        let ready_by = (!unprobed).then(|| now + self.service.ready.timeout);
+        self.state = State::Starting { run, pid, spawned, ready_by };
+    }
+}

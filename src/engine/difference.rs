@@ -1,0 +1,139 @@
+use crate::model::{Command, Launch, Service};
+
+/// So many variables are named in a sentence; a whole env file that is new would hide the rest of the line.
+const MOST_NAMED: usize = 8;
+
+/// How two definitions of one service differ.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    /// Why a process of the old definition cannot go on, each a fragment.
+    pub restart: Vec<String>,
+    /// All that differs, by its key in the file.
+    pub fields: Vec<&'static str>,
+    /// The variables that differ. Never their values: those may be secrets.
+    pub variables: Vec<String>,
+}
+
+impl Difference {
+    /// From the one to the other.
+    pub fn between(old: &Service, new: &Service) -> Difference {
+        let mut found = Difference::default();
+        found.launch(&old.launch, &new.launch);
+        if sockets(old) != sockets(new) {
+            found.restart("port", "the sockets it is passed changed".to_owned());
+        }
+        if old.tty != new.tty {
+            found.restart("tty", "tty changed".to_owned());
+        }
+        if old.kind != new.kind {
+            found.restart("kind", format!("now a {}", new.kind.as_str()));
+        }
+        let known = found.fields.clone();
+        found.fields.extend(in_place(old, new).filter(|field| !known.contains(field)));
+        found
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Why it matters, as a fragment.
+    pub fn because(&self) -> String {
+        match self.restart.is_empty() {
+            true => format!("{} changed", self.fields.join(", ")),
+            false => self.restart.join(", "),
+        }
+    }
+
+    fn restart(&mut self, field: &'static str, why: String) {
+        self.fields.push(field);
+        self.restart.push(why);
+    }
+
+    fn launch(&mut self, old: &Launch, new: &Launch) {
+        // What it needs matters to the next start only; see `in_place`.
+        let Launch { command, dir, env, host, needs: _ } = new;
+        match (&old.command, command) {
+            (old, new) if old == new => {}
+            (Command::Exec(_), Command::Shell(_)) | (Command::Shell(_), Command::Exec(_)) => {
+                self.restart("command", "command changed its form".to_owned());
+            }
+            (Command::Exec(_), Command::Exec(_)) | (Command::Shell(_), Command::Shell(_)) => {
+                self.restart("command", "command changed".to_owned());
+            }
+        }
+        if old.dir != *dir {
+            self.restart("dir", format!("dir is now {}", dir.display()));
+        }
+        if old.host != *host {
+            self.restart("host", format!("host is now {host}"));
+        }
+        let gone = old.env.keys().filter(|name| !env.contains_key(*name));
+        let differs = |name: &&String| old.env.get(*name) != env.get(*name);
+        let mut names: Vec<String> = env.keys().filter(differs).chain(gone).cloned().collect();
+        names.sort_unstable();
+        if !names.is_empty() {
+            self.restart("env", format!("env changed: {}", listed(&names)));
+        }
+        self.variables = names;
+    }
+}
+
+/// The keys that differ and that a process need not be restarted for. Takes the services apart, so that a field
+/// that is new has to be thought of.
+fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> {
+    let Service {
+        name: _,
+        kind: _,
+        launch: _,
+        ports,
+        passed: _,
+        depends_on,
+        ready,
+        health,
+        restart,
+        success_codes,
+        stop,
+        watch,
+        tty: _,
+        autostart,
+        on_exit,
+        color,
+        description,
+        url_form,
+        takes_port,
+    } = new;
+    let preset = old.takes_port != *takes_port || old.launch.needs != new.launch.needs;
+    let fields = [
+        ("port", old.ports != *ports),
+        ("depends_on", old.depends_on != *depends_on),
+        ("ready", old.ready != *ready),
+        ("health", old.health != *health),
+        ("restart", old.restart != *restart),
+        ("success_codes", old.success_codes != *success_codes),
+        ("stop", old.stop != *stop),
+        ("watch", old.watch != *watch),
+        ("autostart", old.autostart != *autostart),
+        ("on_exit", old.on_exit != *on_exit),
+        ("color", old.color != *color),
+        ("description", old.description != *description),
+        ("url", old.url_form != *url_form),
+        ("preset", preset),
+    ];
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field)
+}
+
+/// What it is handed over: a process keeps the descriptors it was started with.
+fn sockets(service: &Service) -> Vec<(&str, u16)> {
+    service.passed_ports().map(|port| (port.name.as_str(), port.number)).collect()
+}
+
+fn listed(names: &[String]) -> String {
+    match names.get(MOST_NAMED..) {
+        Some(more) if !more.is_empty() => {
+            format!("{} and {} more", names[..MOST_NAMED].join(", "), more.len())
+        }
+        Some(_) | None => names.join(", "),
+    }
+}

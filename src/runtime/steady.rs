@@ -1,0 +1,127 @@
+//! Reading files that somebody may be writing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So often files are read at most until they hold still. Who writes without end gets what is there, and the next
+/// change is told anyway.
+const READS: usize = 10;
+
+/// A file that was written more recently than this may be half of a save. The watch has waited as long before it
+/// told of a change, so that only a second save in quick succession is waited for.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// The same for an empty file: most programs empty a file before they write it, and may be interrupted in between.
+const QUIET_EMPTY: Duration = Duration::from_millis(100);
+
+/// What tells that a file is another one: length, time, inode.
+type Stamp = Option<(u64, (i64, i64), u64)>;
+
+/// What `read` makes of `files` while nobody writes them: half of a save can be a file without a mistake.
+/// `None`: the runtime is ending.
+pub(super) async fn read<T: Send + 'static>(
+    files: BTreeSet<PathBuf>,
+    read: impl Fn() -> T + Send + Sync + 'static,
+) -> Option<T> {
+    let (files, read) = (Arc::new(files), Arc::new(read));
+    for _ in 1..READS {
+        let (files, read) = (files.clone(), read.clone());
+        let once = move || {
+            let before = stamps(&files);
+            let found = read();
+            let pause = unsettled(&files);
+            let same = stamps(&files) == before;
+            (found, if same { pause } else { Some(pause.unwrap_or(QUIET)) })
+        };
+        let (found, pause) = tokio::task::spawn_blocking(once).await.ok()?;
+        match pause {
+            None => return Some(found),
+            Some(pause) => tokio::time::sleep(pause).await,
+        }
+    }
+    tokio::task::spawn_blocking(move || read()).await.ok()
+}
+
+/// How long it takes until each file has been left alone long enough; `None`: each has.
+fn unsettled(files: &BTreeSet<PathBuf>) -> Option<Duration> {
+    let rest = |path: &PathBuf| {
+        let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let quiet = if meta.len() == 0 { QUIET_EMPTY } else { QUIET };
+        // A time in the future is no time of a save.
+        quiet.checked_sub(meta.modified().ok()?.elapsed().ok()?).filter(|rest| !rest.is_zero())
+    };
+    files.iter().filter_map(rest).max()
+}
+
+fn stamps(files: &BTreeSet<PathBuf>) -> Vec<Stamp> {
+    files.iter().map(|path| stamp(path)).collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.len(), (meta.mtime(), meta.mtime_nsec()), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_meanwhile_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "").unwrap();
+        let files = BTreeSet::from([path.clone(), dir.path().join("absent")]);
+        let reads = Arc::new(Mutex::new(Vec::new()));
+        let seen = reads.clone();
+        let found = read(files, move || {
+            let text = fs::read_to_string(&path).unwrap();
+            if seen.lock().unwrap().is_empty() {
+                fs::write(&path, "whole").unwrap();
+            }
+            seen.lock().unwrap().push(text.clone());
+            text
+        });
+        assert_eq!(found.await.as_deref(), Some("whole"));
+        assert_eq!(reads.lock().unwrap().first().map(String::as_str), Some(""));
+    }
+
+    #[tokio::test]
+    async fn who_writes_without_end_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let reads = Arc::new(Mutex::new(0));
+        let seen = reads.clone();
+        let files = BTreeSet::from([path.clone()]);
+        let done = read(files, move || {
+            *seen.lock().unwrap() += 1;
+            fs::write(&path, "x".repeat(*seen.lock().unwrap())).unwrap();
+        });
+        done.await.unwrap();
+        assert_eq!(*reads.lock().unwrap(), READS);
+    }
+
+    #[test]
+    fn what_was_written_long_ago_or_is_to_come_is_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let files = BTreeSet::from([path.clone()]);
+        assert_eq!(unsettled(&files), None);
+        let file = fs::File::create(&path).unwrap();
+        let now = std::time::SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        for (time, settled) in [(now - hour, true), (now + hour, true), (now, false)] {
+            file.set_modified(time).unwrap();
+            assert_eq!(
+                unsettled(&files).is_none(),
+                settled || now.elapsed().unwrap() > QUIET_EMPTY
+            );
+        }
+    }
+}

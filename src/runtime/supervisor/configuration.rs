@@ -1,0 +1,110 @@
+//! From what was read of the configuration files to what the engine is told.
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use crate::engine::Input;
+use crate::model::{Class, Message, Plan, PlanView, Stack};
+use crate::runtime::log::narrate;
+use crate::runtime::reload::{Present, Previewed, Reloaded};
+use crate::runtime::watch::Change;
+
+/// Where the answer to a question for the plan goes.
+pub(super) type TellPlan = oneshot::Sender<Result<PlanView, Message>>;
+
+impl Supervisor {
+    /// The files changed: reads them.
+    pub(super) fn reload(&mut self) {
+        let present = self.present();
+        self.reloader.reload(present, self.reloaded.0.clone());
+    }
+
+    /// Somebody wants to know what the files would change.
+    pub(super) fn preview(&self, tell: TellPlan) {
+        let back = self.previewed.0.clone();
+        self.reloader.preview(self.present(), move |found| {
+            // The stack may have ended meanwhile.
+            let _ = back.send((found, tell));
+        });
+    }
+
+    fn present(&self) -> Present {
+        let mut running = self.engine.running();
+        // Between two runs it is devstack that listens.
+        running.extend(self.hands.passing());
+        Present::of(&self.stack, &running)
+    }
+
+    /// What was found, compared with what is now.
+    pub(super) fn planned(&self, found: Previewed) -> Result<PlanView, Message> {
+        if self.engine.is_ending() {
+            return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
+        }
+        let (stack, notes) = found?;
+        let plan = self.plan(&stack);
+        Ok(PlanView {
+            version: 1,
+            stack: self.stack.name.clone(),
+            dir: self.stack.dir.clone(),
+            running: true,
+            live: self.stack.live && self.reloader.follows,
+            plan,
+            notes,
+        })
+    }
+
+    fn plan(&self, stack: &Stack) -> Plan {
+        self.engine.plan(stack, self.selection.as_ref())
+    }
+
+    pub(super) fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
+        let again = self.reloader.finished();
+        if self.engine.is_ending() {
+            return;
+        }
+        match reloaded {
+            Reloaded::Stack(stack, notes) => {
+                self.notes(notes);
+                let plan = self.plan(&stack);
+                let mended = std::mem::take(&mut self.broken);
+                self.waits = Plan::default();
+                if self.stack.live != stack.live {
+                    self.logs.say(narrate::live(stack.live));
+                } else if mended && plan.is_empty() {
+                    self.logs.say(narrate::mended_config());
+                }
+                self.selection = self
+                    .selection
+                    .take()
+                    .map(|selection| selection.renamed(&plan, &self.stack, &stack));
+                self.stack = stack.clone();
+                self.watch();
+                let selection = self.selection.clone();
+                inputs.push(Input::Apply { stack, selection });
+            }
+            Reloaded::Waits(stack) => self.hold(&stack),
+            Reloaded::Broken { why, text, files } => {
+                self.broken = true;
+                self.logs.say(narrate::not_applied(why, &text));
+                self.hands.watch(&self.stack, &files);
+            }
+        }
+        if again {
+            self.take_change(Change::Config(Default::default()), inputs);
+        }
+    }
+
+    /// The files are good and are not applied. Says so when that makes a difference, and when it makes none any
+    /// more.
+    fn hold(&mut self, stack: &Stack) {
+        let plan = self.plan(stack);
+        let before = std::mem::replace(&mut self.waits, plan.clone());
+        let mended = std::mem::take(&mut self.broken);
+        if !plan.is_empty() && (mended || plan != before) {
+            self.logs.say(narrate::waits());
+        } else if plan.is_empty() && (mended || !before.is_empty()) {
+            self.logs.say(narrate::as_it_runs());
+        }
+        self.hands.watch(&self.stack, &stack.files);
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Place, Project, Running};
+
+/// A running stack whose files are edited.
+pub struct Edited {
+    pub project: Project,
+    pub up: Running,
+}
+
+impl Edited {
+    /// `devstack up` with this file, once it is up.
+    #[track_caller]
+    pub fn start(project: Project, text: &str) -> Edited {
+        Edited::start_with(project, text, &["up"])
+    }
+
+    /// The same with these arguments.
+    #[track_caller]
+    pub fn start_with(project: Project, text: &str, args: &[&str]) -> Edited {
+        project.write("devstack.toml", text);
+        let up = project.devstack(args).start();
+        up.wait_for("is up");
+        Edited { project, up }
+    }
+
+    /// Saves the file; waits for the plan and returns it, one line a service.
+    #[track_caller]
+    pub fn apply(&self, text: &str) -> Vec<String> {
+        self.save("devstack.toml", text)
+    }
+
+    /// Saves any file; waits for the plan and returns it.
+    #[track_caller]
+    pub fn save(&self, file: &str, text: &str) -> Vec<String> {
+        let here = self.up.here();
+        self.project.write(file, text);
+        self.plan_since(here)
+    }
+
+    /// Saves a file that changes nothing; waits until this is said.
+    #[track_caller]
+    pub fn refuse(&self, file: &str, text: &str, said: &[&str]) {
+        let here = self.up.here();
+        self.project.write(file, text);
+        said.iter().for_each(|said| drop(self.up.wait_since(here, said)));
+    }
+
+    /// The plan of the first apply after `here`, once it took effect.
+    #[track_caller]
+    pub fn plan_since(&self, here: Place) -> Vec<String> {
+        self.up.wait_since(here, "applied the new configuration");
+        let ready =
+            |service: &Value| matches!(service["phase"].as_str(), Some("ready" | "done" | "idle"));
+        self.project
+            .wait_ps(|ps| ps["services"].as_array().is_some_and(|all| all.iter().all(ready)));
+        let lines = self.up.lines_since(here);
+        let plan = lines.iter().skip_while(|line| !line.contains("applied the new configuration"));
+        let block = |line: &&String| line.starts_with(' ') && !line.contains(['*', '|']);
+        plan.skip(1).take_while(block).map(|line| tidy(line)).collect()
+    }
+
+    /// The process of each service.
+    #[track_caller]
+    pub fn pids(&self) -> BTreeMap<String, u64> {
+        let ps = self.project.ps();
+        let services = ps["services"].as_array().expect("a list").iter();
+        let pid = |service: &Value| {
+            Some((service["name"].as_str()?.to_owned(), service["pid"].as_u64()?))
+        };
+        services.filter_map(pid).collect()
+    }
+
+    /// What `devstack plan --json` says.
+    #[track_caller]
+    pub fn plan(&self) -> Value {
+        self.project.devstack(["plan", "--json"]).run().expect_code(0).json()
+    }
+
+    /// Ends it; nothing may be left.
+    #[track_caller]
+    pub fn end(self) {
+        self.up.interrupt();
+        assert_eq!(self.up.wait_code(), 130, "{:?}", self.up.lines());
+        self.project.finish();
+    }
+}
+
+/// A service that does nothing, with these keys.
+pub fn idler(name: &str, keys: &str) -> String {
+    format!("[services.{name}]\ncommand = [\"{{misbehave}}\", \"run\"]\n{keys}\n")
+}
+
+/// The words of a line, without the blanks that put them into columns.
+fn tidy(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
