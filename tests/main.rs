@@ -11,6 +11,7 @@ mod examples;
 mod fixture;
 mod harness;
 mod health;
+mod holders;
 mod hostile;
 mod layers;
 mod lifecycle;

@@ -250,9 +250,15 @@ impl AsUp {
 pub struct Ports {
     #[command(flatten)]
     pub files: Files,
-    /// A port: who holds it?
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
+    /// Ports: who holds them?
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+    /// End who listens there, after a yes
+    #[arg(long, requires = "ports")]
+    pub kill: bool,
+    /// The yes, for scripts
+    #[arg(long, requires = "kill")]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

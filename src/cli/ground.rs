@@ -3,15 +3,17 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use super::dispute::ask;
 use super::launch::Plan;
 use super::left_behind::LeftBehind;
+use super::person::Person;
 use super::up::selection;
 use crate::config::{self, Overrides, Sources};
 use crate::control::{self, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, shown};
 use crate::model::{Class, Message, Stack};
-use crate::ports::Ports;
+use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
 use crate::runtime::reload::{Loader, hosts_exist};
 
@@ -51,8 +53,13 @@ impl Ground {
             color: super::color(&stderr()),
             adapt: plan.adapt,
         };
+        let mut person = plan.may_ask.then(Person::here).flatten();
+        let mut ask = |dispute: &Dispute| match &mut person {
+            Some(person) => ask(dispute, person),
+            None => Answer::Quit,
+        };
         let (stack, more) = loader
-            .choose(&draft, &BTreeMap::new())
+            .choose_asking(&draft, &BTreeMap::new(), &mut ask)
             .map_err(|conflicts| Refused(conflicts.iter().map(shown).collect(), plan.refused))?;
         notes.extend(more);
         let selection = selection(&stack, &plan.services, plan.starting.no_deps)

@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub adapt: fn(&mut Stack),
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
+    /// Whether a person may be asked about ports, if there is one.
+    pub may_ask: bool,
     /// The exit code when the stack cannot be started though nobody made a mistake.
     pub refused: i32,
 }

@@ -7,11 +7,14 @@ mod control_commands;
 #[cfg(test)]
 mod control_commands_tests;
 mod control_options;
+mod dispute;
+mod evict;
 mod ground;
 mod launch;
 mod left_behind;
 mod log_face;
 mod logs;
+mod person;
 mod plan;
 mod plan_text;
 mod ports;

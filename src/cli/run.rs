@@ -38,6 +38,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         to_stderr: true,
         adapt: never_again,
         stay: true,
+        may_ask: false,
         refused: exit::RUN_FAILED_BEFORE_READY,
     };
     let command = args.command;

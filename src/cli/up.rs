@@ -23,6 +23,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         to_stderr: false,
         adapt: |_| {},
         stay: false,
+        may_ask: true,
         refused: exit::FAILED,
     };
     launch::launch(plan, |launched| {

@@ -37,6 +37,8 @@ pub enum OnConflict {
     Auto,
     /// Fail and name the holder.
     Fail,
+    /// Ask at a terminal; elsewhere fail.
+    Ask,
     /// The same, because the command line does not let ports move, whatever the file says.
     Strict,
 }

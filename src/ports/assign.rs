@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::choose::{Choice, Conflict, Question, choose, wanted};
+use super::choose::{Choice, Conflict, Question, choose, key, wanted};
 use super::lease::{Lease, LeaseFolder};
 use super::market::Market;
 use super::remembered::Remembered;
-use super::{Holder, Key, Limits, Obstacle, explain, holders_of, system};
-use crate::model::{Class, Message, Port, PortWish};
+use super::{Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, holders_of, system};
+use crate::model::{Class, Message, OnConflict, Port, PortWish};
 
 mod preview;
 
@@ -74,6 +74,49 @@ impl Ports {
         wishes: &[PortWish],
         mine: &BTreeMap<Key, u16>,
     ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
+        self.assign_asking(wishes, mine, &mut |_| Answer::Quit)
+    }
+
+    /// The same, but where a wish says so, asks before it gives up: one question for each wish, then again as long as the
+    /// answer is to look again. Nothing is asked when something else keeps the stack from starting.
+    pub fn assign_asking(
+        &mut self,
+        wishes: &[PortWish],
+        mine: &BTreeMap<Key, u16>,
+        ask: &mut dyn FnMut(&Dispute) -> Answer,
+    ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
+        let mut wishes = wishes.to_vec();
+        loop {
+            let conflicts = match self.choose(&wishes, mine) {
+                Ok(given) => return Ok(given),
+                Err(conflicts) => conflicts,
+            };
+            let holders = holders_in(&conflicts);
+            let refusals =
+                || conflicts.iter().map(|found| explain::conflict(found, &holders)).collect();
+            let disputes: Option<Vec<Dispute>> =
+                conflicts.iter().map(|found| explain::dispute(found, &holders)).collect();
+            let Some(dispute) = disputes.as_ref().and_then(|all| all.first()) else {
+                return Err(refusals());
+            };
+            match ask(dispute) {
+                Answer::Next => {
+                    let agreed = key(conflicts[0].wish);
+                    let wish = wishes.iter_mut().find(|wish| key(wish) == agreed);
+                    wish.expect("the conflict is about one of them").on_conflict = OnConflict::Next;
+                }
+                Answer::Again => {}
+                Answer::Quit => return Err(refusals()),
+            }
+        }
+    }
+
+    /// One choice for all wishes, and what follows from it when it can be made.
+    fn choose<'w>(
+        &mut self,
+        wishes: &'w [PortWish],
+        mine: &BTreeMap<Key, u16>,
+    ) -> Result<BTreeMap<Key, Port>, Vec<Conflict<'w>>> {
         let mut market = Market {
             folder: &self.folder,
             leases: self.leases.as_ref(),
@@ -84,8 +127,7 @@ impl Ports {
         };
         let question =
             Question { wishes, mine, before: &self.given, limits: &self.limits, seed: self.seed };
-        let chosen = choose(&question, &mut market);
-        let choices = chosen.map_err(|conflicts| refusals(&conflicts))?;
+        let choices = choose(&question, &mut market).map_err(introduced)?;
         for choice in choices.values() {
             market.adopt(choice.number);
         }
@@ -135,7 +177,8 @@ impl Ports {
         let wanted = choice.wanted.filter(|wanted| *wanted != choice.number)?;
         if let Some(obstacle) = &choice.obstacle {
             let holders = holders.get(&wanted).map(Vec::as_slice).unwrap_or_default();
-            return Some(explain::obstacle(wanted, obstacle, holders));
+            let obstacle = introduce(wanted, obstacle.clone());
+            return Some(explain::obstacle(wanted, &obstacle, holders));
         }
         let before = self.given.get(key).filter(|before| before.number == choice.number);
         before.and_then(|before| before.moved.clone())
@@ -167,11 +210,28 @@ impl Ports {
     }
 }
 
-fn refusals(conflicts: &[Conflict<'_>]) -> Vec<Message> {
-    let obstacles =
-        conflicts.iter().filter_map(|found| Some((wanted(found.wish)?, &found.obstacle)));
-    let holders = name(obstacles);
-    conflicts.iter().map(|found| explain::conflict(found, &holders)).collect()
+fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {
+    for found in &mut conflicts {
+        if let Some(number) = wanted(found.wish) {
+            let obstacle = std::mem::replace(&mut found.obstacle, Obstacle::InUse);
+            found.obstacle = introduce(number, obstacle);
+        }
+    }
+    conflicts
+}
+
+/// Finds out more about who leased a number, when it is not a stack that shares the lease folder.
+fn introduce(number: u16, obstacle: Obstacle) -> Obstacle {
+    match obstacle {
+        Obstacle::Leased(lessee) if lessee == Lessee::default() => {
+            Obstacle::Leased(system::announcer(number).unwrap_or(lessee))
+        }
+        other => other,
+    }
+}
+
+fn holders_in(conflicts: &[Conflict<'_>]) -> BTreeMap<u16, Vec<Holder>> {
+    name(conflicts.iter().filter_map(|found| Some((wanted(found.wish)?, &found.obstacle))))
 }
 
 /// The holders of all numbers that are in use, in one walk over the processes.
@@ -185,5 +245,7 @@ fn without_leases(what: &str, error: &io::Error) -> Message {
     Message::new(Class::Disk, text).help("start stacks one after another until that is repaired")
 }
 
+#[cfg(test)]
+mod crowd;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,8 @@ struct Chooser<'q, 'w, N> {
     held: BTreeSet<u16>,
     /// Who was given what, in this choice.
     owners: BTreeMap<u16, Key>,
+    /// Numbers that nobody named and that were found not to be had: each is looked at once.
+    refused: BTreeSet<u16>,
     choices: BTreeMap<Key, Choice>,
     conflicts: Vec<Conflict<'w>>,
     /// The system refused to answer: further questions are useless.
@@ -122,6 +124,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
             pinned: question.wishes.iter().filter(pinned).filter_map(wanted).collect(),
             held: question.mine.values().copied().collect(),
             owners: BTreeMap::new(),
+            refused: BTreeSet::new(),
             choices: BTreeMap::new(),
             conflicts: Vec::new(),
             failure: None,
@@ -153,7 +156,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
             Weight::Any => true,
             Weight::Preferred => match wish.on_conflict {
                 OnConflict::Fail | OnConflict::Strict => wanted.is_none(),
-                OnConflict::Next | OnConflict::Auto => {
+                OnConflict::Next | OnConflict::Auto | OnConflict::Ask => {
                     let before = self.question.before.get(key);
                     before.is_some_and(|port| port.number == number && port.wanted == wanted)
                 }
@@ -206,7 +209,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     /// Another number for a preferred wish, by its policy.
     fn displace(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
         if matches!(obstacle, Obstacle::Failed(_))
-            || matches!(wish.on_conflict, OnConflict::Fail | OnConflict::Strict)
+            || matches!(wish.on_conflict, OnConflict::Fail | OnConflict::Strict | OnConflict::Ask)
         {
             return self.refuse(wish, number, obstacle);
         }
@@ -214,7 +217,9 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         let other = self
             .last(&key, Some(number))
             .or_else(|| match wish.on_conflict {
-                OnConflict::Next | OnConflict::Fail | OnConflict::Strict => self.upward(number),
+                OnConflict::Next | OnConflict::Fail | OnConflict::Strict | OnConflict::Ask => {
+                    self.upward(number)
+                }
                 OnConflict::Auto => self.counterpart(number),
             })
             .or_else(|| self.anywhere(&key));
@@ -242,6 +247,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         if ours
             || self.failure.is_some()
             || self.named.contains(&number)
+            || self.refused.contains(&number)
             || !self.question.limits.allow(number)
         {
             return false;
@@ -258,7 +264,10 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
                 | Obstacle::Denied
                 | Obstacle::Sibling(_)
                 | Obstacle::NoneLeft,
-            ) => false,
+            ) => {
+                self.refused.insert(number);
+                false
+            }
         }
     }
 
@@ -318,10 +327,16 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     }
 
     fn refuse(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
-        let alternative = self.upward(number).or_else(|| self.anywhere(&key(wish)));
+        let key = key(wish);
+        let last = match wish.on_conflict {
+            // What is offered is what would be given.
+            OnConflict::Ask => self.last(&key, Some(number)),
+            OnConflict::Next | OnConflict::Auto | OnConflict::Fail | OnConflict::Strict => None,
+        };
+        let alternative = last.or_else(|| self.upward(number)).or_else(|| self.anywhere(&key));
         if let Some(number) = alternative {
             // So that two refusals do not name the same way out.
-            self.owners.insert(number, key(wish));
+            self.owners.insert(number, key);
         }
         self.conflicts.push(Conflict { wish, obstacle, alternative });
     }

@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::choose::{Conflict, wanted};
-use super::{Holder, Key, Obstacle, known, show_folder};
+use super::{Dispute, Holder, Key, Obstacle, known, show_folder};
 use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
 
 /// Why `port` cannot be had, as a fragment: `port 5000 is held by python3 (pid 4121: …)`.
 pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
     match obstacle {
         Obstacle::InUse => format!("port {port} {}{}", held(holders), usual(port, holders)),
-        Obstacle::Leased(Some(folder)) => {
-            format!("port {port} is leased by another devstack stack (in {})", show_folder(folder))
-        }
-        Obstacle::Leased(None) => format!("port {port} is leased by another devstack stack"),
+        Obstacle::Leased(lessee) => format!("port {port} is leased by {lessee}"),
         Obstacle::Denied => format!("port {port} needs privileges"),
         Obstacle::Sibling(service) => format!("port {port} belongs to {service} of this stack"),
         Obstacle::NoneLeft => "no port is left".to_owned(),
@@ -53,14 +50,34 @@ pub fn conflict(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -
         Some(_) => format!(" (asked for by {})", wish.source),
         None => String::new(),
     };
-    let text = format!(
-        "{}: {}{source}",
-        said_name(&wish.service, &wish.port),
-        obstacle(number, why, holders)
-    );
+    let text = format!("{}{source}", said_conflict(wish, why, holders));
     let ways = [release(number, why, holders), otherwise(wish, *alternative)];
     let ways: Vec<String> = ways.into_iter().flatten().collect();
     Message::new(class, text).help(ways.join(", or "))
+}
+
+/// What somebody can be asked about a wish; `None`: there is nothing to choose.
+pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Option<Dispute> {
+    let Conflict { wish, obstacle: why, alternative } = conflict;
+    let askable = match (wish.weight, wish.on_conflict) {
+        (Weight::Preferred, OnConflict::Ask) => true,
+        (Weight::Preferred | Weight::Pinned | Weight::Any, _) => false,
+    };
+    let listens = match why {
+        Obstacle::InUse => true,
+        Obstacle::Leased(_) | Obstacle::Denied | Obstacle::Sibling(_) => false,
+        Obstacle::NoneLeft | Obstacle::Failed(_) => return None,
+    };
+    let port = wanted(wish).filter(|_| askable)?;
+    let holders = holders.get(&port).map(Vec::as_slice).unwrap_or_default();
+    let text = said_conflict(wish, why, holders);
+    Some(Dispute { port, text, listens: listens && !holders.is_empty(), next: (*alternative)? })
+}
+
+/// `api: port 5000 is held by …`.
+fn said_conflict(wish: &PortWish, why: &Obstacle, holders: &[Holder]) -> String {
+    let number = wanted(wish).unwrap_or_default();
+    format!("{}: {}", said_name(&wish.service, &wish.port), obstacle(number, why, holders))
 }
 
 /// `api`, or `api (metrics)` for a port that is not the main one.
@@ -78,16 +95,21 @@ fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<Strin
             [Holder { pid: Some(pid), same_user: true, .. }, ..] if *pid == std::process::id() => {
                 None
             }
-            [Holder { pid: Some(pid), same_user: true, .. }, ..] => {
-                Some(format!("end the holder with `kill {pid}`"))
+            [Holder { origin: Some(origin), .. }, ..] => origin.remedy(),
+            [Holder { pid: Some(_), same_user: true, .. }, ..] => {
+                Some(format!("end the holder with `devstack ports {number} --kill`"))
             }
             [_, ..] => Some("ask the holder's user to end it".to_owned()),
             [] => Some(format!("see what has it with `devstack ports {number}`")),
         },
-        Obstacle::Leased(Some(folder)) => {
-            Some(format!("stop the other stack with `devstack down` in {}", show_folder(folder)))
-        }
-        Obstacle::Leased(None) => Some("stop the other stack".to_owned()),
+        Obstacle::Leased(lessee) => match &lessee.folder {
+            Some(folder) => Some(format!(
+                "stop the other stack with `devstack down` in {}",
+                show_folder(folder)
+            )),
+            None if lessee.is_strange() => Some("ask that user to stop it".to_owned()),
+            None => Some("stop the other stack".to_owned()),
+        },
         Obstacle::Denied if cfg!(target_os = "linux") => Some(format!(
             "allow it with `sudo sysctl net.ipv4.ip_unprivileged_port_start={number}`"
         )),
@@ -115,7 +137,7 @@ fn otherwise(wish: &PortWish, alternative: Option<u16>) -> Option<String> {
                 OnConflict::Strict => {
                     "let ports move: `up` without --strict-ports, `run` with --no-strict-ports"
                 }
-                OnConflict::Fail | OnConflict::Next | OnConflict::Auto => {
+                OnConflict::Fail | OnConflict::Ask | OnConflict::Next | OnConflict::Auto => {
                     "let it move with `on_conflict = \"next\"`"
                 }
             };

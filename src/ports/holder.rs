@@ -1,8 +1,11 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::Origin;
 
 /// Who listens on a port. What the system does not show is `None`; nothing in it is a guess.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,12 @@ pub struct Holder {
     pub user: Option<String>,
     /// Whether that is the user who runs devstack.
     pub same_user: bool,
+    /// What it belongs to, where that can be proved.
+    pub origin: Option<Box<Origin>>,
+    /// Whether its parent has ended and left it behind.
+    pub orphan: bool,
+    /// Where it listens, ascending.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What the system shows of one process.
@@ -30,6 +39,7 @@ pub struct Holder {
 pub(super) struct Process {
     pub pid: u32,
     pub name: String,
+    pub parent: u32,
     pub words: Vec<String>,
     pub folder: Option<PathBuf>,
     pub age: Option<Duration>,
@@ -71,6 +81,9 @@ impl Holder {
             uid,
             user: uid.and_then(user_name),
             same_user: uid == Some(rustix::process::geteuid().as_raw()),
+            origin: None,
+            orphan: false,
+            addresses: Vec::new(),
         }
     }
 
@@ -89,14 +102,21 @@ impl fmt::Display for Holder {
                 (false, None) => f.write_str("an unknown process"),
             };
         };
-        write!(f, "{} (pid {pid}", self.name.as_deref().unwrap_or("a process"))?;
+        match (&self.origin, &self.name) {
+            (Some(origin), _) => write!(f, "{origin} (pid {pid}")?,
+            (None, name) => write!(f, "{} (pid {pid}", name.as_deref().unwrap_or("a process"))?,
+        }
         if let (false, Some(user)) = (self.same_user, self.user()) {
             write!(f, " of user {user}")?;
         }
-        let folder = self.folder.as_ref().map(|folder| format!("in {}", show_folder(folder)));
+        let elsewhere =
+            matches!(self.origin.as_deref(), Some(Origin::Service { folder: Some(_), .. }));
+        let folder = self.folder.as_ref().filter(|_| !elsewhere);
+        let folder = folder.map(|folder| format!("in {}", show_folder(folder)));
         let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
+        let orphan = self.orphan.then(|| "left by a parent that has ended".to_owned());
         let details: Vec<String> =
-            self.command.clone().into_iter().chain(folder).chain(age).collect();
+            self.command.clone().into_iter().chain(folder).chain(age).chain(orphan).collect();
         if !details.is_empty() {
             write!(f, ": {}", details.join(", "))?;
         }
@@ -152,7 +172,7 @@ fn base_name(path: &str) -> &str {
 }
 
 /// At most `longest` characters, none of which can move the cursor or hide others.
-fn clean(text: &str, longest: usize) -> String {
+pub(super) fn clean(text: &str, longest: usize) -> String {
     let text = text.trim();
     let mut shown: String = text.chars().take(longest).collect();
     if text.chars().nth(longest).is_some() {
@@ -177,7 +197,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The name of a user, from the file only: asking the name service could go over the network.
-fn user_name(uid: u32) -> Option<String> {
+pub(super) fn user_name(uid: u32) -> Option<String> {
     let text = std::fs::read("/etc/passwd").ok()?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
@@ -188,7 +208,7 @@ fn user_name(uid: u32) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Holder, Process, say_command, show_age};
+    use super::{Holder, Origin, Process, say_command, show_age};
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -217,6 +237,7 @@ mod tests {
         let process = Process {
             pid: 4121,
             name: "python3".to_owned(),
+            parent: 1,
             words: words("/usr/bin/python3 /usr/bin/flask run"),
             folder: Some(home.join("old/app")),
             age: Some(Duration::from_secs(2 * 3600 + 5)),
@@ -224,6 +245,17 @@ mod tests {
         };
         let holder = Holder::of(&process);
         assert_eq!(holder.to_string(), "python3 (pid 4121: flask run, in ~/old/app, for 2 h)");
+        let left = Holder { orphan: true, ..holder.clone() };
+        assert!(
+            left.to_string().ends_with(", for 2 h, left by a parent that has ended)"),
+            "{left}"
+        );
+        let (stack, service) = (Some("shop".to_owned()), Some("api".to_owned()));
+        let origin = Origin::Service { stack, service, folder: Some(home.join("wt")) };
+        let origin = Some(Box::new(origin));
+        let service = Holder { origin, ..holder };
+        let said = "service api of stack shop in ~/wt (pid 4121: flask run, for 2 h)";
+        assert_eq!(service.to_string(), said);
         let bare = Process { words: Vec::new(), folder: None, age: None, ..process };
         assert_eq!(Holder::of(&bare).to_string(), "python3 (pid 4121)");
     }
@@ -241,6 +273,7 @@ mod tests {
         let process = Process {
             pid: 1,
             name: "a\u{1b}[2J".to_owned(),
+            parent: 1,
             words: vec![
                 "x".to_owned(),
                 "\u{1b}]52;c;\u{7}\u{202e}\n".to_owned(),

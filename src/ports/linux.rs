@@ -6,21 +6,30 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use tracing::debug;
 
+use super::announcement::{self, Announcer};
 use super::holder::Process;
 use super::holders::name_holders;
+use super::kin::Kin;
 use super::probe::{Address, Availability, Trial, attempt};
-use super::{Listener, Owner, sock_diag};
+use super::{Lessee, Listener, Owner, lease, sock_diag};
 
 /// The kernel's default, when it does not say.
 const EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
 /// The most that is read of a command line: enough for what is shown of it.
 const LONGEST_COMMAND_LINE: u64 = 4_096;
+
+/// The most that is read of an environment: Linux allows a quarter of the stack, which usually has 8 MiB.
+const LARGEST_ENVIRONMENT: u64 = 2 * 1024 * 1024;
+
+/// The most open files of a process that are looked at: a devstack of hundreds of services has fewer.
+const MOST_FILES: usize = 10_000;
 
 /// One socket for both families that also listens meets every conflict; without IPv6 one for IPv4 does.
 pub(super) fn probe(port: u16) -> Availability {
@@ -90,6 +99,14 @@ fn read_line(line: &str) -> Option<Listener> {
     let address = (address.to_canonical(), port).into();
     Some(Listener { address, socket: words.get(9)?.parse().ok()?, uid })
 }
+
+/// The devstack that announced `port`, if one did. Takes up to a millisecond.
+pub(super) fn announcer(port: u16) -> Option<Lessee> {
+    let Announcer { pid, uid } = announcement::announcer(port)?;
+    Some(Lessee::process(pid, uid, pid.and_then(stack_folder)))
+}
+
+pub(super) use super::announcement::announce;
 
 /// See [`super::listener_owner`].
 pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
@@ -225,10 +242,66 @@ fn lives(pid: u32) -> bool {
 
 /// What the system shows of a process; `None`: it is gone.
 pub(super) fn process(pid: u32) -> Option<Process> {
-    let stat = stat(pid)?;
+    let Stat { name, parent, start, .. } = stat(pid)?;
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    Some(Process { pid, name: stat.name, words: words(pid), folder, age: age(stat.start), uid })
+    Some(Process { pid, name, parent, words: words(pid), folder, age: age(start), uid })
+}
+
+/// Name, parent and user of a process; `None`: it is gone.
+pub(super) fn kin(pid: u32) -> Option<Kin> {
+    let Stat { name, parent, .. } = stat(pid)?;
+    let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    Some(Kin { name, parent, uid })
+}
+
+/// The processes with this short name.
+pub(super) fn named(name: &str) -> Vec<u32> {
+    let called = |pid: &u32| {
+        let text = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        text.trim_ascii_end() == name.as_bytes()
+    };
+    pids().into_iter().filter(called).collect()
+}
+
+/// These variables of the environment that a process was started with, as far as this user may see it.
+pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<String>; N] {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/environ")) {
+        io::Read::read_to_end(&mut io::Read::take(file, LARGEST_ENVIRONMENT), &mut bytes).ok();
+    }
+    names.map(|name| {
+        let value = |entry: &[u8]| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        bytes.split(|byte| *byte == 0).find_map(value)
+    })
+}
+
+/// The control groups of a process as the system writes them; `None` for this process.
+pub(super) fn control_groups(pid: Option<u32>) -> Option<String> {
+    let who = pid.map_or("self".to_owned(), |pid| pid.to_string());
+    std::fs::read_to_string(format!("/proc/{who}/cgroup")).ok()
+}
+
+/// The folder of the stack whose devstack this process is: one of the lock files that it has open says so.
+pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    for file in files.flatten().take(MOST_FILES) {
+        let Ok(target) = std::fs::read_link(file.path()) else { continue };
+        let bytes = target.as_os_str().as_encoded_bytes();
+        // Opening what is no plain file could wait.
+        let plain = || std::fs::metadata(file.path()).is_ok_and(|found| found.is_file());
+        if bytes.ends_with(b".lock")
+            && plain()
+            && let Ok(open) = std::fs::File::open(file.path())
+            && let Some(folder) = lease::folder_of(&open, pid)
+        {
+            return Some(folder);
+        }
+    }
+    None
 }
 
 fn words(pid: u32) -> Vec<String> {
@@ -244,6 +317,7 @@ fn words(pid: u32) -> Vec<String> {
 struct Stat {
     name: String,
     state: char,
+    parent: u32,
     /// In clock ticks since boot.
     start: u64,
 }
@@ -259,9 +333,10 @@ fn read_stat(text: &str) -> Option<Stat> {
     let (name, rest) = rest.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The start is field 22, the state field 3.
-    let start = fields.nth(18)?.parse().ok()?;
-    Some(Stat { name: name.to_owned(), state, start })
+    // The state is field 3, the start field 22.
+    let parent = fields.next()?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some(Stat { name: name.to_owned(), state, parent, start })
 }
 
 fn age(start: u64) -> Option<Duration> {
@@ -301,6 +376,7 @@ mod tests {
         let text = format!("12 (a) (b) c) S {} 777 0", ["0"; 18].join(" "));
         let stat = read_stat(&text).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.start), ("a) (b) c", 'S', 777));
+        assert_eq!(stat.parent, 0);
         for bad in ["", "1", "1 (", "1 (x", "1 (x)", "1 (x) S", "1 (x) S 1 2"] {
             assert!(read_stat(bad).is_none(), "{bad}");
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_int};
 use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::holder::Process;
+use super::kin::Kin;
 use super::probe::{Address, Availability, Trial, attempt};
-use super::{Holder, Listener, Owner};
+use super::{Holder, Lessee, Listener, Owner};
 
 /// The system's default, when it does not say.
 const EPHEMERAL: (u16, u16) = (49_152, 65_535);
@@ -98,6 +100,16 @@ pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     found.sort();
     found.dedup();
     Some(found)
+}
+
+/// macOS has no names that end with their process: here leases are between the stacks of one user.
+pub(super) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::convert::Infallible> {
+    Ok(None)
+}
+
+/// Nobody announces ports here.
+pub(super) fn announcer(_port: u16) -> Option<Lessee> {
+    None
 }
 
 /// See [`super::listener_owner`]. That nobody listens is never certain here: a stranger's socket is not shown.
@@ -220,11 +232,43 @@ pub(super) fn process(pid: u32) -> Option<Process> {
     Some(Process {
         pid,
         name: text(info.pbi_name.map(i8::cast_unsigned).as_slice()),
+        parent: info.pbi_ppid,
         words: words(number),
         folder: folder(number),
         age: SystemTime::now().duration_since(start).ok(),
         uid: info.pbi_uid,
     })
+}
+
+/// Name, parent and user of a process; `None`: it is gone or belongs to somebody else.
+pub(super) fn kin(pid: u32) -> Option<Kin> {
+    let info: libc::proc_bsdinfo = info(c_int::try_from(pid).ok()?, libc::PROC_PIDTBSDINFO)?;
+    let name = text(info.pbi_comm.map(i8::cast_unsigned).as_slice());
+    Some(Kin { name, parent: info.pbi_ppid, uid: info.pbi_uid })
+}
+
+/// Only used for what is not on macOS: forwarders of another user, whose listeners are not shown here.
+pub(super) fn named(_name: &str) -> Vec<u32> {
+    Vec::new()
+}
+
+/// These variables of the environment that a process was started with, as far as the system shows it.
+pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<String>; N] {
+    let entries = c_int::try_from(pid).map(|pid| arguments(pid).1).unwrap_or_default();
+    names.map(|name| {
+        let value = |entry: &String| Some(entry.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        entries.iter().find_map(value)
+    })
+}
+
+/// There are no control groups here.
+pub(super) fn control_groups(_pid: Option<u32>) -> Option<String> {
+    None
+}
+
+/// Open files of others are not looked at here.
+pub(super) fn stack_folder(_pid: u32) -> Option<PathBuf> {
+    None
 }
 
 fn folder(pid: c_int) -> Option<PathBuf> {
@@ -244,8 +288,14 @@ fn info<T>(pid: c_int, flavor: c_int) -> Option<T> {
     (written == size).then(|| unsafe { info.assume_init() })
 }
 
-/// The words of a command line, from `KERN_PROCARGS2`: a count, the program's path, zeros, then the words.
+/// The words of a command line.
 fn words(pid: c_int) -> Vec<String> {
+    arguments(pid).0
+}
+
+/// The words of a command line and the environment, from `KERN_PROCARGS2`: a count, the program's path, zeros, then the
+/// words, then the environment up to an empty entry.
+fn arguments(pid: c_int) -> (Vec<String>, Vec<String>) {
     let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
     let mut bytes = vec![0_u8; LONGEST_COMMAND_LINE];
     let mut size = bytes.len();
@@ -255,13 +305,14 @@ fn words(pid: c_int) -> Vec<String> {
         libc::sysctl(name.as_mut_ptr(), 3, bytes.as_mut_ptr().cast(), &raw mut size, null, 0)
     };
     if code != 0 {
-        return Vec::new();
+        return Default::default();
     }
     bytes.truncate(size);
-    let Some((count, rest)) = bytes.split_first_chunk::<4>() else { return Vec::new() };
+    let Some((count, rest)) = bytes.split_first_chunk::<4>() else { return Default::default() };
     let count = usize::try_from(i32::from_ne_bytes(*count)).unwrap_or(0);
-    let parts = rest.split(|byte| *byte == 0).skip(1).skip_while(|part| part.is_empty());
-    parts.take(count).map(text).collect()
+    let mut parts = rest.split(|byte| *byte == 0).skip(1).skip_while(|part| part.is_empty());
+    let words = parts.by_ref().take(count).map(text).collect();
+    (words, parts.take_while(|part| !part.is_empty()).map(text).collect())
 }
 
 /// Text up to the first zero.

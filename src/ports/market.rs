@@ -37,7 +37,7 @@ impl Market<'_> {
         let Some(leases) = self.leases else { return Ok(None) };
         match leases.take(port, self.folder) {
             Leasing::Taken(lease) => Ok(Some(lease)),
-            Leasing::Held(folder) => Err(Obstacle::Leased(folder)),
+            Leasing::Held(lessee) => Err(Obstacle::Leased(lessee)),
             Leasing::Failed(error) => {
                 self.trouble = Some(error);
                 Ok(None)

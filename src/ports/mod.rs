@@ -5,17 +5,24 @@
 //! microseconds, but for naming holders, which walks over all processes (a few milliseconds).
 
 mod assign;
+mod belonging;
 mod choose;
+mod container;
+mod dispute;
+mod eviction;
 mod explain;
 mod holder;
 mod holders;
+mod kin;
 pub mod known;
 mod lease;
+mod lessee;
 mod limits;
 mod listener;
 mod market;
 mod network;
 mod obstacle;
+mod origin;
 mod owner;
 mod passed;
 mod probe;
@@ -23,19 +30,27 @@ mod remembered;
 pub mod table;
 
 #[cfg(target_os = "linux")]
+mod announcement;
+#[cfg(target_os = "linux")]
 mod sock_diag;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;
 
 pub use assign::Ports;
+pub use dispute::{Answer, Dispute};
+pub use eviction::{Verdict, verdict};
+pub use explain::held as explain_held;
 pub use holder::{Holder, show_folder};
 pub use holders::{holders, holders_of};
+pub use kin::own_line;
 pub use lease::LeaseFolder;
+pub use lessee::Lessee;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use network::Network;
 pub use obstacle::Obstacle;
+pub use origin::{Engine, Origin};
 pub use owner::Owner;
 pub use passed::{open_listener, renew_listener};
 pub use probe::{Availability, probe};
@@ -57,6 +72,12 @@ pub fn listeners() -> Vec<Listener> {
 /// counts as foreign: list again before believing it.
 pub fn listener_owner(port: u16, tree: &[u32]) -> Owner {
     system::owner(port, tree)
+}
+
+/// Whether this one process listens on `port`, on any address.
+pub fn listens(pid: u32, port: u16) -> bool {
+    let addresses = listening(&[vec![pid]]).into_iter().flatten().flatten();
+    addresses.filter_map(|address| address.tcp()).any(|address| address.port() == port)
 }
 
 /// Where the processes of each tree listen: TCP addresses in their order, then Unix sockets where a tree has no others.

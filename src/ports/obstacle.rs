@@ -1,5 +1,4 @@
-use std::path::PathBuf;
-
+use super::Lessee;
 use crate::model::Name;
 
 /// Why a number cannot be had.
@@ -7,8 +6,8 @@ use crate::model::Name;
 pub enum Obstacle {
     /// Somebody has it on at least one of the addresses that count.
     InUse,
-    /// Another devstack took it for a service of its own; with the folder of that stack where it is known.
-    Leased(Option<PathBuf>),
+    /// Another devstack took it for a service of its own.
+    Leased(Lessee),
     /// This user may not bind it.
     Denied,
     /// Another service of the same stack has it.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::lease::LeaseFolder;
 use super::probe::{Availability, probe};
-use super::{Holder, explain, holders, holders_of, known, show_folder};
+use super::{Holder, Lessee, explain, holders, holders_of, kin, known, show_folder, system};
 use crate::model::{Name, Snapshot};
 
 /// One port of a stack.
@@ -24,8 +25,10 @@ pub struct Row {
     pub actual: u16,
     /// Whether anything listens there now.
     pub listening: bool,
-    /// Who listens there.
+    /// Who listens there: the service's own process, where it is among them.
     pub holder: Option<Holder>,
+    /// Whether that is a process of the service.
+    pub own: bool,
 }
 
 /// The ports of a running stack with what is true of them now. Takes milliseconds.
@@ -35,19 +38,30 @@ pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
     let holders = holders_of(&numbers);
     let mut rows = Vec::new();
     for view in &snapshot.services {
+        let is_own = |holder: &&Holder| is_of(holder, view.pid);
         for (port, &actual) in &view.ports {
-            let holder = holders.get(&actual).and_then(|holders| holders.first()).cloned();
+            let holders = holders.get(&actual).map(Vec::as_slice).unwrap_or_default();
+            let own = holders.iter().find(is_own);
+            let holder = own.or(holders.first()).cloned();
             rows.push(Row {
                 service: view.name.clone(),
                 port: port.clone(),
                 wanted: view.wanted_ports.get(port).copied(),
                 actual,
                 listening: holder.is_some(),
+                own: own.is_some(),
                 holder,
             });
         }
     }
     rows
+}
+
+/// Whether a holder is in the tree of the service with this main process: everything below its keeper.
+fn is_of(holder: &Holder, main: Option<u32>) -> bool {
+    let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
+    let keeper = kin::ancestors(main).next().map(|(keeper, _)| keeper);
+    pid == main || kin::ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
 }
 
 /// The rows as a table with a headline, one line each.
@@ -57,7 +71,12 @@ pub fn text(rows: &[Row]) -> String {
     }
     let lines = rows.iter().map(|row| {
         let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
-        let holder = row.holder.as_ref().map_or("nobody listens".to_owned(), Holder::to_string);
+        let holder = match &row.holder {
+            None => "nobody listens".to_owned(),
+            // Whose process it is stands at the beginning of the line.
+            Some(holder) if row.own => Holder { origin: None, ..holder.clone() }.to_string(),
+            Some(holder) => holder.to_string(),
+        };
         [row.service.to_string(), row.port.clone(), wanted, row.actual.to_string(), holder]
     });
     let headline = ["SERVICE", "NAME", "WANTED", "PORT", "HELD BY"].map(str::to_owned);
@@ -89,10 +108,12 @@ pub struct Report {
     pub state: State,
     /// Who listens there, the longest-running first.
     pub holders: Vec<Holder>,
-    /// Whether a devstack of this user keeps it for a service.
+    /// Whether a devstack keeps it for a service.
     pub leased: bool,
     /// The folder of that stack, where it is known.
     pub leased_by: Option<PathBuf>,
+    /// More about that devstack.
+    pub lessee: Option<Lessee>,
     /// Who usually has it.
     pub usually: Option<String>,
     /// Whether browsers refuse to open it.
@@ -124,13 +145,15 @@ pub fn report(port: u16, lease_dir: &Path) -> Report {
         Availability::Denied => State::Denied,
         Availability::Failed(_) => State::Unknown,
     };
-    let lease = LeaseFolder::find(lease_dir).and_then(|leases| leases.holder(port));
+    let here = LeaseFolder::find(lease_dir).and_then(|leases| leases.holder(port));
+    let lessee = here.or_else(|| system::announcer(port));
     Report {
         port,
         state,
         holders: found,
-        leased: lease.is_some(),
-        leased_by: lease.flatten(),
+        leased: lessee.is_some(),
+        leased_by: lessee.as_ref().and_then(|lessee| lessee.folder.clone()),
+        lessee,
         usually: known::usual_owner(port).map(str::to_owned),
         refused_by_browsers: known::refused_by_browsers(port),
     }
@@ -149,13 +172,17 @@ impl Report {
             State::Unknown => format!("port {port} cannot be checked on this machine now"),
         }];
         lines.extend(self.holders.iter().skip(1).map(|holder| format!("  and by {holder}")));
-        match (&self.leased_by, self.leased) {
-            (Some(folder), _) => {
-                lines.push(format!("leased by the devstack stack in {}", show_folder(folder)))
-            }
-            (None, true) => lines.push("leased by a devstack stack".to_owned()),
-            (None, false) => {}
+        let addresses: BTreeSet<&IpAddr> =
+            self.holders.iter().flat_map(|holder| &holder.addresses).collect();
+        if !addresses.is_empty() {
+            let addresses: Vec<String> = addresses.into_iter().map(IpAddr::to_string).collect();
+            lines.push(format!("listening on {}", addresses.join(", ")));
         }
+        lines.extend(self.lessee.as_ref().map(|lessee| match &lessee.folder {
+            Some(folder) => format!("leased by the devstack stack in {}", show_folder(folder)),
+            None if lessee.is_strange() => format!("leased by {lessee}"),
+            None => "leased by a devstack stack".to_owned(),
+        }));
         lines.extend(self.usually.as_ref().map(|owner| format!("{port} is usually {owner}")));
         if self.refused_by_browsers {
             lines.push("browsers refuse to open it".to_owned());
@@ -184,6 +211,9 @@ mod tests {
             uid: Some(1000),
             user: None,
             same_user: true,
+            origin: None,
+            orphan: false,
+            addresses: vec!["127.0.0.1".parse().unwrap()],
         }
     }
 
@@ -195,6 +225,7 @@ mod tests {
             actual,
             listening: pid.is_some(),
             holder: pid.map(holder),
+            own: pid.is_some(),
         }
     }
 
@@ -258,6 +289,7 @@ background  main     any  20123  nobody listens
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].actual, rows[0].wanted, rows[0].listening), (number, Some(5000), true));
         assert_eq!(rows[0].holder.as_ref().unwrap().pid, Some(std::process::id()));
+        assert!(!rows[0].own && !rows[1].own, "no process of ours is its main one");
         assert_eq!((rows[1].actual, rows[1].wanted, rows[1].listening), (1, None, false));
     }
 
@@ -287,6 +319,7 @@ background  main     any  20123  nobody listens
             holders: Vec::new(),
             leased: false,
             leased_by: None,
+            lessee: None,
             usually: Some("PostgreSQL".to_owned()),
             refused_by_browsers: false,
         };
@@ -295,6 +328,7 @@ background  main     any  20123  nobody listens
         let text = two.text();
         assert!(text.starts_with("port 5432 is held by python3 (pid 1: "), "{text}");
         assert!(text.contains(" and 1 more\n  and by python3 (pid 2: "), "{text}");
+        assert!(text.contains("\nlistening on 127.0.0.1\n"), "{text}");
         assert_eq!(serde_json::to_value(two).unwrap()["state"], "in-use");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::steady;
 use crate::config::{self, Diagnostics, Draft, Sources};
 use crate::model::{Class, Message, Name, Stack};
-use crate::ports::{Network, Ports};
+use crate::ports::{Answer, Dispute, Network, Ports};
 
 /// What became of the configuration after a change.
 pub enum Reloaded {
@@ -128,9 +128,22 @@ impl Loader {
         draft: &Draft,
         mine: &BTreeMap<(Name, String), u16>,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
+        self.choose_asking(draft, mine, &mut |_| Answer::Quit)
+    }
+
+    /// The same, but asks about a port that cannot be had where the configuration says so.
+    ///
+    /// # Errors
+    /// One message for each port that cannot be had.
+    pub fn choose_asking(
+        &self,
+        draft: &Draft,
+        mine: &BTreeMap<(Name, String), u16>,
+        ask: &mut dyn FnMut(&Dispute) -> Answer,
+    ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         let mut notes = draft.notes().to_vec();
-        let chosen = ports.assign(draft.wishes(), mine)?;
+        let chosen = ports.assign_asking(draft.wishes(), mine, ask)?;
         let mut stack = draft.resolve(&chosen);
         (self.adapt)(&mut stack);
         notes.extend(ports.notes());

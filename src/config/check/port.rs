@@ -130,16 +130,12 @@ impl Check<'_, '_> {
 
     pub(super) fn on_conflict(&mut self, node: &Node<'_>) -> Option<OnConflict> {
         let words = [
-            ("next", Some(OnConflict::Next)),
-            ("auto", Some(OnConflict::Auto)),
-            ("fail", Some(OnConflict::Fail)),
-            ("ask", None),
+            ("next", OnConflict::Next),
+            ("auto", OnConflict::Auto),
+            ("fail", OnConflict::Fail),
+            ("ask", OnConflict::Ask),
         ];
-        let word = self.word("on_conflict", node, &words)?;
-        if word.is_none() {
-            self.not_yet("on_conflict = \"ask\"", node.at);
-        }
-        word
+        self.word("on_conflict", node, &words)
     }
 
     fn variable_name(&mut self, node: &Node<'_>) -> Option<String> {

@@ -3,13 +3,13 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Ports, refusals};
+use super::{Ports, holders_in, introduced};
 use crate::model::{Message, Port, PortWish};
 use crate::ports::choose::{Numbers, Question, choose};
 use crate::ports::lease::LeaseFolder;
 use crate::ports::probe::{Availability, probe};
 use crate::ports::remembered::Remembered;
-use crate::ports::{Key, Limits, Obstacle, system};
+use crate::ports::{Key, Limits, Obstacle, explain, system};
 
 impl Ports {
     /// The ports of the stack in `folder`, to look at only: what [`Ports::open`] would make is not made.
@@ -38,7 +38,11 @@ impl Ports {
     ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
         let question =
             Question { wishes, mine, before: &self.given, limits: &self.limits, seed: self.seed };
-        let choices = choose(&question, &mut Glance(self)).map_err(|found| refusals(&found))?;
+        let choices = choose(&question, &mut Glance(self)).map_err(|found| {
+            let found = introduced(found);
+            let holders = holders_in(&found);
+            found.iter().map(|one| explain::conflict(one, &holders)).collect::<Vec<_>>()
+        })?;
         Ok(self.describe(&choices))
     }
 }
@@ -48,10 +52,14 @@ struct Glance<'a>(&'a Ports);
 
 impl Numbers for Glance<'_> {
     fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
+        let leased = || {
+            let leases = self.0.leases.as_ref();
+            leases.and_then(|leases| leases.holder(port)).or_else(|| system::announcer(port))
+        };
         if !self.0.taken.contains_key(&port)
-            && let Some(folder) = self.0.leases.as_ref().and_then(|leases| leases.holder(port))
+            && let Some(lessee) = leased()
         {
-            return Err(Obstacle::Leased(folder));
+            return Err(Obstacle::Leased(lessee));
         }
         match probe(port) {
             Availability::Free => Ok(()),

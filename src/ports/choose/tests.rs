@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{Choice, Conflict, Numbers, Question, choose, key, wanted};
 use crate::model::{Name, OnConflict, Port, PortWish, Weight};
 use crate::ports::known::refused_by_browsers;
-use crate::ports::{Key, Limits, Obstacle};
+use crate::ports::{Key, Lessee, Limits, Obstacle};
 
 /// A machine that exists only in a test.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Numbers for World {
             return Err(Obstacle::Failed("too many open files".to_owned()));
         }
         if self.leased.contains(&port) {
-            return Err(Obstacle::Leased(None));
+            return Err(Obstacle::Leased(Lessee::default()));
         }
         if port < self.unprivileged_from {
             return Err(Obstacle::Denied);

@@ -177,11 +177,14 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
     let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
     let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
     let mut words = rest.split_ascii_whitespace();
-    let zombie = matches!(words.next()?, "Z" | "X");
+    let dead = matches!(words.next()?, "Z" | "X");
     let parent = words.next()?.parse().ok()?;
     let group = words.next()?.parse().ok()?;
-    // Field 22; the group was the fifth.
-    let born = words.nth(16)?.parse().ok()?;
+    // Field 20; the group was the fifth. When the first thread has ended and others have not, they hold what it had open.
+    let threads: u64 = words.nth(14)?.parse().ok()?;
+    let zombie = dead && threads <= 1;
+    // Field 22.
+    let born = words.nth(1)?.parse().ok()?;
     Some(Proc { name, parent, group, born, zombie })
 }
 
@@ -269,6 +272,8 @@ mod tests {
         assert_eq!(parse_stat(stat), Some(expected));
         let dead = b"42 (x) Z 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 31337 99";
         assert!(parse_stat(dead).is_some_and(|p| p.zombie));
+        let dying = b"42 (x) Z 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 2 0 31337 99";
+        assert!(parse_stat(dying).is_some_and(|p| !p.zombie), "a thread of it still runs");
         for broken in [&b""[..], b"42 (x", b"42 )x( S 1 1", b"42 (x) S one", b"42 (x) S 1 1 1"] {
             assert_eq!(parse_stat(broken), None);
         }

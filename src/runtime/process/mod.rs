@@ -16,6 +16,7 @@
 mod aside;
 mod child;
 mod environment;
+mod evict;
 mod fact;
 mod foreground;
 mod guard;
@@ -56,6 +57,7 @@ mod wire;
 mod words;
 
 pub use aside::Aside;
+pub use evict::{Eviction, Suspect, evict};
 pub use fact::{Fact, Sink, What};
 pub use foreground::{NotStarted, locate, refused};
 pub use guard::Guard;

@@ -1,0 +1,134 @@
+//! Many stacks that choose their ports at the same moment, each in a process of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use super::Ports;
+use crate::model::{Name, OnConflict, PortWish, Weight};
+use crate::ports::LeaseFolder;
+
+const STACKS: usize = 20;
+const SERVICES: u16 = 50;
+
+/// What all stacks wish for, so that they are in each other's way. Not where programs usually are.
+const FIRST: u16 = 5_600;
+
+fn wishes() -> Vec<PortWish> {
+    let wish = |at: u16| {
+        let (number, on_conflict) = match at % 5 {
+            0..=2 => (Some(FIRST + at), OnConflict::Next),
+            3 => (Some(FIRST + at), OnConflict::Auto),
+            _ => (None, OnConflict::Next),
+        };
+        let weight = if number.is_some() { Weight::Preferred } else { Weight::Any };
+        PortWish {
+            service: Name::new(&format!("s{at}")).unwrap(),
+            port: "main".to_owned(),
+            number,
+            weight,
+            source: "devstack.toml".to_owned(),
+            on_conflict,
+        }
+    };
+    (0..SERVICES).map(wish).collect()
+}
+
+/// A process that has the ports of one stack until it is killed.
+struct Stack {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Stack {
+    /// Starts it up to the moment before it chooses.
+    fn start(leases: &Path, folder: &Path) -> Stack {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "ports::assign::crowd::one_of_a_crowd"])
+            .env("CROWD_LEASES", leases)
+            .env("CROWD_FOLDER", folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "here"));
+        Stack { child, lines }
+    }
+
+    fn go(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    fn ports(&mut self) -> Vec<u16> {
+        let said =
+            self.lines.find_map(|line| line.unwrap().strip_prefix("ports ").map(str::to_owned));
+        said.unwrap().split(' ').map(|number| number.parse().unwrap()).collect()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a process of `twenty_starts_at_once_share_no_port_and_keep_theirs`, which starts it"]
+fn one_of_a_crowd() {
+    let Some(folder) = std::env::var_os("CROWD_FOLDER").map(PathBuf::from) else { return };
+    let leases = PathBuf::from(std::env::var_os("CROWD_LEASES").unwrap());
+    println!("\nhere");
+    let mut input = std::io::stdin().lines();
+    input.next();
+    let mut ports = Ports::open(&leases, &folder.join("ports.json"), &folder);
+    let given = ports.assign(&wishes(), &BTreeMap::new()).unwrap();
+    let numbers: Vec<String> = given.values().map(|port| port.number.to_string()).collect();
+    println!("ports {}", numbers.join(" "));
+    // Ends when the other test does, however that ends.
+    input.for_each(drop);
+}
+
+#[test]
+fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |at: usize| {
+        let folder = place.path().join(format!("worktree-{at}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    };
+    // On Linux every other stack has a lease folder of its own, as one of another user does.
+    let leases = |at: usize| match cfg!(target_os = "linux") && at % 2 == 1 {
+        true => place.path().join(format!("leases-{at}")),
+        false => place.path().join("leases"),
+    };
+    let mut stacks: Vec<Stack> =
+        (0..STACKS).map(|at| Stack::start(&leases(at), &folder(at))).collect();
+    stacks.iter_mut().for_each(Stack::go);
+    let given: Vec<Vec<u16>> = stacks.iter_mut().map(Stack::ports).collect();
+    let all: BTreeSet<u16> = given.iter().flatten().copied().collect();
+    assert_eq!(all.len(), STACKS * usize::from(SERVICES), "a port was given twice: {given:?}");
+
+    // Each in turn is killed, which gives its ports back, and gets the same again while the others run. A number that
+    // devstack chose itself may meanwhile go to somebody who is no part of this test; then the new ones are kept.
+    for at in 0..STACKS {
+        let mut before = given[at].clone();
+        let kept = (0..5).any(|_| {
+            let again = Stack::start(&leases(at), &folder(at));
+            std::mem::replace(&mut stacks[at], again).kill();
+            stacks[at].go();
+            let now = stacks[at].ports();
+            let own = |all: &[u16]| all.iter().copied().filter(|one| *one < 10_000).collect();
+            let (wished, wished_before): (Vec<u16>, Vec<u16>) = (own(&now), own(&before));
+            assert_eq!(wished, wished_before, "worktree {at}");
+            now == std::mem::replace(&mut before, now.clone())
+        });
+        assert!(kept, "worktree {at} gets other ports each time");
+    }
+    stacks.into_iter().for_each(Stack::kill);
+    // What was killed has leased nothing.
+    for at in 0..STACKS {
+        let leases = LeaseFolder::find(&leases(at)).unwrap();
+        assert!(all.iter().all(|port| leases.holder(*port).is_none()), "worktree {at}");
+    }
+}

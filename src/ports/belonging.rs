@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::container::container;
+use super::holder::{Process, clean};
+use super::kin::{Kin, ancestors};
+use super::{Origin, system};
+
+/// The name of the processes under which every service lives.
+const KEEPER: &str = "ds-keep";
+
+/// The name of the system's own supervisor.
+const SYSTEMD: &str = "systemd";
+
+/// The longest name of a stack or service that is shown: both are limited to it where they are made.
+const LONGEST_NAME: usize = 63;
+
+/// Finds out what processes belong to, each thing once.
+#[derive(Default)]
+pub(super) struct Belonging {
+    /// The control groups of this process.
+    own_groups: String,
+    /// The folders of the stacks of devstacks that were met.
+    folders: BTreeMap<u32, Option<PathBuf>>,
+}
+
+impl Belonging {
+    pub fn new() -> Belonging {
+        let own_groups = system::control_groups(None).unwrap_or_default();
+        Belonging { own_groups, folders: BTreeMap::new() }
+    }
+
+    /// What this process belongs to, when that can be proved.
+    pub fn origin(&mut self, process: &Process) -> Option<Origin> {
+        let above: Vec<(u32, Kin)> = ancestors(process.pid).collect();
+        if let Some(service) = self.service(process, &above) {
+            return Some(service);
+        }
+        if let Some(folder) = self.stack_folder(process.pid) {
+            return Some(Origin::Stack { folder });
+        }
+        let groups = system::control_groups(Some(process.pid)).unwrap_or_default();
+        if let Some(container) = container(process, &groups, &self.own_groups) {
+            return Some(container);
+        }
+        if process.name == SYSTEMD {
+            return Some(Origin::SocketUnit);
+        }
+        let unit = unit_in(&groups).filter(|unit| unit_in(&self.own_groups) != Some(*unit))?;
+        Some(Origin::Unit { unit: clean(unit, LONGEST_NAME) })
+    }
+
+    /// The service whose keeper stands above the process, nearest first. Its environment is believed about the rest.
+    fn service(&mut self, process: &Process, above: &[(u32, Kin)]) -> Option<Origin> {
+        let keeper = |(_, kin): &(u32, Kin)| kin.name == KEEPER && kin.uid == process.uid;
+        let at = above.iter().position(keeper)?;
+        let [stack, service] =
+            system::variables(process.pid, ["DEVSTACK_STACK", "DEVSTACK_SERVICE"]);
+        let shown = |name: Option<String>| {
+            name.map(|name| clean(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
+        };
+        // Above the keeper stands its guard, and above that the devstack.
+        let folder = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
+        Some(Origin::Service { stack: shown(stack), service: shown(service), folder })
+    }
+
+    fn stack_folder(&mut self, pid: u32) -> Option<PathBuf> {
+        self.folders.entry(pid).or_insert_with(|| system::stack_folder(pid)).clone()
+    }
+}
+
+/// Whether nobody is left who could have started the process: its parent has ended, and it was handed to the
+/// first process, or to the supervisor of the user's session.
+pub(super) fn is_orphan(process: &Process, origin: Option<&Origin>) -> bool {
+    // Where the first process starts programs itself, a parent says nothing: there it is not claimed.
+    if cfg!(not(target_os = "linux")) || process.pid == 1 {
+        return false;
+    }
+    let adopted = process.parent == 1
+        || system::kin(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
+    adopted && origin.is_none() && !is_unit(process.pid)
+}
+
+/// Whether the process is where a supervisor starts what it was told to start.
+fn is_unit(pid: u32) -> bool {
+    let groups = system::control_groups(Some(pid)).unwrap_or_default();
+    groups.lines().any(|line| line.ends_with(".service"))
+}
+
+/// The system's service that these control groups name. Those of a user's session are no proof: all that is started from
+/// a terminal is in the terminal's.
+fn unit_in(groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| {
+        let path = line.splitn(3, ':').nth(2)?.strip_prefix("/system.slice/")?;
+        path.rsplit('/').find(|part| part.ends_with(".service"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unit_in;
+
+    #[test]
+    fn only_units_of_the_system_count() {
+        for (groups, unit) in [
+            ("0::/system.slice/redis.service\n", Some("redis.service")),
+            ("2:cpu:/\n1:name=systemd:/system.slice/redis.service", Some("redis.service")),
+            (
+                "0::/system.slice/system-postgresql.slice/postgresql@16.service/x",
+                Some("postgresql@16.service"),
+            ),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", None),
+            ("0::/system.slice/docker-1.scope", None),
+            ("0::/", None),
+            ("", None),
+        ] {
+            assert_eq!(unit_in(groups), unit, "{groups}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Containers, recognised by what their engines call things.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::holder::{Process, clean};
+use super::origin::{Engine, Origin};
+use super::{Listener, system};
+
+/// The length of a container's id, and how much of it people see.
+const ID: usize = 64;
+const SHORT_ID: usize = 12;
+
+/// The longest name of a container that is shown.
+const LONGEST_NAME: usize = 40;
+
+/// What engines put before an id where they name a control group.
+const PREFIXES: [(&str, Option<Engine>); 5] = [
+    ("docker-", Some(Engine::Docker)),
+    ("libpod-conmon-", Some(Engine::Podman)),
+    ("libpod-", Some(Engine::Podman)),
+    ("cri-containerd-", None),
+    ("crio-", None),
+];
+
+/// The program with which Docker forwards a port of the machine.
+const DOCKER_PROXY: &str = "docker-proxy";
+
+/// The container that a process is in or works for; `own`: the control groups of this process, because those who
+/// share a container are no strangers.
+pub(super) fn container(process: &Process, groups: &str, own: &str) -> Option<Origin> {
+    forwarder(process).or_else(|| {
+        let (engine, id) = id_in(groups).filter(|found| id_in(own).as_ref() != Some(found))?;
+        Some(Origin::Container { id: Some(id), name: None, engine, address: None })
+    })
+}
+
+/// Programs that stand on the outside of a container.
+fn forwarder(process: &Process) -> Option<Origin> {
+    let engine = match process.name.as_str() {
+        DOCKER_PROXY => return Some(docker_proxy(process)),
+        "conmon" => return conmon(process),
+        "rootlessport" => Some(Engine::Podman),
+        // Both serve others than containers, too.
+        "pasta" | "pasta.avx2" | "slirp4netns" if is_of_containers(process) => Some(Engine::Podman),
+        // Docker's own application on macOS.
+        "com.docker.backend" | "vpnkit-bridge" => Some(Engine::Docker),
+        _ => return None,
+    };
+    Some(Origin::Container { id: None, name: None, engine, address: None })
+}
+
+fn docker_proxy(process: &Process) -> Origin {
+    let address = || {
+        let ip: IpAddr = option(process, "-container-ip")?.parse().ok()?;
+        let port: u16 = option(process, "-container-port")?.parse().ok()?;
+        Some(SocketAddr::new(ip, port))
+    };
+    let engine = Some(Engine::Docker);
+    Origin::Container { id: None, name: None, engine, address: address() }
+}
+
+/// Podman's monitor of a container keeps its ports.
+fn conmon(process: &Process) -> Option<Origin> {
+    let id = option(process, "-c").and_then(short)?;
+    let name = option(process, "-n").map(|name| clean(name, LONGEST_NAME));
+    Some(Origin::Container { id: Some(id), name, engine: Some(Engine::Podman), address: None })
+}
+
+fn is_of_containers(process: &Process) -> bool {
+    process.words.iter().any(|word| word.contains("/netns/"))
+}
+
+/// The word after this one.
+fn option<'p>(process: &'p Process, name: &str) -> Option<&'p str> {
+    let mut words = process.words.iter().skip_while(|word| *word != name);
+    words.nth(1).map(String::as_str)
+}
+
+/// The first container that these control groups name.
+fn id_in(groups: &str) -> Option<(Option<Engine>, String)> {
+    groups.split(['/', ':', '\n']).find_map(|part| {
+        let part = part.strip_suffix(".scope").unwrap_or(part);
+        let of = |(prefix, engine): &(&str, Option<Engine>)| {
+            Some((*engine, short(part.strip_prefix(prefix)?)?))
+        };
+        let plain = || {
+            let engine = groups.contains(&format!("/docker/{part}")).then_some(Engine::Docker);
+            Some((engine, short(part)?))
+        };
+        PREFIXES.iter().find_map(of).or_else(plain)
+    })
+}
+
+fn short(id: &str) -> Option<String> {
+    let whole = id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    whole.then(|| id[..SHORT_ID].to_owned())
+}
+
+/// Docker's forwarders of a listener whose processes are not shown: their command lines are. They belong to the user
+/// who made the socket, else they could be anybody's invention.
+pub(super) fn docker_forwarders(listener: &Listener) -> Vec<u32> {
+    let forwards = |pid: &u32| {
+        system::process(*pid).is_some_and(|process| {
+            Some(process.uid) == listener.uid && forwards(&process, listener.address)
+        })
+    };
+    system::named(DOCKER_PROXY).into_iter().filter(forwards).collect()
+}
+
+fn forwards(process: &Process, address: SocketAddr) -> bool {
+    let ip = option(process, "-host-ip").and_then(|ip| ip.parse().ok());
+    let port = option(process, "-host-port").and_then(|port| port.parse().ok());
+    option(process, "-proto") == Some("tcp")
+        && (ip, port) == (Some(address.ip()), Some(address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{container, forwards, id_in};
+    use crate::ports::holder::Process;
+    use crate::ports::origin::Engine;
+
+    const ID: &str = "3f2ab12cd34e00112233445566778899aabbccddeeff00112233445566778899";
+
+    fn process(line: &str) -> Process {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let name = words[0].rsplit('/').next().unwrap().to_owned();
+        Process { pid: 9, name, parent: 1, words, folder: None, age: None, uid: 0 }
+    }
+
+    #[test]
+    fn control_groups_of_every_engine_name_the_container() {
+        let docker = Some(Engine::Docker);
+        let podman = Some(Engine::Podman);
+        for (groups, engine) in [
+            (format!("0::/system.slice/docker-{ID}.scope\n"), docker),
+            (format!("12:cpu:/docker/{ID}\n1:name=systemd:/docker/{ID}\n"), docker),
+            (
+                format!(
+                    "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"
+                ),
+                podman,
+            ),
+            (format!("0::/machine.slice/libpod-conmon-{ID}.scope"), podman),
+            (format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope"), None),
+            (format!("0::/kubepods/burstable/pod1/{ID}"), None),
+        ] {
+            assert_eq!(id_in(&groups), Some((engine, "3f2ab12cd34e".to_owned())), "{groups}");
+        }
+        let id = &ID[1..];
+        for groups in
+            ["", "0::/", "0::/user.slice/session-1.scope", &format!("0::/docker-{id}.scope")]
+        {
+            assert_eq!(id_in(groups), None, "{groups}");
+        }
+    }
+
+    #[test]
+    fn who_shares_our_container_is_no_stranger() {
+        let groups = format!("0::/system.slice/docker-{ID}.scope");
+        let said = |own: &str| container(&process("nginx"), &groups, own).map(|it| it.to_string());
+        assert_eq!(said("0::/user.slice").as_deref(), Some("container 3f2ab12cd34e"));
+        assert_eq!(said(&groups), None);
+    }
+
+    #[test]
+    fn forwarders_are_their_containers() {
+        let said = |line: &str| container(&process(line), "", "").map(|found| found.to_string());
+        let proxy = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80";
+        assert_eq!(said(proxy).as_deref(), Some("a container at 172.17.0.2:80"));
+        assert_eq!(said("docker-proxy -container-ip").as_deref(), Some("a container"));
+        let conmon = format!("/usr/bin/conmon --api-version 1 -c {ID} -u {ID} -n web");
+        assert_eq!(said(&conmon).as_deref(), Some("container 3f2ab12cd34e web"));
+        assert_eq!(said("rootlessport").as_deref(), Some("a container"));
+        let pasta = "pasta --config-net -t 8080-8080:80-80 --netns /run/user/1000/netns/netns-1";
+        assert_eq!(said(pasta).as_deref(), Some("a container"));
+        for other in ["pasta -t 8080", "conmon -c 1", "nginx", "node docker-proxy"] {
+            assert_eq!(said(other), None, "{other}");
+        }
+        let forwards = |address: &str| forwards(&process(proxy), address.parse().unwrap());
+        assert!(forwards("0.0.0.0:8080"));
+        assert!(!forwards("0.0.0.0:8081") && !forwards("[::]:8080"));
+    }
+}

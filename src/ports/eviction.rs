@@ -1,0 +1,137 @@
+//! Whom devstack ends when somebody wants a port. Decides only.
+
+use std::collections::BTreeSet;
+
+use super::{Holder, Origin};
+use crate::model::{Class, Message};
+
+/// Whether the holders of a port may be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// These may.
+    Allowed(Vec<u32>),
+    /// These may, though there is a better way, which the text says.
+    Unwise(Vec<u32>, String),
+    /// Not all of them may, so none is: the port would not be free.
+    Refused(Message),
+}
+
+/// Decides about the holders of `port`, of whom there is at least one. `line`: the processes that led to this one, itself
+/// included.
+pub fn verdict(port: u16, holders: &[Holder], line: &BTreeSet<u32>) -> Verdict {
+    if let Some(refusal) = holders.iter().find_map(|holder| refusal(port, holder, line)) {
+        return Verdict::Refused(refusal);
+    }
+    let pids = holders.iter().filter_map(|holder| holder.pid).collect();
+    match holders.iter().find_map(|holder| holder.origin.as_ref()?.remedy()) {
+        Some(remedy) => Verdict::Unwise(pids, remedy),
+        None => Verdict::Allowed(pids),
+    }
+}
+
+fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> {
+    let refuse = |why: &str, help: &str| {
+        let text = format!("port {port} is held by {holder}, {why}");
+        Some(Message::new(Class::Denied, text).help(help))
+    };
+    let remedy = || holder.origin.as_deref().and_then(Origin::remedy);
+    let Some(pid) = holder.pid else {
+        return refuse("whom this user may not look at", "ask that user to end it");
+    };
+    if pid == 1 {
+        return refuse("which keeps this system running", &remedy().unwrap_or_default());
+    }
+    if line.contains(&pid) {
+        return refuse("under which this command runs", "call it from another terminal");
+    }
+    if !holder.same_user {
+        let help = remedy().unwrap_or_else(|| "ask that user to end it".to_owned());
+        return refuse("which belongs to another user", &help);
+    }
+    match holder.origin.as_deref() {
+        // What is ended behind its back, it starts again.
+        Some(Origin::Service { .. } | Origin::Stack { .. }) => {
+            refuse("which another devstack looks after", &remedy().unwrap_or_default())
+        }
+        Some(Origin::SocketUnit) => {
+            refuse("which looks after this user's session", &remedy().unwrap_or_default())
+        }
+        Some(Origin::Container { .. } | Origin::Unit { .. }) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Verdict, verdict};
+    use crate::model::Class;
+    use crate::ports::{Engine, Holder, Origin};
+
+    fn holder(pid: u32) -> Holder {
+        let me = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
+        Holder { pid: Some(pid), name: Some("x".to_owned()), ..me }
+    }
+
+    fn of(pid: u32, origin: Origin) -> Holder {
+        Holder { origin: Some(Box::new(origin)), ..holder(pid) }
+    }
+
+    fn container() -> Origin {
+        let engine = Some(Engine::Docker);
+        Origin::Container { id: Some("3f2ab12cd34e".to_owned()), name: None, engine, address: None }
+    }
+
+    #[track_caller]
+    fn refused(holders: &[Holder], why: &str, help: &str) {
+        match verdict(5000, holders, &BTreeSet::from([70, 80])) {
+            Verdict::Refused(message) => {
+                assert_eq!(message.class, Class::Denied);
+                assert!(message.text.contains(why) && message.help.contains(help), "{message:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_users_own_processes_may_be_ended_all_together() {
+        let line = BTreeSet::from([70, 80]);
+        let two = [holder(40), holder(41)];
+        assert_eq!(verdict(5000, &two, &line), Verdict::Allowed(vec![40, 41]));
+        let unit = of(42, Origin::Unit { unit: "redis.service".to_owned() });
+        for (holder, remedy) in [(of(42, container()), "docker stop"), (unit, "systemctl stop")] {
+            let Verdict::Unwise(pids, help) = verdict(5000, &[holder], &line) else { panic!() };
+            assert_eq!(pids, [42]);
+            assert!(help.contains(remedy), "{help}");
+        }
+    }
+
+    #[test]
+    fn nobody_else_is() {
+        let stack = Origin::Stack { folder: "/srv/x".into() };
+        let service = Origin::Service {
+            stack: Some("shop".to_owned()),
+            service: Some("api".to_owned()),
+            folder: Some("/srv/y".into()),
+        };
+        let strange = Holder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
+        let proxy = Holder { origin: Some(Box::new(container())), ..strange.clone() };
+        let unseen = Holder { pid: None, ..holder(1) };
+        refused(&[unseen], "may not look at", "ask");
+        refused(&[Holder::hidden(None)], "may not look at", "ask");
+        refused(&[holder(1)], "keeps this system running", "");
+        refused(&[of(1, Origin::SocketUnit)], "keeps this system running", "list-sockets");
+        refused(&[holder(70)], "this command runs", "another terminal");
+        refused(
+            std::slice::from_ref(&strange),
+            "of user alice), which belongs to another user",
+            "ask",
+        );
+        refused(&[proxy], "another user", "docker stop 3f2ab12cd34e");
+        refused(&[of(42, service)], "another devstack", "`devstack stop api` in /srv/y");
+        refused(&[of(42, stack)], "another devstack", "`devstack down` in /srv/x");
+        refused(&[of(42, Origin::SocketUnit)], "session", "list-sockets");
+        // One who may not be ended saves all: the port would not be free.
+        refused(&[holder(40), strange], "another user", "ask");
+    }
+}

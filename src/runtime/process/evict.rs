@@ -1,0 +1,176 @@
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use super::platform;
+use super::record::Identity;
+
+/// How long KILL may take. More than a moment is spent only with processes that are stuck in the kernel.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// A process as it was when somebody decided that it should end. Whoever has its number later is somebody else.
+#[derive(Debug, Clone, Copy)]
+pub struct Suspect(Identity);
+
+/// What became of a suspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eviction {
+    /// It was gone before anything was done; nobody was signalled.
+    Gone,
+    /// It had let go before anything was done; nobody was signalled.
+    Innocent,
+    /// It ended after TERM.
+    Ended,
+    /// It ended after KILL.
+    Killed,
+    /// It let go after TERM, and has not ended yet.
+    LetGo,
+    /// Neither signal ended it.
+    Alive,
+}
+
+impl Suspect {
+    /// The process that has this number now; `None`: none has, or it is dead.
+    pub fn of(pid: u32) -> Option<Suspect> {
+        Identity::of(pid).map(Suspect)
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.0.pid
+    }
+
+    /// Sends the signal if this is still the process it was, and still guilty; whether it was sent.
+    fn signal(&self, number: i32, guilty: impl Fn(u32) -> bool) -> bool {
+        let sent = Cell::new(false);
+        // The process is pinned before it is looked at, so what is seen is who gets the signal.
+        platform::signal_checked(self.0.pid, number, |process| {
+            let same = process.born == self.0.born && !process.zombie;
+            sent.set(same && guilty(self.0.pid));
+            sent.get()
+        });
+        sent.get()
+    }
+}
+
+/// Ends these processes as long as `guilty` says that they still do what they shall be ended for: TERM to all, then a
+/// grace, then KILL to those who go on with it. Immediately before each signal it is made sure that the number means
+/// the same process and that it is guilty. Blocks.
+pub fn evict(suspects: &[Suspect], grace: Duration, guilty: impl Fn(u32) -> bool) -> Vec<Eviction> {
+    let asked: Vec<bool> = suspects
+        .iter()
+        .map(|suspect| {
+            let sent = suspect.signal(libc::SIGTERM, &guilty);
+            if sent {
+                // A stopped process would not hear it.
+                suspect.signal(libc::SIGCONT, |_| true);
+            }
+            sent
+        })
+        .collect();
+    let chosen = |flags: &[bool]| -> Vec<Suspect> {
+        let all = suspects.iter().zip(flags);
+        all.filter(|(_, chosen)| **chosen).map(|(suspect, _)| *suspect).collect()
+    };
+    wait_for_end(&chosen(&asked), grace);
+    let killed: Vec<bool> = suspects
+        .iter()
+        .zip(&asked)
+        .map(|(suspect, asked)| *asked && suspect.signal(libc::SIGKILL, &guilty))
+        .collect();
+    wait_for_end(&chosen(&killed), LIMIT);
+    let outcome = |(at, suspect): (usize, &Suspect)| match (asked[at], killed[at]) {
+        (false, _) if suspect.0.lives() => Eviction::Innocent,
+        (false, _) => Eviction::Gone,
+        (true, true) if suspect.0.lives() => Eviction::Alive,
+        (true, true) => Eviction::Killed,
+        (true, false) if suspect.0.lives() => Eviction::LetGo,
+        (true, false) => Eviction::Ended,
+    };
+    suspects.iter().enumerate().map(outcome).collect()
+}
+
+fn wait_for_end(suspects: &[Suspect], limit: Duration) {
+    let until = Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let alive = suspects.iter().filter(|suspect| suspect.0.lives());
+        let alive: Vec<u32> = alive.map(Suspect::pid).collect();
+        if left.is_zero() || alive.is_empty() {
+            return;
+        }
+        platform::wait_for_one(&alive, left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// Longer than a loaded machine takes.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A shell that said that it is set up.
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("/bin/sh");
+        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh");
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        std::io::Read::read_exact(stdout, &mut [0; 3]).expect("it speaks");
+        child
+    }
+
+    fn suspect(child: &Child) -> Suspect {
+        Suspect::of(child.id()).expect("it lives")
+    }
+
+    fn end(mut child: Child) -> Option<i32> {
+        child.wait().expect("it is ours").signal()
+    }
+
+    #[test]
+    fn the_polite_end_by_term_and_the_stopped_hear_it() {
+        let one = shell("echo up; exec sleep 1000");
+        let two = shell("echo up; kill -STOP $$; exec sleep 1000");
+        let suspects = [suspect(&one), suspect(&two)];
+        assert_eq!(evict(&suspects, LONG, |_| true), [Eviction::Ended; 2]);
+        assert_eq!((end(one), end(two)), (Some(libc::SIGTERM), Some(libc::SIGTERM)));
+        assert_eq!(evict(&suspects, LONG, |_| true), [Eviction::Gone; 2]);
+    }
+
+    #[test]
+    fn who_is_not_the_same_or_not_guilty_is_left_alone() {
+        let mut child = shell("echo up; exec sleep 1000");
+        let now = suspect(&child);
+        let before = Suspect(Identity { born: now.0.born - 1, ..now.0 });
+        let guilty = |_| panic!("nothing is asked about a stranger");
+        assert_eq!(evict(&[before], LONG, guilty), [Eviction::Gone]);
+        assert_eq!(evict(&[now], LONG, |_| false), [Eviction::Innocent]);
+        assert_eq!(child.try_wait().expect("it is ours"), None);
+        child.kill().expect("it is ours");
+        end(child);
+    }
+
+    #[test]
+    fn who_lets_go_in_time_is_not_killed_and_who_does_not_is() {
+        let script = "trap '' TERM; echo up; exec sleep 1000";
+        let (honest, deaf) = (shell(script), shell(script));
+        let suspects = [suspect(&honest), suspect(&deaf)];
+        let looks = RefCell::new(0);
+        let guilty = |pid: u32| {
+            *looks.borrow_mut() += 1;
+            pid == suspects[1].pid() || *looks.borrow() <= 2
+        };
+        assert_eq!(
+            evict(&suspects, Duration::from_millis(50), guilty),
+            [Eviction::LetGo, Eviction::Killed]
+        );
+        assert_eq!(end(deaf), Some(libc::SIGKILL));
+        let mut honest = honest;
+        assert_eq!(honest.try_wait().expect("it is ours"), None);
+        honest.kill().expect("it is ours");
+        end(honest);
+    }
+}
