@@ -62,6 +62,7 @@
 //! |---|---|---|---|
 //! | facts | tasks of runs | loop | five a run |
 //! | reports | probes, looks at listeners | loop | changes only |
+//! | done | commands of watches | loop | one a service |
 //! | changes | watcher | loop | settled bursts |
 //! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |

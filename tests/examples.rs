@@ -97,7 +97,12 @@ fn notes_is_built_runs_and_shows_an_edit() {
     let before = pids(&ps);
 
     let source = project.path("examples/notes/src/bin/api.rs");
-    edit(&source, "hello from the notes API", "edited while it runs");
+    edit(&source, "hello from the notes API\"", "broken while it runs");
+    up.wait_for("api    * `cargo build --quiet --bin api` ended with exit ");
+    wait_answer(api, "/", "hello from the notes API");
+    let failed = project.wait_ps(|ps| !service(ps, "api")["message"].is_null());
+    assert_eq!(service(&failed, "api")["pid"], service(&ps, "api")["pid"], "it goes on");
+    edit(&source, "broken while it runs", "edited while it runs\"");
     up.wait_for("api    * restarting: examples/notes/src/bin/api.rs changed");
     wait_answer(api, "/", "edited while it runs");
     assert_eq!(pids(&project.ps()), before, "only the API was restarted");

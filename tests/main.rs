@@ -2,6 +2,7 @@
 
 mod support;
 
+mod actions;
 mod bad_input;
 mod change;
 mod chaos;

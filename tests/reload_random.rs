@@ -158,7 +158,12 @@ impl World {
                 let ready = service.kind == Kind::Service;
                 ready.then(|| Input::Held(run, "it answered".into())).into_iter().collect()
             }
-            Effect::Kill(_)
+            // Nothing is saved here but the configuration.
+            Effect::Signal(..)
+            | Effect::StartJob(..)
+            | Effect::StopJob(_)
+            | Effect::KillJob(_)
+            | Effect::Kill(_)
             | Effect::WatchHealth(..)
             | Effect::Tell(_)
             | Effect::Answer(..)

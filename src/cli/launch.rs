@@ -155,6 +155,7 @@ fn setup(
 ) -> std::io::Result<Setup> {
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
+    let (done, done_in) = mpsc::unbounded_channel();
     let terminal_size = if plan.to_stderr { stderr_size } else { stdout_size };
     let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
     if on_terminal(plan) {
@@ -163,13 +164,14 @@ fn setup(
     if let Some((rows, columns)) = terminal_size() {
         processes.resize(rows, columns);
     }
-    let mut hands = Hands::new(processes, logs.clone(), reports, watcher);
+    let mut hands = Hands::new(processes, logs.clone(), reports, done, watcher);
     hands.sockets_in(ground.runtime_dir.clone());
     Ok(Setup {
         hands,
         senses: Senses {
             facts: facts_in,
             reports: reports_in,
+            done: done_in,
             changes,
             signals: Signals::listen()?,
         },

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Command, Health, Launch, Name, Port, Probe, Ready, Service, Stop, host_port};
+use crate::model::{
+    Command, Health, Launch, Name, Port, Probe, Ready, Service, Stop, Watch, WatchAction, host_port,
+};
 
 use super::book::Book;
 use super::env_file::EnvFiles;
 use super::environment::{Environment, layers};
 use super::links;
-use super::spec::{CommandSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec};
+use super::spec::{
+    ActionSpec, CommandSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec, WatchSpec,
+};
 use super::template::{Field, Part, Template, Trouble, expand};
 
 /// What building needs besides the service.
@@ -45,6 +49,7 @@ impl Builder<'_> {
             command: spec.stop.command.as_ref().map(|command| texts.command(command)),
             grace: spec.stop.grace,
         };
+        let watch = spec.watch.iter().map(|watch| texts.watch(watch)).collect();
         let ready = Ready {
             probes: self.probes(spec, &spec.ready.probes, &mut texts),
             timeout: spec.ready.timeout,
@@ -78,7 +83,7 @@ impl Builder<'_> {
             restart: spec.restart.clone(),
             success_codes: spec.success_codes.clone(),
             stop,
-            watch: spec.watch.clone(),
+            watch,
             tty: spec.tty,
             autostart: spec.autostart,
             on_exit: spec.on_exit,
@@ -247,6 +252,24 @@ impl Texts<'_, '_> {
             CommandSpec::Exec(words) => {
                 Command::Exec(words.iter().map(|word| self.text(word)).collect())
             }
+        }
+    }
+
+    fn watch(&mut self, watch: &WatchSpec) -> Watch {
+        let action = match &watch.action {
+            ActionSpec::Restart { build } => {
+                WatchAction::Restart { build: build.as_ref().map(|command| self.command(command)) }
+            }
+            ActionSpec::Signal(number) => WatchAction::Signal(*number),
+            ActionSpec::Run(command) => WatchAction::Run(self.command(command)),
+        };
+        Watch {
+            root: watch.root.clone(),
+            include: watch.include.clone(),
+            exclude: watch.exclude.clone(),
+            settle: watch.settle,
+            poll: watch.poll,
+            action,
         }
     }
 

@@ -91,7 +91,7 @@ fn own_reloader(
     environment: &mut Environment<'_>,
 ) -> Option<&'static Reloader> {
     let reloader = service.framework?.facts().reloader.as_ref()?;
-    service.watch.as_ref()?;
+    service.watch.iter().find(|watch| watch.action.restarts())?;
     // A variable that cannot be expanded was reported.
     let variable = |name: &str| environment.variable(name, service.at).ok().flatten();
     reloader.is_on(&words(&service.command), variable).then_some(reloader)
@@ -99,10 +99,12 @@ fn own_reloader(
 
 /// Leaves the files of the framework's own reloader to it, so that nothing restarts twice. Who wrote a `watch` is told.
 fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report) {
-    let (Some(watch), Some(framework)) = (&mut service.watch, service.framework) else { return };
-    let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));
-    let files: Vec<String> = files.cloned().collect();
-    watch.exclude.extend(files);
+    let Some(framework) = service.framework else { return };
+    for watch in service.watch.iter_mut().filter(|watch| watch.action.restarts()) {
+        let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));
+        let files: Vec<String> = files.cloned().collect();
+        watch.exclude.extend(files);
+    }
     if service.watch_at.is_some() {
         let text = format!(
             "{} reloads itself, so its `watch` leaves {} to it",

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::model::{
     Color, Condition, HealthAction, Kind, Name, Needs, OnConflict, OnExit, Restart, Tty, UrlForm,
-    Watch,
 };
 
 use crate::presets::Preset;
@@ -85,7 +84,7 @@ pub(super) struct ServiceSpec {
     pub restart: Restart,
     pub success_codes: BTreeSet<i32>,
     pub stop: StopSpec,
-    pub watch: Option<Watch>,
+    pub watch: Vec<WatchSpec>,
     pub tty: Tty,
     /// It starts by itself only when one of them is chosen.
     pub profiles: Option<ProfilesSpec>,
@@ -175,6 +174,45 @@ pub(super) struct StopSpec {
     pub signal: i32,
     pub command: Option<CommandSpec>,
     pub grace: Duration,
+}
+
+/// Which files concern a service, and what follows.
+#[derive(Debug, Clone)]
+pub(super) struct WatchSpec {
+    /// The folder that the globs are relative to.
+    pub root: PathBuf,
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    pub settle: Duration,
+    pub poll: Option<Duration>,
+    pub action: ActionSpec,
+}
+
+/// What follows when watched files change.
+#[derive(Debug, Clone)]
+pub(super) enum ActionSpec {
+    Restart { build: Option<CommandSpec> },
+    Signal(i32),
+    Run(CommandSpec),
+}
+
+impl ActionSpec {
+    /// Whether a restart follows, sooner or later.
+    pub fn restarts(&self) -> bool {
+        match self {
+            ActionSpec::Restart { .. } => true,
+            ActionSpec::Signal(_) | ActionSpec::Run(_) => false,
+        }
+    }
+
+    /// The command that is run first, if any.
+    pub fn command(&self) -> Option<&CommandSpec> {
+        match self {
+            ActionSpec::Restart { build } => build.as_ref(),
+            ActionSpec::Signal(_) => None,
+            ActionSpec::Run(command) => Some(command),
+        }
+    }
 }
 
 /// A probe with references.
@@ -276,6 +314,7 @@ impl ServiceSpec {
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let probes = self.probes().flat_map(ProbeSpec::templates);
         let stop = self.stop.command.iter().flat_map(CommandSpec::templates);
+        let watch = self.watch.iter().filter_map(|watch| watch.action.command());
         self.command
             .templates()
             .iter()
@@ -283,6 +322,7 @@ impl ServiceSpec {
             .chain(self.preset_env.values())
             .chain(probes)
             .chain(stop)
+            .chain(watch.flat_map(CommandSpec::templates))
             .chain(self.description.as_ref())
     }
 

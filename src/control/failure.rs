@@ -48,6 +48,7 @@ impl Failure {
                 | Class::ReadyTimeout
                 | Class::Exit
                 | Class::Unhealthy
+                | Class::Build
                 | Class::CrashLoop
                 | Class::DepFailed
                 | Class::StopTimeout

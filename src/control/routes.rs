@@ -197,6 +197,7 @@ fn status(class: Class) -> StatusCode {
         | Class::ReadyTimeout
         | Class::Exit
         | Class::Unhealthy
+        | Class::Build
         | Class::CrashLoop
         | Class::DepFailed
         | Class::StopTimeout

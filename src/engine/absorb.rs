@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::input::{Haste, Input, Ticket};
@@ -30,11 +29,8 @@ impl Engine {
                     names,
                 }));
             }
-            Input::FilesChanged(files) => {
-                for (name, path) in files {
-                    self.file_changed(&name, path);
-                }
-            }
+            Input::FilesChanged(files) => self.files_changed(now, files, effects),
+            Input::JobEnded(job, result) => self.job_ended(now, job, result, effects),
             Input::Spawned(run, pid) => self.spawned(now, run, pid, effects),
             Input::NotSpawned(run, message) => self.not_spawned(run, message),
             Input::Held(run, what) => self.held(now, run, what, effects),
@@ -71,8 +67,14 @@ impl Engine {
         });
         for (name, cause) in closure(stack, names.iter().cloned(), why) {
             let Some(slot) = self.slots.get_mut(&name) else { continue };
+            if names.contains(&name) {
+                slot.saves.trust();
+            }
             match (goal, names.contains(&name)) {
-                (Goal::Renewed(_), true) => slot.renew(cause.clone()),
+                (Goal::Renewed(_), true) => {
+                    slot.saves.interrupt();
+                    slot.renew(cause.clone());
+                }
                 (Goal::Up, true) => slot.rearm(),
                 // A dependency that is done stays done; one that failed gets another chance.
                 (_, false) if matches!(slot.state, State::Over(Outcome::Done(_))) => {}
@@ -96,6 +98,7 @@ impl Engine {
             slot.restart = None;
             slot.because = None;
             slot.rearm();
+            slot.saves.forget();
         }
         self.pending.push(Pending { ticket, goal: Goal::Down, names });
     }
@@ -134,16 +137,9 @@ impl Engine {
         }
     }
 
-    fn file_changed(&mut self, name: &Name, path: PathBuf) {
-        if let Some(slot) = self.slots.get_mut(name)
-            && slot.wanted()
-        {
-            slot.renew(Cause::FileChanged(path));
-        }
-    }
-
     fn spawned(&mut self, now: Time, run: Run, pid: u32, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
+        slot.saves.mark(now);
         match &mut slot.state {
             State::Launching { .. } => {
                 let service = slot.service.clone();
@@ -275,6 +271,7 @@ impl Engine {
         let unexpected = matches!(verdict, Verdict::Unexpected(_));
         let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
         slot.exit = Some(exit);
+        slot.saves.mark(now);
         slot.state = State::Draining { run, verdict, kill };
         let ends_stack = by_itself && slot.service.on_exit == OnExit::Shutdown;
         let name = slot.service.name.clone();

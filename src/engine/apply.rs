@@ -26,7 +26,12 @@ impl Engine {
                 .or_insert_with(|| Slot::new(service.clone(), Want::No, now));
             let unready = slot.service.ready != service.ready;
             let looked_after = slot.service.health != service.health;
+            let built =
+                slot.service.watch != service.watch || slot.service.launch != service.launch;
             slot.service = service.clone();
+            if built {
+                slot.rebuild();
+            }
             if looked_after {
                 slot.look_after_anew(now, effects);
             }
@@ -48,6 +53,7 @@ impl Engine {
             self.succeed(&change.service, former);
         }
         let Some(slot) = self.slots.get_mut(&change.service) else { return };
+        slot.saves.trust();
         match change.action {
             Action::Add | Action::Rename | Action::Stop => slot.rearm(),
             Action::Start if change.fields.is_empty() => slot.rearm(),

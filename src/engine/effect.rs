@@ -1,8 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::input::Ticket;
-use crate::model::{Change, Event, Happening, Message, Run, Service, Stop, signal_name};
+use super::input::{Job, Ticket};
+use crate::model::{
+    Change, Command, Event, Happening, Message, Run, Service, Span, Stop, signal_name,
+};
 
 /// An order of the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,14 @@ pub enum Effect {
     Probe(Run, Arc<Service>),
     /// Begin to look after the health of a run that is ready.
     WatchHealth(Run, Arc<Service>),
+    /// Send a signal to the main process of a run.
+    Signal(Run, i32),
+    /// Run a command of a service beside it; what it prints belongs to this run, when there was one.
+    StartJob(Job, Arc<Service>, Option<Run>, Command),
+    /// Ask a command to end, by SIGTERM.
+    StopJob(Job),
+    /// Kill all that is left of a command.
+    KillJob(Job),
     /// Tell the world what happened.
     Tell(Event),
     /// A request took effect, or never will.
@@ -37,6 +47,14 @@ impl fmt::Display for Effect {
             Effect::Kill(run) => write!(f, "kill {run}"),
             Effect::Probe(run, service) => write!(f, "probe {} {run}", service.name),
             Effect::WatchHealth(run, service) => write!(f, "watch health {} {run}", service.name),
+            Effect::Signal(run, signal) => {
+                write!(f, "signal {run} {}", signal_name(*signal).unwrap_or("?"))
+            }
+            Effect::StartJob(job, service, _, command) => {
+                write!(f, "start {job} {}: {}", service.name, line(command))
+            }
+            Effect::StopJob(job) => write!(f, "stop {job}"),
+            Effect::KillJob(job) => write!(f, "kill {job}"),
             Effect::Tell(event) => write_event(f, event),
             Effect::Answer(ticket, Ok(text)) => write!(f, "answer {}: {text}", ticket.0),
             Effect::Answer(ticket, Err(message)) => {
@@ -59,6 +77,16 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             write!(f, "ended {run}: {exit}, unexpected")
         }
         Happening::Ended { run, exit, unexpected: false } => write!(f, "ended {run}: {exit}"),
+        Happening::BuildStarted { command, path } => {
+            write!(f, "building: {}: {} changed", line(command), path.display())
+        }
+        Happening::Built { command, took } => {
+            write!(f, "built: {} in {}", line(command), Span(*took))
+        }
+        Happening::Signalled { signal, path } => {
+            let name = signal_name(*signal).unwrap_or("?");
+            write!(f, "signalled {name}: {} changed", path.display())
+        }
         Happening::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
         Happening::Settled { well: true } => f.write_str("settled"),
         Happening::Settled { well: false } => f.write_str("settled, not well"),
@@ -67,5 +95,12 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             write!(f, "applied: {}", lines.join("; "))
         }
         Happening::ShuttingDown(why) => write!(f, "shutting down: {why}"),
+    }
+}
+
+fn line(command: &Command) -> String {
+    match command {
+        Command::Shell(text) => text.clone(),
+        Command::Exec(words) => words.join(" "),
     }
 }

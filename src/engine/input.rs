@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Address, Exit, Message, Name, Run, Stack};
+use crate::model::{Address, Exit, Message, Name, Run, Stack, Watched};
 
 /// Everything the engine can be told: requests of people, and facts about the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +33,10 @@ pub enum Input {
         /// Polite or at once.
         haste: Haste,
     },
-    /// These files changed; one of them for each service.
-    FilesChanged(BTreeMap<Name, PathBuf>),
+    /// These files changed; one of them for each watch.
+    FilesChanged(BTreeMap<Watched, PathBuf>),
+    /// The command of a watch is over, and nothing of it is left: it ended with code 0, or why it did not.
+    JobEnded(Job, Result<(), Message>),
     /// The main process of a run was started.
     Spawned(Run, u32),
     /// The main process of a run could not be started; nothing of it is left.
@@ -83,3 +86,13 @@ pub enum Haste {
 /// Names a request that wants an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
+
+/// Names one execution of the command of a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job(pub u64);
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}", self.0)
+    }
+}

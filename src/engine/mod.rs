@@ -10,13 +10,17 @@ mod absorb;
 mod apply;
 mod difference;
 mod effect;
+mod follow;
 mod input;
 mod order;
 mod pending;
 mod plan;
 mod reconcile;
 mod rename;
+mod saves;
 mod slot;
+mod streak;
+mod suspect;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -26,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{Haste, Input, Selection, Ticket};
+pub use input::{Haste, Input, Job, Selection, Ticket};
 pub use slot::Time;
 
 use tell::Outlook;
@@ -56,6 +60,8 @@ pub struct Engine {
     /// Which service a live run belongs to.
     runs: BTreeMap<Run, Name>,
     next_run: u64,
+    /// How many commands of watches there were.
+    jobs: u64,
     ending: Option<Ending>,
     pending: Vec<Pending>,
     /// Whether everything that was asked for has been ready, done or failed once.
@@ -101,6 +107,7 @@ impl Engine {
             order: Vec::new(),
             runs: BTreeMap::new(),
             next_run: 1,
+            jobs: 0,
             ending: None,
             pending: Vec::new(),
             settled: false,
@@ -137,7 +144,8 @@ impl Engine {
 
     /// When [`Engine::step`] has to be called even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
-        let slots = self.slots.values().filter_map(Slot::deadline);
+        let slots = self.slots.values();
+        let slots = slots.flat_map(|slot| [slot.deadline(), slot.saves.deadline()]).flatten();
         let cap = self.ending.as_ref().filter(|ending| ending.haste == Haste::Polite);
         slots.chain(cap.map(|ending| ending.cap)).min()
     }
@@ -157,7 +165,7 @@ impl Engine {
 
     /// What the stack as a whole is doing.
     pub fn state(&self) -> StackState {
-        match (&self.ending, self.slots.values().any(|slot| slot.live_run().is_some())) {
+        match (&self.ending, self.slots.values().any(Slot::is_live)) {
             (Some(_), true) => StackState::Stopping,
             (Some(_), false) => StackState::Stopped,
             (None, _) => self.outlook.standing(),

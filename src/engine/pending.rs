@@ -80,7 +80,7 @@ impl Engine {
                 let text = format!("{name} was started again before it had stopped");
                 Verdict::Never(Message::new(Class::Busy, text))
             }
-            Goal::Down if slot.live_run().is_some() => Verdict::Yet,
+            Goal::Down if slot.is_live() => Verdict::Yet,
             Goal::Down => Verdict::True,
             Goal::Up => risen(slot, Run(0), blocked, self.ending.is_some()),
             Goal::Renewed(run) => risen(slot, run, blocked, self.ending.is_some()),

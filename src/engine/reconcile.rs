@@ -21,6 +21,7 @@ impl Engine {
         }
         for slot in self.slots.values_mut() {
             slot.expire(now, effects);
+            slot.saves.expire(now, effects);
             slot.respawn(now, &mut self.respawns);
         }
     }
@@ -30,6 +31,7 @@ impl Engine {
         match self.ending.as_ref().map(|ending| (ending.haste, ending.why.clone())) {
             None => {
                 for slot in self.slots.values_mut() {
+                    slot.follow_saves(now, &mut self.jobs, effects);
                     if let Some(why) = slot.reason_to_stop() {
                         slot.stop(now, why, effects);
                     }
@@ -37,20 +39,25 @@ impl Engine {
             }
             Some((Haste::Now, why)) => {
                 for slot in self.slots.values_mut() {
+                    slot.saves.stop(KillAt::Ordered, effects);
                     slot.kill(&why, effects);
                 }
             }
             Some((Haste::Polite, why)) => self.lower_in_order(now, &why, effects),
         }
-        self.slots.retain(|_, slot| slot.want != Want::Removed || slot.live_run().is_some());
+        self.slots.retain(|_, slot| slot.want != Want::Removed || slot.is_live());
     }
 
     /// Dependents before dependencies: a service is told to stop when nobody who needs it is left.
     fn lower_in_order(&mut self, now: Time, why: &Cause, effects: &mut Vec<Effect>) {
+        for slot in self.slots.values_mut().filter(|slot| slot.saves.is_working()) {
+            let kill = KillAt::At(now + slot.service.stop.grace);
+            slot.saves.stop(kill, effects);
+        }
         if !self.slots.values().any(Slot::is_stoppable) {
             return;
         }
-        let live = self.slots.values().filter(|slot| slot.live_run().is_some());
+        let live = self.slots.values().filter(|slot| slot.is_live());
         let needed: BTreeSet<Name> =
             live.flat_map(|slot| slot.service.depends_on.keys().cloned()).collect();
         for (name, slot) in &mut self.slots {
@@ -295,6 +302,7 @@ impl Slot {
         self.listening = None;
         self.remarks.clear();
         self.ready_after = None;
+        self.saves.begin_run();
     }
 
     fn holds(&self, condition: Condition) -> bool {

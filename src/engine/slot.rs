@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
+use super::saves::Saves;
 use crate::model::{Address, Cause, Exit, Message, Name, Phase, Run, Service};
 
 /// Time since the supervisor started, from a clock that never jumps.
@@ -42,6 +43,8 @@ pub(super) struct Slot {
     pub remarked: Vec<Message>,
     /// From spawn to ready, of the current or last run.
     pub ready_after: Option<Duration>,
+    /// What saved files have brought about.
+    pub saves: Saves,
     /// What was last told about it.
     pub told: Option<Told>,
     /// Since when it is in the phase that was last told.
@@ -154,6 +157,7 @@ impl Slot {
             remarks: Vec::new(),
             remarked: Vec::new(),
             ready_after: None,
+            saves: Saves::default(),
             told: None,
             since: now,
         }
@@ -178,6 +182,11 @@ impl Slot {
             | State::Draining { run, .. } => Some(run),
             State::Idle | State::Backoff { .. } | State::Over(_) => None,
         }
+    }
+
+    /// Whether anything of it may have live processes: a run, or the command of a watch.
+    pub fn is_live(&self) -> bool {
+        self.live_run().is_some() || self.saves.is_working()
     }
 
     pub fn pid(&self) -> Option<u32> {
@@ -247,6 +256,7 @@ impl Slot {
         for end in &mut self.ends {
             end.at += time;
         }
+        self.saves.shift(time);
         match &mut self.state {
             State::Starting { spawned, ready_by, .. } => {
                 *spawned += time;

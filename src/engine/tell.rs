@@ -94,7 +94,7 @@ impl Engine {
 
     /// Ends when a shutdown is complete, or when nothing runs and nothing will by itself.
     fn halt(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
-        if self.stack.is_none() || self.slots.values().any(|slot| slot.live_run().is_some()) {
+        if self.stack.is_none() || self.slots.values().any(Slot::is_live) {
             return;
         }
         let code = match &self.ending {
@@ -121,7 +121,7 @@ impl Engine {
             let over = match (&slot.want, &slot.state) {
                 (Want::No, _) => true,
                 (Want::Stopped | Want::Removed, _) => false,
-                (Want::Yes(_), _) if slot.service.watch.is_some() => false,
+                (Want::Yes(_), _) if !slot.service.watch.is_empty() => false,
                 (Want::Yes(_), State::Over(Outcome::Done(_))) => true,
                 (Want::Yes(_), State::Over(Outcome::Failed(_))) => {
                     failed = true;
@@ -231,7 +231,7 @@ impl Engine {
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
-            _ => slot.note.as_ref().or(slot.remarks.first()).cloned(),
+            _ => slot.saves.message().or(slot.note.as_ref()).or(slot.remarks.first()).cloned(),
         };
         let waiting_on: Vec<Need> = match phase {
             Phase::Waiting => self.needs(slot),

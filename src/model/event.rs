@@ -1,4 +1,7 @@
-use super::{Cause, Exit, Message, Name, Phase, Plan, Run};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Cause, Command, Exit, Message, Name, Phase, Plan, Run};
 
 /// Something that happened, numbered by the feed that carries it.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,27 @@ pub enum Happening {
         exit: Exit,
         /// Whether it was neither asked for nor a success code.
         unexpected: bool,
+    },
+    /// A watched file changed, and the command of the watch was started.
+    BuildStarted {
+        /// The command.
+        command: Command,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The command of a watch ended with code 0.
+    Built {
+        /// The command.
+        command: Command,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A watched file changed, and the main process got a signal.
+    Signalled {
+        /// The number of the signal.
+        signal: i32,
+        /// The file.
+        path: PathBuf,
     },
     /// Something people should know that changes no phase.
     Note(Message),

@@ -20,6 +20,8 @@ pub enum Class {
     Exit,
     /// The health probes of a service fail.
     Unhealthy,
+    /// The command of a watch failed.
+    Build,
     /// A service ended too often in too short a time.
     CrashLoop,
     /// Something a service depends on failed.
@@ -57,6 +59,7 @@ impl Class {
             Class::ReadyTimeout => "ready-timeout",
             Class::Exit => "exit",
             Class::Unhealthy => "unhealthy",
+            Class::Build => "build",
             Class::CrashLoop => "crash-loop",
             Class::DepFailed => "dep-failed",
             Class::StopTimeout => "stop-timeout",

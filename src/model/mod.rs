@@ -14,6 +14,7 @@ mod snapshot;
 mod stack;
 mod stream;
 mod url_form;
+mod watched;
 mod wish;
 
 pub use address::{Address, actual_port, covers, is_loopback, local_url};
@@ -30,8 +31,9 @@ pub use snapshot::{Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
     Color, Command, Health, HealthAction, Kind, Launch, OnExit, Policy, Port, Probe, Ready,
-    Restart, Service, Stack, Stop, Tty, Watch, reachable,
+    Restart, Service, Stack, Stop, Tty, Watch, WatchAction, reachable,
 };
 pub use stream::Stream;
 pub use url_form::UrlForm;
+pub use watched::Watched;
 pub use wish::{OnConflict, PortWish, Weight};

@@ -71,8 +71,8 @@ pub struct Service {
     pub success_codes: BTreeSet<i32>,
     /// How it is stopped.
     pub stop: Stop,
-    /// Which files restart it.
-    pub watch: Option<Watch>,
+    /// Which files concern it, and what follows when they change.
+    pub watch: Vec<Watch>,
     /// Whether it gets a terminal of its own.
     pub tty: Tty,
     /// Whether `up` without names starts it.
@@ -301,7 +301,7 @@ pub struct Stop {
     pub grace: Duration,
 }
 
-/// Which files restart a service.
+/// Which files concern a service, and what follows when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// The folder that the globs are relative to, absolute: the service's `dir`.
@@ -312,6 +312,35 @@ pub struct Watch {
     pub exclude: Vec<String>,
     /// How long changes must have stopped before they count, for bursts.
     pub settle: Duration,
+    /// How often files are looked at instead of being waited for; `None`: where the system tells of changes, never.
+    pub poll: Option<Duration>,
+    /// What follows.
+    pub action: WatchAction,
+}
+
+/// What follows when watched files have changed. Commands run in the service's folder with its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchAction {
+    /// The service is restarted.
+    Restart {
+        /// Goes before the restart, while the service runs on; unless it ends with code 0, there is none.
+        build: Option<Command>,
+    },
+    /// The main process gets this signal, and the service goes on.
+    Signal(i32),
+    /// This command is run, and the service goes on.
+    Run(Command),
+}
+
+impl WatchAction {
+    /// The command that is run first, if any.
+    pub fn command(&self) -> Option<&Command> {
+        match self {
+            WatchAction::Restart { build } => build.as_ref(),
+            WatchAction::Signal(_) => None,
+            WatchAction::Run(command) => Some(command),
+        }
+    }
 }
 
 /// What the end of a service means for the stack.

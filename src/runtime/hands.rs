@@ -7,13 +7,17 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report, Sight};
 use super::process::{Leash, Processes, Sink};
 use super::survey::Survey;
 use super::watch::Watcher;
-use crate::model::{Class, Launch, Message, Name, Probe, Run, Service, Stack, Stop, Stream};
+use crate::engine::Job;
+use crate::model::{
+    Class, Command, Launch, Message, Name, Probe, Run, Service, Stack, Stop, Stream, Watched,
+};
 use crate::ports;
 
 /// Everything the supervisor acts with. Orders are carried out without waiting; what comes of them
@@ -25,6 +29,7 @@ pub struct Hands {
     watcher: Option<Watcher>,
     runs: BTreeMap<Run, Held>,
     survey: Survey,
+    jobs: Jobs,
     sockets: Option<Sockets>,
     passing: Passing,
 }
@@ -98,10 +103,12 @@ impl Hands {
         processes: Processes,
         logs: Logs,
         reports: mpsc::UnboundedSender<Report>,
+        done: mpsc::UnboundedSender<Done>,
         watcher: Option<Watcher>,
     ) -> Hands {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
         let survey = Survey::new(reports.clone());
+        let jobs = Jobs::new(processes.clone(), done);
         Hands {
             processes,
             logs,
@@ -109,6 +116,7 @@ impl Hands {
             watcher,
             runs,
             survey,
+            jobs,
             sockets: None,
             passing: Passing::default(),
         }
@@ -236,6 +244,41 @@ impl Hands {
         }
     }
 
+    /// Sends a signal to the main process of a run.
+    pub(super) fn signal(&self, run: Run, signal: i32) {
+        if let Some(held) = self.runs.get(&run) {
+            held.leash.signal(signal);
+        }
+    }
+
+    /// Runs a command of a service beside it. What it prints is in the log of the service.
+    pub(super) fn start_job(
+        &mut self,
+        job: Job,
+        service: &Service,
+        run: Option<Run>,
+        command: &Command,
+    ) {
+        let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(Run(0)), Vec::new());
+        let launch = Launch { command: command.clone(), ..service.launch.clone() };
+        self.jobs.start(job, &launch, Recorded(capture));
+    }
+
+    /// Asks a command to end.
+    pub(super) fn stop_job(&self, job: Job) {
+        self.jobs.stop(job);
+    }
+
+    /// Kills a command.
+    pub(super) fn kill_job(&self, job: Job) {
+        self.jobs.kill(job);
+    }
+
+    /// A command is over.
+    pub(super) fn forget_job(&mut self, job: Job) {
+        self.jobs.forget(job);
+    }
+
     /// A main process that ended is not probed any more.
     pub(super) fn stop_probing(&mut self, run: Run) {
         if let Some(held) = self.runs.get_mut(&run) {
@@ -262,8 +305,10 @@ impl Hands {
     /// Watches what `stack` asks for, its own files, and `more` files.
     pub(super) fn watch(&mut self, stack: &Stack, more: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        let services = stack.services.iter().filter_map(|(name, service)| {
-            service.watch.as_ref().map(|watch| (name.clone(), watch.clone()))
+        let services = stack.services.iter().flat_map(|(name, service)| {
+            let watched = |place| Watched { service: name.clone(), place };
+            let watches = service.watch.iter().enumerate();
+            watches.map(move |(place, watch)| (watched(place), watch.clone()))
         });
         watcher.set(services.collect(), stack.files.union(more).cloned().collect());
     }

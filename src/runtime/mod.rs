@@ -5,6 +5,7 @@ pub mod ending;
 mod framework;
 pub mod handle;
 pub mod hands;
+pub mod jobs;
 pub mod log;
 pub mod outcome;
 mod passing;

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::ending::{Ender, Ending};
 use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
+use super::jobs::Done;
 use super::log::{Logs, narrate, qr_code};
 use super::outcome::Outcome;
 use super::probe::Report;
@@ -67,6 +68,8 @@ pub struct Senses {
     pub facts: mpsc::UnboundedReceiver<Fact>,
     /// Of probes.
     pub reports: mpsc::UnboundedReceiver<Report>,
+    /// Of commands that ran because files changed.
+    pub done: mpsc::UnboundedReceiver<Done>,
     /// Of watched files.
     pub changes: mpsc::UnboundedReceiver<Change>,
     /// Signals to devstack itself.
@@ -115,6 +118,7 @@ type Preview = (Previewed, configuration::TellPlan);
 enum Wake {
     Fact(Fact),
     Report(Report),
+    Done(Done),
     Change(Change),
     Ask(Ask),
     Reloaded(Reloaded),
@@ -224,6 +228,7 @@ impl Supervisor {
             Some(fact) = self.senses.facts.recv() => Wake::Fact(fact),
             Some(ask) = self.asks.recv() => Wake::Ask(ask),
             Some(report) = self.senses.reports.recv() => Wake::Report(report),
+            Some(done) = self.senses.done.recv() => Wake::Done(done),
             Some(change) = self.senses.changes.recv() => Wake::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => Wake::Previewed(found, tell),
@@ -281,6 +286,12 @@ impl Supervisor {
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
             Effect::WatchHealth(run, service) => self.hands.watch_health(run, &service),
             Effect::Kill(run) => self.hands.kill(run),
+            Effect::Signal(run, signal) => self.hands.signal(run, signal),
+            Effect::StartJob(job, service, run, command) => {
+                self.hands.start_job(job, &service, run, &command);
+            }
+            Effect::StopJob(job) => self.hands.stop_job(job),
+            Effect::KillJob(job) => self.hands.kill_job(job),
             Effect::Probe(run, service) => self.hands.probe(run, &service),
             Effect::Tell(event) => self.tell(event),
             Effect::Answer(ticket, answer) => {

@@ -31,7 +31,7 @@ impl Check<'_, '_> {
     }
 
     /// A signal by name, with or without `SIG`, or by number.
-    fn signal(&mut self, node: &Node<'_>) -> Option<i32> {
+    pub(super) fn signal(&mut self, node: &Node<'_>) -> Option<i32> {
         match &node.value {
             Value::Text(name) => {
                 if let Some(number) = signal_number(name) {

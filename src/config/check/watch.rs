@@ -3,84 +3,121 @@ use std::time::Duration;
 
 use globset::GlobBuilder;
 
-use crate::model::Watch;
+use crate::model::signal_number;
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Node, Table, Value};
+use super::super::place::Place;
+use super::super::spec::{ActionSpec, WatchSpec};
 use super::super::suggest::quote;
 use super::{Check, keys};
 
 /// One save of an editor takes at most a few milliseconds.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// What a watch can do.
+/// What may follow a change, by the words for it.
+const ACTIONS: [(&str, Word); 3] =
+    [("restart", Word::Restart), ("signal", Word::Signal), ("run", Word::Run)];
+
 #[derive(Clone, Copy)]
-enum Action {
+enum Word {
     Restart,
-    Other(&'static str),
+    Signal,
+    Run,
 }
 
 impl Check<'_, '_> {
-    /// `watch`: true, globs, or a table. `dir` is the folder of the service.
-    pub(super) fn watch(&mut self, entry: Option<&Entry<'_>>, dir: &Path) -> Option<Watch> {
-        let node = &entry?.node;
-        let mut watch = Watch {
+    /// `watch`: true, globs, a table or several. `dir` is the folder of the service.
+    pub(super) fn watch(&mut self, entry: Option<&Entry<'_>>, dir: &Path) -> Vec<WatchSpec> {
+        let Some(node) = entry.map(|entry| &entry.node) else { return Vec::new() };
+        let mut watch = WatchSpec {
             root: dir.to_owned(),
             include: Vec::new(),
             exclude: Vec::new(),
             settle: SETTLE,
+            poll: None,
+            action: ActionSpec::Restart { build: None },
         };
         match &node.value {
-            Value::Boolean(true) => Some(watch),
-            Value::Boolean(false) => None,
-            Value::List(list) if list.is_empty() => None,
-            Value::List(_) | Value::Text(_) => {
-                self.globs("watch", node, false, &mut watch);
-                Some(watch)
+            Value::Boolean(true) => {}
+            Value::Boolean(false) => return Vec::new(),
+            Value::List(list) if list.is_empty() => return Vec::new(),
+            Value::List(list) if list.iter().any(is_table) => {
+                let each = list.iter().map(|node| self.watch_table(node, watch.clone()));
+                return each.collect();
             }
-            Value::Table(table) => {
-                self.watch_table(table, &mut watch);
-                Some(watch)
-            }
+            Value::List(_) | Value::Text(_) => self.globs("watch", node, false, &mut watch),
+            Value::Table(_) => return vec![self.watch_table(node, watch)],
             _ => {
-                self.wrong("watch", "true, a list of globs or a table", node);
-                None
+                self.wrong("watch", "true, a list of globs, a table or a list of tables", node);
+                return Vec::new();
             }
         }
+        vec![watch]
     }
 
-    fn watch_table(&mut self, table: &Table<'_>, watch: &mut Watch) {
+    fn watch_table(&mut self, node: &Node<'_>, mut watch: WatchSpec) -> WatchSpec {
+        let Some(table) = self.table("watch", node) else { return watch };
         self.only_keys(table, keys::WATCH, "`watch`");
         if let Some(entry) = table.get("paths") {
-            self.globs("paths", &entry.node, false, watch);
+            self.globs("paths", &entry.node, false, &mut watch);
         }
         if let Some(entry) = table.get("ignore") {
-            self.globs("ignore", &entry.node, true, watch);
+            self.globs("ignore", &entry.node, true, &mut watch);
         }
         if let Some(entry) = table.get("settle") {
             watch.settle = self.duration("settle", &entry.node).unwrap_or(SETTLE);
         }
-        let actions = [
-            ("restart", Action::Restart),
-            ("signal", Action::Other("watch.action = \"signal\"")),
-            ("run", Action::Other("watch.action = \"run\"")),
-        ];
-        if let Some(entry) = table.get("action")
-            && let Some(Action::Other(what)) = self.word("action", &entry.node, &actions)
-        {
-            self.not_yet(what, entry.node.at);
+        if let Some(entry) = table.get("poll") {
+            watch.poll = self.duration("poll", &entry.node);
         }
-        for (key, what) in
-            [("signal", "watch.signal"), ("run", "watch.run"), ("poll", "watch.poll")]
-        {
-            if let Some(entry) = table.get(key) {
-                self.not_yet(what, entry.key);
+        if let Some(action) = self.action(table, node.at) {
+            watch.action = action;
+        }
+        watch
+    }
+
+    /// What follows. A signal alone says what is meant; a command does not, it may go before a restart.
+    fn action(&mut self, table: &Table<'_>, at: Place) -> Option<ActionSpec> {
+        let (run, signal) = (table.get("run"), table.get("signal"));
+        let word = match table.get("action") {
+            Some(entry) => self.word("action", &entry.node, &ACTIONS)?,
+            None if signal.is_some() => Word::Signal,
+            None => Word::Restart,
+        };
+        let command = run.map(|entry| self.command("run", &entry.node));
+        let number = signal.map(|entry| self.signal(&entry.node));
+        match word {
+            Word::Restart => {
+                self.surplus("signal", signal, "a restart", "action = \"signal\"");
+                Some(ActionSpec::Restart { build: command.flatten() })
+            }
+            Word::Signal => {
+                self.surplus("run", run, "a signal", "action = \"run\" or \"restart\"");
+                let hup = signal_number("HUP").expect("HUP is in the table of signals");
+                Some(ActionSpec::Signal(number.flatten().unwrap_or(hup)))
+            }
+            Word::Run => {
+                self.surplus("signal", signal, "a command", "action = \"signal\"");
+                if command.is_none() {
+                    let fault = Fault::at(at, "`action = \"run\"` needs a command");
+                    self.fault(fault.help("write what to execute: run = \"make schema\""));
+                }
+                command.flatten().map(ActionSpec::Run)
             }
         }
     }
 
+    /// A key that the action has no use for.
+    fn surplus(&mut self, key: &str, entry: Option<&Entry<'_>>, action: &str, other: &str) {
+        if let Some(entry) = entry {
+            let fault = Fault::at(entry.key, format!("`{key}` has no meaning for {action}"));
+            self.fault(fault.help(format!("remove it, or write {other}")));
+        }
+    }
+
     /// One glob or a list of them; those with a leading `!`, or all of them, exclude.
-    fn globs(&mut self, key: &str, node: &Node<'_>, exclude: bool, watch: &mut Watch) {
+    fn globs(&mut self, key: &str, node: &Node<'_>, exclude: bool, watch: &mut WatchSpec) {
         let items = match &node.value {
             Value::List(list) => list.as_slice(),
             _ => std::slice::from_ref(node),
@@ -124,4 +161,8 @@ impl Check<'_, '_> {
             vec![glob.to_owned()]
         })
     }
+}
+
+fn is_table(node: &Node<'_>) -> bool {
+    matches!(node.value, Value::Table(_))
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::script::stack;
-use crate::engine::{Effect, Engine, Haste, Input, Ticket, Time};
-use crate::model::{Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, Stack};
+use crate::engine::{Effect, Engine, Haste, Input, Job, Ticket, Time};
+use crate::model::{
+    Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, Stack, WatchAction,
+    Watched,
+};
 
 /// How many steps all scripts together take; `DEVSTACK_RANDOM_STEPS` asks for more.
 const STEPS: u64 = 400_000;
@@ -39,6 +42,10 @@ struct World {
     now: Time,
     stack: Arc<Stack>,
     lives: BTreeMap<Run, (Arc<Service>, Life)>,
+    /// The commands that run, and what they were told: nothing, to end, that they are killed.
+    jobs: BTreeMap<Job, (Name, u8)>,
+    /// Runs that have not seen a save that is to replace them.
+    stale: BTreeSet<Run>,
     told: BTreeMap<Name, Phase>,
     stopped: BTreeSet<Name>,
     open: BTreeSet<Ticket>,
@@ -90,6 +97,15 @@ impl World {
                     }
                     self.in_order(run, matches!(effect, Effect::Stop(..)));
                 }
+                Effect::Signal(run, _) => {
+                    let alive = self.lives.get(&run).map(|(_, life)| *life) == Some(Life::Alive);
+                    if !alive || self.signalled.contains(&run) || self.killed.contains(&run) {
+                        self.fail("a signal to a run that does not go on");
+                    }
+                }
+                Effect::StartJob(job, service, ..) => self.job(job, &service.name),
+                Effect::StopJob(job) => self.end_job(job, 1),
+                Effect::KillJob(job) => self.end_job(job, 2),
                 Effect::Probe(run, _) | Effect::WatchHealth(run, _) => {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
                         self.fail("a probe of a run that does not live");
@@ -102,11 +118,79 @@ impl World {
                     }
                 }
                 Effect::Halt(_) => {
-                    if !self.lives.is_empty() {
-                        self.fail("halted with live runs");
+                    if !self.lives.is_empty() || !self.jobs.is_empty() {
+                        self.fail("halted with live runs or commands");
                     }
                     self.halted = true;
                 }
+            }
+        }
+    }
+
+    fn job(&mut self, job: Job, name: &Name) {
+        if self.ending || self.stopped.contains(name) {
+            self.fail("a command for a service that was stopped");
+        }
+        if self.jobs.values().any(|(other, _)| other == name) {
+            self.fail("two commands of one service");
+        }
+        self.jobs.insert(job, (name.clone(), 0));
+    }
+
+    fn end_job(&mut self, job: Job, told: u8) {
+        match self.jobs.get_mut(&job) {
+            Some((_, before)) if *before < told => *before = told,
+            _ => self.fail("a command is told twice to end, or is none"),
+        }
+    }
+
+    /// A command comes to its end.
+    fn job_ends(&mut self, dice: &mut Dice) -> Input {
+        let jobs: Vec<Job> = self.jobs.keys().copied().collect();
+        let job = jobs[dice.roll(jobs.len() as u64) as usize];
+        let (name, told) = self.jobs.remove(&job).expect("it was just picked");
+        if told == 0 && dice.roll(2) == 0 {
+            return Input::JobEnded(job, Ok(()));
+        }
+        if told == 0 {
+            // What is broken replaces nothing.
+            let lives = &self.lives;
+            self.stale.retain(|run| lives.get(run).is_some_and(|(other, _)| other.name != name));
+        }
+        Input::JobEnded(job, Err(Message::new(Class::Build, "it failed")))
+    }
+
+    /// Somebody saves.
+    fn save(&mut self, name: Name, dice: &mut Dice) -> Input {
+        let place = dice.roll(3) as usize;
+        let path = PathBuf::from(["/stack/a", "/stack/b", "/stack/c"][dice.roll(3) as usize]);
+        let watches = self.stack.services.get(&name).map_or(&[][..], |service| &service.watch);
+        let watch = watches.get(place).or(watches.first());
+        let replaces = match watch.map(|watch| &watch.action) {
+            Some(WatchAction::Restart { .. }) => true,
+            Some(WatchAction::Signal(_) | WatchAction::Run(_)) | None => false,
+        };
+        if replaces && !self.stopped.contains(&name) {
+            let lives = self.lives.iter().filter(|(_, (service, _))| service.name == name);
+            self.stale.extend(lives.map(|(run, _)| *run));
+        }
+        Input::FilesChanged(BTreeMap::from([(Watched { service: name, place }, path)]))
+    }
+
+    /// What was saved is in what runs, or somebody works on it.
+    fn nothing_is_lost(&self, engine: &Engine) {
+        for run in &self.stale {
+            let Some((service, life)) = self.lives.get(run) else { continue };
+            let going =
+                *life == Life::Ended || self.signalled.contains(run) || self.killed.contains(run);
+            let worked_on = self.jobs.values().any(|(name, _)| *name == service.name);
+            if going || worked_on || self.ending {
+                continue;
+            }
+            let view = engine.view_of(&service.name, |_| String::new());
+            let message = view.and_then(|view| view.message);
+            if message.is_none_or(|message| message.class != Class::WatchDegraded) {
+                self.fail(&format!("a save is lost: {} goes on as {run}", service.name));
             }
         }
     }
@@ -147,6 +231,9 @@ impl World {
             let run = runs[dice.roll(runs.len() as u64) as usize];
             return self.fact(run, dice);
         }
+        if !self.jobs.is_empty() && dice.roll(8) == 0 {
+            return self.job_ends(dice);
+        }
         match dice.roll(22) {
             0 | 1 => {
                 let name = pick(dice);
@@ -169,7 +256,10 @@ impl World {
                 }
                 Input::Restart(self.ticket(), vec![name])
             }
-            7..=9 => Input::FilesChanged(BTreeMap::from([(pick(dice), PathBuf::from("a.py"))])),
+            7..=9 => {
+                let name = pick(dice);
+                self.save(name, dice)
+            }
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
@@ -177,6 +267,7 @@ impl World {
             12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
             12 => {
                 // What leaves the stack is forgotten, also that it was stopped by hand.
+                self.stale.clear();
                 let old = std::mem::replace(&mut self.stack, random_stack(dice));
                 let new = &self.stack.services;
                 self.stopped
@@ -257,6 +348,9 @@ fn random_stack(dice: &mut Dice) -> Arc<Stack> {
             "probe",
             "task",
             "watch",
+            "watch=build",
+            "watch=run",
+            "watch=HUP",
             "manual",
             "policy=no",
             "policy=always",
@@ -293,6 +387,8 @@ fn play(seed: u64) {
         now: Duration::ZERO,
         stack: stack.clone(),
         lives: BTreeMap::new(),
+        jobs: BTreeMap::new(),
+        stale: BTreeSet::new(),
         told: BTreeMap::new(),
         stopped: BTreeSet::new(),
         open: BTreeSet::new(),
@@ -336,6 +432,7 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     dependencies_hold(engine, world, &effects);
     awaited_rightly(engine, world, &effects);
     world.carry_out(effects);
+    world.nothing_is_lost(engine);
     if engine.next_deadline().is_some_and(|at| at <= world.now) && !world.halted {
         world.fail("a deadline that has passed is still there: the loop would spin");
     }
@@ -389,7 +486,9 @@ fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
             break;
         }
         let runs: Vec<Run> = world.lives.keys().copied().collect();
+        let jobs = !world.jobs.is_empty() && (runs.is_empty() || dice.roll(3) == 0);
         let input = match runs.get(dice.roll(runs.len().max(1) as u64) as usize) {
+            _ if jobs => world.job_ends(&mut dice),
             Some(run) => world.fact(*run, &mut dice),
             None => world.fail("nothing lives and the engine does not halt"),
         };

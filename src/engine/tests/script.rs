@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Effect, Engine, Haste, Input, Selection, Ticket};
+use crate::engine::{Effect, Engine, Haste, Input, Job, Selection, Ticket};
 use crate::model::{
     Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
     Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, UrlForm,
-    Watch,
+    Watch, WatchAction, Watched, signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -61,7 +61,8 @@ fn service(head: &str, rest: &str) -> Service {
                 service.kind = Kind::Task;
                 service.restart.policy = Policy::No;
             }
-            ("watch", _) => service.watch = Some(watch()),
+            ("watch", "") => service.watch.push(watch(WatchAction::Restart { build: None })),
+            ("watch", what) => service.watch.push(watch(action(what))),
             ("manual", _) => service.autostart = false,
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
             ("policy", "no") => service.restart.policy = Policy::No,
@@ -90,13 +91,32 @@ fn service(head: &str, rest: &str) -> Service {
     service
 }
 
+/// `api`, `api:FILE` or `api:FILE:PLACE`.
+fn watched(word: &str) -> (Watched, PathBuf) {
+    let mut parts = word.split(':');
+    let service = name(parts.next().expect("a name"));
+    let path = PathBuf::from("/stack").join(parts.next().unwrap_or("main.rs"));
+    let place = parts.next().map_or(0, |place| place.parse().expect("a place"));
+    (Watched { service, place }, path)
+}
+
 fn millis(text: &str) -> Duration {
     Duration::from_millis(text.parse().expect("milliseconds"))
 }
 
-fn watch() -> Watch {
+fn watch(action: WatchAction) -> Watch {
     let settle = Duration::from_millis(10);
-    Watch { root: "/stack".into(), include: Vec::new(), exclude: Vec::new(), settle }
+    let (include, exclude) = (Vec::new(), Vec::new());
+    Watch { root: "/stack".into(), include, exclude, settle, poll: None, action }
+}
+
+/// `watch=build`, `watch=HUP` and `watch=run`: a build before the restart, a signal, a command alone.
+fn action(what: &str) -> WatchAction {
+    match what {
+        "build" => WatchAction::Restart { build: Some(Command::Shell("make".into())) },
+        "run" => WatchAction::Run(Command::Shell("make schema".into())),
+        name => WatchAction::Signal(signal_number(name).expect("a signal")),
+    }
 }
 
 fn plain(text: &str) -> Service {
@@ -126,7 +146,7 @@ fn plain(text: &str) -> Service {
         },
         success_codes: BTreeSet::from([0]),
         stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
-        watch: None,
+        watch: Vec::new(),
         tty: Tty::No,
         health: None,
         autostart: true,
@@ -197,6 +217,14 @@ impl Script {
         self.trace
     }
 
+    /// Without what was before the first line that holds `words`.
+    pub fn since(mut self, words: &str) -> Script {
+        let at = self.trace.find(words).expect("it happened");
+        let line = self.trace[..at].rfind('\n').map_or(0, |end| end + 1);
+        self.trace.drain(..line);
+        self
+    }
+
     /// Lets every deadline fire up to `ms`, then takes the input.
     fn step(&mut self, ms: u64, words: &str) {
         while let Some(at) = self.engine.next_deadline().filter(|at| at.as_millis() < ms.into()) {
@@ -234,9 +262,15 @@ impl Script {
             "down" => self.shutdown("asked to end", 0, Haste::Polite),
             "ctrl-c" => self.shutdown("Ctrl-C", 130, Haste::Polite),
             "kill-all" => self.shutdown("Ctrl-C again", 130, Haste::Now),
-            "saved" => Input::FilesChanged(
-                names().into_iter().map(|name| (name, PathBuf::from("src/main.rs"))).collect(),
-            ),
+            "saved" => {
+                let saved = |word: &&str| watched(word);
+                Input::FilesChanged(words[1..].iter().map(saved).collect())
+            }
+            "built" => Input::JobEnded(Job(run().0), Ok(())),
+            "broken" => {
+                let message = Message::new(Class::Build, "`make` ended with exit 2");
+                Input::JobEnded(Job(run().0), Err(message))
+            }
             "spawned" => Input::Spawned(run(), 4000 + run().0 as u32),
             "missing" => {
                 Input::NotSpawned(run(), Message::new(Class::Spawn, "no such program: `nope`"))

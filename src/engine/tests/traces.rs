@@ -5,18 +5,6 @@ use std::collections::BTreeSet;
 use super::script::{Script, name};
 use crate::engine::Selection;
 
-/// Each trace is a file below `snapshots/`, reviewed as text.
-macro_rules! trace {
-    ($name:ident, $script:expr) => {
-        #[test]
-        fn $name() {
-            insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
-                insta::assert_snapshot!(stringify!($name), $script.trace());
-            });
-        }
-    };
-}
-
 trace!(
     dependencies_start_first_and_stop_last,
     Script::up("db: probe\nmigrate: task, needs db=ready\napi: probe, needs db=ready, needs migrate=completed\nweb: needs api=ready")

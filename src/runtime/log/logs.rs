@@ -203,6 +203,13 @@ const TAIL_BYTES: usize = 1024 * 1024;
 /// The longest line of `tail`, in characters: it goes into a message.
 const TAIL_LINE: usize = 500;
 
+/// The last lines in some bytes, at most `n`, as plain text for messages.
+pub(in crate::runtime) fn last_lines(bytes: &[u8], n: usize) -> Vec<String> {
+    let all: Vec<&[u8]> = lines::lines(bytes).collect();
+    let last = &all[all.len().saturating_sub(n)..];
+    last.iter().map(|line| brief(lines::content(line))).collect()
+}
+
 fn brief(line: &[u8]) -> String {
     // A character has at most four bytes, an escape sequence some more.
     let text = filter::strip(&line[..line.len().min(TAIL_LINE * 8)]);

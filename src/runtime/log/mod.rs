@@ -45,6 +45,7 @@ mod tests;
 
 pub use capture::Capture;
 pub use lines::LINE_MAX;
+pub(super) use logs::last_lines;
 pub use logs::{Counts, Logs};
 pub use look::{Escapes, Look};
 pub use output::Output;

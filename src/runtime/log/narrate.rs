@@ -11,7 +11,9 @@ use super::said::{Said, Tone};
 use super::summary::{summary, took};
 use crate::model::{
     Cause, Class, Event, Happening, Message, Name, Phase, Plan, ServiceView, Snapshot, Stack,
+    signal_name,
 };
+use crate::runtime::process::headline;
 
 /// How many lines of its log are shown with the failure of a service.
 const TAIL: usize = 10;
@@ -87,7 +89,23 @@ fn lines(
         },
         // The phase that follows says how it ended.
         Happening::Ended { .. } => Vec::new(),
-        Happening::Note(message) => line(Tone::Warning, with_help(message)),
+        Happening::BuildStarted { command, path } => {
+            let (command, path) = (headline(command), short(path, stack));
+            line(Tone::Plain, format!("running `{command}`: {path} changed"))
+        }
+        Happening::Built { command, took: time } => {
+            let took = took(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            line(Tone::Good, format!("`{}` succeeded in {took}", headline(command)))
+        }
+        Happening::Signalled { signal, path } => {
+            let name =
+                signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
+            line(Tone::Plain, format!("got {name}: {} changed", short(path, stack)))
+        }
+        Happening::Note(message) => {
+            let tone = if message.class == Class::Build { Tone::Failure } else { Tone::Warning };
+            line(tone, with_help(message))
+        }
         Happening::Settled { well: _ } => summary(snapshot, stack),
         Happening::Applied(plan) => line(Tone::Notice, applied(plan)),
         Happening::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
@@ -216,10 +234,14 @@ impl Scene<'_> {
         self.say(tone, text)
     }
 
-    /// A path as seen from the folder of the stack.
     fn short(&self, path: &Path) -> String {
-        path.strip_prefix(&self.stack.dir).unwrap_or(path).display().to_string()
+        short(path, self.stack)
     }
+}
+
+/// A path as seen from the folder of the stack.
+fn short(path: &Path, stack: &Stack) -> String {
+    path.strip_prefix(&stack.dir).unwrap_or(path).display().to_string()
 }
 
 /// Whether the last lines of a service tell more: not if it never ran.

@@ -13,6 +13,11 @@ pub struct Aside {
 }
 
 impl Aside {
+    /// The hold on it.
+    pub fn leash(&self) -> &Leash {
+        &self.leash
+    }
+
     /// How its main process ended, or why there was none. To be waited for once.
     pub async fn exited(&mut self) -> Result<Exit, Message> {
         while let Some(fact) = self.facts.recv().await {

@@ -297,6 +297,15 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    fn signal_main(&self, signal: i32) {
+        if self.main_lives {
+            // SAFETY: numbers only; the main process is not reaped, so the number is its own.
+            unsafe {
+                libc::kill(self.main.cast_signed(), signal);
+            }
+        }
+    }
+
     fn end_if_due(&mut self) {
         match self.phase {
             Phase::Waning(until) if Instant::now() >= until => self.kill(),
@@ -368,7 +377,7 @@ impl<'a> Keeper<'a> {
 
     fn carry_out(&mut self, order: [u8; 2]) {
         match Order::decode(order) {
-            Some(Order::Signal(number)) => self.signal_group(number.into()),
+            Some(Order::Signal(number)) => self.signal_main(number.into()),
             Some(Order::Stop(number)) => {
                 self.signal_group(number.into());
                 self.told(true);

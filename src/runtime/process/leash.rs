@@ -32,13 +32,13 @@ impl Pids {
 }
 
 impl Leash {
-    /// Sends a signal to the group of the main process, and CONT after it. For signals that do not mean
-    /// the end, such as HUP for "read your configuration".
+    /// Sends a signal to the main process. For signals that do not mean the end, such as HUP for "read your
+    /// configuration": what it means for the rest of the tree is the main process's to say.
     pub fn signal(&self, number: i32) {
         self.order(number, Order::Signal);
     }
 
-    /// The same as a request to stop: when the main process ends, the rest of its tree is asked to end,
+    /// Sends a signal to the group of the main process, and CONT after it, as a request to stop: when the main process ends, the rest of its tree is asked to end,
     /// too, and has up to ten seconds, or until `kill`, to do so.
     pub fn stop(&self, number: i32) {
         self.order(number, Order::Stop);

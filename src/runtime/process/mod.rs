@@ -67,7 +67,7 @@ pub use orphans::Orphans;
 pub use processes::Processes;
 pub use sweep::{Swept, leftovers, sweep};
 pub use tree::own_group;
-pub(in crate::runtime) use words::{keeps_shell, shown};
+pub(in crate::runtime) use words::{headline, keeps_shell, shown};
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its
 /// number cannot mean anybody else.

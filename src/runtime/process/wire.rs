@@ -28,9 +28,9 @@ pub(super) fn asked(request: [u8; REQUEST]) -> (u64, usize) {
 /// What the supervisor orders. Two bytes each, after the launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// This signal to the group of the main process.
+    /// This signal to the main process.
     Signal(u8),
-    /// The same, as a request to end: what outlives the main process has been told and gets time.
+    /// This signal to the group of the main process, as a request to end: what outlives the main process has been told and gets time.
     Stop(u8),
     /// It was asked to end by other means than a signal: what outlives the main process gets time, too.
     Told,

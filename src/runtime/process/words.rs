@@ -38,6 +38,15 @@ pub(in crate::runtime) fn shown(command: &Command) -> String {
     }
 }
 
+/// A command as people write it, as far as it fits in a line.
+pub(in crate::runtime) fn headline(command: &Command) -> String {
+    let shown = shown(command);
+    match shown.trim().split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => shown,
+    }
+}
+
 fn from_text(text: &str) -> Option<Vec<String>> {
     if text.is_empty() {
         return None;

@@ -30,7 +30,7 @@ fn service(command: &str, host: &str) -> Service {
         restart: Restart { policy: Policy::No, max: 1, window: time, delay: time, max_delay: time },
         success_codes: Default::default(),
         stop: Stop { signal: 15, command: None, grace: time },
-        watch: None,
+        watch: Vec::new(),
         tty: Tty::No,
         passed: Vec::new(),
         url_form: Default::default(),

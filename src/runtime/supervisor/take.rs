@@ -6,6 +6,7 @@ use crate::model::{Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
 use crate::runtime::handle::Ask;
+use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
 use crate::runtime::process::{Fact, What};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
@@ -18,6 +19,10 @@ impl Supervisor {
         match wake {
             Wake::Fact(fact) => self.take_fact(fact, inputs),
             Wake::Report(report) => self.take_report(report, inputs),
+            Wake::Done(Done { job, result }) => {
+                self.hands.forget_job(job);
+                inputs.push(Input::JobEnded(job, result));
+            }
             Wake::Change(change) => self.take_change(change, inputs),
             Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);

@@ -156,6 +156,8 @@ mod tests {
             include: list(include),
             exclude: list(exclude),
             settle: Duration::ZERO,
+            poll: None,
+            action: crate::model::WatchAction::Restart { build: None },
         };
         Filter::new(&watch, &root)
     }

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::settle::Settle;
-use crate::model::Name;
+use crate::model::Watched;
 
 /// Changes of services that want to wait longer than the others for more to come.
 #[derive(Debug, Default)]
-pub(super) struct Holds(BTreeMap<Name, Held>);
+pub(super) struct Holds(BTreeMap<Watched, Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -24,7 +24,7 @@ impl Held {
 
 impl Holds {
     /// Holds back a change whose last event was at `last`.
-    pub fn add(&mut self, name: Name, path: PathBuf, last: Instant, quiet: Duration) {
+    pub fn add(&mut self, name: Watched, path: PathBuf, last: Instant, quiet: Duration) {
         let settle = Settle { first: last, last };
         let held = self.0.entry(name).or_insert(Held { path, settle, quiet });
         held.settle.last = last;
@@ -37,16 +37,16 @@ impl Holds {
     }
 
     /// Those that are due.
-    pub fn take(&mut self, now: Instant) -> BTreeMap<Name, PathBuf> {
+    pub fn take(&mut self, now: Instant) -> BTreeMap<Watched, PathBuf> {
         let (due, later) =
             std::mem::take(&mut self.0).into_iter().partition(|(_, held)| held.due() <= now);
         self.0 = later;
-        let due: BTreeMap<Name, Held> = due;
+        let due: BTreeMap<Watched, Held> = due;
         due.into_iter().map(|(name, held)| (name, held.path)).collect()
     }
 
     /// Drops those of services that are watched no more.
-    pub fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
+    pub fn retain(&mut self, keep: impl Fn(&Watched) -> bool) {
         self.0.retain(|name, _| keep(name));
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     fn a_held_change_waits_for_its_own_pause_and_keeps_its_first_file() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let name = Name::new("api").unwrap();
+        let name = Watched::first(crate::model::Name::new("api").unwrap());
         let quiet = Duration::from_millis(300);
         let mut holds = Holds::default();
         holds.add(name.clone(), "/a".into(), at(0), quiet);

@@ -7,7 +7,7 @@ use notify::event::{AccessKind, CreateKind, Event, EventKind, ModifyKind, Rename
 
 use super::clock::FileTime;
 use super::settle::Settle;
-use crate::model::{Name, Watch};
+use crate::model::{Watch, Watched};
 
 /// More paths than this in one batch are forgotten and everything is looked at instead, as the kernel does
 /// with its own queue of the same length.
@@ -36,7 +36,7 @@ struct State {
 
 /// What is to be watched from now on.
 pub(super) struct Order {
-    pub services: BTreeMap<Name, Watch>,
+    pub services: BTreeMap<Watched, Watch>,
     pub files: BTreeSet<PathBuf>,
     /// A file of a service that was written after this and is found by the walk has changed.
     pub services_since: FileTime,

@@ -15,7 +15,7 @@ use super::hold::Holds;
 use super::inbox::{Batch, Inbox, Next, Order};
 use super::settle::SETTLE;
 use super::tree::{Changed, Id, Tree, Unknown};
-use crate::model::{Name, Watch};
+use crate::model::{Watch, Watched};
 
 /// How often folders that the system would not watch are looked at.
 const POLL: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ pub(super) struct Lookout {
     /// One filter for all services that watch the same.
     filters: Vec<(Watch, Id)>,
     next_id: Id,
-    services: BTreeMap<Name, (Id, Duration)>,
+    services: BTreeMap<Watched, (Id, Duration)>,
     holds: Holds,
     /// Watched because a folder is to appear below.
     awaited: BTreeSet<PathBuf>,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::lookout::Limits;
 use super::settle::SETTLE;
 use super::{Change, Watcher};
-use crate::model::{Class, Name, Watch};
+use crate::model::{Class, Name, Watch, WatchAction, Watched};
 
 /// Long enough for any machine; a test that meets it has failed.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,8 +36,8 @@ fn limits() -> Limits {
     Limits { folders: 10_000, read_after: Duration::ZERO }
 }
 
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+fn name(text: &str) -> Watched {
+    Watched::first(Name::new(text).unwrap())
 }
 
 impl Scene {
@@ -88,7 +88,9 @@ impl Scene {
     fn watch(&self, include: &[&str], exclude: &[&str]) -> Watch {
         let list = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
         let (include, exclude) = (list(include), list(exclude));
-        Watch { root: self.top.clone(), include, exclude, settle: SETTLE }
+        let action = WatchAction::Restart { build: None };
+        let root = self.top.clone();
+        Watch { root, include, exclude, settle: SETTLE, poll: None, action }
     }
 
     /// Watches for one service, `api`, and waits until that has begun: a first file is seen.
@@ -117,7 +119,7 @@ impl Scene {
                 .into_iter()
                 .map(|(name, path)| {
                     let path = path.strip_prefix(&self.top).unwrap_or(&path).to_owned();
-                    (name.to_string(), path)
+                    (name.service.to_string(), path)
                 })
                 .collect(),
             Change::Config(files) => panic!("unexpected {files:?}"),

@@ -11,7 +11,7 @@ use super::cover::FOLDERS_MAX;
 use super::inbox::{Inbox, Order};
 use super::lookout::{Limits, Lookout};
 use super::{Change, lookout};
-use crate::model::{Class, Message, Name, Watch};
+use crate::model::{Class, Message, Watch, Watched};
 
 /// Watches files for services and configuration, on a thread of its own. Dropping it ends that.
 pub struct Watcher {
@@ -52,7 +52,7 @@ impl Watcher {
     /// Replaces what is watched: files of services by their globs, and single `files`, which need not be
     /// there. Returns at once; what is named as before keeps its state. Files written after this call count
     /// as changed even when the walk finds them before their event comes.
-    pub fn set(&mut self, services: BTreeMap<Name, Watch>, files: BTreeSet<PathBuf>) {
+    pub fn set(&mut self, services: BTreeMap<Watched, Watch>, files: BTreeSet<PathBuf>) {
         if !self.started && services.is_empty() && files.is_empty() {
             return;
         }

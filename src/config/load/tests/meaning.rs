@@ -1,6 +1,7 @@
 //! What a configuration means.
 
 use super::*;
+use crate::model::WatchAction;
 
 #[test]
 fn a_small_file_gets_every_default() {
@@ -27,7 +28,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!(api.restart, restart);
     assert_eq!(api.stop, Stop { signal: 15, command: None, grace: Duration::from_secs(5) });
     assert_eq!(api.success_codes.iter().collect::<Vec<_>>(), [&0]);
-    assert!(api.autostart && api.watch.is_none() && api.on_exit == OnExit::None);
+    assert!(api.autostart && api.watch.is_empty() && api.on_exit == OnExit::None);
     assert!(api.health.is_none() && api.tty == Tty::Auto);
     let once = &stack.services[&name("once")];
     assert_eq!(once.launch.command, Command::Exec(vec!["a".into(), "b".into()]));
@@ -158,7 +159,7 @@ fn every_key_reaches_the_stack() {
     assert_eq!(api.success_codes.iter().copied().collect::<Vec<_>>(), [0, 143]);
     let command = Some(Command::Exec(["stop", "8001", "9001"].map(Into::into).into()));
     assert_eq!(api.stop, Stop { signal: 2, command, grace: Duration::from_millis(1500) });
-    let watch = api.watch.as_ref().expect("it watches");
+    let watch = api.watch.first().expect("it watches");
     assert_eq!(watch.root, project.path("src"));
     assert_eq!(watch.include, ["**/*.py", "templates/**", "app", "app/**"]);
     assert_eq!(watch.exclude, ["tests/**", "*.pyc"]);
@@ -210,7 +211,7 @@ fn references_are_replaced_where_they_may_stand() {
     assert_eq!(api.launch.env["D"], "5000");
     assert_eq!(api.launch.env["E"], "x");
     assert_eq!(api.launch.env["P"], "5000:5000");
-    assert_eq!(api.watch.as_ref().expect("it watches").include, ["shop/*.py"]);
+    assert_eq!(api.watch.first().expect("it watches").include, ["shop/*.py"]);
 }
 
 #[test]
@@ -266,4 +267,46 @@ fn programs_that_become_empty_are_told_wherever_they_stand() {
         "devstack.toml:6:21: the program is empty",
     ];
     assert_eq!(Project::new(text).mistakes(), expected);
+}
+
+#[test]
+fn watches_say_what_follows() {
+    let project = Project::new(
+        r#"
+        [services.a]
+        command = "x"
+        port = 4000
+        watch = { paths = ["*.rs"], run = ["cargo", "build", "--message-format=${FORMAT}"] }
+        env = { FORMAT = "short" }
+        [[services.b.watch]]
+        paths = ["*.sql"]
+        action = "run"
+        run = "make schema-${a.port}"
+        [[services.b.watch]]
+        signal = "USR1"
+        poll = "1s"
+        [[services.b.watch]]
+        action = "signal"
+        [[services.b.watch]]
+        [services.b]
+        command = "x"
+        "#,
+    );
+    let stack = project.stack();
+    let actions = |service: &str| -> Vec<WatchAction> {
+        stack.services[&name(service)].watch.iter().map(|watch| watch.action.clone()).collect()
+    };
+    let words = ["cargo", "build", "--message-format=short"].map(str::to_owned);
+    let build = Some(Command::Exec(words.into()));
+    assert_eq!(actions("a"), [WatchAction::Restart { build }]);
+    assert_eq!(
+        actions("b"),
+        [
+            WatchAction::Run(Command::Shell("make schema-4000".into())),
+            WatchAction::Signal(10),
+            WatchAction::Signal(1),
+            WatchAction::Restart { build: None },
+        ]
+    );
+    assert_eq!(stack.services[&name("b")].watch[1].poll, Some(Duration::from_secs(1)));
 }

@@ -35,7 +35,7 @@ fn shown(project: &Project, service: &Service) -> String {
     }
     line("ready", &format!("{:?} within {:?}", service.ready.probes, service.ready.timeout));
     line("stop", &format!("{:?} {:?}", service.stop.signal, service.stop.grace));
-    if let Some(watch) = &service.watch {
+    for watch in &service.watch {
         line("watch", &watch.include.join(" "));
     }
     line("needs", &format!("{:?}", service.launch.needs.as_ref().map(|needs| &needs.programs)));
@@ -82,7 +82,7 @@ fn what_a_service_says_itself_goes_before_its_preset() {
     assert_eq!(db.launch.command, Command::Shell("pg".into()));
     assert_eq!(db.launch.needs, None, "what another command needs is not known");
     assert_eq!(db.ready.probes, [Probe::Tcp { port: 5432 }], "probes take the place of probes");
-    assert!(db.watch.is_some());
+    assert!(!db.watch.is_empty());
 }
 
 #[test]
@@ -195,14 +195,14 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
     assert_eq!(note.text, "a reloads itself, so its `watch` leaves **/*.py to it");
     assert_eq!(note.help, "remove `--debug` if devstack is to restart it");
-    let watch = service(&project, "a").watch.clone().expect("the rest is watched");
+    let watch = service(&project, "a").watch[0].clone();
     assert_eq!(watch.include, ["**/*.py", "data/*.json"]);
     assert_eq!(watch.exclude, ["**/*.py"]);
 
     // By a variable, wherever it is set; a preset's own `watch` gives way without a word.
     let project = db("preset = 'flask'").file(".env", "FLASK_DEBUG=1");
     assert!(project.draft().notes().is_empty());
-    assert_eq!(service(&project, "db").watch.clone().expect("templates").exclude, ["**/*.py"]);
+    assert_eq!(service(&project, "db").watch.first().expect("templates").exclude, ["**/*.py"]);
 
     for quiet in [
         "command = 'flask run'",
@@ -211,7 +211,7 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     ] {
         let project = db(&format!("{quiet}\nwatch = true"));
         assert!(project.draft().notes().is_empty(), "{quiet}");
-        assert!(service(&project, "db").watch.clone().expect("it watches").exclude.is_empty());
+        assert!(service(&project, "db").watch.first().expect("it watches").exclude.is_empty());
     }
 }
 
@@ -225,4 +225,15 @@ fn what_makes_a_known_framework_take_its_port_is_known_without_a_preset() {
         Some("listen on process.env.PORT")
     );
     assert_eq!(takes("'./server'"), None);
+}
+
+#[test]
+fn its_own_reloader_takes_restarts_and_nothing_else_from_a_watch() {
+    let project = db(
+        "command = 'flask run --debug --port $PORT'\nwatch = [{ paths = ['a.py'] }, { paths = ['b.py'], action = 'run', run = 'make' }]",
+    );
+    assert_eq!(project.draft().notes().len(), 1);
+    let watches = service(&project, "db").watch.clone();
+    assert_eq!(watches[0].exclude, ["**/*.py"]);
+    assert!(watches[1].exclude.is_empty());
 }

@@ -45,7 +45,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
         },
         success_codes: BTreeSet::from([0]),
         stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
-        watch: None,
+        watch: Vec::new(),
         tty: Tty::No,
         health: None,
         autostart: true,

@@ -1,0 +1,189 @@
+//! Services that trigger themselves: what tells them from people who save often.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::slot::Time;
+use crate::model::Span;
+
+/// A change that comes so soon after a start may be the work of what was started.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+
+/// Nobody edits a file and saves it within this time after a start, again and again.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// So many changes in a row, each at once after a start, are worth a question. Nothing is paused for it: a script
+/// that saves again as soon as it sees the restart looks the same.
+const ODD: u32 = 10;
+
+/// Fewer changes than this prove nothing. Where a restart takes long, who waits for it and saves again does so soon
+/// after a start, too, but not so often in a row.
+const LEAST: u32 = 8;
+
+/// An unbroken row that lasts this long is no person: who saves ten times in ten seconds looks at what came of it
+/// now and then. A hundred scripted saves are over before.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A row of this many is a loop however short it took and whatever its files are called: names may be made up anew
+/// each time.
+const MANY: u32 = 250;
+
+/// The files of a row that are remembered. One with more is one with names that are made up.
+const PATHS: usize = 16;
+
+/// How long the files of a loop must have been left alone before a change of them is a person's.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Changes in a row, each soon after the start that the one before had caused.
+#[derive(Debug, Clone)]
+pub(super) struct Streak {
+    since: Time,
+    count: u32,
+    /// How many were there at once, all of them from the first on.
+    at_once: u32,
+    paths: BTreeSet<PathBuf>,
+}
+
+/// What one more change says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// Nothing.
+    Usual,
+    /// It looks as if the service wrote the file. Said once a row.
+    Odd,
+    /// It is a loop.
+    Loop,
+}
+
+impl Streak {
+    /// Nothing has happened yet.
+    pub fn new(now: Time) -> Streak {
+        Streak { since: now, count: 0, at_once: 0, paths: BTreeSet::new() }
+    }
+
+    /// One more change, this long after the last start.
+    pub fn add(&mut self, now: Time, path: &Path, after: Duration) -> Judgement {
+        let all_at_once = self.at_once == self.count && after < AT_ONCE;
+        self.count += 1;
+        self.at_once += u32::from(all_at_once);
+        if self.paths.len() <= PATHS {
+            self.paths.insert(path.to_owned());
+        }
+        let long = self.count >= LEAST && now.saturating_sub(self.since) >= LONG;
+        // In a loop the same files come again; who works through a project saves one after the other.
+        let few = self.paths.len() <= PATHS;
+        let same = few && self.paths.len() as u32 * 2 <= self.count;
+        if (long && same) || self.count >= MANY {
+            Judgement::Loop
+        } else if self.at_once == ODD && all_at_once && same {
+            Judgement::Odd
+        } else {
+            Judgement::Usual
+        }
+    }
+
+    /// Nobody lived through this time.
+    pub fn shift(&mut self, time: Duration) {
+        self.since += time;
+    }
+
+    /// `25 times in 20s, each within 2s of the last start`.
+    pub fn told(&self, now: Time) -> String {
+        let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
+        format!("{} times in {}, each within {} of a start", self.count, Span(took), Span(SOON))
+    }
+
+    /// The files, as far as they are remembered.
+    pub fn paths(&self) -> &BTreeSet<PathBuf> {
+        &self.paths
+    }
+
+    /// What is watched for from now on, after a loop was found.
+    pub fn into_pause(self, now: Time) -> Pause {
+        Pause { files: (self.paths.len() <= PATHS).then_some(self.paths), last: now }
+    }
+}
+
+/// A watch that nothing follows from, until a person saves.
+#[derive(Debug, Clone)]
+pub(super) struct Pause {
+    /// The files of the loop; `None`: any.
+    files: Option<BTreeSet<PathBuf>>,
+    /// When one of them changed last.
+    last: Time,
+}
+
+impl Pause {
+    /// A change while the watch is paused: whether a person saved. A service that is not restarted any more may go
+    /// on writing, but then it leaves its files no rest.
+    pub fn is_over(&mut self, now: Time, path: &Path) -> bool {
+        let of_the_loop = self.files.as_ref().is_none_or(|files| files.contains(path));
+        let quiet = now >= self.last + QUIET;
+        self.last = now;
+        !of_the_loop || quiet
+    }
+
+    /// Nobody lived through this time.
+    pub fn shift(&mut self, time: Duration) {
+        self.last += time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// Changes every `every` ms, each `after` ms after a start; after how many it is a loop, within 400.
+    fn found(every: u64, after: u64, file: impl Fn(u64) -> String) -> Option<u64> {
+        let mut streak = Streak::new(ms(0));
+        (1..=400).find(|n| {
+            let path = PathBuf::from(file(*n));
+            streak.add(ms((n - 1) * every), &path, ms(after)) == Judgement::Loop
+        })
+    }
+
+    #[test]
+    fn a_loop_is_found_at_any_speed_and_with_any_files() {
+        let one = |_| "a".to_owned();
+        assert_eq!(found(1000, 900, one), Some(21));
+        assert_eq!(found(5000, 1900, one), Some(8));
+        assert_eq!(found(30, 10, one), Some(u64::from(MANY)));
+        assert_eq!(found(1000, 900, |n| format!("{}", n % 3)), Some(21));
+        assert_eq!(found(1000, 900, |n| format!("{n}")), Some(u64::from(MANY)));
+    }
+
+    #[test]
+    fn ten_saves_in_ten_seconds_and_a_hundred_by_a_script_are_none() {
+        let mut streak = Streak::new(ms(0));
+        for n in 0..10 {
+            assert_eq!(streak.add(ms(n * 1000), Path::new("a"), ms(950)), Judgement::Usual);
+        }
+        let mut streak = Streak::new(ms(0));
+        let judged: Vec<Judgement> =
+            (0..100).map(|n| streak.add(ms(n * 150), Path::new("a"), ms(100))).collect();
+        assert_eq!(judged.iter().filter(|one| **one == Judgement::Odd).count(), 1);
+        assert_eq!(judged[9], Judgement::Odd);
+        assert!(!judged.contains(&Judgement::Loop));
+    }
+
+    #[test]
+    fn a_pause_ends_with_another_file_or_after_a_rest() {
+        let mut streak = Streak::new(ms(0));
+        streak.add(ms(0), Path::new("a"), ms(0));
+        let mut pause = streak.clone().into_pause(ms(0));
+        assert!(!pause.is_over(ms(4000), Path::new("a")));
+        assert!(!pause.is_over(ms(8000), Path::new("a")), "the rest begins anew");
+        assert!(pause.is_over(ms(8001), Path::new("b")));
+        assert!(pause.is_over(ms(14_000), Path::new("a")));
+        for n in 0..40 {
+            streak.add(ms(0), Path::new(&n.to_string()), ms(0));
+        }
+        let mut pause = streak.into_pause(ms(0));
+        assert!(!pause.is_over(ms(1), Path::new("any")));
+    }
+}
