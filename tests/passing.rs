@@ -200,7 +200,7 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
     let table = project.devstack(["ports"]).run().expect_code(0).stdout;
     assert!(table.contains(&format!("misbehave (pid {}: ", pid(&ps, "api"))), "{table}");
     let one = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
-    assert!(one.starts_with(&format!("port {port} is held by misbehave")), "{one}");
+    assert!(one.starts_with(&format!("port {port} is held by service api of stack app")), "{one}");
 
     project.devstack(["stop", "api"]).run().expect_code(0);
     assert!(is_refused(port));
@@ -345,7 +345,7 @@ fn a_port_that_was_lost_names_who_has_it() {
     let message = &service(&failed, "api")["message"];
     assert_eq!(message["class"], "port");
     let text = message["text"].as_str().expect("a text");
-    assert!(text.starts_with(&format!("port {port} is held by misbehave (pid ")), "{text}");
+    assert!(text.starts_with(&format!("port {port} is held by service thief of stack app")), "{text}");
     end(project, &up);
 }
 
