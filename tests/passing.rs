@@ -345,7 +345,10 @@ fn a_port_that_was_lost_names_who_has_it() {
     let message = &service(&failed, "api")["message"];
     assert_eq!(message["class"], "port");
     let text = message["text"].as_str().expect("a text");
-    assert!(text.starts_with(&format!("port {port} is held by service thief of stack app")), "{text}");
+    assert!(
+        text.starts_with(&format!("port {port} is held by service thief of stack app")),
+        "{text}"
+    );
     end(project, &up);
 }
 
