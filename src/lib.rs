@@ -24,7 +24,9 @@
 //! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What was printed*: [`runtime::log`], which
 //!    readers follow at their own speed. A slow reader is told what it missed and slows nobody. Log bytes never pass
 //!    through the loop.
-//! 6. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
+//! 6. **Lost races are healed.** Ports are held until they are bound ([`ports`]); the supervisor looks who listens before it
+//!    starts anything, and the engine lets a service whose port was taken wait until another one was chosen.
+//! 7. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
 //!
 //! # Where things are
 //!
@@ -66,7 +68,7 @@
 //! | changes | watcher | loop | settled bursts |
 //! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |
-//! | reloaded | one load at a time | loop | one |
+//! | reloaded | one load or choice of ports at a time | loop | one |
 //! | previewed | looks at the files for `devstack plan` | loop | 256 connections, one each |
 //! | state, settled | loop | `run`, time limits | the newest |
 //! | queue | captures | printer | 8 MiB, then read back from the store |

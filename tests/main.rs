@@ -34,5 +34,6 @@ mod stop_command;
 mod storms;
 mod sweep;
 mod terminal;
+mod thief;
 mod tty;
 mod usage;

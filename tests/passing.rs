@@ -337,7 +337,7 @@ fn a_port_that_was_lost_names_who_has_it() {
     let project = Project::new();
     let port = free_port();
     let thief = format!(
-        "[services.thief]\ncommand = [\"{{misbehave}}\", \"listen\", \"--port\", \"{port}\"]\nready = {{ tcp = {port} }}\n"
+        "[services.thief]\ncommand = [\"{{misbehave}}\", \"listen\", \"--port\", \"{port}\"]\nready = {{ tcp = {port} }}\n[stack]\non_conflict = \"fail\"\n"
     );
     // The thief has no port of its own in the file, so it is started on one that was chosen for `api`.
     let up = up(&project, &(thief + &answering(port, "depends_on = [\"thief\"]")));

@@ -158,6 +158,7 @@ impl World {
                 let ready = service.kind == Kind::Service;
                 ready.then(|| Input::Held(run, "it answered".into())).into_iter().collect()
             }
+            Effect::Examine(..) | Effect::Place(_) => panic!("nobody crashes, no port is taken"),
             // Nothing is saved here but the configuration.
             Effect::Signal(..)
             | Effect::StartJob(..)

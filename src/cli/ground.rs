@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -8,14 +7,14 @@ use super::launch::Plan;
 use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
-use crate::config::{self, Overrides, Sources};
+use crate::config::{self, Draft, Overrides, Sources};
 use crate::control::{self, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, shown};
 use crate::model::{Class, Message, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
-use crate::runtime::reload::{Loader, hosts_exist};
+use crate::runtime::reload::{Loader, Situation, hosts_exist};
 
 /// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
 /// devstacks out of the folder, and the leases of its ports keep them from taking those.
@@ -26,6 +25,8 @@ pub(super) struct Ground {
     /// Where it is recorded what runs, for whoever comes after a devstack that was killed.
     pub record: PathBuf,
     pub loader: Loader,
+    /// What the stack was made of.
+    pub draft: Arc<Draft>,
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
     pub notes: Vec<Message>,
@@ -38,6 +39,7 @@ impl Ground {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
         let draft = config::load(&sources(plan)?)
             .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
+        let draft = Arc::new(draft);
         hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
         let instance = Instance::claim(draft.dir(), draft.name())
             .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
@@ -53,18 +55,30 @@ impl Ground {
             color: super::color(&stderr()),
             adapt: plan.adapt,
         };
+        let selection = selection(&draft, &plan.services, plan.starting.no_deps)
+            .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
+        let situation = Situation { selection, ..Situation::default() };
         let mut person = plan.may_ask.then(Person::here).flatten();
         let mut ask = |dispute: &Dispute| match &mut person {
             Some(person) => ask(dispute, person),
             None => Answer::Quit,
         };
         let (stack, more) = loader
-            .choose_asking(&draft, &BTreeMap::new(), &mut ask)
+            .choose_asking(&draft, &situation, &mut ask)
             .map_err(|conflicts| Refused(conflicts.iter().map(shown).collect(), plan.refused))?;
         notes.extend(more);
-        let selection = selection(&stack, &plan.services, plan.starting.no_deps)
-            .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
-        Ok(Ground { instance, state_dir, runtime_dir, record, loader, stack, selection, notes })
+        let selection = situation.selection;
+        Ok(Ground {
+            instance,
+            state_dir,
+            runtime_dir,
+            record,
+            loader,
+            draft,
+            stack,
+            selection,
+            notes,
+        })
     }
 }
 

@@ -178,7 +178,7 @@ fn setup(
         logs: logs.clone(),
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
-        reloader: Reloader::new(ground.loader.clone(), plan.follow),
+        reloader: Reloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
         stay: plan.stay,
         terminal_size,
         qr: plan.qr.then_some(if plan.timestamps { STAMP } else { 0 }),

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{exit, json, shown};
 use crate::model::{Class, Message, PlanView};
 use crate::ports::Ports;
-use crate::runtime::reload::joined;
+use crate::runtime::reload::{Situation, joined};
 
 /// `devstack plan`: what applying the files would change in the running stack of this folder, or what `up` would
 /// start where none runs. Does nothing of it.
@@ -95,19 +94,20 @@ fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
     let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
     let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
     let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
-    let chosen = ports
-        .preview(draft.wishes(), &BTreeMap::new())
+    let selection = selection(&draft, services, *no_deps)
+        .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
+    let situation = Situation { selection, ..Situation::default() };
+    let chosen = situation
+        .ask(&draft, |asked| ports.preview(asked))
         .map_err(|conflicts| refused(&joined(&conflicts), exit::FAILED))?;
     let stack = draft.resolve(&chosen);
-    let selection = selection(&stack, services, *no_deps)
-        .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
     let view = PlanView {
         version: 1,
         stack: stack.name.clone(),
         dir: stack.dir.clone(),
         running: false,
         live: stack.live,
-        plan: Engine::new().plan(&stack, selection.as_ref()),
+        plan: Engine::new().plan(&stack, situation.selection.as_ref()),
         notes: draft.notes().to_vec(),
     };
     Ok(match args.json {

@@ -43,7 +43,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
     };
     let command = args.command;
     launch::launch(plan, |launched| async move {
-        let Launched { supervisor, handle, stack, timeout, .. } = launched;
+        let Launched { supervisor, handle, stack, timeout } = launched;
         let signals = match Signals::listen() {
             Ok(signals) => signals,
             Err(error) => return cannot_listen(&error),
@@ -342,18 +342,17 @@ fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
 
 /// Where the command finds the services: those that were asked for.
 fn variables(stack: &Stack, snapshot: &Snapshot) -> Vec<(String, String)> {
-    let mut variables = vec![("DEVSTACK_STACK".to_owned(), stack.name.clone())];
-    let view = |name: &Name| {
-        snapshot.services.iter().find(|view| view.name == *name && view.phase != Phase::Idle)
-    };
-    let asked = stack.services.iter().filter_map(|(name, service)| Some((service, view(name)?)));
-    for (service, view) in asked {
+    let mut variables = vec![("DEVSTACK_STACK".to_owned(), snapshot.stack.clone())];
+    for view in snapshot.services.iter().filter(|view| view.phase != Phase::Idle) {
+        let Some(service) = stack.services.get(&view.name) else { continue };
+        // The port may have moved since the stack was made.
+        let Some(port) = view.port else { continue };
+        let host = &service.launch.host;
         // Where it really listens, as far as that is known; else where it was told to.
-        let url = view.url.clone().or_else(|| service.url());
-        let (Some(port), Some(url)) = (service.port(), url) else { continue };
+        let url = view.url.clone().unwrap_or_else(|| service.url_form.at(host, port));
         let prefix = format!("DEVSTACK_{}", view.name.as_variable());
-        variables.push((format!("{prefix}_HOST"), reachable(&service.launch.host).to_owned()));
-        variables.push((format!("{prefix}_PORT"), port.number.to_string()));
+        variables.push((format!("{prefix}_HOST"), reachable(host).to_owned()));
+        variables.push((format!("{prefix}_PORT"), port.to_string()));
         variables.push((format!("{prefix}_URL"), url));
     }
     variables

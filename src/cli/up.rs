@@ -4,9 +4,10 @@ use tokio::sync::watch;
 
 use super::args;
 use super::launch::{self, Launched, Plan};
+use crate::config::Draft;
 use crate::engine::Selection;
 use crate::error::exit;
-use crate::model::{Message, Name, Snapshot, Stack};
+use crate::model::{Message, Name, Snapshot};
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 
@@ -74,7 +75,7 @@ pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -
 
 /// What was asked for by name. Empty: everything.
 pub(super) fn selection(
-    stack: &Stack,
+    draft: &Draft,
     names: &[String],
     no_deps: bool,
 ) -> Result<Option<Selection>, Message> {
@@ -83,17 +84,16 @@ pub(super) fn selection(
     }
     let mut chosen = BTreeSet::new();
     for name in names {
-        match Name::new(name).ok().filter(|name| !stack.named(name).is_empty()) {
+        match Name::new(name).ok().filter(|name| !draft.named(name).is_empty()) {
             Some(name) => drop(chosen.insert(name)),
             None => {
-                let names = stack.services.keys().chain(stack.groups.keys());
+                let names = draft.services().chain(draft.groups());
                 return Err(super::unknown_service(name, names));
             }
         }
     }
     if names.is_empty() {
-        let auto = stack.services.iter().filter(|(_, service)| service.autostart);
-        chosen.extend(auto.map(|(name, _)| name.clone()));
+        chosen.extend(draft.autostart().cloned());
     }
     Ok(Some(Selection { names: chosen, with_dependencies: !no_deps }))
 }

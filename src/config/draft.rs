@@ -36,6 +36,40 @@ impl Draft {
         self.spec.services.keys()
     }
 
+    /// The names that stand for several services.
+    pub fn groups(&self) -> impl Iterator<Item = &Name> {
+        self.spec.groups.keys()
+    }
+
+    /// The services that a name means: one of that name, or the replicas of one; empty: nobody.
+    pub fn named(&self, name: &Name) -> Vec<Name> {
+        match (self.spec.groups.get(name), self.spec.services.get(name)) {
+            (Some(members), _) => members.clone(),
+            (None, Some(service)) => vec![service.name.clone()],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The services that `up` starts without being asked for them by name.
+    pub fn autostart(&self) -> impl Iterator<Item = &Name> {
+        let auto = self.spec.services.iter().filter(|(_, service)| service.autostart);
+        auto.map(|(name, _)| name)
+    }
+
+    /// These services and all that they depend on.
+    pub fn with_dependencies(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
+        let mut open: Vec<Name> = names.iter().cloned().collect();
+        let mut found = names;
+        while let Some(service) = open.pop().and_then(|name| self.spec.services.get(&name)) {
+            for need in service.depends_on.keys().flat_map(|need| self.named(need)) {
+                if found.insert(need.clone()) {
+                    open.push(need);
+                }
+            }
+        }
+        found
+    }
+
     /// The address that each service is told to bind, by name.
     pub fn hosts(&self) -> impl Iterator<Item = (&Name, &str)> {
         self.spec.services.iter().map(|(name, service)| (name, service.host.as_str()))

@@ -3,11 +3,9 @@ use std::time::Duration;
 use super::input::{Haste, Input, Ticket};
 use super::order::closure;
 use super::pending::{Goal, Pending};
-use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict, Want};
+use super::slot::{Outcome, State, Time, Want};
 use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
-use crate::model::{
-    Cause, Class, Event, Exit, Happening, HealthAction, Kind, Message, Name, OnExit, Policy, Run,
-};
+use crate::model::{Cause, Class, Event, Happening, HealthAction, Kind, Message, Name, Run};
 
 /// The first move: write what happened into the state. Nothing is started or stopped here.
 impl Engine {
@@ -42,6 +40,9 @@ impl Engine {
             Input::Unwell(run, why) => self.unwell(run, why),
             Input::Well(run) => self.well(now, run),
             Input::Slept(time) => self.shift(time),
+            Input::Robbed(run, message) => self.robbed(run, message, effects),
+            Input::Examined(run, excuse) => self.examined(now, run, excuse, effects),
+            Input::Placed { stack, outcome } => self.placed(now, stack, outcome, effects),
             Input::Note(run, message) => self.note(run, message, effects),
             Input::Listens(run, addresses) => {
                 if let Some(slot) = self.current(run) {
@@ -50,7 +51,7 @@ impl Engine {
             }
             Input::Remarks(run, messages) => self.remark(run, messages, effects),
             Input::Exited(run, exit) => self.exited(run, exit, now, effects),
-            Input::Emptied(run) => self.emptied(now, run),
+            Input::Emptied(run) => self.emptied(now, run, effects),
             Input::Tick => {}
         }
     }
@@ -147,6 +148,7 @@ impl Engine {
                 slot.state = match (service.kind, probed) {
                     (Kind::Service, false) => {
                         slot.ready_after = Some(Duration::ZERO);
+                        slot.robberies = 0;
                         slot.watch_health(run, effects);
                         State::Ready { run, pid, at: now, cause: Cause::NoProbe }
                     }
@@ -168,6 +170,7 @@ impl Engine {
             | State::Unwell { .. }
             | State::Draining { .. }
             | State::Backoff { .. }
+            | State::Displaced { .. }
             | State::Over(_) => {}
         }
     }
@@ -190,6 +193,7 @@ impl Engine {
         {
             slot.ready_after = Some(now.saturating_sub(spawned));
             slot.failing = None;
+            slot.robberies = 0;
             slot.state = State::Ready { run, pid, at: now, cause: Cause::Probed(what) };
             slot.watch_health(run, effects);
         }
@@ -245,109 +249,5 @@ impl Engine {
         let tell = |message| Event { service: service.clone(), what: Happening::Note(message) };
         effects.extend(new.map(tell).map(Effect::Tell));
         slot.remarks = messages;
-    }
-
-    fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.current(run) else { return };
-        let success =
-            matches!(exit, Exit::Code(code) if slot.service.success_codes.contains(&code));
-        let (verdict, kill) = match &slot.state {
-            State::Stopping { kill, why: Cause::Unwell(_), .. } => (Verdict::Unwell(exit), *kill),
-            State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
-            State::Draining { .. } => return,
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Backoff { .. }
-            | State::Over(_) => {
-                let verdict =
-                    if success { Verdict::Expected(exit) } else { Verdict::Unexpected(exit) };
-                (verdict, KillAt::Never)
-            }
-        };
-        let unexpected = matches!(verdict, Verdict::Unexpected(_));
-        let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
-        slot.exit = Some(exit);
-        slot.saves.mark(now);
-        slot.state = State::Draining { run, verdict, kill };
-        let ends_stack = by_itself && slot.service.on_exit == OnExit::Shutdown;
-        let name = slot.service.name.clone();
-        let what = Happening::Ended { run, exit, unexpected };
-        effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
-        if ends_stack {
-            self.end(now, format!("{name} ended ({exit})"), exit.shell_code(), Haste::Polite);
-        }
-    }
-
-    fn emptied(&mut self, now: Time, run: Run) {
-        let ending = self.ending.is_some();
-        let Some(slot) = self.current(run) else { return };
-        let verdict = match &slot.state {
-            State::Draining { verdict, .. } => verdict.clone(),
-            State::Stopping { .. } => Verdict::ByUs,
-            // Lost without a report of its end: as good as killed.
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Backoff { .. }
-            | State::Over(_) => Verdict::Unexpected(Exit::Signal(9)),
-        };
-        slot.state = match (slot.restart.take(), verdict) {
-            (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
-            (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
-            (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
-            (None, Verdict::Unwell(_)) if !slot.wanted() => State::Idle,
-            (None, Verdict::Unwell(exit)) => slot.after_unexpected(now, exit, ending),
-        };
-        self.runs.remove(&run);
-    }
-}
-
-impl Slot {
-    fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
-        match self.service.restart.policy {
-            Policy::Always if !ending => self.back_off(now, exit, false),
-            Policy::Always | Policy::No | Policy::OnFailure => State::Over(Outcome::Done(exit)),
-        }
-    }
-
-    fn after_unexpected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
-        match self.service.restart.policy {
-            Policy::Always | Policy::OnFailure if !ending => self.back_off(now, exit, true),
-            Policy::Always | Policy::OnFailure | Policy::No => {
-                let text = match exit {
-                    Exit::Code(code) => format!("exited with code {code}"),
-                    Exit::Signal(_) => format!("was ended by {exit}"),
-                };
-                State::Over(Outcome::Failed(Message::new(Class::Exit, text)))
-            }
-        }
-    }
-
-    /// The next start waits, twice as long each time, unless there were too many ends already.
-    fn back_off(&mut self, now: Time, exit: Exit, unexpected: bool) -> State {
-        let rule = self.service.restart.clone();
-        self.ends.retain(|end| end.at + rule.window >= now);
-        self.ends.push(End { at: now, unexpected });
-        let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
-        if unexpected && crashes >= rule.max {
-            let text = format!(
-                "ended {crashes} times within {}; last: {exit}",
-                crate::model::Span(rule.window)
-            );
-            let message = Message::new(Class::CrashLoop, text)
-                .help(format!("it starts again when a watched file or its configuration changes, or with `devstack restart {}`", self.service.name));
-            return State::Over(Outcome::Failed(message));
-        }
-        let doublings = self.ends.len() as u32 - 1;
-        let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
-        let count = self.runs;
-        State::Backoff { until: now + delay, cause: Cause::Retry { exit, delay, count } }
     }
 }

@@ -14,8 +14,21 @@ impl Engine {
         selection: Option<Selection>,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(plan) = self.take_over(now, stack, selection, effects) {
+            announce(plan, effects);
+        }
+    }
+
+    /// What it changes; `None`: nothing does any more, or it is the first stack, which is no change.
+    pub(super) fn take_over(
+        &mut self,
+        now: Time,
+        stack: Arc<Stack>,
+        selection: Option<Selection>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Plan> {
         if self.ending.is_some() {
-            return;
+            return None;
         }
         let plan = self.plan(&stack, selection.as_ref());
         let base = wanted(&stack, selection.as_ref());
@@ -41,11 +54,12 @@ impl Engine {
             slot.want = slot.next_want(base.get(name));
         }
         plan.changes.iter().for_each(|change| self.carry(change));
-        self.changed |= self.stack.is_some() && !plan.is_empty();
-        self.announce(plan, effects);
+        let first = self.stack.is_none();
+        self.changed |= !first && !plan.is_empty();
         self.stack = Some(stack);
         self.selection = selection;
         self.sort();
+        (!first).then_some(plan)
     }
 
     fn carry(&mut self, change: &Change) {
@@ -79,12 +93,12 @@ impl Engine {
             Want::No | Want::Removed | Want::Yes(_) => {}
         }
     }
+}
 
-    /// The first stack is no change, and a plan without changes is not worth a line.
-    fn announce(&self, plan: Plan, effects: &mut Vec<Effect>) {
-        if self.stack.is_some() && !plan.is_empty() {
-            effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
-        }
+/// A plan without changes is not worth a line.
+fn announce(plan: Plan, effects: &mut Vec<Effect>) {
+    if !plan.is_empty() {
+        effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
     }
 }
 

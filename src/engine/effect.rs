@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::input::{Job, Ticket};
 use crate::model::{
-    Change, Command, Event, Happening, Message, Run, Service, Span, Stop, signal_name,
+    Change, Command, Event, Happening, Message, Name, Run, Service, Span, Stop, signal_name,
 };
 
 /// An order of the engine, carried out without waiting for its result.
@@ -19,6 +19,11 @@ pub enum Effect {
     Probe(Run, Arc<Service>),
     /// Begin to look after the health of a run that is ready.
     WatchHealth(Run, Arc<Service>),
+    /// Find out whether a run that ended before it was ready is to blame; nothing of it is left. To be answered
+    /// with [`super::Input::Examined`].
+    Examine(Run, Arc<Service>),
+    /// Choose ports again for a service that lost one. To be answered with [`super::Input::Placed`].
+    Place(Name),
     /// Send a signal to the main process of a run.
     Signal(Run, i32),
     /// Run a command of a service beside it; what it prints belongs to this run, when there was one.
@@ -47,6 +52,8 @@ impl fmt::Display for Effect {
             Effect::Kill(run) => write!(f, "kill {run}"),
             Effect::Probe(run, service) => write!(f, "probe {} {run}", service.name),
             Effect::WatchHealth(run, service) => write!(f, "watch health {} {run}", service.name),
+            Effect::Examine(run, service) => write!(f, "examine {} {run}", service.name),
+            Effect::Place(name) => write!(f, "place {name}"),
             Effect::Signal(run, signal) => {
                 write!(f, "signal {run} {}", signal_name(*signal).unwrap_or("?"))
             }

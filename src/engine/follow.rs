@@ -158,7 +158,10 @@ impl Slot {
         match &self.state {
             State::Backoff { .. }
             | State::Over(Outcome::Failed(_))
-            | State::Draining { verdict: Verdict::Unexpected(_) | Verdict::Unwell(_), .. } => true,
+            | State::Draining {
+                verdict: Verdict::Unexpected(_) | Verdict::Unclear(_) | Verdict::Unwell(_),
+                ..
+            } => true,
             State::Idle
             | State::Launching { .. }
             | State::Starting { .. }
@@ -166,7 +169,11 @@ impl Slot {
             | State::Ready { .. }
             | State::Unwell { .. }
             | State::Stopping { .. }
-            | State::Draining { verdict: Verdict::ByUs | Verdict::Expected(_), .. }
+            | State::Draining {
+                verdict: Verdict::ByUs | Verdict::Expected(_) | Verdict::Robbed(_),
+                ..
+            }
+            | State::Displaced { .. }
             | State::Over(Outcome::Done(_)) => false,
         }
     }
@@ -186,6 +193,7 @@ impl Slot {
             | State::Stopping { .. }
             | State::Draining { .. }
             | State::Backoff { .. }
+            | State::Displaced { .. }
             | State::Over(_) => None,
         };
         let signals = std::mem::take(&mut self.saves.signals);

@@ -49,6 +49,19 @@ pub enum Input {
     Unwell(Run, String),
     /// Health probes of a run hold again.
     Well(Run),
+    /// Somebody else listens on a port of a run that is not ready. Of a run whose spawn was ordered: it was not
+    /// carried out.
+    Robbed(Run, Message),
+    /// What came of [`super::Effect::Examine`].
+    Examined(Run, Excuse),
+    /// Ports were chosen again: this is the stack with them, and whether each service that needed others can have
+    /// them; why not.
+    Placed {
+        /// The stack with the new ports.
+        stack: Arc<Stack>,
+        /// Every service that [`super::Effect::Place`] was about.
+        outcome: BTreeMap<Name, Result<(), Message>>,
+    },
     /// Something to know about a run that changes nothing.
     Note(Run, Message),
     /// Where a run listens.
@@ -63,6 +76,17 @@ pub enum Input {
     Slept(Duration),
     /// Nothing; time has passed.
     Tick,
+}
+
+/// Why a run that ended before it was ready is not to blame for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Excuse {
+    /// There is none.
+    None,
+    /// Somebody else has a port of it; who.
+    Robbed(Message),
+    /// devstack itself was in the way of a port, and is no longer; how.
+    Unheld(Message),
 }
 
 /// What `up` was asked to start.

@@ -10,10 +10,12 @@ mod absorb;
 mod apply;
 mod difference;
 mod effect;
+mod ends;
 mod follow;
 mod input;
 mod order;
 mod pending;
+mod place;
 mod plan;
 mod reconcile;
 mod rename;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{Haste, Input, Job, Selection, Ticket};
+pub use input::{Excuse, Haste, Input, Job, Selection, Ticket};
 pub use slot::Time;
 
 use tell::Outlook;
@@ -193,6 +195,30 @@ impl Engine {
         live.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The services that should not run.
+    pub fn unwanted(&self) -> BTreeSet<Name> {
+        let unwanted = self.slots.iter().filter(|(_, slot)| !slot.wanted());
+        unwanted.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The ports that processes were given which may be alive.
+    pub fn ports_in_use(&self) -> BTreeSet<u16> {
+        let live = self.slots.values().filter(|slot| slot.live_run().is_some());
+        live.flat_map(|slot| slot.launched.ports.iter().map(|port| port.number)).collect()
+    }
+
+    /// The service of a live run, as it was started.
+    pub fn launched(&self, run: Run) -> Option<&Arc<Service>> {
+        let slot = self.slots.get(self.runs.get(&run)?)?;
+        (slot.live_run() == Some(run)).then_some(&slot.launched)
+    }
+
+    /// Whether a live run is the first of its service.
+    pub fn is_first(&self, run: Run) -> bool {
+        let slot = self.runs.get(&run).and_then(|name| self.slots.get(name));
+        slot.is_some_and(|slot| slot.runs <= 1)
+    }
+
     /// The services that connections may wait for: they run and are to go on, or will start by themselves. Those that
     /// were stopped, gave up, or need what has failed are not among them, and none is in a shutdown.
     pub fn awaited(&self) -> impl Iterator<Item = &Arc<Service>> {
@@ -225,6 +251,7 @@ impl Slot {
             | State::Unwell { .. }
             | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
             | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Displaced { .. }
             | State::Over(_) => None,
         }
     }

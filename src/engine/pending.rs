@@ -119,6 +119,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
         | State::Stopping { .. }
         | State::Draining { .. }
         | State::Backoff { .. }
+        | State::Displaced { .. }
         | State::Over(_) => Verdict::Yet,
     }
 }

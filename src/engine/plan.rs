@@ -114,7 +114,8 @@ impl Slot {
             | State::Ready { .. }
             | State::Unwell { .. }
             | State::Stopping { .. }
-            | State::Draining { .. } => self.prepares(),
+            | State::Draining { .. }
+            | State::Displaced { .. } => self.prepares(),
         }
     }
 

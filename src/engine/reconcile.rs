@@ -61,7 +61,7 @@ impl Engine {
         let needed: BTreeSet<Name> =
             live.flat_map(|slot| slot.service.depends_on.keys().cloned()).collect();
         for (name, slot) in &mut self.slots {
-            if let State::Backoff { .. } = slot.state {
+            if let State::Backoff { .. } | State::Displaced { .. } = slot.state {
                 slot.state = State::Idle;
             } else if !needed.contains(name) {
                 slot.stop(now, why.clone(), effects);
@@ -102,7 +102,10 @@ impl Engine {
             .filter(|other| other.live_run().is_some() && other.service.name != slot.service.name);
         others.into_iter().find_map(|other| {
             let held: Vec<u16> = numbers(&other.launched);
-            let port = held.into_iter().find(|port| wanted.contains(port))?;
+            // Who is to stay there will not leave: that is for whoever looks at the port before the start.
+            let stays = if other.wanted() { numbers(&other.service) } else { Vec::new() };
+            let leaves = |port: &u16| wanted.contains(port) && !stays.contains(port);
+            let port = held.into_iter().find(leaves)?;
             Some((port, other.service.name.clone()))
         })
     }
@@ -193,6 +196,7 @@ impl Slot {
             | State::Ready { .. }
             | State::Unwell { .. }
             | State::Backoff { .. }
+            | State::Displaced { .. }
             | State::Over(_) => {}
         }
     }
@@ -237,7 +241,7 @@ impl Slot {
                 self.state = State::Stopping { run, pid: self.pid(), why, kill };
                 self.restart = None;
             }
-            State::Backoff { .. } => self.state = State::Idle,
+            State::Backoff { .. } | State::Displaced { .. } => self.state = State::Idle,
             State::Idle | State::Stopping { .. } | State::Draining { .. } | State::Over(_) => {}
         }
     }
@@ -263,7 +267,7 @@ impl Slot {
                     effects.push(Effect::Kill(*run));
                 }
             }
-            State::Backoff { .. } => self.state = State::Idle,
+            State::Backoff { .. } | State::Displaced { .. } => self.state = State::Idle,
             State::Idle | State::Over(_) => {}
         }
     }
@@ -281,7 +285,8 @@ impl Slot {
             | State::Late { .. }
             | State::Ready { .. }
             | State::Unwell { .. }
-            | State::Backoff { .. } => true,
+            | State::Backoff { .. }
+            | State::Displaced { .. } => true,
             State::Idle | State::Stopping { .. } | State::Draining { .. } | State::Over(_) => false,
         }
     }
@@ -342,7 +347,8 @@ impl Slot {
             | State::Unwell { .. }
             | State::Stopping { .. }
             | State::Draining { .. }
-            | State::Backoff { .. } => None,
+            | State::Backoff { .. }
+            | State::Displaced { .. } => None,
         }
     }
 }

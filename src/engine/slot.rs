@@ -25,6 +25,8 @@ pub(super) struct Slot {
     pub because: Option<Cause>,
     /// Ends of recent runs that nobody asked for, oldest first. Cleared by ten seconds of being ready.
     pub ends: Vec<End>,
+    /// How often in a row a port of it was taken before it was ready.
+    pub robberies: u32,
     /// How the last run ended.
     pub exit: Option<Exit>,
     /// The current or last run.
@@ -102,6 +104,8 @@ pub(super) enum State {
     Draining { run: Run, verdict: Verdict, kill: KillAt },
     /// The next start waits.
     Backoff { until: Time, cause: Cause },
+    /// Somebody else has a port of it; it waits for another one.
+    Displaced { message: Message },
     /// It ended, and is not started again unless something changes.
     Over(Outcome),
 }
@@ -128,6 +132,10 @@ pub(super) enum Verdict {
     Unexpected(Exit),
     /// By us, because it was unwell: as good as a crash.
     Unwell(Exit),
+    /// By us, because somebody else has a port of it.
+    Robbed(Message),
+    /// Nothing of it is left, and it is being found out whether it is to blame.
+    Unclear(Exit),
 }
 
 /// How a service ended for good.
@@ -148,6 +156,7 @@ impl Slot {
             restart: None,
             because: None,
             ends: Vec::new(),
+            robberies: 0,
             exit: None,
             run: None,
             runs: 0,
@@ -180,7 +189,7 @@ impl Slot {
             | State::Unwell { run, .. }
             | State::Stopping { run, .. }
             | State::Draining { run, .. } => Some(run),
-            State::Idle | State::Backoff { .. } | State::Over(_) => None,
+            State::Idle | State::Backoff { .. } | State::Displaced { .. } | State::Over(_) => None,
         }
     }
 
@@ -200,18 +209,21 @@ impl Slot {
             | State::Launching { .. }
             | State::Draining { .. }
             | State::Backoff { .. }
+            | State::Displaced { .. }
             | State::Over(_) => None,
         }
     }
 
-    /// Ends a wait that a change, a new configuration or a person makes pointless.
+    /// Ends a wait that a change, a new configuration or a person makes pointless. Waiting for another port is not.
     pub fn rearm(&mut self) {
         match self.state {
             State::Backoff { .. } | State::Over(_) => {
                 self.state = State::Idle;
                 self.ends.clear();
+                self.robberies = 0;
             }
             State::Idle
+            | State::Displaced { .. }
             | State::Launching { .. }
             | State::Starting { .. }
             | State::Late { .. }
@@ -246,6 +258,7 @@ impl Slot {
             | State::Stopping { .. }
             | State::Draining { .. }
             | State::Backoff { .. }
+            | State::Displaced { .. }
             | State::Over(_) => return,
         };
         effects.push(Effect::WatchHealth(run, self.service.clone()));
@@ -274,6 +287,7 @@ impl Slot {
             | State::Unwell { .. }
             | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
             | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Displaced { .. }
             | State::Over(_) => {}
         }
     }
@@ -289,14 +303,21 @@ impl Slot {
             | State::Unwell { .. }
             // Ended by itself: without this it would be judged, and perhaps wait or be over.
             | State::Draining {
-                verdict: Verdict::Expected(_) | Verdict::Unexpected(_) | Verdict::Unwell(_),
+                verdict:
+                    Verdict::Expected(_)
+                    | Verdict::Unexpected(_)
+                    | Verdict::Unwell(_)
+                    | Verdict::Unclear(_),
                 ..
             } => {
                 self.restart = Some(cause);
             }
             // What runs is on its way out already; the next run begins after now anyway.
-            State::Stopping { .. } | State::Draining { verdict: Verdict::ByUs, .. } => {}
-            State::Idle | State::Backoff { .. } | State::Over(_) => self.rearm(),
+            State::Stopping { .. }
+            | State::Draining { verdict: Verdict::ByUs | Verdict::Robbed(_), .. } => {}
+            State::Idle | State::Backoff { .. } | State::Displaced { .. } | State::Over(_) => {
+                self.rearm();
+            }
         }
         self.ends.clear();
     }

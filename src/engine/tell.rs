@@ -183,6 +183,9 @@ impl Engine {
                 (Phase::Stopping, Cow::Owned(Cause::Exited(exit)))
             }
             (State::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
+            (State::Displaced { message }, _) => {
+                (Phase::Waiting, Cow::Owned(Cause::Robbed(message.clone())))
+            }
             (State::Over(Outcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
@@ -230,7 +233,7 @@ impl Engine {
         let service = &slot.service;
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
         let message = match &*cause {
-            Cause::Failed(message) => Some(message.clone()),
+            Cause::Failed(message) | Cause::Robbed(message) => Some(message.clone()),
             _ => slot.saves.message().or(slot.note.as_ref()).or(slot.remarks.first()).cloned(),
         };
         let waiting_on: Vec<Need> = match phase {

@@ -43,6 +43,10 @@ pub enum Cause {
     },
     /// Started again after its process ended like this.
     After(Exit),
+    /// Somebody else has a port of it.
+    Robbed(Message),
+    /// devstack itself was in the way of its port, and is no longer; how, as a fragment.
+    Unheld(String),
     /// Its health probes fail; the last reason.
     Unwell(String),
     /// A watched file changed.
@@ -88,6 +92,8 @@ impl fmt::Display for Cause {
                 write!(f, "{exit}; start {} in {}", count + 1, Span(*delay))
             }
             Cause::After(exit) => write!(f, "again after {exit}"),
+            Cause::Robbed(message) => f.write_str(&message.text),
+            Cause::Unheld(how) => f.write_str(how),
             Cause::Unwell(why) => write!(f, "unhealthy: {why}"),
             Cause::FileChanged(path) => write!(f, "{} changed", path.display()),
             Cause::ConfigChanged(what) => f.write_str(what),

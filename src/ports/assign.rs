@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::choose::{Choice, Conflict, Question, choose, key, wanted};
-use super::lease::{Lease, LeaseFolder};
+use super::choose::{Choice, Chosen, Conflict, Question, choose, key, wanted};
+use super::claim::Claim;
+use super::lease::LeaseFolder;
 use super::market::Market;
 use super::remembered::Remembered;
 use super::{Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, holders_of, system};
-use crate::model::{Class, Message, OnConflict, Port, PortWish};
+use crate::model::{Class, Message, Name, OnConflict, Port, PortWish};
 
 mod preview;
 
@@ -25,11 +26,48 @@ pub struct Ports {
     /// `None`: leases do not work here.
     leases: Option<LeaseFolder>,
     remembered: Remembered,
-    /// What this stack took; `None`: without a lease, because leases do not work here.
-    taken: BTreeMap<u16, Option<Lease>>,
+    /// What this stack took.
+    taken: BTreeMap<u16, Claim>,
+    /// Numbers that were given without being taken, because somebody has them.
+    unclaimed: BTreeMap<Key, u16>,
     /// What `assign` gave last.
     given: BTreeMap<Key, Port>,
     notes: Vec<Message>,
+}
+
+/// What is to be chosen.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// All wishes of the stack.
+    pub wishes: &'a [PortWish],
+    /// What its services hold and keep: no conflict for the same port, as far as the wish still allows it.
+    pub mine: &'a BTreeMap<Key, u16>,
+    /// Services that do not start now: they take nothing from those that do.
+    pub idle: &'a BTreeSet<Name>,
+    /// Whether nothing is chosen at all when this wish cannot be granted.
+    pub insists: &'a dyn Fn(&PortWish) -> bool,
+}
+
+impl<'a> Asked<'a> {
+    /// For services that all start.
+    pub fn all(wishes: &'a [PortWish], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
+        const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
+        Asked { wishes, mine, idle: NOBODY, insists: &|_| true }
+    }
+
+    /// The conflicts that insist, and the others.
+    fn judge<'w>(&self, conflicts: Vec<Conflict<'w>>) -> (Vec<Conflict<'w>>, Vec<Conflict<'w>>) {
+        introduced(conflicts).into_iter().partition(|conflict| (self.insists)(conflict.wish))
+    }
+}
+
+/// What was chosen.
+#[derive(Debug, Default)]
+pub struct Assigned {
+    /// A port for each wish.
+    pub ports: BTreeMap<Key, Port>,
+    /// Why a wish could not be granted that did not insist: its service must not start with the number it was given.
+    pub refused: BTreeMap<Key, Message>,
 }
 
 /// So many notes wait at most; they are taken after each call, and a handful is usual.
@@ -49,6 +87,7 @@ impl Ports {
             leases: None,
             remembered,
             taken: BTreeMap::new(),
+            unclaimed: BTreeMap::new(),
             given: BTreeMap::new(),
             notes: Vec::new(),
         };
@@ -63,32 +102,36 @@ impl Ports {
         ports
     }
 
-    /// Chooses for all wishes of the stack at once. `mine` says what its running services hold now: that is kept for the same
-    /// port where the wish still allows it, and is no conflict for it. Numbers given earlier stay taken until
-    /// [`Ports::release_unused`], because their services may still be running.
+    /// [`Ports::assign_asking`] for services that all start, and without asking.
     ///
-    /// `Err`: one message for each wish that cannot be granted (class `port`; `denied` for privileges; `limit` when nothing is
-    /// left or can be found out), naming the holder and what to type next. Then nothing changed.
+    /// # Errors
+    /// As there.
     pub fn assign(
         &mut self,
         wishes: &[PortWish],
         mine: &BTreeMap<Key, u16>,
     ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
-        self.assign_asking(wishes, mine, &mut |_| Answer::Quit)
+        let asked = Asked::all(wishes, mine);
+        self.assign_asking(&asked, &mut |_| Answer::Quit).map(|assigned| assigned.ports)
     }
 
-    /// The same, but where a wish says so, asks before it gives up: one question for each wish, then again as long as the
-    /// answer is to look again. Nothing is asked when something else keeps the stack from starting.
+    /// Chooses for all wishes of the stack at once. Numbers given earlier stay taken until
+    /// [`Ports::release_unused`], because their services may still be running. Where a wish says so, it asks before it
+    /// gives up: one question for each wish, then again as long as the answer is to look again. Nothing is asked when
+    /// something else keeps the stack from starting.
+    ///
+    /// # Errors
+    /// One message for each wish that insists and cannot be granted (class `port`; `denied` for privileges; `limit` when
+    /// nothing is left or can be found out), naming the holder and what to type next. Then nothing changed.
     pub fn assign_asking(
         &mut self,
-        wishes: &[PortWish],
-        mine: &BTreeMap<Key, u16>,
+        asked: &Asked<'_>,
         ask: &mut dyn FnMut(&Dispute) -> Answer,
-    ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
-        let mut wishes = wishes.to_vec();
+    ) -> Result<Assigned, Vec<Message>> {
+        let mut wishes = asked.wishes.to_vec();
         loop {
-            let conflicts = match self.choose(&wishes, mine) {
-                Ok(given) => return Ok(given),
+            let conflicts = match self.choose(&Asked { wishes: &wishes, ..*asked }) {
+                Ok(assigned) => return Ok(assigned),
                 Err(conflicts) => conflicts,
             };
             let holders = holders_in(&conflicts);
@@ -111,12 +154,8 @@ impl Ports {
         }
     }
 
-    /// One choice for all wishes, and what follows from it when it can be made.
-    fn choose<'w>(
-        &mut self,
-        wishes: &'w [PortWish],
-        mine: &BTreeMap<Key, u16>,
-    ) -> Result<BTreeMap<Key, Port>, Vec<Conflict<'w>>> {
+    /// One choice for all wishes, and what follows from it when it can be made. The conflicts are those that insist.
+    fn choose<'w>(&mut self, asked: &Asked<'w>) -> Result<Assigned, Vec<Conflict<'w>>> {
         let mut market = Market {
             folder: &self.folder,
             leases: self.leases.as_ref(),
@@ -125,15 +164,20 @@ impl Ports {
             claimed: BTreeMap::new(),
             trouble: None,
         };
-        let question =
-            Question { wishes, mine, before: &self.given, limits: &self.limits, seed: self.seed };
-        let choices = choose(&question, &mut market).map_err(introduced)?;
-        for choice in choices.values() {
-            market.adopt(choice.number);
+        let question = self.question(asked);
+        let Chosen { choices, conflicts } = choose(&question, &mut market);
+        let (insisting, conflicts) = asked.judge(conflicts);
+        if !insisting.is_empty() {
+            return Err(insisting);
         }
+        let ours = choices.values().filter(|choice| choice.claimed);
+        let numbers: BTreeSet<u16> = ours.map(|choice| choice.number).collect();
+        numbers.iter().for_each(|number| market.adopt(*number));
         let Market { claimed, trouble, .. } = market;
-        let numbers: BTreeSet<u16> = choices.values().map(|choice| choice.number).collect();
         self.taken.extend(claimed.into_iter().filter(|(number, _)| numbers.contains(number)));
+        let unclaimed = choices.iter().filter(|(_, choice)| !choice.claimed);
+        self.unclaimed = unclaimed.map(|(key, choice)| (key.clone(), choice.number)).collect();
+        self.leave_unheld(&choices);
         if let Some(error) = trouble {
             self.note(without_leases("a lock file", &error));
         }
@@ -141,13 +185,84 @@ impl Ports {
         self.remark(&given);
         self.remember(&given);
         self.given.clone_from(&given);
-        Ok(given)
+        let holders = holders_in(&conflicts);
+        let refused =
+            |conflict: &Conflict<'_>| (key(conflict.wish), explain::refusal(conflict, &holders));
+        Ok(Assigned { ports: given, refused: conflicts.iter().map(refused).collect() })
     }
 
-    /// Gives back every number that is not in `still`, which says what the stack's services have from now on.
-    pub fn release_unused(&mut self, still: &BTreeMap<Key, Port>) {
+    /// [`Ports::assign_asking`] for services that lost a port: those in `others` come after them, and whatever cannot be had is
+    /// among the refused.
+    pub fn place(
+        &mut self,
+        wishes: &[PortWish],
+        mine: &BTreeMap<Key, u16>,
+        others: &BTreeSet<Name>,
+    ) -> Assigned {
+        let asked = Asked { wishes, mine, idle: others, insists: &|_| false };
+        self.choose(&asked).expect("only a wish that insists refuses the choice")
+    }
+
+    fn question<'q, 'w>(&'q self, asked: &Asked<'w>) -> Question<'q, 'w>
+    where
+        'w: 'q,
+    {
+        Question {
+            wishes: asked.wishes,
+            mine: asked.mine,
+            idle: asked.idle,
+            before: &self.given,
+            limits: &self.limits,
+            seed: self.seed,
+        }
+    }
+
+    /// Whether `number` was given for this port although somebody else had it, so that it has to be chosen again
+    /// before anybody starts there.
+    pub fn is_unclaimed(&self, key: &Key, number: u16) -> bool {
+        self.unclaimed.get(key) == Some(&number)
+    }
+
+    /// Stops holding the numbers of its ports, this time. False: none was held.
+    pub fn let_go(&mut self, service: &Name) -> bool {
+        let given = self.given.iter().filter(|((name, _), _)| name == service);
+        let mut held = false;
+        for port in given.map(|(_, port)| port.number) {
+            held |= self.taken.get_mut(&port).is_some_and(|claim| claim.hold.take().is_some());
+        }
+        held
+    }
+
+    /// Lets a program bind the numbers of its ports that cannot do so while they are held, from now on and at later
+    /// starts. False: none of them was held, so that it was not that.
+    pub fn unhold(&mut self, service: &Name) -> bool {
+        let given = self.given.iter().filter(|((name, _), _)| name == service);
+        let keys: Vec<Key> = given.map(|(key, _)| key.clone()).collect();
+        let held = self.let_go(service);
+        for key in keys.into_iter().filter(|_| held) {
+            if let Err(error) = self.remembered.unhold(&key) {
+                self.note(not_remembered(&error));
+            }
+        }
+        held
+    }
+
+    fn leave_unheld(&mut self, choices: &BTreeMap<Key, Choice>) {
+        for (key, choice) in choices.iter().filter(|(key, _)| self.remembered.is_unheld(key)) {
+            if let Some(claim) = self.taken.get_mut(&choice.number) {
+                debug!("{}/{} is not held", key.0, key.1);
+                claim.hold = None;
+            }
+        }
+    }
+
+    /// Gives back every number that is neither in `still`, which says what the stack's services have from now on, nor
+    /// among those that processes are `leaving`.
+    pub fn release_unused(&mut self, still: &BTreeMap<Key, Port>, leaving: &BTreeSet<u16>) {
         let used: BTreeSet<u16> = still.values().map(|port| port.number).collect();
-        self.taken.retain(|number, _| used.contains(number));
+        self.taken.retain(|number, _| used.contains(number) || leaving.contains(number));
+        self.unclaimed
+            .retain(|key, number| still.get(key).is_some_and(|port| port.number == *number));
         self.given.clone_from(still);
     }
 
@@ -197,8 +312,7 @@ impl Ports {
     fn remember(&mut self, given: &BTreeMap<Key, Port>) {
         let ports = given.iter().map(|(key, port)| (key, port.wanted, port.number));
         if let Err(error) = self.remembered.keep(ports) {
-            let text = format!("ports cannot be remembered for the next start: {error}");
-            self.note(Message::new(Class::Disk, text));
+            self.note(not_remembered(&error));
         }
     }
 
@@ -208,6 +322,10 @@ impl Ports {
             self.notes.push(note);
         }
     }
+}
+
+fn not_remembered(error: &io::Error) -> Message {
+    Message::new(Class::Disk, format!("ports cannot be remembered for the next start: {error}"))
 }
 
 fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::FIRST_UNPRIVILEGED;
 use super::{Key, Limits, Obstacle, known};
-use crate::model::{OnConflict, Port, PortWish, Weight};
+use crate::model::{Name, OnConflict, Port, PortWish, Weight};
 
 /// What the choice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,8 @@ pub struct Question<'q, 'w> {
     pub wishes: &'w [PortWish],
     /// What running services of this stack hold now.
     pub mine: &'q BTreeMap<Key, u16>,
+    /// Services that do not start now: they are served last and take nothing from the others.
+    pub idle: &'q BTreeSet<Name>,
     /// What was given the last time this was asked.
     pub before: &'q BTreeMap<Key, Port>,
     /// What may be handed out unasked.
@@ -44,6 +46,8 @@ pub struct Choice {
     pub pinned: bool,
     /// Whether a running service goes on with what it has.
     pub kept: bool,
+    /// Whether the number was taken for this stack. If not, its wish is among the conflicts.
+    pub claimed: bool,
     /// Why it is not the number wished for.
     pub obstacle: Option<Obstacle>,
 }
@@ -59,6 +63,15 @@ pub struct Conflict<'w> {
     pub alternative: Option<u16>,
 }
 
+/// What came of all wishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen<'w> {
+    /// A number for each wish.
+    pub choices: BTreeMap<Key, Choice>,
+    /// The wishes that cannot be granted.
+    pub conflicts: Vec<Conflict<'w>>,
+}
+
 /// How far `next` goes up before it takes any number instead: nobody calls the thousandth neighbour "next".
 const NEXT_TRIES: usize = 1_000;
 
@@ -66,20 +79,22 @@ const NEXT_TRIES: usize = 1_000;
 const SUGGESTIONS: usize = 8;
 
 /// Chooses for all wishes at once: running services keep what they have where it still fits, then the pinned ones, then
-/// the preferred ones that are free, then those that have to move, then those that take any.
-pub fn choose<'w>(
-    question: &Question<'_, 'w>,
-    numbers: &mut impl Numbers,
-) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'w>>> {
+/// the preferred ones that are free, then those that have to move, then those that take any; and in the same order
+/// those that do not start now.
+pub fn choose<'w>(question: &Question<'_, 'w>, numbers: &mut impl Numbers) -> Chosen<'w> {
     let mut chooser = Chooser::new(question, numbers);
     chooser.keep();
-    chooser.serve_pinned();
-    let moving = chooser.serve_preferred();
-    for (wish, number, obstacle) in moving {
-        chooser.displace(wish, number, obstacle);
+    let idle = |wish: &&PortWish| question.idle.contains(&wish.service);
+    let (later, now): (Vec<_>, Vec<_>) = question.wishes.iter().partition(idle);
+    for wishes in [now, later] {
+        chooser.serve_pinned(&wishes);
+        let moving = chooser.serve_preferred(&wishes);
+        for (wish, number, obstacle) in moving {
+            chooser.displace(wish, number, obstacle);
+        }
+        chooser.serve_any(&wishes);
     }
-    chooser.serve_any();
-    if chooser.conflicts.is_empty() { Ok(chooser.choices) } else { Err(chooser.conflicts) }
+    Chosen { choices: chooser.choices, conflicts: chooser.conflicts }
 }
 
 /// The number a wish names; `None`: any.
@@ -100,7 +115,7 @@ struct Chooser<'q, 'w, N> {
     numbers: &'q mut N,
     /// Every number that some wish names.
     named: BTreeSet<u16>,
-    /// Every number that some wish pins.
+    /// Every number that a wish pins whose service starts now or runs.
     pinned: BTreeSet<u16>,
     /// Every number that a running service of this stack holds.
     held: BTreeSet<u16>,
@@ -116,7 +131,9 @@ struct Chooser<'q, 'w, N> {
 
 impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     fn new(question: &'q Question<'q, 'w>, numbers: &'q mut N) -> Self {
-        let pinned = |wish: &&PortWish| wish.weight == Weight::Pinned;
+        let pinned = |wish: &&PortWish| {
+            wish.weight == Weight::Pinned && !question.idle.contains(&wish.service)
+        };
         Chooser {
             question,
             numbers,
@@ -164,8 +181,8 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    fn serve_pinned(&mut self) {
-        for wish in self.question.wishes {
+    fn serve_pinned(&mut self, wishes: &[&'w PortWish]) {
+        for &wish in wishes {
             let Some(number) = wanted(wish) else { continue };
             if wish.weight != Weight::Pinned || self.choices.contains_key(&key(wish)) {
                 continue;
@@ -177,9 +194,9 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    fn serve_preferred(&mut self) -> Vec<(&'w PortWish, u16, Obstacle)> {
+    fn serve_preferred(&mut self, wishes: &[&'w PortWish]) -> Vec<(&'w PortWish, u16, Obstacle)> {
         let mut moving = Vec::new();
-        for wish in self.question.wishes {
+        for &wish in wishes {
             let Some(number) = wanted(wish) else { continue };
             if wish.weight != Weight::Preferred || self.choices.contains_key(&key(wish)) {
                 continue;
@@ -192,8 +209,8 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         moving
     }
 
-    fn serve_any(&mut self) {
-        for wish in self.question.wishes {
+    fn serve_any(&mut self, wishes: &[&'w PortWish]) {
+        for &wish in wishes {
             let key = key(wish);
             if wanted(wish).is_some() || self.choices.contains_key(&key) {
                 continue;
@@ -296,14 +313,9 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     fn anywhere(&mut self, key: &Key) -> Option<u16> {
         let range = self.question.limits.auto();
         let width = u64::from(range.end() - range.start()) + 1;
-        let name = format!("{}/{}", key.0, key.1);
-        let slot = xxh3_64_with_seed(name.as_bytes(), self.question.seed) % width;
-        let number = |slot: u64| {
-            let offset = u16::try_from(slot % width).expect("the range lies within u16");
-            range.start() + offset
-        };
-        if self.try_auto(number(slot)) {
-            return Some(number(slot));
+        let slot = self.slot(key);
+        if self.try_auto(slot) {
+            return Some(slot);
         }
         for _ in 0..SUGGESTIONS {
             if let Some(suggested) = self.numbers.suggest()
@@ -312,7 +324,21 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
                 return Some(suggested);
             }
         }
-        (1..width).map(|step| number(slot + step)).find(|&next| self.try_auto(next))
+        let first = u64::from(slot - range.start());
+        let number = |step: u64| {
+            let offset = u16::try_from((first + step) % width).expect("the range lies within u16");
+            range.start() + offset
+        };
+        (1..width).map(number).find(|&next| self.try_auto(next))
+    }
+
+    /// The number of the automatic range that belongs to this port in this folder.
+    fn slot(&self, key: &Key) -> u16 {
+        let range = self.question.limits.auto();
+        let width = u64::from(range.end() - range.start()) + 1;
+        let name = format!("{}/{}", key.0, key.1);
+        let slot = xxh3_64_with_seed(name.as_bytes(), self.question.seed) % width;
+        range.start() + u16::try_from(slot).expect("the range lies within u16")
     }
 
     fn try_auto(&mut self, number: u16) -> bool {
@@ -323,7 +349,8 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         let wanted = wanted(wish);
         let pinned = wish.weight == Weight::Pinned && wanted.is_some();
         self.owners.insert(number, key(wish));
-        self.choices.insert(key(wish), Choice { number, wanted, pinned, kept, obstacle });
+        let choice = Choice { number, wanted, pinned, kept, claimed: true, obstacle };
+        self.choices.insert(key(wish), choice);
     }
 
     fn refuse(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
@@ -339,11 +366,23 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
             self.owners.insert(number, key);
         }
         self.conflicts.push(Conflict { wish, obstacle, alternative });
+        self.leave(wish, number);
     }
 
     fn give_up(&mut self, wish: &'w PortWish) {
         let obstacle = self.failure.clone().map_or(Obstacle::NoneLeft, Obstacle::Failed);
         self.conflicts.push(Conflict { wish, obstacle, alternative: None });
+        let number = wanted(wish).unwrap_or_else(|| self.slot(&key(wish)));
+        self.leave(wish, number);
+    }
+
+    /// Writes down the number that a wish would have, were it not for a conflict.
+    fn leave(&mut self, wish: &PortWish, number: u16) {
+        let wanted = wanted(wish);
+        let pinned = wish.weight == Weight::Pinned && wanted.is_some();
+        let (kept, claimed, obstacle) = (false, false, None);
+        let choice = Choice { number, wanted, pinned, kept, claimed, obstacle };
+        self.choices.insert(key(wish), choice);
     }
 }
 

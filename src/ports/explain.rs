@@ -18,6 +18,17 @@ pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
     }
 }
 
+/// That somebody has taken `port` from a service that was given it, as a fragment.
+pub fn taken(port: u16, holders: &[Holder]) -> String {
+    match holders {
+        [] => format!("port {port} was taken by somebody"),
+        [holder] => format!("port {port} was taken by {holder}"),
+        [holder, others @ ..] => {
+            format!("port {port} was taken by {holder} and {} more", others.len())
+        }
+    }
+}
+
 /// `held by …`, as the rest of a sentence about a port.
 pub fn held(holders: &[Holder]) -> String {
     match holders {
@@ -36,8 +47,15 @@ fn usual(port: u16, holders: &[Holder]) -> String {
     }
 }
 
-/// The message for a wish that cannot be granted.
+/// The message for a wish that cannot be granted, for people who look at the whole stack.
 pub fn conflict(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
+    let message = refusal(conflict, holders);
+    let name = said_name(&conflict.wish.service, &conflict.wish.port);
+    Message { text: format!("{name}: {}", message.text), ..message }
+}
+
+/// The same beside the name of its service.
+pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
     let Conflict { wish, obstacle: why, alternative } = conflict;
     let number = wanted(wish).unwrap_or_default();
     let holders = holders.get(&number).map(Vec::as_slice).unwrap_or_default();
@@ -50,7 +68,7 @@ pub fn conflict(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -
         Some(_) => format!(" (asked for by {})", wish.source),
         None => String::new(),
     };
-    let text = format!("{}{source}", said_conflict(wish, why, holders));
+    let text = format!("{}{source}", obstacle(number, why, holders));
     let ways = [release(number, why, holders), otherwise(wish, *alternative)];
     let ways: Vec<String> = ways.into_iter().flatten().collect();
     Message::new(class, text).help(ways.join(", or "))

@@ -56,7 +56,30 @@ const LONGEST_NAME: usize = 32;
 const INTERPRETERS: [&str; 12] =
     ["python", "node", "ruby", "perl", "php", "bash", "dash", "zsh", "sh", "java", "deno", "bun"];
 
+/// Programs that may listen on behalf of containers, when nothing about a container can be proved.
+const PROXIES: [&str; 8] = [
+    "rootlessport",
+    "rootlesskit",
+    "slirp4netns",
+    "pasta",
+    "conmon",
+    "gvproxy",
+    "vpnkit",
+    "com.docker.backend",
+];
+
 impl Holder {
+    /// Whether it may listen on behalf of a service of this stack although it is none of its processes: because it
+    /// does so for a container, because the system's supervisor runs it, or because the system does not show what it is.
+    pub fn may_stand_in(&self) -> bool {
+        let proxy = |name: &String| PROXIES.iter().any(|proxy| name.starts_with(proxy));
+        match self.origin.as_deref() {
+            Some(Origin::Container { .. } | Origin::Unit { .. } | Origin::SocketUnit) => true,
+            Some(Origin::Service { .. } | Origin::Stack { .. }) => false,
+            None => self.pid.is_none() || self.name.as_ref().is_none_or(proxy),
+        }
+    }
+
     pub(super) fn of(process: &Process) -> Holder {
         let name = clean(&process.name, LONGEST_NAME);
         let command = clean(&say_command(&process.words), LONGEST_COMMAND);

@@ -16,7 +16,7 @@ use super::announcement::{self, Announcer};
 use super::holder::Process;
 use super::holders::name_holders;
 use super::kin::Kin;
-use super::probe::{Address, Availability, Trial, attempt};
+use super::probe::{Address, Availability, Trial, attempt, bound};
 use super::{Lessee, Listener, Owner, lease, sock_diag};
 
 /// The kernel's default, when it does not say.
@@ -37,6 +37,12 @@ pub(super) fn probe(port: u16) -> Availability {
     trial(Address::Both)
         .or_else(|| trial(Address::Wildcard4))
         .unwrap_or_else(|| Availability::Failed(io::Error::other("there is no network at all")))
+}
+
+/// Without `listen` the socket is in nobody's way who asks for `SO_REUSEADDR`, and yet the kernel counts the number
+/// as taken when it chooses one itself.
+pub(super) fn hold(port: u16) -> Option<OwnedFd> {
+    bound(Address::Both, port).or_else(|_| bound(Address::Wildcard4, port)).ok()
 }
 
 /// The first and last number that the kernel hands out itself.
@@ -116,22 +122,34 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
     let sockets: BTreeSet<u64> = found.iter().map(|listener| listener.socket).collect();
     let mut hidden = false;
+    let mut held = BTreeSet::new();
     for &pid in tree {
         match sockets_of(pid, &sockets) {
-            Seen::These(held) if !held.is_empty() => {
-                let ours = found.iter().filter(|listener| held.contains(&listener.socket));
-                return Owner::Owned(ours.map(|listener| listener.address).collect());
-            }
-            Seen::These(_) => {}
+            Seen::These(some) => held.extend(some),
             Seen::Hidden => hidden = true,
         }
+        if held == sockets {
+            break;
+        }
     }
-    if hidden {
-        return Owner::Unknown;
+    let (ours, strangers): (Vec<Listener>, Vec<Listener>) =
+        found.into_iter().partition(|listener| held.contains(&listener.socket));
+    let ours: Vec<_> = ours.iter().map(|listener| listener.address).collect();
+    match (ours.is_empty(), hidden) {
+        (true, true) => return Owner::Unknown,
+        (true, false) => {}
+        (false, hidden) => {
+            if hidden || !strangers.iter().any(Listener::is_local) {
+                return Owner::Owned(ours);
+            }
+        }
     }
-    match name_holders(&found).remove(&port).and_then(|holders| holders.into_iter().next()) {
-        Some(holder) => Owner::Foreign(holder),
-        None => Owner::Nobody,
+    let holder = name_holders(&strangers).remove(&port).and_then(|all| all.into_iter().next());
+    match (holder, ours.is_empty()) {
+        (Some(holder), true) => Owner::Foreign(holder),
+        (Some(holder), false) => Owner::Shared(ours, holder),
+        (None, true) => Owner::Nobody,
+        (None, false) => Owner::Owned(ours),
     }
 }
 

@@ -12,6 +12,15 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether somebody who looks for the port on this machine may meet it: on loopback or on every address.
+    pub fn is_local(&self) -> bool {
+        let address = match self.address.ip() {
+            IpAddr::V6(address) => address.to_canonical(),
+            address @ IpAddr::V4(_) => address,
+        };
+        address.is_loopback() || address.is_unspecified()
+    }
+
     /// The same for each family that it takes connections of.
     pub(super) fn of_each_family(self, v6_only: bool) -> impl Iterator<Item = Listener> {
         let both = !v6_only && self.address.is_ipv6() && self.address.ip().is_unspecified();

@@ -72,6 +72,11 @@ pub(super) fn probe(port: u16) -> Availability {
     found
 }
 
+/// Here a socket that is only bound keeps everybody else from listening.
+pub(super) fn hold(_port: u16) -> Option<std::os::fd::OwnedFd> {
+    None
+}
+
 /// The first and last number that the kernel hands out itself.
 pub(super) fn ephemeral() -> (u16, u16) {
     let read = || {
@@ -114,16 +119,23 @@ pub(super) fn announcer(_port: u16) -> Option<Lessee> {
 
 /// See [`super::listener_owner`]. That nobody listens is never certain here: a stranger's socket is not shown.
 pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
-    let listens =
-        |pid: u32| listeners_of(pid).iter().any(|listener| listener.address.port() == port);
-    let ours = tree.iter().flat_map(|pid| listeners_of(*pid)).map(|listener| listener.address);
-    let ours: BTreeSet<_> = ours.filter(|address| address.port() == port).collect();
-    if !ours.is_empty() {
-        return Owner::Owned(ours.into_iter().collect());
-    }
+    let ours: Vec<Listener> = (tree.iter().flat_map(|pid| listeners_of(*pid)))
+        .filter(|listener| listener.address.port() == port)
+        .collect();
+    let sockets: BTreeSet<u64> = ours.iter().map(|listener| listener.socket).collect();
+    let stranger = |found: &Listener| {
+        found.address.port() == port
+            && !sockets.contains(&found.socket)
+            && (sockets.is_empty() || found.is_local())
+    };
+    let listens = |pid: u32| listeners_of(pid).iter().any(stranger);
+    let ours: BTreeSet<_> = ours.iter().map(|listener| listener.address).collect();
+    let ours: Vec<_> = ours.into_iter().collect();
     match pids().into_iter().find(|pid| listens(*pid)).and_then(process) {
-        Some(process) => Owner::Foreign(Holder::of(&process)),
-        None => Owner::Unknown,
+        Some(process) if ours.is_empty() => Owner::Foreign(Holder::of(&process)),
+        Some(process) => Owner::Shared(ours, Holder::of(&process)),
+        None if ours.is_empty() => Owner::Unknown,
+        None => Owner::Owned(ours),
     }
 }
 

@@ -3,6 +3,8 @@ use std::io;
 use std::path::Path;
 
 use super::choose::Numbers;
+use super::claim::Claim;
+use super::hold::Hold;
 use super::lease::{Lease, LeaseFolder, Leasing};
 use super::probe::{Availability, probe};
 use super::remembered::Remembered;
@@ -17,9 +19,9 @@ pub struct Market<'a> {
     /// What was given last time.
     pub remembered: &'a Remembered,
     /// What this stack has from earlier choices.
-    pub taken: &'a BTreeMap<u16, Option<Lease>>,
+    pub taken: &'a BTreeMap<u16, Claim>,
     /// What was claimed in this choice.
-    pub claimed: BTreeMap<u16, Option<Lease>>,
+    pub claimed: BTreeMap<u16, Claim>,
     /// Why a lease could not be had, when that happened.
     pub trouble: Option<io::Error>,
 }
@@ -29,7 +31,7 @@ impl Market<'_> {
     pub fn adopt(&mut self, port: u16) {
         if !self.taken.contains_key(&port) && !self.claimed.contains_key(&port) {
             let lease = self.lease(port).unwrap_or_default();
-            self.claimed.insert(port, lease);
+            self.claimed.insert(port, Claim { _lease: lease, hold: None });
         }
     }
 
@@ -59,7 +61,7 @@ impl Numbers for Market<'_> {
         match found {
             Availability::Free => {
                 if !ours {
-                    self.claimed.insert(port, lease);
+                    self.claimed.insert(port, Claim { _lease: lease, hold: Hold::take(port) });
                 }
                 Ok(())
             }

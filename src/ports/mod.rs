@@ -7,10 +7,12 @@
 mod assign;
 mod belonging;
 mod choose;
+mod claim;
 mod container;
 mod dispute;
 mod eviction;
 mod explain;
+mod hold;
 mod holder;
 mod holders;
 mod kin;
@@ -37,10 +39,10 @@ mod sock_diag;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;
 
-pub use assign::Ports;
+pub use assign::{Asked, Assigned, Ports};
 pub use dispute::{Answer, Dispute};
 pub use eviction::{Verdict, verdict};
-pub use explain::held as explain_held;
+pub use explain::{held as explain_held, taken};
 pub use holder::{Holder, show_folder};
 pub use holders::{holders, holders_of};
 pub use kin::own_line;

@@ -7,6 +7,8 @@ use super::Holder;
 pub enum Owner {
     /// A process of the tree listens, at these addresses.
     Owned(Vec<SocketAddr>),
+    /// A process of the tree listens at these addresses, and somebody else at another one that clients try.
+    Shared(Vec<SocketAddr>, Holder),
     /// Somebody else listens, and nobody of the tree.
     Foreign(Holder),
     /// Nobody listens.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -77,27 +78,34 @@ pub(super) fn attempt(trial: Trial, port: u16) -> Option<Availability> {
 }
 
 fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
-    let address = trial.address.with(port);
-    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let socket = open(family)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, trial.address != Address::Both)?;
-    }
-    rustix::net::bind(&socket, &address)?;
+    let socket = bound(trial.address, port)?;
     if trial.listen {
         rustix::net::listen(&socket, 1)?;
     }
     Ok(())
 }
 
+/// A socket that is bound as servers do it.
+pub(super) fn bound(address: Address, port: u16) -> Result<OwnedFd, Errno> {
+    let both = address == Address::Both;
+    let address = address.with(port);
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = open(family)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, !both)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
+}
+
 #[cfg(target_os = "linux")]
-pub(super) fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+pub(super) fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn open(family: AddressFamily) -> Result<std::os::fd::OwnedFd, Errno> {
+pub(super) fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
     let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     Ok(socket)

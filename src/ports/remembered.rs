@@ -19,6 +19,14 @@ pub struct Remembered {
 struct Entry {
     wanted: Option<u16>,
     number: u16,
+    /// Its program cannot bind a number that is held.
+    #[serde(default, skip_serializing_if = "is_false")]
+    unheld: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// The file as a whole.
@@ -67,6 +75,22 @@ impl Remembered {
         (entry.wanted == wanted && entry.number > 0).then_some(entry.number)
     }
 
+    /// Whether the program on this port cannot bind a number that is held.
+    pub fn is_unheld(&self, key: &Key) -> bool {
+        self.entries.get(&text_of(key)).is_some_and(|entry| entry.unheld)
+    }
+
+    /// The program on this port cannot bind a number that is held: it is not held any more, now and later.
+    pub fn unhold(&mut self, key: &Key) -> io::Result<()> {
+        match self.entries.get_mut(&text_of(key)) {
+            Some(entry) if !entry.unheld => {
+                entry.unheld = true;
+                self.write()
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Takes in what was given and writes the file when that changes it. Other services' ports stay remembered.
     pub fn keep<'a>(
         &mut self,
@@ -75,7 +99,8 @@ impl Remembered {
         let mut entries = self.entries.clone();
         let mut current = BTreeMap::new();
         for (key, wanted, number) in given {
-            current.insert(text_of(key), Entry { wanted, number });
+            let unheld = self.is_unheld(key);
+            current.insert(text_of(key), Entry { wanted, number, unheld });
         }
         entries.extend(current.clone());
         if entries.len() > MOST {

@@ -222,7 +222,7 @@ impl Hands {
         let lines = held.lines.take();
         let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
         let waits = held.waits(&service.ready.probes, lines);
-        let sight = sight(&held.leash, service, &self.processes);
+        let sight = sight(&held.leash, service, &self.processes).alone();
         let reports = self.reports.clone();
         held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
     }
@@ -290,6 +290,11 @@ impl Hands {
     /// The terminal that devstack writes to has this size now, in rows and columns.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.processes.resize(rows, columns);
+    }
+
+    /// The live processes of a run.
+    pub(super) fn tree(&self, run: Run) -> Vec<u32> {
+        self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
     }
 
     /// Nothing of a run is left.
@@ -368,6 +373,9 @@ fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {
     match ports::listener_owner(port, tree) {
         ports::Owner::Owned(listening) => probe::Owner::Ours(listening),
+        ports::Owner::Shared(listening, holder) => {
+            probe::Owner::Shared(listening, holder.to_string())
+        }
         // A socket that is to be passed, and that nobody of the tree has.
         ports::Owner::Foreign(holder) if holder.pid == Some(std::process::id()) => {
             probe::Owner::Nobody

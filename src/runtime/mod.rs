@@ -5,6 +5,7 @@ pub mod ending;
 mod framework;
 pub mod handle;
 pub mod hands;
+mod in_use;
 pub mod jobs;
 pub mod log;
 pub mod outcome;

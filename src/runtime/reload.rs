@@ -2,19 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use super::steady;
 use crate::config::{self, Diagnostics, Draft, Sources};
-use crate::model::{Class, Message, Name, Stack};
-use crate::ports::{Answer, Dispute, Network, Ports};
+use crate::engine::Selection;
+use crate::model::{Class, Message, Name, PortWish, Stack};
+use crate::ports::{Answer, Asked, Assigned, Dispute, Key, Network, Ports};
 
 /// What became of the configuration after a change.
 pub enum Reloaded {
-    /// It is good; with what people should know about it.
-    Stack(Arc<Stack>, Vec<Message>),
+    /// It is good.
+    Stack {
+        /// The stack that it makes.
+        stack: Arc<Stack>,
+        /// What was read.
+        draft: Arc<Draft>,
+        /// What people should know about it.
+        notes: Vec<Message>,
+    },
     /// It is good, and is not applied: the stack does not follow edits. Its ports are only thought of.
     Waits(Arc<Stack>),
     /// It has mistakes, and nothing changes.
@@ -26,6 +34,55 @@ pub enum Reloaded {
         /// The files that were read: the next change of one of them may mend it.
         files: BTreeSet<PathBuf>,
     },
+    /// Ports were chosen again for services that lost one, by the configuration that was applied last.
+    Placed {
+        /// The stack with those ports.
+        stack: Arc<Stack>,
+        /// Each of these services, and why it cannot have a port.
+        outcome: BTreeMap<Name, Result<(), Message>>,
+        /// What people should know about it.
+        notes: Vec<Message>,
+    },
+}
+
+/// What a choice of ports has to respect.
+#[derive(Debug, Clone, Default)]
+pub struct Situation {
+    /// What services of the stack have and keep.
+    pub mine: BTreeMap<Key, u16>,
+    /// What `up` was asked to start.
+    pub selection: Option<Selection>,
+    /// Services that are not wanted, whatever the selection says.
+    pub idle: BTreeSet<Name>,
+    /// Wishes that are no news: when one of them cannot be granted any more, that is for the start of its service to
+    /// tell, and keeps no other change from being applied.
+    pub known: Vec<PortWish>,
+}
+
+impl Situation {
+    /// The services that start with this configuration.
+    fn starting(&self, draft: &Draft) -> BTreeSet<Name> {
+        let mut starting = match &self.selection {
+            None => draft.with_dependencies(draft.autostart().cloned().collect()),
+            Some(Selection { names, with_dependencies }) => {
+                let names = names.iter().flat_map(|name| draft.named(name)).collect();
+                if *with_dependencies { draft.with_dependencies(names) } else { names }
+            }
+        };
+        starting.retain(|name| !self.idle.contains(name));
+        starting
+    }
+
+    /// Asks `choose` for the ports of a configuration.
+    pub fn ask<T>(&self, draft: &Draft, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
+        let starting = self.starting(draft);
+        let others = draft.services().filter(|name| !starting.contains(*name));
+        let idle = others.cloned().collect();
+        let insists =
+            |wish: &PortWish| starting.contains(&wish.service) && !self.known.contains(wish);
+        let (wishes, mine) = (draft.wishes(), &self.mine);
+        choose(&Asked { wishes, mine, idle: &idle, insists: &insists })
+    }
 }
 
 /// What runs, as far as it matters for what may come.
@@ -35,19 +92,14 @@ pub(super) struct Present {
     dir: PathBuf,
     live: bool,
     files: BTreeSet<PathBuf>,
-    /// What its services hold.
-    ports: BTreeMap<(Name, String), u16>,
+    situation: Situation,
 }
 
 impl Present {
     /// What runs of `stack`.
-    pub fn of(stack: &Stack, running: &BTreeSet<Name>) -> Present {
-        let running = stack.services.iter().filter(|(name, _)| running.contains(*name));
-        let ports = running.flat_map(|(name, service)| {
-            service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
-        });
+    pub fn of(stack: &Stack, situation: Situation) -> Present {
         let (name, dir, files) = (stack.name.clone(), stack.dir.clone(), stack.files.clone());
-        Present { name, dir, live: stack.live, files, ports: ports.collect() }
+        Present { name, dir, live: stack.live, files, situation }
     }
 
     /// Why this stack cannot become what `draft` says while it runs.
@@ -76,7 +128,7 @@ impl Present {
 pub struct Loader {
     /// Which files, and what the command line says about them.
     pub sources: Sources,
-    /// The ports of this stack. Locked only while they are assigned.
+    /// The ports of this stack. Locked only while they are assigned or looked at.
     pub ports: Arc<Mutex<Ports>>,
     /// Whether diagnostics are shown in colour.
     pub color: bool,
@@ -88,7 +140,7 @@ impl Loader {
     /// What becomes of the running stack by what was read.
     fn judge(&self, present: &Present, read: Result<Draft, Diagnostics>) -> Reloaded {
         let draft = match read {
-            Ok(draft) => draft,
+            Ok(draft) => Arc::new(draft),
             Err(wrong) => {
                 let why = "the configuration has a mistake";
                 let (text, files) = (wrong.render(self.color), wrong.files().clone());
@@ -108,9 +160,11 @@ impl Loader {
         // Who writes `live = true` wants what is written.
         let loaded = match present.live || draft.live() {
             true => self
-                .choose(&draft, &present.ports)
-                .map(|(stack, notes)| Reloaded::Stack(stack, notes)),
-            false => self.think(&draft, &present.ports).map(|(stack, _)| Reloaded::Waits(stack)),
+                .choose_asking(&draft, &present.situation, &mut |_| Answer::Quit)
+                .map(|(stack, notes)| Reloaded::Stack { stack, draft: draft.clone(), notes }),
+            false => {
+                self.think(&draft, &present.situation).map(|(stack, _)| Reloaded::Waits(stack))
+            }
         };
         loaded.unwrap_or_else(|conflicts| Reloaded::Broken {
             why: "a port that it asks for cannot be had",
@@ -119,35 +173,37 @@ impl Loader {
         })
     }
 
-    /// Chooses the ports of what was read. `mine`: what this stack's services hold already.
-    ///
-    /// # Errors
-    /// One message for each port that cannot be had.
-    pub fn choose(
-        &self,
-        draft: &Draft,
-        mine: &BTreeMap<(Name, String), u16>,
-    ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
-        self.choose_asking(draft, mine, &mut |_| Answer::Quit)
-    }
-
-    /// The same, but asks about a port that cannot be had where the configuration says so.
+    /// Chooses the ports of what was read; asks about one that cannot be had where the configuration says so.
     ///
     /// # Errors
     /// One message for each port that cannot be had.
     pub fn choose_asking(
         &self,
         draft: &Draft,
-        mine: &BTreeMap<(Name, String), u16>,
+        situation: &Situation,
         ask: &mut dyn FnMut(&Dispute) -> Answer,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
-        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut notes = draft.notes().to_vec();
-        let chosen = ports.assign_asking(draft.wishes(), mine, ask)?;
-        let mut stack = draft.resolve(&chosen);
-        (self.adapt)(&mut stack);
-        notes.extend(ports.notes());
-        Ok((Arc::new(stack), notes))
+        let mut ports = self.ports();
+        let assigned = situation.ask(draft, |asked| ports.assign_asking(asked, ask))?;
+        let notes = draft.notes().iter().cloned().chain(ports.notes()).collect();
+        Ok((self.resolve(draft, &assigned), notes))
+    }
+
+    /// Chooses again for services that lost a port; the others keep what they have in `stack`.
+    fn place(&self, draft: &Draft, stack: &Stack, lost: &BTreeSet<Name>) -> Reloaded {
+        let mut ports = self.ports();
+        let others = |name: &Name| !lost.contains(name);
+        let mut mine = ports_of(stack, others);
+        mine.retain(|key, number| !ports.is_unclaimed(key, *number));
+        let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
+        let assigned = ports.place(draft.wishes(), &mine, &idle);
+        let stack = self.resolve(draft, &assigned);
+        let refused = |name: &Name| {
+            let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
+            refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
+        };
+        let outcome = lost.iter().map(|name| (name.clone(), refused(name))).collect();
+        Reloaded::Placed { stack, outcome, notes: ports.notes() }
     }
 
     /// What the files would make, and what people should know about it; takes nothing and changes nothing.
@@ -160,21 +216,38 @@ impl Loader {
         hosts_exist(&draft)?;
         match present.refuses(&draft) {
             Some(message) => Err(message),
-            None => self.think(&draft, &present.ports).map_err(|conflicts| joined(&conflicts)),
+            None => self.think(&draft, &present.situation).map_err(|conflicts| joined(&conflicts)),
         }
     }
 
     fn think(
         &self,
         draft: &Draft,
-        mine: &BTreeMap<(Name, String), u16>,
+        situation: &Situation,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
-        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        let chosen = ports.preview(draft.wishes(), mine)?;
-        let mut stack = draft.resolve(&chosen);
-        (self.adapt)(&mut stack);
-        Ok((Arc::new(stack), draft.notes().to_vec()))
+        let ports = situation.ask(draft, |asked| self.ports().preview(asked))?;
+        let assigned = Assigned { ports, ..Assigned::default() };
+        Ok((self.resolve(draft, &assigned), draft.notes().to_vec()))
     }
+
+    fn resolve(&self, draft: &Draft, assigned: &Assigned) -> Arc<Stack> {
+        let mut stack = draft.resolve(&assigned.ports);
+        (self.adapt)(&mut stack);
+        Arc::new(stack)
+    }
+
+    fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ports of these services of a stack.
+pub(super) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap<Key, u16> {
+    let services = stack.services.iter().filter(|(name, _)| which(name));
+    let ports = services.flat_map(|(name, service)| {
+        service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
+    });
+    ports.collect()
 }
 
 /// What a look at the files found.
@@ -217,46 +290,74 @@ fn some(all: &[&str]) -> String {
     format!("{}{more}", all.iter().take(MOST).copied().collect::<Vec<_>>().join(", "))
 }
 
-/// Follows the configuration: one load at a time, and another when something changed meanwhile.
+/// Follows the configuration, and chooses ports again for services that lost one. One thing at a time: what comes
+/// meanwhile is done after it.
 pub struct Reloader {
     loader: Loader,
-    state: Loading,
-    /// Whether there was a reload: before that, every port is in use.
+    /// What was applied last: the files may be in the middle of an edit.
+    applied: Arc<Draft>,
+    busy: bool,
+    /// The files have changed since they were last read.
+    stale: bool,
+    /// Services that need other ports.
+    lost: BTreeSet<Name>,
+    /// Whether ports were chosen again: before that, every one is in use.
     moved: bool,
     /// Whether the files are followed at all.
     pub(super) follows: bool,
 }
 
-enum Loading {
-    Idle,
-    Busy,
-    BusyAndStale,
-}
-
 impl Reloader {
-    /// Nothing to do yet. `follows`: whether anybody tells of changes.
-    pub fn new(loader: Loader, follows: bool) -> Reloader {
-        Reloader { loader, state: Loading::Idle, moved: false, follows }
+    /// Nothing to do yet; `applied` is what the first stack was made of. `follows`: whether anybody tells of changes.
+    pub fn new(loader: Loader, applied: Arc<Draft>, follows: bool) -> Reloader {
+        let (busy, stale, moved, lost) = (false, false, false, BTreeSet::new());
+        Reloader { loader, applied, busy, stale, lost, moved, follows }
     }
 
-    /// Loads off the loop; the result comes through `tell`.
-    pub(super) fn reload(&mut self, present: Present, tell: mpsc::UnboundedSender<Reloaded>) {
-        match self.state {
-            Loading::Idle => self.state = Loading::Busy,
-            Loading::Busy | Loading::BusyAndStale => {
-                self.state = Loading::BusyAndStale;
-                return;
-            }
+    /// The files have changed.
+    pub(super) fn reload(&mut self) {
+        self.stale = true;
+    }
+
+    /// A service needs other ports.
+    pub(super) fn place(&mut self, name: Name) {
+        self.lost.insert(name);
+    }
+
+    /// Whether something is to be begun.
+    pub(super) fn is_due(&self) -> bool {
+        !self.busy && (self.stale || !self.lost.is_empty())
+    }
+
+    /// The wishes of what was applied last.
+    pub(super) fn known(&self) -> Vec<PortWish> {
+        self.applied.wishes().to_vec()
+    }
+
+    /// Begins what is due, off the loop; the result comes through `tell`.
+    pub(super) fn go_on(
+        &mut self,
+        stack: &Arc<Stack>,
+        present: Present,
+        tell: &mpsc::UnboundedSender<Reloaded>,
+    ) {
+        self.busy = true;
+        let (loader, tell) = (self.loader.clone(), tell.clone());
+        // The files first: they may have brought other ports. The supervisor may have ended when it is done.
+        if std::mem::take(&mut self.stale) {
+            tokio::spawn(async move {
+                let sources = loader.sources.clone();
+                let read = move || config::load(&sources);
+                let Some(read) = steady::read(present.files.clone(), read).await else { return };
+                let judge = move || drop(tell.send(loader.judge(&present, read)));
+                tokio::task::spawn_blocking(judge);
+            });
+        } else {
+            let (applied, stack) = (self.applied.clone(), stack.clone());
+            let lost = std::mem::take(&mut self.lost);
+            let place = move || drop(tell.send(loader.place(&applied, &stack, &lost)));
+            tokio::task::spawn_blocking(place);
         }
-        let loader = self.loader.clone();
-        tokio::spawn(async move {
-            let sources = loader.sources.clone();
-            let read = steady::read(present.files.clone(), move || config::load(&sources)).await;
-            let Some(read) = read else { return };
-            // The supervisor may have ended meanwhile.
-            let judge = move || drop(tell.send(loader.judge(&present, read)));
-            tokio::task::spawn_blocking(judge);
-        });
     }
 
     /// Looks at the files off the loop; `tell` gets what they would make.
@@ -265,24 +366,30 @@ impl Reloader {
         tokio::task::spawn_blocking(move || tell(loader.preview(&present)));
     }
 
-    /// The load is over; whether another one is due.
-    pub(super) fn finished(&mut self) -> bool {
+    /// What was begun is over. `draft`: it was read and is applied.
+    pub(super) fn finished(&mut self, draft: Option<&Arc<Draft>>) {
         self.moved = true;
-        let stale = matches!(self.state, Loading::BusyAndStale);
-        self.state = Loading::Idle;
-        stale
+        self.busy = false;
+        if let Some(draft) = draft {
+            self.applied = draft.clone();
+        }
     }
 
-    /// Gives back ports that `stack` does not use, after a reload: called when a run is over, which
-    /// may have been the last one on such a port.
-    pub(super) fn release_unused(&self, stack: &Stack) {
-        if !self.moved {
+    /// The ports of this stack.
+    pub(super) fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.loader.ports()
+    }
+
+    /// Gives back ports that neither `stack` nor a process that still lives uses, once ports were chosen again: called
+    /// when a run is over, which may have been the last one on such a port.
+    pub(super) fn release_unused(&self, stack: &Stack, leaving: &BTreeSet<u16>) {
+        // What is being chosen now is not in the stack yet.
+        if !self.moved || self.busy {
             return;
         }
         let used = stack.services.iter().flat_map(|(name, service)| {
             service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))
         });
-        let mut ports = self.loader.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        ports.release_unused(&used.collect());
+        self.ports().release_unused(&used.collect(), leaving);
     }
 }

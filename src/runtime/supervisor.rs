@@ -39,6 +39,7 @@ const BEAT: Duration = Duration::from_secs(1);
 
 mod configuration;
 mod take;
+mod thieves;
 
 /// What a supervisor starts with.
 pub struct Setup {
@@ -52,7 +53,7 @@ pub struct Setup {
     pub stack: Arc<Stack>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
-    /// Follows the configuration.
+    /// Follows the configuration, and chooses ports again.
     pub reloader: Reloader,
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
@@ -266,21 +267,36 @@ impl Supervisor {
         let failing = inputs.iter().any(|input| {
             matches!(input, Input::Failing(..) | Input::Listens(..) | Input::Remarks(..))
         });
-        let effects = self.engine.step(now, inputs);
-        if effects.is_empty() && !failing {
-            return;
+        let mut effects = self.engine.step(now, inputs);
+        if !effects.is_empty() || failing {
+            self.publish();
+            if self.hands.passes() {
+                // Before anything starts: a port may go from one service to another.
+                self.hands.pass_only(self.engine.awaited());
+            }
+            let mut found = self.intercept(&mut effects);
+            for effect in effects {
+                found.extend(self.carry_out(effect));
+            }
+            if !found.is_empty() {
+                // Each finding is about a run that is over, so this comes to an end.
+                return self.decide(found);
+            }
         }
-        self.publish();
-        if self.hands.passes() {
-            // Before anything starts: a port may go from one service to another.
-            self.hands.pass_only(self.engine.awaited());
-        }
-        for effect in effects {
-            self.carry_out(effect);
-        }
+        self.go_on_loading();
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    /// Begins to load the configuration or to choose ports when that is due.
+    fn go_on_loading(&mut self) {
+        if !self.reloader.is_due() || self.engine.is_ending() {
+            return;
+        }
+        let present = self.present();
+        self.reloader.go_on(&self.stack, present, &self.reloaded.0);
+    }
+
+    /// Does what the engine ordered; what it asked for comes back.
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
@@ -300,8 +316,11 @@ impl Supervisor {
                     let _ = tell.send(answer);
                 }
             }
+            Effect::Examine(run, service) => return Some(self.examine(run, &service)),
+            Effect::Place(name) => self.reloader.place(name),
             Effect::Halt(code) => self.halt = Some(code),
         }
+        None
     }
 
     fn publish(&mut self) {

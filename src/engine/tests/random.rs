@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::script::stack;
-use crate::engine::{Effect, Engine, Haste, Input, Job, Ticket, Time};
+use super::script::{moved, stack};
+use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Ticket, Time};
 use crate::model::{
     Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, Stack, WatchAction,
     Watched,
@@ -34,6 +34,8 @@ enum Life {
     Ordered,
     Alive,
     Ended,
+    /// Nothing of it is left; the engine wants to know why.
+    Examined,
 }
 
 /// The world: processes as the engine's orders made them.
@@ -48,6 +50,10 @@ struct World {
     stale: BTreeSet<Run>,
     told: BTreeMap<Name, Phase>,
     stopped: BTreeSet<Name>,
+    /// Services for which ports are being chosen.
+    displaced: BTreeSet<Name>,
+    /// The run that was emptied last.
+    emptied: Option<(Run, Arc<Service>)>,
     open: BTreeSet<Ticket>,
     tickets: u64,
     signalled: BTreeSet<Run>,
@@ -75,6 +81,9 @@ impl World {
                     }
                     if self.stopped.contains(&service.name) {
                         self.fail("a spawn of a service that was stopped");
+                    }
+                    if self.displaced.contains(&service.name) {
+                        self.fail("a spawn on a port that was taken");
                     }
                     if self.lives.values().any(|(other, _)| other.name == service.name) {
                         self.fail("two copies of one service");
@@ -110,6 +119,19 @@ impl World {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
                         self.fail("a probe of a run that does not live");
                     }
+                }
+                Effect::Examine(run, service) => {
+                    let emptied = self.emptied.take();
+                    if emptied.as_ref().map(|(run, _)| *run) != Some(run) {
+                        self.fail("a look at a run that is not over");
+                    }
+                    self.lives.insert(run, (service, Life::Examined));
+                }
+                Effect::Place(name) => {
+                    if self.ending || self.stopped.contains(&name) {
+                        self.fail("ports for a service that is not wanted");
+                    }
+                    self.displaced.insert(name);
                 }
                 Effect::Tell(event) => self.hear(event.service, event.what),
                 Effect::Answer(ticket, _) => {
@@ -181,8 +203,8 @@ impl World {
     fn nothing_is_lost(&self, engine: &Engine) {
         for run in &self.stale {
             let Some((service, life)) = self.lives.get(run) else { continue };
-            let going =
-                *life == Life::Ended || self.signalled.contains(run) || self.killed.contains(run);
+            let over = matches!(*life, Life::Ended | Life::Examined);
+            let going = over || self.signalled.contains(run) || self.killed.contains(run);
             let worked_on = self.jobs.values().any(|(name, _)| *name == service.name);
             if going || worked_on || self.ending {
                 continue;
@@ -217,6 +239,10 @@ impl World {
                 self.fail("ready without a living process");
             }
         }
+        // Nobody wants it any more, so it waits for nothing.
+        if to == Phase::Idle {
+            self.displaced.remove(&service);
+        }
         self.told.insert(service, to);
     }
 
@@ -230,6 +256,9 @@ impl World {
         if !runs.is_empty() && dice.roll(10) < 6 {
             let run = runs[dice.roll(runs.len() as u64) as usize];
             return self.fact(run, dice);
+        }
+        if !self.displaced.is_empty() && dice.roll(4) == 0 {
+            return self.placed(dice);
         }
         if !self.jobs.is_empty() && dice.roll(8) == 0 {
             return self.job_ends(dice);
@@ -246,6 +275,7 @@ impl World {
             2 | 3 => {
                 let name = pick(dice);
                 self.stopped.insert(name.clone());
+                self.displaced.remove(&name);
                 Input::Stop(self.ticket(), vec![name])
             }
             4..=6 => {
@@ -272,12 +302,30 @@ impl World {
                 let new = &self.stack.services;
                 self.stopped
                     .retain(|name| new.contains_key(name) && old.services.contains_key(name));
+                self.displaced.retain(|name| new.contains_key(name));
                 Input::Apply { stack: self.stack.clone(), selection: None }
             }
             13 if dice.roll(12) == 0 => self.shutdown(Haste::Polite),
             14 if dice.roll(20) == 0 => self.shutdown(Haste::Now),
             _ => Input::Tick,
         }
+    }
+
+    /// Ports for all that wait for one, and now and then none.
+    fn placed(&mut self, dice: &mut Dice) -> Input {
+        let mut outcome = BTreeMap::new();
+        for name in std::mem::take(&mut self.displaced) {
+            let placed = match dice.roll(4) {
+                0 => Err(Message::new(Class::Port, "held")),
+                1 => Ok(()),
+                _ => {
+                    self.stack = moved(&self.stack, &name, 6000 + dice.roll(9) as u16);
+                    Ok(())
+                }
+            };
+            outcome.insert(name, placed);
+        }
+        Input::Placed { stack: self.stack.clone(), outcome }
     }
 
     fn dependencies(&self, name: &Name) -> Vec<Name> {
@@ -294,15 +342,23 @@ impl World {
     }
 
     fn fact(&mut self, run: Run, dice: &mut Dice) -> Input {
-        let (_, life) = self.lives.get_mut(&run).expect("the run was just picked");
+        let (service, life) = self.lives.get_mut(&run).expect("the run was just picked");
+        let ported = !service.ports.is_empty();
         match *life {
             Life::Ordered if dice.roll(12) == 0 => {
                 self.lives.remove(&run);
                 Input::NotSpawned(run, Message::new(Class::Spawn, "no such program"))
             }
+            Life::Ordered if ported && dice.roll(6) == 0 => {
+                self.lives.remove(&run);
+                Input::Robbed(run, Message::new(Class::Port, "taken"))
+            }
             Life::Ordered => {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
+            }
+            Life::Alive if ported && dice.roll(8) == 0 => {
+                Input::Robbed(run, Message::new(Class::Port, "taken"))
             }
             Life::Alive => match dice.roll(8) {
                 4 => Input::Unwell(run, "it answered 500".into()),
@@ -322,8 +378,18 @@ impl World {
                 _ => Input::Tick,
             },
             Life::Ended => {
-                self.lives.remove(&run);
+                self.emptied = self.lives.remove(&run).map(|(service, _)| (run, service));
                 Input::Emptied(run)
+            }
+            Life::Examined => {
+                self.lives.remove(&run);
+                let message = Message::new(Class::Port, "taken");
+                let excuse = match dice.roll(3) {
+                    0 => Excuse::None,
+                    1 => Excuse::Robbed(message),
+                    _ => Excuse::Unheld(message),
+                };
+                Input::Examined(run, excuse)
             }
         }
     }
@@ -364,6 +430,9 @@ fn random_stack(dice: &mut Dice) -> Arc<Stack> {
                 line += &format!(", {word}");
             }
         }
+        if dice.roll(2) == 0 {
+            line += &format!(", port=500{i}");
+        }
         for dep in 0..i {
             if dice.roll(3) == 0 {
                 let condition = ["started", "ready", "completed"][dice.roll(3) as usize];
@@ -391,6 +460,8 @@ fn play(seed: u64) {
         stale: BTreeSet::new(),
         told: BTreeMap::new(),
         stopped: BTreeSet::new(),
+        displaced: BTreeSet::new(),
+        emptied: None,
         open: BTreeSet::new(),
         tickets: 0,
         signalled: BTreeSet::new(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Effect, Engine, Haste, Input, Job, Selection, Ticket};
+use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket};
 use crate::model::{
     Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
     Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, UrlForm,
@@ -159,6 +159,26 @@ fn plain(text: &str) -> Service {
     }
 }
 
+/// The same stack with another port for a service that has one, and for those that need it.
+pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
+    let mut stack = stack.clone();
+    for (name, other) in &mut stack.services {
+        if name == service {
+            let moved = Arc::make_mut(other);
+            moved.ports.iter_mut().for_each(|port| port.number = number);
+            moved.launch.env.insert("PORT".into(), number.to_string());
+        } else if other.depends_on.contains_key(service) {
+            let variable = format!("{}_PORT", service.as_variable());
+            Arc::make_mut(other).launch.env.insert(variable, number.to_string());
+        }
+    }
+    Arc::new(stack)
+}
+
+fn taken() -> Message {
+    Message::new(Class::Port, "port 5000 was taken by x (pid 7)")
+}
+
 /// An engine with a trace.
 pub struct Script {
     engine: Engine,
@@ -277,6 +297,16 @@ impl Script {
             }
             "held" => Input::Held(run(), "port 1 accepts connections".into()),
             "failing" => Input::Failing(run(), "connection refused".into()),
+            "robbed" => Input::Robbed(run(), taken()),
+            "examined" => {
+                let excuse = match words[2] {
+                    "robbed" => Excuse::Robbed(taken()),
+                    "unheld" => Excuse::Unheld(Message::new(Class::Port, "port 5000 was held")),
+                    _ => Excuse::None,
+                };
+                Input::Examined(run(), excuse)
+            }
+            "placed" => self.placed(&words[1..]),
             "unwell" => Input::Unwell(run(), "GET /health answered 500".into()),
             "well" => Input::Well(run()),
             "slept" => Input::Slept(millis(words[1])),
@@ -294,6 +324,23 @@ impl Script {
             "tick" => Input::Tick,
             other => panic!("no such input: {other}"),
         }
+    }
+
+    /// `NAME=PORT`, or `NAME=no`.
+    fn placed(&mut self, words: &[&str]) -> Input {
+        let mut outcome = BTreeMap::new();
+        for word in words {
+            let (service, port) = word.split_once('=').expect("NAME=PORT");
+            let placed = match port.parse() {
+                Ok(number) => {
+                    self.stack = moved(&self.stack, &name(service), number);
+                    Ok(())
+                }
+                Err(_) => Err(Message::new(Class::Port, "port 5000 is held by x (pid 7)")),
+            };
+            outcome.insert(name(service), placed);
+        }
+        Input::Placed { stack: self.stack.clone(), outcome }
     }
 
     fn ticket(&mut self) -> Ticket {

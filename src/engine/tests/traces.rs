@@ -211,6 +211,47 @@ trace!(
 );
 
 trace!(
+    a_thief_that_is_found_before_the_start_costs_no_run,
+    Script::up("api: probe, port=5000\nweb: needs api=ready")
+        .run("1 robbed 1\n5 placed api=5001\n6 spawned 2\n7 held 2\n8 spawned 3")
+);
+
+trace!(
+    a_thief_that_is_found_by_the_probe_is_left_to_itself,
+    Script::up("api: probe, port=5000, policy=no\nweb: needs api=started").run(
+        "1 spawned 1\n2 spawned 2\n3 robbed 1\n4 robbed 1\n9 died 1 15; emptied 1\n12 placed api=5001\n13 died 2 15; emptied 2\n14 spawned 3\n15 held 3; spawned 4"
+    )
+);
+
+trace!(
+    an_end_that_a_thief_is_to_blame_for_is_no_crash,
+    Script::up("api: probe, port=5000, policy=no, ends-stack").run(
+        "1 spawned 1\n2 exited 1 98; emptied 1\n2 examined 1 robbed\n5 placed api=5000\n6 spawned 2\n7 exited 2 98\n8 emptied 2\n8 examined 2 unheld\n9 spawned 3\n10 exited 3 1; emptied 3\n10 examined 3 nothing"
+    )
+);
+
+trace!(
+    a_pinned_port_that_was_taken_fails_until_somebody_does_something,
+    Script::up("api: probe, port=5000\nweb: needs api=ready\nother: ")
+        .run("1 robbed 1; spawned 2\n5 placed api=no\n50 restart api\n50 robbed 3\n51 placed api=5000\n52 spawned 4\n53 held 4")
+);
+
+trace!(
+    a_thief_who_follows_is_given_way_ten_times,
+    Script::up("api: port=5000, probe, watch\nother: ").run(
+        "1 robbed 1; spawned 2; placed api=5001\n2 robbed 3; placed api=5002\n3 robbed 4; placed api=5003\n4 robbed 5; placed api=5004\n\
+         5 robbed 6; placed api=5005\n6 robbed 7; placed api=5006\n7 robbed 8; placed api=5007\n8 robbed 9; placed api=5008\n\
+         9 robbed 10; placed api=5009\n10 robbed 11; placed api=5010\n11 robbed 12\n12 saved api\n20 start api\n21 robbed 14; placed api=5000\n22 spawned 15; held 15"
+    )
+);
+
+trace!(
+    a_stop_ends_the_wait_for_another_port,
+    Script::up("api: port=5000, probe\nother: ")
+        .run("1 robbed 1; spawned 2\n2 stop api\n3 placed api=5001\n4 start api\n5 robbed 3\n6 down\n7 placed api=5002; exited 2 0; emptied 2")
+);
+
+trace!(
     unhealthy_is_told_and_may_pass,
     Script::up("api: probe, health=report\nweb: needs api=ready")
         .run("1 spawned 1\n2 held 1\n3 spawned 2\n5000 unwell 1\n9000 well 1\n9500 exited 1 1; emptied 1\n9600 unwell 1")

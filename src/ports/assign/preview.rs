@@ -3,9 +3,9 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Ports, holders_in, introduced};
-use crate::model::{Message, Port, PortWish};
-use crate::ports::choose::{Numbers, Question, choose};
+use super::{Asked, Ports, holders_in};
+use crate::model::{Message, Port};
+use crate::ports::choose::{Chosen, Numbers, choose};
 use crate::ports::lease::LeaseFolder;
 use crate::ports::probe::{Availability, probe};
 use crate::ports::remembered::Remembered;
@@ -22,27 +22,23 @@ impl Ports {
             leases: LeaseFolder::find(lease_dir),
             remembered: Remembered::look(remembered),
             taken: BTreeMap::new(),
+            unclaimed: BTreeMap::new(),
             given: BTreeMap::new(),
             notes: Vec::new(),
         }
     }
 
-    /// What [`Ports::assign`] would give now, as far as nobody else is quicker. Takes nothing, remembers nothing.
+    /// What [`Ports::assign_asking`] would give now, as far as nobody else is quicker. Takes nothing, remembers nothing.
     ///
     /// # Errors
-    /// As [`Ports::assign`].
-    pub fn preview(
-        &self,
-        wishes: &[PortWish],
-        mine: &BTreeMap<Key, u16>,
-    ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
-        let question =
-            Question { wishes, mine, before: &self.given, limits: &self.limits, seed: self.seed };
-        let choices = choose(&question, &mut Glance(self)).map_err(|found| {
-            let found = introduced(found);
-            let holders = holders_in(&found);
-            found.iter().map(|one| explain::conflict(one, &holders)).collect::<Vec<_>>()
-        })?;
+    /// As there.
+    pub fn preview(&self, asked: &Asked<'_>) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
+        let Chosen { choices, conflicts } = choose(&self.question(asked), &mut Glance(self));
+        let (insisting, _) = asked.judge(conflicts);
+        if !insisting.is_empty() {
+            let holders = holders_in(&insisting);
+            return Err(insisting.iter().map(|one| explain::conflict(one, &holders)).collect());
+        }
         Ok(self.describe(&choices))
     }
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Choice, Conflict, Numbers, Question, choose, key, wanted};
+use super::{Choice, Chosen, Conflict, Numbers, Question, choose, key, wanted};
 use crate::model::{Name, OnConflict, Port, PortWish, Weight};
 use crate::ports::known::refused_by_browsers;
 use crate::ports::{Key, Lessee, Limits, Obstacle};
@@ -100,9 +100,15 @@ impl Earlier {
     ) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'a>>> {
         let limits = Limits::new(32_768, 60_999);
         let Earlier { mine, before } = self;
-        let question = Question { wishes, mine, before, limits: &limits, seed: 7 };
-        choose(&question, world)
+        let idle = BTreeSet::new();
+        let question = Question { wishes, mine, idle: &idle, before, limits: &limits, seed: 7 };
+        all(choose(&question, world))
     }
+}
+
+/// The choices when there is no conflict.
+fn all(chosen: Chosen<'_>) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'_>>> {
+    if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
 
 fn numbers(wishes: &[PortWish], world: &mut World) -> Vec<u16> {
@@ -183,9 +189,15 @@ fn any_has_its_own_slot_by_folder_and_name() {
     let limits = Limits::new(32_768, 60_999);
     let wishes = [any("a")];
     let (mine, before) = Default::default();
-    let elsewhere =
-        Question { wishes: &wishes, mine: &mine, before: &before, limits: &limits, seed: 8 };
-    let other = choose(&elsewhere, &mut world(&[])).unwrap();
+    let elsewhere = Question {
+        wishes: &wishes,
+        mine: &mine,
+        idle: &BTreeSet::new(),
+        before: &before,
+        limits: &limits,
+        seed: 8,
+    };
+    let other = all(choose(&elsewhere, &mut world(&[]))).unwrap();
     assert_ne!(other[&of("a")].number, first[0]);
 }
 
@@ -372,36 +384,47 @@ proptest! {
         let mut world = World { in_use, leased, suggestions, unprivileged_from, ..World::default() };
         let mut wishes = Vec::new();
         let mut mine = BTreeMap::new();
+        let mut idle = BTreeSet::new();
         for (at, (number, weight, policy, running)) in drawn.into_iter().enumerate() {
             let wish = wish(&format!("s{at}"), number, weight, policy);
             world.last.insert((key(&wish), wanted(&wish)), last[at]);
             if running && !mine.values().any(|held| *held == last[at]) {
                 mine.insert(key(&wish), last[at]);
                 world.in_use.insert(last[at]);
+            } else if last[at] % 5 == 0 {
+                idle.insert(wish.service.clone());
             }
             wishes.push(wish);
         }
         let limits = Limits::new(ephemeral.0, ephemeral.1);
         let before = BTreeMap::new();
-        let question = Question { wishes: &wishes, mine: &mine, before: &before, limits: &limits, seed: 3 };
-        let outcome = choose(&question, &mut world);
-        if let Err(conflicts) = &outcome {
-            for conflict in conflicts {
-                prop_assert!(
-                    conflict.wish.weight == Weight::Pinned || conflict.wish.on_conflict == OnConflict::Fail
-                );
-                let other = conflict.alternative.unwrap();
-                prop_assert!(limits.allow(other) && !wishes.iter().any(|wish| wanted(wish) == Some(other)));
+        let question = Question {
+            wishes: &wishes, mine: &mine, idle: &idle, before: &before, limits: &limits, seed: 3,
+        };
+        let Chosen { choices, conflicts } = choose(&question, &mut world);
+        for conflict in &conflicts {
+            prop_assert!(
+                conflict.wish.weight == Weight::Pinned || conflict.wish.on_conflict == OnConflict::Fail
+            );
+            let other = conflict.alternative.unwrap();
+            prop_assert!(limits.allow(other) && !wishes.iter().any(|wish| wanted(wish) == Some(other)));
+            prop_assert!(!choices[&key(conflict.wish)].claimed);
+            if let Obstacle::Sibling(sibling) = &conflict.obstacle {
+                prop_assert!(!idle.contains(sibling) || idle.contains(&conflict.wish.service));
             }
-            return Ok(());
         }
-        let choices = outcome.unwrap();
         prop_assert_eq!(choices.len(), wishes.len());
-        let distinct: BTreeSet<u16> = choices.values().map(|choice| choice.number).collect();
-        prop_assert_eq!(distinct.len(), choices.len(), "one number twice");
-        ALLOCATIONS.fetch_add(choices.len(), Ordering::Relaxed);
+        let claimed = || choices.values().filter(|choice| choice.claimed);
+        let distinct: BTreeSet<u16> = claimed().map(|choice| choice.number).collect();
+        prop_assert_eq!(distinct.len(), claimed().count(), "one number twice");
+        prop_assert_eq!(claimed().count() + conflicts.len(), choices.len());
+        ALLOCATIONS.fetch_add(claimed().count(), Ordering::Relaxed);
         for wish in &wishes {
             let choice = &choices[&key(wish)];
+            if !choice.claimed {
+                prop_assert!(wanted(wish) == Some(choice.number));
+                continue;
+            }
             let number = choice.number;
             let held = mine.values().any(|held| *held == number);
             prop_assert!(held || world.claimed.contains(&number));

@@ -124,7 +124,7 @@ impl Scene<'_> {
     fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<Said> {
         match to {
             Phase::Idle => self.idle(cause),
-            Phase::Waiting => Vec::new(),
+            Phase::Waiting => self.waiting(cause),
             Phase::Starting => self.starting(from, cause),
             Phase::Ready => self.ready(cause),
             Phase::Unhealthy => self.trouble(Tone::Warning, "not healthy", cause),
@@ -150,6 +150,13 @@ impl Scene<'_> {
         self.say(Tone::Plain, "stopped")
     }
 
+    fn waiting(&self, cause: &Cause) -> Vec<Said> {
+        match cause {
+            Cause::Robbed(message) => self.say(Tone::Warning, message.text.clone()),
+            _ => Vec::new(),
+        }
+    }
+
     fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<Said> {
         if matches!(cause, Cause::Spawned { .. }) {
             // Told when it was ordered.
@@ -167,10 +174,14 @@ impl Scene<'_> {
             }
         }
         // Once is enough: every restart would repeat it.
-        let first = self.view().is_none_or(|view| view.restarts == 0);
+        let first =
+            matches!(cause, Cause::Robbed(_)) || self.view().is_none_or(|view| view.restarts == 0);
         let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
         if first && !moved.is_empty() {
             text += &format!(" ({})", moved.join("; "));
+        }
+        if let Cause::Unheld(how) = cause {
+            text += &format!(" again: {how}");
         }
         // The stop before it has told it already.
         if let Cause::FileChanged(path) = cause
@@ -198,6 +209,8 @@ impl Scene<'_> {
         match cause {
             // Told for the whole stack, or by the phase that follows.
             Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
+            // Who has it is told when it waits for another one.
+            Cause::Robbed(_) => self.say(Tone::Plain, "stopping: its port was taken"),
             Cause::GraceOver(_) => self.say(Tone::Warning, cause.to_string()),
             Cause::FileChanged(path) => {
                 self.say(Tone::Plain, format!("restarting: {} changed", self.short(path)))

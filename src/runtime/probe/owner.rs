@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 pub enum Owner {
     /// Of the process tree that was asked about; where it listens on that port, if that is known.
     Ours(Vec<SocketAddr>),
+    /// Of that process tree, and somebody else listens beside it on an address that clients try; where it listens, and
+    /// who that is.
+    Shared(Vec<SocketAddr>, String),
     /// Of somebody else; who, as in `python3 (pid 4121: flask run)`.
     Foreign(String),
     /// Nothing listens there.

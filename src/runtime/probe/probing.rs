@@ -191,7 +191,7 @@ impl Single {
         let help = format!(
             "stop it (`devstack ports {port}` says more), or give the service another port"
         );
-        self.say(Told::Once(Finding::Foreign(Message::new(Class::Port, text).help(help))));
+        self.say(Told::Once(Finding::Foreign(port, Message::new(Class::Port, text).help(help))));
     }
 
     fn say(&self, told: Told) {
@@ -275,7 +275,7 @@ impl Watch {
     fn once(&mut self, finding: Finding) {
         let key = match &finding {
             Finding::Listens(listening) => return self.seen.extend(listening.iter().cloned()),
-            Finding::Foreign(_) => ("foreign", 0),
+            Finding::Foreign(port, _) => ("foreign", *port),
             Finding::Elsewhere { given, .. } => ("elsewhere", *given),
             Finding::Note(_) => ("note", 0),
             Finding::Held(_)

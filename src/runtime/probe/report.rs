@@ -16,8 +16,8 @@ pub enum Finding {
     Held(String),
     /// Why it is not ready yet; given whenever that changes.
     Failing(String),
-    /// Somebody else listens on the port of the service. Given once.
-    Foreign(Message),
+    /// Somebody else listens on a port where the service should. Given once for a port.
+    Foreign(u16, Message),
     /// Nothing listens on the port that it was given, and for a while it has listened elsewhere. Given once
     /// for a port.
     Elsewhere {

@@ -17,6 +17,7 @@ pub struct Sight {
     listening: Box<Listening>,
     given: BTreeSet<u16>,
     main: Option<u16>,
+    alone: bool,
     trying: Option<Box<Trying>>,
 }
 
@@ -29,12 +30,23 @@ impl Sight {
         listening: impl Fn(&[u32]) -> Vec<Address> + Send + Sync + 'static,
     ) -> Sight {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
-        Sight { tree, owner, listening, given: BTreeSet::new(), main: None, trying: None }
+        let (given, main, alone, trying) = (BTreeSet::new(), None, false, None);
+        Sight { tree, owner, listening, given, main, alone, trying }
     }
 
     /// The ports that the run was told to listen on, the main one first: there it is not elsewhere.
     pub fn given(self, ports: &[u16]) -> Sight {
         Sight { given: ports.iter().copied().collect(), main: ports.first().copied(), ..self }
+    }
+
+    /// A port counts only when nobody else listens there, on whatever address: for runs that are to become ready.
+    pub fn alone(self) -> Sight {
+        Sight { alone: true, ..self }
+    }
+
+    /// Whether that is so.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// `trying` runs the command of a probe. Dropping the future must end the command.
@@ -58,7 +70,11 @@ impl Sight {
 
     /// Whose the listener of `port` is.
     pub(super) fn owner(&self, port: u16) -> Owner {
-        (self.owner)(port, &(self.tree)())
+        match (self.owner)(port, &(self.tree)()) {
+            // It may have been started after the tree was listed.
+            Owner::Foreign(_) | Owner::Shared(..) => (self.owner)(port, &(self.tree)()),
+            owner @ (Owner::Ours(_) | Owner::Nobody | Owner::Unknown) => owner,
+        }
     }
 
     /// Whether the main port, if it has one, is among these.
@@ -71,7 +87,9 @@ impl Sight {
     pub(super) fn main_port(&self) -> Option<Vec<Address>> {
         match self.owner(self.main?) {
             Owner::Ours(listening) if listening.is_empty() => None,
-            Owner::Ours(listening) => Some(listening.into_iter().map(Address::Tcp).collect()),
+            Owner::Ours(listening) | Owner::Shared(listening, _) => {
+                Some(listening.into_iter().map(Address::Tcp).collect())
+            }
             Owner::Foreign(_) | Owner::Nobody => Some(Vec::new()),
             Owner::Unknown => None,
         }

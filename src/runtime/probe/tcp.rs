@@ -51,6 +51,9 @@ impl Places {
 pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Attempt> {
     let listening = match sight.owner(port) {
         Owner::Ours(listening) => listening,
+        // Whoever listens beside it may be met in its place.
+        Owner::Shared(_, who) if sight.is_alone() => return Err(Attempt::Foreign(port, who)),
+        Owner::Shared(listening, _) => listening,
         Owner::Unknown => Vec::new(),
         Owner::Foreign(who) => return Err(Attempt::Foreign(port, who)),
         Owner::Nobody => return Err(Attempt::Nobody(port)),

@@ -186,7 +186,7 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
                     assert!(why.contains("answered by python3 (pid 4121)"), "{why}");
                     told.0 += 1;
                 }
-                Finding::Foreign(message) => {
+                Finding::Foreign(_, message) => {
                     assert_eq!(message.class, Class::Port);
                     assert!(!message.help.is_empty());
                     told.1 += 1;

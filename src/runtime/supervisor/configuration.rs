@@ -6,19 +6,12 @@ use super::Supervisor;
 use crate::engine::Input;
 use crate::model::{Class, Message, Plan, PlanView, Stack};
 use crate::runtime::log::narrate;
-use crate::runtime::reload::{Present, Previewed, Reloaded};
-use crate::runtime::watch::Change;
+use crate::runtime::reload::{Present, Previewed, Reloaded, Situation, ports_of};
 
 /// Where the answer to a question for the plan goes.
 pub(super) type TellPlan = oneshot::Sender<Result<PlanView, Message>>;
 
 impl Supervisor {
-    /// The files changed: reads them.
-    pub(super) fn reload(&mut self) {
-        let present = self.present();
-        self.reloader.reload(present, self.reloaded.0.clone());
-    }
-
     /// Somebody wants to know what the files would change.
     pub(super) fn preview(&self, tell: TellPlan) {
         let back = self.previewed.0.clone();
@@ -28,11 +21,17 @@ impl Supervisor {
         });
     }
 
-    fn present(&self) -> Present {
+    pub(super) fn present(&self) -> Present {
         let mut running = self.engine.running();
         // Between two runs it is devstack that listens.
         running.extend(self.hands.passing());
-        Present::of(&self.stack, &running)
+        let situation = Situation {
+            mine: ports_of(&self.stack, |name| running.contains(name)),
+            selection: self.selection.clone(),
+            idle: self.engine.unwanted(),
+            known: self.reloader.known(),
+        };
+        Present::of(&self.stack, situation)
     }
 
     /// What was found, compared with what is now.
@@ -58,12 +57,16 @@ impl Supervisor {
     }
 
     pub(super) fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
-        let again = self.reloader.finished();
+        let draft = match &reloaded {
+            Reloaded::Stack { draft, .. } => Some(draft),
+            Reloaded::Waits(_) | Reloaded::Broken { .. } | Reloaded::Placed { .. } => None,
+        };
+        self.reloader.finished(draft);
         if self.engine.is_ending() {
             return;
         }
         match reloaded {
-            Reloaded::Stack(stack, notes) => {
+            Reloaded::Stack { stack, notes, draft: _ } => {
                 self.notes(notes);
                 let plan = self.plan(&stack);
                 let mended = std::mem::take(&mut self.broken);
@@ -83,14 +86,16 @@ impl Supervisor {
                 inputs.push(Input::Apply { stack, selection });
             }
             Reloaded::Waits(stack) => self.hold(&stack),
+            Reloaded::Placed { stack, outcome, notes } => {
+                notes.into_iter().for_each(|note| self.note(note));
+                self.stack = stack.clone();
+                inputs.push(Input::Placed { stack, outcome });
+            }
             Reloaded::Broken { why, text, files } => {
                 self.broken = true;
                 self.logs.say(narrate::not_applied(why, &text));
                 self.hands.watch(&self.stack, &files);
             }
-        }
-        if again {
-            self.take_change(Change::Config(Default::default()), inputs);
         }
     }
 

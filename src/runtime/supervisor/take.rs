@@ -76,7 +76,7 @@ impl Supervisor {
                     inputs.push(Input::Note(run, message));
                 }
                 inputs.push(Input::Emptied(run));
-                self.reloader.release_unused(&self.stack);
+                self.reloader.release_unused(&self.stack, &self.engine.ports_in_use());
             }
         }
     }
@@ -87,7 +87,7 @@ impl Supervisor {
         }
         match change {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
-            Change::Config(_) => self.reload(),
+            Change::Config(_) => self.reloader.reload(),
             Change::Degraded(message) => self.note(message),
         }
     }
@@ -99,9 +99,11 @@ impl Supervisor {
             Finding::Failing(why) => inputs.push(Input::Failing(run, why)),
             Finding::Unwell(why) => inputs.push(Input::Unwell(run, why)),
             Finding::Well => inputs.push(Input::Well(run)),
-            Finding::Foreign(message) | Finding::Note(message) => {
-                inputs.push(Input::Note(run, message));
-            }
+            Finding::Foreign(port, message) => inputs.push(match self.thief(run, port) {
+                Some(thief) => Input::Robbed(run, thief),
+                None => Input::Note(run, message),
+            }),
+            Finding::Note(message) => inputs.push(Input::Note(run, message)),
             Finding::Listens(addresses) => inputs.push(Input::Listens(run, addresses)),
             Finding::Elsewhere { given, actual } => {
                 let Some(service) = self.service_of(run) else { return };

@@ -1,0 +1,130 @@
+use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict};
+use super::{Effect, Engine, Haste};
+use crate::model::{Cause, Class, Event, Exit, Happening, Message, OnExit, Policy, Run};
+
+/// The end of a run, and what follows from it.
+impl Engine {
+    pub(super) fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.current(run) else { return };
+        let success =
+            matches!(exit, Exit::Code(code) if slot.service.success_codes.contains(&code));
+        let (verdict, kill) = match &slot.state {
+            State::Stopping { kill, why: Cause::Unwell(_), .. } => (Verdict::Unwell(exit), *kill),
+            State::Stopping { kill, why: Cause::Robbed(message), .. } => {
+                (Verdict::Robbed(message.clone()), *kill)
+            }
+            State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
+            State::Draining { .. } => return,
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Backoff { .. }
+            | State::Displaced { .. }
+            | State::Over(_) => {
+                let verdict =
+                    if success { Verdict::Expected(exit) } else { Verdict::Unexpected(exit) };
+                (verdict, KillAt::Never)
+            }
+        };
+        let unexpected = matches!(verdict, Verdict::Unexpected(_));
+        let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
+        slot.exit = Some(exit);
+        slot.saves.mark(now);
+        slot.state = State::Draining { run, verdict, kill };
+        // An end that somebody else may be to blame for is judged when nothing is left.
+        let judged = !(unexpected && slot.lacks_port());
+        let ends_stack = by_itself && judged && slot.service.on_exit == OnExit::Shutdown;
+        let name = slot.service.name.clone();
+        let what = Happening::Ended { run, exit, unexpected };
+        effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
+        if ends_stack {
+            self.end(now, format!("{name} ended ({exit})"), exit.shell_code(), Haste::Polite);
+        }
+    }
+
+    pub(super) fn emptied(&mut self, now: Time, run: Run, effects: &mut Vec<Effect>) {
+        let ending = self.ending.is_some();
+        let Some(slot) = self.current(run) else { return };
+        let verdict = match &slot.state {
+            State::Draining { verdict, .. } => verdict.clone(),
+            State::Stopping { .. } => Verdict::ByUs,
+            // Lost without a report of its end: as good as killed.
+            State::Idle
+            | State::Launching { .. }
+            | State::Starting { .. }
+            | State::Late { .. }
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Backoff { .. }
+            | State::Displaced { .. }
+            | State::Over(_) => Verdict::Unexpected(Exit::Signal(9)),
+        };
+        if let Verdict::Unexpected(exit) = verdict
+            && slot.lacks_port()
+            && slot.wanted()
+            && slot.restart.is_none()
+            && !ending
+        {
+            let verdict = Verdict::Unclear(exit);
+            slot.state = State::Draining { run, verdict, kill: KillAt::Never };
+            return effects.push(Effect::Examine(run, slot.launched.clone()));
+        }
+        slot.state = match (slot.restart.take(), verdict) {
+            (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
+            (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
+            (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
+            // Only a fact that came twice finds this.
+            (None, Verdict::Unclear(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, Verdict::Robbed(message)) => slot.displaced(message, ending, effects),
+            (None, Verdict::Unwell(_)) if !slot.wanted() => State::Idle,
+            (None, Verdict::Unwell(exit)) => slot.after_unexpected(now, exit, ending),
+        };
+        self.runs.remove(&run);
+    }
+}
+
+impl Slot {
+    fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+        match self.service.restart.policy {
+            Policy::Always if !ending => self.back_off(now, exit, false),
+            Policy::Always | Policy::No | Policy::OnFailure => State::Over(Outcome::Done(exit)),
+        }
+    }
+
+    pub(super) fn after_unexpected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+        match self.service.restart.policy {
+            Policy::Always | Policy::OnFailure if !ending => self.back_off(now, exit, true),
+            Policy::Always | Policy::OnFailure | Policy::No => {
+                let text = match exit {
+                    Exit::Code(code) => format!("exited with code {code}"),
+                    Exit::Signal(_) => format!("was ended by {exit}"),
+                };
+                State::Over(Outcome::Failed(Message::new(Class::Exit, text)))
+            }
+        }
+    }
+
+    /// The next start waits, twice as long each time, unless there were too many ends already.
+    fn back_off(&mut self, now: Time, exit: Exit, unexpected: bool) -> State {
+        let rule = self.service.restart.clone();
+        self.ends.retain(|end| end.at + rule.window >= now);
+        self.ends.push(End { at: now, unexpected });
+        let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
+        if unexpected && crashes >= rule.max {
+            let text = format!(
+                "ended {crashes} times within {}; last: {exit}",
+                crate::model::Span(rule.window)
+            );
+            let message = Message::new(Class::CrashLoop, text)
+                .help(format!("it starts again when a watched file or its configuration changes, or with `devstack restart {}`", self.service.name));
+            return State::Over(Outcome::Failed(message));
+        }
+        let doublings = self.ends.len() as u32 - 1;
+        let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
+        let count = self.runs;
+        State::Backoff { until: now + delay, cause: Cause::Retry { exit, delay, count } }
+    }
+}

@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::slot::{Outcome, Slot, State, Time, Verdict};
+use super::{Effect, Engine, Excuse};
+use crate::model::{Cause, Class, Message, Name, OnExit, Run, Stack};
+
+/// So many ports may be taken from a service in a row before it is given up: one race is bad luck, ten are
+/// somebody who follows.
+const MOST_ROBBERIES: u32 = 10;
+
+/// Races for a port that were lost. They are no crash: the service waits until a port was chosen again.
+impl Engine {
+    pub(super) fn robbed(&mut self, run: Run, message: Message, effects: &mut Vec<Effect>) {
+        let ending = self.ending.is_some();
+        let Some(slot) = self.current(run) else { return };
+        match &slot.state {
+            State::Launching { .. } => {
+                slot.runs -= 1;
+                slot.state = slot.displaced(message, ending, effects);
+                self.runs.remove(&run);
+            }
+            // It was told to stop before it was spawned.
+            State::Stopping { pid: None, .. } => {
+                slot.state = State::Idle;
+                self.runs.remove(&run);
+            }
+            State::Starting { .. } | State::Late { .. } => {
+                if slot.restart.is_none() {
+                    slot.restart = Some(Cause::Robbed(message));
+                }
+            }
+            State::Idle
+            | State::Ready { .. }
+            | State::Unwell { .. }
+            | State::Stopping { .. }
+            | State::Draining { .. }
+            | State::Backoff { .. }
+            | State::Displaced { .. }
+            | State::Over(_) => {}
+        }
+    }
+
+    pub(super) fn examined(
+        &mut self,
+        now: Time,
+        run: Run,
+        excuse: Excuse,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ending = self.ending.is_some();
+        let Some(slot) = self.current(run) else { return };
+        let State::Draining { verdict: Verdict::Unclear(exit), .. } = slot.state else { return };
+        let renewed = slot.restart.take().is_some();
+        let mut ends_stack = false;
+        slot.state = match excuse {
+            Excuse::Robbed(_) | Excuse::Unheld(_) | Excuse::None if renewed => State::Idle,
+            Excuse::Robbed(message) => slot.displaced(message, ending, effects),
+            Excuse::Unheld(message) => {
+                slot.because = Some(Cause::Unheld(message.text));
+                State::Idle
+            }
+            Excuse::None => {
+                ends_stack = slot.service.on_exit == OnExit::Shutdown;
+                slot.after_unexpected(now, exit, ending || ends_stack)
+            }
+        };
+        if ends_stack {
+            let why = format!("{} ended ({exit})", slot.service.name);
+            self.end(now, why, exit.shell_code(), super::Haste::Polite);
+        }
+        self.runs.remove(&run);
+    }
+
+    pub(super) fn placed(
+        &mut self,
+        now: Time,
+        stack: Arc<Stack>,
+        outcome: BTreeMap<Name, Result<(), Message>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Nobody edited anything: what follows for each service says enough.
+        self.take_over(now, stack, self.selection.clone(), effects);
+        for (name, placed) in outcome {
+            let Some(slot) = self.slots.get_mut(&name) else { continue };
+            let State::Displaced { message } = &slot.state else { continue };
+            slot.state = match placed {
+                Ok(()) => {
+                    slot.because = Some(Cause::Robbed(message.clone()));
+                    State::Idle
+                }
+                Err(message) => State::Over(Outcome::Failed(message)),
+            };
+        }
+    }
+}
+
+impl Slot {
+    /// Whether the current run has ports and was never ready: it may have ended because one was taken.
+    pub(super) fn lacks_port(&self) -> bool {
+        self.ready_after.is_none() && !self.launched.ports.is_empty()
+    }
+
+    /// What follows when somebody else has a port of it and nothing of it runs.
+    pub(super) fn displaced(
+        &mut self,
+        message: Message,
+        ending: bool,
+        effects: &mut Vec<Effect>,
+    ) -> State {
+        if ending || !self.wanted() {
+            return State::Idle;
+        }
+        self.robberies += 1;
+        if self.robberies > MOST_ROBBERIES {
+            let text = format!(
+                "a port was taken from it {MOST_ROBBERIES} times in a row; last: {}",
+                message.text
+            );
+            let help = format!(
+                "end who takes them, then start it with `devstack restart {}`",
+                self.service.name
+            );
+            return State::Over(Outcome::Failed(Message::new(Class::Port, text).help(help)));
+        }
+        effects.push(Effect::Place(self.service.name.clone()));
+        State::Displaced { message }
+    }
+}

@@ -1,0 +1,105 @@
+use std::os::fd::OwnedFd;
+
+/// A number that the system gives to nobody who lets it choose, neither to listen nor to connect, while this value lives.
+/// It is bound and never listens; servers bind it all the same, because they ask for `SO_REUSEADDR`. For one that does
+/// not, the hold has to go first.
+#[derive(Debug)]
+pub struct Hold {
+    _socket: OwnedFd,
+}
+
+impl Hold {
+    /// Holds `port`, which should be free. `None`: this system has no such thing, or no more files can be opened;
+    /// then there is only the lease.
+    pub fn take(port: u16) -> Option<Hold> {
+        super::system::hold(port).map(|socket| Hold { _socket: socket })
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::process::{Command, Stdio};
+
+    use super::Hold;
+    use crate::ports::{Availability, probe};
+
+    /// The few numbers that the kernel chooses from in the test's own network, and those of them that are held.
+    const RANGE: std::ops::RangeInclusive<u16> = 20_000..=20_015;
+    const HELD: [u16; 3] = [20_000, 20_007, 20_014];
+
+    #[test]
+    fn a_server_may_bind_and_listen_on_what_is_held() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(first) = TcpListener::bind(address) else { continue };
+            let address = first.local_addr().unwrap();
+            drop(first);
+            // Another test may get the number meanwhile.
+            let Some(hold) = Hold::take(address.port()) else { continue };
+            let Ok(server) = TcpListener::bind(address) else { continue };
+            TcpStream::connect(address).unwrap();
+            assert!(matches!(probe(address.port()), Availability::InUse), "{address}");
+            drop((server, hold));
+        }
+    }
+
+    /// Every number that the kernel gives, to listen and to connect, until it has no more.
+    fn all_it_gives() -> BTreeSet<u16> {
+        let mut given = BTreeSet::new();
+        let mut listening = Vec::new();
+        while let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) {
+            given.insert(listener.local_addr().unwrap().port());
+            listening.push(listener);
+        }
+        drop(listening);
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 30_000)).unwrap();
+        let mut connected = Vec::new();
+        while let Ok(connection) = TcpStream::connect(server.local_addr().unwrap()) {
+            given.insert(connection.local_addr().unwrap().port());
+            connected.push((connection, server.accept().unwrap()));
+        }
+        given
+    }
+
+    #[test]
+    #[ignore = "the inside of `the_kernel_gives_to_nobody_what_is_held`, which starts it in a network of its own"]
+    fn in_a_small_network() {
+        if std::env::var_os("SMALL_NETWORK").is_none() {
+            return;
+        }
+        let range = format!("{} {}", RANGE.start(), RANGE.end());
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
+        let holds = HELD.map(|port| Hold::take(port).unwrap());
+        let free: BTreeSet<u16> = RANGE.filter(|port| !HELD.contains(port)).collect();
+        assert_eq!(all_it_gives(), free);
+        // Later it may give fewer, because connections that were closed linger.
+        for _ in 0..50 {
+            assert!(all_it_gives().is_subset(&free));
+        }
+        drop(holds);
+        assert!(all_it_gives().is_superset(&HELD.into()), "nobody holds them any more");
+        println!("\nproved");
+    }
+
+    #[test]
+    fn the_kernel_gives_to_nobody_what_is_held() {
+        let name = "ports::hold::tests::in_a_small_network";
+        let script = "ip link set lo up && exec \"$0\" --ignored --exact --nocapture \"$1\"";
+        let mut command = Command::new("unshare");
+        command.args(["-Urn", "sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(name);
+        command.env("SMALL_NETWORK", "1").stdin(Stdio::null());
+        let ended = command.output();
+        let said = ended.as_ref().map(|ended| String::from_utf8_lossy(&ended.stdout).into_owned());
+        let allowed = Command::new("unshare").args(["-Urn", "ip", "link"]).output();
+        if !allowed.is_ok_and(|ended| ended.status.success()) {
+            let required = std::env::var_os("DEVSTACK_REQUIRE_ALL").is_some();
+            assert!(
+                !required,
+                "network namespaces or `ip` are missing, and nothing may be skipped"
+            );
+            return;
+        }
+        assert!(said.as_ref().is_ok_and(|said| said.contains("\nproved")), "{ended:?}");
+    }
+}
