@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{Markers, Project, Running, service};
 
 /// A stack of one service, `api`, in the folder `src`, with these keys. It leaves its traces beside that folder.
-fn watching(project: &Project, keys: &str) {
+pub fn watching(project: &Project, keys: &str) {
     project.write("src/app.py", "1");
     project.write(
         "devstack.toml",
@@ -16,7 +16,7 @@ fn watching(project: &Project, keys: &str) {
 }
 
 /// Saves at one instant: what a test counts must not depend on how fast it writes.
-fn save(project: &Project, file: &str, text: &str) {
+pub fn save(project: &Project, file: &str, text: &str) {
     let draft = project.outside("tmp").join("draft");
     fs::write(&draft, text).expect("it is ours");
     let path = project.path(file);
@@ -25,13 +25,13 @@ fn save(project: &Project, file: &str, text: &str) {
 }
 
 #[track_caller]
-fn starts(project: &Project, count: usize) {
+pub fn starts(project: &Project, count: usize) {
     Markers::wait_starts(&project.path("markers"), "api", count);
 }
 
 /// Ends the stack. So often did the service start, never beside another copy.
 #[track_caller]
-fn end(project: Project, up: &Running, count: usize) {
+pub fn end(project: Project, up: &Running, count: usize) {
     up.interrupt();
     assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
     let markers = Markers::read(&project.path("markers"));

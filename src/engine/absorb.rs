@@ -29,6 +29,7 @@ impl Engine {
             }
             Input::FilesChanged(files) => self.files_changed(now, files, effects),
             Input::JobEnded(job, result) => self.job_ended(now, job, result, effects),
+            Input::FilesChanging(changing) => self.files_changing = changing,
             Input::Spawned(run, pid) => self.spawned(now, run, pid, effects),
             Input::NotSpawned(run, message) => self.not_spawned(run, message),
             Input::Held(run, what) => self.held(now, run, what, effects),

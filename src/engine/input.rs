@@ -35,6 +35,9 @@ pub enum Input {
     },
     /// These files changed; one of them for each watch.
     FilesChanged(BTreeMap<Watched, PathBuf>),
+    /// Whether files go on changing after that. As long as they do, what a change restarts waits with its start, so
+    /// that the start comes after all of them. Ends always, and soon.
+    FilesChanging(bool),
     /// The command of a watch is over, and nothing of it is left: it ended with code 0, or why it did not.
     JobEnded(Job, Result<(), Message>),
     /// The main process of a run was started.

@@ -70,6 +70,8 @@ pub struct Engine {
     settled: bool,
     /// Whether an apply has changed something: before that, no port can be in the way of another.
     changed: bool,
+    /// Whether more files are changing than was told.
+    files_changing: bool,
     /// How the stack as a whole stood at the end of the last step.
     outlook: Outlook,
     /// When services were started again after a delay, within the last second.
@@ -114,6 +116,7 @@ impl Engine {
             pending: Vec::new(),
             settled: false,
             changed: false,
+            files_changing: false,
             outlook: Outlook::default(),
             respawns: VecDeque::new(),
             halted: false,

@@ -80,6 +80,9 @@ impl Engine {
             if held || self.port_in_the_way(slot).is_some() || self.former(slot).is_some() {
                 continue;
             }
+            if self.waits_for_files(slot) {
+                continue;
+            }
             let run = Run(self.next_run);
             self.next_run += 1;
             self.runs.insert(run, name.clone());
@@ -115,6 +118,11 @@ impl Engine {
         let former = slot.after.as_ref()?;
         let gone = |old: &Slot| old.want == Want::Removed && old.live_run().is_some();
         self.slots.get(former).is_some_and(gone).then(|| former.clone())
+    }
+
+    /// Whether a service that starts again because of a change waits for more of them.
+    pub(super) fn waits_for_files(&self, slot: &Slot) -> bool {
+        self.files_changing && matches!(slot.because, Some(Cause::FileChanged(_)))
     }
 
     /// What a service waits for. Dependencies that were left out with `--no-deps` do not count.

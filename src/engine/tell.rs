@@ -219,6 +219,7 @@ impl Engine {
         }
         match self.port_in_the_way(slot) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
+            None if self.waits_for_files(slot) => Cause::WaitingForFiles,
             None => Cause::WaitingFor(needs),
         }
     }

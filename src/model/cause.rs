@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Exit, Message, Name, Need};
+use super::{Exit, Message, Name, Need, Shown};
 
 /// Why a service is in the phase it is in. Travels from the decision to the screen.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub enum Cause {
     WaitingForPort(u16, Name),
     /// It ran under this name, and what is left of that is on its way out.
     WaitingForEnd(Name),
+    /// More watched files are changing.
+    WaitingForFiles,
     /// Its process was started.
     Spawned {
         /// The process id of its main process.
@@ -85,6 +87,7 @@ impl fmt::Display for Cause {
                 write!(f, "waiting until it has ended as {name}")
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
+            Cause::WaitingForFiles => f.write_str("waiting until files stop changing"),
             Cause::Probed(what) => f.write_str(what),
             Cause::NoProbe => f.write_str("started; no readiness probe"),
             Cause::Exited(exit) => write!(f, "{exit}"),
@@ -95,7 +98,7 @@ impl fmt::Display for Cause {
             Cause::Robbed(message) => f.write_str(&message.text),
             Cause::Unheld(how) => f.write_str(how),
             Cause::Unwell(why) => write!(f, "unhealthy: {why}"),
-            Cause::FileChanged(path) => write!(f, "{} changed", path.display()),
+            Cause::FileChanged(path) => write!(f, "{} changed", Shown(path)),
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("no longer in the configuration"),
             Cause::Shutdown(why) => f.write_str(why),

@@ -10,6 +10,7 @@ mod needs;
 mod phase;
 mod plan;
 mod run;
+mod shown;
 mod snapshot;
 mod stack;
 mod stream;
@@ -27,6 +28,7 @@ pub use needs::Needs;
 pub use phase::{Condition, Phase};
 pub use plan::{Action, Change, Plan, PlanView};
 pub use run::Run;
+pub use shown::Shown;
 pub use snapshot::{Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{

@@ -312,7 +312,7 @@ pub struct Watch {
     pub exclude: Vec<String>,
     /// How long changes must have stopped before they count, for bursts.
     pub settle: Duration,
-    /// How often files are looked at instead of being waited for; `None`: where the system tells of changes, never.
+    /// How often files are looked at, beside waiting for the system to tell; `None`: only where it would not.
     pub poll: Option<Duration>,
     /// What follows.
     pub action: WatchAction,

@@ -15,6 +15,12 @@ use super::{Check, keys};
 /// One save of an editor takes at most a few milliseconds.
 const SETTLE: Duration = Duration::from_millis(10);
 
+/// How often files are looked at with `poll = true`.
+const POLL: Duration = Duration::from_secs(2);
+
+/// More often would be a busy loop for large trees.
+const POLL_MIN: Duration = Duration::from_millis(100);
+
 /// What may follow a change, by the words for it.
 const ACTIONS: [(&str, Word); 3] =
     [("restart", Word::Restart), ("signal", Word::Signal), ("run", Word::Run)];
@@ -69,7 +75,7 @@ impl Check<'_, '_> {
             watch.settle = self.duration("settle", &entry.node).unwrap_or(SETTLE);
         }
         if let Some(entry) = table.get("poll") {
-            watch.poll = self.duration("poll", &entry.node);
+            watch.poll = self.poll(&entry.node);
         }
         if let Some(action) = self.action(table, node.at) {
             watch.action = action;
@@ -106,6 +112,22 @@ impl Check<'_, '_> {
                 command.flatten().map(ActionSpec::Run)
             }
         }
+    }
+
+    /// `poll`: true, or how often.
+    fn poll(&mut self, node: &Node<'_>) -> Option<Duration> {
+        if let Value::Boolean(on) = node.value {
+            return on.then_some(POLL);
+        }
+        let every = self.duration("poll", node)?;
+        if every < POLL_MIN {
+            let text = format!("`poll` is at least {} ms", POLL_MIN.as_millis());
+            self.fault(
+                Fault::at(node.at, text).help("each look takes time for every watched file"),
+            );
+            return None;
+        }
+        Some(every)
     }
 
     /// A key that the action has no use for.

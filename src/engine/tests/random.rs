@@ -290,6 +290,7 @@ impl World {
                 let name = pick(dice);
                 self.save(name, dice)
             }
+            16 => Input::FilesChanging(dice.roll(2) == 0),
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),

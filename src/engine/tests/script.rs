@@ -291,6 +291,8 @@ impl Script {
                 let message = Message::new(Class::Build, "`make` ended with exit 2");
                 Input::JobEnded(Job(run().0), Err(message))
             }
+            "changing" => Input::FilesChanging(true),
+            "quiet" => Input::FilesChanging(false),
             "spawned" => Input::Spawned(run(), 4000 + run().0 as u32),
             "missing" => {
                 Input::NotSpawned(run(), Message::new(Class::Spawn, "no such program: `nope`"))

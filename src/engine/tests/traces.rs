@@ -401,3 +401,11 @@ trace!(
         .apply(200, "web: ")
         .run("201 spawned 2")
 );
+
+trace!(
+    a_restart_after_a_change_starts_when_files_stop_changing,
+    Script::up("api: watch\nweb: ").run(
+        "1 spawned 1; spawned 2\n100 saved api\n101 changing\n102 exited 1 0; emptied 1\n103 restart web\n\
+         104 exited 2 0; emptied 2\n105 spawned 3\n200 saved api; quiet\n201 spawned 4"
+    )
+);

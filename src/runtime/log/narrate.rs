@@ -10,8 +10,8 @@ use super::logs::Logs;
 use super::said::{Said, Tone};
 use super::summary::{summary, took};
 use crate::model::{
-    Cause, Class, Event, Happening, Message, Name, Phase, Plan, ServiceView, Snapshot, Stack,
-    signal_name,
+    Cause, Class, Event, Happening, Message, Name, Phase, Plan, ServiceView, Shown, Snapshot,
+    Stack, signal_name,
 };
 use crate::runtime::process::headline;
 
@@ -254,7 +254,7 @@ impl Scene<'_> {
 
 /// A path as seen from the folder of the stack.
 fn short(path: &Path, stack: &Stack) -> String {
-    path.strip_prefix(&stack.dir).unwrap_or(path).display().to_string()
+    Shown(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
 }
 
 /// Whether the last lines of a service tell more: not if it never ran.

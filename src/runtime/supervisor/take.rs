@@ -88,6 +88,7 @@ impl Supervisor {
         match change {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
             Change::Config(_) => self.reloader.reload(),
+            Change::More(more) => inputs.push(Input::FilesChanging(more)),
             Change::Degraded(message) => self.note(message),
         }
     }

@@ -10,6 +10,8 @@ pub enum Change {
     Services(BTreeMap<Watched, PathBuf>),
     /// These configuration or environment files changed, appeared or went, as they were given.
     Config(BTreeSet<PathBuf>),
+    /// Whether files go on changing after a change was told. Ends always, at the latest with the next change.
+    More(bool),
     /// Not everything can be watched as asked; told once until it is mended.
     Degraded(Message),
 }

@@ -6,7 +6,8 @@ use notify::event::EventKindMask;
 use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
 
 use super::inbox::Inbox;
-use crate::model::{Class, Message};
+use super::mounts::Mounts;
+use crate::model::{Class, Message, Shown};
 
 /// Folders that are watched at most; more are polled. The default limit of a Linux system is between 8,192 and
 /// 1,048,576 for all programs of a user, and each costs the kernel about 1 kB.
@@ -24,6 +25,8 @@ pub(super) enum Use {
     Config,
     /// A folder that is to be watched will appear below it.
     Await,
+    /// A link is in it that leads to what is watched, or a file that a link leads to.
+    Link,
 }
 
 impl Use {
@@ -32,6 +35,7 @@ impl Use {
             Use::Tree => 1,
             Use::Config => 2,
             Use::Await => 4,
+            Use::Link => 8,
         }
     }
 }
@@ -45,15 +49,38 @@ pub(super) struct Cover {
     /// Those of `uses` that have to be polled.
     bare: BTreeSet<PathBuf>,
     max: usize,
+    /// Those of `uses` whose files others change unseen: watched, and polled as well.
+    distant: BTreeSet<PathBuf>,
+    mounts: Mounts,
     /// What the system said when it refused.
     refused: Option<String>,
     told: bool,
+    /// What is to be told beside that. Each is told once.
+    news: Vec<Message>,
+    told_of: BTreeSet<PathBuf>,
 }
 
 impl Cover {
     pub fn new(inbox: Arc<Inbox>, max: usize) -> Cover {
-        let (uses, bare) = (BTreeMap::new(), BTreeSet::new());
-        Cover { inbox, notify: None, uses, bare, max, refused: None, told: false }
+        Cover {
+            inbox,
+            notify: None,
+            uses: BTreeMap::new(),
+            bare: BTreeSet::new(),
+            max,
+            distant: BTreeSet::new(),
+            mounts: Mounts::default(),
+            refused: None,
+            told: false,
+            news: Vec::new(),
+            told_of: BTreeSet::new(),
+        }
+    }
+
+    /// Looks at what is mounted. Gives the places where that is not as before.
+    pub fn remount(&mut self) -> Vec<PathBuf> {
+        let before = std::mem::replace(&mut self.mounts, Mounts::now());
+        before.differences(&self.mounts)
     }
 
     /// Watches folders from now on. Of those that cannot be watched, the ones that are there are polled.
@@ -63,8 +90,11 @@ impl Cover {
             let uses = self.uses.entry(folder.clone()).or_default();
             let new = *uses == 0;
             *uses |= usage.bit();
-            if new && !self.is_below_recursive(&folder) {
-                ops.push(folder);
+            if new {
+                self.note_distant(&folder);
+                if !self.is_below_recursive(&folder) {
+                    ops.push(folder);
+                }
             }
         }
         self.add(ops);
@@ -75,8 +105,7 @@ impl Cover {
         let Some(uses) = self.uses.get_mut(folder) else { return };
         *uses &= !usage.bit();
         if *uses == 0 {
-            self.uses.remove(folder);
-            self.bare.remove(folder);
+            self.drop_use(folder);
             self.remove(vec![folder.to_owned()]);
         }
     }
@@ -87,10 +116,15 @@ impl Cover {
         let gone: Vec<PathBuf> =
             below.take_while(|path| path.starts_with(folder)).cloned().collect();
         for path in &gone {
-            self.uses.remove(path);
-            self.bare.remove(path);
+            self.drop_use(path);
         }
         self.remove(gone);
+    }
+
+    fn drop_use(&mut self, folder: &Path) {
+        self.uses.remove(folder);
+        self.bare.remove(folder);
+        self.distant.remove(folder);
     }
 
     /// Begins anew, because events were lost and watches may be dead.
@@ -127,9 +161,14 @@ impl Cover {
         self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
     }
 
+    /// Whether some folders have to be polled.
+    pub fn is_polled(&self) -> bool {
+        !self.bare.is_empty() || !self.distant.is_empty()
+    }
+
     /// The folders to poll.
-    pub fn bare(&self) -> &BTreeSet<PathBuf> {
-        &self.bare
+    pub fn polled(&self) -> BTreeSet<PathBuf> {
+        self.bare.union(&self.distant).cloned().collect()
     }
 
     /// How many folders are watched or polled.
@@ -138,19 +177,42 @@ impl Cover {
         self.uses.len()
     }
 
-    /// What a person should be told, once.
-    pub fn trouble(&mut self) -> Option<Message> {
-        if self.told || self.bare.is_empty() {
-            return None;
+    /// What a person should be told, each once.
+    pub fn troubles(&mut self) -> Vec<Message> {
+        let mut messages = std::mem::take(&mut self.news);
+        if !self.told && !self.bare.is_empty() {
+            self.told = true;
+            let (all, bare) = (self.uses.len(), self.bare.len());
+            let why = self.refused.clone().unwrap_or_default();
+            let text = format!(
+                "only {} of {all} folders can be watched ({why}); the others are looked at every 2 s",
+                all - bare
+            );
+            messages.push(Message::new(Class::WatchDegraded, text).help(remedy(all)));
         }
-        self.told = true;
-        let (all, bare) = (self.uses.len(), self.bare.len());
-        let why = self.refused.clone().unwrap_or_default();
-        let text = format!(
-            "only {} of {all} folders can be watched ({why}); the others are looked at every 2 s",
-            all - bare
-        );
-        Some(Message::new(Class::WatchDegraded, text).help(remedy(all)))
+        messages
+    }
+
+    fn note_distant(&mut self, folder: &Path) {
+        let Some((place, kind)) = self.mounts.distant(folder) else { return };
+        let (place, kind) = (place.to_owned(), kind.to_owned());
+        self.distant.insert(folder.to_owned());
+        if self.told_of.insert(place.clone()) {
+            let text = format!(
+                "files below {} may change elsewhere without a word to this system ({kind}); they are looked at every 2 s",
+                Shown(&place)
+            );
+            let help = "keep them on a disk of this system, or say how often to look: watch = { poll = \"1s\" }";
+            self.news.push(Message::new(Class::WatchDegraded, text).help(help));
+        }
+    }
+
+    fn note_denied(&mut self, folder: &Path) {
+        if self.told_of.insert(folder.to_owned()) {
+            let text = format!("{} may not be read, so changes in it are not seen", Shown(folder));
+            let help = "leave it out of `watch` with `!`, or make it readable and restart devstack";
+            self.news.push(Message::new(Class::WatchDegraded, text).help(help));
+        }
     }
 
     fn is_below_recursive(&self, folder: &Path) -> bool {
@@ -184,7 +246,10 @@ impl Cover {
                 None => {
                     // Gone meanwhile, or not readable: nothing to see in it.
                     tracing::debug!(error = %error.source, path = ?failed.as_path(), "no watch");
-                    self.uses.remove(failed.as_path());
+                    self.drop_use(failed.as_path());
+                    if is_denied(&error.source.kind) {
+                        self.note_denied(failed.as_path());
+                    }
                 }
             }
         }
@@ -242,6 +307,10 @@ fn limit(kind: &ErrorKind) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn is_denied(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// What to type to get `folders` watched.

@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::mark::Mark;
+use super::route::Route;
 
 /// What a path is, as far as watching cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,9 +12,14 @@ pub(super) enum Entry {
     Missing,
     /// A folder that is no link.
     Folder,
-    /// A regular file or a link. Of a link to a file, the file counts; of any other link, where it points
-    /// to. Links to folders are not entered: they are how loops are made.
+    /// A regular file.
     File(Mark),
+    /// A link. Of one to a file, the file counts; of any other, where it leads.
+    Link {
+        mark: Mark,
+        /// It leads to a folder.
+        folder: bool,
+    },
     /// A socket, a fifo, a device: never opened.
     Special,
 }
@@ -28,19 +34,24 @@ impl Entry {
         } else if kind.is_file() {
             Entry::File(Mark::of(&meta))
         } else if kind.is_symlink() {
-            Entry::of_link(path)
+            Entry::of_link(path, &meta)
         } else {
             Entry::Special
         }
     }
 
-    fn of_link(path: &Path) -> Entry {
-        match fs::metadata(path) {
-            Ok(meta) if meta.is_file() => Entry::File(Mark::of(&meta)),
-            Ok(_) | Err(_) => match fs::read_link(path) {
-                Ok(target) => Entry::File(Mark::of_text(target.as_os_str().as_bytes())),
-                Err(_) => Entry::Missing,
-            },
+    fn of_link(path: &Path, link: &fs::Metadata) -> Entry {
+        let meta = fs::metadata(path);
+        if let Ok(meta) = &meta
+            && meta.is_file()
+        {
+            return Entry::Link { mark: Mark::of(meta), folder: false };
         }
+        let folder = meta.is_ok_and(|meta| meta.is_dir());
+        let mut end = Route::of(path).end.into_os_string();
+        if folder {
+            end.push("/");
+        }
+        Entry::Link { mark: Mark::of_link(link, end.as_bytes()), folder }
     }
 }

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::clock::FileTime;
 use super::cover::{Cover, Use};
 use super::entry::Entry;
 use super::mark::Mark;
+use super::pending::{Step, step};
+use super::route::Route;
+use super::touch::Touch;
 
 /// Folders may appear while the nearest ones are looked for; this often is enough for any honest tree.
 const ROUNDS_MAX: usize = 8;
@@ -39,7 +41,7 @@ impl Files {
         let mut late = BTreeSet::new();
         for path in files {
             if !self.known.contains_key(path) {
-                let known = Known { paths: event_paths(path), mark: look(path) };
+                let known = Known { paths: event_paths(path), mark: look_hashed(path) };
                 if known.mark.is_some_and(|mark| mark.modified() >= since) {
                     late.insert(path.clone());
                 }
@@ -70,7 +72,7 @@ impl Files {
     pub fn compare(&mut self) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         for (path, known) in &mut self.known {
-            let now = look(path);
+            let now = look_hashed(path);
             let differs = match (&now, &known.mark) {
                 (Some(now), Some(before)) => now.differs(before),
                 (None, None) => false,
@@ -83,6 +85,29 @@ impl Files {
             known.paths = event_paths(path);
         }
         changed
+    }
+
+    /// Those of which not even length, time and inode are as they were.
+    pub fn glance(&self) -> BTreeSet<PathBuf> {
+        let differs = |path: &PathBuf, known: &Known| match (look(path), &known.mark) {
+            (Some(now), Some(before)) => !now.same_stat(before),
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+        };
+        let differing = self.known.iter().filter(|(path, known)| differs(path, known));
+        differing.flat_map(|(_, known)| known.paths.iter().cloned()).collect()
+    }
+
+    /// How far the save of one of them has come, after an event on `path` that is about one.
+    pub fn step(&self, path: &Path, touch: Touch) -> Step {
+        let known = self.known.values().find(|known| known.paths.contains(path));
+        let before = known.and_then(|known| known.mark);
+        step(touch, before.as_ref(), Entry::at(path)).unwrap_or(Step::Other)
+    }
+
+    /// The folders that are watched for them.
+    pub fn folders(&self) -> &BTreeSet<PathBuf> {
+        &self.folders
     }
 
     /// Watches the folders that the files are in, or the nearest that are there. Gives the files that
@@ -117,30 +142,26 @@ pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
     path.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
 }
 
-/// `path` without links in what is there of it, and without `..`.
-pub(super) fn resolved(path: &Path) -> PathBuf {
-    for above in path.ancestors() {
-        if let Ok(real) = fs::canonicalize(above) {
-            let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
-            // `join` of nothing would append a slash.
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    path.to_owned()
+/// The places where something about `path` can happen: the links on its way, and where it leads.
+fn event_paths(path: &Path) -> BTreeSet<PathBuf> {
+    let route = Route::of(path);
+    let links = route.links.into_iter().filter(|link| !is_top(link));
+    links.chain([route.end]).collect()
 }
 
-fn event_paths(path: &Path) -> BTreeSet<PathBuf> {
-    let own = match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => resolved(folder).join(name),
-        (None, _) | (_, None) => path.to_owned(),
-    };
-    BTreeSet::from([own, resolved(path)])
+/// Whether this is right below the root, where links are the system's and are not changed for a project.
+pub(super) fn is_top(link: &Path) -> bool {
+    link.components().count() <= 2
+}
+
+fn look_hashed(path: &Path) -> Option<Mark> {
+    look(path).map(|mark| mark.hashed(path))
 }
 
 fn look(path: &Path) -> Option<Mark> {
     match Entry::at(path) {
-        Entry::File(mark) => Some(mark.hashed(path)),
-        Entry::Folder | Entry::Special => Some(Mark::of_text(b"no file")),
+        Entry::File(mark) | Entry::Link { mark, folder: false } => Some(mark),
+        Entry::Folder | Entry::Link { .. } | Entry::Special => Some(Mark::of_text(b"no file")),
         Entry::Missing => None,
     }
 }

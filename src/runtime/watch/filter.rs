@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,10 @@ use super::pattern::{Pattern, Sense};
 use super::rules::{Verdict, is_never};
 use crate::model::Watch;
 
-/// Which files count for a service: its globs, compiled.
+/// Folders that links give other names, at most: a tree of links may have no end.
+const ALIASES_MAX: usize = 256;
+
+/// Which files count for a service: its globs, compiled. All paths that it is asked about are without links.
 #[derive(Debug)]
 pub(super) struct Filter {
     reach: Vec<Reach>,
@@ -17,6 +21,8 @@ pub(super) struct Filter {
     exclude: Globs,
     /// Folders of which everything is excluded.
     closed: Globs,
+    /// Folders that links lead to, each with the path by which the globs know it.
+    aliases: BTreeSet<(PathBuf, PathBuf)>,
 }
 
 /// A folder below which files may count.
@@ -59,10 +65,33 @@ impl Filter {
             hidden: Globs::of(include.iter().filter(|p| p.hidden), |pattern| &pattern.globs),
             exclude: Globs::of(exclude.iter(), |pattern| &pattern.globs),
             closed: Globs::of(exclude.iter(), |pattern| &pattern.folders),
+            aliases: BTreeSet::new(),
         }
     }
 
-    /// The folders at which looking begins. They need not exist.
+    /// From now on `folder` is also known as `name`, which leads there by a link.
+    pub fn alias(&mut self, folder: &Path, name: &Path) {
+        if self.aliases.len() < ALIASES_MAX {
+            self.aliases.insert((folder.to_owned(), name.to_owned()));
+        }
+    }
+
+    /// Forgets every other name.
+    pub fn clear_aliases(&mut self) {
+        self.aliases.clear();
+    }
+
+    /// The names of a path: its own, and those by links.
+    pub fn names<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Cow<'a, Path>> {
+        let linked = self.aliases.iter().filter_map(move |(folder, name)| {
+            let rest = path.strip_prefix(folder).ok()?;
+            // `join` of nothing would append a slash.
+            Some(if rest.as_os_str().is_empty() { Cow::from(name) } else { name.join(rest).into() })
+        });
+        std::iter::once(Cow::from(path)).chain(linked)
+    }
+
+    /// The folders at which looking begins, by the names that the globs know. They need not exist.
     pub fn starts(&self) -> BTreeSet<PathBuf> {
         let tops = self.reach.iter().filter(|reach| !reach.never);
         tops.map(|reach| match reach.top.parent() {
@@ -74,6 +103,11 @@ impl Filter {
 
     /// Whether something in this folder may count.
     pub fn enters(&self, folder: &Path, verdict: Verdict) -> bool {
+        self.names(folder).any(|name| self.enters_name(&name, verdict))
+    }
+
+    /// The same for one of the names of a folder.
+    pub fn enters_name(&self, folder: &Path, verdict: Verdict) -> bool {
         let named = || self.reach.iter().any(|reach| reach.top.starts_with(folder) && !reach.never);
         match verdict {
             Verdict::Never => false,
@@ -87,6 +121,10 @@ impl Filter {
 
     /// Whether this file counts.
     pub fn wants(&self, file: &Path, verdict: Verdict) -> bool {
+        self.names(file).any(|name| self.wants_name(&name, verdict))
+    }
+
+    fn wants_name(&self, file: &Path, verdict: Verdict) -> bool {
         let included = match verdict {
             Verdict::Never => false,
             Verdict::Plain => self.include.matches(file),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::settle::Settle;
+use super::settle::{SETTLE_CAP, Settle};
 use crate::model::Watched;
 
 /// Changes of services that want to wait longer than the others for more to come.
@@ -18,7 +18,7 @@ struct Held {
 
 impl Held {
     fn due(&self) -> Instant {
-        self.settle.due(self.quiet, 1, false)
+        self.settle.due(self.quiet, SETTLE_CAP.max(self.quiet))
     }
 }
 

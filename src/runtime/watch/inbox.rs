@@ -3,15 +3,16 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, CreateKind, Event, EventKind, ModifyKind, RenameMode};
+use notify::event::{CreateKind, Event, EventKind, RemoveKind};
 
 use super::clock::FileTime;
 use super::settle::Settle;
+use super::touch::{Touch, is_noise};
 use crate::model::{Watch, Watched};
 
 /// More paths than this in one batch are forgotten and everything is looked at instead, as the kernel does
 /// with its own queue of the same length.
-const PATHS_MAX: usize = 16_384;
+pub(super) const PATHS_MAX: usize = 16_384;
 
 /// What the watching thread is told, from the event thread and from [`super::Watcher`].
 #[derive(Default)]
@@ -27,7 +28,9 @@ struct State {
     paths: HashMap<PathBuf, Touch>,
     /// Paths were forgotten.
     overflow: bool,
-    settle: Option<Settle>,
+    /// What is mounted has changed.
+    mounts: bool,
+    came: Option<Settle>,
     next: u64,
     closed: bool,
     #[cfg(test)]
@@ -44,73 +47,23 @@ pub(super) struct Order {
     pub files_since: FileTime,
 }
 
-/// What events said about a path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Touch {
-    /// The place of the first event among all.
-    pub order: u64,
-    /// What was there is gone or elsewhere, whatever is there now; a watch on it is dead.
-    pub lost: bool,
-    /// Somebody writes and has not closed it.
-    writing: bool,
-    was: Was,
-}
-
-/// What became of a path since the first of its events. A file that came or went is often half of a save: the
-/// new file that will be renamed over the old, or the old that was moved away for the new.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Was {
-    /// It is there as before, or was replaced in one step.
-    #[default]
-    There,
-    /// It was moved here, perhaps over another.
-    Moved,
-    /// It was made.
-    Made,
-    /// It went.
-    Lost,
-    /// It came and went, or the other way round: nothing is open.
-    Back,
-}
-
-impl Was {
-    fn then(self, kind: EventKind) -> Was {
-        match (kind, self) {
-            (EventKind::Create(_), Was::There | Was::Made) => Was::Made,
-            (EventKind::Modify(ModifyKind::Name(RenameMode::To)), Was::There) => Was::Moved,
-            (EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)), _) => {
-                Was::Back
-            }
-            (kind, Was::There | Was::Lost) if is_loss(kind) => Was::Lost,
-            (kind, _) if is_loss(kind) => Was::Back,
-            _ => self,
-        }
-    }
-}
-
-impl Touch {
-    /// Whether more is likely to follow soon.
-    fn is_open(self) -> bool {
-        self.writing || matches!(self.was, Was::Made | Was::Lost)
-    }
-}
-
-/// Paths to look at.
+/// Events that came.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Folders before what is in them.
-    pub paths: BTreeMap<PathBuf, Touch>,
-    /// Look everywhere, and trust no watch.
+    pub paths: HashMap<PathBuf, Touch>,
+    /// Events were lost: look everywhere, and trust no watch.
     pub everywhere: bool,
-    /// When the last event of it came.
-    pub last: Option<Instant>,
+    /// When they came.
+    pub came: Option<Settle>,
 }
 
 /// What the watching thread has to do next.
 pub(super) enum Next {
     Order(Order),
-    /// Events came and have settled: [`Inbox::take`] gives them.
-    Settled,
+    /// Events came: [`Inbox::take`] gives them.
+    Events,
+    /// What is mounted has changed.
+    Mounts,
     /// The time that was asked for has come.
     Time,
     Closed,
@@ -138,6 +91,12 @@ impl Inbox {
         self.news.notify_all();
     }
 
+    /// Takes in that something was mounted or unmounted.
+    pub fn mounted(&self) {
+        self.state().mounts = true;
+        self.news.notify_all();
+    }
+
     /// Takes in what the system reported.
     pub fn event(&self, event: notify::Result<Event>) {
         match event {
@@ -154,29 +113,37 @@ impl Inbox {
         self.touch(Event::new(made).add_path(path));
     }
 
+    /// Takes in that another folder has taken the place of this one, with a mount for example.
+    pub fn replaced(&self, path: PathBuf) {
+        let gone = EventKind::Remove(RemoveKind::Other);
+        self.touch(Event::new(gone).add_path(path));
+    }
+
     fn overflow(&self) {
         let mut state = self.state();
         state.paths.clear();
         state.overflow = true;
         state.stamp();
+        drop(state);
         self.news.notify_all();
     }
 
     fn touch(&self, event: Event) {
-        // A rename within what is watched is told a third time, with both names.
-        if event.kind == EventKind::Modify(ModifyKind::Name(RenameMode::Both)) {
+        if is_noise(event.kind) {
             return;
         }
         let mut state = self.state();
-        for path in event.paths {
-            state.touch(path, event.kind);
+        for path in &event.paths {
+            state.touch(path, &event);
         }
         state.stamp();
+        // Who wakes up finds it unlocked.
+        drop(state);
         self.news.notify_all();
     }
 
-    /// Waits for the next thing to do: orders first, then settled events, then the time.
-    pub fn next(&self, quiet: Duration, time: Option<Instant>) -> Next {
+    /// Waits for the next thing to do: orders first, then events, then the time.
+    pub fn next(&self, time: Option<Instant>) -> Next {
         let mut state = self.state();
         loop {
             if state.closed {
@@ -185,17 +152,17 @@ impl Inbox {
             if let Some(order) = state.order.take() {
                 return Next::Order(order);
             }
+            if std::mem::take(&mut state.mounts) {
+                return Next::Mounts;
+            }
+            if state.came.is_some() && !state.is_shut() {
+                return Next::Events;
+            }
             let now = Instant::now();
-            let due = state.due(quiet);
-            if due.is_some_and(|due| due <= now) {
-                return Next::Settled;
-            }
-            if time.is_some_and(|time| time <= now) {
-                return Next::Time;
-            }
-            state = match due.into_iter().chain(time).min() {
-                Some(wake) => {
-                    let wait = self.news.wait_timeout(state, wake - now);
+            state = match time {
+                Some(time) if time <= now => return Next::Time,
+                Some(time) => {
+                    let wait = self.news.wait_timeout(state, time - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -215,26 +182,23 @@ impl Inbox {
     pub fn take(&self) -> Batch {
         let mut state = self.state();
         Batch {
-            paths: std::mem::take(&mut state.paths).into_iter().collect(),
+            paths: std::mem::take(&mut state.paths),
             everywhere: std::mem::take(&mut state.overflow),
-            last: state.settle.take().map(|settle| settle.last),
+            came: state.came.take(),
         }
     }
 }
 
 impl State {
-    fn touch(&mut self, path: PathBuf, kind: EventKind) {
+    fn touch(&mut self, path: &PathBuf, event: &Event) {
         if self.overflow {
             return;
         }
-        let order = self.next;
+        let touch = Touch::of(self.next, event);
         self.next += 1;
-        let touch = self.paths.entry(path).or_insert(Touch { order, ..Touch::default() });
-        touch.lost |= is_loss(kind);
-        // Only Linux tells the end of writing, and tells each step once and in order.
-        if cfg!(target_os = "linux") {
-            touch.writing = writes(kind).unwrap_or(touch.writing);
-            touch.was = touch.was.then(kind);
+        match self.paths.get_mut(path) {
+            Some(before) => *before = before.then(touch),
+            None => drop(self.paths.insert(path.clone(), touch)),
         }
         if self.paths.len() > PATHS_MAX {
             self.paths.clear();
@@ -244,47 +208,27 @@ impl State {
 
     fn stamp(&mut self) {
         let now = Instant::now();
-        let first = self.settle.map_or(now, |settle| settle.first);
-        self.settle = Some(Settle { first, last: now });
+        let first = self.came.map_or(now, |came| came.first);
+        self.came = Some(Settle { first, last: now });
     }
 
-    fn due(&self, quiet: Duration) -> Option<Instant> {
+    fn is_shut(&self) -> bool {
         #[cfg(test)]
-        if self.gate.shut {
-            return None;
-        }
-        // Looking for open ends in a burst would be wasted: it settles long anyway.
-        let few = self.paths.len() <= super::settle::MANY;
-        let open = few && self.paths.values().any(|touch| touch.is_open());
-        let settle = self.settle?;
-        Some(settle.due(quiet, self.paths.len(), open))
-    }
-}
-
-/// Whether an event says that what was at its path is gone from there.
-fn is_loss(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)))
-}
-
-/// Whether an event says that somebody writes, or has finished.
-fn writes(kind: EventKind) -> Option<bool> {
-    match kind {
-        EventKind::Modify(ModifyKind::Data(_)) => Some(true),
-        EventKind::Access(AccessKind::Close(_)) => Some(false),
-        kind if is_loss(kind) => Some(false),
-        _ => None,
+        return self.gate.shut;
+        #[cfg(not(test))]
+        false
     }
 }
 
 /// What lets tests decide what belongs together, instead of the clock.
 #[cfg(test)]
 impl Inbox {
-    /// From now on nothing settles.
+    /// From now on events gather here.
     pub fn shut(&self) {
         self.state().gate.shut = true;
     }
 
-    /// Settles again what has come.
+    /// Hands out again what has come.
     pub fn open(&self) {
         self.state().gate.shut = false;
         self.news.notify_all();
@@ -332,56 +276,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_stays_lost_within_a_batch() {
-        let inbox = Inbox::default();
-        let event = |kind| inbox.event(Ok(Event::new(kind).add_path("/x/a".into())));
-        event(EventKind::Remove(notify::event::RemoveKind::Folder));
-        event(EventKind::Create(notify::event::CreateKind::Folder));
-        assert!(inbox.take().paths[&PathBuf::from("/x/a")].lost);
-    }
-
-    #[test]
     fn an_order_goes_before_events_and_the_end_before_all() {
         let inbox = Inbox::default();
         inbox.event(Ok(Event::new(EventKind::Any).add_path("/x".into())));
         let (services_since, files_since) = ((0, 0), (0, 0));
         let (services, files) = (BTreeMap::new(), BTreeSet::new());
         inbox.order(Order { services, files, services_since, files_since });
-        assert!(matches!(inbox.next(Duration::ZERO, None), Next::Order(_)));
-        assert!(matches!(inbox.next(Duration::ZERO, None), Next::Settled));
-        inbox.take();
-        assert!(matches!(inbox.next(Duration::ZERO, Some(Instant::now())), Next::Time));
+        inbox.mounted();
+        assert!(matches!(inbox.next(None), Next::Order(_)));
+        assert!(matches!(inbox.next(None), Next::Mounts));
+        assert!(matches!(inbox.next(Some(Instant::now())), Next::Events));
+        assert_eq!(inbox.take().paths.len(), 1);
+        assert!(matches!(inbox.next(Some(Instant::now())), Next::Time));
         inbox.close();
-        assert!(matches!(inbox.next(Duration::ZERO, None), Next::Closed));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn half_a_save_is_open_and_a_whole_one_is_not() {
-        use notify::event::{AccessMode, DataChange, RemoveKind};
-        let made = EventKind::Create(CreateKind::File);
-        let wrote = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        let from = EventKind::Modify(ModifyKind::Name(RenameMode::From));
-        let to = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        let gone = EventKind::Remove(RemoveKind::File);
-        let open = |events: &[(&str, EventKind)]| {
-            let mut state = State::default();
-            for (path, kind) in events {
-                state.touch(path.into(), *kind);
-            }
-            state.paths.values().any(|touch| touch.is_open())
-        };
-        let in_place = [("a", wrote), ("a", closed)];
-        let renamed = [("new", made), ("new", wrote), ("new", closed), ("new", from), ("a", to)];
-        let moved_away =
-            [("a", from), ("a~", to), ("a", made), ("a", wrote), ("a", closed), ("a~", gone)];
-        for save in [&in_place[..], &renamed, &moved_away] {
-            assert!(!open(save), "{save:?}");
-            assert!(open(&save[..1]), "{save:?}");
-        }
-        assert!(open(&renamed[..3]), "a new file may be renamed soon");
-        assert!(open(&[("a", gone)]), "a file that went may come back soon");
-        assert!(!open(&[("a", gone), ("a", made)]));
+        assert!(matches!(inbox.next(None), Next::Closed));
     }
 }

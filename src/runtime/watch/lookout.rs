@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,17 +9,22 @@ use tokio::sync::mpsc;
 use super::Change;
 use super::clock::file_time;
 use super::cover::{Cover, Use};
-use super::files::{Files, nearest_folder, resolved};
+use super::files::{Files, nearest_folder};
 use super::filter::Filter;
 use super::git;
 use super::hold::Holds;
-use super::inbox::{Batch, Inbox, Next, Order};
+use super::inbox::{Inbox, Next, Order};
+use super::pending::{Due, Pending, Step};
+use super::polls::Polls;
 use super::settle::SETTLE;
 use super::tree::{Changed, Id, Tree, Unknown};
-use crate::model::{Watch, Watched};
+use super::waits::Waits;
+use crate::model::{Watch, WatchAction, Watched};
 
-/// How often folders that the system would not watch are looked at.
-const POLL: Duration = Duration::from_secs(2);
+#[cfg(target_os = "linux")]
+use super::linux as system;
+#[cfg(target_os = "macos")]
+use super::macos as system;
 
 /// How long after the walk reading the files begins: services start first.
 pub(super) const READ_AFTER: Duration = Duration::from_secs(1);
@@ -30,8 +36,8 @@ const READ_PAUSE: Duration = Duration::from_millis(1);
 /// file counts even if it changes nothing.
 const READ_MAX: u64 = 256 << 20;
 
-/// How often git's lock is looked for while git works.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// How often git is looked for while it works.
+const GIT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Folders may appear while the nearest ones are looked for; this often is enough for any honest tree.
 const ROUNDS_MAX: usize = 8;
@@ -57,12 +63,19 @@ pub(super) struct Lookout {
     filters: Vec<(Watch, Id)>,
     next_id: Id,
     services: BTreeMap<Watched, (Id, Duration)>,
+    pending: Pending,
     holds: Holds,
+    /// Whether it was told that more files are changing.
+    more: bool,
     /// Watched because a folder is to appear below.
     awaited: BTreeSet<PathBuf>,
-    locks: BTreeSet<PathBuf>,
+    waits: Waits,
+    /// Git's folders of the repositories that files are watched in.
+    gits: BTreeSet<PathBuf>,
     git_since: Option<Instant>,
-    poll_at: Option<Instant>,
+    polls: Polls,
+    /// Says when something was mounted, as long as it is held.
+    mounts: Option<OwnedFd>,
     read_at: Option<Instant>,
     read: u64,
 }
@@ -72,22 +85,27 @@ impl Lookout {
         inbox: Arc<Inbox>,
         changes: mpsc::UnboundedSender<Change>,
         limits: Limits,
+        own: BTreeSet<(u64, u64)>,
     ) -> Lookout {
         Lookout {
             cover: Cover::new(inbox.clone(), limits.folders),
             inbox,
             changes,
             limits,
-            tree: Tree::default(),
+            tree: Tree::without(own),
             files: Files::default(),
             filters: Vec::new(),
             next_id: 0,
             services: BTreeMap::new(),
+            pending: Pending::default(),
             holds: Holds::default(),
+            more: false,
             awaited: BTreeSet::new(),
-            locks: BTreeSet::new(),
+            waits: Waits::default(),
+            gits: BTreeSet::new(),
             git_since: None,
-            poll_at: None,
+            polls: Polls::default(),
+            mounts: None,
             read_at: None,
             read: 0,
         }
@@ -96,27 +114,30 @@ impl Lookout {
     /// Works until the inbox is closed.
     pub fn run(mut self) {
         loop {
-            let quiet = self.services.values().map(|(_, settle)| *settle).min();
-            let quiet = quiet.unwrap_or(SETTLE).min(SETTLE);
-            match self.inbox.next(quiet, self.deadline()) {
+            match self.inbox.next(self.deadline()) {
                 Next::Closed => return,
                 Next::Order(order) => self.set(order),
-                Next::Settled if self.git_works() => self.inbox.pause(LOCK_PAUSE),
-                Next::Settled => self.examine(),
+                Next::Events => self.gather(),
+                Next::Mounts => self.remount(),
                 Next::Time => {}
             }
             self.on_time();
-            if let Some(message) = self.cover.trouble() {
+            for message in self.cover.troubles() {
                 self.send(Change::Degraded(message));
             }
-            if self.poll_at.is_none() && !self.cover.bare().is_empty() {
-                self.poll_at = Some(Instant::now() + POLL);
-            }
+            self.tell_more();
+            self.polls.plan(self.cover.is_polled());
         }
     }
 
+    /// How long a save takes for the most impatient service.
+    fn quiet(&self) -> Duration {
+        self.services.values().map(|(_, settle)| *settle).fold(SETTLE, Duration::min)
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        [self.poll_at, self.read_at, self.holds.due()].into_iter().flatten().min()
+        let due = self.pending.due(self.quiet());
+        [due, self.polls.at(), self.read_at, self.holds.due()].into_iter().flatten().min()
     }
 
     fn set(&mut self, order: Order) {
@@ -125,7 +146,9 @@ impl Lookout {
         let mut new = BTreeSet::new();
         for (name, watch) in order.services {
             let settle = watch.settle;
-            let watch = Watch { root: resolved(&watch.root), settle: Duration::ZERO, ..watch };
+            // What follows a change makes no other filter.
+            let action = WatchAction::Restart { build: None };
+            let watch = Watch { settle: Duration::ZERO, action, ..watch };
             let known = kept.iter().chain(&self.filters).find(|(known, _)| *known == watch);
             let id = known.map(|(_, id)| *id).unwrap_or_else(|| {
                 self.next_id += 1;
@@ -144,48 +167,86 @@ impl Lookout {
             }
         }
         self.holds.retain(|name| self.services.contains_key(name));
-        self.locks = self.filters.iter().filter_map(|(w, _)| git::index_lock(&w.root)).collect();
+        self.waits.retain(|name| self.services.contains_key(name));
+        self.polls.force(self.filters.iter().filter_map(|(watch, id)| Some((*id, watch.poll?))));
+        if self.mounts.is_none() {
+            self.mounts = system::follow_mounts(self.inbox.clone());
+            self.cover.remount();
+        }
         let late = self.files.set(&order.files, order.files_since, &mut self.cover);
         let mut changed = self.tree.walk(&new, Unknown::Old(order.services_since), &mut self.cover);
         changed.extend(self.arm(0));
+        let starts = self.tree.starts();
+        self.gits = starts.iter().filter_map(|start| git::git_folder(start)).collect();
         self.read_at = Some(Instant::now() + self.limits.read_after);
         self.tell(changed, Instant::now());
         late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.found(path));
     }
 
-    /// Whether git holds its lock. Stops being true after a while, however long git holds it.
+    /// Whether git is at work. Stops being true after a while, however long it is.
     fn git_works(&mut self) -> bool {
-        if !self.locks.iter().any(|lock| git::is_locked(lock)) {
+        if !self.gits.iter().any(|git| git::is_at_work(git)) {
             self.git_since = None;
             return false;
         }
-        self.git_since.get_or_insert_with(Instant::now).elapsed() < git::LOCK_MAX
+        self.git_since.get_or_insert_with(Instant::now).elapsed() < git::WORK_MAX
+    }
+
+    /// Takes in events that concern somebody.
+    fn gather(&mut self) {
+        let (tree, files, cover, awaited) = (&self.tree, &self.files, &self.cover, &self.awaited);
+        self.pending.add(self.inbox.take(), |path, touch| {
+            let about_file = files.concerns(path).then(|| files.step(path, touch));
+            // A watch may have died, or an awaited folder may have come.
+            let structure = || touch.is_structural() && (cover.holds(path) || is_in(awaited, path));
+            let step = tree.step(path, touch).into_iter().chain(about_file).max();
+            step.or_else(|| structure().then_some(Step::Part))
+        });
+    }
+
+    /// Looks again at everything below the places where something was mounted or unmounted.
+    fn remount(&mut self) {
+        for place in self.cover.remount() {
+            let below = |folder: &&PathBuf| folder.starts_with(&place);
+            let tops = self.tree.tops_below(&place).into_iter();
+            let others = self.files.folders().iter().chain(&self.awaited).filter(below).cloned();
+            let absent = self.tree.absent().into_iter().filter(|start| start.starts_with(&place));
+            let all: BTreeSet<PathBuf> = tops.chain(others).chain(absent).collect();
+            all.into_iter().for_each(|folder| self.inbox.replaced(folder));
+        }
     }
 
     fn examine(&mut self) {
-        let batch = self.inbox.take();
-        let last = batch.last.unwrap_or_else(Instant::now);
+        let due = self.pending.take(self.quiet(), Instant::now());
         let mut config = BTreeSet::new();
-        let about_files = batch.paths.keys().any(|path| self.files.concerns(path));
-        let mut changed = self.compare(&batch);
-        if batch.everywhere || about_files {
+        let about_files = due.paths.keys().any(|path| self.files.concerns(path));
+        let mut changed = self.compare(&due);
+        if due.everywhere || about_files {
             config = self.files.compare();
         }
-        config.extend(self.files.arm(&mut self.cover));
-        changed.extend(self.arm(u64::MAX));
+        self.tree.relink(&mut self.cover);
+        // A file that was only written neither brings folders nor takes any.
+        if due.everywhere || due.paths.values().any(|touch| touch.is_structural()) {
+            config.extend(self.files.arm(&mut self.cover));
+            changed.extend(self.arm(u64::MAX));
+        }
         changed.extend(self.tree.refresh(file_time(), &mut self.cover));
         self.tree.take_late().into_iter().for_each(|path| self.inbox.found(path));
-        self.tell(changed, last);
+        if !changed.is_empty() || !config.is_empty() {
+            let only = (due.paths.len() == 1).then(|| due.paths.into_keys().next()).flatten();
+            self.pending.told(Instant::now(), only);
+        }
+        self.tell(changed, due.last);
         self.tell_config(config);
     }
 
-    fn compare(&mut self, batch: &Batch) -> Vec<Changed> {
+    fn compare(&mut self, due: &Due) -> Vec<Changed> {
         let mut changed = Vec::new();
-        if batch.everywhere {
+        if due.everywhere {
             self.cover.renew();
             changed = self.tree.resync_all(0, &mut self.cover);
         }
-        for (path, touch) in &batch.paths {
+        for (path, touch) in &due.paths {
             if touch.lost {
                 self.cover.forget(path);
             }
@@ -204,6 +265,7 @@ impl Lookout {
                 let all = self.filters.iter().map(|(_, id)| *id).collect();
                 changed.extend(self.tree.walk(&all, Unknown::New(order), &mut self.cover));
             }
+            self.tree.arm_links(&mut self.cover);
             let absent = self.tree.absent();
             let need: BTreeSet<PathBuf> =
                 absent.iter().filter_map(|start| nearest_folder(start.parent()?)).collect();
@@ -218,12 +280,23 @@ impl Lookout {
             }
             self.cover.watch(new.into_iter(), Use::Await);
         }
+        let absent = self.services.iter().map(|(name, (id, _))| (name, self.tree.absent_of(*id)));
+        for message in self.waits.news(absent) {
+            self.send(Change::Degraded(message));
+        }
         changed
     }
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if self.poll_at.is_some_and(|at| at <= now) {
+        if self.pending.due(self.quiet()).is_some_and(|due| due <= now) {
+            if self.git_works() {
+                self.inbox.pause(GIT_PAUSE);
+            } else {
+                self.examine();
+            }
+        }
+        if self.polls.at().is_some_and(|at| at <= now) {
             self.poll();
         }
         if self.read_at.is_some_and(|at| at <= now) {
@@ -235,18 +308,17 @@ impl Lookout {
         }
     }
 
+    /// Looks for what differs where no events come from. What does is treated like an event.
     fn poll(&mut self) {
+        let begin = Instant::now();
         self.cover.retry();
-        let mut changed = Vec::new();
-        for folder in self.cover.bare().clone() {
-            self.tree.resync(&folder, 0, false, &mut self.cover, &mut changed);
-        }
-        let mut config = self.files.compare();
-        config.extend(self.files.arm(&mut self.cover));
-        changed.extend(self.arm(0));
-        self.poll_at = (!self.cover.bare().is_empty()).then(|| Instant::now() + POLL);
-        self.tell(changed, Instant::now());
-        self.tell_config(config);
+        let mut folders = self.cover.polled();
+        folders.extend(self.tree.folders_of(&self.polls.forced()));
+        let differing = folders.iter().flat_map(|folder| self.tree.glance(folder));
+        let absent = self.tree.absent().into_iter().filter(|start| start.is_dir());
+        let all: BTreeSet<PathBuf> = differing.chain(self.files.glance()).chain(absent).collect();
+        all.into_iter().for_each(|path| self.inbox.found(path));
+        self.polls.done(begin);
     }
 
     fn read_some(&mut self) {
@@ -266,7 +338,8 @@ impl Lookout {
             let Some(first) = changed.iter().find(wanted) else {
                 continue;
             };
-            if last + *settle <= now {
+            // Who wants no longer pause than usual is content with what has settled.
+            if *settle <= SETTLE || last + *settle <= now {
                 ready.insert(name.clone(), first.path.clone());
             } else {
                 self.holds.add(name.clone(), first.path.clone(), last, *settle);
@@ -285,6 +358,14 @@ impl Lookout {
             || self.filters.iter().any(|(watch, other)| *other == id && names(watch))
     }
 
+    fn tell_more(&mut self) {
+        let more = self.pending.is_more(Instant::now());
+        if more != self.more {
+            self.more = more;
+            self.send(Change::More(more));
+        }
+    }
+
     fn tell_config(&self, changed: BTreeSet<PathBuf>) {
         if !changed.is_empty() {
             self.send(Change::Config(changed));
@@ -295,4 +376,9 @@ impl Lookout {
         // Without a receiver the stack is ending, and the inbox will be closed.
         let _ = self.changes.send(change);
     }
+}
+
+/// Whether something at `path` can be an awaited folder, or on the way to one.
+fn is_in(folders: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    path.parent().is_some_and(|parent| folders.contains(parent))
 }

@@ -35,9 +35,14 @@ impl Mark {
     pub const UNSEEN: Mark =
         Mark { len: 0, modified: (0, 0), inode: (u64::MAX, u64::MAX), hash: None };
 
-    /// Of something that has no content of its own, such as a link that leads nowhere.
+    /// Of something that has no content of its own.
     pub fn of_text(text: &[u8]) -> Mark {
         Mark { len: 0, modified: (0, 0), inode: (0, 0), hash: Some(xxh3_64(text)) }
+    }
+
+    /// Of a link, by where it leads; `meta` is the link's own.
+    pub fn of_link(meta: &Metadata, end: &[u8]) -> Mark {
+        Mark { len: 0, hash: Some(xxh3_64(end)), ..Mark::of(meta) }
     }
 
     /// The same with the content read, where it is small enough and can be read.
@@ -75,6 +80,11 @@ impl Mark {
     /// Whether the content was read.
     pub fn is_hashed(&self) -> bool {
         self.hash.is_some()
+    }
+
+    /// Device and number: another pair is another file.
+    pub fn inode(&self) -> (u64, u64) {
+        self.inode
     }
 
     /// Length in bytes.

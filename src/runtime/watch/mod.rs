@@ -25,15 +25,25 @@ mod gate;
 mod git;
 mod hold;
 mod inbox;
+#[cfg(target_os = "linux")]
+mod linux;
 mod listing;
 mod lookout;
+#[cfg(target_os = "macos")]
+mod macos;
 mod mark;
+mod mounts;
 mod pattern;
+mod pending;
+mod polls;
+mod route;
 mod rules;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod touch;
 mod tree;
+mod waits;
 mod watcher;
 
 pub use change::Change;

@@ -11,10 +11,36 @@ use super::git;
 const NEVER: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
 
 /// Folders that tools fill, beside the hidden ones. An include that names one makes it count.
-const BUILT: &[&str] = &["__pycache__", "build", "dist", "node_modules", "target", "venv"];
+const BUILT: &[&str] = &[
+    "__pycache__",
+    "_build",
+    "bower_components",
+    "build",
+    "coverage",
+    "dist",
+    "elm-stuff",
+    "htmlcov",
+    "node_modules",
+    "target",
+    "venv",
+    "zig-out",
+];
 
-/// Files that editors make and remove while they save.
-const SCRATCH_ENDS: &[&str] = &["~", ".swp", ".swo", ".swx", "___jb_tmp___", "___jb_old___"];
+/// Files that editors make and remove while they save, and that programs write while they run.
+const SCRATCH_ENDS: &[&str] = &[
+    "~",
+    ".swp",
+    ".swo",
+    ".swx",
+    "___jb_tmp___",
+    "___jb_old___",
+    ".log",
+    ".pid",
+    ".pyc",
+    "-journal",
+    "-shm",
+    "-wal",
+];
 
 /// The names of files with rules, strongest first.
 pub(super) const RULE_FILES: [&str; 2] = [".ignore", ".gitignore"];
@@ -38,14 +64,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Those that hold in `folder` by the folders above it, up to the top of its repository.
+    /// Those that hold in `folder` by the folders above it, up to the top of its repository; without one, up to
+    /// the folder of the stack. Further up they are somebody else's: `*` in a home folder is for that alone.
     pub fn above(folder: &Path) -> Arc<Rules> {
-        let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
-        let mut builder = GitignoreBuilder::new(&top);
-        // A file that is not there or not readable has no rules.
-        let _ = builder.add(dot.join("info/exclude"));
-        let own = vec![builder.build().unwrap_or_else(|_| Gitignore::empty())];
-        let mut rules = Arc::new(Rules { above: None, own });
+        let Some(top) = git::project(folder) else { return Arc::default() };
+        let mut rules = Rules::of_git(folder);
         let mut way: Vec<&Path> =
             folder.ancestors().skip(1).take_while(|above| above.starts_with(&top)).collect();
         way.reverse();
@@ -58,6 +81,17 @@ impl Rules {
             }
         }
         rules
+    }
+
+    /// Git's own, outside of folders: of this repository, and of this user for all.
+    fn of_git(folder: &Path) -> Arc<Rules> {
+        let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
+        let mut builder = GitignoreBuilder::new(&top);
+        // A file that is not there or not readable has no rules.
+        let _ = builder.add(dot.join("info/exclude"));
+        let repository = builder.build().unwrap_or_else(|_| Gitignore::empty());
+        let (user, _) = GitignoreBuilder::new(&top).build_global();
+        Arc::new(Rules { above: None, own: vec![repository, user] })
     }
 
     /// Those that hold in `folder`, where these rule files may be.
@@ -85,26 +119,27 @@ impl Rules {
         let Some(name) = path.file_name() else { return Verdict::Plain };
         if is_never(name) {
             Verdict::Never
-        } else if self.ignores(path, is_folder) || is_usual(name, is_folder) {
+        } else if self.ignores(path, is_folder).unwrap_or_else(|| is_usual(name, is_folder)) {
             Verdict::Ignored
         } else {
             Verdict::Plain
         }
     }
 
-    fn ignores(&self, path: &Path, is_folder: bool) -> bool {
+    /// What the rule files say, if they say something: an exception makes also a usual name count.
+    fn ignores(&self, path: &Path, is_folder: bool) -> Option<bool> {
         let mut rules = Some(self);
         while let Some(here) = rules {
             for own in &here.own {
                 match own.matched(path, is_folder) {
                     Match::None => {}
-                    Match::Ignore(_) => return true,
-                    Match::Whitelist(_) => return false,
+                    Match::Ignore(_) => return Some(true),
+                    Match::Whitelist(_) => return Some(false),
                 }
             }
             rules = here.above.as_deref();
         }
-        false
+        None
     }
 }
 

@@ -8,10 +8,16 @@ use super::cover::{Cover, Use};
 use super::entry::Entry;
 use super::filter::Filter;
 use super::folder::Folder;
-use super::inbox::Touch;
 use super::listing::Listing;
 use super::mark::Mark;
+use super::pending::{Step, step};
 use super::rules::{RULE_FILES, Rules};
+use super::touch::{Touch, Was};
+
+mod links;
+mod walk;
+
+use links::Links;
 
 /// Files that are remembered at most, about 150 bytes each. Events of files beyond count unseen, without a
 /// comparison.
@@ -50,6 +56,13 @@ pub(super) struct Tree {
     unread: BTreeSet<PathBuf>,
     /// Files that were found newly written.
     late: BTreeSet<PathBuf>,
+    links: Links,
+    /// Filters for which a link leads elsewhere now.
+    relinked: BTreeSet<Id>,
+    /// Folders that a new link leads to, to be looked into for these filters.
+    linked: BTreeMap<PathBuf, BTreeSet<Id>>,
+    /// Files that never count: device and number.
+    own: BTreeSet<(u64, u64)>,
     files: usize,
 }
 
@@ -61,6 +74,11 @@ struct Visit {
 }
 
 impl Tree {
+    /// A tree of nothing, in which files with these devices and numbers never count.
+    pub fn without(own: BTreeSet<(u64, u64)>) -> Tree {
+        Tree { own, ..Tree::default() }
+    }
+
     /// Takes a filter in; [`Tree::walk`] then looks for its files.
     pub fn add(&mut self, id: Id, filter: Filter) {
         self.filters.insert(id, filter);
@@ -69,6 +87,7 @@ impl Tree {
     /// Forgets a filter and what only it wanted.
     pub fn remove(&mut self, id: Id, cover: &mut Cover) {
         self.filters.remove(&id);
+        self.links.forget_id(id);
         let mut bare = Vec::new();
         for (path, folder) in &mut self.folders {
             if folder.ids.remove(&id) && folder.ids.is_empty() {
@@ -81,39 +100,104 @@ impl Tree {
         }
     }
 
-    /// The folders at which filters begin and which are not there.
-    pub fn absent(&self) -> BTreeSet<PathBuf> {
-        let starts = self.filters.values().flat_map(Filter::starts);
-        starts.filter(|start| !self.folders.contains_key(start)).collect()
+    /// The folders, without links, at which filters begin.
+    pub fn starts(&self) -> BTreeSet<PathBuf> {
+        let named = self.filters.values().flat_map(Filter::starts);
+        named.map(|start| self.links.end(&start).unwrap_or(start)).collect()
     }
 
-    /// Looks into the folders at which these filters begin.
-    pub fn walk(
-        &mut self,
-        ids: &BTreeSet<Id>,
-        unknown: Unknown,
-        cover: &mut Cover,
-    ) -> Vec<Changed> {
-        let mut starts: BTreeMap<PathBuf, BTreeSet<Id>> = BTreeMap::new();
-        for (id, filter) in self.filters.iter().filter(|(id, _)| ids.contains(id)) {
-            for start in filter.starts() {
-                starts.entry(start).or_default().insert(*id);
+    /// Those that are not there, and those that links should lead to.
+    pub fn absent(&self) -> BTreeSet<PathBuf> {
+        let absent = |start: &PathBuf| !self.folders.contains_key(start);
+        self.starts().into_iter().chain(self.links.dangling()).filter(absent).collect()
+    }
+
+    /// The places at which a filter begins and where nothing is.
+    pub fn absent_of(&self, id: Id) -> Vec<PathBuf> {
+        let starts = self.filters.get(&id).map(Filter::starts).unwrap_or_default();
+        let end = |start: &PathBuf| self.links.end(start).unwrap_or_else(|| start.clone());
+        let unknown = starts.into_iter().filter(|start| !self.folders.contains_key(&end(start)));
+        unknown.filter(|start| Entry::at(start) == Entry::Missing).collect()
+    }
+
+    /// The folders that these filters look into.
+    pub fn folders_of(&self, ids: &BTreeSet<Id>) -> BTreeSet<PathBuf> {
+        let of = self.folders.iter().filter(|(_, folder)| !folder.ids.is_disjoint(ids));
+        of.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The highest known folders at or below `place`.
+    pub fn tops_below(&self, place: &Path) -> Vec<PathBuf> {
+        let mut tops: Vec<PathBuf> = Vec::new();
+        for path in self.folders.range(place.to_owned()..).map(|(path, _)| path) {
+            if !path.starts_with(place) {
+                break;
+            }
+            if tops.last().is_none_or(|top| !path.starts_with(top)) {
+                tops.push(path.clone());
             }
         }
-        let mut changed = Vec::new();
-        for (path, ids) in starts {
-            let missing = |folder: &Folder| !ids.is_subset(&folder.ids);
-            if self.folders.get(&path).is_none_or(missing) && Entry::at(&path) == Entry::Folder {
-                let above = Rules::above(&path);
-                self.visit(vec![Visit { path, ids, above }], unknown, false, cover, &mut changed);
-            }
+        tops
+    }
+
+    /// How far the save of a path has come, after events on it. `None`: it is nobody's.
+    pub fn step(&self, path: &Path, touch: Touch) -> Option<Step> {
+        let linked = self.links.at(path).filter_map(|(name, link)| match link.ids.is_empty() {
+            true => None,
+            false if name == path => Some(Step::Other),
+            false => self.step_here(name, touch).or(Some(Step::Other)),
+        });
+        linked.chain(self.step_here(path, touch)).next()
+    }
+
+    fn step_here(&self, path: &Path, touch: Touch) -> Option<Step> {
+        let whole = matches!(touch.was, Was::There | Was::Moved | Was::Back);
+        if self.folders.contains_key(path) {
+            return Some(if whole { Step::Other } else { Step::Part });
         }
-        changed
+        let (parent, name) = (path.parent()?, path.file_name()?);
+        let folder = self.folders.get(parent)?;
+        if RULE_FILES.iter().any(|rules| name == *rules) {
+            return Some(Step::Other);
+        }
+        let before = folder.files.get(name);
+        if before.is_none() && folder.wanting(&self.filters, path).is_empty() {
+            let enters = !folder.entering(&self.filters, &folder.ids, path).is_empty();
+            let is_folder =
+                || matches!(Entry::at(path), Entry::Folder | Entry::Link { folder: true, .. });
+            return (enters && touch.is_structural() && is_folder()).then_some(Step::Part);
+        }
+        match self.entry(path) {
+            // What devstack itself writes, or nothing that could count.
+            Entry::Special if before.is_none() => None,
+            entry => step(touch, before, entry),
+        }
+    }
+
+    /// What a path is. What never counts is not seen.
+    fn entry(&self, path: &Path) -> Entry {
+        match Entry::at(path) {
+            Entry::File(mark) | Entry::Link { mark, .. } if self.own.contains(&mark.inode()) => {
+                Entry::Special
+            }
+            entry => entry,
+        }
     }
 
     /// Compares what one event was about.
     pub fn look(&mut self, path: &Path, touch: Touch, cover: &mut Cover, out: &mut Vec<Changed>) {
-        let entry = Entry::at(path);
+        let links: Vec<PathBuf> = self.links.at(path).map(|(name, _)| name.to_owned()).collect();
+        for name in links.iter().filter(|name| *name != path) {
+            self.look_here(name, touch, cover, out);
+        }
+        self.look_here(path, touch, cover, out);
+        for name in links {
+            self.follow(&name, touch.order, out);
+        }
+    }
+
+    fn look_here(&mut self, path: &Path, touch: Touch, cover: &mut Cover, out: &mut Vec<Changed>) {
+        let entry = self.entry(path);
         if self.folders.contains_key(path) {
             if entry != Entry::Folder {
                 self.drop_below(path, Some(touch.order), cover, out);
@@ -138,15 +222,65 @@ impl Tree {
                     self.visit(vec![visit], Unknown::New(touch.order), true, cover, out);
                 }
             }
-            Entry::File(mark) => {
-                let ids = folder.wanting(&self.filters, path);
-                let mark = mark.hashed(path);
-                if !ids.is_empty() && self.store(parent, name, mark) {
+            Entry::File(_) | Entry::Link { .. } => {
+                let ids = self.concerned(parent, path, entry);
+                if !ids.is_empty() && self.store(parent, name, mark(entry).hashed(path)) {
                     out.push(Changed { order: touch.order, path: path.to_owned(), ids });
                 }
             }
             Entry::Missing | Entry::Special => self.lose(parent, name, touch.order, out),
         }
+    }
+
+    /// The filters that a file in a known folder concerns, or a link.
+    fn concerned(&mut self, parent: &Path, path: &Path, entry: Entry) -> BTreeSet<Id> {
+        let Some(folder) = self.folders.get(parent) else { return BTreeSet::new() };
+        let mut ids = folder.wanting(&self.filters, path);
+        if let Entry::Link { folder: to_folder, .. } = entry {
+            if to_folder {
+                ids.extend(folder.entering(&self.filters, &folder.ids, path));
+            }
+            if !ids.is_empty() {
+                self.found_link(path, &ids, to_folder);
+            }
+        } else {
+            self.lost_link(path);
+        }
+        ids
+    }
+
+    /// What in a folder is not as it was, as far as that can be seen without reading files. The folder itself when it
+    /// is none any more.
+    pub fn glance(&self, path: &Path) -> Vec<PathBuf> {
+        let Some(folder) = self.folders.get(path) else { return Vec::new() };
+        let Some(listing) = Listing::of(path) else { return vec![path.to_owned()] };
+        let mut there: BTreeSet<&OsString> = listing.folders.iter().collect();
+        let mut differing = Vec::new();
+        for name in &listing.files {
+            let path = path.join(name);
+            let before = folder.files.get(name);
+            if before.is_none() && folder.wanting(&self.filters, &path).is_empty() {
+                continue;
+            }
+            there.insert(name);
+            let same = match (self.entry(&path), before) {
+                (entry @ (Entry::File(_) | Entry::Link { .. }), Some(before)) => {
+                    mark(entry).same_stat(before)
+                }
+                (Entry::File(_) | Entry::Link { .. } | Entry::Folder, _) => false,
+                (Entry::Missing | Entry::Special, before) => before.is_none(),
+            };
+            differing.extend((!same).then_some(path));
+        }
+        let known = |name: &&OsString| folder.inner.contains(*name);
+        for name in listing.folders.iter().filter(|name| !known(name)) {
+            let path = path.join(name);
+            let enters = !folder.entering(&self.filters, &folder.ids, &path).is_empty();
+            differing.extend(enters.then_some(path));
+        }
+        let gone = folder.files.keys().chain(&folder.inner).filter(|name| !there.contains(name));
+        differing.extend(gone.map(|name| path.join(name)));
+        differing
     }
 
     /// Compares a folder with what was known of it, and with `deep` everything below it.
@@ -191,15 +325,7 @@ impl Tree {
             let old = self.take_below(&path);
             let visit = Visit { path, ids, above };
             self.visit(vec![visit], Unknown::Old(now), false, cover, &mut changed);
-            for (path, folder) in old {
-                match self.folders.get_mut(&path) {
-                    // Those that were known keep what was known of them.
-                    Some(new) => new.files.iter_mut().for_each(|(name, mark)| {
-                        *mark = folder.files.get(name).copied().unwrap_or(*mark);
-                    }),
-                    None => cover.release(&path, Use::Tree),
-                }
-            }
+            self.keep_marks(old, cover);
         }
         changed
     }
@@ -223,114 +349,15 @@ impl Tree {
         Some(bytes)
     }
 
-    /// Looks level by level, so that the folders of a level are watched by one call and before they are listed.
-    fn visit(
-        &mut self,
-        mut level: Vec<Visit>,
-        unknown: Unknown,
-        deep: bool,
-        cover: &mut Cover,
-        out: &mut Vec<Changed>,
-    ) {
-        while !level.is_empty() {
-            for visit in &level {
-                let above = &visit.above;
-                let folder = self.folders.entry(visit.path.clone());
-                let folder = folder.or_insert_with(|| Folder::new(above.clone()));
-                folder.ids.extend(&visit.ids);
+    /// Gives folders that were taken out and are known again what was known of their files, and lets go of the others.
+    fn keep_marks(&mut self, old: impl IntoIterator<Item = (PathBuf, Folder)>, cover: &mut Cover) {
+        for (path, folder) in old {
+            match self.folders.get_mut(&path) {
+                Some(new) => new.files.iter_mut().for_each(|(name, mark)| {
+                    *mark = folder.files.get(name).copied().unwrap_or(*mark);
+                }),
+                None => cover.release(&path, Use::Tree),
             }
-            cover.watch(level.iter().map(|visit| visit.path.clone()), Use::Tree);
-            let mut next = Vec::new();
-            for visit in level {
-                self.list(&visit, unknown, deep, cover, &mut next, out);
-            }
-            level = next;
-        }
-    }
-
-    fn list(
-        &mut self,
-        visit: &Visit,
-        unknown: Unknown,
-        deep: bool,
-        cover: &mut Cover,
-        next: &mut Vec<Visit>,
-        out: &mut Vec<Changed>,
-    ) {
-        let order = match unknown {
-            Unknown::Old(_) => 0,
-            Unknown::New(order) => order,
-        };
-        let Some(listing) = Listing::of(&visit.path) else { return };
-        let Some(folder) = self.folders.get_mut(&visit.path) else { return };
-        let rule_files = listing.files.iter().map(OsString::as_os_str);
-        let rule_files = rule_files.filter(|name| RULE_FILES.iter().any(|rules| name == rules));
-        folder.rules = folder.above.within(&visit.path, rule_files);
-        self.compare_files(visit, &listing, unknown, order, out);
-        let Some(folder) = self.folders.get_mut(&visit.path) else { return };
-        let there: BTreeSet<&OsString> = listing.folders.iter().collect();
-        let gone: Vec<OsString> =
-            folder.inner.iter().filter(|name| !there.contains(name)).cloned().collect();
-        for name in listing.folders {
-            let path = visit.path.join(&name);
-            let Some(folder) = self.folders.get(&visit.path) else { return };
-            let ids = folder.entering(&self.filters, &visit.ids, &path);
-            let known = self.folders.get(&path);
-            let unseen = known.is_none_or(|known| deep || !ids.is_subset(&known.ids));
-            if !ids.is_empty() && unseen {
-                let above = folder.inner_rules(&path);
-                next.push(Visit { path, ids, above });
-                let Some(folder) = self.folders.get_mut(&visit.path) else { return };
-                folder.inner.insert(name);
-            }
-        }
-        for name in gone {
-            self.drop_below(&visit.path.join(name), Some(order), cover, out);
-        }
-    }
-
-    fn compare_files(
-        &mut self,
-        visit: &Visit,
-        listing: &Listing,
-        unknown: Unknown,
-        order: u64,
-        out: &mut Vec<Changed>,
-    ) {
-        let mut seen = BTreeSet::new();
-        for name in &listing.files {
-            let path = visit.path.join(name);
-            let Some(folder) = self.folders.get(&visit.path) else { return };
-            let ids = folder.wanting(&self.filters, &path);
-            if ids.is_empty() {
-                continue;
-            }
-            let Entry::File(mark) = Entry::at(&path) else { continue };
-            seen.insert(name.clone());
-            let differs = match (folder.files.get(name), unknown) {
-                (Some(before), _) if mark.same_stat(before) => continue,
-                (Some(_), Unknown::Old(_)) => continue,
-                (Some(_), Unknown::New(_)) => self.store(&visit.path, name, mark.hashed(&path)),
-                (None, Unknown::Old(since)) if mark.modified() >= since => {
-                    self.store(&visit.path, name, Mark::UNSEEN);
-                    self.late.insert(path);
-                    continue;
-                }
-                (None, Unknown::Old(_)) => {
-                    self.store(&visit.path, name, mark);
-                    self.unread.insert(visit.path.clone());
-                    continue;
-                }
-                (None, Unknown::New(_)) => self.store(&visit.path, name, mark.hashed(&path)),
-            };
-            if differs {
-                out.push(Changed { order, path, ids });
-            }
-        }
-        let Some(folder) = self.folders.get(&visit.path) else { return };
-        let gone = folder.files.keys().filter(|name| !seen.contains(*name));
-        for name in gone.cloned().collect::<Vec<_>>() {
-            self.lose(&visit.path, &name, order, out);
         }
     }
 
@@ -361,7 +388,9 @@ impl Tree {
         }
         self.files -= 1;
         let path = parent.join(name);
-        let ids = folder.wanting(&self.filters, &path);
+        let mut ids = folder.wanting(&self.filters, &path);
+        ids.extend(self.links.ids(&path));
+        self.lost_link(&path);
         if !ids.is_empty() {
             out.push(Changed { order, path, ids });
         }
@@ -400,6 +429,7 @@ impl Tree {
 
     fn take_out(&mut self, path: &Path) -> Option<Folder> {
         let folder = self.folders.remove(path)?;
+        folder.files.keys().for_each(|name| self.links.forget(&path.join(name)));
         self.files -= folder.files.len();
         if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
             && let Some(parent) = self.folders.get_mut(parent)
@@ -407,5 +437,13 @@ impl Tree {
             parent.inner.remove(name);
         }
         Some(folder)
+    }
+}
+
+/// What an entry that counts as a file is remembered by.
+fn mark(entry: Entry) -> Mark {
+    match entry {
+        Entry::File(mark) | Entry::Link { mark, .. } => mark,
+        Entry::Missing | Entry::Folder | Entry::Special => Mark::UNSEEN,
     }
 }

@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use rustix::fs::FileType;
 use tokio::sync::mpsc;
 
 use super::clock::{FileTime, file_time};
@@ -68,12 +70,13 @@ impl Watcher {
     fn spawn(&self) -> bool {
         let (inbox, changes, limits) = (self.inbox.clone(), self.changes.clone(), self.limits);
         let work = move || {
-            let lookout = Lookout::new(inbox, changes.clone(), limits);
+            let lookout = Lookout::new(inbox, changes.clone(), limits, own_output());
             if catch_unwind(AssertUnwindSafe(|| lookout.run())).is_err() {
                 let text = "watching files ended by a defect of devstack; changes are not seen";
                 let message = Message::new(Class::Internal, text).help("restart devstack");
                 // Without a receiver the stack is ending.
                 let _ = changes.send(Change::Degraded(message));
+                let _ = changes.send(Change::More(false));
             }
         };
         match thread::Builder::new().name("watch".into()).spawn(work) {
@@ -87,6 +90,18 @@ impl Watcher {
             }
         }
     }
+}
+
+/// The files that devstack writes its own log to, as in `devstack up > log`: device and number.
+fn own_output() -> BTreeSet<(u64, u64)> {
+    fn file(output: impl AsFd) -> Option<(u64, u64)> {
+        let stat = rustix::fs::fstat(output).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        // The same numbers as in a mark, whatever types a system has for them.
+        #[expect(clippy::unnecessary_cast, reason = "other systems have other types")]
+        is_file.then_some((stat.st_dev as u64, stat.st_ino as u64))
+    }
+    [file(std::io::stdout()), file(std::io::stderr())].into_iter().flatten().collect()
 }
 
 impl Drop for Watcher {

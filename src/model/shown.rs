@@ -1,0 +1,32 @@
+use std::fmt::{self, Write};
+use std::path::Path;
+
+/// A path as people read it: one line, whatever is in its name. Control characters are escaped, and bytes that are
+/// not UTF-8 become U+FFFD.
+pub struct Shown<'a>(pub &'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string_lossy().chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_path_is_one_harmless_line() {
+        let odd = OsStr::from_bytes(b"a\nb\x1b[31m\xffc\xc2\x9b\xc3\xa9.py");
+        assert_eq!(Shown(Path::new(odd)).to_string(), "a\\nb\\u{1b}[31m\u{fffd}c\\u{9b}é.py");
+    }
+}

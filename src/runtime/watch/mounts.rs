@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[cfg(target_os = "linux")]
+use super::linux as system;
+#[cfg(target_os = "macos")]
+use super::macos as system;
+
+/// File systems whose files others change without a word to this machine's kernel: on a server, on the host of a
+/// virtual machine, in a program. All of FUSE is among them, by `fuse.` and what follows.
+const DISTANT: &[&str] = &[
+    "9p",
+    "acfs",
+    "afpfs",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "fakeowner",
+    "fuse",
+    "fuseblk",
+    "gfs2",
+    "gpfs",
+    "lustre",
+    "macfuse",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "osxfuse",
+    "prl_fs",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+    "webdav",
+];
+
+/// What is mounted where.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Mounts(BTreeMap<PathBuf, Mount>);
+
+/// One mounted file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Another number is another mount.
+    pub id: u64,
+    /// The kind of file system: `ext4`, `nfs4`.
+    pub kind: String,
+}
+
+impl Mounts {
+    /// What is mounted now. Nothing where the system does not tell.
+    pub fn now() -> Mounts {
+        Mounts(system::mounts())
+    }
+
+    /// The mount whose files others may change unseen, if `path` is on one: where it is, and its kind.
+    pub fn distant(&self, path: &Path) -> Option<(&Path, &str)> {
+        let (place, mount) = path.ancestors().find_map(|above| self.0.get_key_value(above))?;
+        is_distant(place, &mount.kind).then_some((place, mount.kind.as_str()))
+    }
+
+    /// The places where something was mounted or unmounted.
+    pub fn differences(&self, other: &Mounts) -> Vec<PathBuf> {
+        let places =
+            self.0.keys().chain(other.0.keys().filter(|place| !self.0.contains_key(*place)));
+        places.filter(|place| self.0.get(*place) != other.0.get(*place)).cloned().collect()
+    }
+}
+
+fn is_distant(place: &Path, kind: &str) -> bool {
+    // The root of a container is an overlay whose lower folders nobody touches. Elsewhere somebody may, and the
+    // kernel tells of no change below an overlay.
+    let overlay = kind == "overlay" && place != Path::new("/");
+    overlay || kind.starts_with("fuse.") || DISTANT.contains(&kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts(list: &[(&str, u64, &str)]) -> Mounts {
+        let mount = |(place, id, kind): &(&str, u64, &str)| {
+            (PathBuf::from(place), Mount { id: *id, kind: (*kind).to_owned() })
+        };
+        Mounts(list.iter().map(mount).collect())
+    }
+
+    #[test]
+    fn the_nearest_mount_decides() {
+        let mounts = mounts(&[
+            ("/", 1, "overlay"),
+            ("/work", 2, "nfs4"),
+            ("/work/local", 3, "ext4"),
+            ("/work/local/m", 4, "fuse.sshfs"),
+            ("/layers", 5, "overlay"),
+        ]);
+        for (path, kind) in [
+            ("/home/a", None),
+            ("/work/a", Some("nfs4")),
+            ("/working", None),
+            ("/work/local/a", None),
+            ("/work/local/m/a", Some("fuse.sshfs")),
+            ("/layers", Some("overlay")),
+        ] {
+            assert_eq!(mounts.distant(Path::new(path)).map(|found| found.1), kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_came_went_or_was_replaced_differs() {
+        let before = mounts(&[("/", 1, "ext4"), ("/a", 2, "tmpfs"), ("/b", 3, "tmpfs")]);
+        let after = mounts(&[("/", 1, "ext4"), ("/b", 4, "tmpfs"), ("/c", 5, "tmpfs")]);
+        let places = ["/a", "/b", "/c"].map(PathBuf::from);
+        assert_eq!(before.differences(&after), places);
+        assert!(before.differences(&before).is_empty());
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    fn the_system_has_a_root() {
+        assert!(Mounts::now().0.contains_key(Path::new("/")));
+    }
+}

@@ -1,0 +1,411 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::entry::Entry;
+use super::inbox::{Batch, PATHS_MAX};
+use super::mark::Mark;
+use super::settle::{MANY, Pace, SETTLE_CAP, SETTLE_CAP_MAX, SETTLE_MANY, Settle};
+use super::touch::{Touch, Was};
+
+/// Files that somebody keeps open, remembered at most; who has more waits for their ends again.
+const ENDLESS_MAX: usize = 1_000;
+
+/// A restart takes no longer, or its service takes so long to stop that a second one does not matter.
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+/// How far a save of a path has come: from what needs the least waiting to what needs the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// A file that was known is there, with content, and its writer has finished.
+    Whole,
+    /// It is whatever it is: more is not expected.
+    Other,
+    /// It came or went: often half of a save.
+    Part,
+    /// It is open for writing, or was emptied and has no new content yet.
+    Open,
+}
+
+/// How far the save of a file has come, from its events, what was known of it and what is there now. `None`: nothing
+/// was and nothing is there.
+pub(super) fn step(touch: Touch, before: Option<&Mark>, now: Entry) -> Option<Step> {
+    if touch.is_written() {
+        return Some(Step::Open);
+    }
+    let came = matches!(touch.was, Was::Made | Was::Lost);
+    match now {
+        Entry::Missing | Entry::Special if before.is_none() && !came => None,
+        Entry::Missing | Entry::Special => Some(Step::Part),
+        _ if came => Some(Step::Part),
+        Entry::Folder => Some(Step::Other),
+        Entry::File(mark) | Entry::Link { mark, .. } => Some(match before {
+            Some(before) if mark.len() == 0 && before.len() > 0 => Step::Open,
+            // Elsewhere nothing tells that a writer has finished.
+            Some(_) if cfg!(target_os = "linux") => Step::Whole,
+            Some(_) | None => Step::Other,
+        }),
+    }
+}
+
+/// Events that came and are not looked at yet, and when they will be.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    paths: BTreeMap<PathBuf, (Touch, Step)>,
+    everywhere: bool,
+    settle: Option<Settle>,
+    last: Option<Told>,
+    /// How often in a row a burst did not end by itself.
+    cut: u32,
+    /// Files whose writers never close them. Their end is waited for once.
+    endless: BTreeSet<PathBuf>,
+}
+
+/// A change that was told.
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    /// Its file, when it was one.
+    path: Option<PathBuf>,
+}
+
+impl Pending {
+    /// Takes events in. `step` says how far the save of a path has come; `None`: it is nobody's.
+    pub fn add(&mut self, batch: Batch, mut step: impl FnMut(&Path, Touch) -> Option<Step>) {
+        let Some(came) = batch.came else { return };
+        let mut concerns = batch.everywhere;
+        for (path, touch) in batch.paths {
+            let touch = self.paths.get(&path).map_or(touch, |(before, _)| before.then(touch));
+            match step(&path, touch) {
+                Some(step) => {
+                    let step = self.patience(&path, touch, step);
+                    self.paths.insert(path, (touch, step));
+                    concerns = true;
+                }
+                None => concerns |= self.paths.remove(&path).is_some(),
+            }
+        }
+        if batch.everywhere || self.paths.len() > PATHS_MAX {
+            self.everywhere = true;
+            self.paths.clear();
+        }
+        if concerns {
+            let first = self.settle.map_or(came.first, |settle| settle.first);
+            self.settle = Some(Settle { first, last: came.last });
+        }
+        if self.paths.is_empty() && !self.everywhere {
+            self.settle = None;
+        }
+    }
+
+    /// A writer that did not finish once is not waited for again.
+    fn patience(&mut self, path: &Path, touch: Touch, step: Step) -> Step {
+        if !touch.is_written() {
+            self.endless.remove(path);
+        }
+        match step {
+            Step::Open if self.endless.contains(path) => Step::Part,
+            step @ (Step::Whole | Step::Other | Step::Part | Step::Open) => step,
+        }
+    }
+
+    /// When they have settled. `quiet`: how long a single save takes.
+    pub fn due(&self, quiet: Duration) -> Option<Instant> {
+        let settle = self.settle?;
+        let pace = self.pace(settle);
+        Some(settle.due(pace.pause(quiet), self.cap().max(quiet)))
+    }
+
+    /// Whether more is changing than the change that was told before, for a service that may be about to start after
+    /// it. A burst that did not end once is not waited for.
+    pub fn is_more(&self, now: Instant) -> bool {
+        let told = self.last.as_ref().is_some_and(|told| now < told.at + RESTART_MAX);
+        told && self.cut == 0 && self.settle.is_some_and(|settle| self.pace(settle) != Pace::One)
+    }
+
+    fn cap(&self) -> Duration {
+        (SETTLE_CAP * 2_u32.pow(self.cut.min(4))).min(SETTLE_CAP_MAX)
+    }
+
+    fn pace(&self, settle: Settle) -> Pace {
+        if self.everywhere || self.paths.len() > MANY {
+            return Pace::Burst;
+        }
+        let count = |wanted| self.paths.values().filter(|(_, step)| *step == wanted).count();
+        if count(Step::Open) > 0 {
+            return Pace::Open;
+        }
+        let only = self.paths.keys().next().filter(|_| self.paths.len() == 1);
+        match &self.last {
+            Some(told) if settle.first < told.at + SETTLE_MANY => {
+                if only.is_some() && told.path.as_ref() == only && count(Step::Part) == 0 {
+                    Pace::Save
+                } else {
+                    Pace::Burst
+                }
+            }
+            Some(_) | None => match (count(Step::Part), count(Step::Whole)) {
+                (0, 1) if only.is_some() => Pace::One,
+                (0, 0 | 1) => Pace::Save,
+                (0, _) => Pace::Several,
+                _ => Pace::Burst,
+            },
+        }
+    }
+
+    /// What is to be looked at, at the time `now` at which it is due.
+    pub fn take(&mut self, quiet: Duration, now: Instant) -> Due {
+        let settle = self.settle.take();
+        let ended = settle.is_none_or(|settle| settle.last + self.pace(settle).pause(quiet) <= now);
+        self.cut = if ended { 0 } else { self.cut + 1 };
+        let paths = std::mem::take(&mut self.paths);
+        for (path, (touch, step)) in &paths {
+            if *step == Step::Open && touch.is_written() && self.endless.len() < ENDLESS_MAX {
+                self.endless.insert(path.clone());
+            }
+        }
+        Due {
+            paths: paths.into_iter().map(|(path, (touch, _))| (path, touch)).collect(),
+            everywhere: std::mem::take(&mut self.everywhere),
+            last: settle.map_or(now, |settle| settle.last),
+        }
+    }
+
+    /// Remembers that a change was told: what follows soon belongs to it.
+    pub fn told(&mut self, at: Instant, path: Option<PathBuf>) {
+        self.last = Some(Told { at, path });
+    }
+}
+
+/// Paths to look at.
+#[derive(Debug)]
+pub(super) struct Due {
+    /// Folders before what is in them.
+    pub paths: BTreeMap<PathBuf, Touch>,
+    /// Look everywhere, and trust no watch.
+    pub everywhere: bool,
+    /// When the last event came.
+    pub last: Instant,
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use notify::event::{
+        AccessKind, AccessMode, CreateKind, DataChange, Event, EventKind, ModifyKind, RemoveKind,
+        RenameMode,
+    };
+
+    use super::*;
+    use crate::runtime::watch::settle::{SETTLE, SETTLE_ONE, SETTLE_SEVERAL};
+
+    const MADE: EventKind = EventKind::Create(CreateKind::File);
+    const WROTE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+    const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    const GONE: EventKind = EventKind::Remove(RemoveKind::File);
+
+    /// Files by name with their lengths: as they are known, and as they are now.
+    struct Scene {
+        pending: Pending,
+        known: BTreeMap<&'static str, &'static str>,
+        now: BTreeMap<&'static str, &'static str>,
+        start: Instant,
+    }
+
+    fn entry(text: Option<&&str>) -> Entry {
+        text.map_or(Entry::Missing, |text| Entry::File(mark(text)))
+    }
+
+    /// A mark with this text's length.
+    fn mark(text: &str) -> Mark {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), text).unwrap();
+        Mark::of(&std::fs::metadata(dir.path().join("a")).unwrap())
+    }
+
+    impl Scene {
+        fn new(known: &[&'static str]) -> Scene {
+            let known: BTreeMap<_, _> = known.iter().map(|name| (*name, "old")).collect();
+            let now = known.clone();
+            Scene { pending: Pending::default(), known, now, start: Instant::now() }
+        }
+
+        /// An event after so many milliseconds, after which the file holds this; `None`: it is not there.
+        fn event(
+            &mut self,
+            ms: u64,
+            name: &'static str,
+            kind: EventKind,
+            text: Option<&'static str>,
+        ) {
+            match text {
+                Some(text) => drop(self.now.insert(name, text)),
+                None => drop(self.now.remove(name)),
+            }
+            let at = self.start + Duration::from_millis(ms);
+            let touch = Touch::of(ms, &Event::new(kind));
+            let batch = Batch {
+                paths: [(PathBuf::from(name), touch)].into(),
+                everywhere: false,
+                came: Some(Settle { first: at, last: at }),
+            };
+            let (known, now) = (&self.known, &self.now);
+            self.pending.add(batch, |path, touch| {
+                let name = path.to_str().unwrap();
+                let before = known.get(name).map(|text| mark(text));
+                step(touch, before.as_ref(), entry(now.get(name)))
+            });
+        }
+
+        /// How long after the start it is due.
+        fn due(&self) -> Option<Duration> {
+            Some(self.pending.due(SETTLE)?.saturating_duration_since(self.start))
+        }
+
+        /// What is due is told.
+        fn tell(&mut self) -> Due {
+            let at = self.pending.due(SETTLE).unwrap();
+            let due = self.pending.take(SETTLE, at);
+            let only = due.paths.keys().next().filter(|_| due.paths.len() == 1).cloned();
+            self.pending.told(at, only);
+            self.known = self.now.clone();
+            due
+        }
+    }
+
+    fn at(ms: u64, pause: Duration) -> Option<Duration> {
+        Some(Duration::from_millis(ms) + pause)
+    }
+
+    #[test]
+    fn one_whole_save_after_quiet_is_due_at_once() {
+        let mut save = Scene::new(&["a"]);
+        save.event(0, "a", WROTE, Some(""));
+        save.event(1, "a", WROTE, Some("new"));
+        assert_eq!(save.due(), at(0, SETTLE_CAP), "it is still open");
+        save.event(2, "a", CLOSED, Some("new"));
+        assert_eq!(save.due(), at(2, SETTLE_ONE));
+
+        let mut renamed = Scene::new(&["a"]);
+        renamed.event(0, "tmp", MADE, Some(""));
+        renamed.event(1, "tmp", WROTE, Some("new"));
+        renamed.event(2, "tmp", CLOSED, Some("new"));
+        assert_eq!(renamed.due(), at(2, SETTLE_MANY), "it may be renamed");
+        renamed.event(3, "tmp", FROM, None);
+        assert_eq!(renamed.due(), None, "nothing is there and nothing was");
+        renamed.event(3, "a", TO, Some("new"));
+        assert_eq!(renamed.due(), at(3, SETTLE_ONE));
+
+        let mut vim = Scene::new(&["a"]);
+        vim.event(0, "a", FROM, None);
+        assert_eq!(vim.due(), at(0, SETTLE_MANY), "it may come back");
+        vim.event(1, "a", MADE, Some(""));
+        assert_eq!(vim.due(), at(0, SETTLE_CAP), "it has no content yet");
+        vim.event(2, "a", WROTE, Some("new"));
+        vim.event(9, "a", CLOSED, Some("new"));
+        assert_eq!(vim.due(), at(9, SETTLE_ONE));
+    }
+
+    /// Each step of a save with such a pause before it, which must be one change.
+    #[test]
+    fn steps_far_apart_are_one_save() {
+        let mut save = Scene::new(&["a"]);
+        save.event(0, "a", WROTE, Some(""));
+        save.event(1, "a", CLOSED, Some(""));
+        assert_eq!(save.due(), at(0, SETTLE_CAP), "emptied");
+        save.event(700, "a", WROTE, Some("new"));
+        save.event(950, "a", CLOSED, Some("new"));
+        assert_eq!(save.due(), at(950, SETTLE_ONE));
+    }
+
+    #[test]
+    fn a_second_file_makes_it_a_burst() {
+        let mut few = Scene::new(&["a", "b", "c"]);
+        few.event(0, "a", CLOSED, Some("1"));
+        few.event(0, "b", CLOSED, Some("2"));
+        assert_eq!(few.due(), at(0, SETTLE_SEVERAL));
+        few.tell();
+        few.event(60, "c", CLOSED, Some("3"));
+        assert_eq!(few.due(), at(60, SETTLE_MANY), "it belongs to what was told just before");
+        assert!(few.pending.is_more(few.start + Duration::from_millis(60)));
+        few.tell();
+        few.event(500, "c", CLOSED, Some("4"));
+        assert_eq!(few.due(), at(500, SETTLE_ONE), "quiet has returned");
+        assert!(!few.pending.is_more(few.start + Duration::from_millis(500)));
+
+        let mut many = Scene::new(&[]);
+        let names: Vec<&str> = (0..=MANY).map(|n| &*n.to_string().leak()).collect();
+        names.iter().for_each(|name| many.event(0, name, CLOSED, Some("x")));
+        assert_eq!(many.due(), at(0, SETTLE_MANY));
+    }
+
+    #[test]
+    fn the_same_file_again_is_soon_due() {
+        let mut save = Scene::new(&["a"]);
+        save.event(0, "a", CLOSED, Some("1"));
+        save.tell();
+        save.event(20, "a", CLOSED, Some("2"));
+        assert_eq!(save.due(), at(20, SETTLE));
+    }
+
+    #[test]
+    fn what_came_or_went_may_be_half_a_save() {
+        let mut scene = Scene::new(&["a"]);
+        scene.event(0, "a", GONE, None);
+        assert_eq!(scene.due(), at(0, SETTLE_MANY));
+        scene.tell();
+        scene.event(1_000, "a", MADE, Some("x"));
+        assert_eq!(scene.due(), at(1_000, SETTLE_MANY));
+    }
+
+    #[test]
+    fn a_burst_that_does_not_end_is_told_all_the_same_and_less_and_less_often() {
+        let mut scene = Scene::new(&["a", "b"]);
+        let mut told = Vec::new();
+        for ms in (0..12_000).step_by(50) {
+            let name = if ms % 100 == 0 { "a" } else { "b" };
+            while scene.due().is_some_and(|due| due <= Duration::from_millis(ms)) {
+                told.push(scene.due().unwrap().as_millis());
+                scene.tell();
+            }
+            scene.event(ms, name, CLOSED, Some(&*ms.to_string().leak()));
+        }
+        assert_eq!(told, [0, 1_050, 3_050, 7_050, 11_050], "at once, then after 1, 2 and 4 s");
+        assert!(
+            !scene.pending.is_more(scene.start + Duration::from_millis(7_100)),
+            "no start waits"
+        );
+    }
+
+    #[test]
+    fn who_never_closes_is_waited_for_once() {
+        let mut scene = Scene::new(&["db"]);
+        scene.event(0, "db", WROTE, Some("1"));
+        assert_eq!(scene.due(), at(0, SETTLE_CAP));
+        scene.tell();
+        scene.event(5_000, "db", WROTE, Some("2"));
+        assert_eq!(scene.due(), at(5_000, SETTLE_MANY));
+        scene.tell();
+        scene.event(9_000, "db", CLOSED, Some("3"));
+        assert_eq!(scene.due(), at(9_000, SETTLE_ONE));
+        scene.tell();
+        scene.event(12_000, "db", WROTE, Some("4"));
+        assert_eq!(scene.due(), at(12_000, SETTLE_CAP));
+    }
+
+    #[test]
+    fn too_much_to_remember_becomes_one_look_everywhere() {
+        let mut pending = Pending::default();
+        let came = Settle { first: Instant::now(), last: Instant::now() };
+        for part in 0..3 {
+            let name = |n| PathBuf::from(format!("{part}/{n}"));
+            let paths = (0..PATHS_MAX / 2).map(|n| (name(n), Touch::default())).collect();
+            let batch = Batch { paths, everywhere: false, came: Some(came) };
+            pending.add(batch, |_, _| Some(Step::Other));
+        }
+        let due = pending.take(SETTLE, came.last);
+        assert!(due.everywhere && due.paths.len() < PATHS_MAX);
+    }
+}

@@ -1,0 +1,92 @@
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Links on the way of one path; the kernel allows as many.
+const LINKS_MAX: usize = 40;
+
+/// Where a path leads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The links on the way, each by its path without links. When one of them changes, the path leads elsewhere.
+    pub links: BTreeSet<PathBuf>,
+    /// The path without links, as far as it is there, and without `..`.
+    pub end: PathBuf,
+}
+
+impl Route {
+    /// Follows `path`, which is absolute. A circle of links ends where it is noticed.
+    pub fn of(path: &Path) -> Route {
+        let mut route = Route::default();
+        let mut way: VecDeque<Part> = parts(path).collect();
+        let mut left = LINKS_MAX;
+        while let Some(part) = way.pop_front() {
+            match part {
+                Part::Root => route.end = PathBuf::from("/"),
+                Part::Up => drop(route.end.pop()),
+                Part::Down(name) => {
+                    route.end.push(name);
+                    if let Ok(target) = fs::read_link(&route.end)
+                        && left > 0
+                    {
+                        left -= 1;
+                        route.links.insert(route.end.clone());
+                        route.end.pop();
+                        let rest = std::mem::take(&mut way);
+                        way = parts(&target).chain(rest).collect();
+                    }
+                }
+            }
+        }
+        route
+    }
+}
+
+enum Part {
+    Root,
+    Up,
+    Down(OsString),
+}
+
+fn parts(path: &Path) -> impl Iterator<Item = Part> {
+    path.components().filter_map(|component| match component {
+        Component::Prefix(_) | Component::CurDir => None,
+        Component::RootDir => Some(Part::Root),
+        Component::ParentDir => Some(Part::Up),
+        Component::Normal(name) => Some(Part::Down(name.to_owned())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn every_link_on_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(top.join("releases/2/src")).unwrap();
+        symlink("latest", top.join("current")).unwrap();
+        symlink("releases/2", top.join("latest")).unwrap();
+        symlink("../../../current", top.join("releases/2/src/round")).unwrap();
+        let route = Route::of(&top.join("current/src"));
+        assert_eq!(route.end, top.join("releases/2/src"));
+        assert_eq!(route.links, ["current", "latest"].map(|name| top.join(name)).into());
+        let round = Route::of(&top.join("current/src/round/not/there"));
+        assert_eq!(round.end, top.join("releases/2/not/there"));
+        assert_eq!(round.links.len(), 3);
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        symlink("b", top.join("a")).unwrap();
+        symlink("a", top.join("b")).unwrap();
+        let route = Route::of(&top.join("a/c"));
+        assert_eq!(route.links, ["a", "b"].map(|name| top.join(name)).into());
+        assert!(route.end.starts_with(&top));
+    }
+}

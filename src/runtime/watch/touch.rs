@@ -1,0 +1,164 @@
+use notify::event::{AccessKind, Event, EventKind, ModifyKind, RenameMode};
+
+/// What events said about a path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Touch {
+    /// The place of the first event among all.
+    pub order: u64,
+    /// What was there is gone or elsewhere, whatever is there now; a watch on it is dead.
+    pub lost: bool,
+    /// Whether somebody writes and has not closed it; `None`: nothing was said of that.
+    writing: Option<bool>,
+    /// What became of it.
+    pub was: Was,
+}
+
+/// What became of a path since the first of its events. A file that came or went is often half of a save: the
+/// new file that will be renamed over the old, or the old that was moved away for the new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Was {
+    /// It is there as before, or was replaced in one step.
+    #[default]
+    There,
+    /// It was moved here, perhaps over another.
+    Moved,
+    /// It was made.
+    Made,
+    /// It went.
+    Lost,
+    /// It came and went, or the other way round: nothing is open.
+    Back,
+}
+
+impl Was {
+    /// What `self` and after it `later` are together.
+    fn then(self, later: Was) -> Was {
+        match (self, later) {
+            (was, Was::There) | (Was::There, was) => was,
+            (Was::Made, Was::Made) => Was::Made,
+            (Was::Lost, Was::Lost) => Was::Lost,
+            (Was::Moved, Was::Moved) => Was::Moved,
+            (Was::Moved | Was::Made | Was::Lost | Was::Back, _) => Was::Back,
+        }
+    }
+}
+
+impl Touch {
+    /// What one event says, the `order`-th of all.
+    pub fn of(order: u64, event: &Event) -> Touch {
+        let lost = is_loss(event.kind);
+        // Only Linux tells the end of writing, and tells each step once and in order.
+        if !cfg!(target_os = "linux") {
+            return Touch { order, lost, ..Touch::default() };
+        }
+        let was = match event.kind {
+            EventKind::Create(_) => Was::Made,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Was::Moved,
+            _ if lost => Was::Lost,
+            _ => Was::There,
+        };
+        let writing = match event.kind {
+            EventKind::Modify(ModifyKind::Data(_)) => Some(true),
+            EventKind::Access(AccessKind::Close(_)) => Some(false),
+            _ => matches!(was, Was::Lost | Was::Moved).then_some(false),
+        };
+        Touch { order, lost, writing, was }
+    }
+
+    /// Whether somebody writes and has not closed it.
+    pub fn is_written(self) -> bool {
+        self.writing == Some(true)
+    }
+
+    /// Whether something came or went, rather than only being written.
+    pub fn is_structural(self) -> bool {
+        self.was != Was::There || !cfg!(target_os = "linux")
+    }
+
+    /// What this and after it `later` say together.
+    pub fn then(self, later: Touch) -> Touch {
+        Touch {
+            order: self.order.min(later.order),
+            lost: self.lost || later.lost,
+            writing: later.writing.or(self.writing),
+            was: self.was.then(later.was),
+        }
+    }
+}
+
+/// Whether an event says that what was at its path is gone from there.
+fn is_loss(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)))
+}
+
+/// Whether an event says nothing new: reading, or a rename within what is watched, which is told a third time with
+/// both names.
+pub(super) fn is_noise(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Modify(ModifyKind::Name(RenameMode::Both))
+            | EventKind::Access(AccessKind::Open(_) | AccessKind::Read)
+    )
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use notify::event::{AccessMode, CreateKind, DataChange, RemoveKind};
+
+    /// Adds events up, in one go or as if each had been taken alone.
+    fn sum(kinds: &[EventKind]) -> Touch {
+        let touches = kinds.iter().zip(0..).map(|(kind, at)| Touch::of(at, &Event::new(*kind)));
+        touches.reduce(Touch::then).unwrap()
+    }
+
+    const MADE: EventKind = EventKind::Create(CreateKind::File);
+    const WROTE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+    const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    const GONE: EventKind = EventKind::Remove(RemoveKind::File);
+
+    #[test]
+    fn what_became_of_a_path_is_the_sum_of_its_events() {
+        for (kinds, was, written) in [
+            (&[WROTE][..], Was::There, true),
+            (&[WROTE, CLOSED], Was::There, false),
+            (&[MADE, WROTE, CLOSED], Was::Made, false),
+            (&[MADE, WROTE, CLOSED, FROM], Was::Back, false),
+            (&[TO], Was::Moved, false),
+            (&[WROTE, TO], Was::Moved, false),
+            (&[FROM, MADE, WROTE], Was::Back, true),
+            (&[FROM, MADE, WROTE, CLOSED], Was::Back, false),
+            (&[FROM, TO], Was::Back, false),
+            (&[GONE], Was::Lost, false),
+            (&[WROTE, GONE], Was::Lost, false),
+        ] {
+            let touch = sum(kinds);
+            assert_eq!((touch.was, touch.is_written()), (was, written), "{kinds:?}");
+            assert_eq!(touch.order, 0);
+        }
+    }
+
+    #[test]
+    fn it_makes_no_difference_where_a_sum_is_cut() {
+        let kinds = [MADE, WROTE, CLOSED, FROM, TO, GONE];
+        let all: Vec<[EventKind; 4]> = (0..6_usize.pow(4))
+            .map(|n| [0, 1, 2, 3].map(|at| kinds[n / 6_usize.pow(at) % 6]))
+            .collect();
+        for kinds in all {
+            let touches = |part: &[EventKind]| sum(part);
+            for cut in 1..4 {
+                let (one, other) = kinds.split_at(cut);
+                let both = touches(one).then(touches(other));
+                assert_eq!(both, sum(&kinds), "{kinds:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_lost_stays_lost() {
+        assert!(sum(&[GONE, MADE]).lost);
+    }
+}

@@ -1,0 +1,252 @@
+//! What can be watched, and what is said and done where something cannot.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::change::{end, save, starts, watching};
+use crate::support::{Project, Running, need_that, user_namespaces};
+
+/// How many folders the kernel watches for a process.
+fn watches(up: &Running) -> usize {
+    let fds = fs::read_dir(format!("/proc/{}/fdinfo", up.pid())).expect("it runs").flatten();
+    let infos = fds.filter_map(|fd| fs::read_to_string(fd.path()).ok());
+    infos.map(|info| info.lines().filter(|line| line.starts_with("inotify ")).count()).sum()
+}
+
+#[test]
+fn ignored_trees_are_not_watched() {
+    if !need_that("/proc", cfg!(target_os = "linux")) {
+        return;
+    }
+    let project = Project::new();
+    watching(&project, "watch = true");
+    project.write(".gitignore", "generated/\n");
+    for top in ["node_modules", "target", ".hg", "generated", "sub/node_modules", "__pycache__"] {
+        for number in 0..50 {
+            project.write(format!("src/{top}/p{number}/lib/index.js"), "1");
+        }
+    }
+    project.write("src/sub/a.py", "1");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    save(&project, "src/sub/a.py", "2");
+    starts(&project, 2);
+    // The folder of the stack, `src` and `src/sub`.
+    assert_eq!(watches(&up), 3);
+    for top in ["node_modules/p1", "target", "generated/new", "sub/node_modules/p3/lib"] {
+        save(&project, &format!("src/{top}/new.js"), "2");
+    }
+    save(&project, "src/app.py", "2");
+    starts(&project, 3);
+    end(project, &up, 3);
+}
+
+#[test]
+fn what_devstack_itself_prints_into_a_watched_folder_is_no_change() {
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let script = "exec \"$0\" up > src/out.txt 2> src/err.txt";
+    let up = project.program("/bin/sh").args(["-c", script, devstack]).start();
+    starts(&project, 1);
+    for number in 2..=4 {
+        // Each restart prints into the files.
+        save(&project, "src/app.py", &number.to_string());
+        starts(&project, number);
+    }
+    assert!(project.read("src/out.txt").contains("restarting: src/app.py changed"));
+    end(project, &up, 4);
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_is_said_once_and_harms_nothing() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let secret = project.path("src/secret");
+    fs::create_dir(&secret).expect("it is new");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("it is ours");
+    // Without a mapping nobody is root.
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let up = project.program("unshare").args(["-U", "--", devstack, "up"]).start();
+    up.wait_for("src/secret may not be read, so changes in it are not seen");
+    save(&project, "src/app.py", "2");
+    starts(&project, 2);
+    assert_eq!(up.lines().iter().filter(|line| line.contains("may not be read")).count(), 1);
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    end(project, &up, 2);
+}
+
+/// Runs the stack where the system allows so few of something.
+fn scarce(limit: &str, allowed: u32, said: &str, help: &str) {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    watching(&project, "watch = true");
+    project.write("src/deep/er/a.py", "1");
+    let script = format!("echo {allowed} > /proc/sys/user/{limit} && exec \"$0\" up");
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let up = project.program("unshare").args(["-Ur", "sh", "-c", &script, devstack]).start();
+    up.wait_for("is up");
+    up.wait_for(said);
+    up.wait_for(help);
+    for (at, file) in ["src/app.py", "src/deep/er/a.py", "src/deep/new.py"].iter().enumerate() {
+        save(&project, file, "2");
+        up.wait_for(&format!("api * restarting: {file} changed"));
+        starts(&project, at + 2);
+    }
+    let count = up.lines().iter().filter(|line| line.contains("folders can be watched")).count();
+    assert_eq!(count, 1, "{:?}", up.lines());
+    end(project, &up, 4);
+}
+
+#[test]
+fn out_of_watches_the_others_are_polled() {
+    let said = "2 of 4 folders can be watched (the system's limit of watches is reached)";
+    scarce("max_inotify_watches", 2, said, "sysctl fs.inotify.max_user_watches=");
+}
+
+#[test]
+fn out_of_watchers_all_is_polled() {
+    let said =
+        "0 of 4 folders can be watched (the system's limit of watchers or open files is reached)";
+    scarce("max_inotify_instances", 0, said, "fs.inotify.max_user_instances=");
+}
+
+#[test]
+fn polling_can_be_asked_for() {
+    let project = Project::new();
+    watching(&project, "watch = { paths = [\"*.py\"], poll = \"100ms\" }");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    for number in 2..=4 {
+        save(&project, "src/app.py", &number.to_string());
+        starts(&project, number);
+    }
+    end(project, &up, 4);
+}
+
+#[test]
+fn polling_is_not_too_often() {
+    let project = Project::new();
+    watching(&project, "watch = { poll = \"1ms\" }");
+    let ended = project.devstack(["check"]).run().expect_code(2);
+    assert!(ended.stderr.contains("`poll` is at least 100 ms"), "{}", ended.stderr);
+    project.finish();
+}
+
+/// A shell in a mount namespace, in which the stack runs, and which does what it is told.
+const SHELL: &str = r#"
+    mount -t tmpfs one src/data && mkdir src/data/sub && echo 1 > src/data/sub/a.py
+    "$0" up &
+    while read -r line; do eval "$line"; done
+    kill -INT $!
+    wait $!
+"#;
+
+#[test]
+fn what_is_mounted_below_is_watched_when_it_goes_and_comes_back() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    watching(&project, "watch = true");
+    fs::create_dir(project.path("src/data")).expect("it is new");
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let args = ["-Urm", "--propagation", "private", "sh", "-c", SHELL, devstack];
+    let up = project.program("unshare").args(args).stdin().start();
+    up.wait_for("is up");
+    let steps = [
+        ("echo 2 > src/data/sub/a.py", "src/data/sub/a.py"),
+        ("umount src/data", "src/data/sub/a.py"),
+        ("echo 3 > src/data/under.py", "src/data/under.py"),
+        (
+            "mount -t tmpfs two src/data && mkdir src/data/sub && echo 4 > src/data/sub/a.py",
+            "src/data/",
+        ),
+        ("echo 5 > src/data/sub/a.py", "src/data/sub/a.py"),
+    ];
+    for (step, file) in steps {
+        let here = up.here();
+        let at = crate::support::Markers::read(&project.path("markers")).count("start", "api");
+        up.write(format!("{step}\n").as_bytes());
+        up.wait_since(here, &format!("api * restarting: {file}"));
+        starts(&project, at + 1);
+    }
+    up.close_stdin();
+    up.wait_exit();
+    crate::support::Markers::read(&project.path("markers")).assert_no_overlap();
+    project.finish();
+}
+
+#[test]
+fn a_folder_that_is_not_there_yet_is_waited_for_and_said() {
+    let project = Project::new();
+    watching(&project, "watch = [\"gen/**/*.py\"]");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api is waiting for path ");
+    fs::create_dir_all(project.path("src/gen/deep")).expect("it is new");
+    save(&project, "src/gen/deep/a.py", "1");
+    up.wait_for("api * restarting: src/gen/deep/a.py changed");
+    starts(&project, 2);
+    save(&project, "src/gen/deep/a.py", "2");
+    starts(&project, 3);
+    end(project, &up, 3);
+}
+
+#[test]
+fn a_release_is_swapped_by_its_link() {
+    let project = Project::new();
+    project.write("releases/1/app.py", "1");
+    project.write("releases/2/app.py", "2");
+    symlink("releases/1", project.path("current")).expect("it is new");
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        dir = "current"
+        command = ["sh", "-c", "echo this is $(cat app.py); exec {misbehave} marker ../../markers"]
+        watch = true
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    starts(&project, 1);
+    up.wait_for("is up");
+    symlink("releases/2", project.path("next")).expect("it is new");
+    fs::rename(project.path("next"), project.path("current")).expect("both are there");
+    starts(&project, 2);
+    up.wait_for("this is 2");
+    save(&project, "releases/2/app.py", "3");
+    starts(&project, 3);
+    up.wait_for("this is 3");
+    save(&project, "releases/1/app.py", "unseen");
+    save(&project, "releases/2/app.py", "4");
+    starts(&project, 4);
+    up.wait_for("this is 4");
+    end(project, &up, 4);
+}
+
+#[test]
+fn names_that_are_no_text_are_shown_so_that_they_harm_no_terminal() {
+    use std::os::unix::ffi::OsStrExt;
+    let project = Project::new();
+    watching(&project, "watch = true");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let name = std::ffi::OsStr::from_bytes(b"src/odd\n\x1b[31m\xff.py");
+    save_odd(&project, name);
+    up.wait_for("api * restarting: ");
+    starts(&project, 2);
+    let line = up.wait_line(|line| line.contains("api * restarting: "));
+    assert!(line.contains(".py") && !line.contains('\x1b'), "{line:?}");
+    end(project, &up, 2);
+}
+
+fn save_odd(project: &Project, name: &std::ffi::OsStr) {
+    let draft = project.outside("tmp").join("draft");
+    fs::write(&draft, "1").expect("it is ours");
+    fs::rename(draft, project.path(name)).expect("both are there");
+}
