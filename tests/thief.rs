@@ -38,6 +38,16 @@ fn stand(ps: &Value, name: &str) -> (u64, u64, u64) {
     (of("port"), of("wanted_port"), of("restarts"))
 }
 
+/// A port that even a program can bind that does not ask for `SO_REUSEADDR`: no connection of an earlier test lingers.
+fn fresh_port() -> u16 {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
+    let binds = |port: u16| {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], port))).is_ok()
+    };
+    std::iter::repeat_with(|| free_ports(2)).find(|port| binds(*port)).expect("there are many")
+}
+
 fn holds(address: &str, port: u16) -> bool {
     need_that("IPv6", !address.contains(':') || TcpListener::bind((address, port)).is_ok())
 }
@@ -270,7 +280,7 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
 #[test]
 fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
     let project = Project::new();
-    let port = free_port();
+    let port = fresh_port();
     project.write(
         "devstack.toml",
         &format!(
@@ -297,7 +307,7 @@ fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
 #[test]
 fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
     let project = Project::new();
-    let port = free_port();
+    let port = fresh_port();
     project.write(
         "devstack.toml",
         &format!(
@@ -312,6 +322,36 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     assert_eq!(stand(&project.ps(), "api").0, u64::from(port));
+    end(&up);
+    project.finish();
+}
+
+#[test]
+fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
+    let project = Project::new();
+    let port = fresh_port();
+    // The server closes first, so its side of the connection lingers.
+    let server = TcpListener::bind(("127.0.0.1", port)).expect("it is free");
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    drop(server.accept().expect("somebody connects"));
+    std::io::Read::read(&mut client, &mut [0]).expect("the end");
+    drop((client, server));
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
+            port = {port}
+            restart = "no"
+            "#
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for(&format!("port {port} was in use, though nobody listens there"));
+    up.wait_for("is up");
+    let (now, wanted, _) = stand(&project.ps(), "api");
+    assert!(now != wanted && wanted == u64::from(port));
     end(&up);
     project.finish();
 }

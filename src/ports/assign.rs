@@ -44,6 +44,8 @@ pub struct Asked<'a> {
     pub mine: &'a BTreeMap<Key, u16>,
     /// Services that do not start now: they take nothing from those that do.
     pub idle: &'a BTreeSet<Name>,
+    /// Numbers that somebody could not bind, although they seem to be free.
+    pub shunned: &'a BTreeSet<u16>,
     /// Whether nothing is chosen at all when this wish cannot be granted.
     pub insists: &'a dyn Fn(&PortWish) -> bool,
 }
@@ -52,7 +54,8 @@ impl<'a> Asked<'a> {
     /// For services that all start.
     pub fn all(wishes: &'a [PortWish], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
         const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
-        Asked { wishes, mine, idle: NOBODY, insists: &|_| true }
+        const NOTHING: &BTreeSet<u16> = &BTreeSet::new();
+        Asked { wishes, mine, idle: NOBODY, shunned: NOTHING, insists: &|_| true }
     }
 
     /// The conflicts that insist, and the others.
@@ -161,6 +164,7 @@ impl Ports {
             leases: self.leases.as_ref(),
             remembered: &self.remembered,
             taken: &self.taken,
+            shunned: asked.shunned,
             claimed: BTreeMap::new(),
             trouble: None,
         };
@@ -198,8 +202,9 @@ impl Ports {
         wishes: &[PortWish],
         mine: &BTreeMap<Key, u16>,
         others: &BTreeSet<Name>,
+        shunned: &BTreeSet<u16>,
     ) -> Assigned {
-        let asked = Asked { wishes, mine, idle: others, insists: &|_| false };
+        let asked = Asked { wishes, mine, idle: others, shunned, insists: &|_| false };
         self.choose(&asked).expect("only a wish that insists refuses the choice")
     }
 

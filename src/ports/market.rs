@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -20,6 +20,8 @@ pub struct Market<'a> {
     pub remembered: &'a Remembered,
     /// What this stack has from earlier choices.
     pub taken: &'a BTreeMap<u16, Claim>,
+    /// Numbers that are out of the question, although nobody listens there.
+    pub shunned: &'a BTreeSet<u16>,
     /// What was claimed in this choice.
     pub claimed: BTreeMap<u16, Claim>,
     /// Why a lease could not be had, when that happened.
@@ -51,6 +53,9 @@ impl Market<'_> {
 impl Numbers for Market<'_> {
     /// First the lease, then the probe: so two of us never probe one number at once and take each other for a holder.
     fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
+        if self.shunned.contains(&port) {
+            return Err(Obstacle::InUse);
+        }
         let ours = self.taken.contains_key(&port) || self.claimed.contains_key(&port);
         let lease = if ours { None } else { self.lease(port)? };
         // A second look, because the first may have met somebody else's probe, which is over within microseconds.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::steady;
 use crate::config::{self, Diagnostics, Draft, Sources};
 use crate::engine::Selection;
-use crate::model::{Class, Message, Name, PortWish, Stack};
+use crate::model::{Class, Message, Name, OnConflict, PortWish, Service, Stack, Weight};
 use crate::ports::{Answer, Asked, Assigned, Dispute, Key, Network, Ports};
 
 /// What became of the configuration after a change.
@@ -81,7 +81,8 @@ impl Situation {
         let insists =
             |wish: &PortWish| starting.contains(&wish.service) && !self.known.contains(wish);
         let (wishes, mine) = (draft.wishes(), &self.mine);
-        choose(&Asked { wishes, mine, idle: &idle, insists: &insists })
+        let shunned = &BTreeSet::new();
+        choose(&Asked { wishes, mine, idle: &idle, shunned, insists: &insists })
     }
 }
 
@@ -190,13 +191,19 @@ impl Loader {
     }
 
     /// Chooses again for services that lost a port; the others keep what they have in `stack`.
-    fn place(&self, draft: &Draft, stack: &Stack, lost: &BTreeSet<Name>) -> Reloaded {
+    fn place(
+        &self,
+        draft: &Draft,
+        stack: &Stack,
+        lost: &BTreeSet<Name>,
+        shunned: &BTreeSet<u16>,
+    ) -> Reloaded {
         let mut ports = self.ports();
         let others = |name: &Name| !lost.contains(name);
         let mut mine = ports_of(stack, others);
         mine.retain(|key, number| !ports.is_unclaimed(key, *number));
         let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
-        let assigned = ports.place(draft.wishes(), &mine, &idle);
+        let assigned = ports.place(draft.wishes(), &mine, &idle, shunned);
         let stack = self.resolve(draft, &assigned);
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
@@ -301,6 +308,8 @@ pub struct Reloader {
     stale: bool,
     /// Services that need other ports.
     lost: BTreeSet<Name>,
+    /// Numbers that services could not bind although nobody listens there, since they were ready last.
+    shunned: BTreeMap<Name, BTreeSet<u16>>,
     /// Whether ports were chosen again: before that, every one is in use.
     moved: bool,
     /// Whether the files are followed at all.
@@ -310,8 +319,9 @@ pub struct Reloader {
 impl Reloader {
     /// Nothing to do yet; `applied` is what the first stack was made of. `follows`: whether anybody tells of changes.
     pub fn new(loader: Loader, applied: Arc<Draft>, follows: bool) -> Reloader {
-        let (busy, stale, moved, lost) = (false, false, false, BTreeSet::new());
-        Reloader { loader, applied, busy, stale, lost, moved, follows }
+        let (busy, stale, moved) = (false, false, false);
+        let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
+        Reloader { loader, applied, busy, stale, lost, shunned, moved, follows }
     }
 
     /// The files have changed.
@@ -322,6 +332,28 @@ impl Reloader {
     /// A service needs other ports.
     pub(super) fn place(&mut self, name: Name) {
         self.lost.insert(name);
+    }
+
+    /// A service cannot bind `port`, which it has, although nobody listens there. Whether it may have another one;
+    /// then this is not chosen again for it until it is ready.
+    pub(super) fn shun(&mut self, service: &Service, port: u16) -> bool {
+        let named = service.ports.iter().find(|one| one.number == port).map(|one| &one.name);
+        let mut wishes = self.applied.wishes().iter();
+        let wish = wishes.find(|wish| wish.service == service.name && Some(&wish.port) == named);
+        let moves = wish.is_some_and(|wish| match (wish.weight, wish.on_conflict) {
+            (Weight::Any, _) | (Weight::Preferred, OnConflict::Next | OnConflict::Auto) => true,
+            (Weight::Preferred, OnConflict::Fail | OnConflict::Ask | OnConflict::Strict) => false,
+            (Weight::Pinned, _) => false,
+        });
+        if moves {
+            self.shunned.entry(service.name.clone()).or_default().insert(port);
+        }
+        moves
+    }
+
+    /// A service is ready: what it could not bind before may be free again.
+    pub(super) fn forgive(&mut self, name: &Name) {
+        self.shunned.remove(name);
     }
 
     /// Whether something is to be begun.
@@ -355,7 +387,9 @@ impl Reloader {
         } else {
             let (applied, stack) = (self.applied.clone(), stack.clone());
             let lost = std::mem::take(&mut self.lost);
-            let place = move || drop(tell.send(loader.place(&applied, &stack, &lost)));
+            let shunned = lost.iter().filter_map(|name| self.shunned.get(name));
+            let shunned: BTreeSet<u16> = shunned.flatten().copied().collect();
+            let place = move || drop(tell.send(loader.place(&applied, &stack, &lost, &shunned)));
             tokio::task::spawn_blocking(place);
         }
     }

@@ -362,6 +362,7 @@ impl Supervisor {
         }
         if let Happening::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
             self.hands.survey(run);
+            event.service.iter().for_each(|name| self.reloader.forgive(name));
         }
         if let Happening::Applied(_) = event.what {
             self.logs.services(&colors(&self.stack));

@@ -406,6 +406,7 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
         wishes: &wishes,
         mine: &mine,
         idle: &idle.into(),
+        shunned: &BTreeSet::new(),
         insists: &|wish: &PortWish| wish.service.as_str() == "web",
     };
     let assigned = ports.choose(&asked).unwrap();
@@ -424,7 +425,10 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     drop(held);
     let mine = BTreeMap::from([(of("web"), free)]);
     let others = ["web", "same"].map(|name| Name::new(name).unwrap());
-    let placed = ports.place(&wishes, &mine, &others.into());
+    let others = others.into();
+    let placed = ports.place(&wishes, &mine, &others, &BTreeSet::from([taken]));
+    assert!(placed.refused.contains_key(&of("late")), "nobody listens, but it is shunned");
+    let placed = ports.place(&wishes, &mine, &others, &BTreeSet::new());
     assert_eq!(placed.ports[&of("web")].number, free);
     assert_eq!(placed.refused.keys().filter(|key| **key == of("same")).count(), 1);
 }

@@ -67,7 +67,7 @@ impl Supervisor {
         Input::Examined(run, self.excuse(service))
     }
 
-    fn excuse(&self, service: &Service) -> Excuse {
+    fn excuse(&mut self, service: &Service) -> Excuse {
         let name = &service.name;
         let lines = self.logs.tail(name, SEARCHED);
         let blamed: Vec<&String> = lines.iter().filter(|line| in_use::is_said(line)).collect();
@@ -89,14 +89,15 @@ impl Supervisor {
             let text = "its port was reserved in a way that it does not take, and is no longer";
             return Excuse::Unheld(Message::new(Class::Port, text));
         }
+        // Somebody who is gone already, or closed connections that linger, which a program without `SO_REUSEADDR`
+        // cannot bear. Where the port may not move, time may help.
         let named = |number: &u16| blamed.iter().any(|line| in_use::names(line, *number));
         match numbers(service).into_iter().find(named) {
-            Some(number) => {
-                let text =
-                    format!("port {number} was in use for a moment, by a program that is gone");
+            Some(number) if self.reloader.shun(service, number) => {
+                let text = format!("port {number} was in use, though nobody listens there");
                 Excuse::Robbed(Message::new(Class::Port, text))
             }
-            None => Excuse::None,
+            Some(_) | None => Excuse::None,
         }
     }
 
