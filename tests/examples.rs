@@ -223,3 +223,63 @@ fn passing_serves_all_three_and_restarts_them() {
     assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
     project.finish();
 }
+
+#[test]
+fn the_story_of_ports_is_true() {
+    let _alone = alone_on_usual_ports();
+    let story = repository().join("examples/ports/story.sh");
+    let project = Project::new();
+    let told = project.program(story).env("DEVSTACK", env!("CARGO_BIN_EXE_devstack")).run();
+    let text = told.expect_code(0).stdout;
+    // Where somebody has port 5000 already, that one is in the way, and it is not ended.
+    let ours = !text.contains("Somebody on this machine has it already");
+    let lines: Vec<&str> = text.lines().collect();
+    let after = |what: &str| {
+        let at = lines.iter().position(|line| line.starts_with(what));
+        at.map(|at| &lines[at + 1..]).unwrap_or_else(|| panic!("no {what:?} in:\n{text}"))
+    };
+    let ready = |lines: &[&str], service: &str| {
+        let start = format!("{service:<8} * ready in ");
+        let line = lines.iter().find(|line| line.starts_with(&start)).expect("it is ready");
+        line.rsplit_once(' ').expect("it ends with the URL").1.to_owned()
+    };
+    let (one, two) = (after("# The stack starts"), after("# A second copy"));
+    assert!(text.contains(": port 5000 is held by "), "{text}");
+    assert_eq!(text.contains("server.py, in ") && text.contains("/old-app, for "), ours, "{text}");
+    let ports = [one, two].map(|lines| ["api", "web"].map(|name| ready(lines, name)));
+    let all: std::collections::BTreeSet<&String> = ports.iter().flatten().collect();
+    assert_eq!(all.len(), 4, "{ports:?}");
+
+    // Each page reaches the API of its own stack.
+    for [api, web] in &ports {
+        let page = after(&format!("$ curl {web}"));
+        let number = |url: &str| url.rsplit(':').next().expect("a port").to_owned();
+        let expected =
+            [format!("web on port {}", number(web)), format!("api on port {}", number(api))];
+        assert_eq!(page[..2], expected);
+    }
+    let stubborn = after("# A service that does not take");
+    let told = "was given PORT=5050 but listens on 5055: pass $PORT after http.server";
+    assert_eq!(stubborn[1], format!("error: not ready within 3s: {told}"));
+    assert!(text.contains(&format!("stubborn * {told}")), "{text}");
+    assert!(stubborn.iter().any(|line| line.contains("5055 (given 5050)")), "{text}");
+
+    // The other one is first now, and both have what they had.
+    let again = after("# The same folder");
+    let up = |folder: &str| {
+        let command = format!("$ cd {folder}; devstack up");
+        again.iter().position(|line| *line == command).expect("it starts")
+    };
+    let (second, first) = (up("shop-2"), up("shop"));
+    assert!(second < first);
+    for (lines, ports) in [(&again[second..first], &ports[1]), (&again[first..], &ports[0])] {
+        assert_eq!(&["api", "web"].map(|name| ready(lines, name)), ports);
+    }
+    if ours {
+        let killed = after("$ devstack ports 5000 --kill --yes");
+        assert!(killed[0].starts_with("ended ") && killed[1] == "port 5000 is free", "{text}");
+        assert_eq!(ready(killed, "api"), "http://127.0.0.1:5000");
+    }
+    assert!(!text.contains(&repository().display().to_string()), "it leaves the folder alone");
+    project.finish();
+}

@@ -121,7 +121,7 @@ fn a_known_server_is_told_what_to_pass() {
     let text = format!("was given PORT={given} but listens on {actual}: pass --port $PORT");
     let said = up.wait_for("was given PORT");
     assert!(said.ends_with(&format!("api * {text}")), "{said}");
-    up.wait_for("env = { FLASK_RUN_PORT = \"$PORT\" }");
+    up.wait_for("env = { FLASK_RUN_PORT = \"${PORT}\" }");
     let ps = project.ps();
     let api = service(&ps, "api");
     assert_eq!((&api["message"]["class"], &api["message"]["text"]), (&"port".into(), &text.into()));

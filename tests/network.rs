@@ -196,7 +196,7 @@ fn a_privileged_port_is_explained_and_replaced() {
         let Some(up) = in_namespace(&project, PLAIN, &["up"]) else { return };
         let up = up.start();
         let start = up.wait_for("api * starting");
-        let text = format!("starting on port {instead} (port {port} needs privileges)");
+        let text = format!("starting on port {instead}: port {port} needs privileges");
         assert!(start.ends_with(&text), "{start}");
         up.wait_for("is up");
         up.wait_for(&format!("port {port} needs privileges; using {instead}"));

@@ -66,7 +66,7 @@ fn a_port_that_is_held_on_any_address_moves_and_says_so() {
             project.dir().display()
         );
         let start = up.wait_for("api * starting");
-        assert!(start.contains(&format!("starting on port {} ({held}", port + 1)), "{start}");
+        assert!(start.contains(&format!("starting on port {}: {held}", port + 1)), "{start}");
         up.wait_for("is up");
         let summary = up.wait_for(&format!("; using {}", port + 1));
         assert!(summary.contains(&held), "{summary}");

@@ -232,7 +232,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     gate.open();
     let said = up.wait_for("* failed: port ");
     assert_held(&said, port);
-    assert!(said.contains("asked for by --port"), "{said}");
+    assert!(said.contains("--port asks for it"), "{said}");
     up.wait_for(&format!("--port api={}", port + 1));
     up.wait_for("1 of 3 failed");
     let ps = project.ps();

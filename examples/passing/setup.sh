@@ -8,8 +8,10 @@ say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 command -v node >/dev/null || fail "node is missing: run ../flask-shop/setup.sh first"
-# A stamp with what was installed, written last: an interrupted installation is done again.
-if ! { cmp -s requirements.txt .venv/installed && .venv/bin/python -c 'import gunicorn, uvicorn' 2>/dev/null; }; then
+# A stamp with what was installed, written last: an interrupted installation is done again. And one whose folder was moved:
+# its scripts name the old one.
+works() { .venv/bin/gunicorn --version && .venv/bin/uvicorn --version; }
+if ! { cmp -s requirements.txt .venv/installed && works >/dev/null 2>&1; }; then
     say "installing gunicorn and uvicorn into .venv"
     python3 -m venv --clear .venv || fail "python3 with venv is missing: run ../flask-shop/setup.sh first"
     .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt </dev/null ||

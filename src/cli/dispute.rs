@@ -5,7 +5,7 @@ use crate::ports::{Answer, Dispute};
 /// Asks what to do about a port that cannot be had. Ctrl-C and the end of the input mean not to start.
 pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Answer {
     let kill = if dispute.listens { ", [k]ill it" } else { "" };
-    let question = format!("{}. [n]ext ({}){kill}, [q]uit?", dispute.text, dispute.next);
+    let question = format!("{}\n  [n]ext ({}){kill}, [q]uit?", dispute.text, dispute.next);
     loop {
         let Some(answer) = person.ask(&question) else { return Answer::Quit };
         match answer.as_str() {

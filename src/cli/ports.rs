@@ -70,8 +70,8 @@ fn kill(args: &args::Ports) -> i32 {
     let mut person = Person::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
-        let message = Message::new(Class::Usage, "nobody is here to say yes")
-            .help(format!("say it with `devstack ports {} --kill --yes`", ports.join(" ")));
+        let message = Message::new(Class::Usage, "there is no terminal to ask for a yes")
+            .help(format!("give it with `devstack ports {} --kill --yes`", ports.join(" ")));
         return complain(&message, exit::USAGE, args.json);
     }
     let mut asking = if args.yes { None } else { person.as_mut() };

@@ -7,6 +7,7 @@ use crate::model::{
     Command, Health, Launch, Name, Port, Probe, Ready, Service, Stop, Watch, WatchAction, host_port,
 };
 
+use super::advice::advice;
 use super::book::Book;
 use super::env_file::EnvFiles;
 use super::environment::{Environment, layers};
@@ -65,6 +66,7 @@ impl Builder<'_> {
             true => Vec::new(),
             false => environment.names().into_iter().map(str::to_owned).collect(),
         };
+        let advice = advice(&command, spec.framework);
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -90,7 +92,7 @@ impl Builder<'_> {
             color: spec.color,
             description,
             url_form: spec.url_form.clone(),
-            takes_port: spec.framework.map(|preset| preset.facts().takes_port.clone()),
+            advice,
         };
         Built { service, troubles, names }
     }

@@ -7,6 +7,7 @@
 //! A task is not restarted unless its `restart` says so, and without `ready` it is ready as soon
 //! as it was started.
 
+mod advice;
 mod assemble;
 mod book;
 mod build;

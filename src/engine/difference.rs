@@ -102,9 +102,9 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
         color,
         description,
         url_form,
-        takes_port,
+        advice,
     } = new;
-    let preset = old.takes_port != *takes_port || old.launch.needs != new.launch.needs;
+    let preset = old.advice != *advice || old.launch.needs != new.launch.needs;
     let fields = [
         ("port", old.ports != *ports),
         ("depends_on", old.depends_on != *depends_on),

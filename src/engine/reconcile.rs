@@ -170,7 +170,10 @@ impl Slot {
     fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
         match &mut self.state {
             State::Starting { run, pid, spawned, ready_by: Some(by) } if *by <= now => {
-                let last = self.failing.clone().unwrap_or_else(|| "no probe has answered".into());
+                // That it listens somewhere else says more than that nobody listens where it should.
+                let remark = self.remarks.first().map(|remark| remark.text.clone());
+                let last = remark.or_else(|| self.failing.clone());
+                let last = last.unwrap_or_else(|| "no probe has answered".into());
                 let limit = Span(self.service.ready.timeout);
                 let message = Message::new(
                     Class::ReadyTimeout,

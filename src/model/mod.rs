@@ -1,6 +1,7 @@
 //! The words that everyone shares. Plain data: nothing here reads a clock, a file or a socket.
 
 mod address;
+mod advice;
 mod cause;
 mod event;
 mod exit;
@@ -19,6 +20,7 @@ mod watched;
 mod wish;
 
 pub use address::{Address, actual_port, covers, is_loopback, local_url};
+pub use advice::Advice;
 pub use cause::{Cause, Span};
 pub use event::{Event, Happening};
 pub use exit::{Exit, signal_name, signal_number};

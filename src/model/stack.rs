@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Condition, Name, Needs, UrlForm};
+use super::{Advice, Condition, Name, Needs, UrlForm};
 
 /// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
 /// Nothing that reads it asks "is this set?" again.
@@ -85,8 +85,8 @@ pub struct Service {
     pub description: Option<String>,
     /// How its URL is written.
     pub url_form: UrlForm,
-    /// What to do so that it listens on the port it is given, where its framework is known: `pass --port $PORT`.
-    pub takes_port: Option<String>,
+    /// What to change when it does not listen where it is told, where its server or framework is known.
+    pub advice: Option<Advice>,
 }
 
 impl Service {

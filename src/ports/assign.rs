@@ -10,7 +10,9 @@ use super::claim::Claim;
 use super::lease::LeaseFolder;
 use super::market::Market;
 use super::remembered::Remembered;
-use super::{Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, holders_of, system};
+use super::{
+    Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, some_holders_of, system,
+};
 use crate::model::{Class, Message, Name, OnConflict, Port, PortWish};
 
 mod preview;
@@ -357,10 +359,10 @@ fn holders_in(conflicts: &[Conflict<'_>]) -> BTreeMap<u16, Vec<Holder>> {
     name(conflicts.iter().filter_map(|found| Some((wanted(found.wish)?, &found.obstacle))))
 }
 
-/// The holders of all numbers that are in use, in one walk over the processes.
+/// Who holds the numbers that are in use, in one walk over the processes.
 fn name<'a>(obstacles: impl Iterator<Item = (u16, &'a Obstacle)>) -> BTreeMap<u16, Vec<Holder>> {
     let in_use = obstacles.filter(|(_, obstacle)| **obstacle == Obstacle::InUse);
-    holders_of(&in_use.map(|(number, _)| number).collect())
+    some_holders_of(&in_use.map(|(number, _)| number).collect())
 }
 
 fn without_leases(what: &str, error: &io::Error) -> Message {

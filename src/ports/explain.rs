@@ -65,7 +65,7 @@ pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
         Obstacle::InUse | Obstacle::Leased(_) | Obstacle::Sibling(_) => Class::Port,
     };
     let source = match wanted(wish) {
-        Some(_) => format!(" (asked for by {})", wish.source),
+        Some(_) => format!("; {} asks for it", wish.source),
         None => String::new(),
     };
     let text = format!("{}{source}", obstacle(number, why, holders));

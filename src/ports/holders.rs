@@ -11,25 +11,45 @@ use super::{Holder, Listener, system};
 /// Empty: nobody listens, or the system shows nothing. Takes milliseconds.
 pub fn holders(port: u16) -> Vec<Holder> {
     let found = system::listeners(Some(port)).unwrap_or_default();
-    name_holders(&found).remove(&port).unwrap_or_default()
+    let pids = system::pids_by_socket(&numbers(&found));
+    name_listeners(&found, &pids).remove(&port).unwrap_or_default()
 }
 
 /// [`holders`] of several ports for the price of one.
 pub fn holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
+    let found = listeners_on(ports);
+    name_listeners(&found, &system::pids_by_socket(&numbers(&found)))
+}
+
+/// Somebody who listens on each of these ports, to be named in a message: of processes that share a socket, one and those
+/// above it. A millisecond or two, unless the holder is among the oldest processes or hidden.
+pub fn some_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
+    name_holders(&listeners_on(ports))
+}
+
+/// The same for these listeners, by port.
+pub(super) fn name_holders(listeners: &[Listener]) -> BTreeMap<u16, Vec<Holder>> {
+    name_listeners(listeners, &system::some_pids_by_socket(&numbers(listeners)))
+}
+
+fn listeners_on(ports: &BTreeSet<u16>) -> Vec<Listener> {
     if ports.is_empty() {
-        return BTreeMap::new();
+        return Vec::new();
     }
     let mut found = system::listeners(None).unwrap_or_default();
     found.retain(|listener| ports.contains(&listener.address.port()));
-    name_holders(&found)
+    found
 }
 
-/// The holders of these listeners by port.
-pub(super) fn name_holders(listeners: &[Listener]) -> BTreeMap<u16, Vec<Holder>> {
-    if listeners.is_empty() {
-        return BTreeMap::new();
-    }
-    let pids = system::pids_by_socket(&listeners.iter().map(|listener| listener.socket).collect());
+fn numbers(listeners: &[Listener]) -> BTreeSet<u64> {
+    listeners.iter().map(|listener| listener.socket).collect()
+}
+
+/// `pids` says who has which socket open.
+fn name_listeners(
+    listeners: &[Listener],
+    pids: &BTreeMap<u64, Vec<u32>>,
+) -> BTreeMap<u16, Vec<Holder>> {
     let mut by_port: BTreeMap<u16, Found> = BTreeMap::new();
     for listener in listeners {
         let found = by_port.entry(listener.address.port()).or_default();
@@ -88,35 +108,43 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command};
-    use std::time::Duration;
+    use std::time::Instant;
 
-    use super::holders;
+    use rustix::io::{FdFlags, fcntl_setfd};
+
+    use super::{holders, some_holders_of};
 
     /// What it costs to name a holder among many processes, each with some open files.
     #[test]
     #[ignore = "a measurement: cargo test --lib cost_of_naming -- --ignored --nocapture"]
     fn cost_of_naming() {
         const PROCESSES: usize = 300;
-        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = held.local_addr().unwrap().port();
         let start = || Command::new("sleep").arg("1000").spawn().unwrap();
-        let mut others: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
-        // Of this thread, so that a busy machine does not count.
-        let now = || {
-            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: `now` is a timespec that outlives the call.
-            unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
-            Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+        let listen = || {
+            let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = held.local_addr().unwrap().port();
+            fcntl_setfd(&held, FdFlags::empty()).unwrap();
+            (start(), port)
         };
-        let mut times: Vec<_> = (0..50)
-            .map(|_| {
-                let begin = now();
-                assert_eq!(holders(port)[0].pid, Some(std::process::id()));
-                now() - begin
-            })
-            .collect();
-        times.sort();
-        println!("median {:?}, slowest {:?}", times[times.len() / 2], times[times.len() - 1]);
+        let (old, old_port) = listen();
+        let mut others: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
+        let (new, new_port) = listen();
+        let measure = |what: &str, child: &Child, holder: &dyn Fn() -> Option<u32>| {
+            let mut times: Vec<_> = (0..50)
+                .map(|_| {
+                    let begin = Instant::now();
+                    assert_eq!(holder(), Some(child.id()));
+                    begin.elapsed()
+                })
+                .collect();
+            times.sort();
+            println!("{what}: fastest {:?}, median {:?}", times[0], times[times.len() / 2]);
+        };
+        let somebody = |port: u16| some_holders_of(&[port].into())[&port][0].pid;
+        measure("all holders", &old, &|| holders(old_port)[0].pid);
+        measure("somebody older than all", &old, &|| somebody(old_port));
+        measure("somebody younger", &new, &|| somebody(new_port));
+        others.extend([old, new]);
         for other in &mut others {
             other.kill().unwrap();
             other.wait().unwrap();

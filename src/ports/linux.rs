@@ -1,7 +1,6 @@
 //! Linux: sockets from `sock_diag`, processes from `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -9,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, RawDir};
 use tracing::debug;
 
 use super::announcement::{self, Announcer};
@@ -17,7 +15,7 @@ use super::holder::Process;
 use super::holders::name_holders;
 use super::kin::Kin;
 use super::probe::{Address, Availability, Trial, attempt, bound};
-use super::{Lessee, Listener, Owner, lease, sock_diag};
+use super::{Lessee, Listener, Owner, lease, sock_diag, walk};
 
 /// The kernel's default, when it does not say.
 const EPHEMERAL: (u16, u16) = (32_768, 60_999);
@@ -113,6 +111,7 @@ pub(super) fn announcer(port: u16) -> Option<Lessee> {
 }
 
 pub(super) use super::announcement::announce;
+pub(super) use super::walk::{pids_by_socket, some_pids_by_socket};
 
 /// See [`super::listener_owner`].
 pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
@@ -183,24 +182,6 @@ fn read_unix_line(line: &str) -> Option<(u64, String)> {
     (flags & ACCEPTS != 0 && !name.is_empty()).then_some((socket, name))
 }
 
-/// Who has each of these sockets open, in one walk over all processes.
-pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
-    let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
-    for pid in pids() {
-        if let Seen::These(held) = sockets_of(pid, sockets) {
-            for socket in held {
-                found.entry(socket).or_default().push(pid);
-            }
-        }
-    }
-    found
-}
-
-fn pids() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
-}
-
 /// Which sockets a process has open.
 enum Seen {
     /// These of the ones looked for. A process that is gone or a zombie has none.
@@ -210,38 +191,11 @@ enum Seen {
 }
 
 fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> Seen {
-    match open_files(pid).and_then(|folder| matching_sockets(&folder, wanted)) {
+    match walk::sockets_of(pid, wanted) {
         Ok(held) => Seen::These(held),
         Err(_) if lives(pid) => Seen::Hidden,
         Err(_) => Seen::These(BTreeSet::new()),
     }
-}
-
-fn open_files(pid: u32) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(format!("/proc/{pid}/fd"), flags, Mode::empty())?)
-}
-
-fn matching_sockets(folder: &OwnedFd, wanted: &BTreeSet<u64>) -> io::Result<BTreeSet<u64>> {
-    let mut held = BTreeSet::new();
-    let mut buffer = Vec::with_capacity(8 * 1024);
-    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        if let Some(socket) = socket_behind(folder, entry?.file_name())
-            && wanted.contains(&socket)
-        {
-            held.insert(socket);
-        }
-    }
-    Ok(held)
-}
-
-/// The number in `socket:[123]`, when the descriptor is a socket.
-fn socket_behind(folder: &OwnedFd, name: &CStr) -> Option<u64> {
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
-    let (target, _) = rustix::fs::readlinkat_raw(folder, name, &mut buffer).ok()?;
-    let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Whether there is such a process, and no zombie.
@@ -279,7 +233,7 @@ pub(super) fn named(name: &str) -> Vec<u32> {
         let text = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
         text.trim_ascii_end() == name.as_bytes()
     };
-    pids().into_iter().filter(called).collect()
+    walk::pids().into_iter().filter(called).collect()
 }
 
 /// These variables of the environment that a process was started with, as far as this user may see it.

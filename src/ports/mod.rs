@@ -38,13 +38,15 @@ mod sock_diag;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;
+#[cfg(target_os = "linux")]
+mod walk;
 
 pub use assign::{Asked, Assigned, Ports};
 pub use dispute::{Answer, Dispute};
 pub use eviction::{Verdict, verdict};
 pub use explain::{held as explain_held, taken};
 pub use holder::{Holder, show_folder};
-pub use holders::{holders, holders_of};
+pub use holders::{holders, holders_of, some_holders_of};
 pub use kin::own_line;
 pub use lease::LeaseFolder;
 pub use lessee::Lessee;

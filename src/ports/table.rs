@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::lease::LeaseFolder;
 use super::probe::{Availability, probe};
 use super::{Holder, Lessee, explain, holders, holders_of, kin, known, show_folder, system};
-use crate::model::{Name, Snapshot};
+use crate::model::{Address, Name, ServiceView, Snapshot};
 
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,32 +29,49 @@ pub struct Row {
     pub holder: Option<Holder>,
     /// Whether that is a process of the service.
     pub own: bool,
+    /// On which other ports the service listens, when nobody listens on this one.
+    #[serde(default)]
+    pub elsewhere: Vec<u16>,
+    /// Who holds the number wished for, when the service has another one.
+    #[serde(default)]
+    pub wanted_holder: Option<Holder>,
 }
 
 /// The ports of a running stack with what is true of them now. Takes milliseconds.
 pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
-    let numbers: BTreeSet<u16> =
-        snapshot.services.iter().flat_map(|view| view.ports.values().copied()).collect();
-    let holders = holders_of(&numbers);
+    let wanted = |view: &ServiceView| view.wanted_ports.clone().into_values();
+    let numbers = |view: &ServiceView| wanted(view).chain(view.ports.clone().into_values());
+    let all = holders_of(&snapshot.services.iter().flat_map(numbers).collect());
     let mut rows = Vec::new();
     for view in &snapshot.services {
         let is_own = |holder: &&Holder| is_of(holder, view.pid);
         for (port, &actual) in &view.ports {
-            let holders = holders.get(&actual).map(Vec::as_slice).unwrap_or_default();
+            let holders = all.get(&actual).map(Vec::as_slice).unwrap_or_default();
             let own = holders.iter().find(is_own);
             let holder = own.or(holders.first()).cloned();
+            let wanted = view.wanted_ports.get(port).copied();
+            let moved = wanted.filter(|wanted| *wanted != actual);
             rows.push(Row {
                 service: view.name.clone(),
                 port: port.clone(),
-                wanted: view.wanted_ports.get(port).copied(),
+                wanted,
                 actual,
                 listening: holder.is_some(),
                 own: own.is_some(),
+                elsewhere: if holder.is_none() { elsewhere(view) } else { Vec::new() },
+                wanted_holder: moved.and_then(|wanted| all.get(&wanted)?.first().cloned()),
                 holder,
             });
         }
     }
     rows
+}
+
+/// The ports on which the service listens without having been given them.
+fn elsewhere(view: &ServiceView) -> Vec<u16> {
+    let addresses = view.listening.iter().flatten().filter_map(Address::tcp);
+    let ports: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
+    ports.into_iter().filter(|port| !view.ports.values().any(|given| given == port)).collect()
 }
 
 /// Whether a holder is in the tree of the service with this main process: everything below its keeper.
@@ -72,7 +89,8 @@ pub fn text(rows: &[Row]) -> String {
     let lines = rows.iter().map(|row| {
         let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
         let holder = match &row.holder {
-            None => "nobody listens".to_owned(),
+            None if row.elsewhere.is_empty() => "nobody listens".to_owned(),
+            None => format!("nobody: {} listens on {}", row.service, list(&row.elsewhere)),
             // Whose process it is stands at the beginning of the line.
             Some(holder) if row.own => Holder { origin: None, ..holder.clone() }.to_string(),
             Some(holder) => holder.to_string(),
@@ -91,7 +109,22 @@ pub fn text(rows: &[Row]) -> String {
         writeln!(text, "{service:a$}  {port:b$}  {wanted:>c$}  {actual:>d$}  {holder}")
             .expect("writing to a String does not fail");
     }
+    text.extend(rows.iter().filter_map(missed));
     text
+}
+
+/// What has become of the number that a port was to have.
+fn missed(row: &Row) -> Option<String> {
+    let wanted = row.wanted.filter(|wanted| *wanted != row.actual)?;
+    let service = &row.service;
+    Some(match &row.wanted_holder {
+        Some(holder) => format!("port {wanted}, which {service} wanted, is held by {holder}\n"),
+        None => format!("nobody listens on port {wanted}, which {service} wanted\n"),
+    })
+}
+
+fn list(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The rows as one JSON object: `{"version": 1, "ports": […]}`.
@@ -164,6 +197,7 @@ impl Report {
     pub fn text(&self) -> String {
         let port = self.port;
         let mut lines = vec![match self.state {
+            State::Free if self.leased => format!("nobody listens on port {port}"),
             State::Free => format!("port {port} is free"),
             State::InUse => format!("port {port} {}", explain::held(&self.holders)),
             State::Denied => {
@@ -226,6 +260,8 @@ mod tests {
             listening: pid.is_some(),
             holder: pid.map(holder),
             own: pid.is_some(),
+            elsewhere: if pid.is_none() { vec![8080, 8081] } else { Vec::new() },
+            wanted_holder: wanted.map(|_| holder(4000)),
         }
     }
 
@@ -236,7 +272,8 @@ mod tests {
         let expected = "\
 SERVICE     NAME  WANTED   PORT  HELD BY
 api         main    5000   5001  python3 (pid 4121: flask run, in /srv/app, for 2 h)
-background  main     any  20123  nobody listens
+background  main     any  20123  nobody: background listens on 8080, 8081
+port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/app, for 2 h)
 ";
         assert_eq!(text(&rows), expected);
         assert_eq!(text(&[]), "no service of this stack has a port\n");

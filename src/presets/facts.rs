@@ -10,6 +10,10 @@ pub struct Facts {
     pub programs: Vec<String>,
     /// What to do so that it listens on the port it is given, as the end of a sentence: `pass --port $PORT`.
     pub takes_port: String,
+    /// The same for its address: `pass --host $HOST`.
+    pub takes_host: String,
+    /// A variable other than `PORT` that it takes its port from.
+    pub port_variable: Option<String>,
     /// How its URL is written, with `${HOST}:${PORT}` and variables of its environment; `None`: `http://…`.
     pub url: Option<String>,
     /// Its own reloader.

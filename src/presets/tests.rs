@@ -14,6 +14,7 @@ fn every_file_of_the_folder_is_a_preset() {
     let files: BTreeSet<String> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| name != "servers")
         .collect();
     let names: Vec<&str> = all().iter().map(|preset| preset.name).collect();
     assert_eq!(names, files.iter().map(String::as_str).collect::<Vec<_>>());
@@ -25,7 +26,8 @@ fn every_preset_says_all_that_is_asked_of_it() {
     for preset in all() {
         let name = preset.name;
         let facts = preset.facts();
-        assert!(!facts.takes_port.is_empty() && !facts.needs.is_empty(), "{name}");
+        assert!(!facts.takes_port.is_empty() && !facts.takes_host.is_empty(), "{name}");
+        assert!(!facts.needs.is_empty(), "{name}");
         assert!(!facts.install.is_empty(), "{name}");
         let outline = preset.outline();
         assert!(outline.port().is_some() && !outline.description.is_empty(), "{name}");
@@ -73,6 +75,7 @@ fn frameworks_are_recognised_by_the_words_of_a_command_and_never_guessed() {
         ("npx vite --port $PORT", Some("vite")),
         ("node_modules/.bin/next dev", Some("next")),
         ("node server.js", Some("node")),
+        ("node --inspect node_modules/.bin/vite", Some("vite")),
         ("bundle exec rails s", Some("rails")),
         ("./gradlew bootRun", Some("spring-boot")),
         ("go run ./cmd/api", Some("go")),
@@ -109,4 +112,72 @@ fn reloaders_are_on_as_their_frameworks_define_it() {
     assert!(!on("django", "python manage.py runserver --noreload", None));
     assert!(on("vite", "vite", None));
     assert!(!on("uvicorn", "uvicorn main:app", None));
+}
+
+#[test]
+fn servers_are_told_apart_by_their_commands() {
+    let port = |command: &str| takes(&words(command)).map(|takes| takes.port);
+    for (command, expected) in [
+        ("flask run", "pass --port $PORT"),
+        ("flask --app shop run --debug", "pass --port $PORT"),
+        ("python -m flask run", "pass --port $PORT"),
+        ("python3.12 -u -m uvicorn app:app", "pass --port $PORT"),
+        ("uv run uvicorn app:app --reload", "pass --port $PORT"),
+        ("cd api && FLASK_APP=x exec flask run", "pass --port $PORT"),
+        ("watchmedo auto-restart -- flask run", "pass --port $PORT"),
+        ("/srv/venv/bin/hypercorn app", "pass --bind $HOST:$PORT"),
+        ("gunicorn app:app -w 4", "pass --bind $HOST:$PORT"),
+        ("python manage.py runserver", "pass $HOST:$PORT to runserver"),
+        ("./manage.py runserver", "pass $HOST:$PORT to runserver"),
+        ("python3 -m http.server", "pass $PORT after http.server"),
+        ("npx vite", "pass --port $PORT --strictPort"),
+        ("node node_modules/.bin/vite", "pass --port $PORT --strictPort"),
+        ("node server.js", "listen on process.env.PORT"),
+        ("pnpm exec next dev", "pass --port $PORT"),
+        ("pnpm dlx serve", "pass -l tcp://$HOST:$PORT"),
+        ("webpack serve", "pass --port $PORT"),
+        ("bundle exec rails server", "pass -p $PORT"),
+        ("bin/rails s", "pass -p $PORT"),
+        ("php -S localhost:8000", "pass -S $HOST:$PORT"),
+        ("php artisan serve", "pass --port=$PORT"),
+        ("./gradlew bootRun", "set env = { SERVER_PORT = \"${PORT}\" }"),
+        ("npm run dev", "write it as `npm run dev -- --port $PORT`"),
+        ("npm run dev -- --open", "write it as `npm run dev -- --open --port $PORT`"),
+        ("exec npm start", "write it as `exec npm start -- --port $PORT`"),
+        ("pnpm run dev", "write it as `pnpm run dev --port $PORT`"),
+        ("yarn dev", "write it as `yarn dev --port $PORT`"),
+    ] {
+        assert_eq!(port(command).as_deref(), Some(expected), "{command}");
+    }
+    for command in [
+        "",
+        "python app.py",
+        "./server --port 1",
+        "flask db upgrade",
+        "npm install",
+        "echo flask run",
+        "echo npm run dev",
+        "rails console",
+        "env A=1",
+    ] {
+        assert_eq!(port(command), None, "{command}");
+    }
+    let flask = takes(&words("flask run")).expect("it is known");
+    assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
+    assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
+}
+
+#[test]
+fn every_server_can_be_recognised_and_is_listed_once() {
+    let presets = all().iter().flat_map(|preset| &preset.facts().programs);
+    let servers = super::server::servers();
+    assert!(servers.len() > 20);
+    let mut seen: BTreeSet<&str> = presets.map(String::as_str).collect();
+    for server in servers {
+        assert!(!server.programs.is_empty() && !server.takes_port.is_empty());
+        for program in &server.programs {
+            assert!(seen.insert(program), "{program} is listed twice");
+            assert_eq!(takes(&words(program)), Some(server.takes()), "{program}");
+        }
+    }
 }

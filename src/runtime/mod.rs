@@ -2,7 +2,6 @@
 
 pub mod clock;
 pub mod ending;
-mod framework;
 pub mod handle;
 pub mod hands;
 mod in_use;

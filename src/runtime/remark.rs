@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::framework::advice;
 use crate::model::{Address, Class, Message, Service, actual_port, is_loopback};
 use crate::ports::Network;
 
@@ -21,16 +20,13 @@ pub(super) fn elsewhere(service: &Service, given: u16, actual: &[Address]) -> Me
     let named: Vec<String> =
         ports.iter().map(u16::to_string).chain(sockets).take(MOST_NAMED).collect();
     let text = format!("was given PORT={given} but listens on {}", named.join(", "));
-    let Some(advice) = advice(&service.launch.command) else {
-        return match &service.takes_port {
-            Some(way) => Message::new(Class::Port, format!("{text}: {way}")),
-            None => Message::new(Class::Port, text)
-                .help("pass the port on in its command, such as --port $PORT"),
-        };
+    let Some(advice) = &service.advice else {
+        return Message::new(Class::Port, text)
+            .help("pass the port on in its command, such as --port $PORT");
     };
     let message = Message::new(Class::Port, format!("{text}: {}", advice.port));
-    match advice.variable.filter(|name| !advice.port.contains(name)) {
-        Some(name) => message.help(format!("or set env = {{ {name} = \"$PORT\" }}")),
+    match &advice.variable {
+        Some(name) => message.help(format!("or set env = {{ {name} = \"${{PORT}}\" }}")),
         None => message,
     }
 }
@@ -63,7 +59,7 @@ fn reach(
     networks: impl FnOnce() -> Vec<Network>,
 ) -> Option<Message> {
     let host = service.launch.host.as_str();
-    let advice = advice(&service.launch.command).and_then(|advice| advice.host);
+    let advice = service.advice.as_ref().and_then(|advice| advice.host.clone());
     let open: Vec<&Address> = listening.iter().filter(|address| address.is_open()).collect();
     if is_loopback(host) && !open.is_empty() {
         let who = match Network::ranges(&networks(), listening).as_slice() {

@@ -155,7 +155,7 @@ fn plain(text: &str) -> Service {
         color: None,
         description: None,
         url_form: UrlForm::default(),
-        takes_port: None,
+        advice: None,
     }
 }
 

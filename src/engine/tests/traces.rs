@@ -61,6 +61,11 @@ trace!(
 );
 
 trace!(
+    late_says_where_it_listens_instead,
+    Script::up("api: probe").run("1 spawned 1\n2 failing 1\n2000 remarks 1 elsewhere\n70000 tick")
+);
+
+trace!(
     a_save_restarts_once_and_skips_the_back_off,
     Script::up("api: watch").run(
         "1 spawned 1\n100 saved api\n101 saved api\n110 died 1 15\n111 saved api; emptied 1\n112 spawned 2\n200 exited 2 1\n201 emptied 2\n210 saved api\n211 spawned 3"

@@ -95,7 +95,7 @@ fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].class, Class::Port);
     assert!(told[0].text.starts_with(&format!("api: port {port} is held by ")), "{}", told[0].text);
-    assert!(told[0].text.ends_with("(asked for by --port)"), "{}", told[0].text);
+    assert!(told[0].text.ends_with("; --port asks for it"), "{}", told[0].text);
     assert!(told[0].help.contains("`--port api="), "{}", told[0].help);
     assert!(ports.taken.is_empty() && ports.given.is_empty());
     assert!(!place.path().join("shop/ports.json").exists());
@@ -419,7 +419,7 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     assert!(!ports.is_unclaimed(&of("web"), free));
     assert_eq!(assigned.refused.len(), 2);
     let said = &assigned.refused[&of("same")].text;
-    assert_eq!(*said, format!("port {free} belongs to web of this stack (asked for by --port)"));
+    assert_eq!(*said, format!("port {free} belongs to web of this stack; --port asks for it"));
     assert!(!ports.taken.contains_key(&taken));
     // It starts, and the stranger has left.
     drop(held);

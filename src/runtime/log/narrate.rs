@@ -178,7 +178,7 @@ impl Scene<'_> {
             matches!(cause, Cause::Robbed(_)) || self.view().is_none_or(|view| view.restarts == 0);
         let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
         if first && !moved.is_empty() {
-            text += &format!(" ({})", moved.join("; "));
+            text += &format!(": {}", moved.join("; "));
         }
         if let Cause::Unheld(how) = cause {
             text += &format!(" again: {how}");

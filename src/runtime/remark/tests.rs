@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Command, Kind, Launch, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty};
+use crate::model::{
+    Advice, Command, Kind, Launch, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty,
+};
 
 /// `api` with this command and host, and the ports 5001 and 9100.
 fn service(command: &str, host: &str) -> Service {
@@ -34,7 +36,12 @@ fn service(command: &str, host: &str) -> Service {
         tty: Tty::No,
         passed: Vec::new(),
         url_form: Default::default(),
-        takes_port: None,
+        advice: Some(Advice {
+            port: "pass --port $PORT".to_owned(),
+            host: Some("pass --host $HOST".to_owned()),
+            variable: (command == "flask run").then(|| "FLASK_RUN_PORT".to_owned()),
+        })
+        .filter(|_| command != "./api"),
         autostart: true,
         on_exit: OnExit::None,
         color: None,
@@ -83,9 +90,9 @@ fn each_remark_says_what_to_do() {
     "#);
     insta::assert_snapshot!(said("flask run", "127.0.0.1", "127.0.0.1:5000", &one), @r#"
     was given PORT=5001 but listens on 5000: pass --port $PORT
-      or set env = { FLASK_RUN_PORT = "$PORT" }
+      or set env = { FLASK_RUN_PORT = "${PORT}" }
     "#);
-    insta::assert_snapshot!(said("npm run dev", "::1", "127.0.0.1:1 127.0.0.1:2", &one), @"was given PORT=5001 but listens on 1, 2: write it as `npm run dev -- --port $PORT`");
+    insta::assert_snapshot!(said("vite", "::1", "127.0.0.1:1 127.0.0.1:2", &one), @"was given PORT=5001 but listens on 1, 2: pass --port $PORT");
     insta::assert_snapshot!(said("./api", "::1", "unix:/run/api", &one), @r#"
     was given PORT=5001 but listens on the Unix socket /run/api
       pass the port on in its command, such as --port $PORT

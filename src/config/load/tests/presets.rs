@@ -39,7 +39,9 @@ fn shown(project: &Project, service: &Service) -> String {
         line("watch", &watch.include.join(" "));
     }
     line("needs", &format!("{:?}", service.launch.needs.as_ref().map(|needs| &needs.programs)));
-    line("takes port", service.takes_port.as_deref().unwrap_or_default());
+    let advice = service.advice.as_ref().expect("every preset has some");
+    line("takes port", &advice.port);
+    line("takes host", advice.host.as_deref().unwrap_or_default());
     out.replace(&project.folder.path().display().to_string(), "/shop")
 }
 
@@ -217,9 +219,15 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
 
 #[test]
 fn what_makes_a_known_framework_take_its_port_is_known_without_a_preset() {
-    let takes =
-        |command: &str| service(&db(&format!("command = {command}")), "db").takes_port.clone();
+    let takes = |command: &str| {
+        let project = db(&format!("command = {command}"));
+        service(&project, "db").advice.clone().map(|advice| advice.port)
+    };
     assert_eq!(takes("['flask', 'run']").as_deref(), Some("pass --port $PORT"));
+    assert_eq!(
+        takes("'npm run dev -- --mode ${stack.name}'").as_deref(),
+        Some("write it as `npm run dev -- --mode shop --port $PORT`")
+    );
     assert_eq!(
         takes("'cd api; exec node server.js'").as_deref(),
         Some("listen on process.env.PORT")

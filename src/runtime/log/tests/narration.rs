@@ -54,7 +54,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
         color: None,
         description: None,
         url_form: UrlForm::default(),
-        takes_port: None,
+        advice: None,
     }
 }
 
@@ -179,7 +179,7 @@ fn the_normal_course_is_brief() {
     ]), @r"
     migrate Plain    starting
     migrate Good     completed
-    api     Plain    starting on port 5001 (port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h))
+    api     Plain    starting on port 5001: port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h)
     web     Plain    starting on ports http 3000, metrics 9100
     api     Good     ready in 412ms at http://127.0.0.1:5001
     web     Plain    done: exit 0

@@ -1,0 +1,44 @@
+//! What to change in a service that does not listen where it was told.
+
+use crate::model::{Advice, Command};
+use crate::presets::{Preset, Takes, takes};
+
+/// The advice for this command; `framework` knows when the command does not. `None`: neither is known.
+pub(super) fn advice(command: &Command, framework: Option<&Preset>) -> Option<Advice> {
+    let words = match command {
+        Command::Exec(words) => words.clone(),
+        Command::Shell(text) => {
+            shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default()
+        }
+    };
+    let known = takes(&words).or_else(|| framework.map(|preset| preset.facts().takes()));
+    let Takes { port, host, variable } = known?;
+    Some(Advice { port, host, variable })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+    use crate::model::Command;
+    use crate::presets::find;
+
+    #[test]
+    fn the_command_knows_better_than_the_preset() {
+        let port =
+            |command: &Command, preset: &str| advice(command, find(preset)).map(|it| it.port);
+        let shell = |text: &str| Command::Shell(text.to_owned());
+        let gunicorn = shell("cd api; exec gunicorn app:app");
+        assert_eq!(port(&gunicorn, "flask").as_deref(), Some("pass --bind $HOST:$PORT"));
+        assert_eq!(port(&shell("./serve.py"), "flask").as_deref(), Some("pass --port $PORT"));
+        assert_eq!(port(&shell("vite && ./other 'open"), ""), None);
+    }
+
+    #[test]
+    fn an_array_is_known_by_its_words() {
+        let words = ["python", "-m", "flask", "run"].map(str::to_owned);
+        let flask = advice(&Command::Exec(words.into()), None).expect("it is known");
+        assert_eq!(flask.port, "pass --port $PORT");
+        assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
+        assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
+    }
+}
