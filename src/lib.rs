@@ -33,14 +33,24 @@
 //! | module | what | knows |
 //! |---|---|---|
 //! | [`model`] | the words everyone shares | std, serde |
-//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model |
-//! | [`presets`] | what is known about frameworks and data stores, one TOML file each | std, serde |
-//! | [`ports`] | which service gets which port; who holds one; leases between stacks | model |
+//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model, presets |
+//! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
+//! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
 //! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `passing`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`error`] | exit codes, and how an error is shown | model |
+//!
+//! # Ports
+//!
+//! `ports::choose` decides and is pure: it asks a `Market` for numbers, where each is claimed at once. A claim is three things:
+//! a lease (a locked file, against other stacks of this user), an announcement (an abstract socket, against stacks of other
+//! users; Linux), and a hold (a bound socket, against everyone whom the kernel gives a number). Whoever dies gives them back.
+//! `remembered` has what a folder got last time. `passed` opens the sockets that are handed to services instead of a number.
+//!
+//! Who is in the way: `sock_diag` lists listeners, `walk` finds who has them open, `holder`, `belonging`, `container` and `origin`
+//! find the words. All that blocks for milliseconds runs before the loop begins or in tokio's pool.
 //!
 //! # Processes
 //!
@@ -57,8 +67,8 @@
 //!
 //! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
 //! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
-//! with notify's own thread, and tokio's pool for reloading, for reading stored logs, and for a look at where services
-//! listen that have become ready.
+//! with notify's own thread, and tokio's pool for reloading and choosing ports, for reading stored logs, and for looks at where services
+//! listen. Naming who holds a port takes up to four threads for some milliseconds.
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|

@@ -219,3 +219,23 @@ fn literals_and_comments_are_told_from_code() {
     assert_eq!(code("\"not closed"), "");
     assert_eq!(Source::new("src/a.rs", "a // b\n/* c */ d").comments, "  // b\n/* c */  ");
 }
+
+#[test]
+fn decisions_are_numbered_once() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<std::path::PathBuf> = files.collect();
+    files.sort();
+    let mut numbers = std::collections::BTreeSet::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let number = name.split('-').next().unwrap();
+        assert!(numbers.insert(number.to_owned()), "{name} has the number of another one");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with(&format!("# {number}: ")),
+            "{name} does not begin with its number"
+        );
+    }
+    assert!(numbers.len() > 10);
+}
