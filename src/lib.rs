@@ -41,6 +41,7 @@
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`error`] | exit codes, and how an error is shown | model |
+//! | [`suggest`] | "did you mean", one measure for all | std |
 //!
 //! # Ports
 //!
@@ -106,3 +107,4 @@ pub mod model;
 pub mod ports;
 pub mod presets;
 pub mod runtime;
+pub mod suggest;

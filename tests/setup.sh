@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# Installs what the tests in network namespaces need: `ip`. On Linux only; safe to run again.
+# Installs what single tests need with apt-get: `ip` for namespaces of networks (Linux only), the shells that completions
+# are tried in, and `man`. Safe to run again.
 set -euo pipefail
 
 [ "$(uname)" = Linux ] || exit 0
-command -v ip >/dev/null 2>&1 && exit 0
+declare -A package=([ip]=iproute2 [zsh]=zsh [fish]=fish [man]=man-db)
+missing=()
+for program in "${!package[@]}"; do
+    command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
+done
+[ "${#missing[@]}" -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "setup: install iproute2 first (this script knows apt-get)" >&2
+    echo "setup: install ${missing[*]} first (this script knows apt-get)" >&2
     exit 1
 fi
 if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
 install() {
     ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null >/dev/null
 }
-echo "setup: installing iproute2 with apt-get"
-install --no-install-recommends install iproute2 || { install update && install --no-install-recommends install iproute2; }
+echo "setup: installing ${missing[*]} with apt-get"
+install --no-install-recommends install "${missing[@]}" || { install update && install --no-install-recommends install "${missing[@]}"; }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ impl Cli {
         let after = match &mut self.command {
             Command::Up(up) => &mut up.files.list,
             Command::Run(run) => &mut run.files.list,
-            Command::Down(json) | Command::Ps(json) => &mut json.files.list,
+            Command::Down(json) | Command::Ps(json) | Command::Doctor(json) => &mut json.files.list,
             Command::Check(check) => &mut check.files.list,
             Command::Plan(plan) => &mut plan.files.list,
             Command::Logs(logs) => &mut logs.files,
@@ -41,8 +41,10 @@ impl Cli {
                 &mut services.files.list
             }
             Command::Ports(ports) => &mut ports.files.list,
-            // It is about no configuration.
-            Command::Presets(_) => return std::mem::take(&mut self.files.list),
+            // They are about no configuration.
+            Command::Presets(_) | Command::Schema | Command::Completions(_) | Command::Man(_) => {
+                return std::mem::take(&mut self.files.list);
+            }
         };
         let mut files = std::mem::take(&mut self.files.list);
         files.append(after);
@@ -77,6 +79,14 @@ pub enum Command {
     Check(Check),
     /// Show what applying the files (or `up`, when nothing runs) would do now and why, and do nothing
     Plan(Plan),
+    /// Say what this machine and this project lack, and what to do about it; change nothing
+    Doctor(Json),
+    /// Print the JSON Schema of devstack.toml, with which editors complete and check it
+    Schema,
+    /// Print what makes a shell complete commands, options and services
+    Completions(Completions),
+    /// Print the manual page of devstack or of one of its commands
+    Man(Man),
 }
 
 /// What `up` and `run` have in common.
@@ -268,10 +278,45 @@ pub struct Ports {
 #[derive(Debug, Args)]
 pub struct Presets {
     /// The one to show, as TOML
+    #[arg(value_name = "PRESET")]
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `devstack completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "bash: add to ~/.bashrc            source <(devstack completions bash)
+zsh:  add to ~/.zshrc             source <(devstack completions zsh)
+fish: devstack completions fish > ~/.config/fish/completions/devstack.fish")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that can be told how to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// `devstack man`.
+#[derive(Debug, Args)]
+#[command(after_help = "To read one: devstack man up | man -l -")]
+pub struct Man {
+    /// The command [default: the page that names them all]
+    #[arg(value_name = "COMMAND", conflicts_with = "to")]
+    pub command: Option<String>,
+    /// Write all pages into this folder, as packages need them
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
 }
 
 fn port_override(text: &str) -> Result<(String, u16), String> {

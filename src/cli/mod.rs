@@ -3,17 +3,20 @@
 mod args;
 mod check;
 mod complain;
+mod completions;
 mod control_commands;
 #[cfg(test)]
 mod control_commands_tests;
 mod control_options;
 mod dispute;
+mod doctor;
 mod evict;
 mod ground;
 mod launch;
 mod left_behind;
 mod log_face;
 mod logs;
+mod man;
 mod person;
 mod plan;
 mod plan_text;
@@ -39,10 +42,14 @@ use crate::config::{Overrides, Sources};
 use crate::error::exit;
 use crate::model::{Class, Message, Name};
 use crate::runtime::log::Look;
+use crate::suggest::did_you_mean;
 use args::{Cli, Command};
 
 /// Does what the command line says; the exit code.
 pub fn main() -> i32 {
+    if completions::answered() {
+        return exit::OK;
+    }
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -61,6 +68,10 @@ pub fn main() -> i32 {
         Command::Plan(args) => plan::plan(files, &args),
         Command::Ports(args) => ports::ports(&files, &args),
         Command::Presets(args) => presets::presets(&args),
+        Command::Doctor(args) => doctor::doctor(files, args.json),
+        Command::Schema => complain::print(&crate::config::schema()),
+        Command::Completions(args) => completions::completions(args.shell),
+        Command::Man(args) => man::man(&args),
         Command::Ps(json) => {
             ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)
         }
@@ -175,9 +186,6 @@ fn outer_env() -> BTreeMap<String, String> {
 fn unknown_service<'a>(text: &str, names: impl Iterator<Item = &'a Name>) -> Message {
     let names: Vec<&str> = names.map(Name::as_str).collect();
     let message = Message::new(Class::Usage, format!("there is no service `{text}`"));
-    let near = names.iter().map(|name| (strsim::jaro_winkler(name, text), name));
-    match near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8) {
-        Some((_, name)) => message.help(format!("did you mean `{name}`?")),
-        None => message.help(format!("the services are: {}", names.join(", "))),
-    }
+    let all = || format!("the services are: {}", names.join(", "));
+    message.help(did_you_mean(text, names.iter().copied(), all))
 }

@@ -5,6 +5,7 @@ use super::complain::print;
 use crate::error::{exit, json, shown};
 use crate::model::{Class, Message};
 use crate::presets::{self, Outline, Preset};
+use crate::suggest::did_you_mean;
 
 /// `devstack presets`: what there is. `devstack presets flask`: the file of that one.
 pub(super) fn presets(args: &args::Presets) -> i32 {
@@ -69,12 +70,9 @@ fn list_json(rows: &[Row]) -> String {
 
 fn unknown(name: &str) -> Message {
     let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
-    let near = names.iter().map(|known| (strsim::jaro_winkler(known, name), known));
-    let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.8);
     let message =
         Message::new(Class::Usage, format!("there is no preset `{}`", name.escape_debug()));
-    match near {
-        Some((_, known)) => message.help(format!("did you mean `{known}`?")),
-        None => message.help(format!("there are {}", names.join(", "))),
-    }
+    message.help(did_you_mean(name, names.iter().copied(), || {
+        format!("there are {}", names.join(", "))
+    }))
 }

@@ -156,19 +156,9 @@ mod tests {
     }
 
     fn key() -> impl Strategy<Value = String> {
-        let mut keys: Vec<&str> = Vec::new();
-        for table in [
-            super::super::keys::SERVICE,
-            super::super::keys::STACK,
-            super::super::keys::PORT,
-            super::super::keys::READY,
-            super::super::keys::HEALTH,
-            super::super::keys::RESTART,
-            super::super::keys::STOP,
-            super::super::keys::WATCH,
-            &["a", "b", "X", "PORT", "metrics", "\"\""],
-        ] {
-            keys.extend(table);
+        let mut keys = vec!["a", "b", "X", "PORT", "metrics", "\"\""];
+        for (_, table) in crate::config::keys::all() {
+            keys.extend(table.iter().map(|key| key.name));
         }
         prop::sample::select(keys).prop_map(str::to_owned)
     }

@@ -1,70 +1,39 @@
 //! Which keys there are, and where a key that stands in the wrong place belongs.
 
+mod key;
+mod parts;
+mod service;
+mod shapes;
+mod stack;
+
+pub(super) use key::{Key, has};
+pub(super) use parts::{ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH};
+pub(super) use service::SERVICE;
+pub(super) use shapes::table;
+pub(super) use stack::{FILE, STACK};
+
 use super::suggest::nearest;
 
-/// Keys of the whole file.
-pub(super) const FILE: &[&str] = &["stack", "services"];
-
-/// Keys of `[stack]`.
-pub(super) const STACK: &[&str] = &["name", "host", "env", "env_file", "on_conflict", "live"];
-
-/// Keys of a service.
-pub(super) const SERVICE: &[&str] = &[
-    "command",
-    "preset",
-    "kind",
-    "dir",
-    "env",
-    "env_file",
-    "port",
-    "ports",
-    "host",
-    "depends_on",
-    "ready",
-    "health",
-    "restart",
-    "success_codes",
-    "stop",
-    "watch",
-    "debug",
-    "profiles",
-    "replicas",
-    "autostart",
-    "on_exit",
-    "tty",
-    "primary",
-    "proxy",
-    "color",
-    "description",
-];
-
-/// Keys of `port` as a table.
-pub(super) const PORT: &[&str] = &["prefer", "on_conflict", "env", "pass"];
-
-/// Keys of `ready`.
-pub(super) const READY: &[&str] =
-    &["tcp", "http", "log", "exec", "notify", "delay", "timeout", "interval"];
-
-/// Keys of `health`.
-pub(super) const HEALTH: &[&str] = &["tcp", "http", "exec", "interval", "failures", "action"];
-
-/// Keys of `ready.http` as a table.
-pub(super) const HTTP: &[&str] = &["path", "port"];
-
-/// Keys of `restart` as a table.
-pub(super) const RESTART: &[&str] = &["policy", "max", "window", "delay", "max_delay"];
-
-/// Keys of `stop`.
-pub(super) const STOP: &[&str] = &["signal", "grace", "command"];
-
-/// Keys of `watch` as a table.
-pub(super) const WATCH: &[&str] = &["paths", "ignore", "action", "signal", "run", "settle", "poll"];
-
-/// Keys of an entry of `env_file` as a table.
-pub(super) const ENV_FILE: &[&str] = &["path", "optional"];
+/// Every table of keys with what it is called in tests.
+#[cfg(test)]
+pub(super) fn all() -> [(&'static str, &'static [Key]); 11] {
+    [
+        ("file", FILE),
+        ("stack", STACK),
+        ("service", SERVICE),
+        ("port", PORT),
+        ("ready", READY),
+        ("health", HEALTH),
+        ("http", HTTP),
+        ("restart", RESTART),
+        ("stop", STOP),
+        ("watch", WATCH),
+        ("env_file", ENV_FILE),
+    ]
+}
 
 /// Tables within a service, for keys that were written one level too high.
-const NESTED: &[(&str, &[&str])] = &[
+const NESTED: &[(&str, &[Key])] = &[
     ("port", PORT),
     ("ready", READY),
     ("health", HEALTH),
@@ -105,11 +74,11 @@ pub(super) fn service_key_elsewhere(key: &str) -> Option<String> {
     if let Some((_, ours)) = SYNONYMS.iter().find(|(theirs, _)| *theirs == key) {
         return Some(format!("did you mean `{ours}`?"));
     }
-    let nested = NESTED.iter().find(|(_, keys)| keys.contains(&key));
+    let nested = NESTED.iter().find(|(_, keys)| has(keys, key));
     if let Some((table, _)) = nested {
         return Some(format!("it belongs into `{table}`: {table} = {{ {key} = … }}"));
     }
-    STACK.contains(&key).then(|| format!("`{key}` is a key of `[stack]`"))
+    has(STACK, key).then(|| format!("`{key}` is a key of `[stack]`"))
 }
 
 /// Why a key of `ready` is none of `health`, and what to do instead.
@@ -127,12 +96,12 @@ pub(super) fn health_key_elsewhere(key: &str) -> Option<String> {
 
 /// Whether an unknown key of a service was meant as `command`.
 pub(super) fn means_command(key: &str) -> bool {
-    if SERVICE.contains(&key) {
+    if has(SERVICE, key) {
         return false;
     }
     match SYNONYMS.iter().find(|(theirs, _)| *theirs == key) {
         Some((_, ours)) => *ours == "command",
-        None => nearest(key, SERVICE.iter().copied()) == Some("command"),
+        None => nearest(key, SERVICE.iter().map(|key| key.name)) == Some("command"),
     }
 }
 
@@ -141,8 +110,8 @@ pub(super) fn stack_key_elsewhere(key: &str) -> Option<String> {
     if matches!(key, "service" | "processes" | "process" | "apps" | "tasks") {
         return Some("did you mean `services`?".to_owned());
     }
-    if SERVICE.contains(&key) {
+    if has(SERVICE, key) {
         return Some(format!("`{key}` is a key of a service: write it under [services.NAME]"));
     }
-    STACK.contains(&key).then(|| format!("`{key}` is a key of `[stack]`"))
+    has(STACK, key).then(|| format!("`{key}` is a key of `[stack]`"))
 }

@@ -235,5 +235,9 @@ fn read_text(path: &Path) -> Result<String, Unreadable> {
     })
 }
 
+mod names;
+
+pub use names::{Names, names};
+
 #[cfg(test)]
 mod tests;

@@ -24,8 +24,7 @@ const FEW_LEVELS: usize = 2000;
 /// Parses a file. Syntax errors go into the report, several at once; then there is no tree,
 /// because what could be read around a syntax error is guesswork.
 pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
-    let levels = text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count();
-    if levels < FEW_LEVELS {
+    if !is_deep(text) {
         return parse_here(text, file, report);
     }
     let parsed = on_deep_stack(|| parse_here(text, file, report));
@@ -35,6 +34,11 @@ pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option
         report.push(fault.help("the system is out of threads or memory"));
         None
     })
+}
+
+/// Whether a text may be nested too deep for the stack at hand.
+pub(super) fn is_deep(text: &str) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count() >= FEW_LEVELS
 }
 
 fn parse_here<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {

@@ -1,7 +1,6 @@
 use crate::model::{Class, Message, Name, Snapshot};
+use crate::suggest::nearest;
 
-/// The likeness, 0 to 1, from which a name is suggested: the measure and the limit of clap.
-const ALIKE: f64 = 0.7;
 /// As much of a wrong name as a message repeats.
 const MAX_QUOTE: usize = 80;
 
@@ -23,10 +22,7 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
         Class::Usage,
         format!("the stack {} has no service `{quote}`", snapshot.stack),
     );
-    let lower: String = text.chars().take(Name::MAX).collect::<String>().to_lowercase();
-    let likeness = |name: &Name| strsim::jaro(&lower, name.as_str());
-    let nearest = names().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    Err(match nearest.filter(|name| likeness(name) > ALIKE) {
+    Err(match nearest(text, names().map(Name::as_str)) {
         Some(name) => message.help(format!("did you mean `{name}`?")),
         None if snapshot.services.is_empty() => message.help("it has no services"),
         None => message

@@ -200,7 +200,7 @@ fn lock_path(runtime: &Path, id: &str) -> PathBuf {
     runtime.join(format!("{id}.lock"))
 }
 
-fn open_lock(path: &Path, create: bool) -> io::Result<File> {
+pub(super) fn open_lock(path: &Path, create: bool) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(create)
@@ -229,7 +229,7 @@ fn try_lock(lock: &File) -> io::Result<bool> {
 }
 
 /// Whether a devstack holds the lock. Shared, so that those who look do not see each other.
-fn is_held(lock: &File) -> bool {
+pub(super) fn is_held(lock: &File) -> bool {
     match lock.try_lock_shared() {
         Ok(()) => {
             // Closing would do as well, but later.

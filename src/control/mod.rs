@@ -4,6 +4,7 @@
 //! answers on that socket for a [`Handle`](crate::runtime::handle::Handle); [`Client`] asks.
 //! `docs/protocol.md` describes what travels between them.
 
+mod abandoned;
 mod client;
 #[cfg(test)]
 mod client_tests;
@@ -29,6 +30,7 @@ mod server;
 #[cfg(test)]
 mod server_tests;
 
+pub use abandoned::{Abandoned, abandoned};
 pub use client::Client;
 pub use failure::Failure;
 pub use find_services::find_services;
@@ -37,6 +39,6 @@ pub use instance::{Busy, ClaimError, Found, Instance};
 pub use log_lines::LogLines;
 pub use log_query::LogQuery;
 pub use log_source::{LogReader, LogSource, ndjson};
-pub use places::{existing_state_dir, runtime_dir, state_dir};
+pub use places::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
 pub use protocol::{LogItem, LogLine, PROTOCOL, Version};
 pub use server::serve;

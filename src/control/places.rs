@@ -154,6 +154,11 @@ pub fn runtime_dir() -> Result<PathBuf, Message> {
     Places::of_this_user().runtime_dir()
 }
 
+/// The folder of [`runtime_dir`], or the best that is there. Makes nothing.
+pub fn existing_runtime_dir() -> Option<PathBuf> {
+    Places::of_this_user().runtime_dirs().into_iter().next()
+}
+
 /// The folder of [`state_dir`] when a stack has made it before. Makes nothing.
 pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
     let places = Places::of_this_user();

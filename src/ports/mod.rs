@@ -66,6 +66,11 @@ use crate::model::{Address, Name};
 /// A port of a service: its service, and `main` or the name it has in `ports`.
 pub type Key = (Name, String);
 
+/// The first and last number that the kernel gives outgoing connections.
+pub fn outgoing() -> (u16, u16) {
+    system::ephemeral()
+}
+
 /// Every TCP listener of this machine that the system shows, both families.
 pub fn listeners() -> Vec<Listener> {
     system::listeners(None).unwrap_or_default()

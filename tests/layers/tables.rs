@@ -19,7 +19,14 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 8] = [
+pub const LAYERS: [Layer; 9] = [
+    Layer {
+        path: "src/suggest",
+        only: Some(&["suggest"]),
+        never: &[],
+        only_dependencies: Some(&["strsim"]),
+        never_dependencies: &[],
+    },
     Layer {
         path: "src/model",
         only: Some(&["model"]),
@@ -43,7 +50,7 @@ pub const LAYERS: [Layer; 8] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets"]),
+        only: Some(&["config", "model", "presets", "suggest"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[

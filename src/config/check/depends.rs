@@ -9,7 +9,7 @@ use super::super::spec::{Dependency, replica};
 use super::super::suggest::{did_you_mean, quote, replicas_help};
 use super::Check;
 
-const CONDITIONS: [(&str, Condition); 3] = [
+pub(in super::super) const CONDITIONS: [(&str, Condition); 3] = [
     ("started", Condition::Started),
     ("ready", Condition::Ready),
     ("completed", Condition::Completed),

@@ -12,9 +12,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const FAILURES: u32 = 3;
 
 /// The most failures that may be waited for: more than a day of probes each second.
-const MAX_FAILURES: i64 = 100_000;
+pub(in super::super) const MAX_FAILURES: i64 = 100_000;
 
-const ACTIONS: [(&str, HealthAction); 2] =
+pub(in super::super) const ACTIONS: [(&str, HealthAction); 2] =
     [("report", HealthAction::Report), ("restart", HealthAction::Restart)];
 
 impl Check<'_, '_> {

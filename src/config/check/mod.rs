@@ -1,29 +1,29 @@
 //! From what was written to what is meant: types, ranges, names. Finds as many mistakes as it can.
 
 mod command;
-mod depends;
+pub(super) mod depends;
 mod duration;
 mod environment;
-mod health;
-mod port;
+pub(super) mod health;
+pub(super) mod port;
 mod preset;
 mod probe;
-mod profiles;
+pub(super) mod profiles;
 mod ready;
-mod replicas;
-mod restart;
-mod service;
+pub(super) mod replicas;
+pub(super) mod restart;
+pub(super) mod service;
 mod stack;
 mod stop;
 mod unsupported;
-mod watch;
+pub(super) mod watch;
 
 pub(super) use preset::words;
 
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::keys;
+use super::keys::{self, Key, has};
 use super::node::{Entry, Node, Table, Value};
 use super::place::Place;
 use super::report::Report;
@@ -77,12 +77,12 @@ impl Check<'_, '_> {
     fn unknown_keys(
         &mut self,
         table: &Table<'_>,
-        known: &[&str],
+        known: &[Key],
         what: &str,
         elsewhere: fn(&str) -> Option<String>,
     ) {
         for (key, entry) in table {
-            if known.contains(&&**key) {
+            if has(known, key) {
                 continue;
             }
             let fault = Fault::at(entry.key, format!("{what} has no key {}", quote(key)));
@@ -245,15 +245,16 @@ fn how_to_write(must: &str, value: &Value<'_>) -> Option<&'static str> {
 }
 
 /// Where a key that is not known belongs, or which one was meant.
-fn unknown_key_help(key: &str, known: &[&str], elsewhere: fn(&str) -> Option<String>) -> String {
+fn unknown_key_help(key: &str, known: &[Key], elsewhere: fn(&str) -> Option<String>) -> String {
     if let Some(help) = elsewhere(key) {
         return help;
     }
-    did_you_mean(key, known.iter().copied(), || match known {
+    let known: Vec<&str> = known.iter().map(|key| key.name).collect();
+    did_you_mean(key, known.iter().copied(), || match known.as_slice() {
         [first, .., last] if known.len() > 10 => {
             format!("remove it; known are `{first}` to `{last}`")
         }
-        _ => format!("there are {}", one_of(known)),
+        known => format!("there are {}", one_of(known)),
     })
 }
 

@@ -11,7 +11,14 @@ use super::{Check, in_order, keys};
 pub(super) const MAIN: &str = "main";
 
 /// The most ports of one service.
-const MAX_PORTS: usize = 64;
+pub(in super::super) const MAX_PORTS: usize = 64;
+
+pub(in super::super) const ON_CONFLICT: [(&str, OnConflict); 4] = [
+    ("next", OnConflict::Next),
+    ("auto", OnConflict::Auto),
+    ("fail", OnConflict::Fail),
+    ("ask", OnConflict::Ask),
+];
 
 impl Check<'_, '_> {
     /// `port` and `ports` of a service; whether they are named; the first is the main one.
@@ -129,13 +136,7 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn on_conflict(&mut self, node: &Node<'_>) -> Option<OnConflict> {
-        let words = [
-            ("next", OnConflict::Next),
-            ("auto", OnConflict::Auto),
-            ("fail", OnConflict::Fail),
-            ("ask", OnConflict::Ask),
-        ];
-        self.word("on_conflict", node, &words)
+        self.word("on_conflict", node, &ON_CONFLICT)
     }
 
     fn variable_name(&mut self, node: &Node<'_>) -> Option<String> {

@@ -7,7 +7,7 @@ use super::super::suggest::quote;
 use super::Check;
 
 /// The most profiles of one service.
-const MAX_PROFILES: usize = 64;
+pub(in super::super) const MAX_PROFILES: usize = 64;
 
 impl Check<'_, '_> {
     /// `profiles`: a list of names; an empty one is none.

@@ -6,7 +6,7 @@ use super::super::spec::{Replicas, replica};
 use super::Check;
 
 /// The most replicas of one service: a stack for development needs a few.
-const MAX_REPLICAS: u16 = 100;
+pub(in super::super) const MAX_REPLICAS: u16 = 100;
 
 impl Check<'_, '_> {
     /// `replicas`: how many there are of a service. One is the service itself.

@@ -6,11 +6,11 @@ use super::super::fault::Fault;
 use super::super::node::{Entry, Value};
 use super::{Check, keys};
 
-const POLICIES: [(&str, Policy); 3] =
+pub(in super::super) const POLICIES: [(&str, Policy); 3] =
     [("no", Policy::No), ("on-failure", Policy::OnFailure), ("always", Policy::Always)];
 
 /// The most restarts that may be allowed within a window.
-const MAX_RESTARTS: i64 = 1_000_000;
+pub(in super::super) const MAX_RESTARTS: i64 = 1_000_000;
 
 impl Check<'_, '_> {
     /// `restart`: a policy or a table. A task is not restarted unless asked for.

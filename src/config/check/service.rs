@@ -12,11 +12,13 @@ use super::preset::{Chosen, words};
 use super::stack::Defaults;
 use super::{Check, keys};
 
-const KINDS: [(&str, Kind); 2] = [("service", Kind::Service), ("task", Kind::Task)];
+pub(in super::super) const KINDS: [(&str, Kind); 2] =
+    [("service", Kind::Service), ("task", Kind::Task)];
 
-const ON_EXIT: [(&str, OnExit); 2] = [("none", OnExit::None), ("shutdown", OnExit::Shutdown)];
+pub(in super::super) const ON_EXIT: [(&str, OnExit); 2] =
+    [("none", OnExit::None), ("shutdown", OnExit::Shutdown)];
 
-const COLORS: [(&str, Color); 12] = [
+pub(in super::super) const COLORS: [(&str, Color); 12] = [
     ("red", Color::Red),
     ("green", Color::Green),
     ("yellow", Color::Yellow),

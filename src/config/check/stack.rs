@@ -69,7 +69,7 @@ impl Check<'_, '_> {
     /// Unknown keys of the whole file; a table with a command is a service in the wrong place.
     fn unknown_file_keys(&mut self, file: &Table<'_>) {
         for (key, entry) in file {
-            if keys::FILE.contains(&&**key) {
+            if keys::has(keys::FILE, key) {
                 continue;
             }
             let text = format!("the file has no key {}", quote(key));
@@ -229,7 +229,7 @@ impl Check<'_, '_> {
     }
 
     /// The keys of a table that knows no others.
-    pub(super) fn only_keys(&mut self, table: &Table<'_>, known: &[&str], what: &str) {
+    pub(super) fn only_keys(&mut self, table: &Table<'_>, known: &[keys::Key], what: &str) {
         self.unknown_keys(table, known, what, nowhere);
     }
 }

@@ -22,11 +22,11 @@ const POLL: Duration = Duration::from_secs(2);
 const POLL_MIN: Duration = Duration::from_millis(100);
 
 /// What may follow a change, by the words for it.
-const ACTIONS: [(&str, Word); 3] =
+pub(in super::super) const ACTIONS: [(&str, Word); 3] =
     [("restart", Word::Restart), ("signal", Word::Signal), ("run", Word::Run)];
 
 #[derive(Clone, Copy)]
-enum Word {
+pub(in super::super) enum Word {
     Restart,
     Signal,
     Run,

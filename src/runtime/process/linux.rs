@@ -229,6 +229,11 @@ pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
     let _ = poll(&mut fds, Some(&limit));
 }
 
+/// Whether the kernel has pidfds and lets this process have them.
+pub(super) fn pins() -> bool {
+    pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok()
+}
+
 /// Signals a process that may be anybody's by now: the process is pinned first, then looked at, and
 /// signalled only if `ours` accepts it.
 pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {

@@ -64,10 +64,16 @@ pub use guard::Guard;
 pub use handed::Handed;
 pub use leash::Leash;
 pub use orphans::Orphans;
+pub use prepared::rehearse;
 pub use processes::Processes;
 pub use sweep::{Swept, leftovers, sweep};
 pub use tree::own_group;
 pub(in crate::runtime) use words::{headline, keeps_shell, shown};
+
+/// Whether processes can be held on to while they are looked at and signalled, so that none is mistaken for another.
+pub fn pins() -> bool {
+    platform::pins()
+}
 
 /// Asks a child of this process to end. For a child that has not been waited for, so that its
 /// number cannot mean anybody else.

@@ -64,14 +64,16 @@ impl Record {
         }
     }
 
+    /// Looks into the file; `None` when there is none. Changes nothing.
+    pub fn look(path: &Path) -> io::Result<Option<Record>> {
+        let Some(text) = text_of(path)? else { return Ok(None) };
+        let nonsense = || io::Error::other(format!("{} makes no sense", path.display()));
+        parse(&text).map(Some).ok_or_else(nonsense)
+    }
+
     /// Reads the file; `None` when there is none. One that makes no sense is moved aside, and the error says so.
     pub fn read(path: &Path) -> io::Result<Option<Record>> {
-        let mut text = Vec::new();
-        match fs::File::open(path) {
-            Ok(file) => file.take(LARGEST + 1).read_to_end(&mut text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(text) = text_of(path)? else { return Ok(None) };
         match parse(&text) {
             Some(record) => Ok(Some(record)),
             None => {
@@ -95,6 +97,17 @@ impl Record {
         }
         written
     }
+}
+
+/// At most one byte more than there can be; `None` when there is no file.
+fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut text = Vec::new();
+    match fs::File::open(path) {
+        Ok(file) => file.take(LARGEST + 1).read_to_end(&mut text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(text))
 }
 
 fn parse(text: &[u8]) -> Option<Record> {
@@ -144,6 +157,8 @@ mod tests {
         let huge = " ".repeat(LARGEST as usize + 1);
         for garbage in ["", "{", "[]", "\0", &short, &other, &huge] {
             fs::write(&path, garbage).expect("writable");
+            let error = Record::look(&path).expect_err("it makes no sense");
+            assert!(error.to_string().ends_with("makes no sense") && path.exists());
             let error = Record::read(&path).expect_err("it makes no sense");
             assert!(error.to_string().ends_with("runs.json.bad"), "{error}");
             let aside = fs::read_to_string(dir.path().join("runs.json.bad")).expect("it is kept");

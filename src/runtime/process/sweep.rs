@@ -83,12 +83,12 @@ pub fn sweep(record: &Path) -> Swept {
     swept
 }
 
-/// Who is left of the stack of this record, if its supervisor is gone; ends nobody.
+/// Who is left of the stack of this record, if its supervisor is gone; ends nobody, changes nothing.
 ///
 /// # Errors
 /// When there is a record that cannot be read.
 pub fn leftovers(record: &Path) -> io::Result<Vec<(u32, String)>> {
-    let found = Record::read(record)?.filter(|found| !is_alive(found) && is_of_now(found));
+    let found = Record::look(record)?.filter(|found| !is_alive(found) && is_of_now(found));
     Ok(found.map_or_else(Vec::new, |found| {
         Scene::look(&found, &BTreeMap::new())
             .leftovers

@@ -48,3 +48,9 @@ mod watcher;
 
 pub use change::Change;
 pub use watcher::Watcher;
+
+/// The kind of the file system of a folder, when others may change its files without a word to this system.
+pub fn distant_file_system(dir: &std::path::Path) -> Option<String> {
+    let dir = std::fs::canonicalize(dir).ok()?;
+    mounts::Mounts::now().distant(&dir).map(|(_, kind)| kind.to_owned())
+}

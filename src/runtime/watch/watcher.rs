@@ -98,7 +98,6 @@ fn own_output() -> BTreeSet<(u64, u64)> {
         let stat = rustix::fs::fstat(output).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         // The same numbers as in a mark, whatever types a system has for them.
-        #[expect(clippy::unnecessary_cast, reason = "other systems have other types")]
         is_file.then_some((stat.st_dev as u64, stat.st_ino as u64))
     }
     [file(std::io::stdout()), file(std::io::stderr())].into_iter().flatten().collect()

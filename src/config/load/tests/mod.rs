@@ -13,6 +13,7 @@ mod profiles;
 mod replicas;
 
 use super::load;
+use crate::config::schema::tests::misfit_of;
 use crate::config::{Draft, Sources};
 use crate::model::*;
 
@@ -52,7 +53,20 @@ impl Project {
 
     #[track_caller]
     fn draft(&self) -> Draft {
-        load(&self.sources).unwrap_or_else(|error| panic!("{error}"))
+        let draft = load(&self.sources).unwrap_or_else(|error| panic!("{error}"));
+        self.fits_the_schema();
+        draft
+    }
+
+    /// What is accepted fits the schema. Where files lie over others, a mistake may be covered.
+    #[track_caller]
+    fn fits_the_schema(&self) {
+        if self.sources.files.is_empty() && !self.path("devstack.local.toml").exists() {
+            let file = self.sources.cwd.ancestors().map(|dir| dir.join("devstack.toml"));
+            let file = file.into_iter().find(|file| file.exists()).expect("it was read");
+            let text = fs::read_to_string(file).expect("it was read");
+            assert_eq!(misfit_of(&text), None, "{text}");
+        }
     }
 
     #[track_caller]

@@ -1,0 +1,294 @@
+use std::io;
+
+use super::super::facts::{LeftStack, Move};
+use super::super::finding::State;
+use super::*;
+use crate::model::{Class, Name, OnConflict, PortWish, Weight};
+
+/// A machine, a project and a stack without any trouble.
+fn well() -> Facts {
+    let usage = |used, most| Some(Usage { used, most: Some(most) });
+    Facts {
+        machine: Machine {
+            watches: usage(1_000, 524_288),
+            watchers: usage(10, 1_024),
+            files: Some((1_024, 524_288)),
+            processes: usage(300, 30_000),
+            outgoing: (32_768, 60_999),
+            pins: true,
+            sight: Sight::All,
+            localhost: Localhost::Loopback,
+        },
+        project: Project { dir: "/srv/shop".into(), writable: true, distant: None },
+        configuration: Configuration::Good(Stack {
+            name: "shop".to_owned(),
+            services: 4,
+            watches: true,
+            runs: false,
+            unstartable: Vec::new(),
+            wishes: vec![wish(5_000)],
+            low: Vec::new(),
+            ports: Ok(Vec::new()),
+        }),
+        left: Left { stacks: Vec::new(), sockets: Vec::new() },
+    }
+}
+
+fn wish(number: u16) -> PortWish {
+    PortWish {
+        service: Name::new("api").expect("a name"),
+        port: "main".to_owned(),
+        number: Some(number),
+        weight: Weight::Preferred,
+        source: "devstack.toml".to_owned(),
+        on_conflict: OnConflict::Next,
+    }
+}
+
+/// The only thing that is not well after a change.
+#[track_caller]
+fn after(change: impl FnOnce(&mut Facts)) -> Finding {
+    let mut facts = well();
+    change(&mut facts);
+    let mut findings = judge(&facts);
+    findings.retain(|finding| finding.state != State::Ok);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let finding = findings.remove(0);
+    assert!(!finding.help.is_empty(), "{finding:?}");
+    finding
+}
+
+fn stack(facts: &mut Facts) -> &mut Stack {
+    match &mut facts.configuration {
+        Configuration::Good(stack) => stack,
+        Configuration::Absent | Configuration::Wrong(_) => panic!("it is good"),
+    }
+}
+
+#[test]
+fn where_all_is_well_every_check_says_so() {
+    let findings = judge(&well());
+    assert!(findings.iter().all(|finding| finding.state == State::Ok), "{findings:?}");
+    assert!(findings.iter().all(|finding| finding.help.is_empty()), "{findings:?}");
+    let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
+    let expected = "inotify-watches inotify-instances open-files processes pidfd proc \
+         localhost-names project configuration programs ports leftovers";
+    assert_eq!(checks.join(" "), expected);
+}
+
+/// A change, and what is said of it then: state, check, a part of the text, a part of the help.
+type Case = (fn(&mut Facts), State, &'static str, &'static str, &'static str);
+
+#[test]
+fn every_trouble_is_told_with_its_remedy() {
+    const CASES: [Case; 21] = [
+        (
+            |facts| facts.machine.watches = Some(Usage { used: 480_000, most: Some(524_288) }),
+            State::Wrong,
+            "inotify-watches",
+            "480000 of 524288",
+            "max_user_watches",
+        ),
+        (
+            |facts| facts.machine.watches = Some(Usage { used: 10, most: Some(8_192) }),
+            State::Note,
+            "inotify-watches",
+            "which is few",
+            "max_user_watches",
+        ),
+        (
+            |facts| facts.machine.watchers = Some(Usage { used: 128, most: Some(128) }),
+            State::Wrong,
+            "inotify-instances",
+            "128 of 128",
+            "max_user_instances",
+        ),
+        (
+            |facts| facts.machine.files = Some((64, 4_096)),
+            State::Wrong,
+            "open-files",
+            "64 open files are allowed",
+            "ulimit -n 4096",
+        ),
+        (
+            |facts| facts.machine.files = Some((64, 64)),
+            State::Wrong,
+            "open-files",
+            "about 96",
+            "limits.conf",
+        ),
+        (
+            |facts| facts.machine.processes = Some(Usage { used: 100, most: Some(120) }),
+            State::Wrong,
+            "processes",
+            "100 of 120",
+            "ulimit -u",
+        ),
+        (|facts| facts.machine.pins = false, State::Wrong, "pidfd", "no pidfd", "Linux 5.3"),
+        (
+            |facts| facts.machine.sight = Sight::Own("hidepid=2".to_owned()),
+            State::Note,
+            "proc",
+            "hidepid=2",
+            "sudo devstack ports",
+        ),
+        (|facts| facts.machine.sight = Sight::Nothing, State::Wrong, "proc", "/proc", "mount"),
+        (
+            |facts| facts.machine.localhost = Localhost::Elsewhere([10, 0, 0, 1].into()),
+            State::Wrong,
+            "localhost-names",
+            "10.0.0.1",
+            "/etc/hosts",
+        ),
+        (
+            |facts| facts.machine.localhost = Localhost::Unknown("no such name".to_owned()),
+            State::Note,
+            "localhost-names",
+            "no such name",
+            "browsers",
+        ),
+        (
+            |facts| facts.machine.localhost = Localhost::Silent,
+            State::Note,
+            "localhost-names",
+            "no name server",
+            "browsers",
+        ),
+        (
+            |facts| facts.project.writable = false,
+            State::Note,
+            "project",
+            "/srv/shop cannot be written",
+            "yours",
+        ),
+        (
+            |facts| facts.project.distant = Some("nfs4".to_owned()),
+            State::Note,
+            "file-system",
+            "nfs4",
+            "poll",
+        ),
+        (
+            |facts| facts.configuration = Configuration::Absent,
+            State::Note,
+            "configuration",
+            "no devstack.toml",
+            "-f",
+        ),
+        (
+            |facts| {
+                facts.configuration = Configuration::Wrong(Message::new(Class::Config, "x:1:1: no"))
+            },
+            State::Wrong,
+            "configuration",
+            "x:1:1: no",
+            "devstack check",
+        ),
+        (
+            |facts| {
+                let message =
+                    Message::new(Class::Spawn, "no program `flask` on PATH").help("install it");
+                stack(facts).unstartable =
+                    vec![Unstartable { service: "api".to_owned(), starts: true, why: message }];
+            },
+            State::Wrong,
+            "programs",
+            "api: no program `flask`",
+            "install it",
+        ),
+        (
+            |facts| {
+                let message = Message::new(Class::Port, "port 5000 is held by x").help("end it");
+                stack(facts).ports = Err(vec![message]);
+            },
+            State::Wrong,
+            "ports",
+            "port 5000 is held by x",
+            "end it",
+        ),
+        (
+            |facts| {
+                let why = "port 5000 is held by x".to_owned();
+                stack(facts).ports = Ok(vec![Move { whose: "api".to_owned(), number: 5_001, why }]);
+            },
+            State::Note,
+            "ports",
+            "up would use 5001",
+            "--kill",
+        ),
+        (
+            |facts| stack(facts).low = vec![(80, Availability::Denied), (81, Availability::Free)],
+            State::Note,
+            "privileged-ports",
+            "port 80",
+            "1024",
+        ),
+        (
+            |facts| stack(facts).wishes.push(wish(40_000)),
+            State::Note,
+            "outgoing-range",
+            "40000 is in the range",
+            "below 32768",
+        ),
+    ];
+    for (change, state, check, text, help) in CASES {
+        let finding = after(change);
+        assert_eq!((finding.state, finding.check), (state, check), "{finding:?}");
+        assert!(finding.text.contains(text), "{finding:?}");
+        assert!(finding.help.contains(help), "{finding:?}");
+    }
+}
+
+#[test]
+fn a_service_that_does_not_start_by_itself_fails_nothing() {
+    let finding = after(|facts| {
+        let why = Message::new(Class::Spawn, "no program `x` on PATH").help("install it");
+        stack(facts).unstartable =
+            vec![Unstartable { service: "mail".to_owned(), starts: false, why }];
+    });
+    assert_eq!((finding.state, finding.check), (State::Note, "programs"));
+    assert_eq!(finding.text, "mail: no program `x` on PATH, when it is started");
+}
+
+#[test]
+fn what_does_not_concern_a_stack_is_not_told() {
+    let mut facts = well();
+    facts.project.distant = Some("nfs4".to_owned());
+    stack(&mut facts).watches = false;
+    stack(&mut facts).low = vec![(80, Availability::Failed(io::Error::other("x")))];
+    assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
+    facts.machine.watches = Some(Usage { used: 1_000_000, most: None });
+    facts.machine.processes = Some(Usage { used: 1_000_000, most: None });
+    assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
+    // A system that does not tell is no trouble.
+    let machine = &mut facts.machine;
+    (machine.watches, machine.watchers, machine.files, machine.processes) =
+        (None, None, None, None);
+    assert_eq!(judge(&facts).len(), 8);
+}
+
+#[test]
+fn leftovers_are_named() {
+    let all: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "node".to_owned())).collect();
+    let finding = after(|facts| {
+        let left = |dir: &str, processes| LeftStack { dir: dir.into(), processes };
+        facts.left.stacks = vec![left("/srv/shop", Ok(all)), left("/srv/other", Ok(Vec::new()))];
+    });
+    assert_eq!((finding.state, finding.check), (State::Wrong, "leftovers"));
+    assert!(finding.text.ends_with("node (pid 4), node (pid 5), …"), "{finding:?}");
+    assert_eq!(finding.help, "cd /srv/shop && devstack down");
+    let finding = after(|facts| {
+        let processes = Err("it makes no sense".to_owned());
+        facts.left.stacks = vec![LeftStack { dir: "/srv/shop".into(), processes }];
+    });
+    assert!(finding.text.ends_with("it makes no sense"), "{finding:?}");
+    let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);
+    assert_eq!((finding.state, finding.check), (State::Note, "stale-sockets"));
+    assert!(finding.text.contains("/run/x.sock"), "{finding:?}");
+}
+
+#[test]
+fn browsers_are_thought_of() {
+    let finding = after(|facts| stack(facts).wishes.push(wish(6_000)));
+    assert_eq!((finding.state, finding.check), (State::Note, "browsers"));
+}

@@ -1,0 +1,132 @@
+//! Linux: `/proc` and `/proc/sys`.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, geteuid, getrlimit};
+
+use super::facts::{Sight, Usage};
+
+/// Folders that this user watches.
+pub(super) fn watches() -> Option<Usage> {
+    let most = number("/proc/sys/fs/inotify/max_user_watches")?;
+    let watches =
+        |info: String| info.lines().filter(|line| line.starts_with("inotify wd:")).count();
+    let counts = inotify().filter_map(|file| fs::read_to_string(file).ok()).map(watches);
+    Some(Usage { used: counts.sum::<usize>() as u64, most: Some(most) })
+}
+
+/// Programs of this user that watch.
+pub(super) fn watchers() -> Option<Usage> {
+    let most = number("/proc/sys/fs/inotify/max_user_instances")?;
+    Some(Usage { used: inotify().count() as u64, most: Some(most) })
+}
+
+/// What is known of each inotify instance of this user.
+fn inotify() -> impl Iterator<Item = PathBuf> {
+    own().flat_map(|process| {
+        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        let is = |entry: &fs::DirEntry| {
+            fs::read_link(entry.path())
+                .is_ok_and(|target| target.as_os_str() == "anon_inode:inotify")
+        };
+        let info = move |entry: fs::DirEntry| process.join("fdinfo").join(entry.file_name());
+        files.filter(is).map(info).collect::<Vec<_>>()
+    })
+}
+
+/// The processes of this user.
+fn own() -> impl Iterator<Item = PathBuf> {
+    let me = geteuid().as_raw();
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+        .filter(move |entry| entry.metadata().is_ok_and(|data| data.uid() == me))
+        .map(|entry| entry.path())
+}
+
+/// How many files one process may open: now, and at most when it asks.
+pub(super) fn files() -> Option<(u64, u64)> {
+    let limit = getrlimit(Resource::Nofile);
+    Some((limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))
+}
+
+/// Processes and threads of this user. Nothing limits root.
+pub(super) fn processes() -> Option<Usage> {
+    let threads =
+        |process: PathBuf| fs::metadata(process.join("task")).map_or(0, |data| data.nlink() - 2);
+    let most = getrlimit(Resource::Nproc).current.filter(|_| !geteuid().is_root());
+    Some(Usage { used: own().map(threads).sum(), most })
+}
+
+/// Which processes are shown, by how `/proc` is mounted.
+pub(super) fn sight() -> Sight {
+    if !Path::new("/proc/self/stat").exists() {
+        return Sight::Nothing;
+    }
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    match hidden(&table) {
+        Some(option) if !geteuid().is_root() => Sight::Own(option),
+        Some(_) | None => Sight::All,
+    }
+}
+
+/// The option of the last mount on /proc that hides processes of others.
+fn hidden(table: &str) -> Option<String> {
+    let mount = table.lines().filter_map(Mount::read).rfind(|mount| mount.place == "/proc")?;
+    let hides = |option: &&str| {
+        option.starts_with("hidepid=") && !matches!(*option, "hidepid=0" | "hidepid=off")
+    };
+    mount.options.split(',').find(hides).map(str::to_owned)
+}
+
+/// A line of `/proc/self/mountinfo`.
+struct Mount<'a> {
+    place: &'a str,
+    /// Of the file system itself.
+    options: &'a str,
+}
+
+impl Mount<'_> {
+    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+    fn read(line: &str) -> Option<Mount<'_>> {
+        let (before, after) = line.split_once(" - ")?;
+        Some(Mount { place: before.split(' ').nth(4)?, options: after.split(' ').nth(2)? })
+    }
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hidden, watchers, watches};
+
+    const TABLE: &str = "\
+22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+23 22 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible
+24 22 0:9 / /home/a\\040b rw shared:1 - nfs4 host:/x rw,vers=4
+nonsense
+26 22 0:11 / /short rw -
+";
+
+    #[test]
+    fn mounts_are_read() {
+        assert_eq!(hidden(TABLE).as_deref(), Some("hidepid=invisible"));
+        let off = TABLE.replace("invisible", "0");
+        assert_eq!(hidden(&off), None);
+        assert_eq!(hidden(""), None);
+    }
+
+    #[test]
+    fn what_this_process_watches_is_counted() {
+        use notify::{RecursiveMode, Watcher};
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut watcher = notify::recommended_watcher(|_| {}).expect("a watcher");
+        watcher.watch(folder.path(), RecursiveMode::NonRecursive).expect("a watch");
+        let (watches, watchers) = (watches().expect("told"), watchers().expect("told"));
+        assert!(watches.used >= 1 && watchers.used >= 1, "{watches:?} {watchers:?}");
+        assert!(watches.most >= Some(watches.used));
+    }
+}

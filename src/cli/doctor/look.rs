@@ -1,0 +1,153 @@
+//! Looking at everything that is judged. Makes, changes and starts nothing.
+
+use std::collections::BTreeMap;
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::facts::{
+    Configuration, Facts, Left, LeftStack, Localhost, Machine, Move, Project, Stack, Unstartable,
+};
+use super::judge::whose;
+use super::system;
+use crate::cli::left_behind::LeftBehind;
+use crate::config::{self, Draft, Overrides, Sources};
+use crate::control::{self, Client};
+use crate::model::{Message, Name};
+use crate::ports::{self, Key, Ports, probe};
+use crate::runtime::process;
+use crate::runtime::reload::Situation;
+use crate::runtime::watch::distant_file_system;
+
+/// How long a name server may take. It is asked only because somebody waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ports below it need privileges on most systems.
+const FIRST_UNPRIVILEGED: u16 = 1024;
+
+/// Everything, here and now. Takes some milliseconds, and a second where no name server answers.
+pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
+    let names = ask_for_names();
+    let sources = crate::cli::sources(files, Overrides::default())?;
+    let (configuration, dir) = configuration(&sources);
+    let project = Project { writable: can_write(&dir), distant: distant_file_system(&dir), dir };
+    let left = left(&project.dir);
+    let machine = Machine {
+        watches: system::watches(),
+        watchers: system::watchers(),
+        files: system::files(),
+        processes: system::processes(),
+        outgoing: ports::outgoing(),
+        pins: process::pins(),
+        sight: system::sight(),
+        localhost: names.recv_timeout(PATIENCE).unwrap_or(Localhost::Silent),
+    };
+    Ok(Facts { machine, project, configuration, left })
+}
+
+/// Begins to ask what a name below `localhost` means. In a thread, because nothing ends it: without a network it may
+/// take a minute.
+fn ask_for_names() -> mpsc::Receiver<Localhost> {
+    let (answer, answers) = mpsc::channel();
+    let ask = move || {
+        let found = match ("api.localhost", 0).to_socket_addrs() {
+            Ok(mut addresses) => {
+                let strange = addresses.find(|address| !address.ip().is_loopback());
+                strange.map_or(Localhost::Loopback, |address| Localhost::Elsewhere(address.ip()))
+            }
+            Err(error) => Localhost::Unknown(error.to_string()),
+        };
+        // Who asked may have gone on.
+        let _ = answer.send(found);
+    };
+    // Without a thread there is no answer, as from a name server that does not answer.
+    let _ = thread::Builder::new().spawn(ask);
+    answers
+}
+
+fn configuration(sources: &Sources) -> (Configuration, PathBuf) {
+    let here = || sources.cwd.clone();
+    let absent = || {
+        let mut above = sources.cwd.ancestors();
+        !above.any(|dir| dir.join("devstack.toml").exists())
+    };
+    match config::load(sources) {
+        Ok(draft) => {
+            let dir = draft.dir().to_owned();
+            (Configuration::Good(stack(&draft)), dir)
+        }
+        Err(_) if sources.files.is_empty() && absent() => (Configuration::Absent, here()),
+        Err(wrong) => (Configuration::Wrong(wrong.summary()), here()),
+    }
+}
+
+fn stack(draft: &Draft) -> Stack {
+    let running = running(draft.dir());
+    let mine = running.clone().unwrap_or_default();
+    let leases = control::existing_runtime_dir().unwrap_or_default().join("ports");
+    let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
+    let ports = Ports::look(&leases, remembered.as_deref(), draft.dir());
+    let situation = Situation { mine, ..Situation::default() };
+    let chosen = situation.ask(draft, |asked| ports.preview(asked));
+    let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
+    let moves = chosen.map(|chosen| {
+        let moved = |((service, port), chosen): (&Key, &crate::model::Port)| {
+            let why = chosen.moved.clone()?;
+            Some(Move { whose: whose(service.as_str(), port), number: chosen.number, why })
+        };
+        chosen.iter().filter_map(moved).collect()
+    });
+    let starting = draft.with_dependencies(draft.autostart().cloned().collect());
+    let unstartable = stack.services.values().filter_map(|service| {
+        let why = process::rehearse(&service.launch)?;
+        let starts = starting.contains(&service.name);
+        Some(Unstartable { service: service.name.to_string(), starts, why })
+    });
+    let low = draft.wishes().iter().filter_map(|wish| wish.number);
+    let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
+    Stack {
+        name: stack.name.clone(),
+        services: stack.services.len(),
+        watches: stack.services.values().any(|service| !service.watch.is_empty()),
+        runs: running.is_some(),
+        unstartable: unstartable.collect(),
+        low: low.map(|number| (number, probe(number))).collect(),
+        wishes: draft.wishes().to_vec(),
+        ports: moves,
+    }
+}
+
+/// The ports of the stack that runs in this folder; `None`: none runs.
+fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
+    let client = Client::here(dir).ok()?;
+    let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
+    let ports = snapshot.services.into_iter().flat_map(|service| {
+        let name = service.name;
+        service.ports.into_iter().map(move |(port, number)| ((name.clone(), port), number))
+    });
+    Some(ports.collect())
+}
+
+fn can_write(dir: &Path) -> bool {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// What is left of stacks that were killed: here, and wherever a lock says that one ran.
+fn left(dir: &Path) -> Left {
+    let abandoned = control::abandoned();
+    let mut dirs: Vec<PathBuf> = abandoned.iter().map(|one| one.dir.clone()).collect();
+    dirs.push(dir.to_owned());
+    dirs.sort();
+    dirs.dedup();
+    let stacks = dirs.iter().filter_map(|dir| LeftBehind::find(dir)).map(|left| LeftStack {
+        processes: process::leftovers(&LeftBehind::record(&left.state_dir))
+            .map_err(|error| error.to_string()),
+        dir: left.project,
+    });
+    Left {
+        stacks: stacks.collect(),
+        sockets: abandoned.into_iter().filter_map(|one| one.socket).collect(),
+    }
+}

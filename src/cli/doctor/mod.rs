@@ -1,0 +1,71 @@
+//! `devstack doctor`: what this machine, this project and what was left lack, with what to do about it. `look` sees,
+//! `judge` decides, and nothing is changed.
+
+mod facts;
+mod finding;
+mod judge;
+mod look;
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
+mod system;
+
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+
+use super::complain::{print, printable};
+use crate::error::{exit, json, shown};
+use finding::{Finding, State};
+
+/// Prints what was found; 1 when something is wrong.
+pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
+    let facts = match look::look(files) {
+        Ok(facts) => facts,
+        Err(message) => {
+            let text = if as_json { json(&message) + "\n" } else { shown(&message) };
+            // When not even this can be written, the exit code has to say it.
+            let _ = stderr().write_all(text.as_bytes());
+            return exit::USAGE;
+        }
+    };
+    let findings = judge::judge(&facts);
+    let printed = print(&if as_json { as_one_object(&findings) } else { text(&findings) });
+    match well(&findings) {
+        true => printed,
+        false => exit::FAILED,
+    }
+}
+
+fn well(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.state != State::Wrong)
+}
+
+fn as_one_object(findings: &[Finding]) -> String {
+    let value = serde_json::json!({ "version": 1, "ok": well(findings), "checks": findings });
+    value.to_string() + "\n"
+}
+
+/// A line for each finding, and one more for what to do about it.
+fn text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Finding { check, state, text: what, help } in findings {
+        let state = match state {
+            State::Ok => "ok",
+            State::Note => "note",
+            State::Wrong => "wrong",
+        };
+        text += &format!("{state:5}  {check:width$}  {}\n", printable(what));
+        for line in help.lines() {
+            text += &format!("{:5}  {:width$}  help: {}\n", "", "", printable(line));
+        }
+    }
+    let count = |wanted: State| findings.iter().filter(|found| found.state == wanted).count();
+    let (wrong, notes) = (count(State::Wrong), count(State::Note));
+    let s = if notes == 1 { "" } else { "s" };
+    text + &match (wrong, notes) {
+        (0, 0) => "all is well\n".to_owned(),
+        (0, notes) => format!("all is well, with {notes} note{s}\n"),
+        (wrong, 0) => format!("{wrong} wrong\n"),
+        (wrong, notes) => format!("{wrong} wrong, {notes} note{s}\n"),
+    }
+}

@@ -1,0 +1,84 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+
+use super::args::{self, Cli};
+use super::complain::print;
+use crate::error::{exit, shown};
+use crate::model::{Class, Message};
+use crate::suggest::did_you_mean;
+
+/// `devstack man [COMMAND]`: a manual page as roff. With `--to`, all of them as files.
+pub(super) fn man(args: &args::Man) -> i32 {
+    let pages = pages();
+    if let Some(dir) = &args.to {
+        return match write(&pages, dir) {
+            Ok(()) => exit::OK,
+            Err(error) => {
+                let text = format!("cannot write manual pages into {}: {error}", dir.display());
+                refuse(
+                    &Message::new(Class::Denied, text).help("name a folder that is yours"),
+                    exit::FAILED,
+                )
+            }
+        };
+    }
+    let name = match &args.command {
+        Some(command) => format!("devstack-{command}"),
+        None => "devstack".to_owned(),
+    };
+    match pages.iter().find(|page| page.name == name) {
+        Some(page) => print(&page.text),
+        None => {
+            let wanted = args.command.as_deref().unwrap_or_default();
+            let names = pages.iter().filter_map(|page| page.name.strip_prefix("devstack-"));
+            let all = names.clone().collect::<Vec<_>>().join(", ");
+            let help = did_you_mean(wanted, names, || format!("there are {all}"));
+            let text = format!("there is no command `{}`", wanted.escape_debug());
+            refuse(&Message::new(Class::Usage, text).help(help), exit::USAGE)
+        }
+    }
+}
+
+/// A manual page.
+struct Page {
+    /// `devstack-up`
+    name: String,
+    /// As roff.
+    text: String,
+}
+
+/// The page of devstack, then those of its commands.
+fn pages() -> Vec<Page> {
+    let mut command = Cli::command();
+    // This gives subcommands their full names.
+    command.build();
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    std::iter::once(&command).chain(commands).map(page).collect()
+}
+
+fn page(command: &Command) -> Page {
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let source = concat!("devstack ", env!("CARGO_PKG_VERSION"));
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command.clone())
+        .source(source)
+        .manual("devstack manual")
+        .render(&mut text)
+        .expect("writing to a Vec never fails");
+    Page { name, text: String::from_utf8_lossy(&text).into_owned() }
+}
+
+fn write(pages: &[Page], dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    pages.iter().try_for_each(|page| fs::write(dir.join(format!("{}.1", page.name)), &page.text))
+}
+
+fn refuse(message: &Message, code: i32) -> i32 {
+    use io::Write;
+    // When not even this can be written, the exit code has to say it.
+    let _ = io::stderr().write_all(shown(message).as_bytes());
+    code
+}

@@ -1,0 +1,81 @@
+use std::collections::BTreeSet;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{LOCAL, find, folder_of, read_text};
+use crate::config::Sources;
+use crate::config::parse::is_deep;
+use crate::config::report::Report;
+use crate::model::Name;
+
+/// Names that a configuration defines, for who completes a command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Services as they were written, without the single replicas.
+    pub services: BTreeSet<String>,
+    /// Profiles of any service.
+    pub profiles: BTreeSet<String>,
+}
+
+/// The names in the files of a configuration, as far as they can be read: a file that is just being edited has
+/// mistakes, and names all the same. Never an error.
+pub fn names(sources: &Sources) -> Names {
+    let mut names = Names::default();
+    let mut paths = find(sources, &mut Report::default()).unwrap_or_default();
+    let local = paths.first().map(|first| folder_of(first).join(LOCAL));
+    paths.extend(local);
+    for path in paths {
+        let Ok(text) = read_text(&path) else { continue };
+        if !is_deep(&text) {
+            names.read(&text);
+        }
+    }
+    names
+}
+
+impl Names {
+    fn read(&mut self, text: &str) {
+        let (file, _) = DeTable::parse_recoverable(text);
+        let Some(DeValue::Table(services)) = file.get_ref().get("services").map(|s| s.get_ref())
+        else {
+            return;
+        };
+        for (name, service) in services {
+            let name: &str = name.get_ref();
+            self.services.extend(Name::new(name).is_ok().then(|| name.to_owned()));
+            let DeValue::Table(service) = service.get_ref() else { continue };
+            let Some(DeValue::Array(list)) = service.get("profiles").map(|list| list.get_ref())
+            else {
+                continue;
+            };
+            let names = list.iter().filter_map(|profile| profile.get_ref().as_str());
+            let names = names.filter(|name| Name::new(name).is_ok());
+            self.profiles.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn names_are_read_out_of_what_can_be_read() {
+        let read = |text: &str| {
+            let mut names = Names::default();
+            names.read(text);
+            let list = |names: std::collections::BTreeSet<String>| {
+                names.into_iter().collect::<Vec<_>>().join(" ")
+            };
+            (list(names.services), list(names.profiles))
+        };
+        let of = |services: &str, profiles: &str| (services.to_owned(), profiles.to_owned());
+        let good = "[services.api]\nprofiles = ['full', 'x y']\n[services]\nweb = 1\n'A B' = {}\n";
+        assert_eq!(read(good), of("api web", "full"));
+        let broken = "[services.api]\ncommand = \n[services.web]\nport = { prefer = \n";
+        assert_eq!(read(broken), of("api web", ""));
+        for none in ["", "services = 1", "[[services]]\na = 1", "\0", "[stack]\nname = 'x'"] {
+            assert_eq!(read(none), of("", ""), "{none}");
+        }
+    }
+}

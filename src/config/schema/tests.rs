@@ -1,0 +1,257 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::super::assemble::{assemble, check_texts};
+use super::super::env_file::EnvFiles;
+use super::super::keys::{self, Key};
+use super::super::report::Report;
+use super::super::{Overrides, Source, Sources, load};
+use super::schema;
+use crate::model::Stack;
+
+mod validator;
+
+use validator::misfit;
+
+static SCHEMA: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(&schema()).expect("it is JSON"));
+
+fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What of a file does not fit the schema. `None` also for what is no TOML: the schema is not asked about that.
+pub(in super::super) fn misfit_of(text: &str) -> Option<String> {
+    misfit(&SCHEMA, &toml::from_str(text).ok()?)
+}
+
+/// The example files that are wrong in what an editor sees in one value. In the others the mistake is between
+/// values, in a text, or beside the file.
+const STRUCTURE: [&str; 19] = [
+    "bad-duration.toml",
+    "bad-health.toml",
+    "bad-host.toml",
+    "bad-name.toml",
+    "bad-port.toml",
+    "bad-profile.toml",
+    "bad-replicas.toml",
+    "bad-signal.toml",
+    "bad-terminal.toml",
+    "bad-watch.toml",
+    "key-in-wrong-table.toml",
+    "key-of-another-program.toml",
+    "not-supported-yet.toml",
+    "service-at-top.toml",
+    "several.toml",
+    "unknown-key.toml",
+    "unknown-preset.toml",
+    "unknown-section.toml",
+    "wrong-type.toml",
+];
+
+#[test]
+fn broken_structure_does_not_fit_and_everything_else_does() {
+    let mut refused = Vec::new();
+    for entry in fs::read_dir(repository("examples/broken")).expect("it is in the repository") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("text");
+        if name.ends_with(".toml") && misfit_of(&text).is_some() {
+            refused.push(name);
+        }
+    }
+    refused.sort();
+    assert_eq!(
+        refused, STRUCTURE,
+        "a new file stands in the list when an editor can see its mistake"
+    );
+}
+
+#[test]
+fn every_example_fits() {
+    let folders = ["", "examples/notes", "examples/flask-shop", "examples/passing"];
+    let files = folders.map(|folder| repository(folder).join("devstack.toml"));
+    let files: Vec<_> = files.iter().filter(|file| file.is_file()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(file).expect("text");
+        assert!(toml::from_str::<toml::Table>(&text).is_ok());
+        assert_eq!(misfit_of(&text), None, "{}", file.display());
+    }
+    for preset in crate::presets::all() {
+        let file: toml::Table = toml::from_str(preset.text).expect("it is TOML");
+        let mut service = file["service"].clone();
+        // It is read by nobody yet.
+        service.as_table_mut().expect("a table").remove("debug");
+        let service = serde_json::to_value(service).expect("plain data");
+        let value = serde_json::json!({ "services": { "x": service } });
+        assert_eq!(misfit(&SCHEMA, &value), None, "{}", preset.name);
+    }
+}
+
+/// A file in which nothing but this key may be wrong.
+fn file_with(table: &str, name: &str, value: &str) -> String {
+    let all = format!("{name} = {value}");
+    let others = "[services.db]\ncommand = 'x'\nport = 1\n[services.migrate]\ncommand = 'x'\nkind = 'task'\n";
+    let command = if matches!(name, "command" | "preset") { "" } else { "command = 'x'\n" };
+    let port = if matches!(name, "port" | "ports") { "" } else { "port = 8000\n" };
+    let service =
+        |line: &str| format!("{others}[services.x]\ncommand = 'x'\nport = 8000\n{line}\n");
+    match table {
+        "file" if name == "stack" => format!("{all}\n{others}"),
+        "file" => all,
+        "stack" => format!("[stack]\n{all}\n{others}"),
+        "service" => format!("{others}[services.x]\n{command}{port}{all}\n"),
+        "port" => format!("{others}[services.x]\ncommand = 'x'\nport = {{ {all} }}\n"),
+        "health" if matches!(name, "tcp" | "http" | "exec") => {
+            service(&format!("health = {{ {all} }}"))
+        }
+        "health" => service(&format!("health = {{ tcp = true, {all} }}")),
+        "http" => service(&format!("ready = {{ http = {{ {all} }} }}")),
+        "env_file" if name == "path" => service(&format!("env_file = [{{ {all} }}]")),
+        "env_file" => service(&format!("env_file = [{{ path = 'api.env', {all} }}]")),
+        table => service(&format!("{table} = {{ {all} }}")),
+    }
+}
+
+/// A folder with what the examples of keys name.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("api")).expect("a folder");
+    for name in [".env", "api.env"] {
+        fs::write(folder.path().join(name), "").expect("a file");
+    }
+    folder
+}
+
+/// The stack that a file means.
+fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
+    fs::write(folder.path().join("devstack.toml"), text).expect("a file");
+    let sources = Sources {
+        files: Vec::new(),
+        cwd: folder.path().to_owned(),
+        env: BTreeMap::new(),
+        overrides: Overrides::default(),
+    };
+    let draft = load(&sources).map_err(|error| format!("{text}\n{error}"))?;
+    Ok(draft.resolve(&BTreeMap::new()))
+}
+
+#[test]
+fn what_is_said_of_every_key_is_so() {
+    let folder = folder();
+    for (table, keys) in keys::all() {
+        for key in keys.iter().filter(|key| !key.later) {
+            check(&folder, table, key);
+        }
+    }
+}
+
+/// Its default and its examples are accepted and fit, and a value of no type that it has is neither.
+fn check(folder: &TempDir, table: &str, key: &Key) {
+    let name = format!("{table}: {}", key.name);
+    assert!(key.default.is_some() || !key.examples.is_empty(), "{name} has nothing to show");
+    assert!(key.about.ends_with('.') && key.about.len() < 300, "{name}: {}", key.about);
+    for value in key.default.iter().chain(key.examples) {
+        let text = file_with(table, key.name, value);
+        stack_of(folder, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(misfit_of(&text), None, "{name}\n{text}");
+    }
+    let text = file_with(table, key.name, "[[[]]]");
+    assert!(stack_of(folder, &text).is_err(), "{name} accepts anything");
+    assert!(misfit_of(&text).is_some(), "{name} fits anything");
+}
+
+#[test]
+fn keys_for_later_are_refused_by_both() {
+    let folder = folder();
+    let mut seen = 0;
+    for (table, keys) in keys::all() {
+        for key in keys.iter().filter(|key| key.later) {
+            let text = file_with(table, key.name, "{}");
+            let error = stack_of(&folder, &text).expect_err("it is for later");
+            assert!(error.contains("is not supported yet"), "{error}");
+            assert!(misfit_of(&text).is_some(), "{text}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
+/// To write down a default changes nothing.
+#[test]
+fn defaults_are_those_of_the_checker() {
+    let folder = folder();
+    for (table, keys) in keys::all() {
+        for key in keys {
+            let Some(default) = key.default else { continue };
+            let with = file_with(table, key.name, default);
+            let written = format!("{} = {default}", key.name);
+            let without = with.replacen(&format!(", {written}"), "", 1).replacen(&written, "", 1);
+            assert_ne!(with, without);
+            let [with, without] =
+                [with, without].map(|text| stack_of(&folder, &text).expect("it is right"));
+            assert_eq!(with.services, without.services, "{table}: {}", key.name);
+        }
+    }
+}
+
+/// Whether a file is right as far as that can be seen without others.
+fn is_accepted(text: &str) -> bool {
+    let mut report = Report::default();
+    let source = Source::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
+    let texts = [report.add_source(source)];
+    if let Some(spec) = check_texts(&texts, Path::new("/shop"), None, &mut report) {
+        let (files, outer) = (EnvFiles::default(), BTreeMap::new());
+        assemble(spec, files, &outer, &Overrides::default(), &mut report);
+    }
+    report.finish().is_ok()
+}
+
+/// Every key with everything that is written for any key, and with odd values: what the checker accepts fits.
+#[test]
+fn whatever_is_accepted_fits() {
+    const ODD: [&str; 17] = [
+        "0",
+        "-1",
+        "70000",
+        "1.5",
+        "\"\"",
+        "\" \"",
+        "\"a\"",
+        "\"A_b\"",
+        "\"5 s\"",
+        "\"sigterm\"",
+        "[]",
+        "[\"\", 1]",
+        "{}",
+        "true",
+        "1979-05-27",
+        "[\"x\", \"x\"]",
+        "{ http = {} }",
+    ];
+    let all = || {
+        keys::all().into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, key)))
+    };
+    let written = all().flat_map(|(_, key)| key.default.iter().chain(key.examples));
+    let values: BTreeSet<&str> = written.copied().chain(ODD).collect();
+    let (mut accepted, mut refused) = (0, 0);
+    for (table, key) in all() {
+        for value in &values {
+            let text = file_with(table, key.name, value);
+            match (is_accepted(&text), misfit_of(&text)) {
+                (true, Some(why)) => panic!("accepted, but {why}:\n{text}"),
+                (true, None) => accepted += 1,
+                (false, Some(_)) => refused += 1,
+                // It is refused for more than its form.
+                (false, None) => {}
+            }
+        }
+    }
+    assert!(accepted > 500 && refused > 2_000, "{accepted} accepted, {refused} refused");
+}

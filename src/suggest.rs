@@ -1,0 +1,72 @@
+//! "did you mean": one measure for everything that has a name.
+
+/// How alike two words must be to be offered as a correction; the measure and the bound of clap.
+const ALIKE: f64 = 0.7;
+
+/// How many candidates are compared at most: 4,096 services with 4,096 mistakes must stay quick.
+const MAX_CANDIDATES: usize = 512;
+
+/// The longest word that is compared, in bytes. No name is longer.
+const LONGEST: usize = 80;
+
+/// The candidate most like `word`, if any is alike enough.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in candidates.into_iter().take(MAX_CANDIDATES) {
+        if candidate.len() > LONGEST {
+            continue;
+        }
+        let score = alike(&lower, &candidate.to_lowercase());
+        if score > ALIKE && best.is_none_or(|(top, _)| score > top) {
+            best = Some((score, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// From 0 to 1. Two letters that changed places are one slip, also in a word of two.
+fn alike(word: &str, candidate: &str) -> f64 {
+    if word.len() > 1 && strsim::osa_distance(word, candidate) == 1 {
+        return 0.95;
+    }
+    strsim::jaro_winkler(word, candidate)
+}
+
+/// `did you mean `x`?`, or the other text when nothing is alike.
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    match nearest(word, candidates) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => otherwise(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn slips_are_recognised_and_strangers_are_not() {
+        let names = ["api", "db", "worker", "web"];
+        for (word, meant) in [
+            ("ap", Some("api")),
+            ("API", Some("api")),
+            ("bd", Some("db")),
+            ("wroker", Some("worker")),
+            ("wbe", Some("web")),
+            ("frontend", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, names), meant, "{word}");
+        }
+        assert_eq!(nearest(&"api".repeat(100), names), None);
+        assert_eq!(nearest("api", [""; 0]), None);
+    }
+}

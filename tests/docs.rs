@@ -1,0 +1,114 @@
+//! What is made by devstack and committed: the schema, what shells read, manual pages.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Project, need};
+
+/// Set to 1 to write the committed files anew.
+const UPDATE: &str = "DEVSTACK_UPDATE_DOCS";
+
+/// What to do when they are old.
+const HOW: &str = "run DEVSTACK_UPDATE_DOCS=1 cargo test --test main docs::";
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+/// The files of a folder, by name.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    let file = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, fs::read_to_string(entry.path()).expect("text"))
+    };
+    entries.map(|entry| file(entry.expect("readable"))).collect()
+}
+
+/// A file of the folder for documents is this one.
+fn committed_file(name: &str, made: &str) {
+    let path = docs(name);
+    if updates() {
+        fs::write(&path, made).expect("the repository can be written");
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == made, "{} is not what devstack makes: {HOW}", path.display());
+}
+
+fn updates() -> bool {
+    std::env::var_os(UPDATE).is_some_and(|value| value == "1")
+}
+
+/// The files of `folder` are these and no others.
+fn committed(folder: &str, made: &BTreeMap<String, String>) {
+    let folder = docs(folder);
+    if updates() {
+        fs::create_dir_all(&folder).expect("the repository can be written");
+        for old in files(&folder).into_keys().filter(|name| !made.contains_key(name)) {
+            fs::remove_file(folder.join(old)).expect("the repository can be written");
+        }
+        for (name, text) in made {
+            fs::write(folder.join(name), text).expect("the repository can be written");
+        }
+    }
+    let there = files(&folder);
+    let old: Vec<_> = made.iter().filter(|(name, text)| there.get(*name) != Some(text)).collect();
+    let old: Vec<_> = old.into_iter().map(|(name, _)| name).collect();
+    let surplus: Vec<_> = there.keys().filter(|name| !made.contains_key(*name)).collect();
+    assert!(
+        old.is_empty() && surplus.is_empty(),
+        "{} is not what devstack makes (old: {old:?}, surplus: {surplus:?}): {HOW}",
+        folder.display()
+    );
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_made() {
+    let project = Project::new();
+    let made = project.devstack(["schema"]).run().expect_code(0).stdout;
+    committed_file("devstack.schema.json", &made);
+    project.finish();
+}
+
+#[test]
+fn what_shells_read_is_what_is_made() {
+    let project = Project::new();
+    let made = ["bash", "zsh", "fish"].map(|shell| {
+        let script = project.devstack(["completions", shell]).run().expect_code(0).stdout;
+        (format!("devstack.{shell}"), script)
+    });
+    committed("completions", &made.into());
+    project.finish();
+}
+
+#[test]
+fn manual_pages_are_those_that_are_made() {
+    let project = Project::new();
+    project.devstack(["man", "--to", "pages"]).run().expect_code(0);
+    let made = files(&project.path("pages"));
+    assert!(made.len() > 10 && made.contains_key("devstack-up.1"), "{:?}", made.keys());
+    committed("man", &made);
+    let page = project.devstack(["man", "up"]).run().expect_code(0).stdout;
+    assert_eq!(page, made["devstack-up.1"]);
+    let page = project.devstack(["man"]).run().expect_code(0).stdout;
+    assert_eq!(page, made["devstack.1"]);
+    let ended = project.devstack(["man", "pss"]).run().expect_code(2);
+    assert!(ended.stderr.contains("did you mean `ps`?"), "{}", ended.stderr);
+    let ended = project.devstack(["man", "--to", "/dev/null/x"]).run().expect_code(1);
+    assert!(ended.stderr.contains("cannot write manual pages"), "{}", ended.stderr);
+    project.finish();
+}
+
+#[test]
+fn manual_pages_can_be_read() {
+    let Some(man) = need("man") else { return };
+    let project = Project::new();
+    for page in files(&docs("man")).into_keys() {
+        let ended = project.program(&man).args(["-l".into(), docs("man").join(&page)]).run();
+        let ended = ended.expect_code(0);
+        assert_eq!(ended.stderr, "", "{page}");
+        assert!(ended.stdout.contains("SYNOPSIS"), "{page}: {}", ended.stdout);
+    }
+    project.finish();
+}

@@ -1,0 +1,170 @@
+//! `devstack doctor`: what it finds, and that it leaves everything as it is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Project, free_port, occupy};
+
+/// What it finds; its exit code is as it says.
+#[track_caller]
+fn doctor(project: &Project) -> Value {
+    let ended = project.devstack(["doctor", "--json"]).run();
+    let found = ended.json();
+    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.code(), if found["ok"] == true { 0 } else { 1 }, "{found}");
+    let wrong = checks(&found).any(|check| check["state"] == "wrong");
+    assert_eq!(found["ok"], !wrong, "{found}");
+    found
+}
+
+fn checks(found: &Value) -> impl Iterator<Item = &Value> {
+    found["checks"].as_array().expect("a list").iter()
+}
+
+/// The first finding of a check: its state, text and help.
+#[track_caller]
+fn finding<'a>(found: &'a Value, check: &str) -> (&'a str, &'a str, &'a str) {
+    let one = checks(found).find(|one| one["check"] == check);
+    let one = one.unwrap_or_else(|| panic!("no {check} in {found}"));
+    let text = |key: &str| one[key].as_str().expect("a text");
+    (text("state"), text("text"), text("help"))
+}
+
+/// Every file below a folder with its text.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("it is ours").map(Result::unwrap) {
+        let path = entry.path();
+        match entry.file_type().expect("it was just listed").is_dir() {
+            true => all.extend(files(&path).into_iter().chain([(path, Vec::new())])),
+            false => drop(all.insert(path.clone(), fs::read(path).unwrap_or_default())),
+        }
+    }
+    all
+}
+
+#[test]
+fn a_sound_project_is_told_so_and_left_as_it_is() {
+    let project = Project::new();
+    let port = free_port();
+    let text = format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n");
+    project.write("devstack.toml", &text);
+    let world = project.dir().parent().expect("it has one").to_owned();
+    let before = files(&world);
+    let found = doctor(&project);
+    assert_eq!(files(&world), before, "looking makes nothing");
+    assert_eq!(finding(&found, "configuration").1, "app: 1 service");
+    for check in ["configuration", "programs", "ports", "project"] {
+        assert_eq!(finding(&found, check).0, "ok", "{found}");
+    }
+    let ended = project.devstack(["doctor"]).run();
+    let last = ended.stdout.lines().last().expect("some lines");
+    assert!(last.starts_with("all is well") || last.contains(" wrong"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\nok     programs           the programs of all"));
+
+    // Its own port is not held by a stranger while it runs.
+    let up = project.devstack(["up"]).start();
+    up.wait_for("app is up");
+    let found = doctor(&project);
+    assert_eq!(finding(&found, "configuration").1, "app: 1 service, which runs now");
+    assert_eq!(finding(&found, "ports").0, "ok", "{found}");
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn what_would_fail_is_found_before() {
+    let project = Project::new();
+    let (moving, strict) = (occupy(free_port()), occupy(free_port()));
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = ['no-such-program-anywhere']\nport = {}\n\
+             [services.web]\ncommand = 'cd web && ./serve'\nport = 40000\n",
+            moving.port()
+        ),
+    );
+    let found = doctor(&project);
+    let (state, text, help) = finding(&found, "programs");
+    assert_eq!((state, text), ("wrong", "api: no program `no-such-program-anywhere` on PATH"));
+    assert!(help.starts_with("install it"), "{help}");
+    let (state, text, _) = finding(&found, "ports");
+    assert_eq!(state, "note");
+    assert!(text.starts_with(&format!("api: port {} is held by ", moving.port())), "{text}");
+    assert!(text.contains(&format!("(pid {}", std::process::id())), "{text}");
+
+    let text = format!(
+        "[services.api]\ncommand = 'true'\nport = {{ prefer = {}, on_conflict = 'fail' }}\n",
+        strict.port()
+    );
+    project.write("devstack.toml", &text);
+    let found = doctor(&project);
+    let (state, text, help) = finding(&found, "ports");
+    assert_eq!(state, "wrong");
+    assert!(text.contains(&format!("port {} is held by ", strict.port())), "{text}");
+    assert!(!help.is_empty());
+
+    project.write("devstack.toml", "[services.api]\ncomand = 'true'\n");
+    let found = doctor(&project);
+    let (state, text, help) = finding(&found, "configuration");
+    assert_eq!(state, "wrong");
+    assert!(text.starts_with("devstack.toml:2:1: a service has no key `comand`"), "{text}");
+    assert_eq!(help, "devstack check shows all mistakes");
+
+    fs::remove_file(project.path("devstack.toml")).expect("it is there");
+    assert_eq!(finding(&doctor(&project), "configuration").0, "note");
+    project.finish();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
+    use crate::support::{eventually, kill_all_at_once};
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = ['{misbehave}', 'ignore', 'HUP']\nready = { log = 'ready' }\n",
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("app is up");
+    let pid = project.ps()["services"][0]["pid"].to_string();
+    let record = project.path(".devstack/runs.json");
+    eventually("the record to be complete", || {
+        let text = fs::read_to_string(&record).ok()?;
+        text.contains(&format!("\"pid\":{pid},")).then_some(())
+    });
+    kill_all_at_once(&up);
+    let found = doctor(&project);
+    let (state, text, help) = finding(&found, "leftovers");
+    assert_eq!(state, "wrong");
+    assert!(text.contains(&format!("(pid {pid})")), "{text}");
+    assert!(help.ends_with("/app && devstack down"), "{help}");
+    let (state, text, _) = finding(&found, "stale-sockets");
+    assert_eq!(state, "note");
+    assert!(text.contains(".sock"), "{text}");
+    // From anywhere: a lock tells where it was.
+    let elsewhere = project.devstack(["doctor", "--json"]).dir("..").run().json();
+    assert!(elsewhere.to_string().contains(&format!("(pid {pid})")), "{elsewhere}");
+
+    project.devstack(["down"]).run().expect_code(0);
+    project.sockets_must_go();
+    let found = doctor(&project);
+    assert!(!found.to_string().contains(&format!("(pid {pid})")), "{found}");
+
+    // A record that makes no sense is said, and stays.
+    fs::write(&record, "nonsense").expect("the project is ours");
+    let (state, text, _) = {
+        let found = doctor(&project);
+        let (state, text, help) = finding(&found, "leftovers");
+        (state.to_owned(), text.to_owned(), help.to_owned())
+    };
+    assert_eq!(state, "wrong");
+    assert!(text.contains("makes no sense"), "{text}");
+    assert_eq!(fs::read_to_string(&record).expect("it stays"), "nonsense");
+    fs::remove_file(record).expect("it is ours");
+    project.finish();
+}
