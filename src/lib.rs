@@ -40,6 +40,7 @@
 //! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `passing`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
+//! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
 //! | [`error`] | exit codes, and how an error is shown | model |
 //! | [`suggest`] | "did you mean", one measure for all | std |
 //!
@@ -94,6 +95,7 @@
 //! - Each run ends in exactly one last report, even when its task panics.
 //! - In one step every stop is decided before any start.
 //! - Two runs of one service never live at once; a run begins when the tree of the one before is proved empty.
+//! - What is being debugged is stopped by a request, an edit of it or a shutdown, and by nothing else.
 //! - A stop is final: it voids every restart asked for before it.
 //! - Whoever has read of an event sees it in the next snapshot: both come from the loop, in this order.
 //! - No service is in a phase without a cause that someone can read.
@@ -103,6 +105,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod model;
 pub mod ports;
 pub mod presets;

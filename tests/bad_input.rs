@@ -126,7 +126,7 @@ const MISTAKES: &[Mistake] = &[
         help: "remove one of the two",
     },
     Mistake {
-        text: "[services.api]\ncommand = 'true'\ndebug = {}",
+        text: "[services.api]\ncommand = 'true'\nproxy = true",
         says: &[("3:", "not supported yet")],
         help: "",
     },

@@ -8,6 +8,7 @@ mod change;
 mod chaos;
 mod completions;
 mod control;
+mod debug;
 mod docs;
 mod doctor;
 mod editors;

@@ -166,6 +166,7 @@ impl World {
             | Effect::KillJob(_)
             | Effect::Kill(_)
             | Effect::WatchHealth(..)
+            | Effect::AwaitDebugger(..)
             | Effect::Tell(_)
             | Effect::Answer(..)
             | Effect::Halt(_) => Vec::new(),

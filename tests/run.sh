@@ -28,6 +28,7 @@ examples/flask-shop/setup.sh
 tests/setup.sh
 examples/passing/setup.sh
 tests/presets/setup.sh
+tests/debug/setup.sh
 
 say "format"
 cargo fmt --check

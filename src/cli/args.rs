@@ -40,6 +40,10 @@ impl Cli {
             Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
                 &mut services.files.list
             }
+            Command::Debug(debug) => &mut debug.services.files.list,
+            Command::Export(export) => match &mut export.what {
+                Exported::Vscode(vscode) => &mut vscode.files.list,
+            },
             Command::Ports(ports) => &mut ports.files.list,
             // They are about no configuration.
             Command::Presets(_) | Command::Schema | Command::Completions(_) | Command::Man(_) => {
@@ -71,6 +75,10 @@ pub enum Command {
     Stop(Services),
     /// Restart services of the running stack
     Restart(Services),
+    /// Restart services of the running stack in debug mode, or back in run mode with --off
+    Debug(Debug),
+    /// Write down for other programs what is in the stack
+    Export(Export),
     /// Show the ports of this stack, or who holds a port
     Ports(Ports),
     /// List what a service can name as its `preset`, or show one
@@ -121,6 +129,9 @@ pub struct Up {
     pub services: Vec<String>,
     #[command(flatten)]
     pub starting: Starting,
+    /// Start these for a debugger, or all that have a `debug` entry
+    #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub debug: Option<String>,
     /// Fail when a wanted port is taken, whatever the file says
     #[arg(long)]
     pub strict_ports: bool,
@@ -174,6 +185,41 @@ pub struct Services {
     /// Print errors as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `devstack debug`.
+#[derive(Debug, Args)]
+pub struct Debug {
+    #[command(flatten)]
+    pub services: Services,
+    /// Back into run mode
+    #[arg(long)]
+    pub off: bool,
+}
+
+/// `devstack export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// For whom
+    #[command(subcommand)]
+    pub what: Exported,
+}
+
+/// For whom something is exported.
+#[derive(Debug, Subcommand)]
+pub enum Exported {
+    /// Entries in .vscode/launch.json that attach to the services in debug mode
+    Vscode(Vscode),
+}
+
+/// `devstack export vscode`.
+#[derive(Debug, Args)]
+pub struct Vscode {
+    #[command(flatten)]
+    pub files: Files,
+    /// Print launch.json as it would be, and leave it as it is
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `devstack logs`.

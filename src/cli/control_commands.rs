@@ -43,6 +43,22 @@ pub async fn restart(
     say(options, answer, out, err).await
 }
 
+/// `devstack debug SERVICE…`: restarts services in debug mode (`on`) and says where to attach when that works, or in
+/// run mode. Gives the exit code.
+pub async fn debug(
+    options: &ControlOptions,
+    services: &[String],
+    on: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async {
+        let client = options.client()?;
+        if on { client.debug(services).await } else { client.undebug(services).await }
+    };
+    say(options, answer, out, err).await
+}
+
 /// `devstack down`: stops the stack of this folder, and says so when its devstack is gone. Where none
 /// runs, ends what one left that was killed with all its helpers. Gives the exit code.
 pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {

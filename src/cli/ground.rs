@@ -7,14 +7,15 @@ use super::launch::Plan;
 use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
-use crate::config::{self, Draft, Overrides, Sources};
+use crate::config::{self, Debugged, Draft, Overrides, Sources};
 use crate::control::{self, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, shown};
-use crate::model::{Class, Message, Stack};
+use crate::model::{Class, Message, Name, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
 use crate::runtime::reload::{Loader, Situation, hosts_exist};
+use crate::runtime::supervisor::no_debug_entry;
 
 /// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
 /// devstacks out of the folder, and the leases of its ports keep them from taking those.
@@ -40,6 +41,8 @@ impl Ground {
         let draft = config::load(&sources(plan)?)
             .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
         let draft = Arc::new(draft);
+        let debugged = debugged(&draft, plan.debug.as_deref())
+            .map_err(|message| Refused::because(&message, exit::USAGE))?;
         hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
         let instance = Instance::claim(draft.dir(), draft.name())
             .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
@@ -57,7 +60,7 @@ impl Ground {
         };
         let selection = selection(&draft, &plan.services, plan.starting.no_deps)
             .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
-        let situation = Situation { selection, ..Situation::default() };
+        let situation = Situation { selection, debugged, ..Situation::default() };
         let mut person = plan.may_ask.then(Person::here).flatten();
         let mut ask = |dispute: &Dispute| match &mut person {
             Some(person) => ask(dispute, person),
@@ -80,6 +83,33 @@ impl Ground {
             notes,
         })
     }
+}
+
+/// Who `--debug` means: all that have a `debug` entry, or these, which must have one.
+fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
+    let can: Debugged = draft.debuggable().cloned().collect();
+    let texts = match wanted {
+        None => return Ok(Debugged::new()),
+        Some("") if can.is_empty() => {
+            let text = "no service has a `debug` entry";
+            let help = "give one to a service: debug = { command = \"…\" }";
+            return Err(Message::new(Class::Usage, text).help(help));
+        }
+        Some("") => return Ok(can),
+        Some(texts) => texts,
+    };
+    let mut chosen = Debugged::new();
+    for text in texts.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        let named = Name::new(text).map(|name| draft.named(&name)).unwrap_or_default();
+        if named.is_empty() {
+            return Err(super::unknown_service(text, draft.services()));
+        }
+        if let Some(cannot) = named.iter().find(|name| !can.contains(*name)) {
+            return Err(no_debug_entry(cannot, can.iter()));
+        }
+        chosen.extend(named);
+    }
+    Ok(chosen)
 }
 
 /// Why nothing was started: the text for stderr and the exit code.

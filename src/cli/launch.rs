@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub files: Vec<PathBuf>,
     pub starting: Starting,
     pub services: Vec<String>,
+    /// Who starts in debug mode, separated by commas; empty: all that can.
+    pub debug: Option<String>,
     pub strict_ports: bool,
     /// Follow files and the configuration.
     pub follow: bool,

@@ -11,6 +11,7 @@ mod control_options;
 mod dispute;
 mod doctor;
 mod evict;
+mod export_vscode;
 mod ground;
 mod launch;
 mod left_behind;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-pub use control_commands::{down, restart, start, stop};
+pub use control_commands::{debug, down, restart, start, stop};
 pub use control_options::ControlOptions;
 pub use logs::{LogFace, LogsOptions, StoredItems, logs};
 pub use ps::ps;
@@ -43,7 +44,7 @@ use crate::error::exit;
 use crate::model::{Class, Message, Name};
 use crate::runtime::log::Look;
 use crate::suggest::did_you_mean;
-use args::{Cli, Command};
+use args::{Cli, Command, Exported};
 
 /// Does what the command line says; the exit code.
 pub fn main() -> i32 {
@@ -87,6 +88,12 @@ pub fn main() -> i32 {
         Command::Restart(args) => ask(&files, args.json, async |options, out, err| {
             restart(&options, &args.services, out, err).await
         }),
+        Command::Debug(args) => ask(&files, args.services.json, async |options, out, err| {
+            debug(&options, &args.services.services, !args.off, out, err).await
+        }),
+        Command::Export(export) => match export.what {
+            Exported::Vscode(args) => export_vscode::export(files, &args),
+        },
         Command::Logs(args) => ask(&files, args.json, async |control, out, err| {
             let (services, follow) = (args.services.clone(), args.follow);
             let mut face = log_face::Face::new(look(stdout().is_terminal()));

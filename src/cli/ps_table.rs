@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
-use crate::model::{Phase, ServiceView, Snapshot, actual_port};
+use crate::model::{DebugView, Phase, ServiceView, Snapshot, actual_port};
 use crate::runtime::log::reach;
 
 /// Between two columns.
@@ -31,6 +31,7 @@ const COLUMNS: &[Column] = &[
         cell: |service, _| or_none(service.cpu_percent.map(|cpu| format!("{cpu:.1}%"))),
     },
     Column { head: "MEMORY", cell: |service, _| or_none(service.memory_bytes.map(memory)) },
+    Column { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
     Column { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
     Column { head: "WHY", cell: |service, _| printable(&service.cause) },
 ];
@@ -46,7 +47,8 @@ pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
         .iter()
         .zip(&cells)
         .filter(|(column, cells)| {
-            column.head != "CPU" && column.head != "MEMORY" || cells.iter().any(|cell| cell != NONE)
+            !matches!(column.head, "CPU" | "MEMORY" | "DEBUG")
+                || cells.iter().any(|cell| cell != NONE)
         })
         .collect();
     let mut text = String::new();
@@ -122,6 +124,14 @@ fn ports(service: &ServiceView) -> String {
         let _ = write!(text, ", {} {number}{}", printable(name), wish(wanted, number));
     }
     text
+}
+
+/// What to attach, and where.
+fn attach(debug: &DebugView) -> String {
+    match &debug.debugger {
+        Some(debugger) => format!("{} at {}", printable(debugger), printable(&debug.attach)),
+        None => printable(&debug.attach),
+    }
 }
 
 fn memory(bytes: u64) -> String {
@@ -207,6 +217,24 @@ mod tests {
         let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert_eq!(text.lines().count(), 4);
+    }
+
+    #[test]
+    fn where_to_attach_has_a_column_when_somebody_can() {
+        assert!(!ps_table(&snapshot(), now(), false).contains("DEBUG"));
+        let debug = DebugView {
+            port: 5678,
+            debugger: Some("debugpy".to_owned()),
+            attach: "127.0.0.1:5678".to_owned(),
+            listening: true,
+        };
+        let service = ServiceView { debug: Some(debug), ..view("api", Phase::Ready) };
+        let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
+        let head = text.lines().next().unwrap_or_default();
+        assert!(
+            head.contains("   DEBUG   ") && text.contains("debugpy at 127.0.0.1:5678"),
+            "{text}"
+        );
     }
 
     #[test]

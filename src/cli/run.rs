@@ -31,6 +31,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         files,
         starting: args.starting,
         services: args.services,
+        debug: None,
         strict_ports: !args.no_strict_ports,
         follow: false,
         timestamps: false,

@@ -17,6 +17,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         files,
         starting: args.starting,
         services: args.services,
+        debug: args.debug,
         strict_ports: args.strict_ports,
         follow: !args.no_watch,
         timestamps: args.timestamps,

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::model::PortWish;
-
 use super::book::Book;
 use super::build::Builder;
 use super::check;
@@ -24,10 +22,11 @@ use super::sources::Overrides;
 use super::spec::StackSpec;
 use super::usual;
 use super::verify::verify;
-use super::wishes::wishes;
+use super::wishes::{Wishes, wishes};
 
-/// A checked configuration, the variables it reads from files, and the ports it wishes for.
-pub(super) type Parts = (StackSpec, EnvFiles, Vec<PortWish>);
+/// A checked configuration, the variables it reads from files, and the ports it wishes for: those it always has, and
+/// those of debuggers.
+pub(super) type Parts = (StackSpec, EnvFiles, Wishes);
 
 /// Parses, merges and checks the texts of configuration files, later over earlier. `None` when
 /// there is nothing to check further; then the reason is in the report.

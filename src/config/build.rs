@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Command, Health, Launch, Name, Port, Probe, Ready, Service, Stop, Watch, WatchAction, host_port,
+    Command, DEBUG_HOST, Debugging, Health, Launch, Mode, Name, Port, Probe, Ready, Service, Stop,
+    Watch, WatchAction, host_port,
 };
 
 use super::advice::advice;
 use super::book::Book;
+use super::debugging;
 use super::env_file::EnvFiles;
 use super::environment::{Environment, layers};
 use super::links;
 use super::spec::{
-    ActionSpec, CommandSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec, WatchSpec,
+    ActionSpec, CommandSpec, DebugSpec, PortSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec,
+    WatchSpec,
 };
 use super::template::{Field, Part, Template, Trouble, expand};
 
@@ -37,13 +40,21 @@ pub(super) struct Built {
 
 impl Builder<'_> {
     /// The service as it is meant. Texts that cannot be expanded are empty and told.
-    pub fn build(&self, spec: &ServiceSpec) -> Built {
+    ///
+    /// `debugged`: in debug mode, if it has a `debug` entry.
+    pub fn build(&self, spec: &ServiceSpec, debugged: bool) -> Built {
         let layers = layers(self.spec, spec, self.files);
-        let set = self.set(spec);
+        let debug = spec.debug.as_ref();
+        let mode = debug.filter(|_| debugged).map_or(Mode::Run, |debug| self.mode(spec, debug));
+        let set = self.set(spec, mode);
         let mut environment = Environment::new(self.book, layers, set, self.outer).within(spec);
         let (env, mut troubles) = environment.all();
         let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
-        let command = texts.command(&spec.command);
+        let command = match mode {
+            Mode::Run => &spec.command,
+            Mode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
+        };
+        let command = texts.command(command);
         let description = spec.description.as_ref().map(|text| texts.text(text));
         let stop = Stop {
             signal: spec.stop.signal,
@@ -70,6 +81,8 @@ impl Builder<'_> {
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
+            mode,
+            debug: debug.map(|debug| debugging::entry(spec, debug)),
             launch: Launch {
                 command,
                 dir: spec.dir.clone(),
@@ -77,7 +90,7 @@ impl Builder<'_> {
                 host: spec.host.clone(),
                 needs: spec.needs.clone(),
             },
-            ports: self.ports(spec),
+            ports: self.ports(spec, mode),
             passed: passed(spec),
             depends_on: self.depends_on(spec),
             ready,
@@ -98,7 +111,7 @@ impl Builder<'_> {
     }
 
     /// What devstack sets for a service.
-    fn set(&self, spec: &ServiceSpec) -> BTreeMap<String, String> {
+    fn set(&self, spec: &ServiceSpec, mode: Mode) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
         let mut put = |name: String, value: String| {
             set.insert(name, value);
@@ -116,7 +129,13 @@ impl Builder<'_> {
         put("HOST".to_owned(), spec.host.clone());
         put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
         put("DEVSTACK_SERVICE".to_owned(), spec.name.to_string());
-        put("DEVSTACK_MODE".to_owned(), "run".to_owned());
+        put("DEVSTACK_MODE".to_owned(), mode.as_str().to_owned());
+        if let Mode::Debug(debugging) = mode {
+            put("DEBUG_HOST".to_owned(), DEBUG_HOST.to_owned());
+            put("DEBUG_PORT".to_owned(), debugging.port.to_string());
+            let wait = if debugging.waits { "1" } else { "" };
+            put("DEBUG_WAIT".to_owned(), wait.to_owned());
+        }
         if let Replicas::Member { number, .. } = spec.replicas {
             put("DEVSTACK_REPLICA".to_owned(), number.to_string());
         }
@@ -134,18 +153,30 @@ impl Builder<'_> {
         set
     }
 
-    fn ports(&self, spec: &ServiceSpec) -> Vec<Port> {
-        let port = |port: &super::spec::PortSpec| {
-            let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
-            chosen.unwrap_or_else(|| Port {
-                name: port.name.clone(),
-                number: port.prefer.unwrap_or(1),
-                wanted: port.prefer,
-                pinned: false,
-                moved: None,
-            })
-        };
-        spec.ports.iter().map(port).collect()
+    /// How a service with this `debug` entry is when it is in debug mode.
+    fn mode(&self, spec: &ServiceSpec, debug: &DebugSpec) -> Mode {
+        let port = self.port(spec, &debug.port).number;
+        Mode::Debug(Debugging {
+            port,
+            debugger: debugging::debugger(spec, debug),
+            waits: debug.waits,
+        })
+    }
+
+    fn ports(&self, spec: &ServiceSpec, mode: Mode) -> Vec<Port> {
+        let debugger = spec.debug.iter().filter(|_| mode.is_debug()).map(|debug| &debug.port);
+        spec.ports.iter().chain(debugger).map(|port| self.port(spec, port)).collect()
+    }
+
+    fn port(&self, spec: &ServiceSpec, port: &PortSpec) -> Port {
+        let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
+        chosen.unwrap_or_else(|| Port {
+            name: port.name.clone(),
+            number: port.prefer.unwrap_or(1),
+            wanted: port.prefer,
+            pinned: false,
+            moved: None,
+        })
     }
 
     fn depends_on(&self, spec: &ServiceSpec) -> BTreeMap<Name, crate::model::Condition> {

@@ -8,6 +8,10 @@ use super::book::Book;
 use super::build::Builder;
 use super::env_file::EnvFiles;
 use super::spec::StackSpec;
+use super::wishes::Wishes;
+
+/// The services that are to be in debug mode, if they can.
+pub type Debugged = BTreeSet<Name>;
 
 /// A checked configuration whose ports are not chosen yet.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub struct Draft {
     pub(super) spec: StackSpec,
     pub(super) env_files: EnvFiles,
     pub(super) outer: BTreeMap<String, String>,
-    pub(super) wishes: Vec<PortWish>,
+    pub(super) wishes: Wishes,
     pub(super) notes: Vec<Message>,
     pub(super) files: BTreeSet<PathBuf>,
 }
@@ -75,9 +79,21 @@ impl Draft {
         self.spec.services.iter().map(|(name, service)| (name, service.host.as_str()))
     }
 
-    /// Every port that is wished for, by service in the order of names, main ports first.
+    /// Every port that is wished for in run mode, by service in the order of names, main ports first.
     pub fn wishes(&self) -> &[PortWish] {
-        &self.wishes
+        &self.wishes.always
+    }
+
+    /// The same, then the debuggers' ports of the services in debug mode.
+    pub fn wishes_with(&self, debugged: &Debugged) -> Vec<PortWish> {
+        let debug = self.wishes.debug.iter().filter(|wish| debugged.contains(&wish.service));
+        self.wishes.always.iter().chain(debug).cloned().collect()
+    }
+
+    /// The services that can be started for a debugger, in their order.
+    pub fn debuggable(&self) -> impl Iterator<Item = &Name> {
+        let services = self.spec.services.iter();
+        services.filter(|(_, service)| service.debug.is_some()).map(|(name, _)| name)
     }
 
     /// Whether a change of its files is applied while the stack runs.
@@ -99,6 +115,15 @@ impl Draft {
     /// A port that is missing in `ports` gets the number that was written for it; whoever chooses
     /// answers every wish, so that this is for tests only.
     pub fn resolve(&self, ports: &BTreeMap<(Name, String), Port>) -> Stack {
+        self.resolve_with(ports, &Debugged::new())
+    }
+
+    /// The same with some services in debug mode: those of `debugged` that have a `debug` entry.
+    pub fn resolve_with(
+        &self,
+        ports: &BTreeMap<(Name, String), Port>,
+        debugged: &Debugged,
+    ) -> Stack {
         let book = Book::new(&self.spec, ports);
         let builder = Builder {
             spec: &self.spec,
@@ -109,7 +134,8 @@ impl Draft {
         };
         let services = self.spec.services.iter().map(|(name, spec)| {
             // Loading has built every service once; no text can fail now.
-            (name.clone(), Arc::new(builder.build(spec).service))
+            let debugged = debugged.contains(name);
+            (name.clone(), Arc::new(builder.build(spec, debugged).service))
         });
         Stack {
             name: self.spec.name.clone(),

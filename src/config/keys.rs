@@ -7,7 +7,7 @@ mod shapes;
 mod stack;
 
 pub(super) use key::{Key, has};
-pub(super) use parts::{ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH};
+pub(super) use parts::{DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH};
 pub(super) use service::SERVICE;
 pub(super) use shapes::table;
 pub(super) use stack::{FILE, STACK};
@@ -16,7 +16,7 @@ use super::suggest::nearest;
 
 /// Every table of keys with what it is called in tests.
 #[cfg(test)]
-pub(super) fn all() -> [(&'static str, &'static [Key]); 11] {
+pub(super) fn all() -> [(&'static str, &'static [Key]); 12] {
     [
         ("file", FILE),
         ("stack", STACK),
@@ -28,6 +28,7 @@ pub(super) fn all() -> [(&'static str, &'static [Key]); 11] {
         ("restart", RESTART),
         ("stop", STOP),
         ("watch", WATCH),
+        ("debug", DEBUG),
         ("env_file", ENV_FILE),
     ]
 }

@@ -12,6 +12,7 @@ mod assemble;
 mod book;
 mod build;
 mod check;
+mod debugging;
 mod deep_stack;
 mod diagnostic;
 mod diagnostics;
@@ -44,7 +45,7 @@ mod wishes;
 
 pub use diagnostic::Diagnostic;
 pub use diagnostics::Diagnostics;
-pub use draft::Draft;
+pub use draft::{Debugged, Draft};
 pub use load::{Names, load, names};
 pub use schema::schema;
 pub use source::Source;

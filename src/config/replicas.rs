@@ -72,7 +72,7 @@ fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, 
 
 /// Reports ports with which not every replica gets one.
 fn room(service: &ServiceSpec, of: usize, report: &mut Report) {
-    for port in &service.ports {
+    for port in service.ports.iter().chain(service.debug.iter().map(|debug| &debug.port)) {
         let Some(first) = port.prefer else { continue };
         if usize::from(first) + of - 1 > usize::from(u16::MAX) {
             let text = format!("{of} replicas from port {first} on go beyond 65535");
@@ -86,7 +86,8 @@ fn member(written: &ServiceSpec, name: &Name, number: u16) -> ServiceSpec {
     let mut member = written.clone();
     member.name = name.clone();
     member.replicas = Replicas::Member { group: written.name.clone(), number, of };
-    for port in &mut member.ports {
+    for port in member.ports.iter_mut().chain(member.debug.iter_mut().map(|debug| &mut debug.port))
+    {
         // Without room it was reported.
         port.prefer = port.prefer.and_then(|first| first.checked_add(number - 1));
     }

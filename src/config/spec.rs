@@ -85,6 +85,7 @@ pub(super) struct ServiceSpec {
     pub success_codes: BTreeSet<i32>,
     pub stop: StopSpec,
     pub watch: Vec<WatchSpec>,
+    pub debug: Option<DebugSpec>,
     pub tty: Tty,
     /// It starts by itself only when one of them is chosen.
     pub profiles: Option<ProfilesSpec>,
@@ -138,6 +139,25 @@ pub(super) struct PortSpec {
     pub at: Place,
     /// The preset whose usual port it is; `None`: it was written.
     pub preset: Option<&'static str>,
+}
+
+impl PortSpec {
+    /// A port that may be any.
+    pub fn any(name: &str, on_conflict: OnConflict, at: Place) -> PortSpec {
+        let name = name.to_owned();
+        PortSpec { name, prefer: None, on_conflict, env: None, pass: false, at, preset: None }
+    }
+}
+
+/// How a service is started for a debugger.
+#[derive(Debug, Clone)]
+pub(super) struct DebugSpec {
+    /// `None`: by its `command`, which then has to look at `DEBUG_PORT` itself.
+    pub command: Option<CommandSpec>,
+    /// The debugger's.
+    pub port: PortSpec,
+    /// Whether the program is to wait for the debugger.
+    pub waits: bool,
 }
 
 /// What must hold of another service.
@@ -314,6 +334,8 @@ impl ServiceSpec {
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let probes = self.probes().flat_map(ProbeSpec::templates);
         let stop = self.stop.command.iter().flat_map(CommandSpec::templates);
+        let debug = self.debug.iter().flat_map(|debug| &debug.command);
+        let stop = stop.chain(debug.flat_map(CommandSpec::templates));
         let watch = self.watch.iter().filter_map(|watch| watch.action.command());
         self.command
             .templates()

@@ -26,7 +26,7 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
     let mut total = 0;
     let mut patterns = HashSet::new();
     for spec in stack.services.values() {
-        let built = (!simple_env || !is_simple(spec)).then(|| builder.build(spec));
+        let built = (!simple_env || !is_simple(spec)).then(|| builder.build(spec, false));
         total += match &built {
             Some(built) => built.service.launch.env.iter().map(|(k, v)| k.len() + v.len()).sum(),
             None => shared + written(&spec.env) + in_files(&spec.env_files, builder.files),
@@ -35,6 +35,10 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
             let fault = Fault::placeless(Class::Config, "the environments are too large");
             report.push(fault.help("all services together may have 64 MiB"));
             return;
+        }
+        if spec.debug.is_some() {
+            let told = built.as_ref().map_or(&[][..], |built| &built.troubles);
+            in_debug_mode(builder, spec, told, report);
         }
         let Some(built) = built else { continue };
         for trouble in &built.troubles {
@@ -48,6 +52,20 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
             }
             probes(spec, service, &mut patterns, report);
         }
+    }
+}
+
+/// What goes wrong in debug mode only.
+fn in_debug_mode(builder: Builder<'_>, spec: &ServiceSpec, told: &[Trouble], report: &mut Report) {
+    let Some(command) = spec.debug.as_ref().and_then(|debug| debug.command.as_ref()) else {
+        return;
+    };
+    let built = builder.build(spec, true);
+    for trouble in built.troubles.iter().filter(|trouble| !told.contains(trouble)) {
+        tell(trouble, spec, &built, builder.files.incomplete, report);
+    }
+    if built.troubles.is_empty() {
+        program(command, &built.service.launch.command, spec.at, report);
     }
 }
 

@@ -18,6 +18,15 @@ use super::template::Trouble;
 /// The variable that means the main port of whatever reads it.
 const PORT: &str = "PORT";
 
+/// The ports that a stack wishes for.
+#[derive(Debug, Clone)]
+pub(super) struct Wishes {
+    /// Those it always has.
+    pub always: Vec<PortWish>,
+    /// Those that its services have in debug mode.
+    pub debug: Vec<PortWish>,
+}
+
 /// The wish for every port of the stack, in the order of the names, main ports first.
 pub(super) fn wishes(
     spec: &StackSpec,
@@ -25,13 +34,14 @@ pub(super) fn wishes(
     outer: &BTreeMap<String, String>,
     overrides: &Overrides,
     report: &mut Report,
-) -> Vec<PortWish> {
+) -> Wishes {
     let pinned = command_line(spec, overrides, report);
     let book = Book::without_services(spec);
-    let mut wishes = Vec::new();
+    let (mut wishes, mut debug) = (Vec::new(), Vec::new());
     for service in spec.services.values() {
         let is_primary = spec.primary.as_ref() == Some(&service.name);
-        for (index, port) in service.ports.iter().enumerate() {
+        let debugger = service.debug.iter().map(|debug| (usize::MAX, &debug.port));
+        for (index, port) in service.ports.iter().enumerate().chain(debugger) {
             let mut asking = Asking {
                 spec,
                 service,
@@ -45,7 +55,8 @@ pub(super) fn wishes(
             };
             let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
             let (number, pinned, source) = asking.decide(on_line);
-            wishes.push(PortWish {
+            let list = if index == usize::MAX { &mut debug } else { &mut wishes };
+            list.push(PortWish {
                 service: service.name.clone(),
                 port: port.name.clone(),
                 number,
@@ -62,8 +73,8 @@ pub(super) fn wishes(
             });
         }
     }
-    same_pin(&wishes, report);
-    wishes
+    same_pin(wishes.iter().chain(&debug), report);
+    Wishes { always: wishes, debug }
 }
 
 /// What `--port` says, by service and port.
@@ -92,7 +103,10 @@ fn command_line<'a>(
         };
         let found = match port {
             None => service.ports.first(),
-            Some(port) => service.ports.iter().find(|spec| spec.name == port),
+            Some(port) => {
+                let debugger = service.debug.iter().map(|debug| &debug.port);
+                service.ports.iter().chain(debugger).find(|spec| spec.name == port)
+            }
         };
         match (found, port) {
             (Some(found), _) => {
@@ -315,9 +329,9 @@ fn read(value: &str) -> Reading {
 }
 
 /// Two pinned ports cannot be the same.
-fn same_pin(wishes: &[PortWish], report: &mut Report) {
+fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortWish>, report: &mut Report) {
     let mut taken: BTreeMap<u16, &PortWish> = BTreeMap::new();
-    for wish in wishes.iter().filter(|wish| wish.weight == Weight::Pinned) {
+    for wish in wishes.filter(|wish| wish.weight == Weight::Pinned) {
         let Some(number) = wish.number else { continue };
         let Some(other) = taken.insert(number, wish) else { continue };
         let text = format!(

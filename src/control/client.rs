@@ -82,6 +82,16 @@ impl Client {
         self.ask("/v1/restart", names).await
     }
 
+    /// Restarts services in debug mode, and starts those that do not run. Answers when a debugger can attach.
+    pub async fn debug(&self, names: &[String]) -> Result<String, Failure> {
+        self.ask("/v1/debug", names).await
+    }
+
+    /// Restarts services that are in debug mode in run mode. Answers when they run.
+    pub async fn undebug(&self, names: &[String]) -> Result<String, Failure> {
+        self.ask("/v1/undebug", names).await
+    }
+
     /// Stops everything. Answers when the devstack is gone, so that the next one can start. Works
     /// with every protocol version.
     pub async fn down(&self) -> Result<String, Failure> {

@@ -33,6 +33,8 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         name: name(service),
         group: None,
         kind: "service".to_owned(),
+        mode: "run".to_owned(),
+        debug: None,
         phase,
         since: "2026-11-20T09:00:00.120Z".to_owned(),
         cause: "part of `up`".to_owned(),
@@ -311,6 +313,8 @@ async fn supervisor(
             Request::Start(names) => ("started", names),
             Request::Stop(names) => ("stopped", names),
             Request::Restart(names) => ("restarted", names),
+            Request::Debug { names, on: true } => ("debugged", names),
+            Request::Debug { names, on: false } => ("undebugged", names),
             Request::Down => {
                 // The server closes in the same moment in which the answer is known.
                 let _ = tell.send(Ok("everything is stopped".to_owned()));

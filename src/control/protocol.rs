@@ -15,7 +15,7 @@ pub(super) const VERSION_HEADER: &str = "devstack-version";
 /// The version of this devstack.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The body of `POST /v1/start`, `stop` and `restart`.
+/// The body of `POST /v1/start`, `stop`, `restart`, `debug` and `undebug`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Services {
     /// Which services, at least one.

@@ -112,6 +112,8 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/down" => (Method::POST, Route::Down),
         "/v1/start" => (Method::POST, Route::Services(Ask::Start)),
         "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
+        "/v1/debug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: true })),
+        "/v1/undebug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: false })),
         "/v1/restart" => (Method::POST, Route::Services(Ask::Restart)),
         _ => {
             let text = format!("devstack {VERSION} has no such path here");

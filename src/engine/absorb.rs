@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::input::{Haste, Input, Ticket};
 use super::order::closure;
 use super::pending::{Goal, Pending};
-use super::slot::{Outcome, State, Time, Want};
+use super::slot::{Listening, Outcome, State, Time, Want};
 use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
 use crate::model::{Cause, Class, Event, Happening, HealthAction, Kind, Message, Name, Run};
 
@@ -12,12 +12,14 @@ impl Engine {
     pub(super) fn absorb(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Apply { stack, selection } => self.apply(now, stack, selection, effects),
-            Input::Start(ticket, names) => self.want(ticket, names, Goal::Up, effects),
+            Input::Start(ticket, names) => self.want(now, ticket, names, Goal::Up, effects),
             Input::Restart(ticket, names) => {
                 let goal = Goal::Renewed(Run(self.next_run));
-                self.want(ticket, names, goal, effects);
+                self.want(now, ticket, names, goal, effects);
             }
-            Input::Stop(ticket, names) => self.unwant(ticket, names, effects),
+            Input::Debug(ticket, names) => self.want(now, ticket, names, Goal::Debugged, effects),
+            Input::Undebug(ticket, names) => self.undebug(ticket, names, effects),
+            Input::Stop(ticket, names) => self.unwant(now, ticket, names, effects),
             Input::Shutdown { ticket, why, code, haste } => {
                 self.end(now, why, code, haste);
                 let names = Vec::new();
@@ -39,6 +41,7 @@ impl Engine {
                 }
             }
             Input::Unwell(run, why) => self.unwell(run, why),
+            Input::Attachable(run) => self.attachable(run, effects),
             Input::Well(run) => self.well(now, run),
             Input::Slept(time) => self.shift(time),
             Input::Robbed(run, message) => self.robbed(run, message, effects),
@@ -57,7 +60,14 @@ impl Engine {
         }
     }
 
-    fn want(&mut self, ticket: Ticket, names: Vec<Name>, goal: Goal, effects: &mut Vec<Effect>) {
+    fn want(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        names: Vec<Name>,
+        goal: Goal,
+        effects: &mut Vec<Effect>,
+    ) {
         let names = match self.check(&names) {
             Ok(names) => names,
             Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
@@ -65,7 +75,8 @@ impl Engine {
         let Some(stack) = &self.stack else { return };
         let why = Cause::Asked(match goal {
             Goal::Renewed(_) => "restart",
-            Goal::Up | Goal::Down | Goal::End => "start",
+            Goal::Debugged => "debug",
+            Goal::Up | Goal::Undebugged | Goal::Down | Goal::End => "start",
         });
         for (name, cause) in closure(stack, names.iter().cloned(), why) {
             let Some(slot) = self.slots.get_mut(&name) else { continue };
@@ -74,10 +85,11 @@ impl Engine {
             }
             match (goal, names.contains(&name)) {
                 (Goal::Renewed(_), true) => {
+                    slot.insist(now);
                     slot.saves.interrupt();
                     slot.renew(cause.clone());
                 }
-                (Goal::Up, true) => slot.rearm(),
+                (Goal::Up | Goal::Debugged, true) => slot.rearm(),
                 // A dependency that is done stays done; one that failed gets another chance.
                 (_, false) if matches!(slot.state, State::Over(Outcome::Done(_))) => {}
                 (_, _) => slot.rearm(),
@@ -89,7 +101,7 @@ impl Engine {
         self.pending.push(Pending { ticket, goal, names });
     }
 
-    fn unwant(&mut self, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
+    fn unwant(&mut self, now: Time, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
         let names = match self.check(&names) {
             Ok(names) => names,
             Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
@@ -99,6 +111,7 @@ impl Engine {
             slot.want = Want::Stopped;
             slot.restart = None;
             slot.because = None;
+            slot.insist(now);
             slot.rearm();
             slot.saves.forget();
         }
@@ -106,7 +119,7 @@ impl Engine {
     }
 
     /// The services that names mean: a group means its members.
-    fn check(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
+    pub(super) fn check(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
         let Some(stack) = self.stack.as_ref().filter(|_| self.ending.is_none()) else {
             return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
         };
@@ -146,6 +159,11 @@ impl Engine {
             State::Launching { .. } => {
                 let service = slot.service.clone();
                 let probed = !service.ready.probes.is_empty();
+                let debugged = service.mode.is_debug();
+                if debugged {
+                    slot.debugger = Listening::Awaited(now + service.ready.timeout);
+                    effects.push(Effect::AwaitDebugger(run, service.clone()));
+                }
                 slot.state = match (service.kind, probed) {
                     (Kind::Service, false) => {
                         slot.ready_after = Some(Duration::ZERO);
@@ -158,7 +176,7 @@ impl Engine {
                     }
                     (Kind::Service | Kind::Task, true) => {
                         effects.push(Effect::Probe(run, service.clone()));
-                        let ready_by = Some(now + service.ready.timeout);
+                        let ready_by = (!debugged).then(|| now + service.ready.timeout);
                         State::Starting { run, pid, spawned: now, ready_by }
                     }
                 };
@@ -203,6 +221,9 @@ impl Engine {
     fn unwell(&mut self, run: Run, why: String) {
         let Some(slot) = self.current(run) else { return };
         let State::Ready { pid, .. } = slot.state else { return };
+        if slot.is_debugged() {
+            return;
+        }
         // None: it was said before the configuration changed.
         let Some(health) = &slot.service.health else { return };
         let restarts = match health.action {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::difference::MODE;
 use super::order::wanted;
 use super::slot::{Slot, State, Time, Want};
 use super::{Effect, Engine, Selection};
@@ -44,6 +45,9 @@ impl Engine {
             slot.service = service.clone();
             if built {
                 slot.rebuild();
+            }
+            if service.mode.is_debug() {
+                slot.saves.hold();
             }
             if looked_after {
                 slot.look_after_anew(now, effects);
@@ -96,7 +100,9 @@ impl Engine {
 }
 
 /// A plan without changes is not worth a line.
-fn announce(plan: Plan, effects: &mut Vec<Effect>) {
+fn announce(mut plan: Plan, effects: &mut Vec<Effect>) {
+    // That somebody asked for another mode changes no configuration; the service tells it by itself.
+    plan.changes.retain(|change| change.fields != [MODE]);
     if !plan.is_empty() {
         effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
     }
@@ -115,7 +121,8 @@ impl Slot {
             effects.push(Effect::Probe(run, self.service.clone()));
         }
         self.failing = None;
-        let ready_by = (!unprobed).then(|| now + self.service.ready.timeout);
+        let unlimited = unprobed || self.launched.mode.is_debug();
+        let ready_by = (!unlimited).then(|| now + self.service.ready.timeout);
         self.state = State::Starting { run, pid, spawned, ready_by };
     }
 }

@@ -1,7 +1,10 @@
-use crate::model::{Command, Launch, Service};
+use crate::model::{Command, Launch, Mode, Service};
 
 /// So many variables are named in a sentence; a whole env file that is new would hide the rest of the line.
 const MOST_NAMED: usize = 8;
+
+/// What differs when a service goes into another mode; no key of the file.
+pub(super) const MODE: &str = "mode";
 
 /// How two definitions of one service differ.
 #[derive(Debug, Default)]
@@ -18,6 +21,19 @@ impl Difference {
     /// From the one to the other.
     pub fn between(old: &Service, new: &Service) -> Difference {
         let mut found = Difference::default();
+        // Everything else of it that differs follows from its mode.
+        match (old.mode, new.mode) {
+            (Mode::Run, Mode::Debug(_)) => {
+                found.restart(MODE, "into debug mode".to_owned());
+                return found;
+            }
+            (Mode::Debug(_), Mode::Run) => {
+                let field = if new.debug.is_some() { MODE } else { "debug" };
+                found.restart(field, "back into run mode".to_owned());
+                return found;
+            }
+            (Mode::Run, Mode::Run) | (Mode::Debug(_), Mode::Debug(_)) => {}
+        }
         found.launch(&old.launch, &new.launch);
         if sockets(old) != sockets(new) {
             found.restart("port", "the sockets it is passed changed".to_owned());
@@ -87,6 +103,8 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
         name: _,
         kind: _,
         launch: _,
+        mode,
+        debug,
         ports,
         passed: _,
         depends_on,
@@ -114,6 +132,7 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
         ("success_codes", old.success_codes != *success_codes),
         ("stop", old.stop != *stop),
         ("watch", old.watch != *watch),
+        ("debug", old.debug != *debug || old.mode != *mode),
         ("autostart", old.autostart != *autostart),
         ("on_exit", old.on_exit != *on_exit),
         ("color", old.color != *color),

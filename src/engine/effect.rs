@@ -19,6 +19,8 @@ pub enum Effect {
     Probe(Run, Arc<Service>),
     /// Begin to look after the health of a run that is ready.
     WatchHealth(Run, Arc<Service>),
+    /// Find out when the debugger of a run listens, without connecting to it.
+    AwaitDebugger(Run, Arc<Service>),
     /// Find out whether a run that ended before it was ready is to blame; nothing of it is left. To be answered
     /// with [`super::Input::Examined`].
     Examine(Run, Arc<Service>),
@@ -52,6 +54,9 @@ impl fmt::Display for Effect {
             Effect::Kill(run) => write!(f, "kill {run}"),
             Effect::Probe(run, service) => write!(f, "probe {} {run}", service.name),
             Effect::WatchHealth(run, service) => write!(f, "watch health {} {run}", service.name),
+            Effect::AwaitDebugger(run, service) => {
+                write!(f, "await debugger of {} {run}", service.name)
+            }
             Effect::Examine(run, service) => write!(f, "examine {} {run}", service.name),
             Effect::Place(name) => write!(f, "place {name}"),
             Effect::Signal(run, signal) => {
@@ -95,6 +100,7 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             write!(f, "signalled {name}: {} changed", path.display())
         }
         Happening::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
+        Happening::Attachable(place) => write!(f, "debug: {place}"),
         Happening::Settled { well: true } => f.write_str("settled"),
         Happening::Settled { well: false } => f.write_str("settled, not well"),
         Happening::Applied(plan) => {

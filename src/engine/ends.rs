@@ -29,6 +29,11 @@ impl Engine {
                 (verdict, KillAt::Never)
             }
         };
+        let kill = match kill {
+            // No breakpoint is left in a process that has ended.
+            KillAt::Held(_) => KillAt::At(now + slot.service.stop.grace),
+            KillAt::At(_) | KillAt::Ordered | KillAt::Never => kill,
+        };
         let unexpected = matches!(verdict, Verdict::Unexpected(_));
         let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
         slot.exit = Some(exit);

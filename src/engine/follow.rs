@@ -45,8 +45,14 @@ impl Engine {
 
 impl Slot {
     fn saved(&mut self, now: Time, files: &BTreeMap<usize, PathBuf>, effects: &mut Vec<Effect>) {
+        if self.is_debugged() {
+            return self.hold_save(files, effects);
+        }
         if !self.heeds(now, files, effects) {
             return;
+        }
+        if self.service.mode.is_debug() {
+            return self.retry_debug(files);
         }
         // A watch that is gone was seen before the configuration changed; the first stands for it, if there is any.
         let watches = files.iter().filter_map(|(place, path)| {

@@ -22,6 +22,11 @@ pub enum Input {
     Stop(Ticket, Vec<Name>),
     /// Stop these if they run, then start them. Answered by runs that began after the request.
     Restart(Ticket, Vec<Name>),
+    /// These were switched to debug mode by an apply before: start those that do not run. Answered when a debugger
+    /// can attach to each.
+    Debug(Ticket, Vec<Name>),
+    /// These were switched back to run mode by an apply before. Answered when those that run are ready or done.
+    Undebug(Ticket, Vec<Name>),
     /// Stop everything and end.
     Shutdown {
         /// Who wants an answer.
@@ -52,6 +57,8 @@ pub enum Input {
     Unwell(Run, String),
     /// Health probes of a run hold again.
     Well(Run),
+    /// The debugger of a run listens.
+    Attachable(Run),
     /// Somebody else listens on a port of a run that is not ready. Of a run whose spawn was ordered: it was not
     /// carried out.
     Robbed(Run, Message),

@@ -8,6 +8,7 @@
 
 mod absorb;
 mod apply;
+mod debug;
 mod difference;
 mod effect;
 mod ends;
@@ -37,7 +38,7 @@ pub use slot::Time;
 
 use tell::Outlook;
 
-use crate::model::{Cause, Message, Name, Run, Service, ServiceView, Stack, StackState};
+use crate::model::{Cause, Happening, Message, Name, Run, Service, ServiceView, Stack, StackState};
 use pending::Pending;
 use slot::{KillAt, Slot, State};
 
@@ -150,7 +151,9 @@ impl Engine {
     /// When [`Engine::step`] has to be called even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let slots = self.slots.values();
-        let slots = slots.flat_map(|slot| [slot.deadline(), slot.saves.deadline()]).flatten();
+        let slots = slots
+            .flat_map(|slot| [slot.deadline(), slot.saves.deadline(), slot.debugger_deadline()])
+            .flatten();
         let cap = self.ending.as_ref().filter(|ending| ending.haste == Haste::Polite);
         slots.chain(cap.map(|ending| ending.cap)).min()
     }
@@ -247,6 +250,8 @@ impl Slot {
             State::Ready { at, .. } => (!self.ends.is_empty()).then_some(at + STABLE),
             State::Stopping { kill: KillAt::At(at), .. }
             | State::Draining { kill: KillAt::At(at), .. } => Some(at),
+            State::Stopping { kill: KillAt::Held(at), .. }
+            | State::Draining { kill: KillAt::Held(at), .. } => at,
             State::Backoff { until, .. } => Some(until),
             State::Idle
             | State::Launching { .. }

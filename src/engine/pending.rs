@@ -1,5 +1,5 @@
 use super::input::Ticket;
-use super::slot::{Outcome, Slot, State, Want};
+use super::slot::{Listening, Outcome, Slot, State, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Class, Message, Name, Run};
 
@@ -18,6 +18,10 @@ pub(super) enum Goal {
     Up,
     /// Each is ready or done, by this run or a later one.
     Renewed(Run),
+    /// A debugger can attach to each, or it is ready or done in debug mode.
+    Debugged,
+    /// Each that runs is ready or done in run mode.
+    Undebugged,
     /// Nothing is left of each.
     Down,
     /// Nothing is left at all.
@@ -48,7 +52,7 @@ impl Engine {
             match refusal {
                 Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
                 None if open => self.pending.push(one),
-                None => effects.push(Effect::Answer(one.ticket, Ok(one.said()))),
+                None => effects.push(Effect::Answer(one.ticket, Ok(self.said(&one)))),
             }
         }
     }
@@ -57,10 +61,28 @@ impl Engine {
     pub(super) fn answer_all(&mut self, effects: &mut Vec<Effect>) {
         for one in std::mem::take(&mut self.pending) {
             let answer = match one.goal {
-                Goal::End | Goal::Down => Ok(one.said()),
-                Goal::Up | Goal::Renewed(_) => Err(ending()),
+                Goal::End | Goal::Down => Ok(self.said(&one)),
+                Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => Err(ending()),
             };
             effects.push(Effect::Answer(one.ticket, answer));
+        }
+    }
+
+    /// What is so now.
+    fn said(&self, one: &Pending) -> String {
+        let names: Vec<&str> = one.names.iter().map(Name::as_str).collect();
+        let names = names.join(", ");
+        match one.goal {
+            Goal::Up => format!("started {names}"),
+            Goal::Renewed(_) => format!("restarted {names}"),
+            Goal::Debugged => {
+                let slots = one.names.iter().filter_map(|name| self.slots.get(name));
+                let told: Vec<String> = slots.map(Slot::told_in_debug).collect();
+                told.join("; ")
+            }
+            Goal::Undebugged => format!("{names}: in run mode"),
+            Goal::Down => format!("stopped {names}"),
+            Goal::End => "stopped the stack".to_owned(),
         }
     }
 
@@ -68,7 +90,7 @@ impl Engine {
         let Some(slot) = self.slots.get(name) else {
             return match goal {
                 Goal::Down | Goal::End => Verdict::True,
-                Goal::Up | Goal::Renewed(_) => {
+                Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => {
                     let text = format!("{name} was removed from the configuration");
                     Verdict::Never(Message::new(Class::NotRunning, text))
                 }
@@ -84,6 +106,13 @@ impl Engine {
             Goal::Down => Verdict::True,
             Goal::Up => risen(slot, Run(0), blocked, self.ending.is_some()),
             Goal::Renewed(run) => risen(slot, run, blocked, self.ending.is_some()),
+            Goal::Debugged if slot.is_debugged() && slot.restart.is_none() => match slot.debugger {
+                Listening::Seen | Listening::Missed => Verdict::True,
+                Listening::Unknown | Listening::Awaited(_) => Verdict::Yet,
+            },
+            Goal::Debugged => risen(slot, Run(0), blocked, self.ending.is_some()),
+            Goal::Undebugged if !slot.wanted() => Verdict::True,
+            Goal::Undebugged => risen(slot, Run(0), blocked, self.ending.is_some()),
         }
     }
 }
@@ -102,6 +131,10 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     }
     match &slot.state {
         State::Ready { .. } if fresh && slot.restart.is_none() => Verdict::True,
+        // It does nothing more before a debugger attaches, and whoever asked may be the one to do that.
+        State::Starting { .. } if fresh && slot.restart.is_none() && slot.awaits_debugger() => {
+            Verdict::True
+        }
         State::Over(Outcome::Done(_)) if fresh => Verdict::True,
         State::Over(Outcome::Failed(message)) if fresh => Verdict::Never(message.clone()),
         State::Late { message, .. } if fresh && slot.restart.is_none() => {
@@ -126,16 +159,4 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
 
 fn ending() -> Message {
     Message::new(Class::NotRunning, "the stack is being stopped")
-}
-
-impl Pending {
-    fn said(&self) -> String {
-        let names: Vec<&str> = self.names.iter().map(Name::as_str).collect();
-        match self.goal {
-            Goal::Up => format!("started {}", names.join(", ")),
-            Goal::Renewed(_) => format!("restarted {}", names.join(", ")),
-            Goal::Down => format!("stopped {}", names.join(", ")),
-            Goal::End => "stopped the stack".to_owned(),
-        }
-    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::slot::{Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Excuse};
-use crate::model::{Cause, Class, Message, Name, OnExit, Run, Stack};
+use crate::model::{Cause, Class, Happening, Message, Name, OnExit, Run, Stack};
 
 /// So many ports may be taken from a service in a row before it is given up: one race is bad luck, ten are
 /// somebody who follows.
@@ -29,6 +29,11 @@ impl Engine {
                 if slot.restart.is_none() {
                     slot.restart = Some(Cause::Robbed(message));
                 }
+            }
+            // Only its debugger can lack a port now, and what serves is not stopped for that.
+            State::Ready { .. } | State::Unwell { .. } if slot.is_debugged() => {
+                slot.note.get_or_insert_with(|| message.clone());
+                slot.say(Happening::Note(message), effects);
             }
             State::Idle
             | State::Ready { .. }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
+use super::slot::{KillAt, Listening, Outcome, Slot, State, Time, Want};
 use super::{Blocked, Effect, Engine, Haste, RESPAWNS_A_SECOND};
 use crate::model::{
     Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Service, Span,
@@ -22,6 +22,7 @@ impl Engine {
         for slot in self.slots.values_mut() {
             slot.expire(now, effects);
             slot.saves.expire(now, effects);
+            slot.miss_debugger(now, effects);
             slot.respawn(now, &mut self.respawns);
         }
     }
@@ -183,6 +184,13 @@ impl Slot {
                 self.state = State::Late { run: *run, pid: *pid, spawned: *spawned, message };
             }
             State::Ready { at, .. } if *at + super::STABLE <= now => self.ends.clear(),
+            State::Stopping { kill: kill @ KillAt::Held(Some(_)), why, .. } => {
+                if matches!(kill, KillAt::Held(Some(at)) if *at <= now) {
+                    *kill = KillAt::Held(None);
+                    let why = why.clone();
+                    self.tell_held_stop(&why, effects);
+                }
+            }
             State::Stopping { run, kill, .. } | State::Draining { run, kill, .. } => {
                 if matches!(kill, KillAt::At(at) if *at <= now) {
                     *kill = KillAt::Ordered;
@@ -248,7 +256,7 @@ impl Slot {
             | State::Ready { run, .. }
             | State::Unwell { run, .. } => {
                 effects.push(Effect::Stop(run, self.service.stop.clone()));
-                let kill = KillAt::At(now + self.service.stop.grace);
+                let kill = self.kill_at(now);
                 self.state = State::Stopping { run, pid: self.pid(), why, kill };
                 self.restart = None;
             }
@@ -318,7 +326,8 @@ impl Slot {
         self.listening = None;
         self.remarks.clear();
         self.ready_after = None;
-        self.saves.begin_run();
+        self.debugger = Listening::Unknown;
+        self.saves.begin_run(self.service.mode.is_debug());
     }
 
     fn holds(&self, condition: Condition) -> bool {

@@ -34,6 +34,10 @@ pub(super) struct Saves {
     pub mark: Option<Time>,
     /// A change while a command runs: whether that wrote it is known when it ends.
     pub during: Option<(Time, PathBuf)>,
+    /// The commands that are due when the service is back in run mode, by the place of their watch.
+    pub held: BTreeMap<usize, PathBuf>,
+    /// Whether it was told that saves are held, of the current run.
+    pub hold_told: bool,
     pub streak: Option<Streak>,
     pub pause: Option<(Pause, Message)>,
 }
@@ -76,7 +80,9 @@ impl Saves {
     pub fn deadline(&self) -> Option<Time> {
         match self.job.as_ref()?.life {
             Life::Ending(KillAt::At(at)) => Some(at),
-            Life::Ending(KillAt::Ordered | KillAt::Never) | Life::Useful | Life::Unwanted => None,
+            Life::Ending(KillAt::Held(_) | KillAt::Ordered | KillAt::Never)
+            | Life::Useful
+            | Life::Unwanted => None,
         }
     }
 
@@ -101,9 +107,25 @@ impl Saves {
         self.mark = Some(now);
     }
 
-    /// The next run reads everything anew: no signal for the one before.
-    pub fn begin_run(&mut self) {
+    /// The next run reads everything anew: no signal for the one before. In run mode what was held is due.
+    pub fn begin_run(&mut self, debugged: bool) {
         self.signals.clear();
+        self.hold_told = false;
+        if !debugged {
+            self.due.append(&mut self.held);
+        }
+    }
+
+    /// The service is to be debugged: nothing follows from saves until it is back in run mode.
+    pub fn hold(&mut self) {
+        self.interrupt();
+        let failed = std::mem::take(&mut self.failed);
+        self.held.extend(failed.into_iter().map(|(place, (path, _))| (place, path)));
+        self.held.append(&mut self.due);
+        (self.swap, self.revive, self.during) = (None, None, None);
+        self.later.clear();
+        self.signals.clear();
+        self.spoiled = false;
     }
 
     /// The service was stopped: nothing follows any more from what was saved before.
@@ -133,7 +155,7 @@ impl Saves {
         match working.life {
             Life::Useful | Life::Unwanted => {
                 effects.push(match kill {
-                    KillAt::At(_) | KillAt::Never => Effect::StopJob(working.job),
+                    KillAt::At(_) | KillAt::Held(_) | KillAt::Never => Effect::StopJob(working.job),
                     KillAt::Ordered => Effect::KillJob(working.job),
                 });
                 working.life = Life::Ending(kill);

@@ -37,6 +37,8 @@ pub(super) struct Slot {
     pub failing: Option<String>,
     /// What people should know about the current run.
     pub note: Option<Message>,
+    /// Whether the debugger of the current run listens.
+    pub debugger: Listening,
     /// Where the current run listens; `None`: not known.
     pub listening: Option<Vec<Address>>,
     /// What is to be said of that.
@@ -55,6 +57,19 @@ pub(super) struct Slot {
 
 /// What is told of a service: its phase, why, and the live run.
 pub(super) type Told = (Phase, Cause, Option<Run>);
+
+/// Whether the debugger of a run listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listening {
+    /// Nobody looks.
+    Unknown,
+    /// It did not yet; when people are told.
+    Awaited(Time),
+    /// It was seen to.
+    Seen,
+    /// It did not for so long that people were told. Somebody still looks.
+    Missed,
+}
 
 /// An end that nobody asked for.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +130,8 @@ pub(super) enum State {
 pub(super) enum KillAt {
     /// At this time.
     At(Time),
+    /// Not by time: it is being debugged. When people are told that it takes long; `None`: they know.
+    Held(Option<Time>),
     /// It was ordered.
     Ordered,
     /// The hands end what is left by themselves.
@@ -162,6 +179,7 @@ impl Slot {
             runs: 0,
             failing: None,
             note: None,
+            debugger: Listening::Unknown,
             listening: None,
             remarks: Vec::new(),
             remarked: Vec::new(),
@@ -236,7 +254,7 @@ impl Slot {
 
     /// Orders health probes for a run that has become ready, if there are any.
     pub fn watch_health(&self, run: Run, effects: &mut Vec<Effect>) {
-        if self.service.health.is_some() {
+        if self.service.health.is_some() && !self.launched.mode.is_debug() {
             effects.push(Effect::WatchHealth(run, self.service.clone()));
         }
     }
@@ -261,7 +279,9 @@ impl Slot {
             | State::Displaced { .. }
             | State::Over(_) => return,
         };
-        effects.push(Effect::WatchHealth(run, self.service.clone()));
+        if !self.launched.mode.is_debug() {
+            effects.push(Effect::WatchHealth(run, self.service.clone()));
+        }
     }
 
     /// Moves every deadline on.
@@ -270,6 +290,9 @@ impl Slot {
             end.at += time;
         }
         self.saves.shift(time);
+        if let Listening::Awaited(at) = &mut self.debugger {
+            *at += time;
+        }
         match &mut self.state {
             State::Starting { spawned, ready_by, .. } => {
                 *spawned += time;
@@ -279,14 +302,18 @@ impl Slot {
             }
             State::Late { spawned, .. } => *spawned += time,
             State::Ready { at, .. } => *at += time,
-            State::Stopping { kill: KillAt::At(at), .. }
-            | State::Draining { kill: KillAt::At(at), .. } => *at += time,
+            State::Stopping { kill: KillAt::At(at) | KillAt::Held(Some(at)), .. }
+            | State::Draining { kill: KillAt::At(at) | KillAt::Held(Some(at)), .. } => *at += time,
             State::Backoff { until, .. } => *until += time,
             State::Idle
             | State::Launching { .. }
             | State::Unwell { .. }
-            | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
-            | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
+            | State::Stopping {
+                kill: KillAt::Held(None) | KillAt::Ordered | KillAt::Never, ..
+            }
+            | State::Draining {
+                kill: KillAt::Held(None) | KillAt::Ordered | KillAt::Never, ..
+            }
             | State::Displaced { .. }
             | State::Over(_) => {}
         }

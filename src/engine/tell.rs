@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 
-use super::slot::{Outcome, Slot, State, Time, Told, Want};
+use super::slot::{Listening, Outcome, Slot, State, Time, Told, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{
-    Cause, Event, Happening, Message, Name, Need, Phase, ServiceView, StackState, actual_port,
-    local_url,
+    Cause, DebugView, Event, Happening, Message, Mode, Name, Need, Phase, ServiceView, StackState,
+    actual_port, local_url,
 };
 
 /// How everything that was asked for stands.
@@ -232,10 +232,14 @@ impl Engine {
         date: impl Fn(Time) -> String,
     ) -> ServiceView {
         let service = &slot.service;
+        let mode = if slot.live_run().is_some() { slot.launched.mode } else { service.mode };
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
         let message = match &*cause {
-            Cause::Failed(message) | Cause::Robbed(message) => Some(message.clone()),
-            _ => slot.saves.message().or(slot.note.as_ref()).or(slot.remarks.first()).cloned(),
+            Cause::Failed(message) => Some(message.clone()),
+            // Between two runs there is nothing newer to say.
+            Cause::Robbed(message) if slot.live_run().is_none() => Some(message.clone()),
+            Cause::Robbed(message) => slot.said().or(Some(message)).cloned(),
+            _ => slot.said().cloned(),
         };
         let waiting_on: Vec<Need> = match phase {
             Phase::Waiting => self.needs(slot),
@@ -249,6 +253,8 @@ impl Engine {
             name: name.clone(),
             group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
             kind: service.kind.as_str().to_owned(),
+            mode: mode.as_str().to_owned(),
+            debug: debug_view(mode, slot.debugger == Listening::Seen && slot.live_run().is_some()),
             phase,
             since: date(slot.since),
             cause,
@@ -277,13 +283,20 @@ impl Engine {
 }
 
 impl Slot {
+    /// What people should know about it that is not in its phase.
+    fn said(&self) -> Option<&Message> {
+        self.saves.message().or(self.note.as_ref()).or(self.remarks.first())
+    }
+
     /// Where it is to be reached: where it listens, and until that was looked at, where a ready one is meant to.
     fn url(&self, phase: Phase) -> Option<String> {
         let service = &self.service;
         match (phase, &self.listening) {
             (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
                 let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
-                let port = actual_port(&ports, listening).filter(|_| !ports.is_empty())?;
+                // A debugger speaks to no browser.
+                let has_port = service.port().is_some();
+                let port = actual_port(&ports, listening).filter(|_| has_port)?;
                 local_url(&service.url_form, &service.launch.host, port, listening)
             }
             (Phase::Ready | Phase::Unhealthy, None) => service.url(),
@@ -298,6 +311,18 @@ impl Slot {
                 _,
             ) => None,
         }
+    }
+}
+
+fn debug_view(mode: Mode, listening: bool) -> Option<DebugView> {
+    match mode {
+        Mode::Run => None,
+        Mode::Debug(debugging) => Some(DebugView {
+            port: debugging.port,
+            debugger: debugging.debugger.map(|debugger| debugger.as_str().to_owned()),
+            attach: debugging.address(),
+            listening,
+        }),
     }
 }
 

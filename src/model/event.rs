@@ -58,6 +58,8 @@ pub enum Happening {
     },
     /// Something people should know that changes no phase.
     Note(Message),
+    /// The debugger of a run listens: where to attach, as a fragment.
+    Attachable(String),
     /// The whole stack is up: everything that was asked for is ready or done, or has failed.
     Settled {
         /// Whether nothing failed.

@@ -3,9 +3,11 @@
 mod address;
 mod advice;
 mod cause;
+mod debugger;
 mod event;
 mod exit;
 mod message;
+mod mode;
 mod name;
 mod needs;
 mod phase;
@@ -22,16 +24,18 @@ mod wish;
 pub use address::{Address, actual_port, covers, is_loopback, local_url};
 pub use advice::Advice;
 pub use cause::{Cause, Span};
+pub use debugger::Debugger;
 pub use event::{Event, Happening};
 pub use exit::{Exit, signal_name, signal_number};
 pub use message::{Class, Message};
+pub use mode::{DEBUG_HOST, DEBUG_PORT, Debug, Debugging, Mode};
 pub use name::{BadName, Name};
 pub use needs::Needs;
 pub use phase::{Condition, Phase};
 pub use plan::{Action, Change, Plan, PlanView};
 pub use run::Run;
 pub use shown::Shown;
-pub use snapshot::{Need, ServiceView, Snapshot, StackState};
+pub use snapshot::{DebugView, Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
     Color, Command, Health, HealthAction, Kind, Launch, OnExit, Policy, Port, Probe, Ready,

@@ -70,6 +70,12 @@ pub struct ServiceView {
     pub group: Option<Name>,
     /// `service` or `task`.
     pub kind: String,
+    /// `run` or `debug`: how its current or last run was started, or the next one will be.
+    #[serde(default = "run_mode")]
+    pub mode: String,
+    /// Where a debugger attaches, in debug mode.
+    #[serde(default)]
+    pub debug: Option<DebugView>,
     /// Its phase.
     pub phase: Phase,
     /// Since when it is in this phase: RFC 3339 in UTC with milliseconds.
@@ -115,6 +121,23 @@ pub struct ServiceView {
     pub ready_after_ms: Option<u64>,
     /// What people should know about it.
     pub message: Option<Message>,
+}
+
+fn run_mode() -> String {
+    "run".to_owned()
+}
+
+/// A service in debug mode, for its debugger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DebugView {
+    /// The debugger's port.
+    pub port: u16,
+    /// What listens there: `debugpy`, `node inspector` and so on, when it is known.
+    pub debugger: Option<String>,
+    /// The address to attach to.
+    pub attach: String,
+    /// Whether it was seen to listen there.
+    pub listening: bool,
 }
 
 /// A dependency and what must be true of it.

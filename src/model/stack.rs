@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Condition, Name, Needs, UrlForm};
+use super::{Advice, Condition, DEBUG_PORT, Debug, Mode, Name, Needs, UrlForm};
 
 /// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
 /// Nothing that reads it asks "is this set?" again.
@@ -55,7 +55,11 @@ pub struct Service {
     pub kind: Kind,
     /// What is executed. A difference here means a restart.
     pub launch: Launch,
-    /// Its ports; the first is the main one.
+    /// How it is started: `launch` is for this mode.
+    pub mode: Mode,
+    /// Whether it can be started for a debugger.
+    pub debug: Option<Debug>,
+    /// Its ports; the first is the main one. In debug mode the last one, named `debug`, is the debugger's.
     pub ports: Vec<Port>,
     /// The names of those ports whose listening socket devstack opens and hands over, in the order of `ports`.
     pub passed: Vec<String>,
@@ -92,7 +96,7 @@ pub struct Service {
 impl Service {
     /// The main port, if it has any.
     pub fn port(&self) -> Option<&Port> {
-        self.ports.first()
+        self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
     }
 
     /// The ports whose listening socket is handed over, in their order.

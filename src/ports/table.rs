@@ -290,6 +290,8 @@ port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/ap
             name: Name::new("api").unwrap(),
             group: None,
             kind: "service".to_owned(),
+            mode: "run".to_owned(),
+            debug: None,
             phase: Phase::Ready,
             since: String::new(),
             cause: String::new(),

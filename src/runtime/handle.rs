@@ -17,6 +17,13 @@ pub enum Request {
     Stop(Vec<Name>),
     /// Stop these if they run, then start them.
     Restart(Vec<Name>),
+    /// Restart these in another mode.
+    Debug {
+        /// Which.
+        names: Vec<Name>,
+        /// Into debug mode, and start what does not run; or back into run mode.
+        on: bool,
+    },
     /// Stop everything and end.
     Down,
 }
@@ -27,6 +34,8 @@ impl Request {
             Request::Start(names) => Input::Start(ticket, names),
             Request::Stop(names) => Input::Stop(ticket, names),
             Request::Restart(names) => Input::Restart(ticket, names),
+            Request::Debug { names, on: true } => Input::Debug(ticket, names),
+            Request::Debug { names, on: false } => Input::Undebug(ticket, names),
             Request::Down => Input::Shutdown {
                 ticket: Some(ticket),
                 why: "`devstack down`".to_owned(),

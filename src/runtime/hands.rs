@@ -16,7 +16,7 @@ use super::survey::Survey;
 use super::watch::Watcher;
 use crate::engine::Job;
 use crate::model::{
-    Class, Command, Launch, Message, Name, Probe, Run, Service, Stack, Stop, Stream, Watched,
+    Class, Command, Launch, Message, Mode, Name, Probe, Run, Service, Stack, Stop, Stream, Watched,
 };
 use crate::ports;
 
@@ -62,6 +62,7 @@ struct Held {
     /// Where it may say that it is ready.
     notice: Option<Notice>,
     probing: Option<Probing>,
+    debugger: Option<Probing>,
     health: Option<Probing>,
 }
 
@@ -109,17 +110,8 @@ impl Hands {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
         let survey = Survey::new(reports.clone());
         let jobs = Jobs::new(processes.clone(), done);
-        Hands {
-            processes,
-            logs,
-            reports,
-            watcher,
-            runs,
-            survey,
-            jobs,
-            sockets: None,
-            passing: Passing::default(),
-        }
+        let passing = Passing::default();
+        Hands { processes, logs, reports, watcher, runs, survey, jobs, sockets: None, passing }
     }
 
     /// Where services reach devstack: a private folder with a short path.
@@ -154,7 +146,17 @@ impl Hands {
         };
         let (name, lines) = (service.name.clone(), Some(lines));
         let port = service.port().map(|port| port.number);
-        let held = Held { name, port, leash, launch, lines, notice, probing: None, health: None };
+        let held = Held {
+            name,
+            port,
+            leash,
+            launch,
+            lines,
+            notice,
+            probing: None,
+            debugger: None,
+            health: None,
+        };
         self.runs.insert(run, held);
     }
 
@@ -227,6 +229,15 @@ impl Hands {
         held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
     }
 
+    /// Begins to find out when the debugger of a run listens.
+    pub(super) fn await_debugger(&mut self, run: Run, service: &Service) {
+        let Mode::Debug(debugging) = service.mode else { return };
+        let Some(held) = self.runs.get_mut(&run) else { return };
+        let sight = sight(&held.leash, service, &self.processes);
+        let (interval, reports) = (service.ready.interval, self.reports.clone());
+        held.debugger = Some(probe::listens(run, debugging.port, interval, sight, reports));
+    }
+
     /// Begins to look after a run that is ready, or does so anew when that is to be done in another way.
     pub(super) fn watch_health(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
@@ -283,6 +294,7 @@ impl Hands {
     pub(super) fn stop_probing(&mut self, run: Run) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.probing = None;
+            held.debugger = None;
             held.health = None;
         }
     }

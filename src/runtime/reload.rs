@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::steady;
-use crate::config::{self, Diagnostics, Draft, Sources};
-use crate::engine::Selection;
+use crate::config::{self, Debugged, Diagnostics, Draft, Sources};
 use crate::model::{Class, Message, Name, OnConflict, PortWish, Service, Stack, Weight};
-use crate::ports::{Answer, Asked, Assigned, Dispute, Key, Network, Ports};
+use crate::ports::{Answer, Assigned, Dispute, Key, Network, Ports};
+
+mod situation;
+
+pub use situation::Situation;
 
 /// What became of the configuration after a change.
 pub enum Reloaded {
     /// It is good.
-    Stack {
-        /// The stack that it makes.
-        stack: Arc<Stack>,
-        /// What was read.
-        draft: Arc<Draft>,
-        /// What people should know about it.
-        notes: Vec<Message>,
-    },
+    Stack(Made),
+    /// What was applied last, with other services in debug mode.
+    Switched(Made),
+    /// That cannot be: why, one message for each port that cannot be had.
+    NotSwitched(Vec<Message>),
     /// It is good, and is not applied: the stack does not follow edits. Its ports are only thought of.
     Waits(Arc<Stack>),
     /// It has mistakes, and nothing changes.
@@ -45,45 +45,16 @@ pub enum Reloaded {
     },
 }
 
-/// What a choice of ports has to respect.
-#[derive(Debug, Clone, Default)]
-pub struct Situation {
-    /// What services of the stack have and keep.
-    pub mine: BTreeMap<Key, u16>,
-    /// What `up` was asked to start.
-    pub selection: Option<Selection>,
-    /// Services that are not wanted, whatever the selection says.
-    pub idle: BTreeSet<Name>,
-    /// Wishes that are no news: when one of them cannot be granted any more, that is for the start of its service to
-    /// tell, and keeps no other change from being applied.
-    pub known: Vec<PortWish>,
-}
-
-impl Situation {
-    /// The services that start with this configuration.
-    fn starting(&self, draft: &Draft) -> BTreeSet<Name> {
-        let mut starting = match &self.selection {
-            None => draft.with_dependencies(draft.autostart().cloned().collect()),
-            Some(Selection { names, with_dependencies }) => {
-                let names = names.iter().flat_map(|name| draft.named(name)).collect();
-                if *with_dependencies { draft.with_dependencies(names) } else { names }
-            }
-        };
-        starting.retain(|name| !self.idle.contains(name));
-        starting
-    }
-
-    /// Asks `choose` for the ports of a configuration.
-    pub fn ask<T>(&self, draft: &Draft, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
-        let starting = self.starting(draft);
-        let others = draft.services().filter(|name| !starting.contains(*name));
-        let idle = others.cloned().collect();
-        let insists =
-            |wish: &PortWish| starting.contains(&wish.service) && !self.known.contains(wish);
-        let (wishes, mine) = (draft.wishes(), &self.mine);
-        let shunned = &BTreeSet::new();
-        choose(&Asked { wishes, mine, idle: &idle, shunned, insists: &insists })
-    }
+/// A stack that was made.
+pub struct Made {
+    /// The stack.
+    pub stack: Arc<Stack>,
+    /// What people should know about it.
+    pub notes: Vec<Message>,
+    /// What it was made of.
+    pub draft: Arc<Draft>,
+    /// Which services were to be in debug mode.
+    pub debugged: Debugged,
 }
 
 /// What runs, as far as it matters for what may come.
@@ -160,9 +131,7 @@ impl Loader {
         }
         // Who writes `live = true` wants what is written.
         let loaded = match present.live || draft.live() {
-            true => self
-                .choose_asking(&draft, &present.situation, &mut |_| Answer::Quit)
-                .map(|(stack, notes)| Reloaded::Stack { stack, draft: draft.clone(), notes }),
+            true => self.make(&draft, &present.situation).map(Reloaded::Stack),
             false => {
                 self.think(&draft, &present.situation).map(|(stack, _)| Reloaded::Waits(stack))
             }
@@ -172,6 +141,13 @@ impl Loader {
             text: conflicts.iter().map(crate::error::shown).collect(),
             files: draft.files().clone(),
         })
+    }
+
+    /// Chooses the ports of what was read.
+    fn make(&self, draft: &Arc<Draft>, situation: &Situation) -> Result<Made, Vec<Message>> {
+        let (stack, notes) = self.choose_asking(draft, situation, &mut |_| Answer::Quit)?;
+        let debugged = situation.debugged.clone();
+        Ok(Made { stack, notes, draft: draft.clone(), debugged })
     }
 
     /// Chooses the ports of what was read; asks about one that cannot be had where the configuration says so.
@@ -187,10 +163,11 @@ impl Loader {
         let mut ports = self.ports();
         let assigned = situation.ask(draft, |asked| ports.assign_asking(asked, ask))?;
         let notes = draft.notes().iter().cloned().chain(ports.notes()).collect();
-        Ok((self.resolve(draft, &assigned), notes))
+        Ok((self.resolve(draft, &assigned, &situation.debugged), notes))
     }
 
-    /// Chooses again for services that lost a port; the others keep what they have in `stack`.
+    /// Chooses again for services that lost a port; the others keep what they have in `stack`, and
+    /// all are in the mode that they have there.
     fn place(
         &self,
         draft: &Draft,
@@ -203,8 +180,9 @@ impl Loader {
         let mut mine = ports_of(stack, others);
         mine.retain(|key, number| !ports.is_unclaimed(key, *number));
         let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
-        let assigned = ports.place(draft.wishes(), &mine, &idle, shunned);
-        let stack = self.resolve(draft, &assigned);
+        let debugged = debugged_in(stack);
+        let assigned = ports.place(&draft.wishes_with(&debugged), &mine, &idle, shunned);
+        let stack = self.resolve(draft, &assigned, &debugged);
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
             refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
@@ -234,11 +212,11 @@ impl Loader {
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let ports = situation.ask(draft, |asked| self.ports().preview(asked))?;
         let assigned = Assigned { ports, ..Assigned::default() };
-        Ok((self.resolve(draft, &assigned), draft.notes().to_vec()))
+        Ok((self.resolve(draft, &assigned, &situation.debugged), draft.notes().to_vec()))
     }
 
-    fn resolve(&self, draft: &Draft, assigned: &Assigned) -> Arc<Stack> {
-        let mut stack = draft.resolve(&assigned.ports);
+    fn resolve(&self, draft: &Draft, assigned: &Assigned, debugged: &Debugged) -> Arc<Stack> {
+        let mut stack = draft.resolve_with(&assigned.ports, debugged);
         (self.adapt)(&mut stack);
         Arc::new(stack)
     }
@@ -255,6 +233,12 @@ pub(super) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap
         service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
     });
     ports.collect()
+}
+
+/// The services of a stack that are in debug mode, or are to be.
+pub(super) fn debugged_in(stack: &Stack) -> Debugged {
+    let debugged = stack.services.values().filter(|service| service.mode.is_debug());
+    debugged.map(|service| service.name.clone()).collect()
 }
 
 /// What a look at the files found.
@@ -297,8 +281,18 @@ fn some(all: &[&str]) -> String {
     format!("{}{more}", all.iter().take(MOST).copied().collect::<Vec<_>>().join(", "))
 }
 
-/// Follows the configuration, and chooses ports again for services that lost one. One thing at a time: what comes
-/// meanwhile is done after it.
+/// Something that is done off the loop.
+pub(super) enum Task {
+    /// Read the files again.
+    Read,
+    /// Put other services into debug mode.
+    Switch,
+    /// Choose ports again for services that lost one.
+    Place,
+}
+
+/// Follows the configuration, makes stacks in which other services are in debug mode, and chooses ports again for
+/// services that lost one. One thing at a time: what comes meanwhile is done after it.
 pub struct Reloader {
     loader: Loader,
     /// What was applied last: the files may be in the middle of an edit.
@@ -306,6 +300,8 @@ pub struct Reloader {
     busy: bool,
     /// The files have changed since they were last read.
     stale: bool,
+    /// Other services are to be in debug mode.
+    switching: bool,
     /// Services that need other ports.
     lost: BTreeSet<Name>,
     /// Numbers that services could not bind although nobody listens there, since they were ready last.
@@ -319,14 +315,19 @@ pub struct Reloader {
 impl Reloader {
     /// Nothing to do yet; `applied` is what the first stack was made of. `follows`: whether anybody tells of changes.
     pub fn new(loader: Loader, applied: Arc<Draft>, follows: bool) -> Reloader {
-        let (busy, stale, moved) = (false, false, false);
+        let (busy, stale, switching, moved) = (false, false, false, false);
         let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
-        Reloader { loader, applied, busy, stale, lost, shunned, moved, follows }
+        Reloader { loader, applied, busy, stale, switching, lost, shunned, moved, follows }
     }
 
     /// The files have changed.
     pub(super) fn reload(&mut self) {
         self.stale = true;
+    }
+
+    /// Other services are to be in debug mode.
+    pub(super) fn switch(&mut self) {
+        self.switching = true;
     }
 
     /// A service needs other ports.
@@ -356,41 +357,61 @@ impl Reloader {
         self.shunned.remove(name);
     }
 
-    /// Whether something is to be begun.
-    pub(super) fn is_due(&self) -> bool {
-        !self.busy && (self.stale || !self.lost.is_empty())
+    /// What is to be begun now, if anything is.
+    pub(super) fn due(&self) -> Option<Task> {
+        match (self.busy, self.stale, self.switching) {
+            (true, _, _) => None,
+            // The files first: they may have brought other ports.
+            (false, true, _) => Some(Task::Read),
+            (false, false, true) => Some(Task::Switch),
+            (false, false, false) => (!self.lost.is_empty()).then_some(Task::Place),
+        }
     }
 
-    /// The wishes of what was applied last.
-    pub(super) fn known(&self) -> Vec<PortWish> {
-        self.applied.wishes().to_vec()
+    /// The wishes of what was applied last, with these services in debug mode.
+    pub(super) fn known(&self, debugged: &Debugged) -> Vec<PortWish> {
+        self.applied.wishes_with(debugged)
     }
 
-    /// Begins what is due, off the loop; the result comes through `tell`.
-    pub(super) fn go_on(
+    /// Begins what is due, off the loop; the result comes through `tell`. `stack`: the one that `present` is about.
+    pub(super) fn begin(
         &mut self,
+        task: Task,
         stack: &Arc<Stack>,
         present: Present,
         tell: &mpsc::UnboundedSender<Reloaded>,
     ) {
         self.busy = true;
-        let (loader, tell) = (self.loader.clone(), tell.clone());
-        // The files first: they may have brought other ports. The supervisor may have ended when it is done.
-        if std::mem::take(&mut self.stale) {
-            tokio::spawn(async move {
-                let sources = loader.sources.clone();
-                let read = move || config::load(&sources);
-                let Some(read) = steady::read(present.files.clone(), read).await else { return };
-                let judge = move || drop(tell.send(loader.judge(&present, read)));
-                tokio::task::spawn_blocking(judge);
-            });
-        } else {
-            let (applied, stack) = (self.applied.clone(), stack.clone());
-            let lost = std::mem::take(&mut self.lost);
-            let shunned = lost.iter().filter_map(|name| self.shunned.get(name));
-            let shunned: BTreeSet<u16> = shunned.flatten().copied().collect();
-            let place = move || drop(tell.send(loader.place(&applied, &stack, &lost, &shunned)));
-            tokio::task::spawn_blocking(place);
+        let (loader, applied) = (self.loader.clone(), self.applied.clone());
+        // The supervisor may have ended when it is done.
+        let (stack, tell) = (stack.clone(), tell.clone());
+        match task {
+            Task::Read => {
+                self.stale = false;
+                tokio::spawn(async move {
+                    let sources = loader.sources.clone();
+                    let read = move || config::load(&sources);
+                    let Some(read) = steady::read(present.files.clone(), read).await else {
+                        return;
+                    };
+                    let judge = move || drop(tell.send(loader.judge(&present, read)));
+                    tokio::task::spawn_blocking(judge);
+                });
+            }
+            Task::Switch => {
+                self.switching = false;
+                let make = move || loader.make(&applied, &present.situation);
+                let made = move || make().map_or_else(Reloaded::NotSwitched, Reloaded::Switched);
+                tokio::task::spawn_blocking(move || drop(tell.send(made())));
+            }
+            Task::Place => {
+                let lost = std::mem::take(&mut self.lost);
+                let shunned = lost.iter().filter_map(|name| self.shunned.get(name));
+                let shunned: BTreeSet<u16> = shunned.flatten().copied().collect();
+                let place =
+                    move || drop(tell.send(loader.place(&applied, &stack, &lost, &shunned)));
+                tokio::task::spawn_blocking(place);
+            }
         }
     }
 

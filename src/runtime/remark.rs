@@ -43,9 +43,10 @@ pub(super) fn surveyed(
     let actual = actual_port(&ports, listening);
     let strange = actual.is_some_and(|port| !ports.contains(&port))
         || listening.iter().any(|address| matches!(address, Address::Unix(_)));
+    // Debuggers open ports among themselves, and keep the program from opening its own.
     let elsewhere = ports
         .first()
-        .filter(|_| strange && !early)
+        .filter(|_| strange && !early && !service.mode.is_debug())
         .map(|given| elsewhere(service, *given, listening));
     let reach = reach(service, actual, listening, networks);
     elsewhere.into_iter().chain(reach).collect()

@@ -16,12 +16,12 @@ use super::outcome::Outcome;
 use super::probe::Report;
 use super::process::Fact;
 use super::reach;
-use super::reload::{Previewed, Reloaded, Reloader};
+use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
 use crate::model::{
-    Color, Event, Happening, Message, Name, Phase, Plan, Snapshot, Stack, StackState,
+    Color, Event, Happening, Message, Name, Phase, Plan, ServiceView, Snapshot, Stack, StackState,
 };
 use crate::ports::Network;
 
@@ -38,8 +38,11 @@ const OVERSLEPT: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(1);
 
 mod configuration;
+mod switch;
 mod take;
 mod thieves;
+
+pub(crate) use switch::no_debug_entry;
 
 /// What a supervisor starts with.
 pub struct Setup {
@@ -89,6 +92,8 @@ pub struct Supervisor {
     reloader: Reloader,
     /// What the last load of the configuration had to say.
     notes: Vec<Message>,
+    /// Requests to go into debug mode or back that wait until the stack is made for it.
+    switches: Vec<switch::Switch>,
     /// Whether the configuration had mistakes when it was last read.
     broken: bool,
     /// What edits would change that are not applied because the stack does not follow them.
@@ -150,6 +155,7 @@ impl Supervisor {
             terminal_size: setup.terminal_size,
             qr: setup.qr,
             notes: Vec::new(),
+            switches: Vec::new(),
             broken: false,
             waits: Plan::default(),
             previewed: mpsc::unbounded_channel(),
@@ -286,13 +292,14 @@ impl Supervisor {
         self.go_on_loading();
     }
 
-    /// Begins to load the configuration or to choose ports when that is due.
+    /// Begins to load the configuration, to make a stack with other modes, or to choose ports, when that is due.
     fn go_on_loading(&mut self) {
-        if !self.reloader.is_due() || self.engine.is_ending() {
-            return;
-        }
-        let present = self.present();
-        self.reloader.go_on(&self.stack, present, &self.reloaded.0);
+        let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
+        let present = match task {
+            Task::Read | Task::Place => self.present(),
+            Task::Switch => self.present_switched(),
+        };
+        self.reloader.begin(task, &self.stack, present, &self.reloaded.0);
     }
 
     /// Does what the engine ordered; what it asked for comes back.
@@ -308,6 +315,7 @@ impl Supervisor {
             }
             Effect::StopJob(job) => self.hands.stop_job(job),
             Effect::KillJob(job) => self.hands.kill_job(job),
+            Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
             Effect::Probe(run, service) => self.hands.probe(run, &service),
             Effect::Tell(event) => self.tell(event),
             Effect::Answer(ticket, answer) => {
@@ -333,8 +341,9 @@ impl Supervisor {
         let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
         let make = || {
             let services = engine.views(|at| clock.date(at));
+            let mode = mode_of(&services);
             let mut snapshot =
-                Snapshot { services, state: engine.state(), ..empty_snapshot(stack) };
+                Snapshot { services, mode, state: engine.state(), ..empty_snapshot(stack) };
             reach::fill(&mut snapshot, stack, Network::all);
             Arc::new(snapshot)
         };
@@ -416,6 +425,12 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         networks: Vec::new(),
         services: Vec::new(),
     }
+}
+
+/// `debug` as soon as one service is in debug mode.
+fn mode_of(services: &[ServiceView]) -> String {
+    let debug = services.iter().any(|service| service.debug.is_some());
+    if debug { "debug" } else { "run" }.to_owned()
 }
 
 fn colors(stack: &Stack) -> Vec<(Name, Option<Color>)> {

@@ -1,6 +1,7 @@
 //! From what was written to what is meant: types, ranges, names. Finds as many mistakes as it can.
 
 mod command;
+mod debug;
 pub(super) mod depends;
 mod duration;
 mod environment;

@@ -60,22 +60,14 @@ impl Check<'_, '_> {
 
     /// One port. A part with a mistake gets its default: without the port, what refers to it would be a
     /// second complaint.
-    fn port(
+    pub(super) fn port(
         &mut self,
         name: &str,
         key: &str,
         node: &Node<'_>,
         on_conflict: OnConflict,
     ) -> PortSpec {
-        let mut spec = PortSpec {
-            name: name.to_owned(),
-            prefer: None,
-            on_conflict,
-            env: None,
-            pass: false,
-            at: node.at,
-            preset: None,
-        };
+        let mut spec = PortSpec::any(name, on_conflict, node.at);
         let Value::Table(table) = &node.value else {
             spec.prefer = self.port_number(key, node).flatten();
             return spec;

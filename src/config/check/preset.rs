@@ -61,8 +61,10 @@ impl Check<'_, '_> {
         let mut base = chosen.service(begin);
         // It is put below the files' variables, and not among the service's own.
         base.remove("env");
-        // Nothing is started for a debugger yet; and a debug command belongs to the command it stands for.
-        base.remove("debug");
+        // A debug command belongs to the command it stands for.
+        if written.contains_key("command") {
+            base.remove("debug");
+        }
         if let Some(ready) = written.get("ready") {
             drop_probes(&mut base, ready);
         }

@@ -104,6 +104,7 @@ impl Check<'_, '_> {
                 .get("success_codes")
                 .map_or_else(|| BTreeSet::from([0]), |entry| self.success_codes(&entry.node)),
             stop: self.stop(table.get("stop")),
+            debug: self.debug(table.get("debug"), &ports, defaults.on_conflict),
             watch: self.watch(table.get("watch"), &dir),
             tty: table.get("tty").and_then(|entry| self.tty(&entry.node)).unwrap_or(Tty::Auto),
             profiles: table.get("profiles").and_then(|entry| self.profiles(&entry.node)),

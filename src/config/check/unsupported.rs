@@ -2,19 +2,13 @@ use super::super::node::{Node, Table, Value};
 use super::Check;
 
 impl Check<'_, '_> {
-    /// Keys that are part of the language but do nothing yet. Each is typed first, so that a
+    /// What is part of the language but does nothing yet. It is typed first, so that a
     /// mistake in it is told as such; then refused, because a key that is silently without effect
     /// is worse than none.
     pub(super) fn unsupported(&mut self, table: &Table<'_>) {
-        for key in ["debug", "proxy"] {
-            let Some(entry) = table.get(key) else { continue };
-            let refused = match key {
-                "debug" => self.table(key, &entry.node).is_some(),
-                _ => self.proxy(&entry.node),
-            };
-            if refused {
-                self.not_yet(key, entry.key);
-            }
+        let Some(entry) = table.get("proxy") else { return };
+        if self.proxy(&entry.node) {
+            self.not_yet("proxy", entry.key);
         }
     }
 

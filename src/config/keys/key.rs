@@ -13,13 +13,11 @@ pub(in super::super) struct Key {
     pub default: Option<&'static str>,
     /// What may be written, as it is written in the file. A key without a default has at least one.
     pub examples: &'static [&'static str],
-    /// Its name is kept for what comes; the checker refuses it until then, and the schema leaves it out.
-    pub later: bool,
 }
 
 impl Key {
     pub const fn new(name: &'static str, shape: fn() -> Value, about: &'static str) -> Key {
-        Key { name, about, shape, default: None, examples: &[], later: false }
+        Key { name, about, shape, default: None, examples: &[] }
     }
 
     pub const fn default(mut self, text: &'static str) -> Key {
@@ -29,11 +27,6 @@ impl Key {
 
     pub const fn examples(mut self, texts: &'static [&'static str]) -> Key {
         self.examples = texts;
-        self
-    }
-
-    pub const fn later(mut self) -> Key {
-        self.later = true;
         self
     }
 }

@@ -169,3 +169,18 @@ pub(in super::super) const ENV_FILE: &[Key] = &[
     Key::new("path", shapes::path, "The file, relative to devstack.toml.").examples(&["\".env\""]),
     Key::new("optional", shapes::boolean, "Whether it may be missing.").default("false"),
 ];
+
+/// Keys of `debug`.
+pub(in super::super) const DEBUG: &[Key] = &[
+    Key::new(
+        "command",
+        shapes::command,
+        "What is run in debug mode. Without it: `command` of the service, which `DEVSTACK_MODE` tells.",
+    )
+    .examples(&["\"python -m debugpy --listen $DEBUG_HOST:$DEBUG_PORT app.py\""]),
+    Key::new("port", shapes::port, "The port of the debugger, chosen like any other: `DEBUG_PORT`.")
+        .default("\"auto\"")
+        .examples(&["5678"]),
+    Key::new("wait", shapes::boolean, "Whether the program waits for the debugger: `DEBUG_WAIT` is `1`.")
+        .default("false"),
+];

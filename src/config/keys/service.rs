@@ -81,7 +81,12 @@ pub(in super::super) const SERVICE: &[Key] = &[
     )
     .default("false")
     .examples(&["[\"**/*.py\", \"!tests/**\"]", "{ paths = [\"src\"], ignore = [\"*.tmp\"] }"]),
-    Key::new("debug", shapes::anything, "How it is started for a debugger.").later(),
+    Key::new(
+        "debug",
+        shapes::debug,
+        "How it is started for a debugger, with `up --debug` or `devstack debug`. Default: what its preset says.",
+    )
+    .examples(&["{ command = \"node --inspect=$DEBUG_PORT server.js\", port = 9229 }"]),
     Key::new(
         "profiles",
         shapes::names,

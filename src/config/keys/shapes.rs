@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::check::{depends, health, port, profiles, replicas, restart, service, watch};
-use super::{ENV_FILE, HEALTH, HTTP, Key, PORT, READY, RESTART, SERVICE, STACK, STOP, WATCH};
+use super::{
+    DEBUG, ENV_FILE, HEALTH, HTTP, Key, PORT, READY, RESTART, SERVICE, STACK, STOP, WATCH,
+};
 use crate::model::signal_name;
 use crate::presets;
 
@@ -16,9 +18,8 @@ const DURATION: &str = r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$";
 
 /// A table of these keys and no others.
 pub(in super::super) fn table(keys: &[Key]) -> Value {
-    let known = keys.iter().filter(|key| !key.later);
     let properties: Map<String, Value> =
-        known.map(|key| (key.name.to_owned(), described(key))).collect();
+        keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
@@ -63,11 +64,6 @@ fn list(of: Value) -> Value {
 
 fn by_name(of: Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": of })
-}
-
-/// Nothing is known about it yet.
-pub(super) fn anything() -> Value {
-    json!({})
 }
 
 pub(super) fn stack() -> Value {
@@ -152,6 +148,10 @@ pub(super) fn port_number() -> Value {
 
 pub(super) fn port() -> Value {
     any_of([port_number(), table(PORT)])
+}
+
+pub(super) fn debug() -> Value {
+    table(DEBUG)
 }
 
 pub(super) fn ports() -> Value {

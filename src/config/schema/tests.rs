@@ -74,7 +74,8 @@ fn broken_structure_does_not_fit_and_everything_else_does() {
 
 #[test]
 fn every_example_fits() {
-    let folders = ["", "examples/notes", "examples/flask-shop", "examples/passing"];
+    let folders =
+        ["", "examples/notes", "examples/flask-shop", "examples/passing", "examples/ports"];
     let files = folders.map(|folder| repository(folder).join("devstack.toml"));
     let files: Vec<_> = files.iter().filter(|file| file.is_file()).collect();
     assert!(files.len() >= 3, "{files:?}");
@@ -85,10 +86,7 @@ fn every_example_fits() {
     }
     for preset in crate::presets::all() {
         let file: toml::Table = toml::from_str(preset.text).expect("it is TOML");
-        let mut service = file["service"].clone();
-        // It is read by nobody yet.
-        service.as_table_mut().expect("a table").remove("debug");
-        let service = serde_json::to_value(service).expect("plain data");
+        let service = serde_json::to_value(file["service"].clone()).expect("plain data");
         let value = serde_json::json!({ "services": { "x": service } });
         assert_eq!(misfit(&SCHEMA, &value), None, "{}", preset.name);
     }
@@ -146,7 +144,7 @@ fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
 fn what_is_said_of_every_key_is_so() {
     let folder = folder();
     for (table, keys) in keys::all() {
-        for key in keys.iter().filter(|key| !key.later) {
+        for key in keys {
             check(&folder, table, key);
         }
     }
@@ -165,22 +163,6 @@ fn check(folder: &TempDir, table: &str, key: &Key) {
     let text = file_with(table, key.name, "[[[]]]");
     assert!(stack_of(folder, &text).is_err(), "{name} accepts anything");
     assert!(misfit_of(&text).is_some(), "{name} fits anything");
-}
-
-#[test]
-fn keys_for_later_are_refused_by_both() {
-    let folder = folder();
-    let mut seen = 0;
-    for (table, keys) in keys::all() {
-        for key in keys.iter().filter(|key| key.later) {
-            let text = file_with(table, key.name, "{}");
-            let error = stack_of(&folder, &text).expect_err("it is for later");
-            assert!(error.contains("is not supported yet"), "{error}");
-            assert!(misfit_of(&text).is_some(), "{text}");
-            seen += 1;
-        }
-    }
-    assert!(seen > 0);
 }
 
 /// To write down a default changes nothing.

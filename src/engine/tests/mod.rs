@@ -11,6 +11,7 @@ macro_rules! trace {
 }
 
 mod awaited;
+mod debug;
 mod random;
 mod saves;
 mod script;

@@ -38,6 +38,13 @@ enum Life {
     Examined,
 }
 
+/// What a step may stop.
+enum Asked {
+    Nobody,
+    These(Vec<Name>),
+    All,
+}
+
 /// The world: processes as the engine's orders made them.
 struct World {
     seed: u64,
@@ -58,6 +65,8 @@ struct World {
     tickets: u64,
     signalled: BTreeSet<Run>,
     killed: BTreeSet<Run>,
+    /// Who may be stopped in this step although it is being debugged: somebody asked, or its configuration changed.
+    asked: Asked,
     ending: bool,
     halted: bool,
     log: Vec<String>,
@@ -104,6 +113,7 @@ impl World {
                     if !once {
                         self.fail("the same order twice");
                     }
+                    self.spared(run);
                     self.in_order(run, matches!(effect, Effect::Stop(..)));
                 }
                 Effect::Signal(run, _) => {
@@ -111,11 +121,24 @@ impl World {
                     if !alive || self.signalled.contains(&run) || self.killed.contains(&run) {
                         self.fail("a signal to a run that does not go on");
                     }
+                    if self.is_debugged(run) {
+                        self.fail("a signal to a run that is being debugged");
+                    }
                 }
-                Effect::StartJob(job, service, ..) => self.job(job, &service.name),
+                Effect::StartJob(job, service, ..) => {
+                    if service.mode.is_debug() {
+                        self.fail("a command for a service in debug mode");
+                    }
+                    self.job(job, &service.name);
+                }
                 Effect::StopJob(job) => self.end_job(job, 1),
                 Effect::KillJob(job) => self.end_job(job, 2),
-                Effect::Probe(run, _) | Effect::WatchHealth(run, _) => {
+                Effect::WatchHealth(run, _) if self.is_debugged(run) => {
+                    self.fail("health probes of a run that is being debugged");
+                }
+                Effect::Probe(run, _)
+                | Effect::WatchHealth(run, _)
+                | Effect::AwaitDebugger(run, _) => {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
                         self.fail("a probe of a run that does not live");
                     }
@@ -146,6 +169,32 @@ impl World {
                     self.halted = true;
                 }
             }
+        }
+    }
+
+    fn is_debugged(&self, run: Run) -> bool {
+        self.lives.get(&run).is_some_and(|(service, _)| service.mode.is_debug())
+    }
+
+    /// Who is robbed of a port and is not ready yet may be stopped for it, also when it is being debugged.
+    fn robbed(&self, run: Run) -> Asked {
+        let name = self.lives.get(&run).map(|(service, _)| service.name.clone());
+        let is_up =
+            |name: &Name| matches!(self.told.get(name), Some(Phase::Ready | Phase::Unhealthy));
+        name.filter(|name| !is_up(name)).map_or(Asked::Nobody, |name| Asked::These(vec![name]))
+    }
+
+    /// A service in debug mode is never stopped by anything but a request, a change of its configuration, the loss of
+    /// a port before it is ready, or a shutdown.
+    fn spared(&self, run: Run) {
+        let (service, life) = &self.lives[&run];
+        let asked = match &self.asked {
+            Asked::Nobody => false,
+            Asked::These(names) => names.contains(&service.name),
+            Asked::All => true,
+        };
+        if service.mode.is_debug() && *life != Life::Ended && !asked && !self.ending {
+            self.fail("a run that is being debugged is stopped");
         }
     }
 
@@ -233,6 +282,9 @@ impl World {
 
     fn hear(&mut self, service: Option<Name>, what: Happening) {
         let (Some(service), Happening::Phase { to, run, .. }) = (service, what) else { return };
+        if to == Phase::Unhealthy && run.is_some_and(|run| self.is_debugged(run)) {
+            self.fail("a run that is being debugged is judged");
+        }
         if matches!(to, Phase::Ready | Phase::Unhealthy) {
             let life = run.and_then(|run| self.lives.get(&run)).map(|(_, life)| *life);
             if life != Some(Life::Alive) {
@@ -290,7 +342,22 @@ impl World {
                 let name = pick(dice);
                 self.save(name, dice)
             }
-            16 => Input::FilesChanging(dice.roll(2) == 0),
+            19 => Input::FilesChanging(dice.roll(2) == 0),
+            16 => {
+                let name = pick(dice);
+                self.stopped.remove(&name);
+                for dep in self.dependencies(&name) {
+                    self.stopped.remove(&dep);
+                }
+                Input::Debug(self.ticket(), vec![name])
+            }
+            17 => {
+                let name = pick(dice);
+                Input::Undebug(self.ticket(), vec![name])
+            }
+            18 if !runs.is_empty() => {
+                Input::Attachable(runs[dice.roll(runs.len() as u64) as usize])
+            }
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
@@ -424,6 +491,7 @@ fn random_stack(dice: &mut Dice) -> Arc<Stack> {
             "command=x",
             "health=report",
             "health=restart",
+            "debug=5678",
         ];
         let mut line = format!("s{i}: grace={}", 100 + dice.roll(3) * 1000);
         for word in words {
@@ -467,6 +535,7 @@ fn play(seed: u64) {
         tickets: 0,
         signalled: BTreeSet::new(),
         killed: BTreeSet::new(),
+        asked: Asked::All,
         ending: false,
         halted: false,
         log: Vec::new(),
@@ -500,6 +569,12 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
         other => format!("{other:?}"),
     };
     world.log.push(format!("{:>9?} {shown}", world.now));
+    world.asked = match &input {
+        Input::Apply { .. } | Input::Placed { .. } => Asked::All,
+        Input::Robbed(run, _) => world.robbed(*run),
+        Input::Stop(_, names) | Input::Restart(_, names) => Asked::These(names.clone()),
+        _ => Asked::Nobody,
+    };
     let effects = engine.step(world.now, [input]);
     dependencies_hold(engine, world, &effects);
     awaited_rightly(engine, world, &effects);

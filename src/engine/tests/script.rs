@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket};
 use crate::model::{
-    Class, Command, Condition, Exit, Health, HealthAction, Kind, Launch, Message, Name, OnExit,
-    Policy, Port, Probe, Ready, Restart, Run, Service, Stack, StackState, Stop, Tty, UrlForm,
-    Watch, WatchAction, Watched, signal_number,
+    Class, Command, Condition, DEBUG_PORT, Debug, Debugger, Debugging, Exit, Health, HealthAction,
+    Kind, Launch, Message, Mode, Name, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
+    Stack, StackState, Stop, Tty, UrlForm, Watch, WatchAction, Watched, signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -63,6 +63,7 @@ fn service(head: &str, rest: &str) -> Service {
             }
             ("watch", "") => service.watch.push(watch(WatchAction::Restart { build: None })),
             ("watch", what) => service.watch.push(watch(action(what))),
+            ("debug", number) => debug(&mut service, number.parse().expect("a port")),
             ("manual", _) => service.autostart = false,
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
             ("policy", "no") => service.restart.policy = Policy::No,
@@ -100,6 +101,15 @@ fn watched(word: &str) -> (Watched, PathBuf) {
     (Watched { service, place }, path)
 }
 
+/// What a configuration makes of a service in debug mode.
+fn debug(service: &mut Service, number: u16) {
+    let debugger = Some(Debugger::Debugpy);
+    service.mode = Mode::Debug(Debugging { port: number, debugger, waits: false });
+    let name = DEBUG_PORT.to_owned();
+    service.ports.push(Port { name, number, wanted: None, pinned: false, moved: None });
+    service.launch.env.insert("DEVSTACK_MODE".into(), "debug".into());
+}
+
 fn millis(text: &str) -> Duration {
     Duration::from_millis(text.parse().expect("milliseconds"))
 }
@@ -123,6 +133,8 @@ fn plain(text: &str) -> Service {
     Service {
         name: name(text),
         kind: Kind::Service,
+        mode: Mode::Run,
+        debug: Some(Debug { debugger: None, prefer: None, program: None }),
         launch: Launch {
             command: Command::Shell(text.into()),
             dir: "/stack".into(),
@@ -165,7 +177,13 @@ pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
     for (name, other) in &mut stack.services {
         if name == service {
             let moved = Arc::make_mut(other);
-            moved.ports.iter_mut().for_each(|port| port.number = number);
+            for port in moved.ports.iter_mut().take(1) {
+                port.number = number;
+                if let (Mode::Debug(debugging), DEBUG_PORT) = (&mut moved.mode, port.name.as_str())
+                {
+                    debugging.port = number;
+                }
+            }
             moved.launch.env.insert("PORT".into(), number.to_string());
         } else if other.depends_on.contains_key(service) {
             let variable = format!("{}_PORT", service.as_variable());
@@ -277,6 +295,8 @@ impl Script {
                 Input::Apply { stack: self.stack.clone(), selection: self.selection.clone() }
             }
             "start" => Input::Start(self.ticket(), names()),
+            "debug" => Input::Debug(self.ticket(), names()),
+            "undebug" => Input::Undebug(self.ticket(), names()),
             "stop" => Input::Stop(self.ticket(), names()),
             "restart" => Input::Restart(self.ticket(), names()),
             "down" => self.shutdown("asked to end", 0, Haste::Polite),
@@ -311,6 +331,7 @@ impl Script {
             "placed" => self.placed(&words[1..]),
             "unwell" => Input::Unwell(run(), "GET /health answered 500".into()),
             "well" => Input::Well(run()),
+            "attachable" => Input::Attachable(run()),
             "slept" => Input::Slept(millis(words[1])),
             "exited" => Input::Exited(run(), Exit::Code(words[2].parse().expect("a code"))),
             "died" => Input::Exited(run(), Exit::Signal(words[2].parse().expect("a signal"))),

@@ -10,8 +10,8 @@ use super::logs::Logs;
 use super::said::{Said, Tone};
 use super::summary::{summary, took};
 use crate::model::{
-    Cause, Class, Event, Happening, Message, Name, Phase, Plan, ServiceView, Shown, Snapshot,
-    Stack, signal_name,
+    Cause, Class, DEBUG_PORT, Event, Happening, Message, Name, Phase, Plan, ServiceView, Shown,
+    Snapshot, Stack, signal_name,
 };
 use crate::runtime::process::headline;
 
@@ -106,6 +106,7 @@ fn lines(
             let tone = if message.class == Class::Build { Tone::Failure } else { Tone::Warning };
             line(tone, with_help(message))
         }
+        Happening::Attachable(place) => line(Tone::Good, format!("debug   {place}")),
         Happening::Settled { well: _ } => summary(snapshot, stack),
         Happening::Applied(plan) => line(Tone::Notice, applied(plan)),
         Happening::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
@@ -166,6 +167,7 @@ impl Scene<'_> {
         let ports = self.stack.services.get(self.name).map_or(&[][..], |service| &service.ports);
         match ports {
             [] => {}
+            [port] if port.name == DEBUG_PORT => text += &format!(" on debug port {}", port.number),
             [port] => text += &format!(" on port {}", port.number),
             ports => {
                 let each: Vec<String> =

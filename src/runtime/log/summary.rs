@@ -35,6 +35,7 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
         for url in &view.network_urls {
             text += &format!("\n{:indent$}{NETWORK}{url}", "");
         }
+        text.extend(attach(view).map(|attach| format!("\n      debug   {attach}")));
         for moved in moves(view, stack) {
             text += &format!("\n      {moved}");
         }
@@ -91,6 +92,13 @@ fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
         (_, None) => String::new(),
     };
     [view.name.to_string(), view.phase.to_string(), took, last]
+}
+
+/// Where a debugger attaches.
+fn attach(view: &ServiceView) -> Option<String> {
+    let debug = view.debug.as_ref()?;
+    let debugger = debug.debugger.as_deref().unwrap_or("a debugger");
+    Some(format!("attach {debugger} at {}", debug.attach))
 }
 
 /// What to say of each port that is not the one that was wished for.

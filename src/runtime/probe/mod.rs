@@ -11,6 +11,7 @@ mod attempt;
 mod exec;
 mod health;
 mod http;
+mod listens;
 mod notice;
 mod owner;
 mod pauses;
@@ -24,6 +25,7 @@ mod trial;
 
 pub use exec::{try_out, try_out_within};
 pub use health::health;
+pub use listens::listens;
 pub use notice::{NOTIFY_SOCKET, Notice};
 pub use owner::Owner;
 pub use probing::{Probing, probe};

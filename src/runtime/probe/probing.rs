@@ -282,6 +282,7 @@ impl Watch {
             | Finding::Failing(_)
             | Finding::Unwell(_)
             | Finding::Well
+            | Finding::Attachable
             | Finding::Surveyed { .. } => {
                 return self.send(finding);
             }

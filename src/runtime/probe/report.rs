@@ -39,6 +39,8 @@ pub enum Finding {
     Unwell(String),
     /// Health probes hold again.
     Well,
+    /// Its debugger listens. Given once.
+    Attachable,
     /// Something to know about the run that changes nothing: a limit of devstack keeps it from probing (given
     /// once), or a stop command failed.
     Note(Message),

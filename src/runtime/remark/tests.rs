@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Advice, Command, Kind, Launch, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty,
+    Advice, Command, Kind, Launch, Mode, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty,
 };
 
 /// `api` with this command and host, and the ports 5001 and 9100.
@@ -16,6 +16,8 @@ fn service(command: &str, host: &str) -> Service {
     };
     let time = Duration::from_secs(1);
     Service {
+        mode: Mode::Run,
+        debug: None,
         name: Name::new("api").unwrap(),
         kind: Kind::Service,
         launch: Launch {

@@ -3,10 +3,13 @@
 use tokio::sync::oneshot;
 
 use super::Supervisor;
+use super::switch::unable;
 use crate::engine::Input;
 use crate::model::{Class, Message, Plan, PlanView, Stack};
 use crate::runtime::log::narrate;
-use crate::runtime::reload::{Present, Previewed, Reloaded, Situation, ports_of};
+use crate::runtime::reload::{
+    Made, Present, Previewed, Reloaded, Situation, debugged_in, ports_of,
+};
 
 /// Where the answer to a question for the plan goes.
 pub(super) type TellPlan = oneshot::Sender<Result<PlanView, Message>>;
@@ -22,16 +25,23 @@ impl Supervisor {
     }
 
     pub(super) fn present(&self) -> Present {
+        Present::of(&self.stack, self.situation())
+    }
+
+    /// What a stack that is made now has to respect.
+    pub(super) fn situation(&self) -> Situation {
         let mut running = self.engine.running();
         // Between two runs it is devstack that listens.
         running.extend(self.hands.passing());
-        let situation = Situation {
+        let debugged = debugged_in(&self.stack);
+        Situation {
             mine: ports_of(&self.stack, |name| running.contains(name)),
             selection: self.selection.clone(),
             idle: self.engine.unwanted(),
-            known: self.reloader.known(),
-        };
-        Present::of(&self.stack, situation)
+            asked: Default::default(),
+            known: self.reloader.known(&debugged),
+            debugged,
+        }
     }
 
     /// What was found, compared with what is now.
@@ -58,15 +68,21 @@ impl Supervisor {
 
     pub(super) fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
         let draft = match &reloaded {
-            Reloaded::Stack { draft, .. } => Some(draft),
-            Reloaded::Waits(_) | Reloaded::Broken { .. } | Reloaded::Placed { .. } => None,
+            Reloaded::Stack(Made { draft, .. }) | Reloaded::Switched(Made { draft, .. }) => {
+                Some(draft)
+            }
+            Reloaded::NotSwitched(_)
+            | Reloaded::Waits(_)
+            | Reloaded::Broken { .. }
+            | Reloaded::Placed { .. } => None,
         };
         self.reloader.finished(draft);
         if self.engine.is_ending() {
             return;
         }
         match reloaded {
-            Reloaded::Stack { stack, notes, draft: _ } => {
+            Reloaded::Stack(Made { stack, mut notes, draft: _, debugged }) => {
+                notes.extend(unable(&stack, &debugged));
                 self.notes(notes);
                 let plan = self.plan(&stack);
                 let mended = std::mem::take(&mut self.broken);
@@ -85,6 +101,8 @@ impl Supervisor {
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });
             }
+            Reloaded::Switched(made) => self.switched(made, inputs),
+            Reloaded::NotSwitched(why) => self.not_switched(&why),
             Reloaded::Waits(stack) => self.hold(&stack),
             Reloaded::Placed { stack, outcome, notes } => {
                 notes.into_iter().for_each(|note| self.note(note));

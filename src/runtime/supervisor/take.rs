@@ -5,7 +5,7 @@ use crate::engine::{Haste, Input};
 use crate::model::{Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
-use crate::runtime::handle::Ask;
+use crate::runtime::handle::{Ask, Request};
 use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
 use crate::runtime::process::{Fact, What};
@@ -24,6 +24,9 @@ impl Supervisor {
                 inputs.push(Input::JobEnded(job, result));
             }
             Wake::Change(change) => self.take_change(change, inputs),
+            Wake::Ask(Ask::Do(Request::Debug { names, on }, tell)) => {
+                self.take_switch(names, on, tell);
+            }
             Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);
                 inputs.push(request.into_input(ticket));
@@ -100,6 +103,7 @@ impl Supervisor {
             Finding::Failing(why) => inputs.push(Input::Failing(run, why)),
             Finding::Unwell(why) => inputs.push(Input::Unwell(run, why)),
             Finding::Well => inputs.push(Input::Well(run)),
+            Finding::Attachable => inputs.push(Input::Attachable(run)),
             Finding::Foreign(port, message) => inputs.push(match self.thief(run, port) {
                 Some(thief) => Input::Robbed(run, thief),
                 None => Input::Note(run, message),
@@ -108,6 +112,10 @@ impl Supervisor {
             Finding::Listens(addresses) => inputs.push(Input::Listens(run, addresses)),
             Finding::Elsewhere { given, actual } => {
                 let Some(service) = self.service_of(run) else { return };
+                // Debuggers open ports among themselves, and keep the program from opening its own.
+                if service.mode.is_debug() {
+                    return;
+                }
                 let message = elsewhere(service, given, &actual);
                 // It is no longer so when the look after it is ready does not find it again.
                 inputs.extend([Input::Listens(run, actual), Input::Remarks(run, vec![message])]);

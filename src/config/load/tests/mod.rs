@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod broken;
+mod debug;
 mod files;
 mod hostile;
 mod meaning;

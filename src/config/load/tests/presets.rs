@@ -1,5 +1,6 @@
 //! What a service becomes with a preset.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::*;
@@ -42,6 +43,16 @@ fn shown(project: &Project, service: &Service) -> String {
     let advice = service.advice.as_ref().expect("every preset has some");
     line("takes port", &advice.port);
     line("takes host", advice.host.as_deref().unwrap_or_default());
+    if service.debug.is_some() {
+        let debugged = BTreeSet::from([service.name.clone()]);
+        let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
+        let service = &stack.services[&service.name];
+        if let (Command::Shell(command), Mode::Debug(mode)) =
+            (&service.launch.command, service.mode)
+        {
+            line("debug", &format!("{:?} on {}: {}", mode.debugger, mode.port, command.trim()));
+        }
+    }
     out.replace(&project.folder.path().display().to_string(), "/shop")
 }
 

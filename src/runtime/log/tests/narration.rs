@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Action, Change, Command, Exit, Kind, Launch, OnExit, Policy, Port, Probe, Ready, Restart, Run,
-    Service, StackState, Stop, Tty, UrlForm,
+    Action, Change, Command, Exit, Kind, Launch, Mode, OnExit, Policy, Port, Probe, Ready, Restart,
+    Run, Service, StackState, Stop, Tty, UrlForm,
 };
 
 fn name(text: &str) -> Name {
@@ -22,6 +22,8 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
     Service {
         name: name(text),
         kind: Kind::Service,
+        mode: Mode::Run,
+        debug: None,
         launch: Launch {
             command: Command::Shell("true".to_owned()),
             dir: "/shop".into(),
@@ -83,6 +85,8 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         name: name(text),
         group: None,
         kind: if text == "migrate" { "task" } else { "service" }.to_owned(),
+        mode: "run".to_owned(),
+        debug: None,
         phase,
         since: String::new(),
         cause: String::new(),

@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+
+use super::args;
+use super::complain::print;
+use crate::config::{self, Draft, Overrides};
+use crate::control;
+use crate::error::{exit, shown};
+use crate::export::LaunchFile;
+use crate::export::vscode::{Attach, merge};
+use crate::model::{Class, DEBUG_HOST, DEBUG_PORT, Message, Name, Service, Snapshot};
+use crate::ports::Ports;
+
+/// `devstack export vscode`: an entry in `.vscode/launch.json` for each service that a debugger can attach to.
+pub(super) fn export(files: Vec<PathBuf>, args: &args::Vscode) -> i32 {
+    match try_export(files, args.dry_run) {
+        Ok(code) => code,
+        Err((text, code)) => {
+            say(&text);
+            code
+        }
+    }
+}
+
+fn say(text: &str) {
+    // When not even this can be written, the exit code has to say it.
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> {
+    let failed = |message: Message| (shown(&message), exit::FAILED);
+    let sources = super::sources(files, Overrides::default())
+        .map_err(|message| (shown(&message), exit::USAGE))?;
+    let draft = config::load(&sources)
+        .map_err(|wrong| (wrong.render(super::color(&stderr())), exit::USAGE))?;
+    let running = running(draft.dir());
+    let ports = ports(&draft, running.as_ref()).map_err(failed)?;
+    let (attach, left_out) = entries(&draft, &ports);
+    if attach.is_empty() {
+        let help = "give a service one: debug = { command = \"…\" }";
+        let text = format!("there is nothing to attach to{}", list(": ", &left_out));
+        return Err(failed(Message::new(Class::Config, text).help(help)));
+    }
+    let file = LaunchFile::of(draft.dir());
+    let existing = file.read().map_err(failed)?;
+    let text = merge(existing.as_deref(), &attach, &file.workspace).map_err(failed)?;
+    let left_out = list("left out: ", &left_out);
+    let newline = if left_out.is_empty() { "" } else { "\n" };
+    if dry_run {
+        say(&format!("{left_out}{newline}"));
+        return Ok(print(&text));
+    }
+    if existing.as_ref() != Some(&text) {
+        file.write(&text).map_err(failed)?;
+    }
+    let told: Vec<String> = attach.iter().map(told).collect();
+    let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
+    let path = file.path();
+    let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
+    Ok(print(&format!("{path} {verb}: {}\n{left_out}{newline}", told.join(", "))))
+}
+
+fn list(before: &str, of: &[String]) -> String {
+    if of.is_empty() { String::new() } else { format!("{before}{}", of.join(", ")) }
+}
+
+fn told(one: &Attach) -> String {
+    format!("{} ({} at {}:{})", one.service, one.debugger.as_str(), one.host, one.port)
+}
+
+/// The stack that runs in this folder, if one does.
+fn running(dir: &Path) -> Option<Snapshot> {
+    let runtime = super::runtime().ok()?;
+    runtime.block_on(async { control::Client::here(dir)?.stack().await }).ok()
+}
+
+/// The debugger's port of each service that can be debugged: the one it has, or the one it will have as far as that can
+/// be known. It is remembered, so that it is the same when the stack is started.
+fn ports(draft: &Draft, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
+    let views = running.into_iter().flat_map(|snapshot| &snapshot.services);
+    let now = views.filter_map(|view| Some((view.name.clone(), view.debug.as_ref()?.port)));
+    let mut ports: BTreeMap<Name, u16> = now.collect();
+    let debuggable = draft.debuggable().filter(|name| !ports.contains_key(*name));
+    let debuggable = debuggable.cloned().collect();
+    let mut wishes = draft.wishes_with(&debuggable);
+    wishes.retain(|wish| wish.port == DEBUG_PORT && debuggable.contains(&wish.service));
+    if wishes.is_empty() {
+        return Ok(ports);
+    }
+    let remembered = control::state_dir(draft.dir())?.join("ports.json");
+    let leases = control::runtime_dir()?.join("ports");
+    let mut market = Ports::open(&leases, &remembered, draft.dir());
+    let given = market.assign(&wishes, &BTreeMap::new()).map_err(first)?;
+    ports.extend(given.into_iter().map(|((name, _), port)| (name, port.number)));
+    Ok(ports)
+}
+
+fn first(mut messages: Vec<Message>) -> Message {
+    messages.truncate(1);
+    messages.pop().unwrap_or_else(|| Message::new(Class::Port, "no port can be had"))
+}
+
+/// An entry for each service that has one, and why the others have none.
+fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<Attach>, Vec<String>) {
+    let stack = draft.resolve(&BTreeMap::new());
+    let (mut attach, mut left_out) = (Vec::new(), Vec::new());
+    for (name, service) in &stack.services {
+        match entry(service, ports.get(name).copied()) {
+            Ok(entry) => attach.push(entry),
+            Err(why) => left_out.push(format!("{name} ({why})")),
+        }
+    }
+    (attach, left_out)
+}
+
+fn entry(service: &Service, port: Option<u16>) -> Result<Attach, &'static str> {
+    let debug = service.debug.as_ref().ok_or("no `debug` entry")?;
+    let debugger = debug.debugger.ok_or("its `debug.command` names no debugger that is known")?;
+    Ok(Attach {
+        service: service.name.clone(),
+        debugger,
+        host: DEBUG_HOST.to_owned(),
+        port: port.ok_or("no port")?,
+        dir: service.launch.dir.clone(),
+        program: debug.program.clone(),
+    })
+}

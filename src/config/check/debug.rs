@@ -1,0 +1,48 @@
+use crate::model::{DEBUG_PORT, OnConflict};
+
+use super::super::fault::Fault;
+use super::super::node::{Entry, Value};
+use super::super::spec::{DebugSpec, PortSpec};
+use super::{Check, keys};
+
+impl Check<'_, '_> {
+    /// `debug`: how a service is started for a debugger. `ports` are those it has anyway.
+    pub(super) fn debug(
+        &mut self,
+        entry: Option<&Entry<'_>>,
+        ports: &[PortSpec],
+        on_conflict: OnConflict,
+    ) -> Option<DebugSpec> {
+        let entry = entry?;
+        if let Value::Text(_) | Value::List(_) = &entry.node.value {
+            let fault = Fault::at(entry.node.at, "`debug` must be a table");
+            self.fault(fault.help("write debug = { command = …, port = \"auto\" }"));
+            return None;
+        }
+        let table = self.table("debug", &entry.node)?;
+        self.only_keys(table, keys::DEBUG, "`debug`");
+        if let Some(port) = ports.iter().find(|port| port.name == DEBUG_PORT) {
+            let text = "`debug` brings a port of this name";
+            let fault = Fault::at(port.at, text).also(entry.key, "this one");
+            self.fault(fault.help("give the port in `ports` another name"));
+        }
+        let port = match table.get("port") {
+            Some(entry) => self.port(DEBUG_PORT, "debug.port", &entry.node, on_conflict),
+            None => PortSpec::any(DEBUG_PORT, on_conflict, entry.node.at),
+        };
+        if port.pass {
+            let fault = Fault::at(port.at, "`debug.port` cannot be passed");
+            self.fault(fault.help("debuggers open their port themselves: remove `pass`"));
+        }
+        Some(DebugSpec {
+            command: table
+                .get("command")
+                .and_then(|entry| self.command("debug.command", &entry.node)),
+            port,
+            waits: table
+                .get("wait")
+                .and_then(|entry| self.boolean("debug.wait", &entry.node))
+                .unwrap_or(false),
+        })
+    }
+}

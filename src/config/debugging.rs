@@ -1,0 +1,72 @@
+//! What a `debug` entry is about, by what is written in it.
+
+use crate::model::{Debug, Debugger};
+
+use super::spec::{CommandSpec, DebugSpec, ServiceSpec};
+use super::template::{Part, Template};
+
+/// What a service is when it is in debug mode.
+pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> Debug {
+    let debugger = debugger(service, debug);
+    let native = matches!(debugger, Some(Debugger::Gdb | Debugger::Lldb));
+    let program = if native { program(&words(command(service, debug))) } else { None };
+    Debug { debugger, prefer: debug.port.prefer, program }
+}
+
+/// What the command starts; else what a variable such as `NODE_OPTIONS` makes of it.
+pub(super) fn debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<Debugger> {
+    let words: Vec<String> = command(service, debug).templates().iter().map(written).collect();
+    let variables: Vec<String> = service.env.values().map(written).collect();
+    let of = |texts: &[String]| Debugger::recognise(texts.iter().map(String::as_str));
+    of(&words).or_else(|| of(&variables))
+}
+
+fn command<'a>(service: &'a ServiceSpec, debug: &'a DebugSpec) -> &'a CommandSpec {
+    debug.command.as_ref().unwrap_or(&service.command)
+}
+
+/// A text without what its references stand for.
+fn written(template: &Template) -> String {
+    let part = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => "$".to_owned(),
+    };
+    template.parts.iter().map(part).collect()
+}
+
+fn words(command: &CommandSpec) -> Vec<String> {
+    match command {
+        CommandSpec::Exec(words) => words.iter().map(written).collect(),
+        CommandSpec::Shell(text) => shell_words::split(&written(text)).unwrap_or_default(),
+    }
+}
+
+/// What stands behind `gdbserver HOST:PORT`, or behind `lldb-server gdbserver HOST:PORT --`.
+fn program(words: &[String]) -> Option<String> {
+    let server = |word: &&String| word.rsplit('/').next() == Some("gdbserver");
+    let mut rest = words.iter().skip_while(|word| !server(word)).skip(1);
+    rest.by_ref().find(|word| !word.starts_with('-'))?;
+    let program = rest.find(|word| !word.starts_with('-'))?;
+    // A path with a variable in it is one that only the shell knows.
+    (!program.contains('$')).then(|| program.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program;
+
+    #[test]
+    fn the_program_stands_behind_the_address() {
+        for (text, expected) in [
+            ("gdbserver 127.0.0.1:$DEBUG_PORT ./shop --verbose", Some("./shop")),
+            ("/usr/bin/gdbserver --once :1 target/debug/shop", Some("target/debug/shop")),
+            ("lldb-server gdbserver 127.0.0.1:1 -- ./shop", Some("./shop")),
+            ("gdbserver :1 $PROGRAM", None),
+            ("gdbserver :1", None),
+            ("cargo run", None),
+        ] {
+            let words = shell_words::split(text).unwrap();
+            assert_eq!(program(&words).as_deref(), expected, "{text}");
+        }
+    }
+}

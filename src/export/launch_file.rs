@@ -1,0 +1,126 @@
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::model::{Class, Message};
+
+/// The `launch.json` that VS Code reads for a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchFile {
+    /// The folder that is opened in VS Code: `.vscode` is in it.
+    pub workspace: PathBuf,
+}
+
+impl LaunchFile {
+    /// The one for the stack in `dir`, absolute: in the nearest `.vscode` from there up to the root of the repository, or
+    /// a new one in `dir`.
+    pub fn of(dir: &Path) -> LaunchFile {
+        let root = dir.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(dir);
+        let inside = dir.ancestors().take_while(|folder| folder.starts_with(root));
+        let found = inside.into_iter().find(|folder| folder.join(".vscode").is_dir());
+        LaunchFile { workspace: found.unwrap_or(dir).to_owned() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.workspace.join(".vscode").join("launch.json")
+    }
+
+    /// Its text; `None`: there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read (class `disk`).
+    pub fn read(&self) -> Result<Option<String>, Message> {
+        match fs::read_to_string(self.path()) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.trouble("read", &error)),
+        }
+    }
+
+    /// Replaces it as a whole, so that nobody reads half of it. A symbolic link stays one, and so do the permissions.
+    ///
+    /// # Errors
+    /// It cannot be written (class `disk`); then it is as it was.
+    pub fn write(&self, text: &str) -> Result<(), Message> {
+        self.replace(text).map_err(|error| self.trouble("write", &error))
+    }
+
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let path = self.path();
+        fs::create_dir_all(path.parent().unwrap_or(&self.workspace))?;
+        let target = fs::canonicalize(&path).unwrap_or(path);
+        let draft = target.with_extension(format!("json.{}", std::process::id()));
+        let written = (|| {
+            let mut file = fs::File::create(&draft)?;
+            file.write_all(text.as_bytes())?;
+            if let Ok(about) = fs::metadata(&target) {
+                file.set_permissions(about.permissions())?;
+            }
+            file.sync_all()?;
+            fs::rename(&draft, &target)
+        })();
+        if written.is_err() {
+            // What cannot be removed either is left to be seen.
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+
+    fn trouble(&self, what: &str, error: &io::Error) -> Message {
+        let text = format!("cannot {what} {}: {error}", self.path().display());
+        Message::new(Class::Disk, text).help("`--dry-run` prints it instead")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::LaunchFile;
+
+    #[test]
+    fn the_nearest_folder_in_the_repository_is_taken() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        let stack = root.join("repo/apps/shop");
+        fs::create_dir_all(&stack).unwrap();
+        fs::create_dir(root.join(".vscode")).unwrap();
+        assert_eq!(LaunchFile::of(&stack).workspace, stack, "without a repository it is a new one");
+        fs::create_dir(root.join("repo/.git")).unwrap();
+        assert_eq!(LaunchFile::of(&stack).workspace, stack, "nothing above the repository");
+        fs::create_dir(root.join("repo/.vscode")).unwrap();
+        assert_eq!(LaunchFile::of(&stack).workspace, root.join("repo"));
+        fs::create_dir(root.join("repo/apps/.vscode")).unwrap();
+        assert_eq!(LaunchFile::of(&stack).workspace, root.join("repo/apps"));
+    }
+
+    #[test]
+    fn links_and_permissions_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let file = LaunchFile { workspace: place.path().to_owned() };
+        assert_eq!(file.read().unwrap(), None);
+        file.write("{}").unwrap();
+        assert_eq!(file.read().unwrap().as_deref(), Some("{}"));
+        let real = place.path().join("real.json");
+        fs::rename(file.path(), &real).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("../real.json", file.path()).unwrap();
+        file.write("[]").unwrap();
+        assert!(file.path().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "[]");
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(place.path().join(".vscode")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_left_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let file = LaunchFile { workspace: place.path().to_owned() };
+        fs::create_dir_all(file.path()).unwrap();
+        assert!(file.write("{}").unwrap_err().text.starts_with("cannot write"));
+        assert!(file.read().unwrap_err().text.starts_with("cannot read"));
+        assert_eq!(fs::read_dir(place.path().join(".vscode")).unwrap().count(), 1);
+    }
+}

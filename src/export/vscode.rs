@@ -1,0 +1,407 @@
+//! `.vscode/launch.json`: an entry to attach to each service in debug mode, and one for all of them, merged into what
+//! is there. What the user wrote stays, comments too: of an entry that is there already only the place to
+//! attach to is renewed.
+
+use std::path::Path;
+
+use jsonc_parser::ParseOptions;
+use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp, CstRootNode};
+use serde_json::{Value, json};
+
+use crate::model::{Class, Debugger, Message, Name};
+
+/// Where a debugger attaches to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attach {
+    /// The service.
+    pub service: Name,
+    /// What it speaks.
+    pub debugger: Debugger,
+    /// The address it listens on.
+    pub host: String,
+    /// The port it listens on.
+    pub port: u16,
+    /// Its working directory, absolute.
+    pub dir: std::path::PathBuf,
+    /// The program under a native debugger, as written.
+    pub program: Option<String>,
+}
+
+/// All entries of ours are named so.
+const PREFIX: &str = "devstack: ";
+
+/// The entry that attaches to everything.
+const ALL: &str = "devstack: all";
+
+/// What a file that is not there yet begins with.
+const EMPTY: &str = "{\n  \"version\": \"0.2.0\"\n}\n";
+
+/// The text of `launch.json` with an entry for each of `attach`. `existing`: its text now; `None`: there is no such file.
+/// `workspace`: the folder that `.vscode` is in.
+///
+/// An error (class `config`) when the text is not what VS Code reads; then nothing should be written.
+pub fn merge(
+    existing: Option<&str>,
+    attach: &[Attach],
+    workspace: &Path,
+) -> Result<String, Message> {
+    let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or(EMPTY);
+    // The parser takes a byte order mark for a part of the document.
+    let (mark, text) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => ("\u{feff}", rest),
+        None => ("", text),
+    };
+    let root = CstRootNode::parse(text, &options()).map_err(|error| broken(&error.to_string()))?;
+    let object = root.object_value_or_create().ok_or_else(|| broken("it is not an object"))?;
+    if object.get("version").is_none() {
+        object.insert(0, "version", "0.2.0".into());
+    }
+    let configurations = list(&object, "configurations")?;
+    for one in attach {
+        put(&configurations, &title(&one.service), entry(one, workspace));
+    }
+    let compounds = list(&object, "compounds")?;
+    put_all(&compounds, attach)?;
+    Ok(format!("{mark}{root}"))
+}
+
+/// VS Code's own leniency: comments and trailing commas.
+fn options() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+fn broken(why: &str) -> Message {
+    Message::new(Class::Config, format!("launch.json cannot be read: {why}"))
+        .help("mend it or move it away, then try again; nothing was written")
+}
+
+fn list(object: &CstObject, key: &str) -> Result<CstArray, Message> {
+    object.array_value_or_create(key).ok_or_else(|| broken(&format!("`{key}` is not a list")))
+}
+
+fn title(service: &Name) -> String {
+    format!("{PREFIX}{service}")
+}
+
+/// The keys that say where to attach. They are renewed in an entry that is there; other keys are only added.
+const PLACES: [&str; 8] = [
+    "connect",
+    "address",
+    "host",
+    "hostName",
+    "port",
+    "debugPort",
+    "miDebuggerServerAddress",
+    "processCreateCommands",
+];
+
+fn put(entries: &CstArray, name: &str, wanted: Entry) {
+    let Some(there) = named(entries, name) else {
+        let fields = wanted.iter().map(|(key, value)| ((*key).to_owned(), input(value)));
+        entries.append(CstInputValue::Object(fields.collect()));
+        entries.ensure_multiline();
+        return;
+    };
+    // Another kind of debugger than before: nothing of the old entry fits.
+    let kind = there.get("type").and_then(|kind| text_of(&kind.value()?));
+    let fits =
+        wanted.iter().any(|(key, value)| *key == "type" && value.as_str() == kind.as_deref());
+    for (key, value) in &wanted {
+        match there.get(key) {
+            None => drop(there.append(key, input(value))),
+            Some(property) if PLACES.contains(key) || !fits => renew(&property, value),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Sets what differs, as deep inside as possible, so that comments between stay.
+fn renew(property: &CstObjectProp, wanted: &Value) {
+    let same = property.value().and_then(|value| value.to_serde_value());
+    if same.as_ref() == Some(wanted) {
+        return;
+    }
+    match (property.object_value(), wanted) {
+        (Some(there), Value::Object(wanted)) => {
+            for (key, value) in wanted {
+                match there.get(key) {
+                    None => drop(there.append(key, input(value))),
+                    Some(inner) => renew(&inner, value),
+                }
+            }
+        }
+        (_, wanted) => property.set_value(input(wanted)),
+    }
+}
+
+/// The compound of everything: our entries that are still to be had, and whatever the user added to it.
+fn put_all(compounds: &CstArray, attach: &[Attach]) -> Result<(), Message> {
+    let titles: Vec<String> = attach.iter().map(|one| title(&one.service)).collect();
+    let Some(there) = named(compounds, ALL) else {
+        let titles = titles.into_iter().map(CstInputValue::from).collect();
+        compounds.append(CstInputValue::Object(vec![
+            ("name".to_owned(), ALL.into()),
+            ("configurations".to_owned(), CstInputValue::Array(titles)),
+            ("stopAll".to_owned(), true.into()),
+        ]));
+        compounds.ensure_multiline();
+        return Ok(());
+    };
+    let members = list(&there, "configurations")?;
+    for member in members.elements() {
+        let gone = text_of(&member)
+            .is_some_and(|name| name.starts_with(PREFIX) && !titles.contains(&name));
+        if gone {
+            member.remove();
+        }
+    }
+    let known: Vec<String> = members.elements().iter().filter_map(text_of).collect();
+    for title in titles.into_iter().filter(|title| !known.contains(title)) {
+        members.append(title.into());
+    }
+    Ok(())
+}
+
+fn named(entries: &CstArray, name: &str) -> Option<CstObject> {
+    entries.elements().into_iter().filter_map(|entry| entry.as_object()).find(|entry| {
+        entry.get("name").and_then(|named| text_of(&named.value()?)).as_deref() == Some(name)
+    })
+}
+
+fn text_of(node: &CstNode) -> Option<String> {
+    node.as_string_lit()?.decoded_value().ok()
+}
+
+/// The keys and values of an entry, in the order in which people read them.
+type Entry = Vec<(&'static str, Value)>;
+
+fn entry(one: &Attach, workspace: &Path) -> Entry {
+    let Attach { host, port, .. } = one;
+    let dir = in_workspace(&one.dir, workspace);
+    let place = format!("{host}:{port}");
+    let head = |kind: &str, request: &str| -> Entry {
+        vec![
+            ("name", title(&one.service).into()),
+            ("type", kind.into()),
+            ("request", request.into()),
+        ]
+    };
+    let (mut entry, rest): (Entry, Entry) = match one.debugger {
+        Debugger::Debugpy => {
+            // No path mappings: editor and service see the same files.
+            let connect = json!({ "host": host, "port": port });
+            let rest = vec![("connect", connect), ("justMyCode", true.into())];
+            (head("debugpy", "attach"), rest)
+        }
+        Debugger::Node => {
+            let rest = vec![
+                ("address", json!(host)),
+                ("port", json!(port)),
+                ("cwd", dir.into()),
+                ("restart", true.into()),
+            ];
+            (head("node", "attach"), rest)
+        }
+        Debugger::Delve => {
+            let rest = vec![
+                ("mode", "remote".into()),
+                ("host", json!(host)),
+                ("port", json!(port)),
+                ("cwd", dir.into()),
+            ];
+            (head("go", "attach"), rest)
+        }
+        Debugger::Jdwp => {
+            let rest = vec![("hostName", json!(host)), ("port", json!(port))];
+            (head("java", "attach"), rest)
+        }
+        Debugger::Rdbg => {
+            let rest = vec![("debugPort", place.into()), ("localfs", true.into())];
+            (head("rdbg", "attach"), rest)
+        }
+        Debugger::Gdb => {
+            let rest = vec![
+                ("program", program(one, &dir).into()),
+                ("cwd", dir.into()),
+                ("MIMode", "gdb".into()),
+                ("miDebuggerServerAddress", place.into()),
+            ];
+            (head("cppdbg", "launch"), rest)
+        }
+        Debugger::Lldb => {
+            let target = format!("target create {}", program(one, &dir));
+            let rest = vec![
+                ("targetCreateCommands", json!([target])),
+                ("processCreateCommands", json!([format!("gdb-remote {place}")])),
+            ];
+            (head("lldb", "attach"), rest)
+        }
+    };
+    entry.extend(rest);
+    entry
+}
+
+/// The program under a native debugger, as the editor finds it.
+fn program(one: &Attach, dir: &str) -> String {
+    match &one.program {
+        Some(program) if Path::new(program).is_absolute() => program.clone(),
+        Some(program) => format!("{dir}/{}", program.trim_start_matches("./")),
+        None => dir.to_owned(),
+    }
+}
+
+/// A folder in the words of VS Code, where it lies in the workspace.
+fn in_workspace(dir: &Path, workspace: &Path) -> String {
+    match dir.strip_prefix(workspace) {
+        Ok(rest) if rest.as_os_str().is_empty() => "${workspaceFolder}".to_owned(),
+        Ok(rest) => format!("${{workspaceFolder}}/{}", rest.to_string_lossy()),
+        Err(_) => dir.to_string_lossy().into_owned(),
+    }
+}
+
+fn input(value: &Value) -> CstInputValue {
+    match value {
+        Value::Null => CstInputValue::Null,
+        Value::Bool(yes) => CstInputValue::Bool(*yes),
+        Value::Number(number) => CstInputValue::Number(number.to_string()),
+        Value::String(text) => CstInputValue::String(text.clone()),
+        Value::Array(values) => CstInputValue::Array(values.iter().map(input).collect()),
+        Value::Object(values) => {
+            let values = values.iter().map(|(key, value)| (key.clone(), input(value)));
+            CstInputValue::Object(values.collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::{Attach, merge};
+    use crate::model::{Debugger, Name};
+
+    fn attach(service: &str, debugger: Debugger, port: u16) -> Attach {
+        Attach {
+            service: Name::new(service).unwrap(),
+            debugger,
+            host: "127.0.0.1".to_owned(),
+            port,
+            dir: Path::new("/home/x/shop").join(service),
+            program: Some("./target/debug/app".to_owned()),
+        }
+    }
+
+    fn merged(existing: Option<&str>, all: &[Attach]) -> String {
+        merge(existing, all, Path::new("/home/x/shop")).unwrap()
+    }
+
+    #[test]
+    fn a_new_file_has_an_entry_for_each_service_and_one_for_all() {
+        let all = [
+            attach("api", Debugger::Debugpy, 5678),
+            attach("web", Debugger::Node, 9229),
+            attach("go", Debugger::Delve, 2345),
+            attach("java", Debugger::Jdwp, 5005),
+            attach("rails", Debugger::Rdbg, 12_345),
+            attach("native", Debugger::Gdb, 3_333),
+            attach("swift", Debugger::Lldb, 3_334),
+        ];
+        let text = merged(None, &all);
+        insta::assert_snapshot!(text);
+        assert_eq!(merged(Some(&text), &all), text, "a second time changes nothing");
+        assert_eq!(merged(Some("  \n"), &all), text, "an empty file is like none");
+    }
+
+    const MINE: &str = r#"{
+    // Everything here is mine.
+    "version": "0.2.0",
+    "configurations": [
+        {
+            "name": "my tests", /* keep */
+            "type": "debugpy",
+            "request": "launch",
+        },
+        {
+            "name": "devstack: api",
+            "type": "debugpy",
+            "request": "attach",
+            "connect": { "host": "127.0.0.1", /* in here too */ "port": 1 }, // moves
+            "justMyCode": false, // I want to see libraries
+            "subProcess": true
+        },
+    ],
+    "compounds": [
+        { "name": "devstack: all", "configurations": ["devstack: api", "devstack: gone", "my tests"] }
+    ],
+    "inputs": []
+}
+"#;
+
+    #[test]
+    fn what_the_user_wrote_stays() {
+        let all = [attach("api", Debugger::Debugpy, 5678), attach("web", Debugger::Node, 9229)];
+        let text = merged(Some(MINE), &all);
+        insta::assert_snapshot!(text);
+        assert_eq!(merged(Some(&text), &all), text);
+    }
+
+    #[test]
+    fn every_comment_survives_ports_that_move() {
+        let mut text = MINE.to_owned();
+        for port in 2..50 {
+            text = merged(Some(&text), &[attach("api", Debugger::Debugpy, port)]);
+        }
+        for comment in ["// Everything", "/* keep */", "/* in here too */", "// moves", "// I want"]
+        {
+            assert_eq!(text.matches(comment).count(), 1, "{comment} in {text}");
+        }
+        assert!(text.contains("\"port\": 49") && text.contains("\"justMyCode\": false"), "{text}");
+    }
+
+    #[test]
+    fn line_ends_and_marks_of_the_file_stay() {
+        let windows = MINE.replace('\n', "\r\n");
+        let text = merged(Some(&windows), &[attach("web", Debugger::Node, 1)]);
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+        let text = merged(Some("\u{feff}{}"), &[attach("web", Debugger::Node, 1)]);
+        assert!(text.starts_with("\u{feff}{"));
+    }
+
+    #[test]
+    fn what_vs_code_cannot_read_is_refused() {
+        for text in [
+            "{",
+            "[]",
+            "null",
+            "{\"configurations\": 1}",
+            "{\"compounds\": {}}",
+            "{} {}",
+            "\0",
+            "{a: 1}",
+        ] {
+            let wrong = merge(Some(text), &[attach("api", Debugger::Node, 1)], Path::new("/"));
+            assert!(wrong.unwrap_err().text.starts_with("launch.json cannot be read"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_result_is_json_with_the_ports() {
+        let text = merged(None, &[attach("api", Debugger::Debugpy, 5678)]);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["configurations"][0]["connect"]["port"], 5678);
+        assert_eq!(json["compounds"][0]["configurations"][0], "devstack: api");
+    }
+}

@@ -1,0 +1,49 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::pauses::{FIRST, Pauses};
+use super::{Finding, Owner, Probing, Report, Sight};
+use crate::model::{Class, Message, Run};
+
+/// Begins to look whether a run listens on `port`, at once and until it does. Nobody connects: a debugger may take
+/// one connection only, and take it for its user's. `interval` is the longest pause between two looks.
+pub fn listens(
+    run: Run,
+    port: u16,
+    interval: Duration,
+    sight: Sight,
+    report: mpsc::UnboundedSender<Report>,
+) -> Probing {
+    let task = tokio::spawn(async move {
+        let mut told = false;
+        for pause in Pauses::new(FIRST, interval) {
+            match sight.owner(port) {
+                // Where the system does not show whose it is, somebody listens at least.
+                Owner::Ours(_) | Owner::Unknown => {
+                    return send(&report, run, Finding::Attachable);
+                }
+                Owner::Foreign(who) | Owner::Shared(_, who)
+                    if !std::mem::replace(&mut told, true) =>
+                {
+                    let text =
+                        format!("debug port {port} is answered by {who}, not by this service");
+                    let help =
+                        format!("stop it (`devstack ports {port}` says more), or set `debug.port`");
+                    let message = Message::new(Class::Port, text).help(help);
+                    send(&report, run, Finding::Foreign(port, message));
+                }
+                Owner::Foreign(_) | Owner::Shared(..) | Owner::Nobody => {}
+            }
+            sleep(pause).await;
+        }
+    });
+    Probing::new(task.abort_handle(), Arc::new(Mutex::new(None)))
+}
+
+fn send(report: &mpsc::UnboundedSender<Report>, run: Run, what: Finding) {
+    // Without a receiver the stack is ending.
+    let _ = report.send(Report { run, what });
+}

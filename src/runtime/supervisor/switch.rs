@@ -1,0 +1,137 @@
+//! Into debug mode and back: another mode is another stack, made from what was read last.
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use crate::config::Debugged;
+use crate::engine::Input;
+use crate::model::{Class, Message, Name, Stack};
+use crate::runtime::handle::{Answer, Request};
+use crate::runtime::reload::{Made, Present, joined};
+
+/// A request that waits until a stack is made for it.
+pub(super) struct Switch {
+    names: Vec<Name>,
+    /// Into debug mode.
+    on: bool,
+    tell: oneshot::Sender<Answer>,
+}
+
+impl Supervisor {
+    /// Somebody asks for another mode.
+    pub(super) fn take_switch(
+        &mut self,
+        names: Vec<Name>,
+        on: bool,
+        tell: oneshot::Sender<Answer>,
+    ) {
+        let names: Vec<Name> = names.iter().flat_map(|name| self.stack.named(name)).collect();
+        match self.refusal(&names, on) {
+            // Whoever asked may have gone.
+            Some(refusal) => drop(tell.send(Err(refusal))),
+            None => {
+                self.overtake(&names, on);
+                self.switches.push(Switch { names, on, tell });
+                self.reloader.switch();
+            }
+        }
+    }
+
+    /// The last word counts: whoever waits for the opposite waits in vain.
+    fn overtake(&mut self, names: &[Name], on: bool) {
+        let opposite = |switch: &mut Switch| {
+            switch.on != on && switch.names.iter().any(|name| names.contains(name))
+        };
+        for Switch { tell, .. } in self.switches.extract_if(.., opposite) {
+            let text = "somebody asked for the other mode meanwhile";
+            // Whoever asked may have gone.
+            let _ = tell.send(Err(Message::new(Class::Busy, text)));
+        }
+    }
+
+    /// Why it cannot be done.
+    fn refusal(&self, names: &[Name], on: bool) -> Option<Message> {
+        if self.engine.is_ending() {
+            return Some(Message::new(Class::NotRunning, "the stack is being stopped"));
+        }
+        let can = |name: &Name| {
+            self.stack.services.get(name).is_some_and(|service| service.debug.is_some())
+        };
+        let cannot = names.iter().filter(|_| on).find(|name| !can(name))?;
+        let with = self.stack.services.keys().filter(|name| can(name));
+        Some(no_debug_entry(cannot, with))
+    }
+
+    /// What runs, and the modes that all requests that wait want.
+    pub(super) fn present_switched(&self) -> Present {
+        let mut situation = self.situation();
+        for Switch { names, on, .. } in &self.switches {
+            match on {
+                true => {
+                    situation.asked.extend(names.iter().cloned());
+                    situation.debugged.extend(names.iter().cloned());
+                }
+                false => {
+                    situation.asked.retain(|name| !names.contains(name));
+                    situation.debugged.retain(|name| !names.contains(name));
+                }
+            }
+        }
+        Present::of(&self.stack, situation)
+    }
+
+    /// A stack was made: whoever waited for it waits until it is true. A request that came meanwhile may want another.
+    pub(super) fn switched(&mut self, made: Made, inputs: &mut Vec<Input>) {
+        self.stack = made.stack.clone();
+        self.notes(made.notes);
+        inputs.push(Input::Apply { stack: made.stack, selection: self.selection.clone() });
+        for switch in std::mem::take(&mut self.switches) {
+            // A service may have left the stack, or lost its entry, since it was asked for.
+            let is_made = |name: &Name| {
+                let service = self.stack.services.get(name);
+                service.is_none_or(|service| {
+                    service.mode.is_debug() == switch.on || service.debug.is_none()
+                })
+            };
+            if !switch.names.iter().all(is_made) {
+                self.switches.push(switch);
+                self.reloader.switch();
+                continue;
+            }
+            let Switch { names, on, tell } = switch;
+            let ticket = self.ticket(tell);
+            inputs.push(Request::Debug { names, on }.into_input(ticket));
+        }
+    }
+
+    /// No such stack can be had.
+    pub(super) fn not_switched(&mut self, why: &[Message]) {
+        for Switch { tell, .. } in std::mem::take(&mut self.switches) {
+            // Whoever asked may have gone.
+            let _ = tell.send(Err(joined(why)));
+        }
+    }
+}
+
+/// What to say of services that were in debug mode and have no `debug` entry any more.
+pub(super) fn unable<'a>(
+    stack: &'a Stack,
+    debugged: &'a Debugged,
+) -> impl Iterator<Item = Message> {
+    let services = debugged.iter().filter_map(|name| stack.services.get(name));
+    services.filter(|service| service.debug.is_none()).map(|service| {
+        let text = format!("{} has no `debug` entry any more: back in run mode", service.name);
+        Message::new(Class::Config, text)
+    })
+}
+
+/// A service that has no `debug` entry was to be in debug mode.
+pub(crate) fn no_debug_entry<'a>(service: &Name, with: impl Iterator<Item = &'a Name>) -> Message {
+    let message = Message::new(Class::Usage, format!("{service} has no `debug` entry"));
+    let with: Vec<&str> = with.map(Name::as_str).collect();
+    match with.as_slice() {
+        [] => message
+            .help(format!("give it one under [services.{service}]: debug = {{ command = \"…\" }}")),
+        with => message.help(format!("those that have one: {}", with.join(", "))),
+    }
+}
