@@ -69,15 +69,16 @@
 //!
 //! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
 //! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
-//! with notify's own thread, and tokio's pool for reloading and choosing ports, for reading stored logs, and for looks at where services
-//! listen. Naming who holds a port takes up to four threads for some milliseconds.
+//! with notify's own thread and on Linux one that sleeps until something is mounted, and tokio's pool for reloading and
+//! choosing ports, for reading stored logs, and for looks at where services listen. Naming who holds a port takes
+//! up to four threads for some milliseconds.
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|
 //! | facts | tasks of runs | loop | five a run |
 //! | reports | probes, looks at listeners | loop | changes only |
 //! | done | commands of watches | loop | one a service |
-//! | changes | watcher | loop | settled bursts |
+//! | changes | watcher | loop | settled bursts, and whether more is changing |
 //! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
 //! | endings | time limit, closed output, lost guard | loop | a handful |
 //! | reloaded | one load or choice of ports at a time | loop | one |

@@ -138,6 +138,36 @@ fn polling_is_not_too_often() {
     project.finish();
 }
 
+/// An overlay says nothing of what happens in the folders below it.
+#[test]
+fn folders_that_others_change_unseen_are_polled_and_said_once() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    watching(&project, "watch = [\"**/*.py\"]");
+    project.write("lower/deep/a.py", "1");
+    for folder in ["upper", "work", "src/over"] {
+        fs::create_dir(project.path(folder)).expect("it is new");
+    }
+    let script = r#"
+        mount -t overlay over -o lowerdir=lower,upperdir=upper,workdir=work src/over || exit 9
+        exec "$0" up
+    "#;
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let up = project.program("unshare").args(["-Urm", "sh", "-c", script, devstack]).start();
+    up.wait_for("src/over may change elsewhere without a word to this system (overlay)");
+    up.wait_for("is up");
+    // Nobody has looked into it through the overlay after this.
+    project.write("lower/deep/a.py", "changed below");
+    up.wait_for("api * restarting: src/over/deep/a.py changed");
+    starts(&project, 2);
+    save(&project, "src/app.py", "2");
+    starts(&project, 3);
+    assert_eq!(up.lines().iter().filter(|line| line.contains("may change elsewhere")).count(), 1);
+    end(project, &up, 3);
+}
+
 /// A shell in a mount namespace, in which the stack runs, and which does what it is told.
 const SHELL: &str = r#"
     mount -t tmpfs one src/data && mkdir src/data/sub && echo 1 > src/data/sub/a.py

@@ -8,10 +8,14 @@
 //! What happens between an event and a [`Change`]:
 //! 1. the event's path goes into the `inbox`, which is bounded: too many paths become one "look
 //!    everywhere";
-//! 2. the inbox settles: a short pause without further events, longer for many paths, for
-//!    what looks like half of a save, and while git writes its index;
+//! 2. if it is anybody's, it is `pending`, with how far a save of it has come (`touch`): one plainly whole save after
+//!    quiet is due at once; half of one, several files, and what comes after a change settle first, and all waits for git;
 //! 3. each path is compared; what differs is given to the services whose globs want it;
-//! 4. a service with a longer settle time than the others is held back until its own is over.
+//! 4. a service with a longer settle time than usual is held back until its own is over;
+//! 5. while more changes are pending after one was told, the loop knows, and starts nothing because of a change.
+//!
+//! Paths are kept without links. What leads to them by a link is a `route`, a filter's alias, and an entry of the tree's
+//! links. Where no events come from (`cover`, `mounts`), `polls` says when to look.
 
 mod change;
 mod clock;

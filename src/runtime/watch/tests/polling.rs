@@ -24,3 +24,23 @@ async fn what_cannot_be_watched_is_polled_and_said_once() {
         }
     }
 }
+
+/// A file that is written by a name elsewhere: the system tells nothing of that here.
+#[tokio::test]
+async fn what_the_system_does_not_tell_is_found_by_polling() {
+    let mut scene = Scene::new();
+    scene.old("src/a.py", "a");
+    scene.old("src/other.txt", "a");
+    let poll = Some(Duration::from_millis(20));
+    let watch = Watch { root: scene.path("src"), poll, ..scene.watch(&["*.py"], &[]) };
+    scene.watcher.set(BTreeMap::from([(name("api"), watch)]), BTreeSet::new());
+    let (far, other) = (scene.path("far.py"), scene.path("far.txt"));
+    fs::hard_link(scene.path("src/a.py"), &far).unwrap();
+    fs::hard_link(scene.path("src/other.txt"), &other).unwrap();
+    for round in 0..5 {
+        fs::write(&other, format!("not wanted {round}")).unwrap();
+        fs::write(&far, format!("polled {round}")).unwrap();
+        assert_eq!(scene.file().await, Path::new("src/a.py"));
+        scene.nothing_told();
+    }
+}
