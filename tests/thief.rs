@@ -88,7 +88,7 @@ fn a_port_that_is_taken_before_the_start_moves_with_all_who_mention_it() {
         let _thief = occupy_on(address, port);
         gate.open();
         up.wait_for(&taken(port));
-        assert_held(&up.wait_for(&format!("* starting on port {} (", port + 1)), port);
+        assert_held(&up.wait_for(&format!("* starting on port {}: ", port + 1)), port);
         up.wait_for(&format!("API=http://127.0.0.1:{}", port + 1));
         assert_held(&up.wait_for(&format!("; using {}", port + 1)), port);
         // Nothing was started that would have failed, and nothing else was touched.
@@ -126,7 +126,7 @@ fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
         up.wait_for("waiting gate");
         let _thief = occupy_on(address, port);
         up.wait_for(&taken(port));
-        assert_held(&up.wait_for(&format!("* starting on port {} (", port + 1)), port);
+        assert_held(&up.wait_for(&format!("* starting on port {}: ", port + 1)), port);
         gate.open();
         up.wait_for("is up");
         let lines = up.lines();
