@@ -140,7 +140,10 @@ fn ctrl_z_pauses_devstack_and_fg_goes_on() {
     let shell = shell.terminal(30, 100).start();
     shell.wait_for("good  | ready");
     shell.wait_for("start 2 in 4s");
-    let before = project.ps();
+    let lives = |ps: &serde_json::Value| {
+        ["late", "slow", "good"].iter().all(|name| service(ps, name)["pid"].is_u64())
+    };
+    let before = project.wait_ps(lives);
     shell.write(CTRL_Z);
     shell.wait_line(|line| line == "stopped");
     // The services go on: nobody stopped them.
