@@ -70,6 +70,39 @@ impl Waiting {
 }
 
 #[test]
+fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
+    let project = Project::new();
+    let (port, other) = (free_ports(2), free_ports(2));
+    let up = up(
+        &project,
+        &format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen", "--http"]
+            port = {{ prefer = {port}, pass = true }}
+            restart = "no"
+            [services.terse]
+            command = "echo EADDRINUSE; exit 1"
+            port = {{ prefer = {other}, pass = true }}
+            restart = "no"
+            [services.bystander]
+            command = ["{{misbehave}}", "run"]
+            "#
+        ),
+    );
+    for port in [port, other] {
+        up.wait_for(&format!("devstack itself has port {port} open, to pass it"));
+    }
+    let failed = |ps: &Value, name: &str| service(ps, name)["phase"] == "failed";
+    let ps = project.wait_ps(|ps| failed(ps, "api") && failed(ps, "terse"));
+    for (name, port) in [("api", port), ("terse", other)] {
+        assert_eq!(service(&ps, name)["port"], port, "{ps}");
+        assert_eq!(service(&ps, name)["restarts"], 0, "{ps}");
+    }
+    end(project, &up);
+}
+
+#[test]
 fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
     for tty in [false, true] {
         let project = Project::new();

@@ -329,13 +329,15 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
 #[test]
 fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
     let project = Project::new();
-    let port = fresh_port();
-    // The server closes first, so its side of the connection lingers.
-    let server = TcpListener::bind(("127.0.0.1", port)).expect("it is free");
-    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    drop(server.accept().expect("somebody connects"));
-    std::io::Read::read(&mut client, &mut [0]).expect("the end");
-    drop((client, server));
+    // One program names the port that it could not bind, the other does not.
+    let (port, other) = (fresh_port(), fresh_port());
+    for port in [port, other] {
+        // The server closes first, so its side of the connection lingers.
+        let server = TcpListener::bind(("127.0.0.1", port)).expect("it is free");
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        drop(server.accept().expect("somebody connects"));
+        std::io::Read::read(&mut client, &mut [0]).expect("the end");
+    }
     project.write(
         "devstack.toml",
         &format!(
@@ -344,14 +346,22 @@ fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
             command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
             port = {port}
             restart = "no"
+            [services.terse]
+            command = "{{misbehave}} listen --no-reuse 2>&1 | sed s/{other}/it/; exit 1"
+            port = {other}
+            restart = "no"
             "#
         ),
     );
     let up = project.devstack(["up"]).start();
-    up.wait_for(&format!("port {port} was in use, though nobody listens there"));
+    for port in [port, other] {
+        up.wait_for(&format!("port {port} was in use, though nobody listens there"));
+    }
     up.wait_for("is up");
-    let (now, wanted, _) = stand(&project.ps(), "api");
-    assert!(now != wanted && wanted == u64::from(port));
+    for (service, port) in [("api", port), ("terse", other)] {
+        let (now, wanted, _) = stand(&project.ps(), service);
+        assert!(now != wanted && wanted == u64::from(port));
+    }
     end(&up);
     project.finish();
 }

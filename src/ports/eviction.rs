@@ -36,6 +36,10 @@ fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> 
     };
     let remedy = || holder.origin.as_deref().and_then(Origin::remedy);
     let Some(pid) = holder.pid else {
+        if holder.same_user {
+            let help = "it may be in a container, or hide itself: `sudo ss -ltnp` may show it";
+            return refuse("so it cannot be ended", help);
+        }
         return refuse("whom this user may not look at", "ask that user to end it");
     };
     if pid == 1 {
@@ -119,6 +123,8 @@ mod tests {
         let unseen = Holder { pid: None, ..holder(1) };
         refused(&[unseen], "may not look at", "ask");
         refused(&[Holder::hidden(None)], "may not look at", "ask");
+        let own = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
+        refused(&[own], "so it cannot be ended", "ss -ltnp");
         refused(&[holder(1)], "keeps this system running", "");
         refused(&[of(1, Origin::SocketUnit)], "keeps this system running", "list-sockets");
         refused(&[holder(70)], "this command runs", "another terminal");

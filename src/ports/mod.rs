@@ -57,7 +57,7 @@ pub use obstacle::Obstacle;
 pub use origin::{Engine, Origin};
 pub use owner::Owner;
 pub use passed::{open_listener, renew_listener};
-pub use probe::{Availability, probe};
+pub use probe::{Availability, lingers, probe};
 
 use std::collections::BTreeSet;
 

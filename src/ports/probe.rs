@@ -66,6 +66,23 @@ pub fn probe(port: u16) -> Availability {
     super::system::probe(port)
 }
 
+/// Whether `port` cannot be bound without `SO_REUSEADDR`, on any address. Where nobody listens and nothing holds it, that is
+/// because of connections that were closed and linger (TIME_WAIT, a minute on Linux). Takes some microseconds.
+pub fn lingers(port: u16) -> bool {
+    let careless = |address: Address| {
+        let address = address.with(port);
+        let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+        let socket = open(family)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        rustix::net::bind(&socket, &address)
+    };
+    [Address::Wildcard4, Address::Wildcard6]
+        .into_iter()
+        .any(|address| careless(address) == Err(Errno::ADDRINUSE))
+}
+
 /// Binds and closes again. `None`: this machine has no such address.
 pub(super) fn attempt(trial: Trial, port: u16) -> Option<Availability> {
     match bind(trial, port) {

@@ -104,6 +104,16 @@ pub(super) fn shell_between() -> Message {
     Message::new(Class::Port, text).help(help)
 }
 
+/// A program opened a port itself that it is passed.
+pub(super) fn opened_twice(port: u16) -> Message {
+    let text = format!(
+        "found an address in use: devstack itself has port {port} open, to pass it (`pass = true`)"
+    );
+    let help = "have the program take the socket that it is passed (descriptor 3, LISTEN_FDS) instead of opening one, \
+                or take `pass` out";
+    Message::new(Class::Port, text).help(help)
+}
+
 /// Processes that were left when the main process had ended; `None`: there were none.
 pub(super) fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
     if leftovers.is_empty() {

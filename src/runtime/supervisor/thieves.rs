@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Supervisor;
 use crate::engine::{Effect, Excuse, Input};
-use crate::model::{Class, Happening, Message, Phase, Run, Service};
+use crate::model::{Class, Event, Happening, Message, Phase, Run, Service};
 use crate::ports::{self, Holder, Key, Listener, Owner};
-use crate::runtime::in_use;
+use crate::runtime::{in_use, remark};
 
 /// So many of the last lines of a run are searched for an address that was in use: a traceback has this many.
 const SEARCHED: usize = 100;
@@ -85,14 +85,23 @@ impl Supervisor {
             self.reloader.ports().let_go(name);
             return Excuse::None;
         }
+        if let Some(number) = opened_twice(service, &blamed) {
+            self.tell(Event {
+                service: Some(name.clone()),
+                what: Happening::Note(remark::opened_twice(number)),
+            });
+            return Excuse::None;
+        }
         if self.reloader.ports().unhold(name) {
             let text = "its port was reserved in a way that it does not take, and is no longer";
             return Excuse::Unheld(Message::new(Class::Port, text));
         }
         // Somebody who is gone already, or closed connections that linger, which a program without `SO_REUSEADDR`
-        // cannot bear. Where the port may not move, time may help.
+        // cannot bear. Where the port may not move, time may help. Many programs do not say which port it was.
         let named = |number: &u16| blamed.iter().any(|line| in_use::names(line, *number));
-        match numbers(service).into_iter().find(named) {
+        let numbers = numbers(service);
+        let meant = numbers.iter().find(|number| named(number));
+        match meant.or_else(|| numbers.iter().find(|number| ports::lingers(**number))).copied() {
             Some(number) if self.reloader.shun(service, number) => {
                 let text = format!("port {number} was in use, though nobody listens there");
                 Excuse::Robbed(Message::new(Class::Port, text))
@@ -122,6 +131,15 @@ fn spawned(effect: &Effect) -> Option<(Run, &Arc<Service>)> {
         Effect::Spawn(run, service) if !service.ports.is_empty() => Some((*run, service)),
         _ => None,
     }
+}
+
+/// A port that is open to be passed to the service, when that is what its program ran into.
+fn opened_twice(service: &Service, blamed: &[&String]) -> Option<u16> {
+    let named = |number: u16| blamed.iter().any(|line| in_use::names(line, number));
+    let passed: Vec<u16> = service.passed_ports().map(|port| port.number).collect();
+    let all = passed.len() == service.ports.len();
+    let unnamed = all && !passed.iter().any(|number| named(*number));
+    passed.into_iter().find(|number| unnamed || named(*number))
 }
 
 fn numbers(service: &Service) -> BTreeSet<u16> {
