@@ -33,11 +33,11 @@
 //! | module | what | knows |
 //! |---|---|---|
 //! | [`model`] | the words everyone shares | std, serde |
-//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model, presets |
+//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model, presets, suggest |
 //! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
 //! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `log`, `passing`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `jobs`, `log`, `passing`, `survey`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
@@ -52,7 +52,8 @@
 //! `remembered` has what a folder got last time. `passed` opens the sockets that are handed to services instead of a number.
 //!
 //! Who is in the way: `sock_diag` lists listeners, `walk` finds who has them open, `holder`, `belonging`, `container` and `origin`
-//! find the words. All that blocks for milliseconds runs before the loop begins or in tokio's pool.
+//! find the words. That takes milliseconds, so it runs before the loop begins or in tokio's pool, except when a port was lost:
+//! then nothing can go on before it is known to whom.
 //!
 //! # Processes
 //!
@@ -91,7 +92,8 @@
 //! `tests/layers.rs` checks the first three; the engine's random scripts and traces check the rest.
 //!
 //! - `engine`, `model` and `config` (but for its loading) touch no clock, file, network, environment, randomness or tokio.
-//! - Only `runtime/supervisor.rs` calls `Engine::step`; it takes no lock across an await and does no blocking work.
+//! - Only `runtime/supervisor.rs` calls `Engine::step`; it takes no lock across an await and reads no file; who listens is
+//!   looked at there, because a spawn waits for the answer (0.1 ms, and some when a thief has to be named).
 //! - Only `runtime/process` acts on processes by number; exceptions are listed in `tests/layers` with their reasons.
 //! - Each run ends in exactly one last report, even when its task panics.
 //! - In one step every stop is decided before any start.

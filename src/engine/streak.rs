@@ -88,7 +88,7 @@ impl Streak {
         self.since += time;
     }
 
-    /// `25 times in 20s, each within 2s of the last start`.
+    /// `25 times in 20s, each within 2s of a start`.
     pub fn told(&self, now: Time) -> String {
         let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
         format!("{} times in {}, each within {} of a start", self.count, Span(took), Span(SOON))

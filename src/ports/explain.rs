@@ -110,9 +110,7 @@ fn said_name(service: &Name, port: &str) -> String {
 fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<String> {
     match obstacle {
         Obstacle::InUse => match holders {
-            [Holder { pid: Some(pid), same_user: true, .. }, ..] if *pid == std::process::id() => {
-                None
-            }
+            [holder, ..] if holder.is_devstack() => None,
             [Holder { origin: Some(origin), .. }, ..] => origin.remedy(),
             [Holder { pid: Some(_), same_user: true, .. }, ..] => {
                 Some(format!("end the holder with `devstack ports {number} --kill`"))

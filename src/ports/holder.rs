@@ -69,6 +69,11 @@ const PROXIES: [&str; 8] = [
 ];
 
 impl Holder {
+    /// Whether it is this very process: it listens only to pass the socket to a service, and is nobody's thief.
+    pub fn is_devstack(&self) -> bool {
+        self.pid == Some(std::process::id())
+    }
+
     /// Whether it may listen on behalf of a service of this stack although it is none of its processes: because it
     /// does so for a container, because the system's supervisor runs it, or because the system does not show what it is.
     pub fn may_stand_in(&self) -> bool {

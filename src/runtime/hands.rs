@@ -389,9 +389,7 @@ fn owner(port: u16, tree: &[u32]) -> probe::Owner {
             probe::Owner::Shared(listening, holder.to_string())
         }
         // A socket that is to be passed, and that nobody of the tree has.
-        ports::Owner::Foreign(holder) if holder.pid == Some(std::process::id()) => {
-            probe::Owner::Nobody
-        }
+        ports::Owner::Foreign(holder) if holder.is_devstack() => probe::Owner::Nobody,
         ports::Owner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
         ports::Owner::Nobody => probe::Owner::Nobody,
         ports::Owner::Unknown => probe::Owner::Unknown,

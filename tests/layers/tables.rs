@@ -231,7 +231,7 @@ pub const FENCES: [Fence; 13] = [
             "std::process::Command",
             "tokio::fs",
         ]),
-        within: &["src/runtime/supervisor.rs"],
+        within: &["src/runtime/supervisor"],
         but: &[],
         tests_too: false,
     },

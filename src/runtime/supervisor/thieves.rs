@@ -77,7 +77,7 @@ impl Supervisor {
         if let Some(message) = thief(service, &holders, certain) {
             return Excuse::Robbed(message);
         }
-        if holders.values().flatten().any(|holder| !is_devstack(holder)) {
+        if holders.values().flatten().any(|holder| !holder.is_devstack()) {
             return Excuse::None;
         }
         if blamed.is_empty() {
@@ -118,7 +118,7 @@ impl Supervisor {
         }
         match ports::listener_owner(port, &self.hands.tree(run)) {
             Owner::Foreign(holder) | Owner::Shared(_, holder) => {
-                let certain = !holder.may_stand_in() && !is_devstack(&holder);
+                let certain = !holder.may_stand_in() && !holder.is_devstack();
                 certain.then(|| Message::new(Class::Port, ports::taken(port, &[holder])))
             }
             Owner::Owned(_) | Owner::Nobody | Owner::Unknown => None,
@@ -164,14 +164,9 @@ fn thief(
 ) -> Option<Message> {
     service.ports.iter().find_map(|port| {
         let holders = holders.get(&port.number)?;
-        let thieves = holders.iter().filter(|holder| !is_devstack(holder) && counts(holder));
+        let thieves = holders.iter().filter(|holder| !holder.is_devstack() && counts(holder));
         let thieves: Vec<Holder> = thieves.cloned().collect();
         let taken = || Message::new(Class::Port, ports::taken(port.number, &thieves));
         (!thieves.is_empty()).then(taken)
     })
-}
-
-/// A socket of this process is no thief's: it is passed to the service.
-fn is_devstack(holder: &Holder) -> bool {
-    holder.pid == Some(std::process::id())
 }

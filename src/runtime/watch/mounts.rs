@@ -94,17 +94,17 @@ mod tests {
     fn the_nearest_mount_decides() {
         let mounts = mounts(&[
             ("/", 1, "overlay"),
-            ("/work", 2, "nfs4"),
-            ("/work/local", 3, "ext4"),
-            ("/work/local/m", 4, "fuse.sshfs"),
+            ("/srv", 2, "nfs4"),
+            ("/srv/local", 3, "ext4"),
+            ("/srv/local/m", 4, "fuse.sshfs"),
             ("/layers", 5, "overlay"),
         ]);
         for (path, kind) in [
             ("/home/a", None),
-            ("/work/a", Some("nfs4")),
-            ("/working", None),
-            ("/work/local/a", None),
-            ("/work/local/m/a", Some("fuse.sshfs")),
+            ("/srv/a", Some("nfs4")),
+            ("/srvx", None),
+            ("/srv/local/a", None),
+            ("/srv/local/m/a", Some("fuse.sshfs")),
             ("/layers", Some("overlay")),
         ] {
             assert_eq!(mounts.distant(Path::new(path)).map(|found| found.1), kind, "{path}");
