@@ -23,6 +23,7 @@ mod layers;
 mod lifecycle;
 mod listeners;
 mod live;
+mod logs;
 mod network;
 mod nothing_left;
 mod one_log;

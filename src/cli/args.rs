@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::log_args::{Logs, Shown};
+
 /// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(
@@ -141,9 +143,8 @@ pub struct Up {
     /// Show a QR code of the URL that others in the network reach the stack at
     #[arg(long)]
     pub qr: bool,
-    /// Begin each line with the time
-    #[arg(long)]
-    pub timestamps: bool,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// `devstack run`.
@@ -159,6 +160,8 @@ pub struct Run {
     /// Let ports move when they are taken, as the file says [default: fail]
     #[arg(long)]
     pub no_strict_ports: bool,
+    #[command(flatten)]
+    pub shown: Shown,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
@@ -220,25 +223,6 @@ pub struct Vscode {
     /// Print launch.json as it would be, and leave it as it is
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// `devstack logs`.
-#[derive(Debug, Args)]
-pub struct Logs {
-    /// Configuration file; may be repeated, later over earlier
-    #[arg(long = "file", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// The services [default: all]
-    pub services: Vec<String>,
-    /// Go on with what comes
-    #[arg(short, long)]
-    pub follow: bool,
-    /// How many lines of each service
-    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 100)]
-    pub lines: usize,
-    /// Print one JSON object a line
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `devstack check`.

@@ -1,6 +1,7 @@
 //! The commands against a fake stack: what they print and with which code they end.
 
 use std::fs;
+use std::future::pending;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,16 @@ fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
 }
 
+fn logs_of(
+    control: ControlOptions,
+    services: &[&str],
+    follow: bool,
+    last: Option<usize>,
+) -> LogsOptions {
+    let services = names(services);
+    LogsOptions { control, services, follow, last, since: None, stream: None, grep: None }
+}
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
@@ -53,7 +64,7 @@ impl LogFace for PlainFace {
                 let what = String::from_utf8_lossy(&line.bytes()).into_owned();
                 writeln!(out, "{:width$}| {what}", line.service, width = self.width).unwrap();
             }
-            LogItem::Missed { missed } => writeln!(out, "{missed} lines are lost").unwrap(),
+            LogItem::Missed { missed, .. } => writeln!(out, "{missed} lines are lost").unwrap(),
         }
     }
 
@@ -66,7 +77,7 @@ impl LogFace for PlainFace {
         let wanted =
             |line: &&LogLine| query.services.is_empty() || query.services.contains(&line.service);
         let lines = self.kept.iter().filter(wanted).cloned().map(LogItem::Line);
-        Ok(Box::new([lines.collect(), vec![LogItem::Missed { missed: 7 }]].into_iter()))
+        Ok(Box::new([lines.collect(), vec![LogItem::Missed { missed: 7, bytes: 70 }]].into_iter()))
     }
 }
 
@@ -121,9 +132,11 @@ async fn without_a_stack_the_code_is_three() {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     assert_eq!(ps(&nowhere, &mut out, &mut err).await, 3);
     assert_eq!(down(&nowhere, &mut out, &mut err).await, 3);
-    let logs_options =
-        LogsOptions { control: nowhere, services: Vec::new(), follow: false, last: None };
-    assert_eq!(logs(&logs_options, &mut PlainFace::default(), &mut out, &mut err).await, 3);
+    let logs_options = logs_of(nowhere, &[], false, None);
+    assert_eq!(
+        logs(&logs_options, &mut PlainFace::default(), pending(), &mut out, &mut err).await,
+        3
+    );
     assert_eq!(text(out), "");
     assert_eq!(
         text(err),
@@ -134,26 +147,21 @@ async fn without_a_stack_the_code_is_three() {
 #[tokio::test]
 async fn logs_are_painted_or_json() {
     let rig = Rig::new();
-    let mut options = LogsOptions {
-        control: options(&rig),
-        services: names(&["api", "migrate"]),
-        follow: false,
-        last: Some(2),
-    };
+    let mut options = logs_of(options(&rig), &["api", "migrate"], false, Some(2));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(logs(&options, &mut PlainFace::default(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
     assert_eq!(text(out), "api    | line 2 of api\napi    | line 3 of api\n");
 
     options.control.json = true;
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut PlainFace::default(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
     let lines: Vec<LogLine> =
         text(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, [line("api", 2), line("api", 3)]);
 
     options.services = names(&["ap1"]);
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut PlainFace::default(), &mut out, &mut err).await, 3);
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 3);
     assert!(text(err).contains("did you mean `api`?"));
 }
 
@@ -174,11 +182,10 @@ impl Write for Head {
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error() {
     let rig = Rig::new();
-    let options =
-        LogsOptions { control: options(&rig), services: Vec::new(), follow: true, last: Some(1) };
+    let options = logs_of(options(&rig), &[], true, Some(1));
     let mut err = Vec::new();
     let (mut head, mut face) = (Head(0), PlainFace::default());
-    let follow = logs(&options, &mut face, &mut head, &mut err);
+    let follow = logs(&options, &mut face, pending(), &mut head, &mut err);
     let printing = async {
         rig.logs.until_readers(1).await;
         loop {
@@ -204,20 +211,23 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     fs::set_permissions(dir.path().join(".devstack"), private).unwrap();
     let control =
         ControlOptions { dir: dir.path().join("src"), json: false, color: false, socket: None };
-    let mut options = LogsOptions { control, services: Vec::new(), follow: true, last: None };
+    let mut options = logs_of(control, &[], true, None);
     let mut face = PlainFace { kept: vec![line("api", 1), line("db", 2)], ..PlainFace::default() };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(logs(&options, &mut face, &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
     assert_eq!(text(out), "api| line 1 of api\ndb | line 2 of db\n7 lines are lost\n");
 
     options.services = names(&["db"]);
     options.control.json = true;
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face, &mut out, &mut err).await, 0);
-    assert_eq!(text(out), serde_json::to_string(&line("db", 2)).unwrap() + "\n{\"missed\":7}\n");
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
+    assert_eq!(
+        text(out),
+        serde_json::to_string(&line("db", 2)).unwrap() + "\n{\"missed\":7,\"bytes\":70}\n"
+    );
 
     options.services = names(&["web"]);
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face, &mut out, &mut err).await, 3);
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 3);
     assert!(text(err).contains("there are logs of api, db"));
 }

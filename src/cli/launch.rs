@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::args::Starting;
 use super::ground::{Ground, Refused};
+use super::log_args::{Form, Shown};
 use crate::control;
 use crate::error::exit;
 use crate::model::Stack;
@@ -36,7 +37,8 @@ pub(super) struct Plan {
     pub strict_ports: bool,
     /// Follow files and the configuration.
     pub follow: bool,
-    pub timestamps: bool,
+    /// How the log looks.
+    pub shown: Shown,
     /// Show a QR code of the URL in the network.
     pub qr: bool,
     /// The log goes to stderr, because stdout belongs to somebody else.
@@ -89,7 +91,7 @@ where
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = super::runtime().map_err(|error| internal("start", error))?;
-    let logs = open_logs(&plan, &ground.state_dir);
+    let logs = open_logs(&plan, &ground);
     let outcome = runtime.block_on(async {
         let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in))
             .map_err(|error| internal("start", error))?;
@@ -100,6 +102,12 @@ where
             ender.kill("the guard process was killed", exit::FAILED);
         });
         end_when(&supervisor, logs.closed(), end_unheard);
+        if !plan.to_stderr {
+            // Also when there is nothing to print: whoever has seen enough does not wait for another line.
+            end_when(&supervisor, super::stdout_gone(), |ender, ()| {
+                end_unheard(ender, libc::EPIPE);
+            });
+        }
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {
             // An error means the same.
@@ -183,19 +191,24 @@ fn setup(
         reloader: Reloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
         stay: plan.stay,
         terminal_size,
-        qr: plan.qr.then_some(if plan.timestamps { STAMP } else { 0 }),
+        qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),
     })
 }
 
-fn open_logs(plan: &Plan, state_dir: &std::path::Path) -> Logs {
+fn open_logs(plan: &Plan, ground: &Ground) -> Logs {
     let terminal = on_terminal(plan);
-    let mut look = super::look(terminal);
-    look.timestamps = plan.timestamps;
+    let look = super::look(terminal, plan.shown);
     let output = if plan.to_stderr { Output::Stderr } else { Output::Stdout };
-    Logs::open(&state_dir.join("logs"), look, output)
+    let logs = Logs::open(&ground.state_dir.join("logs"), look, output);
+    logs.limit(ground.stack.logs);
+    logs
 }
 
+/// Whether a person sees the log, and services may write as if to one.
 fn on_terminal(plan: &Plan) -> bool {
+    if plan.shown.output == Form::Json {
+        return false;
+    }
     if plan.to_stderr { stderr().is_terminal() } else { stdout().is_terminal() }
 }
 
@@ -214,5 +227,8 @@ fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
 }
 
 fn shows_color(plan: &Plan) -> bool {
+    if plan.shown.output == Form::Json {
+        return false;
+    }
     if plan.to_stderr { super::color(&stderr()) } else { super::color(&stdout()) }
 }

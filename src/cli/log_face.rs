@@ -25,7 +25,7 @@ impl LogFace for Face {
     fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
         match item {
             LogItem::Line(line) => self.0.record(&record(line), out),
-            LogItem::Missed { missed } => {
+            LogItem::Missed { missed, .. } => {
                 let text = format!("{missed} lines are lost here");
                 self.0.said(&Said::all(Tone::Warning, text), 0, out);
             }
@@ -43,7 +43,8 @@ impl LogFace for Face {
     fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message> {
         let dir = state.join("logs");
         let services = (!query.services.is_empty()).then_some(&*query.services);
-        let pages = Stored::open(&dir, services, query.last.unwrap_or(usize::MAX))
+        let last = query.last.unwrap_or(usize::MAX);
+        let pages = Stored::open(&dir, services, last, query.wanted())
             .map_err(|error| unreadable(&dir, &error))?;
         Ok(Box::new(pages.map(items)))
     }
@@ -54,7 +55,8 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
 }
 
 fn items(page: Page) -> Vec<LogItem> {
-    let missed = (page.missed > 0).then_some(LogItem::Missed { missed: page.missed });
+    let missed = (!page.missed.is_zero())
+        .then_some(LogItem::Missed { missed: page.missed.lines, bytes: page.missed.bytes });
     missed
         .into_iter()
         .chain(page.records.into_iter().map(|record| LogItem::Line(line(record))))

@@ -4,8 +4,8 @@ use std::path::Path;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
-use crate::control::{Client, Failure, LogItem, LogQuery, find_services};
-use crate::model::{Class, Message, Name, Snapshot};
+use crate::control::{Client, Failure, LogItem, LogQuery, Pattern, find_services};
+use crate::model::{Class, Message, Name, Snapshot, Stream};
 
 /// What `devstack logs` is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,21 @@ pub struct LogsOptions {
     pub services: Vec<String>,
     /// Whether new lines follow until the stack ends.
     pub follow: bool,
-    /// That many lines that were there before; `None`: all that are kept.
+    /// That many lines of each service that were there before; `None`: all that are kept.
     pub last: Option<usize>,
+    /// Only lines that were read then or later: milliseconds since 1970.
+    pub since: Option<i64>,
+    /// Only lines of this stream.
+    pub stream: Option<Stream>,
+    /// Only lines in which this is found.
+    pub grep: Option<Pattern>,
+}
+
+impl LogsOptions {
+    fn query(&self, services: Vec<Name>, follow: bool) -> LogQuery {
+        let LogsOptions { last, since, stream, .. } = *self;
+        LogQuery { services, last, follow, since, stream, grep: self.grep.clone() }
+    }
 }
 
 /// Items of a stored log in order, in portions that fit in memory.
@@ -39,15 +52,23 @@ pub trait LogFace {
 }
 
 /// `devstack logs [SERVICE…]`: what the services printed, also after the stack has ended. Ends
-/// quietly when nobody reads `out` any more. Gives the exit code.
+/// quietly when nobody reads `out` any more, and at once when `gone` says so. Gives the exit code.
 pub async fn logs(
     options: &LogsOptions,
     face: &mut dyn LogFace,
+    gone: impl Future<Output = ()>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {
     let result = match ask(options).await {
-        Ok((client, snapshot)) => live(options, &client, &snapshot, face, out).await,
+        Ok((client, snapshot)) => {
+            let all = live(options, &client, &snapshot, face, out);
+            tokio::select! {
+                biased;
+                result = all => result,
+                () = gone => Ok(()),
+            }
+        }
         Err(failure @ Failure::NotRunning(_)) => kept(options, failure, face, out),
         Err(failure) => Err(failure.into()),
     };
@@ -73,8 +94,7 @@ async fn live(
     let all = snapshot.services.iter().map(|service| service.name.clone());
     face.set_services(&if wanted.is_empty() { all.collect() } else { wanted.clone() });
 
-    let query = LogQuery { services: wanted, last: options.last, follow: options.follow };
-    let mut lines = client.logs(&query).await?;
+    let mut lines = client.logs(&options.query(wanted, options.follow)).await?;
     let mut text = Vec::new();
     while let Some(lines) = lines.next().await? {
         text.clear();
@@ -109,7 +129,7 @@ fn kept(
     let wanted = kept_services(&options.services, &services)?;
     face.set_services(if wanted.is_empty() { &services } else { &wanted });
 
-    let query = LogQuery { services: wanted, last: options.last, follow: false };
+    let query = options.query(wanted, false);
     let mut text = Vec::new();
     for items in face.stored(&dir, &query).map_err(Failure::Refused)? {
         text.clear();

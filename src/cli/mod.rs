@@ -15,6 +15,7 @@ mod export_vscode;
 mod ground;
 mod launch;
 mod left_behind;
+mod log_args;
 mod log_face;
 mod logs;
 mod man;
@@ -26,6 +27,7 @@ mod presets;
 mod ps;
 mod ps_table;
 mod run;
+mod since;
 mod up;
 
 use std::collections::BTreeMap;
@@ -42,9 +44,10 @@ pub use ps::ps;
 use crate::config::{Overrides, Sources};
 use crate::error::exit;
 use crate::model::{Class, Message, Name};
-use crate::runtime::log::Look;
+use crate::runtime::log::{Look, reader_gone};
 use crate::suggest::did_you_mean;
 use args::{Cli, Command, Exported};
+use log_args::{Form, Shown};
 
 /// Does what the command line says; the exit code.
 pub fn main() -> i32 {
@@ -94,12 +97,26 @@ pub fn main() -> i32 {
         Command::Export(export) => match export.what {
             Exported::Vscode(args) => export_vscode::export(files, &args),
         },
-        Command::Logs(args) => ask(&files, args.json, async |control, out, err| {
-            let (services, follow) = (args.services.clone(), args.follow);
-            let mut face = log_face::Face::new(look(stdout().is_terminal()));
-            let options = LogsOptions { control, services, follow, last: Some(args.lines) };
-            logs(&options, &mut face, out, err).await
-        }),
+        Command::Logs(args) => {
+            let json = args.json || args.shown.output == Form::Json;
+            ask(&files, json, async |control, out, err| {
+                let (services, follow, last) = (args.services.clone(), args.follow, args.last());
+                let (since, stream) = (args.since, args.stream.map(Into::into));
+                let grep = args.grep.clone();
+                let options = LogsOptions { control, services, follow, last, since, stream, grep };
+                let look = look(stdout().is_terminal(), args.shown);
+                let gone = stdout_gone();
+                logs(&options, &mut log_face::Face::new(look), gone, out, err).await
+            })
+        }
+    }
+}
+
+/// Resolves when nobody reads stdout any more, if it is a pipe.
+async fn stdout_gone() {
+    match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) {
+        Ok(stdout) => reader_gone(stdout).await,
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -170,8 +187,10 @@ fn no_color() -> bool {
 }
 
 /// How the log looks on a terminal, or elsewhere.
-fn look(terminal: bool) -> Look {
-    Look::new(terminal, no_color() || (terminal && is_dumb()))
+fn look(terminal: bool, shown: Shown) -> Look {
+    let look = Look::new(terminal, no_color() || (terminal && is_dumb()));
+    let json = shown.output == Form::Json;
+    Look { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
 }
 
 /// What a configuration is made from, here and now.

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use super::args;
 use super::launch::{self, Launched, Plan};
+use super::log_args::Form;
 use super::up::not_ready_within;
-use crate::error::{exit, shown};
+use crate::error::{self, exit, shown};
 use crate::model::{
     Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState, reachable,
 };
@@ -34,7 +35,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         debug: None,
         strict_ports: !args.no_strict_ports,
         follow: false,
-        timestamps: false,
+        shown: args.shown,
         qr: false,
         to_stderr: true,
         adapt: never_again,
@@ -42,15 +43,16 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         may_ask: false,
         refused: exit::RUN_FAILED_BEFORE_READY,
     };
-    let command = args.command;
+    let (command, json) = (args.command, args.shown.output == Form::Json);
     launch::launch(plan, |launched| async move {
         let Launched { supervisor, handle, stack, timeout } = launched;
         let signals = match Signals::listen() {
             Ok(signals) => signals,
-            Err(error) => return cannot_listen(&error),
+            Err(error) => return cannot_listen(json, &error),
         };
         let (state, ender) = (supervisor.state(), EndsStack(supervisor.ender()));
-        let smoke = Smoke { command, handle, stack, state, ender, signals, died: BTreeSet::new() };
+        let smoke =
+            Smoke { command, handle, stack, state, ender, signals, died: BTreeSet::new(), json };
         let smoke = tokio::spawn(smoke.run(timeout));
         let outcome = supervisor.run().await;
         // The stack has ended, so the command has been told to end, too; its task is bounded.
@@ -60,21 +62,29 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
             None => Vec::new(),
         };
         if !left.is_empty() {
-            eprint!("{}", shown(&do_not_end(&left)));
+            tell(json, &do_not_end(&left));
         }
         match (outcome.code, finished.code) {
             (exit::OK, Some(_)) if !(outcome.proved && left.is_empty()) => exit::RUN_UNPROVED,
             (exit::OK, Some(own)) => own,
-            (exit::OK, None) => stopped_early(),
+            (exit::OK, None) => stopped_early(json),
             (code, Some(_) | None) => code,
         }
     })
 }
 
+/// Says something on stderr, between the lines of the log.
+fn tell(json: bool, message: &Message) {
+    match json {
+        true => eprintln!("{}", error::json(message)),
+        false => eprint!("{}", shown(message)),
+    }
+}
+
 /// Somebody stopped the stack in good order, but the command has not come to its result.
-fn stopped_early() -> i32 {
+fn stopped_early(json: bool) -> i32 {
     let text = "the stack was stopped before the command had ended";
-    eprint!("{}", shown(&Message::new(Class::NotRunning, text).help("run it again")));
+    tell(json, &Message::new(Class::NotRunning, text).help("run it again"));
     exit::FAILED
 }
 
@@ -86,8 +96,8 @@ fn do_not_end(left: &[u32]) -> Message {
         .help(format!("look with ps -o pid,stat,args -p {}", pids.join(",")))
 }
 
-fn cannot_listen(error: &std::io::Error) -> i32 {
-    eprint!("{}", shown(&Message::new(Class::Limit, format!("cannot listen to signals: {error}"))));
+fn cannot_listen(json: bool, error: &std::io::Error) -> i32 {
+    tell(json, &Message::new(Class::Limit, format!("cannot listen to signals: {error}")));
     exit::FAILED
 }
 
@@ -117,6 +127,8 @@ struct Smoke {
     signals: Signals,
     /// Services that failed while the command ran.
     died: BTreeSet<Name>,
+    /// Whether messages are JSON.
+    json: bool,
 }
 
 /// What came of the command.
@@ -164,7 +176,7 @@ impl Smoke {
         let mut child = match self.spawn(&snapshot) {
             Ok(child) => child,
             Err((message, code)) => {
-                eprint!("{}", shown(&message));
+                tell(self.json, &message);
                 return self.give_up(message.text, code);
             }
         };
@@ -172,7 +184,11 @@ impl Smoke {
         let left = orphans.tell_to_end();
         if left > 0 {
             let are = if left == 1 { "process" } else { "processes" };
-            eprintln!("note: the command left {left} {are} behind; they are told to end");
+            let text = format!("the command left {left} {are} behind; they are told to end");
+            match self.json {
+                true => tell(true, &Message::new(Class::Orphan, text)),
+                false => eprintln!("note: {text}"),
+            }
         }
         Finished { code, orphans: Some(orphans) }
     }

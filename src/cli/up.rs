@@ -20,7 +20,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         debug: args.debug,
         strict_ports: args.strict_ports,
         follow: !args.no_watch,
-        timestamps: args.timestamps,
+        shown: args.shown,
         qr: args.qr,
         to_stderr: false,
         adapt: |_| {},

@@ -145,6 +145,7 @@ impl Draft {
             groups: self.spec.groups.clone(),
             files: self.files.clone(),
             live: self.spec.live,
+            logs: self.spec.logs,
         }
     }
 }

@@ -10,16 +10,17 @@ pub(super) use key::{Key, has};
 pub(super) use parts::{DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH};
 pub(super) use service::SERVICE;
 pub(super) use shapes::table;
-pub(super) use stack::{FILE, STACK};
+pub(super) use stack::{FILE, LOGS, STACK};
 
 use super::suggest::nearest;
 
 /// Every table of keys with what it is called in tests.
 #[cfg(test)]
-pub(super) fn all() -> [(&'static str, &'static [Key]); 12] {
+pub(super) fn all() -> [(&'static str, &'static [Key]); 13] {
     [
         ("file", FILE),
         ("stack", STACK),
+        ("logs", LOGS),
         ("service", SERVICE),
         ("port", PORT),
         ("ready", READY),

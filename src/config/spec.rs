@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{
-    Color, Condition, HealthAction, Kind, Name, Needs, OnConflict, OnExit, Restart, Tty, UrlForm,
+    Color, Condition, HealthAction, Kind, LogLimits, Name, Needs, OnConflict, OnExit, Restart, Tty,
+    UrlForm,
 };
 
 use crate::presets::Preset;
@@ -30,6 +31,8 @@ pub(super) struct StackSpec {
     pub primary: Option<Name>,
     /// Whether edits are applied while the stack runs.
     pub live: bool,
+    /// How much of the log is kept.
+    pub logs: LogLimits,
 }
 
 /// Whether a service is written once for several.

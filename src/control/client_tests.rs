@@ -7,6 +7,7 @@ use super::fake::{Rig, line, name, snapshot};
 use super::limits::Limits;
 use super::places::Places;
 use super::{Client, Failure, Instance, LogItem, LogLine, LogLines, LogQuery, ndjson};
+use crate::runtime::log::Amount;
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
@@ -75,7 +76,12 @@ async fn failures_are_told_apart() {
 #[tokio::test]
 async fn logs_follow_until_the_stack_ends() {
     let mut rig = Rig::new();
-    let query = LogQuery { services: vec![name("api")], last: Some(1), follow: true };
+    let query = LogQuery {
+        services: vec![name("api")],
+        last: Some(1),
+        follow: true,
+        ..LogQuery::default()
+    };
     let mut lines = rig.client().logs(&query).await.unwrap();
     assert_eq!(read(&mut lines, 1).await, [line("api", 3)]);
     rig.logs.print(line("db", 4));
@@ -161,11 +167,11 @@ async fn down_waits_until_the_folder_is_free() {
 
 #[test]
 fn what_was_lost_is_told() {
-    let text = ndjson(12, &[line("api", 1)]);
+    let text = ndjson(Amount { lines: 12, bytes: 99 }, &[line("api", 1)]);
     let items: Vec<LogItem> = text
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
-    assert_eq!(items, [LogItem::Missed { missed: 12 }, LogItem::Line(line("api", 1))]);
+    assert_eq!(items, [LogItem::Missed { missed: 12, bytes: 99 }, LogItem::Line(line("api", 1))]);
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::LogQuery;
 use super::log_source::{LogReader, LogSource, ndjson};
-use crate::runtime::log::{Logs, Reader};
+use crate::runtime::log::{Logs, Reader, Wanted};
 
 /// The log of the running stack.
 impl LogSource for Logs {
@@ -10,7 +10,16 @@ impl LogSource for Logs {
 
     fn reader(&self, query: &LogQuery) -> Reader {
         let services = (!query.services.is_empty()).then(|| query.services.clone());
-        Logs::reader(self, services, query.last.unwrap_or(usize::MAX), query.follow)
+        let last = query.last.unwrap_or(usize::MAX);
+        self.search(services, last, query.follow, query.wanted())
+    }
+}
+
+impl LogQuery {
+    /// Which lines of the services are meant.
+    pub fn wanted(&self) -> Wanted {
+        let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
+        Wanted { since: self.since, stream: self.stream, grep }
     }
 }
 

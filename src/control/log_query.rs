@@ -1,43 +1,70 @@
-use crate::model::{Class, Message, Name};
+use super::Pattern;
+use crate::model::{Class, Message, Name, Stream};
 
 /// Which lines of which services.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogQuery {
     /// Of these services; of all when empty.
     pub services: Vec<Name>,
-    /// That many lines that were there before; `None`: all that are kept.
+    /// That many lines of each service that were there before; `None`: all that are kept.
     pub last: Option<usize>,
     /// Whether new lines follow until the stack ends.
     pub follow: bool,
+    /// Only lines that were read then or later: milliseconds since 1970.
+    pub since: Option<i64>,
+    /// Only lines of this stream.
+    pub stream: Option<Stream>,
+    /// Only lines in which this is found.
+    pub grep: Option<Pattern>,
 }
 
+const PARAMETERS: &str =
+    "the parameters are `service`, `last`, `follow`, `since`, `stream` and `grep`";
+
 impl LogQuery {
-    /// Reads `service=a&service=b&last=100&follow=true`.
+    /// Reads `service=a&service=b&last=100&follow=true&stream=stderr&grep=time%20out&since=2026-11-20T09:00:00Z`.
     pub(super) fn parse(text: &str) -> Result<LogQuery, Message> {
         let mut query = LogQuery::default();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let bad = |help: &str| bad(part, help);
+            let value =
+                decode(value).ok_or_else(|| bad("`%` stands before two hexadecimal digits"))?;
             match key {
                 "service" => {
-                    let name = Name::new(value).map_err(|why| bad(part, &why.to_string()))?;
+                    let name = Name::new(&value).map_err(|why| bad(&why.to_string()))?;
                     query.services.push(name);
                 }
                 "last" => {
-                    let count =
-                        value.parse().map_err(|_| bad(part, "`last` is a count of lines"))?;
-                    query.last = Some(count);
+                    query.last =
+                        Some(value.parse().map_err(|_| bad("`last` is a count of lines"))?);
                 }
                 "follow" => {
                     query.follow =
-                        value.parse().map_err(|_| bad(part, "`follow` is `true` or `false`"))?;
+                        value.parse().map_err(|_| bad("`follow` is `true` or `false`"))?;
                 }
-                _ => return Err(bad(part, "the parameters are `service`, `last` and `follow`")),
+                "since" => {
+                    let time = value.parse::<jiff::Timestamp>();
+                    let time = time.map_err(|_| bad("`since` is like 2026-11-20T09:00:00Z"))?;
+                    query.since = Some(time.as_millisecond());
+                }
+                "stream" => {
+                    query.stream = Some(match value.as_str() {
+                        "stdout" => Stream::Stdout,
+                        "stderr" => Stream::Stderr,
+                        _ => return Err(bad("`stream` is `stdout` or `stderr`")),
+                    });
+                }
+                "grep" => {
+                    query.grep = Some(Pattern::new(&value).map_err(|why| bad(&why.text))?);
+                }
+                _ => return Err(bad(PARAMETERS)),
             }
         }
         Ok(query)
     }
 
-    /// The text that [`LogQuery::parse`] reads. Names need no escapes.
+    /// The text that [`LogQuery::parse`] reads.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("follow={}", self.follow);
         for name in &self.services {
@@ -47,8 +74,50 @@ impl LogQuery {
         if let Some(last) = self.last {
             text.push_str(&format!("&last={last}"));
         }
+        if let Some(since) = self.since {
+            let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
+            text.push_str(&format!("&since={since}"));
+        }
+        if let Some(stream) = self.stream {
+            text.push_str(match stream {
+                Stream::Stdout => "&stream=stdout",
+                Stream::Stderr => "&stream=stderr",
+            });
+        }
+        if let Some(grep) = &self.grep {
+            text.push_str("&grep=");
+            encode(grep.regex().as_str(), &mut text);
+        }
         text
     }
+}
+
+/// Appends a text so that it means itself in a query.
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+/// The text that was encoded; `+` is a blank, as forms write it. `None` for what nobody encodes so.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digit = |byte: Option<u8>| (byte? as char).to_digit(16);
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn bad(part: &str, help: &str) -> Message {
@@ -58,26 +127,59 @@ fn bad(part: &str, help: &str) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use super::LogQuery;
-    use crate::model::Name;
+    use super::*;
 
     #[test]
     fn queries_survive_their_text() {
         let name = |text| Name::new(text).unwrap();
         for query in [
             LogQuery::default(),
-            LogQuery { services: vec![name("a"), name("b-2")], last: Some(0), follow: true },
-            LogQuery { services: vec![], last: Some(usize::MAX), follow: false },
+            LogQuery {
+                services: vec![name("a"), name("b-2")],
+                last: Some(0),
+                follow: true,
+                ..LogQuery::default()
+            },
+            LogQuery { last: Some(usize::MAX), ..LogQuery::default() },
+            LogQuery {
+                since: Some(1_763_629_200_120),
+                stream: Some(Stream::Stderr),
+                grep: Some(Pattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()),
+                ..LogQuery::default()
+            },
+            LogQuery { since: Some(-1), stream: Some(Stream::Stdout), ..LogQuery::default() },
         ] {
-            assert_eq!(LogQuery::parse(&query.to_text()), Ok(query));
+            let text = query.to_text();
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+            assert_eq!(LogQuery::parse(&text), Ok(query));
         }
     }
 
     #[test]
     fn other_queries_are_refused() {
-        for text in ["service=A", "service", "last=-1", "last=1e9", "follow=yes", "x=1", "=", "a"] {
+        for text in [
+            "service=A",
+            "service",
+            "last=-1",
+            "last=1e9",
+            "follow=yes",
+            "x=1",
+            "=",
+            "a",
+            "grep=(",
+            "grep=%",
+            "grep=%f",
+            "grep=%zz",
+            "grep=%ff",
+            "since=now",
+            "since=",
+            "stream=stdin",
+            "grep=(((a{1000}){1000}){1000})",
+        ] {
             assert!(LogQuery::parse(text).is_err(), "{text}");
         }
         assert_eq!(LogQuery::parse("&&"), Ok(LogQuery::default()));
+        let plus = LogQuery::parse("grep=a+b").unwrap().grep;
+        assert_eq!(plus, Some(Pattern::new("a b").unwrap()));
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::LogQuery;
+use crate::runtime::log::Amount;
 
 /// What the server needs of the log: a reader for a query.
 pub trait LogSource: Clone + Send + 'static {
@@ -21,12 +22,14 @@ pub trait LogReader: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
 
-/// One JSON object a line: how many lines are lost before these, unless none, and the records. A
+/// One JSON object a line: what is lost before these, unless nothing, and the records. A
 /// record that cannot be written as JSON is left out.
-pub fn ndjson<R: Serialize>(missed: u64, records: &[R]) -> Bytes {
+pub fn ndjson<R: Serialize>(missed: Amount, records: &[R]) -> Bytes {
     let mut text = Vec::new();
-    if missed > 0 {
-        text.extend_from_slice(format!("{{\"missed\":{missed}}}\n").as_bytes());
+    if !missed.is_zero() {
+        let Amount { lines, bytes } = missed;
+        let missed = format!("{{\"missed\":{lines},\"bytes\":{bytes}}}\n");
+        text.extend_from_slice(missed.as_bytes());
     }
     for record in records {
         let before = text.len();

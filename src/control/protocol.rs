@@ -55,6 +55,9 @@ pub enum LogItem {
     Missed {
         /// How many.
         missed: u64,
+        /// Their bytes, with line ends.
+        #[serde(default)]
+        bytes: u64,
     },
 }
 

@@ -38,8 +38,8 @@ pub use shown::Shown;
 pub use snapshot::{DebugView, Need, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
-    Color, Command, Health, HealthAction, Kind, Launch, OnExit, Policy, Port, Probe, Ready,
-    Restart, Service, Stack, Stop, Tty, Watch, WatchAction, reachable,
+    Color, Command, Health, HealthAction, Kind, Launch, LogLimits, OnExit, Policy, Port, Probe,
+    Ready, Restart, Service, Stack, Stop, Tty, Watch, WatchAction, reachable,
 };
 pub use stream::Stream;
 pub use url_form::UrlForm;

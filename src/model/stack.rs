@@ -24,6 +24,24 @@ pub struct Stack {
     pub files: BTreeSet<PathBuf>,
     /// Whether a change of these files is applied while the stack runs.
     pub live: bool,
+    /// How much of what the services print is kept on the disk.
+    pub logs: LogLimits,
+}
+
+/// How much of what one service prints is kept on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// The size at which a file is put away and the next one begins, in bytes; its index counts, too.
+    pub max_size: u64,
+    /// How many files that were put away are kept.
+    pub keep: u32,
+}
+
+impl Default for LogLimits {
+    /// Some days of an ordinary service, and 200 MB of one that floods.
+    fn default() -> LogLimits {
+        LogLimits { max_size: 50_000_000, keep: 3 }
+    }
 }
 
 impl Stack {

@@ -6,6 +6,7 @@ pub(super) mod depends;
 mod duration;
 mod environment;
 pub(super) mod health;
+pub(super) mod logs;
 pub(super) mod port;
 mod preset;
 mod probe;

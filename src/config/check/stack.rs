@@ -56,6 +56,7 @@ impl Check<'_, '_> {
             None => self.default_env_files(),
         };
         let live = stack.get("live").and_then(|entry| self.boolean("live", &entry.node));
+        let logs = self.logs(stack);
         let services = self.all_services(file, first, &defaults)?;
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
@@ -63,7 +64,7 @@ impl Check<'_, '_> {
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
         let groups = BTreeMap::new();
         let live = live.unwrap_or(true);
-        Some(StackSpec { name, dir, env, env_files, services, groups, primary, live })
+        Some(StackSpec { name, dir, env, env_files, services, groups, primary, live, logs })
     }
 
     /// Unknown keys of the whole file; a table with a command is a service in the wrong place.

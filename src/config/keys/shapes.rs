@@ -3,9 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::check::{depends, health, port, profiles, replicas, restart, service, watch};
+use super::super::check::{
+    depends, health, logs as log_limits, port, profiles, replicas, restart, service, watch,
+};
 use super::{
-    DEBUG, ENV_FILE, HEALTH, HTTP, Key, PORT, READY, RESTART, SERVICE, STACK, STOP, WATCH,
+    DEBUG, ENV_FILE, HEALTH, HTTP, Key, LOGS, PORT, READY, RESTART, SERVICE, STACK, STOP, WATCH,
 };
 use crate::model::signal_name;
 use crate::presets;
@@ -68,6 +70,19 @@ fn by_name(of: Value) -> Value {
 
 pub(super) fn stack() -> Value {
     table(STACK)
+}
+
+pub(super) fn logs() -> Value {
+    table(LOGS)
+}
+
+pub(super) fn size() -> Value {
+    let units: Vec<&str> = log_limits::UNITS.iter().map(|(unit, _)| *unit).collect();
+    json!({ "type": "string", "pattern": format!("^[0-9]+ *({})$", units.join("|")) })
+}
+
+pub(super) fn kept_logs() -> Value {
+    whole(0, log_limits::MAX_KEPT)
 }
 
 pub(super) fn services() -> Value {

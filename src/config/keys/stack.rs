@@ -42,4 +42,23 @@ pub(in super::super) const STACK: &[Key] = &[
         "Whether edits of this file are applied while the stack runs.",
     )
     .default("true"),
+    Key::new("logs", shapes::logs, "How much of what each service prints is kept on the disk.")
+        .default("{ max_size = \"50MB\", keep = 3 }"),
+];
+
+/// Keys of `[stack.logs]`.
+pub(in super::super) const LOGS: &[Key] = &[
+    Key::new(
+        "max_size",
+        shapes::size,
+        "The size at which the log file of a service is put away and the next one begins.",
+    )
+    .default("\"50MB\"")
+    .examples(&["\"500KB\"", "\"1 GiB\""]),
+    Key::new(
+        "keep",
+        shapes::kept_logs,
+        "How many log files that were put away are kept of each service.",
+    )
+    .default("3"),
 ];

@@ -32,10 +32,11 @@ pub(in super::super) fn misfit_of(text: &str) -> Option<String> {
 
 /// The example files that are wrong in what an editor sees in one value. In the others the mistake is between
 /// values, in a text, or beside the file.
-const STRUCTURE: [&str; 19] = [
+const STRUCTURE: [&str; 20] = [
     "bad-duration.toml",
     "bad-health.toml",
     "bad-host.toml",
+    "bad-log-size.toml",
     "bad-name.toml",
     "bad-port.toml",
     "bad-profile.toml",
@@ -105,6 +106,7 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
         "file" => all,
         "stack" => format!("[stack]\n{all}\n{others}"),
         "service" => format!("{others}[services.x]\n{command}{port}{all}\n"),
+        "logs" => format!("[stack.logs]\n{all}\n{others}"),
         "port" => format!("{others}[services.x]\ncommand = 'x'\nport = {{ {all} }}\n"),
         "health" if matches!(name, "tcp" | "http" | "exec") => {
             service(&format!("health = {{ {all} }}"))
@@ -179,6 +181,7 @@ fn defaults_are_those_of_the_checker() {
             let [with, without] =
                 [with, without].map(|text| stack_of(&folder, &text).expect("it is right"));
             assert_eq!(with.services, without.services, "{table}: {}", key.name);
+            assert_eq!(with.logs, without.logs, "{table}: {}", key.name);
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn stack(text: &str) -> Arc<Stack> {
         groups: BTreeMap::new(),
         files: BTreeSet::new(),
         live: true,
+        logs: Default::default(),
     })
 }
 

@@ -1,3 +1,4 @@
+use super::amount::Amount;
 use crate::model::{Run, Stream};
 
 /// One stretch of lines of one stream as it lies in the log file of a service.
@@ -22,6 +23,8 @@ pub(super) struct Batch {
     pub continues: bool,
     /// Its last line has no newline: it was too long or the stream ended.
     pub open: bool,
+    /// It stands for lines that could not be kept and are not in the file.
+    pub lost: bool,
 }
 
 /// What shares a word with the number of lines.
@@ -29,7 +32,8 @@ const LINES_END: u32 = 1 << 24;
 const STDERR: u32 = 1 << 24;
 const CONTINUES: u32 = 1 << 25;
 const OPEN: u32 = 1 << 26;
-const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN;
+const LOST: u32 = 1 << 27;
+const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN | LOST;
 
 impl Batch {
     /// The size of a batch in the index.
@@ -46,7 +50,28 @@ impl Batch {
 
     /// The place after its last byte.
     pub fn end(&self) -> u64 {
-        self.offset + u64::from(self.len)
+        if self.lost { self.offset } else { self.offset + u64::from(self.len) }
+    }
+
+    /// How much it is.
+    pub fn amount(&self) -> Amount {
+        Amount { lines: self.lines.into(), bytes: self.len.into() }
+    }
+
+    /// What stands for `lost`, of which this is the first: as many batches as its numbers need.
+    pub fn gap(&self, lost: Amount) -> Vec<Batch> {
+        let many = lost.lines.div_ceil(u64::from(LINES_END - 1));
+        let parts = many.max(lost.bytes.div_ceil(u64::from(u32::MAX)));
+        // Whole shares, whose sum is the whole.
+        let share =
+            |of: u64, part: u64| (u128::from(of) * u128::from(part) / u128::from(parts)) as u64;
+        let gap = |part| {
+            let lines = share(lost.lines, part + 1) - share(lost.lines, part);
+            let bytes = share(lost.bytes, part + 1) - share(lost.bytes, part);
+            let seq = self.seq + share(lost.lines, part);
+            Batch { seq, len: bytes as u32, lines: lines as u32, lost: true, open: false, ..*self }
+        };
+        (0..parts).map(gap).collect()
     }
 
     /// Makes `next` part of this batch if nothing came between them and both are of one kind.
@@ -55,6 +80,8 @@ impl Batch {
             && self.stream == next.stream
             && !self.open
             && !next.continues
+            && !self.lost
+            && !next.lost
             && self.seq_end() == next.seq
             && self.end() == next.offset
             && self.len as usize + next.len as usize <= Self::JOIN_MAX
@@ -73,6 +100,7 @@ impl Batch {
         word |= if self.stream == Stream::Stderr { STDERR } else { 0 };
         word |= if self.continues { CONTINUES } else { 0 };
         word |= if self.open { OPEN } else { 0 };
+        word |= if self.lost { LOST } else { 0 };
         let mut bytes = [0; Self::SIZE];
         bytes[0..8].copy_from_slice(&self.at.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.seq.to_le_bytes());
@@ -106,6 +134,7 @@ impl Batch {
             stream: if word & STDERR == 0 { Stream::Stdout } else { Stream::Stderr },
             continues: word & CONTINUES != 0,
             open: word & OPEN != 0,
+            lost: word & LOST != 0,
         })
     }
 }
@@ -125,7 +154,28 @@ mod tests {
             stream: Stream::Stderr,
             continues: true,
             open: false,
+            lost: false,
         }
+    }
+
+    #[test]
+    fn what_is_lost_fits_into_the_index() {
+        for lost in [
+            Amount { lines: 1, bytes: 1 },
+            Amount { lines: 100_000, bytes: 10 << 32 },
+            Amount { lines: 40 << 20, bytes: 40 << 20 },
+            Amount { lines: (40 << 20) + 1, bytes: 9 << 32 },
+        ] {
+            let all = batch().gap(lost);
+            let mut sum = Amount::ZERO;
+            for gap in &all {
+                assert_eq!(Batch::decode(&gap.encode()), Some(*gap));
+                sum += gap.amount();
+            }
+            assert_eq!(sum, lost);
+            assert!(all.windows(2).all(|pair| pair[0].seq_end() == pair[1].seq));
+        }
+        assert_eq!(batch().gap(Amount::ZERO), []);
     }
 
     #[test]
@@ -152,6 +202,7 @@ mod tests {
             Batch { stream: Stream::Stdout, ..next },
             Batch { at: 1000, ..next },
             Batch { continues: true, ..next },
+            Batch { lost: true, ..next },
         ] {
             assert!(!batch().join(&other), "{other:?}");
         }

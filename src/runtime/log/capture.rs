@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use memchr::{memchr, memrchr};
 
-use super::lane::{Lane, Piece};
+use super::lane::Lane;
 use super::lines::{LINE_MAX, cut};
 use super::logs::Inner;
 use super::pattern::Patterns;
+use super::piece::Piece;
 use crate::model::{Run, Stream};
 
 /// Takes what one run of a service prints. Ends with [`Capture::close`] or when dropped.

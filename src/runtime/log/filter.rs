@@ -284,8 +284,25 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..8),
             "[ -~]{0,8}".prop_map(String::into_bytes),
             proptest::sample::select(vec![
-                "\x1b[", "\x1b]", "\x1b", "m", "31", ";", "\r", "\u{9b}", "\u{9d}", "\x07",
-                "\x1b\\", "\u{202e}", "ä",
+                "\x1b[",
+                "\x1b]",
+                "\x1b",
+                "m",
+                "31",
+                ";",
+                "\r",
+                "\u{9b}",
+                "\u{9d}",
+                "\x07",
+                "\x1b\\",
+                "\u{202e}",
+                "ä",
+                "\u{2066}",
+                "\x1bP",
+                "\x1b[?1049h",
+                "\x1b]52;c;",
+                "\u{90}",
+                "\x18",
             ])
             .prop_map(|text| text.as_bytes().to_vec()),
         ];
@@ -303,6 +320,8 @@ mod tests {
                 let text = String::from_utf8(out).unwrap();
                 let rest = colour.replace_all(&text, "");
                 prop_assert!(!rest.chars().any(|c| c.is_control() && c != '\t'), "{text:?}");
+                let turns = |c| matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+                prop_assert!(!rest.contains(turns), "{text:?}");
                 if let Some(last) = colour.find_iter(&text).last() {
                     prop_assert!(matches!(last.as_str(), "\x1b[0m" | "\x1b[m" | "\x1b[00m"), "{text:?}");
                 }
@@ -310,6 +329,27 @@ mod tests {
                     prop_assert!(filter.is_idle());
                 }
             }
+        }
+
+        #[test]
+        fn without_colours_no_escape_is_left(line in nasty()) {
+            let text = strip(&line);
+            prop_assert!(!text.chars().any(|c| c.is_control() && c != '\t'), "{text:?}");
+        }
+
+        #[test]
+        fn where_a_line_is_cut_changes_nothing(line in nasty(), cuts in proptest::collection::vec(0..200usize, 0..4)) {
+            // A return begins the piece anew, not the line.
+            let line: String = String::from_utf8_lossy(&line).replace('\r', "");
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|at| line.is_char_boundary(*at)).collect();
+            cuts.sort_unstable();
+            let (mut filter, mut out, mut from) = (Filter::default(), Vec::new(), 0);
+            for at in cuts {
+                filter.line(&line.as_bytes()[from..at], false, true, &mut out);
+                from = at;
+            }
+            filter.line(&line.as_bytes()[from..], false, false, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), strip(line.as_bytes()));
         }
 
         #[test]

@@ -2,29 +2,57 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use super::lock;
 use crate::model::Name;
 
-/// The folder of the log files. Everything in it is reached through its descriptor and never
+/// The folder of the log files of one stack. Everything in it is reached through its descriptor and never
 /// through a symbolic link, so that nobody can point the log at a file of their choice.
 pub(super) struct Folder {
     fd: OwnedFd,
+    /// What is to be removed, while a thread is at it.
+    trash: Mutex<Option<Vec<String>>>,
 }
 
 impl Folder {
-    /// Makes the folder, for this user only, and opens it.
+    /// Makes the folder, for this user only, and opens it. One that is there becomes `PATH.1`, in place of
+    /// that of the time before.
     pub fn create(path: &Path) -> io::Result<Folder> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let folder = first.and_then(|()| Folder::open(path))?;
+        if folder.services()?.is_empty() {
+            return Ok(folder);
+        }
+        let with = |end: &str| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(end);
+            PathBuf::from(path)
+        };
+        let (last, older) = (with(".1"), with(".2"));
+        // A thread of the last time may not have come to its end.
+        gone(&older)?;
+        match std::fs::rename(&last, &older) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::rename(path, &last)?;
+        // Some hundred files: the start does not wait for that.
+        let removed = thread::Builder::new().name("log".to_owned()).spawn(move || gone(&older));
+        drop(removed);
+        DirBuilder::new().mode(0o700).create(path)?;
         Folder::open(path)
     }
 
     /// Opens a folder that exists.
     pub fn open(path: &Path) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Folder { fd: rustix::fs::open(path, flags, Mode::empty())? })
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Folder { fd, trash: Mutex::default() })
     }
 
     /// Makes an empty file for reading and writing. What had this name before is gone.
@@ -58,29 +86,86 @@ impl Folder {
         (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) && size >= len
     }
 
+    /// Gives a file another name, which nothing has yet.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes files, in a thread of its own: the system may take long to give back what a large file holds.
+    pub fn remove(self: &Arc<Folder>, names: [String; 2]) {
+        let mut trash = lock(&self.trash);
+        if let Some(waiting) = &mut *trash {
+            return waiting.extend(names);
+        }
+        let (folder, first) = (self.clone(), names.clone());
+        let sweep = move || {
+            let mut names = first.to_vec();
+            loop {
+                folder.unlink(&names);
+                let mut trash = lock(&folder.trash);
+                match trash.take() {
+                    Some(more) if !more.is_empty() => {
+                        *trash = Some(Vec::new());
+                        names = more;
+                    }
+                    Some(_) | None => return,
+                }
+            }
+        };
+        match thread::Builder::new().name("log".to_owned()).spawn(sweep) {
+            Ok(_) => *trash = Some(Vec::new()),
+            Err(_) => self.unlink(&names),
+        }
+    }
+
+    fn unlink(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+                tracing::debug!("{name} cannot be removed: {error}");
+            }
+        }
+    }
+
     /// The services that have a log here, in order.
     pub fn services(&self) -> io::Result<Vec<Name>> {
-        let mut all = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let entry = entry?;
-            let Ok(file) = entry.file_name().to_str() else { continue };
-            all.extend(file.strip_suffix(".log").and_then(|name| Name::new(name).ok()));
-        }
+        let mut all: Vec<Name> =
+            self.names()?.filter_map(|name| service_of(&name, ".log")).collect();
         all.sort();
+        all.dedup();
         Ok(all)
     }
 
-    /// Gives the files of the last time the suffix `.1`, in place of those of the time before.
-    pub fn keep_previous(&self) -> io::Result<()> {
-        for name in self.services()? {
-            for kind in ["log", "idx"] {
-                let now = format!("{name}.{kind}");
-                match rustix::fs::renameat(&self.fd, &now, &self.fd, format!("{now}.1")) {
-                    Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+    /// The indexes of the services here.
+    pub fn indexes(&self) -> io::Result<Vec<(Name, String)>> {
+        Ok(self.names()?.filter_map(|name| Some((service_of(&name, ".idx")?, name))).collect())
+    }
+
+    fn names(&self) -> io::Result<impl Iterator<Item = String>> {
+        let entries =
+            rustix::fs::Dir::read_from(&self.fd)?.collect::<rustix::io::Result<Vec<_>>>()?;
+        Ok(entries
+            .into_iter()
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
+    }
+}
+
+/// Whose file it is: `NAME.END`, or `NAME.NUMBER.END` for one that was put away. Names have no dots.
+fn service_of(file: &str, end: &str) -> Option<Name> {
+    let rest = file.strip_suffix(end)?;
+    let name = match rest.split_once('.') {
+        Some((name, number)) => {
+            number.parse::<u64>().ok()?;
+            name
         }
-        Ok(())
+        None => rest,
+    };
+    Name::new(name).ok()
+}
+
+/// Removes a folder; one that is not there is gone.
+fn gone(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

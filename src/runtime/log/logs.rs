@@ -10,17 +10,20 @@ use tokio::sync::{oneshot, watch};
 use super::capture::Capture;
 use super::cursor::{Cursor, From};
 use super::folder::Folder;
-use super::lane::{Lane, Piece};
+use super::lane::Lane;
+use super::limits::Limits;
 use super::look::Look;
 use super::notes::Notes;
 use super::output::Output;
 use super::palette::Table;
 use super::pattern::Patterns;
+use super::piece::Piece;
 use super::queue::Queue;
 use super::reader::Reader;
 use super::said::Said;
+use super::wanted::Wanted;
 use super::{filter, lines, lock, printer};
-use crate::model::{Class, Color, Message, Name, Run};
+use crate::model::{Class, Color, LogLimits, Message, Name, Run};
 
 /// What the services of a stack printed: takes it, stores it, shows it, gives it to readers. Cheap to
 /// clone. Ends when the last clone is dropped; call [`Logs::finish`] to be sure that all was shown.
@@ -33,6 +36,7 @@ pub struct Logs {
 /// What all parts of the log share.
 pub(super) struct Inner {
     folder: Option<Arc<Folder>>,
+    limits: Arc<Limits>,
     lanes: Mutex<BTreeMap<Name, Arc<Lane>>>,
     pub queue: Queue,
     pub notes: Notes,
@@ -71,21 +75,18 @@ impl Counts {
 }
 
 impl Logs {
-    /// Starts a log with files in `dir`, which is made if it is not there; the files of the last time
-    /// get the suffix `.1`. Never fails: without a folder the last lines are kept in memory, and
+    /// Starts a log with files in `dir`, which is made; that of the last time gets the suffix `.1`. Never fails: without a folder the last lines are kept in memory, and
     /// [`Logs::notes`] says so.
     pub fn open(dir: &Path, look: Look, output: Output) -> Logs {
         let notes = Notes::default();
-        let folder = Folder::create(dir).and_then(|folder| {
-            folder.keep_previous()?;
-            Ok(Arc::new(folder))
-        });
+        let folder = Folder::create(dir).map(Arc::new);
         if let Err(error) = &folder {
             notes.disk(&format!("the folder of the log, {},", dir.display()), error);
         }
         let shown = !matches!(output, Output::None);
         let inner = Arc::new(Inner {
             folder: folder.ok(),
+            limits: Arc::new(Limits::new(LogLimits::default())),
             lanes: Mutex::default(),
             queue: Queue::new(shown),
             notes,
@@ -101,6 +102,11 @@ impl Logs {
                 .tell(Message::new(Class::Limit, text).help("see it with `devstack logs -f`"));
         }
         Logs { _end: Arc::new(End(inner.clone())), inner }
+    }
+
+    /// From now on so much is kept on the disk.
+    pub fn limit(&self, limits: LogLimits) {
+        self.inner.limits.set(limits);
     }
 
     /// Says which services there are and which colours the user chose; again after a reload.
@@ -143,7 +149,18 @@ impl Logs {
     /// A reader of what is stored, from `last` lines of each service before now on (`usize::MAX`:
     /// all); `services`: only of these. With `follow` it goes on until [`Logs::finish`].
     pub fn reader(&self, services: Option<Vec<Name>>, last: usize, follow: bool) -> Reader {
-        Reader::new(self.inner.clone(), services, last, follow)
+        self.search(services, last, follow, Wanted::default())
+    }
+
+    /// The same, of wanted lines only: `last` counts these.
+    pub fn search(
+        &self,
+        services: Option<Vec<Name>>,
+        last: usize,
+        follow: bool,
+        wanted: Wanted,
+    ) -> Reader {
+        Reader::new(self.inner.clone(), services, last, follow, wanted)
     }
 
     /// What went wrong with the log since the last call, for people.
@@ -221,7 +238,8 @@ fn brief(line: &[u8]) -> String {
 
 impl Inner {
     fn lane(&self, service: &Name) -> Arc<Lane> {
-        let make = || Arc::new(Lane::new(service.clone(), self.folder.clone()));
+        let make =
+            || Arc::new(Lane::new(service.clone(), self.folder.clone(), self.limits.clone()));
         lock(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 

@@ -9,6 +9,8 @@ pub struct Look {
     pub timestamps: bool,
     /// What becomes of escape sequences and control characters in service lines.
     pub escapes: Escapes,
+    /// Whether each line is a JSON object; the rest then counts for nothing.
+    pub json: bool,
 }
 
 /// What becomes of escape sequences and control characters in service lines.
@@ -33,6 +35,6 @@ impl Look {
             (true, false) => Escapes::Colors,
             (false, false) => Escapes::Keep,
         };
-        Look { color: terminal && !no_color, prefix: true, timestamps: false, escapes }
+        Look { color: terminal && !no_color, prefix: true, timestamps: false, escapes, json: false }
     }
 }

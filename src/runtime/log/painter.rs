@@ -5,8 +5,8 @@ use super::filter::{self, Filter};
 use super::look::{Escapes, Look};
 use super::palette::Table;
 use super::said::{Said, Tone};
-use super::{lines, record::Record};
-use crate::model::{Name, Stream};
+use super::{json, lines, record::Record};
+use crate::model::{Name, Run, Stream};
 
 /// Turns batches, records and devstack's own lines into the bytes that are shown.
 ///
@@ -52,7 +52,10 @@ impl Mark {
 /// Lines of one stream.
 pub(super) struct Lines<'a> {
     pub service: &'a Name,
+    pub run: Run,
     pub stream: Stream,
+    /// The number of the first.
+    pub seq: u64,
     /// Milliseconds since 1970.
     pub at: i64,
     pub continues: bool,
@@ -76,7 +79,9 @@ impl Painter {
     pub fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
         let lines = Lines {
             service: &record.service,
+            run: record.run,
             stream: record.stream,
+            seq: record.seq,
             at: record.at,
             continues: record.continues,
             open: record.open,
@@ -90,6 +95,9 @@ impl Painter {
 
     /// Appends lines as they are shown, each with prefix and newline.
     pub(super) fn lines(&mut self, lines: &Lines<'_>, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::lines(lines, out);
+        }
         let mut bytes = lines.bytes;
         if !lines.continues && !self.filters.is_empty() {
             // What an earlier run left open in its last line ends here.
@@ -109,6 +117,9 @@ impl Painter {
 
     /// Appends what devstack says.
     pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::said(said, at, out);
+        }
         let (start, end) = match (self.look.color, said.tone) {
             (false, _) => ("", ""),
             (true, Tone::Plain) => (DIM, RESET),

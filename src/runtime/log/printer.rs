@@ -140,7 +140,8 @@ impl Printer {
         drop(state);
         let lost = before.saturating_sub(reached);
         if lost > 0 {
-            let text = format!("{lost} lines were lost before they could be shown or stored");
+            let text =
+                format!("{lost} lines are lost: they were no longer kept when they could be shown");
             self.painter.said(&Said::all(Tone::Warning, text), super::logs::now(), &mut self.out);
         }
         true
@@ -161,7 +162,9 @@ impl Printer {
 fn of_slab(slab: &Slab) -> Lines<'_> {
     Lines {
         service: &slab.lane.name,
+        run: slab.run,
         stream: slab.stream,
+        seq: slab.seq,
         at: slab.at,
         continues: slab.continues,
         open: slab.open,
@@ -172,7 +175,9 @@ fn of_slab(slab: &Slab) -> Lines<'_> {
 fn of_chunk(chunk: &Chunk) -> Lines<'_> {
     Lines {
         service: &chunk.service,
+        run: chunk.batch.run,
         stream: chunk.batch.stream,
+        seq: chunk.batch.seq,
         at: chunk.batch.at,
         continues: chunk.batch.continues,
         open: chunk.batch.open,

@@ -1,12 +1,14 @@
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::lane::{Lane, Numbered, Piece};
+use super::lane::{Lane, Numbered};
 use super::lock;
 use super::palette::Table;
+use super::piece::Piece;
 use super::said::Said;
-use crate::model::Stream;
+use crate::model::{Run, Stream};
 
 /// What is still to be shown, between the captures and the printer. Numbers every line on its way.
 pub(super) struct Queue {
@@ -56,7 +58,12 @@ pub(super) enum Entry {
 /// Lines of one stream in memory.
 pub(super) struct Slab {
     pub lane: Arc<Lane>,
+    pub run: Run,
     pub stream: Stream,
+    /// The number of its first line.
+    pub seq: u64,
+    /// The number after its last line.
+    end: u64,
     pub at: i64,
     pub continues: bool,
     pub open: bool,
@@ -104,7 +111,7 @@ impl Queue {
                 true
             }
             Mode::Live => {
-                state.add(lane, piece);
+                state.add(lane, piece, seq..seq + lines as u64);
                 true
             }
         };
@@ -231,31 +238,36 @@ impl Queue {
 
 impl State {
     /// Adds a piece to the last slab if it follows it directly, else to a new one.
-    fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>) {
+    fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: Range<u64>) {
         self.bytes += piece.len();
         if let Some(Entry::Lines(slab)) = self.entries.back_mut()
-            && slab.takes(lane, piece)
+            && slab.takes(lane, piece, seq.start)
         {
-            slab.extend(piece);
+            slab.extend(piece, seq.end);
             return;
         }
         self.bytes += Queue::ENTRY;
         let mut slab = Slab {
             lane: lane.clone(),
+            run: piece.run,
             stream: piece.stream,
+            seq: seq.start,
+            end: seq.end,
             at: piece.at,
             continues: piece.continues,
             open: false,
             bytes: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(piece.len())),
         };
-        slab.extend(piece);
+        slab.extend(piece, seq.end);
         self.entries.push_back(Entry::Lines(slab));
     }
 }
 
 impl Slab {
-    fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>) -> bool {
+    fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: u64) -> bool {
         Arc::ptr_eq(&self.lane, lane)
+            && self.run == piece.run
+            && self.end == seq
             && self.stream == piece.stream
             && !self.open
             && !piece.continues
@@ -264,7 +276,8 @@ impl Slab {
             && self.at.div_euclid(1000) == piece.at.div_euclid(1000)
     }
 
-    fn extend(&mut self, piece: &Piece<'_>) {
+    fn extend(&mut self, piece: &Piece<'_>, end: u64) {
+        self.end = end;
         self.bytes.extend_from_slice(piece.parts[0]);
         self.bytes.extend_from_slice(piece.parts[1]);
         self.open = piece.open;

@@ -3,8 +3,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::amount::Amount;
 use super::cursor::{Chunk, Cursor, From, Step};
 use super::logs::Inner;
+use super::wanted::Wanted;
 use super::{lines, record::Record};
 use crate::model::Name;
 
@@ -13,6 +15,7 @@ pub struct Reader {
     inner: Arc<Inner>,
     services: Option<Vec<Name>>,
     last: usize,
+    wanted: Arc<Wanted>,
     /// `None`: go on until everything has ended. Else: up to the line with this number.
     until: Option<u64>,
     changes: watch::Receiver<u64>,
@@ -30,8 +33,8 @@ pub struct Reader {
 pub struct Page {
     /// The lines.
     pub records: Vec<Record>,
-    /// How many lines are lost that should have come before these.
-    pub missed: u64,
+    /// What is lost that should have come before these, wanted or not.
+    pub missed: Amount,
 }
 
 /// What a reader takes at once, in bytes.
@@ -43,12 +46,15 @@ impl Reader {
         services: Option<Vec<Name>>,
         last: usize,
         follow: bool,
+        wanted: Wanted,
     ) -> Reader {
         let changes = inner.changes();
         let until = (!follow).then(|| inner.queue.state().next_seq);
-        let cursor = Some(Cursor::default());
+        let wanted = Arc::new(wanted);
+        let cursor = Some(Cursor::of(wanted.clone()));
+        let (job, begun) = (None, false);
         let mut reader =
-            Reader { inner, services, last, until, changes, cursor, job: None, begun: false };
+            Reader { inner, services, last, wanted, until, changes, cursor, job, begun };
         reader.add_lanes();
         reader
     }
@@ -60,8 +66,12 @@ impl Reader {
             let ended = self.inner.is_ended();
             self.changes.borrow_and_update();
             let step = self.step().await;
-            if !step.chunks.is_empty() || step.missed > 0 {
-                return Some(page(step));
+            if !step.chunks.is_empty() || !step.missed.is_zero() {
+                let page = page(step, &self.wanted);
+                if page.is_empty() {
+                    continue;
+                }
+                return Some(page);
             }
             if ended || self.until.is_some() {
                 return None;
@@ -73,7 +83,7 @@ impl Reader {
     async fn step(&mut self) -> Step {
         if self.job.is_none() {
             self.add_lanes();
-            let mut cursor = self.cursor.take().unwrap_or_default();
+            let mut cursor = self.cursor.take().unwrap_or_else(|| Cursor::of(self.wanted.clone()));
             let before = self.until.unwrap_or_else(|| self.inner.queue.state().next_seq);
             self.job = Some(tokio::task::spawn_blocking(move || {
                 let step = cursor.step(before, PAGE);
@@ -106,8 +116,18 @@ impl Reader {
     }
 }
 
-pub(super) fn page(step: Step) -> Page {
-    Page { records: step.chunks.iter().flat_map(records).collect(), missed: step.missed }
+impl Page {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.missed.is_zero()
+    }
+}
+
+/// The wanted lines of a step.
+pub(super) fn page(step: Step, wanted: &Wanted) -> Page {
+    let records = step.chunks.iter().flat_map(records);
+    let records = records.filter(|record| wanted.takes(&record.line)).collect();
+    Page { records, missed: step.missed }
 }
 
 fn records(chunk: &Chunk) -> impl Iterator<Item = Record> {

@@ -49,7 +49,7 @@ impl Serialize for Record {
 }
 
 /// RFC 3339 in UTC with milliseconds, as everywhere in JSON.
-fn stamp(at: i64) -> String {
+pub(super) fn stamp(at: i64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
     stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

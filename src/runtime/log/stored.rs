@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -6,20 +7,25 @@ use std::time::UNIX_EPOCH;
 
 use super::batch::Batch;
 use super::cursor::{Cursor, From};
+use super::extent::Kept;
 use super::folder::Folder;
-use super::lane::Lane;
+use super::lane::{Lane, Newest};
 use super::lines;
 use super::reader::{Page, page};
-use super::segment::{Files, MAGIC};
+use super::volume::{Files, Header, Volume};
+use super::wanted::Wanted;
 use crate::model::{Name, Run, Stream};
 
 /// Reads the log of a stack that has ended, also by a crash: pages of lines in order.
 pub struct Stored {
     cursor: Cursor,
+    wanted: Arc<Wanted>,
 }
 
 /// What is read at once, in bytes.
 const PAGE: usize = 256 * 1024;
+/// How many batches of an index are read at once.
+const READ: usize = 4096;
 
 impl Stored {
     /// The services that left a log in `dir`.
@@ -27,21 +33,33 @@ impl Stored {
         Ok(Folder::open(dir)?.services()?.into_iter().collect())
     }
 
-    /// The log in `dir`: the last `last` lines of each service (`usize::MAX`: all); `services`: only of these.
+    /// The log in `dir`: the last `last` wanted lines of each service (`usize::MAX`: all); `services`: only
+    /// of these.
     ///
     /// Fails when there is no such folder or it cannot be read. Files that are no log are left out.
-    pub fn open(dir: &Path, services: Option<&[Name]>, last: usize) -> io::Result<Stored> {
-        let folder = Folder::open(dir)?;
-        let mut cursor = Cursor::default();
-        for name in folder.services()? {
+    pub fn open(
+        dir: &Path,
+        services: Option<&[Name]>,
+        last: usize,
+        wanted: Wanted,
+    ) -> io::Result<Stored> {
+        let folder = Arc::new(Folder::open(dir)?);
+        let wanted = Arc::new(wanted);
+        let mut cursor = Cursor::of(wanted.clone());
+        let mut found: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+        for (name, index) in folder.indexes()? {
             if services.is_none_or(|names| names.contains(&name)) {
-                match lane(&folder, &name) {
-                    Ok(lane) => cursor.add(&Arc::new(lane), From::Last(last)),
-                    Err(error) => tracing::debug!("{name}.log is left out: {error}"),
-                }
+                found.entry(name).or_default().push(index);
             }
         }
-        Ok(Stored { cursor })
+        for (name, indexes) in found {
+            match lane(&folder, &name, &indexes) {
+                Ok(Some(lane)) => cursor.add(&Arc::new(lane), From::Last(last)),
+                Ok(None) => {}
+                Err(error) => tracing::debug!("the log of {name} is left out: {error}"),
+            }
+        }
+        Ok(Stored { cursor, wanted })
     }
 }
 
@@ -49,35 +67,59 @@ impl Iterator for Stored {
     type Item = Page;
 
     fn next(&mut self) -> Option<Page> {
-        let step = self.cursor.step(u64::MAX, PAGE);
-        (!step.chunks.is_empty() || step.missed > 0).then(|| page(step))
+        loop {
+            let step = self.cursor.step(u64::MAX, PAGE);
+            if step.chunks.is_empty() && step.missed.is_zero() {
+                return None;
+            }
+            let page = page(step, &self.wanted);
+            if !page.is_empty() {
+                return Some(page);
+            }
+        }
     }
 }
 
-/// A service's files as they were left.
-fn lane(folder: &Folder, name: &Name) -> io::Result<Lane> {
-    let log = folder.read(&format!("{name}.log"))?;
-    let index = folder.read(&format!("{name}.idx"))?;
-    let files = Files { log, index };
-    let mut magic = [0; MAGIC.len()];
-    files.index.read_exact_at(&mut magic, 0)?;
-    if magic != *MAGIC {
-        return Err(io::ErrorKind::InvalidData.into());
+/// What a service left: old files, and the newest.
+fn lane(folder: &Arc<Folder>, name: &Name, indexes: &[String]) -> io::Result<Option<Lane>> {
+    let mut volumes = Vec::new();
+    for index in indexes {
+        match Volume::find(folder, name, index) {
+            Ok(volume) => volumes.push(volume),
+            Err(error) => tracing::debug!("{index} is left out: {error}"),
+        }
+    }
+    volumes.sort_by_key(|(header, _)| header.number);
+    let Some((header, files)) = volumes.pop() else { return Ok(None) };
+    let mut kept = VecDeque::new();
+    let mut last = None;
+    for (header, files) in volumes {
+        let written = whole(&files, files.log.metadata()?.len())?;
+        last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
+        // Opened again when somebody reads it: a hundred services have hundreds of them.
+        let volume = Arc::new(Volume::old(header, folder.clone(), name.clone()));
+        kept.push_back(Kept { volume, written });
     }
     let size = files.log.metadata()?.len();
     let written = whole(&files, size)?;
-    let last = match written {
-        0 => None,
-        _ => files.batches(written - 1, written)?.pop(),
-    };
+    let mut total = header.before;
+    // Its numbers go on in the next file.
+    last = last.map(|last| Batch { offset: 0, len: 0, ..last });
+    for from in (0..written).step_by(READ) {
+        let batches = files.batches(from, written.min(from + READ as u64))?;
+        batches.iter().for_each(|batch| total += batch.amount());
+        last = batches.last().copied().or(last);
+    }
     let rest = unindexed(&files, last, size)?;
-    Ok(Lane::over(name.clone(), files, written, rest))
+    rest.iter().for_each(|batch| total += batch.amount());
+    let volume = Volume::newest(header, files);
+    Ok(Some(Lane::over(name.clone(), kept, Newest { volume, written, rest, total })))
 }
 
 /// How many batches of the index are whole: the end may be torn, or be about bytes that never
 /// reached the log file.
 fn whole(files: &Files, size: u64) -> io::Result<u64> {
-    let bytes = files.index.metadata()?.len().saturating_sub(MAGIC.len() as u64);
+    let bytes = files.index.metadata()?.len().saturating_sub(Header::SIZE as u64);
     let (mut low, mut high) = (0, bytes / Batch::SIZE as u64);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -115,6 +157,7 @@ fn unindexed(files: &Files, last: Option<Batch>, size: u64) -> io::Result<Vec<Ba
             stream,
             continues,
             open,
+            lost: false,
         });
         (offset, seq, continues) = (offset + len as u64, seq + u64::from(count), open);
     }

@@ -97,6 +97,7 @@ impl Supervisor {
                     .take()
                     .map(|selection| selection.renamed(&plan, &self.stack, &stack));
                 self.stack = stack.clone();
+                self.logs.limit(stack.logs);
                 self.watch();
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });

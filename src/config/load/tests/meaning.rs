@@ -310,3 +310,15 @@ fn watches_say_what_follows() {
     );
     assert_eq!(stack.services[&name("b")].watch[1].poll, Some(Duration::from_secs(1)));
 }
+
+#[test]
+fn logs_have_limits() {
+    let limits = |text: &str| {
+        let text = format!("{text}\n[services.a]\ncommand = \"x\"");
+        Project::new(&text).stack().logs
+    };
+    assert_eq!(limits(""), LogLimits { max_size: 50_000_000, keep: 3 });
+    assert_eq!(limits("[stack.logs]\nkeep = 0"), LogLimits { max_size: 50_000_000, keep: 0 });
+    let both = "[stack]\nlogs = { max_size = \"1GiB\", keep = 10 }";
+    assert_eq!(limits(both), LogLimits { max_size: 1 << 30, keep: 10 });
+}

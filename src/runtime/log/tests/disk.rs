@@ -14,11 +14,13 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
     };
     assert_eq!((mode("."), mode("api.log"), mode("api.idx")), (0o700, 0o600, 0o600));
     let logs = Logs::open(&bench.folder(), look(Escapes::Keep), Output::None);
-    assert!(Stored::open(&bench.folder(), None, 9).unwrap().next().is_none());
+    assert!(stored(&bench.folder(), 9).is_empty());
     let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
     capture.push(Stream::Stdout, b"second\n");
     assert_eq!(bench.file("api.log"), b"second\n");
-    assert_eq!(bench.file("api.log.1"), b"first\n");
+    let last = bench.dir.path().join("logs.1");
+    assert_eq!(std::fs::read(last.join("api.log")).unwrap(), b"first\n");
+    assert_eq!(texts(&stored(&last, 9)), ["api first"]);
 }
 
 #[test]
@@ -61,7 +63,7 @@ async fn a_reader_is_told_what_is_lost() {
     logs.finish(PATIENCE);
     let (mut missed, mut lines) = (0, 0);
     while let Some(page) = reader.next().await {
-        missed += page.missed;
+        missed += page.missed.lines;
         lines += page.records.len() as u64;
     }
     assert!(missed > 0);
@@ -86,7 +88,10 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
     let last = text.lines().last().unwrap();
     assert_eq!(
         last,
-        format!(" * {} lines were lost before they could be shown or stored", count - shown)
+        format!(
+            " * {} lines are lost: they were no longer kept when they could be shown",
+            count - shown
+        )
     );
 }
 
@@ -124,6 +129,21 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
     }
     assert_eq!(seen.last().unwrap(), "api three");
     assert_eq!(texts(&bench.stored()), ["api three"]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_made_read_only_is_still_written() {
+    let bench = Bench::new(Escapes::Keep);
+    bench.run("api", 1, "one\n");
+    for file in ["api.log", "api.idx"] {
+        let read_only = std::fs::Permissions::from_mode(0o400);
+        std::fs::set_permissions(bench.folder().join(file), read_only).unwrap();
+    }
+    look_now(&bench);
+    bench.run("api", 2, "two\n");
+    bench.finish();
+    assert!(bench.logs.notes().is_empty());
+    assert_eq!(texts(&bench.stored()), ["api one", "api two"]);
 }
 
 #[test]
@@ -193,7 +213,7 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     let mut reader = bench.logs.reader(None, usize::MAX, false);
     let page = reader.next().await.unwrap();
     assert_eq!(
-        (texts(&page.records), page.missed),
+        (texts(&page.records), page.missed.lines),
         (vec!["api two".into(), "api three".into()], 1)
     );
 }

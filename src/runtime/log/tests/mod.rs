@@ -3,6 +3,8 @@
 mod disk;
 mod flow;
 mod reading;
+mod rotation;
+mod search;
 mod shown;
 mod trouble;
 
@@ -10,7 +12,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::{Escapes, Logs, Look, Output, Stored, lock};
+use super::{Escapes, Logs, Look, Output, Stored, Wanted, lock};
 use crate::model::{Name, Run, Stream};
 
 /// Far more than any test needs: it ends a test that would hang.
@@ -21,7 +23,7 @@ fn name(text: &str) -> Name {
 }
 
 fn look(escapes: Escapes) -> Look {
-    Look { color: false, prefix: true, timestamps: false, escapes }
+    Look { color: false, prefix: true, timestamps: false, escapes, json: false }
 }
 
 /// An output that keeps what is written, once its gate is open.
@@ -131,9 +133,14 @@ impl Bench {
     }
 
     fn stored(&self) -> Vec<super::Record> {
-        let stored = Stored::open(&self.folder(), None, usize::MAX).unwrap();
-        stored.flat_map(|page| page.records).collect()
+        stored(&self.folder(), usize::MAX)
     }
+}
+
+/// What a folder has once nobody writes there: the last lines of each service.
+fn stored(folder: &std::path::Path, last: usize) -> Vec<super::Record> {
+    let stored = Stored::open(folder, None, last, Wanted::default()).unwrap();
+    stored.flat_map(|page| page.records).collect()
 }
 
 /// The lines of records as text, with their services.

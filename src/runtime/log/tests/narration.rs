@@ -76,6 +76,7 @@ fn stack() -> Stack {
         primary: None,
         files: BTreeSet::new(),
         live: true,
+        logs: Default::default(),
     }
 }
 

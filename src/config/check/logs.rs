@@ -1,0 +1,106 @@
+use super::super::fault::Fault;
+use super::super::node::{Node, Table, Value};
+use super::super::suggest::quote;
+use super::{Check, keys};
+use crate::model::LogLimits;
+
+/// The smallest file: one read of a busy service, which is never divided, takes half of it.
+const SMALLEST: u64 = 256_000;
+/// The largest file: more than a disk of today's laptops has.
+const LARGEST: u64 = 10_000_000_000_000;
+/// The most old files: each is opened by who reads the whole log.
+pub(in super::super) const MAX_KEPT: i64 = 1000;
+
+/// The units of sizes, in bytes.
+pub(in super::super) const UNITS: [(&str, u64); 10] = [
+    ("B", 1),
+    ("KB", 1000),
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+const HELP: &str = "write a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
+
+impl Check<'_, '_> {
+    /// `[stack.logs]`.
+    pub(super) fn logs(&mut self, stack: &Table<'_>) -> LogLimits {
+        let mut limits = LogLimits::default();
+        let Some(entry) = stack.get("logs") else { return limits };
+        let Some(table) = self.table("logs", &entry.node) else { return limits };
+        self.only_keys(table, keys::LOGS, "[stack.logs]");
+        if let Some(size) = table.get("max_size").and_then(|entry| self.size(&entry.node)) {
+            limits.max_size = size;
+        }
+        let kept = table.get("keep").and_then(|e| self.number("keep", &e.node, 0..=MAX_KEPT));
+        if let Some(keep) = kept.and_then(|keep| u32::try_from(keep).ok()) {
+            limits.keep = keep;
+        }
+        limits
+    }
+
+    /// `"50MB"`, in bytes.
+    fn size(&mut self, node: &Node<'_>) -> Option<u64> {
+        let text = match &node.value {
+            Value::Text(text) => &**text,
+            Value::Integer(_) => {
+                self.fault(Fault::at(node.at, "`max_size` has no unit").help(HELP));
+                return None;
+            }
+            _ => {
+                self.wrong("max_size", "a size", node);
+                return None;
+            }
+        };
+        match parse(text) {
+            Some(size) if (SMALLEST..=LARGEST).contains(&size) => Some(size),
+            Some(_) => {
+                let text = "`max_size` must be from 256KB to 10TB";
+                self.fault(Fault::at(node.at, text));
+                None
+            }
+            None => {
+                let text = format!("`max_size` cannot be {}", quote(text));
+                self.fault(Fault::at(node.at, text).help(HELP));
+                None
+            }
+        }
+    }
+}
+
+/// A whole number and a unit.
+fn parse(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(split);
+    let unit = unit.trim_start_matches(' ');
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    Some(number.parse::<u64>().ok()?.saturating_mul(*factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit() {
+        for (text, size) in [
+            ("50MB", 50_000_000),
+            ("64 KiB", 65_536),
+            ("1GB", 1_000_000_000),
+            ("20000B", 20_000),
+            ("99999999999999999TB", u64::MAX),
+        ] {
+            assert_eq!(parse(text), Some(size), "{text}");
+        }
+        for text in
+            ["", "50", "MB", "-1MB", "1.5MB", "50mb", "50 M", "∞MB", "99999999999999999999B"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use bytes::Bytes;
+
+use crate::model::{Run, Stream};
+
+/// What a capture hands over: whole lines of one stream.
+pub(super) struct Piece<'a> {
+    pub run: Run,
+    pub stream: Stream,
+    pub continues: bool,
+    pub open: bool,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The bytes, in two parts so that nobody has to join them first.
+    pub parts: [&'a [u8]; 2],
+}
+
+impl Piece<'_> {
+    pub fn len(&self) -> usize {
+        self.parts[0].len() + self.parts[1].len()
+    }
+
+    /// How many lines it has. The first part ends within a line, so only newlines count.
+    pub fn lines(&self) -> usize {
+        let ends = |part| memchr::memchr_iter(b'\n', part).count();
+        ends(self.parts[0]) + ends(self.parts[1]) + usize::from(self.open)
+    }
+
+    pub fn joined(&self) -> Bytes {
+        self.parts.concat().into()
+    }
+}

@@ -1,0 +1,67 @@
+use std::os::fd::OwnedFd;
+
+use rustix::fs::FileType;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Resolves when nobody reads a pipe or a socket any more, also while nothing is written to it: never when it is
+/// neither of them. To be called within a tokio runtime.
+pub async fn reader_gone(output: OwnedFd) {
+    let kind = rustix::fs::fstat(&output).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    match kind {
+        Ok(FileType::Fifo | FileType::Socket) => {}
+        Ok(_) | Err(_) => return std::future::pending().await,
+    }
+    // SAFETY: the descriptor is owned by what is registered, and nothing takes it out again.
+    let Ok(output) = (unsafe { AsyncFd::register_with_interest(output, INTEREST) }) else {
+        return std::future::pending().await;
+    };
+    loop {
+        let Ok(mut ready) = output.ready(INTEREST).await else { return };
+        let state = ready.ready();
+        if state.is_write_closed() || state.is_error() {
+            return;
+        }
+        ready.clear_ready();
+    }
+}
+
+/// An error is reported without being asked for, and room in the pipe is of no interest.
+#[cfg(target_os = "linux")]
+const INTEREST: Interest = Interest::ERROR;
+/// The end of a reader is told as one of writing.
+#[cfg(not(target_os = "linux"))]
+const INTEREST: Interest = Interest::WRITABLE;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_told_when_a_reader_goes_and_not_before() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut gone = Box::pin(reader_gone(writer.try_clone().unwrap().into()));
+        writer.write_all(b"line\n").unwrap();
+        tokio::select! {
+            biased;
+            () = &mut gone => panic!("somebody reads"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(reader);
+        gone.await;
+        // One that has gone before anybody looked.
+        reader_gone(writer.into()).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_has_no_reader_that_could_go() {
+        let file = tempfile::tempfile().unwrap();
+        tokio::select! {
+            biased;
+            () = reader_gone(file.into()) => panic!("nobody reads a file"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The log from other terminals and after the end: files that are full, searches, forms, readers that go, crashes.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::content::{Flavour, line};
+use crate::support::{
+    CTRL_C, Project, Running, Source, eventually, need_that, service, user_namespaces,
+};
+
+/// How many lines each service of the large tests prints in a run; CI asks for more.
+fn lines() -> u64 {
+    let asked = std::env::var("DEVSTACK_FLOOD_LINES").ok();
+    asked.map_or(4000, |text| text.parse().expect("DEVSTACK_FLOOD_LINES is a number"))
+}
+
+const LEN: usize = 90;
+
+/// What the objects of a log say: bytes of lines and how many there are, and the same of what is lost.
+#[derive(Default, Debug)]
+struct Account {
+    kept: [u64; 2],
+    missed: [u64; 2],
+    /// The numbers of the lines by service, run and stream.
+    numbers: BTreeMap<(String, u64, String), Vec<u64>>,
+}
+
+impl Account {
+    #[track_caller]
+    fn of(text: &str) -> Account {
+        let mut account = Account::default();
+        for object in text.lines() {
+            let object: Value = serde_json::from_str(object).expect("JSON");
+            if let Some(missed) = object["missed"].as_u64() {
+                account.missed[0] += missed;
+                account.missed[1] += object["bytes"].as_u64().expect("bytes");
+                continue;
+            }
+            let text = object["line"].as_str().expect("a line of text");
+            let number: u64 = text[..8].parse().expect("its number");
+            assert_eq!(text.as_bytes(), line(number, LEN, Flavour::Text), "torn");
+            account.kept[0] += 1;
+            account.kept[1] += text.len() as u64 + 1;
+            let word = |key: &str| object[key].as_str().expect(key).to_owned();
+            let key = (word("service"), object["run"].as_u64().expect("run"), word("stream"));
+            account.numbers.entry(key).or_default().push(number);
+        }
+        for (whose, numbers) in &account.numbers {
+            // Even lines go to one stream, odd ones to the other.
+            let whole = numbers.windows(2).all(|pair| pair[1] == pair[0] + 2);
+            assert!(whole || account.missed[0] > 0, "lost and not told: {whose:?}");
+            assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "mixed: {whose:?}");
+        }
+        account
+    }
+
+    fn sum(&self) -> [u64; 2] {
+        [self.kept[0] + self.missed[0], self.kept[1] + self.missed[1]]
+    }
+}
+
+#[test]
+fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
+    const SERVICES: usize = 10;
+    let lines = lines();
+    let project = Project::new();
+    let mut text = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 2\n".to_owned();
+    for i in 0..SERVICES {
+        // Silent after its flood, until it is killed or told to end.
+        text += &format!(
+            "[services.s{i}]\ncommand = \"{{misbehave}} flood --lines {lines} --len {LEN} --both --sum s{i}.sum; \
+             exec tail -f /dev/null\"\nrestart = \"always\"\n"
+        );
+    }
+    project.write("devstack.toml", &text);
+    let wait_floods = || {
+        for i in 0..SERVICES {
+            let sum = project.path(format!("s{i}.sum"));
+            eventually("a flood to end", || sum.exists().then_some(()));
+            std::fs::remove_file(sum).expect("it is there");
+        }
+    };
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let follower = project.devstack(["logs", "-f", "--json", "-n", "all"]).start();
+    wait_floods();
+    let ps = project.ps();
+    for i in 0..SERVICES {
+        let pid = service(&ps, &format!("s{i}"))["pid"].as_i64().expect("a pid");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+        let killed =
+            rustix::process::kill_process(pid.expect("a pid"), crate::support::Signal::KILL);
+        killed.expect("it runs");
+    }
+    wait_floods();
+    let names: Vec<String> = (0..SERVICES).map(|i| format!("s{i}")).collect();
+    project.devstack(["restart"]).args(&names).run().expect_code(0);
+    wait_floods();
+    // Three runs: one that was killed, one that was restarted, one that is still there.
+    let total = [3 * lines, 3 * lines * (LEN as u64 + 1)];
+    let check = |live: bool| {
+        for name in &names {
+            let logs = project.devstack(["logs", "--json", "-n", "all", name]);
+            let account = Account::of(&logs.run().expect_code(0).stdout);
+            assert!(account.kept[0] > 0 && account.missed[0] > 0, "{name}: {account:?}");
+            assert_eq!(account.sum(), total, "{name} (live: {live})");
+        }
+    };
+    // What was printed last may still be in a pipe.
+    eventually("the last lines to be stored", || {
+        let logs = project.devstack([
+            "logs",
+            "--json",
+            "-n",
+            "1",
+            "--grep",
+            &format!("^{:08}", lines - 1),
+        ]);
+        (logs.run().expect_code(0).stdout.lines().count() == SERVICES).then_some(())
+    });
+    check(true);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    check(false);
+    assert_eq!(follower.wait_code(), 0);
+    follower.wait_closed();
+    let account = Account::of(&follower.stdout());
+    assert_eq!(account.sum(), total.map(|one| one * SERVICES as u64));
+    // No more files than were asked for, and none larger.
+    for name in &names {
+        let logs = std::fs::read_dir(project.path(".devstack/logs")).expect("the folder");
+        let ours = logs.filter_map(|entry| {
+            let entry = entry.expect("an entry");
+            let file = entry.file_name().into_string().expect("a name");
+            let ours = file.ends_with(".log") && file.starts_with(&format!("{name}."));
+            ours.then(|| entry.metadata().expect("a file").len())
+        });
+        let sizes: Vec<u64> = ours.collect();
+        // One that is too many may just be about to be removed when the stack ends.
+        assert!(
+            (2..=4).contains(&sizes.len()) && sizes.iter().all(|size| *size <= 256_000),
+            "{sizes:?}"
+        );
+    }
+    project.finish();
+}
+
+#[test]
+fn the_log_of_one_that_was_killed_is_whole_up_to_its_end() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.flood]\n\
+             command = [\"{{misbehave}}\", \"flood\", \"--lines\", \"100000000\", \"--len\", \"{LEN}\"]\n"
+        ),
+    );
+    for round in 1..=5u64 {
+        let up = project.devstack(["up"]).start();
+        // Somewhere in the midst of it, each time somewhere else.
+        up.wait_for(&format!("flood | {:08}", round * 1777));
+        up.kill9();
+        project.assert_nothing_alive();
+        let logs = project.devstack(["logs", "-n", "all"]).run().expect_code(0);
+        let shown: Vec<&str> =
+            logs.stdout.lines().filter_map(|line| line.strip_prefix("flood | ")).collect();
+        assert!(shown.len() as u64 > round * 1777);
+        let (last, whole) = shown.split_last().expect("some lines");
+        for (number, text) in whole.iter().enumerate() {
+            let expected = line(number as u64, LEN, Flavour::Text);
+            if text.as_bytes() != expected {
+                let all: Vec<&str> = logs.stdout.lines().collect();
+                let at = all.iter().position(|one| one.contains(text)).unwrap_or(0);
+                let here = &all[at.saturating_sub(3)..all.len().min(at + 3)];
+                panic!("round {round}, line {number}: {here:#?}");
+            }
+        }
+        let expected = line(whole.len() as u64, LEN, Flavour::Text);
+        assert!(expected.starts_with(last.as_bytes()), "{last}");
+    }
+    project.finish();
+}
+
+/// Two services that say some lines and go on.
+const TALK: &str = r#"
+    [services.api]
+    command = ["{misbehave}", "--stay", "say", "GET /a", "GET /b 500", "POST /c 500"]
+    [services.worker]
+    command = ["{misbehave}", "--stay", "say", "job 500 failed", "--stderr"]
+    "#;
+
+fn talk() -> (Project, Running) {
+    let project = Project::new();
+    project.write("devstack.toml", TALK);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api    | ready");
+    up.wait_for("worker | ready");
+    up.wait_for("worker | job");
+    (project, up)
+}
+
+#[test]
+fn lines_are_searched_while_it_runs_and_after() {
+    let (project, up) = talk();
+    let check = || {
+        let logs = |args: &[&str]| {
+            let ended = project.devstack(["logs"]).args(args).run().expect_code(0);
+            ended.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(logs(&["--grep", "500$", "api"]), ["api | GET /b 500", "api | POST /c 500"]);
+        assert_eq!(logs(&["--grep", "500$", "-n", "1", "api"]), ["api | POST /c 500"]);
+        assert_eq!(logs(&["--grep", "(?i)get .b", "--no-prefix"]), ["GET /b 500"]);
+        let errors = logs(&["--stream", "stderr"]);
+        assert_eq!(errors, ["worker | job 500 failed"]);
+        assert_eq!(logs(&["--since", "1h", "--grep", "GET", "api"]).len(), 2);
+        assert!(logs(&["--since", "2100-01-01"]).is_empty());
+        assert_eq!(logs(&["--since", "2000-01-01T00:00:00Z", "--grep", "POST"]).len(), 1);
+        let json = logs(&["--output", "json", "--grep", "POST /c & nothing|c 5"]);
+        let object: Value = serde_json::from_str(&json[0]).expect("JSON");
+        assert_eq!((json.len(), object["line"].as_str()), (1, Some("POST /c 500")));
+        let stamped = logs(&["--timestamps", "--grep", "POST"]);
+        assert_eq!(&stamped[0][8..], " api    | POST /c 500");
+    };
+    check();
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    check();
+    for (args, said) in [
+        (["--grep", "("], "not a regular expression"),
+        (["--since", "soon"], "write how long ago"),
+        (["--stream", "both"], "invalid value 'both'"),
+    ] {
+        let refused = project.devstack(["logs"]).args(args).run().expect_code(2);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    project.finish();
+}
+
+#[test]
+fn up_and_run_print_json_or_no_names() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.api]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"one\", \"two\"]\n",
+    );
+    let ended = project.devstack(["up", "--output", "json"]).run().expect_code(0);
+    let objects: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("every line is an object"))
+        .collect();
+    let said: Vec<&str> = objects.iter().filter_map(|object| object["line"].as_str()).collect();
+    assert_eq!(said, ["one", "two"]);
+    let own = |object: &&Value| object["text"] == "completed" && object["tone"] == "good";
+    assert_eq!(objects.iter().find(own).expect("its end")["service"], "api");
+    let ended = project.devstack(["up", "--no-prefix"]).run().expect_code(0);
+    assert!(ended.stdout.lines().any(|line| line == "one"), "{}", ended.stdout);
+    let run =
+        project.devstack(["run", "--output", "json", "--", "echo", "done"]).run().expect_code(0);
+    assert_eq!(run.stdout, "done\n");
+    assert!(
+        run.stderr.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{}",
+        run.stderr
+    );
+    project.finish();
+}
+
+#[test]
+fn a_follower_ends_at_once_when_its_reader_goes() {
+    let (project, up) = talk();
+    let follow = project.devstack(["logs", "-f", "api"]).start();
+    follow.wait_for("api | ready");
+    // No service prints anything any more.
+    follow.close_output(Source::Stdout);
+    assert_eq!(follow.wait_code(), 0);
+    follow.wait_closed();
+    assert_eq!(follow.stderr(), "");
+    // The same of `up` itself.
+    up.close_output(Source::Stdout);
+    assert_eq!(up.wait_code(), 141);
+    project.finish();
+}
+
+#[test]
+fn a_follower_in_a_terminal_leaves_it_and_the_stack_as_they_were() {
+    let (project, up) = talk();
+    let pid = service(&project.ps(), "api")["pid"].clone();
+    let follow = project.devstack(["logs", "-f"]).terminal(30, 100).start();
+    let settings = follow.settings();
+    follow.wait_for("worker | job 500 failed");
+    follow.wait_for("api    | ready");
+    follow.write(CTRL_C);
+    assert_eq!(follow.wait_code(), 130);
+    assert_eq!(follow.settings(), settings);
+    let shown = follow.bytes(Source::Stdout);
+    assert!(memchr::memmem::find(&shown, b"\x1b[").is_some(), "names have colours");
+    assert_eq!(service(&project.ps(), "api")["pid"], pid);
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn a_follower_sees_every_line_across_restarts_and_files() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.api]\n\
+             command = \"{{misbehave}} flood --lines 2000 --len {LEN} --both; exec {{misbehave}} run\"\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api | ready");
+    let follow = project.devstack(["logs", "-f", "--no-prefix", "-n", "all"]).start();
+    for run in 1..=3 {
+        follow.wait_count(run, "ready");
+        project.devstack(["restart", "api"]).run().expect_code(0);
+    }
+    follow.wait_count(4, "ready");
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    assert_eq!(follow.wait_code(), 0);
+    follow.wait_closed();
+    let lines = follow.lines();
+    let mut count = [0; 2000];
+    for text in lines.iter().filter(|text| text.len() == LEN) {
+        count[text[..8].parse::<usize>().expect("a number")] += 1;
+    }
+    assert!(count.iter().all(|count| *count == 4), "{count:?}");
+    project.finish();
+}
+
+#[test]
+fn the_failure_of_a_service_comes_with_its_last_lines() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = \"echo first; echo the reason >&2; exit 3\"\nrestart = \"no\"\n",
+    );
+    let ended = project.devstack(["up"]).run().expect_code(1);
+    let at = ended.stdout.find("failed:").expect("it failed");
+    let rest = &ended.stdout[at..];
+    assert!(rest.contains("| first") && rest.contains("| the reason"), "{}", ended.stdout);
+    project.finish();
+}
+
+/// Runs a stack whose own folder is on a small disk; `options` are those of the disk. The disk gets room when
+/// the gate opens.
+fn on_a_small_disk(options: &str) {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    let mut gate = project.gate("room");
+    project.write(
+        "devstack.toml",
+        &format!(
+            r#"
+            [services.flood]
+            command = "{{misbehave}} flood --lines 3000 --len {LEN} && echo x > flood.done && exec {{misbehave}} run"
+            [services.other]
+            command = "{{misbehave}} gate room && mount -o remount,size=16m,nr_inodes=1000 .devstack && echo more && exec {{misbehave}} run"
+            [services.ticker]
+            command = "while sleep 0.2; do echo tick; done"
+            "#
+        ),
+    );
+    std::fs::create_dir(project.path(".devstack")).expect("the project is ours");
+    let script = "mount -t tmpfs -o mode=0700,$1 disk .devstack && exec \"$0\" up";
+    let up = project
+        .program("/usr/bin/unshare")
+        .args(["-Urm", "/bin/sh", "-c", script, env!("CARGO_BIN_EXE_devstack"), options])
+        .start();
+    // All of it is shown, though the disk does not take it.
+    up.wait_for(&format!("flood  | {:08}", 2999));
+    eventually("the service to go on", || project.path("flood.done").exists().then_some(()));
+    let warned = up.wait_for("the last lines are kept in memory");
+    assert!(warned.contains("cannot be written"), "{warned}");
+    gate.open();
+    up.wait_for("other  | more");
+    let logs = |args: &[&str]| project.devstack(["logs"]).args(args).run().expect_code(0).stdout;
+    // Only what is on the disk is still there after the end.
+    let place = up.here();
+    up.wait_since(place, "ticker | tick");
+    assert!(logs(&["flood", "-n", "all"]).contains(&format!("{:08}", 2999)));
+    let ns =
+        format!("/proc/{}/root{}", up.pid(), project.path(".devstack/logs/ticker.log").display());
+    eventually("the log to be written again", || {
+        std::fs::read_to_string(&ns).ok().filter(|text| text.contains("tick"))
+    });
+    let warnings =
+        up.lines().iter().filter(|line| line.contains("the last lines are kept in memory")).count();
+    assert_eq!(warnings, 1, "{:#?}", up.lines());
+    up.interrupt();
+    assert_eq!(up.wait_code(), 130);
+    project.finish();
+}
+
+#[test]
+fn a_full_disk_stops_no_service_and_is_told_once() {
+    on_a_small_disk("size=64k");
+}
+
+#[test]
+fn a_disk_without_room_for_files_stops_no_service_and_is_told_once() {
+    on_a_small_disk("size=16m,nr_inodes=8");
+}
