@@ -190,6 +190,7 @@ fn run_has_no_retries_but_heals_lost_races() {
     let thief = occupy(port);
     gate.open();
     assert_eq!(up.wait_code(), 0, "{}", up.stderr());
+    up.wait_closed();
     assert_eq!(up.stdout(), format!("{}\n", port + 1));
     drop(thief);
     gate.shut();
@@ -199,6 +200,7 @@ fn run_has_no_retries_but_heals_lost_races() {
     let _thief = occupy(port);
     gate.open();
     assert_eq!(up.wait_code(), 120, "{}", up.stderr());
+    up.wait_closed();
     let said = up.stderr();
     assert_held(&said, port);
     assert!(said.contains("api * failed: port "), "{said}");
