@@ -73,6 +73,9 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
     assert!(text.contains("would start 1 service\n"), "{text}");
     assert!(text.contains("not started: mail, migrate, web"), "{text}");
     project.devstack(["plan", "nobody"]).run().expect_code(3);
+    // An address for documentation, which no machine has.
+    let refused = project.devstack(["plan", "--host", "192.0.2.1"]).run().expect_code(2);
+    assert!(refused.stderr.contains("192.0.2.1 is no address of this machine"), "{refused:?}");
     assert_eq!(tree(&project), before, "it has written something");
     drop(stranger);
 

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{exit, json, shown};
 use crate::model::{Class, Message, PlanView};
 use crate::ports::Ports;
-use crate::runtime::reload::{Situation, joined};
+use crate::runtime::reload::{Situation, hosts_exist, joined};
 
 /// `devstack plan`: what applying the files would change in the running stack of this folder, or what `up` would
 /// start where none runs. Does nothing of it.
@@ -91,6 +91,7 @@ fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
         true => refused(&wrong.summary(), exit::USAGE),
         false => Refused(wrong.render(super::color(&stderr())), exit::USAGE),
     })?;
+    hosts_exist(&draft).map_err(|message| refused(&message, exit::USAGE))?;
     let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
     let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
     let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());

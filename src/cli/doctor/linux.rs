@@ -53,8 +53,9 @@ pub(super) fn files() -> Option<(u64, u64)> {
 
 /// Processes and threads of this user. Nothing limits root.
 pub(super) fn processes() -> Option<Usage> {
-    let threads =
-        |process: PathBuf| fs::metadata(process.join("task")).map_or(0, |data| data.nlink() - 2);
+    let threads = |process: PathBuf| {
+        fs::metadata(process.join("task")).map_or(0, |data| data.nlink().saturating_sub(2))
+    };
     let most = getrlimit(Resource::Nproc).current.filter(|_| !geteuid().is_root());
     Some(Usage { used: own().map(threads).sum(), most })
 }
