@@ -236,3 +236,62 @@ async fn links_in_circles_end() {
         assert_eq!(scene.file().await, Path::new("a/x.py"));
     }
 }
+
+#[tokio::test]
+async fn a_folder_that_one_waits_for_and_another_finds_is_both_theirs() {
+    let mut scene = Scene::new();
+    let services = BTreeMap::from([
+        (name("all"), scene.watch(&[], &["begin.txt"])),
+        (name("api"), scene.watch(&["src/deep/**"], &[])),
+        (name("begin"), scene.watch(&["begin.txt"], &[])),
+    ]);
+    scene.watcher.set(services, BTreeSet::new());
+    scene.write("begin.txt", "begin");
+    assert!(scene.next().await.contains_key("begin"));
+    for round in ["first", "again"] {
+        scene.at_once(|| scene.write("src/deep/in/a.py", round));
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: it comes");
+        scene.write("src/deep/in/a.py", "saved");
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: a save");
+        scene.at_once(|| fs::remove_dir_all(scene.path("src")).unwrap());
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: it goes");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_one_begins_at_and_another_finds_is_turned_for_both() {
+    let mut scene = Scene::new();
+    scene.old("devstack.toml", "");
+    for release in ["1", "2"] {
+        scene.old(&format!("releases/{release}/a.py"), "a");
+    }
+    old_link("releases/1", &scene.path("current"));
+    let services = BTreeMap::from([
+        (name("all"), scene.watch(&[], &["begin.txt"])),
+        (name("api"), scene.watch(&["current/**"], &[])),
+        (name("begin"), scene.watch(&["begin.txt"], &[])),
+    ]);
+    scene.watcher.set(services, BTreeSet::new());
+    scene.write("begin.txt", "begin");
+    assert!(scene.next().await.contains_key("begin"));
+    for release in ["2", "1", "2"] {
+        symlink(format!("releases/{release}"), scene.path("next")).unwrap();
+        scene.at_once(|| fs::rename(scene.path("next"), scene.path("current")).unwrap());
+        let both = loop {
+            let told = scene.next().await;
+            if told.contains_key("api") {
+                break told;
+            }
+        };
+        assert_eq!(both["api"], Path::new("current"));
+        let file = format!("releases/{release}/a.py");
+        scene.write(
+            &file,
+            &format!("saved after {release} turned {}", scene.written.load(Ordering::Relaxed)),
+        );
+        assert_eq!(
+            scene.next().await,
+            BTreeMap::from(["all", "api"].map(|who| (who.to_owned(), file.clone().into())))
+        );
+    }
+}

@@ -31,7 +31,7 @@ pub(super) struct Link {
     start: bool,
     /// What it leads to is looked into.
     entered: bool,
-    /// It was found to be newly made, and that has not been told.
+    /// It was found to be newly made or turned, and that has not been told.
     fresh: bool,
 }
 
@@ -58,6 +58,11 @@ impl Links {
     /// Where a name leads.
     pub fn end(&self, name: &Path) -> Option<PathBuf> {
         self.names.get(name).map(|link| link.route.end.clone())
+    }
+
+    /// Whether a name was found to be new, or to lead elsewhere, and that has not been told.
+    pub fn is_fresh(&self, name: &Path) -> bool {
+        self.names.get(name).is_some_and(|link| link.fresh)
     }
 
     /// The folders that links in folders lead to and that are looked into, there or not.
@@ -141,6 +146,8 @@ impl Tree {
         let route = Route::of(path);
         let entered = to_folder && is_followed(path, &route.end);
         let known = self.links.names.get(path);
+        // Filters may begin at this link that have no part in the folder it is in: [`Tree::follow`] tells them.
+        let fresh = known.is_some_and(|known| known.start && known.route.end != route.end);
         if known.is_some_and(|known| known.entered && known.route.end != route.end) {
             self.relinked.extend(ids);
         } else if entered && known.is_none_or(|known| !known.entered || !ids.is_subset(&known.ids))
@@ -152,7 +159,7 @@ impl Tree {
             }
             self.linked.entry(route.end.clone()).or_default().extend(ids);
         }
-        self.links.add(path, Link { ids: ids.clone(), route, start: false, entered, fresh: false });
+        self.links.add(path, Link { ids: ids.clone(), route, start: false, entered, fresh });
     }
 
     /// At `path` there is no link, or none any more.

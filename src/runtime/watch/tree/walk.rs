@@ -34,6 +34,18 @@ impl Tree {
         changed
     }
 
+    /// The folders, without links, at which filters begin, each with those filters.
+    fn begins(&self) -> BTreeMap<PathBuf, BTreeSet<Id>> {
+        let mut begins: BTreeMap<PathBuf, BTreeSet<Id>> = BTreeMap::new();
+        for (id, filter) in &self.filters {
+            for start in filter.starts() {
+                let end = self.links.end(&start).unwrap_or(start);
+                begins.entry(end).or_default().insert(*id);
+            }
+        }
+        begins
+    }
+
     /// Looks level by level, so that the folders of a level are watched by one call and before they are listed.
     pub(super) fn visit(
         &mut self,
@@ -43,8 +55,15 @@ impl Tree {
         cover: &mut Cover,
         out: &mut Vec<Changed>,
     ) {
+        let begins = self.begins();
         while !level.is_empty() {
-            for visit in &level {
+            for visit in &mut level {
+                // Who waits for this folder may have no part in the one above it.
+                if let Some(ids) = begins.get(&visit.path)
+                    && !self.folders.contains_key(&visit.path)
+                {
+                    visit.ids.extend(ids);
+                }
                 let above = &visit.above;
                 let folder = self.folders.entry(visit.path.clone());
                 let folder = folder.or_insert_with(|| Folder::new(above.clone()));
@@ -120,6 +139,9 @@ impl Tree {
             let entry @ (Entry::File(_) | Entry::Link { .. }) = self.entry(&path) else { continue };
             if link {
                 ids = self.concerned(&visit.path, &path, entry);
+                if self.links.is_fresh(&path) {
+                    self.late.insert(path.clone());
+                }
             }
             if ids.is_empty() {
                 continue;
