@@ -121,7 +121,7 @@ mod tests {
         let strange = Holder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
         let proxy = Holder { origin: Some(Box::new(container())), ..strange.clone() };
         let unseen = Holder { pid: None, ..holder(1) };
-        refused(&[unseen], "may not look at", "ask");
+        refused(&[unseen], "so it cannot be ended", "ss -ltnp");
         refused(&[Holder::hidden(None)], "may not look at", "ask");
         let own = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
         refused(&[own], "so it cannot be ended", "ss -ltnp");
