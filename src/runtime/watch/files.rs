@@ -29,8 +29,10 @@ struct Known {
 }
 
 impl Files {
-    /// Replaces what is watched. Gives the places of those that were written after `since`, which are to be looked
-    /// at when they have settled: whoever wrote them may not have finished.
+    /// Replaces what is watched. Gives the places of those that are to be looked at when they have settled: those that were
+    /// written after `since`, because whoever wrote them may not have finished; and those that were watched before and are
+    /// not what they were when they were compared last. Who called this has read the files since, and may have seen
+    /// more than was told: a file that was gone for a moment and is now as it was has changed twice for him.
     pub fn set(
         &mut self,
         files: &BTreeSet<PathBuf>,
@@ -38,7 +40,7 @@ impl Files {
         cover: &mut Cover,
     ) -> BTreeSet<PathBuf> {
         self.known.retain(|path, _| files.contains(path));
-        let mut late = BTreeSet::new();
+        let mut late: BTreeSet<PathBuf> = self.differing().map(|(path, _)| path.clone()).collect();
         for path in files {
             if !self.known.contains_key(path) {
                 let known = Known { paths: event_paths(path), mark: look_hashed(path) };
@@ -87,15 +89,17 @@ impl Files {
         changed
     }
 
-    /// Those of which not even length, time and inode are as they were.
+    /// The places of those of which not even length, time and inode are as they were.
     pub fn glance(&self) -> BTreeSet<PathBuf> {
-        let differs = |path: &PathBuf, known: &Known| match (look(path), &known.mark) {
+        self.differing().flat_map(|(_, known)| known.paths.iter().cloned()).collect()
+    }
+
+    fn differing(&self) -> impl Iterator<Item = (&PathBuf, &Known)> {
+        self.known.iter().filter(|(path, known)| match (look(path), &known.mark) {
             (Some(now), Some(before)) => !now.same_stat(before),
             (None, None) => false,
             (Some(_), None) | (None, Some(_)) => true,
-        };
-        let differing = self.known.iter().filter(|(path, known)| differs(path, known));
-        differing.flat_map(|(_, known)| known.paths.iter().cloned()).collect()
+        })
     }
 
     /// How far the save of one of them has come, after an event on `path` that is about one.
@@ -163,5 +167,36 @@ fn look(path: &Path) -> Option<Mark> {
         Entry::File(mark) | Entry::Link { mark, folder: false } => Some(mark),
         Entry::Folder | Entry::Link { .. } | Entry::Special => Some(Mark::of_text(b"no file")),
         Entry::Missing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Whoever reads the files may have met a moment that the watch did not.
+    #[test]
+    fn a_file_that_was_gone_for_a_moment_has_changed_for_who_read_it_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("devstack.toml");
+        let other = path.with_file_name("other.toml");
+        let wanted = BTreeSet::from([path.clone()]);
+        for file in [&path, &other] {
+            fs::write(file, "the same").unwrap();
+        }
+        let mut cover = Cover::new(Default::default(), 100);
+        let mut files = Files::default();
+        let later = (i64::MAX, 0);
+        files.set(&wanted, later, &mut cover);
+        assert_eq!(files.set(&wanted, later, &mut cover), BTreeSet::new());
+        assert_eq!(files.compare(), BTreeSet::new());
+        // Another file with the same bytes: a save that changes nothing, for the watch alone.
+        fs::rename(&other, &path).unwrap();
+        assert_eq!(files.set(&wanted, later, &mut cover), wanted);
+        assert_eq!(files.compare(), wanted);
+        assert_eq!(files.set(&wanted, later, &mut cover), BTreeSet::new());
+        assert_eq!(files.compare(), BTreeSet::new());
     }
 }
