@@ -38,6 +38,11 @@ pub fn shown(message: &Message) -> String {
     format!("error: {}\n", message.text) + &help.collect::<String>()
 }
 
+/// A message with its line ends, for people or for programs.
+pub fn said(message: &Message, as_json: bool) -> String {
+    if as_json { json(message) + "\n" } else { shown(message) }
+}
+
 /// A message as programs read it: `{"error": {"class", "text", "help"}}`.
 pub fn json(message: &Message) -> String {
     serde_json::json!({ "error": message }).to_string()

@@ -42,6 +42,13 @@ pub(super) fn end(result: Result<(), Trouble>, json: bool, err: &mut dyn Write) 
     }
 }
 
+/// Says on stderr why a command does nothing; gives back the exit code.
+pub(super) fn refuse(message: &Message, code: i32, as_json: bool) -> i32 {
+    // When not even this can be written, the exit code has to say it.
+    let _ = io::stderr().write_all(error::said(message, as_json).as_bytes());
+    code
+}
+
 /// Prints the answer of a command; the exit code.
 pub(super) fn print(text: &str) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());

@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 
 use super::args::{self, Cli};
-use super::complain::print;
-use crate::error::{exit, shown};
+use super::complain::{print, refuse};
+use crate::error::exit;
 use crate::model::{Class, Message};
 use crate::suggest::did_you_mean;
 
@@ -21,6 +21,7 @@ pub(super) fn man(args: &args::Man) -> i32 {
                 refuse(
                     &Message::new(Class::Denied, text).help("name a folder that is yours"),
                     exit::FAILED,
+                    false,
                 )
             }
         };
@@ -37,7 +38,7 @@ pub(super) fn man(args: &args::Man) -> i32 {
             let all = names.clone().collect::<Vec<_>>().join(", ");
             let help = did_you_mean(wanted, names, || format!("there are {all}"));
             let text = format!("there is no command `{}`", wanted.escape_debug());
-            refuse(&Message::new(Class::Usage, text).help(help), exit::USAGE)
+            refuse(&Message::new(Class::Usage, text).help(help), exit::USAGE, false)
         }
     }
 }
@@ -74,11 +75,4 @@ fn page(command: &Command) -> Page {
 fn write(pages: &[Page], dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     pages.iter().try_for_each(|page| fs::write(dir.join(format!("{}.1", page.name)), &page.text))
-}
-
-fn refuse(message: &Message, code: i32) -> i32 {
-    use io::Write;
-    // When not even this can be written, the exit code has to say it.
-    let _ = io::stderr().write_all(shown(message).as_bytes());
-    code
 }

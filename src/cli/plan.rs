@@ -8,7 +8,7 @@ use super::up::selection;
 use crate::config::{self, Overrides};
 use crate::control::{self, Client, Failure};
 use crate::engine::Engine;
-use crate::error::{exit, json, shown};
+use crate::error::{exit, said};
 use crate::model::{Class, Message, PlanView};
 use crate::ports::Ports;
 use crate::runtime::reload::{Situation, hosts_exist, joined};
@@ -36,7 +36,7 @@ struct Refused(String, i32);
 
 impl Refused {
     fn because(message: &Message, code: i32, as_json: bool) -> Refused {
-        Refused(if as_json { json(message) + "\n" } else { shown(message) }, code)
+        Refused(said(message, as_json), code)
     }
 
     fn by(failure: &Failure, as_json: bool) -> Refused {

@@ -1,12 +1,11 @@
-use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
 use super::args;
-use super::complain::print;
+use super::complain::{print, refuse};
 use super::evict::{Case, Outcome, investigate};
 use super::person::Person;
 use crate::control;
-use crate::error::{exit, json, shown};
+use crate::error::exit;
 use crate::model::{Class, Message, Snapshot};
 use crate::ports::table::{self, Report};
 
@@ -23,15 +22,8 @@ pub(super) fn ports(files: &[PathBuf], args: &args::Ports) -> i32 {
     };
     match answer {
         Ok(text) => print(&text),
-        Err((message, code)) => complain(&message, code, args.json),
+        Err((message, code)) => refuse(&message, code, args.json),
     }
-}
-
-fn complain(message: &Message, code: i32, as_json: bool) -> i32 {
-    let text = if as_json { json(message) + "\n" } else { shown(message) };
-    // When not even this can be written, the exit code has to say it.
-    let _ = stderr().write_all(text.as_bytes());
-    code
 }
 
 /// One port is one object; several are a list.
@@ -72,7 +64,7 @@ fn kill(args: &args::Ports) -> i32 {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
         let message = Message::new(Class::Usage, "there is no terminal to ask for a yes")
             .help(format!("give it with `devstack ports {} --kill --yes`", ports.join(" ")));
-        return complain(&message, exit::USAGE, args.json);
+        return refuse(&message, exit::USAGE, args.json);
     }
     let mut asking = if args.yes { None } else { person.as_mut() };
     let (mut code, mut outcomes) = (exit::OK, Vec::new());
@@ -83,11 +75,11 @@ fn kill(args: &args::Ports) -> i32 {
                     print(&(outcome.lines().join("\n") + "\n"));
                 }
                 if let Some(message) = outcome.failure() {
-                    code = complain(&message, exit::FAILED, args.json);
+                    code = refuse(&message, exit::FAILED, args.json);
                 }
                 outcomes.push(outcome);
             }
-            Err(message) => code = complain(&message, exit::FAILED, args.json),
+            Err(message) => code = refuse(&message, exit::FAILED, args.json),
         }
     }
     if args.json {

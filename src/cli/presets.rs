@@ -1,8 +1,6 @@
-use std::io::{Write, stderr};
-
 use super::args;
-use super::complain::print;
-use crate::error::{exit, json, shown};
+use super::complain::{print, refuse};
+use crate::error::exit;
 use crate::model::{Class, Message};
 use crate::presets::{self, Outline, Preset};
 use crate::suggest::did_you_mean;
@@ -16,13 +14,7 @@ pub(super) fn presets(args: &args::Presets) -> i32 {
     match presets::find(name) {
         Some(preset) if args.json => print(&(Row::of(preset).json(true).to_string() + "\n")),
         Some(preset) => print(preset.text),
-        None => {
-            let message = unknown(name);
-            let text = if args.json { json(&message) + "\n" } else { shown(&message) };
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            exit::USAGE
-        }
+        None => refuse(&unknown(name), exit::USAGE, args.json),
     }
 }
 

@@ -12,7 +12,7 @@ use super::args;
 use super::launch::{self, Launched, Plan};
 use super::log_args::Form;
 use super::up::not_ready_within;
-use crate::error::{self, exit, shown};
+use crate::error::{self, exit};
 use crate::model::{
     Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState, reachable,
 };
@@ -75,10 +75,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
 
 /// Says something on stderr, between the lines of the log.
 fn tell(json: bool, message: &Message) {
-    match json {
-        true => eprintln!("{}", error::json(message)),
-        false => eprint!("{}", shown(message)),
-    }
+    eprint!("{}", error::said(message, json));
 }
 
 /// Somebody stopped the stack in good order, but the command has not come to its result.

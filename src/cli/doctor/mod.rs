@@ -9,23 +9,17 @@ mod look;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;
 
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::complain::{print, printable};
-use crate::error::{exit, json, shown};
+use super::complain::{print, printable, refuse};
+use crate::error::exit;
 use finding::{Finding, State};
 
 /// Prints what was found; 1 when something is wrong.
 pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
     let facts = match look::look(files) {
         Ok(facts) => facts,
-        Err(message) => {
-            let text = if as_json { json(&message) + "\n" } else { shown(&message) };
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            return exit::USAGE;
-        }
+        Err(message) => return refuse(&message, exit::USAGE, as_json),
     };
     let findings = judge::judge(&facts);
     let printed = print(&if as_json { as_one_object(&findings) } else { text(&findings) });
