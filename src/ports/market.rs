@@ -58,22 +58,11 @@ impl Numbers for Market<'_> {
         }
         let ours = self.taken.contains_key(&port) || self.claimed.contains_key(&port);
         let lease = if ours { None } else { self.lease(port)? };
-        // A second look, because the first may have met somebody else's probe, which is over within microseconds.
-        let found = match probe(port) {
-            Availability::InUse => probe(port),
-            other @ (Availability::Free | Availability::Denied | Availability::Failed(_)) => other,
-        };
-        match found {
-            Availability::Free => {
-                if !ours {
-                    self.claimed.insert(port, Claim { _lease: lease, hold: Hold::take(port) });
-                }
-                Ok(())
-            }
-            Availability::InUse => Err(Obstacle::InUse),
-            Availability::Denied => Err(Obstacle::Denied),
-            Availability::Failed(error) => Err(Obstacle::Failed(error.to_string())),
+        unoccupied(port)?;
+        if !ours {
+            self.claimed.insert(port, Claim { _lease: lease, hold: Hold::take(port) });
         }
+        Ok(())
     }
 
     fn suggest(&mut self) -> Option<u16> {
@@ -82,5 +71,20 @@ impl Numbers for Market<'_> {
 
     fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
         self.remembered.last(key, wanted)
+    }
+}
+
+/// What stands in the way of binding `port`, leases aside. Looks a second time where somebody has it: the first may have met
+/// somebody else's probe, which is over within microseconds.
+pub fn unoccupied(port: u16) -> Result<(), Obstacle> {
+    let found = match probe(port) {
+        Availability::InUse => probe(port),
+        other @ (Availability::Free | Availability::Denied | Availability::Failed(_)) => other,
+    };
+    match found {
+        Availability::Free => Ok(()),
+        Availability::InUse => Err(Obstacle::InUse),
+        Availability::Denied => Err(Obstacle::Denied),
+        Availability::Failed(error) => Err(Obstacle::Failed(error.to_string())),
     }
 }

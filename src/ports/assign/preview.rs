@@ -7,7 +7,7 @@ use super::{Asked, Ports, holders_in};
 use crate::model::{Message, Port};
 use crate::ports::choose::{Chosen, Numbers, choose};
 use crate::ports::lease::LeaseFolder;
-use crate::ports::probe::{Availability, probe};
+use crate::ports::market::unoccupied;
 use crate::ports::remembered::Remembered;
 use crate::ports::{Key, Limits, Obstacle, explain, system};
 
@@ -57,12 +57,7 @@ impl Numbers for Glance<'_> {
         {
             return Err(Obstacle::Leased(lessee));
         }
-        match probe(port) {
-            Availability::Free => Ok(()),
-            Availability::InUse => Err(Obstacle::InUse),
-            Availability::Denied => Err(Obstacle::Denied),
-            Availability::Failed(error) => Err(Obstacle::Failed(error.to_string())),
-        }
+        unoccupied(port)
     }
 
     fn suggest(&mut self) -> Option<u16> {
