@@ -169,8 +169,13 @@ impl Reloader {
     }
 
     /// Gives back ports that neither `stack` nor a process that still lives uses, once ports were chosen again: called
-    /// when a run is over, which may have been the last one on such a port.
-    pub(in crate::runtime) fn release_unused(&self, stack: &Stack, leaving: &BTreeSet<u16>) {
+    /// when a run is over, which may have been the last one on such a port. `leaving` is asked only then: a stack that
+    /// stops calls this for each of its services.
+    pub(in crate::runtime) fn release_unused(
+        &self,
+        stack: &Stack,
+        leaving: impl FnOnce() -> BTreeSet<u16>,
+    ) {
         // What is being chosen now is not in the stack yet.
         if !self.moved || self.busy {
             return;
@@ -178,6 +183,6 @@ impl Reloader {
         let used = stack.services.iter().flat_map(|(name, service)| {
             service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))
         });
-        self.ports().release_unused(&used.collect(), leaving);
+        self.ports().release_unused(&used.collect(), &leaving());
     }
 }

@@ -79,7 +79,7 @@ impl Supervisor {
                     inputs.push(Input::Note(run, message));
                 }
                 inputs.push(Input::Emptied(run));
-                self.reloader.release_unused(&self.stack, &self.engine.ports_in_use());
+                self.reloader.release_unused(&self.stack, || self.engine.ports_in_use());
             }
         }
     }
