@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Markers, Project, Running, http_get, patience, service, within};
+use crate::support::{Markers, Project, http_get, patience, service, within};
 
 /// Saves at one instant: what a test counts must not depend on how fast it writes.
 fn save(project: &Project, file: &str, text: &str) {
@@ -15,13 +15,6 @@ fn save(project: &Project, file: &str, text: &str) {
 
 fn message(ps: &Value, name: &str) -> String {
     service(ps, name)["message"]["text"].as_str().unwrap_or_default().to_owned()
-}
-
-#[track_caller]
-fn end(project: Project, up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
-    project.finish();
 }
 
 /// A service `api` that serves what `make` built, and a build of `make` before each swap.
@@ -79,7 +72,8 @@ fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
     let ps = project.wait_ps(|ps| service(ps, "api")["restarts"] == 1);
     assert!(service(&ps, "api")["message"].is_null(), "{ps}");
     assert_eq!(text(&project), "two");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// However often is saved while a build runs: one more build, which sees the last of it, and one swap.
@@ -118,7 +112,8 @@ fn saves_during_a_build_are_one_more_build() {
     assert_eq!(built.collect::<Vec<_>>(), ["api | building 1", "api | building 4"]);
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 1);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// A build that never ends, whatever it is told, in every way out.
@@ -168,7 +163,8 @@ fn a_build_that_hangs_is_ended_with_its_service() {
             project.assert_nothing_alive();
             project.finish();
         } else {
-            end(project, &up);
+            up.end();
+            project.finish();
         }
     }
 }
@@ -202,7 +198,8 @@ fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["pid"], pid);
     assert_eq!(up.lines().iter().filter(|line| line.contains("| got ")).count(), 2);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -232,7 +229,8 @@ fn a_signal_waits_until_the_service_is_ready() {
     up.wait_for("api | got HUP");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 0);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -268,7 +266,8 @@ fn a_command_runs_in_the_folder_and_environment_of_the_service() {
     save(&project, "db/a.py", "2");
     up.wait_for("api * restarting: db/a.py changed");
     project.wait_ps(|ps| service(ps, "api")["restarts"] == 1);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -288,7 +287,8 @@ fn a_command_that_cannot_be_started_is_told() {
     save(&project, "a", "2");
     up.wait_for("api * `./no-such-program` could not be started: ");
     project.wait_ps(|ps| message(ps, "api").contains("no-such-program"));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -318,7 +318,8 @@ fn a_task_runs_again_when_its_files_change() {
     let ps = project.wait_ps(|ps| service(ps, "seed")["phase"] == "done");
     assert_eq!(service(&ps, "seed")["restarts"], 2);
     assert_eq!(service(&ps, "api")["pid"], pid, "what depends on it goes on");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// The service writes into the folder it watches: it is found out, by name and file, and left alone until a person
@@ -355,7 +356,8 @@ fn a_service_that_restarts_itself_is_paused() {
     up.wait_since(here, "web * restarting: src/app changed");
     up.wait_since(here, "api * restarting: src/app changed");
     Markers::read(&project.path("markers")).assert_no_overlap();
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// A script that saves again as soon as it sees the restart is no loop, and each save is one restart.
@@ -386,7 +388,8 @@ fn quick_saves_are_a_restart_each() {
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 80, "{:?}", up.lines());
     Markers::read(&project.path("markers")).assert_no_overlap();
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// Saves that come while the service stops or starts: one more run, which has seen the last of them.
@@ -432,6 +435,7 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
             _ => assert!((2..=4).contains(&begun.len()), "{begun:?}"),
         }
         Markers::read(&project.path("markers")).assert_no_overlap();
-        end(project, &up);
+        up.end();
+        project.finish();
     }
 }

@@ -32,8 +32,7 @@ pub fn starts(project: &Project, count: usize) {
 /// Ends the stack. So often did the service start, never beside another copy.
 #[track_caller]
 pub fn end(project: Project, up: &Running, count: usize) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    up.end();
     let markers = Markers::read(&project.path("markers"));
     assert_eq!(markers.count("start", "api"), count, "{:?}", up.lines());
     markers.assert_no_overlap();
@@ -169,8 +168,7 @@ fn every_way_to_save_is_seen() {
         starts(&project, at + 2);
         most += steps;
     }
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    up.end();
     let markers = Markers::read(&project.path("markers"));
     markers.assert_no_overlap();
     // Each is one restart; but a busy machine may pause between two steps.
@@ -201,8 +199,7 @@ fn a_new_copy_waits_for_the_end_of_the_old_one() {
             up.wait_for(&format!("this is {save}"));
         }
     }
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+    up.end();
     let markers = Markers::read(&project.path("markers"));
     markers.assert_no_overlap();
     let count = markers.count("start", "api");
@@ -241,8 +238,7 @@ fn a_save_starts_what_waits_or_was_given_up() {
         project.write("src/app.sh", "echo mended; exec {misbehave} run");
         up.wait_for("api | mended");
         project.wait_ps(|ps| service(ps, "api")["phase"] == "ready");
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
+        up.end();
         project.finish();
     }
 }
@@ -279,8 +275,7 @@ fn a_save_restarts_who_watches_and_nobody_else() {
     project.wait_ps(|ps| restarts(ps) == [1, 1, 0, 0]);
     save(&project, "web/x", "2");
     project.wait_ps(|ps| restarts(ps) == [1, 2, 0, 1]);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 

@@ -29,13 +29,6 @@ fn up(config: &str) -> (Project, Running) {
     (project, up)
 }
 
-#[track_caller]
-fn end(project: Project, up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
-    project.finish();
-}
-
 /// The control socket of a project's only stack.
 fn socket(project: &Project) -> PathBuf {
     let folder = project.outside("run").join("devstack");
@@ -159,7 +152,8 @@ fn ps_says_everything_that_programs_read() {
     let ps = project.ps();
     assert_eq!(ps["state"], "degraded");
     drop(stranger);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -181,7 +175,8 @@ fn the_table_shows_the_same_to_people() {
     );
     assert_eq!(rows[2][..2], ["task", "done"]);
     assert!(!table.contains('\x1b'));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -235,7 +230,8 @@ fn a_start_that_fails_says_so() {
     }
     let ended = project.devstack(["restart", "--json", "bad"]).run().expect_code(1);
     assert_eq!(error(&ended)["error"]["class"], "spawn");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -252,7 +248,8 @@ fn a_service_that_nobody_knows_is_named_with_a_likely_one() {
     // Nothing of an order with a mistake is done.
     project.devstack(["stop", "api", "workre"]).run().expect_code(3);
     assert_eq!(service(&project.ps(), "api")["phase"], "ready");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -298,8 +295,7 @@ fn of_twenty_that_start_at_once_exactly_one_runs() {
         assert!(text.contains(&format!("(pid {})", winner.pid())), "{text}");
     }
     assert_eq!(project.ps()["supervisor_pid"], winner.pid());
-    winner.interrupt();
-    assert_eq!(winner.wait_code(), 130);
+    winner.end();
     let markers = Markers::read(&project.path("marks"));
     markers.assert_no_overlap();
     assert!(markers.count("start", "api") <= 1);
@@ -319,7 +315,8 @@ fn a_killed_one_leaves_a_socket_that_heals() {
     assert_eq!(socket(&project), path);
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     project.sockets_must_go();
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -394,7 +391,8 @@ fn only_the_user_gets_at_the_socket() {
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().expect("a folder")), 0o700);
     assert_eq!(mode(&project.path(".devstack")), 0o700);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -439,8 +437,7 @@ fn logs_show_what_was_printed_while_it_runs_and_after() {
         project.devstack(["logs", "nobody"]).run().expect_code(3);
     };
     check();
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     check();
     project.devstack(["logs", "-f", "-n", "1", "worker"]).run().expect_code(0);
     project.finish();
@@ -459,8 +456,7 @@ fn logs_are_followed_across_a_restart_until_the_end() {
     all.wait_for("api    | ready");
     project.devstack(["restart", "api"]).run().expect_code(0);
     follow.wait_count(2, "api | ready");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     for one in [&follow, &json, &all] {
         assert_eq!(one.wait_code(), 0);
         one.wait_closed();
@@ -495,5 +491,6 @@ fn a_reader_of_logs_that_goes_harms_nobody() {
     }
     let pid = service(&project.ps(), "api")["pid"].clone();
     assert!(pid.is_u64());
-    end(project, &up);
+    up.end();
+    project.finish();
 }

@@ -34,13 +34,6 @@ fn up(project: &Project, config: &str, args: &[&str]) -> Running {
 }
 
 #[track_caller]
-fn end(project: Project, up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
-    project.finish();
-}
-
-#[track_caller]
 fn say(project: &Project, args: &[&str]) -> String {
     project.devstack(args).run().expect_code(0).stdout
 }
@@ -131,7 +124,8 @@ fn a_breakpoint_in_flask_outlasts_every_time_limit() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "42"));
     drop(dap);
     // The adapter has left the process group, and is ended all the same.
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// What Node's inspector says of itself. It does not end the connection.
@@ -213,7 +207,8 @@ fn the_inspector_of_node_answers_on_its_port() {
     let ps = project.ps();
     assert_eq!((&ps["mode"], &service(&ps, "web")["debug"]), (&"run".into(), &Value::Null));
     assert!(inspector(debugger).is_none());
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[cfg(target_os = "linux")]
@@ -251,7 +246,8 @@ fn gdbserver_serves_a_native_program() {
     assert!(gdb.stdout.contains("detached"), "{}{}", gdb.stdout, gdb.stderr);
     up.wait_for("native | DEVSTACK_MODE=debug");
     up.wait_for("native * ready");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -277,7 +273,8 @@ fn a_stop_waits_until_it_is_asked_for_again() {
     say(&project, &["stop", "api"]);
     assert_eq!(stop.wait_code(), 0);
     assert_eq!(service(&project.ps(), "api")["exit"]["signal"], "KILL");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -293,7 +290,8 @@ fn ctrl_c_twice_ends_what_does_not_stop() {
     up.wait_pid("api | ready");
     up.interrupt();
     up.wait_for("api * api has not stopped within 50ms: it is being debugged");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -351,7 +349,8 @@ fn the_mode_outlives_edits_and_ends_with_its_entry() {
     });
     let refused = project.devstack(["debug", "api"]).run().expect_code(2);
     assert!(refused.stderr.contains("api has no `debug` entry"), "{}", refused.stderr);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -379,14 +378,14 @@ fn debuggers_have_ports_like_any_other() {
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["ports"], serde_json::json!({}));
     say(&project, &["stop", "web"]);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     // Pinned from outside.
     let up =
         project.devstack(["up", "--debug=api", &format!("--port=api.debug={}", first + 3)]).start();
     up.wait_for("is up");
     assert_eq!(port(&project.ps(), "api"), u64::from(first + 3));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -428,7 +427,8 @@ fn ports_that_are_taken_before_the_start_move_and_leave_the_mode_alone() {
         say(&project, &["debug", name]);
     }
     assert!(http_get(first + 1, "/").status == 200 && http_get(first + 2, "/").status == 200);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -456,7 +456,8 @@ fn whose_debugger_cannot_have_its_port_stays_in_run_mode() {
     drop(taken);
     say(&project, &["debug", "api"]);
     assert_eq!(service(&project.ps(), "api")["debug"]["port"], first);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -477,7 +478,8 @@ fn a_held_save_is_taken_by_a_restart() {
     assert_ne!(service(&after, "api")["pid"], before);
     assert_eq!(service(&after, "api")["mode"], "debug");
     assert_eq!(service(&after, "api")["message"], Value::Null);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -490,7 +492,8 @@ fn modes_change_without_a_watch_and_whatever_the_file_says_now() {
     assert_eq!(service(&project.ps(), "api")["mode"], "debug");
     say(&project, &["debug", "--off", "api"]);
     assert_eq!(service(&project.ps(), "api")["mode"], "run");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]

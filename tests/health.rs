@@ -9,12 +9,6 @@ fn up(project: &Project, config: &str) -> Running {
     project.devstack(["up"]).start()
 }
 
-#[track_caller]
-fn interrupt(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
-}
-
 fn phase<'a>(ps: &'a Value, name: &str) -> &'a Value {
     &service(ps, name)["phase"]
 }
@@ -58,7 +52,7 @@ fn a_service_that_is_not_healthy_is_told_and_goes_on() {
         assert_eq!(service(&ps, "api")["restarts"], 0);
         assert_eq!(phase(&ps, "web"), "ready");
     }
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -76,7 +70,7 @@ fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
         .wait_ps(|ps| phase(ps, "api") == "ready" && service(ps, "api")["restarts"] != json!(0));
     assert_ne!(service(&ps, "api")["pid"], service(&before, "api")["pid"]);
     assert_eq!(service(&ps, "web")["pid"], service(&before, "web")["pid"]);
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -99,7 +93,7 @@ fn a_service_that_is_never_healthy_is_given_up() {
     assert_eq!(service(&ps, "api")["message"]["class"], "crash-loop");
     assert_eq!(service(&ps, "api")["restarts"], 2);
     assert_eq!(phase(&ps, "web"), "ready");
-    interrupt(&up);
+    up.end();
     Markers::read(&project.path("marks")).assert_no_overlap();
     project.finish();
 }
@@ -128,7 +122,7 @@ fn health_can_be_changed_while_the_service_runs() {
     project.write("devstack.toml", &text(""));
     let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
     assert_eq!(service(&ps, "api")["pid"], pid);
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -161,7 +155,7 @@ fn a_service_says_by_itself_that_it_is_ready() {
     project.wait_ps(|ps| phase(ps, "api") == "starting");
     gate.open();
     assert_eq!(restart.wait_code(), 0);
-    interrupt(&up);
+    up.end();
     // No socket is left; `finish` looks.
     project.finish();
 }
@@ -191,7 +185,7 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
         assert_eq!(phase(&project.ps(), "api"), "starting");
     }
     drop(liar);
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -209,6 +203,6 @@ fn what_never_comes_is_told() {
     up.wait_for("api * not healthy: not ready within 100ms: ");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["message"]["class"], "ready-timeout");
-    interrupt(&up);
+    up.end();
     project.finish();
 }

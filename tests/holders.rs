@@ -212,8 +212,7 @@ mod linux {
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
         let leased = format!("port {port} is leased by another devstack stack (in {folder})");
         assert!(other.stderr.contains(&leased), "{}", other.stderr);
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130);
+        up.end();
         project.finish();
     }
 
@@ -264,8 +263,7 @@ mod linux {
         let ps = project.devstack(["ps", "--json"]).dir("one").run().expect_code(0).json();
         assert_eq!(service(&ps, "api")["port"], port);
         assert!(bystander.is_running());
-        again.interrupt();
-        assert_eq!(again.wait_code(), 130);
+        again.end();
         bystander.kill9();
         project.sockets_must_go();
         project.finish();
@@ -400,8 +398,7 @@ mod linux {
         let seen = other.program(&project, devstack).args(["ports", &number]).run();
         let said = format!("leased by a devstack of user root (pid {})", mine.pid());
         assert!(seen.stdout.contains(&said), "{seen:?}");
-        mine.interrupt();
-        assert_eq!(mine.wait_code(), 130);
+        mine.end();
         // However it ends, its lease ends with it.
         up.kill9();
         let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;

@@ -15,8 +15,7 @@ fn up(project: &Project, config: &str) -> Running {
 /// Ctrl-C, and the end that belongs to it.
 #[track_caller]
 fn interrupt(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     up.wait_closed();
 }
 

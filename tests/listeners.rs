@@ -3,14 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Project, Running, free_port, free_ports, http_get, need_that, occupy, service, try_http_get,
+    Project, free_port, free_ports, http_get, need_that, occupy, service, try_http_get,
 };
-
-#[track_caller]
-fn end(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
-}
 
 fn has_ipv6() -> bool {
     std::net::TcpListener::bind("[::1]:0").is_ok()
@@ -53,7 +47,7 @@ fn the_url_is_where_the_listener_is() {
             assert!(said.ends_with(&format!(" at {url}")), "{host} {ready}: {said}");
             let api = seen(&project, |api| api["listening"] == listening);
             assert_eq!(api["url"], url, "{api}");
-            end(&up);
+            up.end();
             project.finish();
         }
     }
@@ -93,7 +87,7 @@ fn nobody_is_sent_to_a_url_that_nobody_listens_on() {
     let api = seen(&project, |api| api["url"] != Value::Null);
     assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
     assert_eq!(api["message"], Value::Null);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -130,7 +124,7 @@ fn a_known_server_is_told_what_to_pass() {
     assert_eq!(api["url"], format!("http://127.0.0.1:{actual}"));
     let table = project.devstack(["ps"]).run().expect_code(0).stdout;
     assert!(table.contains(&format!("{actual} (given {given})")), "{table}");
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -150,7 +144,7 @@ fn a_port_in_addition_is_shown_and_is_no_trouble() {
     let api = seen(&project, |api| api["listening"] == both);
     assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
     assert_eq!(api["message"], Value::Null);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -169,7 +163,7 @@ fn a_unix_socket_is_named() {
     assert!(said.ends_with("but listens on the Unix socket the.sock"), "{said}");
     let api = seen(&project, |api| api["listening"] == json!(["unix:the.sock"]));
     assert_eq!(api["url"], Value::Null);
-    end(&up);
+    up.end();
     // It is the program's own, which does not remove it.
     std::fs::remove_file(project.path("the.sock")).expect("it is there");
     project.finish();
@@ -208,7 +202,7 @@ fn a_service_that_opens_more_than_its_host_is_told_once() {
     let here = json!([format!("127.0.0.1:{port}")]);
     let api = seen(&project, |api| api["restarts"] == 2 && api["listening"] == here);
     assert_eq!((&api["message"], &api["network_urls"]), (&Value::Null, &json!([])));
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -228,7 +222,7 @@ fn a_service_that_opens_less_than_its_host_is_told() {
     let text =
         format!("api * listens on 127.0.0.1:{port} only, though its host is 0.0.0.0: nobody");
     assert!(said.contains(&text), "{said}");
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -255,7 +249,7 @@ fn a_holder_that_shares_its_port_is_seen() {
         let up = project.devstack(["up"]).start();
         up.wait_for(&format!("; using {}", port + 1));
         assert_eq!(http_get(port + 1, "/").json()["port"], port + 1);
-        end(&up);
+        up.end();
         stranger.kill9();
         project.finish();
     }

@@ -120,8 +120,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
         (logs.run().expect_code(0).stdout.lines().count() == SERVICES).then_some(())
     });
     check(true);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     check(false);
     assert_eq!(follower.wait_code(), 0);
     follower.wait_closed();
@@ -223,8 +222,7 @@ fn lines_are_searched_while_it_runs_and_after() {
         assert_eq!(&stamped[0][8..], " api    | POST /c 500");
     };
     check();
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     check();
     for (args, said) in [
         (["--grep", "("], "not a regular expression"),
@@ -297,8 +295,7 @@ fn a_follower_in_a_terminal_leaves_it_and_the_stack_as_they_were() {
     let shown = follow.bytes(Source::Stdout);
     assert!(memchr::memmem::find(&shown, b"\x1b[").is_some(), "names have colours");
     assert_eq!(service(&project.ps(), "api")["pid"], pid);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 
@@ -320,8 +317,7 @@ fn a_follower_sees_every_line_across_restarts_and_files() {
         project.devstack(["restart", "api"]).run().expect_code(0);
     }
     follow.wait_count(4, "ready");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     assert_eq!(follow.wait_code(), 0);
     follow.wait_closed();
     let lines = follow.lines();
@@ -394,8 +390,7 @@ fn on_a_small_disk(options: &str) {
     let warnings =
         up.lines().iter().filter(|line| line.contains("the last lines are kept in memory")).count();
     assert_eq!(warnings, 1, "{:#?}", up.lines());
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 

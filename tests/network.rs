@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Launch, Project, Running, need, need_that, service, user_namespaces};
+use crate::support::{Launch, Project, need, need_that, service, user_namespaces};
 
 /// A namespace with loopback and whatever `setup` adds; then devstack with the arguments that follow.
 fn in_namespace(project: &Project, setup: &str, args: &[&str]) -> Option<Launch> {
@@ -34,12 +34,6 @@ fn ps_inside(project: &Project, setup: &str, args: &[&str]) -> Option<(Value, St
 
 fn write(project: &Project, text: &str) {
     project.write("devstack.toml", text);
-}
-
-#[track_caller]
-fn end(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
 }
 
 /// Two networks, one of them with containers on this machine.
@@ -80,7 +74,7 @@ fn lan_shows_where_others_reach_it_and_who_they_are() {
         assert!(!has("Network  http://192.168.77.5:5432"), "{lines:?}");
         // No code where it cannot be seen; but the URL that it would have had, of the primary service.
         up.wait_for("no QR code: the output is no terminal; http://192.168.77.5:3000");
-        end(&up);
+        up.end();
     }
     let (ps, _) = ps_inside(&project, ONE_NETWORK, &["--lan"]).expect("it is possible");
     assert_eq!(
@@ -137,12 +131,12 @@ fn without_a_network_it_says_so() {
     let up = up.start();
     up.wait_for("this machine is in no network: only it can reach api, web now");
     up.wait_for("no QR code: nothing can be reached from the network");
-    end(&up);
+    up.end();
     // Nothing was asked for, so nothing is said.
     let up = in_namespace(&project, ONE_NETWORK, &["up"]).expect("it is possible").start();
     up.wait_for("is up");
     up.wait_for("http://127.0.0.1:5432");
-    end(&up);
+    up.end();
     assert!(!up.lines().iter().any(|line| line.contains("can reach")), "{:?}", up.lines());
     project.finish();
 }
@@ -163,7 +157,7 @@ fn an_address_of_another_machine_starts_nothing() {
     let up = in_namespace(&project, ONE_NETWORK, &args).expect("it is possible").start();
     up.wait_for("http://192.168.77.5:5000");
     up.wait_for("anyone in this network (192.168.77.0/24) can reach: api, web");
-    end(&up);
+    up.end();
     // In a running stack it is a mistake like any other.
     write(&project, SHOP);
     let up = in_namespace(&project, ONE_NETWORK, &["up"]).expect("it is possible").start();
@@ -171,7 +165,7 @@ fn an_address_of_another_machine_starts_nothing() {
     write(&project, &format!("[stack]\nhost = '10.99.0.1'\n{SHOP}"));
     up.wait_for("nothing changed: ");
     up.wait_for(text);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -200,7 +194,7 @@ fn a_privileged_port_is_explained_and_replaced() {
         assert!(start.ends_with(&text), "{start}");
         up.wait_for("is up");
         up.wait_for(&format!("port {port} needs privileges; using {instead}"));
-        end(&up);
+        up.end();
     }
     // Where it was not to move it does not.
     let refused = |args: &[&str]| {
@@ -221,7 +215,7 @@ fn a_privileged_port_is_explained_and_replaced() {
     for setup in ["true".to_owned(), format!("{allowed} && {PLAIN}")] {
         let up = in_namespace(&project, &setup, &["up"]).expect("it is possible").start();
         assert!(up.wait_for("api * ready").ends_with("at http://127.0.0.1:80"));
-        end(&up);
+        up.end();
     }
     project.finish();
 }

@@ -43,8 +43,7 @@ fn fixtures(project: &Project) -> usize {
 #[test]
 fn after_ctrl_c() {
     let (project, up) = hiding();
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     // Not even a moment later: the end of devstack is the end of all.
     assert_eq!(project.alive(), []);
     project.finish();
@@ -75,8 +74,7 @@ fn after_a_stop_of_the_service() {
     let (project, up) = hiding();
     project.devstack(["stop", "tree", "cleared", "deaf", "shell"]).run().expect_code(0);
     assert_eq!(fixtures(&project), 0);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 
@@ -161,8 +159,7 @@ fn a_killed_keeper_takes_its_service_along_and_only_that() {
     // Of each a main process and its children; of the killed one only the new run.
     up.wait_count(2, "tree    | ready");
     assert_eq!(fixtures(&project), 4 + 3 + 1 + 3);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 
@@ -193,8 +190,7 @@ fn what_outlives_its_main_process_is_ended_and_named() {
     let ps = project.ps();
     assert_eq!(service(&ps, "leaves")["message"]["class"], "orphan");
     assert_eq!(fixtures(&project), 1);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.finish();
 }
 
@@ -211,8 +207,7 @@ fn a_chain_of_forks_is_caught() {
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("chain | ready");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     assert_eq!(project.alive(), []);
     project.finish();
 }
@@ -226,8 +221,7 @@ fn a_start_that_is_interrupted_leaves_nothing() {
     {
         let up = project.devstack(["up"]).start();
         up.wait_for(line);
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130);
+        up.end();
         assert_eq!(project.alive(), []);
     }
     project.finish();
@@ -242,8 +236,7 @@ fn the_next_start_heals_what_a_killed_one_left() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     project.sockets_must_go();
     project.finish();
 }

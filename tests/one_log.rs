@@ -70,8 +70,7 @@ fn the_last_words_of_every_service_are_shown() {
     let up = project.devstack(["up"]).start();
     up.wait_for("one   | ready");
     up.wait_for("other | ready");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     up.wait_closed();
     for name in ["one", "other"] {
         assert_flood(&of(&up.stdout(), name)[1..], 5000);

@@ -20,13 +20,6 @@ fn up(project: &Project, config: &str) -> Running {
     project.devstack(["up"]).start()
 }
 
-#[track_caller]
-fn end(project: Project, up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
-    project.finish();
-}
-
 /// A service that answers on the socket it is passed.
 fn answering(port: u16, keys: &str) -> String {
     format!(
@@ -99,7 +92,8 @@ fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
         assert_eq!(service(&ps, name)["port"], port, "{ps}");
         assert_eq!(service(&ps, name)["restarts"], 0, "{ps}");
     }
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -152,7 +146,8 @@ fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
         for what in ["blocked", "ignored"] {
             assert!(signals.contains(&format!("signals | {what}")), "{signals:?}");
         }
-        end(project, &up);
+        up.end();
+        project.finish();
     }
 }
 
@@ -182,8 +177,7 @@ fn nobody_else_gets_them() {
         .start();
     up.wait_for("other * completed");
     up.wait_for("is up");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     let other: Vec<String> =
         up.lines().into_iter().filter(|line| line.starts_with("other |")).collect();
     assert!(other.contains(&"other | whole".to_owned()), "{other:?}");
@@ -239,7 +233,8 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
     assert!(is_refused(port));
     project.devstack(["start", "api"]).run().expect_code(0);
     assert_eq!(http_get(port, "/").status, 200);
-    end(project, &up);
+    up.end();
+    project.finish();
     assert!(is_refused(port));
 }
 
@@ -263,7 +258,8 @@ fn a_socket_listens_on_the_host_of_the_service() {
         if let Some(not_at) = not_at {
             TcpStream::connect((not_at, port)).expect_err("it does not listen there");
         }
-        end(project, &up);
+        up.end();
+        project.finish();
     }
 }
 
@@ -284,7 +280,8 @@ fn one_that_is_over_refuses_too() {
     let up = up(&project, &gone);
     project.wait_ps(|ps| service(ps, "gone")["phase"] == "failed");
     eventually("connections to be refused", || is_refused(port).then_some(()));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -316,7 +313,8 @@ fn a_reload_moves_closes_and_toggles_sockets() {
     project.write("devstack.toml", other);
     up.wait_line(|line| line.trim_start().starts_with("api ") && line.ends_with(" removed"));
     eventually("connections to be refused", || is_refused(port + 1).then_some(()));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -334,7 +332,8 @@ fn a_port_goes_from_one_service_to_another() {
     let ps = project.ps();
     assert_eq!(http_get(port, "/").json()["pid"], pid(&ps, "web"));
     assert_eq!(http_get(port + 1, "/").json()["pid"], pid(&ps, "api"));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -362,7 +361,8 @@ fn a_queue_is_no_answer() {
     TcpStream::connect(("127.0.0.1", port)).expect("the queue takes it");
     project.wait_ps(|ps| service(ps, "deaf")["message"]["class"] == "ready-timeout");
     assert_ne!(service(&project.ps(), "deaf")["phase"], "ready");
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -382,7 +382,8 @@ fn a_port_that_was_lost_names_who_has_it() {
         text.starts_with(&format!("port {port} is held by service thief of stack app")),
         "{text}"
     );
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 #[test]
@@ -404,7 +405,8 @@ fn a_shell_that_stays_is_told() {
     up.wait_for("chain * ready in");
     up.wait_for("pipe  * a shell stays between devstack and the program");
     assert!(!up.lines().iter().any(|line| line.contains("chain * a shell stays")));
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 /// What became of the connections of a client that asks all the time.
@@ -472,7 +474,8 @@ fn refuses_nobody(project: Project, up: &Running, port: u16, restarts: usize) {
     // Each run has answered somebody, so the clients were there all the time.
     assert!(pids.len() > restarts / 2, "{} processes, {answered} answers", pids.len());
     assert_eq!(service(&project.ps(), "web")["restarts"], restarts);
-    end(project, up);
+    up.end();
+    project.finish();
 }
 
 fn web(command: &str, port: u16, keys: &str) -> String {
@@ -534,7 +537,8 @@ fn uvicorn_takes_its_socket_by_number() {
     project.devstack(["restart", "web"]).run().expect_code(0);
     let second = http_get(port, "/").body;
     assert!(first.starts_with("pid ") && second.starts_with("pid ") && first != second);
-    end(project, &up);
+    up.end();
+    project.finish();
 }
 
 fn folder() -> PathBuf {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::{
-    Project, Running, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
+    Project, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
 };
 
 /// A stack of one service, `api`, that listens on the port it is given.
@@ -17,12 +17,6 @@ fn api(project: &Project, keys: &str) {
 }
 
 /// Ends a stack as Ctrl-C does.
-#[track_caller]
-fn end(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
-}
-
 /// Fails unless this service runs on `port` after it had wished for `wanted`.
 #[track_caller]
 fn assert_port(ps: &Value, name: &str, port: u16, wanted: u16) {
@@ -41,7 +35,7 @@ fn a_free_port_is_given_as_it_was_wished_for() {
     up.wait_for("is up");
     assert_port(&project.ps(), "api", port, port);
     assert_eq!(http_get(port, "/").json()["port"], port);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -75,7 +69,7 @@ fn a_port_that_is_held_on_any_address_moves_and_says_so() {
         let table = project.devstack(["ps"]).run().expect_code(0).stdout;
         assert!(table.contains(&format!("{} (wanted {port})", port + 1)), "{table}");
         assert_eq!(http_get(port + 1, "/").json()["port"], port + 1);
-        end(&up);
+        up.end();
         stranger.kill9();
         project.finish();
     }
@@ -116,7 +110,7 @@ fn next_goes_upward_and_auto_goes_anywhere() {
     // One that never wished for a number has not moved.
     let summary = up.lines();
     assert_eq!(summary.iter().filter(|line| line.contains("; using ")).count(), 2, "{summary:?}");
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -207,7 +201,7 @@ fn a_pinned_port_that_is_free_is_used_exactly() {
         let api = service(&ps, "api");
         assert_eq!((&api["port"], &api["pinned"]), (&given.into(), &true.into()), "{api}");
         assert!(!up.lines().iter().any(|line| line.contains("; using ")), "{:?}", up.lines());
-        end(&up);
+        up.end();
     }
     project.finish();
 }
@@ -221,7 +215,7 @@ fn a_variable_that_is_no_port_is_a_link_or_a_mistake() {
     up.wait_for("tcp://10.0.0.1:80");
     up.wait_for("is up");
     assert_port(&project.ps(), "api", port, port);
-    end(&up);
+    up.end();
     let wrong = project.devstack(["up"]).env("API_PORT", "fast").run().expect_code(2);
     assert!(wrong.stderr.contains("API_PORT"), "{}", wrong.stderr);
     project.finish();
@@ -257,7 +251,7 @@ fn a_stranger_that_answers_is_never_the_service() {
     stranger.kill9();
     gate.open();
     up.wait_for("is up");
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -285,7 +279,7 @@ fn a_service_that_listens_elsewhere_is_told_both_numbers() {
     let api = service(&ps, "api");
     assert_eq!((&api["phase"], &api["message"]["class"]), (&"starting".into(), &"port".into()));
     assert_eq!(api["message"]["text"], expected);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -314,7 +308,7 @@ fn two_copies_of_a_stack_share_no_port() {
         }
     }
     assert_eq!(all.len(), folders.len() * usize::from(SERVICES));
-    ups.iter().for_each(end);
+    ups.iter().for_each(crate::support::Running::end);
     project.finish();
 }
 
@@ -340,7 +334,7 @@ fn the_same_port_again_at_the_next_start() {
         let up = project.devstack(["up"]).start();
         up.wait_for("is up");
         let ps = project.ps();
-        end(&up);
+        up.end();
         ["api", "any"].map(|name| service(&ps, name)["port"].as_u64().expect("it has one"))
     };
     let [api, any] = start();
@@ -400,7 +394,7 @@ fn ports_of_the_stack_are_listed_with_their_holders() {
         line.contains(&format!("{port}")) && line.contains(&format!("(pid {pid}: ")),
         "{table}"
     );
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -442,7 +436,7 @@ fn any_port_can_be_asked_about() {
     assert_eq!((&json["state"], &json["leased"]), (&"free".into(), &true.into()));
     gate.open();
     up.wait_for("is up");
-    end(&up);
+    up.end();
     assert_eq!(ask(port).1["leased"], false);
     for wrong in ["0", "65536", "http"] {
         project.devstack(["ports", wrong]).run().expect_code(2);
@@ -486,6 +480,6 @@ fn ports_change_hands_by_an_edit() {
         assert_eq!(service(&ps, name)["restarts"], 1);
     }
     assert_eq!(service(&ps, "c")["pid"], bystander);
-    end(&up);
+    up.end();
     project.finish();
 }

@@ -13,12 +13,6 @@ fn up(project: &Project, config: &str, args: &[&str]) -> Running {
     up
 }
 
-#[track_caller]
-fn interrupt(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
-}
-
 fn ready(ps: &Value) -> Vec<String> {
     let services = ps["services"].as_array().expect("a list");
     let ready = services.iter().filter(|service| service["phase"] == "ready");
@@ -53,7 +47,7 @@ fn a_profile_starts_what_it_names() {
         let project = Project::new();
         let up = up(&project, PROFILES, args);
         assert_eq!(ready(&project.ps()), ready_then, "{args:?}");
-        interrupt(&up);
+        up.end();
         project.finish();
     }
 }
@@ -67,7 +61,7 @@ fn the_environment_chooses_profiles_too_and_a_start_can_do_without() {
     assert_eq!(ready(&project.ps()), ["api", "mail"]);
     project.devstack(["start", "traces"]).run().expect_code(0);
     assert_eq!(ready(&project.ps()), ["api", "mail", "store", "traces"]);
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -132,7 +126,7 @@ fn each_replica_is_a_service_of_its_own() {
     let of: BTreeSet<&str> =
         logs.lines().filter_map(|line| Some(line.split_once(" |")?.0.trim())).collect();
     assert_eq!(of.into_iter().collect::<Vec<_>>(), names, "{logs}");
-    interrupt(&up);
+    up.end();
     project.finish();
 }
 
@@ -157,7 +151,7 @@ fn a_crash_of_one_replica_is_its_own() {
     for name in ["api-1", "api-2", "mark-1", "mark-2"] {
         assert_eq!(service(&last, name)["pid"], service(&after, name)["pid"], "{name}");
     }
-    interrupt(&up);
+    up.end();
     Markers::read(&marks).assert_no_overlap();
     project.finish();
 }

@@ -35,8 +35,7 @@ fn a_command_stops_the_service() {
     assert_eq!(service(&ps, "api")["phase"], "idle");
     assert_eq!(service(&ps, "api")["exit"], json!({"signal": "KILL"}));
     project.devstack(["start", "api"]).run().expect_code(0);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     up.wait_closed();
     let lines = up.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("| stopping ")).count(), 2, "{lines:#?}");
@@ -57,8 +56,7 @@ fn a_command_that_fails_is_told_and_the_signal_follows() {
         assert!(told.contains(why) && told.contains("sending SIGTERM instead"), "{told}");
         let ps = project.ps();
         assert_eq!(service(&ps, "api")["exit"], json!({"signal": "TERM"}));
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130);
+        up.end();
         project.finish();
     }
 }
@@ -68,8 +66,7 @@ fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
     for command in ["\"exit 3\"", "[\"no-such-program-anywhere\"]", "\"sleep 0.1; exit 3\""] {
         let project = Project::new();
         let up = up(&project, &format!("command = {command}, signal = \"TERM\", grace = \"60s\""));
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130);
+        up.end();
         up.wait_closed();
         let lines = up.lines();
         let told = lines.iter().filter(|line| line.contains("api   * the stop command ")).count();
@@ -84,8 +81,7 @@ fn a_command_that_fails_as_the_last_of_all_is_told_as_well() {
     for _ in 0..5 {
         let project = Project::new();
         let up = up(&project, "command = \"kill -KILL $MAINPID; exit 3\", grace = \"60s\"");
-        up.interrupt();
-        assert_eq!(up.wait_code(), 130);
+        up.end();
         up.wait_closed();
         let lines = up.lines();
         let told = lines.iter().filter(|line| line.contains("api   * the stop command ")).count();
@@ -106,8 +102,7 @@ fn a_command_that_hangs_ends_with_the_grace() {
     let left = project.alive();
     assert!(!left.iter().any(|one| one.command.contains("sleep")), "{left:?}");
     project.devstack(["start", "api"]).run().expect_code(0);
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     assert_eq!(project.alive(), []);
     project.finish();
 }
@@ -118,8 +113,7 @@ fn a_second_ctrl_c_waits_for_no_command() {
     let up = up(&project, "command = \"echo hanging; sleep 1000\", grace = \"60s\"");
     up.interrupt();
     up.wait_for("api   | hanging");
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130);
+    up.end();
     assert_eq!(project.alive(), []);
     project.finish();
 }

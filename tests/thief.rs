@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use crate::support::{
-    Project, Running, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
+    Project, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
 };
 
 /// How many races against a thief are run; `DEVSTACK_RACES` asks for more.
@@ -24,12 +24,6 @@ fn assert_held(said: &str, port: u16) {
         said.contains(&format!("port {port} is held by main")) && said.contains(&pid),
         "{said}"
     );
-}
-
-#[track_caller]
-fn end(up: &Running) {
-    up.interrupt();
-    assert_eq!(up.wait_code(), 130, "{:?}", up.lines());
 }
 
 /// The number, the wish and how often it was started again.
@@ -98,7 +92,7 @@ fn a_port_that_is_taken_before_the_start_moves_with_all_who_mention_it() {
         let table = project.devstack(["ps"]).run().expect_code(0).stdout;
         assert!(table.contains(&format!("{} (wanted {port})", port + 1)), "{table}");
         assert_eq!(http_get(port + 1, "/").json()["pid"], service(&ps, "api")["pid"]);
-        end(&up);
+        up.end();
         project.finish();
     }
 }
@@ -135,7 +129,7 @@ fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
         let ps = project.ps();
         assert_eq!(stand(&ps, "api"), (u64::from(port) + 1, port.into(), 1), "{ps}");
         assert_eq!(http_get(port + 1, "/").json()["pid"], service(&ps, "api")["pid"]);
-        end(&up);
+        up.end();
         project.finish();
     }
 }
@@ -171,7 +165,7 @@ fn an_end_that_a_thief_is_to_blame_for_is_no_crash() {
     up.wait_for("is up");
     let ps = project.ps();
     assert_eq!(stand(&ps, "api"), (u64::from(port) + 1, port.into(), 1), "{ps}");
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -252,7 +246,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     project.devstack(["restart", "api"]).run().expect_code(0);
     let ps = project.ps();
     assert_eq!(http_get(port, "/").json()["pid"], service(&ps, "api")["pid"]);
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -275,7 +269,7 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
     project.write("devstack.toml", &good);
     up.wait_for("the configuration is good again; nothing changed");
     assert_eq!(stand(&project.ps(), "api"), (u64::from(port) + 1, port.into(), 1));
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -299,7 +293,7 @@ fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
         up.wait_for("is up");
         // It is remembered, so that the next start does without.
         assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), restarts));
-        end(&up);
+        up.end();
     }
     std::fs::remove_file(project.path(".devstack/ports.json")).expect("it is there");
     project.devstack(["run", "--", "true"]).run().expect_code(0);
@@ -324,7 +318,7 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     assert_eq!(stand(&project.ps(), "api").0, u64::from(port));
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -364,7 +358,7 @@ fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
         let (now, wanted, _) = stand(&project.ps(), service);
         assert!(now != wanted && wanted == u64::from(port));
     }
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -402,7 +396,7 @@ fn who_does_not_start_refuses_nothing_and_is_told_when_it_does() {
     start("later").expect_code(0);
     let pid = service(&project.ps(), "later")["pid"].clone();
     assert_eq!(http_get(port, "/").json()["pid"], pid);
-    end(&up);
+    up.end();
     // Asked for by name, it is what starts.
     let _thief = occupy(port);
     assert_held(&project.devstack(["up", "later"]).run().expect_code(1).stderr, port);
@@ -434,7 +428,7 @@ fn a_hundred_restarts_on_the_same_port() {
         project.devstack(["restart", "api"]).run().expect_code(0);
     }
     assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), 100));
-    end(&up);
+    up.end();
     project.finish();
 }
 
@@ -492,6 +486,6 @@ fn races_against_a_thief_end_well() {
         assert_eq!(http_get(now, "/").json()["pid"], service(&ps, "api")["pid"]);
     }
     assert!(lost > 0, "the thief never won");
-    end(&up);
+    up.end();
     project.finish();
 }

@@ -208,6 +208,13 @@ impl Running {
         lock(&self.stdin).take();
     }
 
+    /// Ends a stack as Ctrl-C does, and fails unless it ends so.
+    #[track_caller]
+    pub fn end(&self) {
+        self.interrupt();
+        assert_eq!(self.wait_code(), 130, "{:?}", self.lines());
+    }
+
     /// Stops reading there, and closes our end: whoever prints there now gets EPIPE.
     #[track_caller]
     pub fn close_output(&self, source: Source) {

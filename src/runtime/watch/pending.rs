@@ -191,20 +191,11 @@ pub(super) struct Due {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use notify::event::{
-        AccessKind, AccessMode, CreateKind, DataChange, Event, EventKind, ModifyKind, RemoveKind,
-        RenameMode,
-    };
+    use notify::event::{Event, EventKind};
 
     use super::*;
     use crate::runtime::watch::settle::{SETTLE, SETTLE_ONE, SETTLE_SEVERAL};
-
-    const MADE: EventKind = EventKind::Create(CreateKind::File);
-    const WROTE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
-    const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
-    const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-    const GONE: EventKind = EventKind::Remove(RemoveKind::File);
+    use crate::runtime::watch::touch::tests::{CLOSED, FROM, GONE, MADE, TO, WROTE};
 
     /// Files by name with their lengths: as they are known, and as they are now.
     struct Scene {

@@ -103,7 +103,7 @@ pub(super) fn is_noise(kind: EventKind) -> bool {
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use notify::event::{AccessMode, CreateKind, DataChange, RemoveKind};
 
@@ -113,12 +113,12 @@ mod tests {
         touches.reduce(Touch::then).unwrap()
     }
 
-    const MADE: EventKind = EventKind::Create(CreateKind::File);
-    const WROTE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
-    const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
-    const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-    const GONE: EventKind = EventKind::Remove(RemoveKind::File);
+    pub const MADE: EventKind = EventKind::Create(CreateKind::File);
+    pub const WROTE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    pub const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    pub const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+    pub const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    pub const GONE: EventKind = EventKind::Remove(RemoveKind::File);
 
     #[test]
     fn what_became_of_a_path_is_the_sum_of_its_events() {
