@@ -47,6 +47,39 @@ fn a_full_disk_behind_stdout_is_told() {
     project.finish();
 }
 
+#[test]
+fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signals() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.facts]
+        kind = "task"
+        command = ["{misbehave}", "sigmask"]
+        [services.flood]
+        kind = "task"
+        command = ["{misbehave}", "flood", "--lines", "20000", "--len", "70"]
+        "#,
+    );
+    // In blocks of 512 or 1,024 bytes: far less than the flood.
+    let ended = in_shell(&project, "ulimit -f 64; exec \"$0\" up").expect_code(0);
+    let count = |text: &str| ended.stdout.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(count("flood | "), 20_000);
+    assert_eq!(count("cannot be written: File too large"), 1, "{}", ended.stdout);
+    assert!(ended.stdout.contains("facts | ignored\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("facts | caught\n"), "{}", ended.stdout);
+    let script = "ulimit -f 64; exec \"$0\" run -- \"$1\" sigmask";
+    let program = env!("CARGO_BIN_EXE_devstack");
+    let misbehave = crate::support::misbehave().to_str().expect("a plain path");
+    let run = project.program("/bin/sh").args(["-c", script, program, misbehave]).run();
+    assert!(run.expect_code(0).stdout.contains("ignored\ncaught\n"));
+    // An output that is full is told like any other.
+    let ended = in_shell(&project, "ulimit -f 0; exec \"$0\" check > full");
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("File too large"), "{}", ended.stderr);
+    project.finish();
+}
+
 /// As a program that is put into a container: its group, its session and its parent have no number there.
 #[test]
 fn a_group_from_outside_the_namespace_does_no_harm() {

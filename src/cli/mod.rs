@@ -54,6 +54,7 @@ pub fn main() -> i32 {
     if completions::answered() {
         return exit::OK;
     }
+    crate::runtime::process::outlive_file_limits();
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

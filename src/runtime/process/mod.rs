@@ -85,6 +85,16 @@ pub fn terminate(child: u32) {
     }
 }
 
+/// From here on a write beyond the largest file that the user allows (`ulimit -f`) is an error like a full disk, and
+/// not the end of this process. Programs that are started do not inherit it: what is caught, unlike what is
+/// ignored, has its usual effect again after an exec.
+pub fn outlive_file_limits() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let nothing: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: the handler touches nothing, so it may interrupt anything; the call only reads the number.
+    unsafe { libc::signal(libc::SIGXFSZ, nothing as *const () as libc::sighandler_t) };
+}
+
 /// Whether this process was started so that the end of its terminal does not end it, as by nohup.
 pub fn ignores_hangup() -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
