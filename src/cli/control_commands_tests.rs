@@ -77,7 +77,10 @@ impl LogFace for PlainFace {
         let wanted =
             |line: &&LogLine| query.services.is_empty() || query.services.contains(&line.service);
         let lines = self.kept.iter().filter(wanted).cloned().map(LogItem::Line);
-        Ok(Box::new([lines.collect(), vec![LogItem::Missed { missed: 7, bytes: 70 }]].into_iter()))
+        Ok(Box::new(
+            [lines.collect(), vec![LogItem::Missed { service: None, missed: 7, bytes: 70 }]]
+                .into_iter(),
+        ))
     }
 }
 

@@ -3,9 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::logs::{LogFace, StoredItems};
-use crate::control::{LogItem, LogLine, LogQuery};
+use crate::control::{LogItem, LogLine, LogQuery, lost};
 use crate::model::{Class, Message, Name};
-use crate::runtime::log::{Look, Page, Painter, Record, Said, Stored, Table, Tone};
+use crate::runtime::log::{Amount, Look, Page, Painter, Record, Stored, Table};
 
 /// Lines look as they do in `devstack up`.
 pub(super) struct Face(Painter);
@@ -25,9 +25,9 @@ impl LogFace for Face {
     fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
         match item {
             LogItem::Line(line) => self.0.record(&record(line), out),
-            LogItem::Missed { missed, .. } => {
-                let text = format!("{missed} lines are lost here");
-                self.0.said(&Said::all(Tone::Warning, text), 0, out);
+            LogItem::Missed { service, missed, bytes } => {
+                let lost = Amount { lines: *missed, bytes: *bytes };
+                self.0.missed(service.as_ref(), lost, out);
             }
         }
     }
@@ -55,12 +55,8 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
 }
 
 fn items(page: Page) -> Vec<LogItem> {
-    let missed = (!page.missed.is_zero())
-        .then_some(LogItem::Missed { missed: page.missed.lines, bytes: page.missed.bytes });
-    missed
-        .into_iter()
-        .chain(page.records.into_iter().map(|record| LogItem::Line(line(record))))
-        .collect()
+    let lines = page.records.into_iter().map(|record| LogItem::Line(line(record)));
+    lost(&page.missed).chain(lines).collect()
 }
 
 fn record(line: &LogLine) -> Record {

@@ -7,7 +7,7 @@ use super::fake::{Rig, line, name, snapshot};
 use super::limits::Limits;
 use super::places::Places;
 use super::{Client, Failure, Instance, LogItem, LogLine, LogLines, LogQuery, ndjson};
-use crate::runtime::log::Amount;
+use crate::runtime::log::{Amount, Missed};
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
@@ -167,11 +167,25 @@ async fn down_waits_until_the_folder_is_free() {
 
 #[test]
 fn what_was_lost_is_told() {
-    let text = ndjson(Amount { lines: 12, bytes: 99 }, &[line("api", 1)]);
+    let mut missed = Missed::default();
+    missed.add(&name("api"), Amount { lines: 12, bytes: 99 });
+    missed.add(&name("db"), Amount { lines: 1, bytes: 2 });
+    missed.add(&name("web"), Amount::ZERO);
+    let text = ndjson(&missed, &[line("api", 1)]);
     let items: Vec<LogItem> = text
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
-    assert_eq!(items, [LogItem::Missed { missed: 12, bytes: 99 }, LogItem::Line(line("api", 1))]);
+    let missed = |service, missed, bytes| LogItem::Missed { service, missed, bytes };
+    assert_eq!(
+        items,
+        [
+            missed(Some(name("api")), 12, 99),
+            missed(Some(name("db")), 1, 2),
+            LogItem::Line(line("api", 1))
+        ]
+    );
+    let older = serde_json::from_str::<LogItem>(r#"{"missed":12,"bytes":99}"#);
+    assert_eq!(older.unwrap(), missed(None, 12, 99));
 }

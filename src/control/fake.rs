@@ -20,7 +20,7 @@ use crate::model::{
     ServiceView, Snapshot, StackState, Stream,
 };
 use crate::runtime::handle::{Ask, Handle, Request};
-use crate::runtime::log::{Amount, Logs, Look, Output};
+use crate::runtime::log::{Logs, Look, Missed, Output};
 
 /// A name that is known to be right.
 pub fn name(text: &str) -> Name {
@@ -212,7 +212,7 @@ impl LogReader for MemoryReader {
             }
             let first = self.seen.replace(all.len()).is_none();
             if !lines.is_empty() {
-                return Some(ndjson(Amount::ZERO, &lines));
+                return Some(ndjson(&Missed::default(), &lines));
             }
             if !self.query.follow || (!first && self.lines.changed().await.is_err()) {
                 return None;

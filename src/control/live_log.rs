@@ -26,6 +26,6 @@ impl LogQuery {
 impl LogReader for Reader {
     async fn next(&mut self) -> Option<Bytes> {
         let page = Reader::next(self).await?;
-        Some(ndjson(page.missed, &page.records))
+        Some(ndjson(&page.missed, &page.records))
     }
 }

@@ -3,8 +3,8 @@ use std::future::Future;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::LogQuery;
-use crate::runtime::log::Amount;
+use super::{LogItem, LogQuery};
+use crate::runtime::log::Missed;
 
 /// What the server needs of the log: a reader for a query.
 pub trait LogSource: Clone + Send + 'static {
@@ -22,24 +22,35 @@ pub trait LogReader: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
 
-/// One JSON object a line: what is lost before these, unless nothing, and the records. A
+/// One JSON object a line: what is lost before these, one for each service, and the records. A
 /// record that cannot be written as JSON is left out.
-pub fn ndjson<R: Serialize>(missed: Amount, records: &[R]) -> Bytes {
+pub fn ndjson<R: Serialize>(missed: &Missed, records: &[R]) -> Bytes {
     let mut text = Vec::new();
-    if !missed.is_zero() {
-        let Amount { lines, bytes } = missed;
-        let missed = format!("{{\"missed\":{lines},\"bytes\":{bytes}}}\n");
-        text.extend_from_slice(missed.as_bytes());
+    for item in lost(missed) {
+        object(&item, &mut text);
     }
     for record in records {
-        let before = text.len();
-        match serde_json::to_writer(&mut text, record) {
-            Ok(()) => text.push(b'\n'),
-            Err(error) => {
-                tracing::warn!(%error, "a log record is not plain data");
-                text.truncate(before);
-            }
-        }
+        object(record, &mut text);
     }
     Bytes::from(text)
+}
+
+/// What is lost, as items of a log.
+pub fn lost(missed: &Missed) -> impl Iterator<Item = LogItem> {
+    missed.iter().map(|(service, lost)| LogItem::Missed {
+        service: Some(service.clone()),
+        missed: lost.lines,
+        bytes: lost.bytes,
+    })
+}
+
+fn object(what: &impl Serialize, text: &mut Vec<u8>) {
+    let before = text.len();
+    match serde_json::to_writer(&mut *text, what) {
+        Ok(()) => text.push(b'\n'),
+        Err(error) => {
+            tracing::warn!(%error, "a log record is not plain data");
+            text.truncate(before);
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub use holder::Holder;
 pub use instance::{Busy, ClaimError, Found, Instance};
 pub use log_lines::LogLines;
 pub use log_query::LogQuery;
-pub use log_source::{LogReader, LogSource, ndjson};
+pub use log_source::{LogReader, LogSource, lost, ndjson};
 pub use pattern::Pattern;
 pub use places::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
 pub use protocol::{LogItem, LogLine, PROTOCOL, Version};

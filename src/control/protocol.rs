@@ -53,6 +53,9 @@ pub enum LogItem {
     Line(LogLine),
     /// Lines that should be here are lost.
     Missed {
+        /// Whose; `None`: an older devstack did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<Name>,
         /// How many.
         missed: u64,
         /// Their bytes, with line ends.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::amount::Amount;
 use super::batch::Batch;
 use super::lane::Lane;
+use super::missed::Missed;
 use super::track::Track;
 use super::wanted::Wanted;
 use crate::model::Name;
@@ -41,7 +42,14 @@ pub(super) struct Chunk {
 pub(super) struct Step {
     pub chunks: Vec<Chunk>,
     /// How much is lost that should have come before these.
-    pub missed: Amount,
+    pub missed: Missed,
+}
+
+impl Chunk {
+    /// How much it is.
+    pub fn amount(&self) -> Amount {
+        Amount { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
+    }
 }
 
 impl Cursor {
@@ -70,12 +78,13 @@ impl Cursor {
         let mut step = Step::default();
         let mut len = 0;
         while len < bytes {
-            for track in self.tracks.values_mut() {
-                step.missed += track.fill();
+            for (service, track) in &mut self.tracks {
+                step.missed.add(service, track.fill());
             }
-            let tracks = self.tracks.values_mut();
-            let first = tracks.filter_map(|track| Some((track.first()?, track)));
-            let Some((seq, track)) = first.min_by_key(|(seq, _)| *seq) else { break };
+            let tracks = self.tracks.iter_mut();
+            let first =
+                tracks.filter_map(|(service, track)| Some((track.first()?, service, track)));
+            let Some((seq, service, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
             if seq >= before {
                 break;
             }
@@ -85,7 +94,7 @@ impl Cursor {
                     step.chunks.push(chunk);
                 }
                 Ok(None) => {}
-                Err(lost) => step.missed += lost,
+                Err(lost) => step.missed.add(service, lost),
             }
         }
         step

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::amount::Amount;
 use super::lines;
 use super::painter::Lines;
 use super::record::{Record, stamp};
@@ -45,6 +46,20 @@ pub(super) fn said(said: &Said, at: i64, out: &mut Vec<u8>) {
     };
     let at = stamp(at);
     write(&Spoken { service: said.service.as_ref(), at, tone, text: &said.text }, out);
+}
+
+/// What is lost, as `logs --json` prints it.
+#[derive(Serialize)]
+struct Missing<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a Name>,
+    missed: u64,
+    bytes: u64,
+}
+
+/// Appends how much is missing as an object.
+pub(super) fn missed(service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
+    write(&Missing { service, missed: lost.lines, bytes: lost.bytes }, out);
 }
 
 fn write(what: &impl Serialize, out: &mut Vec<u8>) {

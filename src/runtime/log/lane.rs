@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 #[cfg(test)]
 use std::time::Instant;
 
+use super::amount::Amount;
 use super::batch::Batch;
 use super::extent::{Extent, Kept};
 use super::folder::Folder;
@@ -46,7 +47,7 @@ pub(super) struct Newest {
     /// What lies behind the last of them.
     pub rest: Vec<Batch>,
     /// How much the service had printed in the end.
-    pub total: super::amount::Amount,
+    pub total: Amount,
 }
 
 impl Lane {
@@ -108,6 +109,11 @@ impl Lane {
     /// How many bytes came in and where they are.
     pub fn counts(&self) -> Counts {
         lock(&self.state).counts
+    }
+
+    /// How much the service has printed.
+    pub fn total(&self) -> Amount {
+        lock(&self.state).total
     }
 
     /// The next bytes look at the files, as they do a second later anyway.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::amount::Amount;
 use super::filter::{self, Filter};
 use super::look::{Escapes, Look};
 use super::palette::Table;
@@ -28,6 +29,8 @@ pub struct Painter {
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
+/// As wide as a time.
+const NO_TIME: &[u8] = b"         ";
 
 /// What stands between name and line.
 #[derive(Clone, Copy)]
@@ -105,21 +108,38 @@ impl Painter {
         }
         if lines.continues {
             let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            self.set_prefix(Some(lines.service), lines.at, Mark::Rest);
+            self.set_prefix(Some(lines.service), Some(lines.at), Mark::Rest);
             self.part(lines, &bytes[..first], out);
             bytes = &bytes[first..];
         }
         if !bytes.is_empty() {
-            self.set_prefix(Some(lines.service), lines.at, Mark::Line);
+            self.set_prefix(Some(lines.service), Some(lines.at), Mark::Line);
             self.part(lines, bytes, out);
         }
     }
 
     /// Appends what devstack says.
     pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
-        if self.look.json {
-            return json::said(said, at, out);
+        match self.look.json {
+            true => json::said(said, at, out),
+            false => self.speak(said, Some(at), out),
         }
+    }
+
+    /// Appends how much is missing at this place; `None`: nobody knows of which service.
+    pub fn missed(&mut self, service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::missed(service, lost, out);
+        }
+        let Amount { lines, bytes } = lost;
+        let (s, are) = if lines == 1 { ("", "is") } else { ("s", "are") };
+        let text = format!("{lines} line{s} ({bytes} bytes) {are} missing: no longer kept");
+        let service = service.cloned();
+        // When they came is lost with them.
+        self.speak(&Said { service, tone: Tone::Warning, text, more: false }, None, out);
+    }
+
+    fn speak(&mut self, said: &Said, at: Option<i64>, out: &mut Vec<u8>) {
         let (start, end) = match (self.look.color, said.tone) {
             (false, _) => ("", ""),
             (true, Tone::Plain) => (DIM, RESET),
@@ -212,11 +232,14 @@ impl Painter {
         }
     }
 
-    fn set_prefix(&mut self, service: Option<&Name>, at: i64, mark: Mark) {
+    fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: Mark) {
         let mut prefix = std::mem::take(&mut self.prefix);
         prefix.clear();
         if self.look.timestamps {
-            self.time(at, &mut prefix);
+            match at {
+                Some(at) => self.time(at, &mut prefix),
+                None => prefix.extend_from_slice(NO_TIME),
+            }
         }
         if self.look.prefix {
             self.name(service, mark, &mut prefix);

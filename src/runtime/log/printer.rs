@@ -1,7 +1,8 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use super::amount::Amount;
 use super::cursor::{Chunk, Cursor, From};
 use super::lane::Lane;
 use super::logs::Inner;
@@ -10,6 +11,7 @@ use super::output::Output;
 use super::painter::{Lines, Painter};
 use super::queue::{Entry, Mode, Slab};
 use super::said::{Said, Tone};
+use crate::model::Name;
 
 /// Shows the log, in a thread of its own: the only one that waits for the terminal.
 struct Printer {
@@ -20,6 +22,8 @@ struct Printer {
     out: Vec<u8>,
     /// Lanes whose lines were shown and whose index may not be written yet.
     touched: Vec<Arc<Lane>>,
+    /// What was shown of each service, or told as lost: what differs from what it has printed is lost.
+    passed: BTreeMap<Name, Amount>,
 }
 
 /// So much is painted before it is written.
@@ -28,8 +32,9 @@ const OUT: usize = 256 * 1024;
 /// Starts the thread.
 pub(super) fn start(inner: Arc<Inner>, look: Look, output: Output) -> io::Result<()> {
     let painter = Painter::new(look, Arc::default());
-    let printer =
-        Printer { inner, output, painter, out: Vec::with_capacity(2 * OUT), touched: Vec::new() };
+    let (touched, passed) = (Vec::new(), BTreeMap::new());
+    let out = Vec::with_capacity(2 * OUT);
+    let printer = Printer { inner, output, painter, out, touched, passed };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || printer.run())?;
     Ok(())
 }
@@ -59,6 +64,7 @@ impl Printer {
             match &entry {
                 Entry::Lines(slab) => {
                     self.touch(&slab.lane);
+                    self.pass(&slab.lane.name, slab.amount());
                     self.painter.lines(&of_slab(slab), &mut self.out);
                 }
                 Entry::Said(at, said) => self.painter.said(said, *at, &mut self.out),
@@ -79,6 +85,13 @@ impl Printer {
         }
     }
 
+    fn pass(&mut self, service: &Name, shown: Amount) {
+        match self.passed.get_mut(service) {
+            Some(passed) => *passed += shown,
+            None => drop(self.passed.insert(service.clone(), shown)),
+        }
+    }
+
     /// Shows what was stored while the queue was full, until there is no more.
     fn catch_up(&mut self) -> io::Result<()> {
         let Mode::Behind { since, .. } = self.inner.queue.state().mode else { return Ok(()) };
@@ -92,7 +105,9 @@ impl Printer {
             let step = cursor.step(before, OUT);
             for chunk in &step.chunks {
                 shown += self.say_before(chunk.batch.seq);
-                shown += u64::from(chunk.batch.lines);
+                let amount = chunk.amount();
+                shown += amount.lines;
+                self.pass(&chunk.service, amount);
                 self.painter.lines(&of_chunk(chunk), &mut self.out);
                 if self.out.len() >= OUT {
                     self.write()?;
@@ -102,7 +117,10 @@ impl Printer {
             if step.chunks.is_empty() {
                 shown += self.say_before(before);
                 self.write()?;
-                if self.caught_up(before, since + shown) {
+                // Before the look whether more has come: if not, these are about the same lines.
+                let totals = self.totals();
+                if self.caught_up(before) {
+                    self.tell_lost(totals, before.saturating_sub(since + shown));
                     self.write()?;
                     self.touched = self.inner.all_lanes();
                     return self.output.flush();
@@ -127,22 +145,39 @@ impl Printer {
         }
     }
 
-    /// Goes back to the queue if everything before it is shown: `before` is the number after the last
-    /// line that was looked for, `reached` what it would be if nothing were lost.
-    fn caught_up(&mut self, before: u64, reached: u64) -> bool {
+    /// How much each service has printed.
+    fn totals(&self) -> Vec<(Name, Amount)> {
+        let lanes = self.inner.all_lanes();
+        lanes.into_iter().map(|lane| (lane.name.clone(), lane.total())).collect()
+    }
+
+    /// Tells what could not be shown: of each service, and what is left of `lost` lines of all.
+    fn tell_lost(&mut self, totals: Vec<(Name, Amount)>, mut lost: u64) {
+        for (service, total) in totals {
+            let passed = self.passed.get(&service).copied().unwrap_or_default();
+            let missed = total.since(passed);
+            if missed.is_zero() {
+                continue;
+            }
+            lost = lost.saturating_sub(missed.lines);
+            self.pass(&service, missed);
+            self.painter.missed(Some(&service), missed, &mut self.out);
+        }
+        if lost > 0 {
+            let text = format!("{lost} lines of devstack itself are missing");
+            self.painter.said(&Said::all(Tone::Warning, text), super::logs::now(), &mut self.out);
+        }
+    }
+
+    /// Goes back to the queue if everything before it was looked for: `before` is the number after the last
+    /// line of that.
+    fn caught_up(&mut self, before: u64) -> bool {
         let mut state = self.inner.queue.state();
         if state.next_seq != before {
             return false;
         }
         if matches!(state.mode, Mode::Behind { .. }) {
             state.mode = Mode::Live;
-        }
-        drop(state);
-        let lost = before.saturating_sub(reached);
-        if lost > 0 {
-            let text =
-                format!("{lost} lines are lost: they were no longer kept when they could be shown");
-            self.painter.said(&Said::all(Tone::Warning, text), super::logs::now(), &mut self.out);
         }
         true
     }

@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::amount::Amount;
 use super::lane::{Lane, Numbered};
 use super::lock;
 use super::palette::Table;
@@ -264,6 +265,11 @@ impl State {
 }
 
 impl Slab {
+    /// How much it is.
+    pub fn amount(&self) -> Amount {
+        Amount { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
+    }
+
     fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: u64) -> bool {
         Arc::ptr_eq(&self.lane, lane)
             && self.run == piece.run

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::amount::Amount;
 use super::cursor::{Chunk, Cursor, From, Step};
 use super::logs::Inner;
+use super::missed::Missed;
 use super::wanted::Wanted;
 use super::{lines, record::Record};
 use crate::model::Name;
@@ -34,7 +34,7 @@ pub struct Page {
     /// The lines.
     pub records: Vec<Record>,
     /// What is lost that should have come before these, wanted or not.
-    pub missed: Amount,
+    pub missed: Missed,
 }
 
 /// What a reader takes at once, in bytes.
@@ -66,7 +66,7 @@ impl Reader {
             let ended = self.inner.is_ended();
             self.changes.borrow_and_update();
             let step = self.step().await;
-            if !step.chunks.is_empty() || !step.missed.is_zero() {
+            if !step.chunks.is_empty() || !step.missed.is_empty() {
                 let page = page(step, &self.wanted);
                 if page.is_empty() {
                     continue;
@@ -119,7 +119,7 @@ impl Reader {
 impl Page {
     /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.missed.is_zero()
+        self.records.is_empty() && self.missed.is_empty()
     }
 }
 

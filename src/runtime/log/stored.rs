@@ -69,7 +69,7 @@ impl Iterator for Stored {
     fn next(&mut self) -> Option<Page> {
         loop {
             let step = self.cursor.step(u64::MAX, PAGE);
-            if step.chunks.is_empty() && step.missed.is_zero() {
+            if step.chunks.is_empty() && step.missed.is_empty() {
                 return None;
             }
             let page = page(step, &self.wanted);

@@ -63,7 +63,7 @@ async fn a_reader_is_told_what_is_lost() {
     logs.finish(PATIENCE);
     let (mut missed, mut lines) = (0, 0);
     while let Some(page) = reader.next().await {
-        missed += page.missed.lines;
+        missed += page.missed.total().lines;
         lines += page.records.len() as u64;
     }
     assert!(missed > 0);
@@ -89,8 +89,9 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
     assert_eq!(
         last,
         format!(
-            " * {} lines are lost: they were no longer kept when they could be shown",
-            count - shown
+            "api * {} lines ({} bytes) are missing: no longer kept",
+            count - shown,
+            (count - shown) * 500
         )
     );
 }
@@ -213,7 +214,7 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     let mut reader = bench.logs.reader(None, usize::MAX, false);
     let page = reader.next().await.unwrap();
     assert_eq!(
-        (texts(&page.records), page.missed.lines),
+        (texts(&page.records), page.missed.total().lines),
         (vec!["api two".into(), "api three".into()], 1)
     );
 }

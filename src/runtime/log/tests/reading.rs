@@ -4,7 +4,7 @@ use crate::runtime::log::{Reader, Record};
 async fn all(mut reader: Reader) -> Vec<Record> {
     let mut records = Vec::new();
     while let Some(page) = reader.next().await {
-        assert!(page.missed.is_zero());
+        assert!(page.missed.is_empty());
         records.extend(page.records);
     }
     records

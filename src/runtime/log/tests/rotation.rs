@@ -29,7 +29,7 @@ fn fill(bench: &Bench, lines: std::ops::Range<u64>) {
 async fn rest(mut reader: Reader) -> (Vec<u64>, Amount) {
     let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
     while let Some(page) = reader.next().await {
-        missed += page.missed;
+        missed += page.missed.total();
         seen.extend(numbers(&page));
     }
     (seen, missed)
@@ -72,7 +72,7 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
     let stored = Stored::open(&bench.folder(), None, usize::MAX, Wanted::default()).unwrap();
     let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
     for page in stored {
-        missed += page.missed;
+        missed += page.missed.total();
         seen.extend(numbers(&page));
     }
     assert!(!seen.is_empty());
@@ -102,7 +102,7 @@ async fn a_follower_reads_on_across_files_and_one_that_sleeps_is_told_what_it_mi
     for i in 0..200 {
         fill(&bench, i..i + 1);
         let page = awake.next().await.unwrap();
-        assert_eq!(page.missed, Amount::ZERO);
+        assert!(page.missed.is_empty());
         seen.extend(numbers(&page));
     }
     assert_eq!(seen, (0..200).collect::<Vec<_>>());
@@ -194,9 +194,11 @@ fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
     let bench = Bench::with(Escapes::Keep, Screen::shut());
     bench.logs.limit(LogLimits { max_size: 100_000, keep: 1 });
     let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
-    let count = 40_000;
+    let (count, mut bytes) = (40_000, 0);
     for i in 0..count {
-        capture.push(Stream::Stdout, format!("{i} {}\n", "x".repeat(499)).as_bytes());
+        let text = format!("{i} {}\n", "x".repeat(499));
+        capture.push(Stream::Stdout, text.as_bytes());
+        bytes += text.len();
     }
     drop(capture);
     bench.screen.open_gate();
@@ -204,8 +206,9 @@ fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("api | ")).collect();
     assert!(lines.last().unwrap().starts_with(&format!("api | {} ", count - 1)));
     let told = format!(
-        " * {} lines are lost: they were no longer kept when they could be shown",
-        count - lines.len()
+        "api * {} lines ({} bytes) are missing: no longer kept",
+        count - lines.len(),
+        bytes - lines.iter().map(|line| line.len() - "api | ".len() + 1).sum::<usize>()
     );
     assert!(text.lines().any(|line| line == told), "{told}");
 }
@@ -226,7 +229,7 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     let stored = Stored::open(&bench.folder(), None, usize::MAX, Wanted::default()).unwrap();
     let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
     for page in stored {
-        missed += page.missed;
+        missed += page.missed.total();
         seen.extend(numbers(&page));
     }
     assert_eq!(missed.bytes, dropped);
@@ -274,7 +277,7 @@ proptest! {
             let mut reader = bench.logs.reader(None, usize::MAX, true);
             let (mut printed, mut seen, mut missed) = (1, Vec::new(), Amount::ZERO);
             let mut take = |page: Page| {
-                missed += page.missed;
+                missed += page.missed.total();
                 seen.extend(numbers(&page));
                 missed.lines + seen.len() as u64
             };
