@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod editors;
 mod environment;
+mod everywhere;
 mod examples;
 mod fixture;
 mod harness;

@@ -35,7 +35,8 @@ impl Cli {
         let after = match &mut self.command {
             Command::Up(up) => &mut up.files.list,
             Command::Run(run) => &mut run.files.list,
-            Command::Down(json) | Command::Ps(json) | Command::Doctor(json) => &mut json.files.list,
+            Command::Down(args) | Command::Ps(args) => &mut args.files.list,
+            Command::Doctor(json) => &mut json.files.list,
             Command::Check(check) => &mut check.files.list,
             Command::Plan(plan) => &mut plan.files.list,
             Command::Logs(logs) => &mut logs.files,
@@ -65,10 +66,10 @@ pub enum Command {
     Up(Up),
     /// Start the stack, wait until it is ready, run a command, stop everything, exit with its code
     Run(Run),
-    /// Stop the running stack of this folder
-    Down(Json),
-    /// Show the services of the running stack
-    Ps(Json),
+    /// Stop the running stack of this folder, or every stack of this user with --all
+    Down(HereOrAll),
+    /// Show the services of the running stack, or every stack of this user with --all
+    Ps(HereOrAll),
     /// Show what services printed
     Logs(Logs),
     /// Start services of the running stack, with what they depend on
@@ -172,6 +173,19 @@ pub struct Run {
 pub struct Json {
     #[command(flatten)]
     pub files: Files,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command about the stack of this folder, or about all of them.
+#[derive(Debug, Args)]
+pub struct HereOrAll {
+    #[command(flatten)]
+    pub files: Files,
+    /// Every stack of this user on this machine
+    #[arg(long)]
+    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -168,6 +168,10 @@ fn setup(
     let (done, done_in) = mpsc::unbounded_channel();
     let terminal_size = if plan.to_stderr { stderr_size } else { stdout_size };
     let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
+    if let Err(error) = ground.instance.mark(processes.token()) {
+        // As with the record: it is for a misfortune that may never come.
+        tracing::warn!(%error, "cannot write down the mark of the stack");
+    }
     if on_terminal(plan) {
         processes = processes.on_terminal();
     }

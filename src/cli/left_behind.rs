@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::control::{ClaimError, Failure, Instance, existing_state_dir};
 use crate::model::{Class, Message};
-use crate::runtime::process;
+use crate::runtime::process::{self, Swept};
 
 /// What a stack that does not run any more has left in its project.
 pub(super) struct LeftBehind {
@@ -46,14 +46,17 @@ impl LeftBehind {
             ClaimError::Busy(_) => Failure::Busy(error.message()),
             ClaimError::Failed(message) => Failure::Denied(message),
         })?;
-        let swept = process::sweep(&record);
-        let bad = !swept.alive.is_empty() || swept.trouble.is_some();
-        let told: Vec<Message> = swept.messages();
-        let text = told.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
-        if bad {
-            let help = told.last().map_or("", |message| message.help.as_str());
-            return Err(Failure::Refused(Message::new(Class::Orphan, text).help(help)));
-        }
-        Ok(Some(text).filter(|text| !text.is_empty()))
+        told(&process::sweep(&record))
     }
+}
+
+/// What there is to say about a sweep; `None` when nothing was left. An error when something still is.
+pub(super) fn told(swept: &Swept) -> Result<Option<String>, Failure> {
+    let messages: Vec<Message> = swept.messages();
+    let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
+    if !swept.is_clean() {
+        let help = messages.last().map_or("", |message| message.help.as_str());
+        return Err(Failure::Refused(Message::new(Class::Orphan, text).help(help)));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }

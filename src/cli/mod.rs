@@ -10,6 +10,7 @@ mod control_commands_tests;
 mod control_options;
 mod dispute;
 mod doctor;
+mod down_all;
 mod evict;
 mod export_vscode;
 mod ground;
@@ -25,9 +26,13 @@ mod plan_text;
 mod ports;
 mod presets;
 mod ps;
+mod ps_all;
 mod ps_table;
 mod run;
 mod since;
+mod stack_entry;
+mod stacks_table;
+mod table;
 mod up;
 
 use std::collections::BTreeMap;
@@ -38,8 +43,10 @@ use clap::Parser;
 
 pub use control_commands::{debug, down, restart, start, stop};
 pub use control_options::ControlOptions;
+pub use down_all::down_all;
 pub use logs::{LogFace, LogsOptions, StoredItems, logs};
 pub use ps::ps;
+pub use ps_all::ps_all;
 
 use crate::config::{Overrides, Sources};
 use crate::error::exit;
@@ -77,11 +84,20 @@ pub fn main() -> i32 {
         Command::Schema => complain::print(&crate::config::schema()),
         Command::Completions(args) => completions::completions(args.shell),
         Command::Man(args) => man::man(&args),
-        Command::Ps(json) => {
-            ask(&files, json.json, async |options, out, err| ps(&options, out, err).await)
+        Command::Ps(args) | Command::Down(args) if args.all && !files.is_empty() => {
+            complain::refuse(&all_and_one(), exit::USAGE, args.json)
         }
-        Command::Down(json) => {
-            ask(&files, json.json, async |options, out, err| down(&options, out, err).await)
+        Command::Ps(args) if args.all => {
+            ask(&files, args.json, async |options, out, err| ps_all(&options, out, err).await)
+        }
+        Command::Ps(args) => {
+            ask(&files, args.json, async |options, out, err| ps(&options, out, err).await)
+        }
+        Command::Down(args) if args.all => {
+            ask(&files, args.json, async |options, out, err| down_all(&options, out, err).await)
+        }
+        Command::Down(args) => {
+            ask(&files, args.json, async |options, out, err| down(&options, out, err).await)
         }
         Command::Start(args) => ask(&files, args.json, async |options, out, err| {
             start(&options, &args.services, out, err).await
@@ -111,6 +127,12 @@ pub fn main() -> i32 {
             })
         }
     }
+}
+
+/// Both every stack and one of them were named.
+fn all_and_one() -> Message {
+    Message::new(Class::Usage, "`--all` is about every stack, and `-f` names one")
+        .help("leave out one of them")
 }
 
 /// Resolves when nobody reads stdout any more, if it is a pipe.

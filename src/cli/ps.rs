@@ -23,7 +23,7 @@ async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Troub
     Ok(out.flush()?)
 }
 
-fn now() -> Result<jiff::Timestamp, Failure> {
+pub(super) fn now() -> Result<jiff::Timestamp, Failure> {
     jiff::Timestamp::try_from(std::time::SystemTime::now()).map_err(|error| {
         Failure::Refused(Message::new(Class::Internal, format!("cannot read the clock: {error}")))
     })

@@ -5,13 +5,9 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
+use super::table::{NONE, heads, table};
 use crate::model::{DebugView, Phase, ServiceView, Snapshot, actual_port};
 use crate::runtime::log::reach;
-
-/// Between two columns.
-const GAP: &str = "   ";
-/// What stands where there is nothing.
-const NONE: &str = "-";
 
 /// A column: its head, and what it says about a service.
 struct Column {
@@ -39,50 +35,32 @@ const COLUMNS: &[Column] = &[
 /// The services as a table, one line each, and below it what people should know about them.
 /// Columns that would say nothing about any service are left out.
 pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> String {
-    let cells: Vec<Vec<String>> = COLUMNS
+    let cells = |column: &Column| -> Vec<String> {
+        snapshot.services.iter().map(|service| (column.cell)(service, now)).collect()
+    };
+    let shown: Vec<(&Column, Vec<String>)> = COLUMNS
         .iter()
-        .map(|column| snapshot.services.iter().map(|service| (column.cell)(service, now)).collect())
-        .collect();
-    let shown: Vec<(&Column, &Vec<String>)> = COLUMNS
-        .iter()
-        .zip(&cells)
+        .map(|column| (column, cells(column)))
         .filter(|(column, cells)| {
             !matches!(column.head, "CPU" | "MEMORY" | "DEBUG")
                 || cells.iter().any(|cell| cell != NONE)
         })
         .collect();
-    let mut text = String::new();
-    line(&mut text, &shown, |column, _| (column.head, bold(color)));
-    for (row, service) in snapshot.services.iter().enumerate() {
-        line(&mut text, &shown, |column, cells| {
-            let style =
-                if column.head == "PHASE" { paint(service.phase, color) } else { Style::new() };
-            (&cells[row], style)
-        });
-    }
+    let row = |(row, service): (usize, &ServiceView)| {
+        let style = |column: &Column| match column.head {
+            "PHASE" => paint(service.phase, color),
+            _ => Style::new(),
+        };
+        shown.iter().map(|(column, cells)| (cells[row].clone(), style(column))).collect()
+    };
+    let mut rows = vec![heads(shown.iter().map(|(column, _)| column.head), color)];
+    rows.extend(snapshot.services.iter().enumerate().map(row));
+    let mut text = table(&rows);
     for (at, line) in reach(snapshot).iter().enumerate() {
         let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
     }
     notes(&mut text, &snapshot.services);
     text
-}
-
-fn line<'a>(
-    text: &mut String,
-    columns: &[(&'a Column, &'a Vec<String>)],
-    cell: impl Fn(&'a Column, &'a Vec<String>) -> (&'a str, Style),
-) {
-    for (i, (column, cells)) in columns.iter().enumerate() {
-        let (what, style) = cell(column, cells);
-        text.push_str(if i == 0 { "" } else { GAP });
-        let _ = write!(text, "{style}{what}{style:#}");
-        if i + 1 < columns.len() {
-            let lengths = cells.iter().map(|cell| cell.chars().count());
-            let width = lengths.chain([column.head.len()]).max().unwrap_or(0);
-            text.extend(std::iter::repeat_n(' ', width - what.chars().count()));
-        }
-    }
-    text.push('\n');
 }
 
 /// What people should know that the table does not say already.
@@ -144,7 +122,7 @@ fn memory(bytes: u64) -> String {
 }
 
 /// How long ago `since` was, in the largest unit that still says something.
-fn age(since: &str, now: Timestamp) -> String {
+pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return NONE.to_owned() };
     // A clock that was set back makes no negative ages.
     let seconds = now.duration_since(since).as_secs().max(0);
@@ -156,11 +134,7 @@ fn age(since: &str, now: Timestamp) -> String {
     }
 }
 
-fn bold(color: bool) -> Style {
-    if color { Style::new().effects(Effects::BOLD) } else { Style::new() }
-}
-
-fn paint(phase: Phase, color: bool) -> Style {
+pub(super) fn paint(phase: Phase, color: bool) -> Style {
     if !color {
         return Style::new();
     }

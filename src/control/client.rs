@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::connection::{Connection, same_protocol, soon, whole};
 use super::protocol::{Services, Told};
@@ -107,8 +106,8 @@ impl Client {
             Err(failure) => Err(failure),
         };
         match answer {
+            Ok(_) if !self.ended().await => Err(self.lingers()),
             Ok(body) => {
-                self.ended().await;
                 Ok(serde_json::from_slice(&body).map_or("stopped".to_owned(), |Told { text }| text))
             }
             // It went without a word, for instance because somebody pressed Ctrl-C twice: what
@@ -123,8 +122,9 @@ impl Client {
     /// The lines of the log.
     pub async fn logs(&self, query: &LogQuery) -> Result<LogLines, Failure> {
         let path = format!("/v1/logs?{}", query.to_text());
-        let mut connection = self.connect().await?;
-        let answer = self.soon(connection.send(Method::GET, &path, Vec::new())).await?;
+        let answer =
+            self.soon(async { self.knock().await?.send(Method::GET, &path, Vec::new()).await });
+        let answer = answer.await?;
         same_protocol(&answer)?;
         if answer.status().is_success() {
             return Ok(LogLines::new(answer.into_body()));
@@ -134,8 +134,9 @@ impl Client {
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, Failure> {
-        let mut connection = self.connect().await?;
+        // One bound for both: the answer, or that there is none, comes within two seconds.
         self.soon(async {
+            let mut connection = self.knock().await?;
             let answer = connection.send(Method::GET, path, Vec::new()).await?;
             same_protocol(&answer)?;
             whole(answer).await
@@ -156,9 +157,13 @@ impl Client {
         Ok(told.text)
     }
 
-    /// Connects, also to a devstack that holds its folder and has no socket yet.
+    /// Connects; bounded.
     async fn connect(&self) -> Result<Connection, Failure> {
-        let end = Instant::now() + PATIENCE;
+        self.soon(self.knock()).await
+    }
+
+    /// Connects, also to a devstack that holds its folder and has no socket yet, however long that takes.
+    async fn knock(&self) -> Result<Connection, Failure> {
         loop {
             let error = match Connection::open(&self.socket).await {
                 Ok(connection) => return Ok(connection),
@@ -174,12 +179,19 @@ impl Client {
             if !self.found.as_ref().is_some_and(Found::is_running) {
                 return Err(Failure::not_running());
             }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return self.soon(std::future::pending()).await;
-            }
-            tokio::time::sleep(CONNECT_PAUSE.min(left)).await;
+            tokio::time::sleep(CONNECT_PAUSE).await;
         }
+    }
+
+    /// Everything is stopped, and still the devstack is there.
+    fn lingers(&self) -> Failure {
+        let pid = self.found.as_ref().and_then(|found| found.holder.as_ref()).map(|one| one.pid);
+        let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        let text = format!(
+            "the stack is stopped, but its devstack{who} has not ended within {END_PATIENCE:?}"
+        );
+        let help = pid.map_or(String::new(), |pid| format!("`kill -9 {pid}` ends it"));
+        Failure::Busy(Message::new(Class::Busy, text).help(help))
     }
 
     fn denied(&self) -> Failure {

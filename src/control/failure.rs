@@ -82,7 +82,7 @@ impl Failure {
     }
 
     /// The answer makes no sense.
-    pub(super) fn garbled(what: impl fmt::Display) -> Failure {
+    pub fn garbled(what: impl fmt::Display) -> Failure {
         let text = format!("cannot understand the answer of the stack: {what}");
         let help = "another version may run here: `devstack down`, which works across versions, and `devstack up`";
         Failure::Refused(Message::new(Class::Internal, text).help(help))

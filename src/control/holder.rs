@@ -23,6 +23,9 @@ pub struct Holder {
     pub since_ms: u64,
     /// The version of the devstack.
     pub devstack: String,
+    /// What marks every process of its services, so that they are found when nothing else of it is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 impl Holder {
@@ -35,6 +38,7 @@ impl Holder {
             dir: dir.to_string_lossy().into_owned(),
             since_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             devstack: env!("CARGO_PKG_VERSION").to_owned(),
+            token: None,
         }
     }
 
@@ -58,12 +62,12 @@ impl Holder {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Replaces what the lock file says.
+    /// Replaces what the lock file says. Never empty meanwhile: others read it at any time.
     pub(super) fn write(&self, mut file: &File) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
-        file.set_len(0)?;
         file.rewind()?;
-        file.write_all(&text)
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)
     }
 }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -29,6 +29,10 @@ const PROJECT_FILE: &str = "devstack.toml";
 pub struct Instance {
     lock: File,
     socket: PathBuf,
+    holder: Holder,
+    /// The folder itself. While it is open the system gives its number to no other folder, also when it is
+    /// deleted, and can tell where it was moved to.
+    _folder: Option<File>,
 }
 
 /// Another devstack runs in this folder.
@@ -114,8 +118,15 @@ impl Instance {
         if !try_lock(&lock).map_err(trouble)? {
             return Err(ClaimError::Busy(busy(&lock)));
         }
-        Holder::this_process(project_dir, stack).write(&lock).map_err(trouble)?;
-        Ok(Instance { lock, socket: path.with_extension("sock") })
+        let holder = Holder::this_process(project_dir, stack);
+        holder.write(&lock).map_err(trouble)?;
+        let _folder = File::open(project_dir).ok();
+        Ok(Instance { lock, socket: path.with_extension("sock"), holder, _folder })
+    }
+
+    /// Says with what every process of the stack is marked from now on.
+    pub fn mark(&self, token: &str) -> io::Result<()> {
+        Holder { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
     }
 
     /// Where the socket is, or will be.
@@ -168,6 +179,16 @@ impl Drop for Instance {
 }
 
 impl Found {
+    /// Of this folder, by its lock, which is held.
+    pub(super) fn new(dir: &Path, path: PathBuf, lock: &File) -> Found {
+        Found {
+            dir: dir.to_owned(),
+            socket: path.with_extension("sock"),
+            holder: Holder::read(lock),
+            lock: path,
+        }
+    }
+
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
         open_lock(&self.lock, false).is_ok_and(|lock| is_held(&lock))
@@ -185,15 +206,19 @@ impl Found {
 
 /// What a project is called among locks: the folder itself, not one of its names, and the user.
 pub(super) fn identity(dir: &Path, uid: u32) -> io::Result<String> {
-    let found = fs::metadata(dir)?;
+    identity_of(&fs::metadata(dir)?, uid).ok_or(io::Error::from(io::ErrorKind::NotADirectory))
+}
+
+/// The same of what was looked at; `None` when that is no folder.
+pub(super) fn identity_of(found: &Metadata, uid: u32) -> Option<String> {
     if !found.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::NotADirectory));
+        return None;
     }
     let mut key = [0; 20];
     key[..8].copy_from_slice(&found.dev().to_le_bytes());
     key[8..16].copy_from_slice(&found.ino().to_le_bytes());
     key[16..].copy_from_slice(&uid.to_le_bytes());
-    Ok(format!("{:016x}", xxh3_64(&key)))
+    Some(format!("{:016x}", xxh3_64(&key)))
 }
 
 fn lock_path(runtime: &Path, id: &str) -> PathBuf {
@@ -206,12 +231,13 @@ pub(super) fn open_lock(path: &Path, create: bool) -> io::Result<File> {
         .write(create)
         .create(create)
         .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        // A pipe of that name would be waited for.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
         .open(path)
 }
 
 /// Takes the lock; false when a devstack holds it.
-fn try_lock(lock: &File) -> io::Result<bool> {
+pub(super) fn try_lock(lock: &File) -> io::Result<bool> {
     for _ in 0..TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(true),
@@ -242,7 +268,7 @@ pub(super) fn is_held(lock: &File) -> bool {
 }
 
 /// The lock of a devstack of this project that was started with another environment.
-fn elsewhere(places: &Places, runtime: &Path, id: &str) -> Option<File> {
+pub(super) fn elsewhere(places: &Places, runtime: &Path, id: &str) -> Option<File> {
     let mut folders = places.runtime_dirs();
     folders.retain(|dir| dir != runtime);
     let locks = folders.iter().filter_map(|dir| open_lock(&lock_path(dir, id), false).ok());
@@ -252,12 +278,7 @@ fn elsewhere(places: &Places, runtime: &Path, id: &str) -> Option<File> {
 fn running(dir: &Path, runtime: &Path, id: &str) -> Option<Found> {
     let path = lock_path(runtime, id);
     let lock = open_lock(&path, false).ok()?;
-    is_held(&lock).then(|| Found {
-        dir: dir.to_owned(),
-        socket: path.with_extension("sock"),
-        holder: Holder::read(&lock),
-        lock: path,
-    })
+    is_held(&lock).then(|| Found::new(dir, path, &lock))
 }
 
 /// Who holds the lock. Waits a moment for one that has taken it and not written its name yet: until

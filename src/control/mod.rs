@@ -13,30 +13,43 @@ mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
 mod find_services;
+mod folder;
 mod holder;
 mod instance;
 #[cfg(test)]
 mod instance_tests;
 mod limits;
 mod live_log;
+mod located;
+#[cfg(test)]
+mod located_tests;
+mod locks;
 mod log_body;
 mod log_lines;
 mod log_query;
 mod log_source;
 mod pattern;
 mod places;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "macos.rs"]
+mod platform;
 mod protocol;
 mod routes;
 mod server;
 #[cfg(test)]
 mod server_tests;
 
-pub use abandoned::{Abandoned, abandoned};
+pub use abandoned::Abandoned;
 pub use client::Client;
 pub use failure::Failure;
 pub use find_services::find_services;
+pub use folder::Folder;
 pub use holder::Holder;
 pub use instance::{Busy, ClaimError, Found, Instance};
+pub use located::Located;
 pub use log_lines::LogLines;
 pub use log_query::LogQuery;
 pub use log_source::{LogReader, LogSource, lost, ndjson};

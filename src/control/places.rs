@@ -18,6 +18,10 @@ const MAX_SOCKET_PATH: usize = 103;
 /// `/`, 16 hexadecimal digits and `.sock`: what stands behind the folder in the path of a socket.
 const SOCKET_NAME: usize = 1 + 16 + 5;
 
+/// The variable that names the only folder for locks and sockets: jobs of one user that share a machine do not see each
+/// other's stacks.
+const ONLY_DIR: &str = "DEVSTACK_RUNTIME_DIR";
+
 /// The folder of a stack's own files, beside `devstack.toml`.
 const STATE_DIR: &str = ".devstack";
 
@@ -28,6 +32,8 @@ pub(super) struct Places {
     pub uid: u32,
     /// Folders for locks and sockets, best first.
     runtime: Vec<PathBuf>,
+    /// Whether somebody said that there is no other.
+    only: bool,
     /// The user's state folder for devstack, if the user has a home.
     state: Option<PathBuf>,
 }
@@ -38,7 +44,18 @@ impl Places {
         // The XDG rules: a relative path counts as not set.
         let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
-        Places::new(geteuid().as_raw(), folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir())
+        let uid = geteuid().as_raw();
+        let places = Places::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
+        match std::env::var_os(ONLY_DIR).filter(|dir| !dir.is_empty()) {
+            // A relative one is not passed over: whoever set it would reach stacks that he wanted to leave alone.
+            Some(dir) => places.only(dir.into()),
+            None => places,
+        }
+    }
+
+    /// The same with this folder for locks and sockets and no other.
+    pub fn only(self, dir: PathBuf) -> Places {
+        Places { runtime: vec![dir], only: true, ..self }
     }
 
     /// Places below these folders. `/tmp` is the last resort, because a temporary folder can have
@@ -56,7 +73,7 @@ impl Places {
         folders.extend(state.clone());
         folders.extend([temp.join(&own), Path::new("/tmp").join(&own)]);
         folders.dedup();
-        Places { uid, runtime: folders, state }
+        Places { uid, runtime: folders, only: false, state }
     }
 
     /// The folder for new locks and sockets: the best that can be had, made if it is not there.
@@ -70,8 +87,9 @@ impl Places {
         }
         let text =
             format!("no folder for the lock and the socket can be used ({})", reasons.join("; "));
-        Err(Message::new(Class::Denied, text)
-            .help("set XDG_RUNTIME_DIR to a folder that is yours and only yours (mode 0700)"))
+        let variable = if self.only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
+        let help = format!("set {variable} to a folder that is yours and only yours (mode 0700)");
+        Err(Message::new(Class::Denied, text).help(help))
     }
 
     /// Folders that may hold locks of this user's stacks, also of those that were started with
@@ -79,20 +97,23 @@ impl Places {
     pub fn runtime_dirs(&self) -> Vec<PathBuf> {
         let login = Path::new("/run/user").join(self.uid.to_string()).join("devstack");
         let mut folders = self.runtime.clone();
-        if !folders.contains(&login) {
+        if !self.only && !folders.contains(&login) {
             folders.push(login);
         }
-        folders.retain(|dir| private(dir, self.uid).is_ok());
+        folders.retain(|dir| dir.is_absolute() && private(dir, self.uid).is_ok());
         folders
     }
 
     fn usable(&self, dir: &Path) -> io::Result<()> {
+        if !dir.is_absolute() {
+            return Err(io::Error::other("is no absolute path"));
+        }
         if dir.as_os_str().len() + SOCKET_NAME > MAX_SOCKET_PATH {
             return Err(io::Error::other("the name is too long for a socket"));
         }
         // Parents are made for the state folder only: that of a runtime folder belongs to the
-        // login, that of a temporary one to the system.
-        let parents = self.state.as_deref() == Some(dir);
+        // login, that of a temporary one to the system, and one that was named is where it was meant to be.
+        let parents = !self.only && self.state.as_deref() == Some(dir);
         make_private(dir, parents)?;
         private(dir, self.uid)
     }
@@ -114,9 +135,14 @@ impl Places {
 
     /// See [`existing_state_dir`].
     pub fn existing_state_dir(&self, project: &Path, id: &str) -> Option<PathBuf> {
-        let beside = project.join(STATE_DIR);
-        let elsewhere = self.state.as_deref().map(|dir| dir.join("projects").join(id));
-        [Some(beside), elsewhere].into_iter().flatten().find(|dir| private(dir, self.uid).is_ok())
+        let beside = Some(project.join(STATE_DIR)).filter(|dir| private(dir, self.uid).is_ok());
+        beside.or_else(|| self.existing_state_dir_elsewhere(id))
+    }
+
+    /// The folder for the files of a project that cannot be written, or is not there any more.
+    pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
+        let dir = self.state.as_deref()?.join("projects").join(id);
+        private(&dir, self.uid).is_ok().then_some(dir)
     }
 
     /// Makes `dir`, keeps others out of it, and keeps it out of git.

@@ -133,7 +133,8 @@ pub(super) struct Left {
 /// A stack that did not end by itself.
 #[derive(Debug)]
 pub(super) struct LeftStack {
-    pub dir: PathBuf,
+    /// Its folder; `None` when that is gone.
+    pub dir: Option<PathBuf>,
     /// Its processes with their names; or why they cannot be known.
     pub processes: Result<Vec<(u32, String)>, String>,
 }

@@ -275,19 +275,25 @@ pub(super) fn whose(service: &str, port: &str) -> String {
 fn left(left: &Left) -> Vec<Finding> {
     let mut findings = Vec::new();
     for stack in &left.stacks {
-        let dir = show_folder(&stack.dir);
+        let dir = stack.dir.as_deref().map(show_folder);
         match &stack.processes {
             Ok(processes) if processes.is_empty() => {}
             Ok(processes) => {
                 let all = processes.iter().map(|(pid, name)| format!("{name} (pid {pid})"));
                 let text =
                     format!("processes of a killed devstack run on: {}", some(all.collect()));
-                let help = format!("cd {dir} && devstack down");
+                let help = match &dir {
+                    Some(dir) => format!("cd {dir} && devstack down"),
+                    None => "devstack down --all".to_owned(),
+                };
                 findings.push(Finding::wrong("leftovers", text, help));
             }
             Err(why) => findings.push(Finding::wrong(
                 "leftovers",
-                format!("what a killed devstack left in {dir} cannot be known: {why}"),
+                format!(
+                    "what a killed devstack left in {} cannot be known: {why}",
+                    dir.as_deref().unwrap_or("a folder that is gone")
+                ),
                 "look with ps, and end what is yours; the next up begins a new record",
             )),
         }
@@ -301,7 +307,7 @@ fn left(left: &Left) -> Vec<Finding> {
         findings.push(Finding::note(
             "stale-sockets",
             text,
-            "they do no harm; the next up in their folder takes their place",
+            "they do no harm: the next up in their folder takes their place, devstack down --all removes them",
         ));
     }
     findings

@@ -14,7 +14,7 @@ use super::judge::whose;
 use super::system;
 use crate::cli::left_behind::LeftBehind;
 use crate::config::{self, Draft, Overrides, Sources};
-use crate::control::{self, Client};
+use crate::control::{self, Abandoned, Client, Folder};
 use crate::model::{Message, Name};
 use crate::ports::{self, Key, Ports, probe};
 use crate::runtime::process;
@@ -136,18 +136,27 @@ fn can_write(dir: &Path) -> bool {
 
 /// What is left of stacks that were killed: here, and wherever a lock says that one ran.
 fn left(dir: &Path) -> Left {
-    let abandoned = control::abandoned();
-    let mut dirs: Vec<PathBuf> = abandoned.iter().map(|one| one.dir.clone()).collect();
+    let abandoned = Abandoned::all();
+    let there = |one: &Abandoned| match &one.folder {
+        Folder::There(dir) => Some(dir.clone()),
+        Folder::Moved(_) | Folder::Deleted(_) | Folder::Gone(_) | Folder::Untold => None,
+    };
+    let mut dirs: Vec<PathBuf> = abandoned.iter().filter_map(there).collect();
     dirs.push(dir.to_owned());
     dirs.sort();
     dirs.dedup();
-    let stacks = dirs.iter().filter_map(|dir| LeftBehind::find(dir)).map(|left| LeftStack {
+    let recorded = dirs.iter().filter_map(|dir| LeftBehind::find(dir)).map(|left| LeftStack {
         processes: process::leftovers(&LeftBehind::record(&left.state_dir))
             .map_err(|error| error.to_string()),
-        dir: left.project,
+        dir: Some(left.project),
+    });
+    // Their folder is gone, and with it what was recorded; their mark is left.
+    let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| LeftStack {
+        processes: Ok(one.holder.token.as_deref().map_or(Vec::new(), process::marked_leftovers)),
+        dir: None,
     });
     Left {
-        stacks: stacks.collect(),
-        sockets: abandoned.into_iter().filter_map(|one| one.socket).collect(),
+        stacks: recorded.chain(lost).collect(),
+        sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
     }
 }

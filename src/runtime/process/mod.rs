@@ -66,7 +66,7 @@ pub use leash::Leash;
 pub use orphans::Orphans;
 pub use prepared::rehearse;
 pub use processes::Processes;
-pub use sweep::{Swept, leftovers, sweep};
+pub use sweep::{Swept, leftovers, marked_leftovers, sweep, sweep_marked};
 pub use tree::own_group;
 pub(in crate::runtime) use words::{headline, keeps_shell, shown};
 

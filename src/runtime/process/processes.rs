@@ -78,6 +78,11 @@ impl Processes {
         self
     }
 
+    /// What marks every process that it starts: the value of `DEVSTACK_RUN` in their environment.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Devstack's log goes to a terminal: services with `tty = "auto"` get one, too.
     pub fn on_terminal(self) -> Processes {
         Processes { on_terminal: true, ..self }

@@ -13,6 +13,9 @@ const VERSION: u32 = 1;
 /// A file larger than this was not written by us: a run takes about 150 bytes.
 const LARGEST: u64 = 4 << 20;
 
+/// A shorter token would be found where it does not belong.
+pub(super) const SHORTEST_TOKEN: usize = 16;
+
 /// One process for all time: a number comes back, but not with the same start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Identity {
@@ -60,6 +63,18 @@ impl Record {
             token,
             supervisor: Identity::of(std::process::id()),
             guard: Identity::of(guard),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// All that is known when the file is lost: the mark.
+    pub fn of_token(token: &str) -> Record {
+        Record {
+            version: VERSION,
+            era: String::new(),
+            token: token.to_owned(),
+            supervisor: None,
+            guard: None,
             runs: BTreeMap::new(),
         }
     }
@@ -113,8 +128,7 @@ fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
 fn parse(text: &[u8]) -> Option<Record> {
     let whole = text.len() as u64 <= LARGEST;
     let record: Record = whole.then(|| serde_json::from_slice(text).ok())??;
-    // A token that is too short would be found where it does not belong.
-    (record.version == VERSION && record.token.len() >= 16).then_some(record)
+    (record.version == VERSION && record.token.len() >= SHORTEST_TOKEN).then_some(record)
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::platform;
 use super::proc::Proc;
-use super::record::{Identity, Record};
+use super::record::{Identity, Record, SHORTEST_TOKEN};
 use crate::model::{Class, Message};
 
 /// The environment variable that every process of a service inherits.
@@ -33,6 +33,19 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// What this and another look came to.
+    pub fn and(mut self, other: Swept) -> Swept {
+        self.ended.extend(other.ended);
+        self.alive.extend(other.alive);
+        self.trouble = self.trouble.or(other.trouble);
+        self
+    }
+
+    /// Whether nothing is left, as far as anybody can know.
+    pub fn is_clean(&self) -> bool {
+        self.alive.is_empty() && self.trouble.is_none()
+    }
+
     /// What people should know of it.
     pub fn messages(&self) -> Vec<Message> {
         let orphan = |text: &str, who: &[(u32, String)]| {
@@ -83,19 +96,36 @@ pub fn sweep(record: &Path) -> Swept {
     swept
 }
 
+/// The same for a stack whose record is lost, by what marks its processes. To be called by whoever knows that its supervisor
+/// is gone.
+pub fn sweep_marked(token: &str) -> Swept {
+    let mut swept = Swept::default();
+    if token.len() >= SHORTEST_TOKEN {
+        end(&Record::of_token(token), &mut swept);
+    }
+    swept
+}
+
+/// Who is left of a stack whose record is lost, by what marks its processes; ends nobody, changes nothing.
+pub fn marked_leftovers(token: &str) -> Vec<(u32, String)> {
+    match token.len() >= SHORTEST_TOKEN {
+        true => list(&Record::of_token(token)),
+        false => Vec::new(),
+    }
+}
+
 /// Who is left of the stack of this record, if its supervisor is gone; ends nobody, changes nothing.
 ///
 /// # Errors
 /// When there is a record that cannot be read.
 pub fn leftovers(record: &Path) -> io::Result<Vec<(u32, String)>> {
     let found = Record::look(record)?.filter(|found| !is_alive(found) && is_of_now(found));
-    Ok(found.map_or_else(Vec::new, |found| {
-        Scene::look(&found, &BTreeMap::new())
-            .leftovers
-            .into_iter()
-            .map(|(who, name)| (who.pid, name))
-            .collect()
-    }))
+    Ok(found.map_or_else(Vec::new, |found| list(&found)))
+}
+
+fn list(record: &Record) -> Vec<(u32, String)> {
+    let scene = Scene::look(record, &BTreeMap::new());
+    scene.leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
 }
 
 /// Whether numbers in the record mean anything now.
@@ -369,6 +399,20 @@ mod tests {
         let swept = sweep(&path);
         assert_eq!(swept.ended.len(), 1, "{swept:?}");
         assert_eq!(ended(keeper).signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_token_alone_finds_what_carries_it() {
+        let token = "token-of-a-lost-record";
+        let main = marked(token, SLEEPS);
+        let stranger = marked("", SLEEPS);
+        for short in ["", "token"] {
+            assert!(marked_leftovers(short).is_empty() && sweep_marked(short).ended.is_empty());
+        }
+        assert_eq!(numbers(&marked_leftovers(token)), [main.id()]);
+        assert_eq!(numbers(&sweep_marked(token).ended), [main.id()]);
+        assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
+        spared(stranger);
     }
 
     #[test]

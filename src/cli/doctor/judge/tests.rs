@@ -271,7 +271,7 @@ fn what_does_not_concern_a_stack_is_not_told() {
 fn leftovers_are_named() {
     let all: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "node".to_owned())).collect();
     let finding = after(|facts| {
-        let left = |dir: &str, processes| LeftStack { dir: dir.into(), processes };
+        let left = |dir: &str, processes| LeftStack { dir: Some(dir.into()), processes };
         facts.left.stacks = vec![left("/srv/shop", Ok(all)), left("/srv/other", Ok(Vec::new()))];
     });
     assert_eq!((finding.state, finding.check), (State::Wrong, "leftovers"));
@@ -279,7 +279,7 @@ fn leftovers_are_named() {
     assert_eq!(finding.help, "cd /srv/shop && devstack down");
     let finding = after(|facts| {
         let processes = Err("it makes no sense".to_owned());
-        facts.left.stacks = vec![LeftStack { dir: "/srv/shop".into(), processes }];
+        facts.left.stacks = vec![LeftStack { dir: Some("/srv/shop".into()), processes }];
     });
     assert!(finding.text.ends_with("it makes no sense"), "{finding:?}");
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);

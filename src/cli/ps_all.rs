@@ -1,0 +1,95 @@
+use std::io::Write;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ControlOptions;
+use super::complain::{Trouble, end};
+use super::ps::now;
+use super::stack_entry::StackEntry;
+use super::stacks_table::stacks_table;
+use crate::control::{Client, Failure, Located};
+use crate::model::{Message, Snapshot};
+
+/// The version of the form that `--json` prints.
+const VERSION: u32 = 1;
+
+/// `devstack ps --all`: every stack of this user on this machine. Gives the exit code: that one of them does not answer is
+/// an answer.
+pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let stacks = ask_all(Located::all()).await;
+    if stacks.is_empty() && !options.json {
+        // When not even this can be written, nobody is missing it.
+        let _ = writeln!(err, "no stack of this user runs");
+    }
+    end(show(options, stacks, out), options.json, err)
+}
+
+/// What each of them says, in this order. All are asked at once, and each has the same time. One that has ended meanwhile is
+/// left out.
+async fn ask_all(stacks: Vec<Located>) -> Vec<(StackEntry, Result<Value, Failure>)> {
+    let ask = |stack: Located| {
+        tokio::spawn(async move {
+            let answer = Client::of(stack.found.clone()).stack_json().await;
+            let answer = answer
+                .and_then(|json| serde_json::from_slice::<Value>(&json).map_err(Failure::garbled));
+            let ended = matches!(answer, Err(Failure::NotRunning(_))) && !stack.found.is_running();
+            let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
+            (!ended).then_some((entry, answer))
+        })
+    };
+    let asked: Vec<_> = stacks.into_iter().map(ask).collect();
+    let mut answers = Vec::new();
+    for answer in asked {
+        // Nothing ends such a task but a panic, which has been shown.
+        answers.extend(answer.await.ok().flatten());
+    }
+    answers
+}
+
+fn show(
+    options: &ControlOptions,
+    stacks: Vec<(StackEntry, Result<Value, Failure>)>,
+    out: &mut dyn Write,
+) -> Result<(), Trouble> {
+    if options.json {
+        writeln!(out, "{}", json(stacks))?;
+    } else if !stacks.is_empty() {
+        out.write_all(text(stacks, now()?, options.color).as_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+fn text(stacks: Vec<(StackEntry, Result<Value, Failure>)>, now: Timestamp, color: bool) -> String {
+    let read = |value| serde_json::from_value::<Snapshot>(value).map_err(Failure::garbled);
+    let read: Vec<_> =
+        stacks.into_iter().map(|(entry, answer)| (entry, answer.and_then(read))).collect();
+    stacks_table(&read, now, color)
+}
+
+fn json(stacks: Vec<(StackEntry, Result<Value, Failure>)>) -> String {
+    let stack = |(entry, answer): (StackEntry, Result<Value, Failure>)| {
+        let error = answer.as_ref().err().map(|failure| failure.message().clone());
+        Stack { entry, snapshot: answer.ok(), error }
+    };
+    let all = All { version: VERSION, stacks: stacks.into_iter().map(stack).collect() };
+    serde_json::to_string(&all).expect("it has texts as keys and no own errors")
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct All {
+    version: u32,
+    stacks: Vec<Stack>,
+}
+
+#[derive(Serialize)]
+struct Stack {
+    #[serde(flatten)]
+    entry: StackEntry,
+    /// As it was sent: fields that this version does not know are kept.
+    snapshot: Option<Value>,
+    /// Why there is no snapshot.
+    error: Option<Message>,
+}

@@ -1,0 +1,92 @@
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+
+use super::complain::printable;
+use super::ps_table::{age, paint};
+use super::stack_entry::StackEntry;
+use super::table::{Cell, NONE, heads, table};
+use crate::control::Failure;
+use crate::model::{Phase, Snapshot, StackState};
+
+const HEADS: [&str; 6] = ["STACK", "FOLDER", "STATE", "SERVICES", "AGE", "PID"];
+
+/// The order in which services are counted.
+const PHASES: [Phase; 9] = [
+    Phase::Ready,
+    Phase::Done,
+    Phase::Starting,
+    Phase::Waiting,
+    Phase::Backoff,
+    Phase::Stopping,
+    Phase::Unhealthy,
+    Phase::Failed,
+    Phase::Idle,
+];
+
+/// Stacks as a table, one line each, and below it why some did not say what runs in them.
+pub(super) fn stacks_table(
+    stacks: &[(StackEntry, Result<Snapshot, Failure>)],
+    now: Timestamp,
+    color: bool,
+) -> String {
+    let plain = |text: String| (text, Style::new());
+    let row = |(entry, answer): &(StackEntry, Result<Snapshot, Failure>)| {
+        vec![
+            plain(entry.name()),
+            plain(entry.shown_dir.clone()),
+            state(answer, color),
+            plain(answer.as_ref().map_or(NONE.to_owned(), services)),
+            plain(entry.since.as_deref().map_or(NONE.to_owned(), |since| age(since, now))),
+            plain(entry.pid.map_or(NONE.to_owned(), |pid| pid.to_string())),
+        ]
+    };
+    let mut rows = vec![heads(HEADS.into_iter(), color)];
+    rows.extend(stacks.iter().map(row));
+    let mut text = table(&rows);
+    let failed = stacks.iter().filter_map(|(entry, answer)| Some((entry, answer.as_ref().err()?)));
+    for (at, (entry, failure)) in failed.enumerate() {
+        let message = failure.message();
+        let gap = if at == 0 { "\n" } else { "" };
+        text += &format!("{gap}{}: {}\n", entry.name(), printable(&message.text));
+        if !message.help.is_empty() {
+            text += &format!("  help: {}\n", printable(&message.help));
+        }
+    }
+    text
+}
+
+fn state(answer: &Result<Snapshot, Failure>, color: bool) -> Cell {
+    match answer {
+        Ok(snapshot) => {
+            let (word, like) = match snapshot.state {
+                StackState::Starting => ("starting", Phase::Starting),
+                StackState::Up => ("up", Phase::Ready),
+                StackState::Degraded => ("degraded", Phase::Failed),
+                StackState::Stopping => ("stopping", Phase::Stopping),
+                StackState::Stopped => ("stopped", Phase::Idle),
+            };
+            (word.to_owned(), paint(like, color))
+        }
+        Err(failure) => {
+            let word = match failure {
+                Failure::NotRunning(_) => "ending",
+                Failure::Busy(_) => "not answering",
+                Failure::Mismatch(_) => "other version",
+                Failure::Denied(_) => "denied",
+                Failure::UnknownService(_) | Failure::Refused(_) => "unclear",
+            };
+            let red = if color { AnsiColor::Red.on_default() } else { Style::new() };
+            (word.to_owned(), red)
+        }
+    }
+}
+
+/// `3 ready, 1 failed`.
+fn services(snapshot: &Snapshot) -> String {
+    let count = |phase: Phase| {
+        let count = snapshot.services.iter().filter(|service| service.phase == phase).count();
+        (count > 0).then(|| format!("{count} {phase}"))
+    };
+    let counts: Vec<String> = PHASES.into_iter().filter_map(count).collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+}

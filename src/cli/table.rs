@@ -1,0 +1,39 @@
+use std::fmt::Write;
+
+use anstyle::{Effects, Style};
+
+/// Between two columns.
+const GAP: &str = "   ";
+
+/// What stands where there is nothing to say.
+pub(super) const NONE: &str = "-";
+
+/// What a cell says and how it looks.
+pub(super) type Cell = (String, Style);
+
+/// Rows as lines, the cells of a column below each other. The first row has the heads.
+pub(super) fn table(rows: &[Vec<Cell>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|(what, _)| what.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (column, (what, style)) in row.iter().enumerate() {
+            text.push_str(if column == 0 { "" } else { GAP });
+            let _ = write!(text, "{style}{what}{style:#}");
+            if column + 1 < row.len() {
+                text.extend(std::iter::repeat_n(' ', widths[column] - what.chars().count()));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The row above the others.
+pub(super) fn heads<'a>(heads: impl Iterator<Item = &'a str>, color: bool) -> Vec<Cell> {
+    let bold = if color { Style::new().effects(Effects::BOLD) } else { Style::new() };
+    heads.map(|head| (head.to_owned(), bold)).collect()
+}

@@ -1,0 +1,18 @@
+//! Linux: `/proc` shows what a process of this user has open.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::instance::identity_of;
+
+/// The path of the folder of this identity, if this process has it open. That of a folder that was deleted leads
+/// nowhere.
+pub(super) fn open_folder(pid: u32, id: &str, uid: u32) -> Option<PathBuf> {
+    let open = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).ok()?;
+    let is = |link: &PathBuf| {
+        let found = fs::metadata(link).ok().and_then(|found| identity_of(&found, uid));
+        found.is_some_and(|found| found == id)
+    };
+    let link = open.flatten().map(|entry| entry.path()).find(is)?;
+    fs::read_link(link).ok()
+}
