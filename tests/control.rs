@@ -417,9 +417,9 @@ fn logs_show_what_was_printed_while_it_runs_and_after() {
         for line in ["api    | one", "api    | three", "worker | wrong"] {
             assert!(all.lines().any(|shown| shown == line), "{line} in {all}");
         }
-        let api = logs(&["api"]);
+        let api = logs(&["api", "--said=no"]);
         assert!(api.starts_with("api | one\napi | two\napi | three\napi | ready "), "{api}");
-        let last = logs(&["-n", "2", "api"]);
+        let last = logs(&["-n", "2", "api", "--said=no"]);
         assert!(last.starts_with("api | three\napi | ready "), "{last}");
         assert_eq!(logs(&["-n", "0"]), "");
         let json = logs(&["--json", "worker"]);
@@ -447,7 +447,7 @@ fn logs_show_what_was_printed_while_it_runs_and_after() {
 fn logs_are_followed_across_a_restart_until_the_end() {
     let (project, up) = up(PAIR);
     Markers::wait_starts(&project.path("marks"), "api", 1);
-    let follow = project.devstack(["logs", "-f", "api"]).start();
+    let follow = project.devstack(["logs", "-f", "api", "--said=no"]).start();
     let (json, all) = (
         project.devstack(["logs", "-f", "--json"]).start(),
         project.devstack(["logs", "-f"]).start(),

@@ -291,7 +291,8 @@ fn a_follower_ends_at_once_when_its_reader_goes() {
 #[test]
 fn a_follower_in_a_terminal_leaves_it_and_the_stack_as_they_were() {
     let (project, up) = talk();
-    let pid = service(&project.ps(), "api")["pid"].clone();
+    let ps = project.wait_ps(|ps| service(ps, "api")["pid"].is_u64());
+    let pid = service(&ps, "api")["pid"].clone();
     let follow = project.devstack(["logs", "-f"]).terminal(30, 100).start();
     let settings = follow.settings();
     follow.wait_for("worker | job 500 failed");
@@ -409,4 +410,58 @@ fn a_full_disk_stops_no_service_and_is_told_once() {
 #[test]
 fn a_disk_without_room_for_files_stops_no_service_and_is_told_once() {
     on_a_small_disk("size=16m,nr_inodes=8");
+}
+
+#[test]
+fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
+    let (project, up) = talk();
+    // The last line of the summary.
+    up.wait_for("worker  ready");
+    let logs = |args: &[&str]| project.devstack(["logs"]).args(args).run().expect_code(0).stdout;
+    let own = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.contains(" | ")).map(str::to_owned).collect()
+    };
+    // As `up` shows it, word for word and in the same order.
+    let shown = own(&up.stdout());
+    assert!(shown.iter().any(|line| line == "api    * starting"), "{shown:#?}");
+    let all = logs(&[]);
+    assert_eq!(own(&all), shown);
+    assert_eq!(logs(&["--said=only", "-n", "all"]), shown.join("\n") + "\n");
+    let about = logs(&["api"]);
+    assert_eq!(own(&about), ["api * starting"]);
+    for args in [&["--said=no"][..], &["--stream", "stdout"], &["--grep", "."]] {
+        assert_eq!(own(&logs(args)), [""; 0], "{args:?}");
+    }
+    // Programs get what they always got, unless they ask for more.
+    let objects = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let plain = objects(&logs(&["--json"]));
+    assert!(plain.iter().all(|object| object["tone"].is_null()));
+    let full = objects(&logs(&["--json", "--said"]));
+    let said: Vec<&Value> = full.iter().filter(|object| object["tone"].is_string()).collect();
+    assert_eq!(said.len() + plain.len(), full.len());
+    assert_eq!(
+        (&said[0]["service"], &said[0]["text"], &said[0]["tone"]),
+        (&Value::from("api"), &Value::from("starting"), &Value::from("plain"))
+    );
+    let numbers: Vec<u64> =
+        full.iter().map(|object| object["seq"].as_u64().expect("a number")).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+
+    up.kill9();
+    project.assert_nothing_alive();
+    assert_eq!(logs(&[]), all);
+    project.finish();
+}
+
+#[test]
+fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
+    let project = Project::new();
+    project.write("devstack.toml", "[services.mute]\nkind = \"task\"\ncommand = \"false\"\n");
+    assert_eq!(project.devstack(["up"]).start().wait_code(), 1);
+    let logs = project.devstack(["logs"]).run().expect_code(0).stdout;
+    assert!(logs.contains("* failed: exited with code 1"), "{logs}");
+    project.devstack(["logs", "mute"]).run().expect_code(3);
+    project.finish();
 }

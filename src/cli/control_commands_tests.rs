@@ -14,6 +14,7 @@ use super::{
 use crate::control::fake::{Rig, line, name, snapshot};
 use crate::control::{LogItem, LogLine, LogQuery};
 use crate::model::{Message, Name};
+use crate::runtime::log::Narration;
 
 fn options(rig: &Rig) -> ControlOptions {
     ControlOptions {
@@ -39,7 +40,8 @@ fn logs_of(
     last: Option<usize>,
 ) -> LogsOptions {
     let services = names(services);
-    LogsOptions { control, services, follow, last, since: None, stream: None, grep: None }
+    let (since, stream, grep, narration) = (None, None, None, Narration::Without);
+    LogsOptions { control, services, follow, last, since, stream, grep, narration }
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -65,12 +67,13 @@ impl LogFace for PlainFace {
                 writeln!(out, "{:width$}| {what}", line.service, width = self.width).unwrap();
             }
             LogItem::Missed { missed, .. } => writeln!(out, "{missed} lines are lost").unwrap(),
+            LogItem::Said(spoken) => writeln!(out, "* {}", spoken.text).unwrap(),
         }
     }
 
-    fn stored_services(&self, state: &Path) -> Result<Vec<Name>, Message> {
+    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message> {
         assert!(state.ends_with(".devstack"));
-        Ok(if self.kept.is_empty() { Vec::new() } else { vec![name("api"), name("db")] })
+        Ok((!self.kept.is_empty()).then(|| vec![name("api"), name("db")]))
     }
 
     fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredItems, Message> {

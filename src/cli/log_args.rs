@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::control::Pattern;
+use crate::runtime::log::Narration;
 
 /// `devstack logs`.
 #[derive(Debug, Args)]
@@ -27,6 +28,10 @@ pub struct Logs {
     /// Only lines of this stream
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<Stream>,
+    /// Whether to show what devstack itself said [default: yes; no with --json, --grep and --stream]
+    #[arg(long, value_name = "WHETHER", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+          conflicts_with_all = ["grep", "stream"])]
+    pub said: Option<Saying>,
     #[command(flatten)]
     pub shown: Shown,
     /// Print one JSON object a line: the same as --output json
@@ -58,6 +63,17 @@ pub enum Form {
     Json,
 }
 
+/// Whether what devstack itself said is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Saying {
+    /// Between the lines of the services.
+    Yes,
+    /// Not at all.
+    No,
+    /// Nothing else.
+    Only,
+}
+
 /// Which output of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Stream {
@@ -75,6 +91,20 @@ impl Logs {
         let searches = self.since.is_some() || self.grep.is_some();
         let last = self.lines.or((!searches).then_some(USUAL));
         last.filter(|last| *last != usize::MAX)
+    }
+
+    /// Whether it is printed as JSON.
+    pub fn is_json(&self) -> bool {
+        self.json || self.shown.output == Form::Json
+    }
+
+    /// Whether to show what devstack itself said. Programs that read lines are not surprised by it.
+    pub fn narration(&self) -> Narration {
+        match (self.said, self.is_json()) {
+            (Some(Saying::Yes), _) | (None, false) => Narration::With,
+            (Some(Saying::No), _) | (None, true) => Narration::Without,
+            (Some(Saying::Only), _) => Narration::Only,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::logs::{LogFace, StoredItems};
 use crate::control::{LogItem, LogLine, LogQuery, lost};
 use crate::model::{Class, Message, Name};
-use crate::runtime::log::{Amount, Look, Page, Painter, Record, Stored, Table};
+use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Stored, Table};
 
 /// Lines look as they do in `devstack up`.
 pub(super) struct Face(Painter);
@@ -29,14 +29,15 @@ impl LogFace for Face {
                 let lost = Amount { lines: *missed, bytes: *bytes };
                 self.0.missed(service.as_ref(), lost, out);
             }
+            LogItem::Said(spoken) => self.0.spoken(spoken, out),
         }
     }
 
-    fn stored_services(&self, state: &Path) -> Result<Vec<Name>, Message> {
+    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message> {
         let dir = state.join("logs");
         match Stored::services(&dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            other => other.map_err(|error| unreadable(&dir, &error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map_err(|error| unreadable(&dir, &error)),
         }
     }
 
@@ -55,8 +56,12 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
 }
 
 fn items(page: Page) -> Vec<LogItem> {
-    let lines = page.records.into_iter().map(|record| LogItem::Line(line(record)));
-    lost(&page.missed).chain(lines).collect()
+    let missed: Vec<LogItem> = lost(&page.missed).collect();
+    let items = page.items().into_iter().map(|item| match item {
+        Item::Line(record) => LogItem::Line(line(record)),
+        Item::Said(spoken) => LogItem::Said(spoken),
+    });
+    missed.into_iter().chain(items).collect()
 }
 
 fn record(line: &LogLine) -> Record {

@@ -6,6 +6,7 @@ use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
 use crate::control::{Client, Failure, LogItem, LogQuery, Pattern, find_services};
 use crate::model::{Class, Message, Name, Snapshot, Stream};
+use crate::runtime::log::Narration;
 
 /// What `devstack logs` is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +25,14 @@ pub struct LogsOptions {
     pub stream: Option<Stream>,
     /// Only lines in which this is found.
     pub grep: Option<Pattern>,
+    /// Whether what devstack itself said is shown too, or alone.
+    pub narration: Narration,
 }
 
 impl LogsOptions {
     fn query(&self, services: Vec<Name>, follow: bool) -> LogQuery {
-        let LogsOptions { last, since, stream, .. } = *self;
-        LogQuery { services, last, follow, since, stream, grep: self.grep.clone() }
+        let LogsOptions { last, since, stream, narration, .. } = *self;
+        LogQuery { services, last, follow, since, stream, grep: self.grep.clone(), narration }
     }
 }
 
@@ -44,8 +47,8 @@ pub trait LogFace {
     /// Appends a line, or how many are lost, as people see it, with its line end.
     fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>);
 
-    /// Whose lines are kept in the state folder `state`; empty when nothing was ever kept there.
-    fn stored_services(&self, state: &Path) -> Result<Vec<Name>, Message>;
+    /// Whose lines are kept in the state folder `state`; `None` when nothing was ever kept there.
+    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message>;
 
     /// What is kept in the state folder `state`.
     fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message>;
@@ -123,9 +126,7 @@ fn kept(
     let Some(left) = LeftBehind::find(&options.control.dir) else { return Err(not_running.into()) };
     let dir = left.state_dir;
     let services = face.stored_services(&dir).map_err(Failure::Refused)?;
-    if services.is_empty() {
-        return Err(not_running.into());
-    }
+    let Some(services) = services else { return Err(not_running.into()) };
     let wanted = kept_services(&options.services, &services)?;
     face.set_services(if wanted.is_empty() { &services } else { &wanted });
 
@@ -152,7 +153,10 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
         found.cloned().ok_or_else(|| {
             let names: Vec<&str> = kept.iter().map(Name::as_str).collect();
             let message = Message::new(Class::Usage, format!("no log of `{text}` is kept"));
-            Failure::UnknownService(message.help(format!("there are logs of {}", names.join(", "))))
+            Failure::UnknownService(match names.as_slice() {
+                [] => message.help("no service of it has printed anything"),
+                names => message.help(format!("there are logs of {}", names.join(", "))),
+            })
         })
     };
     wanted.iter().map(find).collect()

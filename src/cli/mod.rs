@@ -115,12 +115,13 @@ pub fn main() -> i32 {
             Exported::Vscode(args) => export_vscode::export(files, &args),
         },
         Command::Logs(args) => {
-            let json = args.json || args.shown.output == Form::Json;
+            let (json, narration) = (args.is_json(), args.narration());
             ask(&files, json, async |control, out, err| {
                 let (services, follow, last) = (args.services.clone(), args.follow, args.last());
                 let (since, stream) = (args.since, args.stream.map(Into::into));
                 let grep = args.grep.clone();
-                let options = LogsOptions { control, services, follow, last, since, stream, grep };
+                let options =
+                    LogsOptions { control, services, follow, last, since, stream, grep, narration };
                 let look = look(stdout().is_terminal(), args.shown);
                 let gone = stdout_gone();
                 logs(&options, &mut log_face::Face::new(look), gone, out, err).await

@@ -168,9 +168,9 @@ async fn down_waits_until_the_folder_is_free() {
 #[test]
 fn what_was_lost_is_told() {
     let mut missed = Missed::default();
-    missed.add(&name("api"), Amount { lines: 12, bytes: 99 });
-    missed.add(&name("db"), Amount { lines: 1, bytes: 2 });
-    missed.add(&name("web"), Amount::ZERO);
+    missed.add(Some(&name("api")), Amount { lines: 12, bytes: 99 });
+    missed.add(Some(&name("db")), Amount { lines: 1, bytes: 2 });
+    missed.add(Some(&name("web")), Amount::ZERO);
     let text = ndjson(&missed, &[line("api", 1)]);
     let items: Vec<LogItem> = text
         .split(|byte| *byte == b'\n')

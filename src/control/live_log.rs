@@ -19,13 +19,14 @@ impl LogQuery {
     /// Which lines of the services are meant.
     pub fn wanted(&self) -> Wanted {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        Wanted { since: self.since, stream: self.stream, grep }
+        Wanted { since: self.since, stream: self.stream, grep, narration: self.narration }
     }
 }
 
 impl LogReader for Reader {
     async fn next(&mut self) -> Option<Bytes> {
-        let page = Reader::next(self).await?;
-        Some(ndjson(&page.missed, &page.records))
+        let mut page = Reader::next(self).await?;
+        let missed = std::mem::take(&mut page.missed);
+        Some(ndjson(&missed, page.items()))
     }
 }

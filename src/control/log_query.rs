@@ -1,5 +1,6 @@
 use super::Pattern;
 use crate::model::{Class, Message, Name, Stream};
+use crate::runtime::log::Narration;
 
 /// Which lines of which services.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,10 +17,12 @@ pub struct LogQuery {
     pub stream: Option<Stream>,
     /// Only lines in which this is found.
     pub grep: Option<Pattern>,
+    /// Whether what devstack itself says is there too, or alone. It is in no stream and not searched.
+    pub narration: Narration,
 }
 
 const PARAMETERS: &str =
-    "the parameters are `service`, `last`, `follow`, `since`, `stream` and `grep`";
+    "the parameters are `service`, `last`, `follow`, `since`, `stream`, `grep` and `said`";
 
 impl LogQuery {
     /// Reads `service=a&service=b&last=100&follow=true&stream=stderr&grep=time%20out&since=2026-11-20T09:00:00Z`.
@@ -58,6 +61,14 @@ impl LogQuery {
                 "grep" => {
                     query.grep = Some(Pattern::new(&value).map_err(|why| bad(&why.text))?);
                 }
+                "said" => {
+                    query.narration = match value.as_str() {
+                        "false" => Narration::Without,
+                        "true" => Narration::With,
+                        "only" => Narration::Only,
+                        _ => return Err(bad("`said` is `true`, `false` or `only`")),
+                    };
+                }
                 _ => return Err(bad(PARAMETERS)),
             }
         }
@@ -88,6 +99,11 @@ impl LogQuery {
             text.push_str("&grep=");
             encode(grep.regex().as_str(), &mut text);
         }
+        text.push_str(match self.narration {
+            Narration::Without => "",
+            Narration::With => "&said=true",
+            Narration::Only => "&said=only",
+        });
         text
     }
 }
@@ -148,6 +164,8 @@ mod tests {
                 ..LogQuery::default()
             },
             LogQuery { since: Some(-1), stream: Some(Stream::Stdout), ..LogQuery::default() },
+            LogQuery { narration: Narration::With, ..LogQuery::default() },
+            LogQuery { narration: Narration::Only, ..LogQuery::default() },
         ] {
             let text = query.to_text();
             assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
@@ -174,6 +192,7 @@ mod tests {
             "since=now",
             "since=",
             "stream=stdin",
+            "said=yes",
             "grep=(((a{1000}){1000}){1000})",
         ] {
             assert!(LogQuery::parse(text).is_err(), "{text}");

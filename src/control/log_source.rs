@@ -24,13 +24,13 @@ pub trait LogReader: Send + 'static {
 
 /// One JSON object a line: what is lost before these, one for each service, and the records. A
 /// record that cannot be written as JSON is left out.
-pub fn ndjson<R: Serialize>(missed: &Missed, records: &[R]) -> Bytes {
+pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> Bytes {
     let mut text = Vec::new();
     for item in lost(missed) {
         object(&item, &mut text);
     }
     for record in records {
-        object(record, &mut text);
+        object(&record, &mut text);
     }
     Bytes::from(text)
 }
@@ -38,7 +38,7 @@ pub fn ndjson<R: Serialize>(missed: &Missed, records: &[R]) -> Bytes {
 /// What is lost, as items of a log.
 pub fn lost(missed: &Missed) -> impl Iterator<Item = LogItem> {
     missed.iter().map(|(service, lost)| LogItem::Missed {
-        service: Some(service.clone()),
+        service: service.cloned(),
         missed: lost.lines,
         bytes: lost.bytes,
     })

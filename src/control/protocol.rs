@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Message, Name, Run, Stream};
+use crate::runtime::log::Spoken;
 
 /// The version of the protocol. It changes only when an old client would misunderstand a new server
 /// or the other way round: new paths and new fields do not change it.
@@ -62,6 +63,8 @@ pub enum LogItem {
         #[serde(default)]
         bytes: u64,
     },
+    /// What devstack itself said.
+    Said(Spoken),
 }
 
 /// A line of a service.

@@ -8,14 +8,14 @@ use super::batch::Batch;
 use super::lane::Lane;
 use super::missed::Missed;
 use super::track::Track;
+use super::voice::Voice;
 use super::wanted::Wanted;
-use crate::model::Name;
 
 /// Where somebody reads in the lanes of a stack: gives what is stored in the order of its numbers.
 /// Holds little memory and no files, however far behind it is.
 #[derive(Default)]
 pub(super) struct Cursor {
-    tracks: BTreeMap<Name, Track>,
+    tracks: BTreeMap<Voice, Track>,
     wanted: Arc<Wanted>,
 }
 
@@ -32,7 +32,7 @@ pub(super) enum From {
 
 /// A batch with its bytes.
 pub(super) struct Chunk {
-    pub service: Name,
+    pub voice: Voice,
     pub batch: Batch,
     pub bytes: Bytes,
 }
@@ -60,9 +60,14 @@ impl Cursor {
 
     /// Follows one more lane, if it does not yet.
     pub fn add(&mut self, lane: &Arc<Lane>, from: From) {
-        if !self.tracks.contains_key(&lane.name) {
-            let track = Track::start(lane, from, &self.wanted);
-            self.tracks.insert(lane.name.clone(), track);
+        self.add_wanted(lane, from, &self.wanted.clone());
+    }
+
+    /// Follows one more lane, of which these lines are wanted.
+    pub fn add_wanted(&mut self, lane: &Arc<Lane>, from: From, wanted: &Arc<Wanted>) {
+        if !self.tracks.contains_key(&lane.voice) {
+            let track = Track::start(lane, from, wanted.clone());
+            self.tracks.insert(lane.voice.clone(), track);
         }
     }
 
@@ -78,23 +83,22 @@ impl Cursor {
         let mut step = Step::default();
         let mut len = 0;
         while len < bytes {
-            for (service, track) in &mut self.tracks {
-                step.missed.add(service, track.fill());
+            for (voice, track) in &mut self.tracks {
+                step.missed.add(voice.service(), track.fill());
             }
             let tracks = self.tracks.iter_mut();
-            let first =
-                tracks.filter_map(|(service, track)| Some((track.first()?, service, track)));
-            let Some((seq, service, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
+            let first = tracks.filter_map(|(voice, track)| Some((track.first()?, voice, track)));
+            let Some((seq, voice, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
             if seq >= before {
                 break;
             }
-            match track.take(&self.wanted) {
+            match track.take() {
                 Ok(Some(chunk)) => {
                     len += chunk.bytes.len();
                     step.chunks.push(chunk);
                 }
                 Ok(None) => {}
-                Err(lost) => step.missed.add(service, lost),
+                Err(lost) => step.missed.add(voice.service(), lost),
             }
         }
         step

@@ -9,6 +9,7 @@ use std::thread;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::lock;
+use super::voice::Voice;
 use crate::model::Name;
 
 /// The folder of the log files of one stack. Everything in it is reached through its descriptor and never
@@ -25,7 +26,7 @@ impl Folder {
     pub fn create(path: &Path) -> io::Result<Folder> {
         let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
         let folder = first.and_then(|()| Folder::open(path))?;
-        if folder.services()?.is_empty() {
+        if folder.voices()?.is_empty() {
             return Ok(folder);
         }
         let with = |end: &str| {
@@ -128,16 +129,22 @@ impl Folder {
 
     /// The services that have a log here, in order.
     pub fn services(&self) -> io::Result<Vec<Name>> {
-        let mut all: Vec<Name> =
-            self.names()?.filter_map(|name| service_of(&name, ".log")).collect();
+        let voices = self.voices()?;
+        Ok(voices.iter().filter_map(|voice| voice.service().cloned()).collect())
+    }
+
+    /// All that have a log here, in order.
+    fn voices(&self) -> io::Result<Vec<Voice>> {
+        let mut all: Vec<Voice> =
+            self.names()?.filter_map(|name| voice_of(&name, ".log")).collect();
         all.sort();
         all.dedup();
         Ok(all)
     }
 
-    /// The indexes of the services here.
-    pub fn indexes(&self) -> io::Result<Vec<(Name, String)>> {
-        Ok(self.names()?.filter_map(|name| Some((service_of(&name, ".idx")?, name))).collect())
+    /// The indexes here.
+    pub fn indexes(&self) -> io::Result<Vec<(Voice, String)>> {
+        Ok(self.names()?.filter_map(|name| Some((voice_of(&name, ".idx")?, name))).collect())
     }
 
     fn names(&self) -> io::Result<impl Iterator<Item = String>> {
@@ -150,7 +157,7 @@ impl Folder {
 }
 
 /// Whose file it is: `NAME.END`, or `NAME.NUMBER.END` for one that was put away. Names have no dots.
-fn service_of(file: &str, end: &str) -> Option<Name> {
+fn voice_of(file: &str, end: &str) -> Option<Voice> {
     let rest = file.strip_suffix(end)?;
     let name = match rest.split_once('.') {
         Some((name, number)) => {
@@ -159,7 +166,7 @@ fn service_of(file: &str, end: &str) -> Option<Name> {
         }
         None => rest,
     };
-    Name::new(name).ok()
+    Voice::of_stem(name)
 }
 
 /// Removes a folder; one that is not there is gone.

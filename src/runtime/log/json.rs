@@ -3,19 +3,9 @@ use serde::Serialize;
 use super::amount::Amount;
 use super::lines;
 use super::painter::Lines;
-use super::record::{Record, stamp};
-use super::said::{Said, Tone};
+use super::record::Record;
+use super::spoken::Spoken;
 use crate::model::Name;
-
-/// What devstack says, as `--output json` prints it.
-#[derive(Serialize)]
-struct Spoken<'a> {
-    /// The service it is about; `null`: the whole stack.
-    service: Option<&'a Name>,
-    at: String,
-    tone: &'static str,
-    text: &'a str,
-}
 
 /// Appends lines as objects: as `logs --json` prints them.
 pub(super) fn lines(lines: &Lines<'_>, out: &mut Vec<u8>) {
@@ -36,16 +26,8 @@ pub(super) fn lines(lines: &Lines<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends what devstack says as an object.
-pub(super) fn said(said: &Said, at: i64, out: &mut Vec<u8>) {
-    let tone = match said.tone {
-        Tone::Plain => "plain",
-        Tone::Notice => "notice",
-        Tone::Good => "good",
-        Tone::Warning => "warning",
-        Tone::Failure => "failure",
-    };
-    let at = stamp(at);
-    write(&Spoken { service: said.service.as_ref(), at, tone, text: &said.text }, out);
+pub(super) fn spoken(spoken: &Spoken, out: &mut Vec<u8>) {
+    write(spoken, out);
 }
 
 /// What is lost, as `logs --json` prints it.

@@ -16,14 +16,14 @@ use super::logs::Counts;
 use super::notes::Notes;
 use super::piece::Piece;
 use super::segment::{Kind, Segment};
+use super::voice::Voice;
 use super::volume::Volume;
-use crate::model::Name;
 use state::State;
 
-/// The stored output of one service: the writing half. Reading is in `cursor`.
+/// The stored output of one service, or what devstack says: the writing half. Reading is in `cursor`.
 pub(super) struct Lane {
-    /// The service.
-    pub name: Name,
+    /// Whose it is.
+    pub voice: Voice,
     state: Mutex<State>,
 }
 
@@ -52,19 +52,19 @@ pub(super) struct Newest {
 
 impl Lane {
     /// A lane without files: they are made when the service prints something.
-    pub fn new(name: Name, folder: Option<Arc<Folder>>, limits: Arc<Limits>) -> Lane {
-        Lane { name, state: Mutex::new(State::new(folder, limits)) }
+    pub fn new(voice: Voice, folder: Option<Arc<Folder>>, limits: Arc<Limits>) -> Lane {
+        Lane { voice, state: Mutex::new(State::new(folder, limits)) }
     }
 
     /// A lane over files that nobody writes any more: old ones in order, and the newest.
-    pub fn over(name: Name, kept: VecDeque<Kept>, newest: Newest) -> Lane {
+    pub fn over(voice: Voice, kept: VecDeque<Kept>, newest: Newest) -> Lane {
         let mut state = State::new(None, Arc::default());
         state.kept = kept;
         state.base = Segment::new(Kind::Disk(Arc::new(newest.volume)));
         state.segment = state.base.clone();
         (state.written, state.pending) = (newest.written, newest.rest);
         state.total = newest.total;
-        Lane { name, state: Mutex::new(state) }
+        Lane { voice, state: Mutex::new(state) }
     }
 
     /// Stores a piece. `number` is called in between: it gives the piece its number and hands it to the printer.
@@ -73,7 +73,7 @@ impl Lane {
         let len = piece.len() as u64;
         state.counts.taken += len;
         state.run = Some(piece.run);
-        let on_disk = state.write(&self.name, piece, notes);
+        let on_disk = state.write(&self.voice, piece, notes);
         let lines = piece.lines();
         let numbered = number(lines);
         let batch = Batch {
@@ -94,7 +94,7 @@ impl Lane {
             state.counts.stored += len;
             state.note(batch);
             if !numbered.printed || state.pending.len() >= PENDING_MAX {
-                state.flush(&self.name, notes);
+                state.flush(&self.voice, notes);
             }
         } else {
             state.remember(batch, piece.joined());
@@ -103,7 +103,7 @@ impl Lane {
 
     /// Writes what is pending into the index.
     pub fn flush(&self, notes: &Notes) {
-        lock(&self.state).flush(&self.name, notes);
+        lock(&self.state).flush(&self.voice, notes);
     }
 
     /// How many bytes came in and where they are.

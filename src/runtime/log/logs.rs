@@ -21,9 +21,11 @@ use super::piece::Piece;
 use super::queue::Queue;
 use super::reader::Reader;
 use super::said::Said;
+use super::spoken::Spoken;
+use super::voice::Voice;
 use super::wanted::Wanted;
 use super::{filter, lines, lock, printer};
-use crate::model::{Class, Color, LogLimits, Message, Name, Run};
+use crate::model::{Class, Color, LogLimits, Message, Name, Run, Stream};
 
 /// What the services of a stack printed: takes it, stores it, shows it, gives it to readers. Cheap to
 /// clone. Ends when the last clone is dropped; call [`Logs::finish`] to be sure that all was shown.
@@ -38,6 +40,8 @@ pub(super) struct Inner {
     folder: Option<Arc<Folder>>,
     limits: Arc<Limits>,
     lanes: Mutex<BTreeMap<Name, Arc<Lane>>>,
+    /// What devstack itself says.
+    pub own: Arc<Lane>,
     pub queue: Queue,
     pub notes: Notes,
     /// Counts what was stored and the end, for readers that wait.
@@ -84,9 +88,12 @@ impl Logs {
             notes.disk(&format!("the folder of the log, {},", dir.display()), error);
         }
         let shown = !matches!(output, Output::None);
+        let folder = folder.ok();
+        let limits = Arc::new(Limits::new(LogLimits::default()));
         let inner = Arc::new(Inner {
-            folder: folder.ok(),
-            limits: Arc::new(Limits::new(LogLimits::default())),
+            own: Arc::new(Lane::new(Voice::Devstack, folder.clone(), limits.clone())),
+            folder,
+            limits,
             lanes: Mutex::default(),
             queue: Queue::new(shown),
             notes,
@@ -129,9 +136,9 @@ impl Logs {
         (Capture { inner: self.inner.clone(), lane, run, patterns, carries }, found)
     }
 
-    /// Shows a line of devstack itself, in order with the lines of the services.
+    /// Shows a line of devstack itself, in order with the lines of the services, and keeps it for readers.
     pub fn say(&self, line: Said) {
-        self.inner.queue.said(now(), line);
+        self.inner.say(line);
     }
 
     /// The last lines of the last run of a service, at most `n`, as plain text for messages.
@@ -209,6 +216,7 @@ impl Logs {
         for lane in self.inner.all_lanes() {
             lane.flush(&self.inner.notes);
         }
+        self.inner.own.flush(&self.inner.notes);
         self.inner.ended.store(true, Ordering::SeqCst);
         self.inner.version.send_modify(|version| *version += 1);
         shown
@@ -238,12 +246,12 @@ fn brief(line: &[u8]) -> String {
 
 impl Inner {
     fn lane(&self, service: &Name) -> Arc<Lane> {
-        let make =
-            || Arc::new(Lane::new(service.clone(), self.folder.clone(), self.limits.clone()));
+        let voice = || Voice::Service(service.clone());
+        let make = || Arc::new(Lane::new(voice(), self.folder.clone(), self.limits.clone()));
         lock(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
-    /// All lanes there are now.
+    /// The lanes of all services there are now.
     pub fn all_lanes(&self) -> Vec<Arc<Lane>> {
         lock(&self.lanes).values().cloned().collect()
     }
@@ -251,6 +259,21 @@ impl Inner {
     /// Stores a piece and hands it to the printer and to readers.
     pub fn store(&self, lane: &Arc<Lane>, piece: &Piece<'_>) {
         lane.store(piece, &self.notes, |lines| self.queue.lines(lane, piece, lines));
+        self.stored();
+    }
+
+    /// Stores what devstack says and hands it to the printer and to readers.
+    fn say(&self, said: Said) {
+        let at = now();
+        let line = Spoken::stored(&said, at);
+        let (run, stream) = (Run(0), Stream::Stdout);
+        let piece = Piece { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
+        self.own.store(&piece, &self.notes, |_| self.queue.said(at, said));
+        self.stored();
+    }
+
+    /// Wakes readers.
+    fn stored(&self) {
         if self.version.receiver_count() > 0 {
             self.version.send_modify(|version| *version += 1);
         }

@@ -16,6 +16,9 @@
 //!
 //! The folder of the time before is `logs.1`.
 //!
+//! What devstack itself says is a voice among the others: it has a lane, and numbers in between, but no run. Its
+//! lines are the JSON objects that readers get.
+//!
 //! All order is by `seq`, the number of the line within the stack; clocks only label lines.
 
 mod amount;
@@ -35,6 +38,7 @@ mod logs;
 mod look;
 mod missed;
 pub mod narrate;
+mod narration;
 mod notes;
 mod output;
 mod painter;
@@ -50,11 +54,13 @@ mod record;
 mod ring;
 mod said;
 mod segment;
+mod spoken;
 mod stored;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod track;
+mod voice;
 mod volume;
 mod wanted;
 
@@ -65,14 +71,16 @@ pub(super) use logs::last_lines;
 pub use logs::{Counts, Logs};
 pub use look::{Escapes, Look};
 pub use missed::Missed;
+pub use narration::Narration;
 pub use output::Output;
 pub use painter::Painter;
 pub use palette::Table;
 pub use qr_code::qr_code;
-pub use reader::{Page, Reader};
+pub use reader::{Item, Page, Reader};
 pub use reader_gone::reader_gone;
 pub use record::Record;
 pub use said::{Said, Tone};
+pub use spoken::Spoken;
 pub use stored::Stored;
 pub use summary::{reach, summary};
 pub use wanted::Wanted;

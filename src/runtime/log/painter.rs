@@ -6,6 +6,7 @@ use super::filter::{self, Filter};
 use super::look::{Escapes, Look};
 use super::palette::Table;
 use super::said::{Said, Tone};
+use super::spoken::Spoken;
 use super::{json, lines, record::Record};
 use crate::model::{Name, Run, Stream};
 
@@ -121,12 +122,12 @@ impl Painter {
     /// Appends what devstack says.
     pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
         match self.look.json {
-            true => json::said(said, at, out),
+            true => json::spoken(&Spoken::new(said, at, None), out),
             false => self.speak(said, Some(at), out),
         }
     }
 
-    /// Appends how much is missing at this place; `None`: nobody knows of which service.
+    /// Appends how much is missing at this place; `None`: of what devstack itself said.
     pub fn missed(&mut self, service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
         if self.look.json {
             return json::missed(service, lost, out);
@@ -164,6 +165,15 @@ impl Painter {
             out.extend_from_slice(end.as_bytes());
             out.push(b'\n');
         }
+    }
+
+    /// Appends what devstack said.
+    pub fn spoken(&mut self, spoken: &Spoken, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::spoken(spoken, out);
+        }
+        let (said, at) = spoken.said();
+        self.said(&said, at, out);
     }
 
     fn part(&mut self, lines: &Lines<'_>, bytes: &[u8], out: &mut Vec<u8>) {

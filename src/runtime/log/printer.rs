@@ -11,7 +11,8 @@ use super::output::Output;
 use super::painter::{Lines, Painter};
 use super::queue::{Entry, Mode, Slab};
 use super::said::{Said, Tone};
-use crate::model::Name;
+use super::spoken::Spoken;
+use super::voice::Voice;
 
 /// Shows the log, in a thread of its own: the only one that waits for the terminal.
 struct Printer {
@@ -23,7 +24,7 @@ struct Printer {
     /// Lanes whose lines were shown and whose index may not be written yet.
     touched: Vec<Arc<Lane>>,
     /// What was shown of each service, or told as lost: what differs from what it has printed is lost.
-    passed: BTreeMap<Name, Amount>,
+    passed: BTreeMap<Voice, Amount>,
 }
 
 /// So much is painted before it is written.
@@ -64,10 +65,13 @@ impl Printer {
             match &entry {
                 Entry::Lines(slab) => {
                     self.touch(&slab.lane);
-                    self.pass(&slab.lane.name, slab.amount());
-                    self.painter.lines(&of_slab(slab), &mut self.out);
+                    self.pass(&slab.lane.voice, slab.amount());
+                    let lines = of_slab(slab);
+                    lines.iter().for_each(|lines| self.painter.lines(lines, &mut self.out));
                 }
-                Entry::Said(at, said) => self.painter.said(said, *at, &mut self.out),
+                Entry::Said(seq, at, said) => {
+                    self.painter.spoken(&Spoken::new(said, *at, Some(*seq)), &mut self.out);
+                }
             }
             if self.out.len() >= OUT {
                 self.write()?;
@@ -85,10 +89,10 @@ impl Printer {
         }
     }
 
-    fn pass(&mut self, service: &Name, shown: Amount) {
-        match self.passed.get_mut(service) {
+    fn pass(&mut self, voice: &Voice, shown: Amount) {
+        match self.passed.get_mut(voice) {
             Some(passed) => *passed += shown,
-            None => drop(self.passed.insert(service.clone(), shown)),
+            None => drop(self.passed.insert(voice.clone(), shown)),
         }
     }
 
@@ -107,8 +111,9 @@ impl Printer {
                 shown += self.say_before(chunk.batch.seq);
                 let amount = chunk.amount();
                 shown += amount.lines;
-                self.pass(&chunk.service, amount);
-                self.painter.lines(&of_chunk(chunk), &mut self.out);
+                self.pass(&chunk.voice, amount);
+                let lines = of_chunk(chunk);
+                lines.iter().for_each(|lines| self.painter.lines(lines, &mut self.out));
                 if self.out.len() >= OUT {
                     self.write()?;
                 }
@@ -138,30 +143,30 @@ impl Printer {
             if said.front().is_none_or(|(number, _, _)| *number >= seq) {
                 return count;
             }
-            let Some((_, at, line)) = said.pop_front() else { return count };
+            let Some((seq, at, line)) = said.pop_front() else { return count };
             drop(state);
-            self.painter.said(&line, at, &mut self.out);
+            self.painter.spoken(&Spoken::new(&line, at, Some(seq)), &mut self.out);
             count += 1;
         }
     }
 
     /// How much each service has printed.
-    fn totals(&self) -> Vec<(Name, Amount)> {
+    fn totals(&self) -> Vec<(Voice, Amount)> {
         let lanes = self.inner.all_lanes();
-        lanes.into_iter().map(|lane| (lane.name.clone(), lane.total())).collect()
+        lanes.into_iter().map(|lane| (lane.voice.clone(), lane.total())).collect()
     }
 
     /// Tells what could not be shown: of each service, and what is left of `lost` lines of all.
-    fn tell_lost(&mut self, totals: Vec<(Name, Amount)>, mut lost: u64) {
-        for (service, total) in totals {
-            let passed = self.passed.get(&service).copied().unwrap_or_default();
+    fn tell_lost(&mut self, totals: Vec<(Voice, Amount)>, mut lost: u64) {
+        for (voice, total) in totals {
+            let passed = self.passed.get(&voice).copied().unwrap_or_default();
             let missed = total.since(passed);
             if missed.is_zero() {
                 continue;
             }
             lost = lost.saturating_sub(missed.lines);
-            self.pass(&service, missed);
-            self.painter.missed(Some(&service), missed, &mut self.out);
+            self.pass(&voice, missed);
+            self.painter.missed(voice.service(), missed, &mut self.out);
         }
         if lost > 0 {
             let text = format!("{lost} lines of devstack itself are missing");
@@ -194,9 +199,10 @@ impl Printer {
     }
 }
 
-fn of_slab(slab: &Slab) -> Lines<'_> {
-    Lines {
-        service: &slab.lane.name,
+/// The lines of a service. What devstack says comes another way.
+fn of_slab(slab: &Slab) -> Option<Lines<'_>> {
+    Some(Lines {
+        service: slab.lane.voice.service()?,
         run: slab.run,
         stream: slab.stream,
         seq: slab.seq,
@@ -204,12 +210,12 @@ fn of_slab(slab: &Slab) -> Lines<'_> {
         continues: slab.continues,
         open: slab.open,
         bytes: &slab.bytes,
-    }
+    })
 }
 
-fn of_chunk(chunk: &Chunk) -> Lines<'_> {
-    Lines {
-        service: &chunk.service,
+fn of_chunk(chunk: &Chunk) -> Option<Lines<'_>> {
+    Some(Lines {
+        service: chunk.voice.service()?,
         run: chunk.batch.run,
         stream: chunk.batch.stream,
         seq: chunk.batch.seq,
@@ -217,7 +223,7 @@ fn of_chunk(chunk: &Chunk) -> Lines<'_> {
         continues: chunk.batch.continues,
         open: chunk.batch.open,
         bytes: &chunk.bytes,
-    }
+    })
 }
 
 /// Closes the queue when the printer ends, however it ends.

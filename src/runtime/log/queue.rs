@@ -52,8 +52,8 @@ pub(super) enum Mode {
 pub(super) enum Entry {
     /// Lines of one stream.
     Lines(Slab),
-    /// What devstack says.
-    Said(i64, Said),
+    /// What devstack says, with its number and time.
+    Said(u64, i64, Said),
 }
 
 /// Lines of one stream in memory.
@@ -122,16 +122,16 @@ impl Queue {
         Numbered { seq, printed }
     }
 
-    /// Hands on what devstack says.
-    pub fn said(&self, at: i64, line: Said) {
+    /// Numbers what devstack says and hands it to the printer, which writes no index for it: it is seldom.
+    pub fn said(&self, at: i64, line: Said) -> Numbered {
         let mut state = lock(&self.state);
         let seq = state.next_seq;
         state.next_seq += 1;
         match &mut state.mode {
-            Mode::Closed => return,
+            Mode::Closed => return Numbered { seq, printed: false },
             Mode::Live => {
                 state.bytes += Self::ENTRY + line.text.len();
-                state.entries.push_back(Entry::Said(at, line));
+                state.entries.push_back(Entry::Said(seq, at, line));
             }
             Mode::Behind { said, .. } => {
                 said.push_back((seq, at, line));
@@ -141,6 +141,7 @@ impl Queue {
             }
         }
         self.wake(&mut state);
+        Numbered { seq, printed: false }
     }
 
     fn wake(&self, state: &mut State) {
@@ -294,7 +295,7 @@ impl Entry {
     fn cost(&self) -> usize {
         match self {
             Entry::Lines(slab) => Queue::ENTRY + slab.bytes.len(),
-            Entry::Said(_, said) => Queue::ENTRY + said.text.len(),
+            Entry::Said(_, _, said) => Queue::ENTRY + said.text.len(),
         }
     }
 }

@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cursor::{Chunk, Cursor, From, Step};
 use super::logs::Inner;
 use super::missed::Missed;
+use super::spoken::Spoken;
+use super::voice::Voice;
 use super::wanted::Wanted;
 use super::{lines, record::Record};
 use crate::model::Name;
@@ -16,6 +19,8 @@ pub struct Reader {
     services: Option<Vec<Name>>,
     last: usize,
     wanted: Arc<Wanted>,
+    /// What is wanted of that which devstack says; `None`: nothing.
+    said: Option<Arc<Wanted>>,
     /// `None`: go on until everything has ended. Else: up to the line with this number.
     until: Option<u64>,
     changes: watch::Receiver<u64>,
@@ -33,8 +38,20 @@ pub struct Reader {
 pub struct Page {
     /// The lines.
     pub records: Vec<Record>,
+    /// What devstack said between them.
+    pub said: Vec<Spoken>,
     /// What is lost that should have come before these, wanted or not.
     pub missed: Missed,
+}
+
+/// One thing in a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Item {
+    /// A line of a service.
+    Line(Record),
+    /// What devstack said.
+    Said(Spoken),
 }
 
 /// What a reader takes at once, in bytes.
@@ -51,10 +68,11 @@ impl Reader {
         let changes = inner.changes();
         let until = (!follow).then(|| inner.queue.state().next_seq);
         let wanted = Arc::new(wanted);
+        let said = wanted.of_said(services.as_deref()).map(Arc::new);
         let cursor = Some(Cursor::of(wanted.clone()));
         let (job, begun) = (None, false);
         let mut reader =
-            Reader { inner, services, last, wanted, until, changes, cursor, job, begun };
+            Reader { inner, services, last, wanted, said, until, changes, cursor, job, begun };
         reader.add_lanes();
         reader
     }
@@ -67,7 +85,7 @@ impl Reader {
             self.changes.borrow_and_update();
             let step = self.step().await;
             if !step.chunks.is_empty() || !step.missed.is_empty() {
-                let page = page(step, &self.wanted);
+                let page = page(step, &self.wanted, self.said.as_deref());
                 if page.is_empty() {
                     continue;
                 }
@@ -78,6 +96,11 @@ impl Reader {
             }
             self.changes.changed().await.ok()?;
         }
+    }
+
+    /// From now on it ends after what there is now.
+    pub fn end_here(&mut self) {
+        self.until = Some(self.inner.queue.state().next_seq);
     }
 
     async fn step(&mut self) -> Step {
@@ -108,8 +131,16 @@ impl Reader {
         let from = if self.begun { From::Last(usize::MAX) } else { From::Last(self.last) };
         self.begun = true;
         let Some(cursor) = &mut self.cursor else { return };
+        if let Some(said) = &self.said {
+            cursor.add_wanted(&self.inner.own, from, said);
+        }
+        if !self.wanted.has_lines() {
+            return;
+        }
         for lane in self.inner.all_lanes() {
-            if self.services.as_ref().is_none_or(|names| names.contains(&lane.name)) {
+            let of =
+                |names: &Vec<Name>| lane.voice.service().is_some_and(|own| names.contains(own));
+            if self.services.as_ref().is_none_or(of) {
                 cursor.add(&lane, from);
             }
         }
@@ -119,21 +150,42 @@ impl Reader {
 impl Page {
     /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.missed.is_empty()
+        self.records.is_empty() && self.said.is_empty() && self.missed.is_empty()
+    }
+
+    /// All that is in it, in order.
+    pub fn items(self) -> Vec<Item> {
+        let mut said = self.said.into_iter().peekable();
+        let mut items = Vec::with_capacity(self.records.len() + said.len());
+        for record in self.records {
+            while let Some(before) = said.next_if(|said| said.seq < Some(record.seq)) {
+                items.push(Item::Said(before));
+            }
+            items.push(Item::Line(record));
+        }
+        items.extend(said.map(Item::Said));
+        items
     }
 }
 
-/// The wanted lines of a step.
-pub(super) fn page(step: Step, wanted: &Wanted) -> Page {
-    let records = step.chunks.iter().flat_map(records);
-    let records = records.filter(|record| wanted.takes(&record.line)).collect();
-    Page { records, missed: step.missed }
+/// The wanted lines of a step, and what devstack said between them.
+pub(super) fn page(step: Step, wanted: &Wanted, said_wanted: Option<&Wanted>) -> Page {
+    let (mut records, mut said) = (Vec::new(), Vec::new());
+    for chunk in &step.chunks {
+        match &chunk.voice {
+            Voice::Service(name) => {
+                records.extend(self::records(name, chunk).filter(|one| wanted.takes(&one.line)));
+            }
+            Voice::Devstack => said.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
+        }
+    }
+    Page { records, said, missed: step.missed }
 }
 
-fn records(chunk: &Chunk) -> impl Iterator<Item = Record> {
+fn records<'a>(service: &'a Name, chunk: &'a Chunk) -> impl Iterator<Item = Record> + 'a {
     let last = chunk.batch.lines.saturating_sub(1) as usize;
     lines::lines(&chunk.bytes).enumerate().map(move |(at, line)| Record {
-        service: chunk.service.clone(),
+        service: service.clone(),
         run: chunk.batch.run,
         stream: chunk.batch.stream,
         at: chunk.batch.at,
@@ -142,4 +194,9 @@ fn records(chunk: &Chunk) -> impl Iterator<Item = Record> {
         continues: at == 0 && chunk.batch.continues,
         open: at == last && chunk.batch.open,
     })
+}
+
+fn spoken<'a>(chunk: &'a Chunk, wanted: &'a Wanted) -> impl Iterator<Item = Spoken> + 'a {
+    let lines = lines::lines(&chunk.bytes).enumerate().filter(|(_, line)| wanted.takes(line));
+    lines.filter_map(|(at, line)| Spoken::read(line, chunk.batch.seq + at as u64))
 }

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::model::Name;
 
 /// What devstack itself says in the log.
@@ -14,7 +16,8 @@ pub struct Said {
 }
 
 /// How much a line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tone {
     /// The normal course.
     Plain,

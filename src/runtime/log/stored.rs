@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::lane::{Lane, Newest};
 use super::lines;
 use super::reader::{Page, page};
+use super::voice::Voice;
 use super::volume::{Files, Header, Volume};
 use super::wanted::Wanted;
 use crate::model::{Name, Run, Stream};
@@ -20,6 +21,8 @@ use crate::model::{Name, Run, Stream};
 pub struct Stored {
     cursor: Cursor,
     wanted: Arc<Wanted>,
+    /// What is wanted of that which devstack said; `None`: nothing.
+    said: Option<Arc<Wanted>>,
 }
 
 /// What is read at once, in bytes.
@@ -46,20 +49,30 @@ impl Stored {
         let folder = Arc::new(Folder::open(dir)?);
         let wanted = Arc::new(wanted);
         let mut cursor = Cursor::of(wanted.clone());
-        let mut found: BTreeMap<Name, Vec<String>> = BTreeMap::new();
-        for (name, index) in folder.indexes()? {
-            if services.is_none_or(|names| names.contains(&name)) {
-                found.entry(name).or_default().push(index);
+        let said = wanted.of_said(services).map(Arc::new);
+        let mut found: BTreeMap<Voice, Vec<String>> = BTreeMap::new();
+        for (voice, index) in folder.indexes()? {
+            let is_meant = match &voice {
+                Voice::Devstack => said.is_some(),
+                Voice::Service(_) if !wanted.has_lines() => false,
+                Voice::Service(name) => services.is_none_or(|names| names.contains(name)),
+            };
+            if is_meant {
+                found.entry(voice).or_default().push(index);
             }
         }
-        for (name, indexes) in found {
-            match lane(&folder, &name, &indexes) {
-                Ok(Some(lane)) => cursor.add(&Arc::new(lane), From::Last(last)),
+        for (voice, indexes) in found {
+            let wanted = match (&voice, &said) {
+                (Voice::Devstack, Some(said)) => said,
+                (Voice::Devstack, None) | (Voice::Service(_), _) => &wanted,
+            };
+            match lane(&folder, &voice, &indexes) {
+                Ok(Some(lane)) => cursor.add_wanted(&Arc::new(lane), From::Last(last), wanted),
                 Ok(None) => {}
-                Err(error) => tracing::debug!("the log of {name} is left out: {error}"),
+                Err(error) => tracing::debug!("the log of {voice} is left out: {error}"),
             }
         }
-        Ok(Stored { cursor, wanted })
+        Ok(Stored { cursor, wanted, said })
     }
 }
 
@@ -72,7 +85,7 @@ impl Iterator for Stored {
             if step.chunks.is_empty() && step.missed.is_empty() {
                 return None;
             }
-            let page = page(step, &self.wanted);
+            let page = page(step, &self.wanted, self.said.as_deref());
             if !page.is_empty() {
                 return Some(page);
             }
@@ -81,10 +94,10 @@ impl Iterator for Stored {
 }
 
 /// What a service left: old files, and the newest.
-fn lane(folder: &Arc<Folder>, name: &Name, indexes: &[String]) -> io::Result<Option<Lane>> {
+fn lane(folder: &Arc<Folder>, voice: &Voice, indexes: &[String]) -> io::Result<Option<Lane>> {
     let mut volumes = Vec::new();
     for index in indexes {
-        match Volume::find(folder, name, index) {
+        match Volume::find(folder, voice, index) {
             Ok(volume) => volumes.push(volume),
             Err(error) => tracing::debug!("{index} is left out: {error}"),
         }
@@ -97,7 +110,7 @@ fn lane(folder: &Arc<Folder>, name: &Name, indexes: &[String]) -> io::Result<Opt
         let written = whole(&files, files.log.metadata()?.len())?;
         last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
         // Opened again when somebody reads it: a hundred services have hundreds of them.
-        let volume = Arc::new(Volume::old(header, folder.clone(), name.clone()));
+        let volume = Arc::new(Volume::old(header, folder.clone(), voice.clone()));
         kept.push_back(Kept { volume, written });
     }
     let size = files.log.metadata()?.len();
@@ -113,7 +126,7 @@ fn lane(folder: &Arc<Folder>, name: &Name, indexes: &[String]) -> io::Result<Opt
     let rest = unindexed(&files, last, size)?;
     rest.iter().for_each(|batch| total += batch.amount());
     let volume = Volume::newest(header, files);
-    Ok(Some(Lane::over(name.clone(), kept, Newest { volume, written, rest, total })))
+    Ok(Some(Lane::over(voice.clone(), kept, Newest { volume, written, rest, total })))
 }
 
 /// How many batches of the index are whole: the end may be torn, or be about bytes that never

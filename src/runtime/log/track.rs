@@ -35,6 +35,7 @@ pub(super) struct Track {
     from: u64,
     /// Only lines of this run count.
     run: Option<Run>,
+    wanted: Arc<Wanted>,
     /// The volume that is being read, in this step.
     open: Option<(u64, Arc<Files>)>,
 }
@@ -50,7 +51,7 @@ const AHEAD: u64 = 256;
 
 impl Track {
     /// Starts to read in a lane.
-    pub fn start(lane: &Arc<Lane>, from: From, wanted: &Wanted) -> Track {
+    pub fn start(lane: &Arc<Lane>, from: From, wanted: Arc<Wanted>) -> Track {
         let extent = lane.extent();
         let (segment, before) = extent.chain(0);
         let mut track = Track {
@@ -63,16 +64,17 @@ impl Track {
             quiet: false,
             from: 0,
             run: None,
+            wanted,
             open: None,
         };
         match from {
             From::Seq(seq) => track.seek_seq(seq, &extent),
-            From::Last(usize::MAX) if reaches_back(&extent, wanted) => track.lost = before,
+            From::Last(usize::MAX) if reaches_back(&extent, &track.wanted) => track.lost = before,
             From::Last(usize::MAX) => {}
-            From::Last(lines) => track.seek_last(lines as u64, &extent, wanted),
+            From::Last(lines) => track.seek_last(lines as u64, &extent),
             From::LastOfRun(lines) => {
                 track.run = extent.run;
-                track.seek_last(lines as u64, &extent, wanted);
+                track.seek_last(lines as u64, &extent);
             }
         }
         track
@@ -100,7 +102,8 @@ impl Track {
     }
 
     /// Walks back from the end until there are `lines` wanted lines, of `self.run` if it is set.
-    fn seek_last(&mut self, lines: u64, extent: &Extent, wanted: &Wanted) {
+    fn seek_last(&mut self, lines: u64, extent: &Extent) {
+        let wanted = &self.wanted.clone();
         let mut walk = Walk { lines, found: 0, run: self.run, from: None, wanted };
         let mut done = self.walk_unindexed(&mut walk, extent);
         for (number, volume, written, upto) in extent.volumes() {
@@ -239,7 +242,7 @@ impl Track {
 
     /// Takes the next batch with its bytes; `Ok(None)` when it does not count, `Err` with how much it is
     /// when its bytes are lost.
-    pub fn take(&mut self, wanted: &Wanted) -> Result<Option<Chunk>, Amount> {
+    pub fn take(&mut self) -> Result<Option<Chunk>, Amount> {
         let Some((mut batch, source)) = self.ahead.pop_front() else { return Ok(None) };
         if batch.seq_end() <= self.from || self.run.is_some_and(|run| run != batch.run) {
             return Ok(None);
@@ -247,7 +250,7 @@ impl Track {
         if batch.lost {
             return Err(batch.amount());
         }
-        if !wanted.may_have(&batch) {
+        if !self.wanted.may_have(&batch) {
             return Ok(None);
         }
         let mut bytes = match source {
@@ -266,8 +269,8 @@ impl Track {
             batch.lines -= skip as u32;
             batch.continues = false;
         }
-        let service = self.lane.name.clone();
-        Ok((!bytes.is_empty()).then_some(Chunk { service, batch, bytes }))
+        let voice = self.lane.voice.clone();
+        Ok((!bytes.is_empty()).then_some(Chunk { voice, batch, bytes }))
     }
 
     fn open(&mut self, volume: &Volume) -> io::Result<Arc<Files>> {

@@ -9,7 +9,7 @@ use super::amount::Amount;
 use super::batch::Batch;
 use super::folder::Folder;
 use super::lock;
-use crate::model::Name;
+use super::voice::Voice;
 
 /// One log file of a service, with its index. The one that is written is open. One that was put away is
 /// opened by who reads it: a hundred services with some old files each would need too many descriptors.
@@ -25,20 +25,20 @@ enum Slot {
     /// It is written.
     Open(Arc<Files>),
     /// It was put away.
-    Closed(Arc<Folder>, Name),
+    Closed(Arc<Folder>, Voice),
     /// It was removed. Readers that were not done with it have lost the rest.
     Gone,
 }
 
 impl Volume {
-    /// The files of `service` that are written, new and empty.
+    /// The files of `voice` that are written, new and empty.
     pub fn create(
         folder: &Folder,
-        service: &Name,
+        voice: &Voice,
         number: u64,
         before: Amount,
     ) -> io::Result<Volume> {
-        let [log, index] = current(service);
+        let [log, index] = current(voice);
         let files = Files { log: folder.make(&log)?, index: folder.make(&index)? };
         (&files.index).write_all(&Header { number, before }.encode())?;
         Ok(Volume { number, before, slot: Mutex::new(Slot::Open(Arc::new(files))) })
@@ -51,17 +51,17 @@ impl Volume {
     }
 
     /// Old files of a stack that has ended.
-    pub fn old(header: Header, folder: Arc<Folder>, service: Name) -> Volume {
+    pub fn old(header: Header, folder: Arc<Folder>, voice: Voice) -> Volume {
         let Header { number, before } = header;
-        Volume { number, before, slot: Mutex::new(Slot::Closed(folder, service)) }
+        Volume { number, before, slot: Mutex::new(Slot::Closed(folder, voice)) }
     }
 
     /// The files, to write or to read; fails when they are gone.
     pub fn files(&self) -> io::Result<Arc<Files>> {
         match &*lock(&self.slot) {
             Slot::Open(files) => Ok(files.clone()),
-            Slot::Closed(folder, name) => {
-                let [log, index] = old(name, self.number);
+            Slot::Closed(folder, voice) => {
+                let [log, index] = old(voice, self.number);
                 Ok(Arc::new(Files { log: folder.read(&log)?, index: folder.read(&index)? }))
             }
             Slot::Gone => Err(io::ErrorKind::NotFound.into()),
@@ -69,29 +69,29 @@ impl Volume {
     }
 
     /// Gives the files that are written the name of old ones, and closes them.
-    pub fn put_away(&self, folder: &Arc<Folder>, service: &Name) -> io::Result<()> {
+    pub fn put_away(&self, folder: &Arc<Folder>, voice: &Voice) -> io::Result<()> {
         // First the log: the index says by its number which log it belongs to, see `find`.
-        for (from, to) in current(service).iter().zip(&old(service, self.number)) {
+        for (from, to) in current(voice).iter().zip(&old(voice, self.number)) {
             folder.rename(from, to)?;
         }
-        *lock(&self.slot) = Slot::Closed(folder.clone(), service.clone());
+        *lock(&self.slot) = Slot::Closed(folder.clone(), voice.clone());
         Ok(())
     }
 
     /// Takes the files from everybody; the names that are to be removed.
-    pub fn discard(&self, service: &Name) -> [String; 2] {
+    pub fn discard(&self, voice: &Voice) -> [String; 2] {
         *lock(&self.slot) = Slot::Gone;
-        old(service, self.number)
+        old(voice, self.number)
     }
 
     /// Opens the files that a stack left whose index is called `name`.
-    pub fn find(folder: &Folder, service: &Name, name: &str) -> io::Result<(Header, Files)> {
+    pub fn find(folder: &Folder, voice: &Voice, name: &str) -> io::Result<(Header, Files)> {
         let index = folder.read(name)?;
         let mut bytes = [0; Header::SIZE];
         index.read_exact_at(&mut bytes, 0)?;
         let header = Header::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
-        let [log_now, index_now] = current(service);
-        let [log, _] = old(service, header.number);
+        let [log_now, index_now] = current(voice);
+        let [log, _] = old(voice, header.number);
         let log = match folder.read(&log) {
             // Whoever was killed while it put them away had renamed the log already, so this comes second.
             Err(error) if error.kind() == io::ErrorKind::NotFound && *name == index_now => {
@@ -104,13 +104,15 @@ impl Volume {
 }
 
 /// The names of the log that is written, and of its index.
-pub(super) fn current(service: &Name) -> [String; 2] {
-    [format!("{service}.log"), format!("{service}.idx")]
+pub(super) fn current(voice: &Voice) -> [String; 2] {
+    let stem = voice.stem();
+    [format!("{stem}.log"), format!("{stem}.idx")]
 }
 
 /// The names of files that were put away.
-fn old(service: &Name, number: u64) -> [String; 2] {
-    [format!("{service}.{number}.log"), format!("{service}.{number}.idx")]
+fn old(voice: &Voice, number: u64) -> [String; 2] {
+    let stem = voice.stem();
+    [format!("{stem}.{number}.log"), format!("{stem}.{number}.idx")]
 }
 
 /// What an index starts with.

@@ -1,8 +1,10 @@
 use regex::bytes::Regex;
 
 use super::batch::Batch;
+use super::narration::Narration;
+use super::spoken::Spoken;
 use super::{filter, lines};
-use crate::model::Stream;
+use crate::model::{Name, Stream};
 
 /// Which lines a reader wants.
 #[derive(Debug, Clone, Default)]
@@ -14,9 +16,33 @@ pub struct Wanted {
     /// Lines in which this is found, once escape sequences are taken out. Of a line of more than 64 KiB each piece
     /// counts by itself.
     pub grep: Option<Regex>,
+    /// Whether what devstack itself says is wanted. It is in no stream, and `grep` searches what services print: with
+    /// one of these it is left out.
+    pub narration: Narration,
 }
 
 impl Wanted {
+    /// Whether lines of services are wanted at all.
+    pub(super) fn has_lines(&self) -> bool {
+        self.narration != Narration::Only
+    }
+
+    /// Which stored lines of what devstack said are wanted: of those about these services when some are named. `None`:
+    /// not any.
+    pub(super) fn of_said(&self, services: Option<&[Name]>) -> Option<Wanted> {
+        let wants = self.narration != Narration::Without;
+        if !wants || self.stream.is_some() || self.grep.is_some() {
+            return None;
+        }
+        let about = services.map(Spoken::about);
+        let grep = about.and_then(|about| Regex::new(&about).ok());
+        (grep.is_some() == services.is_some()).then(|| Wanted {
+            since: self.since,
+            grep,
+            ..Wanted::default()
+        })
+    }
+
     /// Whether lines of this batch may be wanted.
     pub(super) fn may_have(&self, batch: &Batch) -> bool {
         self.since.is_none_or(|since| batch.at >= since)

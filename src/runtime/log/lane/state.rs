@@ -17,8 +17,9 @@ use super::super::notes::Notes;
 use super::super::piece::Piece;
 use super::super::ring::Ring;
 use super::super::segment::{Kind, Next, Segment};
+use super::super::voice::Voice;
 use super::super::volume::{self, Files, Volume};
-use crate::model::{Name, Run};
+use crate::model::Run;
 
 /// What a lane knows of its files and of what is in memory.
 pub(super) struct State {
@@ -81,18 +82,18 @@ impl State {
     }
 
     /// Appends the bytes of a piece to the log file, if that is possible.
-    pub fn write(&mut self, name: &Name, piece: &Piece<'_>, notes: &Notes) -> bool {
+    pub fn write(&mut self, voice: &Voice, piece: &Piece<'_>, notes: &Notes) -> bool {
         let now = Instant::now();
         if now >= self.look_again {
             self.look_again = now + LOOK;
-            if let Err(error) = self.look(name) {
-                notes.disk(&format!("the log of {name}"), &error);
+            if let Err(error) = self.look(voice) {
+                notes.disk(&format!("the log of {voice}"), &error);
             }
         }
         if self.is_full(piece.len() as u64)
-            && let Err(error) = self.rotate(name)
+            && let Err(error) = self.rotate(voice)
         {
-            notes.disk(&format!("the log of {name}"), &error);
+            notes.disk(&format!("the log of {voice}"), &error);
             self.use_memory();
             self.look_again = now + LOOK;
         }
@@ -100,7 +101,7 @@ impl State {
         match volume.files().and_then(|files| append(&files, piece.parts)) {
             Ok(()) => true,
             Err(error) => {
-                notes.disk(&format!("the log of {name}"), &error);
+                notes.disk(&format!("the log of {voice}"), &error);
                 self.use_memory();
                 false
             }
@@ -115,22 +116,22 @@ impl State {
     }
 
     /// Goes on in new files.
-    fn rotate(&mut self, name: &Name) -> io::Result<()> {
+    fn rotate(&mut self, voice: &Voice) -> io::Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         self.index_pending()?;
         self.use_memory();
-        self.put_away(name, &folder)?;
-        self.begin(name, &folder)
+        self.put_away(voice, &folder)?;
+        self.begin(voice, &folder)
     }
 
     /// Makes sure that batches go to files that have their names.
-    fn look(&mut self, name: &Name) -> io::Result<()> {
+    fn look(&mut self, voice: &Voice) -> io::Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         let known = match &self.base.kind {
             Kind::Disk(volume) => volume.files().ok().map(|files| (volume.clone(), files)),
             Kind::Memory(_) => None,
         };
-        let [log, index] = volume::current(name);
+        let [log, index] = volume::current(voice);
         let there = known.filter(|(_, files)| {
             folder.holds(&log, &files.log, self.end)
                 && folder.holds(&index, &files.index, Files::place(self.written))
@@ -138,8 +139,8 @@ impl State {
         match (there, &self.segment.kind) {
             (Some(_), Kind::Disk(_)) => Ok(()),
             (Some(_), Kind::Memory(_)) if self.is_full(0) => {
-                self.put_away(name, &folder)?;
-                self.begin(name, &folder)
+                self.put_away(voice, &folder)?;
+                self.begin(voice, &folder)
             }
             (Some((volume, _)), Kind::Memory(_)) => self.use_disk(volume, self.end, self.written),
             (None, Kind::Disk(_) | Kind::Memory(_)) => {
@@ -149,19 +150,19 @@ impl State {
                 self.use_memory();
                 // Perhaps somebody deleted them to make room, and there is none before they are closed.
                 self.let_go();
-                self.begin(name, &folder)
+                self.begin(voice, &folder)
             }
         }
     }
 
     /// Keeps the files that were written as old ones, and removes those that are too many.
-    fn put_away(&mut self, name: &Name, folder: &Arc<Folder>) -> io::Result<()> {
+    fn put_away(&mut self, voice: &Voice, folder: &Arc<Folder>) -> io::Result<()> {
         let Kind::Disk(volume) = &self.base.kind else { return Ok(()) };
-        volume.put_away(folder, name)?;
+        volume.put_away(folder, voice)?;
         self.kept.push_back(Kept { volume: volume.clone(), written: self.written });
         while self.kept.len() > self.limits.keep() {
             let Some(oldest) = self.kept.pop_front() else { break };
-            folder.remove(oldest.volume.discard(name));
+            folder.remove(oldest.volume.discard(voice));
         }
         self.let_go();
         Ok(())
@@ -173,12 +174,12 @@ impl State {
     }
 
     /// Makes new files and goes on there.
-    fn begin(&mut self, name: &Name, folder: &Folder) -> io::Result<()> {
+    fn begin(&mut self, voice: &Voice, folder: &Folder) -> io::Result<()> {
         let held = match &self.segment.kind {
             Kind::Memory(ring) => lock(ring).held(),
             Kind::Disk(_) => Amount::ZERO,
         };
-        let volume = Volume::create(folder, name, self.number + 1, self.total.since(held))?;
+        let volume = Volume::create(folder, voice, self.number + 1, self.total.since(held))?;
         self.number += 1;
         self.use_disk(Arc::new(volume), 0, 0)
     }
@@ -274,9 +275,9 @@ impl State {
     }
 
     /// Writes what is pending into the index.
-    pub fn flush(&mut self, name: &Name, notes: &Notes) {
+    pub fn flush(&mut self, voice: &Voice, notes: &Notes) {
         if let Err(error) = self.index_pending() {
-            notes.disk(&format!("the log of {name}"), &error);
+            notes.disk(&format!("the log of {voice}"), &error);
             self.use_memory();
         }
     }

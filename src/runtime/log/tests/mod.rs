@@ -4,6 +4,7 @@ mod disk;
 mod flow;
 mod reading;
 mod rotation;
+mod said;
 mod search;
 mod shown;
 mod trouble;

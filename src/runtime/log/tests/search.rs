@@ -113,13 +113,13 @@ fn json_has_one_object_a_line_and_every_byte() {
     let binary = serde_json::json!({
         "service": "api", "run": 4, "stream": "stderr", "seq": 5, "line_base64": "/wA=", "open": true
     });
-    let said = |service: serde_json::Value, tone, text| serde_json::json!({ "service": service, "tone": tone, "text": text });
+    let said = |seq, service: serde_json::Value, tone, text| serde_json::json!({ "service": service, "seq": seq, "tone": tone, "text": text });
     let expected = [
         line(0, "one"),
         line(1, "\x1b[31mtwo"),
         line(2, ""),
-        said("api".into(), "good", "ready \"now\"\nmore"),
-        said(serde_json::Value::Null, "failure", "all"),
+        said(3, "api".into(), "good", "ready \"now\"\nmore"),
+        said(4, serde_json::Value::Null, "failure", "all"),
         binary,
     ];
     assert_eq!(objects, expected);

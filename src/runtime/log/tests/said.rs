@@ -1,0 +1,158 @@
+use super::super::{Item, Narration, Said, Tone};
+use super::*;
+use crate::model::LogLimits;
+
+/// All that a reader gets, a text each: `api one`, `* ready`.
+fn show(items: Vec<Item>) -> Vec<String> {
+    let text = |item| match item {
+        Item::Line(record) => texts(&[record]).remove(0),
+        Item::Said(spoken) => format!("* {}", spoken.text),
+    };
+    items.into_iter().map(text).collect()
+}
+
+fn wanted(narration: Narration) -> Wanted {
+    Wanted { narration, ..Wanted::default() }
+}
+
+async fn live(
+    bench: &Bench,
+    services: Option<Vec<Name>>,
+    last: usize,
+    wanted: Wanted,
+) -> Vec<String> {
+    let mut reader = bench.logs.search(services, last, false, wanted);
+    let mut all = Vec::new();
+    while let Some(page) = reader.next().await {
+        all.extend(show(page.items()));
+    }
+    all
+}
+
+fn after_the_end(
+    bench: &Bench,
+    services: Option<&[Name]>,
+    last: usize,
+    wanted: Wanted,
+) -> Vec<String> {
+    let stored = Stored::open(&bench.folder(), services, last, wanted).unwrap();
+    stored.flat_map(|page| show(page.items())).collect()
+}
+
+/// Two services and what is said of them and of all.
+fn talk() -> Bench {
+    let bench = Bench::new(Escapes::Keep);
+    let (api, web) = (name("api"), name("web"));
+    bench.logs.say(Said::of(&api, Tone::Plain, "starting"));
+    bench.run("api", 1, "one\ntwo\n");
+    bench.logs.say(Said::of(&api, Tone::Good, "ready"));
+    bench.run("web", 2, "three\n");
+    bench.logs.say(Said::of(&web, Tone::Failure, "failed\nhelp: mend it"));
+    bench.logs.say(Said::all(Tone::Notice, "all is said"));
+    bench
+}
+
+#[tokio::test]
+async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
+    let bench = talk();
+    let with = [
+        "* starting",
+        "api one",
+        "api two",
+        "* ready",
+        "web three",
+        "* failed\nhelp: mend it",
+        "* all is said",
+    ];
+    let only = ["* starting", "* ready", "* failed\nhelp: mend it", "* all is said"];
+    let api = ["* starting", "api one", "api two", "* ready"];
+    let last = ["api two", "web three", "* all is said"];
+    let names = [name("api")];
+    let cases = [
+        (None, usize::MAX, wanted(Narration::With), &with[..]),
+        (None, usize::MAX, wanted(Narration::Only), &only),
+        (None, usize::MAX, wanted(Narration::Without), &["api one", "api two", "web three"]),
+        (Some(&names[..]), usize::MAX, wanted(Narration::With), &api),
+        (Some(&names), 1, wanted(Narration::With), &["api two", "* ready"]),
+        (None, 1, wanted(Narration::With), &last),
+        // It is in no stream, and a search is about what services print.
+        (
+            None,
+            usize::MAX,
+            Wanted { stream: Some(Stream::Stdout), ..wanted(Narration::With) },
+            &["api one", "api two", "web three"],
+        ),
+    ];
+    for (services, last, wanted, expected) in cases.clone() {
+        assert_eq!(live(&bench, services.map(<[_]>::to_vec), last, wanted).await, expected);
+    }
+    bench.finish();
+    for (services, last, wanted, expected) in cases {
+        assert_eq!(after_the_end(&bench, services, last, wanted), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_hears_it_and_ends_where_it_is_told_to() {
+    let bench = talk();
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::Only));
+    assert_eq!(show(reader.next().await.unwrap().items()).len(), 4);
+    bench.logs.say(Said::all(Tone::Plain, "more"));
+    assert_eq!(show(reader.next().await.unwrap().items()), ["* more"]);
+    bench.logs.say(Said::all(Tone::Plain, "the last"));
+    reader.end_here();
+    bench.logs.say(Said::all(Tone::Plain, "too late"));
+    assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
+    assert_eq!(reader.next().await, None);
+}
+
+#[tokio::test]
+async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_missed() {
+    let bench = Bench::new(Escapes::Keep);
+    bench.logs.limit(LogLimits { max_size: 4_000, keep: 1 });
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::Only));
+    for number in 0..500 {
+        bench.logs.say(Said::all(Tone::Plain, format!("number {number}")));
+    }
+    reader.end_here();
+    let (mut missed, mut heard) = (0, Vec::new());
+    while let Some(page) = reader.next().await {
+        missed += page.missed.total().lines;
+        heard.extend(show(page.items()));
+    }
+    assert_eq!(missed + heard.len() as u64, 500);
+    assert!(missed > 400 && heard.last().unwrap() == "* number 499", "{missed} {heard:?}");
+    let files = std::fs::read_dir(bench.folder()).unwrap();
+    let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    // The newest, an old one, and perhaps one that is just being removed.
+    assert!(size <= 12_000, "{size}");
+    bench.finish();
+}
+
+#[tokio::test]
+async fn without_a_disk_the_last_of_it_is_kept_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let logs = Logs::open(&file.join("logs"), look(Escapes::Keep), Output::None);
+    logs.say(Said::all(Tone::Plain, "heard"));
+    let mut reader = logs.search(None, usize::MAX, false, wanted(Narration::With));
+    assert_eq!(show(reader.next().await.unwrap().items()), ["* heard"]);
+}
+
+#[test]
+fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("logs");
+    for text in ["first", "second"] {
+        let logs = Logs::open(&folder, look(Escapes::Keep), Output::None);
+        logs.say(Said::all(Tone::Plain, text));
+        logs.finish(PATIENCE);
+    }
+    for (folder, text) in [(folder.clone(), "* second"), (dir.path().join("logs.1"), "* first")] {
+        let stored = Stored::open(&folder, None, usize::MAX, wanted(Narration::Only)).unwrap();
+        let all: Vec<String> = stored.flat_map(|page| show(page.items())).collect();
+        assert_eq!(all, [text]);
+        assert_eq!(Stored::services(&folder).unwrap(), []);
+    }
+}
