@@ -10,7 +10,7 @@
 //!                            hands: processes, probes,   │              ▼
 //!                            watches, timers ◄───────────┴────────── effects
 //!                                                        │
-//!                                     Snapshot, log ◄────┴────► Handle ◄── control socket ◄── ps, logs, down …
+//!                             Snapshot, events, log ◄────┴────► Handle ◄── control socket ◄── ps, logs, down …
 //! ```
 //!
 //! 1. **One brain.** [`engine`] decides everything and does nothing: no clock, no file, no process. Time is a
@@ -21,9 +21,9 @@
 //!    number, so that a late report about an earlier run matches nothing.
 //! 4. **Desired state.** A configuration becomes a checked value, [`model::Stack`]. A reload is "here is another stack";
 //!    one pure difference, [`engine::Plan`], says what changes and why.
-//! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What was printed*: [`runtime::log`], which
-//!    readers follow at their own speed. A slow reader is told what it missed and slows nobody. Log bytes never pass
-//!    through the loop.
+//! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What happened*: the events of
+//!    [`runtime::feed`], and what services printed, [`runtime::log`], which readers follow at their own speed. A slow reader
+//!    is told what it missed and slows nobody. Log bytes never pass through the loop.
 //! 6. **Lost races are healed.** Ports are held until they are bound ([`ports`]); the supervisor looks who listens before it
 //!    starts anything, and the engine lets a service whose port was taken wait until another one was chosen.
 //! 7. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
@@ -37,7 +37,7 @@
 //! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
 //! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `jobs`, `log`, `passing`, `survey`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
@@ -85,6 +85,7 @@
 //! | reloaded | one load or choice of ports at a time | loop | one |
 //! | previewed | looks at the files for `devstack plan` | loop | 256 connections, one each |
 //! | state, settled | loop | `run`, time limits | the newest |
+//! | feed | loop | readers of events | 4096 events or 1 MiB, then forgotten |
 //! | queue | captures | printer | 8 MiB, then read back from the store |
 //!
 //! # What never happens

@@ -1,7 +1,6 @@
 //! A running stack, seen and steered from another terminal.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -27,18 +26,6 @@ fn up(config: &str) -> (Project, Running) {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     (project, up)
-}
-
-/// The control socket of a project's only stack.
-fn socket(project: &Project) -> PathBuf {
-    let folder = project.outside("run").join("devstack");
-    let entries = fs::read_dir(&folder).expect("the runtime folder").flatten();
-    let mut sockets = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
-    let found = sockets.next().expect("a socket");
-    assert_eq!(sockets.next(), None);
-    found
 }
 
 fn error(ended: &Ended) -> Value {
@@ -145,7 +132,7 @@ fn ps_says_everything_that_programs_read() {
     let spare = service(&ps, "spare");
     assert_eq!((&spare["phase"], &spare["run"]), (&json!("idle"), &Value::Null));
 
-    let answer = http_socket(&socket(&project), "GET", "/v1/stack", "").expect("an answer");
+    let answer = http_socket(&project.socket(), "GET", "/v1/stack", "").expect("an answer");
     assert_eq!((answer.status, answer.json()), (200, ps));
     gate.open();
     up.wait_for("1 of 5 failed");
@@ -305,14 +292,14 @@ fn of_twenty_that_start_at_once_exactly_one_runs() {
 #[test]
 fn a_killed_one_leaves_a_socket_that_heals() {
     let (project, up) = up(PAIR);
-    let path = socket(&project);
+    let path = project.socket();
     up.kill9();
     assert!(path.exists());
     let ended = project.devstack(["ps"]).run().expect_code(3);
     assert!(ended.stderr.contains("no stack runs here"), "{}", ended.stderr);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
-    assert_eq!(socket(&project), path);
+    assert_eq!(project.socket(), path);
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     project.sockets_must_go();
     up.end();
@@ -351,7 +338,7 @@ fn a_stack_is_found_from_below_and_through_links_and_by_its_file() {
 #[test]
 fn any_http_client_can_ask() {
     let (project, up) = up(PAIR);
-    let socket = socket(&project);
+    let socket = project.socket();
     let ask = |method, path, body| http_socket(&socket, method, path, body).expect("an answer");
     let version = ask("GET", "/v1/version", "");
     assert_eq!(version.json(), json!({"version": env!("CARGO_PKG_VERSION"), "protocol": 1}));
@@ -385,7 +372,7 @@ fn any_http_client_can_ask() {
 fn only_the_user_gets_at_the_socket() {
     use std::os::unix::fs::PermissionsExt;
     let (project, up) = up(PAIR);
-    let path = socket(&project);
+    let path = project.socket();
     let mode =
         |path: &std::path::Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);

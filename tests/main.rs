@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod editors;
 mod environment;
+mod events;
 mod everywhere;
 mod examples;
 mod fixture;

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use crate::support::{Markers, Project, Running, eventually, guard, http_socket, service};
@@ -22,13 +22,6 @@ fn holds(pid: u32) -> (usize, u64) {
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has some");
     let rss = rss.trim().trim_end_matches("kB").trim();
     (fds, rss.parse().expect("a number"))
-}
-
-/// The control socket of the only stack of a project.
-fn socket(project: &Project) -> PathBuf {
-    let dir = project.outside("run").join("devstack");
-    let files = fs::read_dir(dir).expect("a stack runs").flatten().map(|file| file.path());
-    files.into_iter().find(|path| path.extension().is_some_and(|e| e == "sock")).expect("a socket")
 }
 
 #[track_caller]
@@ -60,7 +53,7 @@ fn of_one_service() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     let other = service(&project.ps(), "other")["pid"].clone();
-    let (socket, api) = (socket(&project), ["api".to_owned()]);
+    let (socket, api) = (project.socket(), ["api".to_owned()]);
     // The first ones fill what is kept from then on.
     (0..20).for_each(|_| restart(&socket, &api));
     let before = [holds(up.pid()), holds(guard(&up))];
@@ -86,7 +79,7 @@ fn of_fifty_services() {
     project.write("devstack.toml", &config);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
-    let socket = socket(&project);
+    let socket = project.socket();
     restart(&socket, &names);
     let before = [holds(up.pid()), holds(guard(&up))];
     let (begin, rounds) = (Instant::now(), count() / names.len());

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{Connection, same_protocol, soon, whole};
 use super::protocol::{Services, Told};
-use super::{Failure, Found, Instance, LogLines, LogQuery, Version};
+use super::{Failure, Found, Instance, Lines, LogQuery, Version};
 use crate::model::{Class, Message, PlanView, Snapshot};
 
 /// How long a devstack that is well may take for what it knows without asking anybody.
@@ -120,14 +120,23 @@ impl Client {
     }
 
     /// The lines of the log.
-    pub async fn logs(&self, query: &LogQuery) -> Result<LogLines, Failure> {
-        let path = format!("/v1/logs?{}", query.to_text());
+    pub async fn logs(&self, query: &LogQuery) -> Result<Lines, Failure> {
+        self.follow(&format!("/v1/logs?{}", query.to_text())).await
+    }
+
+    /// What happens: a snapshot, then events.
+    pub async fn events(&self) -> Result<Lines, Failure> {
+        self.follow("/v1/events").await
+    }
+
+    /// An answer that goes on.
+    async fn follow(&self, path: &str) -> Result<Lines, Failure> {
         let answer =
-            self.soon(async { self.knock().await?.send(Method::GET, &path, Vec::new()).await });
+            self.soon(async { self.knock().await?.send(Method::GET, path, Vec::new()).await });
         let answer = answer.await?;
         same_protocol(&answer)?;
         if answer.status().is_success() {
-            return Ok(LogLines::new(answer.into_body()));
+            return Ok(Lines::new(answer.into_body()));
         }
         whole(answer).await?;
         Err(Failure::garbled("neither yes nor no"))

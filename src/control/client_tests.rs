@@ -6,14 +6,14 @@ use tokio::net::UnixListener;
 use super::fake::{Rig, line, name, snapshot};
 use super::limits::Limits;
 use super::places::Places;
-use super::{Client, Failure, Instance, LogItem, LogLine, LogLines, LogQuery, ndjson};
+use super::{Client, Failure, Instance, Lines, LogItem, LogLine, LogQuery, ndjson};
 use crate::runtime::log::{Amount, Missed};
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
 }
 
-async fn read(lines: &mut LogLines, count: usize) -> Vec<LogLine> {
+async fn read(lines: &mut Lines, count: usize) -> Vec<LogLine> {
     let mut all = Vec::new();
     while all.len() < count {
         let more = lines.next().await.unwrap().unwrap();

@@ -19,6 +19,7 @@ use crate::model::{
     Action, Change, Class, Condition, Exit, Message, Name, Need, Phase, Plan, PlanView, Run,
     ServiceView, Snapshot, StackState, Stream,
 };
+use crate::runtime::feed::Teller;
 use crate::runtime::handle::{Ask, Handle, Request};
 use crate::runtime::log::{Logs, Look, Missed, Output};
 
@@ -102,6 +103,7 @@ pub fn snapshot() -> Snapshot {
         mode: "run".to_owned(),
         supervisor_pid: 4100,
         state: StackState::Degraded,
+        event: 0,
         networks: Vec::new(),
         services: vec![api, db, migrate, worker],
     }
@@ -231,6 +233,8 @@ impl Drop for MemoryReader {
 pub struct Rig {
     pub socket: PathBuf,
     pub logs: MemoryLogs,
+    /// Tells what happens.
+    pub teller: Arc<Teller>,
     /// What the supervisor was asked, in order.
     pub asked: Arc<Mutex<Vec<Request>>>,
     /// Opens for what is asked about the service `slow`.
@@ -256,11 +260,13 @@ impl Rig {
     /// Serves on a listener; `dir` lives as long as the rig.
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: Limits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let handle = Handle::new(requests, logs_nowhere());
+        let teller = Arc::new(Teller::new());
+        let handle = Handle::new(requests, logs_nowhere(), teller.tap());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
         let (asked, gate) = (Arc::default(), Arc::default());
         let (stopped, is_stopped) = oneshot::channel();
-        tokio::spawn(supervisor(inbox, Arc::clone(&asked), Arc::clone(&gate), stopped));
+        let heard = (Arc::clone(&asked), Arc::clone(&teller));
+        tokio::spawn(supervisor(inbox, heard, Arc::clone(&gate), stopped));
         let (close, closes) = oneshot::channel();
         let shutdown = async move {
             tokio::select! {
@@ -270,7 +276,7 @@ impl Rig {
             }
         };
         let server = tokio::spawn(serve_within(limits, listener, handle, logs.clone(), shutdown));
-        Rig { socket, logs, asked, gate, server, close: Some(close), _dir: dir }
+        Rig { socket, logs, teller, asked, gate, server, close: Some(close), _dir: dir }
     }
 
     pub fn client(&self) -> Client {
@@ -291,7 +297,7 @@ impl Rig {
 
 async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<Ask>,
-    asked: Arc<Mutex<Vec<Request>>>,
+    (asked, teller): (Arc<Mutex<Vec<Request>>>, Arc<Teller>),
     gate: Arc<Notify>,
     stopped: oneshot::Sender<()>,
 ) {
@@ -300,7 +306,7 @@ async fn supervisor(
         let (request, tell) = match ask {
             Ask::Do(request, tell) => (request, tell),
             Ask::Look(tell) => {
-                let _ = tell.send(Arc::new(snapshot()));
+                let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
                 continue;
             }
             Ask::Plan(tell) => {

@@ -9,6 +9,8 @@ mod client;
 #[cfg(test)]
 mod client_tests;
 mod connection;
+#[cfg(test)]
+mod event_tests;
 mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -19,13 +21,14 @@ mod instance;
 #[cfg(test)]
 mod instance_tests;
 mod limits;
+mod line_reader;
+mod lines;
 mod live_log;
 mod located;
 #[cfg(test)]
 mod located_tests;
 mod locks;
 mod log_body;
-mod log_lines;
 mod log_query;
 mod log_source;
 mod pattern;
@@ -49,8 +52,8 @@ pub use find_services::find_services;
 pub use folder::Folder;
 pub use holder::Holder;
 pub use instance::{Busy, ClaimError, Found, Instance};
+pub use lines::Lines;
 pub use located::Located;
-pub use log_lines::LogLines;
 pub use log_query::LogQuery;
 pub use log_source::{LogReader, LogSource, lost, ndjson};
 pub use pattern::Pattern;

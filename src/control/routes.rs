@@ -11,16 +11,17 @@ use tokio::sync::watch;
 
 use super::find_services::find_services;
 use super::limits::Limits;
+use super::line_reader::LineReader;
 use super::log_body::LogBody;
 use super::protocol::{
     PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER,
 };
-use super::{LogQuery, LogSource, Version};
+use super::{LogQuery, LogReader, LogSource, Version};
 use crate::model::{Class, Message, Name, Snapshot};
 use crate::runtime::handle::{Answer, Handle, Request as Ask};
 
 /// The body of an answer: all at once, or lines as they come.
-pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<R>>>;
+pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
 
 /// What every request can reach. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ enum Route {
     Plan,
     Version,
     Logs,
+    Events,
     Down,
     Services(fn(Vec<Name>) -> Ask),
 }
@@ -72,6 +74,7 @@ impl<L: LogSource> Routes<L> {
                 Ok(whole(json(StatusCode::OK, &version)))
             }
             Route::Logs => self.logs(request.uri().query().unwrap_or("")).await,
+            Route::Events => self.events(request.uri().query()),
             Route::Down => {
                 body(request, &self.limits).await?;
                 told(self.handle.ask(Ask::Down).await)
@@ -92,10 +95,16 @@ impl<L: LogSource> Routes<L> {
             meant.extend(known(&snapshot, name.as_str())?);
         }
         query.services = meant;
-        let lines = LogBody::new(self.logs.reader(&query), self.closing);
-        let mut reply = Response::new(Either::Right(lines));
-        label(&mut reply, "application/x-ndjson");
-        Ok(reply)
+        let lines = LineReader::Log(self.logs.reader(&query));
+        Ok(stream(lines, self.closing))
+    }
+
+    fn events(self, query: Option<&str>) -> Result<Reply<L::Reader>, No> {
+        if query.is_some_and(|query| !query.is_empty()) {
+            let text = "/v1/events takes no parameters: the events of all services come";
+            return Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text)));
+        }
+        Ok(stream(LineReader::Events(self.handle.events()), self.closing))
     }
 }
 
@@ -109,6 +118,7 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/plan" => (Method::GET, Route::Plan),
         "/v1/version" => (Method::GET, Route::Version),
         "/v1/logs" => (Method::GET, Route::Logs),
+        "/v1/events" => (Method::GET, Route::Events),
         "/v1/down" => (Method::POST, Route::Down),
         "/v1/start" => (Method::POST, Route::Services(Ask::Start)),
         "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
@@ -208,6 +218,13 @@ fn status(class: Class) -> StatusCode {
         | Class::WatchDegraded
         | Class::LogDropped => StatusCode::CONFLICT,
     }
+}
+
+/// An answer that is written as its lines come.
+fn stream<R: LogReader>(lines: LineReader<R>, closing: watch::Receiver<bool>) -> Reply<R> {
+    let mut reply = Response::new(Either::Right(LogBody::new(lines, closing)));
+    label(&mut reply, "application/x-ndjson");
+    reply
 }
 
 fn whole<R>(reply: Response<Full<Bytes>>) -> Reply<R> {

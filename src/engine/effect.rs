@@ -63,7 +63,7 @@ impl fmt::Display for Effect {
                 write!(f, "signal {run} {}", signal_name(*signal).unwrap_or("?"))
             }
             Effect::StartJob(job, service, _, command) => {
-                write!(f, "start {job} {}: {}", service.name, line(command))
+                write!(f, "start {job} {}: {}", service.name, command.line())
             }
             Effect::StopJob(job) => write!(f, "stop {job}"),
             Effect::KillJob(job) => write!(f, "kill {job}"),
@@ -90,10 +90,10 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         }
         Happening::Ended { run, exit, unexpected: false } => write!(f, "ended {run}: {exit}"),
         Happening::BuildStarted { command, path } => {
-            write!(f, "building: {}: {} changed", line(command), path.display())
+            write!(f, "building: {}: {} changed", command.line(), path.display())
         }
         Happening::Built { command, took } => {
-            write!(f, "built: {} in {}", line(command), Span(*took))
+            write!(f, "built: {} in {}", command.line(), Span(*took))
         }
         Happening::Signalled { signal, path } => {
             let name = signal_name(*signal).unwrap_or("?");
@@ -103,17 +103,11 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Happening::Attachable(place) => write!(f, "debug: {place}"),
         Happening::Settled { well: true } => f.write_str("settled"),
         Happening::Settled { well: false } => f.write_str("settled, not well"),
+        Happening::Gone => f.write_str("gone"),
         Happening::Applied(plan) => {
             let lines: Vec<String> = plan.changes.iter().map(Change::to_string).collect();
             write!(f, "applied: {}", lines.join("; "))
         }
         Happening::ShuttingDown(why) => write!(f, "shutting down: {why}"),
-    }
-}
-
-fn line(command: &Command) -> String {
-    match command {
-        Command::Shell(text) => text.clone(),
-        Command::Exec(words) => words.join(" "),
     }
 }

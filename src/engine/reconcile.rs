@@ -46,7 +46,18 @@ impl Engine {
             }
             Some((Haste::Polite, why)) => self.lower_in_order(now, &why, effects),
         }
-        self.slots.retain(|_, slot| slot.want != Want::Removed || slot.is_live());
+        self.forget_removed(effects);
+    }
+
+    /// Forgets those that are no longer in the stack, once nothing of them is left.
+    fn forget_removed(&mut self, effects: &mut Vec<Effect>) {
+        self.slots.retain(|_, slot| {
+            let stays = slot.want != Want::Removed || slot.is_live();
+            if !stays {
+                slot.say(Happening::Gone, effects);
+            }
+            stays
+        });
     }
 
     /// Dependents before dependencies: a service is told to stop when nobody who needs it is left.

@@ -63,12 +63,9 @@ impl Engine {
         if from != Some(new.0) {
             slot.since = now;
         }
-        // An idle service that nobody ever asked for is no news.
-        if !(from.is_none() && new.0 == Phase::Idle) {
-            let (to, cause, run) = new.clone();
-            let what = Happening::Phase { from, to, cause, run };
-            effects.push(Effect::Tell(Event { service: Some(name), what }));
-        }
+        let (to, cause, run) = new.clone();
+        let what = Happening::Phase { from, to, cause, run };
+        effects.push(Effect::Tell(Event { service: Some(name), what }));
         slot.told = Some(new);
     }
 

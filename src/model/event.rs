@@ -65,6 +65,8 @@ pub enum Happening {
         /// Whether nothing failed.
         well: bool,
     },
+    /// A service that is no longer in the configuration has ended, and is forgotten.
+    Gone,
     /// The configuration was applied; what that changes.
     Applied(Plan),
     /// Everything is being stopped; why, as a fragment.

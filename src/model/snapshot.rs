@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub supervisor_pid: u32,
     /// What the stack as a whole is doing.
     pub state: StackState,
+    /// The number of the last event before it: this is exactly what is after that event.
+    #[serde(default)]
+    pub event: u64,
     /// The networks from which at least one service can be reached now, as `192.168.1.0/24`.
     #[serde(default)]
     pub networks: Vec<String>,

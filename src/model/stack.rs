@@ -191,6 +191,16 @@ pub enum Command {
     Exec(Vec<String>),
 }
 
+impl Command {
+    /// As it was written, on one line as far as it was; for people, not for a shell.
+    pub fn line(&self) -> String {
+        match self {
+            Command::Shell(text) => text.clone(),
+            Command::Exec(words) => words.join(" "),
+        }
+    }
+}
+
 /// A port that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {

@@ -321,6 +321,7 @@ port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/ap
             mode: "run".to_owned(),
             supervisor_pid: 1,
             state: StackState::Up,
+            event: 0,
             networks: Vec::new(),
             services: vec![api],
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::feed::{Events, FeedTap};
 use super::log::Logs;
 use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, Message, Name, PlanView, Snapshot};
@@ -54,6 +55,7 @@ pub type Answer = Result<String, Message>;
 pub struct Handle {
     asks: mpsc::UnboundedSender<Ask>,
     logs: Logs,
+    feed: FeedTap,
 }
 
 /// What arrives at the supervisor.
@@ -68,8 +70,8 @@ pub(crate) enum Ask {
 }
 
 impl Handle {
-    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: Logs) -> Handle {
-        Handle { asks, logs }
+    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: Logs, feed: FeedTap) -> Handle {
+        Handle { asks, logs, feed }
     }
 
     /// Asks and waits until the answer is true.
@@ -100,6 +102,11 @@ impl Handle {
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
         self.asks.send(Ask::Plan(tell)).map_err(|_| gone())?;
         shown.await.map_err(|_| gone())?
+    }
+
+    /// What happens, after a snapshot of what is.
+    pub fn events(&self) -> Events {
+        Events::new(self.clone(), self.feed.clone())
     }
 
     /// What the services printed.

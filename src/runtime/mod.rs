@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ending;
+pub mod feed;
 pub mod handle;
 pub mod hands;
 mod in_use;

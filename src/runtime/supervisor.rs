@@ -8,22 +8,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::ending::{Ender, Ending};
+use super::feed::Teller;
 use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
 use super::jobs::Done;
-use super::log::{Logs, narrate, qr_code};
+use super::log::{Logs, narrate};
 use super::outcome::Outcome;
 use super::probe::Report;
 use super::process::Fact;
-use super::reach;
 use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
-use crate::model::{
-    Color, Event, Happening, Message, Name, Phase, Plan, ServiceView, Snapshot, Stack, StackState,
-};
-use crate::ports::Network;
+use crate::model::{Color, Message, Name, Plan, Snapshot, Stack, StackState};
 
 /// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
 /// still leaves room for deadlines.
@@ -40,6 +37,7 @@ const BEAT: Duration = Duration::from_secs(1);
 mod configuration;
 mod switch;
 mod take;
+mod telling;
 mod thieves;
 
 pub(crate) use switch::no_debug_entry;
@@ -87,6 +85,7 @@ pub struct Supervisor {
     hands: Hands,
     senses: Senses,
     logs: Logs,
+    teller: Teller,
     stack: Arc<Stack>,
     selection: Option<Selection>,
     reloader: Reloader,
@@ -142,13 +141,15 @@ impl Supervisor {
         let (ask, asks) = mpsc::unbounded_channel();
         let (ender, endings) = Ender::new();
         let (state, _) = watch::channel(StackState::Starting);
-        let handle = Handle::new(ask, setup.logs.clone());
+        let teller = Teller::new();
+        let handle = Handle::new(ask, setup.logs.clone(), teller.tap());
         let supervisor = Supervisor {
             engine: if setup.stay { Engine::staying() } else { Engine::new() },
             clock,
             hands: setup.hands,
             senses: setup.senses,
             logs: setup.logs,
+            teller,
             stack: setup.stack,
             selection: setup.selection,
             reloader: setup.reloader,
@@ -275,7 +276,7 @@ impl Supervisor {
         });
         let mut effects = self.engine.step(now, inputs);
         if !effects.is_empty() || failing {
-            self.publish();
+            self.publish(now, &effects);
             if self.hands.passes() {
                 // Before anything starts: a port may go from one service to another.
                 self.hands.pass_only(self.engine.awaited());
@@ -317,7 +318,7 @@ impl Supervisor {
             Effect::KillJob(job) => self.hands.kill_job(job),
             Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
             Effect::Probe(run, service) => self.hands.probe(run, &service),
-            Effect::Tell(event) => self.tell(event),
+            Effect::Tell(event) => self.narrate(event),
             Effect::Answer(ticket, answer) => {
                 if let Some(tell) = self.waiting.remove(&ticket) {
                     // Whoever asked may have gone.
@@ -331,77 +332,6 @@ impl Supervisor {
         None
     }
 
-    fn publish(&mut self) {
-        self.snapshot = None;
-        let state = self.engine.state();
-        self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
-    }
-
-    fn snapshot(&mut self) -> Arc<Snapshot> {
-        let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
-        let make = || {
-            let services = engine.views(|at| clock.date(at));
-            let mode = mode_of(&services);
-            let mut snapshot =
-                Snapshot { services, mode, state: engine.state(), ..empty_snapshot(stack) };
-            reach::fill(&mut snapshot, stack, Network::all);
-            Arc::new(snapshot)
-        };
-        self.snapshot.get_or_insert_with(make).clone()
-    }
-
-    /// What a line about `event` may need: the service it is about, or everything for the summary.
-    fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
-        let one = match (&event.what, &event.service) {
-            (Happening::Settled { .. }, _) => return self.snapshot(),
-            // Told without a look at the service: a shutdown has hundreds of these.
-            (Happening::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
-            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
-            (_, None) => None,
-        };
-        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
-    }
-
-    fn tell(&mut self, event: Event) {
-        if let Happening::ShuttingDown(_) = event.what {
-            self.hands.unwatch();
-        }
-        if let Happening::Settled { .. } = event.what {
-            self.settled.send_replace(true);
-        }
-        if let Happening::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
-            self.hands.survey(run);
-            event.service.iter().for_each(|name| self.reloader.forgive(name));
-        }
-        if let Happening::Applied(_) = event.what {
-            self.logs.services(&colors(&self.stack));
-        }
-        let scene = self.scene(&event);
-        let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
-        lines.into_iter().for_each(|line| self.logs.say(line));
-        if let (Happening::Settled { .. }, Some(before)) = (event.what, self.qr) {
-            // The name of a service and the mark behind it stand before each line.
-            let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
-            let before = usize::from(before) + names.unwrap_or(0) + 3;
-            let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
-            let room = width.map(|width| width.saturating_sub(before));
-            self.logs.say(qr_code(&scene, &self.stack, room));
-        }
-    }
-
-    /// Tells people what a load of the configuration has to say, but not what the one before has said.
-    pub fn notes(&mut self, notes: Vec<Message>) {
-        let before = std::mem::replace(&mut self.notes, notes.clone());
-        for note in notes.into_iter().filter(|note| !before.contains(note)) {
-            self.note(note);
-        }
-    }
-
-    /// Tells people something about the whole stack.
-    pub fn note(&mut self, message: Message) {
-        self.tell(Event { service: None, what: Happening::Note(message) });
-    }
-
     fn watch(&mut self) {
         self.hands.watch(&self.stack, &Default::default());
     }
@@ -412,25 +342,6 @@ impl Supervisor {
         self.waiting.insert(ticket, tell);
         ticket
     }
-}
-
-fn empty_snapshot(stack: &Stack) -> Snapshot {
-    Snapshot {
-        version: 1,
-        stack: stack.name.clone(),
-        dir: stack.dir.clone(),
-        mode: "run".to_owned(),
-        supervisor_pid: std::process::id(),
-        state: StackState::Starting,
-        networks: Vec::new(),
-        services: Vec::new(),
-    }
-}
-
-/// `debug` as soon as one service is in debug mode.
-fn mode_of(services: &[ServiceView]) -> String {
-    let debug = services.iter().any(|service| service.debug.is_some());
-    if debug { "debug" } else { "run" }.to_owned()
 }
 
 fn colors(stack: &Stack) -> Vec<(Name, Option<Color>)> {

@@ -130,6 +130,15 @@ impl Project {
         Launch::new(&self.home, program.as_ref())
     }
 
+    /// The control socket of its only running stack.
+    #[track_caller]
+    pub fn socket(&self) -> PathBuf {
+        let mut sockets = sockets(&self.outside("run").join("devstack"));
+        let found = sockets.pop().expect("a socket");
+        assert!(sockets.is_empty(), "{sockets:?}");
+        found
+    }
+
     /// What `devstack ps --json` says; it must succeed.
     #[track_caller]
     pub fn ps(&self) -> Value {

@@ -83,6 +83,9 @@ fn lines(
     let line =
         |tone, text: String| vec![Said { service: event.service.clone(), tone, text, more: false }];
     match &event.what {
+        // Nobody asked for it, or what was done to it has been told.
+        Happening::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
+        | Happening::Gone => Vec::new(),
         Happening::Phase { from, to, cause, run: _ } => match &event.service {
             Some(name) => Scene { name, snapshot, stack, tail }.phase(*from, *to, cause),
             None => Vec::new(),

@@ -129,6 +129,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         mode: "run".to_owned(),
         supervisor_pid: 1,
         state: StackState::Up,
+        event: 0,
         networks: Vec::new(),
         services,
     }

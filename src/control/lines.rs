@@ -5,22 +5,23 @@ use memchr::memchr;
 
 use super::Failure;
 
-/// The longest line that is read: the log cuts lines long before, and JSON makes them a few times longer.
+/// The longest line that is read: the log cuts lines long before, and JSON makes them
+/// a few times longer; events begin with a snapshot of perhaps thousands of services.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
-/// The lines of a log as they come, each one JSON object.
-pub struct LogLines {
+/// The lines of a log, or events, as they come, each one JSON object.
+pub struct Lines {
     body: Incoming,
     /// What came and was not given yet; holds at most a part of a line after each turn.
     pending: BytesMut,
 }
 
-impl LogLines {
-    pub(super) fn new(body: Incoming) -> LogLines {
-        LogLines { body, pending: BytesMut::new() }
+impl Lines {
+    pub(super) fn new(body: Incoming) -> Lines {
+        Lines { body, pending: BytesMut::new() }
     }
 
-    /// The next lines, at least one, without their ends; `None` when the log has ended. A failure
+    /// The next lines, at least one, without their ends; `None` when they have ended. A failure
     /// when the stack went away in the middle.
     pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Failure> {
         loop {

@@ -1,0 +1,172 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::FeedTap;
+use super::ring::Page;
+use crate::model::Snapshot;
+use crate::runtime::handle::Handle;
+
+/// Reads the events of a stack, each as a line of JSON: a snapshot, then what happens after it. Holds nothing but
+/// its place, so that it can be as slow as it likes.
+pub struct Events {
+    handle: Handle,
+    tap: FeedTap,
+    place: Place,
+}
+
+/// What a reader has seen.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Nothing.
+    Start,
+    /// Everything up to the event with this number.
+    After(u64),
+    /// The same, and what comes next is not kept any more.
+    Lost(u64),
+}
+
+/// A line that tells no event.
+#[derive(Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+enum Line<'a> {
+    /// What is after the event with this number.
+    Snapshot { number: u64, stack: &'a Snapshot },
+    /// So many events are not shown.
+    Missed { missed: u64 },
+}
+
+impl Events {
+    pub(in crate::runtime) fn new(handle: Handle, tap: FeedTap) -> Events {
+        Events { handle, tap, place: Place::Start }
+    }
+
+    /// The next lines, at least one; `None` when the stack has ended and all was given.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let seen = match self.place {
+                Place::Start => return self.begin(None).await,
+                Place::Lost(seen) => return self.begin(Some(seen)).await,
+                Place::After(seen) => seen,
+            };
+            match self.tap.after(seen).await? {
+                Page::Lines(lines, last) => {
+                    self.place = Place::After(last);
+                    return Some(lines);
+                }
+                Page::Gone => self.place = Place::Lost(seen),
+                Page::None => {}
+            }
+        }
+    }
+
+    /// A snapshot, after what is to be said of events that were lost.
+    async fn begin(&mut self, seen: Option<u64>) -> Option<Bytes> {
+        let snapshot = self.handle.snapshot().await.ok();
+        let number = snapshot.as_ref().map_or_else(|| self.tap.newest(), |now| now.event);
+        self.place = Place::After(number);
+        let missed = seen.map(|seen| Line::Missed { missed: number - seen });
+        let snapshot = snapshot.as_deref().map(|stack| Line::Snapshot { number, stack });
+        let mut text = Vec::new();
+        for line in missed.into_iter().chain(snapshot) {
+            serde_json::to_writer(&mut text, &line).expect("it is plain data with text as keys");
+            text.push(b'\n');
+        }
+        (!text.is_empty()).then(|| Bytes::from(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::control::fake;
+    use crate::model::{Event, Happening, Message};
+    use crate::runtime::feed::Teller;
+    use crate::runtime::feed::ring::MAX_EVENTS;
+    use crate::runtime::handle::Ask;
+    use crate::runtime::log::{Logs, Look, Output};
+
+    fn note(teller: &Teller) {
+        let what = Happening::Note(Message::new(crate::model::Class::Port, "moved"));
+        teller.tell(String::new(), &Event { service: None, what });
+    }
+
+    /// A supervisor that tells `before` events, answers looks, and tells one more event after each.
+    fn reader(before: usize) -> (Events, Arc<Teller>) {
+        let (ask, mut asks) = mpsc::unbounded_channel();
+        let teller = Arc::new(Teller::new());
+        let folder = std::path::Path::new("/nonexistent");
+        let logs = Logs::open(folder, Look::new(false, true), Output::None);
+        let handle = Handle::new(ask, logs, teller.tap());
+        (0..before).for_each(|_| note(&teller));
+        let supervisor = teller.clone();
+        tokio::spawn(async move {
+            while let Some(ask) = asks.recv().await {
+                let Ask::Look(tell) = ask else { continue };
+                let event = supervisor.newest();
+                let _ = tell.send(Arc::new(Snapshot { event, ..fake::snapshot() }));
+                note(&supervisor);
+            }
+        });
+        (handle.events(), teller)
+    }
+
+    async fn next(events: &mut Events) -> Vec<(String, u64)> {
+        let page = events.next().await.unwrap();
+        let lines = std::str::from_utf8(&page).unwrap().lines();
+        let brief = |line: Value| {
+            let number = if line["missed"].is_u64() { &line["missed"] } else { &line["number"] };
+            (line["what"].as_str().unwrap().to_owned(), number.as_u64().unwrap())
+        };
+        lines.map(|line| brief(serde_json::from_str(line).unwrap())).collect()
+    }
+
+    fn line(what: &str, number: u64) -> (String, u64) {
+        (what.to_owned(), number)
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_comes_first_and_then_exactly_what_is_newer() {
+        let (mut events, teller) = reader(5);
+        assert_eq!(next(&mut events).await, [line("snapshot", 5)]);
+        assert_eq!(next(&mut events).await, [line("note", 6)]);
+        note(&teller);
+        note(&teller);
+        assert_eq!(next(&mut events).await, [line("note", 7), line("note", 8)]);
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_how_much_it_missed_and_begins_anew() {
+        let (mut events, teller) = reader(0);
+        assert_eq!(next(&mut events).await, [line("snapshot", 0)]);
+        for _ in 0..MAX_EVENTS {
+            note(&teller);
+        }
+        // One came with the snapshot.
+        let all = MAX_EVENTS as u64 + 1;
+        assert_eq!(next(&mut events).await, [line("missed", all), line("snapshot", all)]);
+        assert_eq!(next(&mut events).await, [line("note", all + 1)]);
+    }
+
+    #[tokio::test]
+    async fn the_last_event_is_read_after_the_end_and_nothing_more() {
+        let teller = Teller::new();
+        let (ask, asks) = mpsc::unbounded_channel();
+        let folder = std::path::Path::new("/nonexistent");
+        let logs = Logs::open(folder, Look::new(false, true), Output::None);
+        let handle = Handle::new(ask, logs, teller.tap());
+        let mut events = Events { place: Place::After(0), ..handle.events() };
+        let mut slow = Events { place: Place::Lost(0), ..handle.events() };
+        note(&teller);
+        drop((teller, asks));
+        assert_eq!(next(&mut events).await, [line("note", 1)]);
+        assert_eq!(events.next().await, None);
+        assert_eq!(next(&mut slow).await, [line("missed", 1)]);
+        assert_eq!(slow.next().await, None);
+        assert_eq!(handle.events().next().await, None);
+    }
+}

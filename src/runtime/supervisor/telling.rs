@@ -1,0 +1,118 @@
+//! What is and what happens, as others are told it.
+
+use std::sync::Arc;
+
+use super::{Supervisor, colors};
+use crate::engine::{Effect, Time};
+use crate::model::{Event, Happening, Message, Phase, ServiceView, Snapshot, Stack, StackState};
+use crate::ports::Network;
+use crate::runtime::log::{narrate, qr_code};
+use crate::runtime::reach;
+
+impl Supervisor {
+    /// Lets go of the old snapshot, then tells what happened: who reads of an event finds no older one.
+    pub(super) fn publish(&mut self, now: Time, effects: &[Effect]) {
+        self.snapshot = None;
+        for effect in effects {
+            if let Effect::Tell(event) = effect {
+                self.teller.tell(self.clock.date(now), event);
+            }
+        }
+        let state = self.engine.state();
+        self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
+    }
+
+    pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
+        let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
+        let teller = &self.teller;
+        let make = || {
+            let services = engine.views(|at| clock.date(at));
+            let mode = mode_of(&services);
+            let (state, event) = (engine.state(), teller.newest());
+            let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
+            reach::fill(&mut snapshot, stack, Network::all);
+            Arc::new(snapshot)
+        };
+        self.snapshot.get_or_insert_with(make).clone()
+    }
+
+    /// What a line about `event` may need: the service it is about, or everything for the summary.
+    fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
+        let one = match (&event.what, &event.service) {
+            (Happening::Settled { .. }, _) => return self.snapshot(),
+            // Told without a look at the service: a shutdown has hundreds of these.
+            (Happening::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
+            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
+            (_, None) => None,
+        };
+        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
+    }
+
+    /// Tells of what the engine does not know of.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.snapshot = None;
+        self.teller.tell(self.clock.date(self.clock.now()), &event);
+        self.narrate(event);
+    }
+
+    /// What follows from an event here, and what is said of it to people.
+    pub(super) fn narrate(&mut self, event: Event) {
+        if let Happening::ShuttingDown(_) = event.what {
+            self.hands.unwatch();
+        }
+        if let Happening::Settled { .. } = event.what {
+            self.settled.send_replace(true);
+        }
+        if let Happening::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
+            self.hands.survey(run);
+            event.service.iter().for_each(|name| self.reloader.forgive(name));
+        }
+        if let Happening::Applied(_) = event.what {
+            self.logs.services(&colors(&self.stack));
+        }
+        let scene = self.scene(&event);
+        let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
+        lines.into_iter().for_each(|line| self.logs.say(line));
+        if let (Happening::Settled { .. }, Some(before)) = (event.what, self.qr) {
+            // The name of a service and the mark behind it stand before each line.
+            let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
+            let before = usize::from(before) + names.unwrap_or(0) + 3;
+            let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
+            let room = width.map(|width| width.saturating_sub(before));
+            self.logs.say(qr_code(&scene, &self.stack, room));
+        }
+    }
+
+    /// Tells people what a load of the configuration has to say, but not what the one before has said.
+    pub fn notes(&mut self, notes: Vec<Message>) {
+        let before = std::mem::replace(&mut self.notes, notes.clone());
+        for note in notes.into_iter().filter(|note| !before.contains(note)) {
+            self.note(note);
+        }
+    }
+
+    /// Tells people something about the whole stack.
+    pub fn note(&mut self, message: Message) {
+        self.tell(Event { service: None, what: Happening::Note(message) });
+    }
+}
+
+fn empty_snapshot(stack: &Stack) -> Snapshot {
+    Snapshot {
+        version: 1,
+        stack: stack.name.clone(),
+        dir: stack.dir.clone(),
+        mode: "run".to_owned(),
+        supervisor_pid: std::process::id(),
+        state: StackState::Starting,
+        event: 0,
+        networks: Vec::new(),
+        services: Vec::new(),
+    }
+}
+
+/// `debug` as soon as one service is in debug mode.
+fn mode_of(services: &[ServiceView]) -> String {
+    let debug = services.iter().any(|service| service.debug.is_some());
+    if debug { "debug" } else { "run" }.to_owned()
+}
