@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, kill_process};
 
 use crate::support::{
-    Markers, Project, Running, Signal, children, eventually, kill_all_at_once, within,
+    Dice, Markers, Project, Running, Signal, children, eventually, kill_all_at_once, number, within,
 };
 
 /// How long it goes on when nobody says otherwise.
@@ -68,22 +68,6 @@ const SERVICES: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// Reproducible chance (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % sides
-    }
-
-    fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
-        (!list.is_empty()).then(|| &list[self.roll(list.len())])
-    }
-}
-
 /// What goes on.
 struct Chaos {
     project: Project,
@@ -98,17 +82,13 @@ struct Chaos {
     asked: Vec<Running>,
 }
 
-fn number(name: &str) -> Option<u64> {
-    Some(std::env::var(name).ok()?.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 impl Chaos {
     fn new(seed: u64) -> Chaos {
         let project = Project::new();
         let edits = SERVICES.iter().map(|(name, ..)| (*name, 0)).collect();
         project.write("devstack.toml", &config(&edits));
         let up = project.devstack(["up"]).start();
-        let (dice, counts) = (Dice(seed | 1), BTreeMap::new());
+        let (dice, counts) = (Dice::new(seed), BTreeMap::new());
         Chaos { project, dice, up, edits, story: String::new(), counts, asked: Vec::new() }
     }
 

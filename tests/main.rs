@@ -6,6 +6,7 @@ mod actions;
 mod bad_input;
 mod change;
 mod chaos;
+mod clients;
 mod completions;
 mod control;
 mod debug;

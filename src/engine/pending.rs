@@ -92,7 +92,7 @@ impl Engine {
                 Goal::Down | Goal::End => Verdict::True,
                 Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => {
                     let text = format!("{name} was removed from the configuration");
-                    Verdict::Never(Message::new(Class::NotRunning, text))
+                    Verdict::Never(Message::new(Class::Busy, text))
                 }
             };
         };
@@ -125,7 +125,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     match slot.want {
         Want::Stopped | Want::No | Want::Removed => {
             let text = format!("{} was stopped before it was ready", slot.service.name);
-            return Verdict::Never(Message::new(Class::NotRunning, text));
+            return Verdict::Never(Message::new(Class::Busy, text));
         }
         Want::Yes(_) => {}
     }

@@ -30,7 +30,7 @@ pub enum Class {
     StopTimeout,
     /// Processes were left behind and had to be ended.
     Orphan,
-    /// Another devstack runs here.
+    /// Another devstack runs here, or somebody else asked for something else meanwhile.
     Busy,
     /// No devstack runs here.
     NotRunning,

@@ -15,6 +15,7 @@
 
 #[path = "../fixtures/misbehave/content.rs"]
 pub mod content;
+mod dice;
 mod edited;
 #[cfg(target_os = "linux")]
 mod family;
@@ -25,6 +26,7 @@ mod leftovers;
 mod markers;
 mod misbehave;
 mod need;
+mod number;
 mod patience;
 mod plain;
 mod ports;
@@ -34,6 +36,7 @@ mod running;
 pub mod starting;
 mod terminal;
 
+pub use dice::Dice;
 pub use edited::{Edited, idler};
 #[cfg(target_os = "linux")]
 pub use family::{children, guard, keepers, kill, kill_all_at_once, signal_all};
@@ -44,6 +47,7 @@ pub use leftovers::Leftover;
 pub use markers::{Mark, Markers};
 pub use misbehave::{example, misbehave};
 pub use need::{need, need_that, user_namespaces};
+pub use number::number;
 pub use patience::{eventually, patience, within};
 pub use plain::plain;
 pub use ports::{Stranger, alone_on_usual_ports, free_port, free_ports, occupy, occupy_on};
