@@ -43,6 +43,7 @@ impl Cli {
             Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
                 &mut services.files.list
             }
+            Command::Attach(attach) => &mut attach.files.list,
             Command::Debug(debug) => &mut debug.services.files.list,
             Command::Export(export) => match &mut export.what {
                 Exported::Vscode(vscode) => &mut vscode.files.list,
@@ -80,6 +81,8 @@ pub enum Command {
     Restart(Services),
     /// Restart services of the running stack in debug mode, or back in run mode with --off
     Debug(Debug),
+    /// Show the terminal of a service here and type in it, until Ctrl-]
+    Attach(Attach),
     /// Write down for other programs what is in the stack
     Export(Export),
     /// Show the ports of this stack, or who holds a port
@@ -237,6 +240,20 @@ pub struct Vscode {
     /// Print launch.json as it would be, and leave it as it is
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `devstack attach`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every key goes to the service, also Ctrl-C and Ctrl-Z; Ctrl-] leaves, and the service runs on.
+A service has a terminal with `tty = true`, and without it when devstack itself writes to one."
+)]
+pub struct Attach {
+    #[command(flatten)]
+    pub files: Files,
+    /// The service, or one replica such as api-2
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
 }
 
 /// `devstack check`.

@@ -1,6 +1,7 @@
 //! The command line: the only place that knows all the others.
 
 mod args;
+mod attach;
 mod check;
 mod complain;
 mod completions;
@@ -108,6 +109,7 @@ pub fn main() -> i32 {
         Command::Restart(args) => ask(&files, args.json, async |options, out, err| {
             restart(&options, &args.services, out, err).await
         }),
+        Command::Attach(args) => attach::attach(&files, &args),
         Command::Debug(args) => ask(&files, args.services.json, async |options, out, err| {
             debug(&options, &args.services.services, !args.off, out, err).await
         }),

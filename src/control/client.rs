@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use tokio::sync::oneshot;
 
+use super::attach::{self, AttachQuery, Attachment};
 use super::connection::{Connection, same_protocol, soon, whole};
 use super::protocol::{Services, Told};
 use super::{Failure, Found, Instance, Lines, LogQuery, Version};
@@ -140,6 +141,22 @@ impl Client {
         }
         whole(answer).await?;
         Err(Failure::garbled("neither yes nor no"))
+    }
+
+    /// The terminal of a service.
+    pub async fn attach(&self, query: &AttachQuery) -> Result<Attachment, Failure> {
+        let path = format!("/v1/attach?{}", query.to_text());
+        let mut connection = self.connect().await?;
+        self.soon(async {
+            let answer = connection.upgrade(&path, attach::UPGRADE).await?;
+            same_protocol(&answer)?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Attachment::of(answer).await;
+            }
+            whole(answer).await?;
+            Err(Failure::garbled("neither yes nor no"))
+        })
+        .await
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, Failure> {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONNECTION, HOST, UPGRADE};
+use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -28,7 +30,7 @@ impl Connection {
         let stream = TokioIo::new(UnixStream::connect(socket).await?);
         let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "the connection to the stack broke");
             }
         });
@@ -42,13 +44,27 @@ impl Connection {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "devstack")
-            .header(PROTOCOL_HEADER, PROTOCOL)
-            .body(Full::from(body))
-            .expect("paths are made of letters, digits and names");
+        self.ask(request(method, path), body).await
+    }
+
+    /// Asks for a connection of another kind.
+    pub async fn upgrade(
+        &mut self,
+        path: &str,
+        protocol: &'static str,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request = request(Method::GET, path);
+        let request = request.header(CONNECTION, "upgrade").header(UPGRADE, protocol);
+        self.ask(request, Vec::new()).await
+    }
+
+    async fn ask(
+        &mut self,
+        request: Builder,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request =
+            request.body(Full::from(body)).expect("paths are made of letters, digits and names");
         self.sender.ready().await.map_err(|_| Failure::ended())?;
         // Every way in which this fails is a connection that ended without an answer, or one that
         // did not speak HTTP.
@@ -56,6 +72,11 @@ impl Connection {
             if error.is_parse() { Failure::garbled(error) } else { Failure::ended() }
         })
     }
+}
+
+fn request(method: Method, path: &str) -> Builder {
+    let request = Request::builder().method(method).uri(path).header(HOST, "devstack");
+    request.header(PROTOCOL_HEADER, PROTOCOL)
 }
 
 /// Waits for something that comes at once from a devstack that is well.

@@ -19,8 +19,9 @@ use crate::model::{
     Action, Change, Class, Condition, Exit, Message, Name, Need, Phase, Plan, PlanView, Run,
     ServiceView, Snapshot, StackState, Stream,
 };
+use crate::runtime::console::Console;
 use crate::runtime::feed::Teller;
-use crate::runtime::handle::{Ask, Handle, Request};
+use crate::runtime::handle::{Ask, Attached, Handle, Request};
 use crate::runtime::log::{Logs, Look, Missed, Output};
 
 /// A name that is known to be right.
@@ -239,6 +240,8 @@ pub struct Rig {
     pub asked: Arc<Mutex<Vec<Request>>>,
     /// Opens for what is asked about the service `slow`.
     pub gate: Arc<Notify>,
+    /// The terminal of all services.
+    pub console: Arc<Console>,
     pub server: JoinHandle<io::Result<()>>,
     close: Option<oneshot::Sender<()>>,
     _dir: TempDir,
@@ -264,9 +267,10 @@ impl Rig {
         let handle = Handle::new(requests, logs_nowhere(), teller.tap());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
         let (asked, gate) = (Arc::default(), Arc::default());
+        let console: Arc<Console> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
         let heard = (Arc::clone(&asked), Arc::clone(&teller));
-        tokio::spawn(supervisor(inbox, heard, Arc::clone(&gate), stopped));
+        tokio::spawn(supervisor(inbox, heard, Arc::clone(&gate), console.clone(), stopped));
         let (close, closes) = oneshot::channel();
         let shutdown = async move {
             tokio::select! {
@@ -276,7 +280,8 @@ impl Rig {
             }
         };
         let server = tokio::spawn(serve_within(limits, listener, handle, logs.clone(), shutdown));
-        Rig { socket, logs, teller, asked, gate, server, close: Some(close), _dir: dir }
+        let close = Some(close);
+        Rig { socket, logs, teller, asked, gate, console, server, close, _dir: dir }
     }
 
     pub fn client(&self) -> Client {
@@ -299,6 +304,7 @@ async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<Ask>,
     (asked, teller): (Arc<Mutex<Vec<Request>>>, Arc<Teller>),
     gate: Arc<Notify>,
+    console: Arc<Console>,
     stopped: oneshot::Sender<()>,
 ) {
     let mut stopped = Some(stopped);
@@ -307,6 +313,13 @@ async fn supervisor(
             Ask::Do(request, tell) => (request, tell),
             Ask::Look(tell) => {
                 let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
+                continue;
+            }
+            Ask::Attach(name, size, tell) => {
+                let seat = console.sit(size);
+                let run = console.run();
+                let cause = format!("{name} is well");
+                let _ = tell.send(Ok(Attached { seat, run, cause }));
                 continue;
             }
             Ask::Plan(tell) => {

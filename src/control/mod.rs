@@ -5,6 +5,7 @@
 //! `docs/protocol.md` describes what travels between them.
 
 mod abandoned;
+mod attach;
 mod client;
 #[cfg(test)]
 mod client_tests;
@@ -44,8 +45,10 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod server_tests;
+mod upgraded;
 
 pub use abandoned::Abandoned;
+pub use attach::{AttachEvent, AttachQuery, Attachment, Heard, Hears, Says};
 pub use client::Client;
 pub use failure::Failure;
 pub use find_services::find_services;

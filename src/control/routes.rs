@@ -4,11 +4,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{self, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::attach::{AttachQuery, Session, UPGRADE};
 use super::find_services::find_services;
 use super::limits::Limits;
 use super::line_reader::LineReader;
@@ -16,6 +17,7 @@ use super::log_body::LogBody;
 use super::protocol::{
     PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER,
 };
+use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
 use crate::model::{Class, Message, Name, Snapshot};
 use crate::runtime::handle::{Answer, Handle, Request as Ask};
@@ -32,6 +34,8 @@ pub(super) struct Routes<L> {
     pub limits: Limits,
     /// What every request of this client is answered, when it is not let in.
     pub refuse: Option<No>,
+    /// What becomes of the connection of this client when it stops to be HTTP.
+    pub upgraded: Upgraded,
 }
 
 /// What is asked for.
@@ -41,6 +45,7 @@ enum Route {
     Version,
     Logs,
     Events,
+    Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
 }
@@ -75,6 +80,7 @@ impl<L: LogSource> Routes<L> {
             }
             Route::Logs => self.logs(request.uri().query().unwrap_or("")).await,
             Route::Events => self.events(request.uri().query()),
+            Route::Attach => self.attach(request).await,
             Route::Down => {
                 body(request, &self.limits).await?;
                 told(self.handle.ask(Ask::Down).await)
@@ -85,6 +91,29 @@ impl<L: LogSource> Routes<L> {
                 told(self.handle.ask(ask(wanted)).await)
             }
         }
+    }
+
+    /// Agrees to a connection of another kind, and leaves it to whoever serves the connection.
+    async fn attach(self, mut request: Request<Incoming>) -> Result<Reply<L::Reader>, No> {
+        let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
+        if !request.headers().get(header::UPGRADE).is_some_and(asks) {
+            return Ok(whole(upgrade_required()));
+        }
+        let query = AttachQuery::parse(request.uri().query().unwrap_or(""))
+            .map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+        let snapshot = snapshot(&self.handle).await?;
+        let service = only(known(&snapshot, &query.service)?, &query.service)?;
+        let attached = self.handle.attach(service.clone(), query.size).await;
+        let attached = attached.map_err(|message| No(status(message.class), message))?;
+        let (upgrade, handle) = (hyper::upgrade::on(&mut request), self.handle);
+        self.upgraded.put(Session { upgrade, service, attached, handle });
+        let mut reply = Response::new(Full::default());
+        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        name_protocol(&mut reply);
+        let headers = reply.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
+        Ok(whole(reply))
     }
 
     async fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
@@ -119,6 +148,7 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/version" => (Method::GET, Route::Version),
         "/v1/logs" => (Method::GET, Route::Logs),
         "/v1/events" => (Method::GET, Route::Events),
+        "/v1/attach" => (Method::GET, Route::Attach),
         "/v1/down" => (Method::POST, Route::Down),
         "/v1/start" => (Method::POST, Route::Services(Ask::Start)),
         "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
@@ -188,6 +218,23 @@ fn known(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, No> {
     find_services(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
 }
 
+/// The one service that a name means.
+fn only(meant: Vec<Name>, text: &str) -> Result<Name, No> {
+    <[Name; 1]>::try_from(meant).map(|[name]| name).map_err(|meant| {
+        let names: Vec<&str> = meant.iter().map(Name::as_str).collect();
+        let several = Message::new(Class::Usage, format!("{text} runs {} times", names.len()));
+        No(StatusCode::BAD_REQUEST, several.help(format!("name one of {}", names.join(", "))))
+    })
+}
+
+fn upgrade_required() -> Response<Full<Bytes>> {
+    let text = format!("this is for connections that become `{UPGRADE}`");
+    let error = Message::new(Class::Usage, text).help("`devstack attach SERVICE` uses it");
+    let mut reply = json(StatusCode::UPGRADE_REQUIRED, &Refusal { error });
+    reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
+    reply
+}
+
 fn told<R>(answer: Answer) -> Result<Reply<R>, No> {
     match answer {
         Ok(text) => Ok(whole(json(StatusCode::OK, &Told { text }))),
@@ -244,6 +291,11 @@ fn json<T: Serialize>(status: StatusCode, what: &T) -> Response<Full<Bytes>> {
 fn label<B>(reply: &mut Response<B>, kind: &'static str) {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    name_protocol(reply);
+}
+
+fn name_protocol<B>(reply: &mut Response<B>) {
+    let headers = reply.headers_mut();
     headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
     headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::LogSource;
 use super::limits::Limits;
 use super::routes::{No, Routes};
+use super::upgraded::Upgraded;
 use crate::model::{Class, Message};
 use crate::runtime::handle::Handle;
 
@@ -45,7 +46,8 @@ pub(super) async fn serve_within<L: LogSource>(
 ) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let (close, closing) = watch::channel(false);
-    let routes = Routes { handle, logs, closing, limits, refuse: None };
+    let routes =
+        Routes { handle, logs, closing, limits, refuse: None, upgraded: Upgraded::default() };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -66,7 +68,9 @@ pub(super) async fn serve_within<L: LogSource>(
                 let served = connections.len();
                 if served < limits.connections + MAX_REFUSED {
                     let refuse = admit(&stream, &limits, served).err();
-                    connections.spawn(connection(stream, Routes { refuse, ..routes.clone() }));
+                    let upgraded = Upgraded::default();
+                    let routes = Routes { refuse, upgraded, ..routes.clone() };
+                    connections.spawn(connection(stream, routes));
                 }
             }
         }
@@ -112,7 +116,8 @@ fn admit(stream: &UnixStream, limits: &Limits, served: usize) -> Result<(), No> 
 
 /// Serves one client to its end, whatever it sends.
 async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
-    let mut closing = routes.closing.clone();
+    let (mut closing, upgraded) = (routes.closing.clone(), routes.upgraded.clone());
+    let attached_until = closing.clone();
     // An error means that the server is gone: closing, too.
     let closes = async move { drop(closing.wait_for(|closing| *closing).await) };
     let served = routes.refuse.is_none();
@@ -125,6 +130,7 @@ async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
             .keep_alive(served)
             .max_buf_size(Limits::BUFFER)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -135,5 +141,8 @@ async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a client's connection broke");
+    }
+    if let Some(session) = upgraded.take() {
+        session.serve(attached_until).await;
     }
 }

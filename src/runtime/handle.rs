@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::console::Seat;
 use super::feed::{Events, FeedTap};
 use super::log::Logs;
+use super::process::Size;
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, Message, Name, PlanView, Snapshot};
+use crate::model::{Class, Message, Name, PlanView, Run, Snapshot};
 
 /// What a face may ask of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,19 @@ pub(crate) enum Ask {
     Look(oneshot::Sender<Arc<Snapshot>>),
     /// Say what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
+    /// Give a place at the terminal of a service, for a screen of this size.
+    Attach(Name, Size, oneshot::Sender<Result<Attached, Message>>),
+}
+
+/// Somebody is attached to a service.
+#[derive(Debug)]
+pub struct Attached {
+    /// Where.
+    pub seat: Seat,
+    /// The run that is to be seen; `None`: the service does not run.
+    pub run: Option<Run>,
+    /// Why the service is in its phase.
+    pub cause: String,
 }
 
 impl Handle {
@@ -107,6 +122,17 @@ impl Handle {
     /// What happens, after a snapshot of what is.
     pub fn events(&self) -> Events {
         Events::new(self.clone(), self.feed.clone())
+    }
+
+    /// A place at the terminal of a service, for somebody who has a screen of this size.
+    ///
+    /// # Errors
+    /// The stack has ended, or the service has no terminal.
+    pub async fn attach(&self, service: Name, size: Size) -> Result<Attached, Message> {
+        let (tell, told) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        self.asks.send(Ask::Attach(service, size, tell)).map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
     }
 
     /// What the services printed.

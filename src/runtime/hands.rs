@@ -7,11 +7,12 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::console::{Console, RunOutput, Seat};
 use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report, Sight};
-use super::process::{Leash, Processes, Sink};
+use super::process::{Leash, Processes, Sink, Size};
 use super::survey::Survey;
 use super::watch::Watcher;
 use crate::engine::Job;
@@ -32,6 +33,7 @@ pub struct Hands {
     jobs: Jobs,
     sockets: Option<Sockets>,
     passing: Passing,
+    consoles: BTreeMap<Name, Arc<Console>>,
 }
 
 /// Where sockets of runs are made.
@@ -111,7 +113,8 @@ impl Hands {
         let survey = Survey::new(reports.clone());
         let jobs = Jobs::new(processes.clone(), done);
         let passing = Passing::default();
-        Hands { processes, logs, reports, watcher, runs, survey, jobs, sockets: None, passing }
+        let (sockets, consoles) = (None, BTreeMap::new());
+        Hands { processes, logs, reports, watcher, runs, survey, jobs, sockets, passing, consoles }
     }
 
     /// Where services reach devstack: a private folder with a short path.
@@ -135,14 +138,15 @@ impl Hands {
             let path = notice.path().to_string_lossy().into_owned();
             launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
         }
-        let capture = Recorded(capture);
+        let console = self.console(&service.name);
+        let output = RunOutput::new(capture, run, console, no_terminal(service));
         if let Some(message) = self.passing.remark(service) {
             // Without a receiver the stack is ending.
             let _ = self.reports.send(Report { run, what: Finding::Note(message) });
         }
         let leash = match self.passing.for_run(service) {
-            Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, capture),
-            Err(why) => self.processes.refuse(run, why, capture),
+            Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, output),
+            Err(why) => self.processes.refuse(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
         let port = service.port().map(|port| port.number);
@@ -304,6 +308,40 @@ impl Hands {
         self.processes.resize(rows, columns);
     }
 
+    /// A place at the terminal of a service, for somebody who has a screen of this size, and the run that is to be
+    /// seen.
+    ///
+    /// # Errors
+    /// It has no terminal and gets none when it starts.
+    pub(super) fn attach(
+        &mut self,
+        service: &Service,
+        size: Size,
+    ) -> Result<(Seat, Option<Run>), Message> {
+        let console = self.console(&service.name);
+        let run = console.run();
+        if run.is_none() && !self.processes.gives_terminal(service.tty) {
+            return Err(no_terminal(service));
+        }
+        Ok((console.sit(size), run))
+    }
+
+    /// Says good-bye to those who are attached to services that are not in the stack any more.
+    pub(super) fn keep_consoles(&mut self, stack: &Stack) {
+        self.consoles.retain(|name, console| {
+            let kept = stack.services.contains_key(name);
+            if !kept {
+                let text = format!("{name} is not in the stack any more");
+                console.close(&Message::new(Class::Usage, text));
+            }
+            kept
+        });
+    }
+
+    fn console(&mut self, service: &Name) -> Arc<Console> {
+        self.consoles.entry(service.clone()).or_default().clone()
+    }
+
     /// The live processes of a run.
     pub(super) fn tree(&self, run: Run) -> Vec<u32> {
         self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
@@ -356,7 +394,13 @@ fn patterns(service: &Service) -> Vec<Regex> {
     patterns.collect()
 }
 
-/// A capture as the sink of a process.
+fn no_terminal(service: &Service) -> Message {
+    let name = &service.name;
+    let message = Message::new(Class::Spawn, format!("{name} has no terminal"));
+    message.help(format!("write `tty = true` under [services.{name}]; saving applies it"))
+}
+
+/// A capture as the sink of a command beside a run.
 struct Recorded(Capture);
 
 impl Sink for Recorded {

@@ -1,6 +1,7 @@
 //! The hands: processes, files, sockets, time. Decides nothing.
 
 pub mod clock;
+pub mod console;
 pub mod ending;
 pub mod feed;
 pub mod handle;

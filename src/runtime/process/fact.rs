@@ -1,4 +1,7 @@
-use crate::model::{Exit, Message, Run};
+use std::sync::Arc;
+
+use super::terminal::Terminal;
+use crate::model::{Exit, Message, Run, Stream};
 
 /// Something that happened to a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +35,11 @@ pub enum What {
 
 /// Where the output of a run goes.
 pub trait Sink: Send + 'static {
-    /// Bytes as they were read, in order for each stream. Must not wait for anything.
-    fn push(&mut self, stream: crate::model::Stream, bytes: &[u8]);
+    /// The run is about to be started, in this terminal or without one. Not told of what cannot be tried.
+    fn begins(&mut self, _terminal: Option<&Arc<Terminal>>) {}
+    /// Bytes as they were read, in order for each stream; those of a terminal as it shows them, so that lines end
+    /// with `\r\n`. Must not wait for anything.
+    fn push(&mut self, stream: Stream, bytes: &[u8]);
     /// No more bytes will come.
     fn closed(&mut self);
 }

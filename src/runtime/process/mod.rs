@@ -53,6 +53,7 @@ mod strays;
 mod sweep;
 mod terminal;
 mod tree;
+mod typist;
 mod wire;
 mod words;
 
@@ -67,7 +68,9 @@ pub use orphans::Orphans;
 pub use prepared::rehearse;
 pub use processes::Processes;
 pub use sweep::{Swept, leftovers, marked_leftovers, sweep, sweep_marked};
+pub use terminal::{Size, Terminal};
 pub use tree::own_group;
+pub use typist::Typist;
 pub(in crate::runtime) use words::{headline, keeps_shell, shown};
 
 /// Whether processes can be held on to while they are looked at and signalled, so that none is mistaken for another.

@@ -26,7 +26,7 @@ use super::outlet::Outlet;
 use super::prepared::{Prepared, prepare};
 use super::source::Source;
 use super::steady::wait_for;
-use super::terminal::{Terminal, Terminals};
+use super::terminal::{Size, Terminal, Terminals};
 use super::wire::{ENDS, Order};
 use super::{refusal, stopper, strays};
 use crate::model::{Launch, Message, Run, Stream, Tty};
@@ -91,7 +91,7 @@ impl Processes {
     /// The size of the terminals of services, those that run too: rows and columns; 0 means unknown. Without it
     /// 24 and 80.
     pub fn resize(&self, rows: u16, columns: u16) {
-        self.terminals.resize((rows, columns));
+        self.terminals.resize(Size { rows, columns });
     }
 
     /// Starts a run. Never waits and never fails: what becomes of it is told as facts, the last of them
@@ -125,9 +125,9 @@ impl Processes {
         launch: &Launch,
         tty: Tty,
         handed: Vec<Handed>,
-        sink: impl Sink,
+        mut sink: impl Sink,
     ) -> Leash {
-        match self.begin(facts, run, launch, tty, handed) {
+        match self.begin(facts, run, launch, tty, handed, &mut sink) {
             Ok(life) => {
                 let (line, pids) = (Some(life.line.clone()), life.pids.clone());
                 let leash = Leash { line, pids, stopper: life.stopper.clone() };
@@ -195,10 +195,13 @@ impl Processes {
         launch: &Launch,
         tty: Tty,
         handed: Vec<Handed>,
+        sink: &mut impl Sink,
     ) -> Result<Life, Message> {
         let terminal = self.terminal(tty)?;
         let Prepared { parcel, program, dir } =
             prepare(launch, &self.environment, terminal.is_some(), &handed)?;
+        // Before there is a process: a terminal has its size before its program looks.
+        sink.begins(terminal.as_ref());
         let ends = Ends::open(terminal).map_err(|error| refusal::no_means("pipes", &error))?;
         let line = Arc::new(Line::new(ends.socket.get_ref().clone()));
         let pids = Arc::new(Pids::default());
@@ -221,6 +224,15 @@ impl Processes {
             inbox: Vec::new(),
             told: Told::Nothing,
         })
+    }
+
+    /// Whether services that ask for a terminal in this way get one.
+    pub fn gives_terminal(&self, tty: Tty) -> bool {
+        match tty {
+            Tty::Yes => true,
+            Tty::Auto => self.on_terminal,
+            Tty::No => false,
+        }
     }
 
     fn terminal(&self, tty: Tty) -> Result<Option<Arc<Terminal>>, Message> {

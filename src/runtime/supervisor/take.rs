@@ -2,13 +2,13 @@
 
 use super::{Supervisor, Wake};
 use crate::engine::{Haste, Input};
-use crate::model::{Run, Service};
+use crate::model::{Class, Message, Name, Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
-use crate::runtime::handle::{Ask, Request};
+use crate::runtime::handle::{Ask, Attached, Request};
 use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
-use crate::runtime::process::{Fact, What};
+use crate::runtime::process::{Fact, Size, What};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
@@ -36,6 +36,10 @@ impl Supervisor {
                 let _ = tell.send(self.snapshot());
             }
             Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
+            Wake::Ask(Ask::Attach(name, size, tell)) => {
+                // Whoever asked may have gone.
+                let _ = tell.send(self.attach(&name, size));
+            }
             Wake::Previewed(found, tell) => {
                 // Whoever asked may have gone.
                 let _ = tell.send(self.planned(found));
@@ -55,6 +59,16 @@ impl Supervisor {
             }
             Wake::Deadline => inputs.push(Input::Tick),
         }
+    }
+
+    fn attach(&mut self, name: &Name, size: Size) -> Result<Attached, Message> {
+        let service = self.stack.services.get(name);
+        let service = service.ok_or_else(|| {
+            Message::new(Class::Usage, format!("{name} is not in the stack any more"))
+        })?;
+        let (seat, run) = self.hands.attach(service, size)?;
+        let view = self.engine.view_of(name, |at| self.clock.date(at));
+        Ok(Attached { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
 
     fn take_fact(&mut self, fact: Fact, inputs: &mut Vec<Input>) {

@@ -69,6 +69,7 @@ impl Supervisor {
         }
         if let Happening::Applied(_) = event.what {
             self.logs.services(&colors(&self.stack));
+            self.hands.keep_consoles(&self.stack);
         }
         let scene = self.scene(&event);
         let lines = narrate::event(&event, &scene, &self.stack, &self.logs);

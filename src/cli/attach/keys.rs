@@ -1,0 +1,71 @@
+use std::io::{self, Read, stdin};
+
+use tokio::sync::mpsc;
+
+/// Keys that wait to be passed on. The terminal holds more.
+const WAITING: usize = 16;
+
+/// How Ctrl-] arrives: as terminals send it, and as they do when a program asked for keys in another form.
+const LEAVE: [&[u8]; 3] = [b"\x1d", b"\x1b[93;5u", b"\x1b[27;5;93~"];
+
+/// The keys that are typed, from a thread of their own: a read from a terminal can only be waited for.
+pub(super) struct Keys(mpsc::Receiver<Vec<u8>>);
+
+impl Keys {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn read() -> io::Result<Keys> {
+        let (to, keys) = mpsc::channel(WAITING);
+        let read = move || {
+            let mut chunk = [0; 4096];
+            // Ends with the terminal, or when nobody wants to know any more.
+            while let Ok(count @ 1..) = read_once(&mut chunk) {
+                if to.blocking_send(chunk[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("keys".to_owned()).spawn(read)?;
+        Ok(Keys(keys))
+    }
+
+    /// What was typed next; `None`: the terminal is gone.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        self.0.recv().await
+    }
+}
+
+fn read_once(chunk: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stdin().read(chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// The keys before the one that leaves, and whether it is there.
+pub(super) fn until_leave(typed: &[u8]) -> (&[u8], bool) {
+    let at = |keys: &&[u8]| memchr::memmem::find(typed, keys);
+    match LEAVE.iter().filter_map(at).min() {
+        Some(at) => (&typed[..at], true),
+        None => (typed, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_before_leaving_is_still_typed() {
+        assert_eq!(until_leave(b"c\r"), (&b"c\r"[..], false));
+        assert_eq!(until_leave(b"c\r\x1dx"), (&b"c\r"[..], true));
+        assert_eq!(until_leave(b"\x1d\x1d"), (&b""[..], true));
+        assert_eq!(until_leave(b"a\x1b[93;5u"), (&b"a"[..], true));
+        assert_eq!(until_leave(b"\x1b[27;5;93~\x1d"), (&b""[..], true));
+        assert_eq!(until_leave(b"\x1b[93u]"), (&b"\x1b[93u]"[..], false));
+    }
+}

@@ -1,0 +1,214 @@
+//! `devstack attach SERVICE`: the terminal of a service, in this one.
+
+mod keys;
+mod raw_mode;
+mod screen;
+mod traces;
+
+use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::path::PathBuf;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args;
+use super::complain::{Trouble, end, refuse};
+use crate::control::{AttachEvent, AttachQuery, Attachment, Client, Failure, Heard};
+use crate::error::exit;
+use crate::model::{Class, Message};
+use crate::runtime::process::Size;
+use crate::runtime::signals::{Called, Signals};
+use keys::Keys;
+use raw_mode::RawMode;
+use screen::Screen;
+
+/// Does it; the exit code.
+pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
+    if !stdin().is_terminal() || !stdout().is_terminal() {
+        let message = Message::new(Class::Usage, "`devstack attach` needs a terminal to type in and to show")
+            .help("scripts read with `devstack logs -f`; what an editor does instead is in docs/protocol.md");
+        return refuse(&message, exit::USAGE, false);
+    }
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let message = Message::new(Class::Limit, format!("cannot start: {error}"));
+            return refuse(&message, exit::FAILED, false);
+        }
+    };
+    let dir = super::stack_dir(files);
+    let code = runtime.block_on(async {
+        match begin(&dir, &args.service).await {
+            Ok((attachment, desk)) => desk.sit(attachment).await,
+            Err(trouble) => end(Err(trouble), false, &mut stderr()),
+        }
+    });
+    // Whoever reads keys or writes to a screen that stands still is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn begin(dir: &std::path::Path, service: &str) -> Result<(Attachment, Desk), Trouble> {
+    let client = Client::here(dir)?;
+    let query = AttachQuery { service: service.to_owned(), size: screen_size() };
+    let attachment = client.attach(&query).await?;
+    // From here on no signal ends this process by itself, and leaves the terminal as it is.
+    let signals = Signals::listen()?;
+    let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
+    let raw = RawMode::begin()?;
+    let screen = Screen::start(super::color(&stdout()))?;
+    Ok((
+        attachment,
+        Desk { keys: Keys::read()?, screen, signals, continued, raw, name: service.to_owned() },
+    ))
+}
+
+/// Where the person sits.
+struct Desk {
+    keys: Keys,
+    screen: Screen,
+    signals: Signals,
+    continued: Signal,
+    raw: RawMode,
+    name: String,
+}
+
+/// What comes next.
+enum Turn {
+    Heard(Result<Option<Heard>, Failure>),
+    Typed(Option<Vec<u8>>),
+    Called(Called),
+    Continued,
+    ScreenGone,
+}
+
+/// Why it is over.
+enum Over {
+    Left,
+    Closed(Message),
+    Failed(Failure),
+    Lost,
+    Signal(i32),
+    TerminalGone,
+}
+
+impl Desk {
+    /// Passes on what is typed and what is shown until one side has enough; the exit code.
+    async fn sit(mut self, mut attachment: Attachment) -> i32 {
+        let over = loop {
+            let turn = self.next(&mut attachment).await;
+            match self.take(turn, &mut attachment) {
+                Some(over) => break over,
+                None => continue,
+            }
+        };
+        self.leave(over).await
+    }
+
+    async fn next(&mut self, attachment: &mut Attachment) -> Turn {
+        let Attachment { hears, says } = attachment;
+        let screen = &mut self.screen;
+        let heard = async {
+            match screen.room().await {
+                true => Turn::Heard(hears.next().await),
+                false => Turn::ScreenGone,
+            }
+        };
+        tokio::select! {
+            called = self.signals.next() => Turn::Called(called),
+            Some(()) = self.continued.recv() => Turn::Continued,
+            keys = self.keys.next() => Turn::Typed(keys),
+            turn = heard => turn,
+            // It is over, and what there is to hear about it is heard first.
+            () = says.work() => Turn::Heard(hears.next().await),
+        }
+    }
+
+    fn take(&mut self, turn: Turn, attachment: &mut Attachment) -> Option<Over> {
+        match turn {
+            Turn::Heard(Ok(Some(Heard::Output(bytes)))) => self.screen.show(&bytes),
+            Turn::Heard(Ok(Some(Heard::Event(event)))) => return self.tell(event),
+            Turn::Heard(Ok(None)) => return Some(Over::Lost),
+            Turn::Heard(Err(failure)) => return Some(Over::Failed(failure)),
+            Turn::Typed(None) | Turn::ScreenGone => return Some(Over::TerminalGone),
+            Turn::Typed(Some(typed)) => {
+                let (keys, leaves) = keys::until_leave(&typed);
+                if !keys.is_empty() && !attachment.says.type_in(keys) {
+                    self.screen.ring();
+                }
+                return leaves.then_some(Over::Left);
+            }
+            Turn::Called(Called::End(number, _)) => return Some(Over::Signal(number)),
+            Turn::Called(Called::Resized) => attachment.says.resize(screen_size()),
+            Turn::Continued => {
+                // The shell has used the terminal meanwhile.
+                self.raw.again();
+                attachment.says.resize(screen_size());
+            }
+        }
+        None
+    }
+
+    fn tell(&mut self, event: AttachEvent) -> Option<Over> {
+        let Desk { screen, name, .. } = self;
+        match event {
+            AttachEvent::Attached { service, run, cause } => {
+                *name = service.to_string();
+                match run {
+                    Some(_) => screen.say(&format!("attached to {name}; Ctrl-] leaves")),
+                    None => screen.say(&format!(
+                        "{name} does not run ({cause}); waiting for its next run; Ctrl-] leaves"
+                    )),
+                }
+            }
+            AttachEvent::Began { run } => screen.say(&format!("{name} starts: run {run}")),
+            AttachEvent::Ended { exit, .. } => {
+                // What it left switched on is not for the next run.
+                screen.tidy();
+                let how = exit.map(|exit| format!(" ({exit})")).unwrap_or_default();
+                screen.say(&format!("{name} has ended{how}; waiting for its next run"));
+            }
+            AttachEvent::Missed { bytes } => {
+                screen.say(&format!("{bytes} bytes are lost here: this terminal did not keep up"));
+            }
+            AttachEvent::Closed { why } => return Some(Over::Closed(why)),
+            AttachEvent::Unknown => {}
+        }
+        None
+    }
+
+    /// Gives the terminal back; the exit code.
+    async fn leave(mut self, over: Over) -> i32 {
+        self.screen.tidy();
+        if let Over::Left = over {
+            self.screen.say(&format!("left {}", self.name));
+        }
+        if let Over::Closed(Message { class: Class::NotRunning, text, .. }) = &over {
+            self.screen.say(text);
+        }
+        self.screen.finish().await;
+        drop(self.raw);
+        match over {
+            Over::Left => exit::OK,
+            Over::Closed(why) if why.class == Class::NotRunning => exit::OK,
+            Over::Closed(why) => refuse(&why, exit::FAILED, false),
+            Over::Failed(failure) => end(Err(failure.into()), false, &mut stderr()),
+            Over::Lost => {
+                let why = Message::new(
+                    Class::NotRunning,
+                    "the stack ended without a word: its devstack was killed",
+                );
+                refuse(&why.help("`devstack up` starts it again"), exit::FAILED, false)
+            }
+            Over::Signal(number) => 128 + number,
+            Over::TerminalGone => 128 + libc::SIGHUP,
+        }
+    }
+}
+
+fn screen_size() -> Size {
+    let size = rustix::termios::tcgetwinsize(stdout()).ok();
+    size.map_or(Size { rows: 0, columns: 0 }, |size| Size {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
+}

@@ -1,0 +1,167 @@
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::event::AttachEvent;
+use crate::runtime::process::Size;
+
+/// The longest content of a frame.
+pub(super) const CONTENT_MAX: usize = 64 * 1024;
+/// The kind, and the length of what follows.
+const HEAD: usize = 5;
+
+/// What travels in either direction: a letter, the length of the content in four bytes, the highest first, and the
+/// content.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Frame {
+    /// `i`: keys, to the service.
+    Input(Bytes),
+    /// `r`: the size of the client's screen: two bytes for rows, two for columns.
+    Resize(Size),
+    /// `o`: what the terminal shows.
+    Output(Bytes),
+    /// `e`: an event as JSON.
+    Event(AttachEvent),
+}
+
+/// Bytes that are no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Garbled;
+
+impl Frame {
+    /// Appends it; what is longer than a frame can be becomes several.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Frame::Input(keys) => parts(b'i', keys, out),
+            Frame::Output(bytes) => parts(b'o', bytes, out),
+            Frame::Resize(Size { rows, columns }) => {
+                let [[a, b], [c, d]] = [rows.to_be_bytes(), columns.to_be_bytes()];
+                one(b'r', &[a, b, c, d], out);
+            }
+            Frame::Event(event) => {
+                let json = serde_json::to_vec(event).expect("an event is plain data");
+                one(b'e', &json, out);
+            }
+        }
+    }
+
+    /// Takes the first one out of what was read; `None`: it is not there as a whole.
+    pub fn decode(read: &mut BytesMut) -> Result<Option<Frame>, Garbled> {
+        let Some((head, rest)) = read.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let [kind, length @ ..] = *head;
+        let length = u32::from_be_bytes(length) as usize;
+        if length > CONTENT_MAX || !b"iroe".contains(&kind) {
+            return Err(Garbled);
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        read.advance(HEAD);
+        let content = read.split_to(length).freeze();
+        Frame::of(kind, content).map(Some)
+    }
+
+    fn of(kind: u8, content: Bytes) -> Result<Frame, Garbled> {
+        match (kind, &*content) {
+            (b'i', _) => Ok(Frame::Input(content)),
+            (b'o', _) => Ok(Frame::Output(content)),
+            (b'r', &[a, b, c, d]) => {
+                let [rows, columns] = [[a, b], [c, d]].map(u16::from_be_bytes);
+                Ok(Frame::Resize(Size { rows, columns }))
+            }
+            (b'e', json) => serde_json::from_slice(json).map(Frame::Event).map_err(|_| Garbled),
+            (_, _) => Err(Garbled),
+        }
+    }
+}
+
+fn parts(kind: u8, content: &[u8], out: &mut BytesMut) {
+    content.chunks(CONTENT_MAX).for_each(|part| one(kind, part, out));
+}
+
+fn one(kind: u8, content: &[u8], out: &mut BytesMut) {
+    let length = u32::try_from(content.len()).expect("contents are short");
+    out.put_u8(kind);
+    out.put_u32(length);
+    out.put_slice(content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, Exit, Message, Name, Run};
+
+    fn frames() -> Vec<Frame> {
+        let service = Name::new("api").unwrap();
+        let why = Message::new(Class::NotRunning, "the stack has ended");
+        let events = [
+            AttachEvent::Attached { service, run: Some(Run(3)), cause: "ready".to_owned() },
+            AttachEvent::Began { run: Run(4) },
+            AttachEvent::Ended { run: Run(4), exit: Some(Exit::Code(1)) },
+            AttachEvent::Missed { bytes: 300 },
+            AttachEvent::Closed { why },
+        ];
+        let mut frames = vec![
+            Frame::Input(Bytes::from_static(b"n\r")),
+            Frame::Resize(Size { rows: 40, columns: 300 }),
+            Frame::Output(Bytes::from_static(b"\x1b[1m(Pdb)\0 \xff")),
+        ];
+        frames.extend(events.map(Frame::Event));
+        frames
+    }
+
+    #[test]
+    fn frames_survive_being_cut_anywhere() {
+        let mut all = BytesMut::new();
+        frames().iter().for_each(|frame| frame.encode(&mut all));
+        let (mut read, mut found) = (BytesMut::new(), Vec::new());
+        for byte in all {
+            read.put_u8(byte);
+            while let Some(frame) = Frame::decode(&mut read).unwrap() {
+                found.push(frame);
+            }
+        }
+        assert_eq!(found, frames());
+        assert!(read.is_empty());
+    }
+
+    #[test]
+    fn the_bytes_are_as_the_documentation_has_them() {
+        let text = |frame: &Frame| {
+            let mut bytes = BytesMut::new();
+            frame.encode(&mut bytes);
+            bytes.escape_ascii().to_string()
+        };
+        let all: Vec<String> = frames().iter().map(text).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn long_contents_become_several_frames() {
+        let mut all = BytesMut::new();
+        Frame::Output(vec![b'x'; 2 * CONTENT_MAX + 1].into()).encode(&mut all);
+        let lengths = std::iter::from_fn(|| match Frame::decode(&mut all) {
+            Ok(Some(Frame::Output(part))) => Some(part.len()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(lengths.take(3).collect::<Vec<_>>(), [CONTENT_MAX, CONTENT_MAX, 1]);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_told_at_once() {
+        for garbage in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\0\0\0\0\0",
+            b"i\xff\xff\xff\xff",
+            b"i\0\x01\0\x01",
+            b"r\0\0\0\x03abc",
+            b"e\0\0\0\x02{]",
+            b"x\0\0\0\0",
+        ] {
+            let garbled = Frame::decode(&mut BytesMut::from(garbage));
+            assert_eq!(garbled, Err(Garbled), "{}", garbage.escape_ascii());
+        }
+        let later = Frame::decode(&mut BytesMut::from(&b"e\0\0\0\x10{\"event\":\"later\"}"[..]));
+        assert_eq!(later, Err(Garbled), "cut off");
+        let later = Frame::decode(&mut BytesMut::from(&b"e\0\0\0\x11{\"event\":\"later\"}"[..]));
+        assert_eq!(later, Ok(Some(Frame::Event(AttachEvent::Unknown))));
+    }
+}

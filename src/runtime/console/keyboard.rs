@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use super::console::Console;
+use crate::runtime::process::Typist;
+
+/// What may wait for a service that does not read: a large paste.
+const WAITING: usize = 1 << 20;
+
+/// Types in the terminal of a service. Keys that it does not take yet wait here, bounded; they are for the run in
+/// which they were typed, and no later one gets them.
+#[derive(Debug)]
+pub struct Keyboard {
+    console: Arc<Console>,
+    typist: Option<Typist>,
+    waiting: Vec<u8>,
+}
+
+impl Keyboard {
+    pub(super) fn new(console: Arc<Console>) -> Keyboard {
+        Keyboard { console, typist: None, waiting: Vec::new() }
+    }
+
+    /// Types. Never waits. Whether all of it was taken or waits: not when no run is there, or when it does not read.
+    pub fn type_in(&mut self, keys: &[u8]) -> bool {
+        self.turn_to_present();
+        let Some(typist) = &self.typist else { return false };
+        let taken = if self.waiting.is_empty() { typist.type_in(keys) } else { 0 };
+        let rest = &keys[taken..];
+        let room = WAITING - self.waiting.len();
+        self.waiting.extend_from_slice(&rest[..rest.len().min(room)]);
+        rest.len() <= room
+    }
+
+    /// Types what waits, whenever there is room. Never resolves; dropping it loses nothing.
+    pub async fn work(&mut self) {
+        loop {
+            let Some(typist) = self.typist.as_ref().filter(|_| !self.waiting.is_empty()) else {
+                return std::future::pending().await;
+            };
+            typist.room().await;
+            let taken = typist.type_in(&self.waiting);
+            self.waiting.drain(..taken);
+        }
+    }
+
+    /// The run in which was typed may be over: lets go of its terminal, and of what waits for it.
+    pub fn turn_to_present(&mut self) {
+        let present = self.console.terminal();
+        let same = match (&self.typist, &present) {
+            (Some(typist), Some(terminal)) => Arc::ptr_eq(typist.terminal(), terminal),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !same {
+            self.waiting = Vec::new();
+            // Without a descriptor for it, it is as if nobody read.
+            self.typist = present.and_then(|terminal| Typist::new(terminal).ok());
+        }
+    }
+}

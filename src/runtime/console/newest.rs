@@ -1,0 +1,86 @@
+/// How much is kept: more than a large screen of text.
+const KEPT: usize = 16 * 1024;
+
+/// The newest output of a terminal, for those who come later: a prompt that waits has no line end, and is in no log yet.
+#[derive(Debug, Default)]
+pub(super) struct Newest(Vec<u8>);
+
+impl Newest {
+    /// Takes what is shown.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
+        // Moving what is kept is paid for by as many bytes that came.
+        if self.0.len() + bytes.len() > 2 * KEPT {
+            self.0.drain(..self.0.len().saturating_sub(KEPT));
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The last lines, at most `count`, one without its end included.
+    pub fn lines(&self, count: usize) -> &[u8] {
+        let kept = self.kept();
+        // The end of the last line is that line's own.
+        let before_end = kept.len().saturating_sub(1);
+        let mut ends = memchr::memrchr_iter(b'\n', &kept[..before_end]);
+        match (count, ends.nth(count.saturating_sub(1))) {
+            (0, _) => &[],
+            (_, Some(end)) => &kept[end + 1..],
+            (_, None) => kept,
+        }
+    }
+
+    /// The last `count` bytes; where so many are not kept, from the beginning of a line on.
+    pub fn bytes(&self, count: u64) -> &[u8] {
+        let kept = self.kept();
+        match usize::try_from(count).ok().and_then(|count| kept.len().checked_sub(count)) {
+            Some(start) => &kept[start..],
+            None => &kept[memchr::memchr(b'\n', kept).map_or(0, |end| end + 1)..],
+        }
+    }
+
+    fn kept(&self) -> &[u8] {
+        &self.0[self.0.len().saturating_sub(KEPT)..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(text: &str) -> Newest {
+        let mut newest = Newest::default();
+        newest.push(text.as_bytes());
+        newest
+    }
+
+    #[test]
+    fn lines_count_a_last_one_without_end() {
+        let text =
+            |newest: &Newest, count| String::from_utf8_lossy(newest.lines(count)).into_owned();
+        let newest = after("a\r\nb\r\n(Pdb) ");
+        assert_eq!(text(&newest, 0), "");
+        assert_eq!(text(&newest, 1), "(Pdb) ");
+        assert_eq!(text(&newest, 2), "b\r\n(Pdb) ");
+        assert_eq!(text(&newest, 9), "a\r\nb\r\n(Pdb) ");
+        assert_eq!(text(&after("a\nb\n"), 1), "b\n");
+        assert_eq!(text(&after("\n\n"), 1), "\n");
+        assert_eq!(text(&after(""), 5), "");
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_the_end() {
+        let mut newest = Newest::default();
+        for number in 0..20_000 {
+            newest.push(format!("{number}\n").as_bytes());
+            assert!(newest.0.len() <= 2 * KEPT);
+        }
+        newest.push(&vec![b'x'; 100_000]);
+        newest.push(b"end");
+        assert!(newest.0.len() <= 2 * KEPT);
+        assert_eq!(newest.bytes(4), b"xend");
+        assert_eq!(newest.bytes(u64::MAX).len(), KEPT, "there is no line to begin with");
+        newest.push(b" of it\nand more\n");
+        assert_eq!(newest.bytes(u64::MAX), b"and more\n");
+        assert_eq!(newest.lines(9).len(), KEPT);
+    }
+}

@@ -1,0 +1,204 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+use super::newest::Newest;
+use super::seen::Seen;
+use crate::model::{Message, Run};
+use crate::runtime::process::Size;
+
+/// The output that waits for one who is attached. A terminal that is well takes it in milliseconds.
+const QUEUED: usize = 256 * 1024;
+/// What waits in other respects: a service restarts all the time, and nobody reads of it.
+const ITEMS: usize = 64;
+
+/// One who is attached, as the console sees them.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub size: Size,
+    /// Rings when there is something to take.
+    pub bell: Arc<Notify>,
+    queue: VecDeque<Item>,
+    /// The output in the queue, in bytes.
+    bytes: usize,
+    /// Did not keep up, and so much output was not queued since. While this is set, nothing is.
+    lost: Option<u64>,
+    /// The run that goes on as far as was told.
+    run: Option<Run>,
+    closed: Option<Message>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Output(BytesMut),
+    Event(Seen),
+}
+
+impl Place {
+    /// Somebody who knows of this run.
+    pub fn new(size: Size, run: Option<Run>, bell: Arc<Notify>) -> Place {
+        Place { size, bell, queue: VecDeque::new(), bytes: 0, lost: None, run, closed: None }
+    }
+
+    /// The terminal shows this.
+    pub fn output(&mut self, bytes: &[u8]) {
+        if let Some(lost) = &mut self.lost {
+            *lost += bytes.len() as u64;
+        } else if self.bytes + bytes.len() > QUEUED {
+            self.lost = Some(bytes.len() as u64);
+        } else {
+            self.queue_output(bytes);
+        }
+    }
+
+    /// A run began or ended.
+    pub fn event(&mut self, event: Seen) {
+        if self.lost.is_none() && self.queue.len() >= ITEMS {
+            self.lost = Some(0);
+        }
+        if self.lost.is_none() {
+            self.queue_event(event);
+        }
+    }
+
+    /// Nothing comes any more.
+    pub fn close(&mut self, why: Message) {
+        self.closed = Some(why);
+    }
+
+    /// What comes next. When something is lost, it is told how much, then what is so now: `run` goes on, and the
+    /// terminal has `newest`.
+    pub fn take(&mut self, run: Option<Run>, newest: &Newest) -> Option<Seen> {
+        if self.queue.is_empty()
+            && let Some(lost) = self.lost.take()
+        {
+            self.catch_up(lost, run, newest);
+        }
+        match self.queue.pop_front() {
+            Some(Item::Output(bytes)) => {
+                self.bytes -= bytes.len();
+                Some(Seen::Output(bytes.freeze()))
+            }
+            Some(Item::Event(event)) => Some(event),
+            None => self.closed.take().map(Seen::Closed),
+        }
+    }
+
+    fn catch_up(&mut self, lost: u64, run: Option<Run>, newest: &Newest) {
+        let again = newest.bytes(lost);
+        let missed = lost - again.len() as u64;
+        if missed > 0 {
+            self.queue_event(Seen::Missed(missed));
+        }
+        if self.run != run {
+            let ended = self.run.map(Seen::Ended);
+            ended.into_iter().chain(run.map(Seen::Began)).for_each(|event| self.queue_event(event));
+        }
+        self.queue_output(again);
+    }
+
+    fn queue_event(&mut self, event: Seen) {
+        match event {
+            Seen::Began(run) => self.run = Some(run),
+            Seen::Ended(_) => self.run = None,
+            Seen::Output(_) | Seen::Missed(_) | Seen::Closed(_) => {}
+        }
+        self.queue.push_back(Item::Event(event));
+    }
+
+    fn queue_output(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        match self.queue.back_mut() {
+            Some(Item::Output(last)) => last.extend_from_slice(bytes),
+            Some(Item::Event(_)) | None if bytes.is_empty() => {}
+            Some(Item::Event(_)) | None => {
+                self.queue.push_back(Item::Output(BytesMut::from(bytes)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(run: Option<Run>) -> Place {
+        Place::new(Size { rows: 24, columns: 80 }, run, Arc::default())
+    }
+
+    fn all(place: &mut Place, run: Option<Run>, newest: &Newest) -> Vec<Seen> {
+        std::iter::from_fn(|| place.take(run, newest)).collect()
+    }
+
+    fn output(text: &str) -> Seen {
+        Seen::Output(text.as_bytes().to_vec().into())
+    }
+
+    #[test]
+    fn output_is_joined_and_events_stand_between() {
+        let mut place = place(Some(Run(1)));
+        for text in ["a", "b"] {
+            place.output(text.as_bytes());
+        }
+        place.event(Seen::Ended(Run(1)));
+        place.event(Seen::Began(Run(2)));
+        place.output(b"c");
+        let seen = all(&mut place, Some(Run(2)), &Newest::default());
+        assert_eq!(seen, [output("ab"), Seen::Ended(Run(1)), Seen::Began(Run(2)), output("c")]);
+        assert_eq!(place.bytes, 0);
+    }
+
+    #[test]
+    fn who_does_not_keep_up_is_told_how_much_is_missing_and_what_is_so_now() {
+        let (mut place, mut newest) = (place(Some(Run(1))), Newest::default());
+        let mut sent = 0;
+        let mut send = |place: &mut Place, newest: &mut Newest, text: &str| {
+            place.output(text.as_bytes());
+            newest.push(text.as_bytes());
+            sent += text.len();
+        };
+        for _ in 0..20_000 {
+            send(&mut place, &mut newest, "a line of some length\r\n");
+        }
+        place.event(Seen::Ended(Run(1)));
+        place.event(Seen::Began(Run(2)));
+        send(&mut place, &mut newest, "(Pdb) ");
+        assert!(place.bytes <= QUEUED);
+        let seen = all(&mut place, Some(Run(2)), &newest);
+        let [Seen::Output(first), Seen::Missed(missed), ended, began, Seen::Output(last)] =
+            &seen[..]
+        else {
+            panic!("{seen:?}")
+        };
+        assert_eq!((ended, began), (&Seen::Ended(Run(1)), &Seen::Began(Run(2))));
+        assert_eq!(first.len() as u64 + missed + last.len() as u64, sent as u64);
+        assert!(last.starts_with(b"a line") && last.ends_with(b"\r\n(Pdb) "), "{last:?}");
+    }
+
+    #[test]
+    fn what_is_still_there_is_not_missed() {
+        let (mut place, mut newest) = (place(None), Newest::default());
+        place.output(&vec![b'x'; QUEUED]);
+        place.output(b"more");
+        newest.push(b"more");
+        let seen = all(&mut place, None, &newest);
+        assert_eq!(seen[1..], [output("more")]);
+    }
+
+    #[test]
+    fn restarts_that_nobody_reads_of_do_not_pile_up() {
+        let mut place = place(None);
+        for run in (1..10_000).map(Run) {
+            place.event(Seen::Began(run));
+            place.event(Seen::Ended(run));
+        }
+        place.event(Seen::Began(Run(10_000)));
+        assert!(place.queue.len() <= ITEMS);
+        let seen = all(&mut place, Some(Run(10_000)), &Newest::default());
+        assert_eq!(seen.last(), Some(&Seen::Began(Run(10_000))));
+        place.close(Message::new(crate::model::Class::Usage, "over"));
+        assert!(matches!(all(&mut place, None, &Newest::default())[..], [Seen::Closed(_)]));
+    }
+}

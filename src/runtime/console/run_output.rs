@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use super::console::Console;
+use super::line_ends::LineEnds;
+use crate::model::{Message, Run, Stream};
+use crate::runtime::log::Capture;
+use crate::runtime::process::{Sink, Terminal};
+
+/// What a run prints goes to the log and, when it has a terminal, to those who are attached to it.
+pub(in crate::runtime) struct RunOutput {
+    capture: Capture,
+    run: Run,
+    console: Arc<Console>,
+    /// What is said to those who are attached to a service that has no terminal any more.
+    without: Message,
+    /// `None`: no terminal.
+    ends: Option<LineEnds>,
+}
+
+impl RunOutput {
+    pub fn new(capture: Capture, run: Run, console: Arc<Console>, without: Message) -> RunOutput {
+        RunOutput { capture, run, console, without, ends: None }
+    }
+}
+
+impl Sink for RunOutput {
+    fn begins(&mut self, terminal: Option<&Arc<Terminal>>) {
+        match terminal {
+            Some(terminal) => {
+                self.ends = Some(LineEnds::default());
+                self.console.begin(self.run, terminal.clone());
+            }
+            None => self.console.close(&self.without),
+        }
+    }
+
+    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        match &mut self.ends {
+            Some(ends) => {
+                self.console.push(bytes);
+                self.capture.push(stream, ends.undo(bytes));
+            }
+            None => self.capture.push(stream, bytes),
+        }
+    }
+
+    fn closed(&mut self) {
+        if let Some(ends) = &mut self.ends {
+            self.capture.push(Stream::Stdout, ends.rest());
+        }
+        self.capture.close();
+        self.console.end(self.run);
+    }
+}

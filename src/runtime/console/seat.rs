@@ -1,0 +1,11 @@
+use super::keyboard::Keyboard;
+use super::view::View;
+
+/// A place at the terminal of a service. Whoever drops it has left.
+#[derive(Debug)]
+pub struct Seat {
+    /// What is shown.
+    pub view: View,
+    /// What is typed.
+    pub keyboard: Keyboard,
+}
