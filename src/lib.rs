@@ -38,6 +38,7 @@
 //! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
 //! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `passing`, `survey`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
@@ -87,6 +88,8 @@
 //! | state, settled | loop | `run`, time limits | the newest |
 //! | feed | loop | readers of events | 4096 events or 1 MiB, then forgotten |
 //! | queue | captures | printer | 8 MiB, then read back from the store |
+//! | places | terminals | who is attached | 256 KiB each, then the newest 16 KiB and how much is missing |
+//! | keys | who is attached | terminals | 1 MiB each, then the bell |
 //!
 //! # What never happens
 //!

@@ -3,6 +3,7 @@
 mod support;
 
 mod actions;
+mod attach;
 mod bad_input;
 mod change;
 mod chaos;

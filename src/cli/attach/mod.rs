@@ -160,7 +160,7 @@ impl Desk {
                     )),
                 }
             }
-            AttachEvent::Began { run } => screen.say(&format!("{name} starts: run {run}")),
+            AttachEvent::Began { run } => screen.say(&format!("{name} starts: run {}", run.0)),
             AttachEvent::Ended { exit, .. } => {
                 // What it left switched on is not for the next run.
                 screen.tidy();

@@ -29,6 +29,8 @@ enum State {
     Text,
     /// After ESC, with what came since.
     Sequence(Vec<u8>),
+    /// In a title or the like.
+    String,
 }
 
 impl Traces {
@@ -38,10 +40,13 @@ impl Traces {
         for byte in bytes {
             match (&mut self.state, byte) {
                 (_, 0x1b) => self.state = State::Sequence(Vec::new()),
-                (State::Text, _) => {}
+                (State::String, 0x07) => self.state = State::Text,
+                (State::Text | State::String, _) => {}
                 (State::Sequence(sequence), _) => {
                     sequence.push(*byte);
-                    if is_over(sequence) {
+                    if let [b']' | b'P' | b'X' | b'^' | b'_'] = sequence[..] {
+                        self.state = State::String;
+                    } else if is_over(sequence) {
                         let sequence = std::mem::take(sequence);
                         self.state = State::Text;
                         self.take(&sequence);
@@ -60,9 +65,12 @@ impl Traces {
 
     /// What takes it all back.
     pub fn undo(&mut self) -> Vec<u8> {
-        self.state = State::Text;
-        // The end of a title or the like that was cut off; then plain text.
-        let mut text = "\x1b\\\x1b[0m".to_owned();
+        let end = match std::mem::take(&mut self.state) {
+            State::Text | State::Sequence(_) => "",
+            // Until its end a terminal shows nothing.
+            State::String => "\x1b\\",
+        };
+        let mut text = format!("{end}\x1b[0m");
         for mode in std::mem::take(&mut self.modes) {
             let letter = if USUALLY_ON.contains(&mode) { 'h' } else { 'l' };
             text.push_str(&format!("\x1b[?{mode}{letter}"));
@@ -86,7 +94,9 @@ impl Traces {
             // Saved and restored around it, because it moves the cursor.
             b"[r" => self.other("\x1b7\x1b[r\x1b8", false),
             [b'[', b'0'..=b'9' | b';', .., b'r'] => self.other("\x1b7\x1b[r\x1b8", true),
-            [b'[', b'>', .., b'u'] | [b'[', b'=', .., b'u'] => self.other("\x1b[=0u", true),
+            // Other forms of keys are put on a stack.
+            [b'[', b'>', .., b'u'] => self.other("\x1b[<u", true),
+            [b'[', b'<', .., b'u'] => self.other("\x1b[<u", false),
             [b'[', b'>', b'4', b';', .., b'm'] => self.other("\x1b[>4m", true),
             [b'[', .., b' ', b'q'] => self.other("\x1b[0 q", true),
             _ => {}
@@ -135,7 +145,7 @@ mod tests {
         output.bytes().for_each(|byte| cut.watch(&[byte]));
         let text = |traces: &mut Traces| {
             let text = String::from_utf8(traces.undo()).unwrap();
-            text.strip_prefix("\x1b\\\x1b[0m").unwrap().to_owned()
+            text.replacen("\x1b[0m", "", 1)
         };
         let found = text(&mut whole);
         assert_eq!(text(&mut cut), found, "{output:?} in single bytes");
@@ -156,8 +166,10 @@ mod tests {
             ("\x1b[2;10r\x1b[r", ""),
             ("\x1b=\x1b(0", "\x1b(B\x1b>"),
             ("\x1b=\x1b(0\x1b[?5h\x1bc", ""),
-            ("\x1b[>1u\x1b[>4;1m\x1b[3 q", "\x1b[0 q\x1b[=0u\x1b[>4m"),
+            ("\x1b[>1u\x1b[>4;1m\x1b[3 q", "\x1b[0 q\x1b[<u\x1b[>4m"),
             ("\x1b]0;title with [?1049h\x07", ""),
+            ("\x1b]0;a title\x1b\\\x1bP+q\x1b\\", ""),
+            ("\x1b]0;half of it", "\x1b\\"),
             ("\x1b[\x1b[?1000h", "\x1b[?1000l"),
             ("\x1b[?1000", ""),
         ] {

@@ -112,7 +112,7 @@ pub(in super::super) const SERVICE: &[Key] = &[
     Key::new(
         "tty",
         shapes::tty,
-        "Whether it gets a terminal of its own; `auto`: when devstack itself writes to one.",
+        "Whether it gets a terminal of its own, which `devstack attach` shows; `auto`: when devstack itself writes to one.",
     )
     .default("\"auto\""),
     Key::new(

@@ -1,0 +1,78 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::support::{Project, patience};
+
+/// The protocol itself, for a client that behaves as it likes.
+pub struct Wire {
+    stream: UnixStream,
+    /// Bytes that it was told are lost.
+    pub missed: u64,
+}
+
+impl Wire {
+    /// Attaches, and reads the word of welcome.
+    #[track_caller]
+    pub fn attach(project: &Project, service: &str) -> Wire {
+        let mut stream = UnixStream::connect(socket(project)).expect("devstack listens");
+        stream.set_read_timeout(Some(patience())).expect("it is a socket");
+        let head = format!(
+            "GET /v1/attach?service={service}&rows=24&columns=80 HTTP/1.1\r\nhost: x\r\n\
+             connection: upgrade\r\nupgrade: devstack-attach\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("devstack reads");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("an answer");
+            answer.extend(byte);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", answer.escape_ascii());
+        let mut wire = Wire { stream, missed: 0 };
+        let (kind, content) = wire.frame();
+        assert_eq!(kind, b'e');
+        assert!(content.starts_with(br#"{"event":"attached""#), "{}", content.escape_ascii());
+        wire
+    }
+
+    /// Types.
+    pub fn type_in(&mut self, keys: &[u8]) {
+        let length = u32::try_from(keys.len()).expect("a frame is short").to_be_bytes();
+        let frame = [b"i", &length[..], keys].concat();
+        self.stream.write_all(&frame).expect("devstack reads");
+    }
+
+    /// Reads output until it ends so; all of it. Counts what is missed.
+    #[track_caller]
+    pub fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::new();
+        while !shown.ends_with(end) {
+            let (kind, content) = self.frame();
+            if kind == b'o' {
+                shown.extend(content);
+                continue;
+            }
+            let event: serde_json::Value =
+                serde_json::from_slice(&content).expect("events are JSON");
+            assert_eq!(event["event"], "missed", "{event}");
+            self.missed += event["bytes"].as_u64().expect("a count");
+        }
+        shown
+    }
+
+    fn frame(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head).expect("a frame");
+        let [kind, length @ ..] = head;
+        let mut content = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut content).expect("a whole frame");
+        (kind, content)
+    }
+}
+
+fn socket(project: &Project) -> std::path::PathBuf {
+    let folder = project.outside("run").join("devstack");
+    let entries = std::fs::read_dir(folder).expect("the folder of sockets");
+    let mut paths = entries.map(|entry| entry.expect("readable").path());
+    paths.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket")
+}
