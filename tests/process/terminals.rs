@@ -39,8 +39,8 @@ fn the_three_descriptors_are_the_terminal_of_the_session() {
             for line in &lines[9..] {
                 assert!(line.ends_with("\t0000000000000000"), "{out}");
             }
-            // As it wrote them: no carriage return was added.
-            assert!(!out.contains('\r'), "{out:?}");
+            // As any terminal shows it.
+            assert_eq!(out.matches("\r\n").count(), out.matches('\n').count(), "{out:?}");
             assert_eq!(started.heard.sizes().1, 0);
             lab.finish().await;
         })
@@ -60,7 +60,7 @@ fn auto_means_a_terminal_when_devstack_has_one() {
             lab.processes = lab.processes.on_terminal();
             let started = lab.script("test -t 1 && echo terminal; stty size");
             assert_eq!(lab.whole(started.run).await, Exit::Code(0));
-            assert_eq!(started.heard.out(), "terminal\n24 80\n");
+            assert_eq!(started.heard.out(), "terminal\r\n24 80\r\n");
             lab.finish().await;
         })
     });
@@ -81,7 +81,7 @@ fn the_last_lines_are_not_lost() {
                 lab.spawned(started.run).await;
                 assert_eq!(lab.whole_end(started.run).await, Exit::Code(0));
                 let out = started.heard.out();
-                assert!(out.ends_with("1999\n2000\nend\n"), "round {round}: {}", out.len());
+                assert!(out.ends_with("1999\r\n2000\r\nend\r\n"), "round {round}: {}", out.len());
                 assert_eq!(out.lines().count(), 2001);
             }
             lab.finish().await;
