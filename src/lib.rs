@@ -23,7 +23,8 @@
 //!    one pure difference, [`engine::Plan`], says what changes and why.
 //! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What happened*: the events of
 //!    [`runtime::feed`], and what services printed, [`runtime::log`], which readers follow at their own speed. A slow reader
-//!    is told what it missed and slows nobody. Log bytes never pass through the loop.
+//!    is told what it missed and slows nobody. Log bytes never pass through the loop. A terminal is also shown raw, [`runtime::console`],
+//!    to who is attached to it, bounded in the same way.
 //! 6. **Lost races are healed.** Ports are held until they are bound ([`ports`]); the supervisor looks who listens before it
 //!    starts anything, and the engine lets a service whose port was taken wait until another one was chosen.
 //! 7. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
@@ -37,8 +38,7 @@
 //! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
 //! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `reload`, `signals` | all above |
-//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `passing`, `survey`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
