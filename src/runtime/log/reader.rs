@@ -28,7 +28,7 @@ pub struct Reader {
     cursor: Option<Cursor>,
     /// A step that reads files, away from the threads that must not wait for a disk. Kept here, so
     /// that a call of `next` that is dropped loses nothing.
-    job: Option<JoinHandle<(Cursor, Step)>>,
+    job: Option<JoinHandle<(Cursor, Step, bool)>>,
     /// New services start at their beginning once the first step is done.
     begun: bool,
 }
@@ -80,10 +80,7 @@ impl Reader {
     /// The next lines, some at least; `None` when there are no more.
     pub async fn next(&mut self) -> Option<Page> {
         loop {
-            // Before the step: what is stored before the end is then sure to be seen by it.
-            let ended = self.inner.is_ended();
-            self.changes.borrow_and_update();
-            let step = self.step().await;
+            let (step, last) = self.step().await;
             if !step.chunks.is_empty() || !step.missed.is_empty() {
                 let page = page(step, &self.wanted, self.said.as_deref());
                 if page.is_empty() {
@@ -91,8 +88,12 @@ impl Reader {
                 }
                 return Some(page);
             }
-            if ended || self.until.is_some() {
+            if last {
                 return None;
+            }
+            if self.until.is_some() {
+                // It was told to end while the step was under way.
+                continue;
             }
             self.changes.changed().await.ok()?;
         }
@@ -103,26 +104,32 @@ impl Reader {
         self.until = Some(self.inner.queue.state().next_seq);
     }
 
-    async fn step(&mut self) -> Step {
+    /// The next step, and whether nothing comes after one that finds nothing: it began when the end was known. One that
+    /// was under way before may not have seen what was stored last.
+    async fn step(&mut self) -> (Step, bool) {
         if self.job.is_none() {
             self.add_lanes();
             let mut cursor = self.cursor.take().unwrap_or_else(|| Cursor::of(self.wanted.clone()));
+            // Before the step: what is stored from here on wakes this reader again, and what is stored before the end is
+            // sure to be seen by a step that knows of the end.
+            let last = self.until.is_some() || self.inner.is_ended();
+            self.changes.borrow_and_update();
             let before = self.until.unwrap_or_else(|| self.inner.queue.state().next_seq);
             self.job = Some(tokio::task::spawn_blocking(move || {
                 let step = cursor.step(before, PAGE);
-                (cursor, step)
+                (cursor, step, last)
             }));
         }
-        let Some(job) = &mut self.job else { return Step::default() };
+        let Some(job) = &mut self.job else { return (Step::default(), true) };
         let done = job.await;
         self.job = None;
         match done {
-            Ok((cursor, step)) => {
+            Ok((cursor, step, last)) => {
                 self.cursor = Some(cursor);
-                step
+                (step, last)
             }
             // Only when the runtime ends: then this reader does, too.
-            Err(_) => Step::default(),
+            Err(_) => (Step::default(), true),
         }
     }
 

@@ -156,3 +156,34 @@ fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
         assert_eq!(Stored::services(&folder).unwrap(), []);
     }
 }
+
+/// A reader whose call of `next` was given up while a step was under way.
+async fn interrupted(bench: &Bench) -> crate::runtime::log::Reader {
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::With));
+    assert_eq!(show(reader.next().await.unwrap().items()).len(), 7);
+    tokio::select! {
+        biased;
+        page = reader.next() => panic!("there is no more: {page:?}"),
+        () = std::future::ready(()) => {}
+    }
+    reader
+}
+
+#[tokio::test]
+async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
+    let bench = talk();
+    let mut reader = interrupted(&bench).await;
+    bench.logs.say(Said::all(Tone::Plain, "late"));
+    assert_eq!(show(reader.next().await.unwrap().items()), ["* late"]);
+
+    let mut reader = bench.logs.search(None, 0, true, wanted(Narration::With));
+    tokio::select! {
+        biased;
+        page = reader.next() => panic!("there is no more: {page:?}"),
+        () = std::future::ready(()) => {}
+    }
+    bench.logs.say(Said::all(Tone::Plain, "the last"));
+    reader.end_here();
+    assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
+    assert_eq!(reader.next().await, None);
+}
