@@ -65,6 +65,7 @@
 //!            └─ the service, in a session of its own
 //! ```
 //!
+//! With `up -d` the supervisor is the child of what the user started, which follows the start and goes.
 //! Whoever dies, somebody above or below notices by the end of a socket and ends what is left. See [`runtime::process`].
 //!
 //! # Threads, tasks and channels of a supervisor
@@ -87,6 +88,7 @@
 //! | previewed | looks at the files for `devstack plan` | loop | 256 connections, one each |
 //! | state, settled | loop | `run`, time limits | the newest |
 //! | feed | loop | readers of events | 4096 events or 1 MiB, then forgotten |
+//! | words | the log, by `cli::relay` | the process in front of `up -d` | what the socket holds; reads at its own speed |
 //! | queue | captures | printer | 8 MiB, then read back from the store |
 //! | places | terminals | who is attached | 256 KiB each, then the newest 16 KiB and how much is missing |
 //! | keys | who is attached | terminals | 1 MiB each, then the bell |

@@ -4,6 +4,7 @@ mod support;
 
 mod actions;
 mod attach;
+mod background;
 mod bad_input;
 mod change;
 mod chaos;

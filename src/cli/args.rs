@@ -133,6 +133,9 @@ pub struct Up {
     pub files: Files,
     /// The services to start, with what they depend on [default: all]
     pub services: Vec<String>,
+    /// Go into the background, and return when everything is ready or done, or has failed
+    #[arg(short, long)]
+    pub detach: bool,
     #[command(flatten)]
     pub starting: Starting,
     /// Start these for a debugger, or all that have a `debug` entry

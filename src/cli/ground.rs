@@ -8,7 +8,7 @@ use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
 use crate::config::{self, Debugged, Draft, Overrides, Sources};
-use crate::control::{self, Instance};
+use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, shown};
 use crate::model::{Class, Message, Name, Stack};
@@ -39,13 +39,12 @@ impl Ground {
     pub fn take(plan: &Plan) -> Result<Ground, Refused> {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
         let draft = config::load(&sources(plan)?)
-            .map_err(|wrong| Refused(wrong.render(super::color(&stderr())), exit::USAGE))?;
+            .map_err(|wrong| Refused::Told(wrong.render(super::color(&stderr())), exit::USAGE))?;
         let draft = Arc::new(draft);
         let debugged = debugged(&draft, plan.debug.as_deref())
             .map_err(|message| Refused::because(&message, exit::USAGE))?;
         hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
-        let instance = Instance::claim(draft.dir(), draft.name())
-            .map_err(|error| Refused::because(&error.message(), error.exit_code()))?;
+        let instance = Instance::claim(draft.dir(), draft.name()).map_err(Refused::no_claim)?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
         let record = LeftBehind::record(&state_dir);
@@ -66,9 +65,10 @@ impl Ground {
             Some(person) => ask(dispute, person),
             None => Answer::Quit,
         };
-        let (stack, more) = loader
-            .choose_asking(&draft, &situation, &mut ask)
-            .map_err(|conflicts| Refused(conflicts.iter().map(shown).collect(), plan.refused))?;
+        let (stack, more) =
+            loader.choose_asking(&draft, &situation, &mut ask).map_err(|conflicts| {
+                Refused::Told(conflicts.iter().map(shown).collect(), plan.refused)
+            })?;
         notes.extend(more);
         let selection = situation.selection;
         Ok(Ground {
@@ -112,12 +112,24 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
     Ok(chosen)
 }
 
-/// Why nothing was started: the text for stderr and the exit code.
-pub(super) struct Refused(pub String, pub i32);
+/// Why nothing was started.
+pub(super) enum Refused {
+    /// The text for stderr and the exit code.
+    Told(String, i32),
+    /// A stack runs here already.
+    Busy(Busy),
+}
 
 impl Refused {
     pub fn because(message: &Message, code: i32) -> Refused {
-        Refused(shown(message), code)
+        Refused::Told(shown(message), code)
+    }
+
+    fn no_claim(error: ClaimError) -> Refused {
+        match error {
+            ClaimError::Busy(busy) => Refused::Busy(busy),
+            ClaimError::Failed(message) => Refused::because(&message, exit::FAILED),
+        }
     }
 
     /// The system did not let devstack do `what`.

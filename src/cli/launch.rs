@@ -8,17 +8,19 @@ use tokio::sync::mpsc;
 use super::args::Starting;
 use super::ground::{Ground, Refused};
 use super::log_args::{Form, Shown};
+use super::relay::{Relay, Start};
+use super::word::Word;
 use crate::control;
-use crate::error::exit;
+use crate::error::{exit, shown};
 use crate::model::Stack;
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 use crate::runtime::hands::Hands;
 use crate::runtime::log::{Logs, Output};
-use crate::runtime::process::{Guard, Processes};
+use crate::runtime::process::{Back, Guard, Processes};
 use crate::runtime::reload::Reloader;
 use crate::runtime::signals::Signals;
-use crate::runtime::supervisor::{Senses, Setup, Supervisor};
+use crate::runtime::supervisor::{Senses, Setup, Supervisor, TerminalSize};
 use crate::runtime::watch::{Change, Watcher};
 
 /// How long the last lines may take to be shown when the reader of the output is slow.
@@ -41,8 +43,8 @@ pub(super) struct Plan {
     pub shown: Shown,
     /// Show a QR code of the URL in the network.
     pub qr: bool,
-    /// The log goes to stderr, because stdout belongs to somebody else.
-    pub to_stderr: bool,
+    /// Where the log is shown.
+    pub place: Place,
     /// Changes every stack before it is used.
     pub adapt: fn(&mut Stack),
     /// Goes on when nothing runs any more, until it is told to end.
@@ -51,6 +53,57 @@ pub(super) struct Plan {
     pub may_ask: bool,
     /// The exit code when the stack cannot be started though nobody made a mistake.
     pub refused: i32,
+    /// What goes into the background as soon as nobody has to be asked or refused any more.
+    pub back: Option<Back>,
+}
+
+/// Where the log is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Stdout,
+    /// Stdout belongs to somebody else.
+    Stderr,
+    /// Nowhere: whoever wants to see it asks for it.
+    Background,
+}
+
+impl Place {
+    /// Whether it is a terminal.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Place::Stdout => stdout().is_terminal(),
+            Place::Stderr => stderr().is_terminal(),
+            Place::Background => false,
+        }
+    }
+
+    fn shows_color(self) -> bool {
+        match self {
+            Place::Stdout => super::color(&stdout()),
+            Place::Stderr => super::color(&stderr()),
+            Place::Background => false,
+        }
+    }
+
+    /// Rows and columns of the terminal that it is, or was.
+    fn terminal_size(self) -> TerminalSize {
+        match self {
+            Place::Stdout => Box::new(|| size_of(stdout())),
+            Place::Stderr => Box::new(|| size_of(stderr())),
+            Place::Background => {
+                let size = size_of(stdout());
+                Box::new(move || size)
+            }
+        }
+    }
+
+    fn output(self) -> Output {
+        match self {
+            Place::Stdout => Output::Stdout,
+            Place::Stderr => Output::Stderr,
+            Place::Background => Output::None,
+        }
+    }
 }
 
 /// A stack that is about to run.
@@ -68,32 +121,49 @@ pub(super) fn launch<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> i32
 where
     F: Future<Output = i32>,
 {
-    match begin(plan, drive) {
-        Ok(code) => code,
-        Err(Refused(text, code)) => {
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            code
-        }
-    }
+    begin(plan, drive).unwrap_or_else(refused)
 }
 
-fn begin<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refused>
+/// Says why nothing was started; the exit code.
+pub(super) fn refused(why: Refused) -> i32 {
+    let (text, code) = match why {
+        Refused::Told(text, code) => (text, code),
+        Refused::Busy(busy) => (shown(&busy.message()), exit::BUSY),
+    };
+    // When not even this can be written, the exit code has to say it.
+    let _ = stderr().write_all(text.as_bytes());
+    code
+}
+
+/// Starts a stack and drives it to its end; the exit code, or why nothing was started.
+pub(super) fn begin<F>(mut plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refused>
 where
     F: Future<Output = i32>,
 {
-    let internal = |what, error| Refused::internal(what, &error, plan.refused);
+    let code = plan.refused;
+    let internal = |what, error| Refused::internal(what, &error, code);
     let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read: what is saved from now on is a change.
     let watcher = plan.follow.then(|| Watcher::start(changes));
-    let ground = Ground::take(&plan)?;
+    let ground = match Ground::take(&plan) {
+        Ok(ground) => ground,
+        Err(no) => {
+            guard.dismiss();
+            return Err(no);
+        }
+    };
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = super::runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground);
+    // Of a terminal that is let go, this is the last time that it can be asked.
+    let terminal_size = plan.place.terminal_size();
+    let errors = ground.state_dir.join("background.err");
+    let back = plan.back.take().map(|back| back.let_go(&errors)).transpose();
+    let front = back.map_err(|error| internal("go into the background", error))?;
     let outcome = runtime.block_on(async {
-        let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in))
+        let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
             .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
@@ -102,7 +172,7 @@ where
             ender.kill("the guard process was killed", exit::FAILED);
         });
         end_when(&supervisor, logs.closed(), end_unheard);
-        if !plan.to_stderr {
+        if plan.place == Place::Stdout {
             // Also when there is nothing to print: whoever has seen enough does not wait for another line.
             end_when(&supervisor, super::stdout_gone(), |ender, ()| {
                 end_unheard(ender, libc::EPIPE);
@@ -115,7 +185,16 @@ where
         };
         let server = tokio::spawn(control::serve(socket, handle.clone(), logs.clone(), shutdown));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
+        let relay = front.map(|front| {
+            let services = stack.services.keys().cloned().collect();
+            let first = Word::Begins { services, errors: errors.to_string_lossy().into_owned() };
+            let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
+            Relay::begin(front, first, Start { logs, handle, settled })
+        });
         let code = drive(Launched { supervisor, handle, stack, timeout }).await;
+        if let Some(relay) = relay {
+            relay.finish(LAST_LINES).await;
+        }
         drop(done);
         // Answers that are under way are finished; the server bounds that itself.
         let _ = server.await;
@@ -162,11 +241,11 @@ fn setup(
     ground: &Ground,
     logs: &Logs,
     (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
+    terminal_size: TerminalSize,
 ) -> std::io::Result<Setup> {
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
-    let terminal_size = if plan.to_stderr { stderr_size } else { stdout_size };
     let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
     if let Err(error) = ground.instance.mark(processes.token()) {
         // As with the record: it is for a misfortune that may never come.
@@ -175,7 +254,9 @@ fn setup(
     if on_terminal(plan) {
         processes = processes.on_terminal();
     }
-    if let Some((rows, columns)) = terminal_size() {
+    if on_terminal(plan)
+        && let Some((rows, columns)) = terminal_size()
+    {
         processes.resize(rows, columns);
     }
     let mut hands = Hands::new(processes, logs.clone(), reports, done, watcher);
@@ -202,37 +283,22 @@ fn setup(
 fn open_logs(plan: &Plan, ground: &Ground) -> Logs {
     let terminal = on_terminal(plan);
     let look = super::look(terminal, plan.shown);
-    let output = if plan.to_stderr { Output::Stderr } else { Output::Stdout };
-    let logs = Logs::open(&ground.state_dir.join("logs"), look, output);
+    let logs = Logs::open(&ground.state_dir.join("logs"), look, plan.place.output());
     logs.limit(ground.stack.logs);
     logs
 }
 
 /// Whether a person sees the log, and services may write as if to one.
-fn on_terminal(plan: &Plan) -> bool {
-    if plan.shown.output == Form::Json {
-        return false;
-    }
-    if plan.to_stderr { stderr().is_terminal() } else { stdout().is_terminal() }
+pub(super) fn on_terminal(plan: &Plan) -> bool {
+    plan.shown.output != Form::Json && plan.place.is_terminal()
 }
 
 /// Rows and columns, when it is a terminal that knows them.
-fn stdout_size() -> Option<(u16, u16)> {
-    size_of(stdout())
-}
-
-fn stderr_size() -> Option<(u16, u16)> {
-    size_of(stderr())
-}
-
 fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(output).ok()?;
     Some((size.ws_row, size.ws_col))
 }
 
 fn shows_color(plan: &Plan) -> bool {
-    if plan.shown.output == Form::Json {
-        return false;
-    }
-    if plan.to_stderr { super::color(&stderr()) } else { super::color(&stdout()) }
+    plan.shown.output != Form::Json && plan.place.shows_color()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::logs::{LogFace, StoredItems};
 use crate::control::{LogItem, LogLine, LogQuery, lost};
 use crate::model::{Class, Message, Name};
-use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Stored, Table};
+use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Said, Stored, Table, Tone};
 
 /// Lines look as they do in `devstack up`.
 pub(super) struct Face(Painter);
@@ -13,6 +13,14 @@ pub(super) struct Face(Painter);
 impl Face {
     pub fn new(look: Look) -> Face {
         Face(Painter::new(look, Arc::new(Table::default())))
+    }
+}
+
+impl Face {
+    /// Appends something that devstack says only here.
+    pub fn say(&mut self, text: &str, out: &mut Vec<u8>) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        self.0.said(&Said::all(Tone::Notice, text), now, out);
     }
 }
 

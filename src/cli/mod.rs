@@ -2,6 +2,7 @@
 
 mod args;
 mod attach;
+mod background;
 mod check;
 mod complain;
 mod completions;
@@ -15,6 +16,7 @@ mod down_all;
 mod evict;
 mod export_vscode;
 mod ground;
+mod join;
 mod launch;
 mod left_behind;
 mod log_args;
@@ -29,12 +31,14 @@ mod presets;
 mod ps;
 mod ps_all;
 mod ps_table;
+mod relay;
 mod run;
 mod since;
 mod stack_entry;
 mod stacks_table;
 mod table;
 mod up;
+mod word;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};

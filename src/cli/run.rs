@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args;
-use super::launch::{self, Launched, Plan};
+use super::launch::{self, Launched, Place, Plan};
 use super::log_args::Form;
 use super::up::not_ready_within;
 use crate::error::{self, exit};
@@ -37,11 +37,12 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         follow: false,
         shown: args.shown,
         qr: false,
-        to_stderr: true,
+        place: Place::Stderr,
         adapt: never_again,
         stay: true,
         may_ask: false,
         refused: exit::RUN_FAILED_BEFORE_READY,
+        back: None,
     };
     let (command, json) = (args.command, args.shown.output == Form::Json);
     launch::launch(plan, |launched| async move {

@@ -2,18 +2,21 @@ use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-use super::args;
-use super::launch::{self, Launched, Plan};
+use super::ground::Refused;
+use super::join::{self, Running};
+use super::launch::{self, Launched, Place, Plan};
+use super::{args, background};
 use crate::config::Draft;
 use crate::engine::Selection;
 use crate::error::exit;
 use crate::model::{Message, Name, Snapshot};
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
+use crate::runtime::process::{self, Fork};
 
 /// `devstack up`: the whole stack in the foreground, until Ctrl-C or until nothing is left to run.
 pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
-    let plan = Plan {
+    let mut plan = Plan {
         files,
         starting: args.starting,
         services: args.services,
@@ -22,13 +25,38 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         follow: !args.no_watch,
         shown: args.shown,
         qr: args.qr,
-        to_stderr: false,
+        place: Place::Stdout,
         adapt: |_| {},
         stay: false,
         may_ask: true,
         refused: exit::FAILED,
+        back: None,
     };
-    launch::launch(plan, |launched| {
+    if args.detach {
+        // Before anything else: the child is to be as small as this process was.
+        match process::detach() {
+            Ok(Fork::Front(front)) => return background::attend(front, plan.shown),
+            Ok(Fork::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
+            Err(error) => {
+                return launch::refused(Refused::internal(
+                    "go into the background",
+                    &error,
+                    plan.refused,
+                ));
+            }
+        }
+    }
+    let joins = launch::on_terminal(&plan).then_some(plan.shown);
+    let (dir, services) = (super::stack_dir(&plan.files), plan.services.clone());
+    match run(plan) {
+        Ok(code) => code,
+        Err(Refused::Busy(busy)) => join::join(&Running { busy, dir, services }, joins),
+        Err(told) => launch::refused(told),
+    }
+}
+
+fn run(plan: Plan) -> Result<i32, Refused> {
+    launch::begin(plan, |launched| {
         let Launched { supervisor, handle, timeout, .. } = launched;
         let (settled, ender) = (supervisor.settled(), supervisor.ender());
         async move {

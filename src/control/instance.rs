@@ -71,8 +71,7 @@ impl ClaimError {
     /// What to tell people.
     pub fn message(&self) -> Message {
         match self {
-            ClaimError::Busy(busy) => Message::new(Class::Busy, busy.to_string())
-                .help("`devstack ps` and `devstack logs -f` show it, `devstack down` stops it"),
+            ClaimError::Busy(busy) => busy.message(),
             ClaimError::Failed(message) => message.clone(),
         }
     }
@@ -83,6 +82,14 @@ impl ClaimError {
             ClaimError::Busy(_) => crate::error::exit::BUSY,
             ClaimError::Failed(_) => crate::error::exit::FAILED,
         }
+    }
+}
+
+impl Busy {
+    /// What to tell people who wanted to start one.
+    pub fn message(&self) -> Message {
+        Message::new(Class::Busy, self.to_string())
+            .help("`devstack ps` and `devstack logs -f` show it, `devstack down` stops it")
     }
 }
 

@@ -59,10 +59,13 @@ pub struct Setup {
     /// Goes on when nothing runs any more, until it is told to end.
     pub stay: bool,
     /// Rows and columns of the terminal that devstack writes to, when there is one.
-    pub terminal_size: fn() -> Option<(u16, u16)>,
+    pub terminal_size: TerminalSize,
     /// Shows a QR code when the start is over; with the columns that stand before the names in each line.
     pub qr: Option<u16>,
 }
+
+/// Rows and columns of a terminal, whenever that is asked.
+pub type TerminalSize = Box<dyn Fn() -> Option<(u16, u16)>>;
 
 /// Where reports arrive.
 pub struct Senses {
@@ -109,7 +112,7 @@ pub struct Supervisor {
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
     settled: watch::Sender<bool>,
-    terminal_size: fn() -> Option<(u16, u16)>,
+    terminal_size: TerminalSize,
     qr: Option<u16>,
     ender: Ender,
     endings: mpsc::UnboundedReceiver<Ending>,

@@ -12,6 +12,16 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Ends the guard when nothing was started, and waits for its end.
+    pub fn dismiss(self) {
+        drop(self.socket);
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        // It is our child; whatever else happens, `init` buries it.
+        while rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
+            .is_err_and(|error| error == rustix::io::Errno::INTR)
+        {}
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid

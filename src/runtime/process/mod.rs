@@ -14,11 +14,14 @@
 //! (`record`, `ledger`) lets the next devstack find and end what is left (`sweep`).
 
 mod aside;
+mod back;
 mod child;
+mod detach;
 mod environment;
 mod evict;
 mod fact;
 mod foreground;
+mod front;
 mod guard;
 mod guard_loop;
 mod handed;
@@ -58,9 +61,12 @@ mod wire;
 mod words;
 
 pub use aside::Aside;
+pub use back::Back;
+pub use detach::{Fork, detach};
 pub use evict::{Eviction, Suspect, evict};
 pub use fact::{Fact, Sink, What};
 pub use foreground::{NotStarted, locate, refused};
+pub use front::Front;
 pub use guard::Guard;
 pub use handed::Handed;
 pub use leash::Leash;

@@ -1,0 +1,136 @@
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+
+use super::ControlOptions;
+use super::complain::printable;
+use super::log_args::Shown;
+use super::log_face::Face;
+use super::logs::{LogsOptions, logs};
+use crate::control::{Busy, Client, Failure, find_services};
+use crate::error::{exit, shown};
+use crate::model::Phase;
+use crate::runtime::log::Narration;
+use crate::runtime::signals::Signals;
+
+/// How many lines of each service are shown first.
+const LAST: usize = 20;
+
+/// A stack that runs where another one was to be started.
+pub(super) struct Running {
+    pub busy: Busy,
+    /// Where the search for it starts.
+    pub dir: PathBuf,
+    /// What was asked for by name.
+    pub services: Vec<String>,
+}
+
+/// What `up` does where a stack runs already: at a terminal (`shown`) it follows the log of that one until it ends, and
+/// elsewhere says why it does nothing; the exit code.
+pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(_) => return refuse(running, ""),
+    };
+    let code = runtime.block_on(async {
+        match (running.hint().await, shown) {
+            (Ok(hint), Some(shown)) => running.follow(&hint, shown).await,
+            (Ok(hint), None) => refuse(running, &hint),
+            // It does not answer: that it runs is all there is to say.
+            (Err(_), _) => refuse(running, ""),
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+fn refuse(running: &Running, hint: &str) -> i32 {
+    let mut message = running.busy.message();
+    if !hint.is_empty() {
+        message.help = format!("{hint}\n{}", message.help);
+    }
+    // When not even this can be written, the exit code has to say it.
+    let _ = stderr().write_all(shown(&message).as_bytes());
+    exit::BUSY
+}
+
+impl Running {
+    /// How to start what was asked for and does not run; empty when there is nothing of the kind.
+    async fn hint(&self) -> Result<String, Failure> {
+        if self.services.is_empty() {
+            return Ok(String::new());
+        }
+        let stack = Client::here(&self.dir)?.stack().await?;
+        let is_down = |name: &String| {
+            let found = find_services(&stack, name).unwrap_or_default();
+            let of = |view: &&crate::model::ServiceView| found.contains(&view.name);
+            let views: Vec<_> = stack.services.iter().filter(of).collect();
+            !views.is_empty() && views.iter().all(|view| stands(view.phase))
+        };
+        let down: Vec<&str> =
+            self.services.iter().filter(|name| is_down(name)).map(String::as_str).collect();
+        if down.is_empty() {
+            return Ok(String::new());
+        }
+        let not = if down.len() == 1 { "it does not run now" } else { "they do not run now" };
+        Ok(format!("`devstack start {}`: {not}", printable(&down.join(" "))))
+    }
+
+    async fn follow(&self, hint: &str, shown: Shown) -> i32 {
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(_) => return refuse(self, hint),
+        };
+        self.greet(hint);
+        let (control, services) = (self.control(), Vec::new());
+        let options = LogsOptions {
+            control,
+            services,
+            follow: true,
+            last: Some(LAST),
+            since: None,
+            stream: None,
+            grep: None,
+            narration: Narration::With,
+        };
+        let mut face = Face::new(super::look(true, shown));
+        let (mut out, mut err) = (stdout(), stderr());
+        tokio::select! {
+            code = logs(&options, &mut face, super::stdout_gone(), &mut out, &mut err) => code,
+            signal = signals.end() => 128 + signal,
+        }
+    }
+
+    fn control(&self) -> ControlOptions {
+        let color = super::color(&stdout());
+        ControlOptions { dir: self.dir.clone(), json: false, color, socket: None }
+    }
+
+    /// Says whose log follows.
+    fn greet(&self, hint: &str) {
+        let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
+        let since = since.to_zoned(jiff::tz::TimeZone::system());
+        let today = since.date() == jiff::Zoned::now().date();
+        let since = since.strftime(if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" });
+        let mut text = format!("{}, since {since}\n", self.busy);
+        text += "its log follows: Ctrl-C leaves it running, `devstack down` stops it\n";
+        if !hint.is_empty() {
+            text += hint;
+            text.push('\n');
+        }
+        // A terminal that is gone says so when the log is written.
+        let _ = stdout().write_all(text.as_bytes());
+    }
+}
+
+/// Whether it does nothing and will do nothing by itself.
+fn stands(phase: Phase) -> bool {
+    match phase {
+        Phase::Idle | Phase::Done | Phase::Failed => true,
+        Phase::Waiting
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Unhealthy
+        | Phase::Stopping
+        | Phase::Backoff => false,
+    }
+}

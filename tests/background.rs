@@ -1,0 +1,438 @@
+//! In the background: `up -d`, what it leaves open, who ends it, and a second `up` where one runs.
+
+use rustix::process::Pid;
+use serde_json::Value;
+
+use crate::support::{
+    CTRL_C, Markers, Project, Running, Signal, eventually, free_port, occupy, service,
+};
+
+/// Two services that stay; one is ready when a gate is open.
+const GATED: &str = r#"
+    [stack]
+    name = "shop"
+    [services.api]
+    command = ["{misbehave}", "--stay", "say", "one", "--after-gate", "gate", "two"]
+    ready = { log = "two" }
+    stop = { grace = "30s" }
+    [services.worker]
+    command = ["{misbehave}", "marker", "marks", "--trap"]
+    "#;
+
+/// A stack that runs in the background.
+fn up(config: &str) -> Project {
+    let project = Project::new();
+    project.write("devstack.toml", config);
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    project
+}
+
+/// One that is started and waits for its gate, which stays shut.
+fn starting(project: &Project, run: impl FnOnce(crate::support::Launch) -> Running) -> Running {
+    project.write("devstack.toml", GATED);
+    let up = run(project.devstack(["up", "-d"]));
+    up.wait_for("worker * starting");
+    Markers::wait_starts(&project.path("marks"), "worker", 1);
+    up
+}
+
+fn down(project: &Project) {
+    project.devstack(["down"]).run().expect_code(0);
+    project.assert_nothing_alive();
+}
+
+fn supervisor(project: &Project) -> u32 {
+    u32::try_from(project.ps()["supervisor_pid"].as_u64().expect("a pid")).expect("a pid")
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+    rustix::process::kill_process(pid, signal).expect("it runs");
+}
+
+#[test]
+fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
+    let project = Project::new();
+    project.write("devstack.toml", GATED);
+    let mut gate = project.gate("gate");
+    // All that a script may wait for the end of: its output, and a descriptor that nobody knows of.
+    let script = "exec \"$0\" up -d 7>&1";
+    let shell = project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
+    let up = shell.start();
+    up.wait_for("api    * starting");
+    project.wait_ps(|ps| service(ps, "worker")["phase"] == "ready");
+    assert!(up.is_running());
+    gate.open();
+    assert_eq!(up.wait_code(), 0);
+    up.wait_closed();
+    let pid = supervisor(&project);
+    assert_ne!(pid, up.pid());
+    let lines = up.lines();
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    assert!(has("api    * ready in ") && has("       * shop is up"), "{lines:#?}");
+    let told = format!(
+        "       * it runs in the background (pid {pid}): `devstack logs -f` follows it, `devstack down` stops it"
+    );
+    assert_eq!(lines.last(), Some(&told));
+    assert!(!has(" | "), "lines of services are in the log: {lines:#?}");
+    assert_eq!(up.stderr(), "");
+
+    // The same stack as in the foreground, with the log that a later reader wants.
+    assert_eq!(project.ps()["state"], "up");
+    let logs = project.devstack(["logs"]).run().expect_code(0).stdout;
+    assert!(logs.contains("api    | one\n") && logs.contains("       * shop is up\n"), "{logs}");
+    #[cfg(target_os = "linux")]
+    {
+        let open = |fd: u32| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).expect("its own");
+        assert_eq!([open(0), open(1)], ["/dev/null", "/dev/null"].map(std::path::PathBuf::from));
+        assert_eq!(open(2), project.path(".devstack/background.err"));
+    }
+    assert_eq!(project.read(".devstack/background.err"), "");
+    down(&project);
+    project.finish();
+}
+
+#[test]
+fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.bad]
+        command = "echo the reason; exit 7"
+        restart = "no"
+        ready = { delay = "1h" }
+        [services.good]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    assert!(ended.stdout.contains("bad  * failed: exited with code 7\n"), "{ended:?}");
+    assert!(ended.stdout.contains("       | the reason\n"), "{ended:?}");
+    assert_eq!(
+        ended.stderr,
+        "error: not everything is ready: bad failed\n  \
+         help: the rest goes on in the background: `devstack logs -f` follows it, `devstack down` stops it\n"
+    );
+    assert_eq!(service(&project.ps(), "good")["phase"], "ready");
+    down(&project);
+    project.finish();
+}
+
+#[test]
+fn it_says_when_nothing_is_left_to_run() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.bad]\ncommand = \"echo the reason; exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
+    );
+    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    assert!(ended.stdout.contains("| the reason\n"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("error: the stack has ended, nothing runs any more"),
+        "{ended:?}"
+    );
+    assert_eq!(project.alive(), []);
+    project.write("devstack.toml", "[services.task]\nkind = \"task\"\ncommand = \"true\"\n");
+    let ended = project.devstack(["up", "-d"]).run().expect_code(0);
+    assert!(ended.stdout.contains("everything has ended; nothing runs"), "{ended:?}");
+    assert_eq!((project.alive(), ended.stderr), (vec![], String::new()));
+    project.finish();
+}
+
+#[test]
+fn mistakes_and_taken_ports_are_told_before_it_goes() {
+    let project = Project::new();
+    project.write("devstack.toml", "[services.api]\ncomand = \"true\"\n");
+    let ended = project.devstack(["up", "-d"]).run().expect_code(2);
+    assert!(ended.stderr.contains("did you mean"), "{ended:?}");
+    let port = free_port();
+    let _taken = occupy(port);
+    project.write("devstack.toml", &format!("[services.api]\ncommand = \"true\"\nport = {port}\n"));
+    let ended = project.devstack(["up", "-d", "--strict-ports"]).run().expect_code(1);
+    assert!(ended.stderr.contains(&format!("port {port} is held by")), "{ended:?}");
+    assert_eq!((ended.stdout, project.alive()), (String::new(), vec![]));
+    project.finish();
+}
+
+#[test]
+fn a_person_is_asked_before_it_goes() {
+    let project = Project::new();
+    let port = free_port();
+    let _taken = occupy(port);
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
+             port = {{ prefer = {port}, on_conflict = \"ask\" }}\n"
+        ),
+    );
+    let up = project.devstack(["up", "-d"]).terminal(30, 100).start();
+    let settings = up.settings();
+    up.wait_for("[n]ext (");
+    up.write(b"n\n");
+    assert_eq!(up.wait_code(), 0);
+    assert_eq!(up.settings(), settings);
+    assert!(service(&project.ps(), "api")["port"].as_u64().expect("a port") > u64::from(port));
+    down(&project);
+    // Ctrl-C is an answer, too.
+    std::fs::remove_dir_all(project.path(".devstack")).expect("it is ours");
+    let up = project.devstack(["up", "-d"]).terminal(30, 100).start();
+    up.wait_for("[n]ext (");
+    up.write(CTRL_C);
+    assert_ne!(up.wait_code(), 0);
+    project.assert_nothing_alive();
+    project.finish();
+}
+
+#[test]
+fn ctrl_c_calls_off_the_start() {
+    let project = Project::new();
+    let up = starting(&project, |launch| launch.terminal(30, 100).start());
+    let settings = up.settings();
+    up.write(CTRL_C);
+    assert_eq!(up.wait_code(), 130);
+    assert_eq!(up.settings(), settings);
+    assert!(up.lines().iter().any(|line| line.contains("* stopping: Ctrl-C")), "{:?}", up.lines());
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn a_second_ctrl_c_kills_at_once() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.deaf]\ncommand = [\"{misbehave}\", \"ignore\", \"TERM\"]\n\
+         ready = { delay = \"1h\" }\nstop = { grace = \"100s\" }\n",
+    );
+    let up = project.devstack(["up", "-d"]).terminal(30, 100).start();
+    up.wait_for("deaf * starting");
+    eventually("the service to run", || {
+        let logs = project.devstack(["logs", "--said=no"]).run();
+        logs.stdout.contains("ready").then_some(())
+    });
+    up.write(CTRL_C);
+    up.wait_for("stopping: Ctrl-C");
+    up.write(CTRL_C);
+    assert_eq!(up.wait_code(), 130);
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn sigterm_calls_off_the_start_too() {
+    let project = Project::new();
+    let up = starting(&project, |launch| launch.start());
+    up.signal(Signal::TERM);
+    assert_eq!(up.wait_code(), 143);
+    up.wait_closed();
+    assert_eq!((project.alive(), up.stderr()), (vec![], String::new()));
+    project.finish();
+}
+
+#[test]
+fn a_closed_window_and_a_killed_front_leave_the_start_alone() {
+    for kill in [false, true] {
+        let project = Project::new();
+        let mut gate = project.gate("gate");
+        let up = starting(&project, |launch| launch.terminal(30, 100).start());
+        match kill {
+            false => {
+                up.hang_up();
+                assert_eq!(up.wait_code(), 129);
+            }
+            true => up.kill9(),
+        }
+        project.sockets_must_go();
+        gate.open();
+        project.wait_ps(|ps| ps["state"] == "up");
+        down(&project);
+        project.finish();
+    }
+}
+
+#[test]
+fn a_window_that_closes_later_takes_nothing_with_it() {
+    let project = Project::new();
+    project.write("devstack.toml", GATED);
+    project.write("gate", "");
+    // A shell in front of it, so that the terminal lives longer than `up`.
+    let script = "\"$0\" up -d; echo code $?; exec cat";
+    let shell = project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
+    let shell = shell.terminal(30, 100).start();
+    shell.wait_for("code 0");
+    let pid = supervisor(&project);
+    shell.hang_up();
+    shell.wait_exit();
+    let ps = project.ps();
+    assert_eq!((&ps["state"], &ps["supervisor_pid"]), (&Value::from("up"), &Value::from(pid)));
+    down(&project);
+    project.finish();
+}
+
+#[test]
+fn a_start_that_takes_too_long_is_over() {
+    let project = Project::new();
+    project.write("devstack.toml", GATED);
+    let ended = project.devstack(["up", "-d", "--timeout", "300ms"]).run().expect_code(1);
+    assert!(
+        ended.stdout.contains("stopping: not ready within 300ms: api is starting"),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("nothing runs any more"), "{ended:?}");
+    assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn programs_read_what_is_said_as_objects() {
+    let project = Project::new();
+    project.write("devstack.toml", GATED);
+    project.write("gate", "");
+    let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(0);
+    let read = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let said = read(&ended.stdout);
+    assert!(said.iter().any(|one| one["text"] == "shop is up" && one["tone"] == "good"));
+    let logs = project.devstack(["logs", "--json", "--said=only", "-n", "all"]).run();
+    assert_eq!(read(&logs.stdout), said);
+    down(&project);
+    project.write(
+        "devstack.toml",
+        "[services.bad]\ncommand = \"exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
+    );
+    let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(1);
+    let error: Value = serde_json::from_str(&ended.stderr).expect("JSON");
+    assert_eq!(error["error"]["class"], "not-running");
+    project.finish();
+}
+
+#[test]
+fn a_killed_one_is_told_and_leaves_nothing() {
+    let project = Project::new();
+    let up = starting(&project, |launch| launch.start());
+    let pid = supervisor(&project);
+    send(pid, Signal::KILL);
+    assert_eq!(up.wait_code(), 137);
+    up.wait_closed();
+    assert!(up.stderr().contains("was ended by SIGKILL"), "{}", up.stderr());
+    project.assert_nothing_alive();
+    // Its socket is replaced by the next one.
+    project.write("gate", "");
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    send(supervisor(&project), Signal::TERM);
+    project.assert_nothing_alive();
+    project.finish();
+}
+
+#[test]
+fn of_twenty_at_once_exactly_one_goes_into_the_background() {
+    let project = Project::new();
+    project.write("devstack.toml", GATED);
+    project.write("gate", "");
+    let all: Vec<Running> = (0..20).map(|_| project.devstack(["up", "-d"]).start()).collect();
+    let codes: Vec<i32> = all.iter().map(Running::wait_code).collect();
+    all.iter().for_each(Running::wait_closed);
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 4).count(), 19, "{codes:?}");
+    for loser in all.iter().filter(|one| one.wait_code() == 4) {
+        let text = loser.stderr();
+        assert!(text.contains("a stack already runs here: shop (pid "), "{text}");
+        assert!(text.contains("`devstack down` stops it"), "{text}");
+    }
+    assert_eq!(project.ps()["state"], "up");
+    down(&project);
+    assert_eq!(Markers::read(&project.path("marks")).count("start", "worker"), 1);
+    project.finish();
+}
+
+#[test]
+fn a_second_up_at_a_terminal_follows_the_log() {
+    let project = up("[stack]\nname = \"shop\"\n[services.api]\n\
+        command = \"seq 100; exec {misbehave} run\"\n[services.idle]\ncommand = [\"{misbehave}\", \"run\"]\nautostart = false\n");
+    let pid = supervisor(&project);
+    let terminal = |args: &[&str]| project.devstack(["up"]).args(args).terminal(30, 100).start();
+    let first = terminal(&[]);
+    let settings = first.settings();
+    first.wait_for(&format!("a stack already runs here: shop (pid {pid}), since "));
+    first.wait_for("Ctrl-C leaves it running, `devstack down` stops it");
+    first.wait_for("api  | ready");
+    first.wait_for("     * shop is up");
+    let lines = first.lines();
+    let numbers = lines.iter().filter(|line| {
+        line.strip_prefix("api  | ").is_some_and(|text| text.parse::<u32>().is_ok())
+    });
+    assert_eq!(numbers.count(), 19, "the last twenty lines: {lines:#?}");
+    first.write(CTRL_C);
+    assert_eq!(first.wait_code(), 130);
+    assert_eq!(first.settings(), settings);
+    assert_eq!(supervisor(&project), pid);
+
+    // Who asks for something that does not run is told how to start it.
+    let second = terminal(&["idle"]);
+    second.wait_for("`devstack start idle`: it does not run now");
+    second.wait_for("api  | ready");
+    let refused = project.devstack(["up", "idle"]).run().expect_code(4);
+    assert!(
+        refused.stderr.contains("help: `devstack start idle`: it does not run now\n"),
+        "{refused:?}"
+    );
+    let refused = project.devstack(["up", "-d", "api"]).run().expect_code(4);
+    assert!(!refused.stderr.contains("devstack start"), "{refused:?}");
+    project.devstack(["restart", "api"]).run().expect_code(0);
+    second.wait_for("api  * restarting");
+    down(&project);
+    assert_eq!(second.wait_code(), 0);
+    project.finish();
+}
+
+#[test]
+fn one_that_hangs_is_named_and_nobody_waits_for_it() {
+    let project =
+        up("[stack]\nname = \"shop\"\n[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let pid = supervisor(&project);
+    send(pid, Signal::STOP);
+    for args in [&["up"][..], &["up", "api"], &["up", "-d"], &["ps", "--json"], &["down", "--json"]]
+    {
+        let ended = project.devstack(args).run().expect_code(4);
+        assert!(ended.stderr.contains(&pid.to_string()), "{args:?}: {ended:?}");
+        if args.contains(&"--json") {
+            let error: Value = serde_json::from_str(&ended.stderr).expect("JSON");
+            assert_eq!(error["error"]["class"], "busy");
+        }
+    }
+    let up = project.devstack(["up"]).terminal(30, 100).start();
+    assert_eq!(up.wait_code(), 4);
+    send(pid, Signal::CONT);
+    down(&project);
+    project.finish();
+}
+
+#[test]
+fn it_takes_the_options_of_up() {
+    let project = Project::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n\
+             debug = {{ command = [\"{{misbehave}}\", \"listen\", \"--port\", \"${{DEBUG_PORT}}\"], port = {port} }}\n\
+             [services.facts]\nkind = \"task\"\ncommand = [\"{{misbehave}}\", \"limits\"]\n\
+             [services.other]\ncommand = [\"{{misbehave}}\", \"run\"]\n"
+        ),
+    );
+    let args = ["up", "-d", "--debug=api", "--qr", "--timestamps", "api", "facts"];
+    let up = project.devstack(args).terminal(30, 100).start();
+    assert_eq!(up.wait_code(), 0);
+    let lines = up.lines();
+    assert!(lines.iter().any(|line| line.contains("debug   ")), "{lines:#?}");
+    let ps = project.ps();
+    assert_eq!((&ps["mode"], &service(&ps, "other")["phase"]), (&"debug".into(), &"idle".into()));
+    // Services have no terminal, whatever `up` was typed in.
+    let logs = project.devstack(["logs", "facts", "-n", "all"]).run().expect_code(0).stdout;
+    assert!(logs.contains("facts | tty1 no\n"), "{logs}");
+    down(&project);
+    project.finish();
+}
