@@ -81,6 +81,10 @@ fn what_is_typed_is_echoed_and_arrives_and_leaving_changes_nothing() {
     client.wait_for("[echo has ended (exit 0)");
     leave(&client);
     up.end();
+    // The log has what was echoed, and line ends as the program wrote them.
+    let stored = project.read(".devstack/logs/echo.log");
+    assert!(stored.contains("hallo") && stored.contains("\ngot halloä\n"), "{stored:?}");
+    assert!(!stored.contains('\r'), "{stored:?}");
     project.finish();
 }
 
@@ -427,6 +431,36 @@ fn a_large_paste_arrives_whole_when_it_is_read() {
     std::fs::write(project.path("text"), &text).unwrap();
     let expected = project.program("/bin/sh").args(["-c", "cksum < text"]).run().stdout;
     assert_eq!(project.read("sum"), expected);
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn what_was_typed_for_one_run_no_other_gets() {
+    let project = Project::new();
+    let up = up(
+        &project,
+        r#"
+        [services.once]
+        command = "stty raw -echo; test -e deaf || { touch deaf; exec {misbehave} signals WINCH; }; echo reads; exec cat"
+        tty = true
+        "#,
+    );
+    up.wait_for("once | ready");
+    let mut wire = Wire::attach(&project, "once");
+    // More than a terminal takes, less than what rings the bell.
+    for _ in 0..8 {
+        wire.type_in(&[b'x'; 64 * 1024]);
+    }
+    // Frames are taken in order: all of it has arrived at devstack.
+    wire.resize(30, 90);
+    wire.read_until(b"got WINCH 30 90\n");
+    project.devstack(["restart", "once"]).run().expect_code(0);
+    up.wait_for("once | reads");
+    wire.type_in(b"second");
+    let shown = String::from_utf8_lossy(&wire.read_until(b"second")).into_owned();
+    assert!(!shown.contains('x'), "{shown:?}");
+    drop(wire);
     up.end();
     project.finish();
 }

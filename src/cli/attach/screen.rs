@@ -6,7 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::traces::Traces;
 
 /// Portions that wait to be written. What comes then waits at the stack, which is told to be slow.
-const WAITING: usize = 4;
+const WAITING: usize = 8;
+/// How many of them one turn may need: what tidies up, a line, and the bell.
+const TURN: usize = 3;
 /// How long a screen that stands still is waited for in the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,7 @@ impl Screen {
 
     /// Waits until there is room for more; false when the terminal is gone.
     pub async fn room(&mut self) -> bool {
-        self.to.reserve().await.is_ok()
+        self.to.reserve_many(TURN).await.is_ok()
     }
 
     /// Shows what the service's terminal shows.

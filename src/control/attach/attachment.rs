@@ -6,7 +6,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::event::AttachEvent;
-use super::frame::Frame;
+use super::frame::{Frame, READ};
 use crate::control::Failure;
 use crate::runtime::process::Size;
 
@@ -67,6 +67,7 @@ impl Hears {
                 }
                 Ok(None) => {}
             }
+            self.heard.reserve(READ);
             // An error is a connection that is over, too.
             if self.read.read_buf(&mut self.heard).await.unwrap_or(0) == 0 {
                 return Ok(None);

@@ -5,6 +5,8 @@ use crate::runtime::process::Size;
 
 /// The longest content of a frame.
 pub(super) const CONTENT_MAX: usize = 64 * 1024;
+/// What is read at once: large enough for a paste, small enough for a key.
+pub(super) const READ: usize = 16 * 1024;
 /// The kind, and the length of what follows.
 const HEAD: usize = 5;
 

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::event::AttachEvent;
-use super::frame::{Frame, Garbled};
+use super::frame::{Frame, Garbled, READ};
 use crate::model::{Class, Exit, Message, Name};
 use crate::runtime::console::{Keyboard, Seat, Seen};
 use crate::runtime::handle::{Attached, Handle};
@@ -44,6 +44,7 @@ impl Session {
         Frame::Event(first).encode(&mut unwritten);
         let why = loop {
             let room = unwritten.len() < UNWRITTEN;
+            heard.reserve(READ);
             let turn = tokio::select! {
                 count = read.read_buf(&mut heard) => Turn::Read(count),
                 count = write.write(&unwritten), if !unwritten.is_empty() => Turn::Written(count),
