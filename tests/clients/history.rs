@@ -129,14 +129,13 @@ fn backwards(asked: &[Asked]) -> Vec<String> {
     for (_, kind, one, seen) in moments {
         for (name, seen) in seen {
             let is = (seen.progress(), seen.since.as_str());
-            let known = newest.entry(name).or_insert(is);
-            match kind {
-                0 if is.0 < known.0 || is.1 < known.1 => {
-                    let client = one.client;
-                    wrong.push(format!("client {client} saw {name} at {is:?} after {known:?}"));
-                }
-                0 => {}
-                _ => *known = (is.0.max(known.0), is.1.max(known.1)),
+            let known = newest.get(name.as_str()).copied();
+            if kind == 1 {
+                let best = known.map_or(is, |known| (is.0.max(known.0), is.1.max(known.1)));
+                newest.insert(name, best);
+            } else if let Some(known) = known.filter(|known| is.0 < known.0 || is.1 < known.1) {
+                let client = one.client;
+                wrong.push(format!("client {client} saw {name} at {is:?} after {known:?}"));
             }
         }
     }
