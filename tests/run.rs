@@ -264,7 +264,7 @@ fn no_such_command_is_127_and_one_that_cannot_run_126() {
         ("no-such-command", 127, "there is no command `no-such-command`", "install it"),
         ("./nowhere/x", 127, "there is no command `./nowhere/x`", "the path starts from /"),
         ("here", 127, "there is no command `here`", "write ./here"),
-        ("echo one two", 127, "there is no command `echo one two`", "devstack run -- echo one two"),
+        ("echo one two", 127, "there is no command `echo one two`", "write -- echo one two"),
         ("./plain.sh", 126, "plain.sh is not executable", "chmod +x "),
         (
             "./odd",

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::env_args::{Env, Exec};
 use super::log_args::{Logs, Shown};
 
 /// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
@@ -45,6 +46,8 @@ impl Cli {
             }
             Command::Attach(attach) => &mut attach.files.list,
             Command::Debug(debug) => &mut debug.services.files.list,
+            Command::Env(env) => &mut env.files.list,
+            Command::Exec(exec) => &mut exec.files.list,
             Command::Export(export) => match &mut export.what {
                 Exported::Vscode(vscode) => &mut vscode.files.list,
             },
@@ -83,6 +86,10 @@ pub enum Command {
     Debug(Debug),
     /// Show the terminal of a service here and type in it, until Ctrl-]
     Attach(Attach),
+    /// Show the environment of a service: that of its process, or what the next one gets
+    Env(Env),
+    /// Run a command in the folder and with the environment of a service
+    Exec(Exec),
     /// Write down for other programs what is in the stack
     Export(Export),
     /// Show the ports of this stack, or who holds a port
@@ -285,7 +292,7 @@ pub struct Plan {
 }
 
 /// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Default)]
 pub struct AsUp {
     /// The services that `up` would be asked to start [default: all]
     pub services: Vec<String>,

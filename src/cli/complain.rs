@@ -51,8 +51,13 @@ pub(super) fn refuse(message: &Message, code: i32, as_json: bool) -> i32 {
 
 /// Prints the answer of a command; the exit code.
 pub(super) fn print(text: &str) -> i32 {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what need not be text.
+pub(super) fn print_bytes(bytes: &[u8]) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let printed = out.write_all(bytes).and_then(|()| out.flush());
     end(printed.map_err(Trouble::Output), false, &mut err)
 }
 

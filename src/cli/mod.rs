@@ -13,8 +13,13 @@ mod control_options;
 mod dispute;
 mod doctor;
 mod down_all;
+mod env;
+mod env_args;
+mod env_text;
 mod evict;
+mod exec;
 mod export_vscode;
+mod given;
 mod ground;
 mod join;
 mod launch;
@@ -28,6 +33,7 @@ mod plan;
 mod plan_text;
 mod ports;
 mod presets;
+mod preview;
 mod ps;
 mod ps_all;
 mod ps_table;
@@ -117,6 +123,8 @@ pub fn main() -> i32 {
         Command::Debug(args) => ask(&files, args.services.json, async |options, out, err| {
             debug(&options, &args.services.services, !args.off, out, err).await
         }),
+        Command::Env(args) => env::env(files, &args),
+        Command::Exec(args) => exec::exec(files, &args),
         Command::Export(export) => match export.what {
             Exported::Vscode(args) => export_vscode::export(files, &args),
         },
@@ -229,7 +237,8 @@ fn sources(files: Vec<PathBuf>, overrides: Overrides) -> Result<Sources, Message
         Message::new(Class::Usage, format!("the current folder cannot be used: {error}"))
             .help("change to a folder that exists")
     })?;
-    Ok(Sources { files, cwd, env: outer_env(), overrides })
+    let user = Some(rustix::process::geteuid().as_raw());
+    Ok(Sources { files, cwd, env: outer_env(), user, overrides })
 }
 
 /// devstack's own environment, as far as it is text.

@@ -1,17 +1,14 @@
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::args::{self, AsUp};
+use super::args;
 use super::complain::{print, printable};
 use super::plan_text::text;
-use super::up::selection;
-use crate::config::{self, Overrides};
-use crate::control::{self, Client, Failure};
+use super::preview::{Preview, Refused};
+use crate::control::{Client, Failure};
 use crate::engine::Engine;
-use crate::error::{exit, said};
+use crate::error::exit;
 use crate::model::{Class, Message, PlanView};
-use crate::ports::Ports;
-use crate::runtime::reload::{Situation, hosts_exist, joined};
 
 /// `devstack plan`: what applying the files would change in the running stack of this folder, or what `up` would
 /// start where none runs. Does nothing of it.
@@ -31,14 +28,7 @@ pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
     }
 }
 
-/// Why there is no plan: the text for stderr, and the exit code.
-struct Refused(String, i32);
-
 impl Refused {
-    fn because(message: &Message, code: i32, as_json: bool) -> Refused {
-        Refused(said(message, as_json), code)
-    }
-
     fn by(failure: &Failure, as_json: bool) -> Refused {
         let (message, code) = (failure.message(), failure.exit_code());
         let several = message.class == Class::Config && message.text.contains('\n');
@@ -75,40 +65,16 @@ fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
     }
 }
 
-/// What `up` would do; nothing is leased, remembered or made.
+/// What `up` would do.
 fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
-    let refused = |message: &Message, code| Refused::because(message, code, args.json);
-    let AsUp { services, ports, profiles, host, no_deps, strict_ports } = &args.up;
-    let overrides = Overrides {
-        ports: ports.clone(),
-        strict_ports: *strict_ports,
-        host: host.clone(),
-        profiles: profiles.clone(),
-    };
-    let sources =
-        super::sources(files, overrides).map_err(|message| refused(&message, exit::USAGE))?;
-    let draft = config::load(&sources).map_err(|wrong| match args.json {
-        true => refused(&wrong.summary(), exit::USAGE),
-        false => Refused(wrong.render(super::color(&stderr())), exit::USAGE),
-    })?;
-    hosts_exist(&draft).map_err(|message| refused(&message, exit::USAGE))?;
-    let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
-    let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
-    let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
-    let selection = selection(&draft, services, *no_deps)
-        .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
-    let situation = Situation { selection, ..Situation::default() };
-    let chosen = situation
-        .ask(&draft, |asked| ports.preview(asked))
-        .map_err(|conflicts| refused(&joined(&conflicts), exit::FAILED))?;
-    let stack = draft.resolve(&chosen);
+    let Preview { draft, stack, selection } = Preview::look(files, &args.up, args.json)?;
     let view = PlanView {
         version: 1,
         stack: stack.name.clone(),
         dir: stack.dir.clone(),
         running: false,
         live: stack.live,
-        plan: Engine::new().plan(&stack, situation.selection.as_ref()),
+        plan: Engine::new().plan(&stack, selection.as_ref()),
         notes: draft.notes().to_vec(),
     };
     Ok(match args.json {

@@ -15,8 +15,7 @@ use super::env_file::EnvFiles;
 use super::environment::{Environment, layers};
 use super::links;
 use super::spec::{
-    ActionSpec, CommandSpec, DebugSpec, PortSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec,
-    WatchSpec,
+    ActionSpec, CommandSpec, PortSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec, WatchSpec,
 };
 use super::template::{Field, Part, Template, Trouble, expand};
 
@@ -43,11 +42,9 @@ impl Builder<'_> {
     ///
     /// `debugged`: in debug mode, if it has a `debug` entry.
     pub fn build(&self, spec: &ServiceSpec, debugged: bool) -> Built {
-        let layers = layers(self.spec, spec, self.files);
         let debug = spec.debug.as_ref();
-        let mode = debug.filter(|_| debugged).map_or(Mode::Run, |debug| self.mode(spec, debug));
-        let set = self.set(spec, mode);
-        let mut environment = Environment::new(self.book, layers, set, self.outer).within(spec);
+        let mode = self.mode(spec, debugged);
+        let mut environment = self.environment_in(spec, mode);
         let (env, mut troubles) = environment.all();
         let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
         let command = match mode {
@@ -110,6 +107,18 @@ impl Builder<'_> {
         Built { service, troubles, names }
     }
 
+    /// The environment of a service.
+    ///
+    /// `debugged`: in debug mode, if it has a `debug` entry.
+    pub fn environment<'b>(&'b self, spec: &'b ServiceSpec, debugged: bool) -> Environment<'b> {
+        self.environment_in(spec, self.mode(spec, debugged))
+    }
+
+    fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: Mode) -> Environment<'b> {
+        let layers = layers(self.spec, spec, self.files);
+        Environment::new(self.book, layers, self.set(spec, mode), self.outer).within(spec)
+    }
+
     /// What devstack sets for a service.
     fn set(&self, spec: &ServiceSpec, mode: Mode) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
@@ -153,11 +162,10 @@ impl Builder<'_> {
         set
     }
 
-    /// How a service with this `debug` entry is when it is in debug mode.
-    fn mode(&self, spec: &ServiceSpec, debug: &DebugSpec) -> Mode {
-        let port = self.port(spec, &debug.port).number;
+    fn mode(&self, spec: &ServiceSpec, debugged: bool) -> Mode {
+        let Some(debug) = spec.debug.as_ref().filter(|_| debugged) else { return Mode::Run };
         Mode::Debug(Debugging {
-            port,
+            port: self.port(spec, &debug.port).number,
             debugger: debugging::debugger(spec, debug),
             waits: debug.waits,
         })

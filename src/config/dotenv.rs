@@ -44,6 +44,34 @@ pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
     (variables, bad)
 }
 
+/// The line of an env file that gives a variable this value; `None` for a name that cannot stand in one. Where quotes
+/// of one kind will do, a shell reads the same.
+pub fn dotenv_line(name: &str, value: &str) -> Option<String> {
+    if !is_name(name) {
+        return None;
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
+    Some(match value {
+        _ if value.chars().all(plain) => format!("{name}={value}\n"),
+        _ if !value.contains(['\'', '\r']) => format!("{name}='{value}'\n"),
+        _ => format!("{name}=\"{}\"\n", escaped(value)),
+    })
+}
+
+/// What means `value` between double quotes.
+fn escaped(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\\' | '"' | '$' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 const OPEN_QUOTE: &str = "a quote is never closed";
 
 fn end_of_line(text: &str, at: usize) -> usize {
@@ -221,6 +249,19 @@ mod tests {
         assert_eq!(bad[0].range, 4..12);
     }
 
+    #[test]
+    fn quotes_only_where_they_are_needed() {
+        let line = |value| dotenv_line("A", value).unwrap();
+        assert_eq!(line("http://a.b:80/c_d-e"), "A=http://a.b:80/c_d-e\n");
+        assert_eq!(line("a b"), "A='a b'\n");
+        assert_eq!(line("a\nb"), "A='a\nb'\n");
+        assert_eq!(line("it's $5"), "A=\"it's \\$5\"\n");
+        assert_eq!(line("a\r\nb"), "A=\"a\\r\\nb\"\n");
+        for name in ["", "1A", "A B", "ä", "A=", "A\n"] {
+            assert_eq!(dotenv_line(name, "b"), None, "{name:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_survived(text in "[A-C=#'\"\\\\\n\r \t$é\0export]{0,60}") {
@@ -233,6 +274,12 @@ mod tests {
         #[test]
         fn single_quotes_keep_everything(value in "[^'\0\r]{0,40}") {
             prop_assert_eq!(one(&format!("A='{value}'")), value);
+        }
+
+        #[test]
+        fn what_is_written_is_read(value in "[a-c'\"\\\\\n\r \t#$`=é!-]{0,30}", next in "[^\0]{0,20}") {
+            let text = dotenv_line("A", &value).unwrap() + &dotenv_line("B.c-d", &next).unwrap();
+            prop_assert_eq!(pairs(&text), [("A".to_owned(), value), ("B.c-d".to_owned(), next)]);
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::model::{Message, Name, Port, PortWish, Stack};
 use super::book::Book;
 use super::build::Builder;
 use super::env_file::EnvFiles;
+use super::explain::{Explained, explain};
+use super::source::Source;
 use super::spec::StackSpec;
 use super::wishes::Wishes;
 
@@ -22,6 +24,8 @@ pub struct Draft {
     pub(super) wishes: Wishes,
     pub(super) notes: Vec<Message>,
     pub(super) files: BTreeSet<PathBuf>,
+    /// The texts, for whoever asks where something was written.
+    pub(super) sources: Vec<Arc<Source>>,
 }
 
 impl Draft {
@@ -125,13 +129,7 @@ impl Draft {
         debugged: &Debugged,
     ) -> Stack {
         let book = Book::new(&self.spec, ports);
-        let builder = Builder {
-            spec: &self.spec,
-            files: &self.env_files,
-            outer: &self.outer,
-            book: &book,
-            ports,
-        };
+        let builder = self.builder(&book, ports);
         let services = self.spec.services.iter().map(|(name, spec)| {
             // Loading has built every service once; no text can fail now.
             let debugged = debugged.contains(name);
@@ -147,5 +145,28 @@ impl Draft {
             live: self.spec.live,
             logs: self.spec.logs,
         }
+    }
+
+    /// Where the variables of a service come from, when the ports are these: the values that it has in a stack which
+    /// was made of this, and those that they hide. Empty for a service that is not here.
+    pub fn explain(
+        &self,
+        service: &Name,
+        ports: &BTreeMap<(Name, String), Port>,
+        debugged: bool,
+    ) -> Explained {
+        let book = Book::new(&self.spec, ports);
+        let builder = self.builder(&book, ports);
+        let spec = self.spec.services.get(service);
+        spec.map(|spec| explain(&builder, spec, debugged, &self.sources)).unwrap_or_default()
+    }
+
+    fn builder<'a>(
+        &'a self,
+        book: &'a Book<'a>,
+        ports: &'a BTreeMap<(Name, String), Port>,
+    ) -> Builder<'a> {
+        let (spec, files, outer) = (&self.spec, &self.env_files, &self.outer);
+        Builder { spec, files, outer, book, ports }
     }
 }

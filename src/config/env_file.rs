@@ -47,13 +47,19 @@ impl EnvFiles {
     }
 
     /// An env file that was asked for cannot be read.
-    pub fn unreadable(&mut self, at: Option<Place>, shown: &str, why: &str, report: &mut Report) {
+    pub fn unreadable(
+        &mut self,
+        at: Option<Place>,
+        shown: &str,
+        (why, help): (&str, &str),
+        report: &mut Report,
+    ) {
         self.incomplete = true;
         let text = format!("cannot read env file {}: {why}", quote(shown));
         let fault = match at {
             Some(at) => Fault::at(at, text),
             None => Fault::placeless(crate::model::Class::Config, text),
         };
-        report.push(fault.help("correct the path or the file, or write { path = \"…\", optional = true } for one that may be missing"));
+        report.push(fault.help(help));
     }
 }

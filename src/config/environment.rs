@@ -26,6 +26,15 @@ pub(super) enum Layer<'a> {
     Preset(&'a Variables),
 }
 
+/// Who gives a variable a value above devstack's own environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Giver {
+    /// devstack sets it.
+    Devstack,
+    /// This layer, counted from the strongest.
+    Layer(usize),
+}
+
 /// A variable in a layer.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
@@ -127,23 +136,55 @@ impl<'a> Environment<'a> {
     /// Everything that is set on top of devstack's own environment; what cannot be expanded is
     /// left out and told.
     pub fn all(&mut self) -> (BTreeMap<String, String>, Vec<Trouble>) {
-        let mut all = self.set.clone();
-        let mut troubles = Vec::new();
-        for index in 0..self.layers.len() {
-            for name in self.layers[index].names() {
-                if all.contains_key(name) {
-                    continue;
-                }
-                match self.at(name, index) {
-                    Ok(Some(value)) => {
-                        all.insert(name.to_owned(), value);
-                    }
-                    Ok(None) => {}
-                    Err(trouble) => troubles.push(trouble),
-                }
+        let (mut all, mut troubles) = (BTreeMap::new(), Vec::new());
+        for name in self.given_names() {
+            let Some(giver) = self.givers(&name).next() else { continue };
+            match self.given(&name, giver) {
+                Ok(value) => drop(all.insert(name, value)),
+                Err(trouble) => troubles.push(trouble),
             }
         }
         (all, troubles)
+    }
+
+    /// The same with everybody who gives a variable a value, the strongest first. The value of one who is hidden may
+    /// be one that cannot be expanded.
+    pub fn explained(&mut self) -> BTreeMap<String, Vec<(Giver, Option<String>)>> {
+        let mut explained = BTreeMap::new();
+        for name in self.given_names() {
+            let givers: Vec<Giver> = self.givers(&name).collect();
+            let said = givers.into_iter().map(|giver| (giver, self.given(&name, giver).ok()));
+            explained.insert(name.clone(), said.collect());
+        }
+        explained
+    }
+
+    /// The names of all variables that are set on top of devstack's own environment.
+    fn given_names(&self) -> BTreeSet<String> {
+        let layers = self.layers.iter().flat_map(Layer::names).map(str::to_owned);
+        layers.chain(self.set.keys().cloned()).collect()
+    }
+
+    /// Who gives a variable a value, the strongest first: this is the order of precedence.
+    fn givers(&self, name: &str) -> impl Iterator<Item = Giver> {
+        let devstack = self.set.contains_key(name).then_some(Giver::Devstack);
+        let layers = self.layers.iter().enumerate();
+        let layers = layers.filter(move |(_, layer)| layer.get(name).is_some());
+        devstack.into_iter().chain(layers.map(|(index, _)| Giver::Layer(index)))
+    }
+
+    /// The value that one of them gives it.
+    fn given(&mut self, name: &str, giver: Giver) -> Result<String, Trouble> {
+        let value = match giver {
+            Giver::Devstack => self.set.get(name).cloned(),
+            Giver::Layer(index) => self.at(name, index)?,
+        };
+        Ok(value.expect("a giver has a value"))
+    }
+
+    /// A layer, by what [`Environment::explained`] calls it.
+    pub fn layer(&self, index: usize) -> Layer<'a> {
+        self.layers[index]
     }
 
     /// A text with this environment.
@@ -223,19 +264,16 @@ impl Expand for Environment<'_> {
     }
 
     fn variable(&mut self, name: &str, _at: Place) -> Result<Option<String>, Trouble> {
-        let from = match self.busy.last() {
-            Some(&(busy, layer)) if busy == name => layer + 1,
-            _ => 0,
+        // One that refers to itself means what it hides.
+        let hiding = self.busy.last().filter(|(busy, _)| *busy == name).map(|(_, layer)| *layer);
+        let may_give = |giver: &Giver| match (hiding, giver) {
+            (None, _) => true,
+            (Some(_), Giver::Devstack) => false,
+            (Some(above), Giver::Layer(index)) => *index > above,
         };
-        if from == 0
-            && let Some(value) = self.set.get(name)
-        {
-            return Ok(Some(value.clone()));
-        }
-        for layer in from..self.layers.len() {
-            if let Some(value) = self.at(name, layer)? {
-                return Ok(Some(value));
-            }
+        let giver = self.givers(name).find(may_give);
+        if let Some(giver) = giver {
+            return self.given(name, giver).map(Some);
         }
         Ok(self.outer.get(name).cloned())
     }

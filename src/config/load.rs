@@ -1,8 +1,6 @@
 //! The only part of the configuration that touches files.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +11,7 @@ use super::diagnostics::Diagnostics;
 use super::draft::Draft;
 use super::env_file::EnvFiles;
 use super::fault::Fault;
-use super::report::Report;
+use super::report::{Findings, Report};
 use super::source::Source;
 use super::sources::Sources;
 use super::spec::{EnvFileSpec, StackSpec};
@@ -22,12 +20,11 @@ use super::suggest::quote;
 /// The name of the file that is looked for.
 const FILE: &str = "devstack.toml";
 
+/// The user whose files nobody else can have put there.
+const ROOT: u32 = 0;
+
 /// The file beside it with one person's changes.
 const LOCAL: &str = "devstack.local.toml";
-
-/// The largest file that is read. Nobody writes a configuration of this size; devices and logs
-/// that were named by mistake are larger.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Reads and checks a configuration: the files, what lies over them, and their env files.
 ///
@@ -35,9 +32,10 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub fn load(sources: &Sources) -> Result<Draft, Diagnostics> {
     let mut report = Report::default();
     let parts = read(sources, &mut report);
-    let (notes, files) = report.finish()?;
+    let Findings { notes, files, sources: texts } = report.finish()?;
     let (spec, env_files, wishes) = parts.expect("without a mistake there is a configuration");
-    Ok(Draft { spec, env_files, outer: sources.env.clone(), wishes, notes, files })
+    let outer = sources.env.clone();
+    Ok(Draft { spec, env_files, outer, wishes, notes, files, sources: texts })
 }
 
 fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts> {
@@ -49,11 +47,15 @@ fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts
     let layers = [(first, true)].into_iter().chain(local.iter().map(|path| (path, false)));
     let layers = layers.chain(more.iter().map(|path| (path, true)));
     let mut texts: Vec<(u32, Arc<Source>)> = Vec::new();
+    let mut owners = BTreeSet::new();
     let mut complete = true;
     for (path, required) in layers {
         let read = read_config(path, sources, required, report);
         complete &= read.is_some() || !required;
-        texts.extend(read);
+        if let Some((text, owner)) = read {
+            texts.push(text);
+            owners.insert(owner);
+        }
     }
     if !complete {
         return None;
@@ -61,7 +63,7 @@ fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts
     let host = sources.overrides.host.as_deref();
     let spec = check_texts(&texts, &dir, host, report)?;
     check_folders(&spec, report);
-    let env_files = read_env_files(&spec, sources, report);
+    let env_files = read_env_files(&spec, sources, &owners, report);
     Some(assemble(spec, env_files, &sources.env, &sources.overrides, report))
 }
 
@@ -91,16 +93,20 @@ fn folder_of(path: &Path) -> PathBuf {
     real.unwrap_or_else(|| folder.components().collect())
 }
 
+/// A configuration file, and who owns it.
 fn read_config(
     path: &Path,
     sources: &Sources,
     required: bool,
     report: &mut Report,
-) -> Option<(u32, Arc<Source>)> {
+) -> Option<((u32, Arc<Source>), u32)> {
     report.look_for(path.to_owned());
     let shown = shown(path, &sources.cwd);
     match read_text(path) {
-        Ok(text) => Some(report.add_source(Source::config(path.to_owned(), shown, text))),
+        Ok(Text { text, owner }) => {
+            let source = Source::config(path.to_owned(), shown, text);
+            Some((report.add_source(source), owner))
+        }
         Err(Unreadable::Absent) if !required => None,
         Err(why) => {
             let text = format!("cannot read {}: {}", quote(&shown), why.text());
@@ -130,7 +136,22 @@ fn check_folders(spec: &StackSpec, report: &mut Report) {
     }
 }
 
-fn read_env_files(spec: &StackSpec, sources: &Sources, report: &mut Report) -> EnvFiles {
+/// `owners`: those of the configuration. Who writes that may run anything; of others no variable is taken, which may
+/// make programs do anything, too.
+fn read_env_files(
+    spec: &StackSpec,
+    sources: &Sources,
+    owners: &BTreeSet<u32>,
+    report: &mut Report,
+) -> EnvFiles {
+    let trusted = |owner| {
+        let own = sources.user.is_none_or(|user| user == owner);
+        own || owner == ROOT || owners.contains(&owner)
+    };
+    let read = |path: &Path| match read_text(path)? {
+        Text { text, owner } if trusted(owner) => Ok(text),
+        Text { owner, .. } => Err(Unreadable::Foreign { owner }),
+    };
     let mut files = EnvFiles::default();
     let mut absent: BTreeMap<&Path, Unreadable> = BTreeMap::new();
     let of_services = spec.services.values().flat_map(|service| &service.env_files);
@@ -142,7 +163,7 @@ fn read_env_files(spec: &StackSpec, sources: &Sources, report: &mut Report) -> E
         }
         if !absent.contains_key(path.as_path()) {
             report.look_for(path.clone());
-            match read_text(path) {
+            match read(path) {
                 Ok(text) => {
                     let source = Source::secret(path.clone(), shown, text);
                     let (file, _) = report.add_source(source);
@@ -156,7 +177,7 @@ fn read_env_files(spec: &StackSpec, sources: &Sources, report: &mut Report) -> E
         }
         match &absent[path.as_path()] {
             Unreadable::Absent if *optional => {}
-            why => files.unreadable(*at, &shown, &why.text(), report),
+            why => files.unreadable(*at, &shown, (&why.text(), why.env_help()), report),
         }
     }
     files
@@ -170,74 +191,11 @@ fn shown(path: &Path, cwd: &Path) -> String {
     }
 }
 
-/// Why a file cannot be read.
-#[derive(Debug)]
-enum Unreadable {
-    Absent,
-    NotAFile(&'static str),
-    TooLarge,
-    NotUtf8 { line: usize },
-    Failed(io::Error),
-}
-
-impl Unreadable {
-    fn text(&self) -> String {
-        match self {
-            Unreadable::Absent => "there is no such file".to_owned(),
-            Unreadable::NotAFile(what) => format!("it is {what}"),
-            Unreadable::TooLarge => "it is larger than 1 MiB".to_owned(),
-            Unreadable::NotUtf8 { line } => format!("line {line} is not UTF-8"),
-            Unreadable::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "permission denied".to_owned()
-            }
-            Unreadable::Failed(error) => error.to_string(),
-        }
-    }
-
-    fn help(&self) -> &'static str {
-        match self {
-            Unreadable::Absent | Unreadable::NotAFile(_) => {
-                "name a file that exists, or leave -f out to use the devstack.toml here or above"
-            }
-            Unreadable::TooLarge => "a configuration is a short text; is it another file?",
-            Unreadable::NotUtf8 { .. } => "save it as UTF-8",
-            Unreadable::Failed(_) => "let your user read it, such as with chmod u+r",
-        }
-    }
-}
-
-/// The text of a regular file of at most [`MAX_FILE`]. Pipes and devices are refused before they
-/// are opened: opening a pipe waits for a writer, and a device may never end.
-fn read_text(path: &Path) -> Result<String, Unreadable> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Absent,
-        _ => Unreadable::Failed(error),
-    };
-    let about = std::fs::metadata(path).map_err(failed)?;
-    if about.is_dir() {
-        return Err(Unreadable::NotAFile("a folder"));
-    }
-    if !about.is_file() {
-        return Err(Unreadable::NotAFile("not a regular file"));
-    }
-    if about.len() > MAX_FILE {
-        return Err(Unreadable::TooLarge);
-    }
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0) + 1);
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Unreadable::TooLarge);
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        Unreadable::NotUtf8 { line: good.iter().filter(|&&byte| byte == b'\n').count() + 1 }
-    })
-}
-
 mod names;
+mod text;
 
 pub use names::{Names, names};
+use text::{Text, Unreadable, read_text};
 
 #[cfg(test)]
 mod tests;

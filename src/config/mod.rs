@@ -20,6 +20,7 @@ mod dotenv;
 mod draft;
 mod env_file;
 mod environment;
+mod explain;
 mod fault;
 mod framework;
 mod hidden;
@@ -45,7 +46,9 @@ mod wishes;
 
 pub use diagnostic::Diagnostic;
 pub use diagnostics::Diagnostics;
+pub use dotenv::dotenv_line;
 pub use draft::{Debugged, Draft};
+pub use explain::Explained;
 pub use load::{Names, load, names};
 pub use schema::schema;
 pub use source::Source;

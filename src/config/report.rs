@@ -25,6 +25,16 @@ pub(super) struct Report {
     seen: HashSet<(Option<Place>, String)>,
 }
 
+/// What was found in files without a mistake.
+pub(super) struct Findings {
+    /// What people should know and need not mend.
+    pub notes: Vec<Message>,
+    /// Every file that was read or looked for.
+    pub files: BTreeSet<PathBuf>,
+    /// The files that were read, by their numbers.
+    pub sources: Vec<Arc<Source>>,
+}
+
 impl Report {
     /// Takes a file in and gives it its number.
     pub fn add_source(&mut self, source: Source) -> (u32, Arc<Source>) {
@@ -77,12 +87,12 @@ impl Report {
         self.faults.len() + self.dropped
     }
 
-    /// What was noted, and every file that was looked for; or all mistakes.
-    pub fn finish(self) -> Result<(Vec<Message>, BTreeSet<PathBuf>), Diagnostics> {
-        if self.faults.is_empty() {
-            return Ok((self.notes, self.looked_for));
-        }
+    /// What was found in files without a mistake; or all mistakes.
+    pub fn finish(self) -> Result<Findings, Diagnostics> {
         let sources = self.sources;
+        if self.faults.is_empty() {
+            return Ok(Findings { notes: self.notes, files: self.looked_for, sources });
+        }
         let diagnostic = |fault: Fault| Diagnostic {
             message: fault.message,
             marks: fault.marks.into_iter().map(|mark| attach(&sources, mark)).collect(),

@@ -11,6 +11,8 @@ pub struct Sources {
     pub cwd: PathBuf,
     /// devstack's own environment, as far as it is UTF-8.
     pub env: BTreeMap<String, String>,
+    /// The number of the user who runs devstack, whose env files are trusted; `None`: those of everybody are.
+    pub user: Option<u32>,
     /// What the command line says about it.
     pub overrides: Overrides,
 }

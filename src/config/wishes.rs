@@ -293,13 +293,21 @@ impl Asking<'_, '_> {
             }
             Reading::Nothing => None,
             Reading::Address => {
-                let text = format!("{variable}={} is no port number; ignored", plain(value));
+                let said = match at {
+                    Some(at) => format!("{variable} in {}", self.report.shown(at.file)),
+                    None => format!("{variable}={}", plain(value)),
+                };
+                let text = format!("{said} is no port number; ignored");
                 let help = "it looks like a container link; unset it to be rid of this note";
                 self.report.note(Message::new(Class::Port, text).help(help));
                 None
             }
             Reading::Bad => {
-                let text = format!("{variable}={} is not a port", plain(value));
+                let text = match at {
+                    // What files say may be a password in the wrong place, and the place is shown.
+                    Some(_) => format!("{variable} is not a port"),
+                    None => format!("{variable}={} is not a port", plain(value)),
+                };
                 self.report.push(blame(text).help(help));
                 None
             }

@@ -8,9 +8,10 @@ use tokio::sync::oneshot;
 
 use super::attach::{self, AttachQuery, Attachment};
 use super::connection::{Connection, same_protocol, soon, whole};
+use super::env_query;
 use super::protocol::{Services, Told};
 use super::{Failure, Found, Instance, Lines, LogQuery, Version};
-use crate::model::{Class, Message, PlanView, Snapshot};
+use crate::model::{Class, EnvView, Message, PlanView, Snapshot};
 
 /// How long a devstack that is well may take for what it knows without asking anybody.
 const PATIENCE: Duration = Duration::from_millis(1_800);
@@ -60,6 +61,12 @@ impl Client {
     /// What the configuration files would change.
     pub async fn plan(&self) -> Result<PlanView, Failure> {
         serde_json::from_slice(&self.plan_json().await?).map_err(Failure::garbled)
+    }
+
+    /// The environment of a service.
+    pub async fn env(&self, service: &str) -> Result<EnvView, Failure> {
+        let sent = self.get(&env_query::path(service)).await?;
+        serde_json::from_slice(&sent).map_err(Failure::garbled)
     }
 
     /// Who answers.

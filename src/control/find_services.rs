@@ -29,3 +29,15 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
             .help(format!("it has {}", names().map(Name::as_str).collect::<Vec<_>>().join(", "))),
     })
 }
+
+/// The only one of the services that `text` means; a message that names them when there are several.
+pub fn only_one(text: &str, meant: Vec<Name>) -> Result<Name, Message> {
+    match <[Name; 1]>::try_from(meant) {
+        Ok([name]) => Ok(name),
+        Err(several) => {
+            let names: Vec<&str> = several.iter().map(Name::as_str).collect();
+            let text = format!("{text} runs {} times", names.len());
+            Err(Message::new(Class::Usage, text).help(format!("name one of {}", names.join(", "))))
+        }
+    }
+}

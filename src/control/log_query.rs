@@ -1,4 +1,5 @@
 use super::Pattern;
+use super::url_text::{decode, encode};
 use crate::model::{Class, Message, Name, Stream};
 use crate::runtime::log::Narration;
 
@@ -106,34 +107,6 @@ impl LogQuery {
         });
         text
     }
-}
-
-/// Appends a text so that it means itself in a query.
-fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-}
-
-/// The text that was encoded; `+` is a blank, as forms write it. `None` for what nobody encodes so.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: Option<u8>| (byte? as char).to_digit(16);
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            b'+' => b' ',
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn bad(part: &str, help: &str) -> Message {

@@ -10,6 +10,7 @@ mod client;
 #[cfg(test)]
 mod client_tests;
 mod connection;
+mod env_query;
 #[cfg(test)]
 mod event_tests;
 mod failure;
@@ -46,12 +47,13 @@ mod server;
 #[cfg(test)]
 mod server_tests;
 mod upgraded;
+mod url_text;
 
 pub use abandoned::Abandoned;
 pub use attach::{AttachEvent, AttachQuery, Attachment, Heard, Hears, Says};
 pub use client::Client;
 pub use failure::Failure;
-pub use find_services::find_services;
+pub use find_services::{find_services, only_one};
 pub use folder::Folder;
 pub use holder::Holder;
 pub use instance::{Busy, ClaimError, Found, Instance};

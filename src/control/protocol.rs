@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Message, Name, Run, Stream};
+use crate::model::{Message, Name, Run, Stream, from_base64};
 use crate::runtime::log::Spoken;
 
 /// The version of the protocol. It changes only when an old client would misunderstand a new server
@@ -102,47 +102,5 @@ impl LogLine {
             (None, Some(text)) => Cow::Owned(from_base64(text)),
             (None, None) => Cow::Borrowed(&[]),
         }
-    }
-}
-
-/// The bytes that `text` stands for; what is no base64 is left out.
-fn from_base64(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut bits = 0u32;
-    let mut held = 0;
-    for six in text.bytes().filter_map(six_bits) {
-        bits = (bits << 6) | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    bytes
-}
-
-fn six_bits(digit: u8) -> Option<u8> {
-    match digit {
-        b'A'..=b'Z' => Some(digit - b'A'),
-        b'a'..=b'z' => Some(digit - b'a' + 26),
-        b'0'..=b'9' => Some(digit - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::from_base64;
-
-    #[test]
-    fn base64_gives_the_bytes_back() {
-        assert_eq!(from_base64(""), b"");
-        assert_eq!(from_base64("Zg=="), b"f");
-        assert_eq!(from_base64("Zm8="), b"fo");
-        assert_eq!(from_base64("Zm9v"), b"foo");
-        assert_eq!(from_base64("//79AA=="), [0xff, 0xfe, 0xfd, 0]);
-        assert_eq!(from_base64("!\n?").len(), 0);
     }
 }

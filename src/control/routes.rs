@@ -10,7 +10,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::attach::{AttachQuery, Session, UPGRADE};
-use super::find_services::find_services;
+use super::env_query;
+use super::find_services::{find_services, only_one};
 use super::limits::Limits;
 use super::line_reader::LineReader;
 use super::log_body::LogBody;
@@ -19,7 +20,7 @@ use super::protocol::{
 };
 use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
-use crate::model::{Class, Message, Name, Snapshot};
+use crate::model::{Class, EnvView, Message, Name, Snapshot};
 use crate::runtime::handle::{Answer, Handle, Request as Ask};
 
 /// The body of an answer: all at once, or lines as they come.
@@ -42,6 +43,7 @@ pub(super) struct Routes<L> {
 enum Route {
     Stack,
     Plan,
+    Env,
     Version,
     Logs,
     Events,
@@ -74,6 +76,10 @@ impl<L: LogSource> Routes<L> {
                 let plan = plan.map_err(|message| No(status(message.class), message))?;
                 Ok(whole(json(StatusCode::OK, &plan)))
             }
+            Route::Env => {
+                let view = environment(&self.handle, request.uri().query().unwrap_or("")).await?;
+                Ok(whole(json(StatusCode::OK, &view)))
+            }
             Route::Version => {
                 let version = Version { version: VERSION.to_owned(), protocol: PROTOCOL };
                 Ok(whole(json(StatusCode::OK, &version)))
@@ -102,7 +108,7 @@ impl<L: LogSource> Routes<L> {
         let query = AttachQuery::parse(request.uri().query().unwrap_or(""))
             .map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
-        let service = only(known(&snapshot, &query.service)?, &query.service)?;
+        let service = only_known(&snapshot, &query.service)?;
         let attached = self.handle.attach(service.clone(), query.size).await;
         let attached = attached.map_err(|message| No(status(message.class), message))?;
         let (upgrade, handle) = (hyper::upgrade::on(&mut request), self.handle);
@@ -137,6 +143,13 @@ impl<L: LogSource> Routes<L> {
     }
 }
 
+async fn environment(handle: &Handle, query: &str) -> Result<EnvView, No> {
+    let text = env_query::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+    let service = only_known(&*snapshot(handle).await?, &text)?;
+    let view = handle.environment(service).await;
+    view.map_err(|message| No(status(message.class), message))
+}
+
 async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, No> {
     handle.snapshot().await.map_err(|message| No(status(message.class), message))
 }
@@ -145,6 +158,7 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
     let (allowed, route) = match path {
         "/v1/stack" => (Method::GET, Route::Stack),
         "/v1/plan" => (Method::GET, Route::Plan),
+        "/v1/env" => (Method::GET, Route::Env),
         "/v1/version" => (Method::GET, Route::Version),
         "/v1/logs" => (Method::GET, Route::Logs),
         "/v1/events" => (Method::GET, Route::Events),
@@ -218,13 +232,9 @@ fn known(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, No> {
     find_services(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
 }
 
-/// The one service that a name means.
-fn only(meant: Vec<Name>, text: &str) -> Result<Name, No> {
-    <[Name; 1]>::try_from(meant).map(|[name]| name).map_err(|meant| {
-        let names: Vec<&str> = meant.iter().map(Name::as_str).collect();
-        let several = Message::new(Class::Usage, format!("{text} runs {} times", names.len()));
-        No(StatusCode::BAD_REQUEST, several.help(format!("name one of {}", names.join(", "))))
-    })
+/// The one service that is called `text`.
+fn only_known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
+    only_one(text, known(snapshot, text)?).map_err(|why| No(StatusCode::BAD_REQUEST, why))
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {

@@ -219,6 +219,15 @@ impl Engine {
         (slot.live_run() == Some(run)).then_some(&slot.launched)
     }
 
+    /// A service as its live run was started, and that run; without one, as the next will be.
+    pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<Run>)> {
+        let slot = self.slots.get(name)?;
+        Some(match slot.live_run() {
+            Some(run) => (&slot.launched, Some(run)),
+            None => (&slot.service, None),
+        })
+    }
+
     /// Whether a live run is the first of its service.
     pub fn is_first(&self, run: Run) -> bool {
         let slot = self.runs.get(&run).and_then(|name| self.slots.get(name));

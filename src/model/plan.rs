@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::path_text::as_text;
 use super::{Message, Name, Need};
 
 /// What making a stack so changes, and why: names of fields and of variables, never their values. What stops comes
@@ -137,8 +138,4 @@ pub struct PlanView {
     pub plan: Plan,
     /// What else people should know about the configuration.
     pub notes: Vec<Message>,
-}
-
-fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::path_text::as_text;
 use super::{Address, Condition, Exit, Message, Name, Phase, Run};
 
 /// Everything that is, at one instant: what `ps --json` prints and `GET /v1/stack` answers.
@@ -40,11 +41,6 @@ impl Snapshot {
             Phase::Idle | Phase::Ready | Phase::Unhealthy | Phase::Done | Phase::Failed => false,
         })
     }
-}
-
-/// Paths need not be UTF-8; serde refuses those that are not, and a snapshot must never fail.
-fn as_text<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
 }
 
 /// What a stack as a whole is doing.

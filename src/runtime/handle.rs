@@ -6,10 +6,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::console::Seat;
 use super::feed::{Events, FeedTap};
+use super::given::Given;
 use super::log::Logs;
 use super::process::Size;
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, Message, Name, PlanView, Run, Snapshot};
+use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot};
 
 /// What a face may ask of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(crate) enum Ask {
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Give a place at the terminal of a service, for a screen of this size.
     Attach(Name, Size, oneshot::Sender<Result<Attached, Message>>),
+    /// Say what the environment of this service is composed of; `None`: there is no such service.
+    Given(Name, oneshot::Sender<Option<Given>>),
 }
 
 /// Somebody is attached to a service.
@@ -133,6 +136,19 @@ impl Handle {
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
         self.asks.send(Ask::Attach(service, size, tell)).map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
+    }
+
+    /// The environment of a service: that of its live run, or what its next one gets.
+    ///
+    /// # Errors
+    /// The stack has ended, or the service has left it.
+    pub async fn environment(&self, service: Name) -> Result<EnvView, Message> {
+        let (tell, shown) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        let left = Message::new(Class::Usage, format!("{service} has just left the stack"));
+        self.asks.send(Ask::Given(service, tell)).map_err(|_| gone())?;
+        let given = shown.await.map_err(|_| gone())?.ok_or(left)?;
+        tokio::task::spawn_blocking(move || given.view()).await.map_err(|_| gone())
     }
 
     /// What the services printed.

@@ -12,7 +12,7 @@ use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report, Sight};
-use super::process::{Leash, Processes, Sink, Size};
+use super::process::{Environment, Leash, Processes, Sink, Size};
 use super::survey::Survey;
 use super::watch::Watcher;
 use crate::engine::Job;
@@ -340,6 +340,11 @@ impl Hands {
 
     fn console(&mut self, service: &Name) -> Arc<Console> {
         self.consoles.entry(service.clone()).or_default().clone()
+    }
+
+    /// What services inherit, and whether this one gets a terminal.
+    pub(super) fn surroundings(&self, service: &Service) -> (Arc<Environment>, bool) {
+        (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
     /// The live processes of a run.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod console;
 pub mod ending;
 pub mod feed;
+pub mod given;
 pub mod handle;
 pub mod hands;
 mod in_use;

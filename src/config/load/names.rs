@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{LOCAL, find, folder_of, read_text};
+use super::{LOCAL, Text, find, folder_of, read_text};
 use crate::config::Sources;
 use crate::config::parse::is_deep;
 use crate::config::report::Report;
@@ -25,7 +25,7 @@ pub fn names(sources: &Sources) -> Names {
     let local = paths.first().map(|first| folder_of(first).join(LOCAL));
     paths.extend(local);
     for path in paths {
-        let Ok(text) = read_text(&path) else { continue };
+        let Ok(Text { text, .. }) = read_text(&path) else { continue };
         if !is_deep(&text) {
             names.read(&text);
         }

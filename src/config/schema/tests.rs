@@ -136,6 +136,7 @@ fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
         files: Vec::new(),
         cwd: folder.path().to_owned(),
         env: BTreeMap::new(),
+        user: None,
         overrides: Overrides::default(),
     };
     let draft = load(&sources).map_err(|error| format!("{text}\n{error}"))?;

@@ -8,50 +8,84 @@ use super::sweep::TOKEN;
 const ITS_MANAGERS: [&str; 5] =
     ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
+/// The working directory by the name it was reached by.
+const PWD: &str = "PWD";
+
 /// What services inherit: devstack's own environment as it was at the start, and what makes programs
 /// behave well when their output is a pipe.
-#[derive(Debug, Clone)]
-pub(super) struct Environment {
+#[derive(Clone)]
+pub struct Environment {
     base: BTreeMap<OsString, OsString>,
     color: bool,
     /// Marks every process of this stack, for whoever has to find what is left of it.
     token: String,
 }
 
+/// Who gave a variable its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Giver {
+    /// devstack's own environment.
+    Inherited,
+    /// The service's own.
+    Service,
+    /// Devstack, because nobody else said anything.
+    Default,
+}
+
 impl Environment {
     /// `color`: devstack writes to a terminal that shows colours.
-    pub fn new(
+    pub(super) fn new(
         vars: impl Iterator<Item = (OsString, OsString)>,
         color: bool,
         token: String,
     ) -> Environment {
-        // A service manager's sockets are meant for devstack, not for what devstack starts.
-        let own = |name: &OsStr| ITS_MANAGERS.iter().any(|theirs| name == *theirs);
-        let base = vars.filter(|(name, _)| !own(name)).collect();
+        // A service manager's sockets are meant for devstack, not for what devstack starts. A folder and a mark are
+        // each process's own.
+        let not_inherited =
+            |name: &OsStr| ITS_MANAGERS.iter().chain(&[PWD, TOKEN]).any(|theirs| name == *theirs);
+        let base = vars.filter(|(name, _)| !not_inherited(name)).collect();
         Environment { base, color, token }
     }
 
-    /// The complete environment of a service, sorted by name: `own` over what is inherited, and under
-    /// both what nobody decided. `terminal`: it gets one.
-    pub fn of<'a>(
+    /// What services would inherit from a devstack that is started here, when its output is not shown in colour.
+    pub fn here() -> Environment {
+        Environment::new(std::env::vars_os(), false, String::new())
+    }
+
+    /// The complete environment of a service's process, sorted by name. `terminal`: it gets one.
+    pub(super) fn of<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
         dir: &'a Path,
         terminal: bool,
     ) -> BTreeMap<&'a OsStr, &'a OsStr> {
-        let base = self.base.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str()));
-        let mut all: BTreeMap<&OsStr, &OsStr> = base.collect();
         // As a shell does when it changes folder; programs trust it to know by which link they came.
-        all.insert(OsStr::new("PWD"), dir.as_os_str());
-        all.extend(own.iter().map(|(k, v)| (OsStr::new(k), OsStr::new(v))));
+        let mut all = BTreeMap::from([(OsStr::new(PWD), dir.as_os_str())]);
+        all.extend(self.given(own, terminal).into_iter().map(|(name, (value, _))| (name, value)));
         // Not the service's to decide.
         all.insert(OsStr::new(TOKEN), OsStr::new(&self.token));
-        let one = OsStr::new("1");
+        all
+    }
+
+    /// The environment of a service without what means one process of it only, and who gave each value: `own` over
+    /// what is inherited, and under both what nobody decided.
+    pub fn given<'a>(
+        &'a self,
+        own: &'a BTreeMap<String, String>,
+        terminal: bool,
+    ) -> BTreeMap<&'a OsStr, (&'a OsStr, Giver)> {
+        let base = self.base.iter();
+        let base = base.map(|(k, v)| (k.as_os_str(), (v.as_os_str(), Giver::Inherited)));
+        let mut all: BTreeMap<&OsStr, (&OsStr, Giver)> = base.collect();
+        let own = own.iter().map(|(k, v)| (OsStr::new(k), (OsStr::new(v), Giver::Service)));
+        all.extend(own.filter(|(name, _)| *name != TOKEN));
+        let one = (OsStr::new("1"), Giver::Default);
         // Python holds back lines for a pipe, and a log that comes late is no log.
         all.entry(OsStr::new("PYTHONUNBUFFERED")).or_insert(one);
         if terminal {
             // What nearly every terminal of today understands.
-            all.entry(OsStr::new("TERM")).or_insert(OsStr::new("xterm-256color"));
+            let term = (OsStr::new("xterm-256color"), Giver::Default);
+            all.entry(OsStr::new("TERM")).or_insert(term);
         }
         let decided = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
         if self.color && !decided.iter().any(|name| all.contains_key(OsStr::new(name))) {
@@ -59,6 +93,18 @@ impl Environment {
             all.insert(OsStr::new("CLICOLOR_FORCE"), one);
         }
         all
+    }
+
+    /// The value that a service inherits when nobody else gives it one.
+    pub fn inherited(&self, name: &str) -> Option<&OsStr> {
+        self.base.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+}
+
+/// It holds passwords.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
     }
 }
 

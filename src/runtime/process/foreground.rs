@@ -1,5 +1,6 @@
-//! The command of `run`: what its first word means, and why it could not be started.
+//! The commands of `run` and `exec`: what their first word means, and why they could not be started.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,12 +40,33 @@ pub fn refused(program: &Path, dir: &Path, error: &io::Error) -> NotStarted {
     NotStarted::NotExecutable(refusal::failed(Stage::Exec, errno, program, dir))
 }
 
+/// Becomes a command in a folder with an environment: the terminal, signals and the exit code are its own. Comes back
+/// only when that cannot be.
+pub fn replace(
+    words: &[OsString],
+    dir: &Path,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> NotStarted {
+    use std::os::unix::process::CommandExt;
+
+    if let Err(error) = std::fs::read_dir(dir) {
+        return NotStarted::NotExecutable(refusal::no_dir(dir, &error));
+    }
+    let env: BTreeMap<OsString, OsString> = env.into_iter().collect();
+    let program = match locate(&words[0], dir, env.get(OsStr::new("PATH"))) {
+        Ok(program) => program,
+        Err(no) => return no,
+    };
+    let mut command = std::process::Command::new(&program);
+    command.arg0(&words[0]).args(&words[1..]).current_dir(dir).env_clear().envs(env);
+    refused(&program, dir, &command.exec())
+}
+
 fn missing(word: &str, dir: &Path) -> Message {
     let message = Message::new(Class::Spawn, format!("there is no command `{word}`"));
     match word {
-        _ if word.contains(char::is_whitespace) => message.help(format!(
-            "it is searched as one word: write devstack run -- {word}, or devstack run -- sh -c '{word}'"
-        )),
+        _ if word.contains(char::is_whitespace) => message
+            .help(format!("it is searched as one word: write -- {word}, or -- sh -c '{word}'")),
         _ if word.contains('/') => message.help(format!("the path starts from {}", dir.display())),
         _ if dir.join(word).exists() => message.help(format!("it is not on PATH; write ./{word}")),
         _ => message.help("install it, correct the word after `--`, or name it with its path"),

@@ -54,8 +54,7 @@ pub(super) fn prepare(
 /// Why a run of this launch could not be started, as far as that can be seen without starting it: its folder and its
 /// programs. Reads the file system, nothing else.
 pub fn rehearse(launch: &Launch) -> Option<Message> {
-    let environment = Environment::new(std::env::vars_os(), false, String::new());
-    prepare(launch, &environment, false, &[]).err()
+    prepare(launch, &Environment::here(), false, &[]).err()
 }
 
 fn dir_trouble(launch: &Launch) -> Option<Message> {

@@ -42,7 +42,7 @@ const LAST_GUARD: Duration = Duration::from_secs(2);
 pub struct Processes {
     link: Arc<Link>,
     facts: mpsc::UnboundedSender<Fact>,
-    environment: Environment,
+    environment: Arc<Environment>,
     /// How many were started aside. They are numbered downwards from the largest number.
     asides: AtomicU64,
     terminals: Terminals,
@@ -67,6 +67,7 @@ impl Processes {
         tokio::spawn(link.clone().serve(listening));
         let token = token()?;
         let environment = Environment::new(std::env::vars_os(), color, token.clone());
+        let environment = Arc::new(environment);
         let (asides, terminals) = (AtomicU64::new(0), Terminals::default());
         Ok(Processes { link, facts, environment, asides, terminals, on_terminal: false, token })
     }
@@ -86,6 +87,11 @@ impl Processes {
     /// Devstack's log goes to a terminal: services with `tty = "auto"` get one, too.
     pub fn on_terminal(self) -> Processes {
         Processes { on_terminal: true, ..self }
+    }
+
+    /// What services inherit.
+    pub fn environment(&self) -> Arc<Environment> {
+        self.environment.clone()
     }
 
     /// The size of the terminals of services, those that run too: rows and columns; 0 means unknown. Without it

@@ -97,6 +97,11 @@ impl Reloader {
         }
     }
 
+    /// What was applied last.
+    pub(in crate::runtime) fn applied(&self) -> Arc<Draft> {
+        self.applied.clone()
+    }
+
     /// The wishes of what was applied last, with these services in debug mode.
     pub(in crate::runtime) fn known(&self, debugged: &Debugged) -> Vec<PortWish> {
         self.applied.wishes_with(debugged)

@@ -5,6 +5,7 @@ use crate::engine::{Haste, Input};
 use crate::model::{Class, Message, Name, Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
+use crate::runtime::given::Given;
 use crate::runtime::handle::{Ask, Attached, Request};
 use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
@@ -39,6 +40,10 @@ impl Supervisor {
             Wake::Ask(Ask::Attach(name, size, tell)) => {
                 // Whoever asked may have gone.
                 let _ = tell.send(self.attach(&name, size));
+            }
+            Wake::Ask(Ask::Given(name, tell)) => {
+                // Whoever asked may have gone.
+                let _ = tell.send(self.given(&name));
             }
             Wake::Previewed(found, tell) => {
                 // Whoever asked may have gone.
@@ -140,6 +145,20 @@ impl Supervisor {
                 inputs.extend([Input::Listens(run, listening), Input::Remarks(run, remarks)]);
             }
         }
+    }
+
+    /// What the environment of a service is composed of.
+    fn given(&self, name: &Name) -> Option<Given> {
+        let (service, run) = self.engine.launched_or_next(name)?;
+        let (environment, terminal) = self.hands.surroundings(service);
+        Some(Given {
+            service: service.clone(),
+            run,
+            stack: self.stack.clone(),
+            draft: self.reloader.applied(),
+            environment,
+            terminal,
+        })
     }
 
     /// The service that a run is of, as it is meant now.

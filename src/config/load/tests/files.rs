@@ -126,3 +126,37 @@ fn a_mistake_without_a_place_has_no_frame() {
     assert!(lines[1].starts_with("  help: write one, "), "{text}");
     assert_eq!(lines[2], "        [services.web]");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn env_files_of_others_and_files_without_end_are_refused() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    // Whoever has it, it is neither root nor us: the system lets nobody give files away but root.
+    let me = fs::metadata("/proc/self").expect("we live").uid();
+    let text = "[services.a]\ncommand = 'a'\nenv_file = 'x.env'";
+    let large = Project::new(text);
+    let file = fs::File::create(large.path("x.env")).expect("a file");
+    file.set_len(1 << 30).expect("it needs no room");
+    let is = |project: &Project, why: &str| {
+        let expected = format!("devstack.toml:3:12: cannot read env file `x.env`: {why}");
+        assert_eq!(project.mistakes(), [expected]);
+    };
+    is(&large, "it is larger than 1 MiB");
+    let device = Project::new(text);
+    symlink("/dev/zero", device.path("x.env")).expect("a link");
+    is(&device, "it is not a regular file");
+    if me == 0 {
+        let foreign = Project::new(text).file("elsewhere", "A=1").with(|s| s.user = Some(me));
+        let owner = 4321;
+        std::os::unix::fs::chown(foreign.path("elsewhere"), Some(owner), None).expect("we may");
+        symlink(foreign.path("elsewhere"), foreign.path("x.env")).expect("a link");
+        let who = "who is neither you nor the owner of the configuration";
+        is(&foreign, &format!("it belongs to user {owner}, {who}"));
+        // Whoever wrote the configuration is trusted with its variables.
+        std::os::unix::fs::chown(foreign.path("devstack.toml"), Some(owner), None).expect("we may");
+        assert_eq!(foreign.stack().services[&name("a")].launch.env["A"], "1");
+    }
+    let own = Project::new(text).file("x.env", "A=1").with(|s| s.user = Some(me));
+    assert_eq!(own.stack().services[&name("a")].launch.env["A"], "1");
+}

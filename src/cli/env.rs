@@ -1,0 +1,54 @@
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+
+use super::complain::print_bytes;
+use super::env_args::{Env, EnvForm};
+use super::env_text::{Written, dotenv, shell, table};
+use super::given::{OF_FILES, Source, environment};
+use super::preview::Refused;
+use crate::model::{EnvView, Origin};
+
+/// `devstack env SERVICE`: what the service has in its environment that devstack did not just inherit, or all of it.
+pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
+    let form = if args.json { EnvForm::Json } else { args.format };
+    let (mut view, source) = match environment(files, &args.service, form == EnvForm::Json) {
+        Ok(found) => found,
+        Err(Refused(text, code)) => {
+            // When not even this can be written, the exit code has to say it.
+            let _ = stderr().write_all(text.as_bytes());
+            return code;
+        }
+    };
+    view.variables.retain(|variable| args.all || variable.origin != Origin::Inherited);
+    if let Source::Files = source {
+        note(OF_FILES);
+    }
+    print_bytes(&text(&view, form, args.explain))
+}
+
+fn text(view: &EnvView, form: EnvForm, explain: bool) -> Vec<u8> {
+    let Written { text, left_out } = match form {
+        EnvForm::Json => {
+            let mut text = serde_json::to_vec(view).expect("an environment is plain data");
+            text.push(b'\n');
+            return text;
+        }
+        _ if explain => {
+            return table(view, &std::env::current_dir().unwrap_or_default()).into_bytes();
+        }
+        EnvForm::Dotenv => dotenv(view),
+        EnvForm::Shell => shell(view),
+    };
+    if !left_out.is_empty() {
+        let names = left_out.join(", ");
+        note(&format!(
+            "note: left out, because they cannot be written so: {names}; --format json has them"
+        ));
+    }
+    text
+}
+
+fn note(text: &str) {
+    // What matters is on stdout.
+    let _ = writeln!(stderr(), "{text}");
+}

@@ -1,0 +1,130 @@
+//! An environment as text: for programs that read it, and for people.
+
+use std::fmt::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use crate::config::dotenv_line;
+use crate::model::{EnvView, Origin, Value, Variable};
+
+/// So wide a name or value may be and still have the rest of its line below that of the others.
+const MAX_WIDTH: usize = 48;
+
+/// Between two columns.
+const GAP: &str = "   ";
+
+/// Variables as text, and the names of those that cannot be written so.
+pub(super) struct Written {
+    pub text: Vec<u8>,
+    pub left_out: Vec<String>,
+}
+
+/// As env files are written. They are UTF-8.
+pub(super) fn dotenv(view: &EnvView) -> Written {
+    lines(view, |variable| {
+        dotenv_line(&variable.name, variable.value.text()?).map(String::into_bytes)
+    })
+}
+
+/// For a shell to read.
+pub(super) fn shell(view: &EnvView) -> Written {
+    lines(view, |variable| {
+        let value = variable.value.get()?.into_vec();
+        is_shell_name(&variable.name).then(|| {
+            let line = [b"export ", variable.name.as_bytes(), b"=", &quoted(&value), b"\n"];
+            line.concat()
+        })
+    })
+}
+
+fn lines(view: &EnvView, line: impl Fn(&Variable) -> Option<Vec<u8>>) -> Written {
+    let mut written = Written { text: Vec::new(), left_out: Vec::new() };
+    for variable in &view.variables {
+        match line(variable) {
+            Some(line) => written.text.extend(line),
+            None => written.left_out.push(variable.name.escape_debug().to_string()),
+        }
+    }
+    written
+}
+
+fn is_shell_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// What means these bytes in a shell, all of them.
+fn quoted(value: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(byte);
+    if !value.is_empty() && value.iter().all(plain) {
+        return value.to_vec();
+    }
+    let mut out = vec![b'\''];
+    for byte in value {
+        match byte {
+            b'\'' => out.extend(b"'\\''"),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+    out
+}
+
+/// Each variable with where its value comes from, and below it what it hides, the strongest first. `here`: files below
+/// are shown relative to it.
+pub(super) fn table(view: &EnvView, here: &Path) -> String {
+    let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
+    for variable in &view.variables {
+        let from = from(&variable.origin, here);
+        rows.push((printable(&variable.name), shown(&variable.value), from));
+        for hidden in &variable.hides {
+            let from = self::from(&hidden.origin, here);
+            rows.push(("  hides".to_owned(), shown(&hidden.value), from));
+        }
+    }
+    let width = |cell: fn(&(String, String, String)) -> &String| {
+        let widths = rows.iter().map(|row| cell(row).chars().count());
+        widths.filter(|width| *width <= MAX_WIDTH).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
+    let mut text = String::new();
+    for (name, value, from) in &rows {
+        let _ = writeln!(text, "{name:names$}{GAP}{value:values$}{GAP}{from}");
+    }
+    text
+}
+
+/// Who gave a value, and where.
+fn from(origin: &Origin, here: &Path) -> String {
+    let at = |written: &crate::model::Written| {
+        let path = Path::new(&written.file);
+        let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
+        format!("{}:{}", printable(&path), written.line)
+    };
+    match origin {
+        Origin::Inherited => "inherited by devstack".to_owned(),
+        Origin::Preset { preset } => format!("preset {}", printable(preset)),
+        Origin::StackFile(written) => format!("{} (env_file of the stack)", at(written)),
+        Origin::StackEnv(written) => format!("{} (env of the stack)", at(written)),
+        Origin::ServiceFile(written) => format!("{} (env_file)", at(written)),
+        Origin::ServiceEnv(written) => format!("{} (env)", at(written)),
+        Origin::Devstack => "set by devstack".to_owned(),
+        Origin::Former => "the configuration before the last edit".to_owned(),
+    }
+}
+
+/// A value in one line; what a terminal would obey is escaped.
+fn shown(value: &Value) -> String {
+    match value.get() {
+        Some(value) => printable(&value.to_string_lossy()),
+        None => "(cannot be made)".to_owned(),
+    }
+}
+
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}

@@ -1,0 +1,62 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+
+use super::complain::refuse;
+use super::env_args::Exec;
+use super::given::{OF_FILES, Source, environment};
+use super::preview::Refused;
+use crate::error::exit;
+use crate::model::{EnvView, Origin};
+use crate::runtime::process::{self, NotStarted};
+
+/// What describes the terminal or the output that a program has: the command has the caller's, not devstack's.
+const OF_THE_OUTPUT: [&str; 10] = [
+    "TERM",
+    "COLORTERM",
+    "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+];
+
+/// `devstack exec SERVICE -- CMD`: becomes a command in the folder and with the environment of the service. The
+/// terminal, signals and the exit code are the command's own.
+pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
+    let (view, source) = match environment(files, &args.service, false) {
+        Ok(found) => found,
+        Err(Refused(text, code)) => {
+            // When not even this can be written, the exit code has to say it.
+            let _ = stderr().write_all(text.as_bytes());
+            return code;
+        }
+    };
+    if let Source::Files = source {
+        // It is good to know, and the command goes on all the same.
+        let _ = writeln!(stderr(), "{OF_FILES}");
+    }
+    match process::replace(&args.command, &view.dir, variables(&view)) {
+        NotStarted::Missing(message) => refuse(&message, exit::RUN_NOT_FOUND, false),
+        NotStarted::NotExecutable(message) => refuse(&message, exit::RUN_NOT_EXECUTABLE, false),
+    }
+}
+
+/// What the command gets: the service's environment, but for the terminal.
+fn variables(view: &EnvView) -> BTreeMap<OsString, OsString> {
+    let own = OF_THE_OUTPUT.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
+    let mut all: BTreeMap<OsString, OsString> = own.collect();
+    all.insert("PWD".into(), view.dir.clone().into());
+    let of_the_output = |name: &str| OF_THE_OUTPUT.contains(&name);
+    for variable in &view.variables {
+        let by_default = matches!(variable.origin, Origin::Inherited | Origin::Devstack);
+        if !(by_default && of_the_output(&variable.name)) {
+            all.extend(variable.value.get().map(|value| (variable.name.clone().into(), value)));
+        }
+    }
+    all
+}

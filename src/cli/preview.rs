@@ -1,0 +1,61 @@
+use std::io::stderr;
+use std::path::PathBuf;
+
+use super::args::AsUp;
+use super::up::selection;
+use crate::config::{self, Draft, Overrides};
+use crate::control;
+use crate::engine::Selection;
+use crate::error::{exit, said};
+use crate::model::{Message, Stack};
+use crate::ports::Ports;
+use crate::runtime::reload::{Situation, hosts_exist, joined};
+
+/// A stack as `up` would start it now. Nothing is leased, remembered or made for it.
+pub(super) struct Preview {
+    /// What it is made of.
+    pub draft: Draft,
+    pub stack: Stack,
+    pub selection: Option<Selection>,
+}
+
+/// Why a command that only looks cannot show anything: the text for stderr, and the exit code.
+pub(super) struct Refused(pub String, pub i32);
+
+impl Refused {
+    pub fn because(message: &Message, code: i32, as_json: bool) -> Refused {
+        Refused(said(message, as_json), code)
+    }
+}
+
+impl Preview {
+    /// Reads the files, and looks which ports are free.
+    pub fn look(files: Vec<PathBuf>, up: &AsUp, as_json: bool) -> Result<Preview, Refused> {
+        let refused = |message: &Message, code| Refused::because(message, code, as_json);
+        let AsUp { services, ports, profiles, host, no_deps, strict_ports } = up;
+        let overrides = Overrides {
+            ports: ports.clone(),
+            strict_ports: *strict_ports,
+            host: host.clone(),
+            profiles: profiles.clone(),
+        };
+        let sources =
+            super::sources(files, overrides).map_err(|message| refused(&message, exit::USAGE))?;
+        let draft = config::load(&sources).map_err(|wrong| match as_json {
+            true => refused(&wrong.summary(), exit::USAGE),
+            false => Refused(wrong.render(super::color(&stderr())), exit::USAGE),
+        })?;
+        hosts_exist(&draft).map_err(|message| refused(&message, exit::USAGE))?;
+        let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
+        let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
+        let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
+        let selection = selection(&draft, services, *no_deps)
+            .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
+        let situation = Situation { selection, ..Situation::default() };
+        let chosen = situation
+            .ask(&draft, |asked| ports.preview(asked))
+            .map_err(|conflicts| refused(&joined(&conflicts), exit::FAILED))?;
+        let stack = draft.resolve(&chosen);
+        Ok(Preview { draft, stack, selection: situation.selection })
+    }
+}

@@ -1,0 +1,115 @@
+//! Files as text, as far as they are fit for it.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The largest file that is read. Nobody writes a configuration of this size; devices and logs
+/// that were named by mistake are larger.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Why a file cannot be read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    Absent,
+    NotAFile(&'static str),
+    TooLarge,
+    NotUtf8 {
+        line: usize,
+    },
+    /// It belongs to somebody who has no say here.
+    Foreign {
+        owner: u32,
+    },
+    Failed(io::Error),
+}
+
+impl Unreadable {
+    pub fn text(&self) -> String {
+        match self {
+            Unreadable::Absent => "there is no such file".to_owned(),
+            Unreadable::NotAFile(what) => format!("it is {what}"),
+            Unreadable::TooLarge => "it is larger than 1 MiB".to_owned(),
+            Unreadable::NotUtf8 { line } => format!("line {line} is not UTF-8"),
+            Unreadable::Foreign { owner } => {
+                format!(
+                    "it belongs to user {owner}, who is neither you nor the owner of the configuration"
+                )
+            }
+            Unreadable::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "permission denied".to_owned()
+            }
+            Unreadable::Failed(error) => error.to_string(),
+        }
+    }
+
+    pub fn help(&self) -> &'static str {
+        match self {
+            Unreadable::Absent | Unreadable::NotAFile(_) => {
+                "name a file that exists, or leave -f out to use the devstack.toml here or above"
+            }
+            Unreadable::TooLarge => "a configuration is a short text; is it another file?",
+            Unreadable::NotUtf8 { .. } => "save it as UTF-8",
+            Unreadable::Foreign { .. } => COPY,
+            Unreadable::Failed(_) => "let your user read it, such as with chmod u+r",
+        }
+    }
+
+    /// The same for an env file.
+    pub fn env_help(&self) -> &'static str {
+        match self {
+            Unreadable::Foreign { .. } => COPY,
+            Unreadable::Absent
+            | Unreadable::NotAFile(_)
+            | Unreadable::TooLarge
+            | Unreadable::NotUtf8 { .. }
+            | Unreadable::Failed(_) => {
+                "correct the path or the file, or write { path = \"…\", optional = true } for one that may be missing"
+            }
+        }
+    }
+}
+
+/// What to do about somebody else's file.
+const COPY: &str = "put a copy of your own in its place";
+
+/// What is in a file, and whose file it is.
+pub(super) struct Text {
+    pub text: String,
+    /// The number of the user.
+    pub owner: u32,
+}
+
+/// A regular file of at most [`MAX_FILE`]. Pipes and devices are refused before they are opened: opening a pipe waits
+/// for a writer, and a device may never end.
+pub(super) fn read_text(path: &Path) -> Result<Text, Unreadable> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Absent,
+        _ => Unreadable::Failed(error),
+    };
+    regular(&std::fs::metadata(path).map_err(failed)?)?;
+    let file = File::open(path).map_err(failed)?;
+    // Another one may have come in its place.
+    let about = file.metadata().map_err(failed)?;
+    regular(&about)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0) + 1);
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Unreadable::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        Unreadable::NotUtf8 { line: good.iter().filter(|&&byte| byte == b'\n').count() + 1 }
+    })?;
+    Ok(Text { text, owner: about.uid() })
+}
+
+fn regular(about: &Metadata) -> Result<(), Unreadable> {
+    match about {
+        about if about.is_dir() => Err(Unreadable::NotAFile("a folder")),
+        about if !about.is_file() => Err(Unreadable::NotAFile("not a regular file")),
+        about if about.len() > MAX_FILE => Err(Unreadable::TooLarge),
+        _ => Ok(()),
+    }
+}
