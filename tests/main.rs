@@ -26,6 +26,7 @@ mod harness;
 mod health;
 mod holders;
 mod hostile;
+mod integrity;
 mod layers;
 mod lifecycle;
 mod listeners;

@@ -18,6 +18,10 @@ use super::terminal::{Settings, Terminal};
 pub const CTRL_C: &[u8] = b"\x03";
 /// What Ctrl-D types.
 pub const CTRL_D: &[u8] = b"\x04";
+/// What Ctrl-Q types: the terminal goes on.
+pub const CTRL_Q: &[u8] = b"\x11";
+/// What Ctrl-S types: the terminal stops.
+pub const CTRL_S: &[u8] = b"\x13";
 /// What Ctrl-Z types.
 pub const CTRL_Z: &[u8] = b"\x1a";
 
