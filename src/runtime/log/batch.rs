@@ -29,6 +29,8 @@ pub(super) struct Batch {
 
 /// What shares a word with the number of lines.
 const LINES_END: u32 = 1 << 24;
+/// No stack prints so many lines: what is above can only be damage, and may be added to without care.
+const SEQ_END: u64 = 1 << 62;
 const STDERR: u32 = 1 << 24;
 const CONTINUES: u32 = 1 << 25;
 const OPEN: u32 = 1 << 26;
@@ -40,6 +42,8 @@ impl Batch {
     pub const SIZE: usize = 40;
     /// The longest batch that several reads are joined into, in bytes: what a reader takes at once.
     pub const JOIN_MAX: usize = 256 * 1024;
+    /// The longest batch there can be, in bytes: two long lines, or one of devstack itself with every character escaped.
+    const LEN_MAX: u32 = 1 << 20;
     /// Reads further apart than this are not joined, in milliseconds, so that times stay useful.
     const JOIN_MS: i64 = 10;
 
@@ -85,7 +89,7 @@ impl Batch {
             && self.seq_end() == next.seq
             && self.end() == next.offset
             && self.len as usize + next.len as usize <= Self::JOIN_MAX
-            && (0..Self::JOIN_MS).contains(&(next.at - self.at));
+            && (0..Self::JOIN_MS).contains(&next.at.saturating_sub(self.at));
         if joins {
             self.len += next.len;
             self.lines += next.lines;
@@ -121,10 +125,12 @@ impl Batch {
         };
         let (seq, offset, len, word) = (long(8), long(24), short(32), short(36));
         let lines = word & (LINES_END - 1);
+        let lost = word & LOST != 0;
+        // Whoever reads it makes room for all of it first.
         let sane = len > 0 && lines > 0 && lines <= len && word & !KNOWN == 0;
-        let fits = offset.checked_add(u64::from(len)).is_some()
-            && seq.checked_add(u64::from(lines)).is_some();
-        (sane && fits).then(|| Batch {
+        let small = lost || len <= Self::LEN_MAX;
+        let fits = offset.checked_add(u64::from(len)).is_some() && seq < SEQ_END;
+        (sane && small && fits).then(|| Batch {
             at: i64::from_le_bytes(long(0).to_le_bytes()),
             seq,
             run: Run(long(16)),
@@ -134,7 +140,7 @@ impl Batch {
             stream: if word & STDERR == 0 { Stream::Stdout } else { Stream::Stderr },
             continues: word & CONTINUES != 0,
             open: word & OPEN != 0,
-            lost: word & LOST != 0,
+            lost,
         })
     }
 }

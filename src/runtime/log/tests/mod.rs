@@ -1,5 +1,7 @@
 //! The whole path: from captures through files and terminal to readers.
 
+mod clock;
+mod damage;
 mod disk;
 mod flow;
 mod reading;

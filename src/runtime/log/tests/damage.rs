@@ -1,0 +1,74 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::runtime::log::{Narration, Said, Tone};
+
+/// What may happen to a file while nobody looks.
+#[derive(Debug, Clone)]
+enum Damage {
+    /// It ends here.
+    Torn(usize),
+    /// Other bytes are here.
+    Written(usize, Vec<u8>),
+    Gone,
+}
+
+fn damages() -> impl Strategy<Value = Vec<(usize, Damage)>> {
+    let bytes = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 1..60),
+        proptest::collection::vec(prop_oneof![Just(0), Just(0xff), Just(0x7f)], 1..60),
+    ];
+    let damage = prop_oneof![
+        2 => any::<usize>().prop_map(Damage::Torn),
+        6 => (any::<usize>(), bytes).prop_map(|(at, bytes)| Damage::Written(at, bytes)),
+        1 => Just(Damage::Gone),
+    ];
+    proptest::collection::vec((any::<usize>(), damage), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_damaged_log_is_read_as_far_as_it_goes(damages in damages(), last in 0..40usize) {
+        let bench = Bench::new(Escapes::Keep);
+        bench.logs.limit(crate::model::LogLimits { max_size: 1000, keep: 3 });
+        for i in 0..60 {
+            bench.run("api", i, &format!("{i} {}\nmore\n", "x".repeat(20)));
+            bench.run("web", i, "w");
+            bench.logs.say(Said::of(&name("api"), Tone::Warning, "odd\nhelp: none"));
+        }
+        bench.finish();
+        let entries = std::fs::read_dir(bench.folder()).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for (which, damage) in damages {
+            let file = &files[which % files.len()];
+            let Ok(mut bytes) = std::fs::read(file) else { continue };
+            match damage {
+                Damage::Torn(at) => bytes.truncate(at % (bytes.len() + 1)),
+                Damage::Written(at, other) => {
+                    let at = at % (bytes.len() + 1);
+                    let end = bytes.len().min(at + other.len());
+                    bytes.splice(at..end, other);
+                }
+                Damage::Gone => {
+                    // What was too old may just be removed by the log itself.
+                    let _ = std::fs::remove_file(file);
+                    continue;
+                }
+            }
+            std::fs::write(file, bytes).unwrap();
+        }
+        for last in [last, usize::MAX] {
+            let wanted = Wanted { narration: Narration::With, ..Wanted::default() };
+            let pages = Stored::open(&bench.folder(), None, last, wanted).unwrap();
+            let records: Vec<_> = pages.flat_map(|page| page.records).collect();
+            // Batches that overlap may show a line more than once, but never without end.
+            prop_assert!(records.len() < 100_000, "{}", records.len());
+            for record in records {
+                serde_json::to_string(&record).unwrap();
+            }
+        }
+    }
+}
