@@ -51,4 +51,5 @@ mod terminal;
 mod thief;
 mod tty;
 mod usage;
+mod waiting;
 mod watched;

@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::env_args::{Env, Exec};
 use super::log_args::{Logs, Shown};
+use super::wait_args::Wait;
 
 /// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
 #[derive(Debug, Parser)]
@@ -45,6 +46,7 @@ impl Cli {
                 &mut services.files.list
             }
             Command::Attach(attach) => &mut attach.files.list,
+            Command::Wait(wait) => &mut wait.files.list,
             Command::Debug(debug) => &mut debug.services.files.list,
             Command::Env(env) => &mut env.files.list,
             Command::Exec(exec) => &mut exec.files.list,
@@ -82,6 +84,8 @@ pub enum Command {
     Stop(Services),
     /// Restart services of the running stack
     Restart(Services),
+    /// Wait until services are ready, and fail at once when they cannot be any more
+    Wait(Wait),
     /// Restart services of the running stack in debug mode, or back in run mode with --off
     Debug(Debug),
     /// Show the terminal of a service here and type in it, until Ctrl-]
@@ -398,7 +402,7 @@ fn port_override(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit {

@@ -44,6 +44,9 @@ mod stack_entry;
 mod stacks_table;
 mod table;
 mod up;
+mod wait;
+mod wait_args;
+mod wait_progress;
 mod word;
 
 use std::collections::BTreeMap;
@@ -58,6 +61,7 @@ pub use down_all::down_all;
 pub use logs::{LogFace, LogsOptions, StoredItems, logs};
 pub use ps::ps;
 pub use ps_all::ps_all;
+pub use wait::{WaitOptions, wait};
 
 use crate::config::{Overrides, Sources};
 use crate::error::exit;
@@ -120,6 +124,11 @@ pub fn main() -> i32 {
             restart(&options, &args.services, out, err).await
         }),
         Command::Attach(args) => attach::attach(&files, &args),
+        Command::Wait(args) => ask(&files, args.json, async |control, out, err| {
+            let (services, what) = (args.services.clone(), args.what.map(Into::into));
+            let options = WaitOptions { control, services, what, timeout: args.timeout };
+            wait(&options, out, err).await
+        }),
         Command::Debug(args) => ask(&files, args.services.json, async |options, out, err| {
             debug(&options, &args.services.services, !args.off, out, err).await
         }),

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::attach::{self, AttachQuery, Attachment};
 use super::connection::{Connection, same_protocol, soon, whole};
 use super::env_query;
-use super::protocol::{Services, Told};
-use super::{Failure, Found, Instance, Lines, LogQuery, Version};
+use super::protocol::{Awaited, Services, Told};
+use super::{Failure, Found, Instance, Lines, LogQuery, Version, WaitFor};
 use crate::model::{Class, EnvView, Message, PlanView, Snapshot};
 
 /// How long a devstack that is well may take for what it knows without asking anybody.
@@ -99,6 +100,11 @@ impl Client {
         self.ask("/v1/undebug", names).await
     }
 
+    /// Waits for services, or for all that are asked for. Answers when it is so; a failure when it will not be.
+    pub async fn wait(&self, names: &[String], what: Option<WaitFor>) -> Result<String, Failure> {
+        self.order("/v1/wait", &Awaited { services: names.to_vec(), what }).await
+    }
+
     /// Stops everything. Answers when the devstack is gone, so that the next one can start. Works
     /// with every protocol version.
     pub async fn down(&self) -> Result<String, Failure> {
@@ -178,11 +184,14 @@ impl Client {
     }
 
     async fn ask(&self, path: &str, names: &[String]) -> Result<String, Failure> {
+        self.order(path, &Services { services: names.to_vec() }).await
+    }
+
+    async fn order(&self, path: &str, body: &impl Serialize) -> Result<String, Failure> {
         // The answer may take as long as a service takes; whether anybody listens and understands
         // is known at once.
         self.version().await?;
-        let body = serde_json::to_vec(&Services { services: names.to_vec() })
-            .expect("a list of texts is plain data");
+        let body = serde_json::to_vec(body).expect("lists of texts are plain data");
         let mut connection = self.connect().await?;
         let answer = connection.send(Method::POST, path, body).await?;
         same_protocol(&answer)?;

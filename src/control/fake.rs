@@ -242,6 +242,8 @@ pub struct Rig {
     pub gate: Arc<Notify>,
     /// The terminal of all services.
     pub console: Arc<Console>,
+    /// Tells that somebody went who had asked.
+    pub gone: Arc<Notify>,
     pub server: JoinHandle<io::Result<()>>,
     close: Option<oneshot::Sender<()>>,
     _dir: TempDir,
@@ -266,11 +268,12 @@ impl Rig {
         let teller = Arc::new(Teller::new());
         let handle = Handle::new(requests, logs_nowhere(), teller.tap());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
-        let (asked, gate) = (Arc::default(), Arc::default());
+        let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
         let console: Arc<Console> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
         let heard = (Arc::clone(&asked), Arc::clone(&teller));
-        tokio::spawn(supervisor(inbox, heard, Arc::clone(&gate), console.clone(), stopped));
+        let doors = (Arc::clone(&gate), Arc::clone(&gone));
+        tokio::spawn(supervisor(inbox, heard, doors, console.clone(), stopped));
         let (close, closes) = oneshot::channel();
         let shutdown = async move {
             tokio::select! {
@@ -281,7 +284,7 @@ impl Rig {
         };
         let server = tokio::spawn(serve_within(limits, listener, handle, logs.clone(), shutdown));
         let close = Some(close);
-        Rig { socket, logs, teller, asked, gate, console, server, close, _dir: dir }
+        Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
     }
 
     pub fn client(&self) -> Client {
@@ -303,11 +306,12 @@ impl Rig {
 async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<Ask>,
     (asked, teller): (Arc<Mutex<Vec<Request>>>, Arc<Teller>),
-    gate: Arc<Notify>,
+    (gate, gone): (Arc<Notify>, Arc<Notify>),
     console: Arc<Console>,
     stopped: oneshot::Sender<()>,
 ) {
     let mut stopped = Some(stopped);
+    let mut unanswered = Vec::new();
     while let Some(ask) = inbox.recv().await {
         let (request, tell) = match ask {
             Ask::Do(request, tell) => (request, tell),
@@ -320,6 +324,10 @@ async fn supervisor(
                 let run = console.run();
                 let cause = format!("{name} is well");
                 let _ = tell.send(Ok(Attached { seat, run, cause }));
+                continue;
+            }
+            Ask::Gone => {
+                gone.notify_one();
                 continue;
             }
             Ask::Plan(tell) => {
@@ -339,6 +347,11 @@ async fn supervisor(
             Request::Restart(names) => ("restarted", names),
             Request::Debug { names, on: true } => ("debugged", names),
             Request::Debug { names, on: false } => ("undebugged", names),
+            Request::Wait { names, until: _ } if names.contains(&name("worker")) => {
+                unanswered.push(tell);
+                continue;
+            }
+            Request::Wait { names, until: _ } => ("waited for", names),
             Request::Down => {
                 // The server closes in the same moment in which the answer is known.
                 let _ = tell.send(Ok("everything is stopped".to_owned()));

@@ -63,5 +63,5 @@ pub use log_query::LogQuery;
 pub use log_source::{LogReader, LogSource, lost, ndjson};
 pub use pattern::Pattern;
 pub use places::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
-pub use protocol::{LogItem, LogLine, PROTOCOL, Version};
+pub use protocol::{LogItem, LogLine, PROTOCOL, Version, WaitFor};
 pub use server::serve;

@@ -23,6 +23,29 @@ pub(super) struct Services {
     pub services: Vec<String>,
 }
 
+/// The body of `POST /v1/wait`; an empty body is one without fields.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Awaited {
+    /// Which services; all that are asked for when there is none.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// What is waited for; `None`: that services are ready and tasks have completed.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub what: Option<WaitFor>,
+}
+
+/// What somebody can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitFor {
+    /// Each is ready; a task that has completed counts.
+    Ready,
+    /// Each has ended as expected.
+    Completed,
+    /// Nothing of each runs, and nothing starts it by itself.
+    Stopped,
+}
+
 /// The answer to a request that took effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {

@@ -16,12 +16,12 @@ use super::limits::Limits;
 use super::line_reader::LineReader;
 use super::log_body::LogBody;
 use super::protocol::{
-    PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER,
+    Awaited, PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER, WaitFor,
 };
 use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
 use crate::model::{Class, EnvView, Message, Name, Snapshot};
-use crate::runtime::handle::{Answer, Handle, Request as Ask};
+use crate::runtime::handle::{Answer, Handle, Request as Ask, Until};
 
 /// The body of an answer: all at once, or lines as they come.
 pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
@@ -50,6 +50,7 @@ enum Route {
     Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
+    Wait,
 }
 
 /// An answer that says no: its status and why.
@@ -90,6 +91,11 @@ impl<L: LogSource> Routes<L> {
             Route::Down => {
                 body(request, &self.limits).await?;
                 told(self.handle.ask(Ask::Down).await)
+            }
+            Route::Wait => {
+                let body = body(request, &self.limits).await?;
+                let ask = awaited(&body, &*snapshot(&self.handle).await?)?;
+                told(self.handle.ask(ask).await)
             }
             Route::Services(ask) => {
                 let body = body(request, &self.limits).await?;
@@ -168,6 +174,7 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
         "/v1/debug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: true })),
         "/v1/undebug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: false })),
+        "/v1/wait" => (Method::POST, Route::Wait),
         "/v1/restart" => (Method::POST, Route::Services(Ask::Restart)),
         _ => {
             let text = format!("devstack {VERSION} has no such path here");
@@ -216,8 +223,31 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
     if wanted.services.is_empty() {
         return Err(bad("no service is named".to_owned()));
     }
+    all_known(snapshot, &wanted.services)
+}
+
+/// What the body of a request waits for.
+fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
+    let read = if body.is_empty() { Ok(Awaited::default()) } else { serde_json::from_slice(body) };
+    let wanted: Awaited = read.map_err(|why| {
+        let text = format!("cannot read the body: {why}");
+        let help =
+            r#"the body looks like {"services": ["api"], "for": "ready"}; both may be left out"#;
+        No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
+    })?;
+    let until = match wanted.what {
+        None => Until::Up,
+        Some(WaitFor::Ready) => Until::Ready,
+        Some(WaitFor::Completed) => Until::Completed,
+        Some(WaitFor::Stopped) => Until::Stopped,
+    };
+    Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
+}
+
+/// The services that are called so, each once.
+fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, No> {
     let mut names = Vec::new();
-    for text in &wanted.services {
+    for text in texts {
         for name in known(snapshot, text)? {
             if !names.contains(&name) {
                 names.push(name);

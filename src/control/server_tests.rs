@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::Limits;
 use crate::model::Snapshot;
-use crate::runtime::handle::Request;
+use crate::runtime::handle::{Request, Until};
 
 /// Sends bytes and reads everything until the server closes.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
@@ -103,6 +103,52 @@ async fn an_unknown_service_is_not_asked_for() {
     assert_eq!(status, 404);
     assert_eq!(body["error"]["help"], "it has api, db, migrate, worker");
     assert!(rig.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_waits_is_answered_and_says_what_for() {
+    let rig = Rig::new();
+    let wait = |names: &[&str], until| Request::Wait {
+        names: names.iter().map(|one| name(one)).collect(),
+        until,
+    };
+    for (body, asked) in [
+        ("", wait(&[], Until::Up)),
+        ("{}", wait(&[], Until::Up)),
+        (r#"{"for": "stopped"}"#, wait(&[], Until::Stopped)),
+        (r#"{"services": ["api", "api"], "for": "ready"}"#, wait(&["api"], Until::Ready)),
+        (r#"{"services": ["migrate"], "for": "completed"}"#, wait(&["migrate"], Until::Completed)),
+    ] {
+        let (status, _) = ask_json(&rig, "POST", "/v1/wait", body).await;
+        assert_eq!((status, rig.asked.lock().unwrap().pop()), (200, Some(asked)), "{body}");
+    }
+    for (body, wanted) in [
+        (r#"{"for": "lunch"}"#, 400),
+        ("[]x", 400),
+        (r#"{"services": ["apu"]}"#, 404),
+        (r#"{"services": ["db"]}"#, 409),
+    ] {
+        assert_eq!(ask_json(&rig, "POST", "/v1/wait", body).await.0, wanted, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_it_waits_is_forgotten() {
+    let rig = Rig::new();
+    let body = r#"{"services": ["worker"]}"#;
+    for _ in 0..100 {
+        let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
+        stream.write_all(request("POST", "/v1/wait", body).as_bytes()).await.unwrap();
+        while rig.asked.lock().unwrap().pop().is_none() {
+            tokio::task::yield_now().await;
+        }
+        drop(stream);
+        rig.gone.notified().await;
+    }
+    // Who is answered is no news.
+    assert_eq!(ask(&rig, "POST", "/v1/start", r#"{"services": ["api"]}"#).await.0, 200);
+    let none = tokio::time::timeout(Duration::ZERO, rig.gone.notified()).await;
+    assert!(none.is_err());
 }
 
 #[tokio::test]

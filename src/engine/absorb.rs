@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::input::{Haste, Input, Ticket};
 use super::order::closure;
-use super::pending::{Goal, Pending};
+use super::pending::{Goal, Pending, ending};
 use super::slot::{Listening, Outcome, State, Time, Want};
 use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
 use crate::model::{Cause, Class, Event, Happening, HealthAction, Kind, Message, Name, Run};
@@ -20,6 +20,8 @@ impl Engine {
             Input::Debug(ticket, names) => self.want(now, ticket, names, Goal::Debugged, effects),
             Input::Undebug(ticket, names) => self.undebug(ticket, names, effects),
             Input::Stop(ticket, names) => self.unwant(now, ticket, names, effects),
+            Input::Wait(ticket, names, until) => self.await_until(ticket, &names, until, effects),
+            Input::Forget(ticket) => self.forget(ticket),
             Input::Shutdown { ticket, why, code, haste } => {
                 self.end(now, why, code, haste);
                 let names = Vec::new();
@@ -76,7 +78,7 @@ impl Engine {
         let why = Cause::Asked(match goal {
             Goal::Renewed(_) => "restart",
             Goal::Debugged => "debug",
-            Goal::Up | Goal::Undebugged | Goal::Down | Goal::End => "start",
+            Goal::Up | Goal::Undebugged | Goal::Down | Goal::End | Goal::Until(_) => "start",
         });
         for (name, cause) in closure(stack, names.iter().cloned(), why) {
             let Some(slot) = self.slots.get_mut(&name) else { continue };
@@ -120,9 +122,15 @@ impl Engine {
 
     /// The services that names mean: a group means its members.
     pub(super) fn check(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
-        let Some(stack) = self.stack.as_ref().filter(|_| self.ending.is_none()) else {
-            return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
-        };
+        if self.ending.is_some() {
+            return Err(ending());
+        }
+        self.members(names)
+    }
+
+    /// The same, also while the stack is being stopped.
+    pub(super) fn members(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
+        let Some(stack) = &self.stack else { return Err(ending()) };
         let mut found = Vec::new();
         for name in names {
             let named = stack.named(name);

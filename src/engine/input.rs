@@ -27,6 +27,10 @@ pub enum Input {
     Debug(Ticket, Vec<Name>),
     /// These were switched back to run mode by an apply before. Answered when those that run are ready or done.
     Undebug(Ticket, Vec<Name>),
+    /// Somebody waits for these, or for all that are asked for. Answered when it is so, or will not be any more.
+    Wait(Ticket, Vec<Name>, Until),
+    /// Whoever asked this has gone: there is nobody to answer.
+    Forget(Ticket),
     /// Stop everything and end.
     Shutdown {
         /// Who wants an answer.
@@ -115,6 +119,19 @@ pub enum Haste {
     Polite,
     /// Kill everything now.
     Now,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Services are ready, and tasks have completed.
+    Up,
+    /// Each is ready; a task that has completed counts.
+    Ready,
+    /// Each has ended as expected.
+    Completed,
+    /// Nothing of each runs, and nothing starts it by itself.
+    Stopped,
 }
 
 /// Names a request that wants an answer.

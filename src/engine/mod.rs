@@ -27,13 +27,14 @@ mod suspect;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod until;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{Excuse, Haste, Input, Job, Selection, Ticket};
+pub use input::{Excuse, Haste, Input, Job, Selection, Ticket, Until};
 pub use slot::Time;
 
 use tell::Outlook;

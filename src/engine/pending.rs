@@ -1,4 +1,4 @@
-use super::input::Ticket;
+use super::input::{Ticket, Until};
 use super::slot::{Listening, Outcome, Slot, State, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Class, Message, Name, Run};
@@ -26,10 +26,12 @@ pub(super) enum Goal {
     Down,
     /// Nothing is left at all.
     End,
+    /// What somebody waits for.
+    Until(Until),
 }
 
 /// What one service has to say about a goal.
-enum Verdict {
+pub(super) enum Verdict {
     Yet,
     True,
     Never(Message),
@@ -40,9 +42,10 @@ impl Engine {
     pub(super) fn answer(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
         let pending = std::mem::take(&mut self.pending);
         for one in pending {
+            let names = self.about(&one);
             let mut open = one.goal == Goal::End;
             let mut refusal = None;
-            for name in &one.names {
+            for name in &names {
                 match self.judge(one.goal, name, blocked.get(name)) {
                     Verdict::Yet => open = true,
                     Verdict::True => {}
@@ -52,7 +55,7 @@ impl Engine {
             match refusal {
                 Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
                 None if open => self.pending.push(one),
-                None => effects.push(Effect::Answer(one.ticket, Ok(self.said(&one)))),
+                None => effects.push(Effect::Answer(one.ticket, Ok(self.said(one.goal, &names)))),
             }
         }
     }
@@ -61,22 +64,29 @@ impl Engine {
     pub(super) fn answer_all(&mut self, effects: &mut Vec<Effect>) {
         for one in std::mem::take(&mut self.pending) {
             let answer = match one.goal {
-                Goal::End | Goal::Down => Ok(self.said(&one)),
-                Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => Err(ending()),
+                Goal::End | Goal::Down | Goal::Until(Until::Stopped) => {
+                    Ok(self.said(one.goal, &self.about(&one)))
+                }
+                Goal::Up
+                | Goal::Renewed(_)
+                | Goal::Debugged
+                | Goal::Undebugged
+                | Goal::Until(Until::Up | Until::Ready | Until::Completed) => Err(ending()),
             };
             effects.push(Effect::Answer(one.ticket, answer));
         }
     }
 
     /// What is so now.
-    fn said(&self, one: &Pending) -> String {
-        let names: Vec<&str> = one.names.iter().map(Name::as_str).collect();
+    fn said(&self, goal: Goal, about: &[Name]) -> String {
+        let names: Vec<&str> = about.iter().map(Name::as_str).collect();
         let names = names.join(", ");
-        match one.goal {
+        match goal {
+            Goal::Until(until) => self.said_until(until, about),
             Goal::Up => format!("started {names}"),
             Goal::Renewed(_) => format!("restarted {names}"),
             Goal::Debugged => {
-                let slots = one.names.iter().filter_map(|name| self.slots.get(name));
+                let slots = about.iter().filter_map(|name| self.slots.get(name));
                 let told: Vec<String> = slots.map(Slot::told_in_debug).collect();
                 told.join("; ")
             }
@@ -90,6 +100,7 @@ impl Engine {
         let Some(slot) = self.slots.get(name) else {
             return match goal {
                 Goal::Down | Goal::End => Verdict::True,
+                Goal::Until(until) => self.judge_until(until, name, blocked),
                 Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => {
                     let text = format!("{name} was removed from the configuration");
                     Verdict::Never(Message::new(Class::Busy, text))
@@ -98,6 +109,7 @@ impl Engine {
         };
         match goal {
             Goal::End => Verdict::Yet,
+            Goal::Until(until) => self.judge_until(until, name, blocked),
             Goal::Down if slot.wanted() => {
                 let text = format!("{name} was started again before it had stopped");
                 Verdict::Never(Message::new(Class::Busy, text))
@@ -157,6 +169,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     }
 }
 
-fn ending() -> Message {
+/// What is said of what a shutdown makes impossible.
+pub(super) fn ending() -> Message {
     Message::new(Class::NotRunning, "the stack is being stopped")
 }

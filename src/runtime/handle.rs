@@ -9,6 +9,7 @@ use super::feed::{Events, FeedTap};
 use super::given::Given;
 use super::log::Logs;
 use super::process::Size;
+pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot};
 
@@ -28,6 +29,13 @@ pub enum Request {
         /// Into debug mode, and start what does not run; or back into run mode.
         on: bool,
     },
+    /// Nothing: say when it is so of these, or of all that are asked for.
+    Wait {
+        /// Which; all when empty.
+        names: Vec<Name>,
+        /// What is waited for.
+        until: Until,
+    },
     /// Stop everything and end.
     Down,
 }
@@ -40,6 +48,7 @@ impl Request {
             Request::Restart(names) => Input::Restart(ticket, names),
             Request::Debug { names, on: true } => Input::Debug(ticket, names),
             Request::Debug { names, on: false } => Input::Undebug(ticket, names),
+            Request::Wait { names, until } => Input::Wait(ticket, names, until),
             Request::Down => Input::Shutdown {
                 ticket: Some(ticket),
                 why: "`devstack down`".to_owned(),
@@ -65,6 +74,8 @@ pub struct Handle {
 pub(crate) enum Ask {
     /// Do this; the answer comes when it took effect.
     Do(Request, oneshot::Sender<Answer>),
+    /// Somebody who asked has gone without an answer.
+    Gone,
     /// Show what is now. Snapshots are made when somebody looks: a start of a hundred services
     /// has hundreds of states that nobody sees.
     Look(oneshot::Sender<Arc<Snapshot>>),
@@ -92,8 +103,17 @@ impl Handle {
         Handle { asks, logs, feed }
     }
 
-    /// Asks and waits until the answer is true.
+    /// Asks and waits until the answer is true. Dropped before, it is forgotten who asked; what was asked is done all
+    /// the same.
     pub async fn ask(&self, request: Request) -> Answer {
+        // Goes after the receiver of the answer, so that the supervisor sees that this is closed.
+        let mut asker = Asker { asks: &self.asks, answered: false };
+        let answer = self.ask_alone(request).await;
+        asker.answered = true;
+        answer
+    }
+
+    async fn ask_alone(&self, request: Request) -> Answer {
         let (tell, answer) = oneshot::channel();
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
         self.asks.send(Ask::Do(request, tell)).map_err(|_| gone())?;
@@ -154,5 +174,20 @@ impl Handle {
     /// What the services printed.
     pub fn logs(&self) -> &Logs {
         &self.logs
+    }
+}
+
+/// Tells the supervisor when whoever asked goes before the answer.
+struct Asker<'a> {
+    asks: &'a mpsc::UnboundedSender<Ask>,
+    answered: bool,
+}
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // The stack may have ended.
+            let _ = self.asks.send(Ask::Gone);
+        }
     }
 }

@@ -16,3 +16,4 @@ mod random;
 mod saves;
 mod script;
 mod traces;
+mod waiting;

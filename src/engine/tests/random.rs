@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::script::{moved, stack};
-use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Ticket, Time};
+use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Ticket, Time, Until};
 use crate::model::{
-    Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, Stack, WatchAction,
-    Watched,
+    Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, ServiceView, Stack,
+    WatchAction, Watched,
 };
 
 /// How many steps all scripts together take; `DEVSTACK_RANDOM_STEPS` asks for more.
@@ -62,6 +62,8 @@ struct World {
     /// The run that was emptied last.
     emptied: Option<(Run, Arc<Service>)>,
     open: BTreeSet<Ticket>,
+    /// Who waits without asking for anything, for what.
+    waits: BTreeMap<Ticket, (Vec<Name>, Until)>,
     tickets: u64,
     signalled: BTreeSet<Run>,
     killed: BTreeSet<Run>,
@@ -315,7 +317,7 @@ impl World {
         if !self.jobs.is_empty() && dice.roll(8) == 0 {
             return self.job_ends(dice);
         }
-        match dice.roll(22) {
+        match dice.roll(25) {
             0 | 1 => {
                 let name = pick(dice);
                 self.stopped.remove(&name);
@@ -358,6 +360,14 @@ impl World {
             18 if !runs.is_empty() => {
                 Input::Attachable(runs[dice.roll(runs.len() as u64) as usize])
             }
+            22 | 23 => self.wait(dice),
+            24 => {
+                // Also of one that was answered, or never asked.
+                let ticket = Ticket(dice.roll(self.tickets + 2));
+                self.open.remove(&ticket);
+                self.waits.remove(&ticket);
+                Input::Forget(ticket)
+            }
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
@@ -376,6 +386,48 @@ impl World {
             13 if dice.roll(12) == 0 => self.shutdown(Haste::Polite),
             14 if dice.roll(20) == 0 => self.shutdown(Haste::Now),
             _ => Input::Tick,
+        }
+    }
+
+    /// Somebody waits for one or two, or for all.
+    fn wait(&mut self, dice: &mut Dice) -> Input {
+        let names: Vec<Name> = self.stack.services.keys().cloned().collect();
+        let picked = (0..dice.roll(3)).map(|_| dice.roll(names.len() as u64) as usize);
+        let picked: Vec<Name> = picked.map(|at| names[at].clone()).collect();
+        let all = [Until::Up, Until::Ready, Until::Completed, Until::Stopped];
+        let until = all[dice.roll(4) as usize];
+        let ticket = self.ticket();
+        self.waits.insert(ticket, (picked.clone(), until));
+        Input::Wait(ticket, picked, until)
+    }
+
+    /// A yes says what everybody can see, and a no is not said of what is so.
+    fn answered_truly(&self, engine: &Engine, ticket: Ticket, yes: bool) {
+        let Some((names, until)) = self.waits.get(&ticket) else { return };
+        let views = engine.views(|_| String::new());
+        let is = |view: &&ServiceView| {
+            let task = view.kind == "task";
+            let done = view.phase == Phase::Done;
+            match until {
+                Until::Up if task => done,
+                Until::Up => view.phase == Phase::Ready,
+                Until::Ready => view.phase == Phase::Ready || (task && done),
+                Until::Completed => done,
+                Until::Stopped => {
+                    matches!(view.phase, Phase::Idle | Phase::Done | Phase::Failed)
+                }
+            }
+        };
+        let of = |name: &Name| views.iter().find(|view| view.name == *name);
+        let so = |name: &Name| of(name).map_or(*until == Until::Stopped, |view| is(&view));
+        if yes && !names.iter().all(so) {
+            self.fail(&format!("{ticket:?} was answered before {names:?} were {until:?}"));
+        }
+        if !yes && !self.ending && !names.is_empty() && names.iter().all(so) {
+            self.fail(&format!("{ticket:?} was refused although {names:?} were {until:?}"));
+        }
+        if !yes && *until == Until::Stopped {
+            self.fail("one that waits for the end was refused");
         }
     }
 
@@ -532,6 +584,7 @@ fn play(seed: u64) {
         displaced: BTreeSet::new(),
         emptied: None,
         open: BTreeSet::new(),
+        waits: BTreeMap::new(),
         tickets: 0,
         signalled: BTreeSet::new(),
         killed: BTreeSet::new(),
@@ -578,6 +631,11 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     let effects = engine.step(world.now, [input]);
     dependencies_hold(engine, world, &effects);
     awaited_rightly(engine, world, &effects);
+    for effect in &effects {
+        if let Effect::Answer(ticket, answer) = effect {
+            world.answered_truly(engine, *ticket, answer.is_ok());
+        }
+    }
     world.carry_out(effects);
     world.nothing_is_lost(engine);
     if engine.next_deadline().is_some_and(|at| at <= world.now) && !world.halted {

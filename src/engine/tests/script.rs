@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket};
+use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket, Until};
 use crate::model::{
     Class, Command, Condition, DEBUG_PORT, Debug, Debugger, Debugging, Exit, Health, HealthAction,
     Kind, Launch, Message, Mode, Name, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
@@ -64,7 +64,10 @@ fn service(head: &str, rest: &str) -> Service {
             }
             ("watch", "") => service.watch.push(watch(WatchAction::Restart { build: None })),
             ("watch", what) => service.watch.push(watch(action(what))),
-            ("debug", number) => debug(&mut service, number.parse().expect("a port")),
+            ("debug", number) => debug(&mut service, number.parse().expect("a port"), false),
+            ("debug-waits", number) => {
+                debug(&mut service, number.parse().expect("a port"), true);
+            }
             ("manual", _) => service.autostart = false,
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
             ("policy", "no") => service.restart.policy = Policy::No,
@@ -102,10 +105,20 @@ fn watched(word: &str) -> (Watched, PathBuf) {
     (Watched { service, place }, path)
 }
 
+fn until(word: &str) -> Until {
+    match word {
+        "up" => Until::Up,
+        "ready" => Until::Ready,
+        "completed" => Until::Completed,
+        "stopped" => Until::Stopped,
+        other => panic!("nobody waits for {other}"),
+    }
+}
+
 /// What a configuration makes of a service in debug mode.
-fn debug(service: &mut Service, number: u16) {
+fn debug(service: &mut Service, number: u16, waits: bool) {
     let debugger = Some(Debugger::Debugpy);
-    service.mode = Mode::Debug(Debugging { port: number, debugger, waits: false });
+    service.mode = Mode::Debug(Debugging { port: number, debugger, waits });
     let name = DEBUG_PORT.to_owned();
     service.ports.push(Port { name, number, wanted: None, pinned: false, moved: None });
     service.launch.env.insert("DEVSTACK_MODE".into(), "debug".into());
@@ -300,6 +313,8 @@ impl Script {
             "undebug" => Input::Undebug(self.ticket(), names()),
             "stop" => Input::Stop(self.ticket(), names()),
             "restart" => Input::Restart(self.ticket(), names()),
+            "wait" => Input::Wait(self.ticket(), names()[1..].to_vec(), until(words[1])),
+            "forget" => Input::Forget(Ticket(run().0)),
             "down" => self.shutdown("asked to end", 0, Haste::Polite),
             "ctrl-c" => self.shutdown("Ctrl-C", 130, Haste::Polite),
             "kill-all" => self.shutdown("Ctrl-C again", 130, Haste::Now),

@@ -1,7 +1,7 @@
 //! From what woke the loop to what the engine is told.
 
 use super::{Supervisor, Wake};
-use crate::engine::{Haste, Input};
+use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, Message, Name, Run, Service};
 use crate::ports::Network;
 use crate::runtime::ending::Ending;
@@ -31,6 +31,12 @@ impl Supervisor {
             Wake::Ask(Ask::Do(request, tell)) => {
                 let ticket = self.ticket(tell);
                 inputs.push(request.into_input(ticket));
+            }
+            Wake::Ask(Ask::Gone) => {
+                let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
+                let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
+                gone.iter().for_each(|ticket| drop(self.waiting.remove(ticket)));
+                inputs.extend(gone.into_iter().map(Input::Forget));
             }
             Wake::Ask(Ask::Look(tell)) => {
                 // Whoever looked may have gone.

@@ -1,0 +1,148 @@
+use std::io::{self, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ControlOptions;
+use super::complain::{Trouble, end};
+use super::wait_progress::WaitProgress;
+use crate::control::{Client, Failure, Lines, WaitFor};
+use crate::model::{Class, EventView, Message, Snapshot, Span};
+
+/// What is so when the time is up is answered within this time, or is not so.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What `devstack wait` is asked.
+#[derive(Debug, Clone)]
+pub struct WaitOptions {
+    /// Of which stack.
+    pub control: ControlOptions,
+    /// Which services; all that are asked for when empty.
+    pub services: Vec<String>,
+    /// What is waited for; `None`: that services are ready and tasks have completed.
+    pub what: Option<WaitFor>,
+    /// When to give up.
+    pub timeout: Option<Duration>,
+}
+
+/// A line of `GET /v1/events` that says what is.
+#[derive(Deserialize)]
+struct Begin {
+    stack: Snapshot,
+}
+
+/// `devstack wait`: waits until services are ready, have completed or have stopped; says on `err` what it waits for,
+/// whenever that changes, and on `out` what is so. Gives the exit code.
+pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let json = options.control.json;
+    let told = match attend(options, err).await {
+        Ok(text) if json => writeln!(out, "{}", json!({ "text": text })),
+        Ok(text) => writeln!(out, "{text}"),
+        Err(trouble) => return end(Err(trouble), json, err),
+    };
+    end(told.and_then(|()| out.flush()).map_err(Trouble::Output), json, err)
+}
+
+/// What woke the wait.
+enum Turn {
+    Answer(Result<String, Failure>),
+    Events(Option<Vec<bytes::Bytes>>),
+    TimeIsUp,
+}
+
+async fn attend(options: &WaitOptions, err: &mut dyn Write) -> Result<String, Trouble> {
+    let client = options.control.client()?;
+    // First this, so that what changes while the question is on its way is told.
+    let mut events = Some(client.events().await?);
+    let mut progress = WaitProgress::new(&options.services, options.what);
+    let mut answer = pin!(client.wait(&options.services, options.what));
+    let mut limit = pin!(limit(options.timeout));
+    let mut up = false;
+    loop {
+        let turn = tokio::select! {
+            biased;
+            answer = &mut answer => Turn::Answer(answer),
+            lines = next(&mut events) => Turn::Events(lines),
+            () = &mut limit => Turn::TimeIsUp,
+        };
+        match turn {
+            Turn::Answer(answer) => return Ok(or_ended(answer, options.what)?),
+            Turn::Events(None) => events = None,
+            Turn::Events(Some(lines)) if options.control.json => drop(lines),
+            Turn::Events(Some(lines)) => say(&mut progress, &lines, err)?,
+            Turn::TimeIsUp => {
+                let missing = missing(&client, &progress).await?;
+                if up || !missing.is_empty() {
+                    return Err(late(options, &missing).into());
+                }
+                up = true;
+                limit.set(self::limit(Some(LAST_WORD)));
+            }
+        }
+    }
+}
+
+async fn limit(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next lines of events; waits for ever when they have ended. `None`: they have.
+async fn next(events: &mut Option<Lines>) -> Option<Vec<bytes::Bytes>> {
+    match events {
+        // Why they ended is what the answer says.
+        Some(lines) => lines.next().await.unwrap_or(None),
+        None => std::future::pending().await,
+    }
+}
+
+fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write) -> io::Result<()> {
+    for line in lines {
+        // A newer devstack may tell what this one does not understand.
+        let said = match serde_json::from_slice::<EventView>(line) {
+            Ok(event) => progress.take(&event),
+            Err(_) => serde_json::from_slice::<Begin>(line)
+                .map_or_else(|_| Vec::new(), |begin| progress.begin(&begin.stack)),
+        };
+        for text in said {
+            writeln!(err, "{text}")?;
+        }
+    }
+    err.flush()
+}
+
+/// Nothing of a stack that has ended runs.
+fn or_ended(answer: Result<String, Failure>, what: Option<WaitFor>) -> Result<String, Failure> {
+    match answer {
+        Err(Failure::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
+            Ok("the stack has ended".to_owned())
+        }
+        answer => answer,
+    }
+}
+
+/// What is not so now.
+async fn missing(client: &Client, progress: &WaitProgress) -> Result<Vec<String>, Failure> {
+    match client.stack().await {
+        Ok(now) => Ok(progress.missing(&now)),
+        // The answer says more about that.
+        Err(Failure::NotRunning(_)) => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn late(options: &WaitOptions, missing: &[String]) -> Failure {
+    let what = match options.what {
+        None | Some(WaitFor::Ready) => "ready",
+        Some(WaitFor::Completed) => "completed",
+        Some(WaitFor::Stopped) => "stopped",
+    };
+    let limit = Span(options.timeout.unwrap_or_default());
+    let text = format!("not {what} within {limit}: {}", missing.join(", "));
+    let help = "what was begun goes on; `devstack why SERVICE` says more";
+    Failure::Refused(Message::new(Class::ReadyTimeout, text).help(help))
+}

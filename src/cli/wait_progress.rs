@@ -1,0 +1,220 @@
+use std::collections::BTreeMap;
+
+use super::complain::printable;
+use crate::control::{WaitFor, find_services};
+use crate::model::{EventView, Name, Phase, ServiceView, Snapshot, What};
+
+/// What `devstack wait` tells people while it waits: what is not so yet and why, once for each change. Whether it is
+/// so is for the stack to say.
+pub(super) struct WaitProgress {
+    /// As they were typed; all that are asked for when there is none.
+    services: Vec<String>,
+    what: Option<WaitFor>,
+    seen: BTreeMap<Name, Seen>,
+}
+
+/// What was seen of a service that is waited for.
+struct Seen {
+    phase: Phase,
+    why: String,
+    /// What was said of it last.
+    said: Option<String>,
+}
+
+impl WaitProgress {
+    pub fn new(services: &[String], what: Option<WaitFor>) -> WaitProgress {
+        WaitProgress { services: services.to_vec(), what, seen: BTreeMap::new() }
+    }
+
+    /// What is, at the beginning or after something was missed. The lines that say it.
+    pub fn begin(&mut self, now: &Snapshot) -> Vec<String> {
+        let mut before = std::mem::take(&mut self.seen);
+        for view in self.meant(now) {
+            let said = before.remove(&view.name).and_then(|seen| seen.said);
+            let seen = Seen { phase: view.phase, why: why(view), said };
+            self.seen.insert(view.name.clone(), seen);
+        }
+        self.news()
+    }
+
+    /// What happened. The lines that say it.
+    pub fn take(&mut self, event: &EventView) -> Vec<String> {
+        let Some(name) = &event.service else { return Vec::new() };
+        match &event.what {
+            What::Phase { to, .. } => {
+                let (phase, why) = (*to, event.cause.clone());
+                match self.seen.get_mut(name) {
+                    Some(seen) => (seen.phase, seen.why) = (phase, why),
+                    None if self.services.is_empty() => {
+                        self.seen.insert(name.clone(), Seen { phase, why, said: None });
+                    }
+                    None => {}
+                }
+            }
+            What::Attachable => {
+                if let Some(seen) = self.seen.get_mut(name) {
+                    seen.why = event.cause.clone();
+                }
+            }
+            What::Gone => drop(self.seen.remove(name)),
+            What::Ended { .. }
+            | What::BuildStarted { .. }
+            | What::Built { .. }
+            | What::Signalled { .. }
+            | What::Note { .. }
+            | What::Settled { .. }
+            | What::Applied { .. }
+            | What::ShuttingDown => {}
+        }
+        self.news()
+    }
+
+    /// What is not so and why, one fragment a service.
+    pub fn missing(&self, now: &Snapshot) -> Vec<String> {
+        let counts = |view: &&ServiceView| {
+            let open = !self.is_reached(view.phase) && !self.is_left_out(view.phase);
+            // A task with a probe is ready before it has completed.
+            open || (self.what.is_none() && view.kind == "task" && view.phase == Phase::Ready)
+        };
+        let missing = self.meant(now).into_iter().filter(counts);
+        missing.map(|view| format!("{} ({})", view.name, state(view.phase, &why(view)))).collect()
+    }
+
+    /// The services that are waited for, or may be when no names were given.
+    fn meant<'a>(&self, now: &'a Snapshot) -> Vec<&'a ServiceView> {
+        let found = self.services.iter().filter_map(|text| find_services(now, text).ok());
+        let names: Vec<Name> = found.flatten().collect();
+        let meant = |view: &&ServiceView| self.services.is_empty() || names.contains(&view.name);
+        now.services.iter().filter(meant).collect()
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        let mut seen = std::mem::take(&mut self.seen);
+        let lines = seen.iter_mut().filter_map(|(name, seen)| self.say(name, seen)).collect();
+        self.seen = seen;
+        lines
+    }
+
+    /// What is to be said of a service that was not said before.
+    fn say(&self, name: &Name, seen: &mut Seen) -> Option<String> {
+        if self.is_left_out(seen.phase) {
+            return None;
+        }
+        let reached = self.is_reached(seen.phase);
+        let line = match reached {
+            true => format!("{name} is {}", seen.phase),
+            false => format!("waiting for {name}: {}", state(seen.phase, &seen.why)),
+        };
+        let before = seen.said.replace(line.clone());
+        // What is so from the beginning needs no waiting.
+        let news = before.as_ref() != Some(&line) && (before.is_some() || !reached);
+        news.then(|| printable(&line))
+    }
+
+    /// Whether this is what is waited for, of a service or of a task.
+    fn is_reached(&self, phase: Phase) -> bool {
+        match self.what {
+            None | Some(WaitFor::Ready) => matches!(phase, Phase::Ready | Phase::Done),
+            Some(WaitFor::Completed) => phase == Phase::Done,
+            Some(WaitFor::Stopped) => matches!(phase, Phase::Idle | Phase::Done | Phase::Failed),
+        }
+    }
+
+    /// Whether one is not asked for, and nobody named it.
+    fn is_left_out(&self, phase: Phase) -> bool {
+        let all = self.services.is_empty() && self.what != Some(WaitFor::Stopped);
+        all && phase == Phase::Idle
+    }
+}
+
+fn why(view: &ServiceView) -> String {
+    let attach =
+        view.debug.as_ref().filter(|debug| debug.listening && view.phase == Phase::Starting);
+    match attach {
+        Some(debug) => format!(
+            "attach {} at {}",
+            debug.debugger.as_deref().unwrap_or("a debugger"),
+            debug.attach
+        ),
+        None => view.cause.clone(),
+    }
+}
+
+fn state(phase: Phase, why: &str) -> String {
+    match phase {
+        // The cause says it.
+        Phase::Waiting => why.to_owned(),
+        Phase::Idle
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Unhealthy
+        | Phase::Stopping
+        | Phase::Backoff
+        | Phase::Done
+        | Phase::Failed => format!("{phase}, {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::fake::{name, view};
+    use crate::model::{Cause, Event, Happening, StackState};
+
+    fn now(services: Vec<ServiceView>) -> Snapshot {
+        Snapshot { services, state: StackState::Starting, ..crate::control::fake::snapshot() }
+    }
+
+    fn phase(service: &str, to: Phase, cause: Cause) -> EventView {
+        let what = Happening::Phase { from: None, to, cause, run: None };
+        EventView::new(1, String::new(), &Event { service: Some(name(service)), what })
+    }
+
+    #[test]
+    fn each_change_is_said_once_and_what_is_so_from_the_beginning_is_not() {
+        let mut progress = WaitProgress::new(&[], None);
+        let stack = now(vec![
+            view("api", Phase::Starting),
+            view("db", Phase::Ready),
+            view("spare", Phase::Idle),
+        ]);
+        assert_eq!(progress.begin(&stack), ["waiting for api: starting, part of `up`"]);
+        assert_eq!(progress.begin(&stack), [""; 0]);
+        let probed = || Cause::Probed("GET / answered 200".into());
+        assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), ["api is ready"]);
+        assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), [""; 0]);
+        let waiting = phase("db", Phase::Waiting, Cause::WaitingForFiles);
+        assert_eq!(progress.take(&waiting), ["waiting for db: waiting until files stop changing"]);
+        let asked = phase("spare", Phase::Starting, Cause::Asked("start"));
+        assert_eq!(progress.take(&asked), ["waiting for spare: starting, asked to start"]);
+        // Stopped by hand: nobody waits for it any more.
+        assert_eq!(progress.take(&phase("spare", Phase::Idle, Cause::Asked("stop"))), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_was_named_is_said() {
+        let mut progress = WaitProgress::new(&["api".into()], Some(WaitFor::Stopped));
+        let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
+        assert_eq!(progress.begin(&stack), ["waiting for api: ready, part of `up`"]);
+        assert_eq!(progress.missing(&stack), ["api (ready, part of `up`)"]);
+        assert_eq!(progress.take(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
+        let stopped = phase("api", Phase::Idle, Cause::Asked("stop"));
+        assert_eq!(progress.take(&stopped), ["api is idle"]);
+    }
+
+    #[test]
+    fn a_service_prints_nothing_into_the_terminal() {
+        let mut progress = WaitProgress::new(&[], None);
+        progress.begin(&now(vec![view("api", Phase::Ready)]));
+        let cause = Cause::Unwell("\x1b]0;title\x07".into());
+        let said = progress.take(&phase("api", Phase::Unhealthy, cause));
+        assert_eq!(said, ["waiting for api: unhealthy, unhealthy:  ]0;title "]);
+    }
+
+    #[test]
+    fn a_task_that_is_ready_has_not_completed() {
+        let progress = WaitProgress::new(&[], None);
+        let task = ServiceView { kind: "task".into(), ..view("migrate", Phase::Ready) };
+        assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, part of `up`)"]);
+    }
+}
