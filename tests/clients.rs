@@ -3,6 +3,8 @@
 //! `DEVSTACK_CLIENTS_SEED` repeats the same requests (the world still has its own timing), `DEVSTACK_CLIENTS_ROUNDS` is how
 //! much each client asks.
 
+#[path = "clients/feed.rs"]
+mod feed;
 #[path = "clients/history.rs"]
 mod history;
 
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Dice, Markers, Project, Running, eventually, http_socket, number, patience, service,
 };
+use feed::Feed;
 use history::{Asked, Seen, Verb, What, World, wrong};
 
 /// How many clients.
@@ -112,7 +115,7 @@ impl Client<'_> {
         let sent = now();
         let answer = http_socket(self.socket, "GET", "/v1/stack", "").expect("an answer");
         assert_eq!(answer.status, 200, "{answer:?}");
-        self.note(sent, What::Snapshot(Seen::all(&answer.json())));
+        self.note(sent, What::snapshot(&answer.json()));
     }
 
     /// The same, a few bytes at a time.
@@ -134,7 +137,7 @@ impl Client<'_> {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let snapshot: Value = serde_json::from_str(body).expect("JSON");
-        self.note(sent, What::Snapshot(Seen::all(&snapshot)));
+        self.note(sent, What::snapshot(&snapshot));
     }
 
     fn order(&mut self, whom: &str) {
@@ -238,9 +241,14 @@ fn whatever_is_answered_to_a_hundred_clients_was_so() {
     project.write("devstack.toml", &stack());
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
+    let (socket, asked) = (socket(&project), Mutex::new(Vec::new()));
+    let feed = {
+        let socket = socket.clone();
+        // Until the stack ends.
+        thread::spawn(move || http_socket(&socket, "GET", "/v1/events", "").expect("events").body)
+    };
     all_run(&project);
     let before = descriptors(&up);
-    let (socket, asked) = (socket(&project), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for number in 0..CLIENTS {
             let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ (number as u64) << 17);
@@ -258,7 +266,10 @@ fn whatever_is_answered_to_a_hundred_clients_was_so() {
     let marks = Markers::read(&project.path("marks"));
     marks.assert_no_overlap();
     tell(&asked);
-    let wrong = wrong(&asked, &marks, &World { marked: &MARKED, owned: &OWNED });
+    let mut wrong = wrong(&asked, &marks, &World { marked: &MARKED, owned: &OWNED });
+    let (unheard, compared) = Feed::read(&feed.join().expect("it reads to the end")).wrong(&asked);
+    assert!(compared > 0, "nothing that was seen is between two events");
+    wrong.extend(unheard);
     assert!(
         wrong.is_empty(),
         "{} answers, {} wrong:\n{}",
@@ -274,7 +285,7 @@ fn tell(asked: &[Asked]) {
     let count = |is: fn(&What) -> bool| asked.iter().filter(|one| is(&one.what)).count();
     let done = count(|what| matches!(what, What::Done(..)));
     let refused = count(|what| matches!(what, What::Refused(..)));
-    let looks = asked.iter().filter(|one| matches!(one.what, What::Snapshot(_)));
+    let looks = asked.iter().filter(|one| matches!(one.what, What::Snapshot(..)));
     let mut times: Vec<u64> = looks.map(|one| one.answered - one.sent).collect();
     times.sort_unstable();
     let of = |part: usize| times[(times.len() - 1) * part / 100] as f64 / 1e6;
@@ -291,7 +302,7 @@ fn saw(sent: u64, answered: u64, phase: &str, run: u64, pid: u64) -> Asked {
     let since = format!("2026-11-20T09:00:00.{run:03}Z");
     let seen =
         Seen { phase: phase.to_owned(), run: Some(run), pid: Some(pid), restarts: run, since };
-    Asked { client: 0, sent, answered, what: What::Snapshot([("api".to_owned(), seen)].into()) }
+    Asked { client: 0, sent, answered, what: What::Snapshot(0, [("api".to_owned(), seen)].into()) }
 }
 
 fn did(sent: u64, answered: u64, verb: Verb) -> Asked {
@@ -351,4 +362,33 @@ fn the_checker_knows_right_from_wrong() {
         assert!(is_wrong(&asked, &owned) && !is_wrong(&asked, &shared), "{asked:?}");
     }
     project.finish();
+}
+
+#[test]
+fn the_feed_knows_right_from_wrong() {
+    let since = "2026-11-20T09:00:00.001Z";
+    let one = |phase: &str, run: u64| json!({"name": "api", "phase": phase, "run": run, "pid": 7, "restarts": 0, "since": since});
+    let stack =
+        |event: u64, phase: &str, run: u64| json!({"event": event, "services": [one(phase, run)]});
+    let events = [
+        json!({"what": "snapshot", "number": 4, "stack": stack(4, "starting", 1)}),
+        json!({"what": "phase", "number": 5, "service": "api", "to": "ready", "run": 1, "at": since}),
+        json!({"what": "missed", "missed": 2}),
+        json!({"what": "snapshot", "number": 7, "stack": stack(7, "idle", 1)}),
+    ];
+    let feed = Feed::read(&events.map(|event| event.to_string()).join("\n"));
+    for (event, phase, run, right) in [
+        (4, "starting", 1, Some(true)),
+        (4, "ready", 1, Some(false)),
+        (5, "ready", 1, Some(true)),
+        (5, "starting", 1, Some(false)),
+        (5, "ready", 2, Some(false)),
+        (6, "stopping", 1, None),
+        (7, "idle", 1, Some(true)),
+    ] {
+        let what = What::snapshot(&stack(event, phase, run));
+        let (wrong, compared) = feed.wrong(&[Asked { client: 0, sent: 1, answered: 2, what }]);
+        let found = (compared == 1).then_some(wrong.is_empty());
+        assert_eq!(found, right, "{phase} after event {event}: {wrong:?}");
+    }
 }

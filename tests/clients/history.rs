@@ -18,8 +18,8 @@ pub struct Asked {
 /// An answer.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// What was seen of each service.
-    Snapshot(BTreeMap<String, Seen>),
+    /// The last event before it, and what was seen of each service.
+    Snapshot(u64, BTreeMap<String, Seen>),
     /// This took effect.
     Done(Verb, String),
     /// This did not.
@@ -42,6 +42,14 @@ pub struct Seen {
     pub pid: Option<u64>,
     pub restarts: u64,
     pub since: String,
+}
+
+impl What {
+    /// An answer to `GET /v1/stack`.
+    #[track_caller]
+    pub fn snapshot(answer: &Value) -> What {
+        What::Snapshot(answer["event"].as_u64().expect("a number"), Seen::all(answer))
+    }
 }
 
 impl Seen {
@@ -116,7 +124,7 @@ pub fn wrong(asked: &[Asked], marks: &Markers, world: &World<'_>) -> Vec<String>
 /// Who asked after another one was answered is told nothing older, of any service.
 fn backwards(asked: &[Asked]) -> Vec<String> {
     let snapshots = asked.iter().filter_map(|one| match &one.what {
-        What::Snapshot(seen) => Some((one, seen)),
+        What::Snapshot(_, seen) => Some((one, seen)),
         What::Done(..) | What::Refused(..) => None,
     });
     // Answers before questions of the same moment would claim an order that nobody saw.
@@ -147,7 +155,7 @@ fn two_of_one(asked: &[Asked]) -> Vec<String> {
     let mut pids: BTreeMap<(&str, u64), u64> = BTreeMap::new();
     let mut wrong = Vec::new();
     for one in asked {
-        let What::Snapshot(all) = &one.what else { continue };
+        let What::Snapshot(_, all) = &one.what else { continue };
         let mut here = BTreeSet::new();
         for (name, seen) in all {
             let (Some(run), Some(pid)) = (seen.run, seen.pid) else { continue };
@@ -185,7 +193,7 @@ fn against_lives(one: &Asked, name: &str, lives: &[Life]) -> Option<String> {
     let alive = |life: &Life| life.from <= one.answered && life.until >= one.sent;
     let throughout = |life: &Life| life.from < one.sent && life.until > one.answered;
     let right = match &one.what {
-        What::Snapshot(all) => {
+        What::Snapshot(_, all) => {
             let seen = &all[name];
             match seen.phase.as_str() {
                 "ready" => lives.iter().any(|life| alive(life) && Some(life.pid) == seen.pid),
@@ -218,7 +226,7 @@ fn against_owner(asked: &[Asked], name: &str, owner: usize) -> Vec<String> {
                 };
                 Some((one.sent, one.answered, after))
             }
-            What::Done(..) | What::Refused(..) | What::Snapshot(_) => None,
+            What::Done(..) | What::Refused(..) | What::Snapshot(..) => None,
         })
         .collect();
     orders.sort_unstable();
@@ -228,7 +236,7 @@ fn against_owner(asked: &[Asked], name: &str, owner: usize) -> Vec<String> {
         .map(|one| format!("nobody stood in the way of {one:?}"))
         .collect();
     for one in asked {
-        let What::Snapshot(all) = &one.what else { continue };
+        let What::Snapshot(_, all) = &one.what else { continue };
         let before = orders.iter().rfind(|(sent, ..)| *sent < one.answered);
         let Some((_, answered, after)) = before else { continue };
         // Of what is asked in the same moment nothing can be said.

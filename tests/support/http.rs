@@ -6,7 +6,7 @@ use std::path::Path;
 use super::patience;
 
 /// The longest answer that is read.
-const MAX_REPLY: u64 = 16 * 1024 * 1024;
+const MAX_REPLY: u64 = 64 * 1024 * 1024;
 
 /// An answer.
 #[derive(Debug)]
