@@ -145,7 +145,10 @@ impl Client<'_> {
         let body = json!({ "services": [whom] }).to_string();
         let sent = now();
         let path = format!("/v1/{path}");
-        let answer = http_socket(self.socket, "POST", &path, &body).expect("an answer");
+        let answer = http_socket(self.socket, "POST", &path, &body).unwrap_or_else(|error| {
+            let now = http_socket(self.socket, "GET", "/v1/stack", "").map(|answer| answer.body);
+            panic!("{verb:?} {whom}: {error}; now {now:?}")
+        });
         match answer.status {
             200 => self.note(sent, What::Done(verb, whom.to_owned())),
             409 => self.note(sent, What::Refused(verb, whom.to_owned())),

@@ -362,6 +362,12 @@ impl Slot {
                     "mend {name}, then it starts by itself or with `devstack restart {name}`"
                 ))
         };
+        // Somebody may start it again, or not: whoever waits for an answer is told.
+        if self.want == Want::Stopped && !matches!(self.state, State::Over(_)) {
+            let text = format!("needs {name} ({condition}), which was stopped");
+            let help = format!("`devstack start {name}` starts it, and then what needs it");
+            return Some(Message::new(Class::DepFailed, text).help(help));
+        }
         match &self.state {
             State::Over(Outcome::Failed(message)) => {
                 Some(because(&format!("failed: {}", message.text)))

@@ -146,6 +146,13 @@ trace!(
 );
 
 trace!(
+    who_waits_for_what_was_stopped_is_told_and_starts_with_it,
+    Script::up("db: probe\nweb: needs db=ready").run(
+        "1 spawned 1\n2 start web\n3 stop db\n4 exited 1 0; emptied 1\n50 start db\n51 spawned 2\n52 held 2\n53 spawned 3"
+    )
+);
+
+trace!(
     an_apply_does_not_start_what_was_stopped_by_hand,
     Script::up("api: \nweb: ")
         .run("1 spawned 1; spawned 2\n2 stop api\n3 exited 1 0; emptied 1")
