@@ -36,6 +36,7 @@ mod network;
 mod nothing_left;
 mod one_log;
 mod passing;
+mod places;
 mod plan;
 mod ports;
 mod presets;

@@ -161,8 +161,12 @@ impl Instance {
     }
 
     pub(super) fn find_in(places: &Places, start_dir: &Path) -> Option<Found> {
-        let start = fs::canonicalize(start_dir).ok()?;
         let folders = places.runtime_dirs();
+        let Ok(start) = fs::canonicalize(start_dir) else {
+            // The folder that somebody stands in may be deleted: it has no name any more, but is still the same.
+            let id = identity(start_dir, places.uid).ok()?;
+            return folders.iter().find_map(|runtime| running(start_dir, runtime, &id));
+        };
         for dir in start.ancestors() {
             let Ok(id) = identity(dir, places.uid) else { continue };
             if let Some(found) = folders.iter().find_map(|runtime| running(dir, runtime, &id)) {

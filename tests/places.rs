@@ -1,0 +1,242 @@
+//! Where a stack may live and from where it is found: folders that move, that are deleted, that have odd names; homes
+//! that are not there; holders that hang.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Launch, Project, Running, Signal, eventually, need_that, service, user_namespaces,
+};
+
+const ONE: &str = "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n";
+
+const DEVSTACK: &str = env!("CARGO_BIN_EXE_devstack");
+
+fn up(project: &Project, dir: &Path) -> Running {
+    project.write(dir.join("devstack.toml"), ONE);
+    let up = project.devstack(["up"]).dir(dir).start();
+    up.wait_for("is up");
+    up
+}
+
+/// Sees, steers and ends the stack that `ask` reaches.
+#[track_caller]
+fn steer(up: &Running, ask: impl Fn(&[&str]) -> Launch) {
+    let ps = ask(&["ps", "--json"]).run().expect_code(0).json();
+    assert_eq!(ps["supervisor_pid"], up.pid());
+    assert_eq!(service(&ps, "api")["phase"], "ready");
+    ask(&["stop", "api"]).run().expect_code(0);
+    let ps = ask(&["ps", "--json"]).run().expect_code(0).json();
+    assert_eq!(service(&ps, "api")["phase"], "idle");
+    ask(&["up"]).run().expect_code(4);
+    ask(&["down"]).run().expect_code(0);
+    assert_eq!(up.wait_code(), 0);
+}
+
+#[test]
+fn a_folder_that_was_moved_is_the_same_stack() {
+    let project = Project::new();
+    let up = up(&project, &project.path("old"));
+    let moved = project.outside("home").join("new");
+    fs::rename(project.path("old"), &moved).expect("it can be moved");
+    // What is there now is another one.
+    project.write("old/devstack.toml", ONE);
+    project.devstack(["ps"]).dir("old").run().expect_code(3);
+    steer(&up, |args| project.devstack(args).dir(&moved));
+    project.finish();
+}
+
+#[test]
+fn who_stands_in_a_deleted_folder_still_reaches_its_stack() {
+    let project = Project::new();
+    let dir = project.path("gone");
+    let up = up(&project, &dir);
+    let mut gate = project.gate("gate");
+    // It stands there before the folder goes.
+    let script = "echo here; : < \"$1\"; \"$0\" ps --json; \"$0\" stop api; \"$0\" down";
+    let gate_path = gate.path().display().to_string();
+    let shell = project.program("/bin/sh").args(["-c", script, DEVSTACK, &gate_path]);
+    let shell = shell.dir(&dir).start();
+    shell.wait_for("here");
+    eventually("the folder to be deleted", || {
+        // Logs may be written meanwhile.
+        let _ = fs::remove_dir_all(&dir);
+        (!dir.exists()).then_some(())
+    });
+    gate.open();
+    assert_eq!(shell.wait_code(), 0);
+    assert_eq!(up.wait_code(), 0);
+    shell.wait_closed();
+    let text = shell.stdout();
+    assert!(text.contains(&format!("\"supervisor_pid\":{}", up.pid())), "{text}");
+    assert!(text.contains("stopped api\n") && text.ends_with("stopped the stack\n"), "{text}");
+    assert_eq!(shell.stderr(), "");
+    project.finish();
+}
+
+#[test]
+fn a_home_that_cannot_be_used_is_done_without() {
+    let project = Project::new();
+    let homeless = |args: &[&str]| {
+        let launch = project.devstack(args).env("HOME", "/dev/null");
+        launch.unset("XDG_RUNTIME_DIR").unset("XDG_STATE_HOME")
+    };
+    project.write("devstack.toml", ONE);
+    let up = homeless(&["up"]).start();
+    up.wait_for("is up");
+    let runtime = fs::read_dir(project.outside("tmp")).expect("it is there").flatten();
+    assert!(
+        runtime
+            .map(|entry| entry.file_name())
+            .any(|name| { name.to_string_lossy().starts_with("devstack-") })
+    );
+    // Also by those who have one.
+    assert_eq!(project.ps()["supervisor_pid"], up.pid());
+    steer(&up, homeless);
+    project.finish();
+}
+
+#[test]
+fn another_folder_for_temporary_files_is_no_other_world() {
+    let project = Project::new();
+    let up = up(&project, &project.dir());
+    let elsewhere = project.outside("cache");
+    for unset in ["LANG", "XDG_RUNTIME_DIR", "HOME"] {
+        // As from cron, where less is set than at a desk: one of the others still leads there.
+        let asked = project.devstack(["ps", "--json"]).env("TMPDIR", &elsewhere).unset(unset);
+        let code = if unset == "XDG_RUNTIME_DIR" { 3 } else { 0 };
+        assert_eq!(asked.run().code(), code, "without {unset}");
+    }
+    steer(&up, |args| project.devstack(args).env("TMPDIR", &elsewhere));
+    project.finish();
+}
+
+#[test]
+fn a_holder_that_hangs_is_named_by_every_command() {
+    let project = Project::new();
+    let up = up(&project, &project.dir());
+    up.signal(Signal::STOP);
+    let pid = format!("(pid {})", up.pid());
+    for args in
+        [&["ps"][..], &["down"], &["stop", "api"], &["logs"], &["logs", "-f"], &["plan"], &["up"]]
+    {
+        let ended = project.devstack(args).run().expect_code(4);
+        assert!(ended.stderr.contains(&pid), "{args:?}: {}", ended.stderr);
+    }
+    up.signal(Signal::CONT);
+    steer(&up, |args| project.devstack(args));
+    project.finish();
+}
+
+#[test]
+fn a_path_of_four_thousand_characters_has_a_stack() {
+    /// Leaves room for the names of files below it; the longest that systems take is 4,095.
+    const LONG: usize = 4_000;
+    let project = Project::new();
+    let mut dir = project.dir();
+    while dir.as_os_str().len() + 101 < LONG {
+        dir.push("x".repeat(100));
+    }
+    let rest = LONG - dir.as_os_str().len() - 1;
+    dir.push("y".repeat(rest));
+    let long = cfg!(target_os = "linux") && fs::create_dir_all(&dir).is_ok();
+    if !need_that("paths of 4,000 characters", long) {
+        return;
+    }
+    assert_eq!(dir.as_os_str().len(), LONG);
+    let up = up(&project, &dir);
+    let logs = project.devstack(["logs", "api"]).dir(&dir).run().expect_code(0).stdout;
+    assert!(logs.contains("ready"), "{logs}");
+    steer(&up, |args| project.devstack(args).dir(&dir));
+    project.finish();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_in_a_locale_of_another_alphabet() {
+    use std::os::unix::ffi::OsStrExt;
+    let project = Project::new();
+    let dir = project.dir().join(std::ffi::OsStr::from_bytes(b"sh\xff\x1b[31mop I\xc4\xb1"));
+    let runtime = project.outside("run").join("devstack");
+    for (name, value) in [("LANG", "C"), ("LC_ALL", "tr_TR.UTF-8")] {
+        project.write(dir.join("devstack.toml"), ONE);
+        let up = project.devstack(["up"]).dir(&dir).env(name, value).start();
+        up.wait_for("is up");
+        let all = project.devstack(["ps", "--all"]).env("DEVSTACK_RUNTIME_DIR", &runtime);
+        let table = all.run().expect_code(0).stdout;
+        assert!(!table.contains('\u{1b}') && table.contains("op I\u{131}"), "{table:?}");
+        let all = project.devstack(["ps", "--all", "--json"]).env("DEVSTACK_RUNTIME_DIR", &runtime);
+        let all = all.run().expect_code(0).json();
+        let stack = &all["stacks"][0];
+        assert_eq!((&stack["folder"], &stack["pid"]), (&json!("there"), &json!(up.pid())));
+        assert_eq!(stack["dir"], dir.to_string_lossy().as_ref());
+        steer(&up, |args| project.devstack(args).dir(&dir).env(name, value));
+    }
+    project.finish();
+}
+
+#[test]
+fn no_terminal_is_too_strange() {
+    let project = Project::new();
+    project.write(
+        "devstack.toml",
+        "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n",
+    );
+    for columns in [1, 0, 2000] {
+        for term in [None, Some("nonsense-42"), Some("dumb"), Some("")] {
+            let launch = project.devstack(["up"]).terminal(1, columns).env("COLUMNS", "1");
+            let launch = match term {
+                Some(term) => launch.env("TERM", term),
+                None => launch.unset("TERM"),
+            };
+            let up = launch.start();
+            assert_eq!(up.wait_code(), 0, "{columns} {term:?}");
+            up.wait_closed();
+            let text = up.stdout();
+            assert!(text.contains("sown") && !text.contains("panicked"), "{term:?}: {text}");
+        }
+    }
+    project.finish();
+}
+
+/// The script, in which `"$0"` is devstack, where it may mount.
+fn where_it_may_mount(project: &Project, script: &str) -> Option<Launch> {
+    if !need_that("user namespaces", user_namespaces()) {
+        return None;
+    }
+    let alone = ["-Urmpf", "--mount-proc", "--kill-child", "--propagation", "private"];
+    let shell = ["/bin/sh", "-ec", script, DEVSTACK];
+    Some(project.program("unshare").args(alone).args(shell))
+}
+
+#[test]
+fn a_bind_mount_is_the_same_stack() {
+    let project = Project::new();
+    project.write("devstack.toml", ONE);
+    let other: PathBuf = project.outside("home").join("other");
+    fs::create_dir(&other).expect("it is new");
+    let script = "mount --bind . ../home/other\n\
+                  exec \"$0\" run -- sh -c 'cd ../home/other; \"$0\" ps --json; \"$0\" restart api >&2' \"$0\"";
+    let Some(launch) = where_it_may_mount(&project, script) else { return };
+    let ended = launch.run().expect_code(0);
+    let ps: Value = ended.json();
+    assert_eq!(ps["dir"], project.dir().display().to_string());
+    assert!(ended.stderr.contains("restarted api"), "{}", ended.stderr);
+    project.finish();
+}
+
+#[test]
+fn a_project_that_cannot_be_written_keeps_its_files_elsewhere() {
+    let project = Project::new();
+    project.write("devstack.toml", ONE);
+    let script = "mount --bind . .; cd \"$PWD\"; mount -o remount,ro,bind .\n\
+                  ! touch x 2>&-; exec \"$0\" run -- \"$0\" logs api";
+    let Some(launch) = where_it_may_mount(&project, script) else { return };
+    let ended = launch.run().expect_code(0);
+    assert!(ended.stdout.contains("ready"), "{ended:?}");
+    assert!(!project.path(".devstack").exists());
+    assert!(project.outside("state").join("devstack/projects").is_dir());
+    project.finish();
+}
