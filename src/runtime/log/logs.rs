@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::capture::Capture;
 use super::cursor::{Cursor, From};
 use super::folder::Folder;
-use super::lane::Lane;
+use super::lane::{Lane, Numbered};
 use super::limits::Limits;
 use super::look::Look;
 use super::notes::Notes;
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     limits: Arc<Limits>,
     lanes: Mutex<BTreeMap<Name, Arc<Lane>>>,
     /// What devstack itself says.
-    pub own: Arc<Lane>,
+    own: Arc<Lane>,
     pub queue: Queue,
     pub notes: Notes,
     /// Counts what was stored and the end, for readers that wait.
@@ -138,7 +138,7 @@ impl Logs {
 
     /// Shows a line of devstack itself, in order with the lines of the services, and keeps it for readers.
     pub fn say(&self, line: Said) {
-        self.inner.say(line);
+        self.inner.say(&line);
     }
 
     /// The last lines of the last run of a service, at most `n`, as plain text for messages.
@@ -216,7 +216,6 @@ impl Logs {
         for lane in self.inner.all_lanes() {
             lane.flush(&self.inner.notes);
         }
-        self.inner.own.flush(&self.inner.notes);
         self.inner.ended.store(true, Ordering::SeqCst);
         self.inner.version.send_modify(|version| *version += 1);
         shown
@@ -251,9 +250,9 @@ impl Inner {
         lock(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
-    /// The lanes of all services there are now.
+    /// The lanes of all services there are now, and that of devstack itself, which is the last.
     pub fn all_lanes(&self) -> Vec<Arc<Lane>> {
-        lock(&self.lanes).values().cloned().collect()
+        lock(&self.lanes).values().chain([&self.own]).cloned().collect()
     }
 
     /// Stores a piece and hands it to the printer and to readers.
@@ -263,12 +262,17 @@ impl Inner {
     }
 
     /// Stores what devstack says and hands it to the printer and to readers.
-    fn say(&self, said: Said) {
+    fn say(&self, said: &Said) {
         let at = now();
-        let line = Spoken::stored(&said, at);
+        let line = Spoken::stored(said, at);
         let (run, stream) = (Run(0), Stream::Stdout);
         let piece = Piece { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
-        self.own.store(&piece, &self.notes, |_| self.queue.said(at, said));
+        let number = |lines| {
+            let Numbered { seq, .. } = self.queue.lines(&self.own, &piece, lines);
+            // The index is not left to the printer: this is seldom, and wanted most after a crash.
+            Numbered { seq, printed: false }
+        };
+        self.own.store(&piece, &self.notes, number);
         self.stored();
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::amount::Amount;
 use super::cursor::{Chunk, Cursor, From};
 use super::lane::Lane;
+use super::lines;
 use super::logs::Inner;
 use super::look::Look;
 use super::output::Output;
 use super::painter::{Lines, Painter};
-use super::queue::{Entry, Mode, Slab};
-use super::said::{Said, Tone};
+use super::queue::{Mode, Slab};
 use super::spoken::Spoken;
 use super::voice::Voice;
 
@@ -23,7 +23,7 @@ struct Printer {
     out: Vec<u8>,
     /// Lanes whose lines were shown and whose index may not be written yet.
     touched: Vec<Arc<Lane>>,
-    /// What was shown of each service, or told as lost: what differs from what it has printed is lost.
+    /// What was shown of each voice, or told as lost: what differs from what it has printed is lost.
     passed: BTreeMap<Voice, Amount>,
 }
 
@@ -44,10 +44,10 @@ impl Printer {
     fn run(mut self) {
         // Also when a panic ends this thread, `finish` must not wait for it.
         let _close = CloseOnDrop(self.inner.clone());
-        while let Some(entries) = self.inner.queue.next() {
+        while let Some(slabs) = self.inner.queue.next() {
             let table = self.inner.queue.state().table.clone();
             self.painter.set_table(table);
-            let done = if entries.is_empty() { self.catch_up() } else { self.show(entries) };
+            let done = if slabs.is_empty() { self.catch_up() } else { self.show(slabs) };
             if let Err(error) = done {
                 tracing::debug!("the log is no longer shown: {error}");
                 self.inner.output_is_gone(&error);
@@ -60,27 +60,33 @@ impl Printer {
     }
 
     /// Shows what came through the queue.
-    fn show(&mut self, entries: VecDeque<Entry>) -> io::Result<()> {
-        for entry in entries {
-            match &entry {
-                Entry::Lines(slab) => {
-                    self.touch(&slab.lane);
-                    self.pass(&slab.lane.voice, slab.amount());
-                    let lines = of_slab(slab);
-                    lines.iter().for_each(|lines| self.painter.lines(lines, &mut self.out));
-                }
-                Entry::Said(seq, at, said) => {
-                    self.painter.spoken(&Spoken::new(said, *at, Some(*seq)), &mut self.out);
-                }
-            }
+    fn show(&mut self, slabs: VecDeque<Slab>) -> io::Result<()> {
+        for slab in slabs {
+            self.touch(&slab.lane);
+            self.pass(&slab.lane.voice, slab.amount());
+            self.paint(&of_slab(&slab));
             if self.out.len() >= OUT {
                 self.write()?;
             }
             // Counted until here, so that what is in memory is bounded whatever the output does.
-            self.inner.queue.shown(entry);
+            self.inner.queue.shown(slab);
         }
         self.write()?;
         self.output.flush()
+    }
+
+    fn paint(&mut self, print: &Print<'_>) {
+        match print {
+            Print::Lines(lines) => self.painter.lines(lines, &mut self.out),
+            Print::Said { seq, bytes } => {
+                for (seq, line) in (*seq..).zip(lines::lines(bytes)) {
+                    // Only a file that somebody has changed has others.
+                    if let Some(spoken) = Spoken::read(line, seq) {
+                        self.painter.spoken(&spoken, &mut self.out);
+                    }
+                }
+            }
+        }
     }
 
     fn touch(&mut self, lane: &Arc<Lane>) {
@@ -98,9 +104,8 @@ impl Printer {
 
     /// Shows what was stored while the queue was full, until there is no more.
     fn catch_up(&mut self) -> io::Result<()> {
-        let Mode::Behind { since, .. } = self.inner.queue.state().mode else { return Ok(()) };
+        let Mode::Behind { since } = self.inner.queue.state().mode else { return Ok(()) };
         let mut cursor = Cursor::default();
-        let mut shown = 0;
         loop {
             let before = self.inner.queue.state().next_seq;
             for lane in self.inner.all_lanes() {
@@ -108,24 +113,18 @@ impl Printer {
             }
             let step = cursor.step(before, OUT);
             for chunk in &step.chunks {
-                shown += self.say_before(chunk.batch.seq);
-                let amount = chunk.amount();
-                shown += amount.lines;
-                self.pass(&chunk.voice, amount);
-                let lines = of_chunk(chunk);
-                lines.iter().for_each(|lines| self.painter.lines(lines, &mut self.out));
+                self.pass(&chunk.voice, chunk.amount());
+                self.paint(&of_chunk(chunk));
                 if self.out.len() >= OUT {
                     self.write()?;
                 }
             }
             self.write()?;
             if step.chunks.is_empty() {
-                shown += self.say_before(before);
-                self.write()?;
                 // Before the look whether more has come: if not, these are about the same lines.
                 let totals = self.totals();
                 if self.caught_up(before) {
-                    self.tell_lost(totals, before.saturating_sub(since + shown));
+                    self.tell_lost(totals);
                     self.write()?;
                     self.touched = self.inner.all_lanes();
                     return self.output.flush();
@@ -134,43 +133,21 @@ impl Printer {
         }
     }
 
-    /// Shows what devstack said before the line `seq`; gives how many lines that were.
-    fn say_before(&mut self, seq: u64) -> u64 {
-        let mut count = 0;
-        loop {
-            let mut state = self.inner.queue.state();
-            let Mode::Behind { said, .. } = &mut state.mode else { return count };
-            if said.front().is_none_or(|(number, _, _)| *number >= seq) {
-                return count;
-            }
-            let Some((seq, at, line)) = said.pop_front() else { return count };
-            drop(state);
-            self.painter.spoken(&Spoken::new(&line, at, Some(seq)), &mut self.out);
-            count += 1;
-        }
-    }
-
-    /// How much each service has printed.
+    /// How much each voice has printed.
     fn totals(&self) -> Vec<(Voice, Amount)> {
         let lanes = self.inner.all_lanes();
         lanes.into_iter().map(|lane| (lane.voice.clone(), lane.total())).collect()
     }
 
-    /// Tells what could not be shown: of each service, and what is left of `lost` lines of all.
-    fn tell_lost(&mut self, totals: Vec<(Voice, Amount)>, mut lost: u64) {
+    /// Tells what could not be shown.
+    fn tell_lost(&mut self, totals: Vec<(Voice, Amount)>) {
         for (voice, total) in totals {
             let passed = self.passed.get(&voice).copied().unwrap_or_default();
             let missed = total.since(passed);
-            if missed.is_zero() {
-                continue;
+            if !missed.is_zero() {
+                self.pass(&voice, missed);
+                self.painter.missed(voice.service(), missed, &mut self.out);
             }
-            lost = lost.saturating_sub(missed.lines);
-            self.pass(&voice, missed);
-            self.painter.missed(voice.service(), missed, &mut self.out);
-        }
-        if lost > 0 {
-            let text = format!("{lost} lines of devstack itself are missing");
-            self.painter.said(&Said::all(Tone::Warning, text), super::logs::now(), &mut self.out);
         }
     }
 
@@ -199,31 +176,46 @@ impl Printer {
     }
 }
 
-/// The lines of a service. What devstack says comes another way.
-fn of_slab(slab: &Slab) -> Option<Lines<'_>> {
-    Some(Lines {
-        service: slab.lane.voice.service()?,
-        run: slab.run,
-        stream: slab.stream,
-        seq: slab.seq,
-        at: slab.at,
-        continues: slab.continues,
-        open: slab.open,
-        bytes: &slab.bytes,
-    })
+/// Lines of one voice.
+enum Print<'a> {
+    Lines(Lines<'a>),
+    /// What devstack says, as it is stored, with the number of the first line.
+    Said {
+        seq: u64,
+        bytes: &'a [u8],
+    },
 }
 
-fn of_chunk(chunk: &Chunk) -> Option<Lines<'_>> {
-    Some(Lines {
-        service: chunk.voice.service()?,
-        run: chunk.batch.run,
-        stream: chunk.batch.stream,
-        seq: chunk.batch.seq,
-        at: chunk.batch.at,
-        continues: chunk.batch.continues,
-        open: chunk.batch.open,
-        bytes: &chunk.bytes,
-    })
+fn of_slab(slab: &Slab) -> Print<'_> {
+    match slab.lane.voice.service() {
+        None => Print::Said { seq: slab.seq, bytes: &slab.bytes },
+        Some(service) => Print::Lines(Lines {
+            service,
+            run: slab.run,
+            stream: slab.stream,
+            seq: slab.seq,
+            at: slab.at,
+            continues: slab.continues,
+            open: slab.open,
+            bytes: &slab.bytes,
+        }),
+    }
+}
+
+fn of_chunk(chunk: &Chunk) -> Print<'_> {
+    match chunk.voice.service() {
+        None => Print::Said { seq: chunk.batch.seq, bytes: &chunk.bytes },
+        Some(service) => Print::Lines(Lines {
+            service,
+            run: chunk.batch.run,
+            stream: chunk.batch.stream,
+            seq: chunk.batch.seq,
+            at: chunk.batch.at,
+            continues: chunk.batch.continues,
+            open: chunk.batch.open,
+            bytes: &chunk.bytes,
+        }),
+    }
 }
 
 /// Closes the queue when the printer ends, however it ends.

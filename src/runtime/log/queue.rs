@@ -8,7 +8,6 @@ use super::lane::{Lane, Numbered};
 use super::lock;
 use super::palette::Table;
 use super::piece::Piece;
-use super::said::Said;
 use crate::model::{Run, Stream};
 
 /// What is still to be shown, between the captures and the printer. Numbers every line on its way.
@@ -21,8 +20,8 @@ pub(super) struct Queue {
 }
 
 pub(super) struct State {
-    entries: VecDeque<Entry>,
-    /// The cost of `entries` and of what the printer is showing.
+    slabs: VecDeque<Slab>,
+    /// The cost of `slabs` and of what the printer is showing.
     bytes: usize,
     /// The number of the next line.
     pub next_seq: u64,
@@ -33,7 +32,7 @@ pub(super) struct State {
     ending: bool,
     /// How often the printer got on.
     steps: u64,
-    /// Memory of entries that were shown.
+    /// Memory of slabs that were shown.
     spare: Vec<Vec<u8>>,
 }
 
@@ -41,19 +40,10 @@ pub(super) struct State {
 pub(super) enum Mode {
     /// Through the queue.
     Live,
-    /// The queue was full: from this number on the printer reads what is stored. What devstack said
-    /// meanwhile, with numbers and times, is here.
-    Behind { since: u64, said: VecDeque<(u64, i64, Said)> },
+    /// The queue was full: from this number on the printer reads what is stored.
+    Behind { since: u64 },
     /// Not at all: there is no place to show them, or it is gone.
     Closed,
-}
-
-/// One thing to show.
-pub(super) enum Entry {
-    /// Lines of one stream.
-    Lines(Slab),
-    /// What devstack says, with its number and time.
-    Said(u64, i64, Said),
 }
 
 /// Lines of one stream in memory.
@@ -75,18 +65,16 @@ impl Queue {
     /// What waits in memory at most. A terminal that is slower than its services for a moment is no
     /// reason to read from the disk; one that stands still for an hour is none for more memory.
     pub const BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// What an entry costs beside its bytes.
-    const ENTRY: usize = 128;
+    /// What a slab costs beside its bytes.
+    const SLAB: usize = 128;
     /// The largest slab: what the printer writes at once.
     const SLAB_MAX: usize = 256 * 1024;
     /// How many slabs are kept for the next lines.
     const SPARE_MAX: usize = 8;
-    /// How much devstack says at most while the terminal stands still; the oldest goes first.
-    const SAID_MAX: usize = 4096;
 
     pub fn new(open: bool) -> Queue {
         let state = State {
-            entries: VecDeque::new(),
+            slabs: VecDeque::new(),
             bytes: 0,
             next_seq: 0,
             mode: if open { Mode::Live } else { Mode::Closed },
@@ -107,8 +95,8 @@ impl Queue {
         let printed = match &state.mode {
             Mode::Closed => false,
             Mode::Behind { .. } => true,
-            Mode::Live if state.bytes + piece.len() + Self::ENTRY > Self::BYTES_MAX => {
-                state.mode = Mode::Behind { since: seq, said: VecDeque::new() };
+            Mode::Live if state.bytes + piece.len() + Self::SLAB > Self::BYTES_MAX => {
+                state.mode = Mode::Behind { since: seq };
                 true
             }
             Mode::Live => {
@@ -122,28 +110,6 @@ impl Queue {
         Numbered { seq, printed }
     }
 
-    /// Numbers what devstack says and hands it to the printer, which writes no index for it: it is seldom.
-    pub fn said(&self, at: i64, line: Said) -> Numbered {
-        let mut state = lock(&self.state);
-        let seq = state.next_seq;
-        state.next_seq += 1;
-        match &mut state.mode {
-            Mode::Closed => return Numbered { seq, printed: false },
-            Mode::Live => {
-                state.bytes += Self::ENTRY + line.text.len();
-                state.entries.push_back(Entry::Said(seq, at, line));
-            }
-            Mode::Behind { said, .. } => {
-                said.push_back((seq, at, line));
-                if said.len() > Self::SAID_MAX {
-                    said.pop_front();
-                }
-            }
-        }
-        self.wake(&mut state);
-        Numbered { seq, printed: false }
-    }
-
     fn wake(&self, state: &mut State) {
         if std::mem::take(&mut state.idle) {
             self.work.notify_one();
@@ -155,13 +121,13 @@ impl Queue {
         lock(&self.state)
     }
 
-    /// Waits for work: the entries that are there, or nothing when the printer is behind. `None`:
+    /// Waits for work: the slabs that are there, or none when the printer is behind. `None`:
     /// everything was shown and nothing comes any more.
-    pub fn next(&self) -> Option<VecDeque<Entry>> {
+    pub fn next(&self) -> Option<VecDeque<Slab>> {
         let mut state = lock(&self.state);
         loop {
-            if !state.entries.is_empty() {
-                return Some(std::mem::take(&mut state.entries));
+            if !state.slabs.is_empty() {
+                return Some(std::mem::take(&mut state.slabs));
             }
             match state.mode {
                 Mode::Behind { .. } => return Some(VecDeque::new()),
@@ -174,13 +140,12 @@ impl Queue {
         }
     }
 
-    /// An entry was shown.
-    pub fn shown(&self, entry: Entry) {
+    /// A slab was shown.
+    pub fn shown(&self, slab: Slab) {
         let mut state = lock(&self.state);
-        state.bytes -= entry.cost();
-        if let Entry::Lines(Slab { mut bytes, .. }) = entry
-            && state.spare.len() < Self::SPARE_MAX
-        {
+        state.bytes -= slab.cost();
+        let Slab { mut bytes, .. } = slab;
+        if state.spare.len() < Self::SPARE_MAX {
             bytes.clear();
             state.spare.push(bytes);
         }
@@ -196,7 +161,7 @@ impl Queue {
     pub fn close(&self) {
         let mut state = lock(&self.state);
         state.mode = Mode::Closed;
-        state.entries.clear();
+        state.slabs.clear();
         state.bytes = 0;
         state.steps += 1;
         self.work.notify_one();
@@ -242,13 +207,13 @@ impl State {
     /// Adds a piece to the last slab if it follows it directly, else to a new one.
     fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: Range<u64>) {
         self.bytes += piece.len();
-        if let Some(Entry::Lines(slab)) = self.entries.back_mut()
+        if let Some(slab) = self.slabs.back_mut()
             && slab.takes(lane, piece, seq.start)
         {
             slab.extend(piece, seq.end);
             return;
         }
-        self.bytes += Queue::ENTRY;
+        self.bytes += Queue::SLAB;
         let mut slab = Slab {
             lane: lane.clone(),
             run: piece.run,
@@ -261,7 +226,7 @@ impl State {
             bytes: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(piece.len())),
         };
         slab.extend(piece, seq.end);
-        self.entries.push_back(Entry::Lines(slab));
+        self.slabs.push_back(slab);
     }
 }
 
@@ -269,6 +234,10 @@ impl Slab {
     /// How much it is.
     pub fn amount(&self) -> Amount {
         Amount { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
+    }
+
+    fn cost(&self) -> usize {
+        Queue::SLAB + self.bytes.len()
     }
 
     fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: u64) -> bool {
@@ -288,14 +257,5 @@ impl Slab {
         self.bytes.extend_from_slice(piece.parts[0]);
         self.bytes.extend_from_slice(piece.parts[1]);
         self.open = piece.open;
-    }
-}
-
-impl Entry {
-    fn cost(&self) -> usize {
-        match self {
-            Entry::Lines(slab) => Queue::ENTRY + slab.bytes.len(),
-            Entry::Said(_, _, said) => Queue::ENTRY + said.text.len(),
-        }
     }
 }

@@ -138,17 +138,16 @@ impl Reader {
         let from = if self.begun { From::Last(usize::MAX) } else { From::Last(self.last) };
         self.begun = true;
         let Some(cursor) = &mut self.cursor else { return };
-        if let Some(said) = &self.said {
-            cursor.add_wanted(&self.inner.own, from, said);
-        }
-        if !self.wanted.has_lines() {
-            return;
-        }
         for lane in self.inner.all_lanes() {
-            let of =
-                |names: &Vec<Name>| lane.voice.service().is_some_and(|own| names.contains(own));
-            if self.services.as_ref().is_none_or(of) {
-                cursor.add(&lane, from);
+            let wanted = match &lane.voice {
+                Voice::Devstack => self.said.as_ref(),
+                Voice::Service(name) => {
+                    let named = self.services.as_ref().is_none_or(|names| names.contains(name));
+                    (named && self.wanted.has_lines()).then_some(&self.wanted)
+                }
+            };
+            if let Some(wanted) = wanted {
+                cursor.add_wanted(&lane, from, wanted);
             }
         }
     }

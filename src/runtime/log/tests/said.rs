@@ -187,3 +187,18 @@ async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
     assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
     assert_eq!(reader.next().await, None);
 }
+
+#[test]
+fn what_devstack_said_while_the_terminal_stood_still_too_long_is_counted_as_missing() {
+    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    bench.logs.limit(LogLimits { max_size: 1_000_000, keep: 1 });
+    let (count, long) = (1_000, "x".repeat(20_000));
+    for number in 0..count {
+        bench.logs.say(Said::all(Tone::Plain, format!("{number} {long}")));
+    }
+    bench.screen.open_gate();
+    let text = bench.finish();
+    let shown = text.lines().filter(|line| line.ends_with('x')).count();
+    assert!(shown < count && text.contains(&format!(" * {} {long}\n", count - 1)));
+    assert!(text.contains(&format!(" * {} lines (", count - shown)), "{shown}");
+}
