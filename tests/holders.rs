@@ -578,7 +578,7 @@ fn a_person_is_asked_and_may_end_the_holder() {
 
 #[test]
 fn a_person_is_asked_and_may_leave_it() {
-    for answer in [&b"q\n"[..], b"what?\nquit\n", CTRL_C, CTRL_D] {
+    for answer in [&b"q\n"[..], b"what?\nquit\n", CTRL_D] {
         let project = Project::new();
         let port = free_ports(2);
         asking(&project, port);
@@ -596,6 +596,25 @@ fn a_person_is_asked_and_may_leave_it() {
         assert_eq!(up.wait_code(), 1);
         assert!(holder.is_running());
         holder.kill9();
+        project.finish();
+    }
+}
+
+#[test]
+fn ctrl_c_at_the_question_ends_as_ctrl_c_does() {
+    for args in [&["up"][..], &["up", "-d"]] {
+        let project = Project::new();
+        let port = free_ports(2);
+        asking(&project, port);
+        let holder = stranger(&project, port);
+        let up = project.devstack(args).terminal(24, 300).start();
+        up.wait_for("[q]uit?");
+        up.write(CTRL_C);
+        assert_eq!(up.wait_code(), 130, "{args:?}");
+        assert!(!up.lines().iter().any(|line| line.contains("error:")), "{:?}", up.lines());
+        assert!(holder.is_running());
+        holder.kill9();
+        project.assert_nothing_alive();
         project.finish();
     }
 }

@@ -1,19 +1,26 @@
 use super::evict::{Case, investigate};
-use super::person::Person;
+use super::person::{Person, Reply};
 use crate::ports::{Answer, Dispute};
 
-/// Asks what to do about a port that cannot be had. Ctrl-C and the end of the input mean not to start.
-pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Answer {
+/// Somebody pressed Ctrl-C instead of an answer.
+pub(super) struct Interrupted;
+
+/// Asks what to do about a port that cannot be had. The end of the input means not to start.
+pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Result<Answer, Interrupted> {
     let kill = if dispute.listens { ", [k]ill it" } else { "" };
     let question = format!("{}\n  [n]ext ({}){kill}, [q]uit?", dispute.text, dispute.next);
     loop {
-        let Some(answer) = person.ask(&question) else { return Answer::Quit };
+        let answer = match person.ask(&question) {
+            Reply::Line(line) => line,
+            Reply::End => return Ok(Answer::Quit),
+            Reply::Interrupt => return Err(Interrupted),
+        };
         match answer.as_str() {
-            "" | "n" | "next" => return Answer::Next,
-            "q" | "quit" => return Answer::Quit,
+            "" | "n" | "next" => return Ok(Answer::Next),
+            "q" | "quit" => return Ok(Answer::Quit),
             "k" | "kill" if dispute.listens => {
                 if end_holders(dispute.port, person) {
-                    return Answer::Again;
+                    return Ok(Answer::Again);
                 }
             }
             other => {

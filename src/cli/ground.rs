@@ -2,7 +2,7 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::dispute::ask;
+use super::dispute::{Interrupted, ask};
 use super::launch::Plan;
 use super::left_behind::LeftBehind;
 use super::person::Person;
@@ -61,14 +61,19 @@ impl Ground {
             .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
         let situation = Situation { selection, debugged, ..Situation::default() };
         let mut person = plan.may_ask.then(Person::here).flatten();
+        let mut interrupted = None;
         let mut ask = |dispute: &Dispute| match &mut person {
-            Some(person) => ask(dispute, person),
+            Some(person) => ask(dispute, person).unwrap_or_else(|ctrl_c| {
+                interrupted = Some(ctrl_c);
+                Answer::Quit
+            }),
             None => Answer::Quit,
         };
-        let (stack, more) =
-            loader.choose_asking(&draft, &situation, &mut ask).map_err(|conflicts| {
-                Refused::Told(conflicts.iter().map(shown).collect(), plan.refused)
-            })?;
+        let chosen = loader.choose_asking(&draft, &situation, &mut ask);
+        let (stack, more) = chosen.map_err(|conflicts| match interrupted {
+            Some(Interrupted) => Refused::Interrupted,
+            None => Refused::Told(conflicts.iter().map(shown).collect(), plan.refused),
+        })?;
         notes.extend(more);
         let selection = situation.selection;
         Ok(Ground {
@@ -118,6 +123,8 @@ pub(super) enum Refused {
     Told(String, i32),
     /// A stack runs here already.
     Busy(Busy),
+    /// Somebody pressed Ctrl-C, and knows it.
+    Interrupted,
 }
 
 impl Refused {

@@ -129,6 +129,7 @@ pub(super) fn refused(why: Refused) -> i32 {
     let (text, code) = match why {
         Refused::Told(text, code) => (text, code),
         Refused::Busy(busy) => (shown(&busy.message()), exit::BUSY),
+        Refused::Interrupted => (String::new(), 128 + libc::SIGINT),
     };
     // When not even this can be written, the exit code has to say it.
     let _ = stderr().write_all(text.as_bytes());

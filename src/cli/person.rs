@@ -10,6 +10,17 @@ use crate::runtime::process;
 /// Somebody at the terminal who can be asked.
 pub(super) struct Person(());
 
+/// What somebody does about a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Writes a line: without blanks around it, in lower case.
+    Line(String),
+    /// Presses Ctrl-C.
+    Interrupt,
+    /// Ends the input, or is gone.
+    End,
+}
+
 /// The longest answer that is read: a terminal gives at most 4,095 bytes of a line.
 const LONGEST: usize = 4_096;
 
@@ -32,17 +43,19 @@ impl Person {
         let _ = writeln!(stderr(), "{text}");
     }
 
-    /// Asks; the answer without blanks and in lower case. `None`: Ctrl-C, or the end of the input.
-    pub fn ask(&mut self, question: &str) -> Option<String> {
-        let answer = converse(question).ok().flatten();
-        if answer.is_none() {
-            self.tell("");
+    /// Asks.
+    pub fn ask(&mut self, question: &str) -> Reply {
+        let reply = converse(question).unwrap_or(Reply::End);
+        match reply {
+            Reply::Line(_) => {}
+            // What comes next begins a line.
+            Reply::Interrupt | Reply::End => self.tell(""),
         }
-        answer
+        reply
     }
 }
 
-fn converse(question: &str) -> io::Result<Option<String>> {
+fn converse(question: &str) -> io::Result<Reply> {
     let (interrupted, writer) = io::pipe()?;
     // Before the question: from then on Ctrl-C is an answer.
     let _guard = CtrlC::caught(writer.into())?;
@@ -52,8 +65,8 @@ fn converse(question: &str) -> io::Result<Option<String>> {
     read_line(&interrupted.into())
 }
 
-/// A line from the terminal; `None`: its end, or something came from the pipe.
-fn read_line(interrupted: &OwnedFd) -> io::Result<Option<String>> {
+/// A line from the terminal, or something from the pipe.
+fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
     let mut line = Vec::new();
     loop {
         let terminal = stdin();
@@ -65,18 +78,18 @@ fn read_line(interrupted: &OwnedFd) -> io::Result<Option<String>> {
             Err(error) => return Err(error.into()),
         }
         if !ready[1].revents().is_empty() {
-            return Ok(None);
+            return Ok(Reply::Interrupt);
         }
         // Not through std's buffer, which could keep what belongs to whoever reads next.
         let mut buffer = [0; LONGEST];
         let count = rustix::io::read(&terminal, &mut buffer)?;
         line.extend_from_slice(&buffer[..count]);
         if count == 0 && line.is_empty() {
-            return Ok(None);
+            return Ok(Reply::End);
         }
         if count == 0 || line.ends_with(b"\n") || line.len() >= LONGEST {
             let line = String::from_utf8_lossy(&line).trim().to_lowercase();
-            return Ok(Some(line));
+            return Ok(Reply::Line(line));
         }
     }
 }

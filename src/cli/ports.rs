@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::complain::{print, refuse};
 use super::evict::{Case, Outcome, investigate};
-use super::person::Person;
+use super::person::{Person, Reply};
 use crate::control;
 use crate::error::exit;
 use crate::model::{Class, Message, Snapshot};
@@ -104,7 +104,8 @@ fn end(port: u16, person: Option<&mut Person>) -> Result<Outcome, Message> {
                 (format!("better {remedy}. End {who} all the same? Type yes:"), &["yes"])
             }
         };
-        let agreed = person.ask(&question).is_some_and(|answer| yes.contains(&answer.as_str()));
+        let agreed =
+            matches!(person.ask(&question), Reply::Line(line) if yes.contains(&line.as_str()));
         if !agreed {
             let text = format!("nobody was ended: port {port} is held by {who}");
             return Err(Message::new(Class::Port, text).help(remedy.unwrap_or_default()));
