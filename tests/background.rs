@@ -175,13 +175,6 @@ fn a_person_is_asked_before_it_goes() {
     assert_eq!(up.settings(), settings);
     assert!(service(&project.ps(), "api")["port"].as_u64().expect("a port") > u64::from(port));
     down(&project);
-    // Ctrl-C is an answer, too.
-    std::fs::remove_dir_all(project.path(".devstack")).expect("it is ours");
-    let up = project.devstack(["up", "-d"]).terminal(30, 100).start();
-    up.wait_for("[n]ext (");
-    up.write(CTRL_C);
-    assert_ne!(up.wait_code(), 0);
-    project.assert_nothing_alive();
     project.finish();
 }
 
@@ -282,6 +275,18 @@ fn a_start_that_takes_too_long_is_over() {
     );
     assert!(ended.stderr.contains("nothing runs any more"), "{ended:?}");
     assert_eq!(project.alive(), []);
+    project.finish();
+}
+
+#[test]
+fn a_start_that_somebody_else_stops_is_no_success() {
+    let project = Project::new();
+    let up = starting(&project, |launch| launch.start());
+    down(&project);
+    assert_eq!(up.wait_code(), 1);
+    up.wait_closed();
+    assert!(up.lines().iter().any(|line| line.ends_with("* stopping: `devstack down`")));
+    assert!(up.stderr().contains("stopped before everything was ready"), "{}", up.stderr());
     project.finish();
 }
 

@@ -36,10 +36,19 @@ struct Attendant {
     front: Front,
     face: Face,
     json: bool,
-    /// Somebody called off the start.
-    called_off: bool,
-    /// Where the one in the background writes when it is broken; `None` as long as it has our stderr for that.
-    errors: Option<String>,
+    start: Start,
+}
+
+/// What is known of the start.
+enum Start {
+    /// The one in the background still has our terminal, and says there what goes wrong.
+    Before,
+    /// Where it writes when it is broken.
+    Begun { errors: String },
+    /// It ended before everything had come to a result.
+    Unsettled { errors: String },
+    /// Somebody called it off here.
+    CalledOff,
 }
 
 /// What came of the start.
@@ -56,7 +65,7 @@ impl Attendant {
     fn new(front: Front, shown: Shown) -> Attendant {
         let face = Face::new(super::look(stdout().is_terminal(), shown));
         let json = shown.output == Form::Json;
-        Attendant { front, face, json, called_off: false, errors: None }
+        Attendant { front, face, json, start: Start::Before }
     }
 
     async fn attend(mut self) -> io::Result<i32> {
@@ -108,7 +117,7 @@ impl Attendant {
         match called {
             Called::End(libc::SIGHUP, _) => return true,
             Called::End(signal, _) => {
-                self.called_off = true;
+                self.start = Start::CalledOff;
                 self.front.pass_on(signal);
             }
             Called::Resized => {}
@@ -121,16 +130,27 @@ impl Attendant {
         match serde_json::from_str(line)? {
             Word::Begins { services, errors } => {
                 self.face.set_services(&services);
-                self.errors = Some(errors);
+                if let Start::Before = self.start {
+                    self.start = Start::Begun { errors };
+                }
             }
             Word::Log(item) => {
                 let mut text = Vec::new();
                 self.face.paint(&item, &mut text);
                 show(&text);
             }
-            // It has not heard yet that it is to end.
-            Word::Settled(_) if self.called_off => {}
-            Word::Settled(unwell) => return Ok(Some(unwell)),
+            Word::Settled(unwell) => match self.start {
+                // It has not heard yet that it is to end.
+                Start::CalledOff => {}
+                Start::Before | Start::Begun { .. } | Start::Unsettled { .. } => {
+                    return Ok(Some(unwell));
+                }
+            },
+            Word::Unsettled => {
+                if let Start::Begun { errors } = &mut self.start {
+                    self.start = Start::Unsettled { errors: std::mem::take(errors) };
+                }
+            }
         }
         Ok(None)
     }
@@ -139,18 +159,27 @@ impl Attendant {
     /// has said everything itself.
     fn ended(&mut self, how: Exit) -> i32 {
         let code = how.shell_code();
-        let Some(errors) = self.errors.take().filter(|_| !self.called_off) else { return code };
-        if code == exit::OK {
-            self.say("everything has ended; nothing runs in the background");
-            return code;
-        }
-        let written = read(&errors);
-        // When not even this can be written, the exit code has to say it.
-        let _ = stderr().write_all(&written);
-        let text = match how {
-            Exit::Code(_) => "the stack has ended, nothing runs any more".to_owned(),
-            Exit::Signal(_) => format!("the devstack in the background was ended by {how}"),
+        let (text, errors, code) = match (&self.start, code) {
+            (Start::Before | Start::CalledOff, _) => return code,
+            (Start::Begun { .. }, exit::OK) => {
+                self.say("everything has ended; nothing runs in the background");
+                return exit::OK;
+            }
+            (Start::Unsettled { errors }, exit::OK) => (
+                "the stack was stopped before everything was ready".to_owned(),
+                errors,
+                exit::FAILED,
+            ),
+            (Start::Begun { errors } | Start::Unsettled { errors }, _) => {
+                let text = match how {
+                    Exit::Code(_) => "the stack has ended, nothing runs any more".to_owned(),
+                    Exit::Signal(_) => format!("the devstack in the background was ended by {how}"),
+                };
+                (text, errors, code)
+            }
         };
+        // When not even this can be written, the exit code has to say it.
+        let _ = stderr().write_all(&read(errors));
         let help = "`devstack logs` shows what was said";
         super::complain::refuse(&Message::new(Class::NotRunning, text).help(help), code, self.json)
     }

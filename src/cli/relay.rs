@@ -65,7 +65,7 @@ impl Start {
         write(socket, last).await
     }
 
-    /// Until the start is over or the stack has ended; what is to be told of that.
+    /// Until the start is over or the stack has ended; what is to be told of that in the end.
     async fn follow(
         &mut self,
         reader: &mut Reader,
@@ -78,10 +78,10 @@ impl Start {
                 biased;
                 page = reader.next() => match page {
                     Some(page) => write(socket, words(page)).await?,
-                    None => return Ok(None),
+                    None => return Ok(self.unsettled()),
                 },
                 // An error means the same.
-                _ = &mut *ended => return Ok(None),
+                _ = &mut *ended => return Ok(self.unsettled()),
                 () = over_once(&mut self.settled), if !over => {
                     over = true;
                     if let Some(word) = self.outcome().await {
@@ -90,6 +90,10 @@ impl Start {
                 }
             }
         }
+    }
+
+    fn unsettled(&self) -> Option<Word> {
+        (!*self.settled.borrow()).then_some(Word::Unsettled)
     }
 
     /// What came of the start; `None`: the stack is ending, which says more.

@@ -18,4 +18,6 @@ pub(super) enum Word {
     Log(LogItem),
     /// The start is over, and it goes on; with why that is not well, if it is not.
     Settled(Option<Message>),
+    /// It ends before the start was over.
+    Unsettled,
 }
