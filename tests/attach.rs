@@ -464,3 +464,18 @@ fn what_was_typed_for_one_run_no_other_gets() {
     up.end();
     project.finish();
 }
+
+#[test]
+fn the_end_that_ends_the_stack_says_how_too() {
+    let project = Project::new();
+    let up = up(
+        &project,
+        "[services.last]\ncommand = \"read line; exit 3\"\ntty = true\nrestart = \"no\"\n",
+    );
+    let client = attach(&project, "last");
+    client.write(b"\r");
+    client.wait_for("[last has ended (exit 3)");
+    client.wait_for("[the stack has ended]");
+    assert_eq!((client.wait_code(), up.wait_code()), (0, 1));
+    project.finish();
+}

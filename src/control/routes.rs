@@ -117,8 +117,8 @@ impl<L: LogSource> Routes<L> {
         let service = only_known(&snapshot, &query.service)?;
         let attached = self.handle.attach(service.clone(), query.size).await;
         let attached = attached.map_err(|message| No(status(message.class), message))?;
-        let (upgrade, handle) = (hyper::upgrade::on(&mut request), self.handle);
-        self.upgraded.put(Session { upgrade, service, attached, handle });
+        let upgrade = hyper::upgrade::on(&mut request);
+        self.upgraded.put(Session { upgrade, service, attached });
         let mut reply = Response::new(Full::default());
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         name_protocol(&mut reply);

@@ -17,7 +17,8 @@ use super::survey::Survey;
 use super::watch::Watcher;
 use crate::engine::Job;
 use crate::model::{
-    Class, Command, Launch, Message, Mode, Name, Probe, Run, Service, Stack, Stop, Stream, Watched,
+    Class, Command, Exit, Launch, Message, Mode, Name, Probe, Run, Service, Stack, Stop, Stream,
+    Watched,
 };
 use crate::ports;
 
@@ -413,7 +414,7 @@ impl Sink for Recorded {
         self.0.push(stream, bytes);
     }
 
-    fn closed(&mut self) {
+    fn closed(&mut self, _exit: Option<Exit>) {
         self.0.close();
     }
 }

@@ -118,7 +118,7 @@ impl<S: Sink> Sink for Tee<S> {
         self.sink.push(stream, bytes);
     }
 
-    fn closed(&mut self) {
-        self.sink.closed();
+    fn closed(&mut self, exit: Option<Exit>) {
+        self.sink.closed(exit);
     }
 }

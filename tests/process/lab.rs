@@ -52,7 +52,7 @@ impl Sink for Heard {
         self.0.1.notify_one();
     }
 
-    fn closed(&mut self) {
+    fn closed(&mut self, _exit: Option<Exit>) {
         self.0.0.lock().expect("nobody panics with it").closed += 1;
         self.0.1.notify_one();
     }

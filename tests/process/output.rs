@@ -36,7 +36,7 @@ impl Sink for Bell {
             self.0.notify_one();
         }
     }
-    fn closed(&mut self) {}
+    fn closed(&mut self, _exit: Option<Exit>) {}
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_sink_that_panics_harms_nobody() {
         fn push(&mut self, _: Stream, _: &[u8]) {
             panic!("on purpose");
         }
-        fn closed(&mut self) {}
+        fn closed(&mut self, _exit: Option<Exit>) {}
     }
     alone(|| {
         lab(async |mut lab| {

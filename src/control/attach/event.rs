@@ -24,7 +24,7 @@ pub enum AttachEvent {
     Ended {
         /// Which.
         run: Run,
-        /// How its main process ended, if it had one.
+        /// How its main process ended; `None`: it had none, or the client has missed it.
         exit: Option<Exit>,
     },
     /// Output is lost here, because the client did not read.

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use super::event::AttachEvent;
 use super::frame::{Frame, Garbled, READ};
-use crate::model::{Class, Exit, Message, Name};
+use crate::model::{Class, Message, Name};
 use crate::runtime::console::{Keyboard, Seat, Seen};
-use crate::runtime::handle::{Attached, Handle};
+use crate::runtime::handle::Attached;
 
 /// While so much waits to be written to a client, nothing more is taken for it. What comes then waits in its place at
 /// the console, which is bounded.
@@ -19,7 +19,6 @@ pub(in crate::control) struct Session {
     pub upgrade: OnUpgrade,
     pub service: Name,
     pub attached: Attached,
-    pub handle: Handle,
 }
 
 /// What comes next.
@@ -34,13 +33,13 @@ impl Session {
     /// Serves to the end: of the client, of the service in the stack, or of the stack. Nobody waits for the client, and
     /// a service that does not read makes nobody wait.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
-        let Session { upgrade, service, attached, handle } = self;
+        let Session { upgrade, service, attached } = self;
         let Attached { seat: Seat { mut view, mut keyboard }, run, cause } = attached;
         // An error means that the client has gone.
         let Ok(upgraded) = upgrade.await else { return };
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
         let (mut heard, mut unwritten) = (BytesMut::new(), BytesMut::new());
-        let first = AttachEvent::Attached { service: service.clone(), run, cause };
+        let first = AttachEvent::Attached { service, run, cause };
         Frame::Event(first).encode(&mut unwritten);
         let why = loop {
             let room = unwritten.len() < UNWRITTEN;
@@ -58,10 +57,10 @@ impl Session {
                 Turn::Written(Ok(count)) => unwritten.advance(count),
                 Turn::Seen(Seen::Closed(why)) => break why,
                 Turn::Seen(seen) => {
-                    if let Seen::Ended(_) = seen {
+                    if let Seen::Ended(..) = seen {
                         keyboard.turn_to_present();
                     }
-                    tell(seen, &service, &handle, &mut unwritten).await;
+                    tell(seen, &mut unwritten);
                 }
                 Turn::Closing => break Message::new(Class::NotRunning, "the stack has ended"),
                 Turn::Read(Ok(_)) => {
@@ -79,7 +78,7 @@ impl Session {
             }
         };
         while let Some(seen) = view.now() {
-            tell(seen, &service, &handle, &mut unwritten).await;
+            tell(seen, &mut unwritten);
         }
         // Whoever does not read the last word needs none: they no longer have a place.
         drop((view, keyboard));
@@ -118,19 +117,13 @@ fn ring(unwritten: &mut BytesMut) {
     Frame::Output(Bytes::from_static(b"\x07")).encode(unwritten);
 }
 
-async fn tell(seen: Seen, service: &Name, handle: &Handle, unwritten: &mut BytesMut) {
+fn tell(seen: Seen, unwritten: &mut BytesMut) {
     let event = match seen {
         Seen::Output(bytes) => return Frame::Output(bytes).encode(unwritten),
         Seen::Missed(bytes) => AttachEvent::Missed { bytes },
         Seen::Began(run) => AttachEvent::Began { run },
-        Seen::Ended(run) => AttachEvent::Ended { run, exit: exit(service, handle).await },
+        Seen::Ended(run, exit) => AttachEvent::Ended { run, exit },
         Seen::Closed(why) => AttachEvent::Closed { why },
     };
     Frame::Event(event).encode(unwritten);
-}
-
-/// How the last run of a service ended. The loop has heard of it before its terminal was closed.
-async fn exit(service: &Name, handle: &Handle) -> Option<Exit> {
-    let snapshot = handle.snapshot().await.ok()?;
-    snapshot.services.iter().find(|view| view.name == *service)?.exit
 }

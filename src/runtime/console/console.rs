@@ -9,7 +9,7 @@ use super::place::Place;
 use super::seat::Seat;
 use super::seen::Seen;
 use super::view::View;
-use crate::model::{Message, Run};
+use crate::model::{Exit, Message, Run};
 use crate::runtime::process::{Size, Terminal};
 
 /// The terminal of a service through all its runs, and who is attached to it.
@@ -69,11 +69,11 @@ impl Console {
         state.each(|place| place.output(bytes));
     }
 
-    /// Nothing comes of the run any more.
-    pub(crate) fn end(&self, run: Run) {
+    /// Nothing comes of the run any more; how its main process ended, if it had one.
+    pub(crate) fn end(&self, run: Run, exit: Option<Exit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
-            state.each(|place| place.event(Seen::Ended(run)));
+            state.each(|place| place.event(Seen::Ended(run, exit)));
         }
     }
 

@@ -93,7 +93,7 @@ impl Place {
             self.queue_event(Seen::Missed(missed));
         }
         if self.run != run {
-            let ended = self.run.map(Seen::Ended);
+            let ended = self.run.map(|run| Seen::Ended(run, None));
             ended.into_iter().chain(run.map(Seen::Began)).for_each(|event| self.queue_event(event));
         }
         self.queue_output(again);
@@ -102,7 +102,7 @@ impl Place {
     fn queue_event(&mut self, event: Seen) {
         match event {
             Seen::Began(run) => self.run = Some(run),
-            Seen::Ended(_) => self.run = None,
+            Seen::Ended(..) => self.run = None,
             Seen::Output(_) | Seen::Missed(_) | Seen::Closed(_) => {}
         }
         self.queue.push_back(Item::Event(event));
@@ -142,11 +142,14 @@ mod tests {
         for text in ["a", "b"] {
             place.output(text.as_bytes());
         }
-        place.event(Seen::Ended(Run(1)));
+        place.event(Seen::Ended(Run(1), None));
         place.event(Seen::Began(Run(2)));
         place.output(b"c");
         let seen = all(&mut place, Some(Run(2)), &Newest::default());
-        assert_eq!(seen, [output("ab"), Seen::Ended(Run(1)), Seen::Began(Run(2)), output("c")]);
+        assert_eq!(
+            seen,
+            [output("ab"), Seen::Ended(Run(1), None), Seen::Began(Run(2)), output("c")]
+        );
         assert_eq!(place.bytes, 0);
     }
 
@@ -162,7 +165,7 @@ mod tests {
         for _ in 0..20_000 {
             send(&mut place, &mut newest, "a line of some length\r\n");
         }
-        place.event(Seen::Ended(Run(1)));
+        place.event(Seen::Ended(Run(1), None));
         place.event(Seen::Began(Run(2)));
         send(&mut place, &mut newest, "(Pdb) ");
         assert!(place.bytes <= QUEUED);
@@ -172,7 +175,7 @@ mod tests {
         else {
             panic!("{seen:?}")
         };
-        assert_eq!((ended, began), (&Seen::Ended(Run(1)), &Seen::Began(Run(2))));
+        assert_eq!((ended, began), (&Seen::Ended(Run(1), None), &Seen::Began(Run(2))));
         assert_eq!(first.len() as u64 + missed + last.len() as u64, sent as u64);
         assert!(last.starts_with(b"a line") && last.ends_with(b"\r\n(Pdb) "), "{last:?}");
     }
@@ -192,7 +195,7 @@ mod tests {
         let mut place = place(None);
         for run in (1..10_000).map(Run) {
             place.event(Seen::Began(run));
-            place.event(Seen::Ended(run));
+            place.event(Seen::Ended(run, None));
         }
         place.event(Seen::Began(Run(10_000)));
         assert!(place.queue.len() <= ITEMS);

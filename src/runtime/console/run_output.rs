@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::console::Console;
 use super::line_ends::LineEnds;
-use crate::model::{Message, Run, Stream};
+use crate::model::{Exit, Message, Run, Stream};
 use crate::runtime::log::Capture;
 use crate::runtime::process::{Sink, Terminal};
 
@@ -44,11 +44,11 @@ impl Sink for RunOutput {
         }
     }
 
-    fn closed(&mut self) {
+    fn closed(&mut self, exit: Option<Exit>) {
         if let Some(ends) = &mut self.ends {
             self.capture.push(Stream::Stdout, ends.rest());
         }
         self.capture.close();
-        self.console.end(self.run);
+        self.console.end(self.run, exit);
     }
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::model::{Message, Run};
+use crate::model::{Exit, Message, Run};
 
 /// What somebody sees who is attached, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,8 +11,8 @@ pub enum Seen {
     Missed(u64),
     /// A run began.
     Began(Run),
-    /// It is over. The next one may come.
-    Ended(Run),
+    /// It is over. The next one may come. How its main process ended; `None`: it had none, or that was missed.
+    Ended(Run, Option<Exit>),
     /// Nothing comes any more; why.
     Closed(Message),
 }

@@ -87,7 +87,7 @@ impl Sink for Tail {
         tail.drain(..surplus);
     }
 
-    fn closed(&mut self) {}
+    fn closed(&mut self, _exit: Option<Exit>) {}
 }
 
 #[cfg(test)]

@@ -40,6 +40,6 @@ pub trait Sink: Send + 'static {
     /// Bytes as they were read, in order for each stream; those of a terminal as it shows them, so that lines end
     /// with `\r\n`. Must not wait for anything.
     fn push(&mut self, stream: Stream, bytes: &[u8]);
-    /// No more bytes will come.
-    fn closed(&mut self);
+    /// No more bytes will come; how the main process ended, if there was one.
+    fn closed(&mut self, exit: Option<Exit>);
 }

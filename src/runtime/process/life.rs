@@ -49,8 +49,8 @@ pub(super) struct Life {
 pub(super) enum Told {
     Nothing,
     Spawned,
-    /// How the main process ended, or that there was none.
-    Ended,
+    /// How the main process ended; `None`: that there was none.
+    Ended(Option<Exit>),
 }
 
 /// How a run came to its end.
@@ -90,7 +90,10 @@ impl Life {
             }
         };
         let drained = caught(async { self.drain(&mut output) }).await;
-        output.close();
+        output.close(match self.told {
+            Told::Ended(exit) => exit,
+            Told::Nothing | Told::Spawned => None,
+        });
         if drained.is_none() {
             tracing::warn!("the last output of run {} could not be read", self.run);
         }
@@ -200,13 +203,13 @@ impl Life {
                 None
             }
             Report::Failed { stage, errno } => {
-                self.told = Told::Ended;
+                self.told = Told::Ended(None);
                 let why = refusal::failed(stage, errno, &self.program, &self.dir);
                 self.tell(What::NotSpawned(why));
                 Some(End::Empty(Vec::new()))
             }
             Report::Exited(exit) => {
-                self.told = Told::Ended;
+                self.told = Told::Ended(Some(exit));
                 self.tell(What::Exited(exit));
                 None
             }
@@ -236,16 +239,25 @@ impl Life {
         if !by_guard {
             strays::end(&self.link, keeper).await;
         }
-        match self.told {
-            Told::Nothing if by_guard => {
-                let why = io::Error::from_raw_os_error(libc::ECHILD);
-                self.tell(What::NotSpawned(refusal::no_means("keeper", &why)));
+        let exit = match self.told {
+            Told::Nothing => {
+                let why = match by_guard {
+                    true => {
+                        refusal::no_means("keeper", &io::Error::from_raw_os_error(libc::ECHILD))
+                    }
+                    false => refusal::no_guard(),
+                };
+                self.tell(What::NotSpawned(why));
+                None
             }
-            Told::Nothing => self.tell(What::NotSpawned(refusal::no_guard())),
-            Told::Spawned => self.tell(What::Exited(Exit::Signal(libc::SIGKILL))),
-            Told::Ended => {}
-        }
-        self.told = Told::Ended;
+            Told::Spawned => {
+                let exit = Exit::Signal(libc::SIGKILL);
+                self.tell(What::Exited(exit));
+                Some(exit)
+            }
+            Told::Ended(exit) => exit,
+        };
+        self.told = Told::Ended(exit);
     }
 
     /// Reads what is left in the pipes. Nobody of the tree can write any more.

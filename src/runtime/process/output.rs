@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fact::Sink;
-use crate::model::Stream;
+use crate::model::{Exit, Stream};
 
 /// A sink that cannot do harm: one that panics gets nothing more, and the run goes on.
 pub(super) struct Output<S: Sink>(Option<S>);
@@ -15,9 +15,9 @@ impl<S: Sink> Output<S> {
         self.with(|sink| sink.push(stream, bytes));
     }
 
-    /// Says that there will be no more, once.
-    pub fn close(&mut self) {
-        self.with(Sink::closed);
+    /// Says that there will be no more, once, and how the main process ended, if there was one.
+    pub fn close(&mut self, exit: Option<Exit>) {
+        self.with(|sink| sink.closed(exit));
         self.0 = None;
     }
 

@@ -312,7 +312,7 @@ fn not_started(
     why: Message,
     sink: impl Sink,
 ) -> Leash {
-    super::output::Output::new(sink).close();
+    super::output::Output::new(sink).close(None);
     tell(facts, run, What::NotSpawned(why));
     tell(facts, run, What::Emptied { leftovers: Vec::new() });
     Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
