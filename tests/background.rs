@@ -378,7 +378,8 @@ fn a_second_up_at_a_terminal_follows_the_log() {
     // Who asks for something that does not run is told how to start it.
     let second = terminal(&["idle"]);
     second.wait_for("`devstack start idle`: it does not run now");
-    second.wait_for("api  | ready");
+    second.wait_for("the log of idle follows: Ctrl-C leaves it running");
+    second.wait_for("     * shop is up");
     let refused = project.devstack(["up", "idle"]).run().expect_code(4);
     assert!(
         refused.stderr.contains("help: `devstack start idle`: it does not run now\n"),
@@ -387,9 +388,18 @@ fn a_second_up_at_a_terminal_follows_the_log() {
     let refused = project.devstack(["up", "-d", "api"]).run().expect_code(4);
     assert!(!refused.stderr.contains("devstack start"), "{refused:?}");
     project.devstack(["restart", "api"]).run().expect_code(0);
-    second.wait_for("api  * restarting");
+    project.devstack(["start", "idle"]).run().expect_code(0);
+    second.wait_for("idle * starting");
+    second.wait_for("idle | ready");
+    // One that does not exist is no way to see everything.
+    let unknown = terminal(&["apu"]);
+    unknown.wait_for("did you mean `api`?");
+    assert_eq!(unknown.wait_code(), 3);
     down(&project);
     assert_eq!(second.wait_code(), 0);
+    let lines = second.lines();
+    assert!(lines.iter().any(|line| line.contains("* stopping: `devstack down`")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.starts_with("api  ")), "{lines:#?}");
     project.finish();
 }
 

@@ -427,8 +427,11 @@ fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
     let all = logs(&[]);
     assert_eq!(own(&all), shown);
     assert_eq!(logs(&["--said=only", "-n", "all"]), shown.join("\n") + "\n");
-    let about = logs(&["api"]);
-    assert_eq!(own(&about), ["api * starting"]);
+    // What is said of the whole stack is about each service, and nothing else is.
+    let about = own(&logs(&["api"]));
+    assert_eq!(about[0], "api * starting");
+    assert!(about[1].starts_with("    * ") && about[1].ends_with(" is up"), "{about:#?}");
+    assert!(!about.iter().any(|line| line.contains("worker * ")), "{about:#?}");
     for args in [&["--said=no"][..], &["--stream", "stdout"], &["--grep", "."]] {
         assert_eq!(own(&logs(args)), [""; 0], "{args:?}");
     }

@@ -24,8 +24,8 @@ pub(super) struct Running {
     pub services: Vec<String>,
 }
 
-/// What `up` does where a stack runs already: at a terminal (`shown`) it follows the log of that one until it ends, and
-/// elsewhere says why it does nothing; the exit code.
+/// What `up` does where a stack runs already: at a terminal (`shown`) it follows the log of that one, or of the services
+/// that were asked for, until it ends, and elsewhere says why it does nothing; the exit code.
 pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
@@ -81,7 +81,7 @@ impl Running {
             Err(_) => return refuse(self, hint),
         };
         self.greet(hint);
-        let (control, services) = (self.control(), Vec::new());
+        let (control, services) = (self.control(), self.services.clone());
         let options = LogsOptions {
             control,
             services,
@@ -105,14 +105,18 @@ impl Running {
         ControlOptions { dir: self.dir.clone(), json: false, color, socket: None }
     }
 
-    /// Says whose log follows.
+    /// Says what follows.
     fn greet(&self, hint: &str) {
         let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
         let since = since.to_zoned(jiff::tz::TimeZone::system());
         let today = since.date() == jiff::Zoned::now().date();
         let since = since.strftime(if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" });
         let mut text = format!("{}, since {since}\n", self.busy);
-        text += "its log follows: Ctrl-C leaves it running, `devstack down` stops it\n";
+        let whose = match &*self.services {
+            [] => "its log".to_owned(),
+            services => format!("the log of {}", printable(&services.join(", "))),
+        };
+        text += &format!("{whose} follows: Ctrl-C leaves it running, `devstack down` stops it\n");
         if !hint.is_empty() {
             text += hint;
             text.push('\n');

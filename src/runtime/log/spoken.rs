@@ -49,10 +49,10 @@ impl Spoken {
         Some(Spoken { seq: Some(seq), ..spoken })
     }
 
-    /// What is found in lines of the file that are about one of these.
+    /// What is found in lines of the file that are about one of these or about the whole stack, which is about them, too.
     pub(super) fn about(services: &[Name]) -> String {
         let names: Vec<&str> = services.iter().map(Name::as_str).collect();
-        format!("^\\{{\"service\":\"(?:{})\"", names.join("|"))
+        format!("^\\{{\"service\":(?:null|\"(?:{})\")", names.join("|"))
     }
 
     /// What was said, and when: milliseconds since 1970.
@@ -103,6 +103,6 @@ mod tests {
         assert!(finds(Said::of(&api, Tone::Plain, "starting")));
         let api_v2 = Name::new("api-v2").unwrap();
         assert!(!finds(Said::of(&api_v2, Tone::Plain, "{\"service\":\"api\"")));
-        assert!(!finds(Said::all(Tone::Plain, "stopping")));
+        assert!(finds(Said::all(Tone::Plain, "stopping")));
     }
 }

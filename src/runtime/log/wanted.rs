@@ -27,8 +27,8 @@ impl Wanted {
         self.narration != Narration::Only
     }
 
-    /// Which stored lines of what devstack said are wanted: of those about these services when some are named. `None`:
-    /// not any.
+    /// Which stored lines of what devstack said are wanted: of those about these services and about
+    /// the whole stack when some are named. `None`: not any.
     pub(super) fn of_said(&self, services: Option<&[Name]>) -> Option<Wanted> {
         let wants = self.narration != Narration::Without;
         if !wants || self.stream.is_some() || self.grep.is_some() {

@@ -65,7 +65,7 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
         "* all is said",
     ];
     let only = ["* starting", "* ready", "* failed\nhelp: mend it", "* all is said"];
-    let api = ["* starting", "api one", "api two", "* ready"];
+    let api = ["* starting", "api one", "api two", "* ready", "* all is said"];
     let last = ["api two", "web three", "* all is said"];
     let names = [name("api")];
     let cases = [
@@ -73,7 +73,7 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
         (None, usize::MAX, wanted(Narration::Only), &only),
         (None, usize::MAX, wanted(Narration::Without), &["api one", "api two", "web three"]),
         (Some(&names[..]), usize::MAX, wanted(Narration::With), &api),
-        (Some(&names), 1, wanted(Narration::With), &["api two", "* ready"]),
+        (Some(&names), 1, wanted(Narration::With), &["api two", "* all is said"]),
         (None, 1, wanted(Narration::With), &last),
         // It is in no stream, and a search is about what services print.
         (
