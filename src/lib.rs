@@ -38,7 +38,7 @@
 //! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
 //! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
 //! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `reload`, `signals` | all above |
+//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `usage`, `given`, `reload`, `signals` | all above |
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
@@ -73,7 +73,7 @@
 //! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
 //! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
 //! with notify's own thread and on Linux one that sleeps until something is mounted, and tokio's pool for reloading and
-//! choosing ports, for reading stored logs, and for looks at where services listen. Naming who holds a port takes
+//! choosing ports, for reading stored logs, for looks at where services listen and what they use, and for composing environments. Naming who holds a port takes
 //! up to four threads for some milliseconds.
 //!
 //! | channel | from | to | bound |

@@ -52,5 +52,7 @@ mod terminal;
 mod thief;
 mod tty;
 mod usage;
+mod usage_of_trees;
 mod waiting;
+
 mod watched;

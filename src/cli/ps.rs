@@ -17,7 +17,7 @@ async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Troub
     if options.json {
         out.write_all(&client.stack_json().await?)?;
     } else {
-        let snapshot = client.stack().await?;
+        let snapshot = client.stack_with_usage().await?;
         out.write_all(ps_table(&snapshot, now()?, options.color).as_bytes())?;
     }
     Ok(out.flush()?)

@@ -44,13 +44,19 @@ impl Client {
         Client { socket: socket.to_owned(), found: None }
     }
 
-    /// What is now, as it was sent: fields that this version does not know are kept.
+    /// What is now with CPU and memory, as it was sent: fields that this version does not know are kept.
     pub async fn stack_json(&self) -> Result<Bytes, Failure> {
         self.get("/v1/stack").await
     }
 
-    /// What is now.
+    /// What is now, without CPU and memory.
     pub async fn stack(&self) -> Result<Snapshot, Failure> {
+        let sent = self.get("/v1/stack?usage=false").await?;
+        serde_json::from_slice(&sent).map_err(Failure::garbled)
+    }
+
+    /// What is now, with the CPU and memory that each service uses.
+    pub async fn stack_with_usage(&self) -> Result<Snapshot, Failure> {
         serde_json::from_slice(&self.stack_json().await?).map_err(Failure::garbled)
     }
 

@@ -330,6 +330,10 @@ async fn supervisor(
                 gone.notify_one();
                 continue;
             }
+            Ask::LookClosely(tell) => {
+                let _ = tell.send((Arc::new(snapshot()), Vec::new()));
+                continue;
+            }
             Ask::Plan(tell) => {
                 let _ = tell.send(Ok(plan()));
                 continue;

@@ -71,7 +71,14 @@ impl<L: LogSource> Routes<L> {
             return Err(no);
         }
         match route(request.method(), request.uri().path())? {
-            Route::Stack => Ok(whole(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+            Route::Stack => match wants_usage(request.uri().query().unwrap_or(""))? {
+                true => {
+                    let seen = self.handle.snapshot_with_usage().await;
+                    let seen = seen.map_err(|message| No(status(message.class), message))?;
+                    Ok(whole(json(StatusCode::OK, &seen)))
+                }
+                false => Ok(whole(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+            },
             Route::Plan => {
                 let plan = self.handle.plan().await;
                 let plan = plan.map_err(|message| No(status(message.class), message))?;
@@ -146,6 +153,19 @@ impl<L: LogSource> Routes<L> {
             return Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text)));
         }
         Ok(stream(LineReader::Events(self.handle.events()), self.closing))
+    }
+}
+
+/// Whether `GET /v1/stack` is about CPU and memory, too.
+fn wants_usage(query: &str) -> Result<bool, No> {
+    match query {
+        "" | "usage=true" => Ok(true),
+        "usage=false" => Ok(false),
+        _ => {
+            let text = "the only parameter is `usage`";
+            let help = "/v1/stack?usage=false leaves out CPU and memory";
+            Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help)))
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::console::Seat;
 use super::feed::{Events, FeedTap};
 use super::given::Given;
 use super::log::Logs;
 use super::process::Size;
+use super::usage::{Meter, Subject};
 pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot};
@@ -67,6 +68,7 @@ pub type Answer = Result<String, Message>;
 pub struct Handle {
     asks: mpsc::UnboundedSender<Ask>,
     logs: Logs,
+    meter: Arc<Mutex<Meter>>,
     feed: FeedTap,
 }
 
@@ -79,6 +81,8 @@ pub(crate) enum Ask {
     /// Show what is now. Snapshots are made when somebody looks: a start of a hundred services
     /// has hundreds of states that nobody sees.
     Look(oneshot::Sender<Arc<Snapshot>>),
+    /// The same, and whose usage can be measured.
+    LookClosely(oneshot::Sender<(Arc<Snapshot>, Vec<Subject>)>),
     /// Say what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Give a place at the terminal of a service, for a screen of this size.
@@ -100,7 +104,7 @@ pub struct Attached {
 
 impl Handle {
     pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: Logs, feed: FeedTap) -> Handle {
-        Handle { asks, logs, feed }
+        Handle { asks, logs, meter: Arc::default(), feed }
     }
 
     /// Asks and waits until the answer is true. Dropped before, it is forgotten who asked; what was asked is done all
@@ -129,6 +133,28 @@ impl Handle {
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
         self.asks.send(Ask::Look(tell)).map_err(|_| gone())?;
         shown.await.map_err(|_| gone())
+    }
+
+    /// The same with what each service uses. That costs as much as looking at its processes, once for all who ask at
+    /// about the same time.
+    ///
+    /// # Errors
+    /// The stack has ended.
+    pub async fn snapshot_with_usage(&self) -> Result<Snapshot, Message> {
+        let (tell, shown) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        self.asks.send(Ask::LookClosely(tell)).map_err(|_| gone())?;
+        let (snapshot, subjects) = shown.await.map_err(|_| gone())?;
+        let mut meter = self.meter.clone().lock_owned().await;
+        let measured = tokio::task::spawn_blocking(move || meter.measure(&subjects));
+        let usage = measured.await.map_err(|_| gone())?;
+        let mut snapshot = Arc::unwrap_or_clone(snapshot);
+        for view in &mut snapshot.services {
+            if let Some(usage) = view.run.and_then(|run| usage.get(&run)) {
+                usage.fill(view);
+            }
+        }
+        Ok(snapshot)
     }
 
     /// What applying the configuration files as they are now would change.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
@@ -11,16 +12,19 @@ use super::console::{Console, RunOutput, Seat};
 use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
-use super::probe::{self, Finding, Notice, Probing, Report, Sight};
+use super::probe::{self, Finding, Notice, Probing, Report};
 use super::process::{Environment, Leash, Processes, Sink, Size};
 use super::survey::Survey;
+use super::usage::Subject;
 use super::watch::Watcher;
 use crate::engine::Job;
 use crate::model::{
     Class, Command, Exit, Launch, Message, Mode, Name, Probe, Run, Service, Stack, Stop, Stream,
     Watched,
 };
-use crate::ports;
+use sight::sight;
+
+mod sight;
 
 /// Everything the supervisor acts with. Orders are carried out without waiting; what comes of them
 /// arrives as facts and reports.
@@ -60,6 +64,8 @@ struct Held {
     port: Option<u16>,
     leash: Leash,
     launch: Launch,
+    /// When it was ordered.
+    began: Instant,
     /// One for each log probe, made before the process so that no line is missed; `None`: given away.
     lines: Option<Vec<oneshot::Receiver<String>>>,
     /// Where it may say that it is ready.
@@ -156,6 +162,7 @@ impl Hands {
             port,
             leash,
             launch,
+            began: Instant::now(),
             lines,
             notice,
             probing: None,
@@ -353,6 +360,15 @@ impl Hands {
         self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
     }
 
+    /// The runs, for whoever measures what they use.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        let subject = |(run, held): (&Run, &Held)| {
+            let (since, tree) = (held.began, held.leash.spending());
+            Subject { run: *run, since, tree }
+        };
+        self.runs.iter().map(subject).collect()
+    }
+
     /// Nothing of a run is left.
     pub(super) fn forget(&mut self, run: Run) {
         self.runs.remove(&run);
@@ -416,32 +432,5 @@ impl Sink for Recorded {
 
     fn closed(&mut self, _exit: Option<Exit>) {
         self.0.close();
-    }
-}
-
-fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight {
-    let (leash, processes) = (leash.clone(), processes.clone());
-    // Its other ports are no news: only where nobody told it to listen is it elsewhere.
-    let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
-    let listening =
-        |tree: &[u32]| ports::listening(&[tree.to_vec()]).into_iter().flatten().flatten().collect();
-    let sight = Sight::new(move || leash.tree_pids(), owner, listening).given(&given);
-    sight.trying(move |launch| {
-        let processes = processes.clone();
-        async move { probe::try_out(&processes, &launch).await }
-    })
-}
-
-fn owner(port: u16, tree: &[u32]) -> probe::Owner {
-    match ports::listener_owner(port, tree) {
-        ports::Owner::Owned(listening) => probe::Owner::Ours(listening),
-        ports::Owner::Shared(listening, holder) => {
-            probe::Owner::Shared(listening, holder.to_string())
-        }
-        // A socket that is to be passed, and that nobody of the tree has.
-        ports::Owner::Foreign(holder) if holder.is_devstack() => probe::Owner::Nobody,
-        ports::Owner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
-        ports::Owner::Nobody => probe::Owner::Nobody,
-        ports::Owner::Unknown => probe::Owner::Unknown,
     }
 }

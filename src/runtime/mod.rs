@@ -21,4 +21,5 @@ pub mod signals;
 mod steady;
 pub mod supervisor;
 mod survey;
+pub mod usage;
 pub mod watch;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::line::Line;
+use super::spent::Tree;
 use super::stopper::Stopper;
 use super::tree;
 use super::wire::Order;
@@ -63,6 +64,11 @@ impl Leash {
     pub fn tree(&self) -> impl Fn() -> Vec<u32> + Send + Sync + 'static {
         let pids = self.pids.clone();
         move || pids.tree()
+    }
+
+    /// The same tree, to find out what it uses.
+    pub fn spending(&self) -> Tree {
+        Tree(self.pids.clone())
     }
 
     /// The main process, while it is known.

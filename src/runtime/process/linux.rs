@@ -1,5 +1,6 @@
 //! What guard and keepers need of Linux: subreaper, signalfd, pidfd and `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,6 +12,7 @@ use rustix::net::RecvFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::proc::Proc;
+use super::spent::Load;
 
 /// Received descriptors are closed on exec from the start.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
@@ -139,7 +141,12 @@ pub(super) fn kill_one(child: u32) {
 
 /// The children of a process, of all its threads. Empty when it is gone.
 pub(super) fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    listed_children(pid).unwrap_or_else(|| children_by_scan(pid))
+}
+
+/// The same; `None` on kernels that do not list children.
+fn listed_children(pid: u32) -> Option<Vec<u32>> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Some(Vec::new()) };
     let mut found = Vec::new();
     for thread in threads.flatten() {
         match fs::read_to_string(thread.path().join("children")) {
@@ -147,12 +154,12 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
                 found.extend(list.split_ascii_whitespace().filter_map(|w| w.parse::<u32>().ok()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
-                return children_by_scan(pid);
+                return None;
             }
             Err(_) => {}
         }
     }
-    found
+    Some(found)
 }
 
 /// The same on kernels without `/proc/PID/task/TID/children`.
@@ -186,6 +193,67 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
     // Field 22.
     let born = words.nth(1)?.parse().ok()?;
     Some(Proc { name, parent, group, born, zombie })
+}
+
+/// What a process has used; `None` when it is gone.
+pub(super) fn load(pid: u32) -> Option<Load> {
+    parse_load(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_load(stat: &[u8]) -> Option<Load> {
+    let close = memchr::memrchr(b')', stat)?;
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    // The first of these words is field 3.
+    let words: Vec<&str> = rest.split_ascii_whitespace().take(FIELDS).collect();
+    let field = |number: usize| words.get(number - 3)?.parse::<u64>().ok();
+    let time = |number: usize| {
+        let ticks = rustix::param::clock_ticks_per_second();
+        Some(Duration::from_nanos(field(number)?.saturating_mul(1_000_000_000 / ticks)))
+    };
+    Some(Load {
+        parent: u32::try_from(field(4)?).ok()?,
+        cpu: time(14)? + time(15)?,
+        reaped: time(16)? + time(17)?,
+        threads: field(20)?,
+        memory: field(24)?.saturating_mul(rustix::param::page_size() as u64),
+    })
+}
+
+/// As many fields of `stat` behind the name as are looked at, the last of them the resident memory.
+const FIELDS: usize = 22;
+
+/// Who is whose child. Where the kernel does not list children, one look at all processes serves for as long as this
+/// lives.
+#[derive(Default)]
+pub(super) struct Kinship {
+    all: Option<BTreeMap<u32, Vec<u32>>>,
+}
+
+impl Kinship {
+    /// The children of a process with so many threads. Empty when it is gone.
+    pub fn children(&mut self, pid: u32, threads: u64) -> Vec<u32> {
+        if let Some(all) = &self.all {
+            return all.get(&pid).cloned().unwrap_or_default();
+        }
+        // To read the list of threads costs as much as the rest of the look.
+        let listed = if threads == 1 { children_of_thread(pid, pid) } else { None };
+        if let Some(listed) = listed.or_else(|| listed_children(pid)) {
+            return listed;
+        }
+        let all = self.all.insert(BTreeMap::new());
+        for child in processes() {
+            if let Some(load) = load(child) {
+                all.entry(load.parent).or_default().push(child);
+            }
+        }
+        all.get(&pid).cloned().unwrap_or_default()
+    }
+}
+
+/// The children that a thread has started.
+fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok()?;
+    Some(list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
 
 /// The numbers of all processes that can be seen.
@@ -282,6 +350,32 @@ mod tests {
         for broken in [&b""[..], b"42 (x", b"42 )x( S 1 1", b"42 (x) S one", b"42 (x) S 1 1 1"] {
             assert_eq!(parse_stat(broken), None);
         }
+    }
+
+    #[test]
+    fn what_a_process_has_used_is_read() {
+        let stat = b"42 (a) Z (b) S 7 40 40 0 -1 4194304 1 2 3 4 250 50 7 3 20 0 5 0 31337 99 12 0";
+        let load = parse_load(stat).expect("it is whole");
+        assert_eq!((load.parent, load.threads), (7, 5));
+        assert_eq!(load.memory, 12 * rustix::param::page_size() as u64);
+        // Ticks of 10 ms nearly everywhere.
+        assert_eq!(load.cpu / 300, load.reaped / 10);
+        for broken in [&b""[..], b"42 (x", b"42 (x) S 1 1 1 0 -1"] {
+            assert_eq!(parse_load(broken), None);
+        }
+    }
+
+    #[test]
+    fn kinship_is_the_same_listed_and_scanned() {
+        let mut child =
+            std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let me = std::process::id();
+        let scanned = Kinship { all: Some(BTreeMap::from([(me, vec![child.id()])])) };
+        for mut kinship in [Kinship::default(), scanned] {
+            assert!(kinship.children(me, 2).contains(&child.id()));
+        }
+        child.kill().expect("it is our child");
+        child.wait().expect("it is our child");
     }
 
     #[test]

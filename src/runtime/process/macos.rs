@@ -12,6 +12,7 @@ use rustix::event::{Timespec, poll};
 use rustix::net::RecvFlags;
 
 use super::proc::Proc;
+use super::spent::Load;
 
 /// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
@@ -181,6 +182,57 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
         born: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
         zombie: info.pbi_status == libc::SZOMB,
     })
+}
+
+/// What a process has used; `None` when it is gone. What its children used is forgotten with them.
+pub(super) fn load(pid: u32) -> Option<Load> {
+    let mut info: MaybeUninit<libc::proc_taskinfo> = MaybeUninit::zeroed();
+    let size = size_of::<libc::proc_taskinfo>() as libc::c_int;
+    // SAFETY: the buffer is as long as it is said to be, and all zeroes are a valid proc_taskinfo.
+    let info = unsafe {
+        let flavor = libc::PROC_PIDTASKINFO;
+        let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
+        if got != size {
+            return None;
+        }
+        info.assume_init()
+    };
+    Some(Load {
+        parent: look(pid)?.parent,
+        cpu: span(info.pti_total_user.saturating_add(info.pti_total_system)),
+        reaped: Duration::ZERO,
+        threads: u64::try_from(info.pti_threadnum).unwrap_or(1),
+        memory: info.pti_resident_size,
+    })
+}
+
+/// A time in the unit of the processor's clock, which is not a nanosecond everywhere.
+fn span(ticks: u64) -> Duration {
+    /// How many nanoseconds `denominator` ticks take.
+    #[repr(C)]
+    struct Timebase {
+        nanos: u32,
+        denominator: u32,
+    }
+    unsafe extern "C" {
+        fn mach_timebase_info(info: *mut Timebase) -> libc::c_int;
+    }
+    let mut base = Timebase { nanos: 1, denominator: 1 };
+    // SAFETY: it writes two numbers there.
+    unsafe { mach_timebase_info(&raw mut base) };
+    let nanos = u128::from(ticks) * u128::from(base.nanos) / u128::from(base.denominator.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// Who is whose child: the system is asked each time.
+#[derive(Default)]
+pub(super) struct Kinship;
+
+impl Kinship {
+    /// The children of a process. Empty when it is gone.
+    pub fn children(&mut self, pid: u32, _threads: u64) -> Vec<u32> {
+        children(pid)
+    }
 }
 
 /// The numbers of all processes that can be seen.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::platform;
 
 /// The most processes of one tree that are looked at in one walk: a bound for hostile trees.
-const MAX_WALK: usize = 10_000;
+pub(super) const MAX_WALK: usize = 10_000;
 
 /// The live descendants of a process, parents before children.
 pub(super) fn descendants(root: u32) -> Vec<u32> {

@@ -42,6 +42,10 @@ impl Supervisor {
                 // Whoever looked may have gone.
                 let _ = tell.send(self.snapshot());
             }
+            Wake::Ask(Ask::LookClosely(tell)) => {
+                // Whoever looked may have gone.
+                let _ = tell.send((self.snapshot(), self.hands.subjects()));
+            }
             Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
             Wake::Ask(Ask::Attach(name, size, tell)) => {
                 // Whoever asked may have gone.

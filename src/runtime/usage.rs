@@ -1,0 +1,133 @@
+//! CPU and memory of services: measured when somebody asks, never by the clock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::process::{Spent, Tree};
+use crate::model::{Run, ServiceView};
+
+/// So long one look serves everybody who asks. Processors are counted in ticks of 10 ms: what is nearer says little,
+/// and a hundred clients at once shall cost as much as one.
+const SHARED: Duration = Duration::from_millis(200);
+
+/// The shortest time that a share of it means something: a tick.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A run whose usage can be measured.
+pub struct Subject {
+    /// Which.
+    pub run: Run,
+    /// When it was ordered to start.
+    pub since: Instant,
+    /// Its processes.
+    pub tree: Tree,
+}
+
+/// What a service uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// 100 is one processor.
+    cpu_percent: f64,
+    memory_bytes: u64,
+}
+
+impl Usage {
+    /// Puts it into a view.
+    pub fn fill(self, view: &mut ServiceView) {
+        view.cpu_percent = Some(self.cpu_percent);
+        view.memory_bytes = Some(self.memory_bytes);
+    }
+}
+
+/// What was seen when somebody looked last.
+#[derive(Debug, Default)]
+pub struct Meter {
+    looks: BTreeMap<Run, Look>,
+}
+
+/// A look at a run.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Instant,
+    spent: Spent,
+    usage: Usage,
+}
+
+impl Meter {
+    /// What these runs use: the share of processors since the last look, or since the run began when nobody has looked
+    /// before. Looks at processes, and is not for the loop.
+    pub fn measure(&mut self, subjects: &[Subject]) -> BTreeMap<Run, Usage> {
+        let now = Instant::now();
+        self.looks.retain(|run, _| subjects.iter().any(|subject| subject.run == *run));
+        let due = |subject: &&Subject| {
+            let last = self.looks.get(&subject.run);
+            last.is_none_or(|look| now.saturating_duration_since(look.at) >= SHARED)
+        };
+        let due: Vec<&Subject> = subjects.iter().filter(due).collect();
+        let trees: Vec<Tree> = due.iter().map(|subject| subject.tree.clone()).collect();
+        for (subject, spent) in due.into_iter().zip(Tree::spent(&trees)) {
+            match spent {
+                Some(spent) => self.note(subject.run, subject.since, now, spent),
+                None => drop(self.looks.remove(&subject.run)),
+            }
+        }
+        self.looks.iter().map(|(run, look)| (*run, look.usage)).collect()
+    }
+
+    fn note(&mut self, run: Run, began: Instant, now: Instant, spent: Spent) {
+        let (since, before) = match self.looks.get(&run) {
+            Some(look) => (look.at, look.spent.cpu),
+            None => (began, Duration::ZERO),
+        };
+        let cpu_percent = percent(spent.cpu.saturating_sub(before), now - since);
+        let usage = Usage { cpu_percent, memory_bytes: spent.memory };
+        self.looks.insert(run, Look { at: now, spent, usage });
+    }
+}
+
+/// The share of a time, with one decimal.
+fn percent(part: Duration, of: Duration) -> f64 {
+    let share = part.as_secs_f64() / of.max(TICK).as_secs_f64();
+    (share * 1000.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_the_same_time_are_one() {
+        let mut meter = Meter::default();
+        let now = Instant::now();
+        let long_ago = now.checked_sub(Duration::from_secs(9)).expect("the machine is older");
+        let spent = Spent { cpu: Duration::from_secs(9), memory: 7 };
+        meter.note(Run(1), long_ago, now + Duration::from_secs(60), spent);
+        meter.note(Run(2), long_ago, long_ago, spent);
+        meter.note(Run(3), long_ago, now, spent);
+        let subject = |run| Subject { run: Run(run), since: long_ago, tree: Tree::none() };
+        let usage = meter.measure(&[subject(1), subject(2)]);
+        // The first was looked at just now; nothing is left of the second, and nobody asks for the third.
+        assert_eq!(usage.keys().collect::<Vec<_>>(), [&Run(1)]);
+        assert_eq!(usage[&Run(1)].memory_bytes, 7);
+    }
+
+    #[test]
+    fn a_share_is_that_since_the_last_look() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let spent = |ms| Spent { cpu: Duration::from_millis(ms), memory: 7 };
+        let mut meter = Meter::default();
+        let mut look = |run, now, cpu| {
+            meter.note(Run(run), began, at(now), spent(cpu));
+            meter.looks[&Run(run)].usage.cpu_percent
+        };
+        assert_eq!(look(1, 1000, 500), 50.0, "since it began");
+        assert_eq!(look(1, 2000, 500), 0.0);
+        assert_eq!(look(1, 4000, 4500), 200.0, "two processors");
+        assert_eq!(look(1, 5000, 4000), 0.0, "what was spent is forgotten with a process");
+        assert_eq!(look(2, 0, 0), 0.0);
+        assert_eq!(look(3, 1, 10), 100.0, "less than a tick says nothing");
+        assert_eq!(look(4, 3000, 1), 0.0);
+        assert_eq!(look(5, 3000, 10), 0.3);
+    }
+}
