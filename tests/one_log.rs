@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::content::{Flavour, Sum, line};
-use crate::support::{Project, Running, Source, eventually, plain, starting};
+use crate::support::{Project, Running, Source, eventually, need, plain, starting};
 
 /// How many lines a flood prints in these tests, and how long each is.
 const LINES: u64 = 20_000;
@@ -243,6 +243,106 @@ fn a_terminal_obeys_no_service() {
     assert_eq!(kept.wait_code(), 0);
     kept.wait_closed();
     assert!(!kept.stdout().contains("\x1b]") && !kept.stdout().contains("\x1b[6n"));
+    project.finish();
+}
+
+/// What a terminal may be made to do: answer as if somebody typed, change what it is, keep what it is told.
+const HOSTILE: [&[u8]; 30] = [
+    b"\x1b[6n",
+    b"\x1b[5n",
+    b"\x1b[c",
+    b"\x1b[>c",
+    b"\x1b[=c",
+    b"\x1bZ",
+    b"\x1b[21t",
+    b"\x1b[18t",
+    b"\x1b[?6n",
+    b"\x1b[>q",
+    b"\x1b[?25$p",
+    b"\x1b]10;?\x07",
+    b"\x1b]11;?\x1b\\",
+    b"\x1b]4;1;?\x07",
+    b"\x1bP$qm\x1b\\",
+    b"\x1bP+q544e\x1b\\",
+    b"\xc2\x9b6n",
+    b"\x9b6n",
+    b"\xc2\x90$qm\xc2\x9c",
+    b"\x05",
+    b"\x1b]2;stolen\x07",
+    b"\x1bkstolen\x1b\\",
+    b"\x1b]52;c;c3RvbGVu\x07",
+    b"\x1b[?1049h",
+    b"\x1b[?1000h\x1b[?1006h",
+    b"\x1b[?25l",
+    b"\x1b[2J\x1b[H",
+    b"\x1b[5;6r\x0e\x1b(0",
+    b"\x1b[4h\x1b[?7l\x1b[?1h\x1b=",
+    b"\x1bc",
+];
+
+#[test]
+fn a_real_terminal_is_neither_asked_nor_changed() {
+    let Some(tmux) = need("tmux") else { return };
+    let project = Project::new();
+    let mut bytes = Vec::new();
+    for sequence in HOSTILE {
+        // Whole, torn by a line end, and with a colour that nobody ends.
+        let (start, end) = sequence.split_at(sequence.len() / 2);
+        bytes.extend([b"\x1b[31m>", sequence, b"<\n", start, b"\n", end, b"\n"].concat());
+    }
+    bytes.extend(0..=255);
+    bytes.extend(b"\nlast\n");
+    std::fs::write(project.path("hostile"), bytes).expect("the project is ours");
+    project.write(
+        "devstack.toml",
+        "[services.evil]\nkind = \"task\"\ncommand = [\"cat\", \"hostile\"]\n",
+    );
+    // What the terminal answers stands in its input, before the answer to the last question, which ends with `c`.
+    project.write(
+        "script",
+        r#"
+        stty raw -echo
+        "$1" up
+        "$1" logs -n all
+        printf '\033[c'
+        while [ "$byte" != c ]; do
+            byte=$(dd bs=1 count=1 2>/dev/null)
+            printf '%s' "$byte" >> typed
+        done
+        tmux display-message -p '#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{wrap_flag} #{insert_flag} #{scroll_region_upper} #{pane_title}' > state
+        tmux show-buffer > buffer 2>/dev/null
+        tmux capture-pane -p -e > screen
+        echo x > done
+        "#,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("tmux");
+    let tmux = project.program(tmux).args(["-f", "/dev/null", "-S"]).args([&socket]).args([
+        "set-option",
+        "-g",
+        "set-clipboard",
+        "on",
+        ";",
+        "new-session",
+        "-d",
+        "-x",
+        "100",
+        "-y",
+        "200",
+        "/bin/sh",
+        "script",
+        env!("CARGO_BIN_EXE_devstack"),
+    ]);
+    let started = tmux.start();
+    assert_eq!(started.wait_code(), 0, "{}", started.stderr());
+    eventually("the end of the script", || project.path("done").exists().then_some(()));
+    let typed = project.read("typed");
+    assert!(typed.starts_with("\x1b[?") && typed.matches('\x1b').count() == 1, "{typed:?}");
+    let state = project.read("state");
+    assert!(state.starts_with("0 1 0 1 0 0 ") && !state.contains("stolen"), "{state:?}");
+    assert_eq!(project.read("buffer"), "");
+    let screen = project.read("screen");
+    assert_eq!(screen.matches("last").count(), 2, "{screen}");
     project.finish();
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what single tests need with apt-get: `ip` for namespaces of networks (Linux only), the shells that completions
-# are tried in, `man`, and vim and git that save and check out. Safe to run again.
+# are tried in, `man`, vim and git that save and check out, and tmux, which is a terminal. Safe to run again.
 set -euo pipefail
 
 [ "$(uname)" = Linux ] || exit 0
-declare -A package=([ip]=iproute2 [zsh]=zsh [fish]=fish [man]=man-db [vim]=vim [git]=git)
+declare -A package=([ip]=iproute2 [zsh]=zsh [fish]=fish [man]=man-db [vim]=vim [git]=git [tmux]=tmux)
 missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
