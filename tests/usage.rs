@@ -150,3 +150,60 @@ fn up_gives_up_on_what_has_come_to_no_result() {
     assert!(said.contains("slow is starting ("), "{said}");
     project.finish();
 }
+
+#[test]
+fn why_nothing_starts_is_json_where_the_log_is() {
+    let project = Project::new();
+    let error = |args: &[&str], code: i32| {
+        let ended = project.devstack(args).run().expect_code(code);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        let error: serde_json::Value = serde_json::from_str(&ended.stderr)
+            .unwrap_or_else(|error| panic!("{args:?}: {error} in {}", ended.stderr));
+        error["error"].clone()
+    };
+    let (up, back) = (["up", "--output", "json"], ["up", "-d", "--output", "json"]);
+    let run = ["run", "--output", "json", "--", "true"];
+    let more = |word: &'static str| [up[0], up[1], up[2], word];
+    for args in [&up[..], &back, &run] {
+        assert_eq!(error(args, 2)["class"], "config", "{args:?}");
+    }
+    project.write("devstack.toml", "[services.api]\ncommand = 'true'\ncolour = 'red'\nprt = 1\n");
+    for args in [&up[..], &back, &run] {
+        let error = error(args, 2);
+        let text = error["text"].as_str().expect("a text");
+        assert!(text.contains("devstack.toml:3:1") && text.ends_with("(and 1 more)"), "{error}");
+    }
+    let (one, other) = (occupy_any(), occupy_any());
+    let port = |stranger: &std::net::TcpListener| stranger.local_addr().expect("it listens").port();
+    let (first, second) = (port(&one), port(&other));
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.api]\ncommand = ['{{misbehave}}', 'run']\nport = {first}\nready = {{ delay = '1ms' }}\n\
+             [services.web]\ncommand = ['{{misbehave}}', 'run']\nport = {second}\nready = {{ delay = '1ms' }}\n"
+        ),
+    );
+    // Every reason is in the one object.
+    for (args, code) in [(&more("--strict-ports")[..], 1), (&run, 120)] {
+        let error = error(args, code);
+        let text = error["text"].as_str().expect("a text");
+        assert_eq!(error["class"], "port");
+        assert!([first, second].iter().all(|port| text.contains(&port.to_string())), "{text}");
+    }
+    assert_eq!(error(&more("nobody"), 3)["class"], "usage");
+    let running = project.devstack(["up"]).start();
+    running.wait_for("is up");
+    for args in [&up[..], &back, &run] {
+        let error = error(args, 4);
+        assert_eq!(error["class"], "busy");
+        let text = error["text"].as_str().expect("a text");
+        assert!(text.contains(&format!("(pid {})", running.pid())), "{error}");
+    }
+    running.end();
+    project.finish();
+}
+
+/// A stranger on some port.
+fn occupy_any() -> std::net::TcpListener {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("there are free ports")
+}

@@ -1,7 +1,7 @@
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::complain::print;
+use super::complain::{print, refuse};
 use crate::config::{self, Overrides};
 use crate::error::{exit, json, shown};
 
@@ -11,7 +11,7 @@ pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
     let overrides = Overrides { profiles: args.profiles.clone(), ..Overrides::default() };
     let sources = match super::sources(files, overrides) {
         Ok(sources) => sources,
-        Err(message) => return say(&shown(&message), exit::USAGE),
+        Err(message) => return refuse(&message, exit::USAGE, as_json),
     };
     match config::load(&sources) {
         Err(wrong) if as_json => say(&(json(&wrong.summary()) + "\n"), exit::USAGE),

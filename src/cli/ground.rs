@@ -7,10 +7,10 @@ use super::launch::Plan;
 use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
-use crate::config::{self, Debugged, Draft, Overrides, Sources};
+use crate::config::{self, Debugged, Diagnostics, Draft, Overrides, Sources};
 use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
-use crate::error::{exit, shown};
+use crate::error::{exit, said, shown};
 use crate::model::{Class, Message, Name, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
@@ -38,8 +38,7 @@ impl Ground {
     /// it was killed, and chooses ports.
     pub fn take(plan: &Plan) -> Result<Ground, Refused> {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
-        let draft = config::load(&sources(plan)?)
-            .map_err(|wrong| Refused::Told(wrong.render(super::color(&stderr())), exit::USAGE))?;
+        let draft = config::load(&sources(plan)?).map_err(Refused::Wrong)?;
         let draft = Arc::new(draft);
         let debugged = debugged(&draft, plan.debug.as_deref())
             .map_err(|message| Refused::because(&message, exit::USAGE))?;
@@ -72,7 +71,7 @@ impl Ground {
         let chosen = loader.choose_asking(&draft, &situation, &mut ask);
         let (stack, more) = chosen.map_err(|conflicts| match interrupted {
             Some(Interrupted) => Refused::Interrupted,
-            None => Refused::Told(conflicts.iter().map(shown).collect(), plan.refused),
+            None => Refused::Because(conflicts, plan.refused),
         })?;
         notes.extend(more);
         let selection = situation.selection;
@@ -119,8 +118,10 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
 
 /// Why nothing was started.
 pub(super) enum Refused {
-    /// The text for stderr and the exit code.
-    Told(String, i32),
+    /// For these reasons, at least one; and the exit code.
+    Because(Vec<Message>, i32),
+    /// The configuration has mistakes.
+    Wrong(Diagnostics),
     /// A stack runs here already.
     Busy(Busy),
     /// Somebody pressed Ctrl-C, and knows it.
@@ -129,7 +130,19 @@ pub(super) enum Refused {
 
 impl Refused {
     pub fn because(message: &Message, code: i32) -> Refused {
-        Refused::Told(shown(message), code)
+        Refused::Because(vec![message.clone()], code)
+    }
+
+    /// What stands on stderr, and the exit code. Programs read one object, whatever the number of reasons.
+    pub fn said(&self, as_json: bool) -> (String, i32) {
+        match self {
+            Refused::Because(reasons, code) if as_json => (said(&joined(reasons), true), *code),
+            Refused::Because(reasons, code) => (reasons.iter().map(shown).collect(), *code),
+            Refused::Wrong(wrong) if as_json => (said(&wrong.summary(), true), exit::USAGE),
+            Refused::Wrong(wrong) => (wrong.render(super::color(&stderr())), exit::USAGE),
+            Refused::Busy(busy) => (said(&busy.message(), as_json), exit::BUSY),
+            Refused::Interrupted => (String::new(), 128 + libc::SIGINT),
+        }
     }
 
     fn no_claim(error: ClaimError) -> Refused {
@@ -146,6 +159,12 @@ impl Refused {
         );
         Refused::because(&message, code)
     }
+}
+
+/// Several reasons as one, of the class and with the help of the first.
+fn joined(reasons: &[Message]) -> Message {
+    let texts: Vec<&str> = reasons.iter().map(|message| message.text.as_str()).collect();
+    Message { text: texts.join("; "), ..reasons[0].clone() }
 }
 
 fn sources(plan: &Plan) -> Result<Sources, Refused> {

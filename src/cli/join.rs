@@ -2,12 +2,12 @@ use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 use super::ControlOptions;
-use super::complain::printable;
+use super::complain::{self, printable};
 use super::log_args::Shown;
 use super::log_face::Face;
 use super::logs::{LogsOptions, logs};
 use crate::control::{Busy, Client, Failure, find_services};
-use crate::error::{exit, shown};
+use crate::error::exit;
 use crate::model::Phase;
 use crate::runtime::log::Narration;
 use crate::runtime::signals::Signals;
@@ -22,6 +22,8 @@ pub(super) struct Running {
     pub dir: PathBuf,
     /// What was asked for by name.
     pub services: Vec<String>,
+    /// Whether errors are JSON.
+    pub as_json: bool,
 }
 
 /// What `up` does where a stack runs already: at a terminal (`shown`) it follows the log of that one, or of the services
@@ -48,9 +50,7 @@ fn refuse(running: &Running, hint: &str) -> i32 {
     if !hint.is_empty() {
         message.help = format!("{hint}\n{}", message.help);
     }
-    // When not even this can be written, the exit code has to say it.
-    let _ = stderr().write_all(shown(&message).as_bytes());
-    exit::BUSY
+    complain::refuse(&message, exit::BUSY, running.as_json)
 }
 
 impl Running {

@@ -11,7 +11,7 @@ use super::log_args::{Form, Shown};
 use super::relay::{Relay, Start};
 use super::word::Word;
 use crate::control;
-use crate::error::{exit, shown};
+use crate::error::exit;
 use crate::model::Stack;
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
@@ -121,16 +121,13 @@ pub(super) fn launch<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> i32
 where
     F: Future<Output = i32>,
 {
-    begin(plan, drive).unwrap_or_else(refused)
+    let as_json = plan.shown.output == Form::Json;
+    begin(plan, drive).unwrap_or_else(|why| refused(&why, as_json))
 }
 
 /// Says why nothing was started; the exit code.
-pub(super) fn refused(why: Refused) -> i32 {
-    let (text, code) = match why {
-        Refused::Told(text, code) => (text, code),
-        Refused::Busy(busy) => (shown(&busy.message()), exit::BUSY),
-        Refused::Interrupted => (String::new(), 128 + libc::SIGINT),
-    };
+pub(super) fn refused(why: &Refused, as_json: bool) -> i32 {
+    let (text, code) = why.said(as_json);
     // When not even this can be written, the exit code has to say it.
     let _ = stderr().write_all(text.as_bytes());
     code

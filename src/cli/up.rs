@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use super::ground::Refused;
 use super::join::{self, Running};
 use super::launch::{self, Launched, Place, Plan};
+use super::log_args::Form;
 use super::{args, background};
 use crate::config::Draft;
 use crate::engine::Selection;
@@ -32,17 +33,15 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         refused: exit::FAILED,
         back: None,
     };
+    let as_json = plan.shown.output == Form::Json;
     if args.detach {
         // Before anything else: the child is to be as small as this process was.
         match process::detach() {
             Ok(Fork::Front(front)) => return background::attend(front, plan.shown),
             Ok(Fork::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
             Err(error) => {
-                return launch::refused(Refused::internal(
-                    "go into the background",
-                    &error,
-                    plan.refused,
-                ));
+                let why = Refused::internal("go into the background", &error, plan.refused);
+                return launch::refused(&why, as_json);
             }
         }
     }
@@ -50,8 +49,8 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     let (dir, services) = (super::stack_dir(&plan.files), plan.services.clone());
     match run(plan) {
         Ok(code) => code,
-        Err(Refused::Busy(busy)) => join::join(&Running { busy, dir, services }, joins),
-        Err(told) => launch::refused(told),
+        Err(Refused::Busy(busy)) => join::join(&Running { busy, dir, services, as_json }, joins),
+        Err(why) => launch::refused(&why, as_json),
     }
 }
 
