@@ -167,11 +167,12 @@ fn output_passes_as_it_is_and_what_it_switched_on_is_switched_off() {
     let project = Project::new();
     let config = r#"
         [services.paints]
-        command = "printf 'one\n\\033[?1049h\\033[?25l\\033[?1002;1006h\\033[32mgreen'; cat"
+        command = "read line; printf 'one\n\\033[?1049h\\033[?25l\\033[?1002;1006h\\033[32mgreen'; cat"
         tty = true
         "#;
     let up = up(&project, config);
     let client = attach(&project, "paints");
+    client.write(b"\r");
     client.wait_for("green");
     let shown = client.stdout();
     assert!(
@@ -477,5 +478,55 @@ fn the_end_that_ends_the_stack_says_how_too() {
     client.wait_for("[last has ended (exit 3)");
     client.wait_for("[the stack has ended]");
     assert_eq!((client.wait_code(), up.wait_code()), (0, 1));
+    project.finish();
+}
+
+#[test]
+fn questions_of_before_are_not_asked_again() {
+    let project = Project::new();
+    // Where the cursor is, what the terminal is, its colours, its clipboard.
+    let asks = r"a\\033[6nb\\033[c\\033]11;?\\007\\033]52;c;?\\007\\033[31mc\\n";
+    let up = up(
+        &project,
+        &format!("[services.asks]\ncommand = \"printf '{asks}'; exec cat\"\ntty = true\n"),
+    );
+    up.wait_for("asks | abc");
+    let mut wire = Wire::attach(&project, "asks");
+    assert_eq!(wire.read_until(b"c\r\n"), b"ab\x1b[31mc\r\n");
+    wire.type_in(b"x\r");
+    wire.read_until(b"x\r\nx\r\n");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn a_full_screen_program_of_before_is_seen_as_it_is() {
+    let project = Project::new();
+    let up = up(
+        &project,
+        r#"
+        [services.full]
+        command = "printf 'before\\n\\033[?1049h\\033[?25ldrawn\\n'; exec {misbehave} signals WINCH"
+        tty = true
+        stop = { signal = "KILL" }
+        [services.other]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    up.wait_for("full  | ready");
+    // Its terminal has the size of this client already, so that it would not draw again by itself.
+    let mut wire = Wire::attach(&project, "full");
+    let shown = wire.read_until(b"got WINCH 24 80\r\n");
+    let shown = String::from_utf8(shown).expect("text");
+    let drawn = shown.strip_prefix("before\r\n\x1b[?25l\x1b[?1049h").expect("as it is now");
+    assert!(drawn.starts_with("got WINCH 23 80"), "{drawn:?}");
+    project.devstack(["stop", "full"]).run().expect_code(0);
+    assert!(wire.read_until(b"\x1b[?1049l").ends_with(b"\x1b[0m\x1b[?25h\x1b[?1049l"));
+    let client = project.devstack(["attach", "full"]).terminal(40, 120).start();
+    client.wait_for("full does not run");
+    client.wait_for("before");
+    leave(&client);
+    assert!(!client.lines().iter().any(|line| line.contains("drawn")), "{:?}", client.lines());
+    up.end();
     project.finish();
 }

@@ -3,7 +3,6 @@
 mod keys;
 mod raw_mode;
 mod screen;
-mod traces;
 
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::path::PathBuf;
@@ -162,12 +161,12 @@ impl Desk {
             }
             AttachEvent::Began { run } => screen.say(&format!("{name} starts: run {}", run.0)),
             AttachEvent::Ended { exit, .. } => {
-                // What it left switched on is not for the next run.
-                screen.tidy();
                 let how = exit.map(|exit| format!(" ({exit})")).unwrap_or_default();
                 screen.say(&format!("{name} has ended{how}; waiting for its next run"));
             }
             AttachEvent::Missed { bytes } => {
+                // What is switched on now is told anew.
+                screen.tidy();
                 screen.say(&format!("{bytes} bytes are lost here: this terminal did not keep up"));
             }
             AttachEvent::Closed { why } => return Some(Over::Closed(why)),

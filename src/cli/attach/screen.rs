@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::traces::Traces;
+use crate::runtime::console::Traces;
 
 /// Portions that wait to be written. What comes then waits at the stack, which is told to be slow.
 const WAITING: usize = 8;

@@ -34,7 +34,14 @@ impl Session {
     /// a service that does not read makes nobody wait.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
         let Session { upgrade, service, attached } = self;
-        let Attached { seat: Seat { mut view, mut keyboard }, run, cause } = attached;
+        let Attached { seat: Seat { mut view, mut keyboard, nudge }, run, cause } = attached;
+        let nudge = async {
+            if let Some(nudge) = nudge {
+                nudge.last().await;
+            }
+            std::future::pending().await
+        };
+        let mut nudge = std::pin::pin!(nudge);
         // An error means that the client has gone.
         let Ok(upgraded) = upgrade.await else { return };
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
@@ -49,6 +56,7 @@ impl Session {
                 count = write.write(&unwritten), if !unwritten.is_empty() => Turn::Written(count),
                 seen = view.next(), if room => Turn::Seen(seen),
                 () = keyboard.work() => continue,
+                () = &mut nudge => continue,
                 // An error means that the server is gone: closing, too.
                 _ = closing.wait_for(|closing| *closing) => Turn::Closing,
             };

@@ -5,9 +5,11 @@ use tokio::sync::Notify;
 
 use super::keyboard::Keyboard;
 use super::newest::Newest;
+use super::nudge::Nudge;
 use super::place::Place;
 use super::seat::Seat;
 use super::seen::Seen;
+use super::traces::Traces;
 use super::view::View;
 use crate::model::{Exit, Message, Run};
 use crate::runtime::process::{Size, Terminal};
@@ -20,6 +22,10 @@ pub struct Console(Mutex<State>);
 struct State {
     present: Option<Present>,
     newest: Newest,
+    /// What the run has switched in the terminal.
+    traces: Traces,
+    /// How many let a program draw again now.
+    nudges: usize,
     places: BTreeMap<u64, Place>,
     /// How many there were.
     numbers: u64,
@@ -33,7 +39,8 @@ struct Present {
 }
 
 impl Console {
-    /// A place for somebody who has a screen of this size. What is seen first are the newest lines that fit on it.
+    /// A place for somebody who has a screen of this size. What is seen first are the newest lines that fit on it, then
+    /// what the run has switched. A full-screen program is made to draw again when the size does not do that by itself.
     pub fn sit(self: &Arc<Self>, size: Size) -> Seat {
         let mut state = self.lock();
         state.numbers += 1;
@@ -43,10 +50,25 @@ impl Console {
         let fits = usize::from(size.known().map_or(24, |size| size.rows)).saturating_sub(1);
         let run = state.present.as_ref().map(|present| present.run);
         let mut place = Place::new(size, run, bell.clone());
-        place.output(state.newest.lines(fits));
+        place.output(&state.newest.lines(fits, state.traces.is_elsewhere()));
+        place.output(&state.traces.again());
         state.places.insert(number, place);
+        let nudge = match state.fit() {
+            false if state.traces.is_elsewhere() => {
+                state.nudges += 1;
+                state.fit();
+                Some(Nudge::new(self.clone()))
+            }
+            true | false => None,
+        };
+        let view = View::new(self.clone(), number, bell);
+        Seat { view, keyboard: Keyboard::new(self.clone()), nudge }
+    }
+
+    pub(super) fn nudged(&self) {
+        let mut state = self.lock();
+        state.nudges -= 1;
         state.fit();
-        Seat { view: View::new(self.clone(), number, bell), keyboard: Keyboard::new(self.clone()) }
     }
 
     /// The run that has the terminal now.
@@ -65,14 +87,18 @@ impl Console {
     /// The terminal of the run shows this.
     pub(crate) fn push(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        state.newest.push(bytes);
-        state.each(|place| place.output(bytes));
+        state.show(bytes);
     }
 
-    /// Nothing comes of the run any more; how its main process ended, if it had one.
+    /// Nothing comes of the run any more; how its main process ended, if it had one. What it left switched on is not for
+    /// the next one.
     pub(crate) fn end(&self, run: Run, exit: Option<Exit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
+            if !state.traces.again().is_empty() {
+                let undo = state.traces.undo();
+                state.show(&undo);
+            }
             state.each(|place| place.event(Seen::Ended(run, exit)));
         }
     }
@@ -89,8 +115,9 @@ impl Console {
 
     pub(super) fn take(&self, number: u64) -> Option<Seen> {
         let mut state = self.lock();
-        let State { present, newest, places, .. } = &mut *state;
-        places.get_mut(&number)?.take(present.as_ref().map(|present| present.run), newest)
+        let State { present, newest, traces, places, .. } = &mut *state;
+        let run = present.as_ref().map(|present| present.run);
+        places.get_mut(&number)?.take(run, newest, traces)
     }
 
     pub(super) fn resize(&self, number: u64, size: Size) {
@@ -114,12 +141,20 @@ impl Console {
 }
 
 impl State {
-    /// All who are attached see all of it.
-    fn fit(&self) {
+    /// The terminal shows this.
+    fn show(&mut self, bytes: &[u8]) {
+        self.newest.push(bytes);
+        self.traces.watch(bytes);
+        self.each(|place| place.output(bytes));
+    }
+
+    /// All who are attached see all of it. Whether the terminal has another size now.
+    fn fit(&self) -> bool {
+        let Some(present) = &self.present else { return false };
         let sizes = self.places.values().filter_map(|place| place.size.known());
-        if let Some(present) = &self.present {
-            present.terminal.fit(sizes.reduce(Size::common));
-        }
+        let less = u16::from(self.nudges > 0);
+        let nudged = |size: Size| Size { rows: size.rows.saturating_sub(less).max(1), ..size };
+        present.terminal.fit(sizes.reduce(Size::common).map(nudged))
     }
 
     fn each(&mut self, act: impl Fn(&mut Place)) {

@@ -12,18 +12,24 @@
 
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod console;
+mod escapes;
 mod keyboard;
 mod line_ends;
 mod newest;
+mod nudge;
 mod place;
+mod replay;
 mod run_output;
 mod seat;
 mod seen;
+mod traces;
 mod view;
 
 pub use console::Console;
 pub use keyboard::Keyboard;
+pub use nudge::Nudge;
 pub(super) use run_output::RunOutput;
 pub use seat::Seat;
 pub use seen::Seen;
+pub use traces::Traces;
 pub use view::View;

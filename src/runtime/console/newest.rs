@@ -1,3 +1,5 @@
+use super::replay::replay;
+
 /// How much is kept: more than a large screen of text.
 const KEPT: usize = 16 * 1024;
 
@@ -16,17 +18,19 @@ impl Newest {
         self.0.extend_from_slice(bytes);
     }
 
-    /// The last lines, at most `count`, one without its end included.
-    pub fn lines(&self, count: usize) -> &[u8] {
-        let kept = self.kept();
+    /// The last lines, at most `count`, one without its end included. As somebody is to see them who comes
+    /// later ([`replay`]); `elsewhere`: full-screen programs draw on another screen now.
+    pub fn lines(&self, count: usize, elsewhere: bool) -> Vec<u8> {
+        let mut kept = replay(self.kept(), elsewhere);
         // The end of the last line is that line's own.
         let before_end = kept.len().saturating_sub(1);
         let mut ends = memchr::memrchr_iter(b'\n', &kept[..before_end]);
-        match (count, ends.nth(count.saturating_sub(1))) {
-            (0, _) => &[],
-            (_, Some(end)) => &kept[end + 1..],
-            (_, None) => kept,
-        }
+        let before = match count {
+            0 => kept.len(),
+            count => ends.nth(count - 1).map_or(0, |end| end + 1),
+        };
+        kept.drain(..before);
+        kept
     }
 
     /// The last `count` bytes; where so many are not kept, from the beginning of a line on.
@@ -55,8 +59,9 @@ mod tests {
 
     #[test]
     fn lines_count_a_last_one_without_end() {
-        let text =
-            |newest: &Newest, count| String::from_utf8_lossy(newest.lines(count)).into_owned();
+        let text = |newest: &Newest, count| {
+            String::from_utf8_lossy(&newest.lines(count, false)).into_owned()
+        };
         let newest = after("a\r\nb\r\n(Pdb) ");
         assert_eq!(text(&newest, 0), "");
         assert_eq!(text(&newest, 1), "(Pdb) ");
@@ -81,6 +86,6 @@ mod tests {
         assert_eq!(newest.bytes(u64::MAX).len(), KEPT, "there is no line to begin with");
         newest.push(b" of it\nand more\n");
         assert_eq!(newest.bytes(u64::MAX), b"and more\n");
-        assert_eq!(newest.lines(9).len(), KEPT);
+        assert_eq!(newest.lines(9, false).len(), KEPT);
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::newest::Newest;
 use super::seen::Seen;
+use super::traces::Traces;
 use crate::model::{Message, Run};
 use crate::runtime::process::Size;
 
@@ -69,12 +70,12 @@ impl Place {
     }
 
     /// What comes next. When something is lost, it is told how much, then what is so now: `run` goes on, and the
-    /// terminal has `newest`.
-    pub fn take(&mut self, run: Option<Run>, newest: &Newest) -> Option<Seen> {
+    /// terminal has `traces` and `newest`.
+    pub fn take(&mut self, run: Option<Run>, newest: &Newest, traces: &Traces) -> Option<Seen> {
         if self.queue.is_empty()
             && let Some(lost) = self.lost.take()
         {
-            self.catch_up(lost, run, newest);
+            self.catch_up(lost, run, newest, traces);
         }
         match self.queue.pop_front() {
             Some(Item::Output(bytes)) => {
@@ -86,7 +87,7 @@ impl Place {
         }
     }
 
-    fn catch_up(&mut self, lost: u64, run: Option<Run>, newest: &Newest) {
+    fn catch_up(&mut self, lost: u64, run: Option<Run>, newest: &Newest, traces: &Traces) {
         let again = newest.bytes(lost);
         let missed = lost - again.len() as u64;
         if missed > 0 {
@@ -95,6 +96,10 @@ impl Place {
         if self.run != run {
             let ended = self.run.map(|run| Seen::Ended(run, None));
             ended.into_iter().chain(run.map(Seen::Began)).for_each(|event| self.queue_event(event));
+        }
+        if missed > 0 {
+            // It may have been switched in what is lost.
+            self.queue_output(&traces.again());
         }
         self.queue_output(again);
     }
@@ -129,7 +134,7 @@ mod tests {
     }
 
     fn all(place: &mut Place, run: Option<Run>, newest: &Newest) -> Vec<Seen> {
-        std::iter::from_fn(|| place.take(run, newest)).collect()
+        std::iter::from_fn(|| place.take(run, newest, &Traces::default())).collect()
     }
 
     fn output(text: &str) -> Seen {

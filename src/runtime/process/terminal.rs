@@ -122,17 +122,25 @@ impl Terminal {
     }
 
     /// Gives it the size of what those see who are attached, or that of all others again. Its programs get SIGWINCH
-    /// when that is another one.
-    pub fn fit(&self, seen: Option<Size>) {
-        self.change(|sizes| sizes.seen = seen);
+    /// when that is another one; whether it is.
+    pub fn fit(&self, seen: Option<Size>) -> bool {
+        self.change(|sizes| sizes.seen = seen)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Sizes)) {
+    fn change(&self, change: impl FnOnce(&mut Sizes)) -> bool {
         let mut sizes = lock(&self.sizes);
+        let before = sizes.size();
         change(&mut sizes);
-        let size = sizes.seen.unwrap_or(sizes.own);
+        let size = sizes.size();
         // A program that has the old size shows its lines a little wrong; nothing else.
         let _ = rustix::termios::tcsetwinsize(&self.ours, winsize(size));
+        size != before
+    }
+}
+
+impl Sizes {
+    fn size(&self) -> Size {
+        self.seen.unwrap_or(self.own)
     }
 }
 
