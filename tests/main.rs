@@ -35,6 +35,7 @@ mod logs;
 mod network;
 mod nothing_left;
 mod one_log;
+mod open;
 mod passing;
 mod places;
 mod plan;
@@ -54,5 +55,4 @@ mod tty;
 mod usage;
 mod usage_of_trees;
 mod waiting;
-
 mod watched;

@@ -50,6 +50,7 @@ impl Cli {
             Command::Debug(debug) => &mut debug.services.files.list,
             Command::Env(env) => &mut env.files.list,
             Command::Exec(exec) => &mut exec.files.list,
+            Command::Open(open) => &mut open.files.list,
             Command::Export(export) => match &mut export.what {
                 Exported::Vscode(vscode) => &mut vscode.files.list,
             },
@@ -94,6 +95,8 @@ pub enum Command {
     Env(Env),
     /// Run a command in the folder and with the environment of a service
     Exec(Exec),
+    /// Open the page of a service in the browser, once it is ready
+    Open(Open),
     /// Write down for other programs what is in the stack
     Export(Export),
     /// Show the ports of this stack, or who holds a port
@@ -158,6 +161,9 @@ pub struct Up {
     /// Follow no files: neither sources nor the configuration
     #[arg(long)]
     pub no_watch: bool,
+    /// Open the page of the primary service in the browser when everything is ready
+    #[arg(long)]
+    pub open: bool,
     /// Show a QR code of the URL that others in the network reach the stack at
     #[arg(long)]
     pub qr: bool,
@@ -229,6 +235,19 @@ pub struct Debug {
     /// Back into run mode
     #[arg(long)]
     pub off: bool,
+}
+
+/// `devstack open`.
+#[derive(Debug, Args)]
+pub struct Open {
+    #[command(flatten)]
+    pub files: Files,
+    /// The service [default: the primary one]
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Print JSON, and open it all the same
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `devstack export`.

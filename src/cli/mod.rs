@@ -3,6 +3,7 @@
 mod args;
 mod attach;
 mod background;
+mod browser;
 mod check;
 mod complain;
 mod completions;
@@ -28,6 +29,9 @@ mod log_args;
 mod log_face;
 mod logs;
 mod man;
+mod open;
+mod opener;
+mod page;
 mod person;
 mod plan;
 mod plan_text;
@@ -133,6 +137,7 @@ pub fn main() -> i32 {
             debug(&options, &args.services.services, !args.off, out, err).await
         }),
         Command::Env(args) => env::env(files, &args),
+        Command::Open(args) => open::open(&files, &args),
         Command::Exec(args) => exec::exec(files, &args),
         Command::Export(export) => match export.what {
             Exported::Vscode(args) => export_vscode::export(files, &args),

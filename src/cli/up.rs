@@ -1,11 +1,14 @@
 use std::collections::BTreeSet;
+use std::io::{Write, stderr};
 
 use tokio::sync::watch;
 
+use super::complain::printable;
 use super::ground::Refused;
 use super::join::{self, Running};
 use super::launch::{self, Launched, Place, Plan};
 use super::log_args::Form;
+use super::opener::Opener;
 use super::{args, background};
 use crate::config::Draft;
 use crate::engine::Selection;
@@ -37,7 +40,14 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     if args.detach {
         // Before anything else: the child is to be as small as this process was.
         match process::detach() {
-            Ok(Fork::Front(front)) => return background::attend(front, plan.shown),
+            Ok(Fork::Front(front)) => {
+                let opener = args.open.then(Opener::new);
+                let code = background::attend(front, plan.shown);
+                if let (exit::OK, Some(opener)) = (code, opener) {
+                    open(opener, &super::stack_dir(&plan.files));
+                }
+                return code;
+            }
             Ok(Fork::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
             Err(error) => {
                 let why = Refused::internal("go into the background", &error, plan.refused);
@@ -47,17 +57,35 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     }
     let joins = launch::on_terminal(&plan).then_some(plan.shown);
     let (dir, services) = (super::stack_dir(&plan.files), plan.services.clone());
-    match run(plan) {
+    // The process in front does it for one in the background.
+    let mut opener = (args.open && plan.back.is_none()).then(Opener::new);
+    match run(plan, &mut opener) {
         Ok(code) => code,
-        Err(Refused::Busy(busy)) => join::join(&Running { busy, dir, services, as_json }, joins),
+        Err(Refused::Busy(busy)) => {
+            if let Some(opener) = opener.filter(|_| joins.is_some()) {
+                open(opener, &dir);
+            }
+            join::join(&Running { busy, dir, services, as_json }, joins)
+        }
         Err(why) => launch::refused(&why, as_json),
     }
 }
 
-fn run(plan: Plan) -> Result<i32, Refused> {
+/// Opens the page of a stack that runs, and says so.
+fn open(opener: Opener, dir: &std::path::Path) {
+    let Ok(runtime) = super::runtime() else { return };
+    let told = runtime.block_on(opener.of_running(dir));
+    // Whether it was read or not, the stack runs.
+    let _ = writeln!(stderr(), "{}", printable(&told));
+}
+
+fn run(plan: Plan, opener: &mut Option<Opener>) -> Result<i32, Refused> {
     launch::begin(plan, |launched| {
         let Launched { supervisor, handle, timeout, .. } = launched;
         let (settled, ender) = (supervisor.settled(), supervisor.ender());
+        if let Some(opener) = opener.take() {
+            tokio::spawn(opener.when_settled(settled.clone(), handle.clone()));
+        }
         async move {
             if let Some(timeout) = timeout {
                 tokio::spawn(limit(timeout, settled, handle, ender));

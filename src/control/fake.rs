@@ -103,6 +103,7 @@ pub fn snapshot() -> Snapshot {
         dir: PathBuf::from("/home/me/shop"),
         mode: "run".to_owned(),
         supervisor_pid: 4100,
+        primary: Some(name("api")),
         state: StackState::Degraded,
         event: 0,
         networks: Vec::new(),

@@ -29,6 +29,10 @@ pub struct Snapshot {
     /// The networks from which at least one service can be reached now, as `192.168.1.0/24`.
     #[serde(default)]
     pub networks: Vec<String>,
+    /// The service that `PORT` from the outside and `devstack open` mean: the first with a port, unless the file says
+    /// so of another.
+    #[serde(default)]
+    pub primary: Option<Name>,
     /// The services in order of their names.
     pub services: Vec<ServiceView>,
 }

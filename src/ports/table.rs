@@ -320,6 +320,7 @@ port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/ap
             dir: "/srv".into(),
             mode: "run".to_owned(),
             supervisor_pid: 1,
+            primary: None,
             state: StackState::Up,
             event: 0,
             networks: Vec::new(),

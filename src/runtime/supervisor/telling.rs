@@ -105,6 +105,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         dir: stack.dir.clone(),
         mode: "run".to_owned(),
         supervisor_pid: std::process::id(),
+        primary: stack.primary.clone(),
         state: StackState::Starting,
         event: 0,
         networks: Vec::new(),

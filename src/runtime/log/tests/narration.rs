@@ -128,6 +128,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         dir: stack.dir.clone(),
         mode: "run".to_owned(),
         supervisor_pid: 1,
+        primary: None,
         state: StackState::Up,
         event: 0,
         networks: Vec::new(),

@@ -1,0 +1,57 @@
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::browser::Browser;
+use super::complain::{Trouble, end, printable, refuse};
+use super::page;
+use super::{args, runtime, stack_dir};
+use crate::control::{Client, Failure};
+use crate::error::exit;
+use crate::model::{Class, Message, Name};
+use crate::runtime::process::{self, NotStarted};
+
+/// What to do where nothing shows pages.
+pub(super) const NO_BROWSER: &str =
+    "open it where there is a browser, or name one in the variable BROWSER";
+
+/// `devstack open [SERVICE]`: prints the URL of the service, or of the primary one, once it is ready, and becomes what opens it.
+pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
+    let (name, url) = match ask(files, args.service.as_deref()) {
+        Ok(found) => found,
+        Err(failure) => return end(Err(Trouble::Failure(failure)), args.json, &mut stderr()),
+    };
+    if let Err(error) = print(&name, &url, args.json) {
+        return end(Err(Trouble::Output(error)), args.json, &mut stderr());
+    }
+    let Some(browser) = Browser::here() else {
+        let message = Message::new(Class::Spawn, "nothing here opens pages").help(NO_BROWSER);
+        return refuse(&message, exit::FAILED, args.json);
+    };
+    let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let (NotStarted::Missing(message) | NotStarted::NotExecutable(message)) =
+        process::replace(&browser.command(&url.into()), &dir, std::env::vars_os());
+    refuse(&message, exit::FAILED, args.json)
+}
+
+fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), Failure> {
+    let client = Client::here(&stack_dir(files))?;
+    let runtime = runtime().map_err(|error| {
+        Failure::Refused(Message::new(Class::Limit, format!("cannot start: {error}")))
+    })?;
+    let say = |name: &Name, why: &str| {
+        // It is good to know, and the wait goes on all the same.
+        let _ = writeln!(stderr(), "waiting for {name}: {}", printable(why));
+    };
+    runtime.block_on(page::ask(&client, service, say))
+}
+
+fn print(name: &Name, url: &str, as_json: bool) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    match as_json {
+        true => writeln!(out, "{}", json!({ "service": name, "url": url })),
+        false => writeln!(out, "{}", printable(url)),
+    }?;
+    out.flush()
+}

@@ -1,0 +1,69 @@
+//! `devstack up --open`: opens the page of the primary service when the start is over.
+
+use std::path::Path;
+
+use tokio::sync::watch;
+
+use super::browser::Browser;
+use super::open::NO_BROWSER;
+use super::page::{self, Page};
+use crate::control::{Client, Failure};
+use crate::model::{Message, Snapshot};
+use crate::runtime::handle::Handle;
+use crate::runtime::log::{Said, Tone};
+use crate::runtime::process::Later;
+
+/// Opens one page, or says why not.
+pub(super) struct Opener(Option<Later>);
+
+impl Opener {
+    /// To be called before there are threads, and before the guard is forked.
+    pub fn new() -> Opener {
+        let later = |browser: Browser| Later::new(|url| browser.command(&url)).ok();
+        Opener(Browser::here().and_then(later))
+    }
+
+    /// Opens the page when the start is over.
+    pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: Handle) {
+        // A stack that has ended meanwhile has no page.
+        if settled.wait_for(|settled| *settled).await.is_err() {
+            return;
+        }
+        let Ok(snapshot) = handle.snapshot().await else { return };
+        let (tone, text) = match find(&snapshot) {
+            Ok(url) => self.open(&url),
+            Err(message) => (Tone::Warning, format!("nothing is opened: {}", message.text)),
+        };
+        handle.logs().say(Said::all(tone, text));
+    }
+
+    /// Opens the page of a stack that runs already; what to tell.
+    pub async fn of_running(self, dir: &Path) -> String {
+        let asked = async { page::ask(&Client::here(dir)?, None, |_, _| {}).await };
+        match asked.await {
+            Ok((_, url)) => self.open(&url).1,
+            Err(failure) => format!("nothing is opened: {}", failure.message().text),
+        }
+    }
+
+    fn open(self, url: &str) -> (Tone, String) {
+        match self.0 {
+            Some(later) => {
+                later.go(url);
+                (Tone::Notice, format!("opening {url}"))
+            }
+            None => (Tone::Warning, format!("nothing here opens {url}: {NO_BROWSER}")),
+        }
+    }
+}
+
+fn find(snapshot: &Snapshot) -> Result<String, Message> {
+    let name = page::meant(snapshot, None).map_err(|failure: Failure| failure.message().clone())?;
+    match page::page(snapshot, &name)? {
+        Page::Ready(url) => Ok(url),
+        Page::NotYet(why) => Err(Message::new(
+            crate::model::Class::ReadyTimeout,
+            format!("{name} is not ready: {why}"),
+        )),
+    }
+}

@@ -1,0 +1,157 @@
+//! `devstack open` and `up --open`: the page of a service, in a browser that writes down what it was given.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Ended, Launch, Project, eventually, free_port, kill, service};
+
+/// A project with a browser, and the port of its page.
+fn project() -> (Project, u16) {
+    let project = Project::new();
+    let file = project.path("opened").display().to_string();
+    let browser = project.write("browser.sh", &format!("#!/bin/sh\necho \"$@\" >> '{file}'\n"));
+    std::fs::set_permissions(browser, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    (project, free_port())
+}
+
+fn with_browser(project: &Project, launch: Launch) -> Launch {
+    launch.env("BROWSER", project.path("browser.sh"))
+}
+
+fn open(project: &Project, args: &[&str]) -> Ended {
+    with_browser(project, project.devstack(["open"].iter().chain(args))).run()
+}
+
+fn stack(port: u16, more: &str) -> String {
+    format!(
+        r#"
+[services.db]
+command = ["{{misbehave}}", "run"]
+[services.web]
+command = ["{{misbehave}}", "listen", "--http"]
+port = {port}
+primary = true
+{more}
+[services.cache]
+command = ["{{misbehave}}", "listen"]
+port = "auto"
+preset = "redis"
+autostart = false
+[services.broken]
+command = "exit 3"
+restart = "no"
+autostart = false
+"#
+    )
+}
+
+#[test]
+fn the_primary_service_is_opened() {
+    let (project, port) = project();
+    project.write("devstack.toml", &stack(port, ""));
+    open(&project, &[]).expect_code(3);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    assert_eq!(project.ps()["primary"], "web");
+    let url = format!("http://127.0.0.1:{port}");
+    assert_eq!(open(&project, &[]).expect_code(0).stdout, format!("{url}\n"));
+    let json = open(&project, &["web", "--json"]).expect_code(0);
+    assert_eq!(json.stdout, format!("{{\"service\":\"web\",\"url\":\"{url}\"}}\n"));
+    assert_eq!(project.read("opened"), format!("{url}\n{url}\n"));
+
+    // What the browser ends with is what this ends with.
+    let failing = project.devstack(["open"]).env("BROWSER", "false").run().expect_code(1);
+    assert_eq!(failing.stdout, format!("{url}\n"));
+    let without = project.devstack(["open"]).run().expect_code(1);
+    assert_eq!(without.stdout, format!("{url}\n"), "it is told all the same");
+    assert!(without.stderr.contains("name one in the variable BROWSER"), "{}", without.stderr);
+
+    for (service, code, text) in [
+        ("wbe", 3, "did you mean `web`?"),
+        ("db", 1, "db has no page"),
+        ("cache", 1, "`devstack start cache`"),
+    ] {
+        let refused = open(&project, &[service]).expect_code(code);
+        assert!(refused.stderr.contains(text), "{}", refused.stderr);
+        assert_eq!(refused.stdout, "");
+    }
+    project.devstack(["start", "broken"]).run();
+    project.wait_ps(|ps| service(ps, "broken")["phase"] == "failed");
+    let failed = open(&project, &["broken"]).expect_code(1);
+    assert!(failed.stderr.contains("broken has failed: "), "{}", failed.stderr);
+    assert_eq!(project.read("opened").lines().count(), 2);
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn one_that_is_not_ready_yet_is_waited_for() {
+    let (project, port) = project();
+    let more = format!("ready = {{ exec = 'test -e {}' }}", project.path("go").display());
+    project.write("devstack.toml", &stack(port, &more));
+    let up = project.devstack(["up"]).start();
+    project.wait_ps(|ps| service(ps, "web")["phase"] == "starting");
+    let opening = with_browser(&project, project.devstack(["open"])).start();
+    opening.wait_for("waiting for web: ");
+    assert!(!project.path("opened").exists());
+    project.write("go", "");
+    assert_eq!(opening.wait_code(), 0);
+    assert_eq!(project.read("opened"), format!("http://127.0.0.1:{port}\n"));
+    up.end();
+    project.finish();
+}
+
+/// Waits until the browser has been started, and gives the URL.
+fn opened(project: &Project) -> String {
+    eventually("the browser to be started", || {
+        let text = std::fs::read_to_string(project.path("opened")).ok()?;
+        text.ends_with('\n').then_some(text)
+    })
+}
+
+#[test]
+fn up_opens_it_when_all_is_ready() {
+    for words in [&["up", "--open"][..], &["up", "-d", "--open"]] {
+        let (project, port) = project();
+        project.write("devstack.toml", &stack(port, ""));
+        let up = with_browser(&project, project.devstack(words)).start();
+        let url = format!("http://127.0.0.1:{port}");
+        up.wait_for(&format!("opening {url}"));
+        assert_eq!(opened(&project), format!("{url}\n"));
+        project.devstack(["down"]).run().expect_code(0);
+        up.wait_exit();
+        project.finish();
+    }
+}
+
+#[test]
+fn without_a_browser_up_says_so() {
+    let (project, port) = project();
+    project.write("devstack.toml", &stack(port, ""));
+    let up = project.devstack(["up", "--open"]).start();
+    up.wait_for(&format!(
+        "nothing here opens http://127.0.0.1:{port}: open it where there is a browser"
+    ));
+    up.end();
+    project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
+    let up = with_browser(&project, project.devstack(["up", "--open"])).start();
+    up.wait_for("nothing is opened: no service of app has a port");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn a_browser_outlives_the_stack_that_opened_it() {
+    let (project, port) = project();
+    let script = "#!/bin/sh\nsleep 1000 &\necho $! > pid.new; mv pid.new opened\n";
+    let browser = project.write("browser.sh", script);
+    std::fs::set_permissions(browser, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    project.write("devstack.toml", &stack(port, ""));
+    let up = with_browser(&project, project.devstack(["up", "--open"])).start();
+    up.wait_for("is up");
+    let pid: u32 = opened(&project).trim().parse().expect("a pid");
+    up.end();
+    let alive: Vec<u32> = project.alive().iter().map(|process| process.pid).collect();
+    assert!(alive.contains(&pid), "{pid} in {alive:?}");
+    kill(&[pid]);
+    project.finish();
+}
