@@ -56,3 +56,4 @@ mod usage;
 mod usage_of_trees;
 mod waiting;
 mod watched;
+mod why;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::env_args::{Env, Exec};
 use super::log_args::{Logs, Shown};
 use super::wait_args::Wait;
+use super::why_args::Why;
 
 /// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
 #[derive(Debug, Parser)]
@@ -46,6 +47,7 @@ impl Cli {
                 &mut services.files.list
             }
             Command::Attach(attach) => &mut attach.files.list,
+            Command::Why(why) => &mut why.files.list,
             Command::Wait(wait) => &mut wait.files.list,
             Command::Debug(debug) => &mut debug.services.files.list,
             Command::Env(env) => &mut env.files.list,
@@ -85,6 +87,8 @@ pub enum Command {
     Stop(Services),
     /// Restart services of the running stack
     Restart(Services),
+    /// Say why a service is as it is, and what comes next
+    Why(Why),
     /// Wait until services are ready, and fail at once when they cannot be any more
     Wait(Wait),
     /// Restart services of the running stack in debug mode, or back in run mode with --off

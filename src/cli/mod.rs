@@ -51,6 +51,9 @@ mod up;
 mod wait;
 mod wait_args;
 mod wait_progress;
+mod why;
+mod why_args;
+mod why_text;
 mod word;
 
 use std::collections::BTreeMap;
@@ -66,6 +69,7 @@ pub use logs::{LogFace, LogsOptions, StoredItems, logs};
 pub use ps::ps;
 pub use ps_all::ps_all;
 pub use wait::{WaitOptions, wait};
+pub use why::why;
 
 use crate::config::{Overrides, Sources};
 use crate::error::exit;
@@ -128,6 +132,9 @@ pub fn main() -> i32 {
             restart(&options, &args.services, out, err).await
         }),
         Command::Attach(args) => attach::attach(&files, &args),
+        Command::Why(args) => ask(&files, args.json, async |options, out, err| {
+            why(&options, &args.service, out, err).await
+        }),
         Command::Wait(args) => ask(&files, args.json, async |control, out, err| {
             let (services, what) = (args.services.clone(), args.what.map(Into::into));
             let options = WaitOptions { control, services, what, timeout: args.timeout };

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::attach::{self, AttachQuery, Attachment};
 use super::connection::{Connection, same_protocol, soon, whole};
-use super::env_query;
 use super::protocol::{Awaited, Services, Told};
+use super::service_query;
 use super::{Failure, Found, Instance, Lines, LogQuery, Version, WaitFor};
-use crate::model::{Class, EnvView, Message, PlanView, Snapshot};
+use crate::model::{Class, EnvView, Message, PlanView, Snapshot, Why};
 
 /// How long a devstack that is well may take for what it knows without asking anybody.
 const PATIENCE: Duration = Duration::from_millis(1_800);
@@ -70,9 +70,19 @@ impl Client {
         serde_json::from_slice(&self.plan_json().await?).map_err(Failure::garbled)
     }
 
+    /// Why a service is as it is, as it was sent.
+    pub async fn why_json(&self, service: &str) -> Result<Bytes, Failure> {
+        self.get(&service_query::path("/v1/why", service)).await
+    }
+
+    /// Why a service is as it is.
+    pub async fn why(&self, service: &str) -> Result<Why, Failure> {
+        serde_json::from_slice(&self.why_json(service).await?).map_err(Failure::garbled)
+    }
+
     /// The environment of a service.
     pub async fn env(&self, service: &str) -> Result<EnvView, Failure> {
-        let sent = self.get(&env_query::path(service)).await?;
+        let sent = self.get(&service_query::path("/v1/env", service)).await?;
         serde_json::from_slice(&sent).map_err(Failure::garbled)
     }
 

@@ -16,8 +16,9 @@ use super::limits::Limits;
 use super::server::serve_within;
 use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
 use crate::model::{
-    Action, Change, Class, Condition, Exit, Message, Name, Need, Phase, Plan, PlanView, Run,
-    ServiceView, Snapshot, StackState, Stream,
+    Action, Change, Class, Condition, EndedBy, Exit, FailingProbe, Message, Name, Need, Next,
+    PastRun, Phase, Plan, PlanView, PortFacts, Run, ServiceView, Snapshot, StackState, Stream,
+    Trigger, Waited, Why,
 };
 use crate::runtime::console::Console;
 use crate::runtime::feed::Teller;
@@ -139,6 +140,58 @@ pub fn plan() -> PlanView {
             keeps: vec![name("db")],
         },
         notes: Vec::new(),
+    }
+}
+
+/// Why a service of that stack is as it is: with something of everything.
+pub fn why() -> Why {
+    let at = |second: u32| format!("2026-11-20T09:00:{second:02}.120Z");
+    let end = |run, exit, by, lived_ms| PastRun { run: Run(run), at: at(8), exit, lived_ms, by };
+    let message = Message::new(Class::CrashLoop, "ended 8 times within 2m; last: exit 1");
+    let port = |name: &str, wanted, given, moved: Option<&str>| PortFacts {
+        name: name.to_owned(),
+        wanted,
+        given,
+        pinned: false,
+        moved: moved.map(str::to_owned),
+        listens: Some(moved.is_none()),
+    };
+    Why {
+        version: 1,
+        stack: "shop".to_owned(),
+        at: at(12),
+        service: ServiceView {
+            cause: "exit 1; start 3 in 4s".to_owned(),
+            message: Some(message.help("`devstack restart api` starts it")),
+            listening: Some(vec!["127.0.0.1:7000".parse().unwrap()]),
+            ..view("api", Phase::Backoff)
+        },
+        next: Next { text: "the next attempt (start 3)".to_owned(), in_ms: Some(3200) },
+        waits: vec![Waited {
+            service: name("db"),
+            condition: Some(Condition::Ready),
+            phase: Phase::Failed,
+            cause: "SIGKILL".to_owned(),
+        }],
+        exits: vec![
+            end(3, Exit::Code(1), EndedBy::Unexpected, Some(1_200)),
+            end(2, Exit::Signal(15), EndedBy::Us, Some(61_000)),
+            end(1, Exit::Code(0), EndedBy::Expected, None),
+        ],
+        probe: Some(FailingProbe {
+            about: "ready".to_owned(),
+            text: "`check` ended with exit 3: no table\nno luck".to_owned(),
+        }),
+        trigger: Some(Trigger {
+            at: at(4),
+            path: "/home/me/shop/api/app.py".to_owned(),
+            action: "restart".to_owned(),
+        }),
+        ports: vec![
+            port("main", Some(5000), 5001, Some("port 5000 is held by python3 (pid 77)")),
+            port("metrics", None, 9100, None),
+        ],
+        log: vec!["Traceback (most recent call last):".to_owned(), "KeyError".to_owned()],
     }
 }
 
@@ -325,6 +378,12 @@ async fn supervisor(
                 let run = console.run();
                 let cause = format!("{name} is well");
                 let _ = tell.send(Ok(Attached { seat, run, cause }));
+                continue;
+            }
+            Ask::Why(name, tell) => {
+                let mut why = why();
+                why.service.name = name;
+                let _ = tell.send(Some(why));
                 continue;
             }
             Ask::Gone => {

@@ -10,7 +10,6 @@ mod client;
 #[cfg(test)]
 mod client_tests;
 mod connection;
-mod env_query;
 #[cfg(test)]
 mod event_tests;
 mod failure;
@@ -46,6 +45,7 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod server_tests;
+mod service_query;
 mod upgraded;
 mod url_text;
 

@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::attach::{AttachQuery, Session, UPGRADE};
-use super::env_query;
 use super::find_services::{find_services, only_one};
 use super::limits::Limits;
 use super::line_reader::LineReader;
@@ -18,9 +17,10 @@ use super::log_body::LogBody;
 use super::protocol::{
     Awaited, PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER, WaitFor,
 };
+use super::service_query;
 use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
-use crate::model::{Class, EnvView, Message, Name, Snapshot};
+use crate::model::{Class, EnvView, Message, Name, Snapshot, Why};
 use crate::runtime::handle::{Answer, Handle, Request as Ask, Until};
 
 /// The body of an answer: all at once, or lines as they come.
@@ -44,6 +44,7 @@ enum Route {
     Stack,
     Plan,
     Env,
+    Why,
     Version,
     Logs,
     Events,
@@ -83,6 +84,10 @@ impl<L: LogSource> Routes<L> {
                 let plan = self.handle.plan().await;
                 let plan = plan.map_err(|message| No(status(message.class), message))?;
                 Ok(whole(json(StatusCode::OK, &plan)))
+            }
+            Route::Why => {
+                let view = why(&self.handle, request.uri().query().unwrap_or("")).await?;
+                Ok(whole(json(StatusCode::OK, &view)))
             }
             Route::Env => {
                 let view = environment(&self.handle, request.uri().query().unwrap_or("")).await?;
@@ -170,10 +175,18 @@ fn wants_usage(query: &str) -> Result<bool, No> {
 }
 
 async fn environment(handle: &Handle, query: &str) -> Result<EnvView, No> {
-    let text = env_query::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+    let text =
+        service_query::parse("/v1/env", query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
     let service = only_known(&*snapshot(handle).await?, &text)?;
     let view = handle.environment(service).await;
     view.map_err(|message| No(status(message.class), message))
+}
+
+async fn why(handle: &Handle, query: &str) -> Result<Why, No> {
+    let text = service_query::parse("/v1/why", query);
+    let text = text.map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+    let service = only_known(&*snapshot(handle).await?, &text)?;
+    handle.why(service).await.map_err(|message| No(status(message.class), message))
 }
 
 async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, No> {
@@ -185,6 +198,7 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/stack" => (Method::GET, Route::Stack),
         "/v1/plan" => (Method::GET, Route::Plan),
         "/v1/env" => (Method::GET, Route::Env),
+        "/v1/why" => (Method::GET, Route::Why),
         "/v1/version" => (Method::GET, Route::Version),
         "/v1/logs" => (Method::GET, Route::Logs),
         "/v1/events" => (Method::GET, Route::Events),

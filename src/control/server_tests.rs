@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::Limits;
-use crate::model::Snapshot;
+use crate::model::{Snapshot, Why};
 use crate::runtime::handle::{Request, Until};
 
 /// Sends bytes and reads everything until the server closes.
@@ -69,6 +69,29 @@ async fn the_stack_is_answered_as_programs_know_it() {
     assert_eq!(serde_json::from_str::<Snapshot>(&body).unwrap(), snapshot());
     insta::assert_snapshot!(serde_json::to_string_pretty(&snapshot()).unwrap());
     rig.close().await;
+}
+
+#[tokio::test]
+async fn why_is_answered_as_programs_know_it() {
+    let rig = Rig::new();
+    let (status, body) = ask(&rig, "GET", "/v1/why?service=api", "").await;
+    assert_eq!(status, 200);
+    let mut why: Why = serde_json::from_str(&body).unwrap();
+    assert_eq!(serde_json::to_string(&why).unwrap() + "\n", body);
+    // The lines come from the real log, and here is none.
+    assert!(why.log.is_empty());
+    why.log = super::fake::why().log;
+    assert_eq!(why, super::fake::why());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&why).unwrap());
+    for (path, status) in [
+        ("/v1/why", 400),
+        ("/v1/why?service=apu", 404),
+        ("/v1/why?name=api", 400),
+        ("/v1/why?service=api&service=db", 400),
+    ] {
+        assert_eq!(ask(&rig, "GET", path, "").await.0, status, "{path}");
+    }
+    assert_eq!(ask(&rig, "POST", "/v1/why?service=api", "").await.0, 405);
 }
 
 #[tokio::test]

@@ -163,6 +163,7 @@ impl Engine {
     fn spawned(&mut self, now: Time, run: Run, pid: u32, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         slot.saves.mark(now);
+        slot.past.spawned = Some(now);
         match &mut slot.state {
             State::Launching { .. } => {
                 let service = slot.service.clone();

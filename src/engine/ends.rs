@@ -1,6 +1,6 @@
 use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Haste};
-use crate::model::{Cause, Class, Event, Exit, Happening, Message, OnExit, Policy, Run};
+use crate::model::{Cause, Class, EndedBy, Event, Exit, Happening, Message, OnExit, Policy, Run};
 
 /// The end of a run, and what follows from it.
 impl Engine {
@@ -36,6 +36,7 @@ impl Engine {
         };
         let unexpected = matches!(verdict, Verdict::Unexpected(_));
         let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
+        slot.past.ended(run, now, exit, by(&verdict));
         slot.exit = Some(exit);
         slot.saves.mark(now);
         slot.state = State::Draining { run, verdict, kill };
@@ -88,6 +89,15 @@ impl Engine {
             (None, Verdict::Unwell(exit)) => slot.after_unexpected(now, exit, ending),
         };
         self.runs.remove(&run);
+    }
+}
+
+/// Whose doing an end was.
+fn by(verdict: &Verdict) -> EndedBy {
+    match verdict {
+        Verdict::ByUs | Verdict::Unwell(_) | Verdict::Robbed(_) => EndedBy::Us,
+        Verdict::Expected(_) => EndedBy::Expected,
+        Verdict::Unexpected(_) | Verdict::Unclear(_) => EndedBy::Unexpected,
     }
 }
 

@@ -7,7 +7,9 @@ use super::input::Job;
 use super::saves::{Life, Working};
 use super::slot::{KillAt, Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine};
-use crate::model::{Cause, Event, Happening, Kind, Message, Name, WatchAction, Watched};
+use crate::model::{
+    Cause, Event, Happening, Kind, Message, Name, WatchAction, Watched, signal_name,
+};
 
 impl Engine {
     /// Files changed: each of these watches has one.
@@ -133,6 +135,8 @@ impl Slot {
             };
             *jobs += 1;
             let job = Job(*jobs);
+            let action = format!("run {}", command.line());
+            self.past.triggered(now, path.clone(), action);
             self.say(
                 Happening::BuildStarted { command: command.clone(), path: path.clone() },
                 effects,
@@ -212,6 +216,8 @@ impl Slot {
         self.saves.mark(now);
         for (signal, path) in signals {
             effects.push(Effect::Signal(run, signal));
+            let name = signal_name(signal).map_or_else(|| signal.to_string(), str::to_owned);
+            self.past.triggered(now, path.clone(), format!("signal {name}"));
             self.say(Happening::Signalled { signal, path }, effects);
         }
     }

@@ -12,9 +12,11 @@ mod debug;
 mod difference;
 mod effect;
 mod ends;
+mod explain;
 mod follow;
 mod input;
 mod order;
+mod past;
 mod pending;
 mod place;
 mod plan;
@@ -144,7 +146,7 @@ impl Engine {
         }
         self.expire(now, &mut effects);
         self.lower(now, &mut effects);
-        self.raise(&mut effects);
+        self.raise(now, &mut effects);
         self.tell(now, &mut effects);
         effects
     }

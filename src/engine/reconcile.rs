@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Starts what should run and can.
-    pub(super) fn raise(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn raise(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.ending.is_some() || !self.slots.values().any(Slot::is_pending) {
             return;
         }
@@ -99,7 +99,7 @@ impl Engine {
             self.next_run += 1;
             self.runs.insert(run, name.clone());
             let slot = self.slots.get_mut(&name).expect("the slot was just read");
-            slot.launch(run);
+            slot.launch(now, run);
             effects.push(Effect::Spawn(run, slot.service.clone()));
         }
     }
@@ -321,12 +321,16 @@ impl Slot {
         }
     }
 
-    fn launch(&mut self, run: Run) {
+    fn launch(&mut self, now: Time, run: Run) {
         let why = match (self.because.take(), &self.want) {
             (Some(why), _) => why,
             (None, Want::Yes(why)) => why.clone(),
             (None, Want::No | Want::Stopped | Want::Removed) => Cause::NotAsked,
         };
+        if let Cause::FileChanged(path) = &why {
+            self.past.triggered(now, path.clone(), "restart".to_owned());
+        }
+        self.past.spawned = None;
         self.state = State::Launching { run, why };
         self.restart = None;
         self.launched = self.service.clone();

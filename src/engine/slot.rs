@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
+use super::past::Past;
 use super::saves::Saves;
 use crate::model::{Address, Cause, Exit, Message, Name, Phase, Run, Service};
 
@@ -49,6 +50,8 @@ pub(super) struct Slot {
     pub ready_after: Option<Duration>,
     /// What saved files have brought about.
     pub saves: Saves,
+    /// What was, for people who ask why.
+    pub past: Past,
     /// What was last told about it.
     pub told: Option<Told>,
     /// Since when it is in the phase that was last told.
@@ -185,6 +188,7 @@ impl Slot {
             remarked: Vec::new(),
             ready_after: None,
             saves: Saves::default(),
+            past: Past::default(),
             told: None,
             since: now,
         }

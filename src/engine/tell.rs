@@ -155,7 +155,7 @@ impl Engine {
 
     /// The phase of a service and why. Borrows where it can: it is asked of every service in every
     /// step, and most of them have not changed.
-    fn standing_of<'a>(
+    pub(super) fn standing_of<'a>(
         &'a self,
         slot: &'a Slot,
         blocked: Option<&Message>,

@@ -25,6 +25,7 @@ mod stream;
 mod url_form;
 mod variable;
 mod watched;
+mod why;
 mod wish;
 
 pub use address::{Address, actual_port, covers, is_loopback, local_url};
@@ -55,4 +56,5 @@ pub use stream::Stream;
 pub use url_form::UrlForm;
 pub use variable::{Hidden, Value, Variable};
 pub use watched::Watched;
+pub use why::{EndedBy, FailingProbe, Next, PastRun, PortFacts, Trigger, Waited, Why};
 pub use wish::{OnConflict, PortWish, Weight};

@@ -12,7 +12,10 @@ use super::process::Size;
 use super::usage::{Meter, Subject};
 pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot};
+use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot, Why};
+
+/// How many of its last lines say why a service is as it is: what fits on a screen with the rest.
+const TAIL: usize = 10;
 
 /// What a face may ask of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub(crate) enum Ask {
     Look(oneshot::Sender<Arc<Snapshot>>),
     /// The same, and whose usage can be measured.
     LookClosely(oneshot::Sender<(Arc<Snapshot>, Vec<Subject>)>),
+    /// Say why this service is as it is; `None`: there is no such service.
+    Why(Name, oneshot::Sender<Option<Why>>),
     /// Say what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Give a place at the terminal of a service, for a screen of this size.
@@ -195,6 +200,19 @@ impl Handle {
         self.asks.send(Ask::Given(service, tell)).map_err(|_| gone())?;
         let given = shown.await.map_err(|_| gone())?.ok_or(left)?;
         tokio::task::spawn_blocking(move || given.view()).await.map_err(|_| gone())
+    }
+
+    /// Why a service is as it is, and what comes next.
+    ///
+    /// # Errors
+    /// The stack has ended, or the service has left it.
+    pub async fn why(&self, service: Name) -> Result<Why, Message> {
+        let (tell, shown) = oneshot::channel();
+        let gone = || Message::new(Class::NotRunning, "the stack has ended");
+        let left = Message::new(Class::Usage, format!("{service} has just left the stack"));
+        self.asks.send(Ask::Why(service.clone(), tell)).map_err(|_| gone())?;
+        let why = shown.await.map_err(|_| gone())?.ok_or(left)?;
+        Ok(Why { log: self.logs.tail(&service, TAIL), ..why })
     }
 
     /// What the services printed.

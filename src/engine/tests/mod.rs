@@ -17,3 +17,4 @@ mod saves;
 mod script;
 mod traces;
 mod waiting;
+mod why;

@@ -269,6 +269,38 @@ impl Script {
         self.trace
     }
 
+    /// What is said to somebody who asks at this time why a service is as it is: the trace shows it.
+    pub fn why(mut self, ms: u64, service: &str) -> Script {
+        let date = |at: Duration| format!("{}ms", at.as_millis());
+        let why = self.engine.explain(Duration::from_millis(ms), &name(service), date);
+        let why = why.expect("there is such a service");
+        let mut say = |line: String| {
+            let _ = writeln!(self.trace, "         {line}");
+        };
+        let in_ms = why.next.in_ms.map_or(String::new(), |ms| format!(" in {ms}ms"));
+        let view = &why.service;
+        say(format!("{} {} since {}: {}", view.name, view.phase, view.since, view.cause));
+        say(format!("next: {}{in_ms}", why.next.text));
+        for waited in &why.waits {
+            let condition = waited.condition.map_or("gone", |condition| condition.as_str());
+            let (service, phase, cause) = (&waited.service, waited.phase, &waited.cause);
+            say(format!("waits on {service} ({condition}): {phase}, {cause}"));
+        }
+        for past in &why.exits {
+            let lived = past.lived_ms.map_or("?".to_owned(), |ms| format!("{ms}ms"));
+            let (run, at, exit, by) = (past.run, &past.at, past.exit, past.by.as_str());
+            say(format!("{run} at {at}: {exit}, {by}, lived {lived}"));
+        }
+        why.probe.iter().for_each(|probe| say(format!("{} probe: {}", probe.about, probe.text)));
+        if let Some(trigger) = &why.trigger {
+            say(format!("{} at {}: {}", trigger.path, trigger.at, trigger.action));
+        }
+        for port in &why.ports {
+            say(format!("port {} {} listens {:?}", port.name, port.given, port.listens));
+        }
+        self
+    }
+
     /// Without what was before the first line that holds `words`.
     pub fn since(mut self, words: &str) -> Script {
         let at = self.trace.find(words).expect("it happened");

@@ -46,6 +46,10 @@ impl Supervisor {
                 // Whoever looked may have gone.
                 let _ = tell.send((self.snapshot(), self.hands.subjects()));
             }
+            Wake::Ask(Ask::Why(name, tell)) => {
+                // Whoever asked may have gone.
+                let _ = tell.send(self.explain(&name));
+            }
             Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
             Wake::Ask(Ask::Attach(name, size, tell)) => {
                 // Whoever asked may have gone.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Supervisor, colors};
 use crate::engine::{Effect, Time};
-use crate::model::{Event, Happening, Message, Phase, ServiceView, Snapshot, Stack, StackState};
+use crate::model::{
+    Event, Happening, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, Why,
+};
 use crate::ports::Network;
 use crate::runtime::log::{narrate, qr_code};
 use crate::runtime::reach;
@@ -34,6 +36,15 @@ impl Supervisor {
             Arc::new(snapshot)
         };
         self.snapshot.get_or_insert_with(make).clone()
+    }
+
+    /// Why a service is as it is, and the service as everybody sees it.
+    pub(super) fn explain(&mut self, name: &Name) -> Option<Why> {
+        let clock = &self.clock;
+        let why = self.engine.explain(clock.now(), name, |at| clock.date(at))?;
+        let seen = self.snapshot();
+        let service = seen.services.iter().find(|service| service.name == *name).cloned();
+        Some(Why { service: service.unwrap_or(why.service), ..why })
     }
 
     /// What a line about `event` may need: the service it is about, or everything for the summary.

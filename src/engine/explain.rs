@@ -1,0 +1,228 @@
+//! Why a service is as it is, for people: all that the engine knows of it. Changes nothing.
+
+use super::past::{PastEnd, Triggered};
+use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
+use super::{Blocked, Engine};
+use crate::model::{
+    Cause, Condition, FailingProbe, Health, HealthAction, Kind, Message, Name, Need, Next, PastRun,
+    PortFacts, Shown, Span, Trigger, Waited, Why,
+};
+
+impl Engine {
+    /// Why a service is as it is and what comes next, with times written by `date`; without what only its log knows.
+    /// `None`: there is no such service.
+    pub fn explain(&self, now: Time, name: &Name, date: impl Fn(Time) -> String) -> Option<Why> {
+        let slot = self.slots.get(name)?;
+        let blocked = self.blocked();
+        let (text, at) = self.next(slot, blocked.get(name));
+        let until =
+            |at: Time| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
+        Some(Why {
+            version: 1,
+            stack: self.stack.as_ref().map(|stack| stack.name.clone()).unwrap_or_default(),
+            at: date(now),
+            service: self.view(name, slot, &blocked, &date),
+            next: Next { text, in_ms: at.map(until) },
+            waits: self.waits(slot, &blocked),
+            exits: slot.past.runs.iter().map(|end| past_run(end, &date)).collect(),
+            probe: slot.failing_probe(),
+            trigger: slot.past.trigger.as_ref().map(|trigger| triggered(trigger, &date)),
+            ports: slot.port_facts(),
+            log: Vec::new(),
+        })
+    }
+
+    fn waits(&self, slot: &Slot, blocked: &Blocked) -> Vec<Waited> {
+        if self.ending.is_some() || !slot.wanted() || !matches!(slot.state, State::Idle) {
+            return Vec::new();
+        }
+        let waited = |name: Name, condition: Option<Condition>| {
+            let (phase, cause) = self.standing_of(self.slots.get(&name)?, blocked.get(&name));
+            let cause = cause.to_string();
+            Some(Waited { service: name, condition, phase, cause })
+        };
+        let needs = self.needs(slot);
+        if !needs.is_empty() {
+            let all = needs.into_iter();
+            return all.filter_map(|need| waited(need.service, Some(need.condition))).collect();
+        }
+        let other = self.former(slot).or_else(|| Some(self.port_in_the_way(slot)?.1));
+        other.and_then(|name| waited(name, None)).into_iter().collect()
+    }
+
+    /// What happens next if nobody does anything, and when.
+    fn next(&self, slot: &Slot, blocked: Option<&Message>) -> (String, Option<Time>) {
+        let ending = self.ending.is_some();
+        match &slot.state {
+            State::Idle | State::Over(_) | State::Backoff { .. } | State::Displaced { .. }
+                if ending =>
+            {
+                ("nothing: the stack is being stopped".to_owned(), None)
+            }
+            State::Idle => (self.next_of_idle(slot, blocked), None),
+            State::Launching { .. } => ("its process is being started".to_owned(), None),
+            State::Starting { ready_by, .. } => (slot.next_of_starting(), *ready_by),
+            State::Late { .. } => {
+                let text = format!("readiness is still probed, every {}", interval(slot));
+                (text, None)
+            }
+            State::Ready { .. } => (slot.next_of_ready(), None),
+            State::Unwell { .. } => (slot.next_of_unwell(), None),
+            State::Stopping { kill, .. } => {
+                let again = if slot.wanted() && !ending { "it starts again; " } else { "" };
+                let (text, at) = killed(slot, *kill);
+                (again.to_owned() + &text, at)
+            }
+            State::Draining { kill, .. } => match kill {
+                KillAt::At(at) => ("what is left of its processes is killed".to_owned(), Some(*at)),
+                KillAt::Held(_) | KillAt::Ordered | KillAt::Never => {
+                    ("what is left of its processes is being ended".to_owned(), None)
+                }
+            },
+            State::Backoff { until, .. } => {
+                (format!("the next attempt (start {})", slot.runs.saturating_add(1)), Some(*until))
+            }
+            State::Displaced { .. } => ("another port is being chosen for it".to_owned(), None),
+            State::Over(Outcome::Done(_) | Outcome::Failed(_)) => (slot.armed(), None),
+        }
+    }
+
+    fn next_of_idle(&self, slot: &Slot, blocked: Option<&Message>) -> String {
+        let name = &slot.service.name;
+        match &slot.want {
+            Want::Removed => "nothing: it is no longer in the configuration".to_owned(),
+            Want::No | Want::Stopped => format!("nothing: `devstack start {name}` starts it"),
+            Want::Yes(_) if blocked.is_some() => format!(
+                "nothing before what it needs is mended; then it starts by itself, or with `devstack restart {name}`"
+            ),
+            Want::Yes(_) => match self.needs(slot).as_slice() {
+                [] => "it starts as soon as that is over".to_owned(),
+                needs => format!("it starts when {}", all_of(needs)),
+            },
+        }
+    }
+}
+
+impl Slot {
+    fn next_of_starting(&self) -> String {
+        if self.awaits_debugger() {
+            return "it goes on when a debugger attaches".to_owned();
+        }
+        match (self.service.kind, self.service.ready.probes.is_empty()) {
+            (Kind::Task, true) => "nothing before it ends".to_owned(),
+            (Kind::Task | Kind::Service, _) => {
+                format!("readiness is probed every {}; it is late", interval(self))
+            }
+        }
+    }
+
+    fn next_of_ready(&self) -> String {
+        let name = &self.service.name;
+        if self.is_debugged() {
+            return format!(
+                "nothing: it is being debugged, `devstack restart {name}` takes what was saved"
+            );
+        }
+        let watched = match self.service.watch.is_empty() {
+            true => "",
+            false => "; a change of a watched file is acted on",
+        };
+        match &self.service.health {
+            Some(Health { interval, .. }) => {
+                format!("health is probed every {}{watched}", Span(*interval))
+            }
+            None => format!("nothing: it runs until it ends or is stopped{watched}"),
+        }
+    }
+
+    fn next_of_unwell(&self) -> String {
+        match &self.service.health {
+            Some(Health { interval, action: HealthAction::Report, .. }) => {
+                format!("health is still probed, every {}", Span(*interval))
+            }
+            Some(Health { action: HealthAction::Restart, .. }) => "it is restarted".to_owned(),
+            None => "nothing".to_owned(),
+        }
+    }
+
+    /// What starts a service again that has ended.
+    fn armed(&self) -> String {
+        let name = &self.service.name;
+        let saved = if self.service.watch.is_empty() { "" } else { "a save of a watched file, " };
+        format!(
+            "nothing: armed, {saved}an edit of its configuration or `devstack restart {name}` starts it"
+        )
+    }
+
+    fn failing_probe(&self) -> Option<FailingProbe> {
+        let probe = |about: &str, text: &str| {
+            Some(FailingProbe { about: about.to_owned(), text: text.to_owned() })
+        };
+        match (&self.state, &self.failing) {
+            (State::Unwell { message, .. }, _) => probe("health", &message.text),
+            (State::Stopping { why: Cause::Unwell(why), .. }, _) => probe("health", why),
+            (_, Some(failing)) => probe("ready", failing),
+            (_, None) => None,
+        }
+    }
+
+    fn port_facts(&self) -> Vec<PortFacts> {
+        let listening = self.live_run().and(self.listening.as_ref());
+        let listens = |number: u16| {
+            let all = listening?.iter();
+            Some(all.filter_map(|address| address.tcp()).any(|address| address.port() == number))
+        };
+        let facts = self.service.ports.iter().map(|port| PortFacts {
+            name: port.name.clone(),
+            wanted: port.wanted,
+            given: port.number,
+            pinned: port.pinned,
+            moved: port.moved.clone(),
+            listens: listens(port.number),
+        });
+        facts.collect()
+    }
+}
+
+fn interval(slot: &Slot) -> Span {
+    Span(slot.service.ready.interval)
+}
+
+fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
+    match kill {
+        KillAt::At(at) => ("it is killed if it has not ended".to_owned(), Some(at)),
+        KillAt::Held(_) => {
+            let name = &slot.service.name;
+            (
+                format!(
+                    "nothing before it ends: it is being debugged, `devstack stop {name}` once more kills it"
+                ),
+                None,
+            )
+        }
+        KillAt::Ordered => ("it is being killed".to_owned(), None),
+        KillAt::Never => ("it is being ended".to_owned(), None),
+    }
+}
+
+/// `db is ready and migrate is completed`
+fn all_of(needs: &[Need]) -> String {
+    let each: Vec<String> = needs.iter().map(one_of).collect();
+    each.join(" and ")
+}
+
+fn one_of(need: &Need) -> String {
+    let verb = if need.condition == Condition::Completed { "has" } else { "is" };
+    format!("{} {verb} {}", need.service, need.condition)
+}
+
+fn past_run(end: &PastEnd, date: impl Fn(Time) -> String) -> PastRun {
+    let lived = |lived: std::time::Duration| u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+    let (run, exit, by) = (end.run, end.exit, end.by);
+    PastRun { run, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
+}
+
+fn triggered(trigger: &Triggered, date: impl Fn(Time) -> String) -> Trigger {
+    let path = Shown(&trigger.path).to_string();
+    Trigger { at: date(trigger.at), path, action: trigger.action.clone() }
+}
