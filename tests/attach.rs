@@ -530,3 +530,26 @@ fn a_full_screen_program_of_before_is_seen_as_it_is() {
     up.end();
     project.finish();
 }
+
+#[test]
+fn attaching_in_the_terminal_of_a_service_is_refused_and_floods_nothing() {
+    let project = Project::new();
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let up = up(
+        &project,
+        &format!(
+            "[services.loop]\ncommand = \"read line; {devstack} attach $line; echo code $? $line; exec cat\"\ntty = true\n\
+             [services.there]\ncommand = [\"{{misbehave}}\", \"echo\"]\ntty = true\n"
+        ),
+    );
+    for name in ["loop", "there"] {
+        let client = attach(&project, "loop");
+        client.write(format!("{name}\r").as_bytes());
+        client.wait_for("this is the terminal of loop itself");
+        client.wait_for(&format!("code 2 {name}"));
+        leave(&client);
+        project.devstack(["restart", "loop"]).run().expect_code(0);
+    }
+    up.end();
+    project.finish();
+}

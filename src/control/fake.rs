@@ -373,8 +373,8 @@ async fn supervisor(
                 let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
                 continue;
             }
-            Ask::Attach(name, size, tell) => {
-                let seat = console.sit(size);
+            Ask::Attach(name, screen, tell) => {
+                let seat = console.sit(screen.size);
                 let run = console.run();
                 let cause = format!("{name} is well");
                 let _ = tell.send(Ok(Attached { seat, run, cause }));

@@ -127,7 +127,7 @@ impl<L: LogSource> Routes<L> {
             .map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
         let service = only_known(&snapshot, &query.service)?;
-        let attached = self.handle.attach(service.clone(), query.size).await;
+        let attached = self.handle.attach(service.clone(), query.screen).await;
         let attached = attached.map_err(|message| No(status(message.class), message))?;
         let upgrade = hyper::upgrade::on(&mut request);
         self.upgraded.put(Session { upgrade, service, attached });

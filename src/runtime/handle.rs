@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::console::Seat;
+use super::console::{Screen, Seat};
 use super::feed::{Events, FeedTap};
 use super::given::Given;
 use super::log::Logs;
-use super::process::Size;
 use super::usage::{Meter, Subject};
 pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
@@ -90,8 +89,8 @@ pub(crate) enum Ask {
     Why(Name, oneshot::Sender<Option<Why>>),
     /// Say what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
-    /// Give a place at the terminal of a service, for a screen of this size.
-    Attach(Name, Size, oneshot::Sender<Result<Attached, Message>>),
+    /// Give a place at the terminal of a service, for this screen.
+    Attach(Name, Screen, oneshot::Sender<Result<Attached, Message>>),
     /// Say what the environment of this service is composed of; `None`: there is no such service.
     Given(Name, oneshot::Sender<Option<Given>>),
 }
@@ -178,14 +177,14 @@ impl Handle {
         Events::new(self.clone(), self.feed.clone())
     }
 
-    /// A place at the terminal of a service, for somebody who has a screen of this size.
+    /// A place at the terminal of a service, for somebody who has this screen.
     ///
     /// # Errors
     /// The stack has ended, or the service has no terminal.
-    pub async fn attach(&self, service: Name, size: Size) -> Result<Attached, Message> {
+    pub async fn attach(&self, service: Name, screen: Screen) -> Result<Attached, Message> {
         let (tell, told) = oneshot::channel();
         let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::Attach(service, size, tell)).map_err(|_| gone())?;
+        self.asks.send(Ask::Attach(service, screen, tell)).map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }
 

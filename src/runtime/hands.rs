@@ -8,12 +8,12 @@ use std::time::Instant;
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::console::{Console, RunOutput, Seat};
+use super::console::{Console, RunOutput, Screen, Seat};
 use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report};
-use super::process::{Environment, Leash, Processes, Sink, Size};
+use super::process::{Environment, Leash, Processes, Sink};
 use super::survey::Survey;
 use super::usage::Subject;
 use super::watch::Watcher;
@@ -316,22 +316,27 @@ impl Hands {
         self.processes.resize(rows, columns);
     }
 
-    /// A place at the terminal of a service, for somebody who has a screen of this size, and the run that is to be
-    /// seen.
+    /// A place at the terminal of a service, for somebody who has this screen, and the run that is to be seen.
     ///
     /// # Errors
-    /// It has no terminal and gets none when it starts.
+    /// It has no terminal and gets none when it starts; or the screen is the terminal of a service.
     pub(super) fn attach(
         &mut self,
         service: &Service,
-        size: Size,
+        screen: Screen,
     ) -> Result<(Seat, Option<Run>), Message> {
+        if let Some(terminal) = screen.terminal {
+            let mut consoles = self.consoles.iter();
+            if let Some((name, _)) = consoles.find(|(_, console)| console.is_shown_on(terminal)) {
+                return Err(in_a_service(name));
+            }
+        }
         let console = self.console(&service.name);
         let run = console.run();
         if run.is_none() && !self.processes.gives_terminal(service.tty) {
             return Err(no_terminal(service));
         }
-        Ok((console.sit(size), run))
+        Ok((console.sit(screen.size), run))
     }
 
     /// Says good-bye to those who are attached to services that are not in the stack any more.
@@ -414,6 +419,14 @@ fn patterns(service: &Service) -> Vec<Regex> {
         | Probe::Notify => None,
     });
     patterns.collect()
+}
+
+/// What a service's terminal shows would be its own output, for ever.
+fn in_a_service(name: &Name) -> Message {
+    let text = format!(
+        "this is the terminal of {name} itself: what it shows would be printed there again and again"
+    );
+    Message::new(Class::Usage, text).help("attach in another terminal")
 }
 
 fn no_terminal(service: &Service) -> Message {

@@ -14,7 +14,8 @@ use super::complain::{Trouble, end, refuse};
 use crate::control::{AttachEvent, AttachQuery, Attachment, Client, Failure, Heard};
 use crate::error::exit;
 use crate::model::{Class, Message};
-use crate::runtime::process::Size;
+use crate::runtime::console;
+use crate::runtime::process::{Device, Size};
 use crate::runtime::signals::{Called, Signals};
 use keys::Keys;
 use raw_mode::RawMode;
@@ -48,7 +49,8 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
 
 async fn begin(dir: &std::path::Path, service: &str) -> Result<(Attachment, Desk), Trouble> {
     let client = Client::here(dir)?;
-    let query = AttachQuery { service: service.to_owned(), size: screen_size() };
+    let screen = console::Screen { size: screen_size(), terminal: Device::of(stdout()) };
+    let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal ends this process by itself, and leaves the terminal as it is.
     let signals = Signals::listen()?;

@@ -1,20 +1,22 @@
 use crate::model::{Class, Message};
-use crate::runtime::process::Size;
+use crate::runtime::console::Screen;
+use crate::runtime::process::{Device, Size};
 
 /// Who attaches to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachQuery {
     /// The service, or the one replica of it.
     pub service: String,
-    /// How much fits on the screen; 0 when that is unknown.
-    pub size: Size,
+    /// Where it is to be seen; sizes are 0 when they are unknown.
+    pub screen: Screen,
 }
 
 impl AttachQuery {
-    /// Reads `service=api&rows=40&columns=120`.
+    /// Reads `service=api&rows=40&columns=120&terminal=24-5`.
     pub(in crate::control) fn parse(text: &str) -> Result<AttachQuery, Message> {
         let mut service = None;
         let mut size = Size { rows: 0, columns: 0 };
+        let mut terminal = None;
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             let number = || value.parse().map_err(|_| bad(part));
@@ -22,20 +24,29 @@ impl AttachQuery {
                 "service" => service = Some(value.to_owned()),
                 "rows" => size.rows = number()?,
                 "columns" => size.columns = number()?,
+                "terminal" => terminal = Some(device(value).ok_or_else(|| bad(part))?),
                 _ => return Err(bad(part)),
             }
         }
         let service = service.ok_or_else(|| bad(text))?;
-        Ok(AttachQuery { service, size })
+        Ok(AttachQuery { service, screen: Screen { size, terminal } })
     }
 
     /// The text that [`AttachQuery::parse`] reads. What cannot be the name of a service becomes one that none has.
     pub(in crate::control) fn to_text(&self) -> String {
-        let AttachQuery { service, size } = self;
+        let AttachQuery { service, screen: Screen { size, terminal } } = self;
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let service: String = service.chars().map(plain).collect();
-        format!("service={service}&rows={}&columns={}", size.rows, size.columns)
+        let terminal =
+            terminal.map(|Device { system, inode }| format!("&terminal={system}-{inode}"));
+        let terminal = terminal.unwrap_or_default();
+        format!("service={service}&rows={}&columns={}{terminal}", size.rows, size.columns)
     }
+}
+
+fn device(text: &str) -> Option<Device> {
+    let (system, inode) = text.split_once('-')?;
+    Some(Device { system: system.parse().ok()?, inode: inode.parse().ok()? })
 }
 
 fn bad(part: &str) -> Message {
@@ -51,9 +62,13 @@ mod tests {
     #[test]
     fn queries_survive_their_text() {
         let size = Size { rows: 40, columns: 120 };
-        let query = AttachQuery { service: "api-2".to_owned(), size };
-        assert_eq!(AttachQuery::parse(&query.to_text()), Ok(query));
-        let short = AttachQuery::parse("service=a").map(|query| query.size.known());
+        let terminal = Some(Device { system: 24, inode: u64::MAX });
+        for terminal in [terminal, None] {
+            let screen = Screen { size, terminal };
+            let query = AttachQuery { service: "api-2".to_owned(), screen };
+            assert_eq!(AttachQuery::parse(&query.to_text()), Ok(query));
+        }
+        let short = AttachQuery::parse("service=a").map(|query| query.screen.size.known());
         assert_eq!(short, Ok(None));
         for text in [
             "",
@@ -62,10 +77,13 @@ mod tests {
             "service=a&rows=-1",
             "service=a&x=1",
             "service=a&rows=65536",
+            "service=a&terminal=24",
+            "service=a&terminal=24--5",
         ] {
             assert!(AttachQuery::parse(text).is_err(), "{text}");
         }
-        let odd = AttachQuery { service: "a&rows=9 \r\n".to_owned(), size };
+        let screen = Screen { size, terminal: None };
+        let odd = AttachQuery { service: "a&rows=9 \r\n".to_owned(), screen };
         assert!(odd.to_text().starts_with("service=a_rows_9___&"));
     }
 }

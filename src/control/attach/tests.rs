@@ -10,13 +10,15 @@ use crate::control::fake::{Rig, name};
 use crate::control::limits::Limits;
 use crate::control::{Client, Failure};
 use crate::model::{Class, Message};
+use crate::runtime::console::Screen;
 use crate::runtime::process::Size;
 
 /// More than a view has room for.
 const FLOOD: usize = 8 << 20;
 
 fn query(service: &str) -> AttachQuery {
-    AttachQuery { service: service.to_owned(), size: Size { rows: 24, columns: 80 } }
+    let screen = Screen { size: Size { rows: 24, columns: 80 }, terminal: None };
+    AttachQuery { service: service.to_owned(), screen }
 }
 
 async fn attach(client: &Client) -> Attachment {

@@ -12,7 +12,7 @@ use super::seen::Seen;
 use super::traces::Traces;
 use super::view::View;
 use crate::model::{Exit, Message, Run};
-use crate::runtime::process::{Size, Terminal};
+use crate::runtime::process::{Device, Size, Terminal};
 
 /// The terminal of a service through all its runs, and who is attached to it.
 #[derive(Debug, Default)]
@@ -74,6 +74,11 @@ impl Console {
     /// The run that has the terminal now.
     pub fn run(&self) -> Option<Run> {
         self.lock().present.as_ref().map(|present| present.run)
+    }
+
+    /// Whether its terminal is this one now.
+    pub fn is_shown_on(&self, terminal: Device) -> bool {
+        self.terminal().is_some_and(|own| own.device() == Some(terminal))
     }
 
     /// A run is about to begin in this terminal.

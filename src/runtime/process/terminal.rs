@@ -2,6 +2,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::device::Device;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{InputModes, OptionalActions, Winsize};
@@ -114,6 +115,11 @@ impl Terminal {
     /// The end for a keeper, which opens it anew for the service.
     pub(super) fn end(&self) -> io::Result<OwnedFd> {
         self.theirs.try_clone()
+    }
+
+    /// Which one it is, as its program sees it.
+    pub fn device(&self) -> Option<Device> {
+        Device::of(&self.theirs)
     }
 
     /// Another descriptor of the end where a person sits.

@@ -4,12 +4,13 @@ use super::{Supervisor, Wake};
 use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, Message, Name, Run, Service};
 use crate::ports::Network;
+use crate::runtime::console::Screen;
 use crate::runtime::ending::Ending;
 use crate::runtime::given::Given;
 use crate::runtime::handle::{Ask, Attached, Request};
 use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
-use crate::runtime::process::{Fact, Size, What};
+use crate::runtime::process::{Fact, What};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
@@ -51,9 +52,9 @@ impl Supervisor {
                 let _ = tell.send(self.explain(&name));
             }
             Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
-            Wake::Ask(Ask::Attach(name, size, tell)) => {
+            Wake::Ask(Ask::Attach(name, screen, tell)) => {
                 // Whoever asked may have gone.
-                let _ = tell.send(self.attach(&name, size));
+                let _ = tell.send(self.attach(&name, screen));
             }
             Wake::Ask(Ask::Given(name, tell)) => {
                 // Whoever asked may have gone.
@@ -80,12 +81,12 @@ impl Supervisor {
         }
     }
 
-    fn attach(&mut self, name: &Name, size: Size) -> Result<Attached, Message> {
+    fn attach(&mut self, name: &Name, screen: Screen) -> Result<Attached, Message> {
         let service = self.stack.services.get(name);
         let service = service.ok_or_else(|| {
             Message::new(Class::Usage, format!("{name} is not in the stack any more"))
         })?;
-        let (seat, run) = self.hands.attach(service, size)?;
+        let (seat, run) = self.hands.attach(service, screen)?;
         let view = self.engine.view_of(name, |at| self.clock.date(at));
         Ok(Attached { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
