@@ -218,7 +218,7 @@ impl Chaos {
 
     fn pause(&mut self) {
         self.note("pause", "");
-        self.up.signal(Signal::STOP);
+        self.up.stop();
         std::thread::park_timeout(Duration::from_millis(500));
         self.up.signal(Signal::CONT);
     }

@@ -237,7 +237,7 @@ fn what_happened_while_devstack_stood_still_is_one_restart() {
     let project = project("watch = true");
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
-    up.signal(Signal::STOP);
+    up.stop();
     for number in 0..7_000 {
         fs::write(project.path(format!("src/f{number}.py")), "x").expect("it is ours");
     }

@@ -157,7 +157,7 @@ fn one_that_hangs_is_named_and_holds_up_nobody() {
     let project = Project::new();
     let hangs = start(&project, &project.path("hangs"), ONE);
     let works = start(&project, &project.path("works"), ONE);
-    hangs.signal(Signal::STOP);
+    hangs.stop();
 
     let answer = all(&project, &["ps", "--json"]).run().expect_code(0).json();
     let entry = by_name(&answer, "hangs");

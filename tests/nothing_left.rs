@@ -134,7 +134,7 @@ fn after_devstack_and_its_guard_are_killed() {
     let (project, up) = hiding();
     let guard = guard(&up);
     // Stopped first, so that neither sees the other die.
-    up.signal(Signal::STOP);
+    up.stop();
     kill(&[guard]);
     up.kill9();
     project.finish();

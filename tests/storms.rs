@@ -105,7 +105,7 @@ fn no_deadline_counts_the_time_that_devstack_was_stopped() {
     let before = project.ps();
     let stop = project.devstack(["stop", "slow"]).start();
     up.wait_for("slow  | stopping");
-    up.signal(Signal::STOP);
+    up.stop();
     // The pause is what is tested; nothing is waited for.
     std::thread::park_timeout(PAUSE);
     up.signal(Signal::CONT);

@@ -147,6 +147,8 @@ const RECYCLED: &str = r#"
     test $1 = $devstack
     guard=$2 keeper=$3 main=$4
     kill -STOP $devstack $guard $keeper
+    # One of its threads takes the signal, and until that one gets to run the others go on.
+    until [ "$(sed 's/.*) //' /proc/$devstack/task/*/stat | cut -c 1 | sort -u)" = T ]; do sleep 0.02; done
     kill -KILL $keeper
     kill -KILL $guard
     kill -KILL $devstack

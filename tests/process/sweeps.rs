@@ -53,6 +53,17 @@ fn start() -> (std::process::Child, impl Iterator<Item = String>, Vec<Pinned>, P
     (child, lines, pids, record.expect("the recorder tells its record").into())
 }
 
+/// Waits until no thread of a child runs any more. One of them takes the signal, and until that one gets to run the
+/// others go on; the helpers have one each.
+fn stops(child: &std::process::Child) {
+    let mut info = std::mem::MaybeUninit::zeroed();
+    // SAFETY: a number, and a place for the answer.
+    let code = unsafe {
+        libc::waitid(libc::P_PID, child.id(), info.as_mut_ptr(), libc::WSTOPPED | libc::WNOWAIT)
+    };
+    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+}
+
 #[test]
 fn the_next_one_finds_and_ends_what_is_left() {
     let (mut child, _lines, pids, record) = start();
@@ -64,6 +75,7 @@ fn the_next_one_finds_and_ends_what_is_left() {
     let supervisor = Pinned::new(child.id());
     let helpers = || pids[..3].iter().rev().chain([&supervisor]);
     helpers().for_each(|helper| helper.signal(libc::SIGSTOP));
+    stops(&child);
     for helper in helpers() {
         helper.signal(libc::SIGKILL);
         assert!(helper.ends_within(Duration::from_secs(5)));

@@ -52,7 +52,7 @@ pub fn keepers(up: &Running) -> Vec<u32> {
 #[track_caller]
 pub fn kill_all_at_once(up: &Running) {
     let guard = guard(up);
-    up.signal(Signal::STOP);
+    up.stop();
     signal_all(&[guard], Signal::STOP);
     let keepers = children(guard, "ds-keep");
     signal_all(&keepers, Signal::STOP);

@@ -188,6 +188,15 @@ impl Running {
         self.signal(Signal::INT);
     }
 
+    /// Stops it as a whole. One of its threads takes the signal, and until that one gets to run the others go on, so
+    /// this waits until none does. `Signal::CONT` continues it.
+    #[track_caller]
+    pub fn stop(&self) {
+        assert!(self.signal(Signal::STOP), "{} has ended", self.title);
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(self.pid), options).is_err_and(|error| error == Errno::INTR) {}
+    }
+
     /// SIGKILL, and waits for the end. From now on its socket files may stay behind.
     #[track_caller]
     pub fn kill9(&self) {
