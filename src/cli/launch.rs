@@ -133,7 +133,8 @@ pub(super) fn refused(why: &Refused, as_json: bool) -> i32 {
     code
 }
 
-/// Starts a stack and drives it to its end; the exit code, or why nothing was started.
+/// Starts a stack and drives it to its end; the exit code, or why nothing was started. Once for a process: from then on
+/// it holds the lock of the folder to its end.
 pub(super) fn begin<F>(mut plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refused>
 where
     F: Future<Output = i32>,
@@ -200,6 +201,8 @@ where
     });
     runtime.shutdown_background();
     logs.finish(LAST_LINES);
+    // `down` waits for the lock. It answers when this process is gone, not when it is about to go.
+    ground.instance.end_with_process();
     outcome
 }
 

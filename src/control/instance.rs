@@ -38,7 +38,7 @@ pub struct Instance {
 /// Another devstack runs in this folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Busy {
-    /// Its process id; 0 when it has just started and not said yet.
+    /// Its process id; 0 when it has just started and not said yet, or is about to be gone.
     pub pid: u32,
     /// The name of its stack; empty when it has not said yet.
     pub stack: String,
@@ -96,7 +96,7 @@ impl Busy {
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
-            0 => f.write_str("a stack is just starting here"),
+            0 => f.write_str("a stack is just starting or ending here"),
             pid => write!(f, "a stack already runs here: {} (pid {pid})", self.stack),
         }
     }
@@ -154,6 +154,19 @@ impl Instance {
         Ok(listener)
     }
 
+    /// Lets everything go but the lock, which this process now keeps to its very end: whoever waits for the lock may
+    /// rely on it that nothing of this devstack is left. Dropping it gives the folder back at once.
+    pub fn end_with_process(self) {
+        self.leave();
+        std::mem::forget(self);
+    }
+
+    /// What others would take for a sign of one that runs, or was killed.
+    fn leave(&self) {
+        let _ = fs::remove_file(&self.socket);
+        let _ = self.lock.set_len(0);
+    }
+
     /// The devstack that runs in `start_dir` or the nearest folder above it. The search ends at a
     /// folder with a `devstack.toml`: a project that does not run never means the one around it.
     pub fn find(start_dir: &Path) -> Option<Found> {
@@ -184,8 +197,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // While the lock is still ours. The lock file stays: removing it would let two
         // devstacks hold two files of the same name.
-        let _ = fs::remove_file(&self.socket);
-        let _ = self.lock.set_len(0);
+        self.leave();
     }
 }
 
@@ -293,7 +305,7 @@ fn running(dir: &Path, runtime: &Path, id: &str) -> Option<Found> {
 }
 
 /// Who holds the lock. Waits a moment for one that has taken it and not written its name yet: until
-/// then the file is empty, or names one that was killed.
+/// then the file is empty, or names one that was killed. It is empty again when the holder ends.
 fn busy(lock: &File) -> Busy {
     let mut holder = None;
     for _ in 0..NAME_TRIES {

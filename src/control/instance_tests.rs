@@ -78,6 +78,20 @@ fn a_folder_has_one_devstack() {
 }
 
 #[test]
+fn one_that_is_about_to_end_keeps_its_folder_until_it_has() {
+    let home = Home::new();
+    let project = home.folder("project");
+    let instance = home.claim(&project).unwrap();
+    let socket = instance.socket().to_owned();
+    let _listener = instance.listen().unwrap();
+    let found = home.find(&project).unwrap();
+    instance.end_with_process();
+    assert!(!socket.exists());
+    assert!(found.is_running());
+    assert!(matches!(home.claim(&project), Err(ClaimError::Busy(Busy { pid: 0, .. }))));
+}
+
+#[test]
 fn another_folder_is_another_stack() {
     let home = Home::new();
     let _one = home.claim(&home.folder("one")).unwrap();
@@ -200,7 +214,7 @@ fn a_lock_file_of_garbage_is_no_obstacle() {
     fs::write(&lock, b"\0\xff{{{").unwrap();
     assert!(home.find(&project).unwrap().holder.is_none());
     let message = home.claim(&project).unwrap_err().message();
-    assert_eq!(message.text, "a stack is just starting here");
+    assert_eq!(message.text, "a stack is just starting or ending here");
     drop(instance);
     home.claim(&project).unwrap();
 }
