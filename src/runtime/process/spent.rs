@@ -80,13 +80,22 @@ fn below(keeper: u32, kinship: &mut Kinship) -> Option<Spent> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::process::Stdio;
+
     use super::*;
 
     /// The test program is nobody's keeper, but has children all the same.
     #[test]
     fn children_are_found_and_strangers_are_not() {
-        let mut child =
-            std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let mut child = std::process::Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cat exists");
+        // It answers when it is set up: right after `exec` a program has no memory yet.
+        child.stdin.as_mut().expect("it is piped").write_all(b".").expect("it reads");
+        child.stdout.as_mut().expect("it is piped").read_exact(&mut [0]).expect("it answers");
         let me = std::process::id();
         let own = platform::load(me).expect("we live");
         assert!(own.memory > 100_000 && own.threads >= 1, "{own:?}");
