@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -146,20 +147,36 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
 
 /// The same; `None` on kernels that do not list children.
 fn listed_children(pid: u32) -> Option<Vec<u32>> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Some(Vec::new()) };
     let mut found = Vec::new();
-    for thread in threads.flatten() {
-        match fs::read_to_string(thread.path().join("children")) {
+    for thread in threads(pid) {
+        match fs::read_to_string(thread.join("children")) {
             Ok(list) => {
                 found.extend(list.split_ascii_whitespace().filter_map(|w| w.parse::<u32>().ok()))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.exists() => {
                 return None;
             }
             Err(_) => {}
         }
     }
     Some(found)
+}
+
+/// How often a list of threads is read at most: a program that ends some all the time has no list that is whole.
+const LISTINGS: u32 = 8;
+
+/// The threads of a process. When the one that it has come to ends, the kernel ends the list there, so a list that is
+/// too short is read again.
+fn threads(pid: u32) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for _ in 0..LISTINGS {
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+        found = entries.flatten().map(|entry| entry.path()).collect();
+        if load(pid).is_none_or(|load| found.len() as u64 >= load.threads) {
+            break;
+        }
+    }
+    found
 }
 
 /// The same on kernels without `/proc/PID/task/TID/children`.
