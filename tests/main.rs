@@ -45,6 +45,7 @@ mod reload;
 mod reload_random;
 mod restarts;
 mod run;
+mod secrets;
 mod selection;
 mod stop_command;
 mod storms;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -214,7 +214,22 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
 
 /// What a process has used; `None` when it is gone.
 pub(super) fn load(pid: u32) -> Option<Load> {
-    parse_load(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    with_short(&format!("/proc/{pid}/stat"), parse_load)?
+}
+
+/// Reads a file of `/proc` that is short as a rule, in one piece: `fs::read` asks for its length first and for more
+/// afterwards, which are half of what a look costs.
+fn with_short<T>(path: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// Longer than any `stat`, and than most lists.
+    const SHORT: usize = 4096;
+    /// The kernel leaves out what would not fit whole: a number and a blank.
+    const LAST: usize = 32;
+    let mut bytes = [0; SHORT];
+    let length = fs::File::open(path).ok()?.read(&mut bytes).ok()?;
+    match length + LAST > SHORT {
+        true => Some(read(&fs::read(path).ok()?)),
+        false => Some(read(&bytes[..length])),
+    }
 }
 
 fn parse_load(stat: &[u8]) -> Option<Load> {
@@ -269,8 +284,10 @@ impl Kinship {
 
 /// The children that a thread has started.
 fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok()?;
-    Some(list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+    with_short(&format!("/proc/{pid}/task/{thread}/children"), |list| {
+        let list = std::str::from_utf8(list).unwrap_or_default();
+        list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
+    })
 }
 
 /// The numbers of all processes that can be seen.
@@ -379,6 +396,16 @@ mod tests {
         assert_eq!(load.cpu / 300, load.reaped / 10);
         for broken in [&b""[..], b"42 (x", b"42 (x) S 1 1 1 0 -1"] {
             assert_eq!(parse_load(broken), None);
+        }
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_read_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("list");
+        for length in [0, 1, 4000, 4064, 4065, 4096, 10_000] {
+            fs::write(&file, vec![b'1'; length]).expect("it is ours");
+            assert_eq!(with_short(file.to_str().expect("text"), <[u8]>::len), Some(length));
         }
     }
 
