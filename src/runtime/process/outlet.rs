@@ -11,7 +11,7 @@ use crate::model::Stream;
 
 /// What is read of one stream before others have their turn.
 const TURN: usize = 256 * 1024;
-/// The largest capacity a pipe is given, and so the most that can be in one when its writers are dead.
+/// The largest capacity that a pipe is given. A service may give it more.
 const GROWN: usize = 1 << 20;
 /// A read of this much found a pipe of the usual size full.
 const FULL: usize = 64 * 1024;
@@ -83,11 +83,13 @@ impl Outlet {
         })
     }
 
-    /// Reads what dead writers left. Bounded: a stranger that was given the pipe may write for ever.
+    /// Reads what dead writers left, and no more than is there now: a stranger that was given the pipe may write
+    /// for ever.
     pub fn drain(&mut self, push: &mut dyn FnMut(Stream, &[u8])) {
+        let left = self.fd.get_ref().left();
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
-            while taken < GROWN {
+            while taken < left {
                 match self.fd.get_ref().read(&mut buffer[..]) {
                     Ok(count) if count > 0 => {
                         push(self.stream, &buffer[..count]);
@@ -124,5 +126,51 @@ fn grow(source: &Source) -> bool {
         #[cfg(not(target_os = "linux"))]
         Source::Pipe(_) => false,
         Source::Terminal(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeWriter, Write};
+
+    use super::*;
+
+    fn pipe() -> (Outlet, PipeWriter) {
+        let (ours, theirs) = io::pipe().expect("descriptors are there");
+        (Outlet::new(Source::Pipe(ours), Stream::Stdout).expect("a runtime"), theirs)
+    }
+
+    fn drained(outlet: &mut Outlet, mut seen: impl FnMut(&[u8])) -> usize {
+        let mut taken = 0;
+        outlet.drain(&mut |_, bytes| {
+            seen(bytes);
+            taken += bytes.len();
+        });
+        taken
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn all_that_the_dead_left_is_read_however_large_they_made_their_pipe() {
+        let (mut outlet, mut theirs) = pipe();
+        assert_eq!(drained(&mut outlet, |_| {}), 0);
+        // Only root may have more than the system's limit.
+        let size = [4 * GROWN, GROWN].into_iter().find_map(|size| {
+            rustix::pipe::fcntl_setpipe_size(&theirs, size).ok().map(|_| size)
+        });
+        let size = size.expect("a pipe may be as large as devstack makes it");
+        theirs.write_all(&vec![b'x'; size]).expect("there is room");
+        assert_eq!(drained(&mut outlet, |_| {}), size);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_that_writes_without_end_is_not_read_without_end() {
+        let (mut outlet, mut theirs) = pipe();
+        theirs.write_all(&[b'x'; 1000]).expect("there is room");
+        // Whatever is read, as much follows.
+        let taken = drained(&mut outlet, |bytes| {
+            theirs.write_all(&vec![b'y'; bytes.len()]).expect("there is room");
+        });
+        assert_eq!(taken, 1000);
     }
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use super::terminal::Terminal;
 
+/// What is taken to be in a source that does not tell: more than a terminal holds, and as much as a pipe that
+/// devstack enlarged.
+const UNTOLD: usize = 1 << 20;
+
 /// Where the output of a service is read.
 #[derive(Debug)]
 pub(super) enum Source {
@@ -30,6 +34,17 @@ impl Source {
             }
         }
         Ok(taken)
+    }
+
+    /// How many bytes can be in it now, at most.
+    pub fn left(&self) -> usize {
+        match self {
+            Source::Pipe(pipe) => {
+                rustix::io::ioctl_fionread(pipe).map_or(UNTOLD, |count| count as usize)
+            }
+            // It tells less than was written: some of it is still on its way.
+            Source::Terminal(_) => UNTOLD,
+        }
     }
 }
 
