@@ -169,11 +169,10 @@ fn what_runs_this_very_command_is_spared() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     use super::*;
-    use crate::support::{Launch, eventually, kill_all_at_once, user_namespaces};
+    use crate::support::{Other, eventually, kill_all_at_once, user_namespaces};
 
     /// A stack `shop` in this folder of one service that listens on `port`.
     fn shop(project: &Project, dir: &str, port: u16, keys: &str) {
@@ -292,50 +291,6 @@ mod linux {
         project.finish();
     }
 
-    /// A user who is not this one, and a folder of his.
-    struct Other(tempfile::TempDir);
-
-    const UID: u32 = 65_534;
-
-    impl Other {
-        /// Only for root; on a machine where he can get to the programs.
-        fn new() -> Option<Other> {
-            let root = rustix::process::geteuid().is_root();
-            if !need_that("root, to be another user", root) {
-                return None;
-            }
-            need("setpriv")?;
-            let folder = tempfile::Builder::new().prefix("do").tempdir().expect("a folder");
-            for place in ["", "run", "state", "home"] {
-                let place = folder.path().join(place);
-                std::fs::create_dir_all(&place).expect("it is ours");
-                std::os::unix::fs::chown(&place, Some(UID), Some(UID)).expect("we are root");
-                let mode = std::fs::Permissions::from_mode(0o700);
-                std::fs::set_permissions(&place, mode).expect("it is ours");
-            }
-            let other = Other(folder);
-            let project = Project::new();
-            let reach = other.program(&project, Path::new("/bin/sh"));
-            let test = "test -x \"$0\" && test -x \"$1\"";
-            let reach =
-                reach.args(["-c", test, env!("CARGO_BIN_EXE_devstack")]).args([misbehave()]).run();
-            need_that("programs that everybody may execute", reach.code() == 0).then_some(other)
-        }
-
-        fn program(&self, project: &Project, program: &Path) -> Launch {
-            let uid = UID.to_string();
-            let place = |name: &str| self.0.path().join(name);
-            project
-                .program("setpriv")
-                .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "--"])
-                .args([program])
-                .env("HOME", place("home"))
-                .env("XDG_RUNTIME_DIR", place("run"))
-                .env("XDG_STATE_HOME", place("state"))
-                .dir(self.0.path())
-        }
-    }
-
     #[test]
     fn another_users_listener_is_named_and_spared() {
         let Some(other) = Other::new() else { return };
@@ -371,7 +326,7 @@ mod linux {
                 misbehave().display()
             )
         };
-        let theirs = other.0.path().join("devstack.toml");
+        let theirs = other.folder().join("devstack.toml");
         std::fs::write(&theirs, text("fail")).expect("we are root");
         let devstack = Path::new(env!("CARGO_BIN_EXE_devstack"));
         let up = other.program(&project, devstack).args(["up"]).start();
@@ -381,7 +336,7 @@ mod linux {
         let refused = project.devstack(["up"]).run().expect_code(1);
         let leased = format!(
             "port {port} is leased by a devstack of user nobody (in {}",
-            other.0.path().display()
+            other.folder().display()
         );
         assert!(refused.stderr.contains(&leased), "{}", refused.stderr);
         project.write("devstack.toml", &text("next"));
@@ -423,7 +378,7 @@ mod linux {
             .program("unshare")
             .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-ec", HIDDEN, "sh", devstack])
             .args([misbehave()])
-            .args([&port.to_string(), &other.0.path().display().to_string()])
+            .args([&port.to_string(), &other.folder().display().to_string()])
             .run();
         let hidden = !ended.stderr.contains("mount:") && !ended.stderr.contains("unshare:");
         if !need_that("a /proc that can be mounted with hidepid", hidden) {

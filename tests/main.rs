@@ -29,6 +29,7 @@ mod hostile;
 mod integrity;
 mod layers;
 mod lifecycle;
+mod limits;
 mod listeners;
 mod live;
 mod logs;

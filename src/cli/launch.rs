@@ -154,7 +154,7 @@ where
     };
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
-    let runtime = super::runtime().map_err(|error| internal("start", error))?;
+    let runtime = super::lasting_runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground);
     // Of a terminal that is let go, this is the last time that it can be asked.
     let terminal_size = plan.place.terminal_size();

@@ -59,6 +59,7 @@ mod word;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -204,11 +205,38 @@ fn ask(
 /// What the system says when it gives no descriptors. tokio takes one for signals in a way that panics,
 /// so this looks first whether there are some.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    look_for_descriptors()?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The same for what runs until somebody ends it. Its pool has one thread from the beginning, and keeps those that it
+/// has: where no more processes are allowed, work for a pool without a thread panics, and for any other it waits.
+///
+/// # Errors
+/// Also when the system gives no thread.
+fn lasting_runtime() -> io::Result<tokio::runtime::Runtime> {
+    /// More than ever look at something at once; kept for ever, because who was needed once is soon needed again.
+    const MOST_THREADS: usize = 128;
+    look_for_descriptors()?;
+    // As with descriptors: the pool has no other way to say that there is none than to panic.
+    let one = std::thread::Builder::new().spawn(|| ())?;
+    // An empty thread does not panic.
+    let _ = one.join();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MOST_THREADS)
+        .thread_keep_alive(Duration::MAX)
+        .build()?;
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+fn look_for_descriptors() -> io::Result<()> {
     /// What a runtime opens while it is made.
     const DESCRIPTORS: usize = 8;
     let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
     drop(spare.collect::<io::Result<Vec<_>>>()?);
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    Ok(())
 }
 
 /// The folder of the stack that is meant: that of the first file that was named, else where we are.

@@ -271,9 +271,11 @@ impl Client {
         let (tell, ended) = oneshot::channel();
         // A thread of its own: the lock can only be waited for by blocking, and the runtime would
         // wait for a thread of its pool even after the time is up.
-        std::thread::spawn(move || {
+        let wait = move || {
             let _ = tell.send(found.wait_until_ended().is_ok());
-        });
+        };
+        // Without a thread nobody tells, and then it is not known to be gone.
+        let _ = std::thread::Builder::new().spawn(wait);
         matches!(tokio::time::timeout(END_PATIENCE, ended).await, Ok(Ok(true)))
     }
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::limits::Limits;
 use super::server::serve_within;
+use super::spare::Spare;
 use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
 use crate::model::{
     Action, Change, Class, Condition, EndedBy, Exit, FailingProbe, Message, Name, Need, Next,
@@ -336,7 +337,14 @@ impl Rig {
                 Ok(()) = is_stopped => {}
             }
         };
-        let server = tokio::spawn(serve_within(limits, listener, handle, logs.clone(), shutdown));
+        let server = tokio::spawn(serve_within(
+            limits,
+            Spare::default(),
+            listener,
+            handle,
+            logs.clone(),
+            shutdown,
+        ));
         let close = Some(close);
         Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
     }

@@ -46,6 +46,7 @@ mod server;
 #[cfg(test)]
 mod server_tests;
 mod service_query;
+mod spare;
 mod upgraded;
 mod url_text;
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::LogSource;
 use super::limits::Limits;
 use super::routes::{No, Routes};
+use super::spare::Spare;
 use super::upgraded::Upgraded;
 use crate::model::{Class, Message};
 use crate::runtime::handle::Handle;
@@ -22,23 +23,26 @@ use crate::runtime::handle::Handle;
 /// How many clients beyond those that are served are told why they are not. Others are closed
 /// without a word.
 const MAX_REFUSED: usize = 64;
-/// The pause after a connection that could not be accepted, most often for want of descriptors.
+/// The pause after a connection that could not be accepted, most often for want of descriptors when none is spare.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers on `listener`, which must be non-blocking, until `shutdown` resolves; then finishes the
-/// answers under way within a second. An error only when the listener cannot be used at all.
-pub async fn serve<L: LogSource>(
+/// answers under way within a second. An error only when the listener cannot be used at all. What is kept for clients
+/// is kept from this call on, before the first service takes its share.
+pub fn serve<L: LogSource>(
     listener: StdListener,
     handle: Handle,
     logs: L,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    serve_within(Limits::of_this_user(), listener, handle, logs, shutdown).await
+) -> impl Future<Output = io::Result<()>> {
+    let spare = Spare::filled();
+    serve_within(Limits::of_this_user(), spare, listener, handle, logs, shutdown)
 }
 
 /// [`serve`] with other limits.
 pub(super) async fn serve_within<L: LogSource>(
     limits: Limits,
+    mut spare: Spare,
     listener: StdListener,
     handle: Handle,
     logs: L,
@@ -59,7 +63,8 @@ pub(super) async fn serve_within<L: LogSource>(
         };
         match turn {
             Turn::Close => break,
-            Turn::Ended => {}
+            Turn::Ended => spare.fill(),
+            Turn::Came(Err(error)) if spare.make_room(&error) => {}
             Turn::Came(Err(error)) => {
                 tracing::warn!(%error, "cannot accept a client");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -27,6 +27,8 @@ mod markers;
 mod misbehave;
 mod need;
 mod number;
+#[cfg(target_os = "linux")]
+mod other;
 mod patience;
 mod plain;
 mod ports;
@@ -48,6 +50,8 @@ pub use markers::{Mark, Markers};
 pub use misbehave::{example, misbehave};
 pub use need::{need, need_that, user_namespaces};
 pub use number::number;
+#[cfg(target_os = "linux")]
+pub use other::Other;
 pub use patience::{eventually, patience, within};
 pub use plain::plain;
 pub use ports::{Stranger, alone_on_usual_ports, free_port, free_ports, occupy, occupy_on};

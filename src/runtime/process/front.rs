@@ -52,12 +52,14 @@ impl Front {
         let (tell, ended) = oneshot::channel();
         let child = self.child;
         // A thread of its own: the runtime would wait for one of its pool even when nobody else does.
-        std::thread::spawn(move || {
+        let wait = move || {
             if let Some(exit) = wait(child) {
                 // Nobody waits any more: then nobody wants to know.
                 let _ = tell.send(exit);
             }
-        });
+        };
+        // Without a thread nobody tells: as when it cannot be waited for.
+        let _ = std::thread::Builder::new().spawn(wait);
         ended
     }
 }

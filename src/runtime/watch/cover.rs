@@ -269,6 +269,8 @@ impl Cover {
 
     fn open(&mut self) -> Result<(), String> {
         if self.notify.is_none() {
+            // notify does not say when it gets none.
+            let _ = std::thread::Builder::new().spawn(|| ()).map_err(|_| NO_THREAD)?;
             let inbox = self.inbox.clone();
             // Without OPEN, so that reading a file is no event, and without ATTRIB: a change of metadata
             // is no change. CLOSE after writing tells that a writer has finished.
@@ -279,9 +281,14 @@ impl Cover {
                 | EventKindMask::ACCESS_CLOSE;
             let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
             let made = RecommendedWatcher::new(move |event| inbox.event(event), config);
-            self.notify = Some(
-                made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?,
-            );
+            let made =
+                made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?;
+            if made.watched_paths().is_err() {
+                // There was a thread a moment ago. To drop it would panic, and all that is lost is a descriptor.
+                std::mem::forget(made);
+                return Err(NO_THREAD.into());
+            }
+            self.notify = Some(made);
         }
         Ok(())
     }
@@ -295,6 +302,9 @@ impl Cover {
 fn watch_op(folder: PathBuf) -> PathOp {
     if RECURSIVE { PathOp::watch_recursive(folder) } else { PathOp::watch_non_recursive(folder) }
 }
+
+/// Why nothing is watched where no thread is to be had.
+const NO_THREAD: &str = "the system's limit of processes is reached";
 
 /// The system's limit that an error tells of, if it does.
 fn limit(kind: &ErrorKind) -> Option<String> {

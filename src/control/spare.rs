@@ -1,0 +1,53 @@
+use std::fs::File;
+use std::io;
+
+/// Enough for the commands of somebody who finds out what is wrong and stops something.
+const MOST: usize = 8;
+
+/// Descriptors that are kept for clients, so that a devstack whose services use up the limit of open files can still be
+/// asked and stopped from other terminals.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Vec<File>);
+
+impl Spare {
+    /// As many as there should be, or as many as the system gives.
+    pub fn filled() -> Spare {
+        let mut spare = Spare::default();
+        spare.fill();
+        spare
+    }
+
+    /// Keeps as many as there should be again.
+    pub fn fill(&mut self) {
+        while self.0.len() < MOST
+            && let Ok(file) = File::open("/dev/null")
+        {
+            self.0.push(file);
+        }
+    }
+
+    /// Gives one back when this error says that there are no others. Whether it did.
+    pub fn make_room(&mut self, error: &io::Error) -> bool {
+        let none = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        none && self.0.pop().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_descriptors_is_helped_and_not_for_ever() {
+        let mut spare = Spare::default();
+        let [lack, other] = [libc::EMFILE, libc::ECONNABORTED].map(io::Error::from_raw_os_error);
+        assert!(!spare.make_room(&lack));
+        spare.fill();
+        spare.fill();
+        assert!(!spare.make_room(&other));
+        let given = (0..100).take_while(|_| spare.make_room(&lack)).count();
+        assert_eq!(given, MOST);
+        spare.fill();
+        assert!(spare.make_room(&lack));
+    }
+}
