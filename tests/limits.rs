@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{
-    Other, Project, misbehave, need, need_that, service, user_namespaces,
+    Other, Project, Running, misbehave, need, need_that, service, user_namespaces,
 };
 
 /// Services that go on, `s00` and so on.
@@ -85,4 +85,136 @@ fn where_no_more_processes_are_allowed_what_runs_runs_on() {
         project.assert_nothing_alive();
         project.finish();
     }
+}
+
+/// What old kernels do not have. Some sandboxes forbid it.
+const NEW_CALLS: [&str; 5] = ["clone3", "close_range", "pidfd_open", "pidfd_send_signal", "statx"];
+
+/// devstack with such a kernel.
+fn without(
+    project: &Project,
+    error: &str,
+    calls: &[&str],
+    words: &[&str],
+) -> crate::support::Launch {
+    let deadline = ["--deadline", "900", "without", error];
+    project.misbehave(deadline).args(calls).args(["--", DEVSTACK]).args(words)
+}
+
+/// Services that hide what they start, one of them deaf, and what `up` says when all of them run.
+fn hiding(project: &Project, error: &str, calls: &[&str]) -> Running {
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.tree]
+        command = ["{misbehave}", "tree", "plain", "setsid", "double"]
+        [services.deaf]
+        command = ["{misbehave}", "tree", "setsid", "double", "--clear-env", "--ignore-term"]
+        stop = { grace = "300ms" }
+        "#,
+    );
+    let up = without(project, error, calls, &["up"]).start();
+    up.wait_for("tree | ready");
+    up.wait_for("deaf | ready");
+    up
+}
+
+/// Sandboxes refuse with `EPERM`; without any `clone3` by that word the C library could start nothing at all.
+const LACKING: [(&str, &[&str]); 3] = [
+    ("ENOSYS", &NEW_CALLS),
+    ("EPERM", &["close_range", "pidfd_open"]),
+    ("EPERM", &["pidfd_send_signal"]),
+];
+
+#[test]
+fn an_old_kernel_leaves_nothing_behind_and_asks_before_it_kills() {
+    for (error, calls) in LACKING {
+        let project = Project::new();
+        let up = hiding(&project, error, calls);
+        without(&project, error, calls, &["ps"]).run().expect_code(0);
+        up.end();
+        project.assert_nothing_alive();
+        // Only who does not listen is killed.
+        let text = up.stdout();
+        assert!(text.contains("deaf did not stop within"), "{text}");
+        assert!(!text.contains("tree did not stop within"), "{text}");
+        project.finish();
+    }
+}
+
+#[test]
+fn on_an_old_kernel_the_end_of_devstack_is_the_end_of_all() {
+    for (error, calls) in LACKING {
+        let project = Project::new();
+        let up = hiding(&project, error, calls);
+        up.kill9();
+        project.assert_nothing_alive();
+        project.finish();
+    }
+}
+
+#[test]
+fn what_a_kernel_lacks_is_said_by_the_doctor() {
+    let project = Project::new();
+    for (error, calls) in LACKING {
+        let ended = without(&project, error, calls, &["doctor"]).run().expect_code(1);
+        let line = ended.stdout.lines().find(|line| line.contains("pidfd")).expect("a line");
+        assert!(line.starts_with("wrong"), "{line}");
+    }
+    project.finish();
+}
+
+#[test]
+fn without_its_proc_nothing_is_started() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let project = Project::new();
+    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+    // No /proc at all; and that of another space of numbers.
+    for enter in [&["-Urm", "sh", "-c", hide, DEVSTACK][..], &["-Urpf", DEVSTACK]] {
+        let devstack = |word: &str| project.program("unshare").args(enter).args([word]).run();
+        let refused = devstack("up").expect_code(1);
+        assert!(refused.stderr.contains("/proc of this system is not mounted"), "{refused:?}");
+        assert!(refused.stderr.contains("mount -t proc"), "{refused:?}");
+        assert_eq!(refused.stdout, "");
+        let doctor = devstack("doctor").expect_code(1).stdout;
+        assert!(doctor.contains("wrong  proc"), "{doctor}");
+    }
+    project.finish();
+}
+
+#[test]
+fn where_processes_of_others_are_hidden_nothing_is_left() {
+    let Some(other) = Other::new() else { return };
+    let project = Project::new();
+    let toml = format!(
+        "[services.tree]\ncommand = [\"{}\", \"tree\", \"setsid\", \"double\", \"--ignore-term\"]\n\
+         stop = {{ grace = \"100ms\" }}\n",
+        misbehave().display()
+    );
+    std::fs::write(other.folder().join("devstack.toml"), toml).expect("we are root");
+    let script = "mount -o remount,hidepid=2 /proc || exit 99
+        cd \"$2\"
+        setpriv --reuid 65534 --regid 65534 --clear-groups \
+            env HOME=\"$2/home\" XDG_RUNTIME_DIR=\"$2/run\" XDG_STATE_HOME=\"$2/state\" \"$1\" up &
+        wait $!
+        echo \"code $?\"
+        ps -e -o comm | grep -c misbehave";
+    let folder = other.folder().to_str().expect("a plain path");
+    let up = project
+        .program("unshare")
+        .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-c", script, "sh", DEVSTACK, folder])
+        .start();
+    if !need_that("a /proc that can be mounted with hidepid", up.is_running()) {
+        return;
+    }
+    up.wait_for("tree | ready");
+    let down = other.program(&project, DEVSTACK.as_ref()).args(["down"]).run();
+    down.expect_code(0);
+    up.wait_for("code 0");
+    up.wait_line(|line| line == "0");
+    up.wait_exit();
+    project.finish();
 }

@@ -38,6 +38,9 @@ impl Ground {
     /// it was killed, and chooses ports.
     pub fn take(plan: &Plan) -> Result<Ground, Refused> {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
+        if !process::sees_itself() {
+            return Err(refuse(blind()));
+        }
         let draft = config::load(&sources(plan)?).map_err(Refused::Wrong)?;
         let draft = Arc::new(draft);
         let debugged = debugged(&draft, plan.debug.as_deref())
@@ -87,6 +90,13 @@ impl Ground {
             notes,
         })
     }
+}
+
+/// What a service starts is found by `/proc`, however it hides.
+fn blind() -> Message {
+    let text = "the /proc of this system is not mounted here, so what services start could not be ended for certain";
+    Message::new(Class::Limit, text)
+        .help("mount -t proc proc /proc; in a new process namespace, too")
 }
 
 /// Who `--debug` means: all that have a `debug` entry, or these, which must have one.

@@ -49,7 +49,7 @@ pub(super) enum Sight {
     All,
     /// Its own; the option of the mount that says so.
     Own(String),
-    /// None: nothing is mounted at /proc.
+    /// None: nothing is mounted at /proc, or what shows other processes.
     Nothing,
 }
 

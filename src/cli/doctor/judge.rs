@@ -53,7 +53,7 @@ fn of_machine(machine: &Machine, services: u64) -> Vec<Finding> {
         true => Finding::ok("pidfd", "processes can be signalled without mistaking one for another"),
         false => Finding::wrong(
             "pidfd",
-            "this kernel or its sandbox has no pidfd, so leftovers of a killed devstack cannot be ended",
+            "this kernel or its sandbox has no pidfd: leftovers of a killed devstack cannot be ended, and what a service's children started may be killed without being asked to end",
             "use Linux 5.3 or newer; in a container, allow pidfd_open and pidfd_send_signal",
         ),
     });
@@ -130,8 +130,8 @@ fn sight(sight: &Sight) -> Finding {
         ),
         Sight::Nothing => Finding::wrong(
             "proc",
-            "nothing is mounted at /proc: devstack cannot see which process listens where",
-            "mount -t proc proc /proc",
+            "the /proc of this system is not mounted here: devstack starts nothing, because it could not end it for certain",
+            "mount -t proc proc /proc; in a new process namespace, too",
         ),
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::facts::{Sight, Usage};
+use crate::runtime::process;
 
 /// Folders that this user watches.
 pub(super) fn watches() -> Option<Usage> {
@@ -62,7 +63,7 @@ pub(super) fn processes() -> Option<Usage> {
 
 /// Which processes are shown, by how `/proc` is mounted.
 pub(super) fn sight() -> Sight {
-    if !Path::new("/proc/self/stat").exists() {
+    if !process::sees_itself() {
         return Sight::Nothing;
     }
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

@@ -312,6 +312,9 @@ pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
     environment.split(|byte| *byte == 0).find_map(value)
 }
 
+/// How long a wait lasts where processes cannot be pinned, and so not be waited for.
+const UNPINNED_WAIT: Duration = Duration::from_millis(5);
+
 /// The most processes that are waited for at once: one of them is enough.
 const MAX_WAIT: usize = 64;
 
@@ -322,9 +325,11 @@ pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
         pidfd_open(pid, PidfdFlags::empty()).ok()
     };
     let pinned: Vec<OwnedFd> = pids.iter().take(MAX_WAIT).map_while(pin).collect();
-    if pinned.is_empty() {
-        return;
-    }
+    let limit = match pinned.is_empty() {
+        true if pins() => return,
+        true => UNPINNED_WAIT.min(limit),
+        false => limit,
+    };
     let mut fds: Vec<PollFd<'_>> = pinned.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     // An interrupted wait is a short one.
@@ -333,7 +338,13 @@ pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
 
 /// Whether the kernel has pidfds and lets this process have them.
 pub(super) fn pins() -> bool {
-    pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok()
+    pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok_and(|me| send(&me, 0))
+}
+
+/// Whether `/proc` shows this process and those below it: it may be missing, or be that of another space of numbers.
+pub(super) fn sees_itself() -> bool {
+    let me = std::process::id().to_string();
+    fs::read_link("/proc/self").is_ok_and(|shown| shown.as_os_str() == me.as_str())
 }
 
 /// Signals a process that may be anybody's by now: the process is pinned first, then looked at, and
@@ -342,17 +353,16 @@ pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool
     let Some(raw) = rustix::process::Pid::from_raw(pid.cast_signed()) else { return };
     let Ok(pinned) = pidfd_open(raw, PidfdFlags::empty()) else { return };
     if look(pid).is_some_and(|p| ours(&p)) {
-        // SAFETY: a live pidfd, a number, no siginfo. An error means that it is gone.
-        unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                pinned.as_raw_fd(),
-                signal,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
+        // An error means that it is gone.
+        let _ = send(&pinned, signal);
     }
+}
+
+/// Sends a signal to a pinned process; 0 only asks whether that may be done. Whether it was sent.
+fn send(pinned: &OwnedFd, signal: i32) -> bool {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a live pidfd, numbers, no siginfo.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pinned.as_raw_fd(), signal, info, 0) == 0 }
 }
 
 /// Resolves when a child of this process has ended, or at once when that cannot be waited for.

@@ -281,6 +281,11 @@ pub(super) fn pins() -> bool {
     true
 }
 
+/// Whether the system shows this process and those below it: always.
+pub(super) fn sees_itself() -> bool {
+    true
+}
+
 /// Signals a process that may be anybody's by now, if `ours` accepts it. Without pidfds a gap of
 /// microseconds remains between the look and the signal.
 pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {

@@ -91,6 +91,12 @@ pub fn pins() -> bool {
     platform::pins()
 }
 
+/// Whether the system shows this process and those below it. Without that no tree could be ended for certain, so
+/// nothing may be started.
+pub fn sees_itself() -> bool {
+    platform::sees_itself()
+}
+
 /// Asks a child of this process to end. For a child that has not been waited for, so that its
 /// number cannot mean anybody else.
 pub fn terminate(child: u32) {

@@ -155,9 +155,9 @@ mod tests {
         let (mut outlet, mut theirs) = pipe();
         assert_eq!(drained(&mut outlet, |_| {}), 0);
         // Only root may have more than the system's limit.
-        let size = [4 * GROWN, GROWN].into_iter().find_map(|size| {
-            rustix::pipe::fcntl_setpipe_size(&theirs, size).ok().map(|_| size)
-        });
+        let size = [4 * GROWN, GROWN]
+            .into_iter()
+            .find_map(|size| rustix::pipe::fcntl_setpipe_size(&theirs, size).ok().map(|_| size));
         let size = size.expect("a pipe may be as large as devstack makes it");
         theirs.write_all(&vec![b'x'; size]).expect("there is room");
         assert_eq!(drained(&mut outlet, |_| {}), size);

@@ -50,14 +50,21 @@ pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
 }
 
 /// Asks the whole tree below this process, or what `choose` picks of it, to end: the signal, then CONT
-/// for what was stopped.
+/// for what was stopped. Where processes cannot be pinned, only children of this process are asked: unreaped they keep
+/// their numbers. For a process of one thread.
 pub(super) fn signal_tree(signal: i32, choose: impl Fn(&super::proc::Proc) -> bool) {
     let me = std::process::id();
     let found = descendants(me);
     let tree: BTreeSet<u32> = found.iter().copied().chain([me]).collect();
+    let pins = platform::pins();
     for pid in found {
         for signal in [signal, libc::SIGCONT] {
-            platform::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
+            if pins {
+                platform::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
+            } else if platform::look(pid).is_some_and(|p| p.parent == me && choose(&p)) {
+                // SAFETY: numbers only; it is our child.
+                unsafe { libc::kill(pid.cast_signed(), signal) };
+            }
         }
     }
 }
