@@ -12,6 +12,7 @@ use crate::model::Stream;
 /// What is read of one stream before others have their turn.
 const TURN: usize = 256 * 1024;
 /// The largest capacity that a pipe is given. A service may give it more.
+#[cfg(target_os = "linux")]
 const GROWN: usize = 1 << 20;
 /// A read of this much found a pipe of the usual size full.
 const FULL: usize = 64 * 1024;
