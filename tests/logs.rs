@@ -413,6 +413,42 @@ fn a_disk_without_room_for_files_stops_no_service_and_is_told_once() {
 }
 
 #[test]
+fn a_disk_that_is_full_while_files_are_put_away_loses_nothing_uncounted() {
+    if !need_that("user namespaces", user_namespaces()) {
+        return;
+    }
+    let lines = lines().max(12_000);
+    let project = Project::new();
+    // Room for two of the four files that there would be.
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack.logs]\nmax_size = \"256KB\"\nkeep = 3\n[services.flood]\n\
+             command = \"{{misbehave}} flood --lines {lines} --len {LEN} --both --sum flood.sum; exec tail -f /dev/null\"\n"
+        ),
+    );
+    std::fs::create_dir(project.path(".devstack")).expect("the project is ours");
+    let script = "mount -t tmpfs -o mode=0700,size=600k disk .devstack && exec \"$0\" up";
+    let up = project
+        .program("/usr/bin/unshare")
+        .args(["-Urm", "/bin/sh", "-c", script, env!("CARGO_BIN_EXE_devstack")])
+        .start();
+    eventually("the flood to end", || project.path("flood.sum").exists().then_some(()));
+    let total = [lines, lines * (LEN as u64 + 1)];
+    // What was printed last may still be in a pipe.
+    eventually("every line to be kept or counted", || {
+        let logs = project.devstack(["logs", "--json", "-n", "all", "flood"]).run().expect_code(0);
+        (Account::of(&logs.stdout).sum("flood") == total).then_some(())
+    });
+    up.wait_for("the last lines are kept in memory");
+    let warned = |line: &&String| line.contains("the last lines are kept in memory");
+    assert_eq!(up.lines().iter().filter(warned).count(), 1);
+    assert!(up.is_running());
+    up.end();
+    project.finish();
+}
+
+#[test]
 fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
     let (project, up) = talk();
     // The last line of the summary.
