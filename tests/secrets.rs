@@ -28,11 +28,15 @@ debug = {{ command = 'exec {{misbehave}} listen --port $DEBUG_PORT' }}
 command = 'test -z "$FROM_FILE" && exec {{misbehave}} run'
 restart = {{ policy = "on-failure", max = 2, delay = "10ms" }}
 [services.missing]
-command = ["no-such-program", "x"]
+command = ["no-such-program", "${{FROM_FILE}}"]
 restart = "no"
 [services.never]
 command = ["{{misbehave}}", "run"]
 ready = {{ exec = 'test -z "$FROM_FILE"', timeout = "100ms" }}
+[services.asked]
+command = "exec {{misbehave}} run"
+port = "auto"
+ready = {{ exec = ["no-such-program", "${{FROM_FILE}}"], timeout = "100ms" }}
 "#
     )
 }
@@ -140,6 +144,7 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
             && is("crash", "failed")
             && is("missing", "failed")
             && is("never", "unhealthy")
+            && is("asked", "unhealthy")
     });
     let pids = |ps: &serde_json::Value| -> Vec<u64> {
         let services = ps["services"].as_array().expect("a list").iter();
@@ -182,6 +187,8 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         &["why", "crash"],
         &["why", "missing"],
         &["why", "never"],
+        &["why", "asked"],
+        &["why", "asked", "--json"],
         &["logs"],
         &["logs", "--json"],
         &["ports"],
@@ -194,7 +201,14 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         said.run(&project, words);
     }
     let socket = project.socket();
-    for path in ["/v1/stack", "/v1/plan", "/v1/version", "/v1/logs", "/v1/env?service=nobody"] {
+    for path in [
+        "/v1/stack",
+        "/v1/plan",
+        "/v1/version",
+        "/v1/logs",
+        "/v1/logs?said=true",
+        "/v1/env?service=nobody",
+    ] {
         let reply = http_socket(&socket, "GET", path, "").expect("an answer");
         said.keep(path, reply.body);
     }

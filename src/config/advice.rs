@@ -6,7 +6,7 @@ use crate::presets::{Preset, Takes, takes};
 /// The advice for this command; `framework` knows when the command does not. `None`: neither is known.
 pub(super) fn advice(command: &Command, framework: Option<&Preset>) -> Option<Advice> {
     let words = match command {
-        Command::Exec(words) => words.clone(),
+        Command::Exec(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         Command::Shell(text) => {
             shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default()
         }
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn an_array_is_known_by_its_words() {
-        let words = ["python", "-m", "flask", "run"].map(str::to_owned);
+        let words = ["python", "-m", "flask", "run"].map(Into::into);
         let flask = advice(&Command::Exec(words.into()), None).expect("it is known");
         assert_eq!(flask.port, "pass --port $PORT");
         assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));

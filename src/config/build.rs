@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Command, DEBUG_HOST, Debugging, Health, Launch, Mode, Name, Port, Probe, Ready, Service, Stop,
-    Watch, WatchAction, host_port,
+    Command, DEBUG_HOST, Debugging, Expanded, Health, Launch, Mode, Name, Port, Probe, Ready,
+    Service, Stop, Watch, WatchAction, host_port,
 };
 
 use super::advice::advice;
@@ -287,11 +287,15 @@ impl Texts<'_, '_> {
         })
     }
 
+    fn expanded(&mut self, template: &Template) -> Expanded {
+        Expanded::new(self.text(template), self.environment.shown(template))
+    }
+
     fn command(&mut self, command: &CommandSpec) -> Command {
         match command {
             CommandSpec::Shell(text) => Command::Shell(self.text(text)),
             CommandSpec::Exec(words) => {
-                Command::Exec(words.iter().map(|word| self.text(word)).collect())
+                Command::Exec(words.iter().map(|word| self.expanded(word)).collect())
             }
         }
     }

@@ -192,6 +192,42 @@ impl<'a> Environment<'a> {
         expand(&template.parts, template.at, self)
     }
 
+    /// The same for people: what devstack itself and a preset give is put in. Every other variable stands by its name,
+    /// because what an env file or `env` gives may be a secret.
+    pub fn shown(&mut self, template: &Template) -> String {
+        let mut shown = String::new();
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => shown.push_str(text),
+                Part::Stack { field, .. } => shown.push_str(&self.stack(*field)),
+                Part::Service { service, field, .. } => {
+                    shown.push_str(&self.service(service, field).unwrap_or_default());
+                }
+                Part::Variable { name, .. } => match self.public(name) {
+                    Some(value) => shown.push_str(&value),
+                    None => shown.push_str(&format!("${{{name}}}")),
+                },
+            }
+        }
+        shown
+    }
+
+    /// The value of a variable that can be no secret.
+    fn public(&mut self, name: &str) -> Option<String> {
+        let giver = self.givers(name).next()?;
+        let known = match giver {
+            Giver::Devstack => true,
+            Giver::Layer(index) => match self.layers[index] {
+                Layer::Preset(_) => true,
+                Layer::ServiceEnv(_)
+                | Layer::ServiceFile(_)
+                | Layer::StackEnv(_)
+                | Layer::StackFile(_) => false,
+            },
+        };
+        if known { self.given(name, giver).ok() } else { None }
+    }
+
     /// The value of a variable as one layer has it; `None` when that layer does not set it.
     pub fn at(&mut self, name: &str, layer: usize) -> Result<Option<String>, Trouble> {
         let template = match self.layers[layer].get(name) {

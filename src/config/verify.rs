@@ -156,7 +156,7 @@ fn tell(
 /// An array command needs a program once everything is put in.
 fn program(written: &CommandSpec, command: &Command, otherwise: Place, report: &mut Report) {
     if let Command::Exec(words) = command
-        && words.first().is_none_or(String::is_empty)
+        && words.first().is_none_or(|program| program.text().is_empty())
     {
         let at = written.templates().first().map_or(otherwise, |word| word.at);
         report.push(Fault::at(at, "the program is empty").help("write what to execute"));

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Condition, DEBUG_PORT, Debug, Mode, Name, Needs, UrlForm};
+use super::{Advice, Condition, DEBUG_PORT, Debug, Expanded, Mode, Name, Needs, UrlForm};
 
 /// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
 /// Nothing that reads it asks "is this set?" again.
@@ -188,15 +188,22 @@ pub enum Command {
     /// A text for `sh -c`.
     Shell(String),
     /// A program with its arguments, executed as it is; at least one word.
-    Exec(Vec<String>),
+    Exec(Vec<Expanded>),
 }
 
 impl Command {
-    /// As it was written, on one line as far as it was; for people, not for a shell.
+    /// A program with its arguments, executed as it is; at least one word.
+    pub fn exec<W: Into<Expanded>>(words: impl IntoIterator<Item = W>) -> Command {
+        Command::Exec(words.into_iter().map(Into::into).collect())
+    }
+
+    /// As it was written, on one line as far as it was; for people, not for a shell, and without secrets.
     pub fn line(&self) -> String {
         match self {
             Command::Shell(text) => text.clone(),
-            Command::Exec(words) => words.join(" "),
+            Command::Exec(words) => {
+                words.iter().map(Expanded::shown).collect::<Vec<&str>>().join(" ")
+            }
         }
     }
 }

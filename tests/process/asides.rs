@@ -39,8 +39,8 @@ fn a_program_that_is_not_there_is_told() {
     alone(|| {
         lab(async |lab| {
             for words in [&["no-such-program-anywhere"][..], &[]] {
-                let words = words.iter().map(|word| (*word).to_owned()).collect();
-                let launch = lab.launch(Command::Exec(words));
+                let words = words.iter().copied();
+                let launch = lab.launch(Command::exec(words));
                 let trial = try_out(&lab.processes, &launch).await;
                 let Verdict::NotStarted(why) = trial.verdict else { panic!("{trial:?}") };
                 assert_ne!(why.class, Class::Limit, "{why:?}");

@@ -29,7 +29,7 @@ fn start(lab: &Lab, run: u64, command: Command, handed: Vec<Handed>) -> (Run, Le
 }
 
 fn words(words: &[&str]) -> Command {
-    Command::Exec(words.iter().map(|word| (*word).to_owned()).collect())
+    Command::exec(words.iter().copied())
 }
 
 /// The ports that these descriptors of a process listen on.

@@ -132,7 +132,7 @@ impl Lab {
     /// Starts a script, with a shell that stays.
     pub fn script(&mut self, script: &str) -> Started {
         let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        self.start(&self.launch(Command::Exec(words)))
+        self.start(&self.launch(Command::exec(words)))
     }
 
     pub fn start(&mut self, launch: &Launch) -> Started {

@@ -95,7 +95,7 @@ fn the_child_gets_a_clean_start() {
 fn the_environment_is_complete() {
     alone(|| {
         lab(async |mut lab| {
-            let mut launch = lab.launch(Command::Exec(vec!["env".to_owned(), "-0".to_owned()]));
+            let mut launch = lab.launch(Command::exec(vec!["env".to_owned(), "-0".to_owned()]));
             // Far more than a socket takes at once.
             let big: BTreeMap<_, _> =
                 (0..10).map(|i| (format!("BIG{i}"), "x".repeat(100_000))).collect();
@@ -131,7 +131,7 @@ fn refusals_are_told_apart() {
             file("ruby", "#!/no/ruby\n", 0o755);
             file("dos", "#!/bin/sh\r\n", 0o755);
             file("text", "echo hello\n", 0o755);
-            let word = |word: &str| Command::Exec(vec![word.to_owned()]);
+            let word = |word: &str| Command::exec(vec![word.to_owned()]);
             let table = [
                 (word("no-such-program"), "no program `no-such-program` on PATH"),
                 (word("./none"), "no such program: "),
@@ -143,8 +143,8 @@ fn refusals_are_told_apart() {
                 (word("./"), "is a folder"),
                 (word("a\0b"), "NUL"),
                 (Command::Shell(String::new()), "the command is empty"),
-                (Command::Exec(vec!["echo".to_owned(), "x".repeat(200_000)]), "too long"),
-                (Command::Exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]), "too long"),
+                (Command::exec(vec!["echo".to_owned(), "x".repeat(200_000)]), "too long"),
+                (Command::exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]), "too long"),
             ];
             for (command, text) in table {
                 let launch = lab.launch(command);
@@ -174,7 +174,7 @@ fn a_program_that_is_being_written_is_waited_for() {
             let copy = lab.dir.path().join("copy");
             fs::copy("/bin/true", &copy).expect("it is there");
             let writer = fs::File::options().append(true).open(&copy).expect("ours");
-            let launch = lab.launch(Command::Exec(vec!["./copy".to_owned()]));
+            let launch = lab.launch(Command::exec(vec!["./copy".to_owned()]));
             // A stop ends the waiting.
             let busy = lab.start(&launch);
             busy.leash.stop(libc::SIGTERM);

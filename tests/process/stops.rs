@@ -13,7 +13,7 @@ fn stop_by(lab: &Lab, started: &Started, script: &str) -> (Heard, Receiver<Messa
     let (tell, told) = channel();
     let heard = Heard::default();
     let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let launch = lab.launch(Command::Exec(words));
+    let launch = lab.launch(Command::exec(words));
     let tell = move |message| tell.send(message).expect("somebody waits");
     lab.processes.stop_by(&started.leash, &launch, libc::SIGINT, heard.clone(), tell);
     (heard, told)
@@ -79,7 +79,7 @@ fn a_command_that_fails_is_told_and_the_signal_is_sent() {
             }
             let started = up(&mut lab).await;
             let (tell, told) = channel();
-            let launch = lab.launch(Command::Exec(vec!["no-such-program".to_owned()]));
+            let launch = lab.launch(Command::exec(vec!["no-such-program".to_owned()]));
             let tell = move |message| tell.send(message).expect("somebody waits");
             let (leash, sink) = (&started.leash, Heard::default());
             lab.processes.stop_by(leash, &launch, libc::SIGTERM, sink, tell);

@@ -26,7 +26,7 @@ fn the_three_descriptors_are_the_terminal_of_the_session() {
         terminal_lab(async |mut lab| {
             lab.processes.resize(33, 101);
             let mut launch =
-                lab.launch(Command::Exec(["/bin/sh", "-c", LOOK].map(str::to_owned).to_vec()));
+                lab.launch(Command::exec(["/bin/sh", "-c", LOOK].map(str::to_owned).to_vec()));
             launch.env.insert("TERM".to_owned(), "vt100".to_owned());
             let started = lab.start(&launch);
             assert_eq!(lab.whole(started.run).await, Exit::Code(0));
@@ -54,7 +54,7 @@ fn auto_means_a_terminal_when_devstack_has_one() {
             lab.tty = Tty::Auto;
             let script = "test -t 1 && echo terminal || echo none; echo ${TERM:-unset}";
             let words = ["/usr/bin/env", "-u", "TERM", "/bin/sh", "-c", script];
-            let started = lab.start(&lab.launch(Command::Exec(words.map(str::to_owned).to_vec())));
+            let started = lab.start(&lab.launch(Command::exec(words.map(str::to_owned).to_vec())));
             assert_eq!(lab.whole(started.run).await, Exit::Code(0));
             assert_eq!(started.heard.out(), "none\nunset\n");
             lab.processes = lab.processes.on_terminal();

@@ -100,7 +100,7 @@ impl Scene {
 pub(super) async fn in_shell(launch: Launch) -> Trial {
     let words = match launch.command {
         Command::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
-        Command::Exec(words) => words,
+        Command::Exec(words) => words.iter().map(|word| word.text().to_owned()).collect(),
     };
     let run = move || {
         let mut command = std::process::Command::new(&words[0]);

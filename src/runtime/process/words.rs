@@ -1,4 +1,4 @@
-use crate::model::Command;
+use crate::model::{Command, Expanded};
 
 /// The shell that runs what needs one.
 const SHELL: &str = "/bin/sh";
@@ -25,16 +25,18 @@ const FOREGOING: &[&str] = &[
 /// a single program only, it is told to become that program.
 pub(super) fn words(command: &Command) -> Option<Vec<String>> {
     match command {
-        Command::Exec(words) => (!words.is_empty()).then(|| words.clone()),
+        Command::Exec(words) => {
+            (!words.is_empty()).then(|| words.iter().map(|word| word.text().to_owned()).collect())
+        }
         Command::Shell(text) => from_text(text.trim()),
     }
 }
 
-/// A command as people write it.
+/// A command as people write it, without secrets.
 pub(in crate::runtime) fn shown(command: &Command) -> String {
     match command {
         Command::Shell(text) => text.clone(),
-        Command::Exec(words) => shell_words::join(words),
+        Command::Exec(words) => shell_words::join(words.iter().map(Expanded::shown)),
     }
 }
 
@@ -350,7 +352,7 @@ mod tests {
     #[test]
     fn words_are_taken_as_they_are() {
         let list = vec!["a b".to_owned(), "$X".to_owned()];
-        assert_eq!(words(&Command::Exec(list.clone())), Some(list));
+        assert_eq!(words(&Command::exec(list.clone())), Some(list));
     }
 
     proptest::proptest! {

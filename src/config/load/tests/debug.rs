@@ -29,7 +29,7 @@ fn another_command_and_a_port_of_its_own() {
 
     let debug = debugged(&project, "api");
     let words = ["debugpy", "127.0.0.1:5678", "1", "5000"].map(str::to_owned);
-    assert_eq!(debug.launch.command, Command::Exec(words.to_vec()));
+    assert_eq!(debug.launch.command, Command::exec(words.to_vec()));
     assert_eq!(debug.launch.env["DEVSTACK_MODE"], "debug");
     let mode = Debugging { port: 5678, debugger: Some(Debugger::Debugpy), waits: true };
     assert_eq!(debug.mode, Mode::Debug(mode));

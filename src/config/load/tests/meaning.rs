@@ -296,8 +296,8 @@ fn watches_say_what_follows() {
     let actions = |service: &str| -> Vec<WatchAction> {
         stack.services[&name(service)].watch.iter().map(|watch| watch.action.clone()).collect()
     };
-    let words = ["cargo", "build", "--message-format=short"].map(str::to_owned);
-    let build = Some(Command::Exec(words.into()));
+    let format = Expanded::new("--message-format=short", "--message-format=${FORMAT}");
+    let build = Some(Command::exec(["cargo".into(), "build".into(), format]));
     assert_eq!(actions("a"), [WatchAction::Restart { build }]);
     assert_eq!(
         actions("b"),
@@ -321,4 +321,28 @@ fn logs_have_limits() {
     assert_eq!(limits("[stack.logs]\nkeep = 0"), LogLimits { max_size: 50_000_000, keep: 0 });
     let both = "[stack]\nlogs = { max_size = \"1GiB\", keep = 10 }";
     assert_eq!(limits(both), LogLimits { max_size: 1 << 30, keep: 10 });
+}
+
+#[test]
+fn people_read_variables_by_their_names_and_what_devstack_knows_as_it_is() {
+    let project = Project::new(
+        r#"
+        [services.api]
+        command = ["serve", "${PORT}", "${TOKEN}", "${NONE:-x}", "a-${api.port}-${stack.name}"]
+        port = 5000
+        env = { TOKEN = "secret" }
+        ready = { exec = ["ask", "${TOKEN}"] }
+        "#,
+    );
+    let stack = project.stack();
+    let api = &stack.services[&name("api")];
+    let (stack, port) = (&stack.name, 5000);
+    assert_eq!(
+        api.launch.command.line(),
+        format!("serve {port} ${{TOKEN}} ${{NONE}} a-{port}-{stack}")
+    );
+    let Command::Exec(words) = &api.launch.command else { panic!("it is an array") };
+    let texts: Vec<&str> = words.iter().map(|word| word.text()).collect();
+    assert_eq!(texts[..4], ["serve", "5000", "secret", "x"]);
+    assert!(!format!("{:?}", api.ready.probes).contains("secret"));
 }

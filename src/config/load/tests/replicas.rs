@@ -6,7 +6,7 @@ use super::*;
 const THREE: &str = "[services.api]\ncommand = ['serve', '$PORT', '${api.url}', '${api-3.port}']\nport = 5000\nreplicas = 3\n[services.web]\ncommand = 'web ${api.url} ${api-2.url}'\ndepends_on = ['api']\n[services.cron]\ncommand = 'cron'\ndepends_on = { api-2 = 'started' }\n";
 
 fn words(words: &[&str]) -> Command {
-    Command::Exec(words.iter().map(|&word| word.to_owned()).collect())
+    Command::exec(words.iter().copied())
 }
 
 #[track_caller]
