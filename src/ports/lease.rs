@@ -70,6 +70,14 @@ struct Label {
     folder: PathBuf,
 }
 
+impl Label {
+    /// Whether the process that wrote it still lives.
+    fn lives(&self) -> bool {
+        let pid = self.pid.try_into().ok().and_then(rustix::process::Pid::from_raw);
+        pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    }
+}
+
 impl LeaseFolder {
     /// Makes the folder with mode 0700 when it is missing. An error when it belongs to somebody else or is no folder.
     pub fn open(path: &Path) -> io::Result<LeaseFolder> {
@@ -123,6 +131,33 @@ impl LeaseFolder {
             Ok(()) | Err(TryLockError::Error(_)) => None,
             Err(TryLockError::WouldBlock) => Some(Lessee::here(read_label(&file))),
         }
+    }
+
+    /// Lock files that are locked although the devstack which says so in them is gone, by number: something else has them
+    /// open, and keeps the port from every devstack. Looks and changes nothing.
+    pub fn stale(&self) -> Vec<(u16, PathBuf)> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let port = |entry: std::fs::DirEntry| {
+            entry.file_name().to_str()?.strip_suffix(".lock")?.parse::<u16>().ok()
+        };
+        let mut stale: Vec<(u16, PathBuf)> = entries
+            .filter_map(port)
+            .filter(|port| (0..TRIES).all(|_| self.is_stale(*port)))
+            .map(|port| (port, self.file_of(port)))
+            .collect();
+        stale.sort();
+        stale
+    }
+
+    /// Whether it looks stale now. So does one that is taken this moment, until its new holder has written its name.
+    fn is_stale(&self, port: u16) -> bool {
+        let Ok(file) = File::open(self.file_of(port)) else { return false };
+        let locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let stale = locked && parse_label(&file).is_some_and(|label| !label.lives());
+        if stale {
+            std::thread::yield_now();
+        }
+        stale
     }
 
     fn lock(&self, port: u16) -> io::Result<Locking> {
@@ -186,9 +221,7 @@ fn label(file: &File, folder: &Path) {
 
 /// Believed only when the process that wrote it still lives; else it is from an earlier holder that was killed.
 fn read_label(file: &File) -> Option<PathBuf> {
-    let label = parse_label(file)?;
-    let pid = rustix::process::Pid::from_raw(label.pid.try_into().ok()?)?;
-    rustix::process::test_kill_process(pid).is_ok().then_some(label.folder)
+    parse_label(file).filter(Label::lives).map(|label| label.folder)
 }
 
 fn parse_label(file: &File) -> Option<Label> {
@@ -240,6 +273,34 @@ pub(super) mod tests {
         drop(lease);
         soon(|| second.holder(number).is_none());
         soon(|| matches!(second.take(number, Path::new("/y")), Leasing::Taken(_)));
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_devstack_is_stale_and_others_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let leases = LeaseFolder::open(place.path()).unwrap();
+        let number = numbers() + 3;
+        let Leasing::Taken(_lease) = leases.take(number, Path::new("/x")) else {
+            panic!("it is free")
+        };
+        assert_eq!(leases.stale(), []);
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let label = |pid: u32| format!(r#"{{"pid":{pid},"folder":"/gone"}}"#);
+        let file = |number: u16, label: String| {
+            let path = place.path().join(format!("{number}.lock"));
+            std::fs::write(&path, label).unwrap();
+            std::fs::File::open(path).unwrap()
+        };
+        // Nobody has this one locked, whatever stands in it.
+        let _unlocked = file(7, label(gone.id()));
+        // Its devstack has not said yet who it is.
+        let unsaid = file(8, String::new());
+        unsaid.lock().unwrap();
+        let stale = file(9, label(gone.id()));
+        stale.lock().unwrap();
+        std::fs::write(place.path().join("notes.lock"), "").unwrap();
+        assert_eq!(leases.stale(), [(9, place.path().join("9.lock"))]);
     }
 
     #[test]

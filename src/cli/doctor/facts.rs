@@ -128,6 +128,8 @@ pub(super) struct Left {
     pub stacks: Vec<LeftStack>,
     /// Sockets that nobody listens to.
     pub sockets: Vec<PathBuf>,
+    /// Ports that are kept from all although the devstack which leased them is gone, with their lock files.
+    pub leases: Vec<(u16, PathBuf)>,
 }
 
 /// A stack that did not end by itself.

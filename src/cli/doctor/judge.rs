@@ -1,5 +1,7 @@
 //! What is wrong, and what to do about it. Pure: the same facts give the same findings, in the same order.
 
+use std::path::PathBuf;
+
 use super::facts::{
     Configuration, Facts, Left, Localhost, Machine, Project, Sight, Stack, Unstartable, Usage,
 };
@@ -310,7 +312,26 @@ fn left(left: &Left) -> Vec<Finding> {
             "they do no harm: the next up in their folder takes their place, devstack down --all removes them",
         ));
     }
+    findings.push(leases(&left.leases));
     findings
+}
+
+fn leases(stale: &[(u16, PathBuf)]) -> Finding {
+    let check = "stale-leases";
+    let Some((_, file)) = stale.first() else {
+        return Finding::ok(check, "no port is kept for a devstack that is gone");
+    };
+    let all = some(stale.iter().map(|(port, _)| port.to_string()).collect());
+    Finding::wrong(
+        check,
+        format!(
+            "kept for a devstack that is gone, because its lock is still open somewhere: port {all}"
+        ),
+        format!(
+            "see who has it open, and end what is yours: fuser -v {}",
+            shell_words::quote(&file.to_string_lossy())
+        ),
+    )
 }
 
 /// The first few of a list.

@@ -16,7 +16,7 @@ use crate::cli::left_behind::LeftBehind;
 use crate::config::{self, Draft, Overrides, Sources};
 use crate::control::{self, Abandoned, Client, Folder};
 use crate::model::{Message, Name};
-use crate::ports::{self, Key, Ports, probe};
+use crate::ports::{self, Key, LeaseFolder, Ports, probe};
 use crate::runtime::process;
 use crate::runtime::reload::Situation;
 use crate::runtime::watch::distant_file_system;
@@ -86,7 +86,7 @@ fn configuration(sources: &Sources) -> (Configuration, PathBuf) {
 fn stack(draft: &Draft) -> Stack {
     let running = running(draft.dir());
     let mine = running.clone().unwrap_or_default();
-    let leases = control::existing_runtime_dir().unwrap_or_default().join("ports");
+    let leases = lease_folder();
     let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
     let ports = Ports::look(&leases, remembered.as_deref(), draft.dir());
     let situation = Situation { mine, ..Situation::default() };
@@ -130,6 +130,11 @@ fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
     Some(ports.collect())
 }
 
+/// Where the leases of ports are, if there are any.
+fn lease_folder() -> PathBuf {
+    control::existing_runtime_dir().unwrap_or_default().join("ports")
+}
+
 fn can_write(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
@@ -158,5 +163,6 @@ fn left(dir: &Path) -> Left {
     Left {
         stacks: recorded.chain(lost).collect(),
         sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
+        leases: LeaseFolder::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),
     }
 }

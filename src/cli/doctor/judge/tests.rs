@@ -30,7 +30,7 @@ fn well() -> Facts {
             low: Vec::new(),
             ports: Ok(Vec::new()),
         }),
-        left: Left { stacks: Vec::new(), sockets: Vec::new() },
+        left: Left { stacks: Vec::new(), sockets: Vec::new(), leases: Vec::new() },
     }
 }
 
@@ -72,7 +72,7 @@ fn where_all_is_well_every_check_says_so() {
     assert!(findings.iter().all(|finding| finding.help.is_empty()), "{findings:?}");
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     let expected = "inotify-watches inotify-instances open-files processes pidfd proc \
-         localhost-names project configuration programs ports leftovers";
+         localhost-names project configuration programs ports leftovers stale-leases";
     assert_eq!(checks.join(" "), expected);
 }
 
@@ -264,7 +264,7 @@ fn what_does_not_concern_a_stack_is_not_told() {
     let machine = &mut facts.machine;
     (machine.watches, machine.watchers, machine.files, machine.processes) =
         (None, None, None, None);
-    assert_eq!(judge(&facts).len(), 8);
+    assert_eq!(judge(&facts).len(), 9);
 }
 
 #[test]
@@ -291,4 +291,17 @@ fn leftovers_are_named() {
 fn browsers_are_thought_of() {
     let finding = after(|facts| stack(facts).wishes.push(wish(6_000)));
     assert_eq!((finding.state, finding.check), (State::Note, "browsers"));
+}
+
+#[test]
+fn a_port_that_is_kept_for_a_dead_devstack_is_wrong() {
+    let lease = |port: u16| (port, format!("/run/user/1/devstack/ports/{port}.lock").into());
+    let finding = after(|facts| facts.left.leases = vec![lease(5000), lease(5001)]);
+    assert_eq!((finding.check, finding.state), ("stale-leases", State::Wrong));
+    assert!(finding.text.ends_with("port 5000, 5001"), "{}", finding.text);
+    assert!(
+        finding.help.ends_with("fuser -v /run/user/1/devstack/ports/5000.lock"),
+        "{}",
+        finding.help
+    );
 }
