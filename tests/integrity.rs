@@ -353,13 +353,18 @@ fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
 
 #[test]
 fn a_follower_that_stood_still_is_told_of_each_service_what_it_missed() {
-    const LINES: u64 = 60_000;
+    const FLOOD: u64 = 60_000;
+    // What is missed is the oldest, which may be these.
+    let gate_lines = ["waiting gate", "passed gate"];
+    let lines = FLOOD + gate_lines.len() as u64;
+    let bytes =
+        FLOOD * (LEN as u64 + 1) + gate_lines.map(|text| text.len() as u64 + 1).iter().sum::<u64>();
     let project = Project::new();
     let mut gate = project.gate("gate");
     let mut text = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1\n".to_owned();
     for name in ["one", "two"] {
         text += &format!(
-            "[services.{name}]\ncommand = \"{{misbehave}} gate gate && {{misbehave}} flood --lines {LINES} \
+            "[services.{name}]\ncommand = \"{{misbehave}} gate gate && {{misbehave}} flood --lines {FLOOD} \
              --len {LEN} && echo x > {name}.done && exec tail -f /dev/null\"\n"
         );
     }
@@ -389,16 +394,17 @@ fn a_follower_that_stood_still_is_told_of_each_service_what_it_missed() {
         if let Some(lines) = object["missed"].as_u64() {
             *missed.entry(name).or_default() += lines;
             *sum = [sum[0] + lines, sum[1] + object["bytes"].as_u64().expect("bytes")];
-        } else if object["line"].as_str().is_some_and(|text| text.len() == LEN) {
-            *sum = [sum[0] + 1, sum[1] + LEN as u64 + 1];
+        } else {
+            let text = object["line"].as_str().expect("a line of text");
+            *sum = [sum[0] + 1, sum[1] + text.len() as u64 + 1];
         }
-        if sums.len() == 2 && sums.values().all(|sum| sum[0] >= LINES) {
+        if sums.len() == 2 && sums.values().all(|sum| sum[0] >= lines) {
             break;
         }
         object = next();
     }
     for name in ["one", "two"] {
-        assert_eq!(sums[name], [LINES, LINES * (LEN as u64 + 1)], "{name}");
+        assert_eq!(sums[name], [lines, bytes], "{name}");
         assert!(missed[name] > 0, "{name}");
     }
     up.end();
