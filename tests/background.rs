@@ -409,12 +409,14 @@ fn one_that_hangs_is_named_and_nobody_waits_for_it() {
         up("[stack]\nname = \"shop\"\n[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let pid = supervisor(&project);
     send(pid, Signal::STOP);
-    for args in [&["up"][..], &["up", "api"], &["up", "-d"], &["ps", "--json"], &["down", "--json"]]
-    {
-        let ended = project.devstack(args).run().expect_code(4);
-        assert!(ended.stderr.contains(&pid.to_string()), "{args:?}: {ended:?}");
+    let all = [&["up"][..], &["up", "api"], &["up", "-d"], &["ps", "--json"], &["down", "--json"]];
+    // Side by side: each waits for an answer.
+    for (args, one) in all.map(|args| (args, project.devstack(args).start())) {
+        assert_eq!(one.wait_code(), 4, "{args:?}");
+        one.wait_closed();
+        assert!(one.stderr().contains(&pid.to_string()), "{args:?}: {}", one.stderr());
         if args.contains(&"--json") {
-            let error: Value = serde_json::from_str(&ended.stderr).expect("JSON");
+            let error: Value = serde_json::from_str(&one.stderr()).expect("JSON");
             assert_eq!(error["error"]["class"], "busy");
         }
     }

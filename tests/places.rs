@@ -117,13 +117,15 @@ fn another_folder_for_temporary_files_is_no_other_world() {
 fn a_holder_that_hangs_is_named_by_every_command() {
     let project = Project::new();
     let up = up(&project, &project.dir());
-    up.signal(Signal::STOP);
+    up.stop();
     let pid = format!("(pid {})", up.pid());
-    for args in
-        [&["ps"][..], &["down"], &["stop", "api"], &["logs"], &["logs", "-f"], &["plan"], &["up"]]
-    {
-        let ended = project.devstack(args).run().expect_code(4);
-        assert!(ended.stderr.contains(&pid), "{args:?}: {}", ended.stderr);
+    let all =
+        [&["ps"][..], &["down"], &["stop", "api"], &["logs"], &["logs", "-f"], &["plan"], &["up"]];
+    // Side by side: each waits for an answer.
+    for (args, one) in all.map(|args| (args, project.devstack(args).start())) {
+        assert_eq!(one.wait_code(), 4, "{args:?}");
+        one.wait_closed();
+        assert!(one.stderr().contains(&pid), "{args:?}: {}", one.stderr());
     }
     up.signal(Signal::CONT);
     steer(&up, |args| project.devstack(args));
