@@ -53,9 +53,9 @@ fn is_shell_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// What means these bytes in a shell, all of them.
+/// What means these bytes in a shell, all of them. `=` is not plain: zsh takes `=ls` for the path of that command.
 fn quoted(value: &[u8]) -> Vec<u8> {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(byte);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(byte);
     if !value.is_empty() && value.iter().all(plain) {
         return value.to_vec();
     }
@@ -127,4 +127,16 @@ fn printable(text: &str) -> String {
         false => c.to_string(),
     };
     text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shell_expands_an_equals_sign() {
+        for (value, text) in [("=ls", "'=ls'"), ("bin:=ls", "'bin:=ls'"), ("a/b@c", "a/b@c")] {
+            assert_eq!(quoted(value.as_bytes()), text.as_bytes());
+        }
+    }
 }
