@@ -46,6 +46,8 @@ fn a_command_runs_in_the_place_of_the_service() {
     assert_eq!(exec(&["sh", "-c", "kill -TERM $$"]).code(), 143);
     let missing = exec(&["no-such-tool"]).expect_code(127);
     assert!(missing.stderr.contains("there is no command `no-such-tool`"), "{}", missing.stderr);
+    let empty = exec(&[""]).expect_code(127);
+    assert!(empty.stderr.contains("name a command after `--`"), "{}", empty.stderr);
     exec(&["plain"]).expect_code(126);
     // A service that does not run has a place as well.
     let other =

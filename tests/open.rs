@@ -58,6 +58,10 @@ fn the_primary_service_is_opened() {
     assert_eq!(json.stdout, format!("{{\"service\":\"web\",\"url\":\"{url}\"}}\n"));
     assert_eq!(project.read("opened"), format!("{url}\n{url}\n"));
 
+    // What the browser says is not what the command says.
+    let chatty = project.devstack(["open", "--json"]).env("BROWSER", "echo tab").run();
+    let chatty = chatty.expect_code(0);
+    assert_eq!((chatty.stdout, chatty.stderr), (json.stdout, format!("tab {url}\n")));
     // What the browser ends with is what this ends with.
     let failing = project.devstack(["open"]).env("BROWSER", "false").run().expect_code(1);
     assert_eq!(failing.stdout, format!("{url}\n"));

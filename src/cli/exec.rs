@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{Write, stderr};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use super::complain::refuse;
 use super::env_args::Exec;
@@ -40,7 +41,7 @@ pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
         // It is good to know, and the command goes on all the same.
         let _ = writeln!(stderr(), "{OF_FILES}");
     }
-    match process::replace(&args.command, &view.dir, variables(&view)) {
+    match process::replace(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
         NotStarted::Missing(message) => refuse(&message, exit::RUN_NOT_FOUND, false),
         NotStarted::NotExecutable(message) => refuse(&message, exit::RUN_NOT_EXECUTABLE, false),
     }

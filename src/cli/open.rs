@@ -1,5 +1,6 @@
-use std::io::{Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -31,8 +32,17 @@ pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
     };
     let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let (NotStarted::Missing(message) | NotStarted::NotExecutable(message)) =
-        process::replace(&browser.command(&url.into()), &dir, std::env::vars_os());
+        process::replace(&browser.command(&url.into()), &dir, std::env::vars_os(), chatter());
     refuse(&message, exit::FAILED, args.json)
+}
+
+/// Where the browser prints. Many say there what they do, and who reads the output of this command reads the URL. At a
+/// terminal it is the terminal: a browser may draw on it.
+fn chatter() -> Stdio {
+    match stdout().is_terminal() {
+        true => Stdio::inherit(),
+        false => Stdio::from(stderr()),
+    }
 }
 
 fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), Failure> {

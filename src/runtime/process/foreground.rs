@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use super::program::{NoProgram, resolve};
 use super::refusal;
@@ -40,12 +41,13 @@ pub fn refused(program: &Path, dir: &Path, error: &io::Error) -> NotStarted {
     NotStarted::NotExecutable(refusal::failed(Stage::Exec, errno, program, dir))
 }
 
-/// Becomes a command in a folder with an environment: the terminal, signals and the exit code are its own. Comes back
-/// only when that cannot be.
+/// Becomes a command in a folder with an environment and a stdout: the terminal, signals and the exit code are its own.
+/// Comes back only when that cannot be.
 pub fn replace(
     words: &[OsString],
     dir: &Path,
     env: impl IntoIterator<Item = (OsString, OsString)>,
+    stdout: Stdio,
 ) -> NotStarted {
     use std::os::unix::process::CommandExt;
 
@@ -59,12 +61,14 @@ pub fn replace(
     };
     let mut command = std::process::Command::new(&program);
     command.arg0(&words[0]).args(&words[1..]).current_dir(dir).env_clear().envs(env);
+    command.stdout(stdout);
     refused(&program, dir, &command.exec())
 }
 
 fn missing(word: &str, dir: &Path) -> Message {
     let message = Message::new(Class::Spawn, format!("there is no command `{word}`"));
     match word {
+        "" => message.help("name a command after `--`"),
         _ if word.contains(char::is_whitespace) => message
             .help(format!("it is searched as one word: write -- {word}, or -- sh -c '{word}'")),
         _ if word.contains('/') => message.help(format!("the path starts from {}", dir.display())),

@@ -6,6 +6,7 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -75,6 +76,6 @@ fn wait(read: PipeReader, finish: impl FnOnce(OsString) -> Vec<OsString>) {
     if read.take(WORD_MAX).read_to_end(&mut word).is_ok() && !word.is_empty() {
         let dir = std::env::current_dir().unwrap_or_default();
         let dir = if dir.is_dir() { dir.as_path() } else { Path::new("/") };
-        replace(&finish(OsString::from_vec(word)), dir, std::env::vars_os());
+        replace(&finish(OsString::from_vec(word)), dir, std::env::vars_os(), Stdio::inherit());
     }
 }
