@@ -93,6 +93,11 @@ fn manual_pages_are_those_that_are_made() {
     assert_eq!(page, made["devstack-up.1"]);
     let page = project.devstack(["man"]).run().expect_code(0).stdout;
     assert_eq!(page, made["devstack.1"]);
+    for command in ["run", "exec"] {
+        let page = &made[&format!("devstack-{command}.1")];
+        let synopsis = page.lines().find(|line| line.starts_with("\\fBdevstack"));
+        assert!(synopsis.is_some_and(|line| line.contains("\\-\\- <")), "{synopsis:?}");
+    }
     let ended = project.devstack(["man", "pss"]).run().expect_code(2);
     assert!(ended.stderr.contains("did you mean `ps`?"), "{}", ended.stderr);
     let ended = project.devstack(["man", "--to", "/dev/null/x"]).run().expect_code(1);

@@ -69,7 +69,16 @@ fn page(command: &Command) -> Page {
         .manual("devstack manual")
         .render(&mut text)
         .expect("writing to a Vec never fails");
-    Page { name, text: String::from_utf8_lossy(&text).into_owned() }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Page { name, text: with_dashes(command, text) }
+}
+
+/// The synopsis with the `--` that has to stand before the words of another command.
+fn with_dashes(command: &Command, page: String) -> String {
+    let last = command.get_positionals().find(|arg| arg.is_last_set());
+    let Some(name) = last.and_then(|arg| arg.get_value_names()?.first()) else { return page };
+    let word = format!("<\\fI{name}\\fR>");
+    page.replacen(&word, &format!("\\-\\- {word}..."), 1)
 }
 
 fn write(pages: &[Page], dir: &Path) -> io::Result<()> {
