@@ -1,6 +1,9 @@
 //! `devstack exec`: a command in the place of a service.
 
-use crate::support::{CTRL_C, Project, free_port};
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{CTRL_C, Project, free_port, need};
 
 const STACK: &str = r#"
 [services.api]
@@ -84,5 +87,34 @@ fn the_command_has_the_callers_input_and_terminal() {
     shell.wait_for("caught");
     assert_eq!(shell.wait_code(), 7);
     up.end();
+    project.finish();
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_entered_as_the_service_enters_it() {
+    // Root may list everything, unless it gives that up.
+    let root = rustix::process::geteuid().is_root();
+    let setpriv = if root { need("setpriv") } else { None };
+    if root && setpriv.is_none() {
+        return;
+    }
+    let project = project();
+    let words = ["exec", "api", "--", "pwd"];
+    let exec = || match &setpriv {
+        None => project.devstack(words),
+        Some(setpriv) => {
+            let caps = "--bounding-set=-dac_override,-dac_read_search";
+            let devstack = [caps, env!("CARGO_BIN_EXE_devstack")];
+            project.program(setpriv).args(devstack.into_iter().chain(words))
+        }
+    };
+    let dir = project.path("sub");
+    set_permissions(&dir, Permissions::from_mode(0o311)).expect("ours");
+    let listed = exec().run().expect_code(0);
+    assert_eq!(listed.stdout, format!("{}\n", dir.display()));
+    set_permissions(&dir, Permissions::from_mode(0o600)).expect("ours");
+    let refused = exec().run().expect_code(126);
+    assert!(refused.stderr.contains("cannot enter "), "{}", refused.stderr);
+    set_permissions(&dir, Permissions::from_mode(0o755)).expect("ours");
     project.finish();
 }

@@ -51,7 +51,8 @@ pub fn replace(
 ) -> NotStarted {
     use std::os::unix::process::CommandExt;
 
-    if let Err(error) = std::fs::read_dir(dir) {
+    // Whoever may be in a folder finds this in it, also who may not list it.
+    if let Err(error) = std::fs::metadata(dir.join(".")) {
         return NotStarted::NotExecutable(refusal::no_dir(dir, &error));
     }
     let env: BTreeMap<OsString, OsString> = env.into_iter().collect();
