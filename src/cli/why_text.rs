@@ -86,8 +86,8 @@ fn waited(waited: &Waited) -> String {
 
 fn past(past: &PastRun, now: Timestamp) -> String {
     let lived = past.lived_ms.map(|ms| format!(", after {}", Span(Duration::from_millis(ms))));
-    let (run, ago, by) = (past.run, age(&past.at, now), past.by.as_str());
-    format!("{run} {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
+    let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
+    format!("start {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
 }
 
 fn port(port: &PortFacts) -> String {
@@ -135,6 +135,13 @@ mod tests {
         insta::assert_snapshot!(text);
         let colored = why_text(&why(), now(), true);
         assert_eq!(anstream::adapter::strip_str(&colored).to_string(), text);
+    }
+
+    #[test]
+    fn ends_are_counted_like_the_next_attempt() {
+        let text = why_text(&why(), now(), false);
+        assert!(text.contains("next      the next attempt (start 3)"), "{text}");
+        assert!(text.contains("exits     start 2, ") && !text.contains('#'), "{text}");
     }
 
     #[test]

@@ -147,7 +147,14 @@ pub fn plan() -> PlanView {
 /// Why a service of that stack is as it is: with something of everything.
 pub fn why() -> Why {
     let at = |second: u32| format!("2026-11-20T09:00:{second:02}.120Z");
-    let end = |run, exit, by, lived_ms| PastRun { run: Run(run), at: at(8), exit, lived_ms, by };
+    let end = |start: u32, exit, by, lived_ms| PastRun {
+        run: Run(u64::from(start) + 4),
+        start,
+        at: at(8),
+        exit,
+        lived_ms,
+        by,
+    };
     let message = Message::new(Class::CrashLoop, "ended 8 times within 2m; last: exit 1");
     let port = |name: &str, wanted, given, moved: Option<&str>| PortFacts {
         name: name.to_owned(),
@@ -175,9 +182,8 @@ pub fn why() -> Why {
             cause: "SIGKILL".to_owned(),
         }],
         exits: vec![
-            end(3, Exit::Code(1), EndedBy::Unexpected, Some(1_200)),
-            end(2, Exit::Signal(15), EndedBy::Us, Some(61_000)),
-            end(1, Exit::Code(0), EndedBy::Expected, None),
+            end(2, Exit::Code(1), EndedBy::Unexpected, Some(1_200)),
+            end(1, Exit::Signal(15), EndedBy::Us, Some(61_000)),
         ],
         probe: Some(FailingProbe {
             about: "ready".to_owned(),

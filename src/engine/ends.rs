@@ -36,7 +36,7 @@ impl Engine {
         };
         let unexpected = matches!(verdict, Verdict::Unexpected(_));
         let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
-        slot.past.ended(run, now, exit, by(&verdict));
+        slot.past.ended(run, slot.runs, now, exit, by(&verdict));
         slot.exit = Some(exit);
         slot.saves.mark(now);
         slot.state = State::Draining { run, verdict, kill };

@@ -218,8 +218,8 @@ fn one_of(need: &Need) -> String {
 
 fn past_run(end: &PastEnd, date: impl Fn(Time) -> String) -> PastRun {
     let lived = |lived: std::time::Duration| u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
-    let (run, exit, by) = (end.run, end.exit, end.by);
-    PastRun { run, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
+    let PastEnd { run, start, exit, by, .. } = *end;
+    PastRun { run, start, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
 }
 
 fn triggered(trigger: &Triggered, date: impl Fn(Time) -> String) -> Trigger {

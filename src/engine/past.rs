@@ -23,6 +23,8 @@ pub(super) struct Past {
 #[derive(Debug, Clone)]
 pub(super) struct PastEnd {
     pub run: Run,
+    /// Which start of the service it was, from 1.
+    pub start: u32,
     pub at: Time,
     pub exit: Exit,
     pub lived: Option<Duration>,
@@ -39,10 +41,10 @@ pub(super) struct Triggered {
 }
 
 impl Past {
-    /// A run ended.
-    pub fn ended(&mut self, run: Run, at: Time, exit: Exit, by: EndedBy) {
+    /// A run ended, the one of this start of the service.
+    pub fn ended(&mut self, run: Run, start: u32, at: Time, exit: Exit, by: EndedBy) {
         let lived = self.spawned.take().map(|spawned| at.saturating_sub(spawned));
-        self.runs.push_front(PastEnd { run, at, exit, lived, by });
+        self.runs.push_front(PastEnd { run, start, at, exit, lived, by });
         self.runs.truncate(HISTORY);
     }
 

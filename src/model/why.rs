@@ -55,8 +55,10 @@ pub struct Waited {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
-    /// The run.
+    /// The run, as in the log: a number of the whole stack.
     pub run: Run,
+    /// Which start of the service it was, from 1: the number that people are told.
+    pub start: u32,
     /// When its main process ended.
     pub at: String,
     /// How.

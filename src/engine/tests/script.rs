@@ -289,7 +289,8 @@ impl Script {
         for past in &why.exits {
             let lived = past.lived_ms.map_or("?".to_owned(), |ms| format!("{ms}ms"));
             let (run, at, exit, by) = (past.run, &past.at, past.exit, past.by.as_str());
-            say(format!("{run} at {at}: {exit}, {by}, lived {lived}"));
+            let start = past.start;
+            say(format!("{run}, start {start} at {at}: {exit}, {by}, lived {lived}"));
         }
         why.probe.iter().for_each(|probe| say(format!("{} probe: {}", probe.about, probe.text)));
         if let Some(trigger) = &why.trigger {
