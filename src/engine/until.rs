@@ -56,8 +56,8 @@ impl Engine {
         match until.of(slot.service.kind) {
             None if slot.is_stopped(blocked.is_some() || self.ending.is_some()) => Verdict::True,
             None => Verdict::Yet,
-            // What is done stays done; what is ready does not in a shutdown.
-            Some(Condition::Completed) if slot.is_done() => Verdict::True,
+            // What is done stays done, for a task whatever was waited for; what is ready does not in a shutdown.
+            Some(condition) if slot.is_done() && slot.is_met_by_its_end(condition) => Verdict::True,
             Some(_) if self.ending.is_some() => Verdict::Never(ending()),
             Some(_) if slot.want == Want::Removed => Verdict::Never(self.removed(name)),
             Some(condition) => slot.promise(condition, blocked),
@@ -108,6 +108,17 @@ impl Until {
 impl Slot {
     fn is_done(&self) -> bool {
         matches!(self.state, State::Over(Outcome::Done(_)))
+    }
+
+    /// Whether this is so of it once it is done. A task is never ready in another way.
+    fn is_met_by_its_end(&self, condition: Condition) -> bool {
+        match (condition, self.service.kind) {
+            (Condition::Completed, Kind::Service | Kind::Task) | (Condition::Ready, Kind::Task) => {
+                true
+            }
+            (Condition::Ready, Kind::Service)
+            | (Condition::Started, Kind::Service | Kind::Task) => false,
+        }
     }
 
     /// Whether nothing of it runs, and nothing will by itself.

@@ -56,6 +56,13 @@ trace!(
 );
 
 trace!(
+    a_task_that_ended_well_while_it_was_stopped_is_done_for_whoever_waits,
+    Script::up("migrate: task\nother: ").run(
+        "1 spawned 1; spawned 2\n2 exited 1 0\n3 stop migrate\n4 emptied 1\n5 wait ready migrate; wait completed migrate; wait up"
+    )
+);
+
+trace!(
     what_always_starts_again_never_completes,
     Script::up("api: policy=always").run("1 spawned 1; wait completed api; wait stopped api")
 );
