@@ -121,11 +121,15 @@ impl Handle {
         answer
     }
 
+    /// Sends this with where the answer goes, and waits for that.
+    async fn answered<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Message> {
+        let (tell, told) = oneshot::channel();
+        self.asks.send(ask(tell)).map_err(|_| gone())?;
+        told.await.map_err(|_| gone())
+    }
+
     async fn ask_alone(&self, request: Request) -> Answer {
-        let (tell, answer) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::Do(request, tell)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.answered(|tell| Ask::Do(request, tell)).await?
     }
 
     /// What is now, at one instant after everything that was answered before this call.
@@ -133,10 +137,7 @@ impl Handle {
     /// # Errors
     /// The stack has ended.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Message> {
-        let (tell, shown) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::Look(tell)).map_err(|_| gone())?;
-        shown.await.map_err(|_| gone())
+        self.answered(Ask::Look).await
     }
 
     /// The same with what each service uses. That costs as much as looking at its processes, once for all who ask at
@@ -145,10 +146,7 @@ impl Handle {
     /// # Errors
     /// The stack has ended.
     pub async fn snapshot_with_usage(&self) -> Result<Snapshot, Message> {
-        let (tell, shown) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::LookClosely(tell)).map_err(|_| gone())?;
-        let (snapshot, subjects) = shown.await.map_err(|_| gone())?;
+        let (snapshot, subjects) = self.answered(Ask::LookClosely).await?;
         let mut meter = self.meter.clone().lock_owned().await;
         let measured = tokio::task::spawn_blocking(move || meter.measure(&subjects));
         let usage = measured.await.map_err(|_| gone())?;
@@ -166,10 +164,7 @@ impl Handle {
     /// # Errors
     /// The stack has ended, the files have mistakes, or they ask for what a running stack cannot become.
     pub async fn plan(&self) -> Result<PlanView, Message> {
-        let (tell, shown) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::Plan(tell)).map_err(|_| gone())?;
-        shown.await.map_err(|_| gone())?
+        self.answered(Ask::Plan).await?
     }
 
     /// What happens, after a snapshot of what is.
@@ -182,10 +177,7 @@ impl Handle {
     /// # Errors
     /// The stack has ended, or the service has no terminal.
     pub async fn attach(&self, service: Name, screen: Screen) -> Result<Attached, Message> {
-        let (tell, told) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        self.asks.send(Ask::Attach(service, screen, tell)).map_err(|_| gone())?;
-        told.await.map_err(|_| gone())?
+        self.answered(|tell| Ask::Attach(service, screen, tell)).await?
     }
 
     /// The environment of a service: that of its live run, or what its next one gets.
@@ -193,11 +185,8 @@ impl Handle {
     /// # Errors
     /// The stack has ended, or the service has left it.
     pub async fn environment(&self, service: Name) -> Result<EnvView, Message> {
-        let (tell, shown) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        let left = Message::new(Class::Usage, format!("{service} has just left the stack"));
-        self.asks.send(Ask::Given(service, tell)).map_err(|_| gone())?;
-        let given = shown.await.map_err(|_| gone())?.ok_or(left)?;
+        let left = left(&service);
+        let given = self.answered(|tell| Ask::Given(service, tell)).await?.ok_or(left)?;
         tokio::task::spawn_blocking(move || given.view()).await.map_err(|_| gone())
     }
 
@@ -206,11 +195,8 @@ impl Handle {
     /// # Errors
     /// The stack has ended, or the service has left it.
     pub async fn why(&self, service: Name) -> Result<Why, Message> {
-        let (tell, shown) = oneshot::channel();
-        let gone = || Message::new(Class::NotRunning, "the stack has ended");
-        let left = Message::new(Class::Usage, format!("{service} has just left the stack"));
-        self.asks.send(Ask::Why(service.clone(), tell)).map_err(|_| gone())?;
-        let why = shown.await.map_err(|_| gone())?.ok_or(left)?;
+        let why = self.answered(|tell| Ask::Why(service.clone(), tell)).await?;
+        let why = why.ok_or_else(|| left(&service))?;
         Ok(Why { log: self.logs.tail(&service, TAIL), ..why })
     }
 
@@ -218,6 +204,15 @@ impl Handle {
     pub fn logs(&self) -> &Logs {
         &self.logs
     }
+}
+
+/// Nobody answers any more.
+fn gone() -> Message {
+    Message::new(Class::NotRunning, "the stack has ended")
+}
+
+fn left(service: &Name) -> Message {
+    Message::new(Class::Usage, format!("{service} has just left the stack"))
 }
 
 /// Tells the supervisor when whoever asked goes before the answer.
