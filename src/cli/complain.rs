@@ -61,7 +61,8 @@ pub(super) fn print_bytes(bytes: &[u8]) -> i32 {
     end(printed.map_err(Trouble::Output), false, &mut err)
 }
 
-fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
+/// Says why something is not so.
+pub(super) fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
     if json {
         return writeln!(err, "{}", error::json(message));
     }

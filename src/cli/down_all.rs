@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::ControlOptions;
-use super::complain::{Trouble, end, printable};
+use super::complain::{Trouble, complain, end, printable};
 use super::left_behind::{LeftBehind, told};
 use super::stack_entry::StackEntry;
 use crate::control::{Abandoned, Client, Failure, Located};
@@ -89,11 +89,8 @@ fn say(outcome: &Outcome, out: &mut dyn Write, err: &mut dyn Write) -> io::Resul
         Ok(text) => writeln!(out, "{who}: {}", printable(text)).and_then(|()| out.flush()),
         Err(failure) => {
             let message = failure.message();
-            writeln!(err, "error: {who}: {}", printable(&message.text))?;
-            match message.help.is_empty() {
-                true => Ok(()),
-                false => writeln!(err, "  help: {}", printable(&message.help)),
-            }
+            let text = format!("{who}: {}", message.text);
+            complain(&Message { text, ..message.clone() }, false, err)
         }
     }
 }

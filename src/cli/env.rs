@@ -5,7 +5,6 @@ use super::complain::print_bytes;
 use super::env_args::{Env, EnvForm};
 use super::env_text::{Written, dotenv, shell, table};
 use super::given::{OF_FILES, Source, environment};
-use super::preview::Refused;
 use crate::model::{EnvView, Origin};
 
 /// `devstack env SERVICE`: what the service has in its environment that devstack did not just inherit, or all of it.
@@ -13,11 +12,7 @@ pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
     let form = if args.json { EnvForm::Json } else { args.format };
     let (mut view, source) = match environment(files, &args.service, form == EnvForm::Json) {
         Ok(found) => found,
-        Err(Refused(text, code)) => {
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            return code;
-        }
+        Err(refused) => return refused.say(),
     };
     view.variables.retain(|variable| args.all || variable.origin != Origin::Inherited);
     if let Source::Files = source {

@@ -7,7 +7,6 @@ use std::process::Stdio;
 use super::complain::refuse;
 use super::env_args::Exec;
 use super::given::{OF_FILES, Source, environment};
-use super::preview::Refused;
 use crate::error::exit;
 use crate::model::{EnvView, Origin};
 use crate::runtime::process::{self, NotStarted};
@@ -31,11 +30,7 @@ const OF_THE_OUTPUT: [&str; 10] = [
 pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
     let (view, source) = match environment(files, &args.service, false) {
         Ok(found) => found,
-        Err(Refused(text, code)) => {
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            return code;
-        }
+        Err(refused) => return refused.say(),
     };
     if let Source::Files = source {
         // It is good to know, and the command goes on all the same.

@@ -7,7 +7,7 @@ use super::args::AsUp;
 use super::preview::{Preview, Refused};
 use crate::control::{Client, Failure, only_one};
 use crate::error::exit;
-use crate::model::{Class, EnvView, Message, Name};
+use crate::model::{EnvView, Message, Name};
 use crate::runtime::given::Given;
 use crate::runtime::process::Environment;
 
@@ -27,10 +27,8 @@ pub(super) fn environment(
 ) -> Result<(EnvView, Source), Refused> {
     let refused = |message: &Message, code| Refused::because(message, code, as_json);
     let asked = Client::here(&super::stack_dir(&files)).and_then(|client| {
-        let runtime = super::runtime().map_err(|error| {
-            let text = format!("cannot start: {error}");
-            Failure::Refused(Message::new(Class::Limit, text))
-        })?;
+        let start = |error| Failure::Refused(super::no_runtime(&error));
+        let runtime = super::runtime().map_err(start)?;
         runtime.block_on(client.env(service))
     });
     match asked {

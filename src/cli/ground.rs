@@ -14,7 +14,7 @@ use crate::error::{exit, said, shown};
 use crate::model::{Class, Message, Name, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
-use crate::runtime::reload::{Loader, Situation, hosts_exist};
+use crate::runtime::reload::{Loader, Situation, hosts_exist, joined};
 use crate::runtime::supervisor::no_debug_entry;
 
 /// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
@@ -169,12 +169,6 @@ impl Refused {
         );
         Refused::because(&message, code)
     }
-}
-
-/// Several reasons as one, of the class and with the help of the first.
-fn joined(reasons: &[Message]) -> Message {
-    let texts: Vec<&str> = reasons.iter().map(|message| message.text.as_str()).collect();
-    Message { text: texts.join("; "), ..reasons[0].clone() }
 }
 
 fn sources(plan: &Plan) -> Result<Sources, Refused> {

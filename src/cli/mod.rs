@@ -190,10 +190,7 @@ fn ask(
     let options = ControlOptions { dir, json, color: color(&stdout()), socket: None };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = writeln!(stderr(), "error: cannot start: {error}");
-            return exit::FAILED;
-        }
+        Err(error) => return complain::refuse(&no_runtime(&error), exit::FAILED, false),
     };
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     runtime.block_on(command(options, &mut out, &mut err))
@@ -237,6 +234,11 @@ fn look_for_descriptors() -> io::Result<()> {
     let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
     drop(spare.collect::<io::Result<Vec<_>>>()?);
     Ok(())
+}
+
+/// What waits for events cannot be had.
+fn no_runtime(error: &io::Error) -> Message {
+    Message::new(Class::Limit, format!("cannot start: {error}"))
 }
 
 /// The folder of the stack that is meant: that of the first file that was named, else where we are.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::browser::Browser;
 use super::complain::{Trouble, end, printable, refuse};
 use super::page;
-use super::{args, runtime, stack_dir};
+use super::{args, no_runtime, runtime, stack_dir};
 use crate::control::{Client, Failure};
 use crate::error::exit;
 use crate::model::{Class, Message, Name};
@@ -47,9 +47,7 @@ fn chatter() -> Stdio {
 
 fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), Failure> {
     let client = Client::here(&stack_dir(files))?;
-    let runtime = runtime().map_err(|error| {
-        Failure::Refused(Message::new(Class::Limit, format!("cannot start: {error}")))
-    })?;
+    let runtime = runtime().map_err(|error| Failure::Refused(no_runtime(&error)))?;
     let say = |name: &Name, why: &str| {
         // It is good to know, and the wait goes on all the same.
         let _ = writeln!(stderr(), "waiting for {name}: {}", printable(why));

@@ -1,4 +1,3 @@
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use super::args;
@@ -20,11 +19,7 @@ pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
     };
     match found {
         Ok(text) => print(&text),
-        Err(Refused(text, code)) => {
-            // When not even this can be written, the exit code has to say it.
-            let _ = stderr().write_all(text.as_bytes());
-            code
-        }
+        Err(refused) => refused.say(),
     }
 }
 
@@ -51,8 +46,7 @@ fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
         return Err(Refused::because(&message, exit::USAGE, args.json));
     }
     let start = |error: std::io::Error| {
-        let message = Message::new(Class::Limit, format!("cannot start: {error}"));
-        Refused::because(&message, exit::FAILED, args.json)
+        Refused::because(&super::no_runtime(&error), exit::FAILED, args.json)
     };
     let runtime = super::runtime().map_err(start)?;
     let refused = |failure: Failure| Refused::by(&failure, args.json);

@@ -1,4 +1,4 @@
-use std::io::stderr;
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use super::args::AsUp;
@@ -25,6 +25,14 @@ pub(super) struct Refused(pub String, pub i32);
 impl Refused {
     pub fn because(message: &Message, code: i32, as_json: bool) -> Refused {
         Refused(said(message, as_json), code)
+    }
+
+    /// Says it on stderr; gives back the exit code.
+    pub fn say(self) -> i32 {
+        let Refused(text, code) = self;
+        // When not even this can be written, the exit code has to say it.
+        let _ = stderr().write_all(text.as_bytes());
+        code
     }
 }
 

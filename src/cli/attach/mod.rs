@@ -30,10 +30,7 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
     }
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let message = Message::new(Class::Limit, format!("cannot start: {error}"));
-            return refuse(&message, exit::FAILED, false);
-        }
+        Err(error) => return refuse(&super::no_runtime(&error), exit::FAILED, false),
     };
     let dir = super::stack_dir(files);
     let code = runtime.block_on(async {
