@@ -181,35 +181,70 @@ fn threads(pid: u32) -> Vec<PathBuf> {
 
 /// The same on kernels without `/proc/PID/task/TID/children`.
 fn children_by_scan(parent: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| look(*pid).is_some_and(|p| p.parent == parent))
-        .collect()
+    let is_child = |pid: &u32| load(*pid).is_some_and(|load| load.parent == parent);
+    processes().into_iter().filter(is_child).collect()
+}
+
+/// `/proc/PID/stat`: `pid (name) state parent group …`, its words counted from 1. The name may hold anything, brackets too.
+struct Stat<'a> {
+    name: &'a [u8],
+    /// From the state on, which is the third, as far as they are looked at.
+    words: Vec<&'a str>,
+}
+
+impl<'a> Stat<'a> {
+    const STATE: usize = 3;
+    const PARENT: usize = 4;
+    const GROUP: usize = 5;
+    const USER_TIME: usize = 14;
+    const SYSTEM_TIME: usize = 15;
+    const REAPED_USER_TIME: usize = 16;
+    const REAPED_SYSTEM_TIME: usize = 17;
+    const THREADS: usize = 20;
+    const BORN: usize = 22;
+    const RESIDENT_PAGES: usize = 24;
+
+    fn read(stat: &'a [u8]) -> Option<Stat<'a>> {
+        let open = memchr::memchr(b'(', stat)?;
+        let close = memchr::memrchr(b')', stat)?;
+        let name = stat.get(open + 1..close)?;
+        let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+        let words = rest.split_ascii_whitespace().take(Stat::RESIDENT_PAGES + 1 - Stat::STATE);
+        Some(Stat { name, words: words.collect() })
+    }
+
+    fn word(&self, number: usize) -> Option<&'a str> {
+        self.words.get(number - Stat::STATE).copied()
+    }
+
+    fn number<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
+        self.word(number)?.parse().ok()
+    }
+
+    fn time(&self, number: usize) -> Option<Duration> {
+        let ticks = rustix::param::clock_ticks_per_second();
+        let spent: u64 = self.number(number)?;
+        Some(Duration::from_nanos(spent.saturating_mul(1_000_000_000 / ticks)))
+    }
 }
 
 /// What is known of a process; `None` when it is gone.
 pub(super) fn look(pid: u32) -> Option<Proc> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    with_short(&format!("/proc/{pid}/stat"), parse_stat)?
 }
 
-/// `pid (name) state parent group …`; the name may hold anything, brackets too.
 fn parse_stat(stat: &[u8]) -> Option<Proc> {
-    let open = memchr::memchr(b'(', stat)?;
-    let close = memchr::memrchr(b')', stat)?;
-    let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
-    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-    let mut words = rest.split_ascii_whitespace();
-    let dead = matches!(words.next()?, "Z" | "X");
-    let parent = words.next()?.parse().ok()?;
-    let group = words.next()?.parse().ok()?;
-    // Field 20; the group was the fifth. When the first thread has ended and others have not, they hold what it had open.
-    let threads: u64 = words.nth(14)?.parse().ok()?;
-    let zombie = dead && threads <= 1;
-    // Field 22.
-    let born = words.nth(1)?.parse().ok()?;
-    Some(Proc { name, parent, group, born, zombie })
+    let stat = Stat::read(stat)?;
+    let dead = matches!(stat.word(Stat::STATE)?, "Z" | "X");
+    // When the first thread has ended and others have not, they hold what it had open.
+    let zombie = dead && stat.number::<u64>(Stat::THREADS)? <= 1;
+    Some(Proc {
+        name: String::from_utf8_lossy(stat.name).into_owned(),
+        parent: stat.number(Stat::PARENT)?,
+        group: stat.number(Stat::GROUP)?,
+        born: stat.number(Stat::BORN)?,
+        zombie,
+    })
 }
 
 /// What a process has used; `None` when it is gone.
@@ -233,26 +268,16 @@ fn with_short<T>(path: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
 }
 
 fn parse_load(stat: &[u8]) -> Option<Load> {
-    let close = memchr::memrchr(b')', stat)?;
-    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-    // The first of these words is field 3.
-    let words: Vec<&str> = rest.split_ascii_whitespace().take(FIELDS).collect();
-    let field = |number: usize| words.get(number - 3)?.parse::<u64>().ok();
-    let time = |number: usize| {
-        let ticks = rustix::param::clock_ticks_per_second();
-        Some(Duration::from_nanos(field(number)?.saturating_mul(1_000_000_000 / ticks)))
-    };
+    let stat = Stat::read(stat)?;
+    let pages: u64 = stat.number(Stat::RESIDENT_PAGES)?;
     Some(Load {
-        parent: u32::try_from(field(4)?).ok()?,
-        cpu: time(14)? + time(15)?,
-        reaped: time(16)? + time(17)?,
-        threads: field(20)?,
-        memory: field(24)?.saturating_mul(rustix::param::page_size() as u64),
+        parent: stat.number(Stat::PARENT)?,
+        cpu: stat.time(Stat::USER_TIME)? + stat.time(Stat::SYSTEM_TIME)?,
+        reaped: stat.time(Stat::REAPED_USER_TIME)? + stat.time(Stat::REAPED_SYSTEM_TIME)?,
+        threads: stat.number(Stat::THREADS)?,
+        memory: pages.saturating_mul(rustix::param::page_size() as u64),
     })
 }
-
-/// As many fields of `stat` behind the name as are looked at, the last of them the resident memory.
-const FIELDS: usize = 22;
 
 /// Who is whose child. Where the kernel does not list children, one look at all processes serves for as long as this
 /// lives.
