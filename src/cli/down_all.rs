@@ -6,14 +6,11 @@ use tokio::task::JoinSet;
 use super::ControlOptions;
 use super::complain::{Trouble, complain, end, printable};
 use super::left_behind::{LeftBehind, told};
-use super::stack_entry::StackEntry;
+use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::control::{Abandoned, Client, Failure, Located};
 use crate::error::exit;
 use crate::model::{Class, Message};
 use crate::runtime::process::{self, Swept};
-
-/// The version of the form that `--json` prints.
-const VERSION: u32 = 1;
 
 /// What became of one stack: what there is to say, or why it is not gone.
 struct Outcome {
@@ -105,8 +102,7 @@ fn close(
     if options.json {
         writeln!(out, "{}", json(outcomes))?;
     } else if outcomes.is_empty() {
-        // When not even this can be written, nobody is missing it.
-        let _ = writeln!(err, "no stack of this user runs");
+        say_none(err);
     }
     out.flush()
 }
@@ -118,17 +114,10 @@ fn json(outcomes: Vec<Outcome>) -> String {
     };
     let mut stacks: Vec<Stack> = outcomes.into_iter().map(stack).collect();
     stacks.sort_by(|one, other| one.entry.dir.cmp(&other.entry.dir));
-    let all = All { version: VERSION, stacks };
-    serde_json::to_string(&all).expect("it has texts as keys and no own errors")
+    json_of_all(stacks)
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct All {
-    version: u32,
-    stacks: Vec<Stack>,
-}
-
+/// What `--json` prints of one.
 #[derive(Serialize)]
 struct Stack {
     #[serde(flatten)]

@@ -7,21 +7,17 @@ use serde_json::Value;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::ps::now;
-use super::stack_entry::StackEntry;
+use super::stack_entry::{StackEntry, json_of_all, say_none};
 use super::stacks_table::stacks_table;
 use crate::control::{Client, Failure, Located};
 use crate::model::{Message, Snapshot};
-
-/// The version of the form that `--json` prints.
-const VERSION: u32 = 1;
 
 /// `devstack ps --all`: every stack of this user on this machine. Gives the exit code: that one of them does not answer is
 /// an answer.
 pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let stacks = ask_all(Located::all()).await;
     if stacks.is_empty() && !options.json {
-        // When not even this can be written, nobody is missing it.
-        let _ = writeln!(err, "no stack of this user runs");
+        say_none(err);
     }
     end(show(options, stacks, out), options.json, err)
 }
@@ -73,17 +69,10 @@ fn json(stacks: Vec<(StackEntry, Result<Value, Failure>)>) -> String {
         let error = answer.as_ref().err().map(|failure| failure.message().clone());
         Stack { entry, snapshot: answer.ok(), error }
     };
-    let all = All { version: VERSION, stacks: stacks.into_iter().map(stack).collect() };
-    serde_json::to_string(&all).expect("it has texts as keys and no own errors")
+    json_of_all(stacks.into_iter().map(stack).collect())
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct All {
-    version: u32,
-    stacks: Vec<Stack>,
-}
-
+/// What `--json` prints of one.
 #[derive(Serialize)]
 struct Stack {
     #[serde(flatten)]

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
@@ -6,6 +7,9 @@ use serde::Serialize;
 use super::complain::printable;
 use crate::control::{Folder, Holder};
 use crate::ports::show_folder;
+
+/// The version of the form that `--all --json` prints.
+const VERSION: u32 = 1;
 
 /// Which stack something is about, among all stacks of this user. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,6 +48,23 @@ impl StackEntry {
     pub fn name(&self) -> String {
         self.stack.as_deref().map_or("(starting)".to_owned(), printable)
     }
+}
+
+/// What is said when there is none.
+pub(super) fn say_none(err: &mut dyn Write) {
+    // When not even this can be written, nobody is missing it.
+    let _ = writeln!(err, "no stack of this user runs");
+}
+
+/// What `--all --json` prints about each.
+pub(super) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
+    #[derive(Serialize)]
+    struct All<S> {
+        version: u32,
+        stacks: Vec<S>,
+    }
+    let all = All { version: VERSION, stacks };
+    serde_json::to_string(&all).expect("it has texts as keys and no own errors")
 }
 
 fn since(holder: &Holder) -> Option<String> {
