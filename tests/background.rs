@@ -309,8 +309,7 @@ fn programs_read_what_is_said_as_objects() {
         "[services.bad]\ncommand = \"exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
     );
     let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(1);
-    let error: Value = serde_json::from_str(&ended.stderr).expect("JSON");
-    assert_eq!(error["error"]["class"], "not-running");
+    assert_eq!(ended.error()["class"], "not-running");
     project.finish();
 }
 

@@ -187,12 +187,12 @@ fn as_json_the_first_mistake_and_how_many_more() {
     let project = Project::new();
     project.write("devstack.toml", "[services.a]\ncommand = 7\nport = 0\n");
     let ended = project.devstack(["check", "--json"]).run().expect_code(2);
-    let error: serde_json::Value = serde_json::from_str(&ended.stderr).expect("one object");
-    assert_eq!(error["error"]["class"], "config");
-    let text = error["error"]["text"].as_str().expect("a text");
+    let error = ended.error();
+    assert_eq!(error["class"], "config");
+    let text = error["text"].as_str().expect("a text");
     assert!(text.starts_with("devstack.toml:2:11: `command` must be"), "{text}");
     assert!(text.ends_with("(and 1 more)"), "{text}");
-    assert_eq!(error["error"]["help"], "put it between quotes");
+    assert_eq!(error["help"], "put it between quotes");
     project.finish();
 }
 

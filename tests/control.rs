@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Ended, Markers, Project, Running, eventually, free_port, free_ports, http_get, http_socket,
-    occupy, service,
+    Markers, Project, Running, eventually, free_port, free_ports, http_get, http_socket, occupy,
+    service, up,
 };
 
 /// What was said of a stack, without what changes while nothing happens.
@@ -28,18 +28,6 @@ const PAIR: &str = r#"
     [services.worker]
     command = ["{misbehave}", "marker", "marks", "--trap"]
     "#;
-
-fn up(config: &str) -> (Project, Running) {
-    let project = Project::new();
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
-    (project, up)
-}
-
-fn error(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.stderr).unwrap_or_else(|error| panic!("{error} in {ended:?}"))
-}
 
 #[test]
 fn ps_says_everything_that_programs_read() {
@@ -225,7 +213,7 @@ fn a_start_that_fails_says_so() {
         assert_eq!(ended.stdout, "");
     }
     let ended = project.devstack(["restart", "--json", "bad"]).run().expect_code(1);
-    assert_eq!(error(&ended)["error"]["class"], "spawn");
+    assert_eq!(ended.error()["class"], "spawn");
     up.end();
     project.finish();
 }
@@ -239,7 +227,7 @@ fn a_service_that_nobody_knows_is_named_with_a_likely_one() {
         assert!(ended.stderr.contains("`workre`"), "{}", ended.stderr);
         assert!(ended.stderr.contains("did you mean `worker`?"), "{}", ended.stderr);
         let ended = project.devstack([command, "--json", "workre"]).run().expect_code(3);
-        assert_eq!(error(&ended)["error"]["class"], "usage");
+        assert_eq!(ended.error()["class"], "usage");
     }
     // Nothing of an order with a mistake is done.
     project.devstack(["stop", "api", "workre"]).run().expect_code(3);
@@ -266,7 +254,7 @@ fn without_a_stack_every_command_says_so() {
         assert!(ended.stderr.starts_with("error: no stack runs here"), "{}", ended.stderr);
         assert!(ended.stderr.contains("devstack up"), "{}", ended.stderr);
         let ended = project.devstack(args).args(["--json"]).run().expect_code(3);
-        assert_eq!(error(&ended)["error"]["class"], "not-running", "{args:?}");
+        assert_eq!(ended.error()["class"], "not-running", "{args:?}");
     }
     project.finish();
 }

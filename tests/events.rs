@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Running, patience, service};
+use crate::support::{Project, patience, service, up};
 
 /// One service that is there, and one that is only there.
 const STACK: &str = r#"
@@ -59,14 +59,6 @@ impl Feed {
         }
         seen
     }
-}
-
-fn up(config: &str) -> (Project, Running) {
-    let project = Project::new();
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
-    (project, up)
 }
 
 /// What a service looks like to those who only read events.

@@ -83,8 +83,7 @@ fn all_and_one_is_a_mistake() {
             let ended = project.devstack(args).run().expect_code(2);
             assert!(ended.stderr.starts_with("error: `--all` is about every stack"), "{ended:?}");
             let ended = project.devstack(args).args(["--json"]).run().expect_code(2);
-            let error: Value = serde_json::from_str(&ended.stderr).expect("JSON");
-            assert_eq!(error["error"]["class"], "usage");
+            assert_eq!(ended.error()["class"], "usage");
         }
     }
     project.finish();

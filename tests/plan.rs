@@ -168,8 +168,7 @@ fn a_mistake_is_shown_as_check_shows_it() {
         let plan = project.devstack(["plan"]).run().expect_code(2);
         assert_eq!((plan.stdout.as_str(), plan.stderr), ("", check.stderr), "running: {running}");
         let plan = project.devstack(["plan", "--json"]).run().expect_code(2);
-        let error: Value = serde_json::from_str(&plan.stderr).expect("JSON");
-        assert_eq!(error["error"]["class"], "config");
+        assert_eq!(plan.error()["class"], "config");
         if let Some(up) = up {
             up.end();
         }

@@ -71,11 +71,10 @@ fn errors_of_json_commands_are_json_on_stderr() {
     ] {
         let ended = project.devstack(args).run().expect_code(code);
         assert_eq!(ended.stdout, "", "{args:?}");
-        let error: serde_json::Value = serde_json::from_str(&ended.stderr)
-            .unwrap_or_else(|error| panic!("{args:?}: {error} in {}", ended.stderr));
-        assert_eq!(error["error"]["class"], class, "{error}");
+        let error = ended.error();
+        assert_eq!(error["class"], class, "{error}");
         for part in ["text", "help"] {
-            let text = error["error"][part].as_str().expect("a text");
+            let text = error[part].as_str().expect("a text");
             assert!(!text.is_empty(), "{args:?}: no {part} in {error}");
         }
     }
@@ -157,9 +156,7 @@ fn why_nothing_starts_is_json_where_the_log_is() {
     let error = |args: &[&str], code: i32| {
         let ended = project.devstack(args).run().expect_code(code);
         assert_eq!(ended.stdout, "", "{args:?}");
-        let error: serde_json::Value = serde_json::from_str(&ended.stderr)
-            .unwrap_or_else(|error| panic!("{args:?}: {error} in {}", ended.stderr));
-        error["error"].clone()
+        ended.error()
     };
     let (up, back) = (["up", "--output", "json"], ["up", "-d", "--output", "json"]);
     let run = ["run", "--output", "json", "--", "true"];

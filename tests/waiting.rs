@@ -1,8 +1,8 @@
 //! `devstack wait`: what it waits for, what it says meanwhile, and how it ends.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Ended, Gate, Project, Running, eventually, service};
+use crate::support::{Gate, Project, Running, eventually, service};
 
 /// `api` is ready when the gate opens; `web` needs it; `migrate` is done when the gate opens; nobody starts `spare`.
 const STACK: &str = r#"
@@ -27,10 +27,6 @@ fn starting(config: &str) -> (Project, Running, Gate) {
     let up = project.devstack(["up"]).start();
     up.wait_count(2, "| begun");
     (project, up, gate)
-}
-
-fn error(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.stderr).unwrap_or_else(|error| panic!("{error} in {ended:?}"))
 }
 
 #[test]
@@ -71,7 +67,7 @@ fn the_time_is_up_and_it_says_what_is_missing_and_why() {
     assert!(last.contains("migrate (starting, pid "), "{last}");
     assert!(!last.contains("spare"), "{last}");
     let ended = project.devstack(["wait", "--json", "--timeout", "10ms", "api"]).run();
-    assert_eq!(error(&ended.expect_code(1))["error"]["class"], "ready-timeout");
+    assert_eq!(ended.expect_code(1).error()["class"], "ready-timeout");
     gate.open();
     up.wait_for("is up");
     // No time at all is enough for what is so.
@@ -112,7 +108,7 @@ fn what_can_no_longer_happen_is_refused_at_once() {
         waiting.wait_for(&format!("error: {text}"));
     }
     let later = project.devstack(["wait", "--json", "web"]).run().expect_code(1);
-    assert_eq!(error(&later)["error"]["class"], "dep-failed");
+    assert_eq!(later.error()["class"], "dep-failed");
     let idle = project.devstack(["wait", "spare"]).run().expect_code(3);
     assert!(idle.stderr.contains("spare does not run, and nobody starts it"), "{idle:?}");
     assert!(idle.stderr.contains("help: `devstack start spare` starts it"), "{idle:?}");

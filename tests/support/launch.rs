@@ -51,6 +51,14 @@ impl Ended {
             panic!("{error} in\n{}\n--- stderr\n{}", self.stdout, self.stderr)
         })
     }
+
+    /// Why it failed: the error that stands on stderr as JSON.
+    #[track_caller]
+    pub fn error(&self) -> serde_json::Value {
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&self.stderr);
+        let said = read.unwrap_or_else(|error| panic!("{error} in {self:?}"));
+        said["error"].clone()
+    }
 }
 
 /// The exit code as a shell says it.

@@ -55,7 +55,7 @@ pub use other::Other;
 pub use patience::{eventually, patience, within};
 pub use plain::plain;
 pub use ports::{Stranger, alone_on_usual_ports, free_port, free_ports, occupy, occupy_on};
-pub use project::{Project, service};
+pub use project::{Project, service, up};
 pub use record::{Place, Source};
 pub use running::{CTRL_C, CTRL_D, CTRL_Q, CTRL_S, CTRL_Z, Running};
 pub use rustix::process::Signal;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::leftovers::{self, Leftover};
-use super::{Ended, Gate, Launch, eventually, misbehave};
+use super::{Ended, Gate, Launch, Running, eventually, misbehave};
 
 /// The variable that marks every process of a project.
 const TOKEN: &str = "DEVSTACK_TEST_TOKEN";
@@ -256,6 +256,16 @@ impl Home {
     pub fn sockets_may_stay(&self) {
         self.sockets_may_stay.store(true, Ordering::Relaxed);
     }
+}
+
+/// A project of this configuration, and its stack, which is up.
+#[track_caller]
+pub fn up(config: &str) -> (Project, Running) {
+    let project = Project::new();
+    project.write("devstack.toml", config);
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    (project, up)
 }
 
 /// The service of this name in what `ps` said.
