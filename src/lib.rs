@@ -75,7 +75,7 @@
 //! with notify's own thread and on Linux one that sleeps until something is mounted, and tokio's pool for reloading and
 //! choosing ports, for reading stored logs, for looks at where services listen and what they use, and for composing environments. Naming who holds a port takes
 //! up to four threads for some milliseconds. The pool has one thread from the beginning, and the control server keeps eight descriptors for clients: a stack
-//! that has met its limits can be asked and stopped (`docs/decisions/0023-met-limits.md`).
+//! that has met its limits can be asked and stopped (`docs/decisions/0023-resource-limits.md`).
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|

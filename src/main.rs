@@ -2,7 +2,7 @@
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where devstack ends; everything was torn down before"
+    reason = "the only exit of the program, after everything was torn down"
 )]
 fn main() {
     std::process::exit(devstack::cli::main());

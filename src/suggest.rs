@@ -1,15 +1,15 @@
-//! "did you mean": one measure for everything that has a name.
+//! "did you mean": one similarity measure for everything that has a name.
 
-/// How alike two words must be to be offered as a correction; the measure and the bound of clap.
+/// How similar a word must be to be suggested; same measure and bound as clap.
 const ALIKE: f64 = 0.7;
 
-/// How many candidates are compared at most: 4,096 services with 4,096 mistakes must stay quick.
+/// At most this many candidates are compared: 4,096 services with 4,096 mistakes must stay fast.
 const MAX_CANDIDATES: usize = 512;
 
-/// The longest word that is compared, in bytes. No name is longer.
+/// The longest word that is compared, in bytes. Names are shorter.
 const LONGEST: usize = 80;
 
-/// The candidate most like `word`, if any is alike enough.
+/// Returns the candidate most similar to `word`, if any is similar enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
@@ -28,7 +28,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// From 0 to 1. Two letters that changed places are one slip, also in a word of two.
+/// Returns a similarity from 0 to 1. Swapping two letters counts as one typo.
 fn alike(word: &str, candidate: &str) -> f64 {
     if word.len() > 1 && strsim::osa_distance(word, candidate) == 1 {
         return 0.95;
@@ -36,7 +36,7 @@ fn alike(word: &str, candidate: &str) -> f64 {
     strsim::jaro_winkler(word, candidate)
 }
 
-/// `did you mean `x`?`, or the other text when nothing is alike.
+/// Returns `did you mean …?`, or the other text if nothing is similar.
 pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,

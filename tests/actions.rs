@@ -52,7 +52,7 @@ fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
     let pid = service(&project.ps(), "api")["pid"].clone();
     save(&project, "src/app", "broken");
     up.wait_for("api * running `sh make`: src/app changed");
-    up.wait_for("api * `sh make` ended with exit 3");
+    up.wait_for("api * `sh make` failed (exit 3)");
     assert!(
         up.lines().iter().any(|line| line == "api | app:1: this is broken"),
         "{:?}",
@@ -191,7 +191,7 @@ fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
     up.wait_for("is up");
     let pid = service(&project.ps(), "api")["pid"].clone();
     save(&project, "app.conf", "2");
-    up.wait_for("api * got SIGHUP: app.conf changed");
+    up.wait_for("api * sent SIGHUP: app.conf changed");
     up.wait_for("api | got HUP");
     save(&project, "a.tmpl", "1");
     up.wait_for("api | got USR1");
@@ -225,7 +225,7 @@ fn a_signal_waits_until_the_service_is_ready() {
     // Both watch the file: devstack knows of the save when the other is restarted.
     up.wait_for("web * restarting: app.conf changed");
     gate.open();
-    up.wait_for("api * got SIGHUP: app.conf changed");
+    up.wait_for("api * sent SIGHUP: app.conf changed");
     up.wait_for("api | got HUP");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 0);
@@ -285,7 +285,7 @@ fn a_command_that_cannot_be_started_is_told() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     save(&project, "a", "2");
-    up.wait_for("api * `./no-such-program` could not be started: ");
+    up.wait_for("api * cannot start `./no-such-program`: ");
     project.wait_ps(|ps| message(ps, "api").contains("no-such-program"));
     up.end();
     project.finish();
@@ -344,7 +344,7 @@ fn a_service_that_restarts_itself_is_paused() {
     let up = project.devstack(["up"]).start();
     // A row takes up to twenty seconds, and a machine that stands still for two of them begins it anew.
     let paused =
-        |line: &String| line.starts_with("api * the watch of api is paused: stamp changed ");
+        |line: &String| line.starts_with("api * file watching for api is paused: stamp changed ");
     let found = within(patience() * 4, || up.lines().iter().any(paused).then_some(()));
     assert!(found.is_some(), "{:?}", up.lines());
     up.wait_for("ignore = [\"stamp\"]");

@@ -36,14 +36,14 @@ fn up(project: &Project, config: &str) -> Running {
 /// Attached in a terminal of 40 rows and 120 columns.
 fn attach(project: &Project, service: &str) -> Running {
     let client = project.devstack(["attach", service]).terminal(40, 120).start();
-    client.wait_for(&format!("[attached to {service}; Ctrl-] leaves]"));
+    client.wait_for(&format!("[attached to {service}; press Ctrl-] to detach]"));
     client
 }
 
 fn leave(client: &Running) {
     client.write(LEAVE);
     assert_eq!(client.wait_code(), 0, "{:?}", client.lines());
-    client.wait_for("[left ");
+    client.wait_for("[detached from ");
 }
 
 /// Those of a terminal in which nothing was changed.
@@ -78,7 +78,7 @@ fn what_is_typed_is_echoed_and_arrives_and_leaving_changes_nothing() {
     let client = attach(&project, "echo");
     client.write(CTRL_D);
     client.wait_for("end of input");
-    client.wait_for("[echo has ended (exit 0)");
+    client.wait_for("[echo exited (exit 0)");
     leave(&client);
     up.end();
     // The log has what was echoed, and line ends as the program wrote them.
@@ -121,7 +121,7 @@ fn the_terminal_has_the_size_of_who_is_attached_and_then_its_own() {
     // The terminal of devstack counts again when nobody is attached.
     up.resize(33, 111);
     project.devstack(["restart", "told"]).run().expect_code(0);
-    client.wait_for("[told starts: run 2]");
+    client.wait_for("[told is starting: run 2]");
     client.resize(51, 91);
     client.wait_for("got WINCH 51 91");
     leave(&client);
@@ -234,20 +234,20 @@ fn who_is_attached_sees_one_run_after_the_other() {
     let up = up(&project, ECHO);
     let client = attach(&project, "echo");
     project.devstack(["restart", "echo"]).run().expect_code(0);
-    client.wait_for("[echo has ended");
-    client.wait_for("[echo starts: run 2]");
+    client.wait_for("[echo exited");
+    client.wait_for("[echo is starting: run 2]");
     client.wait_count(2, "ready ");
     client.write(b"two\r");
     client.wait_line(|line| line == "got two");
     project.devstack(["stop", "echo"]).run().expect_code(0);
-    client.wait_count(2, "[echo has ended");
+    client.wait_count(2, "[echo exited");
     // Nobody is there: the bell, and no later run gets it.
     client.write(b"nobody\r");
     let late = project.devstack(["attach", "echo"]).terminal(24, 80).start();
-    late.wait_for("[echo does not run (");
+    late.wait_for("[echo is not running (");
     project.devstack(["start", "echo"]).run().expect_code(0);
     for client in [&client, &late] {
-        client.wait_for("[echo starts: run 3]");
+        client.wait_for("[echo is starting: run 3]");
     }
     late.write(b"three\r");
     for client in [&client, &late] {
@@ -293,7 +293,7 @@ fn the_end_of_the_stack_is_the_end_of_being_attached() {
     let client = attach(&project, "echo");
     project.devstack(["down"]).run().expect_code(0);
     assert_eq!(client.wait_code(), 0);
-    client.wait_for("[the stack has ended]");
+    client.wait_for("[the stack has stopped]");
     assert_eq!(client.settings(), usual_settings(&project));
     up_first.wait_exit();
 
@@ -301,7 +301,7 @@ fn the_end_of_the_stack_is_the_end_of_being_attached() {
     let client = attach(&project, "echo");
     killed.kill9();
     assert_eq!(client.wait_code(), 1);
-    client.wait_for("error: the stack ended without a word");
+    client.wait_for("error: lost the stack: its devstack was killed");
     assert_eq!(client.settings(), usual_settings(&project));
     project.finish();
 }
@@ -322,7 +322,7 @@ fn an_edit_takes_the_terminal_away_and_gives_it_back() {
     let client = attach(&project, "echo");
     project.write("devstack.toml", &edit("echo]", "sound]"));
     assert_eq!(client.wait_code(), 1);
-    client.wait_for("error: echo is not in the stack any more");
+    client.wait_for("error: echo is no longer in the stack");
     up.end();
     project.finish();
 }
@@ -331,7 +331,12 @@ fn an_edit_takes_the_terminal_away_and_gives_it_back() {
 fn what_cannot_be_attached_to_is_said() {
     let project = Project::new();
     let in_terminal = |service: &str| project.devstack(["attach", service]).terminal(40, 120).run();
-    assert!(in_terminal("api").expect_code(3).stdout.contains("error: no stack runs here"));
+    assert!(
+        in_terminal("api")
+            .expect_code(3)
+            .stdout
+            .contains("error: no stack is running in this directory")
+    );
     let up = up(
         &project,
         "[services.plain]\ncommand = [\"{misbehave}\", \"run\"]\n\
@@ -340,19 +345,23 @@ fn what_cannot_be_attached_to_is_said() {
     let plain = in_terminal("plain").expect_code(1).stdout;
     assert!(
         plain.contains(
-            "error: plain has no terminal\r\n  help: write `tty = true` under [services.plain]"
+            "error: plain has no terminal\r\n  help: set `tty = true` under [services.plain]"
         ),
         "{plain}"
     );
     let many = in_terminal("many").expect_code(2).stdout;
     assert!(
-        many.contains("error: many runs 2 times\r\n  help: name one of many-1, many-2"),
+        many.contains("error: many has 2 replicas\r\n  help: choose one of many-1, many-2"),
         "{many}"
     );
     let unknown = in_terminal("plian").expect_code(3).stdout;
     assert!(unknown.contains("did you mean `plain`?"), "{unknown}");
     let piped = project.devstack(["attach", "many-1"]).run().expect_code(2);
-    assert!(piped.stderr.contains("error: `devstack attach` needs a terminal"), "{}", piped.stderr);
+    assert!(
+        piped.stderr.contains("error: `devstack attach` requires a terminal"),
+        "{}",
+        piped.stderr
+    );
     leave(&attach(&project, "many-2"));
     up.end();
     project.finish();
@@ -475,8 +484,8 @@ fn the_end_that_ends_the_stack_says_how_too() {
     );
     let client = attach(&project, "last");
     client.write(b"\r");
-    client.wait_for("[last has ended (exit 3)");
-    client.wait_for("[the stack has ended]");
+    client.wait_for("[last exited (exit 3)");
+    client.wait_for("[the stack has stopped]");
     assert_eq!((client.wait_code(), up.wait_code()), (0, 1));
     project.finish();
 }
@@ -523,7 +532,7 @@ fn a_full_screen_program_of_before_is_seen_as_it_is() {
     project.devstack(["stop", "full"]).run().expect_code(0);
     assert!(wire.read_until(b"\x1b[?1049l").ends_with(b"\x1b[0m\x1b[?25h\x1b[?1049l"));
     let client = project.devstack(["attach", "full"]).terminal(40, 120).start();
-    client.wait_for("full does not run");
+    client.wait_for("full is not running");
     client.wait_for("before");
     leave(&client);
     assert!(!client.lines().iter().any(|line| line.contains("drawn")), "{:?}", client.lines());
@@ -545,7 +554,7 @@ fn attaching_in_the_terminal_of_a_service_is_refused_and_floods_nothing() {
     for name in ["loop", "there"] {
         let client = attach(&project, "loop");
         client.write(format!("{name}\r").as_bytes());
-        client.wait_for("this is the terminal of loop itself");
+        client.wait_for("this is loop's own terminal");
         client.wait_for(&format!("code 2 {name}"));
         leave(&client);
         project.devstack(["restart", "loop"]).run().expect_code(0);

@@ -71,7 +71,7 @@ fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
     let has = |text: &str| lines.iter().any(|line| line.contains(text));
     assert!(has("api    * ready in ") && has("       * shop is up"), "{lines:#?}");
     let told = format!(
-        "       * it runs in the background (pid {pid}): `devstack logs -f` follows it, `devstack down` stops it"
+        "       * running in the background (pid {pid}); follow with `devstack logs -f`, stop with `devstack down`"
     );
     assert_eq!(lines.last(), Some(&told));
     assert!(!has(" | "), "lines of services are in the log: {lines:#?}");
@@ -111,8 +111,8 @@ fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
     assert!(ended.stdout.contains("       | the reason\n"), "{ended:?}");
     assert_eq!(
         ended.stderr,
-        "error: not everything is ready: bad failed\n  \
-         help: the rest goes on in the background: `devstack logs -f` follows it, `devstack down` stops it\n"
+        "error: not all services are ready: bad failed\n  \
+         help: the rest keeps running in the background; follow with `devstack logs -f`, stop with `devstack down`\n"
     );
     assert_eq!(service(&project.ps(), "good")["phase"], "ready");
     down(&project);
@@ -128,14 +128,11 @@ fn it_says_when_nothing_is_left_to_run() {
     );
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     assert!(ended.stdout.contains("| the reason\n"), "{ended:?}");
-    assert!(
-        ended.stderr.contains("error: the stack has ended, nothing runs any more"),
-        "{ended:?}"
-    );
+    assert!(ended.stderr.contains("error: the stack has stopped"), "{ended:?}");
     assert_eq!(project.alive(), []);
     project.write("devstack.toml", "[services.task]\nkind = \"task\"\ncommand = \"true\"\n");
     let ended = project.devstack(["up", "-d"]).run().expect_code(0);
-    assert!(ended.stdout.contains("everything has ended; nothing runs"), "{ended:?}");
+    assert!(ended.stdout.contains("everything has finished; nothing is running"), "{ended:?}");
     assert_eq!((project.alive(), ended.stderr), (vec![], String::new()));
     project.finish();
 }
@@ -150,7 +147,7 @@ fn mistakes_and_taken_ports_are_told_before_it_goes() {
     let _taken = occupy(port);
     project.write("devstack.toml", &format!("[services.api]\ncommand = \"true\"\nport = {port}\n"));
     let ended = project.devstack(["up", "-d", "--strict-ports"]).run().expect_code(1);
-    assert!(ended.stderr.contains(&format!("port {port} is held by")), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("port {port} is in use by")), "{ended:?}");
     assert_eq!((ended.stdout, project.alive()), (String::new(), vec![]));
     project.finish();
 }
@@ -273,7 +270,7 @@ fn a_start_that_takes_too_long_is_over() {
         ended.stdout.contains("stopping: not ready within 300ms: api is starting"),
         "{ended:?}"
     );
-    assert!(ended.stderr.contains("nothing runs any more"), "{ended:?}");
+    assert!(ended.stderr.contains("the stack has stopped"), "{ended:?}");
     assert_eq!(project.alive(), []);
     project.finish();
 }
@@ -321,7 +318,7 @@ fn a_killed_one_is_told_and_leaves_nothing() {
     send(pid, Signal::KILL);
     assert_eq!(up.wait_code(), 137);
     up.wait_closed();
-    assert!(up.stderr().contains("was ended by SIGKILL"), "{}", up.stderr());
+    assert!(up.stderr().contains("killed by SIGKILL"), "{}", up.stderr());
     project.assert_nothing_alive();
     // Its socket is replaced by the next one.
     project.write("gate", "");
@@ -343,8 +340,11 @@ fn of_twenty_at_once_exactly_one_goes_into_the_background() {
     assert_eq!(codes.iter().filter(|code| **code == 4).count(), 19, "{codes:?}");
     for loser in all.iter().filter(|one| one.wait_code() == 4) {
         let text = loser.stderr();
-        assert!(text.contains("a stack already runs here: shop (pid "), "{text}");
-        assert!(text.contains("`devstack down` stops it"), "{text}");
+        assert!(
+            text.contains("a stack is already running in this directory: shop (pid "),
+            "{text}"
+        );
+        assert!(text.contains("stop it with `devstack down`"), "{text}");
     }
     assert_eq!(project.ps()["state"], "up");
     down(&project);
@@ -360,7 +360,9 @@ fn a_second_up_at_a_terminal_follows_the_log() {
     let terminal = |args: &[&str]| project.devstack(["up"]).args(args).terminal(30, 100).start();
     let first = terminal(&[]);
     let settings = first.settings();
-    first.wait_for(&format!("a stack already runs here: shop (pid {pid}), since "));
+    first.wait_for(&format!(
+        "a stack is already running in this directory: shop (pid {pid}), since "
+    ));
     first.wait_for("Ctrl-C leaves it running, `devstack down` stops it");
     first.wait_for("api  | ready");
     first.wait_for("     * shop is up");
@@ -376,12 +378,12 @@ fn a_second_up_at_a_terminal_follows_the_log() {
 
     // Who asks for something that does not run is told how to start it.
     let second = terminal(&["idle"]);
-    second.wait_for("`devstack start idle`: it does not run now");
-    second.wait_for("the log of idle follows: Ctrl-C leaves it running");
+    second.wait_for("run `devstack start idle`: not running");
+    second.wait_for("following the log of idle; Ctrl-C leaves it running");
     second.wait_for("     * shop is up");
     let refused = project.devstack(["up", "idle"]).run().expect_code(4);
     assert!(
-        refused.stderr.contains("help: `devstack start idle`: it does not run now\n"),
+        refused.stderr.contains("help: run `devstack start idle`: not running\n"),
         "{refused:?}"
     );
     let refused = project.devstack(["up", "-d", "api"]).run().expect_code(4);

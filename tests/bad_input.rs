@@ -20,68 +20,71 @@ struct Mistake {
 const MISTAKES: &[Mistake] = &[
     Mistake {
         text: "[services.api]\ncommand = 'true'\ndepnds_on = ['innocent']",
-        says: &[("3:1", "a service has no key `depnds_on`")],
+        says: &[("3:1", "unknown key `depnds_on` in a service")],
         help: "did you mean `depends_on`?",
     },
     Mistake {
         text: "[services.api]\ncommand = 7",
-        says: &[("2:11", "`command` must be a text or a list of texts, not a number")],
-        help: "put it between quotes",
+        says: &[(
+            "2:11",
+            "expected a string or an array of strings for `command`, found an integer",
+        )],
+        help: "add quotes",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nenv = 5",
-        says: &[("3:7", "`env` must be a table, not a number")],
-        help: "a table is written { key = value }",
+        says: &[("3:7", "expected a table for `env`, found an integer")],
+        help: "write a table as { key = value }",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nautostart = 'no'",
-        says: &[("3:13", "`autostart` must be true or false, not a text")],
-        help: "write true or false, without quotes",
+        says: &[("3:13", "expected a boolean for `autostart`, found a string")],
+        help: "use true or false, without quotes",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nrestart = true",
-        says: &[("3:11", "`restart` must be a text, not a boolean")],
-        help: "write \"on-failure\" or \"always\"",
+        says: &[("3:11", "expected a string for `restart`, found a boolean")],
+        help: "use \"on-failure\" or \"always\"",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\non_exit = false",
-        says: &[("3:11", "`on_exit` must be a text, not a boolean")],
-        help: "write one of \"none\", \"shutdown\"",
+        says: &[("3:11", "expected a string for `on_exit`, found a boolean")],
+        help: "use one of \"none\", \"shutdown\"",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nready = { timeout = '30' }",
-        says: &[("3:21", "`timeout` cannot be `30`")],
-        help: "write a number with a unit: \"250ms\", \"5s\", \"2m\"",
+        says: &[("3:21", "invalid value `30` for `timeout`")],
+        help: "use a number with a unit: \"250ms\", \"5s\", \"2m\"",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nstop = { grace = 5 }",
         says: &[("3:18", "`grace` has no unit")],
-        help: "write \"5s\" or \"5ms\"",
+        help: "use \"5s\" or \"5ms\"",
     },
     Mistake {
         text: "[services.'My API']\ncommand = 'true'",
-        says: &[("1:11", "`My API` is not a name for a service")],
-        help: "write `my-api`: a-z, 0-9 and `-`, at most 63 characters",
+        says: &[("1:11", "invalid service name `My API`")],
+        help: "use `my-api`: a-z, 0-9 and `-`, at most 63 characters",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nwatch = ['src/[a-']",
-        says: &[("3:10", "`src/[a-` is not a glob: ")],
-        help: "`*` and `**` stand for names and folders",
+        says: &[("3:10", "invalid glob `src/[a-`: ")],
+        help: "use `*` for names, `**` for directories",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nready = { log = 'a(b' }",
-        says: &[("3:17", "not a regular expression: unclosed group")],
-        help: "write it as '…' with a `\\` before each of",
+        says: &[("3:17", "invalid regular expression: unclosed group")],
+        help: "to match literal text, use '…' and escape each of",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\ndepends_on = ['inocent']",
-        says: &[("3:15", "there is no service `inocent`")],
+        says: &[("3:15", "unknown service `inocent`")],
         help: "did you mean `innocent`?",
     },
     Mistake {
         text: "[services.api]\ncommand = 'echo ${dbb.url}'",
         says: &[("2:", "`dbb`")],
-        help: "the services are: api",
+        help: "available services: api",
     },
     Mistake {
         text: "[services.api]\ncommand = ['echo', '${NO_SUCH_VARIABLE}']",
@@ -90,40 +93,40 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         text: "[services.a]\ncommand = 'true'\ndepends_on = ['b']\n[services.b]\ncommand = 'true'\ndepends_on = ['a']",
-        says: &[("3:15", "services depend on each other: a → b → a")],
-        help: "remove one of these dependencies",
+        says: &[("3:15", "dependency cycle: a → b → a")],
+        help: "break the cycle by removing one of these dependencies",
     },
     Mistake {
         text: "[services.a]\ncommand = 'true'\nport = { prefer = 26001, on_conflict = 'fail' }\n[services.b]\ncommand = 'true'\nport = { prefer = 26001, on_conflict = 'fail' }",
-        says: &[("6:19", "a and b both have port 26001")],
-        help: "change one of them, or write \"auto\"",
+        says: &[("6:19", "a and b both use port 26001")],
+        help: "change one of them, or use \"auto\"",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nport = 70000",
-        says: &[("3:8", "70000 is not a port")],
-        help: "ports go from 1 to 65535",
+        says: &[("3:8", "invalid port 70000")],
+        help: "use 1 to 65535",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\ndir = 'backend'",
-        says: &[("3:7", "there is no folder `backend`")],
-        help: "create it, or correct `dir`",
+        says: &[("3:7", "no such directory: `backend`")],
+        help: "create it, or fix `dir`",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\ndir = 'devstack.toml'",
-        says: &[("3:7", "`devstack.toml` is not a folder")],
-        help: "correct `dir`",
+        says: &[("3:7", "`devstack.toml` is not a directory")],
+        help: "fix `dir`",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nenv_file = ['secrets.env']",
-        says: &[("3:13", "cannot read env file `secrets.env`: there is no such file")],
+        says: &[("3:13", "cannot read env file `secrets.env`: no such file")],
         help: "optional = true",
     },
     Mistake { text: "[services.api]\nport = 5000", says: &[("1:", "command")], help: "command = " },
-    Mistake { text: "[services.api", says: &[("1:", "unclosed table")], help: "this is no TOML" },
+    Mistake { text: "[services.api", says: &[("1:", "unclosed table")], help: "invalid TOML" },
     Mistake {
         text: "[services.innocent]\ncommand = 'true'",
-        says: &[("1:11", "`innocent` is written twice")],
-        help: "remove one of the two",
+        says: &[("1:11", "duplicate key `innocent`")],
+        help: "remove one of them",
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nproxy = true",
@@ -133,11 +136,11 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         text: "[services.api]\nprot = 1\ncommand = []\nport = 0\nready = { timeout = 'soon' }\n[services.b]\ncommand = 'true'\ndepends_on = ['apo']",
         says: &[
-            ("2:1", "a service has no key `prot`"),
+            ("2:1", "unknown key `prot` in a service"),
             ("3:", "command"),
-            ("4:8", "0 is not a port"),
-            ("5:21", "`timeout` cannot be `soon`"),
-            ("8:15", "there is no service `apo`"),
+            ("4:8", "invalid port 0"),
+            ("5:21", "invalid value `soon` for `timeout`"),
+            ("8:15", "unknown service `apo`"),
         ],
         help: "did you mean `port`?",
     },
@@ -190,9 +193,14 @@ fn as_json_the_first_mistake_and_how_many_more() {
     let error = ended.error();
     assert_eq!(error["class"], "config");
     let text = error["text"].as_str().expect("a text");
-    assert!(text.starts_with("devstack.toml:2:11: `command` must be"), "{text}");
+    assert!(
+        text.starts_with(
+            "devstack.toml:2:11: expected a string or an array of strings for `command`"
+        ),
+        "{text}"
+    );
     assert!(text.ends_with("(and 1 more)"), "{text}");
-    assert_eq!(error["help"], "put it between quotes");
+    assert_eq!(error["help"], "add quotes");
     project.finish();
 }
 
@@ -200,11 +208,14 @@ fn as_json_the_first_mistake_and_how_many_more() {
 fn a_file_that_is_not_there() {
     let project = Project::new();
     let ended = refused(&project, &[]);
-    says(&ended, &format!("there is no devstack.toml in {} or above", project.dir().display()));
-    says(&ended, "write one, or name another file with -f");
+    says(
+        &ended,
+        &format!("no devstack.toml found in {} or any parent directory", project.dir().display()),
+    );
+    says(&ended, "create one, or give another file with -f");
     let ended = refused(&project, &["-f", "other.toml"]);
-    says(&ended, "cannot read `other.toml`: there is no such file");
-    says(&ended, "name a file that exists, or leave -f out");
+    says(&ended, "cannot read `other.toml`: no such file");
+    says(&ended, "give an existing file, or omit -f");
     let ended = refused(&project, &["-f", "."]);
     says(&ended, "cannot read `.`: ");
     project.finish();
@@ -215,10 +226,7 @@ fn a_file_with_nothing_in_it() {
     for text in ["", "\n\n", "# nothing yet\n", "[stack]\nname = 'x'\n", "[services]\n"] {
         let project = Project::new();
         project.write("devstack.toml", text);
-        says(
-            &refused(&project, &[]),
-            "write a service: [services.web], and below it command = \"…\"",
-        );
+        says(&refused(&project, &[]), "add a service: [services.web], followed by command = \"…\"");
         project.finish();
     }
 }
@@ -273,7 +281,7 @@ fn env_files_that_are_none() {
     // By name a default one, which need not be there; but if it is, it must be readable.
     fs::create_dir(project.path(".env")).unwrap();
     let ended = refused(&project, &[]);
-    says(&ended, "`.env`: it is a folder");
+    says(&ended, "`.env`: it is a directory");
     fs::remove_dir(project.path(".env")).unwrap();
     project.write(".env", "GOOD=1\nnot a line\n");
     says(&refused(&project, &[]), ".env:2:");
@@ -291,20 +299,25 @@ fn mistakes_on_the_command_line_are_about_the_command_line() {
         (
             &["up", "--port", "apy=5000"][..],
             2,
-            "--port apy=5000: there is no service `apy`",
+            "--port apy=5000: unknown service `apy`",
             "did you mean `api`?",
         ),
         (
             &["up", "--port", "zzz=5000"],
             2,
-            "there is no service `zzz`",
-            "the services are: api, innocent",
+            "unknown service `zzz`",
+            "available services: api, innocent",
         ),
         (&["up", "--port", "innocent=5000"], 2, "--port innocent=5000: ", "help: "),
-        (&["up", "--port", "api"], 2, "write it as SERVICE=N", "--help"),
-        (&["up", "--port", "api=0"], 2, "`0` is not a port; ports are 1 to 65535", "--help"),
-        (&["up", "--timeout", "5"], 2, "write a number with ms, s or m, such as 90s", "--help"),
-        (&["up", "inocent"], 3, "there is no service `inocent`", "did you mean `innocent`?"),
+        (&["up", "--port", "api"], 2, "expected SERVICE=N", "--help"),
+        (&["up", "--port", "api=0"], 2, "invalid port `0`: expected 1 to 65535", "--help"),
+        (
+            &["up", "--timeout", "5"],
+            2,
+            "expected a number with a unit (ms, s or m), such as 90s",
+            "--help",
+        ),
+        (&["up", "inocent"], 3, "unknown service `inocent`", "did you mean `innocent`?"),
     ] {
         let ended = project.devstack(args).run().expect_code(code);
         says(&ended, text);
@@ -312,7 +325,7 @@ fn mistakes_on_the_command_line_are_about_the_command_line() {
         assert!(!project.path("started").exists(), "{args:?} started something");
     }
     let ended = project.devstack(["up"]).env("API_PORT", "http").run().expect_code(2);
-    says(&ended, "API_PORT=http is not a port");
+    says(&ended, "API_PORT=http is not a valid port");
     project.finish();
 }
 
@@ -321,22 +334,22 @@ const HOPELESS: &[(&str, &str, &str, &str)] = &[
     (
         "missing",
         "['no-such-program', '--port']",
-        "no program `no-such-program` on PATH",
+        "program `no-such-program` not found on PATH",
         "install it",
     ),
     (
         "in-a-shell",
         "'no-such-program --port'",
-        "no program `no-such-program` on PATH",
+        "program `no-such-program` not found on PATH",
         "install it",
     ),
-    ("by-path", "['bin/none']", "bin/none", "starts from the service's folder"),
+    ("by-path", "['bin/none']", "bin/none", "is relative to the service's directory"),
     ("plain", "['./plain']", "plain is not executable", "chmod +x "),
-    ("folder", "['./bin']", "bin is a folder", "name a program inside it"),
+    ("folder", "['./bin']", "bin is a directory", "name a program inside it"),
     (
         "interpreter",
         "['./odd']",
-        "wants /no/such/interpreter, which does not exist",
+        "needs /no/such/interpreter, which does not exist",
         "first line of the script",
     ),
     ("windows", "['./crlf']", "ends with a carriage return", "sed -i"),
@@ -417,7 +430,7 @@ fn up_of_nothing_but_a_missing_program_ends_with_1() {
     let ended = project.devstack(["up"]).run().expect_code(1);
     assert_eq!(ended.stdout.matches("api * starting").count(), 1, "{}", ended.stdout);
     assert!(
-        ended.stdout.contains("api * failed: no program `no-such-program` on PATH"),
+        ended.stdout.contains("api * failed: program `no-such-program` not found on PATH"),
         "{}",
         ended.stdout
     );

@@ -213,10 +213,10 @@ fn a_save_starts_what_waits_or_was_given_up() {
         (
             r#"{ policy = "on-failure", delay = "10m", max_delay = "10m" }"#,
             "backoff",
-            "exit 3; start 2 in 10m",
+            "exit 3; attempt 2 in 10m",
         ),
         (r#""no""#, "failed", "exited with code 3"),
-        (r#"{ policy = "on-failure", max = 2, delay = "1ms" }"#, "failed", "ended 2 times"),
+        (r#"{ policy = "on-failure", max = 2, delay = "1ms" }"#, "failed", "exited 2 times"),
     ] {
         let project = Project::new();
         project.write("src/app.sh", "echo broken; exit 3");

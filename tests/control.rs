@@ -94,7 +94,7 @@ fn ps_says_everything_that_programs_read() {
     let run = api["run"].as_u64().expect("a number");
     let expected = json!({
         "name": "api", "kind": "service", "phase": "ready", "since": api["since"],
-        "cause": "GET /health answered 200", "pid": served["pid"], "run": run, "restarts": 0,
+        "cause": "GET /health returned 200", "pid": served["pid"], "run": run, "restarts": 0,
         "port": moved, "wanted_port": wanted, "pinned": false, "ports": {"main": moved},
         "host": "127.0.0.1", "url": format!("http://127.0.0.1:{moved}"), "exit": null,
         "waiting_on": [], "cpu_percent": api["cpu_percent"], "memory_bytes": api["memory_bytes"],
@@ -251,7 +251,11 @@ fn without_a_stack_every_command_says_so() {
     ] {
         let ended = project.devstack(args).run().expect_code(3);
         assert_eq!(ended.stdout, "", "{args:?}");
-        assert!(ended.stderr.starts_with("error: no stack runs here"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.starts_with("error: no stack is running in this directory"),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("devstack up"), "{}", ended.stderr);
         let ended = project.devstack(args).args(["--json"]).run().expect_code(3);
         assert_eq!(ended.error()["class"], "not-running", "{args:?}");
@@ -274,7 +278,10 @@ fn of_twenty_that_start_at_once_exactly_one_runs() {
         assert_eq!(loser.wait_code(), 4);
         loser.wait_closed();
         let text = loser.stderr();
-        assert!(text.contains("a stack already runs here: shop (pid "), "{text}");
+        assert!(
+            text.contains("a stack is already running in this directory: shop (pid "),
+            "{text}"
+        );
         assert!(text.contains("devstack down"), "{text}");
         assert!(text.contains(&format!("(pid {})", winner.pid())), "{text}");
     }
@@ -293,7 +300,7 @@ fn a_killed_one_leaves_a_socket_that_heals() {
     up.kill9();
     assert!(path.exists());
     let ended = project.devstack(["ps"]).run().expect_code(3);
-    assert!(ended.stderr.contains("no stack runs here"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no stack is running in this directory"), "{}", ended.stderr);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     assert_eq!(project.socket(), path);

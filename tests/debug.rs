@@ -113,7 +113,7 @@ fn a_breakpoint_in_flask_outlasts_every_time_limit() {
     let asked = std::thread::spawn(move || http_get(port, "/answer"));
     let thread = dap.stopped();
     project.write("app.py", &format!("{FLASK}# saved\n"));
-    up.wait_for("api   * restart held: app.py changed and api is being debugged");
+    up.wait_for("api   * restart postponed: app.py changed while api is being debugged");
     let_time_pass(&up);
     let ps = project.ps();
     let (api, was) = (service(&ps, "api"), service(&before, "api"));
@@ -265,7 +265,7 @@ fn a_stop_waits_until_it_is_asked_for_again() {
     let up = up(&project, &config, &["--debug=api"]);
     let pid = up.wait_pid("api   | ready");
     let stop = project.devstack(["stop", "api"]).start();
-    up.wait_for("api   * api has not stopped within 50ms: it is being debugged");
+    up.wait_for("api   * api did not stop within 50ms: it is being debugged");
     let_time_pass(&up);
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["pid"], pid, "{ps}");
@@ -289,7 +289,7 @@ fn ctrl_c_twice_ends_what_does_not_stop() {
     let up = up(&project, config, &["--debug"]);
     up.wait_pid("api | ready");
     up.interrupt();
-    up.wait_for("api * api has not stopped within 50ms: it is being debugged");
+    up.wait_for("api * api did not stop within 50ms: it is being debugged");
     up.end();
     project.finish();
 }
@@ -302,8 +302,8 @@ fn who_cannot_be_debugged_is_named_before_anything_starts() {
         &(listener("api", 5678, "") + "[services.web]\ncommand = \"true\"\n"),
     );
     for (args, text, help) in [
-        ("--debug=web", "web has no `debug` entry", "those that have one: api"),
-        ("--debug=api,apu", "there is no service `apu`", "did you mean `api`?"),
+        ("--debug=web", "web has no `debug` entry", "services that have one: api"),
+        ("--debug=api,apu", "unknown service `apu`", "did you mean `api`?"),
     ] {
         let ended = project.devstack(["up", args]).run().expect_code(2);
         assert!(ended.stderr.contains(text) && ended.stderr.contains(help), "{}", ended.stderr);
@@ -322,7 +322,7 @@ fn the_mode_outlives_edits_and_ends_with_its_entry() {
     let up = up(&project, &entry, &[]);
     up.wait_for("is up");
     let refused = project.devstack(["debug", "apu"]).run().expect_code(3);
-    assert!(refused.stderr.contains("no service `apu`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("unknown service `apu`"), "{}", refused.stderr);
     say(&project, &["debug", "api"]);
     let debugged = service(&project.ps(), "api")["pid"].clone();
     // An edit in place, and one that restarts: it stays in debug mode.
@@ -343,7 +343,7 @@ fn the_mode_outlives_edits_and_ends_with_its_entry() {
     });
     let without = "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n";
     project.write("devstack.toml", without);
-    up.wait_for("* api has no `debug` entry any more: back in run mode");
+    up.wait_for("* api no longer has a `debug` entry: back in run mode");
     project.wait_ps(|ps| {
         service(ps, "api")["mode"] == "run" && service(ps, "api")["phase"] == "ready"
     });
@@ -368,7 +368,7 @@ fn debuggers_have_ports_like_any_other() {
     assert!(api != u64::from(first) && web != api, "{ps}");
     assert_eq!(service(&ps, "api")["port"], Value::Null, "the debugger's is not its main port");
     assert_eq!(service(&ps, "api")["wanted_ports"]["debug"], first);
-    let moved = format!("port {first} is held by");
+    let moved = format!("port {first} is in use by");
     assert!(up.lines().iter().any(|line| line.contains(&moved)), "{:?}", up.lines());
     drop(taken);
     let table = say(&project, &["ports"]);
@@ -468,11 +468,13 @@ fn a_held_save_is_taken_by_a_restart() {
     up.wait_for("api * debug   attach");
     let before = service(&project.ps(), "api")["pid"].clone();
     project.write("a.txt", "2");
-    up.wait_for("api * restart held: a.txt changed and api is being debugged");
-    up.wait_for("help: `devstack restart api` takes the change");
+    up.wait_for("api * restart postponed: a.txt changed while api is being debugged");
+    up.wait_for("help: run `devstack restart api` to apply the change");
     let held = project.ps();
     assert_eq!(service(&held, "api")["pid"], before);
-    assert!(service(&held, "api")["message"]["text"].as_str().unwrap().starts_with("restart held"));
+    assert!(
+        service(&held, "api")["message"]["text"].as_str().unwrap().starts_with("restart postponed")
+    );
     say(&project, &["restart", "api"]);
     let after = project.ps();
     assert_ne!(service(&after, "api")["pid"], before);
@@ -526,7 +528,7 @@ fn vs_code_gets_an_entry_for_each_and_keeps_what_is_there() {
         told,
         format!(
             ".vscode/launch.json written: api (debugpy at 127.0.0.1:{ports})\n\
-             left out: odd (its `debug.command` names no debugger that is known), web (no `debug` entry)\n"
+             skipped: odd (unknown debugger in `debug.command`), web (no `debug` entry)\n"
         )
     );
     assert_eq!(project.read(".vscode/launch.json"), dry.stdout);
@@ -544,7 +546,7 @@ fn vs_code_gets_an_entry_for_each_and_keeps_what_is_there() {
     project.write("devstack.toml", "[services.web]\ncommand = \"true\"\n");
     let ended = project.devstack(["export", "vscode"]).run().expect_code(1);
     assert!(
-        ended.stderr.contains("there is nothing to attach to: web (no `debug` entry)"),
+        ended.stderr.contains("nothing to attach to: web (no `debug` entry)"),
         "{}",
         ended.stderr
     );

@@ -193,10 +193,10 @@ fn each_value_says_where_it_comes_from_and_what_it_hides() {
             .join(" ")
     };
     assert_eq!(line("B "), "B own devstack.toml:9 (env)");
-    assert_eq!(line("A "), "A env .env:2 (env_file of the stack)");
+    assert_eq!(line("A "), "A env .env:2 (stack env_file)");
     let after: Vec<&str> =
         table.lines().skip_while(|line| !line.starts_with("B ")).skip(1).collect();
-    assert!(after[0].contains("hides") && after[0].contains(".env.local:1"), "{table}");
+    assert!(after[0].contains("overrides") && after[0].contains(".env.local:1"), "{table}");
     project.finish();
 }
 
@@ -212,7 +212,7 @@ fn ports_that_moved_and_modes_are_those_of_the_run() {
     project.write("devstack.toml", &text);
     // What `up` would give.
     let before = env(&project, &["web"]).expect_code(0);
-    assert!(before.stderr.contains("no stack runs here"), "{}", before.stderr);
+    assert!(before.stderr.contains("no stack is running in this directory"), "{}", before.stderr);
     assert!(
         before.stdout.contains(&format!("DEVSTACK_API_PORT={}\n", first + 1)),
         "{}",
@@ -263,7 +263,7 @@ fn an_edit_is_seen_when_it_is_applied() {
     // One that does not hold changes nothing.
     let here = up.here();
     project.write("devstack.toml", "[services.api]\ncommnd = 1");
-    up.wait_since(here, "nothing changed: the configuration has a mistake");
+    up.wait_since(here, "not applied: the configuration is invalid");
     assert_eq!(said("A")["value"], "2");
     up.end();
     project.finish();
@@ -302,7 +302,7 @@ fn who_does_not_exist_has_no_environment() {
         let wrong = env(&project, &["wbe"]).expect_code(3);
         assert!(wrong.stderr.contains("did you mean `web`?"), "{}", wrong.stderr);
         let several = env(&project, &["api"]).expect_code(2);
-        assert!(several.stderr.contains("name one of api-1, api-2"), "{}", several.stderr);
+        assert!(several.stderr.contains("choose one of api-1, api-2"), "{}", several.stderr);
         let json = env(&project, &["wbe", "--json"]).expect_code(3);
         assert!(json.stderr.starts_with(r#"{"error":{"#), "{}", json.stderr);
         assert!(env(&project, &["api-2"]).expect_code(0).stdout.contains("DEVSTACK_REPLICA=2\n"));

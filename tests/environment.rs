@@ -84,7 +84,7 @@ fn a_pinned_port_that_is_taken_fails_and_a_wish_moves() {
     ] {
         let ended = launch.run().expect_code(1);
         let pid = std::process::id();
-        assert!(ended.stderr.contains(&format!("port {first} is held by")), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("port {first} is in use by")), "{}", ended.stderr);
         assert!(ended.stderr.contains(&format!("pid {pid}")), "{}", ended.stderr);
         assert!(ended.stderr.contains("help: "), "{}", ended.stderr);
     }

@@ -65,7 +65,7 @@ fn nothing_runs() {
     let project = Project::new();
     for command in ["ps", "down"] {
         let ended = all(&project, &[command]).run().expect_code(0);
-        assert_eq!((&*ended.stdout, &*ended.stderr), ("", "no stack of this user runs\n"));
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("", "no stacks are running for this user\n"));
         let ended = all(&project, &[command, "--json"]).run().expect_code(0);
         assert_eq!((ended.json(), &*ended.stderr), (json!({"version": 1, "stacks": []}), ""));
     }
@@ -81,7 +81,10 @@ fn all_and_one_is_a_mistake() {
         for args in [&["-f", "devstack.toml", command, "--all"][..], &[command, "-f", "x", "--all"]]
         {
             let ended = project.devstack(args).run().expect_code(2);
-            assert!(ended.stderr.starts_with("error: `--all` is about every stack"), "{ended:?}");
+            assert!(
+                ended.stderr.starts_with("error: `--all` covers every stack, but `-f` selects one"),
+                "{ended:?}"
+            );
             let ended = project.devstack(args).args(["--json"]).run().expect_code(2);
             assert_eq!(ended.error()["class"], "usage");
         }
@@ -125,7 +128,7 @@ fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(rows[0], ["STACK", "FOLDER", "STATE", "SERVICES", "AGE", "PID"], "{table}");
+    assert_eq!(rows[0], ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"], "{table}");
     let row = |name: &str| rows.iter().find(|row| row[0] == name).expect("a row");
     let services = "1 ready, 1 done, 1 failed";
     let pid = there.pid().to_string();
@@ -166,7 +169,7 @@ fn one_that_hangs_is_named_and_holds_up_nobody() {
     assert!(help.contains(&format!("kill -CONT {}", hangs.pid())), "{help}");
     assert_eq!(by_name(&answer, "works")["snapshot"]["state"], "up");
     let table = all(&project, &["ps"]).run().expect_code(0).stdout;
-    assert!(table.contains("not answering") && table.contains("\nhangs: the devstack"), "{table}");
+    assert!(table.contains("not responding") && table.contains("\nhangs: devstack"), "{table}");
 
     // The one that works is told as gone before the other one is given up.
     let down = all(&project, &["down"]).start();
@@ -175,7 +178,7 @@ fn one_that_hangs_is_named_and_holds_up_nobody() {
     assert_eq!(down.wait_code(), 1);
     down.wait_closed();
     let text = down.stderr();
-    assert!(text.contains("error: hangs in ") && text.contains("does not answer"), "{text}");
+    assert!(text.contains("error: hangs in ") && text.contains("did not respond"), "{text}");
     assert!(text.contains(&format!("kill -CONT {}", hangs.pid())), "{text}");
     let answer = all(&project, &["down", "--json"]).run().expect_code(1).json();
     let entry = by_name(&answer, "hangs");
@@ -246,7 +249,7 @@ fn only_the_folder_that_was_named_is_looked_into() {
     // Nor can one start where none can be had.
     let ended = project.devstack(["up"]).dir("shop").env("DEVSTACK_RUNTIME_DIR", "run").run();
     let ended = ended.expect_code(1);
-    assert!(ended.stderr.contains("no absolute path"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is not an absolute path"), "{}", ended.stderr);
     assert!(ended.stderr.contains("help: set DEVSTACK_RUNTIME_DIR"), "{}", ended.stderr);
     up.end();
     project.finish();
@@ -279,15 +282,18 @@ fn what_killed_ones_left_is_ended_also_when_their_folder_is_gone() {
     let mut doctor = project.devstack(["doctor"]).dir("works");
     doctor = doctor.env("DEVSTACK_RUNTIME_DIR", runtime(&project));
     let doctor = doctor.run().stdout;
-    assert!(doctor.contains("processes of a killed devstack run on"), "{doctor}");
-    assert!(doctor.contains("devstack down --all"), "{doctor}");
+    assert!(doctor.contains("processes of a killed devstack are still running"), "{doctor}");
+    assert!(doctor.contains("run `devstack down --all`"), "{doctor}");
 
     let answer = all(&project, &["down", "--json"]).run().expect_code(0).json();
     for (name, folder) in [("there", "there"), ("moved", "gone"), ("deleted", "gone")] {
         let entry = by_name(&answer, name);
         assert_eq!((&entry["folder"], &entry["error"]), (&json!(folder), &Value::Null));
         let text = entry["text"].as_str().expect("a text");
-        assert!(text.contains("were left here, now ended: misbehave (pid "), "{text}");
+        assert!(
+            text.contains("terminated leftover processes of an earlier devstack: misbehave (pid "),
+            "{text}"
+        );
     }
     assert_eq!(by_name(&answer, "works")["text"], "stopped the stack");
     assert_eq!(works.wait_code(), 0);

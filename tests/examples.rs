@@ -98,7 +98,7 @@ fn notes_is_built_runs_and_shows_an_edit() {
 
     let source = project.path("examples/notes/src/bin/api.rs");
     edit(&source, "hello from the notes API\"", "broken while it runs");
-    up.wait_for("api    * `cargo build --quiet --bin api` ended with exit ");
+    up.wait_for("api    * `cargo build --quiet --bin api` failed (exit ");
     wait_answer(api, "/", "hello from the notes API");
     let failed = project.wait_ps(|ps| !service(ps, "api")["message"].is_null());
     assert_eq!(service(&failed, "api")["pid"], service(&ps, "api")["pid"], "it goes on");
@@ -157,7 +157,7 @@ fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
     for (name, wanted) in [("api", 5000), ("db", 5432)] {
         assert_eq!(service(&ps, name)["wanted_port"], wanted);
         assert_ne!(port(&ps, name), wanted);
-        up.wait_for(&format!("port {wanted} is held by "));
+        up.wait_for(&format!("port {wanted} is in use by "));
     }
     let url = |name: &str| service(&ps, name)["url"].as_str().expect("it has one").to_owned();
     let client = || {
@@ -186,7 +186,7 @@ fn flask_shop_is_a_test_too() {
     // With strict ports, as usual for a test, the stranger is named and nothing is started.
     let run = project.devstack(["run", "--", "./client.py"]);
     let ended = run.run().expect_code(120);
-    assert!(ended.stderr.contains("port 5432 is held by "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("port 5432 is in use by "), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
     project.finish();
 }
@@ -241,7 +241,7 @@ fn the_story_of_ports_is_true() {
         line.rsplit_once(' ').expect("it ends with the URL").1.to_owned()
     };
     let (one, two) = (after("# The stack starts"), after("# A second copy"));
-    assert!(text.contains(": port 5000 is held by "), "{text}");
+    assert!(text.contains(": port 5000 is in use by "), "{text}");
     assert_eq!(text.contains("server.py, in ") && text.contains("/old-app, for "), ours, "{text}");
     let ports = [one, two].map(|lines| ["api", "web"].map(|name| ready(lines, name)));
     let all: std::collections::BTreeSet<&String> = ports.iter().flatten().collect();
@@ -256,10 +256,10 @@ fn the_story_of_ports_is_true() {
         assert_eq!(page[..2], expected);
     }
     let stubborn = after("# A service that does not take");
-    let told = "was given PORT=5050 but listens on 5055: pass $PORT after http.server";
+    let told = "was given PORT=5050 but is listening on 5055: pass $PORT after http.server";
     assert_eq!(stubborn[1], format!("error: not ready within 3s: {told}"));
     assert!(text.contains(&format!("stubborn * {told}")), "{text}");
-    assert!(stubborn.iter().any(|line| line.contains("5055 (given 5050)")), "{text}");
+    assert!(stubborn.iter().any(|line| line.contains("5055 (assigned 5050)")), "{text}");
 
     // The other one is first now, and both have what they had.
     let again = after("# The same folder");
@@ -274,7 +274,7 @@ fn the_story_of_ports_is_true() {
     }
     if ours {
         let killed = after("$ devstack ports 5000 --kill --yes");
-        assert!(killed[0].starts_with("ended ") && killed[1] == "port 5000 is free", "{text}");
+        assert!(killed[0].starts_with("terminated ") && killed[1] == "port 5000 is free", "{text}");
         assert_eq!(ready(killed, "api"), "http://127.0.0.1:5000");
     }
     assert!(!text.contains(&repository().display().to_string()), "it leaves the folder alone");

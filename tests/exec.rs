@@ -48,9 +48,9 @@ fn a_command_runs_in_the_place_of_the_service() {
     assert!(exec(&["sh", "-c", "exit 42"]).code() == 42);
     assert_eq!(exec(&["sh", "-c", "kill -TERM $$"]).code(), 143);
     let missing = exec(&["no-such-tool"]).expect_code(127);
-    assert!(missing.stderr.contains("there is no command `no-such-tool`"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("command not found: `no-such-tool`"), "{}", missing.stderr);
     let empty = exec(&[""]).expect_code(127);
-    assert!(empty.stderr.contains("name a command after `--`"), "{}", empty.stderr);
+    assert!(empty.stderr.contains("give a command after `--`"), "{}", empty.stderr);
     exec(&["plain"]).expect_code(126);
     // A service that does not run has a place as well.
     let other =
@@ -62,7 +62,7 @@ fn a_command_runs_in_the_place_of_the_service() {
 
     let alone = exec(&["sh", "-c", "echo $A"]).expect_code(0);
     assert_eq!(alone.stdout, "from the file\n");
-    assert!(alone.stderr.contains("no stack runs here"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("no stack is running in this directory"), "{}", alone.stderr);
     std::fs::rename(project.path("sub"), project.path("gone")).expect("ours");
     project.finish();
 }

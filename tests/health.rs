@@ -39,7 +39,7 @@ fn a_service_that_is_not_healthy_is_told_and_goes_on() {
     let pid = service(&project.ps(), "api")["pid"].clone();
     for round in 1..=2 {
         std::fs::remove_file(project.path("good")).expect("it is there");
-        let told = up.wait_count(round, "api * not healthy: ");
+        let told = up.wait_count(round, "api * unhealthy: ");
         assert!(told.contains("503"), "{told}");
         let ps = project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
         assert_eq!(ps["state"], "degraded");
@@ -200,7 +200,7 @@ fn what_never_comes_is_told() {
         ready = { notify = true, timeout = "100ms" }
         "#,
     );
-    up.wait_for("api * not healthy: not ready within 100ms: ");
+    up.wait_for("api * unhealthy: not ready within 100ms: ");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["message"]["class"], "ready-timeout");
     up.end();

@@ -38,7 +38,7 @@ fn a_holder_is_ended_and_nobody_else() {
     let port = free_ports(2);
     let (holder, bystander) = (stranger(&project, port), stranger(&project, port + 1));
     let ended = project.devstack(kill(port)).run().expect_code(0);
-    let who = format!("ended misbehave (pid {}: misbehave listen", holder.pid());
+    let who = format!("terminated misbehave (pid {}: misbehave listen", holder.pid());
     assert!(ended.stdout.starts_with(&who), "{}", ended.stdout);
     assert!(ended.stdout.ends_with(&format!("\nport {port} is free\n")), "{}", ended.stdout);
     assert_eq!(holder.wait_code(), 143);
@@ -60,7 +60,7 @@ fn a_holder_that_ignores_term_is_killed_and_that_is_said() {
     deaf.wait_for("ready");
     let ended = project.devstack(kill(port)).run().expect_code(0);
     assert!(ended.stdout.starts_with("killed misbehave"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("did not end within 5 s after TERM"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("did not exit within 5s after TERM"), "{}", ended.stdout);
     assert_eq!(deaf.wait_code(), 137);
     project.finish();
 }
@@ -80,7 +80,7 @@ fn without_a_yes_nobody_is_ended() {
         let up = project.devstack(["ports", &number, "--kill"]).terminal(24, 200).start();
         up.wait_for("? [y/N]");
         up.write(answer);
-        up.wait_for(&format!("nobody was ended: port {port} is held by misbehave"));
+        up.wait_for(&format!("aborted; port {port} is still in use by misbehave"));
         assert_eq!(up.wait_code(), 1);
     }
     assert!(holder.is_running());
@@ -127,7 +127,7 @@ fn all_workers_of_a_port_are_listed_and_ended() {
     assert!(text.contains(" and 2 more\n  and by "), "{text}");
     assert!(text.contains("\nlistening on 127.0.0.1, 127.0.0.2\n"), "{text}");
     let ended = project.devstack(kill(port)).run().expect_code(0);
-    assert_eq!(ended.stdout.matches("ended ").count(), 3, "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches("terminated ").count(), 3, "{}", ended.stdout);
     assert_eq!(main.wait_code(), 143);
     project.finish();
 }
@@ -139,7 +139,7 @@ fn several_ports_are_asked_about_at_once() {
     let holder = stranger(&project, port);
     let (one, two) = (port.to_string(), (port + 1).to_string());
     let text = project.devstack(["ports", &one, &two]).run().expect_code(0).stdout;
-    assert!(text.contains(&format!("port {port} is held by ")), "{text}");
+    assert!(text.contains(&format!("port {port} is in use by ")), "{text}");
     assert!(text.contains(&format!("port {two} is free\n")), "{text}");
     let seen = project.devstack(["ports", &one, &two, "--json"]).run().expect_code(0).json();
     let states = [&seen["ports"][0]["state"], &seen["ports"][1]["state"]];
@@ -163,7 +163,7 @@ fn what_runs_this_very_command_is_spared() {
         .args(kill(port))
         .run()
         .expect_code(1);
-    assert!(ended.stderr.contains("under which this command runs"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("which is a parent of this command"), "{}", ended.stderr);
     project.finish();
 }
 
@@ -195,7 +195,7 @@ mod linux {
         let folder = project.path("one").display().to_string();
         let said = format!("service api of stack shop in {folder} (pid ");
         let in_folder = format!("stop it with `devstack stop api` in {folder}");
-        denied(&project, port, &[&said, "which another devstack looks after", &in_folder]);
+        denied(&project, port, &[&said, "which is managed by another devstack", &in_folder]);
 
         let seen = project.devstack(["ports", &port.to_string(), "--json"]).run().json();
         let origin = &seen["holders"][0]["origin"];
@@ -209,7 +209,7 @@ mod linux {
 
         shop(&project, "two", port, "");
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
-        let leased = format!("port {port} is leased by another devstack stack (in {folder})");
+        let leased = format!("port {port} is reserved by another stack (in {folder})");
         assert!(other.stderr.contains(&leased), "{}", other.stderr);
         up.end();
         project.finish();
@@ -226,7 +226,7 @@ mod linux {
             .start();
         liar.wait_for("ready");
         let ended = project.devstack(kill(port)).run().expect_code(0);
-        assert!(ended.stdout.starts_with("ended misbehave (pid "), "{}", ended.stdout);
+        assert!(ended.stdout.starts_with("terminated misbehave (pid "), "{}", ended.stdout);
         assert_eq!(liar.wait_code(), 143);
         project.finish();
     }
@@ -251,12 +251,12 @@ mod linux {
         // To another stack the leftover is a stranger.
         shop(&project, "two", port, "");
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
-        let held = format!("port {port} is held by misbehave (pid {pid}: ");
+        let held = format!("port {port} is in use by misbehave (pid {pid}: ");
         assert!(other.stderr.contains(&held), "{}", other.stderr);
-        assert!(other.stderr.contains("left by a parent that has ended"), "{}", other.stderr);
+        assert!(other.stderr.contains("orphaned"), "{}", other.stderr);
 
         let again = project.devstack(["up"]).dir("one").start();
-        let note = again.wait_for("processes of an earlier devstack were left here, now ended: ");
+        let note = again.wait_for("terminated leftover processes of an earlier devstack: ");
         assert!(note.contains(&format!("(pid {pid})")), "{note}");
         again.wait_for("is up");
         let ps = project.devstack(["ps", "--json"]).dir("one").run().expect_code(0).json();
@@ -278,15 +278,15 @@ mod linux {
         let holder = project.program(&forwarder).args(["listen", "--port", &number]).start();
         holder.wait_for("ready");
         let up = project.devstack(["ports", &number, "--kill"]).terminal(24, 300).start();
-        let question = up.wait_for("Type yes:");
-        let better = "better stop the container (`podman ps` lists them). End a container (pid ";
+        let question = up.wait_for("anyway? [yes/N]");
+        let better = "consider: stop the container (list containers with `podman ps`). Kill a container (pid ";
         assert!(question.contains(better), "{question}");
         up.write(b"y\n");
-        up.wait_for("nobody was ended");
+        up.wait_for("aborted; port ");
         assert_eq!(up.wait_code(), 1);
         assert!(holder.is_running());
         let ended = project.devstack(kill(port)).run().expect_code(0);
-        assert!(ended.stdout.starts_with("ended a container (pid "), "{}", ended.stdout);
+        assert!(ended.stdout.starts_with("terminated a container (pid "), "{}", ended.stdout);
         assert_eq!(holder.wait_code(), 143);
         project.finish();
     }
@@ -306,7 +306,7 @@ mod linux {
         let mine = stranger(&project, port + 1);
         let devstack = Path::new(env!("CARGO_BIN_EXE_devstack"));
         let blind = other.program(&project, devstack).args(kill(port + 1)).run().expect_code(1);
-        let said = format!("port {} is held by an unknown process of user root", port + 1);
+        let said = format!("port {} is in use by an unknown process of user root", port + 1);
         assert!(blind.stderr.contains(&said), "{}", blind.stderr);
         assert!(mine.is_running());
         theirs.kill9();
@@ -335,7 +335,7 @@ mod linux {
         project.write("devstack.toml", &text("fail"));
         let refused = project.devstack(["up"]).run().expect_code(1);
         let leased = format!(
-            "port {port} is leased by a devstack of user nobody (in {}",
+            "port {port} is reserved by a stack of user nobody (in {}",
             other.folder().display()
         );
         assert!(refused.stderr.contains(&leased), "{}", refused.stderr);
@@ -343,15 +343,15 @@ mod linux {
         let mine = project.devstack(["up"]).start();
         let start = mine.wait_for("api * starting");
         assert!(
-            start.contains(&format!("on port {}: port {port} is leased by", port + 1)),
+            start.contains(&format!("on port {}: port {port} is reserved by", port + 1)),
             "{start}"
         );
         let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
-        assert!(text.contains("leased by the devstack stack in "), "{text}");
+        assert!(text.contains("reserved by the stack in "), "{text}");
         // And the other way round, where nobody may look into the other's processes.
         let number = (port + 1).to_string();
         let seen = other.program(&project, devstack).args(["ports", &number]).run();
-        let said = format!("leased by a devstack of user root (pid {})", mine.pid());
+        let said = format!("reserved by a stack of user root (pid {})", mine.pid());
         assert!(seen.stdout.contains(&said), "{seen:?}");
         mine.end();
         // However it ends, its lease ends with it.
@@ -365,7 +365,7 @@ mod linux {
     const HIDDEN: &str = r#"
         mount -o remount,hidepid=2 /proc
         "$2" listen --port "$3" &
-        until "$1" ports "$3" | grep -q held; do sleep 0.02; done
+        until "$1" ports "$3" | grep -q "in use"; do sleep 0.02; done
         exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$4/home" XDG_RUNTIME_DIR="$4/run" XDG_STATE_HOME="$4/state" "$1" ports "$3" --kill --yes
         "#;
 
@@ -385,7 +385,7 @@ mod linux {
             return;
         }
         let said =
-            format!("port {port} is held by an unknown process of user root, whom this user");
+            format!("port {port} is in use by an unknown process of user root, whom this user");
         assert!(ended.code() == 1 && ended.stderr.contains(&said), "{ended:?}");
         project.finish();
     }
@@ -438,7 +438,7 @@ mod linux {
         let numbers = numbers.trim().strip_prefix("number ").expect("it said so");
         let (holder, new) = numbers.split_once(" stranger ").expect("both");
         if need_that("control over process numbers", holder == new) {
-            up.wait_for("had ended already");
+            up.wait_for("had already exited");
             up.wait_for(&format!("port {port} is free"));
             up.wait_for("code 0");
             up.wait_for("stranger lives");
@@ -468,7 +468,11 @@ mod linux {
             .run()
             .expect_code(1);
         assert!(ended.stderr.contains("(pid 1: "), "{}", ended.stderr);
-        assert!(ended.stderr.contains("which keeps this system running"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("which is the init process of this system"),
+            "{}",
+            ended.stderr
+        );
         project.finish();
     }
 }
@@ -488,7 +492,7 @@ fn asking(project: &Project, port: u16) {
 #[track_caller]
 fn asked(project: &Project, port: u16) -> Running {
     let up = project.devstack(["up"]).terminal(24, 300).start();
-    up.wait_for(&format!("api: port {port} is held by misbehave (pid "));
+    up.wait_for(&format!("api: port {port} is in use by misbehave (pid "));
     up.wait_for(&format!("  [n]ext ({}), [k]ill it, [q]uit?", port + 1));
     up
 }
@@ -525,7 +529,7 @@ fn a_person_is_asked_and_may_end_the_holder() {
     let holder = stranger(&project, port);
     let up = asked(&project, port);
     up.write(b"k\n");
-    up.wait_for("ended misbehave (pid ");
+    up.wait_for("terminated misbehave (pid ");
     runs_on(&project, &up, port);
     assert_eq!(holder.wait_code(), 143);
     project.finish();
@@ -541,13 +545,13 @@ fn a_person_is_asked_and_may_leave_it() {
         let up = asked(&project, port);
         if answer.starts_with(b"what") {
             up.write(b"what?\n");
-            up.wait_for("`what?` is none of them");
+            up.wait_for("invalid choice `what?`");
             up.wait_count(2, "[q]uit?");
             up.write(b"quit\n");
         } else {
             up.write(answer);
         }
-        up.wait_for(&format!("error: api: port {port} is held by "));
+        up.wait_for(&format!("error: api: port {port} is in use by "));
         assert_eq!(up.wait_code(), 1);
         assert!(holder.is_running());
         holder.kill9();
@@ -582,7 +586,7 @@ fn where_nobody_can_be_asked_it_fails() {
     let holder = stranger(&project, port);
     let refused = project.devstack(["up"]).run().expect_code(1);
     assert!(
-        refused.stderr.contains(&format!("error: api: port {port} is held by ")),
+        refused.stderr.contains(&format!("error: api: port {port} is in use by ")),
         "{refused:?}"
     );
     let strict = project.devstack(["up", "--strict-ports"]).terminal(24, 200).start();

@@ -335,7 +335,7 @@ fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
     let shown = |text: &str| text.starts_with("flood | 0");
     assert!(!up.lines().iter().any(|text| shown(text)), "it was stopped");
     up.write(CTRL_Q);
-    let told = up.wait_for("are missing: no longer kept");
+    let told = up.wait_for("are missing (already discarded)");
     up.wait_count(2, "other | ready");
     let lines: Vec<String> = up.lines().into_iter().filter(|text| shown(text)).collect();
     let mut numbers = lines.iter().map(|text| text[8..16].parse::<u64>().expect("a number"));
@@ -345,7 +345,7 @@ fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
     let bytes = missing * (LEN as u64 + 1);
     assert_eq!(
         told,
-        format!("flood * {missing} lines ({bytes} bytes) are missing: no longer kept")
+        format!("flood * {missing} lines ({bytes} bytes) are missing (already discarded)")
     );
     up.end();
     project.finish();

@@ -125,8 +125,10 @@ fn a_crash_loop_backs_off_gives_up_and_is_mended_by_a_restart() {
         command = ["{misbehave}", "run"]
         "#,
     );
-    up.wait_for("bad  * failed: ended 4 times");
-    for text in ["exit 3; start 2 in 10ms", "exit 3; start 3 in 20ms", "exit 3; start 4 in 40ms"] {
+    up.wait_for("bad  * failed: exited 4 times");
+    for text in
+        ["exit 3; attempt 2 in 10ms", "exit 3; attempt 3 in 20ms", "exit 3; attempt 4 in 40ms"]
+    {
         up.wait_for(text);
     }
     let ps = project.ps();
@@ -222,7 +224,7 @@ fn the_end_of_the_main_service_ends_the_stack_with_its_code() {
     assert_eq!(up.wait_code(), 9);
     up.wait_closed();
     assert_eq!(Markers::read(&project.path("marks")).count("exit", "db"), 1);
-    assert!(up.stdout().contains("stopping: test ended (exit 9)"), "{}", up.stdout());
+    assert!(up.stdout().contains("stopping: test exited (exit 9)"), "{}", up.stdout());
     project.finish();
 }
 
@@ -488,7 +490,7 @@ fn a_service_that_ends_by_a_signal_says_which() {
     up.wait_for("api   | ready");
     let pid = service(&project.ps(), "api")["pid"].as_u64().expect("it runs");
     project.program("/bin/kill").args(["-KILL", &pid.to_string()]).run().expect_code(0);
-    up.wait_for("api   * failed: was ended by SIGKILL");
+    up.wait_for("api   * failed: killed by SIGKILL");
     assert!(up.signal(Signal::TERM));
     assert_eq!(up.wait_code(), 143);
     project.finish();

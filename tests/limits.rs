@@ -66,7 +66,11 @@ fn where_no_more_processes_are_allowed_what_runs_runs_on() {
             assert_eq!(up.wait_code(), 1);
         } else {
             let last = up.wait_for(" of 8 failed");
-            assert!(up.lines().iter().any(|line| line.contains("`ulimit -u` shows it")));
+            assert!(
+                up.lines()
+                    .iter()
+                    .any(|line| line.contains("raise the process limit (see `ulimit -u`)"))
+            );
             if !last.contains("8 of 8") {
                 // It measures and records as ever, which takes a thread.
                 let ps = unshare().args([DEVSTACK, "ps"]).run();
@@ -159,7 +163,7 @@ fn what_a_kernel_lacks_is_said_by_the_doctor() {
     for (error, calls) in LACKING {
         let ended = without(&project, error, calls, &["doctor"]).run().expect_code(1);
         let line = ended.stdout.lines().find(|line| line.contains("pidfd")).expect("a line");
-        assert!(line.starts_with("wrong"), "{line}");
+        assert!(line.starts_with("error"), "{line}");
     }
     project.finish();
 }
@@ -176,11 +180,11 @@ fn without_its_proc_nothing_is_started() {
     for enter in [&["-Urm", "sh", "-c", hide, DEVSTACK][..], &["-Urpf", DEVSTACK]] {
         let devstack = |word: &str| project.program("unshare").args(enter).args([word]).run();
         let refused = devstack("up").expect_code(1);
-        assert!(refused.stderr.contains("/proc of this system is not mounted"), "{refused:?}");
+        assert!(refused.stderr.contains("/proc is not mounted"), "{refused:?}");
         assert!(refused.stderr.contains("mount -t proc"), "{refused:?}");
         assert_eq!(refused.stdout, "");
         let doctor = devstack("doctor").expect_code(1).stdout;
-        assert!(doctor.contains("wrong  proc"), "{doctor}");
+        assert!(doctor.contains("error  proc"), "{doctor}");
     }
     project.finish();
 }

@@ -112,7 +112,7 @@ fn a_known_server_is_told_what_to_pass() {
         ),
     );
     let up = project.devstack(["up"]).start();
-    let text = format!("was given PORT={given} but listens on {actual}: pass --port $PORT");
+    let text = format!("was given PORT={given} but is listening on {actual}: pass --port $PORT");
     let said = up.wait_for("was given PORT");
     assert!(said.ends_with(&format!("api * {text}")), "{said}");
     up.wait_for("env = { FLASK_RUN_PORT = \"${PORT}\" }");
@@ -123,7 +123,7 @@ fn a_known_server_is_told_what_to_pass() {
     assert_eq!(api["listening"], json!([format!("127.0.0.1:{actual}")]));
     assert_eq!(api["url"], format!("http://127.0.0.1:{actual}"));
     let table = project.devstack(["ps"]).run().expect_code(0).stdout;
-    assert!(table.contains(&format!("{actual} (given {given})")), "{table}");
+    assert!(table.contains(&format!("{actual} (assigned {given})")), "{table}");
     up.end();
     project.finish();
 }
@@ -160,7 +160,7 @@ fn a_unix_socket_is_named() {
     );
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("was given PORT");
-    assert!(said.ends_with("but listens on the Unix socket the.sock"), "{said}");
+    assert!(said.ends_with("but is listening on the Unix socket the.sock"), "{said}");
     let api = seen(&project, |api| api["listening"] == json!(["unix:the.sock"]));
     assert_eq!(api["url"], Value::Null);
     up.end();
@@ -184,10 +184,10 @@ fn a_service_that_opens_more_than_its_host_is_told_once() {
     write("0.0.0.0", "one");
     let up = project.devstack(["up"]).start();
     let text =
-        format!("listens on all interfaces (0.0.0.0:{port}), though its host is 127.0.0.1: ");
-    let said = up.wait_for("listens on all interfaces");
+        format!("is listening on all interfaces (0.0.0.0:{port}) although its host is 127.0.0.1: ");
+    let said = up.wait_for("is listening on all interfaces");
     assert!(said.contains(&format!("api * {text}")), "{said}");
-    up.wait_for("help: have it bind $HOST; or say that it is meant: host = \"0.0.0.0\"");
+    up.wait_for("help: bind it to $HOST, or if this is intended, set host = \"0.0.0.0\"");
     let is_told = |api: &Value| {
         let message = api["message"]["text"].as_str();
         message.is_some_and(|message| message.starts_with(&text))
@@ -218,9 +218,9 @@ fn a_service_that_opens_less_than_its_host_is_told() {
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("only this machine can reach: api");
-    let said = up.wait_for("nobody else can reach it");
+    let said = up.wait_for("other machines cannot reach it");
     let text =
-        format!("api * listens on 127.0.0.1:{port} only, though its host is 0.0.0.0: nobody");
+        format!("api * is listening on 127.0.0.1:{port} only although its host is 0.0.0.0: other");
     assert!(said.contains(&text), "{said}");
     up.end();
     project.finish();

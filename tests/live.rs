@@ -30,7 +30,7 @@ fn a_renamed_service_moves_and_never_runs_twice() {
     // What was asked for by its former name still is after the next edit.
     assert_eq!(
         stack.apply(&(file("new") + &idler("unasked", ""))),
-        ["unasked added, not started: nobody asked for it"]
+        ["unasked added, not started: not requested"]
     );
     assert_eq!(stack.pids(), after);
     // Stopped by hand stays stopped under any name.
@@ -53,7 +53,7 @@ fn what_up_was_asked_for_stays_so() {
     let before = stack.pids();
     assert_eq!(before.len(), 2);
     let plan = stack.apply(&file("env = { A = \"1\" }"));
-    assert_eq!(plan, ["web env changed: A, for its next start"]);
+    assert_eq!(plan, ["web env changed: A, applied on its next start"]);
     assert_eq!(stack.pids(), before);
     // A dependency that is new comes, and goes with its last dependent.
     let needs = file("").replace("[\"db\"]", "[\"db\", \"web\"]");
@@ -63,7 +63,7 @@ fn what_up_was_asked_for_stays_so() {
     let plan = stack.apply(&file(""));
     assert_eq!(
         plan,
-        ["web stop: nobody needs it any more", "api restart: env changed: DEVSTACK_WEB_HOST",]
+        ["web stop: no longer needed", "api restart: env changed: DEVSTACK_WEB_HOST",]
     );
     assert_eq!(stack.pids().len(), 2);
     stack.end();
@@ -84,7 +84,7 @@ fn autostart_and_profiles_start_and_stop() {
     assert_eq!(stack.pids().len(), 3);
     // The profile that was chosen must exist, as at the start.
     let none = idler("a", "");
-    stack.refuse("devstack.toml", &none, &["nothing changed", "no service has the profile `p`"]);
+    stack.refuse("devstack.toml", &none, &["not applied: ", "--profile: unknown profile `p`"]);
     // Asked for by hand, it stays.
     stack.project.devstack(["stop", "b"]).run().expect_code(0);
     stack.project.devstack(["start", "b"]).run().expect_code(0);
@@ -136,9 +136,9 @@ fn the_name_of_a_running_stack_does_not_change() {
     let before = stack.pids();
     let other = ["[stack]\nname = \"other\"\n", &*idler("a", "env = { A = \"1\" }")].concat();
     let said = [
-        "nothing changed: this needs another start",
-        "the stack runs as `app` and cannot become `other`",
-        "write name = \"app\" under [stack], or `devstack down` and `devstack up`",
+        "not applied: the stack must be restarted",
+        "cannot rename the running stack from `app` to `other`",
+        "set name = \"app\" under [stack], or run `devstack down` and `devstack up`",
     ];
     stack.refuse("devstack.toml", &other, &said);
     assert_eq!((stack.pids(), &stack.project.ps()["stack"]), (before.clone(), &"app".into()));
@@ -146,7 +146,7 @@ fn the_name_of_a_running_stack_does_not_change() {
     let here = stack.up.here();
     let same = ["[stack]\nname = \"app\"\n", &*idler("a", "")].concat();
     stack.project.write("devstack.toml", &same);
-    stack.up.wait_since(here, "the configuration is good again");
+    stack.up.wait_since(here, "configuration is valid again; nothing changed");
     assert_eq!(stack.pids(), before);
     stack.end();
 }
@@ -159,11 +159,11 @@ fn edits_wait_while_the_file_says_so() {
     project.write("source", "1");
     let stack = Edited::start(project, &file(false, &a));
     let before = stack.pids();
-    let waits = "nothing is applied, because it says `live = false`";
+    let waits = "configuration changed but not applied (`live = false`)";
     stack.refuse("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
     assert_eq!(stack.plan()["changes"][0]["service"], "b");
     assert_eq!(stack.plan()["live"], false);
-    stack.refuse("devstack.toml", "no TOML", &["nothing changed: the configuration has a mistake"]);
+    stack.refuse("devstack.toml", "no TOML", &["not applied: the configuration is invalid"]);
     stack.refuse("devstack.toml", &file(false, &a), &["is as it runs again"]);
     assert_eq!(stack.pids(), before);
     // Sources are followed all the same.
@@ -233,7 +233,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
     for (index, make) in makes.into_iter().enumerate() {
         let here = stack.up.here();
         remove();
-        stack.up.wait_since(here, "nothing changed");
+        stack.up.wait_since(here, "not applied: ");
         make();
         // Whatever is said about it, it is no plan.
         stack.project.devstack(["plan"]).run().expect_code(2);
@@ -241,14 +241,14 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
         remove();
         let here = stack.up.here();
         stack.project.write("devstack.toml", &good);
-        stack.up.wait_since(here, "is good again");
+        stack.up.wait_since(here, "is valid again");
     }
     // A link to a good file is a good file, and followed where it leads.
     let here = stack.up.here();
     remove();
-    stack.up.wait_since(here, "nothing changed");
+    stack.up.wait_since(here, "not applied: ");
     symlink(&elsewhere, &path).expect("free");
-    stack.up.wait_since(here, "is good again");
+    stack.up.wait_since(here, "is valid again");
     let here = stack.up.here();
     let more = fs::read_to_string(&elsewhere).expect("ours").replace(".a]", ".b]");
     fs::write(&elsewhere, more).expect("ours");
@@ -276,7 +276,7 @@ fn a_half_written_file_stops_nothing() {
         let half = text.find("[services.steady]").expect("it is in it");
         fs::write(&path, &text[..half + number]).expect("ours");
         if number % 2 == 0 {
-            stack.up.wait_since(here, "nothing changed");
+            stack.up.wait_since(here, "not applied: ");
         }
         fs::write(&path, &text).expect("ours");
         stack.up.wait_since(here, "restart: env changed: NUMBER");
@@ -309,7 +309,7 @@ fn every_file_that_was_named_is_followed() {
     // A file that was named has to be there; the one for one person has not.
     let here = stack.up.here();
     fs::remove_file(stack.project.path("over/more.toml")).expect("it is there");
-    stack.up.wait_since(here, "nothing changed");
+    stack.up.wait_since(here, "not applied: ");
     stack.up.wait_since(here, "over/more.toml");
     stack.end();
 }
@@ -325,11 +325,11 @@ fn another_project_above_is_not_taken_for_this_one() {
     up.wait_for("color changed");
     let here = up.here();
     fs::remove_file(project.path("inner/devstack.toml")).expect("it is there");
-    up.wait_since(here, "nothing changed: this needs another start");
-    up.wait_since(here, "the stack runs as `inner` and cannot become `app`");
+    up.wait_since(here, "not applied: the stack must be restarted");
+    up.wait_since(here, "cannot rename the running stack from `inner` to `app`");
     let here = up.here();
     project.write("inner/devstack.toml", &idler("a", "color = \"red\""));
-    up.wait_since(here, "is good again");
+    up.wait_since(here, "is valid again");
     up.end();
     project.finish();
 }
@@ -366,7 +366,7 @@ fn one_save_is_one_apply_whoever_saves() {
     stack.up.wait_for("b * starting");
     let lines = stack.up.lines();
     let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
-    assert_eq!((count("applied the new"), count("nothing changed")), (SAVES + 1, 0), "{lines:?}");
+    assert_eq!((count("applied the new"), count("not applied: ")), (SAVES + 1, 0), "{lines:?}");
     assert_eq!(stack.pids()["a"], before["a"]);
     stack.end();
 }

@@ -232,8 +232,8 @@ fn lines_are_searched_while_it_runs_and_after() {
     up.end();
     check();
     for (args, said) in [
-        (["--grep", "("], "not a regular expression"),
-        (["--since", "soon"], "write how long ago"),
+        (["--grep", "("], "invalid regular expression"),
+        (["--since", "soon"], "expected a duration ago"),
         (["--stream", "both"], "invalid value 'both'"),
     ] {
         let refused = project.devstack(["logs"]).args(args).run().expect_code(2);
@@ -383,8 +383,8 @@ fn on_a_small_disk(options: &str) {
     // All of it is shown, though the disk does not take it.
     up.wait_for(&format!("flood  | {:08}", 2999));
     eventually("the service to go on", || project.path("flood.done").exists().then_some(()));
-    let warned = up.wait_for("the last lines are kept in memory");
-    assert!(warned.contains("cannot be written"), "{warned}");
+    let warned = up.wait_for("keeping recent lines in memory");
+    assert!(warned.contains("cannot write "), "{warned}");
     gate.open();
     up.wait_for("other  | more");
     let logs = |args: &[&str]| project.devstack(["logs"]).args(args).run().expect_code(0).stdout;
@@ -398,7 +398,7 @@ fn on_a_small_disk(options: &str) {
         std::fs::read_to_string(&ns).ok().filter(|text| text.contains("tick"))
     });
     let warnings =
-        up.lines().iter().filter(|line| line.contains("the last lines are kept in memory")).count();
+        up.lines().iter().filter(|line| line.contains("keeping recent lines in memory")).count();
     assert_eq!(warnings, 1, "{:#?}", up.lines());
     up.end();
     project.finish();
@@ -442,8 +442,8 @@ fn a_disk_that_is_full_while_files_are_put_away_loses_nothing_uncounted() {
         let logs = project.devstack(["logs", "--json", "-n", "all", "flood"]).run().expect_code(0);
         (Account::of(&logs.stdout).sum("flood") == total).then_some(())
     });
-    up.wait_for("the last lines are kept in memory");
-    let warned = |line: &&String| line.contains("the last lines are kept in memory");
+    up.wait_for("keeping recent lines in memory");
+    let warned = |line: &&String| line.contains("keeping recent lines in memory");
     assert_eq!(up.lines().iter().filter(warned).count(), 1);
     assert!(up.is_running());
     up.end();

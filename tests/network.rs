@@ -64,7 +64,7 @@ fn lan_shows_where_others_reach_it_and_who_they_are() {
     for option in ["--lan", "--host=0.0.0.0", "--host=::"] {
         let Some(up) = in_namespace(&project, ONE_NETWORK, &["up", option, "--qr"]) else { return };
         let up = up.start();
-        up.wait_for("anyone in this network (192.168.77.0/24) can reach: api, web");
+        up.wait_for("anyone on this network (192.168.77.0/24) can reach: api, web");
         up.wait_for("only this machine can reach: db");
         let lines = up.lines();
         let has = |text: &str| lines.iter().any(|line| line.ends_with(text));
@@ -73,7 +73,7 @@ fn lan_shows_where_others_reach_it_and_who_they_are() {
         assert!(has("Network  http://192.168.77.5:5000"), "{lines:?}");
         assert!(!has("Network  http://192.168.77.5:5432"), "{lines:?}");
         // No code where it cannot be seen; but the URL that it would have had, of the primary service.
-        up.wait_for("no QR code: the output is no terminal; http://192.168.77.5:3000");
+        up.wait_for("no QR code: the output is not a terminal; http://192.168.77.5:3000");
         up.end();
     }
     let (ps, _) = ps_inside(&project, ONE_NETWORK, &["--lan"]).expect("it is possible");
@@ -129,8 +129,8 @@ fn without_a_network_it_says_so() {
     write(&project, SHOP);
     let Some(up) = in_namespace(&project, "true", &["up", "--lan", "--qr"]) else { return };
     let up = up.start();
-    up.wait_for("this machine is in no network: only it can reach api, web now");
-    up.wait_for("no QR code: nothing can be reached from the network");
+    up.wait_for("no network: only this machine can reach api, web");
+    up.wait_for("no QR code: no service is reachable from the network");
     up.end();
     // Nothing was asked for, so nothing is said.
     let up = in_namespace(&project, ONE_NETWORK, &["up"]).expect("it is possible").start();
@@ -147,23 +147,23 @@ fn an_address_of_another_machine_starts_nothing() {
     write(&project, &format!("[stack]\nhost = '10.99.0.1'\n{SHOP}"));
     let Some(up) = in_namespace(&project, ONE_NETWORK, &["up"]) else { return };
     let said = up.run().expect_code(2).stderr;
-    let text = "10.99.0.1 is no address of this machine (host of api, web)";
+    let text = "10.99.0.1 is not an address of this machine (host of api, web)";
     assert!(said.contains(text), "{said}");
     assert!(
-        said.contains("help: there are 127.0.0.1 (lo), ::1 (lo), 192.168.77.5 (lo); "),
+        said.contains("help: use one of 127.0.0.1 (lo), ::1 (lo), 192.168.77.5 (lo), or "),
         "{said}"
     );
     let args = ["up", "--host=192.168.77.5"];
     let up = in_namespace(&project, ONE_NETWORK, &args).expect("it is possible").start();
     up.wait_for("http://192.168.77.5:5000");
-    up.wait_for("anyone in this network (192.168.77.0/24) can reach: api, web");
+    up.wait_for("anyone on this network (192.168.77.0/24) can reach: api, web");
     up.end();
     // In a running stack it is a mistake like any other.
     write(&project, SHOP);
     let up = in_namespace(&project, ONE_NETWORK, &["up"]).expect("it is possible").start();
     up.wait_for("is up");
     write(&project, &format!("[stack]\nhost = '10.99.0.1'\n{SHOP}"));
-    up.wait_for("nothing changed: ");
+    up.wait_for("not applied: ");
     up.wait_for(text);
     up.end();
     project.finish();
@@ -190,17 +190,17 @@ fn a_privileged_port_is_explained_and_replaced() {
         let Some(up) = in_namespace(&project, PLAIN, &["up"]) else { return };
         let up = up.start();
         let start = up.wait_for("api * starting");
-        let text = format!("starting on port {instead}: port {port} needs privileges");
+        let text = format!("starting on port {instead}: port {port} requires privileges");
         assert!(start.ends_with(&text), "{start}");
         up.wait_for("is up");
-        up.wait_for(&format!("port {port} needs privileges; using {instead}"));
+        up.wait_for(&format!("port {port} requires privileges; using {instead}"));
         up.end();
     }
     // Where it was not to move it does not.
     let refused = |args: &[&str]| {
         let ended = in_namespace(&project, PLAIN, args).expect("it is possible").run();
         let said = ended.expect_code(1).stderr;
-        assert!(said.contains("api: port 80 needs privileges"), "{said}");
+        assert!(said.contains("api: port 80 requires privileges"), "{said}");
         assert!(said.contains("help: "), "{said}");
         said
     };
@@ -244,10 +244,10 @@ fn a_machine_without_ipv6_is_a_machine() {
     let occupied = format!("{setup} && {stranger}");
     let (ps, said) = ps_inside(&project, &occupied, &[]).expect("it is possible");
     assert_eq!(service(&ps, "api")["port"], 5001, "{said}");
-    assert!(said.contains("port 5000 is held by misbehave (pid "), "{said}");
+    assert!(said.contains("port 5000 is in use by misbehave (pid "), "{said}");
     write(&project, &format!("[stack]\nhost = '::1'\n{SHOP}"));
     let ended = in_namespace(&project, &setup, &["up"]).expect("it is possible").run();
     let said = ended.expect_code(2).stderr;
-    assert!(said.contains("::1 is no address of this machine"), "{said}");
+    assert!(said.contains("::1 is not an address of this machine"), "{said}");
     project.finish();
 }

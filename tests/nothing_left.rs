@@ -181,7 +181,7 @@ fn what_outlives_its_main_process_is_ended_and_named() {
     let orphans =
         ["plain", "setsid", "double"].map(|kind| up.wait_pid(&format!("leaves | child {kind}")));
     up.wait_for("leaves * done: exit 0");
-    let note = up.wait_for("leaves * left processes behind, now ended: misbehave (pid ");
+    let note = up.wait_for("leaves * left processes running, now terminated: misbehave (pid ");
     for pid in orphans {
         assert!(note.contains(&format!("(pid {pid})")), "{pid} in {note}");
     }

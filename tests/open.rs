@@ -67,12 +67,12 @@ fn the_primary_service_is_opened() {
     assert_eq!(failing.stdout, format!("{url}\n"));
     let without = project.devstack(["open"]).run().expect_code(1);
     assert_eq!(without.stdout, format!("{url}\n"), "it is told all the same");
-    assert!(without.stderr.contains("name one in the variable BROWSER"), "{}", without.stderr);
+    assert!(without.stderr.contains("or set BROWSER"), "{}", without.stderr);
 
     for (service, code, text) in [
         ("wbe", 3, "did you mean `web`?"),
-        ("db", 1, "db has no page"),
-        ("cache", 1, "`devstack start cache`"),
+        ("db", 1, "db has no web page"),
+        ("cache", 1, "run `devstack start cache`"),
     ] {
         let refused = open(&project, &[service]).expect_code(code);
         assert!(refused.stderr.contains(text), "{}", refused.stderr);
@@ -81,7 +81,7 @@ fn the_primary_service_is_opened() {
     project.devstack(["start", "broken"]).run();
     project.wait_ps(|ps| service(ps, "broken")["phase"] == "failed");
     let failed = open(&project, &["broken"]).expect_code(1);
-    assert!(failed.stderr.contains("broken has failed: "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("broken failed: "), "{}", failed.stderr);
     assert_eq!(project.read("opened").lines().count(), 2);
     up.end();
     project.finish();
@@ -133,12 +133,12 @@ fn without_a_browser_up_says_so() {
     project.write("devstack.toml", &stack(port, ""));
     let up = project.devstack(["up", "--open"]).start();
     up.wait_for(&format!(
-        "nothing here opens http://127.0.0.1:{port}: open it where there is a browser"
+        "no browser found for http://127.0.0.1:{port}: open it on a machine with a browser"
     ));
     up.end();
     project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
     let up = with_browser(&project, project.devstack(["up", "--open"])).start();
-    up.wait_for("nothing is opened: no service of app has a port");
+    up.wait_for("cannot open a page: no service of app has a port");
     up.end();
     project.finish();
 }

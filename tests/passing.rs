@@ -84,7 +84,7 @@ fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
         ),
     );
     for port in [port, other] {
-        up.wait_for(&format!("devstack itself has port {port} open, to pass it"));
+        up.wait_for(&format!("devstack itself holds port {port} open to pass it on"));
     }
     let failed = |ps: &Value, name: &str| service(ps, name)["phase"] == "failed";
     let ps = project.wait_ps(|ps| failed(ps, "api") && failed(ps, "terse"));
@@ -227,7 +227,10 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
     let table = project.devstack(["ports"]).run().expect_code(0).stdout;
     assert!(table.contains(&format!("misbehave (pid {}: ", pid(&ps, "api"))), "{table}");
     let one = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
-    assert!(one.starts_with(&format!("port {port} is held by service api of stack app")), "{one}");
+    assert!(
+        one.starts_with(&format!("port {port} is in use by service api of stack app")),
+        "{one}"
+    );
 
     project.devstack(["stop", "api"]).run().expect_code(0);
     assert!(is_refused(port));
@@ -309,7 +312,7 @@ fn a_reload_moves_closes_and_toggles_sockets() {
 
     // Only this changes: a process keeps the descriptors it was started with.
     project.write("devstack.toml", &(own.replace(" }\n", ", pass = true }\n") + other));
-    up.wait_for("restart: the sockets it is passed changed");
+    up.wait_for("restart: passed sockets changed");
     project.write("devstack.toml", other);
     up.wait_line(|line| line.trim_start().starts_with("api ") && line.ends_with(" removed"));
     eventually("connections to be refused", || is_refused(port + 1).then_some(()));
@@ -379,7 +382,7 @@ fn a_port_that_was_lost_names_who_has_it() {
     assert_eq!(message["class"], "port");
     let text = message["text"].as_str().expect("a text");
     assert!(
-        text.starts_with(&format!("port {port} is held by service thief of stack app")),
+        text.starts_with(&format!("port {port} is in use by service thief of stack app")),
         "{text}"
     );
     up.end();
@@ -403,8 +406,8 @@ fn a_shell_that_stays_is_told() {
     );
     // The shell becomes the last program of a chain.
     up.wait_for("chain * ready in");
-    up.wait_for("pipe  * a shell stays between devstack and the program");
-    assert!(!up.lines().iter().any(|line| line.contains("chain * a shell stays")));
+    up.wait_for("pipe  * the program runs under a shell");
+    assert!(!up.lines().iter().any(|line| line.contains("chain * the program runs under a shell")));
     up.end();
     project.finish();
 }

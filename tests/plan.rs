@@ -52,7 +52,7 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
         changes(&plan),
         [
             "db add: added",
-            "mail define: added, not started: it starts by name only",
+            "mail define: added, not started: starts only by name",
             "migrate add: added",
             "web add: added"
         ]
@@ -60,10 +60,10 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
     let web = &plan["changes"][3];
     assert_eq!(web["wanted_ports"], json!({ "main": port }));
     assert_eq!(web["ports"], json!({ "main": port + 1 }));
-    assert!(web["moved"][0].as_str().is_some_and(|why| why.contains("is held by")), "{web}");
+    assert!(web["moved"][0].as_str().is_some_and(|why| why.contains("is in use by")), "{web}");
 
     let text = project.devstack(["plan", "--profile", "mail"]).run().expect_code(0).stdout;
-    assert!(text.contains("`devstack up` would start 4 services, in this order"), "{text}");
+    assert!(text.contains("`devstack up` would start 4 services in this order"), "{text}");
     assert!(
         text.contains("migrate  when db is ready\n")
             && text.contains("when db is ready, migrate is completed"),
@@ -75,7 +75,7 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
     project.devstack(["plan", "nobody"]).run().expect_code(3);
     // An address for documentation, which no machine has.
     let refused = project.devstack(["plan", "--host", "192.0.2.1"]).run().expect_code(2);
-    assert!(refused.stderr.contains("192.0.2.1 is no address of this machine"), "{refused:?}");
+    assert!(refused.stderr.contains("192.0.2.1 is not an address of this machine"), "{refused:?}");
     assert_eq!(tree(&project), before, "it has written something");
     drop(stranger);
 
@@ -109,7 +109,7 @@ fn a_running_stack_is_compared_with_its_files() {
     assert_eq!((&plan["running"], &plan["live"]), (&json!(true), &json!(false)));
     assert_eq!((changes(&plan), &plan["keeps"]), (vec![], &json!(["a", "b", "c"])));
     let text = stack.project.devstack(["plan"]).run().expect_code(0).stdout;
-    assert_eq!(text, "app runs as the files say; running on: a, b, c\n");
+    assert_eq!(text, "app matches its configuration; unchanged: a, b, c\n");
 
     let pids = stack.pids();
     let here = stack.up.here();
@@ -134,7 +134,7 @@ fn a_running_stack_is_compared_with_its_files() {
     assert_eq!(plan["changes"][2]["variables"], json!(["X"]));
     let text = stack.project.devstack(["plan"]).run().expect_code(0).stdout;
     let told = [
-        "app: the files differ from what runs; edits are not applied while it runs; running on: a",
+        "app: configuration differs from the running stack; changes are not applied while it runs; unchanged: a",
         "  b  removed",
         "  a  stop, color changed, no restart needed",
         "  c  restart: env changed: X",
@@ -148,7 +148,7 @@ fn a_running_stack_is_compared_with_its_files() {
     assert_eq!(stack.up.lines_since(here), [""; 0]);
 
     let refused = stack.project.devstack(["plan", "a"]).run().expect_code(2);
-    assert!(refused.stderr.contains("as it was started"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("services and options cannot be given"), "{}", refused.stderr);
     stack.end();
 }
 
@@ -181,9 +181,13 @@ fn what_a_running_stack_cannot_become_is_no_plan() {
     let stack = Edited::start(Project::new(), &idler("a", ""));
     let here = stack.up.here();
     stack.project.write("devstack.toml", &["[stack]\nname = \"x\"\n", &*idler("a", "")].concat());
-    stack.up.wait_since(here, "nothing changed");
+    stack.up.wait_since(here, "not applied: ");
     let refused = stack.project.devstack(["plan"]).run().expect_code(2);
-    assert!(refused.stderr.contains("runs as `app` and cannot become `x`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("cannot rename the running stack from `app` to `x`"),
+        "{}",
+        refused.stderr
+    );
     stack.end();
 }
 

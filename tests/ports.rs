@@ -55,7 +55,7 @@ fn a_port_that_is_held_on_any_address_moves_and_says_so() {
 
         let up = project.devstack(["up"]).start();
         let held = format!(
-            "port {port} is held by misbehave (pid {}: misbehave listen --host {host} --port {port}, in {}, for ",
+            "port {port} is in use by misbehave (pid {}: misbehave listen --host {host} --port {port}, in {}, for ",
             stranger.pid(),
             project.dir().display()
         );
@@ -122,7 +122,7 @@ fn refused(project: &Project, port: u16, args: &[&str], env: Option<(&str, &str)
         up = up.env(name, value);
     }
     let ended = up.run().expect_code(1);
-    let holder = format!("port {port} is held by main");
+    let holder = format!("port {port} is in use by main");
     let pid = format!("(pid {}: ", std::process::id());
     assert!(ended.stderr.contains(&holder) && ended.stderr.contains(&pid), "{}", ended.stderr);
     assert!(ended.stderr.contains("help: "), "{}", ended.stderr);
@@ -243,7 +243,7 @@ fn a_stranger_that_answers_is_never_the_service() {
     let stranger = project.misbehave(["listen", "--port", &port.to_string()]).start();
     stranger.wait_for("ready");
     // Another process answers, so the service is not ready; and people are told who it is.
-    let said = up.wait_for(&format!("port {port} is answered by misbehave"));
+    let said = up.wait_for(&format!("port {port} is in use by misbehave"));
     assert!(said.contains(&format!("pid {}", stranger.pid())), "{said}");
     let ps = project.ps();
     let api = service(&ps, "api");
@@ -272,7 +272,7 @@ fn a_service_that_listens_elsewhere_is_told_both_numbers() {
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("was given PORT");
     // The port that it was given for its metrics is none of its mistakes.
-    let expected = format!("was given PORT={given} but listens on {elsewhere}");
+    let expected = format!("was given PORT={given} but is listening on {elsewhere}");
     assert!(said.ends_with(&format!("api * {expected}")), "{said}");
     up.wait_for("$PORT");
     let ps = project.ps();
@@ -415,7 +415,7 @@ fn any_port_can_be_asked_about() {
     stranger.wait_for("ready");
     let (text, json) = ask(port);
     let pid = stranger.pid();
-    assert!(text.contains(&format!("port {port} is held by misbehave (pid {pid}: ")), "{text}");
+    assert!(text.contains(&format!("port {port} is in use by misbehave (pid {pid}: ")), "{text}");
     let holder = &json["holders"][0];
     assert_eq!((&json["state"], &holder["pid"]), (&"in-use".into(), &pid.into()));
     assert_eq!(holder["folder"], project.dir().display().to_string());
@@ -432,7 +432,7 @@ fn any_port_can_be_asked_about() {
     let up = project.devstack(["up"]).start();
     up.wait_for("api * starting");
     let (text, json) = ask(port);
-    assert!(text.contains("leased by the devstack stack in "), "{text}");
+    assert!(text.contains("reserved by the stack in "), "{text}");
     assert_eq!((&json["state"], &json["leased"]), (&"free".into(), &true.into()));
     gate.open();
     up.wait_for("is up");

@@ -35,7 +35,7 @@ impl Moved {
         let _stranger = std::net::TcpListener::bind(("127.0.0.1", usual));
         let up = project.devstack(["up"]).start();
         up.wait_for(" is up");
-        up.wait_for(&format!("port {usual} is held by "));
+        up.wait_for(&format!("port {usual} is in use by "));
         let ps = project.ps();
         let it = service(&ps, "it");
         assert_eq!((&it["phase"], &it["wanted_port"]), (&"ready".into(), &usual.into()), "{it}");
@@ -275,14 +275,14 @@ fn mariadb_makes_its_data_takes_its_port_and_starts_again() {
     // What an interrupted first start leaves.
     project.write(".devstack/data/it.new/mysql/half", "");
     let moved = Moved::start(project, "mariadb", 3306);
-    moved.up.wait_for("making a database in ");
+    moved.up.wait_for("creating a database in ");
     assert_eq!(moved.url(), format!("mysql://root@127.0.0.1:{}/app", moved.port));
     // It listened before, and would have hung when it was told to end then.
     assert!(moved.project.path(".devstack/data/it/app").is_dir(), "{:?}", moved.up.lines());
     moved.up.interrupt();
     assert_eq!(moved.up.wait_code(), 130);
     let again = Moved::start(moved.project, "mariadb", 3306);
-    assert!(again.up.lines().iter().all(|line| !line.contains("making a database")));
+    assert!(again.up.lines().iter().all(|line| !line.contains("creating a database")));
     again.end();
 }
 
@@ -302,14 +302,14 @@ fn postgres_alone_makes_its_data_takes_its_port_and_starts_again() {
     let moved = Moved::start(Project::new(), "postgres", 5432);
     let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", moved.port);
     assert_eq!(moved.url(), url);
-    let line = moved.up.wait_for("making a database in ");
-    let (_, data) = line.split_once("making a database in ").expect("it was just found");
+    let line = moved.up.wait_for("creating a database in ");
+    let (_, data) = line.split_once("creating a database in ").expect("it was just found");
     let data = PathBuf::from(data);
     moved.up.interrupt();
     assert_eq!(moved.up.wait_code(), 130);
 
     let again = Moved::start(moved.project, "postgres", 5432);
-    assert!(again.up.lines().iter().all(|line| !line.contains("making a database")));
+    assert!(again.up.lines().iter().all(|line| !line.contains("creating a database")));
     again.end();
     // For root the data is not within the project.
     if data.starts_with("/var/lib/devstack/data") {
@@ -350,7 +350,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
     let text = text + "\nrestart = 'no'";
     project.write("devstack.toml", &text);
     let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
-    assert!(ended.stderr.contains("holds no database: remove it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is not a database: remove it"), "{}", ended.stderr);
     assert!(data.join("base").is_dir(), "nothing was deleted");
     project.finish();
 }
@@ -361,7 +361,7 @@ fn a_program_that_is_missing_is_named_with_what_to_install() {
     project.write("devstack.toml", "[services.it]\npreset = 'minio'\nport = 'auto'\n");
     let run = project.devstack(["run", "--", "true"]).env("PATH", "/nowhere");
     let ended = run.run().expect_code(120);
-    assert!(ended.stderr.contains("no program `minio` on PATH"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("program `minio` not found on PATH"), "{}", ended.stderr);
     assert!(ended.stderr.contains("install it: brew install minio"), "{}", ended.stderr);
     project.finish();
 }

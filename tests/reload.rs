@@ -164,7 +164,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     let stack = Edited::start(Project::new(), &good);
     let before = stack.pids();
     let broken = [
-        ("this is no TOML", "this is no TOML"),
+        ("this is no TOML", "invalid TOML"),
         ("", "the file is empty"),
         (&*idler("a", "depends_on = [\"a\"]"), "a waits for a"),
         (&idler("a", "comand = \"x\""), "did you mean"),
@@ -173,7 +173,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     for (text, said) in broken {
         let here = stack.up.here();
         stack.project.write("devstack.toml", text);
-        stack.up.wait_since(here, "nothing changed: the configuration has a mistake");
+        stack.up.wait_since(here, "not applied: the configuration is invalid");
         stack.up.wait_since(here, said);
         stack.up.wait_since(here, "devstack.toml");
         assert_eq!(stack.pids(), before, "{said}");
@@ -181,12 +181,12 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     // Gone for a moment.
     let here = stack.up.here();
     fs::remove_file(stack.project.path("devstack.toml")).expect("it is there");
-    stack.up.wait_since(here, "nothing changed");
+    stack.up.wait_since(here, "not applied: ");
     assert_eq!(stack.pids(), before);
     // As it was before all that: people hear that it is good again.
     let here = stack.up.here();
     stack.project.write("devstack.toml", &good);
-    stack.up.wait_since(here, "the configuration is good again");
+    stack.up.wait_since(here, "configuration is valid again; nothing changed");
     assert_eq!(stack.apply(&[&*good, &idler("c", "")].concat()), ["c added"]);
     let after = stack.pids();
     assert_eq!((after["a"], after["b"]), (before["a"], before["b"]));
@@ -219,7 +219,7 @@ fn an_env_file_restarts_who_is_given_the_variable() {
     stack.project.wait_ps(|ps| service(ps, "b")["restarts"] == 2);
     let here = stack.up.here();
     stack.project.write(".env", "this is no variable\n");
-    stack.up.wait_since(here, "nothing changed");
+    stack.up.wait_since(here, "not applied: ");
     stack.up.wait_since(here, ".env:1");
     assert_eq!(stack.pids()["c"], first["c"]);
     stack.end();
@@ -303,7 +303,7 @@ fn an_edit_while_the_stack_ends_is_ignored() {
     gate.open();
     assert_eq!(stack.up.wait_code(), 130);
     assert!(!stack.project.path("markers").exists());
-    for word in ["applied", "nothing changed"] {
+    for word in ["applied", "not applied: "] {
         assert!(!stack.up.stdout().contains(word), "{}", stack.up.stdout());
     }
     stack.project.finish();

@@ -102,7 +102,7 @@ fn a_service_that_fails_before_it_is_ready_is_120_and_the_command_is_never_start
     let project = plain("echo the reason; exit 3", "ready = { log = \"never\" }");
     let ended = shell(&project, "touch started").run().expect_code(120);
     assert!(!project.path("started").exists());
-    says(&ended, "app failed before it was ready: exited with code 3");
+    says(&ended, "app failed before becoming ready: exited with code 3");
     says(&ended, "app | the reason");
     assert_eq!(ended.stdout, "");
 
@@ -137,7 +137,7 @@ fn a_failure_ends_the_run_at_once_while_others_still_start() {
          [services.behind]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['slow', 'bad']\n",
     );
     let ended = shell(&project, "touch started").run().expect_code(120);
-    says(&ended, "bad failed before it was ready: exited with code 7");
+    says(&ended, "bad failed before becoming ready: exited with code 7");
     assert!(!project.path("started").exists());
     project.finish();
 }
@@ -147,7 +147,7 @@ fn a_program_that_cannot_be_started_is_120_with_the_remedy() {
     let project = Project::new();
     project.write("devstack.toml", "[services.app]\ncommand = ['no-such-program-here']\n");
     let ended = shell(&project, "touch started").run().expect_code(120);
-    says(&ended, "no program `no-such-program-here` on PATH");
+    says(&ended, "program `no-such-program-here` not found on PATH");
     says(&ended, "help: ");
     assert!(!project.path("started").exists());
     project.finish();
@@ -157,7 +157,7 @@ fn a_program_that_cannot_be_started_is_120_with_the_remedy() {
 fn a_service_that_ends_well_but_was_never_ready_is_120() {
     let project = plain("exit 0", "ready = { log = \"never\" }");
     let ended = shell(&project, "touch started").run().expect_code(120);
-    says(&ended, "app failed before it was ready: exit 0");
+    says(&ended, "app failed before becoming ready: exit 0");
     assert!(!project.path("started").exists());
     project.finish();
 }
@@ -171,7 +171,7 @@ fn a_failed_task_is_120() {
          [services.app]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['migrate']\n",
     );
     let ended = shell(&project, "touch started").run().expect_code(120);
-    says(&ended, "migrate failed before it was ready: exited with code 5");
+    says(&ended, "migrate failed before becoming ready: exited with code 5");
     says(&ended, "no database");
     project.finish();
 }
@@ -198,13 +198,13 @@ fn not_ready_in_time_is_121_with_who_and_why() {
     project.write("devstack.toml", &file("300ms"));
     let ended = shell(&project, "touch started").run().expect_code(121);
     says(&ended, "api: not ready within 300ms: ");
-    says(&ended, "nothing listens on port");
+    says(&ended, "nothing is listening on port");
 
     project.write("devstack.toml", &file("1m"));
     let ended = project.devstack(["run", "--timeout", "1s", "--", "touch", "started"]).run();
     let ended = ended.expect_code(121);
     says(&ended, "not ready within 1s: api is starting (not ready yet: ");
-    says(&ended, "nothing listens on port");
+    says(&ended, "nothing is listening on port");
     says(&ended, "; web is waiting (waiting for api (ready))");
     assert!(!ended.stderr.contains("ok is "), "{}", ended.stderr);
     assert!(!project.path("started").exists());
@@ -230,7 +230,7 @@ fn a_service_that_dies_meanwhile_turns_0_into_122_and_nothing_else() {
         running.wait_closed();
         assert!(running.stderr().contains("dying"));
         if code == 0 {
-            running.wait_for("the command ended with 0, but frail died");
+            running.wait_for("the command exited with code 0, but frail failed");
         }
         drop(running);
         project.finish();
@@ -245,7 +245,7 @@ fn a_command_that_takes_too_long_is_124_and_ended() {
     let ended = ended.expect_code(124);
     assert!(project.path("begun").exists(), "the stack took 2 s to start: {}", ended.stderr);
     assert_eq!(ended.stdout, "told\n");
-    says(&ended, "the command did not end within 2s");
+    says(&ended, "the command did not finish within 2s");
     project.finish();
 }
 
@@ -261,19 +261,14 @@ fn no_such_command_is_127_and_one_that_cannot_run_126() {
     script("odd", "#!/no/such/interpreter\n", 0o755);
     script("none", "just text\n", 0o755);
     for (command, code, text, help) in [
-        ("no-such-command", 127, "there is no command `no-such-command`", "install it"),
-        ("./nowhere/x", 127, "there is no command `./nowhere/x`", "the path starts from /"),
-        ("here", 127, "there is no command `here`", "write ./here"),
-        ("echo one two", 127, "there is no command `echo one two`", "write -- echo one two"),
+        ("no-such-command", 127, "command not found: `no-such-command`", "install it"),
+        ("./nowhere/x", 127, "command not found: `./nowhere/x`", "the path is relative to /"),
+        ("here", 127, "command not found: `here`", "use ./here"),
+        ("echo one two", 127, "command not found: `echo one two`", "write -- echo one two"),
         ("./plain.sh", 126, "plain.sh is not executable", "chmod +x "),
-        (
-            "./odd",
-            126,
-            "wants /no/such/interpreter, which does not exist",
-            "correct the first line",
-        ),
+        ("./odd", 126, "needs /no/such/interpreter, which does not exist", "fix the first line"),
         ("./none", 126, "neither a program for this machine nor a script", "#!/bin/sh"),
-        ("/", 126, "is a folder", "name a program"),
+        ("/", 126, "is a directory", "name a program"),
     ] {
         let ended = run(&project, [command]).run().expect_code(code);
         says(&ended, text);
@@ -439,7 +434,9 @@ fn what_cannot_be_proved_is_123() {
     if need_that("the right to trace", traced) {
         gate.open();
         assert_eq!(running.wait_code(), 123, "{}", running.stderr());
-        running.wait_for(&format!("does not end, not even by SIGKILL: pid {orphan}"));
+        running.wait_for(&format!(
+            "cannot kill processes left by the command, even with SIGKILL: pid {orphan}"
+        ));
         let mut status = 0;
         // SAFETY: a number and a place for the answer.
         assert_eq!(unsafe { libc::waitpid(orphan, &mut status, libc::__WALL) }, orphan);
@@ -463,7 +460,7 @@ fn ports_are_strict_unless_asked_otherwise() {
         ),
     );
     let ended = shell(&project, "touch started").run().expect_code(120);
-    says(&ended, &format!("port {port} is held by"));
+    says(&ended, &format!("port {port} is in use by"));
     says(&ended, "--no-strict-ports");
     assert!(!project.path("ran").exists() && !project.path("started").exists());
 
@@ -471,7 +468,7 @@ fn ports_are_strict_unless_asked_otherwise() {
     let ended = project.devstack(args).run().expect_code(0);
     let other: u16 = ended.stdout.trim().parse().expect("a port");
     assert_ne!(other, port);
-    says(&ended, &format!("port {port} is held by"));
+    says(&ended, &format!("port {port} is in use by"));
     project.finish();
 }
 

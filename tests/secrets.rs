@@ -167,7 +167,7 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         ".env",
         &format!("FROM_FILE={CANARY}-changed\n{CANARY} is no line\nAPI_PORT={CANARY}\n"),
     );
-    up.wait_since(here, "nothing changed: the configuration has a mistake");
+    up.wait_since(here, "not applied: the configuration is invalid");
     for words in [&["plan"][..], &["plan", "--json"], &["check"], &["check", "--json"], &["doctor"]]
     {
         said.run(&project, words);

@@ -146,7 +146,7 @@ fn a_crash_of_one_replica_is_its_own() {
     // Fewer of them: those beyond go, the others stay.
     let fewer = REPLICAS.replace("replicas = 3", "replicas = 2");
     project.write("devstack.toml", &fewer);
-    up.wait_for("api-3  * stopping: no longer in the configuration");
+    up.wait_for("api-3  * stopping: removed from the configuration");
     let last = project.wait_ps(|ps| !ps.to_string().contains("\"api-3\""));
     for name in ["api-1", "api-2", "mark-1", "mark-2"] {
         assert_eq!(service(&last, name)["pid"], service(&after, name)["pid"], "{name}");

@@ -46,13 +46,13 @@ fn a_command_stops_the_service() {
 #[test]
 fn a_command_that_fails_is_told_and_the_signal_follows() {
     for (command, why) in [
-        ("\"echo oh no; exit 3\"", "ended with exit 3"),
-        ("[\"no-such-program-anywhere\"]", "could not be started"),
+        ("\"echo oh no; exit 3\"", "failed (exit 3)"),
+        ("[\"no-such-program-anywhere\"]", "could not start"),
     ] {
         let project = Project::new();
         let up = up(&project, &format!("command = {command}, signal = \"TERM\", grace = \"60s\""));
         project.devstack(["stop", "api"]).run().expect_code(0);
-        let told = up.wait_for("api   * the stop command ");
+        let told = up.wait_for("api   * stop command ");
         assert!(told.contains(why) && told.contains("sending SIGTERM instead"), "{told}");
         let ps = project.ps();
         assert_eq!(service(&ps, "api")["exit"], json!({"signal": "TERM"}));
@@ -69,7 +69,7 @@ fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
         up.end();
         up.wait_closed();
         let lines = up.lines();
-        let told = lines.iter().filter(|line| line.contains("api   * the stop command ")).count();
+        let told = lines.iter().filter(|line| line.contains("api   * stop command ")).count();
         assert_eq!(told, 1, "{command}: {lines:#?}");
         project.finish();
     }
@@ -84,7 +84,7 @@ fn a_command_that_fails_as_the_last_of_all_is_told_as_well() {
         up.end();
         up.wait_closed();
         let lines = up.lines();
-        let told = lines.iter().filter(|line| line.contains("api   * the stop command ")).count();
+        let told = lines.iter().filter(|line| line.contains("api   * stop command ")).count();
         assert_eq!(told, 1, "{lines:#?}");
         project.finish();
     }

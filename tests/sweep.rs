@@ -63,7 +63,7 @@ fn the_next_up_ends_what_was_left_and_starts() {
     let mut left = leave(&project);
     left.retain(|one| one.pid != stranger.pid());
     let again = project.devstack(["up"]).start();
-    let note = again.wait_for("processes of an earlier devstack were left here, now ended: ");
+    let note = again.wait_for("terminated leftover processes of an earlier devstack: ");
     names_some_of(&note, &left);
     again.wait_for("is up");
     let now = project.alive();
@@ -88,7 +88,10 @@ fn down_ends_what_was_left_without_a_stack() {
     left.retain(|one| one.pid != stranger.pid());
     project.write("sub/file", "");
     let down = project.devstack(["down"]).dir("sub").run().expect_code(0);
-    assert!(down.stdout.contains("processes of an earlier devstack were left here"), "{down:?}");
+    assert!(
+        down.stdout.contains("terminated leftover processes of an earlier devstack: "),
+        "{down:?}"
+    );
     names_some_of(&down.stdout, &left);
     assert_eq!(down.stderr, "");
     assert!(stranger.is_running(), "a stranger was ended");
@@ -96,7 +99,7 @@ fn down_ends_what_was_left_without_a_stack() {
     assert_eq!(now, [stranger.pid()]);
     // Once is enough.
     let down = project.devstack(["down"]).run().expect_code(3);
-    assert!(down.stderr.contains("no stack runs here"), "{down:?}");
+    assert!(down.stderr.contains("no stack is running in this directory"), "{down:?}");
     drop(stranger);
     project.sockets_must_go();
     project.finish();
@@ -109,7 +112,10 @@ fn down_says_it_as_json() {
     let down = project.devstack(["down", "--json"]).run().expect_code(0);
     let text = down.json()["text"].as_str().expect("a text").to_owned();
     // Named in the order of their pids, which is not that of their starts.
-    assert!(text.contains("now ended: ") && text.contains("misbehave (pid "), "{text}");
+    assert!(
+        text.contains("terminated leftover processes") && text.contains("misbehave (pid "),
+        "{text}"
+    );
     assert_eq!(project.alive(), []);
     let down = project.devstack(["down", "--json"]).run().expect_code(3);
     assert!(down.stderr.contains("\"class\":\"not-running\""), "{down:?}");
@@ -126,7 +132,7 @@ fn a_record_that_makes_no_sense_keeps_nobody_from_starting() {
         first.end();
         project.write(".devstack/runs.json", garbage);
         let up = project.devstack(["up"]).start();
-        up.wait_for("runs.json made no sense and is now ");
+        up.wait_for("runs.json was corrupt and has been renamed to ");
         up.wait_for("is up");
         up.end();
         assert_eq!(project.read(".devstack/runs.json.bad"), garbage);
@@ -187,7 +193,10 @@ fn a_number_that_came_again_is_spared() {
         project.assert_nothing_alive();
         return;
     }
-    assert!(out.contains("now ended: misbehave (pid "), "{ended:?}");
+    assert!(
+        out.contains("terminated leftover processes of an earlier devstack: misbehave (pid "),
+        "{ended:?}"
+    );
     assert!(out.contains("stranger lives"), "{ended:?}");
     assert!(!out.lines().last().expect("a list").contains("misbehave"), "{ended:?}");
     // The whole number space went with its first process.

@@ -21,7 +21,7 @@ fn taken(port: u16) -> String {
 fn assert_held(said: &str, port: u16) {
     let pid = format!("(pid {}: ", std::process::id());
     assert!(
-        said.contains(&format!("port {port} is held by main")) && said.contains(&pid),
+        said.contains(&format!("port {port} is in use by main")) && said.contains(&pid),
         "{said}"
     );
 }
@@ -228,7 +228,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     gate.open();
     let said = up.wait_for("* failed: port ");
     assert_held(&said, port);
-    assert!(said.contains("--port asks for it"), "{said}");
+    assert!(said.contains("; requested by --port"), "{said}");
     up.wait_for(&format!("--port api={}", port + 1));
     up.wait_for("1 of 3 failed");
     let ps = project.ps();
@@ -260,14 +260,14 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
     up.wait_for("waiting gate");
     let good = project.read("devstack.toml");
     project.write("devstack.toml", "[services.api");
-    up.wait_for("nothing changed");
+    up.wait_for("not applied: ");
     let _thief = occupy(port);
     gate.open();
     up.wait_for("is up");
     assert_eq!(stand(&project.ps(), "api").0, u64::from(port) + 1);
     // What was chosen meanwhile is no reason to start it again when the file is good.
     project.write("devstack.toml", &good);
-    up.wait_for("the configuration is good again; nothing changed");
+    up.wait_for("configuration is valid again; nothing changed");
     assert_eq!(stand(&project.ps(), "api"), (u64::from(port) + 1, port.into(), 1));
     up.end();
     project.finish();
@@ -351,7 +351,7 @@ fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
     );
     let up = project.devstack(["up"]).start();
     for port in [port, other] {
-        up.wait_for(&format!("port {port} was in use, though nobody listens there"));
+        up.wait_for(&format!("port {port} was in use, but nothing is listening on it"));
     }
     up.wait_for("is up");
     for (service, port) in [("api", port), ("terse", other)] {
@@ -390,7 +390,7 @@ fn who_does_not_start_refuses_nothing_and_is_told_when_it_does() {
     assert_eq!(stand(&project.ps(), "web").0, u64::from(shared));
     let start = |name: &str| project.devstack(["start", name]).run();
     let refused = start("pinned").expect_code(1).stderr;
-    assert!(refused.contains(&format!("port {shared} belongs to web of this stack")), "{refused}");
+    assert!(refused.contains(&format!("port {shared} is used by web in this stack")), "{refused}");
     assert_held(&start("later").expect_code(1).stderr, port);
     drop(thief);
     start("later").expect_code(0);

@@ -104,7 +104,7 @@ fn ends_and_last_lines_are_those_of_the_program() {
     assert_eq!(of_ends[499..], ["500", "unfinished"]);
     up.wait_for("ends * failed: exited with code 7");
     up.wait_for("dies | before");
-    up.wait_for("dies * failed: was ended by SIGSEGV");
+    up.wait_for("dies * failed: killed by SIGSEGV");
     project.finish();
 }
 

@@ -85,7 +85,7 @@ fn errors_of_json_commands_are_json_on_stderr() {
     let good = project.devstack(["check", "--json"]).run().expect_code(0).json();
     assert_eq!(good["services"], serde_json::json!(["api", "web"]));
     let good = project.devstack(["check"]).run().expect_code(0);
-    assert_eq!(good.stdout, "app: 2 services, no mistakes\n");
+    assert_eq!(good.stdout, "app: 2 services, no errors\n");
     project.finish();
 }
 
@@ -130,8 +130,8 @@ fn a_folder_that_is_gone_is_said() {
     let program = env!("CARGO_BIN_EXE_devstack");
     let script = format!("mkdir gone && cd gone && rmdir ../gone && exec {program} check");
     let ended = project.program("/bin/sh").args(["-c", &script]).run().expect_code(2);
-    assert!(ended.stderr.contains("the current folder cannot be used"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("help: change to a folder that exists"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot access the current directory"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("help: change to an existing directory"), "{}", ended.stderr);
     project.finish();
 }
 

@@ -102,7 +102,7 @@ fn what_can_no_longer_happen_is_refused_at_once() {
     web.wait_for("waiting for web: ");
     gate.open();
     for (waiting, text) in
-        [(all, "bad failed: exited with code 3"), (web, "web cannot start: needs bad")]
+        [(all, "bad failed: exited with code 3"), (web, "web cannot start: dependency bad")]
     {
         assert_eq!(waiting.wait_code(), 1);
         waiting.wait_for(&format!("error: {text}"));
@@ -110,8 +110,8 @@ fn what_can_no_longer_happen_is_refused_at_once() {
     let later = project.devstack(["wait", "--json", "web"]).run().expect_code(1);
     assert_eq!(later.error()["class"], "dep-failed");
     let idle = project.devstack(["wait", "spare"]).run().expect_code(3);
-    assert!(idle.stderr.contains("spare does not run, and nobody starts it"), "{idle:?}");
-    assert!(idle.stderr.contains("help: `devstack start spare` starts it"), "{idle:?}");
+    assert!(idle.stderr.contains("spare is not running and will not start"), "{idle:?}");
+    assert!(idle.stderr.contains("help: run `devstack start spare`"), "{idle:?}");
     project.devstack(["wait", "--for", "stopped", "spare", "web"]).run().expect_code(0);
     let nobody = project.devstack(["wait", "gopd"]).run().expect_code(3);
     assert!(nobody.stderr.contains("did you mean `good`?"), "{nobody:?}");
@@ -143,7 +143,7 @@ fn one_that_is_killed_counts_as_stopped_too() {
     up.kill9();
     assert_eq!(stopped.wait_code(), 0);
     stopped.wait_closed();
-    assert_eq!(stopped.stdout(), "the stack has ended\n");
+    assert_eq!(stopped.stdout(), "the stack has stopped\n");
 }
 
 #[test]

@@ -47,20 +47,20 @@ fn a_crash_loop_is_explained_with_its_ends_its_probe_and_its_last_lines() {
     assert_eq!(seen["exits"].as_array().map(Vec::len), Some(1));
     assert_eq!(seen["probe"]["about"], "ready");
     let probe = seen["probe"]["text"].as_str().expect("a text");
-    assert!(probe.contains("ended with exit 1: no table\nno luck"), "{probe}");
+    assert!(probe.contains("failed (exit 1): no table\nno luck"), "{probe}");
     let next = &seen["next"];
-    assert_eq!(next["text"], "the next attempt (start 2)");
+    assert_eq!(next["text"], "attempt 2");
     assert!(next["in_ms"].as_u64().is_some_and(|ms| ms <= 600_000), "{next}");
     let lines: Vec<String> = (2..=11).map(|number| format!("line {number}")).collect();
     assert_eq!(seen["log"], json!(lines));
     let text = screen(&project, "api");
     for part in [
         "api: backoff for ",
-        "next      the next attempt (start 2) in ",
-        "probe     ready: `echo no table",
-        "          no luck\n",
-        "exits     start 1, ",
-        "log       line 2\n          line 3\n",
+        "next       attempt 2 in ",
+        "probe      ready: `echo no table",
+        "           no luck\n",
+        "exits      attempt 1, ",
+        "log        line 2\n           line 3\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
@@ -97,7 +97,7 @@ fn the_file_that_brought_it_about_is_named_with_what_followed() {
         (&json!(path), &json!("restart"))
     );
     assert_eq!(seen["exits"][0]["by"], "us");
-    assert!(screen(&project, "api").contains("app.py changed, "), "{}", screen(&project, "api"));
+    assert!(screen(&project, "api").contains("app.py changed "), "{}", screen(&project, "api"));
     up.end();
     project.finish();
 }
@@ -117,9 +117,10 @@ fn what_nobody_starts_and_what_has_failed_says_what_to_type() {
     let text = screen(&project, "bad");
     assert!(text.contains("no-such-program"), "{text}");
     assert!(text.contains("  help: "), "{text}");
-    assert!(text.contains("`devstack restart bad` starts it"), "{text}");
+    assert!(text.contains("or run `devstack restart bad`"), "{text}");
     assert!(
-        screen(&project, "spare").contains("next      nothing: `devstack start spare` starts it")
+        screen(&project, "spare")
+            .contains("next       nothing: run `devstack start spare` to start it")
     );
     let ended = project.devstack(["why", "gopd"]).run().expect_code(3);
     assert!(ended.stderr.contains("did you mean `good`?"), "{ended:?}");
@@ -144,8 +145,8 @@ fn a_port_that_moved_says_why_and_whether_somebody_listens() {
     assert_eq!(port["wanted"], wanted);
     assert_eq!(port["listens"], true);
     let moved = port["moved"].as_str().expect("why");
-    assert!(moved.contains(&format!("port {wanted} is held by")), "{moved}");
-    let line = format!("ports     main {given}: port {wanted} is held by");
+    assert!(moved.contains(&format!("port {wanted} is in use by")), "{moved}");
+    let line = format!("ports      main {given}: port {wanted} is in use by");
     assert!(screen(&project, "api").contains(&line), "{}", screen(&project, "api"));
     drop(stranger);
     up.end();

@@ -8,7 +8,7 @@ use super::log_args::{Logs, Shown};
 use super::wait_args::Wait;
 use super::why_args::Why;
 
-/// Runs a stack of services on ports that work, restarts what you edit, and leaves nothing behind.
+/// Run a stack of development services: free ports, restart on change, no leftover processes
 #[derive(Debug, Parser)]
 #[command(
     name = "devstack",
@@ -27,13 +27,13 @@ pub struct Cli {
 /// Which configuration. Before every command and after most of them: after `logs`, `-f` means to follow.
 #[derive(Debug, Args)]
 pub struct Files {
-    /// Configuration file; may be repeated, later over earlier [default: devstack.toml here or above]
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml in this or a parent directory]
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub list: Vec<PathBuf>,
 }
 
 impl Cli {
-    /// Takes out the configuration files, those before the command first.
+    /// Takes the configuration files, those before the command first.
     pub fn take_files(&mut self) -> Vec<PathBuf> {
         let after = match &mut self.command {
             Command::Up(up) => &mut up.files.list,
@@ -57,7 +57,7 @@ impl Cli {
                 Exported::Vscode(vscode) => &mut vscode.files.list,
             },
             Command::Ports(ports) => &mut ports.files.list,
-            // They are about no configuration.
+            // These commands use no configuration.
             Command::Presets(_) | Command::Schema | Command::Completions(_) | Command::Man(_) => {
                 return std::mem::take(&mut self.files.list);
             }
@@ -71,75 +71,75 @@ impl Cli {
 /// What devstack can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start the stack and show one log until Ctrl-C
+    /// Start the stack and show its logs until Ctrl-C
     Up(Up),
-    /// Start the stack, wait until it is ready, run a command, stop everything, exit with its code
+    /// Start the stack, run a command once it is ready, stop everything and exit with its code
     Run(Run),
-    /// Stop the running stack of this folder, or every stack of this user with --all
+    /// Stop the stack running in this directory, or all of this user's stacks with --all
     Down(HereOrAll),
-    /// Show the services of the running stack, or every stack of this user with --all
+    /// List the services of the running stack, or all of this user's stacks with --all
     Ps(HereOrAll),
-    /// Show what services printed
+    /// Show the output of services
     Logs(Logs),
-    /// Start services of the running stack, with what they depend on
+    /// Start services of the running stack and their dependencies
     Start(Services),
     /// Stop services of the running stack
     Stop(Services),
     /// Restart services of the running stack
     Restart(Services),
-    /// Say why a service is as it is, and what comes next
+    /// Explain a service's state and what happens next
     Why(Why),
-    /// Wait until services are ready, and fail at once when they cannot be any more
+    /// Wait until services are ready; fail as soon as they can no longer become ready
     Wait(Wait),
-    /// Restart services of the running stack in debug mode, or back in run mode with --off
+    /// Restart services in debug mode, or back in run mode with --off
     Debug(Debug),
-    /// Show the terminal of a service here and type in it, until Ctrl-]
+    /// Attach to a service's terminal until Ctrl-]
     Attach(Attach),
-    /// Show the environment of a service: that of its process, or what the next one gets
+    /// Show a service's environment, of its process or of its next start
     Env(Env),
-    /// Run a command in the folder and with the environment of a service
+    /// Run a command in a service's directory, with its environment
     Exec(Exec),
-    /// Open the page of a service in the browser, once it is ready
+    /// Open a service's page in the browser once it is ready
     Open(Open),
-    /// Write down for other programs what is in the stack
+    /// Export the stack for other tools
     Export(Export),
-    /// Show the ports of this stack, or who holds a port
+    /// Show this stack's ports, or what is using a port
     Ports(Ports),
-    /// List what a service can name as its `preset`, or show one
+    /// List the presets, or show one
     Presets(Presets),
-    /// Check the configuration and start nothing
+    /// Check the configuration without starting anything
     Check(Check),
-    /// Show what applying the files (or `up`, when nothing runs) would do now and why, and do nothing
+    /// Show what applying the configuration (or `up`, if nothing is running) would do, and why
     Plan(Plan),
-    /// Say what this machine and this project lack, and what to do about it; change nothing
+    /// Check this machine and project for problems, and suggest fixes
     Doctor(Json),
-    /// Print the JSON Schema of devstack.toml, with which editors complete and check it
+    /// Print the JSON Schema of devstack.toml, for completion and checks in editors
     Schema,
-    /// Print what makes a shell complete commands, options and services
+    /// Print shell completions for commands, options and services
     Completions(Completions),
-    /// Print the manual page of devstack or of one of its commands
+    /// Print the manual page of devstack or one of its commands
     Man(Man),
 }
 
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
 pub struct Starting {
-    /// Give a service this port, or fail: `api=6000`; `api.metrics=6001` for a named port
+    /// Use this port for a service, or fail: `api=6000`, or `api.metrics=6001` for a named port
     #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
     pub ports: Vec<(String, u16)>,
-    /// Also start the services of this profile; may be repeated [env: DEVSTACK_PROFILES=a,b]
+    /// Also start the services in this profile; can be repeated [env: DEVSTACK_PROFILES=a,b]
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
-    /// The address that services are told to bind, unless the file says so for one of them
+    /// Address that services bind to, unless the file sets one for a service
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
-    /// Open services to the network: the same as --host 0.0.0.0
+    /// Make services reachable from the network; same as --host 0.0.0.0
     #[arg(long, conflicts_with = "host")]
     pub lan: bool,
-    /// Start only the named services, without what they depend on
+    /// Start only the named services, without their dependencies
     #[arg(long)]
     pub no_deps: bool,
-    /// Give up when the stack is not ready after this long, such as 90s or 5m
+    /// Give up if the stack is not ready within this time, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
@@ -149,26 +149,26 @@ pub struct Starting {
 pub struct Up {
     #[command(flatten)]
     pub files: Files,
-    /// The services to start, with what they depend on [default: all]
+    /// Services to start, with their dependencies [default: all]
     pub services: Vec<String>,
-    /// Go into the background, and return when everything is ready or done, or has failed
+    /// Run in the background; return once every service is ready, done or failed
     #[arg(short, long)]
     pub detach: bool,
     #[command(flatten)]
     pub starting: Starting,
-    /// Start these for a debugger, or all that have a `debug` entry
+    /// Start these services in debug mode, or all that have a `debug` entry
     #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub debug: Option<String>,
-    /// Fail when a wanted port is taken, whatever the file says
+    /// Fail if a wanted port is in use, whatever the file says
     #[arg(long)]
     pub strict_ports: bool,
-    /// Follow no files: neither sources nor the configuration
+    /// Do not watch files, neither sources nor the configuration
     #[arg(long)]
     pub no_watch: bool,
-    /// Open the page of the primary service in the browser when everything is ready
+    /// Open the primary service's page in the browser once everything is ready
     #[arg(long)]
     pub open: bool,
-    /// Show a QR code of the URL that others in the network reach the stack at
+    /// Show a QR code of the stack's URL on the network
     #[arg(long)]
     pub qr: bool,
     #[command(flatten)]
@@ -180,17 +180,17 @@ pub struct Up {
 pub struct Run {
     #[command(flatten)]
     pub files: Files,
-    /// Start only this service, with what it depends on; may be repeated [default: all]
+    /// Start only this service and its dependencies; can be repeated [default: all]
     #[arg(long = "service", value_name = "SERVICE")]
     pub services: Vec<String>,
     #[command(flatten)]
     pub starting: Starting,
-    /// Let ports move when they are taken, as the file says [default: fail]
+    /// Let ports move if they are in use, as the file says [default: fail]
     #[arg(long)]
     pub no_strict_ports: bool,
     #[command(flatten)]
     pub shown: Shown,
-    /// The command and its arguments
+    /// Command to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
 }
@@ -210,7 +210,7 @@ pub struct Json {
 pub struct HereOrAll {
     #[command(flatten)]
     pub files: Files,
-    /// Every stack of this user on this machine
+    /// All stacks of this user on this machine
     #[arg(long)]
     pub all: bool,
     /// Print JSON
@@ -223,7 +223,7 @@ pub struct HereOrAll {
 pub struct Services {
     #[command(flatten)]
     pub files: Files,
-    /// The services
+    /// Service names
     #[arg(required = true)]
     pub services: Vec<String>,
     /// Print errors as JSON
@@ -236,7 +236,7 @@ pub struct Services {
 pub struct Debug {
     #[command(flatten)]
     pub services: Services,
-    /// Back into run mode
+    /// Switch back to run mode
     #[arg(long)]
     pub off: bool,
 }
@@ -246,10 +246,10 @@ pub struct Debug {
 pub struct Open {
     #[command(flatten)]
     pub files: Files,
-    /// The service [default: the primary one]
+    /// Service to open [default: the primary service]
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
-    /// Print JSON, and open it all the same
+    /// Print JSON in addition to opening the page
     #[arg(long)]
     pub json: bool,
 }
@@ -257,7 +257,7 @@ pub struct Open {
 /// `devstack export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// For whom
+    /// Target tool
     #[command(subcommand)]
     pub what: Exported,
 }
@@ -265,7 +265,7 @@ pub struct Export {
 /// For whom something is exported.
 #[derive(Debug, Subcommand)]
 pub enum Exported {
-    /// Entries in .vscode/launch.json that attach to the services in debug mode
+    /// Write entries to .vscode/launch.json that attach to services in debug mode
     Vscode(Vscode),
 }
 
@@ -274,7 +274,7 @@ pub enum Exported {
 pub struct Vscode {
     #[command(flatten)]
     pub files: Files,
-    /// Print launch.json as it would be, and leave it as it is
+    /// Print the resulting launch.json without writing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -282,13 +282,13 @@ pub struct Vscode {
 /// `devstack attach`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every key goes to the service, also Ctrl-C and Ctrl-Z; Ctrl-] leaves, and the service runs on.
-A service has a terminal with `tty = true`, and without it when devstack itself writes to one."
+    after_help = "All keys go to the service, including Ctrl-C and Ctrl-Z. Ctrl-] detaches; the service keeps running.
+A service has a terminal if it sets `tty = true`, or by default if devstack itself writes to one."
 )]
 pub struct Attach {
     #[command(flatten)]
     pub files: Files,
-    /// The service, or one replica such as api-2
+    /// Service, or a replica such as api-2
     #[arg(value_name = "SERVICE")]
     pub service: String,
 }
@@ -298,7 +298,7 @@ pub struct Attach {
 pub struct Check {
     #[command(flatten)]
     pub files: Files,
-    /// Check as if this profile was chosen; may be repeated
+    /// Check with this profile active; can be repeated
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
     /// Print JSON
@@ -321,27 +321,27 @@ pub struct Plan {
 /// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
 #[derive(Debug, Args, Default)]
 pub struct AsUp {
-    /// The services that `up` would be asked to start [default: all]
+    /// Services to plan for, as for `up` [default: all]
     pub services: Vec<String>,
-    /// As `up --port`
+    /// Same as `up --port`
     #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
     pub ports: Vec<(String, u16)>,
-    /// As `up --profile`
+    /// Same as `up --profile`
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
-    /// As `up --host`
+    /// Same as `up --host`
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
-    /// As `up --no-deps`
+    /// Same as `up --no-deps`
     #[arg(long)]
     pub no_deps: bool,
-    /// As `up --strict-ports`
+    /// Same as `up --strict-ports`
     #[arg(long)]
     pub strict_ports: bool,
 }
 
 impl AsUp {
-    /// Whether nothing of it was said.
+    /// Returns whether no option is given.
     pub fn is_empty(&self) -> bool {
         let AsUp { services, ports, profiles, host, no_deps, strict_ports } = self;
         services.is_empty()
@@ -358,13 +358,13 @@ impl AsUp {
 pub struct Ports {
     #[command(flatten)]
     pub files: Files,
-    /// Ports: who holds them?
+    /// Ports to look up [default: all ports of this stack]
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: Vec<u16>,
-    /// End who listens there, after a yes
+    /// Kill the process listening on PORT (asks first)
     #[arg(long, requires = "ports")]
     pub kill: bool,
-    /// The yes, for scripts
+    /// Do not ask before killing
     #[arg(long, requires = "kill")]
     pub yes: bool,
     /// Print JSON
@@ -375,7 +375,7 @@ pub struct Ports {
 /// `devstack presets`.
 #[derive(Debug, Args)]
 pub struct Presets {
-    /// The one to show, as TOML
+    /// Preset to show, as TOML
     #[arg(value_name = "PRESET")]
     pub name: Option<String>,
     /// Print JSON
@@ -389,7 +389,7 @@ pub struct Presets {
 zsh:  add to ~/.zshrc             source <(devstack completions zsh)
 fish: devstack completions fish > ~/.config/fish/completions/devstack.fish")]
 pub struct Completions {
-    /// The shell
+    /// Shell to generate completions for
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -407,21 +407,21 @@ pub enum Shell {
 
 /// `devstack man`.
 #[derive(Debug, Args)]
-#[command(after_help = "To read one: devstack man up | man -l -")]
+#[command(after_help = "To read a page: devstack man up | man -l -")]
 pub struct Man {
-    /// The command [default: the page that names them all]
+    /// Command [default: the overview page]
     #[arg(value_name = "COMMAND", conflicts_with = "to")]
     pub command: Option<String>,
-    /// Write all pages into this folder, as packages need them
+    /// Write all pages to this directory, for packaging
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
 }
 
 fn port_override(text: &str) -> Result<(String, u16), String> {
-    let (service, port) = text.split_once('=').ok_or("write it as SERVICE=N, such as api=6000")?;
+    let (service, port) = text.split_once('=').ok_or("expected SERVICE=N, such as api=6000")?;
     match port.parse() {
         Ok(port) if port > 0 => Ok((service.to_owned(), port)),
-        Ok(_) | Err(_) => Err(format!("`{port}` is not a port; ports are 1 to 65535")),
+        Ok(_) | Err(_) => Err(format!("invalid port `{port}`: expected 1 to 65535")),
     }
 }
 
@@ -432,15 +432,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
-        _ => return Err("write a number with ms, s or m, such as 90s".to_owned()),
+        _ => return Err("expected a number with a unit (ms, s or m), such as 90s".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "write a number with ms, s or m, such as 90s")?;
+    let number: u64 =
+        number.parse().map_err(|_| "expected a number with a unit (ms, s or m), such as 90s")?;
     Ok(Duration::from_millis(number.saturating_mul(factor)))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::*;
 
@@ -449,11 +450,31 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Appends `--help` of the command and of its subcommands.
+    fn push_help(text: &mut String, command: &Command) {
+        let name = command.get_bin_name().unwrap_or(command.get_name());
+        *text += &format!("$ {name} --help\n{}\n", command.clone().render_long_help());
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            push_help(text, command);
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut text = String::new();
+        push_help(&mut text, &command);
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!("help", text);
+        });
+    }
+
     #[test]
     fn files_are_taken_from_both_sides_of_the_command() {
         let files = |words: &str| {
             let words = ["devstack"].into_iter().chain(words.split(' '));
-            let mut cli = Cli::try_parse_from(words).expect("it is right");
+            let mut cli = Cli::try_parse_from(words).expect("valid command line");
             cli.take_files().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(files("-f a --file b up -f c"), ["a", "b", "c"]);

@@ -13,11 +13,10 @@ use crate::model::{Class, Exit, Message};
 use crate::runtime::process::Front;
 use crate::runtime::signals::{Called, Signals};
 
-/// What is shown at most of what a broken devstack wrote, in bytes.
+/// How much of the error file is shown, in bytes.
 const ERRORS_MAX: u64 = 16 * 1024;
 
-/// The process that was started by `devstack up -d`: shows what the one in the background says until everything is
-/// ready or done, or has failed; the exit code.
+/// The foreground process of `devstack up -d`: shows status lines until the start is finished.
 pub(super) fn attend(front: Front, shown: Shown) -> i32 {
     let json = shown.output == Form::Json;
     let outcome = super::runtime().and_then(|runtime| {
@@ -26,8 +25,8 @@ pub(super) fn attend(front: Front, shown: Shown) -> i32 {
         outcome
     });
     outcome.unwrap_or_else(|error| {
-        let text = format!("cannot follow the start: {error}");
-        let help = "it goes on in the background: `devstack ps` shows it, `devstack down` stops it";
+        let text = format!("cannot follow startup: {error}");
+        let help = "check with `devstack ps`, stop with `devstack down`; startup continues in the background";
         super::complain::refuse(&Message::new(Class::Limit, text).help(help), exit::FAILED, json)
     })
 }
@@ -39,25 +38,22 @@ struct Attendant {
     start: Start,
 }
 
-/// What is known of the start.
 enum Start {
-    /// The one in the background still has our terminal, and says there what goes wrong.
+    /// The background process still has our terminal and reports errors there itself.
     Before,
-    /// Where it writes when it is broken.
+    /// It has left the terminal; `errors` is its error file.
     Begun { errors: String },
-    /// It ended before everything had come to a result.
+    /// It stopped before every service had a result.
     Unsettled { errors: String },
-    /// Somebody called it off here.
+    /// The user cancelled the start here.
     CalledOff,
 }
 
-/// What came of the start.
 enum Outcome {
-    /// It is over, and the stack goes on; with why that is not well.
+    /// The start is finished and the stack keeps running; holds the problem if not all is well.
     Settled(Option<Message>),
-    /// The stack has ended.
     Ended(Exit),
-    /// The terminal is gone. Whoever wanted a stack in the background wants it to outlive that.
+    /// The terminal is gone; a stack in the background is meant to outlive that.
     Alone,
 }
 
@@ -73,7 +69,7 @@ impl Attendant {
             Outcome::Settled(None) => {
                 let pid = self.front.child();
                 self.say(&format!(
-                    "it runs in the background (pid {pid}): `devstack logs -f` follows it, `devstack down` stops it"
+                    "running in the background (pid {pid}); follow with `devstack logs -f`, stop with `devstack down`"
                 ));
                 exit::OK
             }
@@ -85,7 +81,6 @@ impl Attendant {
         })
     }
 
-    /// Shows what is said, and passes on what calls off the start.
     async fn follow(&mut self) -> io::Result<Outcome> {
         let mut signals = Signals::listen()?;
         let mut lines = BufReader::new(UnixStream::from_std(self.front.socket()?)?).lines();
@@ -101,18 +96,17 @@ impl Attendant {
                     Ok(Some(line)) => if let Some(unwell) = self.hear(&line)? {
                         return Ok(Outcome::Settled(unwell));
                     },
-                    // It has ended, or is about to.
                     Ok(None) | Err(_) => open = false,
                 },
                 how = &mut ended, if !open => {
-                    let how = how.map_err(|_| io::Error::other("its end cannot be seen"))?;
+                    let how = how.map_err(|_| io::Error::other("cannot detect its exit"))?;
                     return Ok(Outcome::Ended(how));
                 }
             }
         }
     }
 
-    /// Passes on a signal; whether it says that nobody is there any more.
+    /// Forwards a signal; returns true if the terminal is gone instead.
     fn is_left_alone(&mut self, called: Called) -> bool {
         match called {
             Called::End(libc::SIGHUP, _) => return true,
@@ -125,7 +119,7 @@ impl Attendant {
         false
     }
 
-    /// Takes a word; when the start is over, what is not well.
+    /// Handles a message; when the start is finished, returns its result.
     fn hear(&mut self, line: &str) -> io::Result<Option<Option<Message>>> {
         match serde_json::from_str(line)? {
             Word::Begins { services, errors } => {
@@ -140,7 +134,7 @@ impl Attendant {
                 show(&text);
             }
             Word::Settled(unwell) => match self.start {
-                // It has not heard yet that it is to end.
+                // It was sent before the process got the signal to stop.
                 Start::CalledOff => {}
                 Start::Before | Start::Begun { .. } | Start::Unsettled { .. } => {
                     return Ok(Some(unwell));
@@ -155,14 +149,13 @@ impl Attendant {
         Ok(None)
     }
 
-    /// The stack has ended before it was ready, or because nothing is left to run. Before it had let go of the terminal it
-    /// has said everything itself.
+    /// Reports that the background process exited. While it had the terminal, it did so itself.
     fn ended(&mut self, how: Exit) -> i32 {
         let code = how.shell_code();
         let (text, errors, code) = match (&self.start, code) {
             (Start::Before | Start::CalledOff, _) => return code,
             (Start::Begun { .. }, exit::OK) => {
-                self.say("everything has ended; nothing runs in the background");
+                self.say("everything has finished; nothing is running in the background");
                 return exit::OK;
             }
             (Start::Unsettled { errors }, exit::OK) => (
@@ -172,15 +165,15 @@ impl Attendant {
             ),
             (Start::Begun { errors } | Start::Unsettled { errors }, _) => {
                 let text = match how {
-                    Exit::Code(_) => "the stack has ended, nothing runs any more".to_owned(),
-                    Exit::Signal(_) => format!("the devstack in the background was ended by {how}"),
+                    Exit::Code(_) => "the stack has stopped".to_owned(),
+                    Exit::Signal(_) => format!("devstack in the background was killed by {how}"),
                 };
                 (text, errors, code)
             }
         };
-        // When not even this can be written, the exit code has to say it.
+        // If stderr cannot be written, the exit code still reports the error.
         let _ = stderr().write_all(&read(errors));
-        let help = "`devstack logs` shows what was said";
+        let help = "run `devstack logs` for details";
         super::complain::refuse(&Message::new(Class::NotRunning, text).help(help), code, self.json)
     }
 
@@ -194,17 +187,16 @@ impl Attendant {
     }
 }
 
-/// Whoever does not read it may still want the exit code.
+/// Ignores errors: the exit code matters even if the output is closed.
 fn show(text: &[u8]) {
     let mut out = stdout().lock();
     let _ = out.write_all(text).and_then(|()| out.flush());
 }
 
-/// The beginning of a file, if there is one.
+/// Returns the beginning of a file, or nothing.
 fn read(path: &str) -> Vec<u8> {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(ERRORS_MAX).read_to_end(&mut text));
-    // What cannot be read is not shown; the exit code says that it failed.
     drop(read);
     text
 }

@@ -1,16 +1,14 @@
-//! What shows a URL to a person.
-
 use std::ffi::OsString;
 
-/// What stands for the URL in `BROWSER`.
+/// Placeholder for the URL in `BROWSER`.
 const URL: &str = "%s";
 
-/// The command that opens a URL.
+/// A command that opens a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Browser(Vec<String>);
 
 impl Browser {
-    /// The one of this machine. `None`: there is none, or no screen to show it on.
+    /// Returns the browser of this machine; `None` if there is none, or no display.
     pub fn here() -> Option<Browser> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let is_there = |program: &str| {
@@ -26,13 +24,13 @@ impl Browser {
         is_there: impl Fn(&str) -> bool,
     ) -> Option<Browser> {
         let wanted = variable("BROWSER").unwrap_or_default();
-        // As xdg-open has it: several, separated by colons, of which the first that is there counts.
+        // As in xdg-open: a colon-separated list; the first one that is installed wins.
         let wanted = wanted.split(':').filter_map(|command| shell_words::split(command).ok());
         let screen = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| variable(name).is_some());
         let usual: &[&str] = match (cfg!(target_os = "macos"), screen) {
             (true, _) => &["open"],
             (false, true) => &["xdg-open", "wslview"],
-            // Windows shows what is opened under WSL.
+            // Under WSL, Windows shows the page.
             (false, false) if variable("WSL_DISTRO_NAME").is_some() => &["wslview"],
             (false, false) => &[],
         };
@@ -41,7 +39,6 @@ impl Browser {
         all.find(|words| words.first().is_some_and(|program| is_there(program))).map(Browser)
     }
 
-    /// The words of the command for this URL.
     pub fn command(self, url: &OsString) -> Vec<OsString> {
         let url_text = url.to_string_lossy();
         let takes = self.0.iter().any(|word| word.contains(URL));

@@ -5,7 +5,7 @@ use super::complain::{print, refuse};
 use crate::config::{self, Overrides};
 use crate::error::{exit, json, shown};
 
-/// `devstack check`: reads the configuration, says what is wrong with it, starts nothing.
+/// `devstack check`: checks the configuration without starting anything.
 pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
     let as_json = args.json;
     let overrides = Overrides { profiles: args.profiles.clone(), ..Overrides::default() };
@@ -26,7 +26,7 @@ pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
                 serde_json::json!({ "stack": draft.name(), "services": names }).to_string()
             } else {
                 let s = if services == 1 { "" } else { "s" };
-                format!("{}: {services} service{s}, no mistakes", draft.name())
+                format!("{}: {services} service{s}, no errors", draft.name())
             };
             print(&(text + "\n"))
         }
@@ -34,7 +34,6 @@ pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
 }
 
 fn say(text: &str, code: i32) -> i32 {
-    // When not even this can be written, the exit code has to say it.
     let _ = stderr().write_all(text.as_bytes());
     code
 }

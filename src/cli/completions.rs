@@ -12,13 +12,13 @@ use super::complain::print;
 use crate::config::{self, Names, Overrides};
 use crate::presets;
 
-/// The variable with which a shell asks for completions of the words behind `--`.
+/// Variable with which a shell asks for completions of the words after `--`.
 const VARIABLE: &str = "DEVSTACK_COMPLETE";
 
-/// How shells call the program.
+/// Name of the program in shells.
 const PROGRAM: &str = "devstack";
 
-/// `devstack completions SHELL`: what to read into the shell.
+/// `devstack completions SHELL`: prints the script for the shell to evaluate.
 pub(super) fn completions(shell: Shell) -> i32 {
     let shells = Shells::builtins();
     let name = match shell {
@@ -26,7 +26,7 @@ pub(super) fn completions(shell: Shell) -> i32 {
         Shell::Zsh => "zsh",
         Shell::Fish => "fish",
     };
-    let shell: &dyn EnvCompleter = shells.completer(name).expect("all three are built in");
+    let shell: &dyn EnvCompleter = shells.completer(name).expect("all three shells are built in");
     let mut script = Vec::new();
     shell
         .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
@@ -34,8 +34,8 @@ pub(super) fn completions(shell: Shell) -> i32 {
     print(&String::from_utf8_lossy(&script))
 }
 
-/// Answers a shell, if one asks. Then there is nothing else to do. Whatever goes wrong is silence: in the middle of a
-/// line nobody wants to read about it.
+/// Answers a completion request from a shell, if there is one. Errors are silent: they would appear
+/// in the middle of the command line.
 pub(super) fn answered() -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
@@ -45,7 +45,6 @@ pub(super) fn answered() -> bool {
     engine.try_complete(std::env::args_os(), cwd.as_deref()).unwrap_or(true)
 }
 
-/// The command line, with arguments that know what they may be.
 fn command() -> Command {
     knowing(Cli::command())
 }
@@ -54,7 +53,7 @@ fn knowing(command: Command) -> Command {
     command.mut_args(with_completer).mut_subcommands(knowing)
 }
 
-/// What an argument may be is told by how its value is called, so that every command has it.
+/// Chooses the completer by the value name, so that every command gets it.
 fn with_completer(arg: Arg) -> Arg {
     let called = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
     let completer = match called.as_deref() {
@@ -92,14 +91,13 @@ fn commands(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, shown.map(|command| command.get_name().to_owned()))
 }
 
-/// Those that begin as the word does.
 fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
     let begin = current.to_string_lossy();
     let all: BTreeSet<String> = all.into_iter().filter(|name| name.starts_with(&*begin)).collect();
     all.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// The names in the configuration that the line is about.
+/// Returns the names in the configuration that the command line refers to.
 fn names() -> Names {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let files = files(words).into_iter().filter(|file| file.is_file()).collect();
@@ -108,7 +106,7 @@ fn names() -> Names {
         .unwrap_or_default()
 }
 
-/// What follows `-f` and `--file`. After `logs`, `-f` has another meaning: what follows then is seldom a file.
+/// Returns the values of `-f` and `--file`. After `logs`, `-f` has another meaning.
 fn files(mut words: impl Iterator<Item = OsString>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     while let Some(word) = words.next() {

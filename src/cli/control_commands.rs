@@ -7,8 +7,7 @@ use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
 use crate::control::Failure;
 
-/// `devstack start SERVICE…`: starts services with what they depend on, and says so when they run.
-/// Gives the exit code.
+/// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
 pub async fn start(
     options: &ControlOptions,
     services: &[String],
@@ -19,8 +18,7 @@ pub async fn start(
     say(options, answer, out, err).await
 }
 
-/// `devstack stop SERVICE…`: stops services, and says so when they have stopped.
-/// Gives the exit code.
+/// `devstack stop SERVICE…`: stops services; waits until they have stopped.
 pub async fn stop(
     options: &ControlOptions,
     services: &[String],
@@ -31,8 +29,7 @@ pub async fn stop(
     say(options, answer, out, err).await
 }
 
-/// `devstack restart SERVICE…`: stops services that run and starts them, and says so when they run.
-/// Gives the exit code.
+/// `devstack restart SERVICE…`: restarts or starts services; waits until they run.
 pub async fn restart(
     options: &ControlOptions,
     services: &[String],
@@ -43,8 +40,7 @@ pub async fn restart(
     say(options, answer, out, err).await
 }
 
-/// `devstack debug SERVICE…`: restarts services in debug mode (`on`) and says where to attach when that works, or in
-/// run mode. Gives the exit code.
+/// `devstack debug SERVICE…`: restarts services in debug mode (`on`) or back in run mode.
 pub async fn debug(
     options: &ControlOptions,
     services: &[String],
@@ -59,8 +55,8 @@ pub async fn debug(
     say(options, answer, out, err).await
 }
 
-/// `devstack down`: stops the stack of this folder, and says so when its devstack is gone. Where none
-/// runs, ends what one left that was killed with all its helpers. Gives the exit code.
+/// `devstack down`: stops the stack in this directory and waits until its devstack has exited. If
+/// none runs, cleans up after a killed one.
 pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let answer = async {
         match async { options.client()?.down().await }.await {
@@ -71,9 +67,8 @@ pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn W
     say(options, answer, out, err).await
 }
 
-/// Ends what a stack left that does not run any more.
 fn leftovers(options: &ControlOptions, not_running: Failure) -> Result<String, Failure> {
-    // A socket that was given is not necessarily the one of this folder.
+    // An explicit socket may belong to another directory.
     let left = options.socket.is_none().then(|| LeftBehind::find(&options.dir)).flatten();
     let ended = left.map_or(Ok(None), |left| left.end_processes())?;
     ended.ok_or(not_running)

@@ -1,4 +1,4 @@
-//! The commands against a fake stack: what they print and with which code they end.
+//! The commands against a fake stack: their output and exit codes.
 
 use std::fs;
 use std::future::pending;
@@ -48,7 +48,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Paints lines as `service| line` with the width of the longest name; keeps what it is given.
+/// Formats lines as `service| line`, padded to the longest name; `kept` is its stored log.
 #[derive(Default)]
 struct PlainFace {
     width: usize,
@@ -120,7 +120,7 @@ async fn errors_are_for_people_or_for_programs() {
     assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out, &mut err).await, 3);
     assert_eq!(
         text(err),
-        "error: the stack shop has no service `apu`\n  help: did you mean `api`?\n"
+        "error: unknown service `apu` in stack shop\n  help: did you mean `api`?\n"
     );
     let mut err = Vec::new();
     assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out, &mut err).await, 1);
@@ -146,7 +146,8 @@ async fn without_a_stack_the_code_is_three() {
     assert_eq!(text(out), "");
     assert_eq!(
         text(err),
-        "error: no stack runs here\n  help: `devstack up` starts one\n".repeat(3)
+        "error: no stack is running in this directory\n  help: start one with `devstack up`\n"
+            .repeat(3)
     );
 }
 
@@ -171,7 +172,7 @@ async fn logs_are_painted_or_json() {
     assert!(text(err).contains("did you mean `api`?"));
 }
 
-/// A pipe whose reader has gone after the first write.
+/// A pipe whose reader closes after the first write.
 struct Head(usize);
 
 impl Write for Head {
@@ -235,5 +236,5 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     options.services = names(&["web"]);
     let mut out = Vec::new();
     assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 3);
-    assert!(text(err).contains("there are logs of api, db"));
+    assert!(text(err).contains("use one of api, db"));
 }

@@ -2,10 +2,9 @@ use super::evict::{Case, investigate};
 use super::person::{Person, Reply};
 use crate::ports::{Answer, Dispute};
 
-/// Somebody pressed Ctrl-C instead of an answer.
 pub(super) struct Interrupted;
 
-/// Asks what to do about a port that cannot be had. The end of the input means not to start.
+/// Asks what to do about a port that is not available. End of input means to quit.
 pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Result<Answer, Interrupted> {
     let kill = if dispute.listens { ", [k]ill it" } else { "" };
     let question = format!("{}\n  [n]ext ({}){kill}, [q]uit?", dispute.text, dispute.next);
@@ -24,29 +23,29 @@ pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Result<Answer, Inte
                 }
             }
             other => {
-                person.tell(&format!("`{}` is none of them", super::complain::printable(other)))
+                person.tell(&format!("invalid choice `{}`", super::complain::printable(other)))
             }
         }
     }
 }
 
-/// Ends who listens there, under the rules of `devstack ports --kill`; whether it is worth another look at the port.
+/// Kills what listens on the port, by the rules of `--kill`; returns whether to check it again.
 fn end_holders(port: u16, person: &mut Person) -> bool {
     match investigate(port) {
         Case::Nobody => true,
         Case::Guilty(suspects) => {
             let outcome = suspects.evict();
             outcome.lines().iter().for_each(|line| person.tell(line));
-            // Whoever holds it now is somebody to ask about anew.
+            // If another process has the port by now, the user is asked again.
             true
         }
         Case::Unwise(_, remedy) => {
-            let way = format!("or end it all the same with `devstack ports {port} --kill`");
-            person.tell(&format!("better {remedy}, {way}"));
+            let way = format!("or kill it anyway with `devstack ports {port} --kill`");
+            person.tell(&format!("consider: {remedy}, {way}"));
             false
         }
         Case::Refused(message) => {
-            person.tell(&format!("no: {}", message.text));
+            person.tell(&format!("refused: {}", message.text));
             if !message.help.is_empty() {
                 person.tell(&format!("  help: {}", message.help));
             }

@@ -12,14 +12,13 @@ use crate::error::exit;
 use crate::model::{Class, Message};
 use crate::runtime::process::{self, Swept};
 
-/// What became of one stack: what there is to say, or why it is not gone.
+/// Result for one stack: what was done, or why it still runs.
 struct Outcome {
     entry: StackEntry,
     result: Result<String, Failure>,
 }
 
-/// `devstack down --all`: stops every stack of this user at once and says of each what became of it; ends what killed ones
-/// left, too. Gives the exit code.
+/// `devstack down --all`: stops all stacks of this user at once, and cleans up after killed ones.
 pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut under_way = JoinSet::new();
     for stack in Located::all() {
@@ -29,14 +28,14 @@ pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut d
         under_way.spawn_blocking(move || clear(&stack));
     }
     let mut outcomes = Vec::new();
-    // In the order in which they come to an end: one that takes long keeps nobody waiting.
+    // In order of completion: a slow stack does not delay the reports on others.
     while let Some(outcome) = under_way.join_next().await {
         let Ok(Some(outcome)) = outcome else { continue };
         if !options.json
             && let Err(error) = say(&outcome, out, err)
         {
-            // Nobody listens any more; what was asked for goes on.
-            tracing::debug!(%error, "cannot say what became of a stack");
+            // The output is closed; the stacks are stopped nevertheless.
+            tracing::debug!(%error, "cannot report on a stack");
         }
         outcomes.push(outcome);
     }
@@ -48,22 +47,22 @@ pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut d
 async fn stop(stack: Located) -> Outcome {
     let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
     let result = match Client::of(stack.found.clone()).down().await {
-        // It ended by itself meanwhile: what was asked is so.
+        // It exited on its own meanwhile, so it is stopped as requested.
         Err(Failure::NotRunning(_)) if !stack.found.is_running() => {
-            Ok("the stack has ended".to_owned())
+            Ok("the stack has stopped".to_owned())
         }
         other => other,
     };
     Outcome { entry, result }
 }
 
-/// Ends what a killed one left. `None`: it left nothing. Blocks for some seconds at most.
+/// Cleans up after a killed devstack; `None` if nothing was left. Blocks for a few seconds at most.
 fn clear(stack: &Abandoned) -> Option<Outcome> {
     let mut swept = Swept::default();
     let settled = stack.settle(|| {
         let record = stack.state_dir.as_deref().map(LeftBehind::record);
         let by_record = record.as_deref().map_or(Swept::default(), process::sweep);
-        // Also when there was a record: it may be that of another stack of the same folder.
+        // Even if there is a record: it may belong to another stack of the same directory.
         let by_mark = stack.holder.token.as_deref().map_or(Swept::default(), process::sweep_marked);
         swept = by_record.and(by_mark);
         swept.is_clean()
@@ -72,7 +71,7 @@ fn clear(stack: &Abandoned) -> Option<Outcome> {
         (Ok(None), Ok(())) => return None,
         (Ok(Some(text)), _) => Ok(text),
         (Ok(None), Err(error)) => {
-            let text = format!("cannot clean up after a devstack that was killed: {error}");
+            let text = format!("cannot clean up after a killed devstack: {error}");
             Err(Failure::Refused(Message::new(Class::Denied, text)))
         }
         (Err(failure), _) => Err(failure),
@@ -92,7 +91,7 @@ fn say(outcome: &Outcome, out: &mut dyn Write, err: &mut dyn Write) -> io::Resul
     }
 }
 
-/// What is said when all have come to an end.
+/// Prints what follows when all are done.
 fn close(
     options: &ControlOptions,
     outcomes: Vec<Outcome>,
@@ -117,13 +116,12 @@ fn json(outcomes: Vec<Outcome>) -> String {
     json_of_all(stacks)
 }
 
-/// What `--json` prints of one.
 #[derive(Serialize)]
 struct Stack {
     #[serde(flatten)]
     entry: StackEntry,
-    /// What is so now.
+    /// What was done.
     text: Option<String>,
-    /// Why it is not gone.
+    /// Why it still runs.
     error: Option<Message>,
 }

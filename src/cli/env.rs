@@ -7,7 +7,7 @@ use super::env_text::{Written, dotenv, shell, table};
 use super::given::{OF_FILES, Source, environment};
 use crate::model::{EnvView, Origin};
 
-/// `devstack env SERVICE`: what the service has in its environment that devstack did not just inherit, or all of it.
+/// `devstack env SERVICE`: prints the environment of a service.
 pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
     let form = if args.json { EnvForm::Json } else { args.format };
     let (mut view, source) = match environment(files, &args.service, form == EnvForm::Json) {
@@ -24,7 +24,7 @@ pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
 fn text(view: &EnvView, form: EnvForm, explain: bool) -> Vec<u8> {
     let Written { text, left_out } = match form {
         EnvForm::Json => {
-            let mut text = serde_json::to_vec(view).expect("an environment is plain data");
+            let mut text = serde_json::to_vec(view).expect("environments serialize to JSON");
             text.push(b'\n');
             return text;
         }
@@ -37,13 +37,13 @@ fn text(view: &EnvView, form: EnvForm, explain: bool) -> Vec<u8> {
     if !left_out.is_empty() {
         let names = left_out.join(", ");
         note(&format!(
-            "note: left out, because they cannot be written so: {names}; --format json has them"
+            "note: omitted because this format cannot represent them: {names}; use --format json"
         ));
     }
     text
 }
 
 fn note(text: &str) {
-    // What matters is on stdout.
+    // Only informative: the result is on stdout.
     let _ = writeln!(stderr(), "{text}");
 }

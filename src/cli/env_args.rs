@@ -4,23 +4,23 @@ use super::args::Files;
 
 /// `devstack env`.
 #[derive(Debug, Args)]
-#[command(after_help = "To have it in a shell: eval \"$(devstack env api --format shell)\"")]
+#[command(after_help = "To load it into a shell: eval \"$(devstack env api --format shell)\"")]
 pub struct Env {
     #[command(flatten)]
     pub files: Files,
-    /// The service
+    /// Service name
     #[arg(value_name = "SERVICE")]
     pub service: String,
-    /// Show where each value comes from, and what it hides
+    /// Show where each value comes from and what it overrides
     #[arg(long, conflicts_with = "format")]
     pub explain: bool,
-    /// Also what devstack itself inherited and nobody changed
+    /// Include variables inherited unchanged by devstack
     #[arg(long)]
     pub all: bool,
-    /// How it is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = EnvForm::Dotenv)]
     pub format: EnvForm,
-    /// Print JSON: the same as --format json
+    /// Print JSON; same as --format json
     #[arg(long)]
     pub json: bool,
 }
@@ -28,11 +28,11 @@ pub struct Env {
 /// How an environment is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EnvForm {
-    /// As env files are
+    /// As in env files
     Dotenv,
-    /// For a shell to read: export NAME='value'
+    /// For a shell to evaluate: export NAME='value'
     Shell,
-    /// With where each value comes from, and what it hides
+    /// With the origin of each value and what it overrides
     Json,
 }
 
@@ -41,10 +41,10 @@ pub enum EnvForm {
 pub struct Exec {
     #[command(flatten)]
     pub files: Files,
-    /// The service
+    /// Service name
     #[arg(value_name = "SERVICE")]
     pub service: String,
-    /// The command and its arguments
+    /// Command to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
 }

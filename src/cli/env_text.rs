@@ -1,4 +1,4 @@
-//! An environment as text: for programs that read it, and for people.
+//! An environment as text, for programs and for the terminal.
 
 use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
@@ -7,26 +7,25 @@ use std::path::Path;
 use crate::config::dotenv_line;
 use crate::model::{EnvView, Origin, Value, Variable};
 
-/// So wide a name or value may be and still have the rest of its line below that of the others.
+/// Maximum width of an aligned column; longer names or values push only their own line.
 const MAX_WIDTH: usize = 48;
 
-/// Between two columns.
 const GAP: &str = "   ";
 
-/// Variables as text, and the names of those that cannot be written so.
+/// Variables as text, and the names of those that the format cannot represent.
 pub(super) struct Written {
     pub text: Vec<u8>,
     pub left_out: Vec<String>,
 }
 
-/// As env files are written. They are UTF-8.
+/// Formats variables as in env files, which are UTF-8.
 pub(super) fn dotenv(view: &EnvView) -> Written {
     lines(view, |variable| {
         dotenv_line(&variable.name, variable.value.text()?).map(String::into_bytes)
     })
 }
 
-/// For a shell to read.
+/// Formats variables for a shell to evaluate.
 pub(super) fn shell(view: &EnvView) -> Written {
     lines(view, |variable| {
         let value = variable.value.get()?.into_vec();
@@ -53,7 +52,7 @@ fn is_shell_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// What means these bytes in a shell, all of them. `=` is not plain: zsh takes `=ls` for the path of that command.
+/// Quotes bytes for a shell. `=` is not plain: zsh expands `=ls` to the path of that command.
 fn quoted(value: &[u8]) -> Vec<u8> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(byte);
     if !value.is_empty() && value.iter().all(plain) {
@@ -70,8 +69,7 @@ fn quoted(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Each variable with where its value comes from, and below it what it hides, the strongest first. `here`: files below
-/// are shown relative to it.
+/// Formats each variable with its origin, and below it the values it overrides, strongest first.
 pub(super) fn table(view: &EnvView, here: &Path) -> String {
     let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
     for variable in &view.variables {
@@ -79,7 +77,7 @@ pub(super) fn table(view: &EnvView, here: &Path) -> String {
         rows.push((printable(&variable.name), shown(&variable.value), from));
         for hidden in &variable.hides {
             let from = self::from(&hidden.origin, here);
-            rows.push(("  hides".to_owned(), shown(&hidden.value), from));
+            rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
         }
     }
     let width = |cell: fn(&(String, String, String)) -> &String| {
@@ -94,7 +92,6 @@ pub(super) fn table(view: &EnvView, here: &Path) -> String {
     text
 }
 
-/// Who gave a value, and where.
 fn from(origin: &Origin, here: &Path) -> String {
     let at = |written: &crate::model::Written| {
         let path = Path::new(&written.file);
@@ -104,20 +101,20 @@ fn from(origin: &Origin, here: &Path) -> String {
     match origin {
         Origin::Inherited => "inherited by devstack".to_owned(),
         Origin::Preset { preset } => format!("preset {}", printable(preset)),
-        Origin::StackFile(written) => format!("{} (env_file of the stack)", at(written)),
-        Origin::StackEnv(written) => format!("{} (env of the stack)", at(written)),
+        Origin::StackFile(written) => format!("{} (stack env_file)", at(written)),
+        Origin::StackEnv(written) => format!("{} (stack env)", at(written)),
         Origin::ServiceFile(written) => format!("{} (env_file)", at(written)),
         Origin::ServiceEnv(written) => format!("{} (env)", at(written)),
         Origin::Devstack => "set by devstack".to_owned(),
-        Origin::Former => "the configuration before the last edit".to_owned(),
+        Origin::Former => "configuration before the last edit".to_owned(),
     }
 }
 
-/// A value in one line; what a terminal would obey is escaped.
+/// Formats a value on one line, with control characters escaped.
 fn shown(value: &Value) -> String {
     match value.get() {
         Some(value) => printable(&value.to_string_lossy()),
-        None => "(cannot be made)".to_owned(),
+        None => "(cannot be expanded)".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ending who listens on a port: `devstack ports N --kill`, and the answer `kill` at the start.
+//! Kills what listens on a port: `devstack ports N --kill`, and the answer `kill` at startup.
 
 use std::time::Duration;
 
@@ -8,36 +8,34 @@ use crate::model::{Class, Message};
 use crate::ports::{self, Availability, Holder, Verdict, explain_held, holders, verdict};
 use crate::runtime::process::{Eviction, Suspect, evict};
 
-/// How long a process may take to end after TERM, as services may unless they say otherwise.
+/// How long a process may take to exit after TERM; the default grace period of services.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What there is to end on a port.
+/// Whether the listeners of a port may be killed.
 pub(super) enum Case {
-    /// Nobody listens.
     Nobody,
-    /// These do, and may be ended.
+    /// These processes may be killed.
     Guilty(Suspects),
-    /// The same, but the text says a better way.
+    /// They may be killed, but the text suggests something better.
     Unwise(Suspects, String),
-    /// Those who do may not be ended.
+    /// They must not be killed.
     Refused(Message),
 }
 
-/// The listeners of a port, as they were when they were looked at.
+/// The listeners of a port at the time they were found.
 pub(super) struct Suspects {
     port: u16,
     list: Vec<(Suspect, Holder)>,
 }
 
-/// What came of ending the listeners of a port.
+/// Result of killing the listeners of a port.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     port: u16,
-    /// Who was ended, and how: `TERM`, `KILL`.
+    /// The killed processes, each with the signal that ended it: `TERM` or `KILL`.
     ended: Vec<Ended>,
-    /// Whether the port can be had now.
+    /// Whether the port is available now.
     pub free: bool,
-    /// What else people should know.
     notes: Vec<String>,
 }
 
@@ -48,7 +46,7 @@ struct Ended {
     signal: &'static str,
 }
 
-/// Looks who listens on `port` and whether they may be ended.
+/// Finds what listens on `port`, and decides whether it may be killed.
 pub(super) fn investigate(port: u16) -> Case {
     let holders = holders(port);
     if holders.is_empty() {
@@ -68,17 +66,17 @@ pub(super) fn investigate(port: u16) -> Case {
 }
 
 impl Suspects {
-    /// Who they are, for a question.
+    /// Describes the processes, for a prompt.
     pub fn said(&self) -> String {
         let all: Vec<String> = self.list.iter().map(|(_, holder)| holder.to_string()).collect();
         all.join(" and ")
     }
 
-    /// Ends them, and looks whether the port is free then. Blocks for up to seven seconds.
+    /// Kills the processes, then checks whether the port is free. Blocks for up to seven seconds.
     pub fn evict(self) -> Outcome {
         let port = self.port;
         let suspects: Vec<Suspect> = self.list.iter().map(|(suspect, _)| *suspect).collect();
-        // Also a look at who has the number now: the listener itself is looked for again.
+        // Checks again that each process still listens, because pids are reused.
         let found = evict(&suspects, GRACE, |pid| ports::listens(pid, port));
         let mut outcome = Outcome { port, ended: Vec::new(), free: false, notes: Vec::new() };
         for ((suspect, holder), eviction) in self.list.iter().zip(found) {
@@ -90,7 +88,6 @@ impl Suspects {
 }
 
 impl Outcome {
-    /// Of a port on which nobody listens.
     pub fn nobody(port: u16) -> Outcome {
         let mut outcome = Outcome { port, ended: Vec::new(), free: false, notes: Vec::new() };
         outcome.look();
@@ -103,48 +100,46 @@ impl Outcome {
         let note = match eviction {
             Eviction::Ended => return ended("TERM"),
             Eviction::Killed => return ended("KILL"),
-            Eviction::Gone => "had ended already",
-            Eviction::Innocent => "does not listen there any more, and was left alone",
-            Eviction::LetGo => "got TERM and does not listen there any more, and is still ending",
-            Eviction::Alive => "got TERM and KILL and does not end; it is stuck in the kernel",
+            Eviction::Gone => "had already exited",
+            Eviction::Innocent => "is no longer listening there and was left alone",
+            Eviction::LetGo => "got TERM and is no longer listening there, but has not exited yet",
+            Eviction::Alive => "did not exit after TERM and KILL; it is stuck in the kernel",
         };
         self.notes.push(format!("{said} {note}"));
     }
 
-    /// Whether the port can be had, and if not, why.
+    /// Checks whether the port is available, and if not, notes why.
     fn look(&mut self) {
         let port = self.port;
         self.free = match ports::probe(port) {
             Availability::Free => true,
             Availability::InUse => {
                 let holders = holders(port);
-                let again = if self.ended.is_empty() { "" } else { "; something starts it again" };
+                let again = if self.ended.is_empty() { "" } else { "; something restarts it" };
                 self.notes.push(format!("port {port} {}{again}", explain_held(&holders)));
                 false
             }
-            // Who may bind it is another question.
+            // Free, even if this user may not bind it.
             Availability::Denied => holders(port).is_empty(),
             Availability::Failed(error) => {
-                self.notes.push(format!("port {port} cannot be checked: {error}"));
+                self.notes.push(format!("cannot check port {port}: {error}"));
                 false
             }
         };
     }
 
-    /// What people should know, one thing a line.
     pub fn lines(&self) -> Vec<String> {
         let ended = self.ended.iter().map(|Ended { holder, signal, .. }| match *signal {
-            "KILL" => format!("killed {holder}: it did not end within 5 s after TERM"),
-            _ => format!("ended {holder}"),
+            "KILL" => format!("killed {holder}: it did not exit within 5s after TERM"),
+            _ => format!("terminated {holder}"),
         });
         let free = self.free.then(|| format!("port {} is free", self.port));
         ended.chain(self.notes.iter().cloned()).chain(free).collect()
     }
 
-    /// Why the port is not free, when it is not.
     pub fn failure(&self) -> Option<Message> {
-        let text = format!("port {} is not free", self.port);
-        let help = format!("see who has it with `devstack ports {}`", self.port);
+        let text = format!("port {} is still in use", self.port);
+        let help = format!("find what is using it with `devstack ports {}`", self.port);
         (!self.free).then(|| Message::new(Class::Port, text).help(help))
     }
 }

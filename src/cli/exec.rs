@@ -11,7 +11,7 @@ use crate::error::exit;
 use crate::model::{EnvView, Origin};
 use crate::runtime::process::{self, NotStarted};
 
-/// What describes the terminal or the output that a program has: the command has the caller's, not devstack's.
+/// Variables that describe the terminal or output: the command has the caller's, not devstack's.
 const OF_THE_OUTPUT: [&str; 10] = [
     "TERM",
     "COLORTERM",
@@ -25,15 +25,14 @@ const OF_THE_OUTPUT: [&str; 10] = [
     "CLICOLOR_FORCE",
 ];
 
-/// `devstack exec SERVICE -- CMD`: becomes a command in the folder and with the environment of the service. The
-/// terminal, signals and the exit code are the command's own.
+/// `devstack exec SERVICE -- CMD`: execs a command in the service's directory and environment.
 pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
     let (view, source) = match environment(files, &args.service, false) {
         Ok(found) => found,
         Err(refused) => return refused.say(),
     };
     if let Source::Files = source {
-        // It is good to know, and the command goes on all the same.
+        // Only informative: the command runs even if this cannot be written.
         let _ = writeln!(stderr(), "{OF_FILES}");
     }
     match process::replace(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
@@ -42,7 +41,7 @@ pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
     }
 }
 
-/// What the command gets: the service's environment, but for the terminal.
+/// Returns the service's environment, plus the caller's terminal variables that it does not set.
 fn variables(view: &EnvView) -> BTreeMap<OsString, OsString> {
     let own = OF_THE_OUTPUT.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
     let mut all: BTreeMap<OsString, OsString> = own.collect();

@@ -12,7 +12,7 @@ use crate::export::vscode::{Attach, merge};
 use crate::model::{Class, DEBUG_HOST, DEBUG_PORT, Message, Name, Service, Snapshot};
 use crate::ports::Ports;
 
-/// `devstack export vscode`: an entry in `.vscode/launch.json` for each service that a debugger can attach to.
+/// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
 pub(super) fn export(files: Vec<PathBuf>, args: &args::Vscode) -> i32 {
     match try_export(files, args.dry_run) {
         Ok(code) => code,
@@ -24,7 +24,7 @@ pub(super) fn export(files: Vec<PathBuf>, args: &args::Vscode) -> i32 {
 }
 
 fn say(text: &str) {
-    // When not even this can be written, the exit code has to say it.
+    // If stderr cannot be written, the exit code still reports the error.
     let _ = stderr().write_all(text.as_bytes());
 }
 
@@ -38,14 +38,14 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
     let ports = ports(&draft, running.as_ref()).map_err(failed)?;
     let (attach, left_out) = entries(&draft, &ports);
     if attach.is_empty() {
-        let help = "give a service one: debug = { command = \"…\" }";
-        let text = format!("there is nothing to attach to{}", list(": ", &left_out));
+        let help = "add a `debug` entry to a service: debug = { command = \"…\" }";
+        let text = format!("nothing to attach to{}", list(": ", &left_out));
         return Err(failed(Message::new(Class::Config, text).help(help)));
     }
     let file = LaunchFile::of(draft.dir());
     let existing = file.read().map_err(failed)?;
     let text = merge(existing.as_deref(), &attach, &file.workspace).map_err(failed)?;
-    let left_out = list("left out: ", &left_out);
+    let left_out = list("skipped: ", &left_out);
     let newline = if left_out.is_empty() { "" } else { "\n" };
     if dry_run {
         say(&format!("{left_out}{newline}"));
@@ -69,14 +69,13 @@ fn told(one: &Attach) -> String {
     format!("{} ({} at {}:{})", one.service, one.debugger.as_str(), one.host, one.port)
 }
 
-/// The stack that runs in this folder, if one does.
 fn running(dir: &Path) -> Option<Snapshot> {
     let runtime = super::runtime().ok()?;
     runtime.block_on(async { control::Client::here(dir)?.stack().await }).ok()
 }
 
-/// The debugger's port of each service that can be debugged: the one it has, or the one it will have as far as that can
-/// be known. It is remembered, so that it is the same when the stack is started.
+/// Returns the debugger port of each debuggable service: the current one, or one chosen now and
+/// remembered.
 fn ports(draft: &Draft, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
     let views = running.into_iter().flat_map(|snapshot| &snapshot.services);
     let now = views.filter_map(|view| Some((view.name.clone(), view.debug.as_ref()?.port)));
@@ -98,10 +97,10 @@ fn ports(draft: &Draft, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16
 
 fn first(mut messages: Vec<Message>) -> Message {
     messages.truncate(1);
-    messages.pop().unwrap_or_else(|| Message::new(Class::Port, "no port can be had"))
+    messages.pop().unwrap_or_else(|| Message::new(Class::Port, "no port available"))
 }
 
-/// An entry for each service that has one, and why the others have none.
+/// Returns an entry for each service that can have one, and why the others have none.
 fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<Attach>, Vec<String>) {
     let stack = draft.resolve(&BTreeMap::new());
     let (mut attach, mut left_out) = (Vec::new(), Vec::new());
@@ -116,7 +115,7 @@ fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<Attach>, Vec<Stri
 
 fn entry(service: &Service, port: Option<u16>) -> Result<Attach, &'static str> {
     let debug = service.debug.as_ref().ok_or("no `debug` entry")?;
-    let debugger = debug.debugger.ok_or("its `debug.command` names no debugger that is known")?;
+    let debugger = debug.debugger.ok_or("unknown debugger in `debug.command`")?;
     Ok(Attach {
         service: service.name.clone(),
         debugger,

@@ -1,4 +1,4 @@
-//! The environment of a service, wherever it is to be had.
+//! The environment of a service, from the running stack or from the files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +11,14 @@ use crate::model::{EnvView, Message, Name};
 use crate::runtime::given::Given;
 use crate::runtime::process::Environment;
 
-/// Where an environment comes from.
 pub(super) enum Source {
-    /// The running stack: with the configuration and the ports that it has.
+    /// The running stack, with its configuration and ports.
     Stack,
-    /// The files, because no stack runs: with the ports that `up` would give now.
+    /// The files, because no stack runs; with the ports that `up` would choose now.
     Files,
 }
 
-/// The environment of a service: of its process or its next one when a stack runs here, else what `up` would give it.
+/// Returns the environment of a service, from the running stack or else as `up` would set it.
 pub(super) fn environment(
     files: Vec<PathBuf>,
     service: &str,
@@ -47,7 +46,7 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
         return Err(refused(&super::unknown_service(text, names), exit::NOT_RUNNING));
     }
     let name = only_one(text, named).map_err(|message| refused(&message, exit::USAGE))?;
-    let service = stack.services.get(&name).expect("it is made of the draft that has it").clone();
+    let service = stack.services.get(&name).expect("in the stack as in its config").clone();
     let given = Given {
         service,
         run: None,
@@ -59,6 +58,5 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
     Ok(given.view())
 }
 
-/// What people should know about an environment that is not that of a running stack.
-pub(super) const OF_FILES: &str =
-    "note: no stack runs here: this is what `devstack up` would give now, and ports may move";
+/// Note for an environment that does not come from a running stack.
+pub(super) const OF_FILES: &str = "note: no stack is running in this directory; `devstack up` would use these values, but ports may move";

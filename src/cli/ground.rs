@@ -17,16 +17,15 @@ use crate::runtime::process;
 use crate::runtime::reload::{Loader, Situation, hosts_exist, joined};
 use crate::runtime::supervisor::no_debug_entry;
 
-/// What a stack stands on before anything of it is started. Held to its end: the claim keeps other
-/// devstacks out of the folder, and the leases of its ports keep them from taking those.
+/// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
+/// the directory, and leases keep them off its ports.
 pub(super) struct Ground {
     pub instance: Instance,
     pub state_dir: PathBuf,
     pub runtime_dir: PathBuf,
-    /// Where it is recorded what runs, for whoever comes after a devstack that was killed.
+    /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
     pub loader: Loader,
-    /// What the stack was made of.
     pub draft: Arc<Draft>,
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
@@ -34,8 +33,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Reads the configuration, claims its folder, ends what an earlier devstack could not because all of
-    /// it was killed, and chooses ports.
+    /// Loads the configuration, claims its directory, cleans up after a crash and assigns ports.
     pub fn take(plan: &Plan) -> Result<Ground, Refused> {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
         if !process::sees_itself() {
@@ -92,21 +90,21 @@ impl Ground {
     }
 }
 
-/// What a service starts is found by `/proc`, however it hides.
+/// `/proc` is required to find all processes of a service, however they hide.
 fn blind() -> Message {
-    let text = "the /proc of this system is not mounted here, so what services start could not be ended for certain";
+    let text = "/proc is not mounted; devstack needs it to track service processes";
     Message::new(Class::Limit, text)
-        .help("mount -t proc proc /proc; in a new process namespace, too")
+        .help("run `mount -t proc proc /proc` (also needed in a new PID namespace)")
 }
 
-/// Who `--debug` means: all that have a `debug` entry, or these, which must have one.
+/// Returns the services that `--debug` names, or all that have a `debug` entry.
 fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
     let can: Debugged = draft.debuggable().cloned().collect();
     let texts = match wanted {
         None => return Ok(Debugged::new()),
         Some("") if can.is_empty() => {
             let text = "no service has a `debug` entry";
-            let help = "give one to a service: debug = { command = \"…\" }";
+            let help = "add one to a service: debug = { command = \"…\" }";
             return Err(Message::new(Class::Usage, text).help(help));
         }
         Some("") => return Ok(can),
@@ -128,13 +126,11 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
 
 /// Why nothing was started.
 pub(super) enum Refused {
-    /// For these reasons, at least one; and the exit code.
+    /// At least one message, and the exit code.
     Because(Vec<Message>, i32),
-    /// The configuration has mistakes.
     Wrong(Diagnostics),
-    /// A stack runs here already.
     Busy(Busy),
-    /// Somebody pressed Ctrl-C, and knows it.
+    /// The user pressed Ctrl-C at a prompt.
     Interrupted,
 }
 
@@ -143,7 +139,7 @@ impl Refused {
         Refused::Because(vec![message.clone()], code)
     }
 
-    /// What stands on stderr, and the exit code. Programs read one object, whatever the number of reasons.
+    /// Returns the text for stderr and the exit code. JSON is always a single object.
     pub fn said(&self, as_json: bool) -> (String, i32) {
         match self {
             Refused::Because(reasons, code) if as_json => (said(&joined(reasons), true), *code),
@@ -165,7 +161,7 @@ impl Refused {
     /// The system did not let devstack do `what`.
     pub fn internal(what: &str, error: &std::io::Error, code: i32) -> Refused {
         let message = Message::new(Class::Limit, format!("cannot {what}: {error}")).help(
-            "it may be out of processes, memory or file descriptors: `ulimit -a` shows the limits",
+            "check `ulimit -a`: the system may be out of processes, memory or file descriptors",
         );
         Refused::because(&message, code)
     }

@@ -15,19 +15,17 @@ use crate::runtime::signals::Signals;
 /// How many lines of each service are shown first.
 const LAST: usize = 20;
 
-/// A stack that runs where another one was to be started.
+/// The stack that is already running, and the request to start another one.
 pub(super) struct Running {
     pub busy: Busy,
     /// Where the search for it starts.
     pub dir: PathBuf,
-    /// What was asked for by name.
+    /// Services requested by name.
     pub services: Vec<String>,
-    /// Whether errors are JSON.
     pub as_json: bool,
 }
 
-/// What `up` does where a stack runs already: at a terminal (`shown`) it follows the log of that one, or of the services
-/// that were asked for, until it ends, and elsewhere says why it does nothing; the exit code.
+/// `up` where a stack already runs: follows its log at a terminal (`shown`), or else fails.
 pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
@@ -37,7 +35,7 @@ pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
         match (running.hint().await, shown) {
             (Ok(hint), Some(shown)) => running.follow(&hint, shown).await,
             (Ok(hint), None) => refuse(running, &hint),
-            // It does not answer: that it runs is all there is to say.
+            // It does not respond: only that it runs is known.
             (Err(_), _) => refuse(running, ""),
         }
     });
@@ -54,7 +52,7 @@ fn refuse(running: &Running, hint: &str) -> i32 {
 }
 
 impl Running {
-    /// How to start what was asked for and does not run; empty when there is nothing of the kind.
+    /// Returns how to start the requested services that are not running; empty if there are none.
     async fn hint(&self) -> Result<String, Failure> {
         if self.services.is_empty() {
             return Ok(String::new());
@@ -71,8 +69,7 @@ impl Running {
         if down.is_empty() {
             return Ok(String::new());
         }
-        let not = if down.len() == 1 { "it does not run now" } else { "they do not run now" };
-        Ok(format!("`devstack start {}`: {not}", printable(&down.join(" "))))
+        Ok(format!("run `devstack start {}`: not running", printable(&down.join(" "))))
     }
 
     async fn follow(&self, hint: &str, shown: Shown) -> i32 {
@@ -105,7 +102,6 @@ impl Running {
         ControlOptions { dir: self.dir.clone(), json: false, color, socket: None }
     }
 
-    /// Says what follows.
     fn greet(&self, hint: &str) {
         let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
         let since = since.to_zoned(jiff::tz::TimeZone::system());
@@ -116,17 +112,16 @@ impl Running {
             [] => "its log".to_owned(),
             services => format!("the log of {}", printable(&services.join(", "))),
         };
-        text += &format!("{whose} follows: Ctrl-C leaves it running, `devstack down` stops it\n");
+        text += &format!("following {whose}; Ctrl-C leaves it running, `devstack down` stops it\n");
         if !hint.is_empty() {
             text += hint;
             text.push('\n');
         }
-        // A terminal that is gone says so when the log is written.
+        // A closed terminal is noticed when the log is written.
         let _ = stdout().write_all(text.as_bytes());
     }
 }
 
-/// Whether it does nothing and will do nothing by itself.
 fn stands(phase: Phase) -> bool {
     match phase {
         Phase::Idle | Phase::Done | Phase::Failed => true,

@@ -23,37 +23,35 @@ use crate::runtime::signals::Signals;
 use crate::runtime::supervisor::{Senses, Setup, Supervisor, TerminalSize};
 use crate::runtime::watch::{Change, Watcher};
 
-/// How long the last lines may take to be shown when the reader of the output is slow.
+/// How long the last lines may take to be written if the reader is slow.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
-/// The columns of a time at the beginning of a line.
+/// Columns of a timestamp at the start of a line.
 const STAMP: u16 = 9;
 
-/// What to start and how: what `up` and `run` have in common.
+/// What to start and how, for `up` and `run`.
 pub(super) struct Plan {
     pub files: Vec<PathBuf>,
     pub starting: Starting,
     pub services: Vec<String>,
-    /// Who starts in debug mode, separated by commas; empty: all that can.
+    /// Services to start in debug mode, separated by commas; empty: all that have a `debug` entry.
     pub debug: Option<String>,
     pub strict_ports: bool,
-    /// Follow files and the configuration.
+    /// Whether to watch files and the configuration.
     pub follow: bool,
-    /// How the log looks.
     pub shown: Shown,
-    /// Show a QR code of the URL in the network.
+    /// Whether to show a QR code of the URL on the network.
     pub qr: bool,
-    /// Where the log is shown.
     pub place: Place,
     /// Changes every stack before it is used.
     pub adapt: fn(&mut Stack),
-    /// Goes on when nothing runs any more, until it is told to end.
+    /// Whether to keep running when nothing is left to run, until stopped.
     pub stay: bool,
-    /// Whether a person may be asked about ports, if there is one.
+    /// Whether to ask the user about ports, if there is a terminal.
     pub may_ask: bool,
-    /// The exit code when the stack cannot be started though nobody made a mistake.
+    /// Exit code if the stack cannot start, but not because of the user's input.
     pub refused: i32,
-    /// What goes into the background as soon as nobody has to be asked or refused any more.
+    /// Detaches into the background once nothing can be asked or refused any more.
     pub back: Option<Back>,
 }
 
@@ -61,14 +59,13 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Stdout,
-    /// Stdout belongs to somebody else.
+    /// Stdout belongs to the command of `run`.
     Stderr,
-    /// Nowhere: whoever wants to see it asks for it.
+    /// Nowhere; clients can read it.
     Background,
 }
 
 impl Place {
-    /// Whether it is a terminal.
     pub fn is_terminal(self) -> bool {
         match self {
             Place::Stdout => stdout().is_terminal(),
@@ -85,7 +82,7 @@ impl Place {
         }
     }
 
-    /// Rows and columns of the terminal that it is, or was.
+    /// Returns a function for the terminal's size; in the background, for its last known size.
     fn terminal_size(self) -> TerminalSize {
         match self {
             Place::Stdout => Box::new(|| size_of(stdout())),
@@ -106,7 +103,6 @@ impl Place {
     }
 }
 
-/// A stack that is about to run.
 pub(super) struct Launched {
     pub supervisor: Supervisor,
     pub handle: Handle,
@@ -114,7 +110,7 @@ pub(super) struct Launched {
     pub timeout: Option<Duration>,
 }
 
-/// Starts a stack and drives it to its end; the exit code.
+/// Starts a stack and runs it until it stops; returns the exit code.
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
 pub(super) fn launch<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> i32
@@ -125,16 +121,14 @@ where
     begin(plan, drive).unwrap_or_else(|why| refused(&why, as_json))
 }
 
-/// Says why nothing was started; the exit code.
 pub(super) fn refused(why: &Refused, as_json: bool) -> i32 {
     let (text, code) = why.said(as_json);
-    // When not even this can be written, the exit code has to say it.
     let _ = stderr().write_all(text.as_bytes());
     code
 }
 
-/// Starts a stack and drives it to its end; the exit code, or why nothing was started. Once for a process: from then on
-/// it holds the lock of the folder to its end.
+/// Like [`launch`], but returns why nothing was started. Only once per process, which holds the
+/// lock of the directory until it exits.
 pub(super) fn begin<F>(mut plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refused>
 where
     F: Future<Output = i32>,
@@ -143,7 +137,7 @@ where
     let internal = |what, error| Refused::internal(what, &error, code);
     let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
-    // Before the files are read: what is saved from now on is a change.
+    // Before the files are read, so that later changes are not missed.
     let watcher = plan.follow.then(|| Watcher::start(changes));
     let ground = match Ground::take(&plan) {
         Ok(ground) => ground,
@@ -156,11 +150,11 @@ where
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = super::lasting_runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground);
-    // Of a terminal that is let go, this is the last time that it can be asked.
+    // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.join("background.err");
     let back = plan.back.take().map(|back| back.let_go(&errors)).transpose();
-    let front = back.map_err(|error| internal("go into the background", error))?;
+    let front = back.map_err(|error| internal("detach into the background", error))?;
     let outcome = runtime.block_on(async {
         let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
             .map_err(|error| internal("start", error))?;
@@ -172,7 +166,7 @@ where
         });
         end_when(&supervisor, logs.closed(), end_unheard);
         if plan.place == Place::Stdout {
-            // Also when there is nothing to print: whoever has seen enough does not wait for another line.
+            // Notices a closed reader even if there is nothing to print.
             end_when(&supervisor, super::stdout_gone(), |ender, ()| {
                 end_unheard(ender, libc::EPIPE);
             });
@@ -195,18 +189,17 @@ where
             relay.finish(LAST_LINES).await;
         }
         drop(done);
-        // Answers that are under way are finished; the server bounds that itself.
+        // Finishes responses in progress; the server limits the time.
         let _ = server.await;
         Ok(code)
     });
     runtime.shutdown_background();
     logs.finish(LAST_LINES);
-    // `down` waits for the lock. It answers when this process is gone, not when it is about to go.
+    // `down` waits for the lock, and must not return before this process has exited.
     ground.instance.end_with_process();
     outcome
 }
 
-/// Ends the stack in this way when `event` happens.
 fn end_when<T>(
     supervisor: &Supervisor,
     event: impl Future<Output = T> + Send + 'static,
@@ -219,17 +212,15 @@ fn end_when<T>(
     });
 }
 
-/// The log cannot be shown any more. When its reader has gone, that is how it wanted it; everything else
-/// is a misfortune, and stderr is the only place left to tell it.
+/// The log cannot be written any more. If its reader has closed, the stack stops quietly.
 fn end_unheard(ender: &Ender, errno: i32) {
     match errno {
         libc::EPIPE | libc::EIO => {
-            ender.end("nobody reads the output any more", exit::OUTPUT_CLOSED);
+            ender.end("output closed, stopping", exit::OUTPUT_CLOSED);
         }
         _ => {
-            let why =
-                format!("cannot write the output: {}", std::io::Error::from_raw_os_error(errno));
-            // When not even this can be written, the exit code has to say it.
+            let why = format!("cannot write output: {}", std::io::Error::from_raw_os_error(errno));
+            // If stderr cannot be written, the exit code still reports the error.
             let _ = writeln!(stderr(), "error: {why}");
             ender.end(why, exit::FAILED);
         }
@@ -249,8 +240,8 @@ fn setup(
     let (done, done_in) = mpsc::unbounded_channel();
     let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
     if let Err(error) = ground.instance.mark(processes.token()) {
-        // As with the record: it is for a misfortune that may never come.
-        tracing::warn!(%error, "cannot write down the mark of the stack");
+        // As with the process record: only needed after a crash.
+        tracing::warn!(%error, "cannot record the token of the stack");
     }
     if on_terminal(plan) {
         processes = processes.on_terminal();
@@ -289,12 +280,11 @@ fn open_logs(plan: &Plan, ground: &Ground) -> Logs {
     logs
 }
 
-/// Whether a person sees the log, and services may write as if to one.
+/// Returns whether the log goes to a terminal, so that services may write as to a terminal.
 pub(super) fn on_terminal(plan: &Plan) -> bool {
     plan.shown.output != Form::Json && plan.place.is_terminal()
 }
 
-/// Rows and columns, when it is a terminal that knows them.
 fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(output).ok()?;
     Some((size.ws_row, size.ws_col))

@@ -5,16 +5,14 @@ use crate::control::{ClaimError, Failure, Instance, existing_state_dir};
 use crate::model::{Class, Message};
 use crate::runtime::process::{self, Swept};
 
-/// What a stack that does not run any more has left in its project.
+/// What a stack that no longer runs has left in its project.
 pub(super) struct LeftBehind {
-    /// The folder of the project.
     pub project: PathBuf,
-    /// The folder of its own files.
     pub state_dir: PathBuf,
 }
 
 impl LeftBehind {
-    /// Of the project that `start` is in; `None` when no stack was ever started there.
+    /// Finds the project that contains `start`; `None` if no stack was ever started there.
     pub fn find(start: &Path) -> Option<LeftBehind> {
         let start = fs::canonicalize(start).ok()?;
         for dir in start.ancestors() {
@@ -28,13 +26,12 @@ impl LeftBehind {
         None
     }
 
-    /// Where it is recorded what runs.
     pub fn record(state_dir: &Path) -> PathBuf {
         state_dir.join("runs.json")
     }
 
-    /// Ends the processes that are left because devstack was killed with all its helpers. What there is to say
-    /// about it; `None` when nothing was left. Blocks for up to four seconds.
+    /// Terminates processes of a devstack that was killed with its helpers; `None` if there are
+    /// none. Blocks for up to four seconds.
     pub fn end_processes(&self) -> Result<Option<String>, Failure> {
         let record = LeftBehind::record(&self.state_dir);
         if !record.exists() {
@@ -50,7 +47,7 @@ impl LeftBehind {
     }
 }
 
-/// What there is to say about a sweep; `None` when nothing was left. An error when something still is.
+/// Describes a cleanup; `None` if nothing was left. An error if processes are still running.
 pub(super) fn told(swept: &Swept) -> Result<Option<String>, Failure> {
     let messages: Vec<Message> = swept.messages();
     let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");

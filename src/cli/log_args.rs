@@ -8,33 +8,33 @@ use crate::runtime::log::Narration;
 /// `devstack logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// Configuration file; may be repeated, later over earlier
+    /// Configuration file; can be repeated, later files override earlier ones
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The services [default: all]
+    /// Services to show [default: all]
     pub services: Vec<String>,
-    /// Go on with what comes
+    /// Follow new output
     #[arg(short, long)]
     pub follow: bool,
-    /// How many lines of each service, or `all` [default: 100; all with --since or --grep]
+    /// Number of lines per service, or `all` [default: 100; all with --since or --grep]
     #[arg(short = 'n', long = "lines", value_name = "N", value_parser = count)]
     pub lines: Option<usize>,
-    /// Only lines since then: 90s, 10m, 2h or 3d ago; 09:30; 2026-11-20; 2026-11-20T09:30:00Z
+    /// Only lines since this time: 90s, 10m, 2h or 3d (ago), 09:30, 2026-11-20, 2026-11-20T09:30:00Z
     #[arg(long, value_name = "TIME", value_parser = super::since::since)]
     pub since: Option<i64>,
-    /// Only lines in which this regular expression is found; (?i) at its start ignores case
+    /// Only lines that match this regular expression; begin it with (?i) to ignore case
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     pub grep: Option<Pattern>,
-    /// Only lines of this stream
+    /// Only lines from this stream
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<Stream>,
-    /// Whether to show what devstack itself said [default: yes; no with --json, --grep and --stream]
-    #[arg(long, value_name = "WHETHER", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+    /// Show devstack's own status lines [default: yes; no with --json, --grep and --stream]
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
     pub said: Option<Saying>,
     #[command(flatten)]
     pub shown: Shown,
-    /// Print one JSON object a line: the same as --output json
+    /// Print one JSON object per line; same as --output json
     #[arg(long)]
     pub json: bool,
 }
@@ -42,35 +42,35 @@ pub struct Logs {
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Shown {
-    /// Begin each line with the time
+    /// Prefix each line with the time
     #[arg(long)]
     pub timestamps: bool,
-    /// Begin no line with the name of its service
+    /// Do not prefix lines with the service name
     #[arg(long)]
     pub no_prefix: bool,
-    /// Print lines as people read them, or one JSON object for each
-    #[arg(long, value_name = "FORM", default_value = "text")]
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub output: Form,
 }
 
 /// What the log is printed as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// Lines with a prefix, in colours on a terminal.
+    /// Prefixed lines, colored on a terminal.
     #[default]
     Text,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// Whether what devstack itself said is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Saying {
-    /// Between the lines of the services.
+    /// Between service lines.
     Yes,
-    /// Not at all.
+    /// Do not show them.
     No,
-    /// Nothing else.
+    /// Show only them.
     Only,
 }
 
@@ -84,7 +84,7 @@ pub enum Stream {
 }
 
 impl Logs {
-    /// How many lines of each service to show at first; `None`: all. Who searches wants what is there.
+    /// Returns how many existing lines of each service to show; `None`: all. Searches show all.
     pub fn last(&self) -> Option<usize> {
         /// A screen or two.
         const USUAL: usize = 100;
@@ -93,12 +93,12 @@ impl Logs {
         last.filter(|last| *last != usize::MAX)
     }
 
-    /// Whether it is printed as JSON.
+    /// Returns whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.json || self.shown.output == Form::Json
     }
 
-    /// Whether to show what devstack itself said. Programs that read lines are not surprised by it.
+    /// Returns whether to show status lines; not by default in JSON, where programs expect lines.
     pub fn narration(&self) -> Narration {
         match (self.said, self.is_json()) {
             (Some(Saying::Yes), _) | (None, false) => Narration::With,
@@ -117,11 +117,11 @@ impl From<Stream> for crate::model::Stream {
     }
 }
 
-/// A count of lines; all of them is the most there is.
+/// Parses a number of lines; `all` is the maximum.
 fn count(text: &str) -> Result<usize, String> {
     match text {
         "all" => Ok(usize::MAX),
-        text => text.parse().map_err(|_| "write a number or `all`".to_owned()),
+        text => text.parse().map_err(|_| "expected a number or `all`".to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::control::{LogItem, LogLine, LogQuery, lost};
 use crate::model::{Class, Message, Name};
 use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Said, Stored, Table, Tone};
 
-/// Lines look as they do in `devstack up`.
+/// Formats log lines as in `devstack up`.
 pub(super) struct Face(Painter);
 
 impl Face {
@@ -17,7 +17,7 @@ impl Face {
 }
 
 impl Face {
-    /// Appends something that devstack says only here.
+    /// Appends a status line that is not part of the log.
     pub fn say(&mut self, text: &str, out: &mut Vec<u8>) {
         let now = jiff::Timestamp::now().as_millisecond();
         self.0.said(&Said::all(Tone::Notice, text), now, out);
@@ -85,8 +85,8 @@ fn record(line: &LogLine) -> Record {
     }
 }
 
-/// A record is written as JSON exactly as a line is read, so that both ways show the same.
+/// Converts a record through JSON, so that stored and live logs look the same.
 fn line(record: Record) -> LogLine {
-    let json = serde_json::to_value(&record).expect("a record is plain data");
-    serde_json::from_value(json).expect("a record is written as a line is read")
+    let json = serde_json::to_value(&record).expect("records serialize to JSON");
+    serde_json::from_value(json).expect("records and lines have the same JSON")
 }

@@ -8,24 +8,24 @@ use crate::control::{Client, Failure, LogItem, LogQuery, Pattern, find_services}
 use crate::model::{Class, Message, Name, Snapshot, Stream};
 use crate::runtime::log::Narration;
 
-/// What `devstack logs` is asked for.
+/// Options of `devstack logs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogsOptions {
-    /// Which stack, and how its lines are written.
+    /// The stack, and the output format.
     pub control: ControlOptions,
-    /// Of these services; of all when empty.
+    /// Services to show; empty for all.
     pub services: Vec<String>,
-    /// Whether new lines follow until the stack ends.
+    /// Whether to show new lines until the stack stops.
     pub follow: bool,
-    /// That many lines of each service that were there before; `None`: all that are kept.
+    /// How many existing lines of each service to show; `None`: all.
     pub last: Option<usize>,
-    /// Only lines that were read then or later: milliseconds since 1970.
+    /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Only lines of this stream.
     pub stream: Option<Stream>,
-    /// Only lines in which this is found.
+    /// Only lines that match.
     pub grep: Option<Pattern>,
-    /// Whether what devstack itself said is shown too, or alone.
+    /// Whether to include status lines, or only those.
     pub narration: Narration,
 }
 
@@ -36,26 +36,26 @@ impl LogsOptions {
     }
 }
 
-/// Items of a stored log in order, in portions that fit in memory.
+/// Items of a stored log in order, in chunks that fit in memory.
 pub type StoredItems = Box<dyn Iterator<Item = Vec<LogItem>>>;
 
-/// How lines look, and where those of a stack that has ended are kept.
+/// Formats log items, and reads the stored log of a stack that no longer runs.
 pub trait LogFace {
-    /// From now on lines of these services are painted.
+    /// Sets the services whose lines follow.
     fn set_services(&mut self, services: &[Name]);
 
-    /// Appends a line, or how many are lost, as people see it, with its line end.
+    /// Appends a formatted item, with its newline.
     fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>);
 
-    /// Whose lines are kept in the state folder `state`; `None` when nothing was ever kept there.
+    /// Returns the services with a stored log in the state directory; `None` if there is no log.
     fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message>;
 
-    /// What is kept in the state folder `state`.
+    /// Reads the stored log in the state directory.
     fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message>;
 }
 
-/// `devstack logs [SERVICE…]`: what the services printed, also after the stack has ended. Ends
-/// quietly when nobody reads `out` any more, and at once when `gone` says so. Gives the exit code.
+/// `devstack logs [SERVICE…]`: prints the output of services, even after the stack has stopped.
+/// Ends quietly if `out` is closed, and at once when `gone` resolves.
 pub async fn logs(
     options: &LogsOptions,
     face: &mut dyn LogFace,
@@ -78,7 +78,7 @@ pub async fn logs(
     end(result, options.control.json, err)
 }
 
-/// The stack, if it runs.
+/// Connects to the stack, if it runs.
 async fn ask(options: &LogsOptions) -> Result<(Client, Snapshot), Failure> {
     let client = options.control.client()?;
     let snapshot = client.stack().await?;
@@ -110,13 +110,13 @@ async fn live(
             }
         }
         out.write_all(&text)?;
-        // Whoever follows wants to see it now.
+        // Lines should appear at once when following.
         out.flush()?;
     }
     Ok(())
 }
 
-/// The log of a stack that does not run, if it left one.
+/// Prints the stored log of a stack that does not run, if there is one.
 fn kept(
     options: &LogsOptions,
     not_running: Failure,
@@ -152,10 +152,10 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
         let found = kept.iter().find(|name| name.as_str() == text);
         found.cloned().ok_or_else(|| {
             let names: Vec<&str> = kept.iter().map(Name::as_str).collect();
-            let message = Message::new(Class::Usage, format!("no log of `{text}` is kept"));
+            let message = Message::new(Class::Usage, format!("no log found for `{text}`"));
             Failure::UnknownService(match names.as_slice() {
-                [] => message.help("no service of it has printed anything"),
-                names => message.help(format!("there are logs of {}", names.join(", "))),
+                [] => message.help("check the name; no service of this stack has logged anything"),
+                names => message.help(format!("use one of {}", names.join(", "))),
             })
         })
     };
@@ -164,7 +164,7 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
 
 fn parse(line: &[u8]) -> Result<LogItem, Failure> {
     serde_json::from_slice(line).map_err(|error| {
-        let text = format!("cannot understand a line of the log: {error}");
+        let text = format!("invalid log line: {error}");
         Failure::Refused(Message::new(Class::Internal, text))
     })
 }

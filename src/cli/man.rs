@@ -10,16 +10,17 @@ use crate::error::exit;
 use crate::model::{Class, Message};
 use crate::suggest::did_you_mean;
 
-/// `devstack man [COMMAND]`: a manual page as roff. With `--to`, all of them as files.
+/// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
 pub(super) fn man(args: &args::Man) -> i32 {
     let pages = pages();
     if let Some(dir) = &args.to {
         return match write(&pages, dir) {
             Ok(()) => exit::OK,
             Err(error) => {
-                let text = format!("cannot write manual pages into {}: {error}", dir.display());
+                let text = format!("cannot write manual pages to {}: {error}", dir.display());
                 refuse(
-                    &Message::new(Class::Denied, text).help("name a folder that is yours"),
+                    &Message::new(Class::Denied, text)
+                        .help("choose a directory that you can write to"),
                     exit::FAILED,
                     false,
                 )
@@ -36,25 +37,24 @@ pub(super) fn man(args: &args::Man) -> i32 {
             let wanted = args.command.as_deref().unwrap_or_default();
             let names = pages.iter().filter_map(|page| page.name.strip_prefix("devstack-"));
             let all = names.clone().collect::<Vec<_>>().join(", ");
-            let help = did_you_mean(wanted, names, || format!("there are {all}"));
-            let text = format!("there is no command `{}`", wanted.escape_debug());
+            let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
+            let text = format!("unknown command `{}`", wanted.escape_debug());
             refuse(&Message::new(Class::Usage, text).help(help), exit::USAGE, false)
         }
     }
 }
 
-/// A manual page.
 struct Page {
-    /// `devstack-up`
+    /// Such as `devstack-up`.
     name: String,
-    /// As roff.
+    /// Roff source.
     text: String,
 }
 
-/// The page of devstack, then those of its commands.
+/// Returns the page of devstack, followed by those of its commands.
 fn pages() -> Vec<Page> {
     let mut command = Cli::command();
-    // This gives subcommands their full names.
+    // Sets the full names of subcommands.
     command.build();
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
     std::iter::once(&command).chain(commands).map(page).collect()
@@ -73,7 +73,7 @@ fn page(command: &Command) -> Page {
     Page { name, text: with_dashes(command, text) }
 }
 
-/// The synopsis with the `--` that has to stand before the words of another command.
+/// Adds the `--` to the synopsis that must precede the words of another command.
 fn with_dashes(command: &Command, page: String) -> String {
     let last = command.get_positionals().find(|arg| arg.is_last_set());
     let Some(name) = last.and_then(|arg| arg.get_value_names()?.first()) else { return page };

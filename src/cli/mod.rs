@@ -1,4 +1,5 @@
-//! The command line: the only place that knows all the others.
+//! The command line, the only layer that uses all others. Functions named like a command run it and
+//! return its exit code.
 
 mod args;
 mod attach;
@@ -80,7 +81,7 @@ use crate::suggest::did_you_mean;
 use args::{Cli, Command, Exported};
 use log_args::{Form, Shown};
 
-/// Does what the command line says; the exit code.
+/// Runs the command line; returns the exit code.
 pub fn main() -> i32 {
     if completions::answered() {
         return exit::OK;
@@ -89,7 +90,7 @@ pub fn main() -> i32 {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are asked for; everything else is a mistake.
+            // Help and version were requested; anything else is an error.
             let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
             let _ = error.print();
             return code;
@@ -166,13 +167,12 @@ pub fn main() -> i32 {
     }
 }
 
-/// Both every stack and one of them were named.
 fn all_and_one() -> Message {
-    Message::new(Class::Usage, "`--all` is about every stack, and `-f` names one")
-        .help("leave out one of them")
+    Message::new(Class::Usage, "`--all` covers every stack, but `-f` selects one")
+        .help("remove one of them")
 }
 
-/// Resolves when nobody reads stdout any more, if it is a pipe.
+/// Resolves when stdout is a pipe and its reader has closed.
 async fn stdout_gone() {
     match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) {
         Ok(stdout) => reader_gone(stdout).await,
@@ -180,7 +180,7 @@ async fn stdout_gone() {
     }
 }
 
-/// Runs a command that asks the running stack.
+/// Runs a command that talks to the running stack.
 fn ask(
     files: &[PathBuf],
     json: bool,
@@ -196,26 +196,25 @@ fn ask(
     runtime.block_on(command(options, &mut out, &mut err))
 }
 
-/// What waits for events.
+/// Creates a runtime for a short command.
 ///
 /// # Errors
-/// What the system says when it gives no descriptors. tokio takes one for signals in a way that panics,
-/// so this looks first whether there are some.
+/// No file descriptors are left; checked first, because tokio panics without.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     look_for_descriptors()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// The same for what runs until somebody ends it. Its pool has one thread from the beginning, and keeps those that it
-/// has: where no more processes are allowed, work for a pool without a thread panics, and for any other it waits.
+/// Creates a runtime for the supervisor. Its pool keeps its threads: at the process limit, blocking
+/// work panics in an empty pool, and otherwise waits.
 ///
 /// # Errors
-/// Also when the system gives no thread.
+/// No file descriptors or threads are left.
 fn lasting_runtime() -> io::Result<tokio::runtime::Runtime> {
-    /// More than ever look at something at once; kept for ever, because who was needed once is soon needed again.
+    /// More than ever block at once. They are kept because they are soon needed again.
     const MOST_THREADS: usize = 128;
     look_for_descriptors()?;
-    // As with descriptors: the pool has no other way to say that there is none than to panic.
+    // As with descriptors: without a thread, the pool would panic.
     let one = std::thread::Builder::new().spawn(|| ())?;
     // An empty thread does not panic.
     let _ = one.join();
@@ -229,19 +228,18 @@ fn lasting_runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 fn look_for_descriptors() -> io::Result<()> {
-    /// What a runtime opens while it is made.
+    /// Descriptors that a runtime opens when it is created.
     const DESCRIPTORS: usize = 8;
     let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
     drop(spare.collect::<io::Result<Vec<_>>>()?);
     Ok(())
 }
 
-/// What waits for events cannot be had.
 fn no_runtime(error: &io::Error) -> Message {
     Message::new(Class::Limit, format!("cannot start: {error}"))
 }
 
-/// The folder of the stack that is meant: that of the first file that was named, else where we are.
+/// Returns the project directory: that of the first `-f` file, or else the current directory.
 fn stack_dir(files: &[PathBuf]) -> PathBuf {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     match files.first().and_then(|file| file.parent()) {
@@ -250,23 +248,22 @@ fn stack_dir(files: &[PathBuf]) -> PathBuf {
     }
 }
 
-/// devstack's own diagnostics, for those who mend it: `DEVSTACK_LOG=debug`.
+/// Enables devstack's own diagnostics, for its developers: `DEVSTACK_LOG=debug`.
 fn trace() {
     let Some(filter) = std::env::var("DEVSTACK_LOG").ok().filter(|text| !text.is_empty()) else {
         return;
     };
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
-    // Set twice only in tests, where the first one does.
+    // Fails only in tests, where it is already set.
     drop(set);
 }
 
-/// Whether colours belong on this output.
 fn color(output: &impl IsTerminal) -> bool {
     output.is_terminal() && !no_color() && !is_dumb()
 }
 
-/// Whether a terminal, if there is one, shows nothing but text.
+/// Returns whether the terminal, if there is one, shows only plain text.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
@@ -275,33 +272,30 @@ fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// How the log looks on a terminal, or elsewhere.
 fn look(terminal: bool, shown: Shown) -> Look {
     let look = Look::new(terminal, no_color() || (terminal && is_dumb()));
     let json = shown.output == Form::Json;
     Look { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
 }
 
-/// What a configuration is made from, here and now.
 fn sources(files: Vec<PathBuf>, overrides: Overrides) -> Result<Sources, Message> {
     let cwd = std::env::current_dir().map_err(|error| {
-        Message::new(Class::Usage, format!("the current folder cannot be used: {error}"))
-            .help("change to a folder that exists")
+        Message::new(Class::Usage, format!("cannot access the current directory: {error}"))
+            .help("change to an existing directory")
     })?;
     let user = Some(rustix::process::geteuid().as_raw());
     Ok(Sources { files, cwd, env: outer_env(), user, overrides })
 }
 
-/// devstack's own environment, as far as it is text.
+/// Returns devstack's own environment, without variables that are not UTF-8.
 fn outer_env() -> BTreeMap<String, String> {
     let text = |value: std::ffi::OsString| value.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
-/// Nobody is called that; perhaps somebody else was meant.
 fn unknown_service<'a>(text: &str, names: impl Iterator<Item = &'a Name>) -> Message {
     let names: Vec<&str> = names.map(Name::as_str).collect();
-    let message = Message::new(Class::Usage, format!("there is no service `{text}`"));
-    let all = || format!("the services are: {}", names.join(", "));
+    let message = Message::new(Class::Usage, format!("unknown service `{text}`"));
+    let all = || format!("available services: {}", names.join(", "));
     message.help(did_you_mean(text, names.iter().copied(), all))
 }

@@ -13,11 +13,10 @@ use crate::error::exit;
 use crate::model::{Class, Message, Name};
 use crate::runtime::process::{self, NotStarted};
 
-/// What to do where nothing shows pages.
-pub(super) const NO_BROWSER: &str =
-    "open it where there is a browser, or name one in the variable BROWSER";
+/// Help for machines where no browser can be started.
+pub(super) const NO_BROWSER: &str = "open it on a machine with a browser, or set BROWSER";
 
-/// `devstack open [SERVICE]`: prints the URL of the service, or of the primary one, once it is ready, and becomes what opens it.
+/// `devstack open [SERVICE]`: prints the URL of a service once it is ready and execs the browser.
 pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
     let (name, url) = match ask(files, args.service.as_deref()) {
         Ok(found) => found,
@@ -27,7 +26,7 @@ pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
         return end(Err(Trouble::Output(error)), args.json, &mut stderr());
     }
     let Some(browser) = Browser::here() else {
-        let message = Message::new(Class::Spawn, "nothing here opens pages").help(NO_BROWSER);
+        let message = Message::new(Class::Spawn, "no browser found").help(NO_BROWSER);
         return refuse(&message, exit::FAILED, args.json);
     };
     let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
@@ -36,8 +35,8 @@ pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
     refuse(&message, exit::FAILED, args.json)
 }
 
-/// Where the browser prints. Many say there what they do, and who reads the output of this command reads the URL. At a
-/// terminal it is the terminal: a browser may draw on it.
+/// Where the browser prints: stdout if it is a terminal, for text browsers, or else stderr, so that
+/// stdout has only the URL.
 fn chatter() -> Stdio {
     match stdout().is_terminal() {
         true => Stdio::inherit(),
@@ -49,7 +48,7 @@ fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), Failu
     let client = Client::here(&stack_dir(files))?;
     let runtime = runtime().map_err(|error| Failure::Refused(no_runtime(&error)))?;
     let say = |name: &Name, why: &str| {
-        // It is good to know, and the wait goes on all the same.
+        // Only informative: waiting continues even if this cannot be written.
         let _ = writeln!(stderr(), "waiting for {name}: {}", printable(why));
     };
     runtime.block_on(page::ask(&client, service, say))

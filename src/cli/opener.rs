@@ -1,4 +1,4 @@
-//! `devstack up --open`: opens the page of the primary service when the start is over.
+//! `devstack up --open`: opens the page of the primary service when the start is finished.
 
 use std::path::Path;
 
@@ -13,36 +13,36 @@ use crate::runtime::handle::Handle;
 use crate::runtime::log::{Said, Tone};
 use crate::runtime::process::Later;
 
-/// Opens one page, or says why not.
+/// Opens one page, or reports why it cannot.
 pub(super) struct Opener(Option<Later>);
 
 impl Opener {
-    /// To be called before there are threads, and before the guard is forked.
+    /// Prepares the browser; must be called before there are threads and before the guard is
+    /// forked.
     pub fn new() -> Opener {
         let later = |browser: Browser| Later::new(|url| browser.command(&url)).ok();
         Opener(Browser::here().and_then(later))
     }
 
-    /// Opens the page when the start is over.
     pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: Handle) {
-        // A stack that has ended meanwhile has no page.
+        // A stack that stopped meanwhile has no page.
         if settled.wait_for(|settled| *settled).await.is_err() {
             return;
         }
         let Ok(snapshot) = handle.snapshot().await else { return };
         let (tone, text) = match find(&snapshot) {
             Ok(url) => self.open(&url),
-            Err(message) => (Tone::Warning, format!("nothing is opened: {}", message.text)),
+            Err(message) => (Tone::Warning, format!("cannot open a page: {}", message.text)),
         };
         handle.logs().say(Said::all(tone, text));
     }
 
-    /// Opens the page of a stack that runs already; what to tell.
+    /// Opens the page of a stack that is already running; returns a message for the user.
     pub async fn of_running(self, dir: &Path) -> String {
         let asked = async { page::ask(&Client::here(dir)?, None, |_, _| {}).await };
         match asked.await {
             Ok((_, url)) => self.open(&url).1,
-            Err(failure) => format!("nothing is opened: {}", failure.message().text),
+            Err(failure) => format!("cannot open a page: {}", failure.message().text),
         }
     }
 
@@ -52,7 +52,7 @@ impl Opener {
                 later.go(url);
                 (Tone::Notice, format!("opening {url}"))
             }
-            None => (Tone::Warning, format!("nothing here opens {url}: {NO_BROWSER}")),
+            None => (Tone::Warning, format!("no browser found for {url}: {NO_BROWSER}")),
         }
     }
 }

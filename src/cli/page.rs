@@ -1,18 +1,16 @@
-//! Which page belongs to a service, and whether it can be opened now.
+//! Finds the page of a service, and whether it can be opened now.
 
 use crate::control::{Client, Failure, WaitFor, find_services, only_one};
 use crate::model::{Class, Message, Name, Phase, ServiceView, Snapshot};
 
-/// What opening a service comes to.
+/// The page of a service, or why it has to wait.
 #[derive(Debug)]
 pub(super) enum Page {
-    /// This URL.
     Ready(String),
-    /// Later: it is not ready yet, for this reason.
     NotYet(String),
 }
 
-/// The service that is meant: of this name, or the primary one.
+/// Resolves the name, or selects the primary service.
 pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Failure> {
     match service {
         Some(text) => {
@@ -21,28 +19,29 @@ pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Fai
         }
         None => stack.primary.clone().ok_or_else(|| {
             let text = format!("no service of {} has a port", stack.stack);
-            Failure::Refused(Message::new(Class::Usage, text).help("give one a `port`"))
+            Failure::Refused(Message::new(Class::Usage, text).help("set a `port` for one of them"))
         }),
     }
 }
 
-/// The page of a service, as it is now.
+/// Returns the current state of a service's page.
 ///
 /// # Errors
-/// It has none, or will have none without somebody who does something about it.
+/// The service has no page, or will have none without action by the user.
 pub(super) fn page(stack: &Snapshot, name: &Name) -> Result<Page, Message> {
-    let gone = || Message::new(Class::Usage, format!("{name} has left the stack"));
+    let gone = || Message::new(Class::Usage, format!("{name} is no longer in the stack"));
     let view = stack.services.iter().find(|view| view.name == *name).ok_or_else(gone)?;
     match view.phase {
         Phase::Waiting | Phase::Starting | Phase::Backoff => Ok(Page::NotYet(view.cause.clone())),
         Phase::Ready | Phase::Unhealthy => url(view).map(Page::Ready),
         Phase::Failed => {
-            let message = Message::new(Class::Exit, format!("{name} has failed: {}", view.cause));
-            Err(message.help(format!("`devstack why {name}` says more")))
+            let message = Message::new(Class::Exit, format!("{name} failed: {}", view.cause));
+            Err(message.help(format!("run `devstack why {name}` for details")))
         }
         Phase::Idle | Phase::Stopping | Phase::Done => {
-            let message = Message::new(Class::Exit, format!("{name} does not run: {}", view.cause));
-            Err(message.help(format!("`devstack start {name}`")))
+            let message =
+                Message::new(Class::Exit, format!("{name} is not running: {}", view.cause));
+            Err(message.help(format!("run `devstack start {name}`")))
         }
     }
 }
@@ -52,17 +51,17 @@ fn url(view: &ServiceView) -> Result<String, Message> {
     match &view.url {
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url.clone()),
         Some(url) => {
-            let text = format!("{name} has no page: it is at {url}");
-            Err(Message::new(Class::Port, text).help("name a service that answers browsers"))
+            let text = format!("{name} has no web page: it is at {url}");
+            Err(Message::new(Class::Port, text).help("choose a service that serves HTTP"))
         }
         None => {
-            let text = format!("{name} has no page: it listens on no port");
-            Err(Message::new(Class::Port, text).help("name a service that answers browsers"))
+            let text = format!("{name} has no web page: it has no port");
+            Err(Message::new(Class::Port, text).help("choose a service that serves HTTP"))
         }
     }
 }
 
-/// Asks a running stack for the service that is meant and its page; waits until it is ready. `say` is told why.
+/// Finds the page of a service and waits until it is ready, passing the reason to `say`.
 pub(super) async fn ask(
     client: &Client,
     service: Option<&str>,
@@ -78,8 +77,8 @@ pub(super) async fn ask(
     match page(&client.stack().await?, &name).map_err(Failure::Refused)? {
         Page::Ready(url) => Ok((name, url)),
         Page::NotYet(why) => {
-            let message = Message::new(Class::Exit, format!("{name} is not ready any more: {why}"));
-            Err(Failure::Refused(message.help(format!("`devstack why {name}` says more"))))
+            let message = Message::new(Class::Exit, format!("{name} is no longer ready: {why}"));
+            Err(Failure::Refused(message.help(format!("run `devstack why {name}` for details"))))
         }
     }
 }

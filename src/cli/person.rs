@@ -7,48 +7,45 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::runtime::process;
 
-/// Somebody at the terminal who can be asked.
+/// The user at a terminal, who can be asked.
 pub(super) struct Person(());
 
-/// What somebody does about a question.
+/// How the user responds to a prompt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Writes a line: without blanks around it, in lower case.
+    /// A line, trimmed and in lower case.
     Line(String),
-    /// Presses Ctrl-C.
     Interrupt,
-    /// Ends the input, or is gone.
+    /// End of input; the terminal may be gone.
     End,
 }
 
-/// The longest answer that is read: a terminal gives at most 4,095 bytes of a line.
+/// Maximum length of an answer in bytes: a terminal returns at most 4,095 bytes of a line.
 const LONGEST: usize = 4_096;
 
-/// Where the handler of Ctrl-C writes; below 0: nowhere.
+/// File descriptor that the Ctrl-C handler writes to; negative: none.
 static CTRL_C: AtomicI32 = AtomicI32::new(-1);
 
 impl Person {
-    /// Whoever sits at the terminal of this process; `None`: nobody does, or the terminal belongs to another job.
+    /// Returns `None` without a terminal, or if another job has it.
     pub fn here() -> Option<Person> {
         let terminal = stdin().is_terminal() && stderr().is_terminal();
-        // Reading in the background would stop the process. Both numbers are 0 where neither group can be seen.
+        // Reading in the background would stop the process. Both are 0 if neither can be seen.
         // SAFETY: no memory is involved.
         let foreground = || unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) } == process::own_group();
         (terminal && foreground()).then_some(Person(()))
     }
 
-    /// Tells something.
     pub fn tell(&mut self, text: &str) {
-        // When not even this can be written, the answer to the next question will say so.
+        // If this cannot be written, the next prompt fails as well.
         let _ = writeln!(stderr(), "{text}");
     }
 
-    /// Asks.
     pub fn ask(&mut self, question: &str) -> Reply {
         let reply = converse(question).unwrap_or(Reply::End);
         match reply {
             Reply::Line(_) => {}
-            // What comes next begins a line.
+            // The cursor is still on the line of the prompt.
             Reply::Interrupt | Reply::End => self.tell(""),
         }
         reply
@@ -57,15 +54,14 @@ impl Person {
 
 fn converse(question: &str) -> io::Result<Reply> {
     let (interrupted, writer) = io::pipe()?;
-    // Before the question: from then on Ctrl-C is an answer.
+    // Before the question, so that Ctrl-C counts as an answer from the start.
     let _guard = CtrlC::caught(writer.into())?;
-    // What was typed before the question is none.
+    // Discard what was typed before the question.
     let _ = rustix::termios::tcflush(stdin(), rustix::termios::QueueSelector::IFlush);
     write!(stderr(), "{question} ").and_then(|()| stderr().flush())?;
     read_line(&interrupted.into())
 }
 
-/// A line from the terminal, or something from the pipe.
 fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
     let mut line = Vec::new();
     loop {
@@ -80,7 +76,7 @@ fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
         if !ready[1].revents().is_empty() {
             return Ok(Reply::Interrupt);
         }
-        // Not through std's buffer, which could keep what belongs to whoever reads next.
+        // Not through std's buffer, which could swallow input for the next reader.
         let mut buffer = [0; LONGEST];
         let count = rustix::io::read(&terminal, &mut buffer)?;
         line.extend_from_slice(&buffer[..count]);
@@ -94,7 +90,7 @@ fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
     }
 }
 
-/// While it lives, Ctrl-C is written to a pipe and does nothing else.
+/// Redirects Ctrl-C to a pipe while it lives.
 struct CtrlC {
     before: libc::sigaction,
     _writer: OwnedFd,
@@ -104,8 +100,8 @@ impl CtrlC {
     fn caught(writer: OwnedFd) -> io::Result<CtrlC> {
         CTRL_C.store(writer.as_raw_fd(), Ordering::SeqCst);
         let mut before = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: zeroes are a valid action; the handler does only what a handler may; what was before is written into
-        // `before`, which is large enough for it.
+        // SAFETY: zeroes are a valid action; the handler only does what is async-signal-safe; the
+        // previous action is written to `before`, which is large enough for it.
         let before = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
@@ -120,14 +116,14 @@ impl CtrlC {
 
 impl Drop for CtrlC {
     fn drop(&mut self) {
-        // SAFETY: the action is what the system said it was before.
+        // SAFETY: the action is the one that the system returned before.
         unsafe { libc::sigaction(libc::SIGINT, &raw const self.before, std::ptr::null_mut()) };
         CTRL_C.store(-1, Ordering::SeqCst);
     }
 }
 
 extern "C" fn note(_signal: libc::c_int) {
-    // SAFETY: `write` is allowed in a handler; the descriptor is open as long as the handler is set. The pipe is not full:
-    // a person does not press Ctrl-C as often.
+    // SAFETY: `write` is async-signal-safe; the descriptor is open as long as the handler is set.
+    // The pipe cannot fill up from a user pressing Ctrl-C.
     unsafe { libc::write(CTRL_C.load(Ordering::SeqCst), b"!".as_ptr().cast(), 1) };
 }

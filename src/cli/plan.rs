@@ -9,8 +9,7 @@ use crate::engine::Engine;
 use crate::error::exit;
 use crate::model::{Class, Message, PlanView};
 
-/// `devstack plan`: what applying the files would change in the running stack of this folder, or what `up` would
-/// start where none runs. Does nothing of it.
+/// `devstack plan`: shows what applying the configuration, or `up`, would change.
 pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
     let found = match Client::here(&super::stack_dir(&files)) {
         Ok(client) => of_running(&client, args),
@@ -28,7 +27,7 @@ impl Refused {
         let (message, code) = (failure.message(), failure.exit_code());
         let several = message.class == Class::Config && message.text.contains('\n');
         match several && !as_json {
-            // A diagnostic with its excerpt, as `check` shows it.
+            // A diagnostic with its excerpt, as `check` prints it.
             true => {
                 let lines = message.text.lines().map(|line| printable(line) + "\n");
                 Refused(lines.collect(), code)
@@ -40,9 +39,9 @@ impl Refused {
 
 fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
     if !args.up.is_empty() {
-        let text = "a stack runs here, and is compared with the files as it was started";
+        let text = "a stack is running in this directory, so services and options cannot be given";
         let message = Message::new(Class::Usage, text)
-            .help("leave out services and options; those of `up` count when no stack runs");
+            .help("omit them; they apply only when no stack is running");
         return Err(Refused::because(&message, exit::USAGE, args.json));
     }
     let start = |error: std::io::Error| {
@@ -59,7 +58,6 @@ fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
     }
 }
 
-/// What `up` would do.
 fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
     let Preview { draft, stack, selection } = Preview::look(files, &args.up, args.json)?;
     let view = PlanView {
@@ -72,7 +70,7 @@ fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
         notes: draft.notes().to_vec(),
     };
     Ok(match args.json {
-        true => serde_json::to_string(&view).expect("a plan is plain data") + "\n",
+        true => serde_json::to_string(&view).expect("plans serialize to JSON") + "\n",
         false => text(&view),
     })
 }

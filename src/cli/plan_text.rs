@@ -1,7 +1,6 @@
 use crate::error::shown;
 use crate::model::{Action, Change, Name, PlanView};
 
-/// A plan for people.
 pub(super) fn text(view: &PlanView) -> String {
     let mut text = match view.running {
         true => of_running(view),
@@ -17,14 +16,16 @@ fn of_running(view: &PlanView) -> String {
     let (stack, plan) = (&view.stack, &view.plan);
     let keeps = match plan.keeps.len() {
         0 => String::new(),
-        _ => format!("; running on: {}", names(&plan.keeps)),
+        _ => format!("; unchanged: {}", names(&plan.keeps)),
     };
     if plan.is_empty() {
-        return format!("{stack} runs as the files say{keeps}\n");
+        return format!("{stack} matches its configuration{keeps}\n");
     }
     let why = match view.live {
-        true => "the files differ from what runs",
-        false => "the files differ from what runs; edits are not applied while it runs",
+        true => "configuration differs from the running stack",
+        false => {
+            "configuration differs from the running stack; changes are not applied while it runs"
+        }
     };
     let lines: String = plan.lines().iter().map(|line| format!("  {line}\n")).collect();
     format!("{stack}: {why}{keeps}\n{lines}")
@@ -37,7 +38,7 @@ fn of_up(view: &PlanView) -> String {
     let mut text = match starts.len() {
         0 => format!("{stack}: `devstack up` would start nothing\n"),
         1 => format!("{stack}: `devstack up` would start 1 service\n"),
-        many => format!("{stack}: `devstack up` would start {many} services, in this order\n"),
+        many => format!("{stack}: `devstack up` would start {many} services in this order\n"),
     };
     let width = starts.iter().map(|change| change.service.as_str().len()).max().unwrap_or(0);
     for change in starts {
@@ -52,7 +53,6 @@ fn of_up(view: &PlanView) -> String {
     text
 }
 
-/// Ports, why they moved, and what is waited for.
 fn how(change: &Change) -> String {
     let mut parts = Vec::new();
     let mut ports: Vec<String> = match change.ports.len() {

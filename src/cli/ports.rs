@@ -9,11 +9,10 @@ use crate::error::exit;
 use crate::model::{Class, Message, Snapshot};
 use crate::ports::table::{self, Report};
 
-/// What a command comes to: what it prints, or why it failed and with which exit code.
+/// Text to print, or the error and exit code.
 type Answer = Result<String, (Message, i32)>;
 
-/// `devstack ports`: every port of the running stack. `devstack ports 5000`: who holds that one; with `--kill`,
-/// ends them.
+/// `devstack ports`: lists the ports of the stack, or shows or kills what uses the given ports.
 pub(super) fn ports(files: &[PathBuf], args: &args::Ports) -> i32 {
     let answer = match args.ports.as_slice() {
         [] => all(files, args.json),
@@ -26,7 +25,7 @@ pub(super) fn ports(files: &[PathBuf], args: &args::Ports) -> i32 {
     }
 }
 
-/// One port is one object; several are a list.
+/// One port gives an object in JSON, several give a list.
 fn some(ports: &[u16], as_json: bool) -> Answer {
     let leases = control::runtime_dir().map_err(|message| (message, exit::FAILED))?.join("ports");
     let reports: Vec<Report> = ports.iter().map(|port| table::report(*port, &leases)).collect();
@@ -34,7 +33,7 @@ fn some(ports: &[u16], as_json: bool) -> Answer {
         return Ok(reports.iter().map(Report::text).collect());
     }
     let value = match reports.as_slice() {
-        [report] => serde_json::to_value(report).expect("a report is plain data"),
+        [report] => serde_json::to_value(report).expect("reports serialize to JSON"),
         reports => serde_json::json!({ "version": 1, "ports": reports }),
     };
     Ok(value.to_string() + "\n")
@@ -55,13 +54,13 @@ fn snapshot(dir: &Path) -> Result<Snapshot, (Message, i32)> {
     stack.map_err(|failure| (failure.message().clone(), failure.exit_code()))
 }
 
-/// Ends who listens on these ports, one port after another; the exit code is that of the last one that failed.
+/// Kills what listens on these ports, one after another; returns the exit code of the last failure.
 fn kill(args: &args::Ports) -> i32 {
     let mut person = Person::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
-        let message = Message::new(Class::Usage, "there is no terminal to ask for a yes")
-            .help(format!("give it with `devstack ports {} --kill --yes`", ports.join(" ")));
+        let message = Message::new(Class::Usage, "cannot prompt: stdin is not a terminal")
+            .help(format!("use `devstack ports {} --kill --yes`", ports.join(" ")));
         return refuse(&message, exit::USAGE, args.json);
     }
     let mut asking = if args.yes { None } else { person.as_mut() };
@@ -86,7 +85,7 @@ fn kill(args: &args::Ports) -> i32 {
     code
 }
 
-/// Ends who listens there, when the person agrees, or without a person to ask.
+/// Kills what listens on the port, after a prompt unless `person` is `None`.
 fn end(port: u16, person: Option<&mut Person>) -> Result<Outcome, Message> {
     let (suspects, remedy) = match investigate(port) {
         Case::Nobody => return Ok(Outcome::nobody(port)),
@@ -97,15 +96,13 @@ fn end(port: u16, person: Option<&mut Person>) -> Result<Outcome, Message> {
     if let Some(person) = person {
         let who = suspects.said();
         let (question, yes): (String, &[&str]) = match &remedy {
-            None => (format!("end {who}? [y/N]"), &["y", "yes"]),
-            Some(remedy) => {
-                (format!("better {remedy}. End {who} all the same? Type yes:"), &["yes"])
-            }
+            None => (format!("kill {who}? [y/N]"), &["y", "yes"]),
+            Some(remedy) => (format!("consider: {remedy}. Kill {who} anyway? [yes/N]"), &["yes"]),
         };
         let agreed =
             matches!(person.ask(&question), Reply::Line(line) if yes.contains(&line.as_str()));
         if !agreed {
-            let text = format!("nobody was ended: port {port} is held by {who}");
+            let text = format!("aborted; port {port} is still in use by {who}");
             return Err(Message::new(Class::Port, text).help(remedy.unwrap_or_default()));
         }
     }

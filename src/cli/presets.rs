@@ -5,7 +5,7 @@ use crate::model::{Class, Message};
 use crate::presets::{self, Outline, Preset};
 use crate::suggest::did_you_mean;
 
-/// `devstack presets`: what there is. `devstack presets flask`: the file of that one.
+/// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
 pub(super) fn presets(args: &args::Presets) -> i32 {
     let Some(name) = &args.name else {
         let rows: Vec<Row> = presets::all().iter().map(Row::of).collect();
@@ -18,7 +18,6 @@ pub(super) fn presets(args: &args::Presets) -> i32 {
     }
 }
 
-/// A preset in the list.
 struct Row {
     preset: &'static Preset,
     outline: Outline,
@@ -62,9 +61,21 @@ fn list_json(rows: &[Row]) -> String {
 
 fn unknown(name: &str) -> Message {
     let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
-    let message =
-        Message::new(Class::Usage, format!("there is no preset `{}`", name.escape_debug()));
+    let message = Message::new(Class::Usage, format!("unknown preset `{}`", name.escape_debug()));
     message.help(did_you_mean(name, names.iter().copied(), || {
-        format!("there are {}", names.join(", "))
+        format!("available presets: {}", names.join(", "))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_presets_are_listed() {
+        let rows: Vec<Row> = presets::all().iter().map(Row::of).collect();
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!("list", list(&rows));
+        });
+    }
 }

@@ -11,15 +11,14 @@ use crate::model::{Message, Stack};
 use crate::ports::Ports;
 use crate::runtime::reload::{Situation, hosts_exist, joined};
 
-/// A stack as `up` would start it now. Nothing is leased, remembered or made for it.
+/// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(super) struct Preview {
-    /// What it is made of.
     pub draft: Draft,
     pub stack: Stack,
     pub selection: Option<Selection>,
 }
 
-/// Why a command that only looks cannot show anything: the text for stderr, and the exit code.
+/// Why nothing can be shown: text for stderr, and exit code.
 pub(super) struct Refused(pub String, pub i32);
 
 impl Refused {
@@ -27,17 +26,16 @@ impl Refused {
         Refused(said(message, as_json), code)
     }
 
-    /// Says it on stderr; gives back the exit code.
+    /// Prints the text to stderr; returns the exit code.
     pub fn say(self) -> i32 {
         let Refused(text, code) = self;
-        // When not even this can be written, the exit code has to say it.
         let _ = stderr().write_all(text.as_bytes());
         code
     }
 }
 
 impl Preview {
-    /// Reads the files, and looks which ports are free.
+    /// Loads the configuration, and checks which ports are free.
     pub fn look(files: Vec<PathBuf>, up: &AsUp, as_json: bool) -> Result<Preview, Refused> {
         let refused = |message: &Message, code| Refused::because(message, code, as_json);
         let AsUp { services, ports, profiles, host, no_deps, strict_ports } = up;

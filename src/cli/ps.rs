@@ -6,8 +6,7 @@ use super::ps_table::ps_table;
 use crate::control::Failure;
 use crate::model::{Class, Message};
 
-/// `devstack ps`: the services of the stack of this folder. With `json` the snapshot as it was sent.
-/// Gives the exit code.
+/// `devstack ps`: lists the services of the stack; with `json`, prints the snapshot as received.
 pub async fn ps(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     end(show(options, out).await, options.json, err)
 }

@@ -12,8 +12,7 @@ use super::stacks_table::stacks_table;
 use crate::control::{Client, Failure, Located};
 use crate::model::{Message, Snapshot};
 
-/// `devstack ps --all`: every stack of this user on this machine. Gives the exit code: that one of them does not answer is
-/// an answer.
+/// `devstack ps --all`: lists all stacks of this user; one that does not respond is no error.
 pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let stacks = ask_all(Located::all()).await;
     if stacks.is_empty() && !options.json {
@@ -22,8 +21,7 @@ pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn
     end(show(options, stacks, out), options.json, err)
 }
 
-/// What each of them says, in this order. All are asked at once, and each has the same time. One that has ended meanwhile is
-/// left out.
+/// Asks all stacks at once, with the same time limit. Omits those that stopped meanwhile.
 async fn ask_all(stacks: Vec<Located>) -> Vec<(StackEntry, Result<Value, Failure>)> {
     let ask = |stack: Located| {
         tokio::spawn(async move {
@@ -38,7 +36,7 @@ async fn ask_all(stacks: Vec<Located>) -> Vec<(StackEntry, Result<Value, Failure
     let asked: Vec<_> = stacks.into_iter().map(ask).collect();
     let mut answers = Vec::new();
     for answer in asked {
-        // Nothing ends such a task but a panic, which has been shown.
+        // The task can only fail with a panic, which has been printed.
         answers.extend(answer.await.ok().flatten());
     }
     answers
@@ -72,12 +70,11 @@ fn json(stacks: Vec<(StackEntry, Result<Value, Failure>)>) -> String {
     json_of_all(stacks.into_iter().map(stack).collect())
 }
 
-/// What `--json` prints of one.
 #[derive(Serialize)]
 struct Stack {
     #[serde(flatten)]
     entry: StackEntry,
-    /// As it was sent: fields that this version does not know are kept.
+    /// As received: fields unknown to this version are kept.
     snapshot: Option<Value>,
     /// Why there is no snapshot.
     error: Option<Message>,

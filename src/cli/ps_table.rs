@@ -9,7 +9,6 @@ use super::table::{NONE, heads, table};
 use crate::model::{DebugView, Phase, ServiceView, Snapshot, actual_port};
 use crate::runtime::log::reach;
 
-/// A column: its head, and what it says about a service.
 struct Column {
     head: &'static str,
     cell: fn(&ServiceView, Timestamp) -> String,
@@ -32,8 +31,7 @@ const COLUMNS: &[Column] = &[
     Column { head: "WHY", cell: |service, _| printable(&service.cause) },
 ];
 
-/// The services as a table, one line each, and below it what people should know about them.
-/// Columns that would say nothing about any service are left out.
+/// Formats services as a table, without empty columns, followed by messages.
 pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> String {
     let cells = |column: &Column| -> Vec<String> {
         snapshot.services.iter().map(|service| (column.cell)(service, now)).collect()
@@ -63,7 +61,7 @@ pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
     text
 }
 
-/// What people should know that the table does not say already.
+/// Appends messages that the table does not already contain.
 fn notes(text: &mut String, services: &[ServiceView]) {
     let mut gap = "\n";
     for service in services {
@@ -84,7 +82,7 @@ fn or_none(what: Option<impl ToString>) -> String {
     what.map_or(NONE.to_owned(), |what| what.to_string())
 }
 
-/// `5001 (wanted 5000), metrics 9100`; `5000 (given 5001)` when it does not listen where it should.
+/// Formats ports: `5001 (wanted 5000), metrics 9100`, or `5000 (assigned 5001)`.
 fn ports(service: &ServiceView) -> String {
     let Some(port) = service.port else { return NONE.to_owned() };
     let wish = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number) {
@@ -94,7 +92,7 @@ fn ports(service: &ServiceView) -> String {
     let all: Vec<u16> = iter::once(port).chain(service.ports.values().copied()).collect();
     let actual = service.listening.as_ref().and_then(|listening| actual_port(&all, listening));
     let mut text = match actual.filter(|actual| *actual != port) {
-        Some(actual) => format!("{actual} (given {port})"),
+        Some(actual) => format!("{actual} (assigned {port})"),
         None => format!("{port}{}", wish(service.wanted_port, port)),
     };
     for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
@@ -104,7 +102,6 @@ fn ports(service: &ServiceView) -> String {
     text
 }
 
-/// What to attach, and where.
 fn attach(debug: &DebugView) -> String {
     match &debug.debugger {
         Some(debugger) => format!("{} at {}", printable(debugger), printable(&debug.attach)),
@@ -121,10 +118,10 @@ fn memory(bytes: u64) -> String {
     }
 }
 
-/// How long ago `since` was, in the largest unit that still says something.
+/// Formats how long ago `since` was, in the largest useful unit.
 pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return NONE.to_owned() };
-    // A clock that was set back makes no negative ages.
+    // No negative ages if the clock was set back.
     let seconds = now.duration_since(since).as_secs().max(0);
     match seconds {
         0..120 => format!("{seconds}s"),
@@ -222,7 +219,7 @@ mod tests {
         };
         let text = |listening: &[&str]| ports(&with(listening));
         assert_eq!(text(&["127.0.0.1:5001"]), "5001 (wanted 5000), metrics 9100");
-        assert_eq!(text(&["127.0.0.1:8000"]), "8000 (given 5001), metrics 9100");
+        assert_eq!(text(&["127.0.0.1:8000"]), "8000 (assigned 5001), metrics 9100");
         assert_eq!(text(&["127.0.0.1:9100"]), "5001 (wanted 5000), metrics 9100");
         assert_eq!(text(&[]), "5001 (wanted 5000), metrics 9100");
     }
@@ -237,7 +234,7 @@ mod tests {
         let networks = vec!["192.168.1.0/24".to_owned()];
         let snapshot = Snapshot { services: vec![api], networks, ..snapshot() };
         let text = ps_table(&snapshot, now(), false);
-        let line = "\n\nanyone in this network (192.168.1.0/24) can reach: api\n";
+        let line = "\n\nanyone on this network (192.168.1.0/24) can reach: api\n";
         assert!(text.ends_with(line), "{text}");
     }
 

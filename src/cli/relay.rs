@@ -12,14 +12,13 @@ use crate::model::{Class, Message, Phase, Snapshot, StackState};
 use crate::runtime::handle::Handle;
 use crate::runtime::log::{Item, Logs, Narration, Page, Reader, Wanted};
 
-/// Tells the process in front what devstack says in the background, until the start is over. Slows nobody: it reads
-/// like any other reader, and when nobody listens any more, it ends.
+/// Sends status lines from the background to the foreground process until the start is finished.
+/// Slows nothing down: it reads like any log reader.
 pub(super) struct Relay {
     task: JoinHandle<()>,
     end: oneshot::Sender<()>,
 }
 
-/// How the start is followed.
 pub(super) struct Start {
     pub logs: Logs,
     pub handle: Handle,
@@ -27,21 +26,21 @@ pub(super) struct Start {
 }
 
 impl Relay {
-    /// Begins, with this word.
+    /// Starts the relay with a first message.
     pub fn begin(socket: net::UnixStream, first: Word, start: Start) -> Relay {
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             let Ok(mut socket) = UnixStream::from_std(socket) else { return };
-            // Whoever listened has gone: that is no trouble of the stack.
+            // The foreground process is gone, which does not matter to the stack.
             let _ = start.tell(first, ended, &mut socket).await;
         });
         Relay { task, end }
     }
 
-    /// The stack has ended: waits until that is told, too, but no longer than this.
+    /// Waits until the rest has been sent after the stack stopped, but at most for `patience`.
     pub async fn finish(self, patience: Duration) {
         let Relay { task, end } = self;
-        // A task that is over does not listen.
+        // A finished task does not receive this.
         let _ = end.send(());
         let _ = tokio::time::timeout(patience, task).await;
     }
@@ -65,7 +64,7 @@ impl Start {
         write(socket, last).await
     }
 
-    /// Until the start is over or the stack has ended; what is to be told of that in the end.
+    /// Runs until the start is finished or the stack has stopped; returns the final message.
     async fn follow(
         &mut self,
         reader: &mut Reader,
@@ -96,7 +95,7 @@ impl Start {
         (!*self.settled.borrow()).then_some(Word::Unsettled)
     }
 
-    /// What came of the start; `None`: the stack is ending, which says more.
+    /// Returns the result of the start; `None` if the stack is stopping, which says more.
     async fn outcome(&self) -> Option<Word> {
         let snapshot = self.handle.snapshot().await.ok()?;
         match snapshot.state {
@@ -108,12 +107,11 @@ impl Start {
     }
 }
 
-/// Waits until the start is over, or nobody can tell.
 async fn over_once(settled: &mut watch::Receiver<bool>) {
     let _ = settled.wait_for(|settled| *settled).await;
 }
 
-/// What is not as it should be.
+/// Describes failed and unhealthy services, if there are any.
 fn unwell(snapshot: &Snapshot) -> Option<Message> {
     let bad = |phase| matches!(phase, Phase::Failed | Phase::Unhealthy);
     let bad: Vec<_> = snapshot.services.iter().filter(|one| bad(one.phase)).collect();
@@ -121,8 +119,8 @@ fn unwell(snapshot: &Snapshot) -> Option<Message> {
     let class = first.message.as_ref().map_or(Class::Exit, |message| message.class);
     let each: Vec<String> =
         bad.iter().map(|one| format!("{} {}", one.name, is(one.phase))).collect();
-    let text = format!("not everything is ready: {}", each.join(", "));
-    let help = "the rest goes on in the background: `devstack logs -f` follows it, `devstack down` stops it";
+    let text = format!("not all services are ready: {}", each.join(", "));
+    let help = "the rest keeps running in the background; follow with `devstack logs -f`, stop with `devstack down`";
     Some(Message::new(class, text).help(help))
 }
 

@@ -21,12 +21,13 @@ use crate::runtime::handle::Handle;
 use crate::runtime::process::{self, NotStarted, Orphans};
 use crate::runtime::signals::Signals;
 
-/// How long the command may take to end after it was told to.
+/// How long the command may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long it may take to end in its own way after Ctrl-C at a terminal, before it is told by us, too.
+/// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
 const OWN_WAY: Duration = Duration::from_secs(2);
 
-/// `devstack run -- CMD`: start, wait until ready, run the command, stop everything, its code.
+/// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
+/// code.
 pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
     let plan = Plan {
         files,
@@ -56,7 +57,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
             Smoke { command, handle, stack, state, ender, signals, died: BTreeSet::new(), json };
         let smoke = tokio::spawn(smoke.run(timeout));
         let outcome = supervisor.run().await;
-        // The stack has ended, so the command has been told to end, too; its task is bounded.
+        // The stack has stopped, so the command was terminated as well; its task is bounded.
         let finished = smoke.await.unwrap_or_default();
         let left = match finished.orphans {
             Some(orphans) => orphans.end().await,
@@ -74,39 +75,41 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
     })
 }
 
-/// Says something on stderr, between the lines of the log.
+/// Prints a message to stderr, between the lines of the log.
 fn tell(json: bool, message: &Message) {
     eprint!("{}", error::said(message, json));
 }
 
-/// Somebody stopped the stack in good order, but the command has not come to its result.
+/// The stack was stopped regularly before the command finished.
 fn stopped_early(json: bool) -> i32 {
-    let text = "the stack was stopped before the command had ended";
+    let text = "the stack stopped before the command finished";
     tell(json, &Message::new(Class::NotRunning, text).help("run it again"));
     exit::FAILED
 }
 
 fn do_not_end(left: &[u32]) -> Message {
     let pids: Vec<String> = left.iter().map(u32::to_string).collect();
-    let text =
-        format!("what the command left does not end, not even by SIGKILL: pid {}", pids.join(", "));
+    let text = format!(
+        "cannot kill processes left by the command, even with SIGKILL: pid {}",
+        pids.join(", ")
+    );
     Message::new(Class::Orphan, text)
-        .help(format!("look with ps -o pid,stat,args -p {}", pids.join(",")))
+        .help(format!("inspect them with `ps -o pid,stat,args -p {}`", pids.join(",")))
 }
 
 fn cannot_listen(json: bool, error: &std::io::Error) -> i32 {
-    tell(json, &Message::new(Class::Limit, format!("cannot listen to signals: {error}")));
+    tell(json, &Message::new(Class::Limit, format!("cannot listen for signals: {error}")));
     exit::FAILED
 }
 
-/// A service that dies during a smoke run is a finding, not something to hide with a restart.
+/// Disables restarts: during a smoke run a crash is a finding, not something to hide.
 fn never_again(stack: &mut Stack) {
     for service in stack.services.values_mut() {
         Arc::make_mut(service).restart.policy = Policy::No;
     }
 }
 
-/// Ends the stack, at the latest when it is dropped: no defect may leave a stack up for nobody.
+/// Stops the stack at the latest when dropped, so that no bug leaves it running without a command.
 struct EndsStack(Ender);
 
 impl Drop for EndsStack {
@@ -123,23 +126,20 @@ struct Smoke {
     state: watch::Receiver<StackState>,
     ender: EndsStack,
     signals: Signals,
-    /// Services that failed while the command ran.
     died: BTreeSet<Name>,
-    /// Whether messages are JSON.
     json: bool,
 }
 
-/// What came of the command.
 #[derive(Default)]
 struct Finished {
-    /// The code to exit with. `None`: the stack was ended by somebody else.
+    /// The exit code; `None` if the stack was stopped for another reason.
     code: Option<i32>,
-    /// What the command left, if it was started.
+    /// Orphans of the command, if it was started.
     orphans: Option<Orphans>,
 }
 
 impl Smoke {
-    /// Ends the stack when it is done.
+    /// Runs the command once the stack is ready, then stops the stack.
     async fn run(mut self, timeout: Option<Duration>) -> Finished {
         let limit = async {
             match timeout {
@@ -169,7 +169,7 @@ impl Smoke {
             }
         };
         let mut orphans = Orphans::before_start();
-        // Before the command runs: an end that came earlier than this would not be told.
+        // Register before the command runs, so that no exit is missed.
         let ends = signal(SignalKind::child()).ok();
         let mut child = match self.spawn(&snapshot) {
             Ok(child) => child,
@@ -181,8 +181,10 @@ impl Smoke {
         let code = self.attend(&mut child, &orphans, ends, timeout, limit).await;
         let left = orphans.tell_to_end();
         if left > 0 {
-            let are = if left == 1 { "process" } else { "processes" };
-            let text = format!("the command left {left} {are} behind; they are told to end");
+            let text = match left {
+                1 => "the command left 1 process running; terminating it".to_owned(),
+                _ => format!("the command left {left} processes running; terminating them"),
+            };
             match self.json {
                 true => tell(true, &Message::new(Class::Orphan, text)),
                 false => eprintln!("note: {text}"),
@@ -215,8 +217,7 @@ impl Smoke {
         command.spawn().map_err(|error| refuse(process::refused(&program, &dir, &error)))
     }
 
-    /// Waits for the command, and looks after the stack meanwhile. `None`: the stack was ended by
-    /// somebody else.
+    /// Waits for the command. `None`: the stack was stopped for another reason.
     async fn attend(
         &mut self,
         child: &mut Child,
@@ -235,14 +236,14 @@ impl Smoke {
                 biased;
                 status = child.wait() => return Some(self.finished(status).await),
                 number = self.signals.end() => {
-                    // The supervisor heard it, too, and ends the stack.
+                    // The supervisor received the signal, too, and stops the stack.
                     self.stop(child, at_terminal(number)).await;
                     return None;
                 }
                 () = &mut limit => {
                     self.stop(child, false).await;
                     let time = crate::model::Span(timeout.unwrap_or_default());
-                    let why = format!("the command did not end within {time}");
+                    let why = format!("the command did not finish within {time}");
                     self.ender.0.end(why, exit::RUN_TIMEOUT);
                     return Some(exit::RUN_TIMEOUT);
                 }
@@ -260,7 +261,7 @@ impl Smoke {
     }
 
     async fn note_dead(&mut self) {
-        // A stack that has ended has told already what died.
+        // A stopped stack has already reported what failed.
         let Ok(snapshot) = self.handle.snapshot().await else { return };
         let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
         self.died.extend(failed.map(|service| service.name.clone()));
@@ -275,19 +276,20 @@ impl Smoke {
         });
         let names: Vec<&str> = self.died.iter().map(Name::as_str).collect();
         let (why, own) = match (code, names.as_slice()) {
-            (0, []) => ("the command ended with 0".to_owned(), 0),
+            (0, []) => ("the command exited with code 0".to_owned(), 0),
             (0, names) => {
-                let why = format!("the command ended with 0, but {} died", names.join(", "));
+                let why =
+                    format!("the command exited with code 0, but {} failed", names.join(", "));
                 (why, exit::RUN_SERVICE_DIED)
             }
-            (code, _) => (format!("the command ended with {code}"), code),
+            (code, _) => (format!("the command exited with code {code}"), code),
         };
         self.ender.0.end(why, exit::OK);
         own
     }
 
-    /// Asks the command to end, and makes it. `told`: Ctrl-C at a terminal reached it already, and it may
-    /// have its own way to end. A signal meanwhile means: at once.
+    /// Terminates the command, then kills it, at once on a further signal. `told`: it already got
+    /// Ctrl-C from the terminal.
     async fn stop(&mut self, child: &mut Child, told: bool) {
         let mut wait = if told { self.wait(OWN_WAY, child).await } else { Wait::Over };
         if let (Wait::Over, Some(pid)) = (&wait, child.id()) {
@@ -296,7 +298,7 @@ impl Smoke {
         }
         match wait {
             Wait::Ended => {}
-            // It may have ended in this moment.
+            // It may have exited just now.
             Wait::Over | Wait::Interrupted => drop(child.kill().await),
         }
     }
@@ -310,21 +312,19 @@ impl Smoke {
     }
 }
 
-/// How a wait for the end of the command ended.
 enum Wait {
     Ended,
     Over,
     Interrupted,
 }
 
-/// Whether the command got this signal from the terminal, as part of its foreground group.
+/// Whether the command got this signal as part of the terminal's foreground group.
 fn at_terminal(signal: i32) -> bool {
     let foreground = || rustix::termios::tcgetpgrp(std::io::stdin()).ok();
     matches!(signal, libc::SIGINT | libc::SIGQUIT)
         && foreground().is_some_and(|group| group.as_raw_pid() == process::own_group())
 }
 
-/// Waits until the start is over, one way or the other.
 async fn standing(state: &mut watch::Receiver<StackState>) -> StackState {
     match state.wait_for(|state| *state != StackState::Starting).await {
         Ok(state) => *state,
@@ -332,17 +332,17 @@ async fn standing(state: &mut watch::Receiver<StackState>) -> StackState {
     }
 }
 
-/// The reason why the start did not succeed, if it did not, and the code for it.
+/// Returns why the start failed, if it did, and the exit code.
 fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
     let because_of_another = |service: &&ServiceView| {
         service.message.as_ref().is_some_and(|message| message.class == Class::DepFailed)
     };
     let of = |phase| snapshot.services.iter().filter(move |service| service.phase == phase);
-    // It ended as it may, but nobody has seen it ready: a command that needs it would fail.
+    // It exited as it may, but never was ready: a command that depends on it would fail.
     let mut unseen =
         of(Phase::Done).filter(|one| one.kind == "service" && one.ready_after_ms.is_none());
     let before_ready = |service: &ServiceView| {
-        let why = format!("{} failed before it was ready: {}", service.name, service.cause);
+        let why = format!("{} failed before becoming ready: {}", service.name, service.cause);
         (why, exit::RUN_FAILED_BEFORE_READY)
     };
     let late = |service: &ServiceView| {
@@ -355,15 +355,15 @@ fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
         .or_else(|| of(Phase::Failed).next().map(before_ready))
 }
 
-/// Where the command finds the services: those that were asked for.
+/// Returns variables with the addresses of the requested services.
 fn variables(stack: &Stack, snapshot: &Snapshot) -> Vec<(String, String)> {
     let mut variables = vec![("DEVSTACK_STACK".to_owned(), snapshot.stack.clone())];
     for view in snapshot.services.iter().filter(|view| view.phase != Phase::Idle) {
         let Some(service) = stack.services.get(&view.name) else { continue };
-        // The port may have moved since the stack was made.
+        // The port may have moved since the stack was created.
         let Some(port) = view.port else { continue };
         let host = &service.launch.host;
-        // Where it really listens, as far as that is known; else where it was told to.
+        // The actual address if known, or else the assigned one.
         let url = view.url.clone().unwrap_or_else(|| service.url_form.at(host, port));
         let prefix = format!("DEVSTACK_{}", view.name.as_variable());
         variables.push((format!("{prefix}_HOST"), reachable(host).to_owned()));

@@ -2,14 +2,14 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// What `--since` says: milliseconds since 1970.
+/// Parses the value of `--since` to milliseconds since 1970.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     moment(text, Timestamp::now(), &TimeZone::system()).map(Timestamp::as_millisecond).ok_or_else(
-        || "write how long ago (90s, 10m, 2h, 3d) or when (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
+        || "expected a duration ago (90s, 10m, 2h, 3d) or a time (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
     )
 }
 
-/// How long before `now`, or when: with its own offset, or in `zone`. A time of day is the last one there was.
+/// Parses a duration before `now` or a time; a time of day means its last occurrence.
 fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Some(span) = span(text) {
         return now.checked_sub(span).ok();
@@ -33,7 +33,7 @@ fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     local(text.parse::<DateTime>().ok()?)
 }
 
-/// `90s`, `1h30m`: numbers with units, without anything between.
+/// Parses a duration such as `90s` or `1h30m`.
 fn span(text: &str) -> Option<SignedDuration> {
     let mut sum = SignedDuration::ZERO;
     let mut rest = text;
@@ -75,7 +75,7 @@ mod tests {
             ("2026-11-20T09:30:00.120+02:00", "2026-11-20T07:30:00.120Z"),
             ("09:30", "2026-11-20T08:30:00Z"),
             ("09:30:05", "2026-11-20T08:30:05Z"),
-            // Today it is still to come.
+            // Still to come today.
             ("12:00", "2026-11-19T11:00:00Z"),
             ("2026-11-19", "2026-11-18T23:00:00Z"),
             ("2026-11-19 12:00", "2026-11-19T11:00:00Z"),

@@ -8,25 +8,22 @@ use super::complain::printable;
 use crate::control::{Folder, Holder};
 use crate::ports::show_folder;
 
-/// The version of the form that `--all --json` prints.
+/// Version of the JSON of `--all --json`.
 const VERSION: u32 = 1;
 
-/// Which stack something is about, among all stacks of this user. Fields may be added, never renamed.
+/// Identifies one of the stacks of this user. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct StackEntry {
-    /// Its name; `None` in the moment it starts, as with most of the rest.
+    /// Its name; like most fields, `None` while it starts.
     pub stack: Option<String>,
-    /// Its folder as it is called now, or was last.
+    /// Its directory, or the last known one.
     pub dir: Option<String>,
-    /// `there`, `moved`, `deleted`, `gone` (one of both) or `unknown`.
+    /// `there`, `moved`, `deleted`, `gone` (moved or deleted) or `unknown`.
     pub folder: &'static str,
-    /// The process id of its devstack.
     pub pid: Option<u32>,
-    /// When it was started: RFC 3339 in UTC with milliseconds.
+    /// Start time: RFC 3339 in UTC with milliseconds.
     pub since: Option<String>,
-    /// The version of its devstack.
     pub devstack: Option<String>,
-    /// The folder as people read it.
     #[serde(skip)]
     pub shown_dir: String,
 }
@@ -44,19 +41,16 @@ impl StackEntry {
         }
     }
 
-    /// The name for people.
     pub fn name(&self) -> String {
         self.stack.as_deref().map_or("(starting)".to_owned(), printable)
     }
 }
 
-/// What is said when there is none.
 pub(super) fn say_none(err: &mut dyn Write) {
-    // When not even this can be written, nobody is missing it.
-    let _ = writeln!(err, "no stack of this user runs");
+    // Only informative, so errors are ignored.
+    let _ = writeln!(err, "no stacks are running for this user");
 }
 
-/// What `--all --json` prints about each.
 pub(super) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
     #[derive(Serialize)]
     struct All<S> {
@@ -64,7 +58,7 @@ pub(super) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
         stacks: Vec<S>,
     }
     let all = All { version: VERSION, stacks };
-    serde_json::to_string(&all).expect("it has texts as keys and no own errors")
+    serde_json::to_string(&all).expect("stacks serialize to JSON")
 }
 
 fn since(holder: &Holder) -> Option<String> {

@@ -8,9 +8,9 @@ use super::table::{Cell, NONE, heads, table};
 use crate::control::Failure;
 use crate::model::{Phase, Snapshot, StackState};
 
-const HEADS: [&str; 6] = ["STACK", "FOLDER", "STATE", "SERVICES", "AGE", "PID"];
+const HEADS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
-/// The order in which services are counted.
+/// The order in which phases are listed.
 const PHASES: [Phase; 9] = [
     Phase::Ready,
     Phase::Done,
@@ -23,7 +23,7 @@ const PHASES: [Phase; 9] = [
     Phase::Idle,
 ];
 
-/// Stacks as a table, one line each, and below it why some did not say what runs in them.
+/// Formats stacks as a table, one line each, followed by why some did not respond.
 pub(super) fn stacks_table(
     stacks: &[(StackEntry, Result<Snapshot, Failure>)],
     now: Timestamp,
@@ -69,11 +69,11 @@ fn state(answer: &Result<Snapshot, Failure>, color: bool) -> Cell {
         }
         Err(failure) => {
             let word = match failure {
-                Failure::NotRunning(_) => "ending",
-                Failure::Busy(_) => "not answering",
+                Failure::NotRunning(_) => "stopping",
+                Failure::Busy(_) => "not responding",
                 Failure::Mismatch(_) => "other version",
                 Failure::Denied(_) => "denied",
-                Failure::UnknownService(_) | Failure::Refused(_) => "unclear",
+                Failure::UnknownService(_) | Failure::Refused(_) => "unknown",
             };
             let red = if color { AnsiColor::Red.on_default() } else { Style::new() };
             (word.to_owned(), red)
@@ -81,7 +81,7 @@ fn state(answer: &Result<Snapshot, Failure>, color: bool) -> Cell {
     }
 }
 
-/// `3 ready, 1 failed`.
+/// Formats the number of services in each phase: `3 ready, 1 failed`.
 fn services(snapshot: &Snapshot) -> String {
     let count = |phase: Phase| {
         let count = snapshot.services.iter().filter(|service| service.phase == phase).count();

@@ -2,16 +2,14 @@ use std::fmt::Write;
 
 use anstyle::{Effects, Style};
 
-/// Between two columns.
 const GAP: &str = "   ";
 
-/// What stands where there is nothing to say.
+/// Content of empty cells.
 pub(super) const NONE: &str = "-";
 
-/// What a cell says and how it looks.
 pub(super) type Cell = (String, Style);
 
-/// Rows as lines, the cells of a column below each other. The first row has the heads.
+/// Formats rows with aligned columns. The first row has the headers.
 pub(super) fn table(rows: &[Vec<Cell>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -32,7 +30,6 @@ pub(super) fn table(rows: &[Vec<Cell>]) -> String {
     text
 }
 
-/// The row above the others.
 pub(super) fn heads<'a>(heads: impl Iterator<Item = &'a str>, color: bool) -> Vec<Cell> {
     let bold = if color { Style::new().effects(Effects::BOLD) } else { Style::new() };
     heads.map(|head| (head.to_owned(), bold)).collect()

@@ -18,7 +18,7 @@ use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 use crate::runtime::process::{self, Fork};
 
-/// `devstack up`: the whole stack in the foreground, until Ctrl-C or until nothing is left to run.
+/// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
 pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     let mut plan = Plan {
         files,
@@ -38,7 +38,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     };
     let as_json = plan.shown.output == Form::Json;
     if args.detach {
-        // Before anything else: the child is to be as small as this process was.
+        // Fork first, while the process is still small.
         match process::detach() {
             Ok(Fork::Front(front)) => {
                 let opener = args.open.then(Opener::new);
@@ -50,14 +50,14 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
             }
             Ok(Fork::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
             Err(error) => {
-                let why = Refused::internal("go into the background", &error, plan.refused);
+                let why = Refused::internal("detach into the background", &error, plan.refused);
                 return launch::refused(&why, as_json);
             }
         }
     }
     let joins = launch::on_terminal(&plan).then_some(plan.shown);
     let (dir, services) = (super::stack_dir(&plan.files), plan.services.clone());
-    // The process in front does it for one in the background.
+    // In the background, the foreground process opens the page.
     let mut opener = (args.open && plan.back.is_none()).then(Opener::new);
     match run(plan, &mut opener) {
         Ok(code) => code,
@@ -71,11 +71,10 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     }
 }
 
-/// Opens the page of a stack that runs, and says so.
 fn open(opener: Opener, dir: &std::path::Path) {
     let Ok(runtime) = super::runtime() else { return };
     let told = runtime.block_on(opener.of_running(dir));
-    // Whether it was read or not, the stack runs.
+    // The stack runs, whether or not this can be written.
     let _ = writeln!(stderr(), "{}", printable(&told));
 }
 
@@ -99,8 +98,7 @@ fn run(plan: Plan, opener: &mut Option<Opener>) -> Result<i32, Refused> {
     })
 }
 
-/// Ends the stack when it takes too long to start. What has failed has been told, and is kept for the
-/// person who mends it; this is about what still has not come to a result.
+/// Stops the stack if services have no result in time. Failed ones stay for the user to fix.
 async fn limit(
     time: std::time::Duration,
     settled: watch::Receiver<bool>,
@@ -114,13 +112,13 @@ async fn limit(
     }
 }
 
-/// Whether the time is over before each service has come to a result. A stack that is gone is not late.
+/// Returns whether the time is up before every service has a result. A stopped stack is not late.
 async fn is_late(time: std::time::Duration, mut settled: watch::Receiver<bool>) -> bool {
     let start = settled.wait_for(|settled| *settled);
     tokio::time::timeout(time, start).await.is_err()
 }
 
-/// Says what is not ready, and why.
+/// Describes what is not ready, and why.
 pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -> String {
     let open: Vec<String> = snapshot
         .under_way()
@@ -129,7 +127,7 @@ pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -
     format!("not ready within {}: {}", crate::model::Span(time), open.join("; "))
 }
 
-/// What was asked for by name. Empty: everything.
+/// Returns the services selected by name; `None` for everything.
 pub(super) fn selection(
     draft: &Draft,
     names: &[String],

@@ -11,30 +11,29 @@ use super::wait_progress::WaitProgress;
 use crate::control::{Client, Failure, Lines, WaitFor};
 use crate::model::{Class, EventView, Message, Snapshot, Span};
 
-/// What is so when the time is up is answered within this time, or is not so.
+/// Time limit for the answer after the timeout, if the condition already looks true.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// What `devstack wait` is asked.
+/// Options of `devstack wait`.
 #[derive(Debug, Clone)]
 pub struct WaitOptions {
-    /// Of which stack.
+    /// The stack to ask.
     pub control: ControlOptions,
-    /// Which services; all that are asked for when empty.
+    /// Services to wait for; empty for all requested ones.
     pub services: Vec<String>,
-    /// What is waited for; `None`: that services are ready and tasks have completed.
+    /// What to wait for; `None`: services are ready and tasks have completed.
     pub what: Option<WaitFor>,
     /// When to give up.
     pub timeout: Option<Duration>,
 }
 
-/// A line of `GET /v1/events` that says what is.
 #[derive(Deserialize)]
 struct Begin {
     stack: Snapshot,
 }
 
-/// `devstack wait`: waits until services are ready, have completed or have stopped; says on `err` what it waits for,
-/// whenever that changes, and on `out` what is so. Gives the exit code.
+/// `devstack wait`: waits until services are ready, completed or stopped. Prints progress to `err`
+/// and the result to `out`.
 pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let json = options.control.json;
     let told = match attend(options, err).await {
@@ -45,7 +44,6 @@ pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Writ
     end(told.and_then(|()| out.flush()).map_err(Trouble::Output), json, err)
 }
 
-/// What woke the wait.
 enum Turn {
     Answer(Result<String, Failure>),
     Events(Option<Vec<bytes::Bytes>>),
@@ -54,7 +52,7 @@ enum Turn {
 
 async fn attend(options: &WaitOptions, err: &mut dyn Write) -> Result<String, Trouble> {
     let client = options.control.client()?;
-    // First this, so that what changes while the question is on its way is told.
+    // Subscribe first, so that no change is missed while the request is on its way.
     let mut events = Some(client.events().await?);
     let mut progress = WaitProgress::new(&options.services, options.what);
     let mut answer = pin!(client.wait(&options.services, options.what));
@@ -91,10 +89,10 @@ async fn limit(timeout: Option<Duration>) {
     }
 }
 
-/// The next lines of events; waits for ever when they have ended. `None`: they have.
+/// Returns the next event lines; `None` at the end of the stream, after which it never resolves.
 async fn next(events: &mut Option<Lines>) -> Option<Vec<bytes::Bytes>> {
     match events {
-        // Why they ended is what the answer says.
+        // The answer to the wait request explains the failure.
         Some(lines) => lines.next().await.unwrap_or(None),
         None => std::future::pending().await,
     }
@@ -102,7 +100,7 @@ async fn next(events: &mut Option<Lines>) -> Option<Vec<bytes::Bytes>> {
 
 fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write) -> io::Result<()> {
     for line in lines {
-        // A newer devstack may tell what this one does not understand.
+        // A newer devstack may send events that this version does not know.
         let said = match serde_json::from_slice::<EventView>(line) {
             Ok(event) => progress.take(&event),
             Err(_) => serde_json::from_slice::<Begin>(line)
@@ -115,21 +113,21 @@ fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write)
     err.flush()
 }
 
-/// Nothing of a stack that has ended runs.
+/// Counts a stopped stack as stopped services.
 fn or_ended(answer: Result<String, Failure>, what: Option<WaitFor>) -> Result<String, Failure> {
     match answer {
         Err(Failure::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
-            Ok("the stack has ended".to_owned())
+            Ok("the stack has stopped".to_owned())
         }
         answer => answer,
     }
 }
 
-/// What is not so now.
+/// Returns what is not true yet.
 async fn missing(client: &Client, progress: &WaitProgress) -> Result<Vec<String>, Failure> {
     match client.stack().await {
         Ok(now) => Ok(progress.missing(&now)),
-        // The answer says more about that.
+        // The answer to the wait request is more specific.
         Err(Failure::NotRunning(_)) => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
@@ -143,6 +141,6 @@ fn late(options: &WaitOptions, missing: &[String]) -> Failure {
     };
     let limit = Span(options.timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));
-    let help = "what was begun goes on; `devstack why SERVICE` says more";
+    let help = "run `devstack why SERVICE` for details; work already requested continues";
     Failure::Refused(Message::new(Class::ReadyTimeout, text).help(help))
 }

@@ -10,12 +10,12 @@ use crate::control::WaitFor;
 pub struct Wait {
     #[command(flatten)]
     pub files: Files,
-    /// The services [default: all that were asked for]
+    /// Services to wait for [default: all requested services]
     pub services: Vec<String>,
-    /// What to wait for [default: services are ready, tasks have completed]
+    /// Condition to wait for [default: services ready, tasks completed]
     #[arg(long = "for", value_name = "WHAT", value_enum)]
     pub what: Option<Awaited>,
-    /// Give up after this long, such as 90s or 5m
+    /// Give up after this time, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print JSON
@@ -26,11 +26,11 @@ pub struct Wait {
 /// What `devstack wait` can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Awaited {
-    /// Each is ready; a task that has completed counts
+    /// Every service is ready; completed tasks count
     Ready,
-    /// Each has ended as expected
+    /// Every service has exited successfully
     Completed,
-    /// Nothing of each runs, and nothing starts it by itself; also when the whole stack has ended
+    /// No service is running or will start on its own; also when the whole stack has stopped
     Stopped,
 }
 

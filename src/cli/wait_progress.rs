@@ -4,20 +4,19 @@ use super::complain::printable;
 use crate::control::{WaitFor, find_services};
 use crate::model::{EventView, Name, Phase, ServiceView, Snapshot, What};
 
-/// What `devstack wait` tells people while it waits: what is not so yet and why, once for each change. Whether it is
-/// so is for the stack to say.
+/// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
+/// is met.
 pub(super) struct WaitProgress {
-    /// As they were typed; all that are asked for when there is none.
+    /// As typed; empty for all requested services.
     services: Vec<String>,
     what: Option<WaitFor>,
     seen: BTreeMap<Name, Seen>,
 }
 
-/// What was seen of a service that is waited for.
 struct Seen {
     phase: Phase,
     why: String,
-    /// What was said of it last.
+    /// The last line printed about it.
     said: Option<String>,
 }
 
@@ -26,7 +25,7 @@ impl WaitProgress {
         WaitProgress { services: services.to_vec(), what, seen: BTreeMap::new() }
     }
 
-    /// What is, at the beginning or after something was missed. The lines that say it.
+    /// Takes a snapshot, at the start or after missed events; returns lines to print.
     pub fn begin(&mut self, now: &Snapshot) -> Vec<String> {
         let mut before = std::mem::take(&mut self.seen);
         for view in self.meant(now) {
@@ -37,7 +36,7 @@ impl WaitProgress {
         self.news()
     }
 
-    /// What happened. The lines that say it.
+    /// Takes an event; returns lines to print.
     pub fn take(&mut self, event: &EventView) -> Vec<String> {
         let Some(name) = &event.service else { return Vec::new() };
         match &event.what {
@@ -69,7 +68,7 @@ impl WaitProgress {
         self.news()
     }
 
-    /// What is not so and why, one fragment a service.
+    /// Describes what is not true yet, one fragment per service.
     pub fn missing(&self, now: &Snapshot) -> Vec<String> {
         let counts = |view: &&ServiceView| {
             let open = !self.is_reached(view.phase) && !self.is_left_out(view.phase);
@@ -80,7 +79,7 @@ impl WaitProgress {
         missing.map(|view| format!("{} ({})", view.name, state(view.phase, &why(view)))).collect()
     }
 
-    /// The services that are waited for, or may be when no names were given.
+    /// Returns the services to wait for, or that may count if no names were given.
     fn meant<'a>(&self, now: &'a Snapshot) -> Vec<&'a ServiceView> {
         let found = self.services.iter().filter_map(|text| find_services(now, text).ok());
         let names: Vec<Name> = found.flatten().collect();
@@ -95,7 +94,7 @@ impl WaitProgress {
         lines
     }
 
-    /// What is to be said of a service that was not said before.
+    /// Returns a line about a service, if it is news.
     fn say(&self, name: &Name, seen: &mut Seen) -> Option<String> {
         if self.is_left_out(seen.phase) {
             return None;
@@ -106,12 +105,11 @@ impl WaitProgress {
             false => format!("waiting for {name}: {}", state(seen.phase, &seen.why)),
         };
         let before = seen.said.replace(line.clone());
-        // What is so from the beginning needs no waiting.
+        // A condition that is true from the start is not reported.
         let news = before.as_ref() != Some(&line) && (before.is_some() || !reached);
         news.then(|| printable(&line))
     }
 
-    /// Whether this is what is waited for, of a service or of a task.
     fn is_reached(&self, phase: Phase) -> bool {
         match self.what {
             None | Some(WaitFor::Ready) => matches!(phase, Phase::Ready | Phase::Done),
@@ -120,7 +118,7 @@ impl WaitProgress {
         }
     }
 
-    /// Whether one is not asked for, and nobody named it.
+    /// Returns whether the service is neither requested nor named.
     fn is_left_out(&self, phase: Phase) -> bool {
         let all = self.services.is_empty() && self.what != Some(WaitFor::Stopped);
         all && phase == Phase::Idle
@@ -142,7 +140,7 @@ fn why(view: &ServiceView) -> String {
 
 fn state(phase: Phase, why: &str) -> String {
     match phase {
-        // The cause says it.
+        // The cause already names the phase.
         Phase::Waiting => why.to_owned(),
         Phase::Idle
         | Phase::Starting
@@ -178,16 +176,16 @@ mod tests {
             view("db", Phase::Ready),
             view("spare", Phase::Idle),
         ]);
-        assert_eq!(progress.begin(&stack), ["waiting for api: starting, part of `up`"]);
+        assert_eq!(progress.begin(&stack), ["waiting for api: starting, requested by `up`"]);
         assert_eq!(progress.begin(&stack), [""; 0]);
-        let probed = || Cause::Probed("GET / answered 200".into());
+        let probed = || Cause::Probed("GET / returned 200".into());
         assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), ["api is ready"]);
         assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), [""; 0]);
         let waiting = phase("db", Phase::Waiting, Cause::WaitingForFiles);
-        assert_eq!(progress.take(&waiting), ["waiting for db: waiting until files stop changing"]);
+        assert_eq!(progress.take(&waiting), ["waiting for db: waiting for files to stop changing"]);
         let asked = phase("spare", Phase::Starting, Cause::Asked("start"));
-        assert_eq!(progress.take(&asked), ["waiting for spare: starting, asked to start"]);
-        // Stopped by hand: nobody waits for it any more.
+        assert_eq!(progress.take(&asked), ["waiting for spare: starting, start requested"]);
+        // Stopped by the user, so it is no longer waited for.
         assert_eq!(progress.take(&phase("spare", Phase::Idle, Cause::Asked("stop"))), [""; 0]);
     }
 
@@ -195,8 +193,8 @@ mod tests {
     fn only_what_was_named_is_said() {
         let mut progress = WaitProgress::new(&["api".into()], Some(WaitFor::Stopped));
         let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
-        assert_eq!(progress.begin(&stack), ["waiting for api: ready, part of `up`"]);
-        assert_eq!(progress.missing(&stack), ["api (ready, part of `up`)"]);
+        assert_eq!(progress.begin(&stack), ["waiting for api: ready, requested by `up`"]);
+        assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
         assert_eq!(progress.take(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
         let stopped = phase("api", Phase::Idle, Cause::Asked("stop"));
         assert_eq!(progress.take(&stopped), ["api is idle"]);
@@ -215,6 +213,6 @@ mod tests {
     fn a_task_that_is_ready_has_not_completed() {
         let progress = WaitProgress::new(&[], None);
         let task = ServiceView { kind: "task".into(), ..view("migrate", Phase::Ready) };
-        assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, part of `up`)"]);
+        assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, requested by `up`)"]);
     }
 }

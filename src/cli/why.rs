@@ -5,8 +5,7 @@ use super::complain::{Trouble, end};
 use super::ps::now;
 use super::why_text::why_text;
 
-/// `devstack why SERVICE`: one screen about why a service is as it is and what comes next. With `json` the data as
-/// they were sent. Gives the exit code.
+/// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
 pub async fn why(
     options: &ControlOptions,
     service: &str,

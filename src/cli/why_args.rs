@@ -7,7 +7,7 @@ use super::args::Files;
 pub struct Why {
     #[command(flatten)]
     pub files: Files,
-    /// The service
+    /// Service name
     pub service: String,
     /// Print JSON
     #[arg(long)]

@@ -7,15 +7,14 @@ use super::complain::printable;
 use super::ps_table::{age, paint};
 use crate::model::{PastRun, PortFacts, Span, Waited, Why};
 
-/// The width of the column that says what a line is about.
-const LABEL: usize = 8;
+const LABEL: usize = 9;
 
-/// Why a service is as it is, on one screen. What there is nothing to say of is left out.
+/// Explains a service's state on one screen. Empty sections are omitted.
 pub(super) fn why_text(why: &Why, now: Timestamp, color: bool) -> String {
     let mut page = Page { text: String::new(), color };
     page.head(why, now);
     page.section("next", [next(why)]);
-    page.section("waits on", why.waits.iter().map(waited));
+    page.section("waits for", why.waits.iter().map(waited));
     page.section(
         "probe",
         why.probe.iter().flat_map(|probe| lines(&format!("{}: {}", probe.about, probe.text))),
@@ -24,7 +23,7 @@ pub(super) fn why_text(why: &Why, now: Timestamp, color: bool) -> String {
     page.section(
         "file",
         why.trigger.iter().map(|trigger| {
-            format!("{} changed, {} ago: {}", trigger.path, age(&trigger.at, now), trigger.action)
+            format!("{} changed {} ago: {}", trigger.path, age(&trigger.at, now), trigger.action)
         }),
     );
     page.section("ports", why.ports.iter().map(port));
@@ -33,14 +32,12 @@ pub(super) fn why_text(why: &Why, now: Timestamp, color: bool) -> String {
     page.text
 }
 
-/// Lines under labels.
 struct Page {
     text: String,
     color: bool,
 }
 
 impl Page {
-    /// The service, its phase and why; what people should know.
     fn head(&mut self, why: &Why, now: Timestamp) {
         let service = &why.service;
         let style = paint(service.phase, self.color);
@@ -64,7 +61,7 @@ impl Page {
         }
     }
 
-    /// One line; nothing that somebody else wrote breaks it or is obeyed.
+    /// Adds one line, with control characters removed from `what`.
     fn line(&mut self, before: &str, what: &str) {
         self.text.push_str(before);
         self.text.push_str(&printable(what));
@@ -85,9 +82,9 @@ fn waited(waited: &Waited) -> String {
 }
 
 fn past(past: &PastRun, now: Timestamp) -> String {
-    let lived = past.lived_ms.map(|ms| format!(", after {}", Span(Duration::from_millis(ms))));
+    let lived = past.lived_ms.map(|ms| format!(", ran for {}", Span(Duration::from_millis(ms))));
     let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
-    format!("start {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
+    format!("attempt {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
 }
 
 fn port(port: &PortFacts) -> String {
@@ -96,16 +93,16 @@ fn port(port: &PortFacts) -> String {
         (Some(wanted), None) => format!(", wanted {wanted}"),
         (None, None) => String::new(),
     };
-    let pinned = if port.pinned { ", no other" } else { "" };
+    let pinned = if port.pinned { ", pinned" } else { "" };
     let listens = match port.listens {
-        Some(true) => "; it listens there",
-        Some(false) => "; it does not listen there",
+        Some(true) => "; listening",
+        Some(false) => "; not listening",
         None => "",
     };
     format!("{} {}{pinned}{moved}{listens}", port.name, port.given)
 }
 
-/// Where it listens, when that is elsewhere than at its ports.
+/// Returns where the service listens other than at its ports.
 fn listens(why: &Why) -> Option<String> {
     let given: Vec<u16> = why.ports.iter().map(|port| port.given).collect();
     let all = why.service.listening.as_ref()?.iter();
@@ -140,8 +137,8 @@ mod tests {
     #[test]
     fn ends_are_counted_like_the_next_attempt() {
         let text = why_text(&why(), now(), false);
-        assert!(text.contains("next      the next attempt (start 3)"), "{text}");
-        assert!(text.contains("exits     start 2, ") && !text.contains('#'), "{text}");
+        assert!(text.contains("next       attempt 3 in "), "{text}");
+        assert!(text.contains("exits      attempt 2, ") && !text.contains('#'), "{text}");
     }
 
     #[test]

@@ -3,21 +3,21 @@ use serde::{Deserialize, Serialize};
 use crate::control::LogItem;
 use crate::model::{Message, Name};
 
-/// What a stack in the background tells the process that was started in front, one JSON object a line. Both are the
-/// same program, so this is nobody else's protocol.
+/// A message from the background to the foreground process of `up -d`, one JSON object per line.
+/// Both are the same program, so compatibility does not matter.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// It has let go of the terminal, and begins.
+    /// The process has left the terminal and begins to start the stack.
     Begins {
-        /// What names will stand before lines.
+        /// Service names that prefix lines.
         services: Vec<Name>,
-        /// The file to which it writes when devstack itself is broken.
+        /// File that gets the stderr of the background process, for internal errors.
         errors: String,
     },
-    /// What it says, and whether some of that is lost.
+    /// A status line, or how many were missed.
     Log(LogItem),
-    /// The start is over, and it goes on; with why that is not well, if it is not.
+    /// The start is finished and the stack keeps running; holds the problem if not all is well.
     Settled(Option<Message>),
-    /// It ends before the start was over.
+    /// The stack stops before the start is finished.
     Unsettled,
 }

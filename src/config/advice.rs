@@ -1,9 +1,9 @@
-//! What to change in a service that does not listen where it was told.
+//! How a service that listens on the wrong address can be given its port and host.
 
 use crate::model::{Advice, Command};
 use crate::presets::{Preset, Takes, takes};
 
-/// The advice for this command; `framework` knows when the command does not. `None`: neither is known.
+/// Returns the hints for this command, or else for its preset; `None` if neither is known.
 pub(super) fn advice(command: &Command, framework: Option<&Preset>) -> Option<Advice> {
     let words = match command {
         Command::Exec(words) => words.iter().map(|word| word.text().to_owned()).collect(),

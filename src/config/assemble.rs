@@ -1,4 +1,4 @@
-//! The pure part of loading: texts to a checked configuration.
+//! The pure part of loading: from texts to a checked configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,12 +24,11 @@ use super::usual;
 use super::verify::verify;
 use super::wishes::{Wishes, wishes};
 
-/// A checked configuration, the variables it reads from files, and the ports it wishes for: those it always has, and
-/// those of debuggers.
+/// A checked configuration, its env files and its port requests (in run mode, and of debuggers).
 pub(super) type Parts = (StackSpec, EnvFiles, Wishes);
 
-/// Parses, merges and checks the texts of configuration files, later over earlier. `None` when
-/// there is nothing to check further; then the reason is in the report.
+/// Parses, merges and checks configuration files, later ones over earlier ones. `None` if nothing
+/// can be checked further; the reason is in the report.
 pub(super) fn check_texts(
     texts: &[(u32, Arc<Source>)],
     dir: &Path,
@@ -51,7 +50,7 @@ pub(super) fn check_texts(
     check::check(&merged, first, dir, host, report)
 }
 
-/// Puts a checked configuration and its env files together and checks what holds between them.
+/// Combines a checked configuration with its env files and checks what spans services.
 pub(super) fn assemble(
     mut spec: StackSpec,
     env_files: EnvFiles,
@@ -83,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything but reading: whatever the texts say, it ends, and what is wrong can be shown.
+    /// Everything except reading: for any text, loading terminates and its errors can be rendered.
     fn survives(text: String, local: String, env: String) {
         let mut report = Report::default();
         let source = |name: &str, text| Source::config(PathBuf::from(name), name.into(), text);
@@ -112,7 +111,7 @@ mod tests {
         }
     }
 
-    /// Values of all types, with texts that mean something somewhere.
+    /// Values of all types, including texts that mean something for some key.
     fn value() -> impl Strategy<Value = String> {
         let text = prop_oneof![
             Just("auto"),

@@ -5,8 +5,7 @@ use crate::model::{Name, Port, UrlForm, reachable};
 use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
 
-/// Where everything is: answers `${db.url}` and `${stack.dir}`. The name of a group is where its
-/// first replica is.
+/// Answers `${db.url}` and `${stack.dir}`. A group has the address of its first replica.
 pub(super) struct Book<'a> {
     name: &'a str,
     dir: String,
@@ -17,13 +16,12 @@ pub(super) struct Book<'a> {
 struct Address<'a> {
     host: &'a str,
     url_form: &'a UrlForm,
-    /// By name; the first is the main one.
+    /// By name, main port first.
     ports: Vec<(&'a str, u16)>,
 }
 
 impl<'a> Book<'a> {
-    /// The addresses of a stack with the ports that were chosen. A port that is not among
-    /// `ports` is taken to have the number that was written, or 1.
+    /// Uses these ports; one missing from `ports` gets its preferred number, or 1.
     pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), Port>) -> Book<'a> {
         Book::with(spec, |service, port| {
             let chosen = ports.get(&(service.clone(), port.name.clone()));
@@ -31,8 +29,7 @@ impl<'a> Book<'a> {
         })
     }
 
-    /// The addresses before ports are chosen: every number is as long as one can be, so that no
-    /// text becomes longer later.
+    /// Uses numbers of maximum length while ports are not chosen, so that no text grows later.
     pub fn widest(spec: &'a StackSpec) -> Book<'a> {
         Book::with(spec, |_, _| u16::MAX)
     }
@@ -52,13 +49,13 @@ impl<'a> Book<'a> {
         Book { name: &spec.name, dir, services }
     }
 
-    /// A book that knows of no service: for texts that must not depend on ports.
+    /// For texts that must not depend on ports.
     pub fn without_services(spec: &'a StackSpec) -> Book<'a> {
         let dir = spec.dir.to_string_lossy().into_owned();
         Book { name: &spec.name, dir, services: BTreeMap::new() }
     }
 
-    /// Something about a service; `None` when there is no such service or port.
+    /// Returns `None` if there is no such service or port.
     pub fn service(&self, service: &str, field: &Field) -> Option<String> {
         let address = self.services.get(service)?;
         match field {
@@ -69,18 +66,16 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// The number of a port.
     pub fn port(&self, service: &str, port: &str) -> Option<u16> {
         let ports = &self.services.get(service)?.ports;
         ports.iter().find(|(name, _)| *name == port).map(|(_, number)| *number)
     }
 
-    /// The ports of a service by name; the first is the main one.
+    /// Returns the ports of a service by name, main port first.
     pub fn ports(&self, service: &str) -> &[(&'a str, u16)] {
         self.services.get(service).map_or(&[], |address| &address.ports)
     }
 
-    /// Something about the stack.
     pub fn stack(&self, field: StackField) -> String {
         match field {
             StackField::Name => self.name.to_owned(),

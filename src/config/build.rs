@@ -1,4 +1,4 @@
-//! From a checked service and chosen ports to the service as it is meant.
+//! From a checked service and its chosen ports to a [`crate::model::Service`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,7 +19,6 @@ use super::spec::{
 };
 use super::template::{Field, Part, Template, Trouble, expand};
 
-/// What building needs besides the service.
 #[derive(Clone, Copy)]
 pub(super) struct Builder<'a> {
     pub spec: &'a StackSpec,
@@ -29,18 +28,17 @@ pub(super) struct Builder<'a> {
     pub ports: &'a BTreeMap<(Name, String), Port>,
 }
 
-/// A service, and what could not be expanded in it.
 pub(super) struct Built {
     pub service: Service,
     pub troubles: Vec<Trouble>,
-    /// Names of variables that could have been meant; empty without troubles.
+    /// Variables to suggest for an unknown one; empty if there are no errors.
     pub names: Vec<String>,
 }
 
 impl Builder<'_> {
-    /// The service as it is meant. Texts that cannot be expanded are empty and told.
+    /// Builds the service. Texts that cannot be expanded are left empty and reported.
     ///
-    /// `debugged`: in debug mode, if it has a `debug` entry.
+    /// `debugged`: use debug mode, if the service has a `debug` entry.
     pub fn build(&self, spec: &ServiceSpec, debugged: bool) -> Built {
         let debug = spec.debug.as_ref();
         let mode = self.mode(spec, debugged);
@@ -107,9 +105,6 @@ impl Builder<'_> {
         Built { service, troubles, names }
     }
 
-    /// The environment of a service.
-    ///
-    /// `debugged`: in debug mode, if it has a `debug` entry.
     pub fn environment<'b>(&'b self, spec: &'b ServiceSpec, debugged: bool) -> Environment<'b> {
         self.environment_in(spec, self.mode(spec, debugged))
     }
@@ -119,7 +114,7 @@ impl Builder<'_> {
         Environment::new(self.book, layers, self.set(spec, mode), self.outer).within(spec)
     }
 
-    /// What devstack sets for a service.
+    /// Returns the variables that devstack itself sets for a service.
     fn set(&self, spec: &ServiceSpec, mode: Mode) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
         let mut put = |name: String, value: String| {
@@ -234,7 +229,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The port of a URL when it is on this machine and one of the service's own.
+    /// Returns the port of a URL if it is a local port of this service.
     fn own_port(&self, spec: &ServiceSpec, url: &str) -> Option<u16> {
         let (host, port) = authority(url)?;
         let loopback = host == "localhost"
@@ -249,7 +244,7 @@ fn passed(spec: &ServiceSpec) -> Vec<String> {
     spec.ports.iter().filter(|port| port.pass).map(|port| port.name.clone()).collect()
 }
 
-/// Host and port of an `http://` URL; `None` when it is not one that can be asked for.
+/// Returns host and port of an `http://` URL, or `None` for a URL that cannot be probed.
 pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) || !url.is_ascii() {
         return None;
@@ -272,7 +267,7 @@ pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
     (!host.is_empty() && !host.contains('@')).then_some((host, port))
 }
 
-/// Expands texts and collects what goes wrong.
+/// Expands texts and collects the errors.
 struct Texts<'e, 'a> {
     environment: &'e mut Environment<'a>,
     troubles: &'e mut Vec<Trouble>,
@@ -318,7 +313,7 @@ impl Texts<'_, '_> {
         }
     }
 
-    /// A regular expression; what is put in stands for itself.
+    /// Expands a regular expression; substituted values are escaped.
     fn pattern(&mut self, template: &Template) -> String {
         let mut pattern = String::new();
         for part in &template.parts {

@@ -1,11 +1,10 @@
-//! What a `debug` entry is about, by what is written in it.
+//! Which debugger and program a `debug` entry uses, from what is written in it.
 
 use crate::model::{Debug, Debugger};
 
 use super::spec::{CommandSpec, DebugSpec, ServiceSpec};
 use super::template::{Part, Template};
 
-/// What a service is when it is in debug mode.
 pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> Debug {
     let debugger = debugger(service, debug);
     let native = matches!(debugger, Some(Debugger::Gdb | Debugger::Lldb));
@@ -13,7 +12,7 @@ pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> Debug {
     Debug { debugger, prefer: debug.port.prefer, program }
 }
 
-/// What the command starts; else what a variable such as `NODE_OPTIONS` makes of it.
+/// Detects the debugger from the command, or else from variables such as `NODE_OPTIONS`.
 pub(super) fn debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<Debugger> {
     let words: Vec<String> = command(service, debug).templates().iter().map(written).collect();
     let variables: Vec<String> = service.env.values().map(written).collect();
@@ -25,7 +24,7 @@ fn command<'a>(service: &'a ServiceSpec, debug: &'a DebugSpec) -> &'a CommandSpe
     debug.command.as_ref().unwrap_or(&service.command)
 }
 
-/// A text without what its references stand for.
+/// Returns a text with `$` in place of each reference.
 fn written(template: &Template) -> String {
     let part = |part: &Part| match part {
         Part::Text(text) => text.clone(),
@@ -41,13 +40,13 @@ fn words(command: &CommandSpec) -> Vec<String> {
     }
 }
 
-/// What stands behind `gdbserver HOST:PORT`, or behind `lldb-server gdbserver HOST:PORT --`.
+/// Returns the program after `gdbserver HOST:PORT` or `lldb-server gdbserver HOST:PORT --`.
 fn program(words: &[String]) -> Option<String> {
     let server = |word: &&String| word.rsplit('/').next() == Some("gdbserver");
     let mut rest = words.iter().skip_while(|word| !server(word)).skip(1);
     rest.by_ref().find(|word| !word.starts_with('-'))?;
     let program = rest.find(|word| !word.starts_with('-'))?;
-    // A path with a variable in it is one that only the shell knows.
+    // A path with a variable in it is known only to the shell.
     (!program.contains('$')).then(|| program.clone())
 }
 

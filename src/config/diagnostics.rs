@@ -7,7 +7,7 @@ use crate::model::Message;
 use super::diagnostic::Diagnostic;
 use super::render;
 
-/// Everything that is wrong with a configuration, in the order of the files. Never empty.
+/// All errors of a configuration, in the order of the files. Never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnostics {
     pub(super) list: Vec<Diagnostic>,
@@ -16,23 +16,22 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// The mistakes, at least one.
+    /// Returns the errors, at least one.
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }
 
-    /// How many further mistakes there are that are not in the list.
+    /// Returns the number of further errors that are not in the list.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// Every file that was read or looked for: a change of one of them may mend the mistakes.
+    /// Every file that was read or looked for: a change to one of them may fix the errors.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }
 
-    /// All of it as one message, for places that have room for one: the first mistake with its
-    /// place, and how many more there are.
+    /// Returns the first error with its location, and the number of others, as one message.
     pub fn summary(&self) -> Message {
         let first = &self.list[0];
         let mut message = first.message().clone();
@@ -46,8 +45,7 @@ impl Diagnostics {
         message
     }
 
-    /// Text for people: each mistake with file, line, column, the excerpt underlined, and help.
-    /// Ends with a newline.
+    /// Renders each error with location, excerpt and help. Ends with a newline.
     pub fn render(&self, color: bool) -> String {
         render::render(self, color)
     }

@@ -1,13 +1,11 @@
-//! Env files, read as Docker Compose reads them.
+//! Parser for env files, compatible with Docker Compose. Values are not expanded.
 //!
-//! A parser of our own, because the libraries at hand do not follow that rule: `dotenvor` 0.2 ends
-//! every unquoted value at the first `#` (`COLOR=a#b` loses half), takes quotes in comments for the
-//! start of a value, and stops at the first mistake; `dotenvy` has had no release since 2023.
-//! Values are taken as they stand: nothing in them is expanded.
+//! The available crates do not follow those rules: `dotenvor` 0.2 ends every unquoted value at the
+//! first `#` (`COLOR=a#b` loses half), takes quotes in comments for the start of a value, and stops
+//! at the first error. `dotenvy` has had no release since 2023.
 
 use std::ops::Range;
 
-/// A variable with the bytes where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variable {
     pub name: String,
@@ -15,7 +13,7 @@ pub(super) struct Variable {
     pub range: Range<usize>,
 }
 
-/// A line that is not understood: what is wrong, and where.
+/// A line that cannot be parsed: what is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadLine {
     pub text: &'static str,
@@ -23,7 +21,7 @@ pub(super) struct BadLine {
     pub range: Range<usize>,
 }
 
-/// Reads the variables of an env file in their order, and the lines that are not understood.
+/// Returns the variables of an env file in order, and the lines that cannot be parsed.
 pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
     let (mut variables, mut bad) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -35,7 +33,7 @@ pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
                 at = end_of_line(text, end) + 1;
             }
             Err(line) => {
-                // After an open quote the rest of the file is guesswork.
+                // After an unclosed quote, the rest of the file would be guesswork.
                 at = if line.text == OPEN_QUOTE { text.len() } else { line_end + 1 };
                 bad.push(line);
             }
@@ -44,8 +42,8 @@ pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
     (variables, bad)
 }
 
-/// The line of an env file that gives a variable this value; `None` for a name that cannot stand in one. Where quotes
-/// of one kind will do, a shell reads the same.
+/// Formats a line that sets a variable, or returns `None` if the name is not valid in an env file.
+/// Shells read the line the same way, unless the value needs both kinds of quotes.
 pub fn dotenv_line(name: &str, value: &str) -> Option<String> {
     if !is_name(name) {
         return None;
@@ -58,7 +56,6 @@ pub fn dotenv_line(name: &str, value: &str) -> Option<String> {
     })
 }
 
-/// What means `value` between double quotes.
 fn escaped(value: &str) -> String {
     let mut out = String::new();
     for c in value.chars() {
@@ -72,13 +69,13 @@ fn escaped(value: &str) -> String {
     out
 }
 
-const OPEN_QUOTE: &str = "a quote is never closed";
+const OPEN_QUOTE: &str = "unclosed quote";
 
 fn end_of_line(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |newline| at + newline)
 }
 
-/// One statement from `start`: its variable, if it has one, and a byte on its last line.
+/// Parses one line from `start`. Returns its variable, if any, and an offset in its last line.
 fn statement(
     text: &str,
     start: usize,
@@ -97,16 +94,20 @@ fn statement(
     }
     let whole = key_start..(start + line.trim_end().len()).max(key_start);
     let Some(equals) = text[key_start..line_end].find('=') else {
-        return bad(whole, "a line without `=`", "write NAME=value, or # before a comment");
+        return bad(whole, "line without `=`", "write NAME=value, or start a comment with #");
     };
     let name = text[key_start..key_start + equals].trim_end();
     if !is_name(name) {
-        let help = "a name has letters, digits, `_`, `.` and `-`, and does not start with a digit";
-        return bad(key_start..key_start + name.len(), "not a name of a variable", help);
+        let help = "use letters, digits, `_`, `.` and `-`, not starting with a digit";
+        return bad(key_start..key_start + name.len(), "invalid variable name", help);
     }
     let (value, end) = value(text, key_start + equals + 1, line_end)?;
     if value.contains('\0') {
-        return bad(whole, "a value contains a NUL character", "a variable cannot hold one");
+        return bad(
+            whole,
+            "value contains a NUL character",
+            "remove it: variables cannot contain NUL",
+        );
     }
     Ok((Some(Variable { name: name.to_owned(), value, range: whole }), end))
 }
@@ -116,7 +117,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain)
 }
 
-/// The value from `start`, and a byte on its last line.
+/// Parses the value from `start`. Returns it with an offset in its last line.
 fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), BadLine> {
     let line = &text[start..line_end];
     let trimmed = line.trim_start();
@@ -133,12 +134,12 @@ fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), B
     }
     Err(BadLine {
         text: "text after the closing quote",
-        help: "put the whole value between quotes, or # before a comment",
+        help: "quote the whole value, or put # before a comment",
         range: close..rest_end,
     })
 }
 
-/// A value to the end of its line or to a comment: a `#` at its start or after a blank.
+/// Parses an unquoted value: up to the end of the line, or to a `#` after a blank.
 fn unquoted(line: &str) -> String {
     let bytes = line.as_bytes();
     let comment = |&i: &usize| bytes[i] == b'#' && i > 0 && matches!(bytes[i - 1], b' ' | b'\t');
@@ -174,7 +175,7 @@ fn double_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
 }
 
 fn open_quote(open: usize) -> BadLine {
-    let help = "close it, or put the value between quotes of the other kind";
+    let help = "close it, or use the other kind of quotes";
     BadLine { text: OPEN_QUOTE, help, range: open..open + 1 }
 }
 
@@ -239,11 +240,11 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "a line without `=`",
-                "not a name of a variable",
+                "line without `=`",
+                "invalid variable name",
                 "text after the closing quote",
-                "a value contains a NUL character",
-                "a quote is never closed",
+                "value contains a NUL character",
+                "unclosed quote",
             ]
         );
         assert_eq!(bad[0].range, 4..12);

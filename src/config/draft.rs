@@ -12,7 +12,7 @@ use super::source::Source;
 use super::spec::StackSpec;
 use super::wishes::Wishes;
 
-/// The services that are to be in debug mode, if they can.
+/// The services to start in debug mode, if they have a `debug` entry.
 pub type Debugged = BTreeSet<Name>;
 
 /// A checked configuration whose ports are not chosen yet.
@@ -24,32 +24,31 @@ pub struct Draft {
     pub(super) wishes: Wishes,
     pub(super) notes: Vec<Message>,
     pub(super) files: BTreeSet<PathBuf>,
-    /// The texts, for whoever asks where something was written.
     pub(super) sources: Vec<Arc<Source>>,
 }
 
 impl Draft {
-    /// The name of the stack.
+    /// Returns the name of the stack.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// The folder of the first file, absolute.
+    /// Returns the directory of the first file, absolute.
     pub fn dir(&self) -> &Path {
         &self.spec.dir
     }
 
-    /// The names of the services, in their order.
+    /// Returns the names of all services, in order.
     pub fn services(&self) -> impl Iterator<Item = &Name> {
         self.spec.services.keys()
     }
 
-    /// The names that stand for several services.
+    /// Returns the names of all groups of replicas.
     pub fn groups(&self) -> impl Iterator<Item = &Name> {
         self.spec.groups.keys()
     }
 
-    /// The services that a name means: one of that name, or the replicas of one; empty: nobody.
+    /// Returns the service with this name, or all replicas of a group. Empty if it is unknown.
     pub fn named(&self, name: &Name) -> Vec<Name> {
         match (self.spec.groups.get(name), self.spec.services.get(name)) {
             (Some(members), _) => members.clone(),
@@ -58,13 +57,13 @@ impl Draft {
         }
     }
 
-    /// The services that `up` starts without being asked for them by name.
+    /// Returns the services that `up` starts by default.
     pub fn autostart(&self) -> impl Iterator<Item = &Name> {
         let auto = self.spec.services.iter().filter(|(_, service)| service.autostart);
         auto.map(|(name, _)| name)
     }
 
-    /// These services and all that they depend on.
+    /// Returns these services and all their dependencies, direct and indirect.
     pub fn with_dependencies(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
         let mut open: Vec<Name> = names.iter().cloned().collect();
         let mut found = names;
@@ -78,51 +77,50 @@ impl Draft {
         found
     }
 
-    /// The address that each service is told to bind, by name.
+    /// Returns the address that each service is told to bind.
     pub fn hosts(&self) -> impl Iterator<Item = (&Name, &str)> {
         self.spec.services.iter().map(|(name, service)| (name, service.host.as_str()))
     }
 
-    /// Every port that is wished for in run mode, by service in the order of names, main ports first.
+    /// Returns the port requests in run mode, ordered by service name, main ports first.
     pub fn wishes(&self) -> &[PortWish] {
         &self.wishes.always
     }
 
-    /// The same, then the debuggers' ports of the services in debug mode.
+    /// Returns the port requests in run mode, then those of the debuggers of `debugged`.
     pub fn wishes_with(&self, debugged: &Debugged) -> Vec<PortWish> {
         let debug = self.wishes.debug.iter().filter(|wish| debugged.contains(&wish.service));
         self.wishes.always.iter().chain(debug).cloned().collect()
     }
 
-    /// The services that can be started for a debugger, in their order.
+    /// Returns the services with a `debug` entry, in order.
     pub fn debuggable(&self) -> impl Iterator<Item = &Name> {
         let services = self.spec.services.iter();
         services.filter(|(_, service)| service.debug.is_some()).map(|(name, _)| name)
     }
 
-    /// Whether a change of its files is applied while the stack runs.
+    /// Whether edits of the configuration are applied while the stack runs.
     pub fn live(&self) -> bool {
         self.spec.live
     }
 
-    /// Every file that was read or looked for.
+    /// Returns every file that was read or looked for.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }
 
-    /// What people should know and need not mend.
+    /// Returns notes: worth knowing, but not errors.
     pub fn notes(&self) -> &[Message] {
         &self.notes
     }
 
-    /// The stack as it is meant, with the ports that were chosen, by service and name of the port.
-    /// A port that is missing in `ports` gets the number that was written for it; whoever chooses
-    /// answers every wish, so that this is for tests only.
+    /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
+    /// number, for tests only: real choices cover every request.
     pub fn resolve(&self, ports: &BTreeMap<(Name, String), Port>) -> Stack {
         self.resolve_with(ports, &Debugged::new())
     }
 
-    /// The same with some services in debug mode: those of `debugged` that have a `debug` entry.
+    /// Builds the stack with these services in debug mode, if they have a `debug` entry.
     pub fn resolve_with(
         &self,
         ports: &BTreeMap<(Name, String), Port>,
@@ -131,7 +129,7 @@ impl Draft {
         let book = Book::new(&self.spec, ports);
         let builder = self.builder(&book, ports);
         let services = self.spec.services.iter().map(|(name, spec)| {
-            // Loading has built every service once; no text can fail now.
+            // Loading built every service once, so no text can fail now.
             let debugged = debugged.contains(name);
             (name.clone(), Arc::new(builder.build(spec, debugged).service))
         });
@@ -147,8 +145,8 @@ impl Draft {
         }
     }
 
-    /// Where the variables of a service come from, when the ports are these: the values that it has in a stack which
-    /// was made of this, and those that they hide. Empty for a service that is not here.
+    /// Returns the origins of a service's variables: the values it gets with these ports, and the
+    /// values they shadow. Empty for an unknown service.
     pub fn explain(
         &self,
         service: &Name,

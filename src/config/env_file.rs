@@ -7,30 +7,26 @@ use super::place::Place;
 use super::report::Report;
 use super::suggest::quote;
 
-/// A variable in an env file.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
     pub value: String,
     pub at: Place,
 }
 
-/// The variables of one env file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EnvFile {
     pub settings: BTreeMap<String, Setting>,
 }
 
-/// The env files that exist and were understood, by path.
+/// The env files that exist and could be parsed, by path.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EnvFiles {
     pub files: BTreeMap<PathBuf, EnvFile>,
-    /// Whether a file is missing or has mistakes: then nothing can be said about variables that
-    /// are not set.
+    /// Whether a file is missing or has errors. Then unset variables are not reported.
     pub incomplete: bool,
 }
 
 impl EnvFiles {
-    /// Reads the text of an env file that has the number `file` in the report.
     pub fn add(&mut self, path: PathBuf, file: u32, report: &mut Report) {
         let (variables, bad) = dotenv::parse(report.text(file));
         self.incomplete |= !bad.is_empty();
@@ -46,7 +42,6 @@ impl EnvFiles {
         self.files.insert(path, EnvFile { settings });
     }
 
-    /// An env file that was asked for cannot be read.
     pub fn unreadable(
         &mut self,
         at: Option<Place>,

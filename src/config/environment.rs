@@ -8,34 +8,27 @@ use super::place::Place;
 use super::spec::{Replicas, ServiceSpec, StackSpec, Variables};
 use super::template::{Expand, Field, Part, StackField, Template, Trouble, expand};
 
-/// How deep variables may refer to variables.
+/// How deeply variables may refer to other variables.
 const MAX_DEPTH: usize = 32;
 
-/// Where variables come from, strongest first in a list of them.
+/// A source of variables. Lists of layers start with the strongest.
 #[derive(Clone, Copy)]
 pub(super) enum Layer<'a> {
-    /// `env` of the service.
     ServiceEnv(&'a Variables),
-    /// A file of the service's `env_file`.
     ServiceFile(&'a EnvFile),
-    /// `env` of the stack.
     StackEnv(&'a Variables),
-    /// A file of the stack's `env_file`.
     StackFile(&'a EnvFile),
-    /// What the service's preset says.
     Preset(&'a Variables),
 }
 
-/// Who gives a variable a value above devstack's own environment.
+/// The source of a value above the inherited environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Giver {
-    /// devstack sets it.
     Devstack,
-    /// This layer, counted from the strongest.
+    /// A layer, by its index from the strongest.
     Layer(usize),
 }
 
-/// A variable in a layer.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
     Written(&'a Template),
@@ -65,7 +58,6 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Where a variable of this layer was written.
     pub fn place(&self, name: &str) -> Option<Place> {
         match self {
             Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
@@ -78,7 +70,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// The layers of a service's environment above devstack's own, strongest first.
+/// Returns the layers of a service's environment above the inherited one, strongest first.
 pub(super) fn layers<'a>(
     stack: &'a StackSpec,
     service: &'a ServiceSpec,
@@ -95,24 +87,23 @@ pub(super) fn layers<'a>(
     layers
 }
 
-/// The final environment of one service, found variable by variable.
+/// Resolves the final environment of one service, variable by variable.
 ///
-/// A variable that refers to itself means the value it hides: `PATH = "bin:$PATH"`.
+/// A variable that refers to itself gets the value it shadows: `PATH = "bin:$PATH"`.
 pub(super) struct Environment<'a> {
     book: &'a Book<'a>,
     layers: Vec<Layer<'a>>,
-    /// What devstack sets; above all layers.
+    /// Set by devstack; above all layers.
     set: BTreeMap<String, String>,
-    /// devstack's own environment; below all layers.
+    /// Inherited by devstack; below all layers.
     outer: &'a BTreeMap<String, String>,
-    /// The name that means the service itself: that of its group, and its own.
+    /// For a replica: the name of its group, and its own name.
     own: Option<(&'a Name, &'a Name)>,
     known: HashMap<(&'a str, usize), String>,
     busy: Vec<(&'a str, usize)>,
 }
 
 impl<'a> Environment<'a> {
-    /// The environment of these layers.
     pub fn new(
         book: &'a Book<'a>,
         layers: Vec<Layer<'a>>,
@@ -123,8 +114,7 @@ impl<'a> Environment<'a> {
         Environment { book, layers, set, outer, own: None, known, busy }
     }
 
-    /// The same, where a replica means itself by the name that it was written under: what tells
-    /// a program its port must tell each replica its own.
+    /// Makes a replica's references to its own group mean the replica itself.
     pub fn within(mut self, service: &'a ServiceSpec) -> Environment<'a> {
         self.own = match &service.replicas {
             Replicas::Member { group, .. } => Some((group, &service.name)),
@@ -133,8 +123,7 @@ impl<'a> Environment<'a> {
         self
     }
 
-    /// Everything that is set on top of devstack's own environment; what cannot be expanded is
-    /// left out and told.
+    /// Returns all variables above the inherited environment, and the errors from expanding them.
     pub fn all(&mut self) -> (BTreeMap<String, String>, Vec<Trouble>) {
         let (mut all, mut troubles) = (BTreeMap::new(), Vec::new());
         for name in self.given_names() {
@@ -147,8 +136,8 @@ impl<'a> Environment<'a> {
         (all, troubles)
     }
 
-    /// The same with everybody who gives a variable a value, the strongest first. The value of one who is hidden may
-    /// be one that cannot be expanded.
+    /// Returns the same variables with all their sources and values, strongest first. A shadowed
+    /// value is `None` if it cannot be expanded.
     pub fn explained(&mut self) -> BTreeMap<String, Vec<(Giver, Option<String>)>> {
         let mut explained = BTreeMap::new();
         for name in self.given_names() {
@@ -159,13 +148,12 @@ impl<'a> Environment<'a> {
         explained
     }
 
-    /// The names of all variables that are set on top of devstack's own environment.
     fn given_names(&self) -> BTreeSet<String> {
         let layers = self.layers.iter().flat_map(Layer::names).map(str::to_owned);
         layers.chain(self.set.keys().cloned()).collect()
     }
 
-    /// Who gives a variable a value, the strongest first: this is the order of precedence.
+    /// Returns the sources that set a variable, strongest first: this is the order of precedence.
     fn givers(&self, name: &str) -> impl Iterator<Item = Giver> {
         let devstack = self.set.contains_key(name).then_some(Giver::Devstack);
         let layers = self.layers.iter().enumerate();
@@ -173,27 +161,25 @@ impl<'a> Environment<'a> {
         devstack.into_iter().chain(layers.map(|(index, _)| Giver::Layer(index)))
     }
 
-    /// The value that one of them gives it.
     fn given(&mut self, name: &str, giver: Giver) -> Result<String, Trouble> {
         let value = match giver {
             Giver::Devstack => self.set.get(name).cloned(),
             Giver::Layer(index) => self.at(name, index)?,
         };
-        Ok(value.expect("a giver has a value"))
+        Ok(value.expect("the source sets this variable"))
     }
 
-    /// A layer, by what [`Environment::explained`] calls it.
+    /// Returns a layer by the index that [`EnvResolver::all_sources`] uses.
     pub fn layer(&self, index: usize) -> Layer<'a> {
         self.layers[index]
     }
 
-    /// A text with this environment.
     pub fn expand(&mut self, template: &Template) -> Result<String, Trouble> {
         expand(&template.parts, template.at, self)
     }
 
-    /// The same for people: what devstack itself and a preset give is put in. Every other variable stands by its name,
-    /// because what an env file or `env` gives may be a secret.
+    /// Expands a text for display. Values from devstack itself and from presets are inserted; other
+    /// variables stay as names, because env files and `env` may hold secrets.
     pub fn shown(&mut self, template: &Template) -> String {
         let mut shown = String::new();
         for part in &template.parts {
@@ -212,7 +198,7 @@ impl<'a> Environment<'a> {
         shown
     }
 
-    /// The value of a variable that can be no secret.
+    /// Returns the value of a variable that cannot be a secret.
     fn public(&mut self, name: &str) -> Option<String> {
         let giver = self.givers(name).next()?;
         let known = match giver {
@@ -228,7 +214,7 @@ impl<'a> Environment<'a> {
         if known { self.given(name, giver).ok() } else { None }
     }
 
-    /// The value of a variable as one layer has it; `None` when that layer does not set it.
+    /// Returns the value of a variable in one layer, or `None` if the layer does not set it.
     pub fn at(&mut self, name: &str, layer: usize) -> Result<Option<String>, Trouble> {
         let template = match self.layers[layer].get(name) {
             None => return Ok(None),
@@ -256,13 +242,13 @@ impl<'a> Environment<'a> {
         Ok(Some(value))
     }
 
-    /// The names of all variables, for "did you mean".
+    /// Returns the names of all variables, for "did you mean".
     pub fn names(&self) -> BTreeSet<&str> {
         let layers = self.layers.iter().flat_map(Layer::names);
         layers.chain(self.set.keys().chain(self.outer.keys()).map(|name| &**name)).collect()
     }
 
-    /// The name as the layer holds it, which lives as long as the configuration.
+    /// The name as stored in the layer, which lives as long as the configuration.
     fn stored_name(&self, name: &str, layer: usize) -> &'a str {
         match self.layers[layer] {
             Layer::ServiceEnv(env) | Layer::StackEnv(env) | Layer::Preset(env) => {
@@ -274,8 +260,8 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The cycle that asking for this variable again has closed, begun at its smallest name, so
-    /// that it is the same wherever it was entered.
+    /// Returns the error for a cycle. Its path starts at the smallest name, so that it is the same
+    /// wherever the cycle was entered.
     fn cycle(&self, name: &'a str, layer: usize) -> Trouble {
         let first = self.busy.iter().position(|&entry| entry == (name, layer)).unwrap_or(0);
         let mut path = self.busy[first..].to_vec();
@@ -284,7 +270,7 @@ impl<'a> Environment<'a> {
         path.extend(path.first().copied());
         let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
         let at = path.first().and_then(|(name, layer)| self.layers[*layer].place(name));
-        let at = at.expect("a variable that is being expanded stands in its layer");
+        let at = at.expect("a variable being expanded is in its layer");
         Trouble::Cycle { path: names.join(" → "), at }
     }
 }
@@ -300,7 +286,7 @@ impl Expand for Environment<'_> {
     }
 
     fn variable(&mut self, name: &str, _at: Place) -> Result<Option<String>, Trouble> {
-        // One that refers to itself means what it hides.
+        // A self-reference means the shadowed value.
         let hiding = self.busy.last().filter(|(busy, _)| *busy == name).map(|(_, layer)| *layer);
         let may_give = |giver: &Giver| match (hiding, giver) {
             (None, _) => true,

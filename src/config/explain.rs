@@ -1,4 +1,4 @@
-//! Where the variables of a service come from, as people know it: files and lines.
+//! Where the variables of a service come from, as files and lines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::place::Place;
 use super::source::Source;
 use super::spec::ServiceSpec;
 
-/// Everybody who gives a variable a value above devstack's own environment, the strongest first, with that value; by
-/// name. `None`: a value that is hidden and cannot be made.
+/// For each variable, all origins above the inherited environment with their values, strongest
+/// first. A value is `None` if it is shadowed and cannot be expanded.
 pub type Explained = BTreeMap<String, Vec<(Origin, Option<String>)>>;
 
-/// Explains the environment of a service. `sources`: the files that places are in.
+/// Explains a service's environment; `sources` are the files that spans point into.
 pub(super) fn explain(
     builder: &Builder<'_>,
     spec: &ServiceSpec,
@@ -36,7 +36,7 @@ pub(super) fn explain(
 }
 
 fn origin(spec: &ServiceSpec, layer: Layer<'_>, name: &str, sources: &[Arc<Source>]) -> Origin {
-    let place = layer.place(name).expect("it gives the variable a value");
+    let place = layer.place(name).expect("the layer sets this variable");
     let written = || written(place, sources);
     match layer {
         Layer::ServiceEnv(_) => Origin::ServiceEnv(written()),

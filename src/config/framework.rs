@@ -1,5 +1,5 @@
-//! What is known about the framework of a service, once its whole environment is: how its URL is written, and which
-//! files its own reloader looks after.
+//! What follows from a preset once the environment is known: the URL format, and the files that the
+//! framework's own reloader watches.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,6 @@ use super::report::Report;
 use super::spec::{ServiceSpec, StackSpec};
 use super::template::{Expand, Part, Template, Trouble, expand};
 
-/// Fills in what follows from the frameworks of all services.
 pub(super) fn fill(
     spec: &mut StackSpec,
     files: &EnvFiles,
@@ -42,7 +41,6 @@ pub(super) fn fill(
     }
 }
 
-/// The URL as the preset writes it.
 fn url_form(
     service: &ServiceSpec,
     environment: &mut Environment<'_>,
@@ -52,18 +50,18 @@ fn url_form(
     let mut text = |template| match encoded(template, environment) {
         Ok(text) => Some(text),
         Err(Trouble::Unknown { at }) => {
-            let text = format!("the URL of {} cannot be made from another service", service.name);
-            let help = "its variables decide it before services have ports: write plain texts";
+            let text = format!("the URL of {} cannot refer to another service", service.name);
+            let help = "use plain strings: its variables are needed before ports are assigned";
             report.push(Fault::at(at, text).help(help));
             None
         }
-        // Reported where the environment is put together.
+        // Reported when the environment is resolved.
         Err(_) => None,
     };
     Some(UrlForm { before: text(before)?, after: text(after)? })
 }
 
-/// A piece of a URL. Values of variables stand in it for themselves.
+/// Expands a part of a URL, percent-encoding the values of references.
 fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<String, Trouble> {
     let mut url = String::new();
     for part in &template.parts {
@@ -85,7 +83,7 @@ fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<Str
     Ok(url)
 }
 
-/// The framework's own reloader, when it is on in this service.
+/// The framework's own reloader, if this service turns it on.
 fn own_reloader(
     service: &ServiceSpec,
     environment: &mut Environment<'_>,
@@ -97,7 +95,8 @@ fn own_reloader(
     reloader.is_on(&words(&service.command), variable).then_some(reloader)
 }
 
-/// Leaves the files of the framework's own reloader to it, so that nothing restarts twice. Who wrote a `watch` is told.
+/// Excludes the files of the framework's own reloader from `watch`, so that a change does not
+/// restart the service twice. Adds a note if the user wrote the `watch`.
 fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report) {
     let Some(framework) = service.framework else { return };
     for watch in service.watch.iter_mut().filter(|watch| watch.action.restarts()) {
@@ -107,20 +106,22 @@ fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report)
     }
     if service.watch_at.is_some() {
         let text = format!(
-            "{} reloads itself, so its `watch` leaves {} to it",
+            "{} reloads itself, so its `watch` ignores {}",
             service.name,
             reloader.files.join(", ")
         );
         let switch = reloader.on.iter().find(|word| words(&service.command).contains(word));
         let help = match (switch, &reloader.variable, reloader.off.first()) {
             (Some(word), _, _) if word.starts_with('-') => {
-                format!("remove `{word}` if devstack is to restart it")
+                format!("remove `{word}` to have devstack restart it instead")
             }
             (_, _, Some(off)) if off.starts_with('-') => {
-                format!("pass {off} if devstack is to restart it")
+                format!("pass {off} to have devstack restart it instead")
             }
-            (_, Some(variable), _) => format!("unset {variable} if devstack is to restart it"),
-            _ => format!("{} needs no restart for them", framework.name),
+            (_, Some(variable), _) => {
+                format!("unset {variable} to have devstack restart it instead")
+            }
+            _ => format!("nothing to do: {} reloads these files without a restart", framework.name),
         };
         report.note(Message::new(Class::Config, text).help(help));
     }

@@ -3,8 +3,7 @@ use crate::model::{Class, Message};
 use super::report::Report;
 use super::spec::{Replicas, StackSpec, Variables};
 
-/// Notes variables in `env` that have no effect, because devstack sets them itself. `PORT` is
-/// none of them: it is a wish for a port.
+/// Notes variables in `env` that have no effect because devstack sets them. `PORT` does have one.
 pub(super) fn note(spec: &StackSpec, report: &mut Report) {
     note_in(&spec.env, "of the stack", false, report);
     for service in spec.services.values() {
@@ -18,7 +17,7 @@ pub(super) fn note(spec: &StackSpec, report: &mut Report) {
 fn note_in(env: &Variables, whose: &str, many: bool, report: &mut Report) {
     for name in env.keys() {
         let help = match name.as_str() {
-            "HOST" => "write `host = \"…\"` instead",
+            "HOST" => "set `host = \"…\"` instead",
             "DEVSTACK_STACK" | "DEVSTACK_SERVICE" | "DEVSTACK_MODE" => "use another name",
             "DEVSTACK_REPLICA" if many => "use another name",
             _ => continue,

@@ -1,4 +1,4 @@
-//! Which keys there are, and where a key that stands in the wrong place belongs.
+//! The keys of the configuration, and where a misplaced key belongs.
 
 mod key;
 mod parts;
@@ -14,7 +14,7 @@ pub(super) use stack::{FILE, LOGS, STACK};
 
 use super::suggest::nearest;
 
-/// Every table of keys with what it is called in tests.
+/// Every table of keys, with its name in tests.
 #[cfg(test)]
 pub(super) fn all() -> [(&'static str, &'static [Key]); 13] {
     [
@@ -44,7 +44,7 @@ const NESTED: &[(&str, &[Key])] = &[
     ("watch", WATCH),
 ];
 
-/// What people who know other programs write, and what it is called here.
+/// Keys of similar tools, and their names here.
 const SYNONYMS: &[(&str, &str)] = &[
     ("cmd", "command"),
     ("run", "command"),
@@ -71,32 +71,30 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("disabled", "autostart"),
 ];
 
-/// Where the key `key` of a service should have been written instead.
 pub(super) fn service_key_elsewhere(key: &str) -> Option<String> {
     if let Some((_, ours)) = SYNONYMS.iter().find(|(theirs, _)| *theirs == key) {
         return Some(format!("did you mean `{ours}`?"));
     }
     let nested = NESTED.iter().find(|(_, keys)| has(keys, key));
     if let Some((table, _)) = nested {
-        return Some(format!("it belongs into `{table}`: {table} = {{ {key} = … }}"));
+        return Some(format!("move it to `{table}`: {table} = {{ {key} = … }}"));
     }
-    has(STACK, key).then(|| format!("`{key}` is a key of `[stack]`"))
+    has(STACK, key).then(|| format!("move it to `[stack]`: `{key}` is not a service key"))
 }
 
-/// Why a key of `ready` is none of `health`, and what to do instead.
 pub(super) fn health_key_elsewhere(key: &str) -> Option<String> {
     let why = match key {
-        "log" => "a line is printed once and says nothing about later",
-        "notify" => "a service says once that it is ready",
-        "delay" => "it begins once the service is ready",
-        "timeout" => "what counts is how many attempts fail",
+        "log" => "a log line is printed only once, so it cannot show later health",
+        "notify" => "READY=1 is sent only once, so it cannot show later health",
+        "delay" => "health checks begin once the service is ready",
+        "timeout" => "health checks count failed attempts, not time",
         _ => return None,
     };
     let instead = if key == "timeout" { "`failures`" } else { "`tcp`, `http` or `exec`" };
-    Some(format!("{why}: use {instead}"))
+    Some(format!("use {instead}: {why}"))
 }
 
-/// Whether an unknown key of a service was meant as `command`.
+/// Whether an unknown key of a service was probably meant as `command`.
 pub(super) fn means_command(key: &str) -> bool {
     if has(SERVICE, key) {
         return false;
@@ -107,13 +105,12 @@ pub(super) fn means_command(key: &str) -> bool {
     }
 }
 
-/// Where the key `key` of `[stack]` or of the whole file should have been written instead.
 pub(super) fn stack_key_elsewhere(key: &str) -> Option<String> {
     if matches!(key, "service" | "processes" | "process" | "apps" | "tasks") {
         return Some("did you mean `services`?".to_owned());
     }
     if has(SERVICE, key) {
-        return Some(format!("`{key}` is a key of a service: write it under [services.NAME]"));
+        return Some(format!("move it to [services.NAME]: `{key}` is a service key"));
     }
-    has(STACK, key).then(|| format!("`{key}` is a key of `[stack]`"))
+    has(STACK, key).then(|| format!("move it to `[stack]`: `{key}` is a stack key"))
 }

@@ -1,4 +1,4 @@
-//! What holds between services: dependencies, references, ports that exclude each other.
+//! Checks that span services: dependencies, references, and ports that exclude each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,10 @@ use super::spec::{Dependency, PortSpec, Replicas, ServiceSpec, StackSpec, replic
 use super::suggest::{did_you_mean, quote, replicas_help};
 use super::template::{Field, Template};
 
-/// How many places a cycle is shown with.
+/// How many places of a cycle a diagnostic shows.
 const MAX_MARKS: usize = 8;
 
-/// Checks everything that holds between services as they were written, before their replicas
-/// are made.
+/// Checks dependencies and references, before replicas are created.
 pub(super) fn check(spec: &StackSpec, report: &mut Report) {
     for service in spec.services.values() {
         for (name, dependency) in &service.depends_on {
@@ -33,7 +32,7 @@ pub(super) fn check(spec: &StackSpec, report: &mut Report) {
     cycles(spec, report);
 }
 
-/// The condition that is meant: what the kind of the target suggests when none is written.
+/// Returns the condition of a dependency. The default depends on the kind of its target.
 pub(super) fn meant(target: &ServiceSpec, dependency: &Dependency) -> Condition {
     dependency.condition.unwrap_or(match target.kind {
         Kind::Service => Condition::Ready,
@@ -44,10 +43,10 @@ pub(super) fn meant(target: &ServiceSpec, dependency: &Dependency) -> Condition 
 fn condition(target: &ServiceSpec, dependency: &Dependency, report: &mut Report) {
     match (dependency.condition, target.kind) {
         (Some(Condition::Completed), Kind::Service) => {
-            let text = format!("`{}` never completes: it is no task", target.name);
+            let text = format!("`{}` never completes: it is not a task", target.name);
             let fault = Fault::at(dependency.at, text).also(target.at, "this service");
             let help =
-                format!("write \"ready\" or \"started\", or give {} kind = \"task\"", target.name);
+                format!("use \"ready\" or \"started\", or set kind = \"task\" for {}", target.name);
             report.push(fault.help(help));
         }
         (Some(Condition::Completed | Condition::Started | Condition::Ready) | None, _) => {}
@@ -60,7 +59,7 @@ fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
     }
     template.services(&mut |name, field, at| {
         let Some(target) = spec.written(name) else {
-            let text = format!("there is no service {}", quote(name));
+            let text = format!("unknown service {}", quote(name));
             report.push(Fault::at(at, text).help(no_service(spec, name)));
             return;
         };
@@ -74,11 +73,11 @@ fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
         }
         let fault = match port {
             None => Fault::at(at, format!("service `{name}` has no port"))
-                .help(format!("give {name} `port = \"auto\"` or a number")),
+                .help(format!("set `port = \"auto\"` or a number for {name}")),
             Some(port) => {
                 let text = format!("service `{name}` has no port {}", quote(port));
                 let names = target.ports.iter().map(|port| port.name.as_str());
-                let help = did_you_mean(port, names, || format!("name it in `ports` of {name}"));
+                let help = did_you_mean(port, names, || format!("add it to `ports` of {name}"));
                 Fault::at(at, text).help(help)
             }
         };
@@ -86,7 +85,6 @@ fn references(spec: &StackSpec, template: &Template, report: &mut Report) {
     });
 }
 
-/// What to do about the name of a service that does not exist.
 fn no_service(spec: &StackSpec, name: &str) -> String {
     let group = replica(name).and_then(|(group, _)| spec.written(group));
     match group.map(|group| (&group.name, &group.replicas)) {
@@ -95,13 +93,16 @@ fn no_service(spec: &StackSpec, name: &str) -> String {
             let names = spec.services.keys().map(Name::as_str);
             let known: Vec<&str> = names.clone().collect();
             did_you_mean(name, names, || {
-                format!("the services are: {}; `$$` is a plain dollar sign", known.join(", "))
+                format!(
+                    "available services: {}; write `$$` for a literal dollar sign",
+                    known.join(", ")
+                )
             })
         }
     }
 }
 
-/// Two services cannot be told the same number; their replicas are made.
+/// Reports services with the same preferred number. Runs after replicas are created.
 pub(super) fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
     let mut taken: BTreeMap<u16, (&'a ServiceSpec, Place)> = BTreeMap::new();
     let own = |service: &'a ServiceSpec| service.ports.iter().map(move |port| (service, port));
@@ -114,29 +115,27 @@ pub(super) fn same_port<'a>(spec: &'a StackSpec, report: &mut Report) {
             continue;
         };
         let text = if other.name == service.name {
-            format!("{} has port {number} twice", service.name)
+            format!("{} uses port {number} twice", service.name)
         } else {
-            format!("{} and {} both have port {number}", other.name, service.name)
+            format!("{} and {} both use port {number}", other.name, service.name)
         };
-        let fault = Fault::at(port.at, text).also(*at, "the first one");
+        let fault = Fault::at(port.at, text).also(*at, "first used here");
         let one = |service: &ServiceSpec| service.replicas == Replicas::One;
         let help = match one(service) && one(other) {
-            true => "change one of them, or write \"auto\"",
-            false => "each replica takes the next number: leave room, or write \"auto\"",
+            true => "change one of them, or use \"auto\"",
+            false => "leave room for the following replica ports, or use \"auto\"",
         };
         report.push(fault.help(help));
     }
 }
 
-/// How far the search has come with a service.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Open,
     Done,
 }
 
-/// Reports each cycle once, as a path. A loop instead of a recursion: a chain may be as long as
-/// there are services.
+/// Reports each cycle once, as a path. Iterative, because a chain can span all services.
 fn cycles(spec: &StackSpec, report: &mut Report) {
     let mut marks: BTreeMap<&Name, Mark> = BTreeMap::new();
     let mut told: BTreeSet<Vec<&Name>> = BTreeSet::new();
@@ -153,7 +152,7 @@ fn cycles(spec: &StackSpec, report: &mut Report) {
                 marks.extend(path.pop().map(|done| (done, Mark::Done)));
                 continue;
             };
-            // Replicas are written as one, so that they are in a cycle together or not at all.
+            // Replicas are searched as one service: they are in a cycle together or not at all.
             let Some(service) = spec.written(name.as_str()) else { continue };
             let name = &service.name;
             match marks.get(name) {
@@ -175,7 +174,7 @@ fn cycles(spec: &StackSpec, report: &mut Report) {
     }
 }
 
-/// The same cycle, begun at its smallest name.
+/// Rotates a cycle so that it starts at its smallest name.
 fn from_smallest<'a>(cycle: &[&'a Name]) -> Vec<&'a Name> {
     let smallest = (0..cycle.len()).min_by_key(|&index| cycle[index]).unwrap_or(0);
     let (before, after) = cycle.split_at(smallest);
@@ -190,7 +189,7 @@ fn cycle_fault(spec: &StackSpec, cycle: &[&Name]) -> Fault {
     } else {
         names.join(" → ")
     };
-    let text = format!("services depend on each other: {shown}");
+    let text = format!("dependency cycle: {shown}");
     let edge = |index: usize| {
         let (from, to) = (&spec.services[cycle[index]], cycle[(index + 1) % cycle.len()]);
         let is_meant = |name: &Name| spec.written(name.as_str()).is_some_and(|s| s.name == *to);
@@ -204,5 +203,5 @@ fn cycle_fault(spec: &StackSpec, cycle: &[&Name]) -> Fault {
         let (at, label) = edge(index);
         fault = fault.also(at, label);
     }
-    fault.help("remove one of these dependencies")
+    fault.help("break the cycle by removing one of these dependencies")
 }

@@ -1,4 +1,4 @@
-//! The only part of the configuration that touches files.
+//! The only part of the configuration that reads files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,23 +17,24 @@ use super::sources::Sources;
 use super::spec::{EnvFileSpec, StackSpec};
 use super::suggest::quote;
 
-/// The name of the file that is looked for.
 const FILE: &str = "devstack.toml";
 
-/// The user whose files nobody else can have put there.
+/// Root can write any file anyway, so its files are trusted.
 const ROOT: u32 = 0;
 
-/// The file beside it with one person's changes.
+/// The user's own changes, next to the main file.
 const LOCAL: &str = "devstack.local.toml";
 
-/// Reads and checks a configuration: the files, what lies over them, and their env files.
+/// Reads and checks a configuration: its files, their overrides, and env files.
 ///
-/// Errors: everything that is wrong, as far as it can be found at once.
+/// # Errors
+///
+/// Everything that is wrong, as far as it can be found at once.
 pub fn load(sources: &Sources) -> Result<Draft, Diagnostics> {
     let mut report = Report::default();
     let parts = read(sources, &mut report);
     let Findings { notes, files, sources: texts } = report.finish()?;
-    let (spec, env_files, wishes) = parts.expect("without a mistake there is a configuration");
+    let (spec, env_files, wishes) = parts.expect("no errors, so there is a configuration");
     let outer = sources.env.clone();
     Ok(Draft { spec, env_files, outer, wishes, notes, files, sources: texts })
 }
@@ -41,7 +42,7 @@ pub fn load(sources: &Sources) -> Result<Draft, Diagnostics> {
 fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts> {
     let paths = find(sources, report)?;
     let dir = folder_of(paths.first()?);
-    // One person's changes lie over the file that they stand beside, and under what the command line adds.
+    // Local changes override the first file, and `-f` files after it override both.
     let local = Some(dir.join(LOCAL)).filter(|local| !paths.contains(local));
     let (first, more) = paths.split_first()?;
     let layers = [(first, true)].into_iter().chain(local.iter().map(|path| (path, false)));
@@ -67,7 +68,6 @@ fn read(sources: &Sources, report: &mut Report) -> Option<super::assemble::Parts
     Some(assemble(spec, env_files, &sources.env, &sources.overrides, report))
 }
 
-/// The configuration files, absolute.
 fn find(sources: &Sources, report: &mut Report) -> Option<Vec<PathBuf>> {
     if !sources.files.is_empty() {
         return Some(sources.files.iter().map(|file| sources.cwd.join(file)).collect());
@@ -75,17 +75,16 @@ fn find(sources: &Sources, report: &mut Report) -> Option<Vec<PathBuf>> {
     let found = sources.cwd.ancestors().map(|folder| folder.join(FILE)).find(|path| path.exists());
     if found.is_none() {
         report.look_for(sources.cwd.join(FILE));
-        let text = format!("there is no {FILE} in {} or above", sources.cwd.display());
+        let text = format!("no {FILE} found in {} or any parent directory", sources.cwd.display());
         let help = format!(
-            "write one, or name another file with -f; a first {FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
+            "create one, or give another file with -f; a minimal {FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
         );
         report.push(Fault::placeless(Class::Config, text).help(help));
     }
     found.map(|path| vec![path])
 }
 
-/// The folder of a file. A path with `..` is asked for its real folder, because behind a symbolic
-/// link `..` is not what it seems.
+/// Returns a file's directory, canonicalized if it has `..`, which symlinks could redirect.
 fn folder_of(path: &Path) -> PathBuf {
     let folder = path.parent().unwrap_or(path);
     let up = folder.components().any(|part| part == std::path::Component::ParentDir);
@@ -93,7 +92,6 @@ fn folder_of(path: &Path) -> PathBuf {
     real.unwrap_or_else(|| folder.components().collect())
 }
 
-/// A configuration file, and who owns it.
 fn read_config(
     path: &Path,
     sources: &Sources,
@@ -116,7 +114,7 @@ fn read_config(
     }
 }
 
-/// Reports folders that do not exist; each is asked for once.
+/// Reports directories that do not exist. Each is checked once.
 fn check_folders(spec: &StackSpec, report: &mut Report) {
     let mut asked: BTreeMap<&Path, bool> = BTreeMap::new();
     for service in spec.services.values() {
@@ -127,17 +125,20 @@ fn check_folders(spec: &StackSpec, report: &mut Report) {
         let dir = service.dir.strip_prefix(&spec.dir).unwrap_or(&service.dir);
         let dir = quote(&dir.to_string_lossy());
         let fault = if service.dir.exists() {
-            Fault::at(at, format!("{dir} is not a folder"))
+            Fault::at(at, format!("{dir} is not a directory"))
         } else {
-            Fault::at(at, format!("there is no folder {dir}"))
+            Fault::at(at, format!("no such directory: {dir}"))
         };
-        report
-            .push(fault.help("create it, or correct `dir`: it starts from the folder of the file"));
+        report.push(
+            fault.help(
+                "create it, or fix `dir`; `dir` is relative to the directory of devstack.toml",
+            ),
+        );
     }
 }
 
-/// `owners`: those of the configuration. Who writes that may run anything; of others no variable is taken, which may
-/// make programs do anything, too.
+/// Reads all env files. Those of other users are rejected, because variables can make programs run
+/// code; root and the `owners` of the configuration can run any command already.
 fn read_env_files(
     spec: &StackSpec,
     sources: &Sources,
@@ -183,7 +184,7 @@ fn read_env_files(
     files
 }
 
-/// The path as people call it: relative to where devstack was started, when it is below.
+/// Returns the path for display: relative to the working directory if below it.
 fn shown(path: &Path, cwd: &Path) -> String {
     match path.strip_prefix(cwd).unwrap_or(path) {
         here if here.as_os_str().is_empty() => ".".to_owned(),

@@ -1,11 +1,10 @@
-//! The configuration: text → raw (as written, with places) → checked → [`Draft`] (ports not chosen
-//! yet) → [`crate::model::Stack`] (as meant).
+//! The configuration: text → raw values with spans → checked [`Config`] (ports still open) →
+//! [`crate::model::Stack`].
 //!
-//! Only `load` touches files; everything else is pure. Mistakes are collected, not returned one by
-//! one: [`Diagnostics`] names all of them with file, line and column.
+//! Only `load` reads files; everything else is pure. Errors are collected rather than returned one
+//! by one: [`DiagnosticList`] has all of them with file, line and column.
 //!
-//! A task is not restarted unless its `restart` says so, and without `ready` it is ready as soon
-//! as it was started.
+//! By default, a task is not restarted and is ready as soon as it has started.
 
 mod advice;
 mod assemble;

@@ -3,20 +3,19 @@ use std::collections::BTreeMap;
 
 use super::place::Place;
 
-/// A value as it was written, with its place.
+/// A value as written, with its span.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node<'t> {
     pub at: Place,
     pub value: Value<'t>,
 }
 
-/// What can be written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'t> {
     Text(Cow<'t, str>),
-    /// `None`: beyond 64 bits.
+    /// `None` if it does not fit into 64 bits.
     Integer(Option<i64>),
-    /// As it was written.
+    /// As written.
     Float(String),
     Boolean(bool),
     Date,
@@ -24,10 +23,8 @@ pub(super) enum Value<'t> {
     Table(Table<'t>),
 }
 
-/// Keys with their values. The place of an entry is its key's.
 pub(super) type Table<'t> = BTreeMap<Cow<'t, str>, Entry<'t>>;
 
-/// One key of a table with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry<'t> {
     pub key: Place,
@@ -35,22 +32,22 @@ pub(super) struct Entry<'t> {
 }
 
 impl Value<'_> {
-    /// The type in words, for "must be a text, not …".
+    /// Returns the type in words, for "expected a string, found …".
     pub fn kind(&self) -> &'static str {
         match self {
-            Value::Text(_) => "a text",
-            Value::Integer(_) => "a number",
-            Value::Float(_) => "a number with a fraction",
+            Value::Text(_) => "a string",
+            Value::Integer(_) => "an integer",
+            Value::Float(_) => "a float",
             Value::Boolean(_) => "a boolean",
-            Value::Date => "a date",
-            Value::List(_) => "a list",
+            Value::Date => "a date-time",
+            Value::List(_) => "an array",
             Value::Table(_) => "a table",
         }
     }
 }
 
-/// Lays `over` over `base`: tables merge key by key, everything else is replaced. A key keeps the
-/// place where it was first written, so that the order of services stays that of the first file.
+/// Merges `over` into `base`: tables key by key, everything else is replaced. A key keeps the span
+/// of its first occurrence, so that services keep the order of the first file.
 pub(super) fn merge<'t>(base: &mut Table<'t>, over: Table<'t>) {
     for (name, entry) in over {
         match base.get_mut(&name) {

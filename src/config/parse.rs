@@ -1,4 +1,4 @@
-//! Text of a configuration file to a tree of values with places.
+//! Parses a configuration file into a tree of values with spans.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,30 +13,29 @@ use super::place::Place;
 use super::report::Report;
 use super::suggest::quote;
 
-/// How deep values may be nested. Nothing in a configuration is deeper than six; without a limit
-/// the recursion below could be driven to overflow the stack.
+/// Valid files need at most six levels; without a limit, recursion could overflow the stack.
 const MAX_DEPTH: usize = 24;
 
-/// How many characters that may begin a level of nesting (`.`, `[`, `{`) a text may have to be
-/// parsed on the stack at hand. A hundred services have about a thousand.
+/// How many characters that can open a level of nesting (`.`, `[`, `{`) a text may have to be
+/// parsed on the current stack. A hundred services have about a thousand.
 const FEW_LEVELS: usize = 2000;
 
-/// Parses a file. Syntax errors go into the report, several at once; then there is no tree,
-/// because what could be read around a syntax error is guesswork.
+/// Parses a file. Syntax errors are reported, several at once. Then there is no tree, because what
+/// surrounds a syntax error is guesswork.
 pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
     if !is_deep(text) {
         return parse_here(text, file, report);
     }
     let parsed = on_deep_stack(|| parse_here(text, file, report));
     parsed.unwrap_or_else(|error| {
-        let text = format!("no thread to parse this file: {error}");
+        let text = format!("cannot start a thread to parse this file: {error}");
         let fault = Fault::at(Place::new(file, 0..0), text);
-        report.push(fault.help("the system is out of threads or memory"));
+        report.push(fault.help("free up threads or memory, then try again"));
         None
     })
 }
 
-/// Whether a text may be nested too deep for the stack at hand.
+/// Whether a text may be nested too deeply for the current stack.
 pub(super) fn is_deep(text: &str) -> bool {
     text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count() >= FEW_LEVELS
 }
@@ -48,7 +47,7 @@ fn parse_here<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table
     for error in &errors {
         let range = range_of(error, text);
         if is_duplicate(error) {
-            // The keys below a table that is written twice would be told once more each.
+            // The keys below a duplicate table would all be reported again.
             let follows = repeated.as_ref().is_some_and(|header| {
                 text.get(header.end..range.start).is_some_and(|between| !between.contains("\n["))
             });
@@ -73,7 +72,6 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message().starts_with("duplicate key")
 }
 
-/// The bytes an error is about, at the borders of characters.
 fn range_of(error: &toml::de::Error, text: &str) -> Range<usize> {
     let range = error.span().unwrap_or(0..0);
     let mut start = range.start.min(text.len());
@@ -91,14 +89,14 @@ fn syntax_fault(error: &toml::de::Error, text: &str, at: Place) -> Fault {
     let message = error.message();
     if is_duplicate(error) {
         let key = quote(&text[at.start as usize..at.end as usize]);
-        return Fault::at(at, format!("{key} is written twice")).help("remove one of the two");
+        return Fault::at(at, format!("duplicate key {key}")).help("remove one of them");
     }
     let help = if message.starts_with("string values must be quoted") {
-        "texts stand between quotes: key = \"value\""
+        "quote strings: key = \"value\""
     } else if message.contains("recurs") {
-        "no configuration needs to be nested this deep"
+        "reduce the nesting; no configuration needs this depth"
     } else {
-        "this is no TOML: tables are [name], keys are key = value, texts stand between quotes"
+        "invalid TOML: tables are [name], keys are key = value, and strings must be quoted"
     };
     Fault::at(at, message).help(help)
 }
@@ -126,8 +124,8 @@ impl Convert<'_> {
     fn node<'t>(&mut self, spanned: Spanned<DeValue<'t>>, depth: usize) -> Node<'t> {
         let at = self.place(&spanned);
         if depth > MAX_DEPTH {
-            let text = "values are nested too deep".to_owned();
-            self.report.push(Fault::at(at, text).help("nothing here is nested deeper than six"));
+            let text = "values are nested too deeply".to_owned();
+            self.report.push(Fault::at(at, text).help("reduce the nesting to at most six levels"));
             return Node { at, value: Value::Boolean(false) };
         }
         Node { at, value: self.value(spanned.into_inner(), at, depth) }
@@ -152,11 +150,12 @@ impl Convert<'_> {
         }
     }
 
-    /// No program can be given a NUL: arguments, variables and paths all end at one.
+    /// Rejects NUL: arguments, variables and paths cannot contain it.
     fn refuse_nul(&mut self, text: &str, at: Place) {
         if text.contains('\0') {
-            let fault = Fault::at(at, "a text contains a NUL character");
-            self.report.push(fault.help("arguments, variables and paths cannot hold one"));
+            let fault = Fault::at(at, "string contains a NUL character");
+            self.report
+                .push(fault.help("remove it: arguments, variables and paths cannot contain NUL"));
         }
     }
 }

@@ -1,16 +1,15 @@
-/// Where something was written: a file by its number in the report, and bytes of its text.
+/// A location in a configuration: file number and byte range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
-    /// The number of the file in [`super::report::Report`].
+    /// The number of the file in `LoadReport`.
     pub file: u32,
-    /// The first byte.
     pub start: u32,
-    /// The byte after the last.
+    /// Exclusive.
     pub end: u32,
 }
 
 impl Place {
-    /// A place in `file`. Files are at most 1 MiB, so that every offset fits.
+    /// Creates a span. Files have at most 1 MiB, so every offset fits.
     pub fn new(file: u32, range: std::ops::Range<usize>) -> Place {
         Place { file, start: range.start as u32, end: range.end as u32 }
     }

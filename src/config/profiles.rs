@@ -1,4 +1,4 @@
-//! Which services start by themselves, by the profiles that were chosen.
+//! Which services start by default, given the selected profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,10 @@ use super::sources::Overrides;
 use super::spec::{Dependency, ServiceSpec, StackSpec};
 use super::suggest::{did_you_mean, one_of, quote};
 
-/// The variable that chooses profiles, separated by commas.
+/// The variable with the selected profiles, separated by commas.
 const VARIABLE: &str = "DEVSTACK_PROFILES";
 
-/// Takes `autostart` from the services none of whose profiles is chosen; reports services that
-/// start and depend on one of them.
+/// Clears `autostart` of services whose profiles are not selected; reports dependencies on them.
 pub(super) fn choose(
     spec: &mut StackSpec,
     outer: &BTreeMap<String, String>,
@@ -35,7 +34,6 @@ pub(super) fn choose(
     }
 }
 
-/// The profiles of the command line and of the environment together.
 fn chosen(
     spec: &StackSpec,
     outer: &BTreeMap<String, String>,
@@ -48,9 +46,9 @@ fn chosen(
     let help = |text: &str| {
         let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
         did_you_mean(text, names.iter().copied(), || match names.len() {
-            0 => "no service of the file has `profiles`".to_owned(),
-            1..=10 => format!("there are {}", one_of(&names)),
-            _ => "`profiles` of a service names it".to_owned(),
+            0 => "no service in this file sets `profiles`".to_owned(),
+            1..=10 => format!("available profiles: {}", one_of(&names)),
+            _ => "use a profile listed in the `profiles` of a service".to_owned(),
         })
     };
     let mut chosen = BTreeSet::new();
@@ -58,7 +56,7 @@ fn chosen(
         match find(text) {
             Some(name) => drop(chosen.insert(name)),
             None => {
-                let text_of = format!("--profile: no service has the profile {}", quote(text));
+                let text_of = format!("--profile: unknown profile {}", quote(text));
                 report.push(Fault::placeless(Class::Usage, text_of).help(help(text)));
             }
         }
@@ -69,7 +67,7 @@ fn chosen(
             Some(name) => drop(chosen.insert(name)),
             // It may be meant for another project.
             None => {
-                let text_of = format!("{VARIABLE}: no service has the profile {}", quote(text));
+                let text_of = format!("{VARIABLE}: unknown profile {}", quote(text));
                 report.note(Message::new(Class::Config, text_of).help(help(text)));
             }
         }
@@ -77,7 +75,7 @@ fn chosen(
     chosen
 }
 
-/// Reports what starts, by itself or for another, and depends on a service that was left out.
+/// Reports services that start, even as a dependency, and depend on one that was left out.
 fn dependencies(spec: &StackSpec, left_out: &BTreeSet<Name>, report: &mut Report) {
     let starts = spec.services.values().filter(|service| service.autostart);
     let mut ahead: Vec<&ServiceSpec> = starts.collect();
@@ -98,17 +96,19 @@ fn missing(service: &ServiceSpec, dependency: &Dependency, target: &ServiceSpec)
     let names = target.profiles.iter().flat_map(|profiles| &profiles.names);
     let names: Vec<&str> = names.map(Name::as_str).collect();
     let text = format!(
-        "`{}` starts and depends on `{}`, which starts only with profile {}",
+        "`{}` depends on `{}`, which starts only with profile {}",
         service.name,
         target.name,
         one_of(&names)
     );
     let mut fault = Fault::at(dependency.at, text);
     if let Some(profiles) = &target.profiles {
-        fault = fault.also(profiles.at, "not chosen");
+        fault = fault.also(profiles.at, "not active");
     }
     let first = names.first().copied().unwrap_or_default();
-    let help =
-        format!("choose it with --profile {first}, or give `{}` the same `profiles`", service.name);
+    let help = format!(
+        "activate it with --profile {first}, or set the same `profiles` for `{}`",
+        service.name
+    );
     fault.help(help)
 }

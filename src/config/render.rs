@@ -1,4 +1,4 @@
-//! Diagnostics as text with excerpts.
+//! Renders diagnostics with excerpts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,14 +10,12 @@ use super::diagnostic::{Diagnostic, Mark};
 use super::diagnostics::Diagnostics;
 use super::source::Source;
 
-/// Columns of an excerpt: what fits most terminals; longer lines are cut around the mark.
+/// Columns of an excerpt. Longer lines are cut around the span.
 const WIDTH: usize = 120;
 
-/// How much of a source is cut out around its marks at most, because laying out a line costs
-/// time for each of its characters and a file may be one line of 1 MiB.
+/// In bytes: layout takes time for each character of a line, and a line may have 1 MiB.
 const EXCERPT: usize = 16 * 1024;
 
-/// All diagnostics, one after the other, with an empty line between them.
 pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.term_width(WIDTH).decor_style(DecorStyle::Ascii);
@@ -33,13 +31,12 @@ pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
         }
     }
     if diagnostics.dropped > 0 {
-        out.push_str(&format!("\nand {} more\n", diagnostics.dropped));
+        out.push_str(&format!("\n… and {} more\n", diagnostics.dropped));
     }
     out
 }
 
-/// The remedy of a diagnostic that has no place in a file: below it, as with every other error, and not at
-/// the frame of an excerpt that is not there.
+/// Appends the help of a diagnostic without a span: there is no excerpt to attach it to.
 fn push_help(out: &mut String, help: &str) {
     for (index, line) in help.lines().enumerate() {
         out.push_str(if index == 0 { "  help: " } else { "        " });
@@ -97,8 +94,8 @@ fn snippet<'a>(
         .annotations(annotations)
 }
 
-/// The lines that the marks touch, at most [`EXCERPT`] bytes of them. Very long lines are cut in
-/// their end, never in their start, so that columns stay true.
+/// Returns the lines that the spans touch, at most [`EXCERPT`] bytes. Long lines are cut at the
+/// end, never at the start, so that columns stay correct.
 fn excerpt(text: &str, marks: &[Mark]) -> Range<usize> {
     let start = marks.iter().map(|mark| mark.range.start).min().unwrap_or(0).min(text.len());
     let end = marks.iter().map(|mark| mark.range.end).max().unwrap_or(0).min(text.len());

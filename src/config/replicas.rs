@@ -1,4 +1,4 @@
-//! A service with `replicas` becomes as many services.
+//! Expands services with `replicas`.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,22 @@ use super::fault::Fault;
 use super::report::Report;
 use super::spec::{Dependency, Replicas, ServiceSpec, StackSpec};
 
-/// The most dependencies of all services together when groups depend on groups: as many as a
-/// file of the largest size can hold without replicas.
+/// Maximum number of dependencies in total: as many as a file of maximum size can hold without
+/// groups.
 const MAX_LINKS: usize = 256 * 1024;
 
-/// Replicas by the name that stands for them.
 type Groups = BTreeMap<Name, Vec<Name>>;
 
-/// Makes the replicas of every service that has some. What was written about all of them is
-/// looked at before, so that a mistake is told once.
+/// Creates the replicas of all services that have some. Settings common to all replicas are checked
+/// before that, so that each error is reported once.
 pub(super) fn expand(spec: &mut StackSpec, report: &mut Report) {
     let groups: Groups = spec.services.values().filter_map(group).collect();
     if groups.is_empty() {
         return;
     }
     if links(spec, &groups) > MAX_LINKS {
-        let text = "the replicas have too many dependencies on each other";
-        let help = format!("all services together may have {MAX_LINKS}");
+        let text = "replicas have too many dependencies on each other";
+        let help = format!("reduce them: the limit for all services is {MAX_LINKS}");
         report.push(Fault::placeless(Class::Config, text).help(help));
         return;
     }
@@ -50,7 +49,6 @@ fn group(service: &ServiceSpec) -> Option<(Name, Vec<Name>)> {
     Some((service.name.clone(), (1..=of).filter_map(name).collect()))
 }
 
-/// How many dependencies there will be.
 fn links(spec: &StackSpec, groups: &Groups) -> usize {
     let many = |name: &Name| groups.get(name).map_or(1, Vec::len);
     let of = |service: &ServiceSpec| {
@@ -59,7 +57,7 @@ fn links(spec: &StackSpec, groups: &Groups) -> usize {
     spec.services.values().map(of).sum()
 }
 
-/// Dependencies on single services; what is said of one replica goes before what is said of all.
+/// Expands groups; a dependency on a single replica takes precedence over one on its group.
 fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, Dependency> {
     let mut all = BTreeMap::new();
     for (name, dependency) in &written {
@@ -70,13 +68,13 @@ fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, 
     all
 }
 
-/// Reports ports with which not every replica gets one.
+/// Reports ports whose range is too small for all replicas.
 fn room(service: &ServiceSpec, of: usize, report: &mut Report) {
     for port in service.ports.iter().chain(service.debug.iter().map(|debug| &debug.port)) {
         let Some(first) = port.prefer else { continue };
         if usize::from(first) + of - 1 > usize::from(u16::MAX) {
-            let text = format!("{of} replicas from port {first} on go beyond 65535");
-            report.push(Fault::at(port.at, text).help("write a smaller number, or \"auto\""));
+            let text = format!("{of} replicas starting at port {first} exceed 65535");
+            report.push(Fault::at(port.at, text).help("use a smaller number, or \"auto\""));
         }
     }
 }
@@ -88,7 +86,7 @@ fn member(written: &ServiceSpec, name: &Name, number: u16) -> ServiceSpec {
     member.replicas = Replicas::Member { group: written.name.clone(), number, of };
     for port in member.ports.iter_mut().chain(member.debug.iter_mut().map(|debug| &mut debug.port))
     {
-        // Without room it was reported.
+        // A range that is too small was reported.
         port.prefer = port.prefer.and_then(|first| first.checked_add(number - 1));
     }
     member

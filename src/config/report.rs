@@ -10,11 +10,10 @@ use super::fault::Fault;
 use super::place::Place;
 use super::source::Source;
 
-/// How many mistakes are kept: more than anybody reads at once, and few enough that a file made
-/// of mistakes only cannot fill the memory.
+/// More than a user reads at once, and few enough that a hostile file cannot fill the memory.
 const MAX_FAULTS: usize = 50;
 
-/// The files that were read and the mistakes found in them so far.
+/// The files that were read, and the errors found so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     sources: Vec<Arc<Source>>,
@@ -25,45 +24,40 @@ pub(super) struct Report {
     seen: HashSet<(Option<Place>, String)>,
 }
 
-/// What was found in files without a mistake.
 pub(super) struct Findings {
-    /// What people should know and need not mend.
+    /// Worth knowing, but not errors.
     pub notes: Vec<Message>,
     /// Every file that was read or looked for.
     pub files: BTreeSet<PathBuf>,
-    /// The files that were read, by their numbers.
     pub sources: Vec<Arc<Source>>,
 }
 
 impl Report {
-    /// Takes a file in and gives it its number.
+    /// Adds a file and returns its number.
     pub fn add_source(&mut self, source: Source) -> (u32, Arc<Source>) {
         let source = Arc::new(source);
         self.sources.push(Arc::clone(&source));
         ((self.sources.len() - 1) as u32, source)
     }
 
-    /// The text of a file that was taken in.
     pub fn text(&self, file: u32) -> &str {
         self.sources[file as usize].text()
     }
 
-    /// A file that was taken in, as people call it.
     pub fn shown(&self, file: u32) -> &str {
         self.sources[file as usize].shown()
     }
 
-    /// Remembers that a file was read or looked for.
     pub fn look_for(&mut self, path: PathBuf) {
         self.looked_for.insert(path);
     }
 
-    /// Whether the list is full: whoever makes faults in bulk should stop.
+    /// Whether the list is full. Loops that produce many errors should stop then.
     pub fn is_full(&self) -> bool {
         self.faults.len() >= MAX_FAULTS
     }
 
-    /// Takes a mistake in. The same text at the same place counts once.
+    /// Adds an error. The same text at the same place counts once.
     pub fn push(&mut self, fault: Fault) {
         if self.is_full() {
             self.dropped += 1;
@@ -75,19 +69,16 @@ impl Report {
         }
     }
 
-    /// Takes in something people should know that is no mistake.
     pub fn note(&mut self, note: Message) {
         if self.notes.len() < MAX_FAULTS && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 
-    /// How many mistakes there are.
     pub fn count(&self) -> usize {
         self.faults.len() + self.dropped
     }
 
-    /// What was found in files without a mistake; or all mistakes.
     pub fn finish(self) -> Result<Findings, Diagnostics> {
         let sources = self.sources;
         if self.faults.is_empty() {

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-/// A file that was read, kept so that diagnostics can show it.
+/// A file that was read, kept for excerpts in diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     path: PathBuf,
@@ -10,37 +10,36 @@ pub struct Source {
 }
 
 impl Source {
-    /// A configuration file; `shown` is how people call it. A byte order mark is taken off.
+    /// A configuration file. `shown` is its display name. A byte order mark is removed.
     pub(super) fn config(path: PathBuf, shown: String, text: String) -> Source {
         Source { path, shown, text: without_mark(text), secret: false }
     }
 
-    /// An env file: its text is never shown, because it holds passwords.
+    /// An env file. Its text is never shown, because it may contain secrets.
     pub(super) fn secret(path: PathBuf, shown: String, text: String) -> Source {
         Source { path, shown, text: without_mark(text), secret: true }
     }
 
-    /// The file, absolute.
+    /// Returns the absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file as people call it: relative to the folder devstack was started in where possible.
+    /// Returns the display name: relative to the working directory where possible.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Whether excerpts of it must not be shown.
+    /// Whether excerpts must not be shown.
     pub fn is_secret(&self) -> bool {
         self.secret
     }
 
-    /// What is in it.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Line and column of a byte, both from 1; columns count characters.
+    /// Returns line and column of a byte offset, both from 1. Columns count characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

@@ -1,4 +1,4 @@
-//! What a configuration says, checked, before ports are chosen and references replaced.
+//! The checked configuration, before ports are chosen and references expanded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,10 +14,9 @@ use crate::presets::Preset;
 use super::place::Place;
 use super::template::Template;
 
-/// Variables as they were written, by name.
+/// Variables as written, by name.
 pub(super) type Variables = BTreeMap<String, Template>;
 
-/// `[stack]` and its services.
 #[derive(Debug)]
 pub(super) struct StackSpec {
     pub name: String,
@@ -25,61 +24,52 @@ pub(super) struct StackSpec {
     pub env: Variables,
     pub env_files: Vec<EnvFileSpec>,
     pub services: BTreeMap<Name, ServiceSpec>,
-    /// The names that stand for replicas, once those are made.
+    /// Replicas by group name, once they are created.
     pub groups: BTreeMap<Name, Vec<Name>>,
-    /// The service that `PORT` from the outside means.
+    /// The service that an outer `PORT` applies to.
     pub primary: Option<Name>,
     /// Whether edits are applied while the stack runs.
     pub live: bool,
-    /// How much of the log is kept.
     pub logs: LogLimits,
 }
 
-/// Whether a service is written once for several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Replicas {
-    /// It is itself.
     One,
-    /// It stands for so many, at least 2, that are not made yet.
+    /// A service with this many replicas (at least 2) that are not created yet.
     Many(u16),
-    /// It is one of them.
     Member {
-        /// The name in the file.
         group: Name,
         /// From 1.
         number: u16,
-        /// How many there are.
         of: u16,
     },
 }
 
-/// A file with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EnvFileSpec {
     pub path: PathBuf,
-    /// Need not exist.
     pub optional: bool,
-    /// Where it was asked for; `None` for the files that are looked for by default.
+    /// `None` for the default files.
     pub at: Option<Place>,
 }
 
-/// One service.
 #[derive(Debug, Clone)]
 pub(super) struct ServiceSpec {
     pub name: Name,
-    /// Its name in the file.
+    /// The span of its name.
     pub at: Place,
     pub replicas: Replicas,
     pub kind: Kind,
     pub command: CommandSpec,
     pub dir: PathBuf,
-    /// Where the folder was written.
+    /// The span of `dir`.
     pub dir_at: Option<Place>,
     pub env: Variables,
     pub env_files: Vec<EnvFileSpec>,
     pub host: String,
     pub ports: Vec<PortSpec>,
-    /// Whether the ports have names of their own: written as `ports`.
+    /// Whether it uses `ports` rather than `port`.
     pub named_ports: bool,
     pub depends_on: BTreeMap<Name, Dependency>,
     pub ready: ReadySpec,
@@ -90,89 +80,83 @@ pub(super) struct ServiceSpec {
     pub watch: Vec<WatchSpec>,
     pub debug: Option<DebugSpec>,
     pub tty: Tty,
-    /// It starts by itself only when one of them is chosen.
+    /// If set, it starts by default only when one of these is selected.
     pub profiles: Option<ProfilesSpec>,
     pub autostart: bool,
     pub on_exit: OnExit,
     pub color: Option<Color>,
     pub description: Option<Template>,
-    /// Variables of the preset: below all that the service and the stack say.
+    /// Variables of the preset, below all others in the configuration.
     pub preset_env: Variables,
-    /// Its preset, or that of the framework its command names.
+    /// Its preset, or the one detected from its command.
     pub framework: Option<&'static Preset>,
-    /// What the preset's command needs, when that is the command.
+    /// What the preset's command requires, if that command is used.
     pub needs: Option<Needs>,
-    /// Where `watch` was written for this service.
+    /// The span of `watch`, if the service itself has one.
     pub watch_at: Option<Place>,
-    /// What stands before and behind the address in the URL of its preset.
+    /// The preset's URL before and after the address.
     pub url: Option<[Template; 2]>,
-    /// The same with its variables; filled in once they are known.
+    /// The expanded `url`; set once the environment is known.
     pub url_form: UrlForm,
 }
 
-/// The profiles of a service.
 #[derive(Debug, Clone)]
 pub(super) struct ProfilesSpec {
     /// At least one.
     pub names: Vec<Name>,
-    /// Where they were written.
     pub at: Place,
 }
 
-/// A command line with references.
 #[derive(Debug, Clone)]
 pub(super) enum CommandSpec {
     Shell(Template),
     Exec(Vec<Template>),
 }
 
-/// A port as the file has it.
+/// A port as written.
 #[derive(Debug, Clone)]
 pub(super) struct PortSpec {
     /// `main`, or its name in `ports`.
     pub name: String,
-    /// `None`: `"auto"`.
+    /// `None` means `"auto"`.
     pub prefer: Option<u16>,
     pub on_conflict: OnConflict,
-    /// The variable that pins it.
+    /// The variable that pins the port.
     pub env: Option<String>,
-    /// Whether devstack opens the socket and hands it over.
+    /// Whether devstack opens the socket and passes it to the service.
     pub pass: bool,
-    /// Where the number was written.
+    /// The span of the number.
     pub at: Place,
-    /// The preset whose usual port it is; `None`: it was written.
+    /// The preset whose default port this is; `None` if the user wrote it.
     pub preset: Option<&'static str>,
 }
 
 impl PortSpec {
-    /// A port that may be any.
     pub fn any(name: &str, on_conflict: OnConflict, at: Place) -> PortSpec {
         let name = name.to_owned();
         PortSpec { name, prefer: None, on_conflict, env: None, pass: false, at, preset: None }
     }
 }
 
-/// How a service is started for a debugger.
+/// How to start a service for a debugger.
 #[derive(Debug, Clone)]
 pub(super) struct DebugSpec {
-    /// `None`: by its `command`, which then has to look at `DEBUG_PORT` itself.
+    /// `None`: use the service's `command`, which must evaluate `DEBUG_PORT` itself.
     pub command: Option<CommandSpec>,
-    /// The debugger's.
     pub port: PortSpec,
-    /// Whether the program is to wait for the debugger.
+    /// Whether the program waits for the debugger.
     pub waits: bool,
 }
 
-/// What must hold of another service.
+/// A dependency of a service, as written.
 #[derive(Debug, Clone)]
 pub(super) struct Dependency {
-    /// `None`: what its kind suggests, `ready` or `completed`.
+    /// `None` means the default for its kind: `ready` or `completed`.
     pub condition: Option<Condition>,
-    /// Where the name was written.
+    /// The span of the name.
     pub at: Place,
 }
 
-/// When a service is ready.
 #[derive(Debug, Clone)]
 pub(super) struct ReadySpec {
     pub probes: Vec<ProbeSpec>,
@@ -180,7 +164,6 @@ pub(super) struct ReadySpec {
     pub interval: Duration,
 }
 
-/// Whether a service stays well.
 #[derive(Debug, Clone)]
 pub(super) struct HealthSpec {
     /// At least one.
@@ -191,7 +174,6 @@ pub(super) struct HealthSpec {
     pub action: HealthAction,
 }
 
-/// How a service is stopped.
 #[derive(Debug, Clone)]
 pub(super) struct StopSpec {
     pub signal: i32,
@@ -199,10 +181,10 @@ pub(super) struct StopSpec {
     pub grace: Duration,
 }
 
-/// Which files concern a service, and what follows.
+/// Which files a service watches, and what follows a change.
 #[derive(Debug, Clone)]
 pub(super) struct WatchSpec {
-    /// The folder that the globs are relative to.
+    /// The directory that the globs are relative to.
     pub root: PathBuf,
     pub include: Vec<String>,
     pub exclude: Vec<String>,
@@ -211,7 +193,6 @@ pub(super) struct WatchSpec {
     pub action: ActionSpec,
 }
 
-/// What follows when watched files change.
 #[derive(Debug, Clone)]
 pub(super) enum ActionSpec {
     Restart { build: Option<CommandSpec> },
@@ -220,7 +201,7 @@ pub(super) enum ActionSpec {
 }
 
 impl ActionSpec {
-    /// Whether a restart follows, sooner or later.
+    /// Whether a change leads to a restart, directly or after a command.
     pub fn restarts(&self) -> bool {
         match self {
             ActionSpec::Restart { .. } => true,
@@ -228,7 +209,6 @@ impl ActionSpec {
         }
     }
 
-    /// The command that is run first, if any.
     pub fn command(&self) -> Option<&CommandSpec> {
         match self {
             ActionSpec::Restart { build } => build.as_ref(),
@@ -238,28 +218,26 @@ impl ActionSpec {
     }
 }
 
-/// A probe with references.
 #[derive(Debug, Clone)]
 pub(super) enum ProbeSpec {
-    /// The own port of this name.
+    /// The service's own port with this name.
     OwnTcp(String),
-    /// A port by its number.
+    /// A port number.
     Tcp(u16),
-    /// `/` on the own port of this name is answered, whatever the status.
+    /// Any response on `/` of the own port with this name, whatever its status.
     OwnAnswer(String),
-    /// A path on the own port of this name.
+    /// A path on the own port with this name.
     OwnHttp {
         port: String,
         path: Template,
     },
-    /// A path on a port by its number.
+    /// A path on a port number.
     PortHttp {
         port: u16,
         path: Template,
     },
-    /// A whole URL.
     Http(Template),
-    /// A regular expression; what is put in is escaped.
+    /// A regular expression; substituted values are escaped.
     Log(Template),
     Exec(CommandSpec),
     Delay(Duration),
@@ -267,7 +245,6 @@ pub(super) enum ProbeSpec {
 }
 
 impl CommandSpec {
-    /// The texts of the command.
     pub fn templates(&self) -> &[Template] {
         match self {
             CommandSpec::Shell(template) => std::slice::from_ref(template),
@@ -277,7 +254,6 @@ impl CommandSpec {
 }
 
 impl ProbeSpec {
-    /// The texts of the probe.
     pub fn templates(&self) -> &[Template] {
         match self {
             ProbeSpec::OwnHttp { path: text, .. }
@@ -295,7 +271,7 @@ impl ProbeSpec {
 }
 
 impl StackSpec {
-    /// The service that is written for `name`: of this name, or the one whose replica it is.
+    /// Returns the service as written: the one with this name, or the one it is a replica of.
     pub fn written(&self, name: &str) -> Option<&ServiceSpec> {
         let whole = |name: &str| Name::new(name).ok().and_then(|name| self.services.get(&name));
         whole(name).or_else(|| {
@@ -308,7 +284,7 @@ impl StackSpec {
     }
 }
 
-/// The name of a service with replicas, and the number of one of them from 1: `api-2`.
+/// Splits the name of a replica into group and number (from 1): `api-2`.
 pub(super) fn replica(name: &str) -> Option<(&str, u16)> {
     let (group, number) = name.rsplit_once('-')?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
@@ -317,7 +293,7 @@ pub(super) fn replica(name: &str) -> Option<(&str, u16)> {
 }
 
 impl ServiceSpec {
-    /// Its name in the file.
+    /// The name in the file: for a replica, that of its group.
     pub fn written_name(&self) -> &Name {
         match &self.replicas {
             Replicas::Member { group, .. } => group,
@@ -325,7 +301,7 @@ impl ServiceSpec {
         }
     }
 
-    /// How far its ports are from those that were written.
+    /// The distance of a replica's ports from the first replica's.
     pub fn offset(&self) -> u16 {
         match self.replicas {
             Replicas::Member { number, .. } => number - 1,
@@ -333,7 +309,7 @@ impl ServiceSpec {
         }
     }
 
-    /// Every text of the service that may hold references.
+    /// Returns every text of the service that may contain references.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let probes = self.probes().flat_map(ProbeSpec::templates);
         let stop = self.stop.command.iter().flat_map(CommandSpec::templates);
@@ -351,13 +327,12 @@ impl ServiceSpec {
             .chain(self.description.as_ref())
     }
 
-    /// The probes of `ready` and of `health`.
     pub fn probes(&self) -> impl Iterator<Item = &ProbeSpec> {
         let health = self.health.iter().flat_map(|health| &health.probes);
         self.ready.probes.iter().chain(health)
     }
 
-    /// Whether `name` is one of its ports; `None`: whether it has any.
+    /// Whether `name` is one of its ports; with `None`, whether it has any.
     pub fn has_port(&self, name: Option<&str>) -> bool {
         match name {
             None => !self.ports.is_empty(),

@@ -1,16 +1,15 @@
-//! Help for mistakes, and names made fit for a message.
+//! Suggestions for errors, and safe quoting of user text.
 
 pub(super) use crate::suggest::{did_you_mean, nearest};
 
-/// The longest piece of somebody's text that is repeated in a message, in characters.
+/// How many characters of user text a message repeats.
 const MAX_QUOTED: usize = 60;
 
-/// Which replicas there are, for whoever named another one.
 pub(super) fn replicas_help(group: &str, of: u16) -> String {
     format!("the replicas of `{group}` are `{group}-1` to `{group}-{of}`")
 }
 
-/// Somebody's text between backquotes, in one line, not too long and without control characters.
+/// Quotes user text in backticks: one line, truncated, control characters escaped.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("`");
     for (count, c) in text.chars().enumerate() {
@@ -24,7 +23,7 @@ pub(super) fn quote(text: &str) -> String {
     out
 }
 
-/// `a`, `b` or `c`.
+/// Joins alternatives: `a`, `b` or `c`.
 pub(super) fn one_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),

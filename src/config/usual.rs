@@ -1,11 +1,11 @@
-//! Usual ports that several services have.
+//! Services that have the same default port from their presets.
 
 use std::collections::BTreeSet;
 
 use super::spec::StackSpec;
 
-/// Gives services of one preset different ports: nobody wrote the same number twice, so it is no mistake. Numbers that
-/// were written stay; the rest go upward from the usual one, in the order of names.
+/// Spreads such services over different numbers, because no user wrote the conflict. Explicit
+/// numbers stay; the others count up in the order of names.
 pub(super) fn part(spec: &mut StackSpec) {
     let all = || spec.services.values().flat_map(|service| &service.ports);
     let mut taken: BTreeSet<u16> =

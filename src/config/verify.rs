@@ -1,5 +1,5 @@
-//! Builds services once with placeholder ports, so that building with the real ones cannot
-//! fail: whatever is wrong with texts is found here, with its place.
+//! Builds all services once with placeholder ports, so that errors in texts are found here, with
+//! their spans. Building with the real ports cannot fail then.
 
 use std::collections::HashSet;
 
@@ -14,11 +14,10 @@ use super::spec::{CommandSpec, EnvFileSpec, ProbeSpec, ServiceSpec, Variables};
 use super::suggest::{did_you_mean, quote};
 use super::template::{Template, Trouble};
 
-/// All variables of all services together, in bytes: a configuration of 1 MiB must not become
-/// gigabytes.
+/// Of all variables together, in bytes: 1 MiB of configuration must not expand to gigabytes.
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 
-/// Builds every service that could go wrong and reports what is wrong with its texts.
+/// Builds every service that can fail and reports the errors in its texts.
 pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
     let stack = builder.spec;
     let simple_env = stack.env.values().all(Template::is_simple);
@@ -33,7 +32,7 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
         };
         if total > MAX_TOTAL {
             let fault = Fault::placeless(Class::Config, "the environments are too large");
-            report.push(fault.help("all services together may have 64 MiB"));
+            report.push(fault.help("reduce them: the limit for all services is 64 MiB"));
             return;
         }
         if spec.debug.is_some() {
@@ -55,7 +54,6 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
     }
 }
 
-/// What goes wrong in debug mode only.
 fn in_debug_mode(builder: Builder<'_>, spec: &ServiceSpec, told: &[Trouble], report: &mut Report) {
     let Some(command) = spec.debug.as_ref().and_then(|debug| debug.command.as_ref()) else {
         return;
@@ -69,7 +67,7 @@ fn in_debug_mode(builder: Builder<'_>, spec: &ServiceSpec, told: &[Trouble], rep
     }
 }
 
-/// Whether nothing can go wrong when this service is built.
+/// Whether building this service cannot fail.
 fn is_simple(spec: &ServiceSpec) -> bool {
     let path = |template: &Template| {
         let text = template.as_text();
@@ -121,14 +119,14 @@ fn tell(
         return;
     }
     let fault = match trouble {
-        // The other checks have reported the reference itself.
+        // The reference itself was reported by other checks.
         Trouble::Unknown { .. } => return,
         Trouble::Missing { .. } | Trouble::Required { .. } if incomplete => return,
         Trouble::Missing { name, at } => {
             let names = built.names.iter().map(String::as_str);
             let help = did_you_mean(name, names, || {
                 format!(
-                    "set it for {}, write ${{{name}:-default}}, or $$ for a plain dollar sign",
+                    "set it for {}, use ${{{name}:-default}}, or write $$ for a literal dollar sign",
                     spec.written_name()
                 )
             });
@@ -141,25 +139,23 @@ fn tell(
             };
             Fault::at(*at, text).help(format!("set {name} for {}", spec.written_name()))
         }
-        Trouble::Cycle { path, at } => {
-            Fault::at(*at, format!("variables refer to each other: {path}"))
-                .help("write one of them without the others")
-        }
-        Trouble::Deep { at } => Fault::at(*at, "variables refer to variables too deep")
-            .help("write some of them without the others"),
-        Trouble::Large { at } => Fault::at(*at, "this becomes larger than 1 MiB")
-            .help("no program can be given a text of this size"),
+        Trouble::Cycle { path, at } => Fault::at(*at, format!("reference cycle: {path}"))
+            .help("break the cycle by removing one of these references"),
+        Trouble::Deep { at } => Fault::at(*at, "variable references are nested too deeply")
+            .help("remove some of these references"),
+        Trouble::Large { at } => Fault::at(*at, "expanded value exceeds 1 MiB")
+            .help("shorten it: no program accepts a value of this size"),
     };
     report.push(fault);
 }
 
-/// An array command needs a program once everything is put in.
+/// Checks that an array command has a program after expansion.
 fn program(written: &CommandSpec, command: &Command, otherwise: Place, report: &mut Report) {
     if let Command::Exec(words) = command
         && words.first().is_none_or(|program| program.text().is_empty())
     {
         let at = written.templates().first().map_or(otherwise, |word| word.at);
-        report.push(Fault::at(at, "the program is empty").help("write what to execute"));
+        report.push(Fault::at(at, "the command is empty").help("set what to run: command = \"…\""));
     }
 }
 
@@ -193,10 +189,10 @@ fn http(url: &str, at: Place, report: &mut Report) {
         return;
     }
     let help = match url.starts_with("https://") {
-        true => "only http:// is supported for probes",
-        false => "write a path such as \"/health\", or a URL such as \"http://127.0.0.1:8080/\"",
+        true => "use http://; probes do not support other schemes",
+        false => "use a path such as \"/health\", or a URL such as \"http://127.0.0.1:8080/\"",
     };
-    report.push(Fault::at(at, format!("{} cannot be asked for", quote(url))).help(help));
+    report.push(Fault::at(at, format!("unsupported probe URL {}", quote(url))).help(help));
 }
 
 fn log(pattern: &str, at: Place, report: &mut Report) {
@@ -206,10 +202,10 @@ fn log(pattern: &str, at: Place, report: &mut Report) {
         error => {
             let message = error.to_string();
             let last = message.lines().last().unwrap_or_default();
-            format!("not a regular expression: {}", last.trim_start_matches("error: "))
+            format!("invalid regular expression: {}", last.trim_start_matches("error: "))
         }
     };
     let help =
-        "for a plain text, write it as '…' with a `\\` before each of . + * ? ( ) [ ] { } ^ $ |";
+        "to match literal text, use '…' and escape each of . + * ? ( ) [ ] { } ^ $ | with `\\`";
     report.push(Fault::at(at, text).help(help));
 }

@@ -1,4 +1,4 @@
-//! Who decides a port: the table of precedence.
+//! The order of precedence for port numbers.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,17 @@ use super::spec::{PortSpec, Replicas, ServiceSpec, StackSpec};
 use super::suggest::{did_you_mean, quote};
 use super::template::Trouble;
 
-/// The variable that means the main port of whatever reads it.
+/// The variable for the main port of the service whose variables contain it.
 const PORT: &str = "PORT";
 
-/// The ports that a stack wishes for.
+/// The port requests of a stack.
 #[derive(Debug, Clone)]
 pub(super) struct Wishes {
-    /// Those it always has.
     pub always: Vec<PortWish>,
-    /// Those that its services have in debug mode.
     pub debug: Vec<PortWish>,
 }
 
-/// The wish for every port of the stack, in the order of the names, main ports first.
+/// Returns requests ordered by name, main ports first.
 pub(super) fn wishes(
     spec: &StackSpec,
     files: &EnvFiles,
@@ -77,7 +75,6 @@ pub(super) fn wishes(
     Wishes { always: wishes, debug }
 }
 
-/// What `--port` says, by service and port.
 fn command_line<'a>(
     spec: &'a StackSpec,
     overrides: &Overrides,
@@ -97,8 +94,8 @@ fn command_line<'a>(
             let names = spec.services.keys().chain(spec.groups.keys()).map(Name::as_str);
             let all: Vec<&str> = names.clone().collect();
             let help =
-                did_you_mean(name, names, || format!("the services are: {}", all.join(", ")));
-            report.push(usage(format!("there is no service {}", quote(name))).help(help));
+                did_you_mean(name, names, || format!("available services: {}", all.join(", ")));
+            report.push(usage(format!("unknown service {}", quote(name))).help(help));
             continue;
         };
         let found = match port {
@@ -112,9 +109,10 @@ fn command_line<'a>(
             (Some(found), _) => {
                 for (offset, service) in (0..).zip(&named) {
                     let Some(number) = apart(*number, offset) else {
-                        let help = "replicas get this number and the next ones: give a smaller one";
+                        let help =
+                            "use a smaller number: replicas use this port and the following ones";
                         let many = named.len();
-                        let text = format!("there is no room for {many} replicas below 65536");
+                        let text = format!("no room for {many} replicas below port 65536");
                         report.push(usage(text).help(help));
                         break;
                     };
@@ -123,12 +121,12 @@ fn command_line<'a>(
             }
             (None, Some(port)) => {
                 let names = service.ports.iter().map(|port| port.name.as_str());
-                let help = did_you_mean(port, names, || format!("name it in `ports` of {name}"));
+                let help = did_you_mean(port, names, || format!("add it to `ports` of {name}"));
                 let text = format!("service `{name}` has no port {}", quote(port));
                 report.push(usage(text).help(help));
             }
             (None, None) => {
-                let help = format!("give {name} `port = \"auto\"` in the file");
+                let help = format!("set `port = \"auto\"` for {name} in the file");
                 report.push(usage(format!("service `{name}` has no port")).help(help));
             }
         }
@@ -136,7 +134,7 @@ fn command_line<'a>(
     pinned
 }
 
-/// The service of this name, or all replicas that it stands for.
+/// Returns the service with this name, or all replicas of a group.
 fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
     let Ok(name) = Name::new(name) else { return Vec::new() };
     match (spec.services.get(&name), spec.groups.get(&name)) {
@@ -146,13 +144,12 @@ fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
     }
 }
 
-/// The number for a replica when this one is for the first; 0 is any for each. `None`: there are
-/// no such numbers.
+/// Returns a replica's number, given the first one's. 0 stays any; `None` if the range overflows.
 fn apart(number: u16, offset: u16) -> Option<u16> {
     if number == 0 { Some(0) } else { number.checked_add(offset) }
 }
 
-/// One port and everything that may decide it.
+/// One port and everything that can decide its number.
 struct Asking<'a, 'r> {
     spec: &'a StackSpec,
     service: &'a ServiceSpec,
@@ -165,21 +162,18 @@ struct Asking<'a, 'r> {
     report: &'r mut Report,
 }
 
-/// What a text says about a port.
 #[derive(Debug, PartialEq, Eq)]
 enum Reading {
-    /// This number; `None`: any.
+    /// A number; `None` means any.
     Port(Option<u16>),
-    /// Nothing: it is empty.
     Nothing,
-    /// It is the address of something else, as container links are.
+    /// The address of something else, as in container links.
     Address,
-    /// It was meant as a port and is none.
     Bad,
 }
 
 impl Asking<'_, '_> {
-    /// The number (`None`: any), whether it is pinned, and who said so.
+    /// Returns the number (`None`: any), whether it is pinned, and its origin.
     fn decide(&mut self, on_line: Option<u16>) -> (Option<u16>, bool, String) {
         if let Some(number) = on_line {
             return ((number > 0).then_some(number), true, "--port".to_owned());
@@ -206,8 +200,8 @@ impl Asking<'_, '_> {
         (self.port.prefer, false, source)
     }
 
-    /// The variables that mean this port only, the strongest first, and how far the port is
-    /// from what they say: one for all replicas is about the first.
+    /// Returns the variables for this port only, strongest first, each with the offset of this
+    /// port: a variable for all replicas sets the port of the first.
     fn own_variables(&self) -> Vec<(String, u16)> {
         let (name, offset) = (&self.service.name, self.service.offset());
         let default = |name: &Name| format!("{}_PORT", name.as_variable());
@@ -221,18 +215,17 @@ impl Asking<'_, '_> {
         }
     }
 
-    /// What devstack's own environment says.
     fn outside_says(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
         let value = self.outer.get(variable)?;
         let help = format!("unset {variable}, or set it to a number from 1 to 65535");
         self.take(variable, value, offset, None, help)
     }
 
-    /// What env files and `env` say, the strongest first.
+    /// The number from env files and `env`, strongest first.
     fn files_say(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
         let layers = layers(self.spec, self.service, self.files);
         for (index, layer) in layers.iter().enumerate() {
-            // `PORT` beside a service means that service; for the whole stack, the primary one.
+            // `PORT` of a service applies to that service; of the stack, to the primary one.
             let means_this = match layer {
                 Layer::ServiceEnv(_) | Layer::ServiceFile(_) => self.main,
                 Layer::StackEnv(_) | Layer::StackFile(_) => self.main && self.is_primary,
@@ -248,15 +241,15 @@ impl Asking<'_, '_> {
                 let value = match environment.at(variable, index) {
                     Ok(value) => value.unwrap_or_default(),
                     Err(Trouble::Unknown { at }) => {
-                        let text = format!("`{variable}` cannot be made from another port");
-                        let help = "it decides a port itself: write a number, or remove it";
+                        let text = format!("`{variable}` cannot refer to another port");
+                        let help = "set a number or remove it: this variable determines a port";
                         self.report.push(Fault::at(at, text).help(help));
                         continue;
                     }
-                    // Reported where the environment is put together.
+                    // Reported when the environment is resolved.
                     Err(_) => continue,
                 };
-                let help = "write a number from 1 to 65535, or remove it".to_owned();
+                let help = "use a number from 1 to 65535, or remove it".to_owned();
                 if let Some(number) = self.take(variable, &value, offset, Some(at), help) {
                     return Some((number, self.report.shown(at.file).to_owned()));
                 }
@@ -265,7 +258,7 @@ impl Asking<'_, '_> {
         None
     }
 
-    /// What a value says, if it says something; the rest is noted or reported.
+    /// Returns the number if the value has one. Otherwise notes or reports what is wrong.
     fn take(
         &mut self,
         variable: &str,
@@ -287,7 +280,7 @@ impl Asking<'_, '_> {
                         "{variable}={first} leaves no room for the replicas of {}",
                         self.service.written_name()
                     );
-                    self.report.push(blame(text).help("give a smaller number"));
+                    self.report.push(blame(text).help("use a smaller number"));
                 }
                 number.map(Some)
             }
@@ -297,16 +290,16 @@ impl Asking<'_, '_> {
                     Some(at) => format!("{variable} in {}", self.report.shown(at.file)),
                     None => format!("{variable}={}", plain(value)),
                 };
-                let text = format!("{said} is no port number; ignored");
-                let help = "it looks like a container link; unset it to be rid of this note";
+                let text = format!("{said} is not a port number; ignored");
+                let help = "unset it to silence this note; it looks like a container link";
                 self.report.note(Message::new(Class::Port, text).help(help));
                 None
             }
             Reading::Bad => {
                 let text = match at {
-                    // What files say may be a password in the wrong place, and the place is shown.
-                    Some(_) => format!("{variable} is not a port"),
-                    None => format!("{variable}={} is not a port", plain(value)),
+                    // A value in a file may be a misplaced password; the location is shown anyway.
+                    Some(_) => format!("{variable} is not a valid port"),
+                    None => format!("{variable}={} is not a valid port", plain(value)),
                 };
                 self.report.push(blame(text).help(help));
                 None
@@ -326,7 +319,7 @@ fn read(value: &str) -> Reading {
     if value == "auto" {
         return Reading::Port(None);
     }
-    // `+80` is a number to Rust and a mistake to everybody else.
+    // Rust parses `+80`, other programs do not.
     if !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Reading::Bad;
     }
@@ -336,22 +329,21 @@ fn read(value: &str) -> Reading {
     }
 }
 
-/// Two pinned ports cannot be the same.
 fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortWish>, report: &mut Report) {
     let mut taken: BTreeMap<u16, &PortWish> = BTreeMap::new();
     for wish in wishes.filter(|wish| wish.weight == Weight::Pinned) {
         let Some(number) = wish.number else { continue };
         let Some(other) = taken.insert(number, wish) else { continue };
         let text = format!(
-            "{} and {} are both pinned to port {number}: by {} and {}",
+            "{} and {} are both pinned to port {number}, by {} and {}",
             other.service, wish.service, other.source, wish.source
         );
         let fault = Fault::placeless(Class::Config, text);
-        report.push(fault.help("give one of them another number, or 0 for any"));
+        report.push(fault.help("use another number for one of them, or 0 for any port"));
     }
 }
 
-/// Somebody's text made fit for a message, without quotes.
+/// Escapes user text for a message, without quotes.
 fn plain(text: &str) -> String {
     quote(text).trim_matches('`').to_owned()
 }

@@ -8,16 +8,16 @@ use super::instance::{elsewhere, is_held, open_lock, try_lock};
 use super::locks::locks;
 use super::places::Places;
 
-/// A devstack that did not end by itself: what it wrote into its lock is still there.
+/// A devstack that crashed or was killed: the record in its lock file is still there.
 #[derive(Debug, Clone)]
 pub struct Abandoned {
-    /// What it said about itself.
+    /// The record it left.
     pub holder: Holder,
-    /// Its folder.
+    /// Its project directory.
     pub folder: Folder,
-    /// Its socket, when that is left too.
+    /// Its socket, if it still exists.
     pub socket: Option<PathBuf>,
-    /// The folder of its own files, when that is left.
+    /// Its state directory, if it still exists.
     pub state_dir: Option<PathBuf>,
     id: String,
     lock: PathBuf,
@@ -25,7 +25,8 @@ pub struct Abandoned {
 }
 
 impl Abandoned {
-    /// Every devstack of this user that was killed and whose folder none has run in since. Changes nothing.
+    /// Returns every devstack of this user that was killed and not replaced by another one in the
+    /// same directory. Changes nothing.
     pub fn all() -> Vec<Abandoned> {
         Abandoned::all_in(&Places::of_this_user())
     }
@@ -40,7 +41,7 @@ impl Abandoned {
             let folder = Folder::of_abandoned(&holder, &id, places.uid);
             let state_dir = match &folder {
                 Folder::There(dir) => places.existing_state_dir(dir, &id),
-                // What is in its place now is somebody else's.
+                // The path now belongs to something else.
                 Folder::Moved(_) | Folder::Deleted(_) | Folder::Gone(_) | Folder::Untold => {
                     places.existing_state_dir_elsewhere(&id)
                 }
@@ -52,8 +53,9 @@ impl Abandoned {
         locks(places).into_iter().filter_map(look).collect()
     }
 
-    /// Ends it for good: lets `clear` end what it left, while no other can start in its folder. When that says that nothing
-    /// is left, its lock forgets it and its socket goes. Nothing happens when another runs there by now.
+    /// Cleans up after the crash: runs `clear`, which terminates leftover processes, while no other
+    /// devstack can start in the directory. If `clear` returns true (nothing is left), empties the
+    /// lock file and removes the socket. Does nothing if another devstack runs there by now.
     pub fn settle(&self, clear: impl FnOnce() -> bool) -> io::Result<()> {
         let lock = open_lock(&self.lock, true)?;
         let runtime = self.lock.parent().unwrap_or(Path::new(""));

@@ -14,14 +14,14 @@ use super::service_query;
 use super::{Failure, Found, Instance, Lines, LogQuery, Version, WaitFor};
 use crate::model::{Class, EnvView, Message, PlanView, Snapshot, Why};
 
-/// How long a devstack that is well may take for what it knows without asking anybody.
+/// Time limit for what a healthy devstack answers without waiting for anything.
 const PATIENCE: Duration = Duration::from_millis(1_800);
-/// Between two attempts to connect to a devstack that is just starting.
+/// Delay between attempts to connect to a devstack that is starting.
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
-/// How long a devstack may take to be gone after it has said that everything is stopped.
+/// How long a devstack may take to exit after it has reported that everything is stopped.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Talks to the devstack of a folder. Each question has its own connection.
+/// Talks to the devstack of a directory, with one connection per request.
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
@@ -29,102 +29,102 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the devstack that runs in `start_dir` or above it, see [`Instance::find`].
+    /// Returns a client for the devstack in or above `start_dir`, see [`InstanceLock::find`].
     pub fn here(start_dir: &Path) -> Result<Client, Failure> {
         Instance::find(start_dir).map(Client::of).ok_or_else(Failure::not_running)
     }
 
-    /// A client of a devstack that was found.
+    /// Returns a client for the given devstack.
     pub fn of(found: Found) -> Client {
         Client { socket: found.socket.clone(), found: Some(found) }
     }
 
-    /// A client of whoever listens on `socket`.
+    /// Returns a client for any server that listens on `socket`.
     pub fn at(socket: &Path) -> Client {
         Client { socket: socket.to_owned(), found: None }
     }
 
-    /// What is now with CPU and memory, as it was sent: fields that this version does not know are kept.
+    /// Fetches a snapshot with CPU and memory, unparsed: fields unknown to this version are kept.
     pub async fn stack_json(&self) -> Result<Bytes, Failure> {
         self.get("/v1/stack").await
     }
 
-    /// What is now, without CPU and memory.
+    /// Fetches a snapshot without CPU and memory.
     pub async fn stack(&self) -> Result<Snapshot, Failure> {
         let sent = self.get("/v1/stack?usage=false").await?;
         serde_json::from_slice(&sent).map_err(Failure::garbled)
     }
 
-    /// What is now, with the CPU and memory that each service uses.
+    /// Fetches a snapshot with each service's CPU and memory.
     pub async fn stack_with_usage(&self) -> Result<Snapshot, Failure> {
         serde_json::from_slice(&self.stack_json().await?).map_err(Failure::garbled)
     }
 
-    /// What the configuration files would change, as it was sent.
+    /// Fetches what the configuration files would change, unparsed.
     pub async fn plan_json(&self) -> Result<Bytes, Failure> {
         self.get("/v1/plan").await
     }
 
-    /// What the configuration files would change.
+    /// Fetches what the configuration files would change.
     pub async fn plan(&self) -> Result<PlanView, Failure> {
         serde_json::from_slice(&self.plan_json().await?).map_err(Failure::garbled)
     }
 
-    /// Why a service is as it is, as it was sent.
+    /// Fetches the explanation of a service's state, unparsed.
     pub async fn why_json(&self, service: &str) -> Result<Bytes, Failure> {
         self.get(&service_query::path("/v1/why", service)).await
     }
 
-    /// Why a service is as it is.
+    /// Fetches the explanation of a service's state.
     pub async fn why(&self, service: &str) -> Result<Why, Failure> {
         serde_json::from_slice(&self.why_json(service).await?).map_err(Failure::garbled)
     }
 
-    /// The environment of a service.
+    /// Fetches the environment of a service.
     pub async fn env(&self, service: &str) -> Result<EnvView, Failure> {
         let sent = self.get(&service_query::path("/v1/env", service)).await?;
         serde_json::from_slice(&sent).map_err(Failure::garbled)
     }
 
-    /// Who answers.
+    /// Fetches the version of the running devstack.
     pub async fn version(&self) -> Result<Version, Failure> {
         serde_json::from_slice(&self.get("/v1/version").await?).map_err(Failure::garbled)
     }
 
-    /// Starts services with what they depend on. Answers when they run.
+    /// Starts services with their dependencies. Returns when they run.
     pub async fn start(&self, names: &[String]) -> Result<String, Failure> {
         self.ask("/v1/start", names).await
     }
 
-    /// Stops services. Answers when they have stopped.
+    /// Stops services. Returns when they have stopped.
     pub async fn stop(&self, names: &[String]) -> Result<String, Failure> {
         self.ask("/v1/stop", names).await
     }
 
-    /// Stops services that run, and starts them. Answers when they run.
+    /// Restarts or starts services. Returns when they run.
     pub async fn restart(&self, names: &[String]) -> Result<String, Failure> {
         self.ask("/v1/restart", names).await
     }
 
-    /// Restarts services in debug mode, and starts those that do not run. Answers when a debugger can attach.
+    /// Starts or restarts services in debug mode. Returns when a debugger can attach.
     pub async fn debug(&self, names: &[String]) -> Result<String, Failure> {
         self.ask("/v1/debug", names).await
     }
 
-    /// Restarts services that are in debug mode in run mode. Answers when they run.
+    /// Restarts services that are in debug mode in run mode. Returns when they run.
     pub async fn undebug(&self, names: &[String]) -> Result<String, Failure> {
         self.ask("/v1/undebug", names).await
     }
 
-    /// Waits for services, or for all that are asked for. Answers when it is so; a failure when it will not be.
+    /// Waits for services, or all requested ones. Fails once the condition cannot become true.
     pub async fn wait(&self, names: &[String], what: Option<WaitFor>) -> Result<String, Failure> {
         self.order("/v1/wait", &Awaited { services: names.to_vec(), what }).await
     }
 
-    /// Stops everything. Answers when the devstack is gone, so that the next one can start. Works
-    /// with every protocol version.
+    /// Stops everything. Returns when the devstack has exited, so that the next one can start.
+    /// Works with every protocol version.
     pub async fn down(&self) -> Result<String, Failure> {
-        // One that does not even say its version will not stop either; any version will do.
+        // A devstack that does not report its version would not stop either. Any version will do.
         if let Err(failure @ (Failure::Busy(_) | Failure::Denied(_) | Failure::NotRunning(_))) =
             self.version().await
         {
@@ -140,26 +140,24 @@ impl Client {
             Ok(body) => {
                 Ok(serde_json::from_slice(&body).map_or("stopped".to_owned(), |Told { text }| text))
             }
-            // It went without a word, for instance because somebody pressed Ctrl-C twice: what
-            // was asked is so.
+            // It exited without an answer, for instance after a second Ctrl-C, so it is stopped.
             Err(Failure::NotRunning(_)) if self.ended().await => {
-                Ok("the stack has ended".to_owned())
+                Ok("the stack has stopped".to_owned())
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// The lines of the log.
+    /// Reads lines of the log.
     pub async fn logs(&self, query: &LogQuery) -> Result<Lines, Failure> {
         self.follow(&format!("/v1/logs?{}", query.to_text())).await
     }
 
-    /// What happens: a snapshot, then events.
+    /// Reads events: first a snapshot, then each event.
     pub async fn events(&self) -> Result<Lines, Failure> {
         self.follow("/v1/events").await
     }
 
-    /// An answer that goes on.
     async fn follow(&self, path: &str) -> Result<Lines, Failure> {
         let answer =
             self.soon(async { self.knock().await?.send(Method::GET, path, Vec::new()).await });
@@ -169,10 +167,10 @@ impl Client {
             return Ok(Lines::new(answer.into_body()));
         }
         whole(answer).await?;
-        Err(Failure::garbled("neither yes nor no"))
+        Err(Failure::garbled("unexpected status"))
     }
 
-    /// The terminal of a service.
+    /// Attaches to the terminal of a service.
     pub async fn attach(&self, query: &AttachQuery) -> Result<Attachment, Failure> {
         let path = format!("/v1/attach?{}", query.to_text());
         let mut connection = self.connect().await?;
@@ -183,13 +181,13 @@ impl Client {
                 return Attachment::of(answer).await;
             }
             whole(answer).await?;
-            Err(Failure::garbled("neither yes nor no"))
+            Err(Failure::garbled("unexpected status"))
         })
         .await
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, Failure> {
-        // One bound for both: the answer, or that there is none, comes within two seconds.
+        // One limit for connecting and responding: the result is known within two seconds.
         self.soon(async {
             let mut connection = self.knock().await?;
             let answer = connection.send(Method::GET, path, Vec::new()).await?;
@@ -204,10 +202,10 @@ impl Client {
     }
 
     async fn order(&self, path: &str, body: &impl Serialize) -> Result<String, Failure> {
-        // The answer may take as long as a service takes; whether anybody listens and understands
-        // is known at once.
+        // Whether a compatible devstack listens is known at once; the response itself may take
+        // long.
         self.version().await?;
-        let body = serde_json::to_vec(body).expect("lists of texts are plain data");
+        let body = serde_json::to_vec(body).expect("request bodies serialize to JSON");
         let mut connection = self.connect().await?;
         let answer = connection.send(Method::POST, path, body).await?;
         same_protocol(&answer)?;
@@ -215,12 +213,11 @@ impl Client {
         Ok(told.text)
     }
 
-    /// Connects; bounded.
     async fn connect(&self) -> Result<Connection, Failure> {
         self.soon(self.knock()).await
     }
 
-    /// Connects, also to a devstack that holds its folder and has no socket yet, however long that takes.
+    /// Connects without a time limit, retrying while a devstack holds the lock without a socket.
     async fn knock(&self) -> Result<Connection, Failure> {
         loop {
             let error = match Connection::open(&self.socket).await {
@@ -241,21 +238,19 @@ impl Client {
         }
     }
 
-    /// Everything is stopped, and still the devstack is there.
     fn lingers(&self) -> Failure {
         let pid = self.found.as_ref().and_then(|found| found.holder.as_ref()).map(|one| one.pid);
         let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-        let text = format!(
-            "the stack is stopped, but its devstack{who} has not ended within {END_PATIENCE:?}"
-        );
-        let help = pid.map_or(String::new(), |pid| format!("`kill -9 {pid}` ends it"));
+        let text =
+            format!("stack stopped, but devstack{who} is still running after {END_PATIENCE:?}");
+        let help = pid.map_or(String::new(), |pid| format!("kill it with `kill -9 {pid}`"));
         Failure::Busy(Message::new(Class::Busy, text).help(help))
     }
 
     fn denied(&self) -> Failure {
-        let text = format!("not permitted to talk to the stack through {}", self.socket.display());
+        let text = format!("permission denied for the control socket {}", self.socket.display());
         Failure::Denied(
-            Message::new(Class::Denied, text).help("run this as the user who started it"),
+            Message::new(Class::Denied, text).help("run this as the user who started the stack"),
         )
     }
 
@@ -264,17 +259,17 @@ impl Client {
         soon(PATIENCE, holder.map(|holder| holder.pid), what).await
     }
 
-    /// Waits until the devstack is gone, and says whether it is. A client that was only given a
-    /// socket cannot know.
+    /// Returns whether the devstack exits in time. True at once for a client from a socket path,
+    /// which has no lock to wait for.
     async fn ended(&self) -> bool {
         let Some(found) = self.found.clone() else { return true };
         let (tell, ended) = oneshot::channel();
-        // A thread of its own: the lock can only be waited for by blocking, and the runtime would
-        // wait for a thread of its pool even after the time is up.
+        // A lock can only be waited for by blocking; a pool thread would delay the runtime's
+        // shutdown.
         let wait = move || {
             let _ = tell.send(found.wait_until_ended().is_ok());
         };
-        // Without a thread nobody tells, and then it is not known to be gone.
+        // If the thread cannot start, the channel closes and the exit counts as unknown.
         let _ = std::thread::Builder::new().spawn(wait);
         matches!(tokio::time::timeout(END_PATIENCE, ended).await, Ok(Ok(true)))
     }

@@ -1,4 +1,4 @@
-//! The client against the server, and against what is no server.
+//! The client against the server, and against processes that are no such server.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -43,7 +43,7 @@ async fn an_answer_comes_when_it_took_effect() {
     let rig = Rig::new();
     let client = rig.client();
     let waits = tokio::spawn(async move { client.start(&names(&["worker"])).await });
-    // Others are served meanwhile.
+    // Other requests are served meanwhile.
     rig.client().stack().await.unwrap();
     assert!(!waits.is_finished());
     rig.gate.notify_one();
@@ -61,7 +61,7 @@ async fn failures_are_told_apart() {
     assert!(matches!(&failure, Failure::Refused(why) if why.text == "db crashes"));
     assert_eq!(failure.exit_code(), 1);
     let failure = client.start(&names(&["no such\nname"])).await.unwrap_err();
-    assert_eq!(failure.message().text, "the stack shop has no service `no such\\nname`");
+    assert_eq!(failure.message().text, "unknown service `no such\\nname` in stack shop");
     assert_eq!(client.start(&[]).await.unwrap_err().exit_code(), 2);
     let query = LogQuery { services: vec![name("zzz")], ..LogQuery::default() };
     assert!(matches!(client.logs(&query).await.err(), Some(Failure::UnknownService(_))));
@@ -93,7 +93,7 @@ async fn logs_follow_until_the_stack_ends() {
     assert!(lines.next().await.unwrap().is_none());
 }
 
-/// Answers every connection with the same bytes.
+/// Sends the same bytes on every connection.
 fn impostor(answer: &'static [u8]) -> (tempfile::TempDir, Client) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
@@ -135,7 +135,7 @@ async fn what_is_no_devstack_is_no_panic() {
 async fn a_devstack_that_does_not_answer_is_busy() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
-    // Listens and never accepts: a process that was stopped with SIGSTOP looks like this.
+    // Listens but never accepts, like a process that was suspended with SIGSTOP.
     let _listener = UnixListener::bind(&socket).unwrap();
     let failure = Client::at(&socket).down().await.unwrap_err();
     assert!(matches!(failure, Failure::Busy(_)));
@@ -155,7 +155,7 @@ async fn down_waits_until_the_folder_is_free() {
     let client = Client::of(Instance::find_in(&places, &project).unwrap());
     let down = tokio::spawn(async move { client.down().await });
     (&mut rig.server).await.unwrap().unwrap();
-    // The answer is written, and there are many turns to read it; the holder still holds the folder.
+    // The response is written and there was ample time to read it, but the lock is still held.
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }

@@ -16,28 +16,26 @@ use super::Failure;
 use super::protocol::{PROTOCOL, PROTOCOL_HEADER, Refusal, VERSION, VERSION_HEADER};
 use crate::model::{Class, Message};
 
-/// The longest answer that is read whole: a snapshot of thousands of services.
+/// Maximum size of a response that is read whole, in bytes: a snapshot of thousands of services.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// An open connection to a devstack.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Connection {
-    /// Connects to the socket.
     pub async fn open(socket: &Path) -> io::Result<Connection> {
         let stream = TokioIo::new(UnixStream::connect(socket).await?);
         let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "the connection to the stack broke");
+                tracing::debug!(%error, "lost the connection to the stack");
             }
         });
         Ok(Connection { sender })
     }
 
-    /// Sends a request and waits for the head of its answer, whatever that is.
+    /// Sends a request and waits for the head of the response, whatever its status.
     pub async fn send(
         &mut self,
         method: Method,
@@ -47,7 +45,7 @@ impl Connection {
         self.ask(request(method, path), body).await
     }
 
-    /// Asks for a connection of another kind.
+    /// Requests an upgrade to another protocol.
     pub async fn upgrade(
         &mut self,
         path: &str,
@@ -63,11 +61,9 @@ impl Connection {
         request: Builder,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>, Failure> {
-        let request =
-            request.body(Full::from(body)).expect("paths are made of letters, digits and names");
+        let request = request.body(Full::from(body)).expect("paths are valid URIs");
         self.sender.ready().await.map_err(|_| Failure::ended())?;
-        // Every way in which this fails is a connection that ended without an answer, or one that
-        // did not speak HTTP.
+        // Any other failure is a connection that closed without a response.
         self.sender.send_request(request).await.map_err(|error| {
             if error.is_parse() { Failure::garbled(error) } else { Failure::ended() }
         })
@@ -79,7 +75,7 @@ fn request(method: Method, path: &str) -> Builder {
     request.header(PROTOCOL_HEADER, PROTOCOL)
 }
 
-/// Waits for something that comes at once from a devstack that is well.
+/// Limits the time of something that a healthy devstack does at once.
 pub(super) async fn soon<T>(
     patience: Duration,
     pid: Option<u32>,
@@ -93,17 +89,17 @@ pub(super) async fn soon<T>(
 
 fn silent(patience: Duration, pid: Option<u32>) -> Failure {
     let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-    let text = format!("the devstack that runs here{who} does not answer within {patience:?}");
+    let text = format!("devstack{who} did not respond within {patience:?}");
     let help = match pid {
         Some(pid) => {
-            format!("if it is stopped, `kill -CONT {pid}` continues it; `kill {pid}` ends it")
+            format!("run `kill -CONT {pid}` if it is suspended, or `kill {pid}` to stop it")
         }
         None => String::new(),
     };
     Failure::Busy(Message::new(Class::Busy, text).help(help))
 }
 
-/// An error unless the answer is in the protocol of this client.
+/// Returns an error unless the response uses this client's protocol.
 pub(super) fn same_protocol(answer: &Response<Incoming>) -> Result<(), Failure> {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let theirs = header(PROTOCOL_HEADER);
@@ -111,22 +107,22 @@ pub(super) fn same_protocol(answer: &Response<Incoming>) -> Result<(), Failure> 
         return Ok(());
     }
     let text = format!(
-        "the devstack that runs here is version {} with protocol {}; this is version {VERSION} with protocol {PROTOCOL}",
+        "the running devstack has version {} with protocol {}; this is version {VERSION} with protocol {PROTOCOL}",
         header(VERSION_HEADER).unwrap_or("unknown"),
         theirs.unwrap_or("unknown"),
     );
-    let help = "stop it with `devstack down`, which works across versions, and start it again";
+    let help = "run `devstack down` (it works across versions), then start the stack again";
     Err(Failure::Mismatch(Message::new(Class::Usage, text).help(help)))
 }
 
-/// The body of an answer that says yes; the failure in one that says no.
+/// Reads the body of a successful response; returns the error of any other.
 pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, Failure> {
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = match body {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Failure::garbled(format!("it is longer than {MAX_ANSWER} bytes")));
+            return Err(Failure::garbled(format!("it exceeds {MAX_ANSWER} bytes")));
         }
         Err(_) => return Err(Failure::ended()),
     };

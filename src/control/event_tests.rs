@@ -1,4 +1,4 @@
-//! The events that the server sends, and clients that do not behave.
+//! The events that the server sends, and clients that misbehave.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,14 +14,13 @@ use crate::model::{
 
 const AT: &str = "2026-11-20T09:00:00.120Z";
 
-/// One event of each kind.
 fn all_kinds() -> Vec<Event> {
     let api = |what| Event { service: Some(name("api")), what };
     let stack = |what| Event { service: None, what };
     let make = Command::Exec(vec!["make".into(), "all".into()]);
     let path = PathBuf::from("/home/me/shop/a\n.rs");
     let needs = vec![Need { service: name("db"), condition: Condition::Ready }];
-    let moved = Message::new(Class::Port, "port 5000 is held by python3 (pid 77); using 5001");
+    let moved = Message::new(Class::Port, "port 5000 is in use by python3 (pid 77); using 5001");
     vec![
         api(Happening::Phase {
             from: None,
@@ -32,7 +31,7 @@ fn all_kinds() -> Vec<Event> {
         api(Happening::Phase {
             from: Some(Phase::Starting),
             to: Phase::Ready,
-            cause: Cause::Probed("GET /health answered 200".into()),
+            cause: Cause::Probed("GET /health returned 200".into()),
             run: Some(Run(3)),
         }),
         api(Happening::Ended { run: Run(3), exit: Exit::Code(1), unexpected: true }),
@@ -40,7 +39,7 @@ fn all_kinds() -> Vec<Event> {
         api(Happening::BuildStarted { command: make.clone(), path: path.clone() }),
         api(Happening::Built { command: make, took: Duration::from_millis(1200) }),
         api(Happening::Signalled { signal: 1, path }),
-        api(Happening::Note(moved.help("`devstack ports 5000` says more"))),
+        api(Happening::Note(moved.help("run `devstack ports 5000` for details"))),
         api(Happening::Attachable("attach debugpy at 127.0.0.1:5678".into())),
         stack(Happening::Settled { well: true }),
         stack(Happening::Settled { well: false }),
@@ -50,7 +49,6 @@ fn all_kinds() -> Vec<Event> {
     ]
 }
 
-/// Starts to read events on a connection of its own.
 async fn follow(rig: &Rig) -> UnixStream {
     let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -65,7 +63,7 @@ async fn events_are_one_object_a_line_and_a_snapshot_comes_first() {
     let mut got = lines.next().await.unwrap().expect("a snapshot");
     events.iter().for_each(|event| rig.teller.tell(AT.to_owned(), event));
     while got.len() < events.len() + 1 {
-        got.extend(lines.next().await.unwrap().expect("more"));
+        got.extend(lines.next().await.unwrap().expect("more lines"));
     }
     let first: Value = serde_json::from_slice(&got[0]).unwrap();
     assert_eq!((&first["what"], &first["number"]), (&"snapshot".into(), &0.into()));
@@ -94,8 +92,8 @@ async fn parameters_that_would_do_nothing_are_refused() {
     assert!(text.starts_with("HTTP/1.1 400 ") && text.contains("no parameters"), "{text}");
 }
 
-/// More than the ring and the buffers of a socket hold, while nobody reads: whoever tells is not held up, and what
-/// is read afterwards is whole and says what is missing.
+/// More events than the ring and the socket hold: the sender is not blocked, and the client later
+/// reads intact lines that report what is missing.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_told_what_it_missed() {
     const EVENTS: u64 = 30_000;
@@ -113,7 +111,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
     }
     let (mut next, mut missed) = (1, 0);
     while next <= EVENTS {
-        for line in lines.next().await.unwrap().expect("more") {
+        for line in lines.next().await.unwrap().expect("more lines") {
             let line: Value = serde_json::from_slice(&line).unwrap();
             match line["what"].as_str().unwrap() {
                 "missed" => {

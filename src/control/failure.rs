@@ -2,25 +2,25 @@ use std::fmt;
 
 use crate::model::{Class, Message};
 
-/// Why a client did not get what it asked for.
+/// Why a client got no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// No devstack runs here, or it ended before it answered.
+    /// No devstack runs here, or it exited before it answered.
     NotRunning(Message),
     /// The stack has no such service.
     UnknownService(Message),
-    /// A devstack runs here and does not answer.
+    /// A devstack runs here but does not respond.
     Busy(Message),
-    /// The devstack that runs here speaks another protocol.
+    /// The running devstack speaks another protocol.
     Mismatch(Message),
-    /// The devstack that runs here is somebody else's.
+    /// The running devstack belongs to another user.
     Denied(Message),
-    /// The request was understood and did not take effect.
+    /// The request was understood but did not take effect.
     Refused(Message),
 }
 
 impl Failure {
-    /// What to tell people.
+    /// Returns the message for the user.
     pub fn message(&self) -> &Message {
         match self {
             Failure::NotRunning(message)
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// With which code a command that met it ends.
+    /// Returns the exit code for a command that fails with this error.
     pub fn exit_code(&self) -> i32 {
         match self {
             Failure::NotRunning(_) | Failure::UnknownService(_) => 3,
@@ -63,28 +63,27 @@ impl Failure {
         }
     }
 
-    /// Nothing runs where the client looked.
     pub(super) fn not_running() -> Failure {
-        let message = Message::new(Class::NotRunning, "no stack runs here");
-        Failure::NotRunning(message.help("`devstack up` starts one"))
+        let message = Message::new(Class::NotRunning, "no stack is running in this directory");
+        Failure::NotRunning(message.help("start one with `devstack up`"))
     }
 
-    /// The stack was there and went before it answered.
+    /// The stack stopped before it responded.
     pub(super) fn ended() -> Failure {
-        let message = Message::new(Class::NotRunning, "the stack ended before it answered");
-        Failure::NotRunning(message.help("`devstack up` starts it again"))
+        let message = Message::new(Class::NotRunning, "the stack stopped before it responded");
+        Failure::NotRunning(message.help("start it again with `devstack up`"))
     }
 
-    /// The stack went in the middle of its answer.
+    /// The stack stopped in the middle of its response.
     pub(super) fn cut_off() -> Failure {
-        let text = "the stack ended while it answered; the end is missing";
+        let text = "the stack stopped while responding; the response is incomplete";
         Failure::NotRunning(Message::new(Class::NotRunning, text))
     }
 
-    /// The answer makes no sense.
+    /// The response cannot be understood.
     pub fn garbled(what: impl fmt::Display) -> Failure {
-        let text = format!("cannot understand the answer of the stack: {what}");
-        let help = "another version may run here: `devstack down`, which works across versions, and `devstack up`";
+        let text = format!("invalid response from the stack: {what}");
+        let help = "run `devstack down` (it works across versions), then `devstack up`: the stack may run another version";
         Failure::Refused(Message::new(Class::Internal, text).help(help))
     }
 }

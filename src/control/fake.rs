@@ -1,5 +1,5 @@
-//! A stack for tests: a supervisor that plays a part behind a real [`Handle`], a log in memory, and
-//! a server on a real socket.
+//! A stack for tests: a fake supervisor behind a real [`SupervisorHandle`], a log in memory, and a
+//! server on a real socket.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,12 +26,11 @@ use crate::runtime::feed::Teller;
 use crate::runtime::handle::{Ask, Attached, Handle, Request};
 use crate::runtime::log::{Logs, Look, Missed, Output};
 
-/// A name that is known to be right.
 pub fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// A service in the given phase, without anything else.
+/// Returns a service in the given phase, with nothing else set.
 pub fn view(service: &str, phase: Phase) -> ServiceView {
     ServiceView {
         name: name(service),
@@ -41,7 +40,7 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         debug: None,
         phase,
         since: "2026-11-20T09:00:00.120Z".to_owned(),
-        cause: "part of `up`".to_owned(),
+        cause: "requested by `up`".to_owned(),
         pid: None,
         run: None,
         restarts: 0,
@@ -63,11 +62,11 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
     }
 }
 
-/// A stack with one service of each interesting kind.
+/// Returns a stack with one service of each interesting kind.
 pub fn snapshot() -> Snapshot {
-    let moved = Message::new(Class::Port, "port 5000 is held by python3 (pid 77); using 5001");
+    let moved = Message::new(Class::Port, "port 5000 is in use by python3 (pid 77); using 5001");
     let api = ServiceView {
-        cause: "GET /health answered 200".to_owned(),
+        cause: "GET /health returned 200".to_owned(),
         pid: Some(4121),
         run: Some(Run(3)),
         restarts: 2,
@@ -79,7 +78,7 @@ pub fn snapshot() -> Snapshot {
         cpu_percent: Some(0.3),
         memory_bytes: Some(41_000_000),
         ready_after_ms: Some(412),
-        message: Some(moved.help("`devstack ports 5000` says more")),
+        message: Some(moved.help("run `devstack ports 5000` for details")),
         ..view("api", Phase::Ready)
     };
     let db = ServiceView {
@@ -113,7 +112,7 @@ pub fn snapshot() -> Snapshot {
     }
 }
 
-/// What the files of that stack would change.
+/// Returns what the files of that stack would change.
 pub fn plan() -> PlanView {
     let change = |service, action, because| Change::new(name(service), action, because);
     let api = Change {
@@ -121,7 +120,7 @@ pub fn plan() -> PlanView {
         variables: vec!["TOKEN".to_owned()],
         ports: BTreeMap::from([("main".to_owned(), 5001)]),
         wanted_ports: BTreeMap::from([("main".to_owned(), 5000)]),
-        moved: vec!["port 5000 is held by python3 (pid 77)".to_owned()],
+        moved: vec!["port 5000 is in use by python3 (pid 77)".to_owned()],
         after: vec![Need { service: name("db"), condition: Condition::Ready }],
         ..change("api", Action::Restart, "command changed, env changed: TOKEN")
     };
@@ -144,7 +143,7 @@ pub fn plan() -> PlanView {
     }
 }
 
-/// Why a service of that stack is as it is: with something of everything.
+/// Returns the explanation of a service of that stack, with every field set.
 pub fn why() -> Why {
     let at = |second: u32| format!("2026-11-20T09:00:{second:02}.120Z");
     let end = |start: u32, exit, by, lived_ms| PastRun {
@@ -155,7 +154,7 @@ pub fn why() -> Why {
         lived_ms,
         by,
     };
-    let message = Message::new(Class::CrashLoop, "ended 8 times within 2m; last: exit 1");
+    let message = Message::new(Class::CrashLoop, "exited 8 times within 2m; last: exit 1");
     let port = |name: &str, wanted, given, moved: Option<&str>| PortFacts {
         name: name.to_owned(),
         wanted,
@@ -169,12 +168,12 @@ pub fn why() -> Why {
         stack: "shop".to_owned(),
         at: at(12),
         service: ServiceView {
-            cause: "exit 1; start 3 in 4s".to_owned(),
-            message: Some(message.help("`devstack restart api` starts it")),
+            cause: "exit 1; attempt 3 in 4s".to_owned(),
+            message: Some(message.help("run `devstack restart api`")),
             listening: Some(vec!["127.0.0.1:7000".parse().unwrap()]),
             ..view("api", Phase::Backoff)
         },
-        next: Next { text: "the next attempt (start 3)".to_owned(), in_ms: Some(3200) },
+        next: Next { text: "attempt 3".to_owned(), in_ms: Some(3200) },
         waits: vec![Waited {
             service: name("db"),
             condition: Some(Condition::Ready),
@@ -187,7 +186,7 @@ pub fn why() -> Why {
         ],
         probe: Some(FailingProbe {
             about: "ready".to_owned(),
-            text: "`check` ended with exit 3: no table\nno luck".to_owned(),
+            text: "`check` failed (exit 3): no table\nno luck".to_owned(),
         }),
         trigger: Some(Trigger {
             at: at(4),
@@ -195,14 +194,14 @@ pub fn why() -> Why {
             action: "restart".to_owned(),
         }),
         ports: vec![
-            port("main", Some(5000), 5001, Some("port 5000 is held by python3 (pid 77)")),
+            port("main", Some(5000), 5001, Some("port 5000 is in use by python3 (pid 77)")),
             port("metrics", None, 9100, None),
         ],
         log: vec!["Traceback (most recent call last):".to_owned(), "KeyError".to_owned()],
     }
 }
 
-/// The line number `seq` of a service.
+/// Returns line number `seq` of a service.
 pub fn line(service: &str, seq: u64) -> LogLine {
     LogLine {
         service: name(service),
@@ -217,19 +216,17 @@ pub fn line(service: &str, seq: u64) -> LogLine {
     }
 }
 
-/// A log in memory.
 #[derive(Clone)]
 pub struct MemoryLogs {
     lines: Arc<watch::Sender<Vec<LogLine>>>,
-    /// How many readers there are.
+    /// Number of readers.
     pub readers: Arc<watch::Sender<usize>>,
 }
 
-/// Reads a [`MemoryLogs`].
 pub struct MemoryReader {
     lines: watch::Receiver<Vec<LogLine>>,
     query: LogQuery,
-    /// How many lines it has seen; `None` before the first turn.
+    /// Number of lines read; `None` before the first call.
     seen: Option<usize>,
     readers: Arc<watch::Sender<usize>>,
 }
@@ -246,7 +243,7 @@ impl MemoryLogs {
         self.lines.send_modify(|lines| lines.push(line));
     }
 
-    /// Waits until that many readers are there.
+    /// Waits until there are exactly `count` readers.
     pub async fn until_readers(&self, count: usize) {
         self.readers.subscribe().wait_for(|readers| *readers == count).await.unwrap();
     }
@@ -295,15 +292,13 @@ impl Drop for MemoryReader {
 pub struct Rig {
     pub socket: PathBuf,
     pub logs: MemoryLogs,
-    /// Tells what happens.
     pub teller: Arc<Teller>,
-    /// What the supervisor was asked, in order.
     pub asked: Arc<Mutex<Vec<Request>>>,
-    /// Opens for what is asked about the service `slow`.
+    /// Releases the responses for the service `slow`.
     pub gate: Arc<Notify>,
     /// The terminal of all services.
     pub console: Arc<Console>,
-    /// Tells that somebody went who had asked.
+    /// Signals that a client with a pending request has gone.
     pub gone: Arc<Notify>,
     pub server: JoinHandle<io::Result<()>>,
     close: Option<oneshot::Sender<()>>,
@@ -323,7 +318,6 @@ impl Rig {
         Rig::on(listener, socket, dir, limits)
     }
 
-    /// Serves on a listener; `dir` lives as long as the rig.
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: Limits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
         let teller = Arc::new(Teller::new());
@@ -339,7 +333,7 @@ impl Rig {
         let shutdown = async move {
             tokio::select! {
                 _ = closes => {}
-                // Only an answered `down`, not a supervisor that was dropped.
+                // Only after an answered `down`, not when the supervisor was dropped.
                 Ok(()) = is_stopped => {}
             }
         };
@@ -359,13 +353,11 @@ impl Rig {
         Client::at(&self.socket)
     }
 
-    /// Closes the server and waits until it is closed.
     pub async fn close(mut self) {
         let _ = self.close.take().unwrap().send(());
         (&mut self.server).await.unwrap().unwrap();
     }
 
-    /// Starts to close the server.
     pub fn start_to_close(&mut self) {
         let _ = self.close.take().unwrap().send(());
     }
@@ -412,7 +404,7 @@ async fn supervisor(
                 let _ = tell.send(Ok(plan()));
                 continue;
             }
-            // Composed of more than a fake has.
+            // Needs more than the fake has.
             Ask::Given(_, tell) => {
                 let _ = tell.send(None);
                 continue;
@@ -431,7 +423,7 @@ async fn supervisor(
             }
             Request::Wait { names, until: _ } => ("waited for", names),
             Request::Down => {
-                // The server closes in the same moment in which the answer is known.
+                // The server closes at the moment the response is known.
                 let _ = tell.send(Ok("everything is stopped".to_owned()));
                 let _ = stopped.take().map(|stopped| stopped.send(()));
                 continue;
@@ -451,7 +443,7 @@ async fn supervisor(
     }
 }
 
-/// A log that is neither stored nor shown: these tests read from [`MemoryLogs`].
+/// Returns a log that is neither stored nor shown: these tests read from [`MemoryLogs`].
 fn logs_nowhere() -> Logs {
     Logs::open(std::path::Path::new("/nonexistent"), Look::new(false, true), Output::None)
 }

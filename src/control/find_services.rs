@@ -1,11 +1,11 @@
 use crate::model::{Class, Message, Name, Snapshot};
 use crate::suggest::nearest;
 
-/// As much of a wrong name as a message repeats.
+/// How many characters of a wrong name a message repeats.
 const MAX_QUOTE: usize = 80;
 
-/// The services of a stack that `text` means: the one of that name, or all replicas of it; a message
-/// that suggests one when there is none.
+/// Resolves `text` to the service of that name, or to all its replicas. The error suggests a
+/// similar name.
 pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Message> {
     let names = || snapshot.services.iter().map(|service| &service.name);
     let is = |name: &Name| name.as_str() == text;
@@ -20,24 +20,27 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
     let quote: String = text.escape_debug().take(MAX_QUOTE).collect();
     let message = Message::new(
         Class::Usage,
-        format!("the stack {} has no service `{quote}`", snapshot.stack),
+        format!("unknown service `{quote}` in stack {}", snapshot.stack),
     );
     Err(match nearest(text, names().map(Name::as_str)) {
         Some(name) => message.help(format!("did you mean `{name}`?")),
-        None if snapshot.services.is_empty() => message.help("it has no services"),
-        None => message
-            .help(format!("it has {}", names().map(Name::as_str).collect::<Vec<_>>().join(", "))),
+        None if snapshot.services.is_empty() => message.help("the stack has no services"),
+        None => message.help(format!(
+            "available services: {}",
+            names().map(Name::as_str).collect::<Vec<_>>().join(", ")
+        )),
     })
 }
 
-/// The only one of the services that `text` means; a message that names them when there are several.
+/// Returns the only service in `meant`; the error lists them if there are several.
 pub fn only_one(text: &str, meant: Vec<Name>) -> Result<Name, Message> {
     match <[Name; 1]>::try_from(meant) {
         Ok([name]) => Ok(name),
         Err(several) => {
             let names: Vec<&str> = several.iter().map(Name::as_str).collect();
-            let text = format!("{text} runs {} times", names.len());
-            Err(Message::new(Class::Usage, text).help(format!("name one of {}", names.join(", "))))
+            let text = format!("{text} has {} replicas", names.len());
+            Err(Message::new(Class::Usage, text)
+                .help(format!("choose one of {}", names.join(", "))))
         }
     }
 }

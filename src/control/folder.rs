@@ -4,23 +4,23 @@ use super::holder::Holder;
 use super::instance::identity;
 use super::platform;
 
-/// Where the folder of a stack is.
+/// Where the project directory of a stack is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
-    /// Where it was when the stack was started.
+    /// Where it was when the stack started.
     There(PathBuf),
-    /// It was moved to here meanwhile.
+    /// Moved to this path since the stack started.
     Moved(PathBuf),
-    /// It was deleted; how it was called last.
+    /// Deleted; this is its last known path.
     Deleted(PathBuf),
-    /// Not where it was when the stack was started, and the system does not say whether it was moved or deleted.
+    /// No longer in its place; the system cannot tell whether it was moved or deleted.
     Gone(PathBuf),
-    /// The stack has only just begun and has not said.
+    /// The stack has just started and has not written its record yet.
     Untold,
 }
 
 impl Folder {
-    /// Of a devstack that runs.
+    /// Locates the directory of a running devstack.
     pub(super) fn of_running(holder: Option<&Holder>, id: &str, uid: u32) -> Folder {
         let Some(holder) = holder else { return Folder::Untold };
         let begun = PathBuf::from(&holder.dir);
@@ -29,7 +29,7 @@ impl Folder {
             return Folder::There(begun);
         }
         match platform::open_folder(holder.pid, id, uid) {
-            // What is no text was not written down exactly.
+            // The record holds a non-UTF-8 path only approximately.
             Some(now) if is(&now) && now.to_string_lossy() == holder.dir => Folder::There(now),
             Some(now) if is(&now) => Folder::Moved(now),
             Some(_) => Folder::Deleted(begun),
@@ -37,7 +37,7 @@ impl Folder {
         }
     }
 
-    /// Of a devstack that does not run any more: nobody keeps the folder open.
+    /// Locates the directory of a crashed devstack, which no longer keeps it open.
     pub(super) fn of_abandoned(holder: &Holder, id: &str, uid: u32) -> Folder {
         let begun = PathBuf::from(&holder.dir);
         match identity(&begun, uid) {
@@ -46,7 +46,7 @@ impl Folder {
         }
     }
 
-    /// How it is called, or was last.
+    /// Returns the current path, or the last known one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Folder::There(dir) | Folder::Moved(dir) | Folder::Deleted(dir) | Folder::Gone(dir) => {
@@ -56,7 +56,7 @@ impl Folder {
         }
     }
 
-    /// The stable word, as in JSON.
+    /// Returns the stable name that JSON uses.
     pub fn as_str(&self) -> &'static str {
         match self {
             Folder::There(_) => "there",

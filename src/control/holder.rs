@@ -7,29 +7,29 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-/// The longest record that is read: a folder name of the longest kind and some words fit many times.
+/// Maximum size of a record that is read, in bytes; far more than the longest path needs.
 const MAX_RECORD: u64 = 64 * 1024;
 
-/// Who holds a folder: what the lock file says to people. The lock itself says whether it is still true.
+/// Contents of a lock file, for information only: the lock itself shows whether devstack runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The process id of the devstack.
+    /// Process id of the devstack.
     pub pid: u32,
-    /// The name of its stack.
+    /// Name of its stack.
     pub stack: String,
-    /// The folder as it was called when the stack was started; not exact when it is not UTF-8.
+    /// Project directory when the stack started; lossy if it is not UTF-8.
     pub dir: String,
-    /// When it was started, in milliseconds since 1970.
+    /// Start time in milliseconds since 1970.
     pub since_ms: u64,
-    /// The version of the devstack.
+    /// Version of the devstack.
     pub devstack: String,
-    /// What marks every process of its services, so that they are found when nothing else of it is left.
+    /// Marks every process of its services, to find them after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
 impl Holder {
-    /// This process, as the holder of `dir` from now on.
+    /// Returns the record of this process for `dir`.
     pub(super) fn this_process(dir: &Path, stack: &str) -> Holder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Holder {
@@ -42,19 +42,19 @@ impl Holder {
         }
     }
 
-    /// When it was started.
+    /// Returns the start time.
     pub fn since(&self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.since_ms)).unwrap_or(UNIX_EPOCH)
     }
 
-    /// Whether there is a process with its id. Not a proof in either direction: ids come again, and
-    /// a holder in another container has another id here.
+    /// Returns whether a process with this id exists. Proves nothing: ids are reused, and differ
+    /// between containers.
     pub(super) fn is_alive(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
     }
 
-    /// What the lock file says; `None` when it says nothing, or nothing that can be understood.
+    /// Reads the record from a lock file; `None` if it is empty or invalid.
     pub(super) fn read(mut file: &File) -> Option<Holder> {
         let mut text = Vec::new();
         file.rewind().ok()?;
@@ -62,7 +62,7 @@ impl Holder {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Replaces what the lock file says. Never empty meanwhile: others read it at any time.
+    /// Replaces the record. The file is never empty in between, because others read it at any time.
     pub(super) fn write(&self, mut file: &File) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');

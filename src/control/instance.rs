@@ -14,61 +14,60 @@ use super::holder::Holder;
 use super::places::Places;
 use crate::model::{Class, Message};
 
-/// How often a lock is tried again that is held by those who look, each for some microseconds.
+/// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
 const TRIES: u32 = 500;
-/// How often the name of a holder that has only just taken the lock is read again.
+/// How often to read the record of a devstack that has only just taken the lock.
 const NAME_TRIES: u32 = 20;
-/// Between two tries.
 const PAUSE: Duration = Duration::from_millis(2);
-/// The name of the file that makes a folder a project.
+/// Name of the file that makes a directory a project.
 const PROJECT_FILE: &str = "devstack.toml";
 
-/// The right to be the devstack of a folder. Ends with the process, however it ends: the lock is the
-/// kernel's, so a stale file never keeps anybody out.
+/// The right to be the devstack of a directory. It ends with the process, even after SIGKILL: the
+/// kernel owns the lock, so a stale lock file blocks nothing.
 #[derive(Debug)]
 pub struct Instance {
     lock: File,
     socket: PathBuf,
     holder: Holder,
-    /// The folder itself. While it is open the system gives its number to no other folder, also when it is
-    /// deleted, and can tell where it was moved to.
+    /// The project directory. While it is open, its inode number is not reused, even after
+    /// deletion, and the system can tell where it was moved.
     _folder: Option<File>,
 }
 
-/// Another devstack runs in this folder.
+/// Another devstack runs in this directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Busy {
-    /// Its process id; 0 when it has just started and not said yet, or is about to be gone.
+    /// Process id; 0 if it has not written its record yet, or is about to exit.
     pub pid: u32,
-    /// The name of its stack; empty when it has not said yet.
+    /// Name of its stack; empty if it has not written its record yet.
     pub stack: String,
-    /// When it was started.
+    /// Start time.
     pub since: SystemTime,
 }
 
-/// Why a folder could not be claimed.
+/// Why a directory could not be claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimError {
     /// Another devstack runs here.
     Busy(Busy),
-    /// The lock could not be had for another reason.
+    /// The lock could not be taken for another reason.
     Failed(Message),
 }
 
-/// A devstack that runs.
+/// A running devstack.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The folder it runs in.
+    /// Its project directory.
     pub dir: PathBuf,
     /// Its socket.
     pub socket: PathBuf,
-    /// What it says about itself; `None` in the moment it starts.
+    /// The record in its lock file; `None` at the moment it starts.
     pub holder: Option<Holder>,
     lock: PathBuf,
 }
 
 impl ClaimError {
-    /// What to tell people.
+    /// Returns the message for the user.
     pub fn message(&self) -> Message {
         match self {
             ClaimError::Busy(busy) => busy.message(),
@@ -76,7 +75,7 @@ impl ClaimError {
         }
     }
 
-    /// With which code `up` ends.
+    /// Returns the exit code of `up`.
     pub fn exit_code(&self) -> i32 {
         match self {
             ClaimError::Busy(_) => crate::error::exit::BUSY,
@@ -86,25 +85,29 @@ impl ClaimError {
 }
 
 impl Busy {
-    /// What to tell people who wanted to start one.
+    /// Returns the message for a user who tried to start another one.
     pub fn message(&self) -> Message {
         Message::new(Class::Busy, self.to_string())
-            .help("`devstack ps` and `devstack logs -f` show it, `devstack down` stops it")
+            .help("see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`")
     }
 }
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
-            0 => f.write_str("a stack is just starting or ending here"),
-            pid => write!(f, "a stack already runs here: {} (pid {pid})", self.stack),
+            0 => f.write_str("a stack is starting or stopping in this directory"),
+            pid => write!(
+                f,
+                "a stack is already running in this directory: {} (pid {pid})",
+                self.stack
+            ),
         }
     }
 }
 
 impl Instance {
-    /// Becomes the devstack of `project_dir`, unless there is one. Waits a few hundredths of a
-    /// second at most. Symlinks, bind mounts and a folder that was moved are the same project.
+    /// Claims `project_dir`, unless another devstack has it. Waits a few hundredths of a second at
+    /// most. Symlinks, bind mounts and a moved directory count as the same project.
     pub fn claim(project_dir: &Path, stack: &str) -> Result<Instance, ClaimError> {
         Instance::claim_in(&Places::of_this_user(), project_dir, stack)
     }
@@ -131,44 +134,44 @@ impl Instance {
         Ok(Instance { lock, socket: path.with_extension("sock"), holder, _folder })
     }
 
-    /// Says with what every process of the stack is marked from now on.
+    /// Records the token that marks every process of the stack from now on.
     pub fn mark(&self, token: &str) -> io::Result<()> {
         Holder { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
     }
 
-    /// Where the socket is, or will be.
+    /// Returns the path of the socket, which may not exist yet.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Opens the socket, in place of one that an earlier devstack left. Non-blocking.
+    /// Opens the socket, replacing one that an earlier devstack left. Non-blocking.
     pub fn listen(&self) -> io::Result<UnixListener> {
         match fs::remove_file(&self.socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&self.socket)?;
-        // The folder keeps others out already; this is for those who copy the socket's path.
+        // The directory already keeps other users out; this guards against copies of the path.
         fs::set_permissions(&self.socket, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     }
 
-    /// Lets everything go but the lock, which this process now keeps to its very end: whoever waits for the lock may
-    /// rely on it that nothing of this devstack is left. Dropping it gives the folder back at once.
+    /// Releases everything but the lock, which is kept until the process exits: the next owner can
+    /// rely on nothing of this devstack being left. Dropping the value frees the directory at once.
     pub fn end_with_process(self) {
         self.leave();
         std::mem::forget(self);
     }
 
-    /// What others would take for a sign of one that runs, or was killed.
+    /// Removes what looks like a running or crashed devstack.
     fn leave(&self) {
         let _ = fs::remove_file(&self.socket);
         let _ = self.lock.set_len(0);
     }
 
-    /// The devstack that runs in `start_dir` or the nearest folder above it. The search ends at a
-    /// folder with a `devstack.toml`: a project that does not run never means the one around it.
+    /// Finds the devstack that runs in `start_dir` or its nearest ancestor, but not above a
+    /// directory with a `devstack.toml`: an outer project is never meant.
     pub fn find(start_dir: &Path) -> Option<Found> {
         Instance::find_in(&Places::of_this_user(), start_dir)
     }
@@ -176,7 +179,7 @@ impl Instance {
     pub(super) fn find_in(places: &Places, start_dir: &Path) -> Option<Found> {
         let folders = places.runtime_dirs();
         let Ok(start) = fs::canonicalize(start_dir) else {
-            // The folder that somebody stands in may be deleted: it has no name any more, but is still the same.
+            // The current directory may be deleted: it has no path any more but is still the same.
             let id = identity(start_dir, places.uid).ok()?;
             return folders.iter().find_map(|runtime| running(start_dir, runtime, &id));
         };
@@ -195,14 +198,14 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // While the lock is still ours. The lock file stays: removing it would let two
-        // devstacks hold two files of the same name.
+        // While the lock is still ours. The file stays: otherwise two devstacks could lock
+        // different files of the same name.
         self.leave();
     }
 }
 
 impl Found {
-    /// Of this folder, by its lock, which is held.
+    /// Describes the devstack of `dir` by its lock, which must be held.
     pub(super) fn new(dir: &Path, path: PathBuf, lock: &File) -> Found {
         Found {
             dir: dir.to_owned(),
@@ -212,12 +215,12 @@ impl Found {
         }
     }
 
-    /// Whether it still runs.
+    /// Returns whether it still runs.
     pub fn is_running(&self) -> bool {
         open_lock(&self.lock, false).is_ok_and(|lock| is_held(&lock))
     }
 
-    /// Blocks until it has ended, however long that takes.
+    /// Blocks until it has exited, without a time limit.
     pub fn wait_until_ended(&self) -> io::Result<()> {
         match open_lock(&self.lock, false) {
             Ok(lock) => lock.lock_shared(),
@@ -227,12 +230,12 @@ impl Found {
     }
 }
 
-/// What a project is called among locks: the folder itself, not one of its names, and the user.
+/// Returns the id of a project: device and inode of the directory, and the user, hashed.
 pub(super) fn identity(dir: &Path, uid: u32) -> io::Result<String> {
     identity_of(&fs::metadata(dir)?, uid).ok_or(io::Error::from(io::ErrorKind::NotADirectory))
 }
 
-/// The same of what was looked at; `None` when that is no folder.
+/// Like [`directory_id`], from metadata; `None` if it is not a directory.
 pub(super) fn identity_of(found: &Metadata, uid: u32) -> Option<String> {
     if !found.is_dir() {
         return None;
@@ -254,18 +257,18 @@ pub(super) fn open_lock(path: &Path, create: bool) -> io::Result<File> {
         .write(create)
         .create(create)
         .mode(0o600)
-        // A pipe of that name would be waited for.
+        // `NONBLOCK`: opening a pipe of that name would block.
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
         .open(path)
 }
 
-/// Takes the lock; false when a devstack holds it.
+/// Takes the lock; returns false if a devstack holds it.
 pub(super) fn try_lock(lock: &File) -> io::Result<bool> {
     for _ in 0..TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) if is_held(lock) => return Ok(false),
-            // Only those who look have it.
+            // Another process is only inspecting the lock.
             #[expect(
                 clippy::disallowed_methods,
                 reason = "before the loop runs; a lock gives no event"
@@ -277,11 +280,11 @@ pub(super) fn try_lock(lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a devstack holds the lock. Shared, so that those who look do not see each other.
+/// Returns whether a devstack holds the lock. A shared lock keeps inspecting processes apart.
 pub(super) fn is_held(lock: &File) -> bool {
     match lock.try_lock_shared() {
         Ok(()) => {
-            // Closing would do as well, but later.
+            // Closing the file would also unlock it, but later.
             let _ = lock.unlock();
             false
         }
@@ -290,7 +293,7 @@ pub(super) fn is_held(lock: &File) -> bool {
     }
 }
 
-/// The lock of a devstack of this project that was started with another environment.
+/// Finds the lock of a devstack of this project that was started with another environment.
 pub(super) fn elsewhere(places: &Places, runtime: &Path, id: &str) -> Option<File> {
     let mut folders = places.runtime_dirs();
     folders.retain(|dir| dir != runtime);
@@ -304,8 +307,8 @@ fn running(dir: &Path, runtime: &Path, id: &str) -> Option<Found> {
     is_held(&lock).then(|| Found::new(dir, path, &lock))
 }
 
-/// Who holds the lock. Waits a moment for one that has taken it and not written its name yet: until
-/// then the file is empty, or names one that was killed. It is empty again when the holder ends.
+/// Describes the lock's owner. Waits briefly if it has not written its record yet: until then the
+/// file is empty or describes a crashed devstack.
 fn busy(lock: &File) -> Busy {
     let mut holder = None;
     for _ in 0..NAME_TRIES {
@@ -326,9 +329,10 @@ fn busy(lock: &File) -> Busy {
 }
 
 fn cannot_claim(dir: &Path, error: &io::Error) -> Message {
-    let text = format!("cannot lock the folder {}: {error}", dir.display());
+    let text = format!("cannot lock directory {}: {error}", dir.display());
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Message::new(Class::Usage, text),
-        _ => Message::new(Class::Denied, text).help("set XDG_RUNTIME_DIR to a folder of your own"),
+        _ => Message::new(Class::Denied, text)
+            .help("set XDG_RUNTIME_DIR to a directory that you own"),
     }
 }

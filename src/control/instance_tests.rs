@@ -1,4 +1,4 @@
-//! One stack per folder, whatever the folder is called.
+//! One stack per directory, whatever its path.
 
 use std::fs;
 use std::io::BufRead;
@@ -144,7 +144,7 @@ fn what_a_killed_devstack_left_heals() {
     let instance = home.claim(&project).unwrap();
     let socket = instance.socket().to_owned();
     drop(instance);
-    // kill -9 leaves the socket and what was written; the kernel lets the lock go.
+    // kill -9 leaves the socket and the record; the kernel releases the lock.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     fs::write(
         socket.with_extension("lock"),
@@ -162,7 +162,7 @@ fn what_a_killed_devstack_left_heals() {
     assert!(!socket.exists());
 }
 
-/// What tells the test below that it is the process to be killed, and where.
+/// Marks the test process that is to be killed, and names its directory.
 const CHILD: &str = "DEVSTACK_TEST_CLAIM";
 
 #[test]
@@ -172,7 +172,7 @@ fn a_devstack_that_is_killed_frees_its_folder() {
         let instance = Instance::claim_in(&places, &dir, "killed").unwrap();
         let _listener = instance.listen().unwrap();
         eprintln!("claimed");
-        // Until it is killed, or the test that started it is.
+        // Until this process, or the test that started it, is killed.
         let _ = std::io::stdin().read_line(&mut String::new());
         return;
     }
@@ -214,7 +214,7 @@ fn a_lock_file_of_garbage_is_no_obstacle() {
     fs::write(&lock, b"\0\xff{{{").unwrap();
     assert!(home.find(&project).unwrap().holder.is_none());
     let message = home.claim(&project).unwrap_err().message();
-    assert_eq!(message.text, "a stack is just starting or ending here");
+    assert_eq!(message.text, "a stack is starting or stopping in this directory");
     drop(instance);
     home.claim(&project).unwrap();
 }
@@ -230,12 +230,12 @@ fn a_project_is_the_folder_and_not_its_name() {
     let _instance = home.claim(&link).unwrap();
     assert!(is_busy(home.claim(&project)));
     assert!(home.find(&link).is_some());
-    // Moved while it runs: still the same.
+    // Moved while it runs: still the same project.
     let moved = home.dir.path().join("moved");
     fs::rename(&project, &moved).unwrap();
     assert!(is_busy(home.claim(&moved)));
     assert_eq!(home.find(&moved).unwrap().dir, fs::canonicalize(&moved).unwrap());
-    // What is at the old place now is another one.
+    // A new directory at the old path is another project.
     home.claim(&home.folder("project")).unwrap();
 }
 
@@ -274,7 +274,7 @@ fn a_folder_that_others_can_enter_is_passed_over() {
     let places = Places::new(uid(), runtime, Some(linked), temp.clone());
     assert_eq!(places.runtime_dir().unwrap().parent(), Some(temp.as_path()));
     let stranger = Places::new(uid() + 1, Some(home.folder("d")), None, home.folder("e"));
-    // Nothing of ours will do for another user; `/tmp` does only when nobody has been there.
+    // Our directories are unusable for another user; `/tmp` only works if the name is not taken.
     assert!(stranger.runtime_dirs().iter().all(|dir| !dir.starts_with(home.dir.path())));
 }
 
@@ -318,7 +318,7 @@ fn state_is_kept_beside_the_project() {
     assert_eq!(dir, project.join(".devstack"));
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(fs::read_to_string(dir.join(".gitignore")).unwrap(), "*\n");
-    // A second time, and after somebody has opened it.
+    // Again, and after the mode was changed.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(home.places.state_dir(&project, "id").unwrap(), dir);
     assert_eq!(mode(&dir), 0o700);
@@ -338,7 +338,7 @@ fn state_does_not_follow_a_link_out_of_the_project() {
 #[test]
 fn a_read_only_project_keeps_its_state_elsewhere() {
     if rustix::process::geteuid().is_root() {
-        // Nothing is read-only for root; a folder of somebody else falls back the same way.
+        // Nothing is read-only for root; a directory of another user has the same effect.
         let home = Home::new();
         let project = home.folder("project");
         fs::create_dir(project.join(".devstack")).unwrap();

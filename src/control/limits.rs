@@ -1,36 +1,34 @@
 use std::time::Duration;
 
-/// What one client may use of the server. Tests make it small.
+/// What clients may use of the server. Tests use smaller limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// The only user whose processes are let in.
+    /// The only user whose processes are admitted.
     pub uid: u32,
-    /// How many clients are served at once.
+    /// Number of clients served at once.
     pub connections: usize,
-    /// The longest body of a request, in bytes.
+    /// Maximum size of a request body in bytes.
     pub body: usize,
-    /// How long the head of a request may take, also the next one on a connection that stays open.
+    /// Time limit for a request head, including the next one on a persistent connection.
     pub head_time: Duration,
-    /// How long the body of a request may take.
     pub body_time: Duration,
-    /// How long answers that are being written may take when the server closes.
+    /// Time limit for responses in progress when the server closes.
     pub close_time: Duration,
 }
 
 impl Limits {
-    /// The longest head of a request, and the most that is held of an answer that a client does not read.
+    /// Maximum request head, and buffered response data for a client that does not read, in bytes.
     pub const BUFFER: usize = 64 * 1024;
 
-    /// The limits outside of tests, for clients of this process's own user.
+    /// Returns the limits for normal use, admitting this process's user.
     pub fn of_this_user() -> Limits {
         Limits {
             uid: rustix::process::geteuid().as_raw(),
-            // More than a person, an editor and some agents need, and few enough that they cannot
-            // use up the file descriptors that services need.
+            // Enough for a user, an editor and some agents; leaves file descriptors for services.
             connections: 256,
-            // A thousand names fit in a tenth of it.
+            // Ten times what a thousand names need.
             body: 1024 * 1024,
-            // Clients are on this machine: a second is long.
+            // Clients are local, so a second is already long.
             head_time: Duration::from_secs(5),
             body_time: Duration::from_secs(5),
             close_time: Duration::from_secs(1),

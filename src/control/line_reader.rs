@@ -3,11 +3,9 @@ use bytes::Bytes;
 use super::LogReader;
 use crate::runtime::feed::Events;
 
-/// What an answer reads that goes on for as long as the client likes.
+/// Source of a streamed response.
 pub(super) enum LineReader<R> {
-    /// The log.
     Log(R),
-    /// What happens.
     Events(Events),
 }
 

@@ -5,14 +5,13 @@ use memchr::memchr;
 
 use super::Failure;
 
-/// The longest line that is read: the log cuts lines long before, and JSON makes them
-/// a few times longer; events begin with a snapshot of perhaps thousands of services.
+/// Maximum length of a line in bytes; must hold a snapshot of thousands of services.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
-/// The lines of a log, or events, as they come, each one JSON object.
+/// A stream of log lines or events, one JSON object each.
 pub struct Lines {
     body: Incoming,
-    /// What came and was not given yet; holds at most a part of a line after each turn.
+    /// Received but not returned yet; between calls at most part of a line.
     pending: BytesMut,
 }
 
@@ -21,8 +20,7 @@ impl Lines {
         Lines { body, pending: BytesMut::new() }
     }
 
-    /// The next lines, at least one, without their ends; `None` when they have ended. A failure
-    /// when the stack went away in the middle.
+    /// Returns the next lines, at least one, without newlines; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Failure> {
         loop {
             let lines = self.whole_lines();
@@ -30,7 +28,7 @@ impl Lines {
                 return Ok(Some(lines));
             }
             if self.pending.len() > MAX_LINE {
-                return Err(Failure::garbled(format!("a line is longer than {MAX_LINE} bytes")));
+                return Err(Failure::garbled(format!("line exceeds {MAX_LINE} bytes")));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {

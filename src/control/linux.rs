@@ -1,12 +1,11 @@
-//! Linux: `/proc` shows what a process of this user has open.
+//! Linux: `/proc` shows the open files of this user's processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::instance::identity_of;
 
-/// The path of the folder of this identity, if this process has it open. That of a folder that was deleted leads
-/// nowhere.
+/// Returns the path of the directory with this id, if the process has it open.
 pub(super) fn open_folder(pid: u32, id: &str, uid: u32) -> Option<PathBuf> {
     let open = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).ok()?;
     let is = |link: &PathBuf| {

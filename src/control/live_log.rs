@@ -4,7 +4,6 @@ use super::LogQuery;
 use super::log_source::{LogReader, LogSource, ndjson};
 use crate::runtime::log::{Logs, Reader, Wanted};
 
-/// The log of the running stack.
 impl LogSource for Logs {
     type Reader = Reader;
 
@@ -16,7 +15,6 @@ impl LogSource for Logs {
 }
 
 impl LogQuery {
-    /// Which lines of the services are meant.
     pub fn wanted(&self) -> Wanted {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
         Wanted { since: self.since, stream: self.stream, grep, narration: self.narration }

@@ -7,24 +7,24 @@ use super::instance::{Found, is_held, open_lock};
 use super::locks::locks;
 use super::places::Places;
 
-/// A devstack that runs, and where its folder is by now.
+/// A running devstack and the current location of its project directory.
 #[derive(Debug, Clone)]
 pub struct Located {
     /// The devstack.
     pub found: Found,
-    /// Its folder.
+    /// Its project directory.
     pub folder: Folder,
 }
 
 impl Located {
-    /// Every devstack of this user that runs on this machine, by the folder it runs in: also those that were started with
-    /// another environment, or whose folder was moved or deleted. Asks nobody, so nobody can keep it waiting.
+    /// Returns every running devstack of this user on this machine, sorted by directory, also if
+    /// started with another environment or moved. Contacts none of them, so none can block.
     pub fn all() -> Vec<Located> {
         Located::all_in(&Places::of_this_user())
     }
 
     pub(super) fn all_in(places: &Places) -> Vec<Located> {
-        // One folder may be reached by two names.
+        // Two paths may lead to the same lock directory.
         let mut seen = BTreeSet::new();
         let look = |(id, path): (String, PathBuf)| {
             let lock = open_lock(&path, false).ok()?;

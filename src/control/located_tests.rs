@@ -1,4 +1,4 @@
-//! Every stack of this user, found by the locks.
+//! Finding every stack of this user through the lock files.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -20,7 +20,7 @@ impl Home {
         let run = dir.path().join("run");
         fs::create_dir(&run).unwrap();
         let state = Some(dir.path().join("state"));
-        // What runs on this machine is not of this test.
+        // `only`: stacks that run on this machine are not part of the test.
         let places =
             Places::new(uid(), None, state, dir.path().to_owned()).only(run.join("devstack"));
         Home { dir, places }
@@ -44,7 +44,7 @@ impl Home {
         Located::all_in(&self.places).into_iter().map(|one| one.folder).collect()
     }
 
-    /// As if the devstack of a folder had been killed; the lock it leaves.
+    /// Leaves what a killed devstack leaves in a directory; returns its lock file.
     fn killed(&self, dir: &Path, token: Option<&str>) -> PathBuf {
         let instance = self.claim(dir);
         drop(instance.listen().unwrap());
@@ -74,7 +74,7 @@ fn a_folder_is_followed_while_a_stack_runs_in_it() {
     let moved = home.dir.path().canonicalize().unwrap().join("z");
     fs::rename(&b, &moved).unwrap();
     fs::remove_dir(&c).unwrap();
-    // A folder that is in its place now is another one.
+    // A new directory at the same path is another project.
     fs::create_dir(&c).unwrap();
     let seen = home.folders();
     let expected = match cfg!(target_os = "linux") {
@@ -95,7 +95,7 @@ fn the_number_of_a_deleted_folder_is_given_to_no_other() {
     let _instance = home.claim(&old);
     fs::remove_dir(&old).unwrap();
     for round in 0..50 {
-        // Numbers that are free are given at once by many file systems.
+        // Many file systems reuse free inode numbers at once.
         drop(home.claim(&home.folder(&format!("new{round}"))));
     }
 }
@@ -111,7 +111,7 @@ fn stacks_of_another_environment_are_found() {
         Instance::claim_in(&desktop, &a, "shop").unwrap(),
         Instance::claim_in(&cron, &b, "shop").unwrap(),
     ];
-    // There may be stacks of the person who runs this test.
+    // The user who runs this test may have stacks running.
     let seen: Vec<Folder> = Located::all_in(&desktop).into_iter().map(|one| one.folder).collect();
     for dir in [a, b] {
         assert!(seen.contains(&Folder::There(dir)), "{seen:?}");
@@ -137,7 +137,7 @@ fn what_is_no_lock_is_passed_over() {
     assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
     assert_eq!(home.folders(), [Folder::There(project)]);
     assert_eq!(Abandoned::all_in(&home.places).len(), 0);
-    // One that has taken its lock and not said anything yet.
+    // A devstack that has taken its lock but not yet written its record.
     fs::write(&lock, "").unwrap();
     assert_eq!(home.folders(), [Folder::Untold]);
 }
@@ -148,11 +148,11 @@ fn a_killed_one_is_settled_once_and_only_when_nothing_is_left() {
     let project = home.folder("project");
     let lock = home.killed(&project, Some("a mark of the killed one"));
     let abandoned = || Abandoned::all_in(&home.places);
-    let [one] = &abandoned()[..] else { panic!("there is one") };
+    let [one] = &abandoned()[..] else { panic!("expected one crashed instance") };
     assert_eq!(one.folder, Folder::There(project.clone()));
     assert_eq!(one.holder.token.as_deref(), Some("a mark of the killed one"));
     assert!(one.socket.is_some());
-    // While somebody ends what is left, nobody starts.
+    // During the cleanup, no devstack can start.
     one.settle(|| {
         assert!(Instance::claim_in(&home.places, &project, "shop").is_err());
         false
@@ -170,9 +170,9 @@ fn a_killed_one_is_settled_once_and_only_when_nothing_is_left() {
     }
     assert_eq!((cleared, abandoned().len()), (1, 0));
     assert!(lock.exists() && !lock.with_extension("sock").exists());
-    // Who runs there now has nothing to do with it.
+    // The devstack that runs there now is unaffected.
     let _instance = home.claim(&project);
-    late.settle(|| panic!("a stack runs there")).unwrap();
+    late.settle(|| panic!("a running stack must not be cleaned up")).unwrap();
 }
 
 #[test]
@@ -184,9 +184,11 @@ fn a_killed_one_without_its_folder_is_known_by_its_lock() {
     fs::remove_dir(&project).unwrap();
     let elsewhere = home.dir.path().join("state/devstack/projects").join(id);
     DirBuilder::new().recursive(true).mode(0o700).create(&elsewhere).unwrap();
-    // What is in its place now has files of its own.
+    // The new directory at that path has its own state directory.
     DirBuilder::new().recursive(true).mode(0o700).create(project.join(".devstack")).unwrap();
-    let [one] = &Abandoned::all_in(&home.places)[..] else { panic!("there is one") };
+    let [one] = &Abandoned::all_in(&home.places)[..] else {
+        panic!("expected one crashed instance")
+    };
     assert_eq!(one.folder, Folder::Gone(project));
     assert_eq!(one.state_dir.as_deref(), Some(elsewhere.as_path()));
 }
@@ -197,7 +199,7 @@ fn a_folder_that_was_named_is_the_only_one() {
     assert_eq!(home.places.runtime_dirs(), Vec::<PathBuf>::new());
     assert_eq!(home.places.runtime_dir().unwrap(), home.runtime());
     assert_eq!(home.places.runtime_dirs(), [home.runtime()]);
-    // Neither another one instead of it, nor one that depends on where somebody stands.
+    // Neither falls back to another directory nor depends on the current one.
     for bad in [home.dir.path().join("not/there"), "relative".into()] {
         let places = home.places.clone().only(bad);
         let why = places.runtime_dir().unwrap_err();

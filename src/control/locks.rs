@@ -3,11 +3,10 @@ use std::path::{Path, PathBuf};
 
 use super::places::Places;
 
-/// How many digits the identity of a folder has.
+/// Hexadecimal digits of a directory id.
 const DIGITS: usize = 16;
 
-/// The lock files of all folders that a devstack of this user ever ran in, in order of their names; with each
-/// what the folder is called among locks.
+/// Returns the directory id and path of all lock files of this user, sorted.
 pub(super) fn locks(places: &Places) -> Vec<(String, PathBuf)> {
     let folders = places.runtime_dirs();
     let files = folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
@@ -17,7 +16,7 @@ pub(super) fn locks(places: &Places) -> Vec<(String, PathBuf)> {
     locks
 }
 
-/// The identity in the name of a lock; `None` when it is another file.
+/// Returns the directory id in the name of a lock file; `None` for other files.
 fn identity(path: &Path) -> Option<String> {
     let id = path.file_stem()?.to_str()?;
     let is_identity = id.len() == DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -10,27 +10,24 @@ use tokio::sync::watch;
 
 use super::LogReader;
 
-/// How long a reader that has not ended by itself may look for last lines when the server closes: it
-/// may have to read them from a file. Less than the time in which the server closes, so that
-/// clients see a whole answer.
+/// How long last lines may take to read when the server closes; shorter than its own limit, so that
+/// clients get a complete response.
 const DRAIN_TIME: Duration = Duration::from_millis(300);
 
 type Step<R> = Pin<Box<dyn Future<Output = (R, Option<Bytes>)> + Send>>;
 
-/// The lines of a reader as the body of an answer. Reads only when the client has room, and goes
-/// with its connection: nothing else holds the reader.
+/// Body that streams lines. It reads only when the client has room, and owns the reader.
 pub(super) struct LogBody<R> {
-    /// `None` after the last line.
     step: Option<Step<R>>,
-    /// Resolves a moment after the server began to close.
+    /// Resolves shortly after the server begins to close.
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl<R: LogReader> LogBody<R> {
-    /// A body that ends with the reader, or when no more lines come after `closing` became true.
+    /// Returns a body that ends with the reader, or when idle after `closing` becomes true.
     pub fn new(reader: R, mut closing: watch::Receiver<bool>) -> LogBody<R> {
         let closing = async move {
-            // An error means that the server is gone: closing, too.
+            // An error means that the server is gone, which is closing as well.
             let _ = closing.wait_for(|closing| *closing).await;
             tokio::time::sleep(DRAIN_TIME).await;
         };
@@ -54,7 +51,7 @@ impl<R: LogReader> Body for LogBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(running) = &mut self.step else { return Poll::Ready(None) };
-        // Lines first: what is there when the stack ends is still shown.
+        // Lines first: those that exist when the stack stops are still sent.
         match running.as_mut().poll(cx) {
             Poll::Ready((reader, Some(lines))) => {
                 self.step = Some(step(reader));

@@ -3,37 +3,37 @@ use super::url_text::{decode, encode};
 use crate::model::{Class, Message, Name, Stream};
 use crate::runtime::log::Narration;
 
-/// Which lines of which services.
+/// Selects lines of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogQuery {
-    /// Of these services; of all when empty.
+    /// Services to read; empty for all.
     pub services: Vec<Name>,
-    /// That many lines of each service that were there before; `None`: all that are kept.
+    /// How many existing lines of each service to return; `None`: all.
     pub last: Option<usize>,
-    /// Whether new lines follow until the stack ends.
+    /// Whether to send new lines until the stack stops.
     pub follow: bool,
-    /// Only lines that were read then or later: milliseconds since 1970.
+    /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Only lines of this stream.
     pub stream: Option<Stream>,
-    /// Only lines in which this is found.
+    /// Only lines that match.
     pub grep: Option<Pattern>,
-    /// Whether what devstack itself says is there too, or alone. It is in no stream and not searched.
+    /// Whether to include status lines, or only those; other filters do not apply to them.
     pub narration: Narration,
 }
 
 const PARAMETERS: &str =
-    "the parameters are `service`, `last`, `follow`, `since`, `stream`, `grep` and `said`";
+    "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep` and `said`";
 
 impl LogQuery {
-    /// Reads `service=a&service=b&last=100&follow=true&stream=stderr&grep=time%20out&since=2026-11-20T09:00:00Z`.
+    /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
     pub(super) fn parse(text: &str) -> Result<LogQuery, Message> {
         let mut query = LogQuery::default();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             let bad = |help: &str| bad(part, help);
             let value =
-                decode(value).ok_or_else(|| bad("`%` stands before two hexadecimal digits"))?;
+                decode(value).ok_or_else(|| bad("follow `%` with two hexadecimal digits"))?;
             match key {
                 "service" => {
                     let name = Name::new(&value).map_err(|why| bad(&why.to_string()))?;
@@ -41,22 +41,23 @@ impl LogQuery {
                 }
                 "last" => {
                     query.last =
-                        Some(value.parse().map_err(|_| bad("`last` is a count of lines"))?);
+                        Some(value.parse().map_err(|_| bad("set `last` to a number of lines"))?);
                 }
                 "follow" => {
                     query.follow =
-                        value.parse().map_err(|_| bad("`follow` is `true` or `false`"))?;
+                        value.parse().map_err(|_| bad("set `follow` to `true` or `false`"))?;
                 }
                 "since" => {
                     let time = value.parse::<jiff::Timestamp>();
-                    let time = time.map_err(|_| bad("`since` is like 2026-11-20T09:00:00Z"))?;
+                    let time = time
+                        .map_err(|_| bad("set `since` to a time such as 2026-11-20T09:00:00Z"))?;
                     query.since = Some(time.as_millisecond());
                 }
                 "stream" => {
                     query.stream = Some(match value.as_str() {
                         "stdout" => Stream::Stdout,
                         "stderr" => Stream::Stderr,
-                        _ => return Err(bad("`stream` is `stdout` or `stderr`")),
+                        _ => return Err(bad("set `stream` to `stdout` or `stderr`")),
                     });
                 }
                 "grep" => {
@@ -67,7 +68,7 @@ impl LogQuery {
                         "false" => Narration::Without,
                         "true" => Narration::With,
                         "only" => Narration::Only,
-                        _ => return Err(bad("`said` is `true`, `false` or `only`")),
+                        _ => return Err(bad("set `said` to `true`, `false` or `only`")),
                     };
                 }
                 _ => return Err(bad(PARAMETERS)),
@@ -76,7 +77,7 @@ impl LogQuery {
         Ok(query)
     }
 
-    /// The text that [`LogQuery::parse`] reads.
+    /// Returns the query text for [`LogQuery::parse`].
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("follow={}", self.follow);
         for name in &self.services {
@@ -111,7 +112,7 @@ impl LogQuery {
 
 fn bad(part: &str, help: &str) -> Message {
     let part: String = part.chars().take(80).collect();
-    Message::new(Class::Usage, format!("cannot read `{part}` in the query")).help(help)
+    Message::new(Class::Usage, format!("invalid query parameter `{part}`")).help(help)
 }
 
 #[cfg(test)]

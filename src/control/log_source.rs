@@ -6,24 +6,24 @@ use serde::Serialize;
 use super::{LogItem, LogQuery};
 use crate::runtime::log::Missed;
 
-/// What the server needs of the log: a reader for a query.
+/// Source of log readers, as the server needs it.
 pub trait LogSource: Clone + Send + 'static {
-    /// What reads.
+    /// Reader of the log.
     type Reader: LogReader;
 
-    /// Starts to read. Dropping the reader ends its subscription.
+    /// Starts reading. Dropping the reader ends its subscription.
     fn reader(&self, query: &LogQuery) -> Self::Reader;
 }
 
-/// Gives lines as they are asked for, so that a slow client slows nobody but itself.
+/// Returns lines on demand, so that a slow client delays only itself.
 pub trait LogReader: Send + 'static {
-    /// The next lines as JSON objects, each with a line end; `None` after the last one. Waits only
-    /// when the query follows.
+    /// Returns the next lines as JSON objects with newlines; `None` at the end. Waits only if the
+    /// query follows.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
 
-/// One JSON object a line: what is lost before these, one for each service, and the records. A
-/// record that cannot be written as JSON is left out.
+/// Formats one JSON object per line: missed lines of each service, then the records, without those
+/// that cannot be serialized.
 pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> Bytes {
     let mut text = Vec::new();
     for item in lost(missed) {
@@ -35,7 +35,7 @@ pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> B
     Bytes::from(text)
 }
 
-/// What is lost, as items of a log.
+/// Converts missed lines to log items.
 pub fn lost(missed: &Missed) -> impl Iterator<Item = LogItem> {
     missed.iter().map(|(service, lost)| LogItem::Missed {
         service: service.cloned(),

@@ -1,8 +1,8 @@
-//! macOS: nothing here asks what another process has open.
+//! macOS: open files of other processes are not inspected.
 
 use std::path::PathBuf;
 
-/// Not known.
+/// Always unknown.
 pub(super) fn open_folder(_pid: u32, _id: &str, _uid: u32) -> Option<PathBuf> {
     None
 }

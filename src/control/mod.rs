@@ -1,8 +1,9 @@
-//! One stack per folder, and how other terminals talk to it.
+//! One stack per directory, and how other terminals talk to it.
 //!
-//! [`Instance`] makes sure that a folder has one devstack and says where its socket is. [`serve`]
-//! answers on that socket for a [`Handle`](crate::runtime::handle::Handle); [`Client`] asks.
-//! `docs/protocol.md` describes what travels between them.
+//! [`InstanceLock`] ensures that a directory has at most one devstack, and locates its socket.
+//! [`serve`] answers on that socket for a
+//! [`SupervisorHandle`](crate::supervisor::SupervisorHandle); [`ControlClient`] sends requests. The
+//! protocol is described in `docs/protocol.md`.
 
 mod abandoned;
 mod attach;

@@ -2,26 +2,26 @@ use regex::bytes::Regex;
 
 use crate::model::{Class, Message};
 
-/// A regular expression that lines are searched for.
+/// Regular expression to search lines for.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// The most bytes its compiled form may take: who asks may not fill the supervisor's memory.
+    /// Maximum size of the compiled regex in bytes: a client must not fill the supervisor's memory.
     const SIZE: usize = 1024 * 1024;
 
-    /// Reads a regular expression; `(?i)` at its beginning ignores case.
+    /// Compiles a regular expression; a leading `(?i)` ignores case.
     ///
     /// # Errors
-    /// Says where the mistake is.
+    /// The message points at the mistake.
     pub fn new(text: &str) -> Result<Pattern, Message> {
         let regex = regex::bytes::RegexBuilder::new(text).size_limit(Self::SIZE).build();
         regex.map(Pattern).map_err(|error| {
-            Message::new(Class::Usage, format!("not a regular expression: {error}"))
+            Message::new(Class::Usage, format!("invalid regular expression: {error}"))
         })
     }
 
-    /// What searches.
+    /// Returns the compiled regex.
     pub fn regex(&self) -> &Regex {
         &self.0
     }

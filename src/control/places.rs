@@ -8,58 +8,56 @@ use rustix::process::geteuid;
 
 use crate::model::{Class, Message};
 
-/// The longest path a socket can have, in bytes, without the zero at its end.
+/// Maximum length of a socket's path in bytes, without the NUL at its end.
 #[cfg(target_os = "linux")]
 const MAX_SOCKET_PATH: usize = 107;
-/// The longest path a socket can have, in bytes, without the zero at its end.
+/// Maximum length of a socket's path in bytes, without the NUL at its end.
 #[cfg(not(target_os = "linux"))]
 const MAX_SOCKET_PATH: usize = 103;
 
-/// `/`, 16 hexadecimal digits and `.sock`: what stands behind the folder in the path of a socket.
+/// Length of what follows the directory in a socket's path: `/`, 16 hexadecimal digits and `.sock`.
 const SOCKET_NAME: usize = 1 + 16 + 5;
 
-/// The variable that names the only folder for locks and sockets: jobs of one user that share a machine do not see each
-/// other's stacks.
+/// Names the only directory for locks and sockets; separates jobs of one user on a machine.
 const ONLY_DIR: &str = "DEVSTACK_RUNTIME_DIR";
 
-/// The folder of a stack's own files, beside `devstack.toml`.
+/// The state directory of a stack, beside `devstack.toml`.
 const STATE_DIR: &str = ".devstack";
 
-/// Where locks, sockets and state may live for one user.
+/// Where a user's locks, sockets and state may be.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
-    /// Whose places these are.
     pub uid: u32,
-    /// Folders for locks and sockets, best first.
+    /// Directories for locks and sockets, best first.
     runtime: Vec<PathBuf>,
-    /// Whether somebody said that there is no other.
+    /// Whether [`ONLY_DIR`] rules out other directories.
     only: bool,
-    /// The user's state folder for devstack, if the user has a home.
+    /// The user's state directory for devstack, if the user has a home.
     state: Option<PathBuf>,
 }
 
 impl Places {
-    /// The places of the user that runs this process, from its environment.
+    /// Returns the directories of this process's user, from its environment.
     pub fn of_this_user() -> Places {
-        // The XDG rules: a relative path counts as not set.
+        // By the XDG rules, a relative path counts as not set.
         let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         let uid = geteuid().as_raw();
         let places = Places::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
         match std::env::var_os(ONLY_DIR).filter(|dir| !dir.is_empty()) {
-            // A relative one is not passed over: whoever set it would reach stacks that he wanted to leave alone.
+            // Not ignored if relative: the user would reach stacks that the variable is meant to
+            // exclude.
             Some(dir) => places.only(dir.into()),
             None => places,
         }
     }
 
-    /// The same with this folder for locks and sockets and no other.
+    /// Restricts locks and sockets to this directory.
     pub fn only(self, dir: PathBuf) -> Places {
         Places { runtime: vec![dir], only: true, ..self }
     }
 
-    /// Places below these folders. `/tmp` is the last resort, because a temporary folder can have
-    /// a name that is too long for a socket.
+    /// Returns directories below the given ones; `/tmp` is the fallback if they are too long.
     pub fn new(
         uid: u32,
         runtime: Option<PathBuf>,
@@ -76,7 +74,7 @@ impl Places {
         Places { uid, runtime: folders, only: false, state }
     }
 
-    /// The folder for new locks and sockets: the best that can be had, made if it is not there.
+    /// Returns the best usable directory for new locks and sockets, creating it if necessary.
     pub fn runtime_dir(&self) -> Result<PathBuf, Message> {
         let mut reasons = Vec::new();
         for dir in &self.runtime {
@@ -85,15 +83,14 @@ impl Places {
                 Err(error) => reasons.push(format!("{}: {error}", dir.display())),
             }
         }
-        let text =
-            format!("no folder for the lock and the socket can be used ({})", reasons.join("; "));
+        let text = format!("no usable directory for the lock and socket ({})", reasons.join("; "));
         let variable = if self.only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
-        let help = format!("set {variable} to a folder that is yours and only yours (mode 0700)");
+        let help = format!("set {variable} to a directory that only you can access (mode 0700)");
         Err(Message::new(Class::Denied, text).help(help))
     }
 
-    /// Folders that may hold locks of this user's stacks, also of those that were started with
-    /// another environment (from a desktop, from cron, through ssh), and that can be trusted.
+    /// Returns directories that may hold locks of this user's stacks and can be trusted, including
+    /// those of stacks started with another environment (from a desktop, cron or ssh).
     pub fn runtime_dirs(&self) -> Vec<PathBuf> {
         let login = Path::new("/run/user").join(self.uid.to_string()).join("devstack");
         let mut folders = self.runtime.clone();
@@ -106,19 +103,18 @@ impl Places {
 
     fn usable(&self, dir: &Path) -> io::Result<()> {
         if !dir.is_absolute() {
-            return Err(io::Error::other("is no absolute path"));
+            return Err(io::Error::other("is not an absolute path"));
         }
         if dir.as_os_str().len() + SOCKET_NAME > MAX_SOCKET_PATH {
-            return Err(io::Error::other("the name is too long for a socket"));
+            return Err(io::Error::other("path is too long for a socket"));
         }
-        // Parents are made for the state folder only: that of a runtime folder belongs to the
-        // login, that of a temporary one to the system, and one that was named is where it was meant to be.
+        // Parents are created for the state directory only: the others belong to the login session,
+        // the system or the user.
         let parents = !self.only && self.state.as_deref() == Some(dir);
         make_private(dir, parents)?;
         private(dir, self.uid)
     }
 
-    /// See [`state_dir`].
     pub fn state_dir(&self, project: &Path, id: &str) -> Result<PathBuf, Message> {
         let beside = project.join(STATE_DIR);
         let error = match self.own_state_dir(&beside) {
@@ -133,19 +129,18 @@ impl Places {
         Ok(dir)
     }
 
-    /// See [`existing_state_dir`].
     pub fn existing_state_dir(&self, project: &Path, id: &str) -> Option<PathBuf> {
         let beside = Some(project.join(STATE_DIR)).filter(|dir| private(dir, self.uid).is_ok());
         beside.or_else(|| self.existing_state_dir_elsewhere(id))
     }
 
-    /// The folder for the files of a project that cannot be written, or is not there any more.
+    /// Returns the state directory of a project that is not writable or no longer exists.
     pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
         let dir = self.state.as_deref()?.join("projects").join(id);
         private(&dir, self.uid).is_ok().then_some(dir)
     }
 
-    /// Makes `dir`, keeps others out of it, and keeps it out of git.
+    /// Creates `dir`, keeps other users out of it, and keeps it out of git.
     fn own_state_dir(&self, dir: &Path) -> io::Result<()> {
         make_private(dir, false)?;
         let found = real_dir(dir, self.uid)?;
@@ -165,9 +160,9 @@ impl Places {
     }
 }
 
-/// The folder for a stack's own files: `.devstack` beside its `devstack.toml`, mode 0700, with a
-/// `.gitignore` of its own; in the user's state folder when the project cannot be written.
-/// An error when neither can be had, or when `.devstack` is not a folder of its own.
+/// Returns the state directory of a project: `.devstack` beside its `devstack.toml`, mode 0700,
+/// with its own `.gitignore`; below the user's state directory if the project is not writable.
+/// Fails if neither is usable, or if `.devstack` is not a directory of this user.
 pub fn state_dir(project: &Path) -> Result<PathBuf, Message> {
     let places = Places::of_this_user();
     let id = super::instance::identity(project, places.uid)
@@ -175,17 +170,17 @@ pub fn state_dir(project: &Path) -> Result<PathBuf, Message> {
     places.state_dir(project, &id)
 }
 
-/// The folder for locks, sockets and leases of this user, mode 0700.
+/// Returns the directory for locks, sockets and leases of this user, mode 0700.
 pub fn runtime_dir() -> Result<PathBuf, Message> {
     Places::of_this_user().runtime_dir()
 }
 
-/// The folder of [`runtime_dir`], or the best that is there. Makes nothing.
+/// Like [`runtime_dir`], but returns the best existing directory and creates nothing.
 pub fn existing_runtime_dir() -> Option<PathBuf> {
     Places::of_this_user().runtime_dirs().into_iter().next()
 }
 
-/// The folder of [`state_dir`] when a stack has made it before. Makes nothing.
+/// Like [`state_dir`], but only if a stack has created it before. Creates nothing.
 pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
     let places = Places::of_this_user();
     let id = super::instance::identity(project, places.uid).ok()?;
@@ -197,17 +192,16 @@ fn no_state(dir: &Path, error: &io::Error) -> Message {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Disk,
         _ => Class::Denied,
     };
-    Message::new(class, format!("cannot keep files in {}: {error}", dir.display()))
-        .help("devstack keeps logs and remembered ports there: make it a folder that is yours")
+    Message::new(class, format!("cannot write to {}: {error}", dir.display()))
+        .help("make it a directory that you own; devstack keeps logs and port choices there")
 }
 
-/// Whether a project's own folder cannot be had because it belongs to somebody else or is
-/// read-only. Anything else, such as a full disk or a symlink, must be seen.
+/// Whether the project is not writable for us. Other errors (full disk, symlink) are reported.
 fn falls_back(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Makes `dir` with mode 0700 when it is not there.
+/// Creates `dir` with mode 0700 if it does not exist.
 fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).recursive(parents).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -215,32 +209,31 @@ fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
     }
 }
 
-/// Whether `dir` is a real folder of this user that nobody else can enter.
+/// Checks that `dir` is a real directory of this user that no other user can enter.
 fn private(dir: &Path, uid: u32) -> io::Result<()> {
     let mode = real_dir(dir, uid)?.mode() & 0o777;
     if mode == 0o700 {
         return Ok(());
     }
-    Err(io::Error::other(format!("has mode {mode:04o} instead of 0700")))
+    Err(io::Error::other(format!("has mode {mode:04o}, expected 0700")))
 }
 
-/// What `dir` is; an error when it is a symlink, no folder, or somebody else's.
+/// Returns the metadata of `dir`; fails for symlinks, non-directories and other owners.
 fn real_dir(dir: &Path, uid: u32) -> io::Result<fs::Metadata> {
     let found = fs::symlink_metadata(dir)?;
     if found.file_type().is_symlink() {
         return Err(io::Error::other("is a symbolic link"));
     }
     if !found.is_dir() {
-        return Err(io::Error::other("is not a folder"));
+        return Err(io::Error::other("is not a directory"));
     }
     if found.uid() != uid {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "belongs to somebody else"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "is owned by another user"));
     }
     Ok(found)
 }
 
-/// Whether files can be made in `dir`: a folder on a file system that has become read-only
-/// still looks as if they could.
+/// Checks that files can be created in `dir`; on a read-only file system its mode does not show.
 fn writable(dir: &Path) -> io::Result<()> {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)
 }

@@ -23,23 +23,21 @@ use super::{LogQuery, LogReader, LogSource, Version};
 use crate::model::{Class, EnvView, Message, Name, Snapshot, Why};
 use crate::runtime::handle::{Answer, Handle, Request as Ask, Until};
 
-/// The body of an answer: all at once, or lines as they come.
 pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
 
-/// What every request can reach. Cheap to clone.
+/// What a request can reach. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Routes<L> {
     pub handle: Handle,
     pub logs: L,
     pub closing: watch::Receiver<bool>,
     pub limits: Limits,
-    /// What every request of this client is answered, when it is not let in.
+    /// Response to every request of a client that is not admitted.
     pub refuse: Option<No>,
-    /// What becomes of the connection of this client when it stops to be HTTP.
+    /// Receives the session if the connection stops being HTTP.
     pub upgraded: Upgraded,
 }
 
-/// What is asked for.
 enum Route {
     Stack,
     Plan,
@@ -54,12 +52,12 @@ enum Route {
     Wait,
 }
 
-/// An answer that says no: its status and why.
+/// An error response: status and reason.
 #[derive(Clone)]
 pub(super) struct No(pub StatusCode, pub Message);
 
 impl<L: LogSource> Routes<L> {
-    /// Answers one request. What a client does wrong is an answer, too.
+    /// Responds to a request. Client errors are responses, too.
     pub async fn answer(self, request: Request<Incoming>) -> Result<Reply<L::Reader>, Infallible> {
         Ok(match self.take(request).await {
             Ok(reply) => reply,
@@ -117,7 +115,7 @@ impl<L: LogSource> Routes<L> {
         }
     }
 
-    /// Agrees to a connection of another kind, and leaves it to whoever serves the connection.
+    /// Accepts the upgrade and leaves the session to the task that serves the connection.
     async fn attach(self, mut request: Request<Incoming>) -> Result<Reply<L::Reader>, No> {
         let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
         if !request.headers().get(header::UPGRADE).is_some_and(asks) {
@@ -154,21 +152,21 @@ impl<L: LogSource> Routes<L> {
 
     fn events(self, query: Option<&str>) -> Result<Reply<L::Reader>, No> {
         if query.is_some_and(|query| !query.is_empty()) {
-            let text = "/v1/events takes no parameters: the events of all services come";
-            return Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text)));
+            let text = "/v1/events takes no parameters";
+            let help = "omit them: it always reports all services";
+            return Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help)));
         }
         Ok(stream(LineReader::Events(self.handle.events()), self.closing))
     }
 }
 
-/// Whether `GET /v1/stack` is about CPU and memory, too.
 fn wants_usage(query: &str) -> Result<bool, No> {
     match query {
         "" | "usage=true" => Ok(true),
         "usage=false" => Ok(false),
         _ => {
-            let text = "the only parameter is `usage`";
-            let help = "/v1/stack?usage=false leaves out CPU and memory";
+            let text = "invalid query parameter";
+            let help = "use only `usage`: /v1/stack?usage=false omits CPU and memory";
             Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help)))
         }
     }
@@ -211,62 +209,61 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         "/v1/wait" => (Method::POST, Route::Wait),
         "/v1/restart" => (Method::POST, Route::Services(Ask::Restart)),
         _ => {
-            let text = format!("devstack {VERSION} has no such path here");
-            let help = "`GET /v1/stack` is a good start; docs/protocol.md has all of them";
+            let text = format!("unknown path (devstack {VERSION})");
+            let help = "see docs/protocol.md, or start with `GET /v1/stack`";
             return Err(No(StatusCode::NOT_FOUND, Message::new(Class::Usage, text).help(help)));
         }
     };
     if method == allowed {
         return Ok(route);
     }
-    let text = format!("{path} takes {allowed} only");
+    let text = format!("{path} allows only {allowed}");
     Err(No(StatusCode::METHOD_NOT_ALLOWED, Message::new(Class::Usage, text)))
 }
 
-/// The whole body of a request, if it is short and comes soon.
+/// Reads the request body within the limits of size and time.
 async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> {
     let too_long = || {
-        let text = format!("the body is longer than {} bytes", limits.body);
+        let text = format!("request body exceeds {} bytes", limits.body);
         No(StatusCode::PAYLOAD_TOO_LARGE, Message::new(Class::Limit, text))
     };
     let body = request.into_body();
-    // What is announced as too long is not read at all.
+    // Reject a declared length over the limit without reading.
     if body.size_hint().lower() > limits.body as u64 {
         return Err(too_long());
     }
-    let late = Message::new(Class::Limit, "the body of the request did not come in time");
+    let late = Message::new(Class::Limit, "timed out reading the request body");
     match tokio::time::timeout(limits.body_time, Limited::new(body, limits.body).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => {
-            let broken = Message::new(Class::Usage, "the body of the request is broken");
+            let broken = Message::new(Class::Usage, "invalid request body");
             Err(No(StatusCode::BAD_REQUEST, broken))
         }
         Err(_) => Err(No(StatusCode::REQUEST_TIMEOUT, late)),
     }
 }
 
-/// The services that the body of a request names, each once.
+/// Returns the services that a request body names, without duplicates.
 fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
     let bad = |text: String| {
-        let help = r#"the body looks like {"services": ["api"]}"#;
+        let help = r#"send a body such as {"services": ["api"]}"#;
         No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
     };
     let wanted: Services =
-        serde_json::from_slice(body).map_err(|why| bad(format!("cannot read the body: {why}")))?;
+        serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
     if wanted.services.is_empty() {
-        return Err(bad("no service is named".to_owned()));
+        return Err(bad("no services given".to_owned()));
     }
     all_known(snapshot, &wanted.services)
 }
 
-/// What the body of a request waits for.
 fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
     let read = if body.is_empty() { Ok(Awaited::default()) } else { serde_json::from_slice(body) };
     let wanted: Awaited = read.map_err(|why| {
-        let text = format!("cannot read the body: {why}");
+        let text = format!("invalid request body: {why}");
         let help =
-            r#"the body looks like {"services": ["api"], "for": "ready"}; both may be left out"#;
+            r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
         No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
     })?;
     let until = match wanted.what {
@@ -278,7 +275,6 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
     Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
 }
 
-/// The services that are called so, each once.
 fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, No> {
     let mut names = Vec::new();
     for text in texts {
@@ -291,19 +287,19 @@ fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, No> {
     Ok(names)
 }
 
-/// The service that is called `text`.
+/// Resolves a name to its service or replicas.
 fn known(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, No> {
     find_services(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
 }
 
-/// The one service that is called `text`.
+/// Resolves a name to exactly one service.
 fn only_known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
     only_one(text, known(snapshot, text)?).map_err(|why| No(StatusCode::BAD_REQUEST, why))
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {
-    let text = format!("this is for connections that become `{UPGRADE}`");
-    let error = Message::new(Class::Usage, text).help("`devstack attach SERVICE` uses it");
+    let text = format!("this path requires an upgrade to `{UPGRADE}`");
+    let error = Message::new(Class::Usage, text).help("use `devstack attach SERVICE`");
     let mut reply = json(StatusCode::UPGRADE_REQUIRED, &Refusal { error });
     reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
     reply
@@ -316,7 +312,7 @@ fn told<R>(answer: Answer) -> Result<Reply<R>, No> {
     }
 }
 
-/// The status for a request that was understood and did not take effect.
+/// Returns the status for a request that was understood but failed.
 fn status(class: Class) -> StatusCode {
     match class {
         Class::Config | Class::Usage => StatusCode::BAD_REQUEST,
@@ -341,7 +337,6 @@ fn status(class: Class) -> StatusCode {
     }
 }
 
-/// An answer that is written as its lines come.
 fn stream<R: LogReader>(lines: LineReader<R>, closing: watch::Receiver<bool>) -> Reply<R> {
     let mut reply = Response::new(Either::Right(LogBody::new(lines, closing)));
     label(&mut reply, "application/x-ndjson");
@@ -352,9 +347,9 @@ fn whole<R>(reply: Response<Full<Bytes>>) -> Reply<R> {
     reply.map(Either::Left)
 }
 
-/// An answer in JSON, with a line end for those who read it in a terminal.
+/// Returns a JSON response, with a newline for users who read it in a terminal.
 fn json<T: Serialize>(status: StatusCode, what: &T) -> Response<Full<Bytes>> {
-    let mut text = serde_json::to_vec(what).expect("answers have texts as keys and no own errors");
+    let mut text = serde_json::to_vec(what).expect("responses serialize to JSON");
     text.push(b'\n');
     let mut reply = Response::new(Full::from(text));
     *reply.status_mut() = status;

@@ -20,15 +20,13 @@ use super::upgraded::Upgraded;
 use crate::model::{Class, Message};
 use crate::runtime::handle::Handle;
 
-/// How many clients beyond those that are served are told why they are not. Others are closed
-/// without a word.
+/// How many clients beyond the limit get an error response. Further ones are closed without one.
 const MAX_REFUSED: usize = 64;
-/// The pause after a connection that could not be accepted, most often for want of descriptors when none is spare.
+/// Delay after a failed accept, usually for lack of file descriptors with none left in reserve.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers on `listener`, which must be non-blocking, until `shutdown` resolves; then finishes the
-/// answers under way within a second. An error only when the listener cannot be used at all. What is kept for clients
-/// is kept from this call on, before the first service takes its share.
+/// Serves `listener`, which must be non-blocking, until `shutdown` resolves, then gives responses a
+/// second to finish. Descriptors for clients are reserved at once, before services take theirs.
 pub fn serve<L: LogSource>(
     listener: StdListener,
     handle: Handle,
@@ -39,7 +37,7 @@ pub fn serve<L: LogSource>(
     serve_within(Limits::of_this_user(), spare, listener, handle, logs, shutdown)
 }
 
-/// [`serve`] with other limits.
+/// Like [`serve`], with custom limits.
 pub(super) async fn serve_within<L: LogSource>(
     limits: Limits,
     mut spare: Spare,
@@ -80,50 +78,49 @@ pub(super) async fn serve_within<L: LogSource>(
             }
         }
     }
-    // Nobody new; and a connection that waits to be accepted ends at once.
+    // No new clients; connections in the accept queue close at once.
     drop(listener);
     close.send_replace(true);
     let finish = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.close_time, finish).await.is_err() {
-        tracing::debug!("clients did not read their answers in time");
+        tracing::debug!("clients did not read their responses in time");
     }
-    // Dropping the set ends those that are left.
+    // Dropping the set aborts the remaining connections.
     Ok(())
 }
 
-/// What the loop has to do next.
 enum Turn {
-    /// Shutdown was asked for.
     Close,
-    /// A connection ended.
     Ended,
-    /// A client came, or could not.
+    /// A client connected, or accepting it failed.
     Came(io::Result<UnixStream>),
 }
 
-/// Whether a client is let in.
+/// Returns an error for a client that is not admitted.
 fn admit(stream: &UnixStream, limits: &Limits, served: usize) -> Result<(), No> {
     let peer = stream.peer_cred().map(|peer| peer.uid());
     if peer.as_ref().ok() != Some(&limits.uid) {
         let text = match peer {
-            Ok(peer) => format!("this stack belongs to user {}; you are user {peer}", limits.uid),
-            Err(error) => format!("cannot see who asks: {error}"),
+            Ok(peer) => {
+                format!("this stack belongs to user {}, but you are user {peer}", limits.uid)
+            }
+            Err(error) => format!("cannot identify the client: {error}"),
         };
         return Err(No(StatusCode::FORBIDDEN, Message::new(Class::Denied, text)));
     }
     if served >= limits.connections {
-        let text = format!("the devstack serves {} clients already", limits.connections);
-        let busy = Message::new(Class::Limit, text).help("try again in some seconds");
+        let text = format!("too many clients: {}", limits.connections);
+        let busy = Message::new(Class::Limit, text).help("try again in a few seconds");
         return Err(No(StatusCode::SERVICE_UNAVAILABLE, busy));
     }
     Ok(())
 }
 
-/// Serves one client to its end, whatever it sends.
+/// Serves one client until the connection ends.
 async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
     let (mut closing, upgraded) = (routes.closing.clone(), routes.upgraded.clone());
     let attached_until = closing.clone();
-    // An error means that the server is gone: closing, too.
+    // An error means that the server is gone, which is closing as well.
     let closes = async move { drop(closing.wait_for(|closing| *closing).await) };
     let served = routes.refuse.is_none();
     let head_time = routes.limits.head_time;
@@ -145,7 +142,7 @@ async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a client's connection broke");
+        tracing::debug!(%error, "lost the connection to a client");
     }
     if let Some(session) = upgraded.take() {
         session.serve(attached_until).await;

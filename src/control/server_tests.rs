@@ -1,4 +1,4 @@
-//! What the server answers, and what it survives.
+//! What the server responds, and what it survives.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn request(method: &str, path: &str, body: &str) -> String {
     )
 }
 
-/// One request: the status and the body.
+/// Sends one request; returns the status and the body.
 async fn ask(rig: &Rig, method: &str, path: &str, body: &str) -> (u16, String) {
     let text = raw(rig, request(method, path, body).as_bytes()).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ async fn why_is_answered_as_programs_know_it() {
     assert_eq!(status, 200);
     let mut why: Why = serde_json::from_str(&body).unwrap();
     assert_eq!(serde_json::to_string(&why).unwrap() + "\n", body);
-    // The lines come from the real log, and here is none.
+    // The lines come from the real log, which the fake does not have.
     assert!(why.log.is_empty());
     why.log = super::fake::why().log;
     assert_eq!(why, super::fake::why());
@@ -124,7 +124,7 @@ async fn an_unknown_service_is_not_asked_for() {
     assert_eq!(body["error"]["help"], "did you mean `worker`?");
     let (status, body) = ask_json(&rig, "GET", "/v1/logs?service=zzz", "").await;
     assert_eq!(status, 404);
-    assert_eq!(body["error"]["help"], "it has api, db, migrate, worker");
+    assert_eq!(body["error"]["help"], "available services: api, db, migrate, worker");
     assert!(rig.asked.lock().unwrap().is_empty());
 }
 
@@ -168,7 +168,7 @@ async fn a_client_that_goes_while_it_waits_is_forgotten() {
         drop(stream);
         rig.gone.notified().await;
     }
-    // Who is answered is no news.
+    // An answered request is not reported as abandoned.
     assert_eq!(ask(&rig, "POST", "/v1/start", r#"{"services": ["api"]}"#).await.0, 200);
     let none = tokio::time::timeout(Duration::ZERO, rig.gone.notified()).await;
     assert!(none.is_err());
@@ -257,7 +257,7 @@ async fn half_a_request_is_given_up() {
     }
     let late = raw(&rig, b"POST /v1/stop HTTP/1.1\r\ncontent-length: 9\r\n\r\n{").await;
     assert!(late.starts_with("HTTP/1.1 408"), "{late}");
-    // A client that says one thing and then nothing is not kept either.
+    // A client that sends one request and then nothing is not kept either.
     let idle = raw(&rig, b"GET /v1/version HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(idle.starts_with("HTTP/1.1 200"), "{idle}");
 }
@@ -316,7 +316,7 @@ async fn logs_are_one_object_a_line() {
     let rig = Rig::new();
     let (status, body) = ask(&rig, "GET", "/v1/logs?service=db&last=2", "").await;
     assert_eq!(status, 200);
-    // The length of a stream is not known before: it comes in chunks.
+    // The length of a stream is unknown, so it is sent in chunks.
     let objects: Vec<&str> = body.split("\r\n").filter(|part| part.starts_with('{')).collect();
     let lines: Vec<Value> =
         objects.concat().lines().map(|line| serde_json::from_str(line).unwrap()).collect();

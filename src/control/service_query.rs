@@ -1,22 +1,22 @@
 use super::url_text::{decode, encode};
 use crate::model::{Class, Message};
 
-/// The name that the query of a path about one service says.
+/// Parses the service name from the query of `path`.
 pub(super) fn parse(path: &str, query: &str) -> Result<String, Message> {
     let bad = |text: &str| {
-        Message::new(Class::Usage, text).help(format!("name one service: {path}?service=api"))
+        Message::new(Class::Usage, text).help(format!("give one service: {path}?service=api"))
     };
     let mut parts = query.split('&').filter(|part| !part.is_empty());
     let (Some(part), None) = (parts.next(), parts.next()) else {
-        return Err(bad("this is asked about one service"));
+        return Err(bad("exactly one service is required"));
     };
     match part.split_once('=') {
-        Some(("service", name)) => decode(name).ok_or_else(|| bad("cannot read the query")),
-        Some(_) | None => Err(bad("the only parameter is `service`")),
+        Some(("service", name)) => decode(name).ok_or_else(|| bad("invalid query")),
+        Some(_) | None => Err(bad("unknown query parameter")),
     }
 }
 
-/// The path with the query that names a service.
+/// Returns `path` with a query for the service.
 pub(super) fn path(path: &str, service: &str) -> String {
     let mut path = format!("{path}?service=");
     encode(service, &mut path);

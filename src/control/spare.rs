@@ -1,23 +1,22 @@
 use std::fs::File;
 use std::io;
 
-/// Enough for the commands of somebody who finds out what is wrong and stops something.
+/// Enough for the commands of a user who finds out what is wrong and stops something.
 const MOST: usize = 8;
 
-/// Descriptors that are kept for clients, so that a devstack whose services use up the limit of open files can still be
-/// asked and stopped from other terminals.
+/// File descriptors reserved for clients, so that a devstack whose services use up the limit of
+/// open files can still be queried and stopped.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Vec<File>);
 
 impl Spare {
-    /// As many as there should be, or as many as the system gives.
+    /// Reserves all descriptors, or as many as the system provides.
     pub fn filled() -> Spare {
         let mut spare = Spare::default();
         spare.fill();
         spare
     }
 
-    /// Keeps as many as there should be again.
     pub fn fill(&mut self) {
         while self.0.len() < MOST
             && let Ok(file) = File::open("/dev/null")
@@ -26,7 +25,7 @@ impl Spare {
         }
     }
 
-    /// Gives one back when this error says that there are no others. Whether it did.
+    /// Releases one descriptor if `error` means that none are available. Returns whether it did.
     pub fn make_room(&mut self, error: &io::Error) -> bool {
         let none = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
         none && self.0.pop().is_some()

@@ -1,6 +1,6 @@
-//! How texts stand in the query of a URL.
+//! Percent-encoding for URL queries.
 
-/// Appends a text so that it means itself in a query.
+/// Appends `text`, percent-encoded.
 pub(super) fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
@@ -10,7 +10,7 @@ pub(super) fn encode(text: &str, out: &mut String) {
     }
 }
 
-/// The text that was encoded; `+` is a blank, as forms write it. `None` for what nobody encodes so.
+/// Decodes percent-encoded text; `+` is a space. `None` if the result is not valid UTF-8.
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -7,7 +7,7 @@ use super::slot::{Listening, Outcome, State, Time, Want};
 use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
 use crate::model::{Cause, Class, Event, Happening, HealthAction, Kind, Message, Name, Run};
 
-/// The first move: write what happened into the state. Nothing is started or stopped here.
+/// The first move of a step: record what happened. Nothing starts or stops here.
 impl Engine {
     pub(super) fn absorb(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
         match input {
@@ -92,7 +92,7 @@ impl Engine {
                     slot.renew(cause.clone());
                 }
                 (Goal::Up | Goal::Debugged, true) => slot.rearm(),
-                // A dependency that is done stays done; one that failed gets another chance.
+                // A dependency that is done stays done; a failed one gets another chance.
                 (_, false) if matches!(slot.state, State::Over(Outcome::Done(_))) => {}
                 (_, _) => slot.rearm(),
             }
@@ -120,7 +120,7 @@ impl Engine {
         self.pending.push(Pending { ticket, goal: Goal::Down, names });
     }
 
-    /// The services that names mean: a group means its members.
+    /// Resolves names to services; a group stands for its members.
     pub(super) fn check(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
         if self.ending.is_some() {
             return Err(ending());
@@ -128,7 +128,7 @@ impl Engine {
         self.members(names)
     }
 
-    /// The same, also while the stack is being stopped.
+    /// Like `resolve_names`, but also works during a shutdown.
     pub(super) fn members(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
         let Some(stack) = &self.stack else { return Err(ending()) };
         let mut found = Vec::new();
@@ -136,8 +136,8 @@ impl Engine {
             let named = stack.named(name);
             if named.is_empty() {
                 let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
-                return Err(Message::new(Class::Usage, format!("there is no service `{name}`"))
-                    .help(format!("the services are: {}", all.join(", "))));
+                return Err(Message::new(Class::Usage, format!("unknown service `{name}`"))
+                    .help(format!("available services: {}", all.join(", "))));
             }
             found.extend(named);
         }
@@ -146,7 +146,7 @@ impl Engine {
 
     pub(super) fn end(&mut self, now: Time, why: String, code: i32, haste: Haste) {
         match &mut self.ending {
-            // The first reason is the one that counts; only the haste can grow.
+            // The first reason counts; a later request can only make the shutdown immediate.
             Some(ending) => {
                 if haste == Haste::Now {
                     ending.haste = Haste::Now;
@@ -203,7 +203,7 @@ impl Engine {
         }
     }
 
-    /// No retry: a program that is not there is the user's mistake, not a crash.
+    /// No retry: a missing program is a mistake of the user, not a crash.
     fn not_spawned(&mut self, run: Run, message: Message) {
         let Some(slot) = self.current(run) else { return };
         let stopped = matches!(slot.state, State::Stopping { .. });
@@ -233,7 +233,7 @@ impl Engine {
         if slot.is_debugged() {
             return;
         }
-        // None: it was said before the configuration changed.
+        // `None`: reported before the configuration changed.
         let Some(health) = &slot.service.health else { return };
         let restarts = match health.action {
             HealthAction::Restart => true,
@@ -254,7 +254,6 @@ impl Engine {
         }
     }
 
-    /// Every deadline moves on by the time that nobody lived through.
     fn shift(&mut self, time: Duration) {
         if let Some(ending) = &mut self.ending {
             ending.cap += time;
@@ -271,7 +270,7 @@ impl Engine {
         effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
     }
 
-    /// Each remark is told once for as long as it holds, over all runs.
+    /// Reports each warning once for as long as it applies, across runs.
     fn remark(&mut self, run: Run, messages: Vec<Message>, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         let told = std::mem::replace(&mut slot.remarked, messages.clone());

@@ -6,7 +6,7 @@ use super::slot::{Slot, State, Time, Want};
 use super::{Effect, Engine, Selection};
 use crate::model::{Action, Cause, Change, Event, Happening, Kind, Name, Plan, Stack};
 
-/// Takes another stack over. Nothing is started or stopped here.
+/// Replaces the stack. Nothing starts or stops here.
 impl Engine {
     pub(super) fn apply(
         &mut self,
@@ -20,7 +20,7 @@ impl Engine {
         }
     }
 
-    /// What it changes; `None`: nothing does any more, or it is the first stack, which is no change.
+    /// Returns what changed; `None` during a shutdown and for the first stack.
     pub(super) fn take_over(
         &mut self,
         now: Time,
@@ -83,8 +83,8 @@ impl Engine {
         }
     }
 
-    /// A service goes on under another name. What somebody did to it by hand stays done; and it starts when
-    /// nothing of it is left under the former name, for it is one service and must not run twice.
+    /// Continues a service under a new name. What the user did to it stays in effect, and it starts
+    /// only when nothing runs under the former name: it is one service and must not run twice.
     fn succeed(&mut self, name: &Name, former: &Name) {
         let Some(old) = self.slots.get_mut(former) else { return };
         let want = std::mem::replace(&mut old.want, Want::Removed);
@@ -99,9 +99,9 @@ impl Engine {
     }
 }
 
-/// A plan without changes is not worth a line.
+/// Emits the plan unless it is empty.
 fn announce(mut plan: Plan, effects: &mut Vec<Effect>) {
-    // That somebody asked for another mode changes no configuration; the service tells it by itself.
+    // Switching the mode changes no configuration; the service reports it itself.
     plan.changes.retain(|change| change.fields != [MODE]);
     if !plan.is_empty() {
         effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
@@ -109,7 +109,7 @@ fn announce(mut plan: Plan, effects: &mut Vec<Effect>) {
 }
 
 impl Slot {
-    /// What it takes to be ready has changed. Who is ready stays so; who is not has all the time again.
+    /// Restarts readiness probing after `ready` changed, unless the run is ready already.
     fn probe_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let (State::Starting { run, pid, spawned, .. } | State::Late { run, pid, spawned, .. }) =
             self.state

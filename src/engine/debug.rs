@@ -1,8 +1,9 @@
-//! What is held while a service is being debugged: whoever looks at a breakpoint wants it to stay there.
+//! Debug mode: a service that waits at a breakpoint must stay there.
 //!
-//! Such a run is stopped by a request, a change of its configuration, the loss of a port before it is ready, or a
-//! shutdown, and by nothing else: no save, no probe and no time limit ends it. It has no limit to become ready and no health probes; a stop that takes long
-//! is told and waits. Only the end of the whole stack has a limit still, see `SHUTDOWN_CAP`.
+//! Only a request, a configuration change, losing a port before it is ready, or a shutdown stops
+//! such a run; no file change, probe or timeout does. It has no readiness timeout and no health
+//! probes, and a slow stop is reported instead of ending in a kill. Only the shutdown of the whole
+//! stack still has a limit, see `SHUTDOWN_TIMEOUT`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::{Engine, Happening};
 use crate::model::{Cause, Class, Message, Mode, Name, Run, Span};
 
 impl Engine {
-    /// These go on in run mode: somebody waits until they do.
+    /// Adds a request that waits until these services run in run mode.
     pub(super) fn undebug(&mut self, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
         match self.check(&names) {
             Ok(names) => self.pending.push(Pending { ticket, goal: Goal::Undebugged, names }),
@@ -23,7 +24,6 @@ impl Engine {
         }
     }
 
-    /// The debugger of a run listens.
     pub(super) fn attachable(&mut self, run: Run, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         let Mode::Debug(debugging) = slot.launched.mode else { return };
@@ -38,7 +38,7 @@ impl Engine {
 }
 
 impl Slot {
-    /// Whether a run goes on that a debugger can attach to.
+    /// Whether a run is live that a debugger can attach to.
     pub fn is_debugged(&self) -> bool {
         let goes_on = match self.state {
             State::Launching { .. }
@@ -56,7 +56,7 @@ impl Slot {
         goes_on && self.launched.mode.is_debug()
     }
 
-    /// Whether it has come as far as it comes without a debugger.
+    /// Whether it waits for a debugger before it continues.
     pub fn awaits_debugger(&self) -> bool {
         match self.launched.mode {
             Mode::Debug(debugging) => debugging.waits && self.debugger == Listening::Seen,
@@ -72,16 +72,13 @@ impl Slot {
                 format!("{name}: {}", debugging.told())
             }
             Mode::Debug(debugging) => {
-                format!(
-                    "{name}: in debug mode, and nothing of it listens on {}",
-                    debugging.address()
-                )
+                format!("{name}: in debug mode, but not listening on {}", debugging.address())
             }
             Mode::Run => format!("{name}: in run mode"),
         }
     }
 
-    /// When people are told that no debugger can attach.
+    /// When the user is notified that no debugger can attach.
     pub fn debugger_deadline(&self) -> Option<Time> {
         match self.debugger {
             Listening::Awaited(at) => self.is_debugged().then_some(at),
@@ -89,7 +86,7 @@ impl Slot {
         }
     }
 
-    /// Says that no debugger can attach, once it is time.
+    /// Reports that no debugger can attach, once that is due.
     pub fn miss_debugger(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let Mode::Debug(debugging) = self.launched.mode else { return };
         if self.debugger_deadline().is_none_or(|at| at > now) {
@@ -97,17 +94,17 @@ impl Slot {
         }
         self.debugger = Listening::Missed;
         let text = format!(
-            "is in debug mode, and nothing of it listens on {} after {}",
+            "in debug mode, but not listening on {} after {}",
             debugging.address(),
             Span(self.service.ready.timeout)
         );
-        let help = "have `debug.command` start a debugger there: $DEBUG_HOST and $DEBUG_PORT name the place";
+        let help = "have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT";
         let message = Message::new(Class::Port, text).help(help);
         self.note.get_or_insert_with(|| message.clone());
         self.say(Happening::Note(message), effects);
     }
 
-    /// When a run that is told to stop now is killed.
+    /// Returns when a run is killed that is asked to stop now.
     pub fn kill_at(&self, now: Time) -> KillAt {
         let at = now + self.service.stop.grace;
         match self.launched.mode {
@@ -116,31 +113,30 @@ impl Slot {
         }
     }
 
-    /// Says that a stop takes long, and why nobody is killed for it.
+    /// Reports a slow stop and why the run is not killed.
     pub fn tell_held_stop(&self, why: &Cause, effects: &mut Vec<Effect>) {
         let name = &self.service.name;
         let text = format!(
-            "{name} has not stopped within {}: it is being debugged and may stand at a breakpoint",
+            "{name} did not stop within {}: it is being debugged and may be paused at a breakpoint",
             Span(self.service.stop.grace)
         );
         let again = match why {
-            Cause::Shutdown(_) => "Ctrl-C once more kills it".to_owned(),
-            _ => format!("`devstack stop {name}` once more kills it"),
+            Cause::Shutdown(_) => "press Ctrl-C again to kill it".to_owned(),
+            _ => format!("run `devstack stop {name}` again to kill it"),
         };
-        let help = format!("let it go on in the debugger; {again}");
+        let help = format!("continue it in the debugger, or {again}");
         let message = Message::new(Class::StopTimeout, text).help(help);
         self.say(Happening::Note(message), effects);
     }
 
-    /// Somebody asks again for the end of a run that takes long to stop because it is being debugged.
+    /// Kills a debugged run that is slow to stop, because the user asked a second time.
     pub fn insist(&mut self, now: Time) {
         if let State::Stopping { kill: kill @ KillAt::Held(None), .. } = &mut self.state {
             *kill = KillAt::At(now);
         }
     }
 
-    /// A save while it is being debugged: nothing follows before somebody restarts it. Its commands run when it is
-    /// back in run mode: a debug command builds what it needs.
+    /// Defers a file change during debugging. Watch commands run once it is back in run mode.
     pub fn hold_save(&mut self, files: &BTreeMap<usize, PathBuf>, effects: &mut Vec<Effect>) {
         self.keep_commands(files);
         let Some(path) = files.values().next() else { return };
@@ -149,14 +145,14 @@ impl Slot {
         }
         let name = &self.service.name;
         let shown = path.strip_prefix(&self.service.launch.dir).unwrap_or(path).display();
-        let text = format!("restart held: {shown} changed and {name} is being debugged");
-        let help = format!("`devstack restart {name}` takes the change");
+        let text = format!("restart postponed: {shown} changed while {name} is being debugged");
+        let help = format!("run `devstack restart {name}` to apply the change");
         let message = Message::new(Class::WatchDegraded, text).help(help);
         self.note = Some(message.clone());
         self.say(Happening::Note(message), effects);
     }
 
-    /// A save while it is to be debugged and does not run: any is a reason to try again.
+    /// Retries a service in debug mode that does not run, after any file change.
     pub fn retry_debug(&mut self, files: &BTreeMap<usize, PathBuf>) {
         self.keep_commands(files);
         let Some(path) = files.values().next() else { return };
@@ -164,7 +160,7 @@ impl Slot {
             State::Idle | State::Draining { .. } | State::Backoff { .. } | State::Over(_) => {
                 self.renew(Cause::FileChanged(path.clone()));
             }
-            // What comes next begins after the save anyway.
+            // The next run starts after the change anyway.
             State::Launching { .. }
             | State::Starting { .. }
             | State::Late { .. }

@@ -1,42 +1,41 @@
 use crate::model::{Command, Launch, Mode, Service};
 
-/// So many variables are named in a sentence; a whole env file that is new would hide the rest of the line.
+/// Names at most this many variables in a sentence: a new env file would hide the rest of the line.
 const MOST_NAMED: usize = 8;
 
-/// What differs when a service goes into another mode; no key of the file.
+/// The field that differs when a service changes mode; not a key of the file.
 pub(super) const MODE: &str = "mode";
 
 /// How two definitions of one service differ.
 #[derive(Debug, Default)]
 pub(super) struct Difference {
-    /// Why a process of the old definition cannot go on, each a fragment.
+    /// Why a process of the old definition must restart, each a fragment.
     pub restart: Vec<String>,
-    /// All that differs, by its key in the file.
+    /// Every difference, by its key in the file.
     pub fields: Vec<&'static str>,
-    /// The variables that differ. Never their values: those may be secrets.
+    /// The variables that differ. Never their values, which may be secrets.
     pub variables: Vec<String>,
 }
 
 impl Difference {
-    /// From the one to the other.
     pub fn between(old: &Service, new: &Service) -> Difference {
         let mut found = Difference::default();
-        // Everything else of it that differs follows from its mode.
+        // All other differences follow from the mode.
         match (old.mode, new.mode) {
             (Mode::Run, Mode::Debug(_)) => {
-                found.restart(MODE, "into debug mode".to_owned());
+                found.restart(MODE, "entering debug mode".to_owned());
                 return found;
             }
             (Mode::Debug(_), Mode::Run) => {
                 let field = if new.debug.is_some() { MODE } else { "debug" };
-                found.restart(field, "back into run mode".to_owned());
+                found.restart(field, "leaving debug mode".to_owned());
                 return found;
             }
             (Mode::Run, Mode::Run) | (Mode::Debug(_), Mode::Debug(_)) => {}
         }
         found.launch(&old.launch, &new.launch);
         if sockets(old) != sockets(new) {
-            found.restart("port", "the sockets it is passed changed".to_owned());
+            found.restart("port", "passed sockets changed".to_owned());
         }
         if old.tty != new.tty {
             found.restart("tty", "tty changed".to_owned());
@@ -49,12 +48,11 @@ impl Difference {
         found
     }
 
-    /// Whether there is none.
     pub fn is_none(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// Why it matters, as a fragment.
+    /// Describes the difference, as a fragment.
     pub fn because(&self) -> String {
         match self.restart.is_empty() {
             true => format!("{} changed", self.fields.join(", ")),
@@ -68,12 +66,12 @@ impl Difference {
     }
 
     fn launch(&mut self, old: &Launch, new: &Launch) {
-        // What it needs matters to the next start only; see `in_place`.
+        // Required programs only matter to the next start; see `live_fields`.
         let Launch { command, dir, env, host, needs: _ } = new;
         match (&old.command, command) {
             (old, new) if old == new => {}
             (Command::Exec(_), Command::Shell(_)) | (Command::Shell(_), Command::Exec(_)) => {
-                self.restart("command", "command changed its form".to_owned());
+                self.restart("command", "command changed between string and array".to_owned());
             }
             (Command::Exec(_), Command::Exec(_)) | (Command::Shell(_), Command::Shell(_)) => {
                 self.restart("command", "command changed".to_owned());
@@ -96,8 +94,7 @@ impl Difference {
     }
 }
 
-/// The keys that differ and that a process need not be restarted for. Takes the services apart, so that a field
-/// that is new has to be thought of.
+/// Returns the keys that differ but need no restart. Destructured, so no field is forgotten.
 fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> {
     let Service {
         name: _,
@@ -143,7 +140,7 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field)
 }
 
-/// What it is handed over: a process keeps the descriptors it was started with.
+/// The sockets passed to the service: a process keeps the descriptors it was started with.
 fn sockets(service: &Service) -> Vec<(&str, u16)> {
     service.passed_ports().map(|port| (port.name.as_str(), port.number)).collect()
 }

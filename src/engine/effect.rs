@@ -6,43 +6,43 @@ use crate::model::{
     Change, Command, Event, Happening, Message, Name, Run, Service, Span, Stop, signal_name,
 };
 
-/// An order of the engine, carried out without waiting for its result.
+/// An order from the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Start the main process of a service as this run.
+    /// Spawn the main process of a service as this run.
     Spawn(Run, Arc<Service>),
-    /// Ask a run to end, by signal or command.
+    /// Ask a run to exit, by signal or command.
     Stop(Run, Stop),
-    /// Kill the whole tree of a run.
+    /// Kill the process tree of a run.
     Kill(Run),
-    /// Begin to probe whether a run is ready; in place of an earlier probing.
+    /// Start the readiness probes of a run, replacing earlier ones.
     Probe(Run, Arc<Service>),
-    /// Begin to look after the health of a run that is ready.
+    /// Start the health probes of a ready run.
     WatchHealth(Run, Arc<Service>),
-    /// Find out when the debugger of a run listens, without connecting to it.
+    /// Find out when the debugger of a run is listening, without connecting to it.
     AwaitDebugger(Run, Arc<Service>),
-    /// Find out whether a run that ended before it was ready is to blame; nothing of it is left. To be answered
-    /// with [`super::Input::Examined`].
+    /// Find out whether an early exit was the fault of the service; nothing of the run is left.
+    /// Answered with [`super::Input::ExitInvestigated`].
     Examine(Run, Arc<Service>),
-    /// Choose ports again for a service that lost one. To be answered with [`super::Input::Placed`].
+    /// Choose new ports for a service. Answered with [`super::Input::PortsReassigned`].
     Place(Name),
     /// Send a signal to the main process of a run.
     Signal(Run, i32),
-    /// Run a command of a service beside it; what it prints belongs to this run, when there was one.
+    /// Run a watch command of a service; its output belongs to this run, if there is one.
     StartJob(Job, Arc<Service>, Option<Run>, Command),
-    /// Ask a command to end, by SIGTERM.
+    /// Send SIGTERM to a watch command.
     StopJob(Job),
-    /// Kill all that is left of a command.
+    /// Kill everything left of a watch command.
     KillJob(Job),
-    /// Tell the world what happened.
+    /// Publish an event.
     Tell(Event),
-    /// A request took effect, or never will.
+    /// Answer a request that took effect or never will.
     Answer(Ticket, Result<String, Message>),
-    /// Everything is over: end with this exit code.
+    /// Exit with this code; nothing is left.
     Halt(i32),
 }
 
-/// One line; golden traces in tests are made of these.
+/// One line; the golden traces in tests consist of these.
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,7 +2,7 @@ use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Haste};
 use crate::model::{Cause, Class, EndedBy, Event, Exit, Happening, Message, OnExit, Policy, Run};
 
-/// The end of a run, and what follows from it.
+/// The exit of a run and its consequences.
 impl Engine {
     pub(super) fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
@@ -30,7 +30,7 @@ impl Engine {
             }
         };
         let kill = match kill {
-            // No breakpoint is left in a process that has ended.
+            // A process that has exited can no longer stop at a breakpoint.
             KillAt::Held(_) => KillAt::At(now + slot.service.stop.grace),
             KillAt::At(_) | KillAt::Ordered | KillAt::Never => kill,
         };
@@ -40,14 +40,14 @@ impl Engine {
         slot.exit = Some(exit);
         slot.saves.mark(now);
         slot.state = State::Draining { run, verdict, kill };
-        // An end that somebody else may be to blame for is judged when nothing is left.
+        // An exit that may be another process's fault is judged once nothing of the run is left.
         let judged = !(unexpected && slot.lacks_port());
         let ends_stack = by_itself && judged && slot.service.on_exit == OnExit::Shutdown;
         let name = slot.service.name.clone();
         let what = Happening::Ended { run, exit, unexpected };
         effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
         if ends_stack {
-            self.end(now, format!("{name} ended ({exit})"), exit.shell_code(), Haste::Polite);
+            self.end(now, format!("{name} exited ({exit})"), exit.shell_code(), Haste::Polite);
         }
     }
 
@@ -57,7 +57,7 @@ impl Engine {
         let verdict = match &slot.state {
             State::Draining { verdict, .. } => verdict.clone(),
             State::Stopping { .. } => Verdict::ByUs,
-            // Lost without a report of its end: as good as killed.
+            // Lost without a report of its exit: treated as killed.
             State::Idle
             | State::Launching { .. }
             | State::Starting { .. }
@@ -82,7 +82,7 @@ impl Engine {
             (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
             (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
             (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
-            // Only a fact that came twice finds this.
+            // Reached only if a report arrived twice.
             (None, Verdict::Unclear(exit)) => slot.after_unexpected(now, exit, ending),
             (None, Verdict::Robbed(message)) => slot.displaced(message, ending, effects),
             (None, Verdict::Unwell(_)) if !slot.wanted() => State::Idle,
@@ -92,7 +92,6 @@ impl Engine {
     }
 }
 
-/// Whose doing an end was.
 fn by(verdict: &Verdict) -> EndedBy {
     match verdict {
         Verdict::ByUs | Verdict::Unwell(_) | Verdict::Robbed(_) => EndedBy::Us,
@@ -115,14 +114,14 @@ impl Slot {
             Policy::Always | Policy::OnFailure | Policy::No => {
                 let text = match exit {
                     Exit::Code(code) => format!("exited with code {code}"),
-                    Exit::Signal(_) => format!("was ended by {exit}"),
+                    Exit::Signal(_) => format!("killed by {exit}"),
                 };
                 State::Over(Outcome::Failed(Message::new(Class::Exit, text)))
             }
         }
     }
 
-    /// The next start waits, twice as long each time, unless there were too many ends already.
+    /// Delays the next start, doubling the delay each time, or gives up after too many exits.
     fn back_off(&mut self, now: Time, exit: Exit, unexpected: bool) -> State {
         let rule = self.service.restart.clone();
         self.ends.retain(|end| end.at + rule.window >= now);
@@ -130,11 +129,11 @@ impl Slot {
         let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
         if unexpected && crashes >= rule.max {
             let text = format!(
-                "ended {crashes} times within {}; last: {exit}",
+                "exited {crashes} times within {}; last: {exit}",
                 crate::model::Span(rule.window)
             );
             let message = Message::new(Class::CrashLoop, text)
-                .help(format!("it starts again when a watched file or its configuration changes, or with `devstack restart {}`", self.service.name));
+                .help(format!("fix it; a change to a watched file or to its config restarts it, or run `devstack restart {}`", self.service.name));
             return State::Over(Outcome::Failed(message));
         }
         let doublings = self.ends.len() as u32 - 1;

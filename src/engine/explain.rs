@@ -1,4 +1,4 @@
-//! Why a service is as it is, for people: all that the engine knows of it. Changes nothing.
+//! Explains the state of a service to the user. Changes nothing.
 
 use super::past::{PastEnd, Triggered};
 use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
@@ -9,8 +9,7 @@ use crate::model::{
 };
 
 impl Engine {
-    /// Why a service is as it is and what comes next, with times written by `date`; without what only its log knows.
-    /// `None`: there is no such service.
+    /// Explains a service's state, without its log; `date` formats times. `None`: unknown service.
     pub fn explain(&self, now: Time, name: &Name, date: impl Fn(Time) -> String) -> Option<Why> {
         let slot = self.slots.get(name)?;
         let blocked = self.blocked();
@@ -50,39 +49,40 @@ impl Engine {
         other.and_then(|name| waited(name, None)).into_iter().collect()
     }
 
-    /// What happens next if nobody does anything, and when.
+    /// Returns what happens next without user action, and when.
     fn next(&self, slot: &Slot, blocked: Option<&Message>) -> (String, Option<Time>) {
         let ending = self.ending.is_some();
         match &slot.state {
             State::Idle | State::Over(_) | State::Backoff { .. } | State::Displaced { .. }
                 if ending =>
             {
-                ("nothing: the stack is being stopped".to_owned(), None)
+                ("nothing: the stack is stopping".to_owned(), None)
             }
             State::Idle => (self.next_of_idle(slot, blocked), None),
-            State::Launching { .. } => ("its process is being started".to_owned(), None),
+            State::Launching { .. } => ("its process is starting".to_owned(), None),
             State::Starting { ready_by, .. } => (slot.next_of_starting(), *ready_by),
             State::Late { .. } => {
-                let text = format!("readiness is still probed, every {}", interval(slot));
+                let text = format!("readiness is still probed every {}", interval(slot));
                 (text, None)
             }
             State::Ready { .. } => (slot.next_of_ready(), None),
             State::Unwell { .. } => (slot.next_of_unwell(), None),
             State::Stopping { kill, .. } => {
-                let again = if slot.wanted() && !ending { "it starts again; " } else { "" };
+                let again =
+                    if slot.wanted() && !ending { "it restarts once stopped; " } else { "" };
                 let (text, at) = killed(slot, *kill);
                 (again.to_owned() + &text, at)
             }
             State::Draining { kill, .. } => match kill {
-                KillAt::At(at) => ("what is left of its processes is killed".to_owned(), Some(*at)),
+                KillAt::At(at) => ("remaining processes are killed".to_owned(), Some(*at)),
                 KillAt::Held(_) | KillAt::Ordered | KillAt::Never => {
-                    ("what is left of its processes is being ended".to_owned(), None)
+                    ("remaining processes are being terminated".to_owned(), None)
                 }
             },
             State::Backoff { until, .. } => {
-                (format!("the next attempt (start {})", slot.runs.saturating_add(1)), Some(*until))
+                (format!("attempt {}", slot.runs.saturating_add(1)), Some(*until))
             }
-            State::Displaced { .. } => ("another port is being chosen for it".to_owned(), None),
+            State::Displaced { .. } => ("choosing another port".to_owned(), None),
             State::Over(Outcome::Done(_) | Outcome::Failed(_)) => (slot.armed(), None),
         }
     }
@@ -90,13 +90,13 @@ impl Engine {
     fn next_of_idle(&self, slot: &Slot, blocked: Option<&Message>) -> String {
         let name = &slot.service.name;
         match &slot.want {
-            Want::Removed => "nothing: it is no longer in the configuration".to_owned(),
-            Want::No | Want::Stopped => format!("nothing: `devstack start {name}` starts it"),
+            Want::Removed => "nothing: removed from the configuration".to_owned(),
+            Want::No | Want::Stopped => format!("nothing: run `devstack start {name}` to start it"),
             Want::Yes(_) if blocked.is_some() => format!(
-                "nothing before what it needs is mended; then it starts by itself, or with `devstack restart {name}`"
+                "nothing until its dependencies are fixed; it then starts automatically, or run `devstack restart {name}`"
             ),
             Want::Yes(_) => match self.needs(slot).as_slice() {
-                [] => "it starts as soon as that is over".to_owned(),
+                [] => "it starts after that".to_owned(),
                 needs => format!("it starts when {}", all_of(needs)),
             },
         }
@@ -106,12 +106,12 @@ impl Engine {
 impl Slot {
     fn next_of_starting(&self) -> String {
         if self.awaits_debugger() {
-            return "it goes on when a debugger attaches".to_owned();
+            return "it continues once a debugger attaches".to_owned();
         }
         match (self.service.kind, self.service.ready.probes.is_empty()) {
-            (Kind::Task, true) => "nothing before it ends".to_owned(),
+            (Kind::Task, true) => "nothing until it exits".to_owned(),
             (Kind::Task | Kind::Service, _) => {
-                format!("readiness is probed every {}; it is late", interval(self))
+                format!("readiness is probed every {}; times out", interval(self))
             }
         }
     }
@@ -120,37 +120,37 @@ impl Slot {
         let name = &self.service.name;
         if self.is_debugged() {
             return format!(
-                "nothing: it is being debugged, `devstack restart {name}` takes what was saved"
+                "nothing: it is being debugged; run `devstack restart {name}` to apply changes"
             );
         }
         let watched = match self.service.watch.is_empty() {
             true => "",
-            false => "; a change of a watched file is acted on",
+            false => "; watching files for changes",
         };
         match &self.service.health {
             Some(Health { interval, .. }) => {
                 format!("health is probed every {}{watched}", Span(*interval))
             }
-            None => format!("nothing: it runs until it ends or is stopped{watched}"),
+            None => format!("nothing: it runs until it exits or is stopped{watched}"),
         }
     }
 
     fn next_of_unwell(&self) -> String {
         match &self.service.health {
             Some(Health { interval, action: HealthAction::Report, .. }) => {
-                format!("health is still probed, every {}", Span(*interval))
+                format!("health is still probed every {}", Span(*interval))
             }
-            Some(Health { action: HealthAction::Restart, .. }) => "it is restarted".to_owned(),
+            Some(Health { action: HealthAction::Restart, .. }) => "it restarts".to_owned(),
             None => "nothing".to_owned(),
         }
     }
 
-    /// What starts a service again that has ended.
+    /// What restarts a finished service.
     fn armed(&self) -> String {
         let name = &self.service.name;
-        let saved = if self.service.watch.is_empty() { "" } else { "a save of a watched file, " };
+        let saved = if self.service.watch.is_empty() { "" } else { "a watched file or to " };
         format!(
-            "nothing: armed, {saved}an edit of its configuration or `devstack restart {name}` starts it"
+            "waiting: a change to {saved}its config restarts it, or run `devstack restart {name}`"
         )
     }
 
@@ -190,22 +190,22 @@ fn interval(slot: &Slot) -> Span {
 
 fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
     match kill {
-        KillAt::At(at) => ("it is killed if it has not ended".to_owned(), Some(at)),
+        KillAt::At(at) => ("it is killed if still running".to_owned(), Some(at)),
         KillAt::Held(_) => {
             let name = &slot.service.name;
             (
                 format!(
-                    "nothing before it ends: it is being debugged, `devstack stop {name}` once more kills it"
+                    "nothing until it exits: it is being debugged; run `devstack stop {name}` again to kill it"
                 ),
                 None,
             )
         }
         KillAt::Ordered => ("it is being killed".to_owned(), None),
-        KillAt::Never => ("it is being ended".to_owned(), None),
+        KillAt::Never => ("it is stopping".to_owned(), None),
     }
 }
 
-/// `db is ready and migrate is completed`
+/// `db is ready and migrate has completed`
 fn all_of(needs: &[Need]) -> String {
     let each: Vec<String> = needs.iter().map(one_of).collect();
     each.join(" and ")

@@ -1,4 +1,4 @@
-//! What follows from saved files, and when.
+//! What file changes lead to, and when.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,6 @@ use crate::model::{
 };
 
 impl Engine {
-    /// Files changed: each of these watches has one.
     pub(super) fn files_changed(
         &mut self,
         now: Time,
@@ -30,7 +29,6 @@ impl Engine {
         }
     }
 
-    /// A command is over, and nothing of it is left.
     pub(super) fn job_ended(
         &mut self,
         now: Time,
@@ -56,7 +54,7 @@ impl Slot {
         if self.service.mode.is_debug() {
             return self.retry_debug(files);
         }
-        // A watch that is gone was seen before the configuration changed; the first stands for it, if there is any.
+        // If the watch was removed since the change was seen, the first one stands in for it.
         let watches = files.iter().filter_map(|(place, path)| {
             let place = if *place < self.service.watch.len() { *place } else { 0 };
             let watch = self.service.watch.get(place)?;
@@ -101,7 +99,7 @@ impl Slot {
                 let took = now.saturating_sub(began);
                 self.say(Happening::Built { command, took }, effects);
             }
-            // What it failed on was saved again meanwhile.
+            // The file it failed on has changed since.
             Err(_) if again => {}
             Err(message) => {
                 self.saves.spoiled |= matches!(action, WatchAction::Restart { .. });
@@ -112,7 +110,7 @@ impl Slot {
         self.judge_during(now, effects);
     }
 
-    /// Does what is due and can be done now.
+    /// Runs the queued actions that can run now.
     pub(super) fn follow_saves(&mut self, now: Time, jobs: &mut u64, effects: &mut Vec<Effect>) {
         if !self.wanted() {
             self.saves.forget();
@@ -126,7 +124,7 @@ impl Slot {
         self.send_signals(now, effects);
     }
 
-    /// Starts the next command that is due. False when there is none.
+    /// Starts the next queued command. Returns false if there is none.
     fn begin_job(&mut self, now: Time, jobs: &mut u64, effects: &mut Vec<Effect>) -> bool {
         while let Some((place, path)) = self.saves.due.pop_first() {
             let watch = self.service.watch.get(place);
@@ -150,7 +148,7 @@ impl Slot {
         false
     }
 
-    /// Every command of the round is over: what they were for follows.
+    /// Restarts or signals the service once every command of the round has exited.
     fn end_round(&mut self) {
         let spoiled = std::mem::take(&mut self.saves.spoiled);
         let (swap, revive) = (self.saves.swap.take(), self.saves.revive.take());
@@ -163,7 +161,7 @@ impl Slot {
         self.saves.signals.extend(later);
     }
 
-    /// Whether it has failed, or waits after it did: then any change is a reason to try again.
+    /// Whether it has failed or backs off after a failure: then any change is a reason to retry.
     fn is_down(&self) -> bool {
         match &self.state {
             State::Backoff { .. }
@@ -188,15 +186,14 @@ impl Slot {
         }
     }
 
-    /// Signals a run that is ready for it; a signal that comes earlier would end many a program. A run that begins
-    /// later needs none.
+    /// Signals the run once it is ready; an earlier signal would kill many programs.
     fn send_signals(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.saves.signals.is_empty() {
             return;
         }
         let run = match self.state {
             State::Ready { run, .. } | State::Unwell { run, .. } => Some(run),
-            // A task is never ready.
+            // A task does not become ready.
             State::Starting { run, .. } if self.service.kind == Kind::Task => Some(run),
             State::Launching { .. } | State::Starting { .. } | State::Late { .. } => return,
             State::Idle
@@ -222,7 +219,7 @@ impl Slot {
         }
     }
 
-    /// The watches, or what their commands run in, have changed: what is not done is done in the new way.
+    /// Queues unfinished work again after the watches or the environment of their commands changed.
     pub(super) fn rebuild(&mut self) {
         self.saves.interrupt();
         let due = std::mem::take(&mut self.saves.due).into_values();

@@ -6,139 +6,138 @@ use std::time::Duration;
 
 use crate::model::{Address, Exit, Message, Name, Run, Stack, Watched};
 
-/// Everything the engine can be told: requests of people, and facts about the world.
+/// A user request or a fact about the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// This is what the stack should be from now on.
+    /// Replace the stack.
     Apply {
         /// The new stack.
         stack: Arc<Stack>,
         /// What `up` was asked to start; `None`: everything with `autostart`.
         selection: Option<Selection>,
     },
-    /// Start these, with what they depend on. Answered when all are ready or done.
+    /// Start these services and their dependencies. Answered when all are ready or done.
     Start(Ticket, Vec<Name>),
-    /// Stop these. Answered when nothing of them is left. Voids every restart asked for before.
+    /// Stop these services and cancel their restarts. Answered when nothing of them is left.
     Stop(Ticket, Vec<Name>),
-    /// Stop these if they run, then start them. Answered by runs that began after the request.
+    /// Restart these services, or start them. Answered by runs that began after the request.
     Restart(Ticket, Vec<Name>),
-    /// These were switched to debug mode by an apply before: start those that do not run. Answered when a debugger
+    /// Start those of these services, now in debug mode, that do not run. Answered when a debugger
     /// can attach to each.
     Debug(Ticket, Vec<Name>),
-    /// These were switched back to run mode by an apply before. Answered when those that run are ready or done.
+    /// These services are back in run mode. Answered when those that run are ready or done.
     Undebug(Ticket, Vec<Name>),
-    /// Somebody waits for these, or for all that are asked for. Answered when it is so, or will not be any more.
+    /// Wait for these services, or for all requested ones, without changing anything.
     Wait(Ticket, Vec<Name>, Until),
-    /// Whoever asked this has gone: there is nobody to answer.
+    /// The client of this request is gone; no answer is needed.
     Forget(Ticket),
-    /// Stop everything and end.
+    /// Stop everything and exit.
     Shutdown {
-        /// Who wants an answer.
+        /// The request to answer, if any.
         ticket: Option<Ticket>,
         /// Why, as a fragment.
         why: String,
-        /// The exit code of `up` that follows from it.
+        /// The resulting exit code of `up`.
         code: i32,
-        /// Polite or at once.
+        /// Graceful or immediate.
         haste: Haste,
     },
-    /// These files changed; one of them for each watch.
+    /// Files changed; one of them for each watch.
     FilesChanged(BTreeMap<Watched, PathBuf>),
-    /// Whether files go on changing after that. As long as they do, what a change restarts waits with its start, so
-    /// that the start comes after all of them. Ends always, and soon.
+    /// Whether files are still changing. If so, a restart caused by a change delays its start until
+    /// they stop, which the watcher always reports soon.
     FilesChanging(bool),
-    /// The command of a watch is over, and nothing of it is left: it ended with code 0, or why it did not.
+    /// The command of a watch exited and nothing of it is left; the error if it did not succeed.
     JobEnded(Job, Result<(), Message>),
-    /// The main process of a run was started.
+    /// The main process of a run was spawned, with this pid.
     Spawned(Run, u32),
-    /// The main process of a run could not be started; nothing of it is left.
+    /// The main process of a run could not be spawned; nothing of it is left.
     NotSpawned(Run, Message),
-    /// Every readiness probe of a run holds; what the last one saw.
+    /// Every readiness probe of a run passed; what the last one saw.
     Held(Run, String),
-    /// A readiness probe of a run does not hold; why.
+    /// A readiness probe of a run failed; why.
     Failing(Run, String),
-    /// Health probes of a run failed often enough in a row; why.
+    /// The health probes of a run failed often enough in a row; why.
     Unwell(Run, String),
-    /// Health probes of a run hold again.
+    /// The health probes of a run pass again.
     Well(Run),
-    /// The debugger of a run listens.
+    /// The debugger of a run is listening.
     Attachable(Run),
-    /// Somebody else listens on a port of a run that is not ready. Of a run whose spawn was ordered: it was not
-    /// carried out.
+    /// Another process is listening on a port of a run that is not ready. If its spawn was ordered,
+    /// the spawn was not carried out.
     Robbed(Run, Message),
-    /// What came of [`super::Effect::Examine`].
+    /// The result of [`super::Effect::InvestigateExit`].
     Examined(Run, Excuse),
-    /// Ports were chosen again: this is the stack with them, and whether each service that needed others can have
-    /// them; why not.
+    /// Ports were chosen again.
     Placed {
         /// The stack with the new ports.
         stack: Arc<Stack>,
-        /// Every service that [`super::Effect::Place`] was about.
+        /// The services that [`super::Effect::ReassignPorts`] was about; an error means no port.
         outcome: BTreeMap<Name, Result<(), Message>>,
     },
-    /// Something to know about a run that changes nothing.
+    /// A note about a run that changes nothing.
     Note(Run, Message),
-    /// Where a run listens.
+    /// Where a run is listening.
     Listens(Run, Vec<Address>),
-    /// What is to be said of where a run listens; takes the place of what was said before.
+    /// Warnings about where a run is listening; replaces earlier ones.
     Remarks(Run, Vec<Message>),
-    /// The main process of a run ended.
+    /// The main process of a run exited.
     Exited(Run, Exit),
-    /// The process tree of a run is proved empty and its output is read to the end.
+    /// The process tree of a run is verified to be empty and its output is read to the end.
     Emptied(Run),
-    /// The process, or the whole machine, was stopped for this long: no deadline counts that time.
+    /// The supervisor or the machine was suspended for this long; deadlines are postponed.
     Slept(Duration),
-    /// Nothing; time has passed.
+    /// Only time has passed.
     Tick,
 }
 
-/// Why a run that ended before it was ready is not to blame for it.
+/// Why an early exit of a run is not the fault of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Excuse {
-    /// There is none.
+    /// It is the fault of the service.
     None,
-    /// Somebody else has a port of it; who.
+    /// Another process took one of its ports.
     Robbed(Message),
-    /// devstack itself was in the way of a port, and is no longer; how.
+    /// devstack's own port reservation was in the way and has been dropped.
     Unheld(Message),
 }
 
 /// What `up` was asked to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// These services, or all replicas of these.
+    /// Services, or groups of replicas.
     pub names: BTreeSet<Name>,
-    /// And what they depend on.
+    /// Whether to start their dependencies too.
     pub with_dependencies: bool,
 }
 
-/// How fast everything has to end.
+/// How to shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Haste {
-    /// Stop signals, dependents before dependencies, each with its grace.
+    /// Send stop signals, dependents before dependencies, each with its grace period.
     Polite,
-    /// Kill everything now.
+    /// Kill everything immediately.
     Now,
 }
 
-/// What somebody waits for.
+/// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// Services are ready, and tasks have completed.
+    /// Services are ready and tasks have completed.
     Up,
-    /// Each is ready; a task that has completed counts.
+    /// Each is ready; a completed task counts.
     Ready,
-    /// Each has ended as expected.
+    /// Each has exited as expected.
     Completed,
-    /// Nothing of each runs, and nothing starts it by itself.
+    /// Nothing of each runs, and nothing starts it on its own.
     Stopped,
 }
 
-/// Names a request that wants an answer.
+/// Identifies a request that wants an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Names one execution of the command of a watch.
+/// Identifies one execution of a watch command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job(pub u64);
 

@@ -1,10 +1,10 @@
-//! The brain: every decision of devstack, as one pure state machine. It reads no clock, touches no
-//! file and knows no process; time is a parameter, and so is everything that happens.
+//! The pure state machine behind every decision devstack makes. It reads no clock, touches no file
+//! and knows no process: time and everything that happens are parameters.
 //!
-//! [`Engine::step`] is always the same three moves: *absorb* the inputs into the state and decide
-//! nothing; *reconcile* the state with what is wanted (first lower what must not stay, then raise
-//! what should run); *tell* what changed. Reconciling looks only at the present, so that a new
-//! kind of input needs no new cases elsewhere.
+//! [`Engine::step`] always makes the same moves: *absorb* the inputs into the state without
+//! deciding anything, *stop* what must not run, *start* what should run, and *emit* what changed.
+//! Stopping and starting look only at the present state, so a new kind of input needs no new cases
+//! there.
 
 mod absorb;
 mod apply;
@@ -45,53 +45,50 @@ use crate::model::{Cause, Happening, Message, Name, Run, Service, ServiceView, S
 use pending::Pending;
 use slot::{KillAt, Slot, State};
 
-/// A service that stays ready this long has proved itself: earlier ends no longer count.
+/// A service that stays ready this long is stable: earlier exits no longer count.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// So many services a second are started again after a crash, at most: a stack that crashes as a
-/// whole must leave the machine usable.
+/// Limits restarts after a back-off, so a stack that crashes as a whole leaves the machine usable.
 const RESPAWNS_A_SECOND: usize = 20;
 
-/// A polite shutdown turns into a kill after this long, however many layers there are. Longer than
-/// any container runtime or CI runner waits is of no use.
+/// A graceful shutdown turns into a kill after this long; CI runners wait no longer either.
 const SHUTDOWN_CAP: Duration = Duration::from_secs(30);
 
-/// The state machine. See the module's page.
+/// The state machine; see the module documentation.
 pub struct Engine {
     stack: Option<Arc<Stack>>,
     selection: Option<Selection>,
     slots: BTreeMap<Name, Slot>,
     /// Dependencies before dependents.
     order: Vec<Name>,
-    /// Which service a live run belongs to.
     runs: BTreeMap<Run, Name>,
     next_run: u64,
-    /// How many commands of watches there were.
+    /// Number of watch jobs started so far.
     jobs: u64,
     ending: Option<Ending>,
     pending: Vec<Pending>,
-    /// Whether everything that was asked for has been ready, done or failed once.
+    /// Whether everything requested has been ready, done or failed once.
     settled: bool,
-    /// Whether an apply has changed something: before that, no port can be in the way of another.
+    /// Whether an apply has changed something. Until then no service can be on another's port.
     changed: bool,
-    /// Whether more files are changing than was told.
+    /// Whether files are still changing after the last reported changes.
     files_changing: bool,
-    /// How the stack as a whole stood at the end of the last step.
+    /// State of the whole stack at the end of the last step.
     outlook: Outlook,
-    /// When services were started again after a delay, within the last second.
+    /// When services restarted after a back-off, within the last second.
     respawns: VecDeque<Time>,
     halted: bool,
-    /// Does not halt when nothing runs and nothing will by itself.
+    /// Keeps the engine alive when nothing runs and nothing will start on its own.
     stays: bool,
 }
 
-/// The services that can't start because something they need has failed, with the root of it.
+/// Services that cannot start because a dependency has failed, with the root cause.
 type Blocked = BTreeMap<Name, Message>;
 
-/// A shutdown under way.
+/// A shutdown in progress.
 #[derive(Debug, Clone)]
 struct Ending {
-    /// Always [`Cause::Shutdown`]; kept as the cause that every idle service then has.
+    /// Always [`Cause::Shutdown`]; the cause of every idle service during the shutdown.
     why: Cause,
     code: i32,
     haste: Haste,
@@ -106,7 +103,7 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine without a stack.
+    /// Creates an engine without a stack.
     pub fn new() -> Engine {
         Engine {
             stack: None,
@@ -128,14 +125,13 @@ impl Engine {
         }
     }
 
-    /// One that halts only after a shutdown, for somebody who needs the stack until then: a stack of
-    /// tasks that are all done is up, and one that has failed is for that somebody to judge.
+    /// Creates an engine that exits only after a shutdown, for a caller that needs the stack until
+    /// then and judges failures itself.
     pub fn staying() -> Engine {
         Engine { stays: true, ..Engine::new() }
     }
 
-    /// Takes in what happened and says what to do now. Inputs count in their order; they are
-    /// decided upon together, so a burst costs one decision.
+    /// Absorbs all inputs in order, then decides once and returns the effects to carry out.
     pub fn step(&mut self, now: Time, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.halted {
@@ -151,7 +147,7 @@ impl Engine {
         effects
     }
 
-    /// When [`Engine::step`] has to be called even if nothing happens.
+    /// Returns when [`Engine::step`] must be called even if nothing happens.
     pub fn next_deadline(&self) -> Option<Time> {
         let slots = self.slots.values();
         let slots = slots
@@ -161,20 +157,20 @@ impl Engine {
         slots.chain(cap.map(|ending| ending.cap)).min()
     }
 
-    /// The services as they are, with `since` written by `date`.
+    /// Returns the current view of every service; `date` formats `since`.
     pub fn views(&self, date: impl Fn(Time) -> String) -> Vec<ServiceView> {
         let blocked = self.blocked();
         self.slots.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
     }
 
-    /// One service as it is, with `since` written by `date`.
+    /// Returns the current view of one service; `date` formats `since`.
     pub fn view_of(&self, name: &Name, date: impl Fn(Time) -> String) -> Option<ServiceView> {
         let slot = self.slots.get(name)?;
         let blocked = if slot.live_run().is_some() { Blocked::new() } else { self.blocked() };
         Some(self.view(name, slot, &blocked, date))
     }
 
-    /// What the stack as a whole is doing.
+    /// Returns the state of the whole stack.
     pub fn state(&self) -> StackState {
         match (&self.ending, self.slots.values().any(Slot::is_live)) {
             (Some(_), true) => StackState::Stopping,
@@ -183,46 +179,46 @@ impl Engine {
         }
     }
 
-    /// Whether a shutdown has begun: nothing is applied any more.
+    /// Whether a shutdown has begun; nothing is applied after that.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
 
-    /// Which service a run belongs to, while it lives.
+    /// Returns the service of a live run.
     pub fn service_of(&self, run: Run) -> Option<&Name> {
         self.runs.get(&run)
     }
 
-    /// Whether a spawn was ordered that has not been reported on.
+    /// Whether a spawn was ordered and has not been reported on yet.
     pub fn is_launching(&self) -> bool {
         self.slots.values().any(|slot| matches!(slot.state, State::Launching { .. }))
     }
 
-    /// The names of services whose processes may hold their ports now.
+    /// Returns the services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
         let live = self.slots.iter().filter(|(_, slot)| slot.live_run().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The services that should not run.
+    /// Returns the services that should not run.
     pub fn unwanted(&self) -> BTreeSet<Name> {
         let unwanted = self.slots.iter().filter(|(_, slot)| !slot.wanted());
         unwanted.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The ports that processes were given which may be alive.
+    /// Returns the ports given to processes that may be alive.
     pub fn ports_in_use(&self) -> BTreeSet<u16> {
         let live = self.slots.values().filter(|slot| slot.live_run().is_some());
         live.flat_map(|slot| slot.launched.ports.iter().map(|port| port.number)).collect()
     }
 
-    /// The service of a live run, as it was started.
+    /// Returns the service of a live run, as it was started.
     pub fn launched(&self, run: Run) -> Option<&Arc<Service>> {
         let slot = self.slots.get(self.runs.get(&run)?)?;
         (slot.live_run() == Some(run)).then_some(&slot.launched)
     }
 
-    /// A service as its live run was started, and that run; without one, as the next will be.
+    /// Returns a service as its live run was started, with that run, or as its next run will start.
     pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<Run>)> {
         let slot = self.slots.get(name)?;
         Some(match slot.live_run() {
@@ -237,8 +233,9 @@ impl Engine {
         slot.is_some_and(|slot| slot.runs <= 1)
     }
 
-    /// The services that connections may wait for: they run and are to go on, or will start by themselves. Those that
-    /// were stopped, gave up, or need what has failed are not among them, and none is in a shutdown.
+    /// Returns the services that connections may wait for: running and meant to stay, or about to
+    /// start on their own. Excludes services that were stopped, gave up, or need a failed one.
+    /// Empty during a shutdown.
     pub fn awaited(&self) -> impl Iterator<Item = &Arc<Service>> {
         let blocked = self.blocked();
         let ending = self.ending.is_some();

@@ -5,19 +5,18 @@ use super::{Engine, Selection};
 use crate::model::{Cause, Name, Service, Stack};
 
 impl Engine {
-    /// Puts dependencies before dependents.
     pub(super) fn sort(&mut self) {
         let all = self.slots.iter().map(|(name, slot)| (name, &*slot.service));
         self.order = sorted(all.collect()).into_iter().cloned().collect();
     }
 }
 
-/// The names of `services`, dependencies before dependents.
+/// Returns the names of `services`, dependencies before dependents.
 pub(super) fn start_order(services: &BTreeMap<Name, Arc<Service>>) -> Vec<&Name> {
     sorted(services.iter().map(|(name, service)| (name, &**service)).collect())
 }
 
-/// Checked stacks have no cycle; a service in one would be left out, and so never start.
+/// Checked stacks have no cycle; services in one would be left out and never start.
 fn sorted<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
     let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
     let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
@@ -44,7 +43,7 @@ fn sorted<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
     order
 }
 
-/// Which services of `stack` a selection wants, and why.
+/// Returns the services of `stack` that a selection wants, and why.
 pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<Name, Cause> {
     match selection {
         None => {
@@ -60,13 +59,13 @@ pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<N
     }
 }
 
-/// `names` and everything they depend on.
+/// Returns `names` and everything they depend on.
 pub(super) fn closure(
     stack: &Stack,
     names: impl IntoIterator<Item = Name>,
     cause: Cause,
 ) -> BTreeMap<Name, Cause> {
-    // A service that is a root and a dependency keeps `cause`.
+    // A service that is both a root and a dependency keeps `cause`.
     let mut found: BTreeMap<Name, Cause> =
         names.into_iter().map(|name| (name, cause.clone())).collect();
     let mut open: Vec<Name> = found.keys().cloned().collect();

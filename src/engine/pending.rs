@@ -3,7 +3,7 @@ use super::slot::{Listening, Outcome, Slot, State, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{Class, Message, Name, Run};
 
-/// A request that was accepted and is not true yet.
+/// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     pub ticket: Ticket,
@@ -11,26 +11,24 @@ pub(super) struct Pending {
     pub names: Vec<Name>,
 }
 
-/// What makes a request true.
+/// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// Each is ready or done, by any run.
+    /// Each is ready or done, in any run.
     Up,
-    /// Each is ready or done, by this run or a later one.
+    /// Each is ready or done, in this run or a later one.
     Renewed(Run),
     /// A debugger can attach to each, or it is ready or done in debug mode.
     Debugged,
     /// Each that runs is ready or done in run mode.
     Undebugged,
-    /// Nothing is left of each.
     Down,
-    /// Nothing is left at all.
+    /// Nothing is left of the stack.
     End,
-    /// What somebody waits for.
+    /// A condition that a client waits for.
     Until(Until),
 }
 
-/// What one service has to say about a goal.
 pub(super) enum Verdict {
     Yet,
     True,
@@ -38,7 +36,7 @@ pub(super) enum Verdict {
 }
 
 impl Engine {
-    /// Answers every request that is true now, or never will be.
+    /// Answers every request that is fulfilled or never will be.
     pub(super) fn answer(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
         let pending = std::mem::take(&mut self.pending);
         for one in pending {
@@ -60,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// At the very end: whoever asked for it is told, and so is everyone else.
+    /// Answers all remaining requests before the engine exits.
     pub(super) fn answer_all(&mut self, effects: &mut Vec<Effect>) {
         for one in std::mem::take(&mut self.pending) {
             let answer = match one.goal {
@@ -77,7 +75,6 @@ impl Engine {
         }
     }
 
-    /// What is so now.
     fn said(&self, goal: Goal, about: &[Name]) -> String {
         let names: Vec<&str> = about.iter().map(Name::as_str).collect();
         let names = names.join(", ");
@@ -111,7 +108,7 @@ impl Engine {
             Goal::End => Verdict::Yet,
             Goal::Until(until) => self.judge_until(until, name, blocked),
             Goal::Down if slot.wanted() => {
-                let text = format!("{name} was started again before it had stopped");
+                let text = format!("{name} was started again before it stopped");
                 Verdict::Never(Message::new(Class::Busy, text))
             }
             Goal::Down if slot.is_live() => Verdict::Yet,
@@ -143,7 +140,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     }
     match &slot.state {
         State::Ready { .. } if fresh && slot.restart.is_none() => Verdict::True,
-        // It does nothing more before a debugger attaches, and whoever asked may be the one to do that.
+        // It waits for a debugger, and the client may be the one to attach it.
         State::Starting { .. } if fresh && slot.restart.is_none() && slot.awaits_debugger() => {
             Verdict::True
         }
@@ -169,7 +166,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     }
 }
 
-/// What is said of what a shutdown makes impossible.
+/// Error for a request that a shutdown makes impossible.
 pub(super) fn ending() -> Message {
-    Message::new(Class::NotRunning, "the stack is being stopped")
+    Message::new(Class::NotRunning, "the stack is stopping")
 }

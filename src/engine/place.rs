@@ -5,11 +5,10 @@ use super::slot::{Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Excuse};
 use crate::model::{Cause, Class, Happening, Message, Name, OnExit, Run, Stack};
 
-/// So many ports may be taken from a service in a row before it is given up: one race is bad luck, ten are
-/// somebody who follows.
+/// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MOST_ROBBERIES: u32 = 10;
 
-/// Races for a port that were lost. They are no crash: the service waits until a port was chosen again.
+/// Lost races for a port. They do not count as crashes: the service waits for another port.
 impl Engine {
     pub(super) fn robbed(&mut self, run: Run, message: Message, effects: &mut Vec<Effect>) {
         let ending = self.ending.is_some();
@@ -20,7 +19,7 @@ impl Engine {
                 slot.state = slot.displaced(message, ending, effects);
                 self.runs.remove(&run);
             }
-            // It was told to stop before it was spawned.
+            // A stop was ordered before it was spawned.
             State::Stopping { pid: None, .. } => {
                 slot.state = State::Idle;
                 self.runs.remove(&run);
@@ -30,7 +29,7 @@ impl Engine {
                     slot.restart = Some(Cause::Robbed(message));
                 }
             }
-            // Only its debugger can lack a port now, and what serves is not stopped for that.
+            // Only its debugger can lack a port now: no reason to stop a running service.
             State::Ready { .. } | State::Unwell { .. } if slot.is_debugged() => {
                 slot.note.get_or_insert_with(|| message.clone());
                 slot.say(Happening::Note(message), effects);
@@ -71,7 +70,7 @@ impl Engine {
             }
         };
         if ends_stack {
-            let why = format!("{} ended ({exit})", slot.service.name);
+            let why = format!("{} exited ({exit})", slot.service.name);
             self.end(now, why, exit.shell_code(), super::Haste::Polite);
         }
         self.runs.remove(&run);
@@ -84,7 +83,7 @@ impl Engine {
         outcome: BTreeMap<Name, Result<(), Message>>,
         effects: &mut Vec<Effect>,
     ) {
-        // Nobody edited anything: what follows for each service says enough.
+        // The configuration did not change, so no plan is emitted.
         self.take_over(now, stack, self.selection.clone(), effects);
         for (name, placed) in outcome {
             let Some(slot) = self.slots.get_mut(&name) else { continue };
@@ -101,12 +100,12 @@ impl Engine {
 }
 
 impl Slot {
-    /// Whether the current run has ports and was never ready: it may have ended because one was taken.
+    /// Whether the current run may have exited because it lost a port before it was ready.
     pub(super) fn lacks_port(&self) -> bool {
         self.ready_after.is_none() && !self.launched.ports.is_empty()
     }
 
-    /// What follows when somebody else has a port of it and nothing of it runs.
+    /// Returns the next state after a port was lost and nothing of the service runs.
     pub(super) fn displaced(
         &mut self,
         message: Message,
@@ -119,11 +118,11 @@ impl Slot {
         self.robberies += 1;
         if self.robberies > MOST_ROBBERIES {
             let text = format!(
-                "a port was taken from it {MOST_ROBBERIES} times in a row; last: {}",
+                "lost its port to another process {MOST_ROBBERIES} times in a row; last: {}",
                 message.text
             );
             let help = format!(
-                "end who takes them, then start it with `devstack restart {}`",
+                "stop the processes that take its port, then run `devstack restart {}`",
                 self.service.name
             );
             return State::Over(Outcome::Failed(Message::new(Class::Port, text).help(help)));

@@ -7,9 +7,9 @@ use super::slot::{Outcome, Slot, State, Want};
 use super::{Engine, Selection};
 use crate::model::{Action, Cause, Change, Name, Need, Plan, Policy, Service, Stack};
 
-/// The one difference between what is and what is to be: it serves the engine, the log and `devstack plan`.
+/// Computes what a new configuration changes, for the engine, the log and `devstack plan`.
 impl Engine {
-    /// What applying `stack` would change, when `selection` is what `up` was asked to start.
+    /// Returns what applying `stack` would change, if `selection` is what `up` was asked to start.
     pub fn plan(&self, stack: &Stack, selection: Option<&Selection>) -> Plan {
         let base = wanted(stack, selection);
         let renamed = self.stack.as_ref().map_or_else(BTreeMap::new, |old| renames(old, stack));
@@ -51,7 +51,8 @@ impl Engine {
 }
 
 impl Slot {
-    /// Whether it should run, when `base` is why a fresh start would run it. What somebody asked for by hand stays.
+    /// Returns the desired state after an apply; `base` is why a fresh start would run the service.
+    /// Explicit user requests stay in effect.
     pub fn next_want(&self, base: Option<&Cause>) -> Want {
         match &self.want {
             Want::Stopped | Want::Yes(Cause::Asked(_)) => self.want.clone(),
@@ -61,7 +62,7 @@ impl Slot {
         }
     }
 
-    /// What becomes of it when it is to be `service`; `None`: nothing.
+    /// Returns the change that the new definition `service` causes, if any.
     fn change(&self, service: &Service, base: Option<&Cause>) -> Option<Change> {
         let difference = Difference::between(&self.service, service);
         let next = self.next_want(base);
@@ -78,14 +79,14 @@ impl Slot {
         let because = match (&next, difference.is_none()) {
             (_, false) => difference.because(),
             (Want::Yes(cause), true) => cause.to_string(),
-            (Want::No | Want::Stopped | Want::Removed, true) => "nobody needs it any more".into(),
+            (Want::No | Want::Stopped | Want::Removed, true) => "no longer needed".into(),
         };
         let fields = difference.fields.iter().map(|field| (*field).to_owned()).collect();
         let variables = difference.variables;
         Some(Change { fields, variables, ..change(service, action, because) })
     }
 
-    /// How a service that is wanted, and stays so, takes a difference.
+    /// Returns how a service that stays wanted takes a difference.
     fn takes(&self, difference: &Difference, service: &Service) -> Action {
         let restart = !difference.restart.is_empty();
         match &self.state {
@@ -100,7 +101,7 @@ impl Slot {
             {
                 Action::Restart
             }
-            // Whatever changed may be what mends it.
+            // The change may be the fix.
             State::Backoff { .. } | State::Over(Outcome::Failed(_)) => Action::Start,
             State::Over(Outcome::Done(_)) => match service.restart.policy {
                 _ if restart => Action::Start,
@@ -119,7 +120,7 @@ impl Slot {
         }
     }
 
-    /// How a service takes what changes nothing about whether it runs.
+    /// Returns how a service takes a difference that does not affect whether it runs.
     fn prepares(&self) -> Action {
         if self.live_run().is_some() { Action::Update } else { Action::Prepare }
     }
@@ -138,8 +139,7 @@ fn added(service: &Service, base: Option<&Cause>) -> Change {
     match base {
         Some(_) => change(service, Action::Add, "added".to_owned()),
         None => {
-            let why =
-                if service.autostart { "nobody asked for it" } else { "it starts by name only" };
+            let why = if service.autostart { "not requested" } else { "starts only by name" };
             change(service, Action::Define, format!("added, not started: {why}"))
         }
     }

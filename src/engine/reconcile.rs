@@ -7,9 +7,9 @@ use crate::model::{
     Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Service, Span,
 };
 
-/// The second move: bring what is closer to what is wanted. Every stop is decided before any start.
+/// The second move of a step: stop what must not run, then start what should.
 impl Engine {
-    /// Lets deadlines act on the state.
+    /// Acts on expired deadlines.
     pub(super) fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let capped = self.ending.as_ref().is_some_and(|ending| now >= ending.cap);
         if let Some(ending) = self.ending.as_mut().filter(|_| capped) {
@@ -27,7 +27,7 @@ impl Engine {
         }
     }
 
-    /// Stops what must not stay.
+    /// Stops what must not run.
     pub(super) fn lower(&mut self, now: Time, effects: &mut Vec<Effect>) {
         match self.ending.as_ref().map(|ending| (ending.haste, ending.why.clone())) {
             None => {
@@ -49,7 +49,7 @@ impl Engine {
         self.forget_removed(effects);
     }
 
-    /// Forgets those that are no longer in the stack, once nothing of them is left.
+    /// Drops services that are no longer in the stack once nothing of them is left.
     fn forget_removed(&mut self, effects: &mut Vec<Effect>) {
         self.slots.retain(|_, slot| {
             let stays = slot.want != Want::Removed || slot.is_live();
@@ -60,7 +60,7 @@ impl Engine {
         });
     }
 
-    /// Dependents before dependencies: a service is told to stop when nobody who needs it is left.
+    /// Stops dependents before dependencies: a service stops once no live service needs it.
     fn lower_in_order(&mut self, now: Time, why: &Cause, effects: &mut Vec<Effect>) {
         for slot in self.slots.values_mut().filter(|slot| slot.saves.is_working()) {
             let kill = KillAt::At(now + slot.service.stop.grace);
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// Starts what should run and can.
+    /// Starts what should and can run.
     pub(super) fn raise(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.ending.is_some() || !self.slots.values().any(Slot::is_pending) {
             return;
@@ -104,7 +104,7 @@ impl Engine {
         }
     }
 
-    /// A port of `slot` that a live run of another service was started with: ports may change hands.
+    /// Returns a port of `slot` that another live run was started with: ports may change owners.
     pub(super) fn port_in_the_way(&self, slot: &Slot) -> Option<(u16, Name)> {
         let numbers = |service: &Service| service.ports.iter().map(|port| port.number).collect();
         let wanted: Vec<u16> = numbers(&slot.service);
@@ -117,7 +117,8 @@ impl Engine {
             .filter(|other| other.live_run().is_some() && other.service.name != slot.service.name);
         others.into_iter().find_map(|other| {
             let held: Vec<u16> = numbers(&other.launched);
-            // Who is to stay there will not leave: that is for whoever looks at the port before the start.
+            // A service that keeps the port will not release it; the check before the start sees
+            // it.
             let stays = if other.wanted() { numbers(&other.service) } else { Vec::new() };
             let leaves = |port: &u16| wanted.contains(port) && !stays.contains(port);
             let port = held.into_iter().find(leaves)?;
@@ -125,19 +126,19 @@ impl Engine {
         })
     }
 
-    /// The former name of a service that was renamed, while something runs that was started under it.
+    /// Returns the former name of a renamed service while something still runs under it.
     pub(super) fn former(&self, slot: &Slot) -> Option<Name> {
         let former = slot.after.as_ref()?;
         let gone = |old: &Slot| old.want == Want::Removed && old.live_run().is_some();
         self.slots.get(former).is_some_and(gone).then(|| former.clone())
     }
 
-    /// Whether a service that starts again because of a change waits for more of them.
+    /// Whether a service that restarts because of a file change waits for more changes.
     pub(super) fn waits_for_files(&self, slot: &Slot) -> bool {
         self.files_changing && matches!(slot.because, Some(Cause::FileChanged(_)))
     }
 
-    /// What a service waits for. Dependencies that were left out with `--no-deps` do not count.
+    /// Returns the dependencies a service waits for. Those left out with `--no-deps` do not count.
     pub(super) fn needs(&self, slot: &Slot) -> Vec<Need> {
         let all = self.selection.as_ref().is_none_or(|selection| selection.with_dependencies);
         let open = slot.service.depends_on.iter().filter(|(name, condition)| {
@@ -151,11 +152,11 @@ impl Engine {
             .collect()
     }
 
-    /// The services that are wanted and can't start because something they need has failed, each
-    /// with the root of it. In dependency order, so that a long chain costs no recursion.
+    /// Returns the wanted services that cannot start because a dependency has failed, with the root
+    /// cause. Goes in dependency order, so a long chain needs no recursion.
     pub(super) fn blocked(&self) -> Blocked {
         let mut blocked = Blocked::new();
-        // In a shutdown nothing starts any more, whatever it needs.
+        // Nothing starts during a shutdown.
         if self.ending.is_some() || !self.slots.values().any(Slot::is_pending) {
             return blocked;
         }
@@ -182,16 +183,16 @@ impl Slot {
     fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
         match &mut self.state {
             State::Starting { run, pid, spawned, ready_by: Some(by) } if *by <= now => {
-                // That it listens somewhere else says more than that nobody listens where it should.
+                // Listening elsewhere explains more than nothing listening on the expected port.
                 let remark = self.remarks.first().map(|remark| remark.text.clone());
                 let last = remark.or_else(|| self.failing.clone());
-                let last = last.unwrap_or_else(|| "no probe has answered".into());
+                let last = last.unwrap_or_else(|| "no probe result yet".into());
                 let limit = Span(self.service.ready.timeout);
                 let message = Message::new(
                     Class::ReadyTimeout,
                     format!("not ready within {limit}: {last}"),
                 )
-                .help("it goes on running and is still probed; `ready.timeout` sets the limit");
+                .help("raise `ready.timeout` if it needs longer; it keeps running and is still probed");
                 self.state = State::Late { run: *run, pid: *pid, spawned: *spawned, message };
             }
             State::Ready { at, .. } if *at + super::STABLE <= now => self.ends.clear(),
@@ -214,7 +215,7 @@ impl Slot {
                             Span(self.service.stop.grace)
                         ),
                     )
-                    .help("`stop.grace` sets the limit, `stop.signal` the signal");
+                    .help("adjust `stop.grace` (the limit) or `stop.signal`");
                     let service = Some(self.service.name.clone());
                     effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
                 }
@@ -231,7 +232,7 @@ impl Slot {
         }
     }
 
-    /// Ends a wait that is over, unless too many ended just before: then it waits a little longer.
+    /// Ends an expired back-off, or extends it if too many services have just restarted.
     fn respawn(&mut self, now: Time, respawns: &mut VecDeque<Time>) {
         let State::Backoff { until, .. } = &mut self.state else { return };
         if *until > now {
@@ -276,7 +277,7 @@ impl Slot {
         }
     }
 
-    /// Orders a kill of whatever is left.
+    /// Orders a kill of everything left.
     fn kill(&mut self, why: &Cause, effects: &mut Vec<Effect>) {
         let pid = self.pid();
         match &mut self.state {
@@ -302,12 +303,12 @@ impl Slot {
         }
     }
 
-    /// Whether it should run, and nothing but what it needs decides about its start.
+    /// Whether it should run and only its dependencies decide when it starts.
     fn is_pending(&self) -> bool {
         self.wanted() && matches!(self.state, State::Idle)
     }
 
-    /// Whether it runs, or will again, and was not told to stop.
+    /// Whether it runs or will run again, and no stop was ordered.
     fn is_stoppable(&self) -> bool {
         match self.state {
             State::Launching { .. }
@@ -357,28 +358,29 @@ impl Slot {
         }
     }
 
-    /// Why a condition on this service will not come true by itself.
+    /// Returns why a condition on this service will not come true on its own.
     fn hopeless(&self, condition: Condition) -> Option<Message> {
         let name = &self.service.name;
         let because = |text: &str| {
-            Message::new(Class::DepFailed, format!("needs {name} ({condition}), which {text}"))
+            Message::new(Class::DepFailed, format!("dependency {name} ({condition}) {text}"))
                 .help(format!(
-                    "mend {name}, then it starts by itself or with `devstack restart {name}`"
+                    "fix {name}; this service then starts automatically, or run `devstack restart {name}`"
                 ))
         };
-        // Somebody may start it again, or not: whoever waits for an answer is told.
+        // The user may or may not start it again, so waiting clients get an answer now.
         if self.want == Want::Stopped && !matches!(self.state, State::Over(_)) {
-            let text = format!("needs {name} ({condition}), which was stopped");
-            let help = format!("`devstack start {name}` starts it, and then what needs it");
+            let text = format!("dependency {name} ({condition}) was stopped");
+            let help =
+                format!("run `devstack start {name}`; its dependents then start automatically");
             return Some(Message::new(Class::DepFailed, text).help(help));
         }
         match &self.state {
             State::Over(Outcome::Failed(message)) => {
                 Some(because(&format!("failed: {}", message.text)))
             }
-            State::Over(Outcome::Done(exit)) => Some(because(&format!("has ended ({exit})"))),
+            State::Over(Outcome::Done(exit)) => Some(because(&format!("exited ({exit})"))),
             State::Late { message, .. } if condition == Condition::Ready => {
-                Some(because(&format!("is late: {}", message.text)))
+                Some(because(&format!("timed out: {}", message.text)))
             }
             State::Idle
             | State::Launching { .. }

@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Selection;
 use crate::model::{Name, Plan, Service, Stack};
 
-/// The variable that tells a service its name.
+/// The variable with a service's own name.
 const OWN_NAME: &str = "DEVSTACK_SERVICE";
 
-/// The services of `new` that are services of `old` under another name: the same in everything but that and the
-/// number that a port happens to have. By the new name, with the old one.
+/// Returns the services of `new` that are renamed services of `old`: equal in everything except the
+/// name and the assigned port numbers. Maps new name to old name.
 pub(super) fn renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
     let gone = old.services.iter().filter(|(name, _)| !new.services.contains_key(*name));
     let mut gone: Vec<(&Name, String)> =
@@ -26,7 +26,7 @@ pub(super) fn renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
     found
 }
 
-/// All that a service is, as text, but for its name and the numbers of its ports.
+/// Formats a service without its name and port numbers, for comparison.
 fn nameless(service: &Service) -> String {
     let numbers: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let mut service = Service { name: service.name.clone(), ..service.clone() };
@@ -42,8 +42,7 @@ fn nameless(service: &Service) -> String {
 }
 
 impl Selection {
-    /// What this means once `plan` has made `new` of `old`: who was asked for under a former name is asked for
-    /// under the new one.
+    /// Returns the selection with the new names of services that `plan` renamed.
     pub fn renamed(&self, plan: &Plan, old: &Stack, new: &Stack) -> Selection {
         let now = |former: &Name| {
             let change = plan.changes.iter().find(|change| change.from.as_ref() == Some(former))?;

@@ -8,45 +8,44 @@ use super::slot::{KillAt, Time};
 use super::streak::{Pause, Streak};
 use crate::model::Message;
 
-/// What saved files have brought about in one service, and are still to.
+/// What file changes led to in one service, and still will.
 ///
-/// Files that are saved together make a round: their commands run one after the other, in the order of the
-/// watches, then the restart or the signal follows. What is saved meanwhile joins the round, so that the command
-/// that runs is never doubled, and the last one has seen everything.
+/// Files that change together form a round: their commands run one after the other, in the order of
+/// the watches, and the restart or signal follows. Changes during a round join it, so a command
+/// never runs twice at once and the last command has seen every change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Saves {
-    /// The commands to run, by the place of their watch, with the file that was saved.
+    /// The commands to run, by the index of their watch, with the changed file.
     pub due: BTreeMap<usize, PathBuf>,
     pub job: Option<Working>,
-    /// The service is to be restarted at the end of the round.
+    /// Restart the service at the end of the round.
     pub swap: Option<PathBuf>,
-    /// It is to be started at the end of the round if it is not running.
+    /// Start the service at the end of the round if it is not running.
     pub revive: Option<PathBuf>,
-    /// The signals that follow at the end of the round.
+    /// Signals to send at the end of the round.
     pub later: BTreeMap<i32, PathBuf>,
-    /// The signals that the run is to get as soon as it can stand them.
+    /// Signals to send as soon as the run can handle them.
     pub signals: BTreeMap<i32, PathBuf>,
-    /// What has to go before the restart has failed in this round.
+    /// Whether a command that must succeed before the restart failed in this round.
     pub spoiled: bool,
-    /// Why the last command of a watch failed, by its place, with the file it was for.
+    /// Why the last command of a watch failed, by the index of the watch, with the file it ran for.
     pub failed: BTreeMap<usize, (PathBuf, Message)>,
-    /// When something began or came to an end that may have written files: a run, a command, a signal.
+    /// When a run, command or signal that may have written files last started or ended.
     pub mark: Option<Time>,
-    /// A change while a command runs: whether that wrote it is known when it ends.
+    /// A change while a command runs. Whether the command made it is known when it exits.
     pub during: Option<(Time, PathBuf)>,
-    /// The commands that are due when the service is back in run mode, by the place of their watch.
+    /// Commands to run when the service is back in run mode, by the index of their watch.
     pub held: BTreeMap<usize, PathBuf>,
-    /// Whether it was told that saves are held, of the current run.
+    /// Whether the user knows that changes are deferred during the current run.
     pub hold_told: bool,
     pub streak: Option<Streak>,
     pub pause: Option<(Pause, Message)>,
 }
 
-/// A command that runs.
+/// A running watch command.
 #[derive(Debug, Clone)]
 pub(super) struct Working {
     pub job: Job,
-    /// The place of its watch.
     pub place: usize,
     pub path: PathBuf,
     pub began: Time,
@@ -55,28 +54,27 @@ pub(super) struct Working {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Its result counts.
     Useful,
-    /// Nobody wants its result any more.
+    /// Its result no longer counts.
     Unwanted,
-    /// It was told to end.
+    /// A stop or kill was ordered.
     Ending(KillAt),
 }
 
 impl Saves {
-    /// Whether a command runs, or something of it is left.
+    /// Whether a command or anything left of it is running.
     pub fn is_working(&self) -> bool {
         self.job.is_some()
     }
 
-    /// What people should know.
+    /// What the user should know.
     pub fn message(&self) -> Option<&Message> {
         let failed = self.failed.values().map(|(_, message)| message);
         let paused = self.pause.as_ref().map(|(_, message)| message);
         failed.into_iter().next().or(paused)
     }
 
-    /// When something is due.
+    /// When a stopping command is killed.
     pub fn deadline(&self) -> Option<Time> {
         match self.job.as_ref()?.life {
             Life::Ending(KillAt::At(at)) => Some(at),
@@ -86,7 +84,7 @@ impl Saves {
         }
     }
 
-    /// Nobody lived through this time.
+    /// Postpones times by a suspension of the machine.
     pub fn shift(&mut self, time: Duration) {
         if let Some(Working { life: Life::Ending(KillAt::At(at)), .. }) = &mut self.job {
             *at += time;
@@ -102,12 +100,12 @@ impl Saves {
         }
     }
 
-    /// A run began or ended: what is written from now on may be its work.
+    /// Records that a run or command started or ended: files written from now on may be its work.
     pub fn mark(&mut self, now: Time) {
         self.mark = Some(now);
     }
 
-    /// The next run reads everything anew: no signal for the one before. In run mode what was held is due.
+    /// Prepares for the next run, which reads every file anyway, so pending signals are dropped.
     pub fn begin_run(&mut self, debugged: bool) {
         self.signals.clear();
         self.hold_told = false;
@@ -116,7 +114,7 @@ impl Saves {
         }
     }
 
-    /// The service is to be debugged: nothing follows from saves until it is back in run mode.
+    /// Defers everything until the service is back in run mode.
     pub fn hold(&mut self) {
         self.interrupt();
         let failed = std::mem::take(&mut self.failed);
@@ -128,20 +126,20 @@ impl Saves {
         self.spoiled = false;
     }
 
-    /// The service was stopped: nothing follows any more from what was saved before.
+    /// Forgets all changes, because the service was stopped.
     pub fn forget(&mut self) {
         self.interrupt();
         let Saves { job, mark, .. } = std::mem::take(self);
         (self.job, self.mark) = (job, mark);
     }
 
-    /// A person took care of the service: nothing that was suspected of it holds any more.
+    /// Resets loop detection after a user action.
     pub fn trust(&mut self) {
         self.streak = None;
         self.pause = None;
     }
 
-    /// Ends the command that runs. What it was for stays due.
+    /// Marks the running command as unwanted. Its work stays queued.
     pub fn interrupt(&mut self) {
         if let Some(working) = self.job.as_mut().filter(|working| working.life == Life::Useful) {
             working.life = Life::Unwanted;
@@ -149,7 +147,7 @@ impl Saves {
         }
     }
 
-    /// Orders the end of the command.
+    /// Orders the running command to stop, or kills it.
     pub fn stop(&mut self, kill: KillAt, effects: &mut Vec<Effect>) {
         let Some(working) = &mut self.job else { return };
         match working.life {
@@ -168,7 +166,7 @@ impl Saves {
         }
     }
 
-    /// Kills a command that was told to end and had its time.
+    /// Kills a stopping command whose grace period is over.
     pub fn expire(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.deadline().is_some_and(|at| at <= now) {
             self.stop(KillAt::Ordered, effects);

@@ -6,159 +6,149 @@ use super::past::Past;
 use super::saves::Saves;
 use crate::model::{Address, Cause, Exit, Message, Name, Phase, Run, Service};
 
-/// Time since the supervisor started, from a clock that never jumps.
+/// Time since the supervisor started, from a monotonic clock.
 pub type Time = Duration;
 
 /// Everything the engine knows about one service.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
-    /// As it is meant now.
+    /// The current definition.
     pub service: Arc<Service>,
-    /// As it was when the current or last run was started.
+    /// The definition that the current or last run was started with.
     pub launched: Arc<Service>,
     pub want: Want,
-    /// What it was called before: it starts when nothing of that is left.
+    /// Its former name; it starts once nothing runs under that name.
     pub after: Option<Name>,
     pub state: State,
-    /// Why the current run has to end and another to follow.
+    /// Why the current run must stop and another must follow.
     pub restart: Option<Cause>,
-    /// Why the next run begins, when that is not why the service is wanted.
+    /// Why the next run starts, if not for the reason that the service is wanted.
     pub because: Option<Cause>,
-    /// Ends of recent runs that nobody asked for, oldest first. Cleared by ten seconds of being ready.
+    /// Recent exits that were not requested, oldest first. Cleared after `STABLE_AFTER`.
     pub ends: Vec<End>,
-    /// How often in a row a port of it was taken before it was ready.
+    /// How often in a row it lost a port before it was ready.
     pub robberies: u32,
-    /// How the last run ended.
+    /// How the last run exited.
     pub exit: Option<Exit>,
-    /// The current or last run.
     pub run: Option<Run>,
-    /// How many runs there were.
     pub runs: u32,
-    /// What the failing readiness probe of the current run saw last.
+    /// What the failing readiness probe of the current run last saw.
     pub failing: Option<String>,
-    /// What people should know about the current run.
+    /// A note for the user about the current run.
     pub note: Option<Message>,
-    /// Whether the debugger of the current run listens.
     pub debugger: Listening,
-    /// Where the current run listens; `None`: not known.
+    /// Where the current run is listening; `None`: unknown.
     pub listening: Option<Vec<Address>>,
-    /// What is to be said of that.
+    /// Warnings about where the current run is listening.
     pub remarks: Vec<Message>,
-    /// What was last said of where a run listens: a restart changes nothing about it.
+    /// The warnings last reported. Kept across restarts so that none is repeated.
     pub remarked: Vec<Message>,
-    /// From spawn to ready, of the current or last run.
+    /// Time from spawn to ready of the current or last run.
     pub ready_after: Option<Duration>,
-    /// What saved files have brought about.
     pub saves: Saves,
-    /// What was, for people who ask why.
     pub past: Past,
-    /// What was last told about it.
     pub told: Option<Told>,
-    /// Since when it is in the phase that was last told.
+    /// When the reported phase began.
     pub since: Time,
 }
 
-/// What is told of a service: its phase, why, and the live run.
+/// What is reported of a service: its phase, why, and the live run.
 pub(super) type Told = (Phase, Cause, Option<Run>);
 
-/// Whether the debugger of a run listens.
+/// Whether the debugger of a run is listening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listening {
-    /// Nobody looks.
+    /// Not checked.
     Unknown,
-    /// It did not yet; when people are told.
+    /// Not yet; when the user is notified.
     Awaited(Time),
-    /// It was seen to.
+    /// It is listening.
     Seen,
-    /// It did not for so long that people were told. Somebody still looks.
+    /// Not listening for so long that the user was notified. Still checked.
     Missed,
 }
 
-/// An end that nobody asked for.
+/// An exit that was not requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
     pub at: Time,
-    /// Whether it counts toward a crash loop.
     pub unexpected: bool,
 }
 
 /// Whether a service should run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Want {
-    /// Nobody asked for it.
+    /// Not requested.
     No,
-    /// Somebody stopped it by hand; an apply does not start it.
+    /// Stopped by the user; an apply does not start it.
     Stopped,
-    /// It is no longer in the stack: its slot goes when nothing of it is left.
+    /// No longer in the stack; its state is dropped once nothing of it is left.
     Removed,
     /// It should run; why.
     Yes(Cause),
 }
 
-/// What a service is doing. Deadlines live and die with the state.
+/// What a service is doing. Each state carries its own deadlines.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     /// Nothing runs.
     Idle,
-    /// A spawn was ordered; why.
+    /// A spawn was ordered.
     Launching { run: Run, why: Cause },
-    /// Its process runs and is not ready.
+    /// Running, not ready.
     Starting {
         run: Run,
         pid: u32,
         spawned: Time,
-        /// When it is late; `None`: it may take any time.
+        /// When it is late; `None`: no limit.
         ready_by: Option<Time>,
     },
-    /// Its process runs, is still probed, and was not ready in time.
+    /// Running and still probed, but not ready in time.
     Late { run: Run, pid: u32, spawned: Time, message: Message },
-    /// Its process runs and is ready.
+    /// Running and ready.
     Ready { run: Run, pid: u32, at: Time, cause: Cause },
-    /// Its process runs, was ready, and its health probes fail.
+    /// Running and was ready, but its health probes fail.
     Unwell { run: Run, pid: u32, message: Message },
-    /// It was told to stop.
+    /// A stop or kill was ordered.
     Stopping { run: Run, pid: Option<u32>, why: Cause, kill: KillAt },
-    /// Its main process ended; the rest of its tree or its output is not at an end.
+    /// Its main process exited; other processes of its tree or unread output remain.
     Draining { run: Run, verdict: Verdict, kill: KillAt },
-    /// The next start waits.
+    /// The next start is delayed.
     Backoff { until: Time, cause: Cause },
-    /// Somebody else has a port of it; it waits for another one.
+    /// Another process has one of its ports; it waits for a different one.
     Displaced { message: Message },
-    /// It ended, and is not started again unless something changes.
+    /// It is finished and does not start again unless something changes.
     Over(Outcome),
 }
 
-/// When what is left of a run is killed.
+/// When the remains of a run are killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KillAt {
-    /// At this time.
     At(Time),
-    /// Not by time: it is being debugged. When people are told that it takes long; `None`: they know.
+    /// Not by time, because it is being debugged; when to notify the user, unless already done.
     Held(Option<Time>),
-    /// It was ordered.
     Ordered,
-    /// The hands end what is left by themselves.
+    /// The executor cleans up the rest on its own.
     Never,
 }
 
-/// How a run is judged when its main process has ended.
+/// How a run is judged once its main process has exited.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
-    /// Somebody asked for it.
     ByUs,
-    /// By itself, with a success code.
+    /// Exited on its own with a success code.
     Expected(Exit),
-    /// By itself, otherwise.
+    /// Exited on its own otherwise.
     Unexpected(Exit),
-    /// By us, because it was unwell: as good as a crash.
+    /// Stopped because it was unhealthy, which counts as a crash.
     Unwell(Exit),
-    /// By us, because somebody else has a port of it.
+    /// Stopped because another process has one of its ports.
     Robbed(Message),
-    /// Nothing of it is left, and it is being found out whether it is to blame.
+    /// Nothing of it is left; an investigation decides whether it is to blame.
     Unclear(Exit),
 }
 
-/// How a service ended for good.
+/// How a service finished for good.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
     Done(Exit),
@@ -201,7 +191,7 @@ impl Slot {
         }
     }
 
-    /// The run that has, or may have, live processes.
+    /// Returns the run that has or may have live processes.
     pub fn live_run(&self) -> Option<Run> {
         match self.state {
             State::Launching { run, .. }
@@ -215,7 +205,7 @@ impl Slot {
         }
     }
 
-    /// Whether anything of it may have live processes: a run, or the command of a watch.
+    /// Whether a run or a watch command of it may have live processes.
     pub fn is_live(&self) -> bool {
         self.live_run().is_some() || self.saves.is_working()
     }
@@ -236,7 +226,7 @@ impl Slot {
         }
     }
 
-    /// Ends a wait that a change, a new configuration or a person makes pointless. Waiting for another port is not.
+    /// Ends a back-off or a finished state that a change or the user made pointless.
     pub fn rearm(&mut self) {
         match self.state {
             State::Backoff { .. } | State::Over(_) => {
@@ -256,15 +246,14 @@ impl Slot {
         }
     }
 
-    /// Orders health probes for a run that has become ready, if there are any.
+    /// Starts the health probes, if any, of a run that became ready.
     pub fn watch_health(&self, run: Run, effects: &mut Vec<Effect>) {
         if self.service.health.is_some() && !self.launched.mode.is_debug() {
             effects.push(Effect::WatchHealth(run, self.service.clone()));
         }
     }
 
-    /// Orders other health probes for a run, or none, when the configuration changed. What the old ones found
-    /// counts no more.
+    /// Replaces or stops the health probes, and their findings, after a configuration change.
     pub fn look_after_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let run = match self.state {
             State::Ready { run, .. } => run,
@@ -288,7 +277,6 @@ impl Slot {
         }
     }
 
-    /// Moves every deadline on.
     pub fn shift(&mut self, time: Duration) {
         for end in &mut self.ends {
             end.at += time;
@@ -323,7 +311,7 @@ impl Slot {
         }
     }
 
-    /// Asks for a run that begins after now.
+    /// Requests a run that starts after now.
     pub fn renew(&mut self, cause: Cause) {
         self.because = Some(cause.clone());
         match self.state {
@@ -332,7 +320,7 @@ impl Slot {
             | State::Late { .. }
             | State::Ready { .. }
             | State::Unwell { .. }
-            // Ended by itself: without this it would be judged, and perhaps wait or be over.
+            // Exited on its own: this run must not be judged any more.
             | State::Draining {
                 verdict:
                     Verdict::Expected(_)
@@ -343,7 +331,7 @@ impl Slot {
             } => {
                 self.restart = Some(cause);
             }
-            // What runs is on its way out already; the next run begins after now anyway.
+            // The current run is stopping already; the next one starts after now anyway.
             State::Stopping { .. }
             | State::Draining { verdict: Verdict::ByUs | Verdict::Robbed(_), .. } => {}
             State::Idle | State::Backoff { .. } | State::Displaced { .. } | State::Over(_) => {

@@ -1,4 +1,4 @@
-//! Services that trigger themselves: what tells them from people who save often.
+//! Tells services that restart themselves by writing watched files from users who save often.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,62 +7,57 @@ use std::time::Duration;
 use super::slot::Time;
 use crate::model::Span;
 
-/// A change that comes so soon after a start may be the work of what was started.
+/// A change this soon after a start may come from what was started.
 pub(super) const SOON: Duration = Duration::from_secs(2);
 
-/// Nobody edits a file and saves it within this time after a start, again and again.
+/// A user does not repeatedly save a file within this time after a start.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// So many changes in a row, each at once after a start, are worth a question. Nothing is paused for it: a script
-/// that saves again as soon as it sees the restart looks the same.
+/// This many changes in a row, each immediately after a start, are suspicious. Nothing is paused
+/// yet: a script that saves as soon as it sees the restart looks the same.
 const ODD: u32 = 10;
 
-/// Fewer changes than this prove nothing. Where a restart takes long, who waits for it and saves again does so soon
-/// after a start, too, but not so often in a row.
+/// Fewer changes than this prove nothing. If restarts are slow, a user who waits for each one also
+/// saves soon after it, but not this often in a row.
 const LEAST: u32 = 8;
 
-/// An unbroken row that lasts this long is no person: who saves ten times in ten seconds looks at what came of it
-/// now and then. A hundred scripted saves are over before.
+/// A user does not keep up a row of changes for this long; a hundred scripted saves take less.
 const LONG: Duration = Duration::from_secs(20);
 
-/// A row of this many is a loop however short it took and whatever its files are called: names may be made up anew
-/// each time.
+/// A row of this many changes is a loop, even with different (generated) file names.
 const MANY: u32 = 250;
 
-/// The files of a row that are remembered. One with more is one with names that are made up.
+/// How many files of a row are remembered. A row with more has generated names.
 const PATHS: usize = 16;
 
-/// How long the files of a loop must have been left alone before a change of them is a person's.
+/// How long the files of a loop must be left alone before a change of them counts as the user's.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Changes in a row, each soon after the start that the one before had caused.
+/// Changes in a row, each soon after the start that the previous one caused.
 #[derive(Debug, Clone)]
 pub(super) struct Streak {
     since: Time,
     count: u32,
-    /// How many were there at once, all of them from the first on.
+    /// How many, counted from the first, came immediately after a start.
     at_once: u32,
     paths: BTreeSet<PathBuf>,
 }
 
-/// What one more change says.
+/// What one more change means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// Nothing.
     Usual,
-    /// It looks as if the service wrote the file. Said once a row.
+    /// The service seems to write the file. Returned once per row.
     Odd,
-    /// It is a loop.
     Loop,
 }
 
 impl Streak {
-    /// Nothing has happened yet.
     pub fn new(now: Time) -> Streak {
         Streak { since: now, count: 0, at_once: 0, paths: BTreeSet::new() }
     }
 
-    /// One more change, this long after the last start.
+    /// Adds a change that came `after` the last start.
     pub fn add(&mut self, now: Time, path: &Path, after: Duration) -> Judgement {
         let all_at_once = self.at_once == self.count && after < AT_ONCE;
         self.count += 1;
@@ -71,7 +66,7 @@ impl Streak {
             self.paths.insert(path.to_owned());
         }
         let long = self.count >= LEAST && now.saturating_sub(self.since) >= LONG;
-        // In a loop the same files come again; who works through a project saves one after the other.
+        // A loop changes the same files again; a user who works through a project does not.
         let few = self.paths.len() <= PATHS;
         let same = few && self.paths.len() as u32 * 2 <= self.count;
         if (long && same) || self.count >= MANY {
@@ -83,7 +78,7 @@ impl Streak {
         }
     }
 
-    /// Nobody lived through this time.
+    /// Postpones times by a suspension of the machine.
     pub fn shift(&mut self, time: Duration) {
         self.since += time;
     }
@@ -94,29 +89,27 @@ impl Streak {
         format!("{} times in {}, each within {} of a start", self.count, Span(took), Span(SOON))
     }
 
-    /// The files, as far as they are remembered.
     pub fn paths(&self) -> &BTreeSet<PathBuf> {
         &self.paths
     }
 
-    /// What is watched for from now on, after a loop was found.
     pub fn into_pause(self, now: Time) -> Pause {
         Pause { files: (self.paths.len() <= PATHS).then_some(self.paths), last: now }
     }
 }
 
-/// A watch that nothing follows from, until a person saves.
+/// A watch that is paused until the user saves a file.
 #[derive(Debug, Clone)]
 pub(super) struct Pause {
     /// The files of the loop; `None`: any.
     files: Option<BTreeSet<PathBuf>>,
-    /// When one of them changed last.
+    /// When a watched file last changed.
     last: Time,
 }
 
 impl Pause {
-    /// A change while the watch is paused: whether a person saved. A service that is not restarted any more may go
-    /// on writing, but then it leaves its files no rest.
+    /// Records a change and returns whether the user made it. A service that no longer restarts may
+    /// keep writing, but then its files are never quiet.
     pub fn is_over(&mut self, now: Time, path: &Path) -> bool {
         let of_the_loop = self.files.as_ref().is_none_or(|files| files.contains(path));
         let quiet = now >= self.last + QUIET;
@@ -124,7 +117,7 @@ impl Pause {
         !of_the_loop || quiet
     }
 
-    /// Nobody lived through this time.
+    /// Postpones times by a suspension of the machine.
     pub fn shift(&mut self, time: Duration) {
         self.last += time;
     }
@@ -138,7 +131,8 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Changes every `every` ms, each `after` ms after a start; after how many it is a loop, within 400.
+    /// Returns after how many of 400 changes, one every `every` ms and `after` ms after a start, a
+    /// loop is found.
     fn found(every: u64, after: u64, file: impl Fn(u64) -> String) -> Option<u64> {
         let mut streak = Streak::new(ms(0));
         (1..=400).find(|n| {
@@ -177,7 +171,7 @@ mod tests {
         streak.add(ms(0), Path::new("a"), ms(0));
         let mut pause = streak.clone().into_pause(ms(0));
         assert!(!pause.is_over(ms(4000), Path::new("a")));
-        assert!(!pause.is_over(ms(8000), Path::new("a")), "the rest begins anew");
+        assert!(!pause.is_over(ms(8000), Path::new("a")), "the quiet period starts again");
         assert!(pause.is_over(ms(8001), Path::new("b")));
         assert!(pause.is_over(ms(14_000), Path::new("a")));
         for n in 0..40 {

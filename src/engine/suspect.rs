@@ -1,4 +1,4 @@
-//! Whether a save is a person's, or the work of the very service that it restarts.
+//! Whether a file change comes from the user or from the very service that it restarts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::streak::{Judgement, SOON, Streak};
 use crate::model::{Class, Happening, Message};
 
 impl Slot {
-    /// Whether anything follows from a save: the one place where the watch of a service is held.
+    /// Whether a file change leads to anything. The only place that pauses watches.
     pub(super) fn heeds(
         &mut self,
         now: Time,
@@ -32,7 +32,7 @@ impl Slot {
             || self.restart.is_some()
             || files.keys().all(|place| self.saves.due.contains_key(place))
         {
-            // It changes nothing about what follows anyway.
+            // The change makes no difference to what follows.
             return true;
         }
         let after = self.saves.mark.map(|mark| now.saturating_sub(mark));
@@ -49,7 +49,7 @@ impl Slot {
         }
     }
 
-    /// Takes note of a change that may be the service's own work. True when it goes round in a circle.
+    /// Records a change that may be the service's own work. Returns true for a restart loop.
     fn suspect(
         &mut self,
         now: Time,
@@ -80,7 +80,7 @@ impl Slot {
     fn oddness(&self) -> Message {
         let (name, files) = (&self.service.name, self.suspects());
         let text = format!(
-            "{} changed again and again, each time at once after {name} had started",
+            "{} changed repeatedly, each time right after {name} started",
             files.join(", ")
         );
         Message::new(Class::WatchDegraded, text).help(self.remedy(&files))
@@ -89,9 +89,10 @@ impl Slot {
     fn circle(&self, now: Time) -> Message {
         let (name, files) = (&self.service.name, self.suspects());
         let told = self.saves.streak.as_ref().map(|streak| streak.told(now)).unwrap_or_default();
-        let text = format!("the watch of {name} is paused: {} changed {told}", files.join(", "));
+        let text =
+            format!("file watching for {name} is paused: {} changed {told}", files.join(", "));
         let help = format!(
-            "{}; a save of another file or `devstack restart {name}` resumes it",
+            "{}; to resume, change another file or run `devstack restart {name}`",
             self.remedy(&files)
         );
         Message::new(Class::WatchDegraded, text).help(help)
@@ -100,13 +101,13 @@ impl Slot {
     fn remedy(&self, files: &[String]) -> String {
         let globs: Vec<String> = files.iter().map(|file| format!("{file:?}")).collect();
         format!(
-            "if {} writes that itself, leave it out in `watch`: ignore = [{}]",
+            "if {} writes these files itself, exclude them from `watch`: ignore = [{}]",
             self.service.name,
             globs.join(", ")
         )
     }
 
-    /// Some files of the streak, as globs.
+    /// Returns some files of the restart loop, as globs.
     fn suspects(&self) -> Vec<String> {
         let paths = self.saves.streak.iter().flat_map(Streak::paths);
         let glob = |path: &PathBuf| {
@@ -121,7 +122,7 @@ impl Slot {
         paths.take(3).map(glob).collect()
     }
 
-    /// Whether what changed while a command ran was the command's own work.
+    /// Decides whether a change during a watch command was the command's own work.
     pub(super) fn judge_during(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let Some((at, path)) = self.saves.during.take() else { return };
         let before = now.saturating_sub(at);

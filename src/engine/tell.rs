@@ -7,18 +7,18 @@ use crate::model::{
     actual_port, local_url,
 };
 
-/// How everything that was asked for stands.
+/// State of everything requested, as a whole.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outlook {
-    /// Something failed, or is not healthy.
+    /// Something failed or is unhealthy.
     failed: bool,
     /// Something is neither ready, done nor failed.
     under_way: bool,
 }
 
 impl Outlook {
-    /// What the stack as a whole is doing while nothing ends it. A failure is told at once: who waits
-    /// for the stack need not wait for those that still start.
+    /// Returns the stack state outside a shutdown. A failure shows at once: clients that wait for
+    /// the stack need not wait for services that are still starting.
     pub fn standing(self) -> StackState {
         match (self.failed, self.under_way) {
             (true, _) => StackState::Degraded,
@@ -28,7 +28,7 @@ impl Outlook {
     }
 }
 
-/// The third move: compare what is with what was last told, and tell the difference.
+/// The last move of a step: emit what changed since the last report.
 impl Engine {
     pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.tell_ending(effects);
@@ -46,7 +46,7 @@ impl Engine {
                 (!same).then(|| (name.clone(), (phase, cause.into_owned(), run)))
             })
             .collect();
-        // What came to a result is told before what begins because of it.
+        // Results come before what starts because of them.
         changed.sort_by_key(|(_, (phase, ..))| begins(*phase));
         for (name, new) in changed {
             self.tell_change(now, name, new, effects);
@@ -89,7 +89,7 @@ impl Engine {
         effects.push(Effect::Tell(Event { service: None, what }));
     }
 
-    /// Ends when a shutdown is complete, or when nothing runs and nothing will by itself.
+    /// Exits when a shutdown is complete, or when nothing runs and nothing will start on its own.
     fn halt(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
         if self.stack.is_none() || self.slots.values().any(Slot::is_live) {
             return;
@@ -106,9 +106,9 @@ impl Engine {
         }
     }
 
-    /// The exit code when everything that was asked for has ended and only a person could start it
-    /// again. A service that watches files waits for the next save; one stopped by hand for a hand; and a stack
-    /// whose configuration asks for nobody any more for its next edit.
+    /// Returns the exit code if everything requested has finished and only the user could start it
+    /// again. A service with watches waits for a file change, a stopped one for the user, and a
+    /// stack whose configuration no longer requests anything for the next edit.
     fn spent(&self, blocked: &Blocked) -> Option<i32> {
         if self.changed && !self.slots.values().any(Slot::wanted) {
             return None;
@@ -153,8 +153,7 @@ impl Engine {
         outlook
     }
 
-    /// The phase of a service and why. Borrows where it can: it is asked of every service in every
-    /// step, and most of them have not changed.
+    /// Returns the phase of a service and why. Borrows, because every step asks for every service.
     pub(super) fn standing_of<'a>(
         &'a self,
         slot: &'a Slot,
@@ -176,7 +175,7 @@ impl Engine {
             (State::Ready { cause, .. }, _) => (Phase::Ready, Cow::Borrowed(cause)),
             (State::Stopping { why, .. }, _) => (Phase::Stopping, Cow::Borrowed(why)),
             (State::Draining { .. }, _) => {
-                let exit = slot.exit.expect("a run drains after its exit was noted");
+                let exit = slot.exit.expect("a draining run has an exit");
                 (Phase::Stopping, Cow::Owned(Cause::Exited(exit)))
             }
             (State::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
@@ -233,7 +232,7 @@ impl Engine {
         let (phase, cause) = self.standing_of(slot, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
-            // Between two runs there is nothing newer to say.
+            // Between two runs there is nothing newer to report.
             Cause::Robbed(message) if slot.live_run().is_none() => Some(message.clone()),
             Cause::Robbed(message) => slot.said().or(Some(message)).cloned(),
             _ => slot.said().cloned(),
@@ -280,18 +279,18 @@ impl Engine {
 }
 
 impl Slot {
-    /// What people should know about it that is not in its phase.
+    /// What the user should know beyond the phase.
     fn said(&self) -> Option<&Message> {
         self.saves.message().or(self.note.as_ref()).or(self.remarks.first())
     }
 
-    /// Where it is to be reached: where it listens, and until that was looked at, where a ready one is meant to.
+    /// Returns its URL: where it is listening or, until that is known, where it should.
     fn url(&self, phase: Phase) -> Option<String> {
         let service = &self.service;
         match (phase, &self.listening) {
             (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
                 let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
-                // A debugger speaks to no browser.
+                // A debugger port has no URL.
                 let has_port = service.port().is_some();
                 let port = actual_port(&ports, listening).filter(|_| has_port)?;
                 local_url(&service.url_form, &service.launch.host, port, listening)
@@ -323,7 +322,7 @@ fn debug_view(mode: Mode, listening: bool) -> Option<DebugView> {
     }
 }
 
-/// Whether something is under way in this phase, not over.
+/// Whether this phase is a transition rather than a result.
 fn begins(phase: Phase) -> bool {
     match phase {
         Phase::Waiting | Phase::Starting | Phase::Stopping => true,

@@ -1,4 +1,4 @@
-//! What somebody waits for who asks for nothing else: when it is so, and when it will not be any more.
+//! Requests that only wait: when the condition is met, and when it no longer can be.
 
 use super::input::{Ticket, Until};
 use super::pending::{Goal, Pending, Verdict, ending};
@@ -7,7 +7,6 @@ use super::{Effect, Engine};
 use crate::model::{Class, Condition, Kind, Message, Name, Policy};
 
 impl Engine {
-    /// Somebody waits. Nothing else changes for it.
     pub(super) fn await_until(
         &mut self,
         ticket: Ticket,
@@ -21,13 +20,14 @@ impl Engine {
         }
     }
 
-    /// Nobody wants this answer any more. What was asked for is done all the same.
+    /// Cancels a request whose answer is no longer needed. Work already requested continues.
     pub(super) fn forget(&mut self, ticket: Ticket) {
         self.pending.retain(|one| one.ticket != ticket);
     }
 
-    /// Whom a request is about now. Who waits and names nobody waits for all that are asked for then, or until all
-    /// have stopped: what comes, goes or is renamed meanwhile is part of that or is not.
+    /// Returns the services a request is about now. A wait without names covers everything
+    /// requested at that time, or every service when waiting for a stop, including services that
+    /// are added, removed or renamed meanwhile.
     pub(super) fn about(&self, one: &Pending) -> Vec<Name> {
         let (Goal::Until(until), []) = (one.goal, one.names.as_slice()) else {
             return one.names.clone();
@@ -40,7 +40,7 @@ impl Engine {
         about.map(|(name, _)| name.clone()).collect()
     }
 
-    /// What a service has to say to somebody who waits for it.
+    /// Returns how far a service is from what a wait asks for.
     pub(super) fn judge_until(
         &self,
         until: Until,
@@ -56,7 +56,8 @@ impl Engine {
         match until.of(slot.service.kind) {
             None if slot.is_stopped(blocked.is_some() || self.ending.is_some()) => Verdict::True,
             None => Verdict::Yet,
-            // What is done stays done, for a task whatever was waited for; what is ready does not in a shutdown.
+            // What is done satisfies the wait even in a shutdown; a ready service does not stay
+            // ready.
             Some(condition) if slot.is_done() && slot.is_met_by_its_end(condition) => Verdict::True,
             Some(_) if self.ending.is_some() => Verdict::Never(ending()),
             Some(_) if slot.want == Want::Removed => Verdict::Never(self.removed(name)),
@@ -73,7 +74,7 @@ impl Engine {
         Message::new(Class::NotRunning, text)
     }
 
-    /// What is so now, for somebody who waited for it.
+    /// Answer to a wait whose condition is met.
     pub(super) fn said_until(&self, until: Until, names: &[Name]) -> String {
         let of = |condition: Option<Condition>| {
             let is = |name: &&Name| match self.slots.get(*name) {
@@ -86,12 +87,12 @@ impl Engine {
         };
         let all = [Some(Condition::Ready), Some(Condition::Completed), None];
         let said: Vec<String> = all.into_iter().filter_map(of).collect();
-        if said.is_empty() { "nothing is asked to run".to_owned() } else { said.join("; ") }
+        if said.is_empty() { "no services requested".to_owned() } else { said.join("; ") }
     }
 }
 
 impl Until {
-    /// What has to be true of a service of this kind; `None`: that it has stopped.
+    /// Condition that a service of this kind must meet; `None`: it must have stopped.
     fn of(self, kind: Kind) -> Option<Condition> {
         match (self, kind) {
             (Until::Up, Kind::Service) | (Until::Ready, Kind::Service | Kind::Task) => {
@@ -110,7 +111,7 @@ impl Slot {
         matches!(self.state, State::Over(Outcome::Done(_)))
     }
 
-    /// Whether this is so of it once it is done. A task is never ready in another way.
+    /// Whether completion satisfies `condition`. Completing is the only way for a task to be ready.
     fn is_met_by_its_end(&self, condition: Condition) -> bool {
         match (condition, self.service.kind) {
             (Condition::Completed, Kind::Service | Kind::Task) | (Condition::Ready, Kind::Task) => {
@@ -121,7 +122,7 @@ impl Slot {
         }
     }
 
-    /// Whether nothing of it runs, and nothing will by itself.
+    /// Whether nothing of it runs and nothing will start it on its own.
     fn is_stopped(&self, cannot_start: bool) -> bool {
         let rests = match self.state {
             State::Idle => !self.wanted() || cannot_start,
@@ -139,7 +140,7 @@ impl Slot {
         rests && !self.is_live()
     }
 
-    /// Whether it is ready or has completed, will be by itself, or will not.
+    /// Whether the condition is met, will be met without user action, or cannot be.
     fn promise(&self, condition: Condition, blocked: Option<&Message>) -> Verdict {
         let name = &self.service.name;
         let never = |text: String, why: &Message| {
@@ -147,12 +148,12 @@ impl Slot {
             Verdict::Never(Message { text, ..why.clone() })
         };
         let idle = |text: &str| {
-            let text = format!("{name} {text}, and nobody starts it");
+            let text = format!("{name} {text} and will not start");
             let message = Message::new(Class::NotRunning, text);
-            Verdict::Never(message.help(format!("`devstack start {name}` starts it")))
+            Verdict::Never(message.help(format!("run `devstack start {name}`")))
         };
         match &self.want {
-            Want::No => return idle("does not run"),
+            Want::No => return idle("is not running"),
             Want::Stopped | Want::Removed => return idle("was stopped"),
             Want::Yes(_) => {}
         }
@@ -160,18 +161,19 @@ impl Slot {
         match (&self.state, blocked) {
             (State::Idle, Some(why)) => never("cannot start".to_owned(), why),
             (State::Over(Outcome::Failed(why)), _) => never("failed".to_owned(), why),
-            (State::Late { message, .. }, _) if ready => never("is late".to_owned(), message),
+            (State::Late { message, .. }, _) if ready => never("timed out".to_owned(), message),
             // Between two runs.
             _ if self.restart.is_some() => Verdict::Yet,
             (State::Ready { .. }, _) if ready => Verdict::True,
             (State::Over(Outcome::Done(_)), _) if self.service.kind == Kind::Task => Verdict::True,
             (State::Over(Outcome::Done(exit)), _) => {
-                let text = format!("{name} has ended ({exit}) and is not ready");
+                let text = format!("{name} exited ({exit}) and will not become ready");
                 let message = Message::new(Class::Exit, text);
-                Verdict::Never(message.help(format!("`devstack restart {name}` starts it again")))
+                Verdict::Never(message.help(format!("run `devstack restart {name}`")))
             }
             _ if !ready && self.service.restart.policy == Policy::Always => {
-                let text = format!("{name} starts again whenever it ends (`restart`)");
+                let text =
+                    format!("{name} never completes: it restarts whenever it exits (`restart`)");
                 Verdict::Never(Message::new(Class::Usage, text))
             }
             (

@@ -7,13 +7,13 @@ use crate::model::{Class, Message};
 /// The `launch.json` that VS Code reads for a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchFile {
-    /// The folder that is opened in VS Code: `.vscode` is in it.
+    /// The directory opened in VS Code, which contains `.vscode`.
     pub workspace: PathBuf,
 }
 
 impl LaunchFile {
-    /// The one for the stack in `dir`, absolute: in the nearest `.vscode` from there up to the root of the repository, or
-    /// a new one in `dir`.
+    /// Finds the file for the stack in `dir`, an absolute path: in the nearest `.vscode` up to the
+    /// root of the repository, else in a new one in `dir`.
     pub fn of(dir: &Path) -> LaunchFile {
         let root = dir.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(dir);
         let inside = dir.ancestors().take_while(|folder| folder.starts_with(root));
@@ -21,15 +21,15 @@ impl LaunchFile {
         LaunchFile { workspace: found.unwrap_or(dir).to_owned() }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> PathBuf {
         self.workspace.join(".vscode").join("launch.json")
     }
 
-    /// Its text; `None`: there is none.
+    /// Returns its text; `None` if it does not exist.
     ///
     /// # Errors
-    /// It is there and cannot be read (class `disk`).
+    /// It exists but cannot be read (class `disk`).
     pub fn read(&self) -> Result<Option<String>, Message> {
         match fs::read_to_string(self.path()) {
             Ok(text) => Ok(Some(text)),
@@ -38,10 +38,10 @@ impl LaunchFile {
         }
     }
 
-    /// Replaces it as a whole, so that nobody reads half of it. A symbolic link stays one, and so do the permissions.
+    /// Replaces the file atomically. A symbolic link stays one, and the permissions stay.
     ///
     /// # Errors
-    /// It cannot be written (class `disk`); then it is as it was.
+    /// It cannot be written (class `disk`); its content is then unchanged.
     pub fn write(&self, text: &str) -> Result<(), Message> {
         self.replace(text).map_err(|error| self.trouble("write", &error))
     }
@@ -61,7 +61,7 @@ impl LaunchFile {
             fs::rename(&draft, &target)
         })();
         if written.is_err() {
-            // What cannot be removed either is left to be seen.
+            // If the temporary file cannot be removed either, it stays.
             let _ = fs::remove_file(&draft);
         }
         written
@@ -69,7 +69,7 @@ impl LaunchFile {
 
     fn trouble(&self, what: &str, error: &io::Error) -> Message {
         let text = format!("cannot {what} {}: {error}", self.path().display());
-        Message::new(Class::Disk, text).help("`--dry-run` prints it instead")
+        Message::new(Class::Disk, text).help("use `--dry-run` to print it instead")
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
         let stack = root.join("repo/apps/shop");
         fs::create_dir_all(&stack).unwrap();
         fs::create_dir(root.join(".vscode")).unwrap();
-        assert_eq!(LaunchFile::of(&stack).workspace, stack, "without a repository it is a new one");
+        assert_eq!(LaunchFile::of(&stack).workspace, stack, "without a repository: a new one");
         fs::create_dir(root.join("repo/.git")).unwrap();
         assert_eq!(LaunchFile::of(&stack).workspace, stack, "nothing above the repository");
         fs::create_dir(root.join("repo/.vscode")).unwrap();

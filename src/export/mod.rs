@@ -1,4 +1,4 @@
-//! What other programs want to know of a stack, in their own formats.
+//! Exports for other programs, in their own formats.
 
 mod launch_file;
 pub mod vscode;

@@ -1,6 +1,5 @@
-//! `.vscode/launch.json`: an entry to attach to each service in debug mode, and one for all of them, merged into what
-//! is there. What the user wrote stays, comments too: of an entry that is there already only the place to
-//! attach to is renewed.
+//! Merges `.vscode/launch.json`: one entry per service in debug mode and a compound of all of them.
+//! User content and comments stay; of an existing entry only the attach address is updated.
 
 use std::path::Path;
 
@@ -15,9 +14,9 @@ use crate::model::{Class, Debugger, Message, Name};
 pub struct Attach {
     /// The service.
     pub service: Name,
-    /// What it speaks.
+    /// The kind of debugger.
     pub debugger: Debugger,
-    /// The address it listens on.
+    /// The host it listens on.
     pub host: String,
     /// The port it listens on.
     pub port: u16,
@@ -27,32 +26,33 @@ pub struct Attach {
     pub program: Option<String>,
 }
 
-/// All entries of ours are named so.
+/// Prefix of the names of devstack's entries.
 const PREFIX: &str = "devstack: ";
 
-/// The entry that attaches to everything.
+/// The compound that attaches to everything.
 const ALL: &str = "devstack: all";
 
-/// What a file that is not there yet begins with.
+/// Initial content of a new file.
 const EMPTY: &str = "{\n  \"version\": \"0.2.0\"\n}\n";
 
-/// The text of `launch.json` with an entry for each of `attach`. `existing`: its text now; `None`: there is no such file.
-/// `workspace`: the folder that `.vscode` is in.
+/// Returns the text of `launch.json` with an entry for each of `attach`, merged into the `existing`
+/// text, if any. `workspace` is the directory that contains `.vscode`.
 ///
-/// An error (class `config`) when the text is not what VS Code reads; then nothing should be written.
+/// # Errors
+/// The text is not valid for VS Code (class `config`); the file should then be left alone.
 pub fn merge(
     existing: Option<&str>,
     attach: &[Attach],
     workspace: &Path,
 ) -> Result<String, Message> {
     let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or(EMPTY);
-    // The parser takes a byte order mark for a part of the document.
+    // The parser takes a byte order mark as part of the document.
     let (mark, text) = match text.strip_prefix('\u{feff}') {
         Some(rest) => ("\u{feff}", rest),
         None => ("", text),
     };
     let root = CstRootNode::parse(text, &options()).map_err(|error| broken(&error.to_string()))?;
-    let object = root.object_value_or_create().ok_or_else(|| broken("it is not an object"))?;
+    let object = root.object_value_or_create().ok_or_else(|| broken("not a JSON object"))?;
     if object.get("version").is_none() {
         object.insert(0, "version", "0.2.0".into());
     }
@@ -65,7 +65,7 @@ pub fn merge(
     Ok(format!("{mark}{root}"))
 }
 
-/// VS Code's own leniency: comments and trailing commas.
+/// As lenient as VS Code: comments and trailing commas.
 fn options() -> ParseOptions {
     ParseOptions {
         allow_comments: true,
@@ -82,19 +82,19 @@ fn options() -> ParseOptions {
 }
 
 fn broken(why: &str) -> Message {
-    Message::new(Class::Config, format!("launch.json cannot be read: {why}"))
-        .help("mend it or move it away, then try again; nothing was written")
+    Message::new(Class::Config, format!("cannot read launch.json: {why}"))
+        .help("fix it or move it away, then try again (nothing was written)")
 }
 
 fn list(object: &CstObject, key: &str) -> Result<CstArray, Message> {
-    object.array_value_or_create(key).ok_or_else(|| broken(&format!("`{key}` is not a list")))
+    object.array_value_or_create(key).ok_or_else(|| broken(&format!("`{key}` is not an array")))
 }
 
 fn title(service: &Name) -> String {
     format!("{PREFIX}{service}")
 }
 
-/// The keys that say where to attach. They are renewed in an entry that is there; other keys are only added.
+/// Keys with the attach address. They are updated in an existing entry; other keys are only added.
 const PLACES: [&str; 8] = [
     "connect",
     "address",
@@ -113,7 +113,7 @@ fn put(entries: &CstArray, name: &str, wanted: Entry) {
         entries.ensure_multiline();
         return;
     };
-    // Another kind of debugger than before: nothing of the old entry fits.
+    // A different kind of debugger: nothing in the old entry fits.
     let kind = there.get("type").and_then(|kind| text_of(&kind.value()?));
     let fits =
         wanted.iter().any(|(key, value)| *key == "type" && value.as_str() == kind.as_deref());
@@ -126,7 +126,7 @@ fn put(entries: &CstArray, name: &str, wanted: Entry) {
     }
 }
 
-/// Sets what differs, as deep inside as possible, so that comments between stay.
+/// Sets only what differs, as deeply as possible, to keep comments in between.
 fn renew(property: &CstObjectProp, wanted: &Value) {
     let same = property.value().and_then(|value| value.to_serde_value());
     if same.as_ref() == Some(wanted) {
@@ -145,7 +145,7 @@ fn renew(property: &CstObjectProp, wanted: &Value) {
     }
 }
 
-/// The compound of everything: our entries that are still to be had, and whatever the user added to it.
+/// Updates the compound of everything: devstack's current entries, plus whatever the user added.
 fn put_all(compounds: &CstArray, attach: &[Attach]) -> Result<(), Message> {
     let titles: Vec<String> = attach.iter().map(|one| title(&one.service)).collect();
     let Some(there) = named(compounds, ALL) else {
@@ -183,7 +183,7 @@ fn text_of(node: &CstNode) -> Option<String> {
     node.as_string_lit()?.decoded_value().ok()
 }
 
-/// The keys and values of an entry, in the order in which people read them.
+/// Keys and values of an entry, in display order.
 type Entry = Vec<(&'static str, Value)>;
 
 fn entry(one: &Attach, workspace: &Path) -> Entry {
@@ -199,7 +199,7 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
     };
     let (mut entry, rest): (Entry, Entry) = match one.debugger {
         Debugger::Debugpy => {
-            // No path mappings: editor and service see the same files.
+            // No path mappings: the editor and the service see the same files.
             let connect = json!({ "host": host, "port": port });
             let rest = vec![("connect", connect), ("justMyCode", true.into())];
             (head("debugpy", "attach"), rest)
@@ -252,7 +252,7 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
     entry
 }
 
-/// The program under a native debugger, as the editor finds it.
+/// Returns the program under a native debugger, as a path for the editor.
 fn program(one: &Attach, dir: &str) -> String {
     match &one.program {
         Some(program) if Path::new(program).is_absolute() => program.clone(),
@@ -261,7 +261,7 @@ fn program(one: &Attach, dir: &str) -> String {
     }
 }
 
-/// A folder in the words of VS Code, where it lies in the workspace.
+/// Formats a directory for VS Code, relative to the workspace if it is inside.
 fn in_workspace(dir: &Path, workspace: &Path) -> String {
     match dir.strip_prefix(workspace) {
         Ok(rest) if rest.as_os_str().is_empty() => "${workspaceFolder}".to_owned(),
@@ -322,7 +322,7 @@ mod tests {
         let text = merged(None, &all);
         insta::assert_snapshot!(text);
         assert_eq!(merged(Some(&text), &all), text, "a second time changes nothing");
-        assert_eq!(merged(Some("  \n"), &all), text, "an empty file is like none");
+        assert_eq!(merged(Some("  \n"), &all), text, "an empty file equals a missing one");
     }
 
     const MINE: &str = r#"{
@@ -393,7 +393,7 @@ mod tests {
             "{a: 1}",
         ] {
             let wrong = merge(Some(text), &[attach("api", Debugger::Node, 1)], Path::new("/"));
-            assert!(wrong.unwrap_err().text.starts_with("launch.json cannot be read"), "{text}");
+            assert!(wrong.unwrap_err().text.starts_with("cannot read launch.json: "), "{text}");
         }
     }
 

@@ -10,14 +10,14 @@ use super::UrlForm;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Address {
-    /// On a TCP port. A wildcard of both families is listed once for each.
+    /// A TCP address. A wildcard of both families is listed once per family.
     Tcp(SocketAddr),
-    /// On a Unix socket of this name; in text `unix:NAME`.
+    /// A Unix socket of this name; `unix:NAME` as text.
     Unix(String),
 }
 
 impl Address {
-    /// The TCP address, if it is one.
+    /// Returns the TCP address, if it is one.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Address::Tcp(address) => Some(*address),
@@ -25,7 +25,7 @@ impl Address {
         }
     }
 
-    /// Whether others than this machine may reach it, if they reach the machine.
+    /// Whether it is reachable from other machines, network permitting.
     pub fn is_open(&self) -> bool {
         self.tcp().is_some_and(|address| !address.ip().is_loopback())
     }
@@ -48,7 +48,7 @@ impl FromStr for Address {
             Some(name) => Ok(Address::Unix(name.to_owned())),
             None => match text.parse() {
                 Ok(address) => Ok(Address::Tcp(address)),
-                Err(_) => Err(format!("`{text}` is not an address")),
+                Err(_) => Err(format!("invalid address `{text}`")),
             },
         }
     }
@@ -68,16 +68,16 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// The port that a service with these `ports` (the first is the main one) is to be reached at, by where it really
-/// listens: the main one if it listens there, else the lowest that nobody gave it. `None`: it listens on neither.
+/// Returns the port to reach a service at, given where it is listening: the main port (the first of
+/// `ports`) if it listens there, else the lowest that is not assigned. `None`: neither.
 pub fn actual_port(ports: &[u16], listening: &[Address]) -> Option<u16> {
     let all = || listening.iter().filter_map(Address::tcp).map(|address| address.port());
     let main = ports.first().copied().filter(|main| all().any(|port| port == *main));
     main.or_else(|| all().filter(|port| !ports.contains(port)).min())
 }
 
-/// The URL of `port` on this machine, by where it really listens: at `host` if that is so, else on loopback, else at
-/// the first address there is. `None`: nothing listens on the port.
+/// Returns the URL of `port` on this machine, given where it is listening: at `host` if possible,
+/// else on loopback, else at the first address. `None`: nothing is listening on the port.
 pub fn local_url(form: &UrlForm, host: &str, port: u16, listening: &[Address]) -> Option<String> {
     let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
     let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
@@ -95,12 +95,12 @@ pub fn local_url(form: &UrlForm, host: &str, port: u16, listening: &[Address]) -
     Some(form.at(&ip.to_string(), port))
 }
 
-/// Whether what is bound to `host` is for this machine only.
+/// Whether `host` is reachable from this machine only.
 pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether a connection to `ip` meets a listener on one of these.
+/// Whether one of these listeners accepts connections to `ip`.
 pub fn covers(listening: &[IpAddr], ip: IpAddr) -> bool {
     listening.iter().any(|at| *at == ip || at.is_unspecified() && at.is_ipv4() == ip.is_ipv4())
 }

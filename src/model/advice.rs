@@ -1,10 +1,10 @@
-/// What to change in a service so that it listens where it is told, as ends of sentences: `pass --port $PORT`.
+/// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// So that it takes its port.
+    /// How to set its port.
     pub port: String,
-    /// So that it takes its address; `None`: it has no way to be told, or none is known.
+    /// How to set its host; `None`: not possible or unknown.
     pub host: Option<String>,
-    /// A variable other than `PORT` that it takes its port from.
+    /// A variable other than `PORT` that it reads its port from.
     pub variable: Option<String>,
 }

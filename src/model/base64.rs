@@ -1,8 +1,8 @@
-//! Bytes as text, by RFC 4648, for what is not UTF-8.
+//! Base64 (RFC 4648), for values that are not UTF-8.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The text that stands for `bytes`, with padding.
+/// Encodes `bytes`, with padding.
 pub(crate) fn to_base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
@@ -16,7 +16,7 @@ pub(crate) fn to_base64(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that `text` stands for; what is no base64 is left out.
+/// Decodes `text`, ignoring characters that are not base64.
 pub(crate) fn from_base64(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut bits = 0u32;

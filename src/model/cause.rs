@@ -4,50 +4,50 @@ use std::time::Duration;
 
 use super::{Exit, Message, Name, Need, Shown};
 
-/// Why a service is in the phase it is in. Travels from the decision to the screen.
+/// Why a service is in its phase. Travels from the engine to the screen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
-    /// Nobody asked for it to run.
+    /// Not requested.
     NotAsked,
-    /// It belongs to what `up` starts.
+    /// `up` starts it.
     Up,
-    /// A service that was asked for depends on it.
+    /// A requested service depends on it.
     NeededBy(Name),
-    /// Somebody asked: `start`, `stop`, `restart` or `down` from a terminal.
+    /// Requested from the command line: `start`, `stop`, `restart` or `debug`.
     Asked(&'static str),
-    /// These do not hold yet.
+    /// Waiting for these dependencies.
     WaitingFor(Vec<Need>),
-    /// Its port is still in use by another service of the stack, which is on its way out.
+    /// Waiting for a stopping service of the stack to release its port.
     WaitingForPort(u16, Name),
-    /// It ran under this name, and what is left of that is on its way out.
+    /// Waiting for its previous run under this name to stop.
     WaitingForEnd(Name),
-    /// More watched files are changing.
+    /// Waiting for files to stop changing.
     WaitingForFiles,
     /// Its process was started.
     Spawned {
-        /// The process id of its main process.
+        /// The pid of its main process.
         pid: u32,
     },
-    /// A readiness probe held last, with what it saw: `GET /health answered 200`.
+    /// Its readiness probes passed; what the last one saw: `GET /health returned 200`.
     Probed(String),
-    /// It has no readiness probe: started is ready.
+    /// It has no readiness probe, so it is ready once started.
     NoProbe,
-    /// Its process ended.
+    /// Its process exited.
     Exited(Exit),
-    /// Its process ended; the next start is after this delay.
+    /// Its process exited.
     Retry {
-        /// How it ended.
+        /// How it exited.
         exit: Exit,
-        /// How long until the next start.
+        /// The delay before the next start.
         delay: Duration,
-        /// How many unexpected ends there were within the window.
+        /// How many times it was started so far.
         count: u32,
     },
-    /// Started again after its process ended like this.
+    /// Restarted after this exit.
     After(Exit),
-    /// Somebody else has a port of it.
+    /// Another process has one of its ports.
     Robbed(Message),
-    /// devstack itself was in the way of its port, and is no longer; how, as a fragment.
+    /// devstack's own reservation of its port was in the way and was dropped; how, as a fragment.
     Unheld(String),
     /// Its health probes fail; the last reason.
     Unwell(String),
@@ -55,23 +55,23 @@ pub enum Cause {
     FileChanged(PathBuf),
     /// The configuration changed; what exactly, as a fragment.
     ConfigChanged(String),
-    /// It is no longer in the configuration.
+    /// It was removed from the configuration.
     Removed,
-    /// The stack is being shut down; why, as a fragment.
+    /// The stack is shutting down; why, as a fragment.
     Shutdown(String),
-    /// The kill followed a stop that took longer than the grace.
+    /// It was killed after a stop that exceeded this grace period.
     GraceOver(Duration),
-    /// It failed, and this is what to tell people.
+    /// It failed with this message.
     Failed(Message),
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::NotAsked => f.write_str("not asked to run"),
-            Cause::Up => f.write_str("part of `up`"),
+            Cause::NotAsked => f.write_str("not requested"),
+            Cause::Up => f.write_str("requested by `up`"),
             Cause::NeededBy(name) => write!(f, "needed by {name}"),
-            Cause::Asked(what) => write!(f, "asked to {what}"),
+            Cause::Asked(what) => write!(f, "{what} requested"),
             Cause::WaitingFor(list) => {
                 f.write_str("waiting for ")?;
                 for (i, need) in list.iter().enumerate() {
@@ -81,26 +81,26 @@ impl fmt::Display for Cause {
                 Ok(())
             }
             Cause::WaitingForPort(port, name) => {
-                write!(f, "waiting until {name} has left port {port}")
+                write!(f, "waiting for {name} to release port {port}")
             }
             Cause::WaitingForEnd(name) => {
-                write!(f, "waiting until it has ended as {name}")
+                write!(f, "waiting for its previous run as {name} to stop")
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
-            Cause::WaitingForFiles => f.write_str("waiting until files stop changing"),
+            Cause::WaitingForFiles => f.write_str("waiting for files to stop changing"),
             Cause::Probed(what) => f.write_str(what),
             Cause::NoProbe => f.write_str("started; no readiness probe"),
             Cause::Exited(exit) => write!(f, "{exit}"),
             Cause::Retry { exit, delay, count } => {
-                write!(f, "{exit}; start {} in {}", count + 1, Span(*delay))
+                write!(f, "{exit}; attempt {} in {}", count + 1, Span(*delay))
             }
-            Cause::After(exit) => write!(f, "again after {exit}"),
+            Cause::After(exit) => write!(f, "restarted after {exit}"),
             Cause::Robbed(message) => f.write_str(&message.text),
             Cause::Unheld(how) => f.write_str(how),
             Cause::Unwell(why) => write!(f, "unhealthy: {why}"),
             Cause::FileChanged(path) => write!(f, "{} changed", Shown(path)),
             Cause::ConfigChanged(what) => f.write_str(what),
-            Cause::Removed => f.write_str("no longer in the configuration"),
+            Cause::Removed => f.write_str("removed from the configuration"),
             Cause::Shutdown(why) => f.write_str(why),
             Cause::GraceOver(grace) => write!(f, "did not stop within {}; killed", Span(*grace)),
             Cause::Failed(message) => f.write_str(&message.text),
@@ -108,7 +108,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A duration as people write it: `250ms`, `1.5s`, `2m`.
+/// Displays a duration as `250ms`, `1.5s` or `2m`.
 pub struct Span(pub Duration);
 
 impl fmt::Display for Span {

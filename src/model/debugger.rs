@@ -1,7 +1,7 @@
-/// What a service in debug mode speaks, and so which kind of debugger attaches to it.
+/// The debug protocol of a service in debug mode, which decides what kind of debugger attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Debugger {
-    /// Python's debugpy (debug adapter protocol).
+    /// Python's debugpy (Debug Adapter Protocol).
     Debugpy,
     /// Node's inspector.
     Node,
@@ -18,7 +18,7 @@ pub enum Debugger {
 }
 
 impl Debugger {
-    /// The word that people use for it.
+    /// Returns its usual name.
     pub fn as_str(self) -> &'static str {
         match self {
             Debugger::Debugpy => "debugpy",
@@ -31,7 +31,7 @@ impl Debugger {
         }
     }
 
-    /// Which one a debug command starts, by what stands in its words and its environment.
+    /// Detects the debugger that a debug command starts from its words and environment.
     pub fn recognise<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<Debugger> {
         const SIGNS: [(&str, Debugger); 8] = [
             ("debugpy", Debugger::Debugpy),
@@ -49,7 +49,7 @@ impl Debugger {
     }
 }
 
-/// Whether `sign` stands in `text` as a word of its own: `pydlv` is not `dlv`.
+/// Whether `sign` occurs in `text` as a whole word: `pydlv` is not `dlv`.
 fn mentions(text: &str, sign: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(sign).any(|(at, _)| {

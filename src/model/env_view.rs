@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 use super::path_text::as_text;
 use super::{Name, Run, Variable};
 
-/// The environment of one service: what `env --json` prints and `GET /v1/env` answers.
-/// Fields may be added, never renamed.
+/// The environment of one service: the output of `env --json` and `GET /v1/env`. Fields may be
+/// added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvView {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
     /// The service.
     pub service: Name,
-    /// The run that has this environment; `None`: the next one gets it.
+    /// The run with this environment; `None`: the next run.
     pub run: Option<Run>,
     /// `run` or `debug`.
     pub mode: String,
-    /// The folder that the service runs in; in JSON with a replacement character for each byte that is not UTF-8.
+    /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "as_text")]
     pub dir: PathBuf,
-    /// The variables in order of their names.
+    /// The variables, sorted by name.
     pub variables: Vec<Variable>,
 }
 
 impl EnvView {
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub fn get(&self, name: &str) -> Option<OsString> {
         self.variables.iter().find(|variable| variable.name == name)?.value.get()
     }

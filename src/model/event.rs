@@ -6,69 +6,69 @@ use super::{Cause, Command, Exit, Message, Name, Phase, Plan, Run};
 /// Something that happened, numbered by the feed that carries it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The service it is about; `None` for the whole stack.
+    /// The service it is about; `None`: the whole stack.
     pub service: Option<Name>,
     /// What happened.
     pub what: Happening,
 }
 
-/// What can happen.
+/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     /// A service changed its phase.
     Phase {
-        /// The phase it was in before; `None` when it is new.
+        /// The previous phase; `None` for a new service.
         from: Option<Phase>,
-        /// The phase it is in now.
+        /// The new phase.
         to: Phase,
         /// Why.
         cause: Cause,
         /// The run it is about, if any.
         run: Option<Run>,
     },
-    /// The main process of a run ended.
+    /// The main process of a run exited.
     Ended {
         /// The run.
         run: Run,
-        /// How.
+        /// How it exited.
         exit: Exit,
-        /// Whether it was neither asked for nor a success code.
+        /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
-    /// A watched file changed, and the command of the watch was started.
+    /// A watched file changed and its watch command started.
     BuildStarted {
         /// The command.
         command: Command,
         /// The file.
         path: PathBuf,
     },
-    /// The command of a watch ended with code 0.
+    /// A watch command exited with code 0.
     Built {
         /// The command.
         command: Command,
         /// How long it took.
         took: Duration,
     },
-    /// A watched file changed, and the main process got a signal.
+    /// A watched file changed and the main process was sent a signal.
     Signalled {
         /// The number of the signal.
         signal: i32,
         /// The file.
         path: PathBuf,
     },
-    /// Something people should know that changes no phase.
+    /// A note for the user that changes no phase.
     Note(Message),
-    /// The debugger of a run listens: where to attach, as a fragment.
+    /// The debugger of a run is listening; where to attach, as a fragment.
     Attachable(String),
-    /// The whole stack is up: everything that was asked for is ready or done, or has failed.
+    /// Startup is over: everything requested is ready, done or failed.
     Settled {
         /// Whether nothing failed.
         well: bool,
     },
-    /// A service that is no longer in the configuration has ended, and is forgotten.
+    /// A service that was removed from the configuration has exited and is dropped.
     Gone,
-    /// The configuration was applied; what that changes.
+    /// The configuration was applied, with these changes.
     Applied(Plan),
-    /// Everything is being stopped; why, as a fragment.
+    /// The stack is shutting down; why, as a fragment.
     ShuttingDown(String),
 }

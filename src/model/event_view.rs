@@ -2,91 +2,91 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Exit, Happening, Message, Name, Phase, Plan, Run, Shown, signal_name};
 
-/// An event as programs read it: one line of `GET /v1/events`. Fields may be added, never renamed.
+/// An event in JSON: one line of `GET /v1/events`. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
-    /// Counts the events of a stack from 1, without a gap.
+    /// Number of the event in its stack, from 1 without gaps.
     pub number: u64,
-    /// When: RFC 3339 in UTC with milliseconds. Equal to `since` of a service in the phase that this event tells.
+    /// When: RFC 3339 in UTC with milliseconds; equals `since` of the reported phase.
     pub at: String,
-    /// The service it is about; `None` for the whole stack.
+    /// The service it is about; `None`: the whole stack.
     pub service: Option<Name>,
     /// What happened.
     #[serde(flatten)]
     pub what: What,
-    /// Why, or what is to be said of it, as a fragment.
+    /// Why, or a description, as a fragment.
     pub cause: String,
 }
 
-/// What happened, as programs read it.
+/// What happened, in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
-    /// A service changed its phase, or the cause or the run that it is in the same phase for.
+    /// A service changed its phase, or the cause or run within the same phase.
     Phase {
-        /// The phase it was in before; `None` when it is new.
+        /// The previous phase; `None` for a new service.
         from: Option<Phase>,
-        /// The phase it is in now.
+        /// The new phase.
         to: Phase,
         /// The run it is about, if any.
         run: Option<Run>,
     },
-    /// The main process of a run ended.
+    /// The main process of a run exited.
     Ended {
         /// The run.
         run: Run,
-        /// How.
+        /// How it exited.
         exit: Exit,
-        /// Whether it was neither asked for nor a success code.
+        /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
-    /// A watched file changed, and the command of the watch was started.
+    /// A watched file changed and its watch command started.
     BuildStarted {
         /// The command.
         command: String,
         /// The file.
         path: String,
     },
-    /// The command of a watch ended with code 0.
+    /// A watch command exited with code 0.
     Built {
         /// The command.
         command: String,
-        /// How long it took.
+        /// How long it took, in milliseconds.
         took_ms: u64,
     },
-    /// A watched file changed, and the main process got a signal.
+    /// A watched file changed and the main process was sent a signal.
     Signalled {
-        /// The signal without `SIG`, or its number where it has no name.
+        /// The signal without `SIG`, or its number if it has no name.
         signal: String,
         /// The file.
         path: String,
     },
-    /// Something people should know that changes no phase.
+    /// A note for the user that changes no phase.
     Note {
-        /// It.
+        /// The note.
         message: Message,
     },
     /// A debugger can attach.
     Attachable,
-    /// The start is over: everything that was asked for is ready or done, or has failed.
+    /// Startup is over: everything requested is ready, done or failed.
     Settled {
         /// Whether nothing failed.
         well: bool,
     },
-    /// A service that is no longer in the configuration has ended; it is in no snapshot from now on.
+    /// A removed service has exited; later snapshots do not contain it.
     Gone,
-    /// The configuration was applied; what that changes.
+    /// The configuration was applied.
     Applied {
-        /// The changes, and what runs on.
+        /// The changes, and the services that keep running.
         #[serde(flatten)]
         plan: Plan,
     },
-    /// Everything is being stopped.
+    /// The stack is shutting down.
     ShuttingDown,
 }
 
 impl EventView {
-    /// An event with its number and its time.
+    /// Creates the view of an event with its number and time.
     pub fn new(number: u64, at: String, event: &Event) -> EventView {
         let service = event.service.clone();
         EventView { number, at, service, what: What::of(&event.what), cause: cause(&event.what) }
@@ -131,14 +131,14 @@ fn cause(what: &Happening) -> String {
         Happening::BuildStarted { path, .. } | Happening::Signalled { path, .. } => {
             format!("{} changed", Shown(path))
         }
-        Happening::Built { .. } => "ended with exit 0".to_owned(),
+        Happening::Built { .. } => "exited with code 0".to_owned(),
         Happening::Note(message) => message.text.clone(),
         Happening::Attachable(place) => place.clone(),
-        Happening::Settled { well: true } => "all that was asked for is ready or done".to_owned(),
+        Happening::Settled { well: true } => "all requested services are ready or done".to_owned(),
         Happening::Settled { well: false } => {
-            "all that was asked for is ready or done, or has failed".to_owned()
+            "all requested services are ready, done or failed".to_owned()
         }
-        Happening::Gone => "no longer in the configuration".to_owned(),
+        Happening::Gone => "removed from the configuration".to_owned(),
         Happening::Applied(_) => "the configuration changed".to_owned(),
         Happening::ShuttingDown(why) => why.clone(),
     }

@@ -2,17 +2,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a process ended.
+/// How a process exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It returned this code, 0 to 255.
+    /// With this code, 0 to 255.
     Code(i32),
-    /// It was ended by the signal with this number.
+    /// Killed by the signal with this number.
     Signal(i32),
 }
 
 impl Exit {
-    /// The code a shell would report: the code itself, or 128 and the signal.
+    /// Returns the exit code a shell would report: the code, or 128 plus the signal number.
     pub fn shell_code(self) -> i32 {
         match self {
             Exit::Code(code) => code,
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for Exit {
     }
 }
 
-/// The signals that have one number on every system devstack runs on, and those that differ.
+/// Signal names and numbers: those equal on all supported systems, then those that differ.
 const SIGNALS: &[(&str, i32)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -137,12 +137,12 @@ const SIGNALS: &[(&str, i32)] = &[
     ("USR2", 31),
 ];
 
-/// The name of a signal without `SIG`, or `None` for a number that has none.
+/// Returns the name of a signal without `SIG`, or `None` for an unnamed number.
 pub fn signal_name(number: i32) -> Option<&'static str> {
     SIGNALS.iter().find(|(_, n)| *n == number).map(|(name, _)| *name)
 }
 
-/// The number of a signal; `TERM`, `SIGTERM` and `sigterm` all mean 15.
+/// Returns the number of a signal; `TERM`, `SIGTERM` and `sigterm` all mean 15.
 pub fn signal_number(name: &str) -> Option<i32> {
     let name = name.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
@@ -168,7 +168,7 @@ mod tests {
     fn exits_survive_json() {
         for exit in [Exit::Code(0), Exit::Code(255), Exit::Signal(9), Exit::Signal(40)] {
             let json = serde_json::to_string(&exit).expect("an exit is plain data");
-            assert_eq!(serde_json::from_str::<Exit>(&json).expect("it reads back"), exit);
+            assert_eq!(serde_json::from_str::<Exit>(&json).expect("it parses again"), exit);
         }
         assert_eq!(
             serde_json::to_string(&Exit::Signal(9)).expect("plain data"),

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// A text that variables were put into, with what people may read of it: what an environment file or `env` gives a
-/// variable may be a secret, so that such a variable stands there by its name.
+/// Text with expanded variables, and a redacted form for display: values from an env file or `env`
+/// may be secrets, so the variable's name stands in their place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Expanded {
     text: String,
@@ -9,23 +9,23 @@ pub struct Expanded {
 }
 
 impl Expanded {
-    /// The text itself, and the same for people.
+    /// Creates a text with its redacted form.
     pub fn new(text: impl Into<String>, shown: impl Into<String>) -> Expanded {
         Expanded { text: text.into(), shown: shown.into() }
     }
 
-    /// The text itself: for the system, never for people.
+    /// Returns the full text, for the system only; never display it.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What people may read.
+    /// Returns the text for display.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 }
 
-/// A text without secrets.
+/// Text without secrets.
 impl<T: Into<String>> From<T> for Expanded {
     fn from(text: T) -> Expanded {
         let text = text.into();
@@ -33,7 +33,7 @@ impl<T: Into<String>> From<T> for Expanded {
     }
 }
 
-/// A trace is read by people, too.
+/// Debug output appears in traces, so it is redacted too.
 impl fmt::Debug for Expanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.shown, f)

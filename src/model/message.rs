@@ -2,54 +2,54 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of trouble a message is about. Stable codes: scripts may compare them.
+/// The kind of problem a message reports. The codes are stable: scripts may compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// The configuration has a mistake.
+    /// An error in the configuration.
     Config,
-    /// The command line has a mistake.
+    /// An error on the command line.
     Usage,
-    /// A port is held, moved, or not listened on.
+    /// A port is in use, was moved, or is not listened on.
     Port,
     /// A program could not be started.
     Spawn,
     /// A service did not become ready in time.
     ReadyTimeout,
-    /// A service ended although nobody asked for it, and is not started again.
+    /// A service exited without being asked to and does not start again.
     Exit,
     /// The health probes of a service fail.
     Unhealthy,
-    /// The command of a watch failed.
+    /// A watch command failed.
     Build,
-    /// A service ended too often in too short a time.
+    /// A service exited too often in too short a time.
     CrashLoop,
-    /// Something a service depends on failed.
+    /// A dependency failed.
     DepFailed,
-    /// A service did not stop within its grace.
+    /// A service did not stop within its grace period.
     StopTimeout,
-    /// Processes were left behind and had to be ended.
+    /// Orphans were found and terminated.
     Orphan,
-    /// Another devstack runs here, or somebody else asked for something else meanwhile.
+    /// Another devstack is running in this directory, or a conflicting request was made.
     Busy,
-    /// No devstack runs here.
+    /// No devstack is running in this directory.
     NotRunning,
-    /// Files cannot be watched as asked.
+    /// Files cannot be watched as configured.
     WatchDegraded,
-    /// A reader of the log missed something.
+    /// A log reader missed lines.
     LogDropped,
-    /// The disk is full or cannot be written.
+    /// The disk is full or not writable.
     Disk,
-    /// A limit of the system was met.
+    /// A system limit was reached.
     Limit,
     /// Not permitted.
     Denied,
-    /// A defect of devstack.
+    /// A bug in devstack.
     Internal,
 }
 
 impl Class {
-    /// The stable code, as in JSON.
+    /// Returns the stable code, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Class::Config => "config",
@@ -76,24 +76,24 @@ impl Class {
     }
 }
 
-/// Something a person should know: what happened, and what to do about it.
+/// A problem reported to the user, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// The kind of trouble.
+    /// The kind of problem.
     pub class: Class,
-    /// What happened, a lower-case fragment without a full stop at the end.
+    /// What happened: a lower-case fragment without a full stop.
     pub text: String,
-    /// What to type or change next; empty when there is nothing to do.
+    /// What to type or change next; empty if there is nothing to do.
     pub help: String,
 }
 
 impl Message {
-    /// A message without a remedy.
+    /// Creates a message without help.
     pub fn new(class: Class, text: impl Into<String>) -> Message {
         Message { class, text: text.into(), help: String::new() }
     }
 
-    /// The same message with a remedy.
+    /// Adds a help text.
     pub fn help(mut self, help: impl Into<String>) -> Message {
         self.help = help.into();
         self

@@ -1,4 +1,4 @@
-//! The words that everyone shares. Plain data: nothing here reads a clock, a file or a socket.
+//! Vocabulary shared by all modules. Plain data: nothing here reads a clock, a file or a socket.
 
 mod address;
 mod advice;

@@ -1,26 +1,26 @@
 use super::Debugger;
 
-/// The name that the debugger's port has among the ports of a service.
+/// Name of the debugger's port among the ports of a service.
 pub const DEBUG_PORT: &str = "debug";
 
-/// The address that debuggers listen on: who reaches a debugger runs code, so it is nobody else's.
+/// The address that debuggers listen on: loopback only, because a debugger can run any code.
 pub const DEBUG_HOST: &str = "127.0.0.1";
 
 /// How a service is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As it is.
+    /// Normally.
     Run,
-    /// By its `debug` entry.
+    /// With its `debug` entry.
     Debug(Debugging),
 }
 
-/// What is true of a service in debug mode.
+/// Where and how a debugger attaches to a service in debug mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Debugging {
-    /// The debugger's port, on [`DEBUG_HOST`].
+    /// The debugger's port on [`DEBUG_HOST`].
     pub port: u16,
-    /// What listens there, when it is known.
+    /// The kind of debugger, if known.
     pub debugger: Option<Debugger>,
     /// Whether the program waits for the debugger before it does anything.
     pub waits: bool,
@@ -35,7 +35,7 @@ impl Mode {
         }
     }
 
-    /// The word used in JSON and in `DEVSTACK_MODE`.
+    /// Returns the word used in JSON and in `DEVSTACK_MODE`.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Run => "run",
@@ -45,7 +45,7 @@ impl Mode {
 }
 
 impl Debugging {
-    /// `HOST:PORT` of the debugger.
+    /// Returns `HOST:PORT` of the debugger.
     pub fn address(self) -> String {
         format!("{DEBUG_HOST}:{}", self.port)
     }
@@ -57,13 +57,13 @@ impl Debugging {
     }
 }
 
-/// What debugging a service takes: its `debug` entry.
+/// The `debug` entry of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debug {
-    /// What its command starts, when it is known.
+    /// The kind of debugger its command starts, if known.
     pub debugger: Option<Debugger>,
-    /// The port it prefers; `None`: any.
+    /// The preferred port; `None`: any.
     pub prefer: Option<u16>,
-    /// The program under a native debugger, as written.
+    /// The program under a native debugger, as written in the file.
     pub program: Option<String>,
 }

@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Arc<str>);
 
-/// Why a text is not a service name.
+/// Error for a string that is not a service name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadName;
 
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name has 1 to 63 characters out of a-z, 0-9 and `-`, and starts with a letter or a digit")
+        f.write_str("use 1 to 63 characters from a-z, 0-9 and `-`, starting with a letter or digit")
     }
 }
 
 impl std::error::Error for BadName {}
 
 impl Name {
-    /// The longest name: what fits into one DNS label, because names become host names.
+    /// The longest name: one DNS label, because names become host names.
     pub const MAX: usize = 63;
 
-    /// Checks `text` and makes it a name.
+    /// Checks `text` and creates a name.
     pub fn new(text: &str) -> Result<Name, BadName> {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
         let bytes = text.as_bytes();
@@ -36,12 +36,12 @@ impl Name {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as it stands in environment variables: upper case, `_` for `-`. `api-v2` gives `API_V2`.
+    /// Returns the name as used in environment variables: `api-v2` gives `API_V2`.
     pub fn as_variable(&self) -> String {
         self.0.to_ascii_uppercase().replace('-', "_")
     }

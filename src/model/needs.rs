@@ -1,7 +1,7 @@
-/// Programs that a command needs beside its first word, and how to get them.
+/// Programs that a command requires besides its first word, and how to install them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
-    /// Names to be found on the PATH, or paths from the service's folder.
+    /// Names to look up on `PATH`, or paths relative to the service's directory.
     pub programs: Vec<String>,
     /// What to install, as a phrase.
     pub install: String,

@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-/// Who gave a variable of a service's environment its value, the weakest first.
+/// The source of a variable in a service's environment, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "kebab-case")]
 pub enum Origin {
     /// devstack's own environment.
     Inherited,
-    /// The preset of the service, or of the framework that its command names.
+    /// The preset of the service or of the framework in its command.
     Preset {
         /// Its name.
         preset: String,
@@ -21,15 +21,15 @@ pub enum Origin {
     ServiceEnv(Written),
     /// devstack itself.
     Devstack,
-    /// The configuration as it was when the run began: it has changed since, and the run is about to end.
+    /// The configuration that the run started with; it has changed and the run is about to stop.
     Former,
 }
 
-/// Where something was written.
+/// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// The file, absolute; with a replacement character for each byte that is not UTF-8.
+    /// The file, absolute; bytes that are not UTF-8 become U+FFFD.
     pub file: String,
-    /// Its line, from 1.
+    /// The line, from 1.
     pub line: usize,
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::Serializer;
 
-/// Paths need not be UTF-8; serde refuses those that are not, and what is told must never fail.
+/// Serializes a path lossily: serde rejects paths that are not UTF-8, but a report must never fail.
 pub(super) fn as_text<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())
 }

@@ -2,32 +2,32 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What everyone outside the engine sees of a service.
+/// The state of a service as seen from outside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Not running and not asked to run.
+    /// Not running and not requested.
     Idle,
-    /// Asked to run; something it depends on does not hold yet.
+    /// Requested, but waiting for a dependency, a port or files.
     Waiting,
-    /// Its process is being started or runs without being ready.
+    /// Its process is being started, or runs and is not ready.
     Starting,
-    /// Its process runs and every readiness probe holds.
+    /// Its process runs and every readiness probe passed.
     Ready,
-    /// It was ready and its health probes fail.
+    /// It runs, but missed its readiness timeout or its health probes fail.
     Unhealthy,
-    /// It was told to stop, or its main process ended and the rest of its tree is being ended.
+    /// It is being stopped, or its main process exited and the rest is being cleaned up.
     Stopping,
-    /// It ended unexpectedly and is started again after a delay.
+    /// It exited and restarts after a delay.
     Backoff,
-    /// It ended as expected: a task that completed, a service that exited with a success code.
+    /// It exited as expected: a completed task, or a service with a success code.
     Done,
-    /// It failed and is not started again unless something changes.
+    /// It failed and does not start again unless something changes.
     Failed,
 }
 
 impl Phase {
-    /// The word used in the terminal and in JSON.
+    /// Returns the word used in the terminal and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Idle => "idle",
@@ -49,20 +49,20 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What must be true of a dependency before a dependent starts.
+/// The condition a dependency must meet before a dependent starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// Its process was started.
+    /// Its process has started.
     Started,
     /// It is ready.
     Ready,
-    /// It ended as expected.
+    /// It has exited as expected.
     Completed,
 }
 
 impl Condition {
-    /// The word used in the file and in messages.
+    /// Returns the word used in the file and in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Condition::Started => "started",

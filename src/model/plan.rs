@@ -7,39 +7,39 @@ use serde::{Deserialize, Serialize};
 use super::path_text::as_text;
 use super::{Message, Name, Need};
 
-/// What making a stack so changes, and why: names of fields and of variables, never their values. What stops comes
-/// first, then the rest in the order in which it starts.
+/// What applying a configuration changes, and why. Names fields and variables, never their values.
+/// Stops come first, then the rest in start order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// At most one change a service; who is not in it stays as it is.
+    /// At most one change per service; a service without one stays as it is.
     pub changes: Vec<Change>,
-    /// The services whose process runs on, by name: those that do not change, or need no restart to.
+    /// The services whose process keeps running, by name.
     pub keeps: Vec<Name>,
 }
 
 /// What happens to one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Its name; of a service that was renamed, the new one.
+    /// Its name; the new one if it was renamed.
     pub service: Name,
     /// What happens.
     pub action: Action,
     /// Why, as a fragment.
     pub because: String,
-    /// What it was called before, when it was renamed.
+    /// Its former name, if it was renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Name>,
-    /// The keys that changed, as they are called in the file.
+    /// The changed keys, as in the file.
     pub fields: Vec<String>,
-    /// The variables of its environment that changed.
+    /// The changed variables of its environment.
     pub variables: Vec<String>,
-    /// Its ports from then on, by name.
+    /// Its new ports, by name.
     pub ports: BTreeMap<String, u16>,
-    /// The ports that were wished for, by name.
+    /// The wanted ports, by name.
     pub wanted_ports: BTreeMap<String, u16>,
-    /// Why ports are not those that were wished for.
+    /// Why assigned ports differ from wanted ones.
     pub moved: Vec<String>,
-    /// What has to hold before it starts.
+    /// The dependencies it waits for before it starts.
     pub after: Vec<Need>,
 }
 
@@ -49,21 +49,21 @@ pub struct Change {
 pub enum Action {
     /// It is new and starts.
     Add,
-    /// It is new and nothing starts it.
+    /// It is new and does not start.
     Define,
-    /// It was there and starts.
+    /// It is known and starts.
     Start,
-    /// Its process is stopped and started.
+    /// Its process restarts.
     Restart,
-    /// It has another name: its process is stopped, and started under that.
+    /// It was renamed: its process restarts under the new name.
     Rename,
-    /// It is taken over; a process goes on.
+    /// It changes without a restart.
     Update,
-    /// It does not run now; its next start is by what is new.
+    /// It does not run now; the change applies to its next start.
     Prepare,
-    /// It is there, and nobody asks for it any more.
+    /// It is no longer requested and stops.
     Stop,
-    /// It is gone.
+    /// It is removed.
     Remove,
 }
 
@@ -73,7 +73,7 @@ impl Plan {
         self.changes.is_empty()
     }
 
-    /// One line a change, the names in a column.
+    /// Returns one line per change, with the names in a column.
     pub fn lines(&self) -> Vec<String> {
         let width = self.changes.iter().map(|change| change.service.as_str().len()).max();
         let width = width.unwrap_or(0);
@@ -83,7 +83,7 @@ impl Plan {
 }
 
 impl Change {
-    /// A change of which nothing else is known.
+    /// Creates a change without further details.
     pub fn new(service: Name, action: Action, because: impl Into<String>) -> Change {
         Change {
             service,
@@ -99,7 +99,7 @@ impl Change {
         }
     }
 
-    /// What happens and why, without the name.
+    /// Returns what happens and why, without the name.
     pub fn text(&self) -> String {
         let because = &self.because;
         match self.action {
@@ -107,7 +107,7 @@ impl Change {
             Action::Start => format!("start: {because}"),
             Action::Restart | Action::Rename => format!("restart: {because}"),
             Action::Update => format!("{because}, no restart needed"),
-            Action::Prepare => format!("{because}, for its next start"),
+            Action::Prepare => format!("{because}, applied on its next start"),
             Action::Stop => format!("stop: {because}"),
         }
     }
@@ -119,23 +119,23 @@ impl fmt::Display for Change {
     }
 }
 
-/// What `devstack plan --json` prints and `GET /v1/plan` answers. Fields may be added, never renamed.
+/// The output of `devstack plan --json` and `GET /v1/plan`. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanView {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
-    /// Its folder; in JSON with a replacement character for each byte that is not UTF-8.
+    /// Its directory; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "as_text")]
     pub dir: PathBuf,
-    /// Whether the stack runs: then these are the differences to what runs, else what `up` would do.
+    /// Whether the stack is running. If not, the plan is what `up` would do.
     pub running: bool,
-    /// Whether a running stack applies edits by itself.
+    /// Whether a running stack applies edits automatically.
     pub live: bool,
     /// What would change.
     #[serde(flatten)]
     pub plan: Plan,
-    /// What else people should know about the configuration.
+    /// Further notes about the configuration.
     pub notes: Vec<Message>,
 }

@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One life of one service, from spawn to the end of its last process. Never used twice within
-/// the life of a supervisor, so that a late report about an earlier run matches nothing.
+/// Number of one run of a service, from spawn to the exit of its last process. Never reused while a
+/// supervisor lives, so a late report about an earlier run matches nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Run(pub u64);

@@ -1,8 +1,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-/// A path as people read it: one line, whatever is in its name. Control characters are escaped, and bytes that are
-/// not UTF-8 become U+FFFD.
+/// Displays a path on one line, with control characters escaped and U+FFFD for invalid UTF-8.
 pub struct Shown<'a>(pub &'a Path);
 
 impl fmt::Display for Shown<'_> {

@@ -6,39 +6,38 @@ use serde::{Deserialize, Serialize};
 use super::path_text::as_text;
 use super::{Address, Condition, Exit, Message, Name, Phase, Run};
 
-/// Everything that is, at one instant: what `ps --json` prints and `GET /v1/stack` answers.
+/// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
 /// Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
-    /// Its folder; in JSON with a replacement character for each byte that is not UTF-8.
+    /// Its directory; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "as_text")]
     pub dir: PathBuf,
     /// `run` or `debug`.
     pub mode: String,
-    /// The process id of the supervisor.
+    /// The pid of the supervisor.
     pub supervisor_pid: u32,
-    /// What the stack as a whole is doing.
+    /// The state of the whole stack.
     pub state: StackState,
-    /// The number of the last event before it: this is exactly what is after that event.
+    /// The number of the last event that this snapshot includes.
     #[serde(default)]
     pub event: u64,
-    /// The networks from which at least one service can be reached now, as `192.168.1.0/24`.
+    /// The networks from which at least one service is reachable now, such as `192.168.1.0/24`.
     #[serde(default)]
     pub networks: Vec<String>,
-    /// The service that `PORT` from the outside and `devstack open` mean: the first with a port, unless the file says
-    /// so of another.
+    /// The service that an outside `PORT` and `devstack open` mean.
     #[serde(default)]
     pub primary: Option<Name>,
-    /// The services in order of their names.
+    /// The services, sorted by name.
     pub services: Vec<ServiceView>,
 }
 
 impl Snapshot {
-    /// The services that are neither ready, done nor failed, and will be.
+    /// Returns the services that are still on the way to ready, done or failed.
     pub fn under_way(&self) -> impl Iterator<Item = &ServiceView> {
         self.services.iter().filter(|service| match service.phase {
             Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => true,
@@ -47,19 +46,19 @@ impl Snapshot {
     }
 }
 
-/// What a stack as a whole is doing.
+/// The state of a whole stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StackState {
-    /// Something that was asked for is not ready yet.
+    /// Something requested is not ready yet.
     Starting,
-    /// Everything that was asked for is ready or done.
+    /// Everything requested is ready or done.
     Up,
-    /// Something that was asked for failed.
+    /// Something requested failed.
     Degraded,
-    /// Everything is being stopped.
+    /// The stack is shutting down.
     Stopping,
-    /// Nothing runs any more.
+    /// Nothing is running any more.
     Stopped,
 }
 
@@ -68,12 +67,12 @@ pub enum StackState {
 pub struct ServiceView {
     /// Its name.
     pub name: Name,
-    /// The name in the file, when it is one of several replicas.
+    /// Its name in the file, if it is a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
     /// `service` or `task`.
     pub kind: String,
-    /// `run` or `debug`: how its current or last run was started, or the next one will be.
+    /// `run` or `debug`: the mode of its current or last run, or of the next one.
     #[serde(default = "run_mode")]
     pub mode: String,
     /// Where a debugger attaches, in debug mode.
@@ -81,11 +80,11 @@ pub struct ServiceView {
     pub debug: Option<DebugView>,
     /// Its phase.
     pub phase: Phase,
-    /// Since when it is in this phase: RFC 3339 in UTC with milliseconds.
+    /// When this phase began: RFC 3339 in UTC with milliseconds.
     pub since: String,
     /// Why it is in this phase.
     pub cause: String,
-    /// Its main process, while it has one.
+    /// The pid of its main process, if running.
     pub pid: Option<u32>,
     /// Its current or last run.
     pub run: Option<Run>,
@@ -93,36 +92,36 @@ pub struct ServiceView {
     pub restarts: u32,
     /// The main port.
     pub port: Option<u16>,
-    /// The port that was wished for.
+    /// The wanted main port.
     pub wanted_port: Option<u16>,
-    /// Whether only the wanted port would do.
+    /// Whether only the wanted port is acceptable.
     pub pinned: bool,
     /// All ports by name.
     pub ports: BTreeMap<String, u16>,
-    /// What was wished for, by the same names; a port that may be any is not in it.
+    /// The wanted ports by name; ports without a preference are left out.
     #[serde(default)]
     pub wanted_ports: BTreeMap<String, u16>,
-    /// The address it is told to bind.
+    /// The address it should bind.
     pub host: String,
-    /// Where its run really listens; `None`: it has no run, or nobody has looked yet, or the system does not show it.
+    /// Where its run is listening; `None`: no run, or not known (yet).
     #[serde(default)]
     pub listening: Option<Vec<Address>>,
-    /// Where to reach it on this machine: at its main port if it listens there, else where it does. `None`: nowhere.
+    /// Its URL on this machine, at its main port if it is listening there, else where it is.
     pub url: Option<String>,
-    /// Where others reach it, when it listens on more than loopback.
+    /// URLs for other machines, if it is listening on more than loopback.
     #[serde(default)]
     pub network_urls: Vec<String>,
-    /// How the last run ended.
+    /// How the last run exited.
     pub exit: Option<Exit>,
-    /// What it waits for.
+    /// The dependencies it waits for.
     pub waiting_on: Vec<Need>,
-    /// CPU of the whole tree, when it was measured.
+    /// CPU usage of its process tree, if measured.
     pub cpu_percent: Option<f64>,
-    /// Resident memory of the whole tree, when it was measured.
+    /// Resident memory of its process tree, if measured.
     pub memory_bytes: Option<u64>,
-    /// From spawn to ready, of the current run.
+    /// Time from spawn to ready of the current run.
     pub ready_after_ms: Option<u64>,
-    /// What people should know about it.
+    /// What the user should know about it.
     pub message: Option<Message>,
 }
 
@@ -130,24 +129,24 @@ fn run_mode() -> String {
     "run".to_owned()
 }
 
-/// A service in debug mode, for its debugger.
+/// How to attach a debugger to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DebugView {
     /// The debugger's port.
     pub port: u16,
-    /// What listens there: `debugpy`, `node inspector` and so on, when it is known.
+    /// The kind of debugger, if known: `debugpy`, `node inspector` …
     pub debugger: Option<String>,
     /// The address to attach to.
     pub attach: String,
-    /// Whether it was seen to listen there.
+    /// Whether it is known to be listening.
     pub listening: bool,
 }
 
-/// A dependency and what must be true of it.
+/// A dependency and the condition it must meet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
     /// The dependency.
     pub service: Name,
-    /// What must be true of it.
+    /// The condition it must meet.
     pub condition: Condition,
 }

@@ -5,47 +5,45 @@ use std::time::Duration;
 
 use super::{Advice, Condition, DEBUG_PORT, Debug, Expanded, Mode, Name, Needs, UrlForm};
 
-/// A stack as it is meant: every default filled in, every reference resolved, every port chosen.
-/// Nothing that reads it asks "is this set?" again.
+/// A complete stack: every default filled in, every reference resolved, every port chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
     /// The name of the stack, a slug.
     pub name: String,
-    /// The folder of the first configuration file, absolute.
+    /// The directory of the first configuration file, absolute.
     pub dir: PathBuf,
     /// The services by name. Their dependencies exist and have no cycle.
     pub services: BTreeMap<Name, Arc<Service>>,
-    /// The service that `PORT` from the outside means.
+    /// The service that an outside `PORT` applies to.
     pub primary: Option<Name>,
-    /// The names that stand for several services: those of services with `replicas`.
+    /// Group names, which stand for all replicas of a service.
     pub groups: BTreeMap<Name, Vec<Name>>,
-    /// Every file that was read to make this stack: a change of one of them makes another stack.
-    /// Includes optional files that were looked for and are not there.
+    /// Every file that went into this stack, including optional files that do not exist.
     pub files: BTreeSet<PathBuf>,
-    /// Whether a change of these files is applied while the stack runs.
+    /// Whether changes to these files are applied while the stack runs.
     pub live: bool,
-    /// How much of what the services print is kept on the disk.
+    /// How much output of each service is kept on disk.
     pub logs: LogLimits,
 }
 
-/// How much of what one service prints is kept on the disk.
+/// How much output of one service is kept on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// The size at which a file is put away and the next one begins, in bytes; its index counts, too.
+    /// The size in bytes, including the index, at which a log file is rotated.
     pub max_size: u64,
-    /// How many files that were put away are kept.
+    /// The number of rotated files to keep.
     pub keep: u32,
 }
 
 impl Default for LogLimits {
-    /// Some days of an ordinary service, and 200 MB of one that floods.
+    /// Some days of an ordinary service, or 200 MB of one that floods the log.
     fn default() -> LogLimits {
         LogLimits { max_size: 50_000_000, keep: 3 }
     }
 }
 
 impl Stack {
-    /// The services that a name means: one of that name, or the replicas of one; empty: nobody.
+    /// Returns the services a name stands for: one, or the replicas of a group. Empty: unknown.
     pub fn named(&self, name: &Name) -> Vec<Name> {
         match self.groups.get(name) {
             Some(members) => members.clone(),
@@ -58,77 +56,77 @@ impl Stack {
         }
     }
 
-    /// The name that stands for this service and its like, when it is one of several replicas.
+    /// Returns the group that a replica belongs to.
     pub fn group_of(&self, member: &Name) -> Option<&Name> {
         self.groups.iter().find(|(_, members)| members.contains(member)).map(|(group, _)| group)
     }
 }
 
-/// One service as it is meant.
+/// One complete service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     /// Its name.
     pub name: Name,
-    /// Runs on, or to completion.
+    /// Service or task.
     pub kind: Kind,
     /// What is executed. A difference here means a restart.
     pub launch: Launch,
-    /// How it is started: `launch` is for this mode.
+    /// The mode that `launch` is for.
     pub mode: Mode,
-    /// Whether it can be started for a debugger.
+    /// Its `debug` entry, if it has one.
     pub debug: Option<Debug>,
-    /// Its ports; the first is the main one. In debug mode the last one, named `debug`, is the debugger's.
+    /// Its ports, main port first. In debug mode the last one, `debug`, is the debugger's.
     pub ports: Vec<Port>,
-    /// The names of those ports whose listening socket devstack opens and hands over, in the order of `ports`.
+    /// Names of the ports whose listening socket devstack opens and passes on, in port order.
     pub passed: Vec<String>,
-    /// What must hold before it starts.
+    /// Conditions to be met before it starts.
     pub depends_on: BTreeMap<Name, Condition>,
     /// When it counts as ready.
     pub ready: Ready,
-    /// Whether it stays well once it is ready.
+    /// Health probes once it is ready.
     pub health: Option<Health>,
-    /// What happens when it ends by itself.
+    /// What happens when it exits on its own.
     pub restart: Restart,
-    /// Exit codes that are no failure.
+    /// Exit codes that count as success.
     pub success_codes: BTreeSet<i32>,
     /// How it is stopped.
     pub stop: Stop,
-    /// Which files concern it, and what follows when they change.
+    /// Which files it watches, and what happens when they change.
     pub watch: Vec<Watch>,
-    /// Whether it gets a terminal of its own.
+    /// Whether it gets a pseudo-terminal.
     pub tty: Tty,
     /// Whether `up` without names starts it.
     pub autostart: bool,
-    /// What its end means for the stack.
+    /// What its exit means for the stack.
     pub on_exit: OnExit,
-    /// Its colour in the log, when the user chose one.
+    /// Its label color in the log, if the user chose one.
     pub color: Option<Color>,
-    /// What it is for, in the user's words.
+    /// The user's description.
     pub description: Option<String>,
     /// How its URL is written.
     pub url_form: UrlForm,
-    /// What to change when it does not listen where it is told, where its server or framework is known.
+    /// How to make it listen on its port and host, if its server or framework is known.
     pub advice: Option<Advice>,
 }
 
 impl Service {
-    /// The main port, if it has any.
+    /// Returns the main port, if it has one.
     pub fn port(&self) -> Option<&Port> {
         self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
     }
 
-    /// The ports whose listening socket is handed over, in their order.
+    /// Returns the ports whose listening socket is passed to it, in their order.
     pub fn passed_ports(&self) -> impl Iterator<Item = &Port> {
         self.ports.iter().filter(|port| self.passed.contains(&port.name))
     }
 
-    /// The URL of the main port: `http://HOST:PORT`, unless its preset knows better.
+    /// Returns the URL of the main port: `http://HOST:PORT` unless its preset has another format.
     pub fn url(&self) -> Option<String> {
         self.port().map(|port| self.url_form.at(&self.launch.host, port.number))
     }
 }
 
-/// An address to connect to: a wildcard cannot be connected to, its loopback can.
+/// Returns a host to connect to: loopback instead of a wildcard.
 pub fn reachable(host: &str) -> &str {
     match host {
         "0.0.0.0" => "127.0.0.1",
@@ -137,8 +135,8 @@ pub fn reachable(host: &str) -> &str {
     }
 }
 
-/// `host:port`, with brackets around an IPv6 address. A wildcard is shown as the loopback address
-/// of its family, because a wildcard cannot be connected to.
+/// Formats `host:port`, with brackets around an IPv6 address and loopback instead of a wildcard,
+/// which cannot be connected to.
 pub(crate) fn host_port(host: &str, port: u16) -> String {
     match host {
         "0.0.0.0" => format!("127.0.0.1:{port}"),
@@ -148,17 +146,17 @@ pub(crate) fn host_port(host: &str, port: u16) -> String {
     }
 }
 
-/// A service that runs on, or a task that runs to completion.
+/// A service that keeps running, or a task that runs to completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Expected to run until it is stopped.
     Service,
-    /// Expected to end with a success code.
+    /// Expected to exit with a success code.
     Task,
 }
 
 impl Kind {
-    /// The word used in the file and in JSON.
+    /// Returns the word used in the file and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Service => "service",
@@ -167,37 +165,37 @@ impl Kind {
     }
 }
 
-/// What is executed, completely resolved. Two equal launches need no restart between them.
+/// What is executed, completely resolved. Equal launches need no restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
     /// The program and its arguments.
     pub command: Command,
     /// The working directory, absolute.
     pub dir: PathBuf,
-    /// What is set on top of devstack's own environment.
+    /// Variables set on top of devstack's own environment.
     pub env: BTreeMap<String, String>,
-    /// The address the service is told to bind (`HOST`).
+    /// The address the service should bind (`HOST`).
     pub host: String,
-    /// What must be installed; `None`: nothing is known about that.
+    /// Programs that must be installed; `None`: unknown.
     pub needs: Option<Needs>,
 }
 
 /// A command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// A text for `sh -c`.
+    /// A string for `sh -c`.
     Shell(String),
-    /// A program with its arguments, executed as it is; at least one word.
+    /// A program with its arguments, executed without a shell; at least one word.
     Exec(Vec<Expanded>),
 }
 
 impl Command {
-    /// A program with its arguments, executed as it is; at least one word.
+    /// A program with its arguments, executed without a shell; at least one word.
     pub fn exec<W: Into<Expanded>>(words: impl IntoIterator<Item = W>) -> Command {
         Command::Exec(words.into_iter().map(Into::into).collect())
     }
 
-    /// As it was written, on one line as far as it was; for people, not for a shell, and without secrets.
+    /// Returns the command for display, without secrets; not suitable for a shell.
     pub fn line(&self) -> String {
         match self {
             Command::Shell(text) => text.clone(),
@@ -208,94 +206,94 @@ impl Command {
     }
 }
 
-/// A port that was chosen.
+/// A port that was chosen for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// `main`, or the name it has in `ports`.
+    /// `main`, or its key in `ports`.
     pub name: String,
-    /// The port that was chosen, above 0.
+    /// The assigned port, above 0.
     pub number: u16,
-    /// The port that was wished for; `None` when any would do.
+    /// The wanted port; `None`: any.
     pub wanted: Option<u16>,
-    /// Whether only the wanted port would do.
+    /// Whether only the wanted port is acceptable.
     pub pinned: bool,
-    /// Why `number` is not `wanted`, as a fragment such as `port 5000 is held by python3 (pid 4121)`.
+    /// Why `number` is not `wanted`, as a fragment: `port 5000 is in use by python3 (pid 4121)`.
     pub moved: Option<String>,
 }
 
-/// When a service counts as ready: all probes hold. Without probes: as soon as it was started.
+/// When a service counts as ready: all probes pass, or without probes as soon as it has started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready {
-    /// All of them must hold.
+    /// All of them must pass.
     pub probes: Vec<Probe>,
-    /// How long it may take before the start counts as failed.
+    /// The limit after which the start counts as failed.
     pub timeout: Duration,
     /// The longest pause between two attempts of one probe.
     pub interval: Duration,
 }
 
-/// One thing to find out about a process.
+/// One check of a running service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
-    /// Something of its own process tree accepts connections on this port.
+    /// A process of its own tree accepts connections on this port.
     Tcp {
         /// The port on loopback.
         port: u16,
     },
-    /// `GET url` answers with a status below 400, or with any.
+    /// `GET url` returns a status below 400, or any.
     Http {
         /// An absolute `http://` URL.
         url: String,
-        /// Whether an answer of any status will do: who answers, serves.
+        /// Whether any status is enough.
         any_status: bool,
-        /// When the URL is on one of the service's own ports: that port, whose listener must be of its tree.
+        /// The port, if it is the service's own: its listener must be in the process tree.
         own_port: Option<u16>,
     },
     /// A line of its output matches.
     Log {
-        /// A regular expression that compiles, matched against each line without its end and without escapes.
+        /// A valid regular expression, matched without line end and escape sequences.
         pattern: String,
     },
-    /// A command ends with code 0.
+    /// A command exits with code 0.
     Exec {
-        /// Runs in the service's folder with its environment.
+        /// Runs in the service's directory with its environment.
         command: Command,
     },
-    /// It has been running this long.
+    /// The service has been running this long.
     Delay {
-        /// Since the start of the process.
+        /// Time since the start of the process.
         delay: Duration,
     },
-    /// It says so itself: `READY=1` on the socket in `NOTIFY_SOCKET`, as `sd_notify` of systemd defines it.
+    /// The service sends `READY=1` to `NOTIFY_SOCKET`, as with `sd_notify` of systemd.
     Notify,
 }
 
-/// Probes that go on after a service was ready.
+/// Probes that continue once a service is ready.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
-    /// All of them must hold: TCP, HTTP or commands.
+    /// All of them must pass: TCP, HTTP or commands.
     pub probes: Vec<Probe>,
     /// The pause between two rounds.
     pub interval: Duration,
-    /// So many rounds in a row must fail before the service counts as unhealthy, at least 1.
+    /// How many rounds in a row must fail before the service is unhealthy, at least 1.
     pub failures: u32,
-    /// What follows.
+    /// What to do then.
     pub action: HealthAction,
 }
 
-/// What follows when a service is unhealthy.
+/// What happens when a service becomes unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthAction {
-    /// It is told.
+    /// It is reported.
     Report,
-    /// It is told, and the service is restarted, with the delays of a crash.
+    /// It is reported, and the service restarts with the delays of a crash.
     Restart,
 }
 
-/// Whether a service gets a terminal of its own instead of pipes.
+/// Whether a service gets a pseudo-terminal instead of pipes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tty {
-    /// When devstack's own log goes to a terminal.
+    /// If devstack's own log goes to a terminal.
     Auto,
     /// Always.
     Yes,
@@ -303,14 +301,14 @@ pub enum Tty {
     No,
 }
 
-/// What happens when a process ends by itself.
+/// What happens when a process exits on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
-    /// Whether it is started again at all.
+    /// When it restarts at all.
     pub policy: Policy,
-    /// After this many unexpected ends within `window` it is given up.
+    /// It fails after this many unexpected exits within `window`.
     pub max: u32,
-    /// See `max`.
+    /// See `max_failures`.
     pub window: Duration,
     /// The first delay; doubled each time.
     pub delay: Duration,
@@ -318,61 +316,61 @@ pub struct Restart {
     pub max_delay: Duration,
 }
 
-/// When a process that ended by itself is started again.
+/// When a process that exited on its own restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Never.
     No,
-    /// After an unexpected end.
+    /// After an unexpected exit.
     OnFailure,
-    /// After every end that nobody asked for.
+    /// After every exit that was not requested.
     Always,
 }
 
 /// How a process is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
-    /// The signal's number.
+    /// The number of the stop signal.
     pub signal: i32,
-    /// Stops it instead of the signal; runs in the service's folder with its environment.
+    /// Runs instead of sending the signal, in the service's directory with its environment.
     pub command: Option<Command>,
-    /// How long it may take before everything that is left is killed.
+    /// How long a stop may take before everything left is killed.
     pub grace: Duration,
 }
 
-/// Which files concern a service, and what follows when they change.
+/// Which files a service watches, and what happens when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
-    /// The folder that the globs are relative to, absolute: the service's `dir`.
+    /// The directory that the globs are relative to, absolute: the service's `dir`.
     pub root: PathBuf,
-    /// Globs of files that count; empty means every file below `root`. `dir/**`, `*.py`, `../shared/**` are all possible.
+    /// Globs of files that count, such as `../shared/**`; empty: every file below `root`.
     pub include: Vec<String>,
     /// Globs of files that do not count.
     pub exclude: Vec<String>,
-    /// How long changes must have stopped before they count, for bursts.
+    /// The quiet period after a burst of changes before they count.
     pub settle: Duration,
-    /// How often files are looked at, beside waiting for the system to tell; `None`: only where it would not.
+    /// How often to poll files; `None`: only where the system sends no change events.
     pub poll: Option<Duration>,
-    /// What follows.
+    /// What to do then.
     pub action: WatchAction,
 }
 
-/// What follows when watched files have changed. Commands run in the service's folder with its environment.
+/// What happens when watched files change. Commands run like those of [`Probe::Exec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchAction {
-    /// The service is restarted.
+    /// Restart the service.
     Restart {
-        /// Goes before the restart, while the service runs on; unless it ends with code 0, there is none.
+        /// Runs first; the restart follows only if it exits with code 0.
         build: Option<Command>,
     },
-    /// The main process gets this signal, and the service goes on.
+    /// Send this signal to the main process.
     Signal(i32),
-    /// This command is run, and the service goes on.
+    /// Run this command; the service keeps running.
     Run(Command),
 }
 
 impl WatchAction {
-    /// The command that is run first, if any.
+    /// Returns its command, if any.
     pub fn command(&self) -> Option<&Command> {
         match self {
             WatchAction::Restart { build } => build.as_ref(),
@@ -382,16 +380,16 @@ impl WatchAction {
     }
 }
 
-/// What the end of a service means for the stack.
+/// What the exit of a service means for the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExit {
     /// Nothing.
     None,
-    /// The stack ends, with the service's exit code.
+    /// The stack shuts down, with the service's exit code.
     Shutdown,
 }
 
-/// A colour of the sixteen that every terminal has, without black and white.
+/// One of the sixteen basic terminal colors, without black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Color {

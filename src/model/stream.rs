@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// Which of the two outputs of a process.
+/// An output stream of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {

@@ -1,16 +1,16 @@
 use super::stack::host_port;
 
-/// How the URL of a service is written around its address: `postgresql://user@` HOST:PORT `/database`.
+/// What surrounds the address in the URL of a service: `postgresql://user@` HOST:PORT `/database`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlForm {
-    /// What stands before the address.
+    /// The text before the address.
     pub before: String,
-    /// What stands behind it.
+    /// The text after the address.
     pub after: String,
 }
 
 impl UrlForm {
-    /// The URL at this address. A wildcard is written as the loopback address of its family.
+    /// Returns the URL at this address, with loopback instead of a wildcard.
     pub fn at(&self, host: &str, port: u16) -> String {
         format!("{}{}{}", self.before, host_port(host, port), self.after)
     }

@@ -14,26 +14,26 @@ pub struct Variable {
     /// Its value.
     #[serde(flatten)]
     pub value: Value,
-    /// Who gave it that value.
+    /// Where the value comes from.
     #[serde(flatten)]
     pub origin: Origin,
-    /// What else was said about it, the strongest first.
+    /// Values that this one shadows, strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hides: Vec<Hidden>,
 }
 
-/// A value that another one hides.
+/// A value that a stronger one shadows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hidden {
-    /// The value, unless it cannot be made: what it refers to may be missing.
+    /// The value; empty if it cannot be resolved, for example because of a missing reference.
     #[serde(flatten)]
     pub value: Value,
-    /// Who gave it.
+    /// Where it comes from.
     #[serde(flatten)]
     pub origin: Origin,
 }
 
-/// A value: in JSON as text, or in base64 when it is not UTF-8.
+/// A value: a string in JSON, or base64 if it is not UTF-8.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Value {
     #[serde(default, rename = "value", skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct Value {
 }
 
 impl Value {
-    /// This value.
+    /// Creates a value.
     pub fn new(value: &OsStr) -> Value {
         match value.to_str() {
             Some(text) => Value { text: Some(text.to_owned()), base64: None },
@@ -51,12 +51,12 @@ impl Value {
         }
     }
 
-    /// The value, if it is text.
+    /// Returns the value if it is UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     pub fn get(&self) -> Option<OsString> {
         match (&self.text, &self.base64) {
             (Some(text), _) => Some(text.into()),
@@ -66,7 +66,7 @@ impl Value {
     }
 }
 
-/// Values are passwords as well: nothing that only describes a variable shows one.
+/// Values may be passwords, so debug output never shows them.
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Value(…)")

@@ -2,27 +2,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, Exit, Name, Phase, Run, ServiceView};
 
-/// Why a service is as it is, and what comes next: what `devstack why --json` prints and `GET /v1/why` answers. Fields
-/// may be added, never renamed.
+/// Explains a service: the output of `devstack why --json` and `GET /v1/why`.
+/// Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Why {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
-    /// When all of it was so: RFC 3339 in UTC with milliseconds.
+    /// When this was true: RFC 3339 in UTC with milliseconds.
     pub at: String,
     /// The service, as in the snapshot.
     pub service: ServiceView,
-    /// What happens next by itself.
+    /// What happens next without user action.
     pub next: Next,
-    /// What it waits on, and how that stands.
+    /// What it waits on, with the state of each.
     pub waits: Vec<Waited>,
-    /// How its last runs ended, the newest first.
+    /// How its last runs exited, newest first.
     pub exits: Vec<PastRun>,
-    /// The probe that fails, or failed last in the run that ended.
+    /// The failing probe of the current or last run.
     pub probe: Option<FailingProbe>,
-    /// The file that last brought something about.
+    /// The file change that last led to an action.
     pub trigger: Option<Trigger>,
     /// Its ports.
     pub ports: Vec<PortFacts>,
@@ -30,12 +30,12 @@ pub struct Why {
     pub log: Vec<String>,
 }
 
-/// What happens next if nobody does anything.
+/// What happens next without user action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// It, as a fragment.
+    /// A fragment that describes it.
     pub text: String,
-    /// In how many milliseconds, when that is known.
+    /// In how many milliseconds, if known.
     pub in_ms: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ pub struct Next {
 pub struct Waited {
     /// The other service.
     pub service: Name,
-    /// What must be true of it; `None`: that it is gone, or has left a port.
+    /// The condition it must meet; `None`: it must be gone or release a port.
     pub condition: Option<Condition>,
     /// Its phase.
     pub phase: Phase,
@@ -52,79 +52,79 @@ pub struct Waited {
     pub cause: String,
 }
 
-/// How a run ended.
+/// How a run exited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
-    /// The run, as in the log: a number of the whole stack.
+    /// The run, as in the log; numbered across the whole stack.
     pub run: Run,
-    /// Which start of the service it was, from 1: the number that people are told.
+    /// Which start of the service it was, from 1: the number shown to the user.
     pub start: u32,
-    /// When its main process ended.
+    /// When its main process exited.
     pub at: String,
-    /// How.
+    /// How it exited.
     pub exit: Exit,
-    /// From its start to its end; `None`: it was stopped before the start was told.
+    /// From start to exit; `None`: stopped before its start was reported.
     pub lived_ms: Option<u64>,
-    /// Whose doing it was.
+    /// Whether the exit was requested, expected or unexpected.
     pub by: EndedBy,
 }
 
-/// Whose doing the end of a run was.
+/// Whether the exit was requested, expected or unexpected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndedBy {
     /// devstack stopped it.
     Us,
-    /// It ended by itself, with a success code.
+    /// It exited on its own with a success code.
     Expected,
-    /// It ended by itself, otherwise.
+    /// It exited on its own otherwise.
     Unexpected,
 }
 
 impl EndedBy {
-    /// For people.
+    /// Returns the text for the user.
     pub fn as_str(self) -> &'static str {
         match self {
             EndedBy::Us => "stopped by devstack",
-            EndedBy::Expected => "by itself",
+            EndedBy::Expected => "on its own",
             EndedBy::Unexpected => "unexpected",
         }
     }
 }
 
-/// A probe that fails.
+/// A failing probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingProbe {
-    /// Whether it is about `ready` or `health`.
+    /// `ready` or `health`.
     pub about: String,
-    /// What it saw last, with the end of the output of a command.
+    /// What it last saw, including the end of a command's output.
     pub text: String,
 }
 
-/// A file that changed and brought something about.
+/// A file change that led to an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// When that was.
+    /// When it changed.
     pub at: String,
     /// The file.
     pub path: String,
-    /// What followed: `restart`, `signal HUP`, `run make`.
+    /// The action: `restart`, `signal HUP`, `run make`.
     pub action: String,
 }
 
-/// What there is to know about a port of a service.
+/// The state of a port of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortFacts {
-    /// `main`, or the name it has in `ports`.
+    /// `main`, or its key in `ports`.
     pub name: String,
-    /// The port that was wished for; `None`: any would do.
+    /// The wanted port; `None`: any.
     pub wanted: Option<u16>,
-    /// The port that it was given.
+    /// The assigned port.
     pub given: u16,
-    /// Whether only the wanted one would do.
+    /// Whether only the wanted port is acceptable.
     pub pinned: bool,
-    /// Why it is another one than was wished for.
+    /// Why it is not the wanted port.
     pub moved: Option<String>,
-    /// Whether a process of the service listens there; `None`: not known, or nothing runs.
+    /// Whether a process of the service is listening on it; `None`: unknown, or not running.
     pub listens: Option<bool>,
 }

@@ -1,44 +1,44 @@
 use super::Name;
 
-/// A port that a service wishes for, before one was chosen.
+/// A port that a service asks for, before one is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortWish {
-    /// Who wishes.
+    /// The service.
     pub service: Name,
-    /// `main`, or the name it has in `ports`.
+    /// `main`, or its key in `ports`.
     pub port: String,
-    /// The number wished for, above 0; `None`: any.
+    /// The wanted number, above 0; `None`: any.
     pub number: Option<u16>,
-    /// How strong the wish is.
+    /// Whether the number is pinned or preferred.
     pub weight: Weight,
-    /// Who said so, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
+    /// The source, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
     pub source: String,
-    /// What to do when the number is taken and the wish is not pinned.
+    /// What to do if the number is taken and not pinned.
     pub on_conflict: OnConflict,
 }
 
-/// How strong a wish for a port is.
+/// How strong a port request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// Exactly this one, or the start fails.
+    /// This port, or the start fails.
     Pinned,
-    /// This one if it is free, else by `on_conflict`.
+    /// This port if it is free, else by `on_conflict`.
     Preferred,
-    /// Any that is free.
+    /// Any free port.
     Any,
 }
 
-/// What to do when a preferred port is taken.
+/// What to do if a preferred port is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
-    /// The next free one upward.
+    /// Take the next higher free port.
     Next,
-    /// Any free one.
+    /// Take any free port.
     Auto,
     /// Fail and name the holder.
     Fail,
-    /// Ask at a terminal; elsewhere fail.
+    /// Ask on a terminal, otherwise fail.
     Ask,
-    /// The same, because the command line does not let ports move, whatever the file says.
+    /// Fail because the command line does not let ports move, whatever the file says.
     Strict,
 }

@@ -1,57 +1,56 @@
-//! A lease as other users see it: an abstract Unix socket named after the port. Such names belong to a network
-//! namespace exactly as ports do, need no folder that several users share, and end with the process that made them.
+//! Makes leases visible to other users: each has an abstract Unix socket named after its port. Like
+//! ports, these names belong to a network namespace. They need no shared directory and disappear
+//! with the process that created them.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Names begin with it; what follows is the port in decimal digits.
 const PREFIX: &str = "devstack-port-";
 
-/// Each look from outside takes a place in the queue until the lease ends. So many can find out whose it is;
-/// those after them only learn that it is taken.
+/// Each lookup takes a place in the accept queue until the lease ends. When the queue is full, a
+/// lookup only learns that the port is taken.
 const LOOKS: i32 = 4_096;
 
-/// Somebody else has announced a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Announced;
 
-/// Who announced a port, as far as the kernel says.
+/// As reported by the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Announcer {
     pub pid: Option<u32>,
     pub uid: Option<u32>,
 }
 
-/// Announces `port`: it is ours while the socket is open; `None`: such names are not to be had here. Never waits.
+/// Announces `port` while the socket is open. `None`: not supported here. Never blocks.
 pub(super) fn announce(port: u16) -> Result<Option<OwnedFd>, Announced> {
     match listen(port) {
         Ok(socket) => Ok(Some(socket)),
         Err(Errno::ADDRINUSE) => Err(Announced),
-        // A sandbox may forbid them: then leases are between the stacks of one user.
+        // A sandbox may forbid abstract sockets. Leases then work only between stacks of one user.
         Err(_) => Ok(None),
     }
 }
 
-/// Who announced `port`; `None`: nobody. Never waits.
+/// Returns the process that announced `port`, if there is one. Never blocks.
 pub(super) fn announcer(port: u16) -> Option<Announcer> {
     let socket = open(SocketFlags::NONBLOCK).ok()?;
     match rustix::net::connect(&socket, &name(port).ok()?) {
         Ok(()) => {}
-        // Its queue is full.
+        // The queue is full.
         Err(Errno::AGAIN) => return Some(Announcer::default()),
         Err(_) => return None,
     }
     Some(peer(&socket))
 }
 
-/// What the kernel noted when the other side began to listen. Not by rustix, for whom a process number is never 0: that
-/// of a process in another number space is.
+/// Returns the credentials from when the peer started to listen. rustix cannot be used: it rejects
+/// pid 0, which stands for a process in another pid namespace.
 fn peer(socket: &OwnedFd) -> Announcer {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("twelve");
-    // SAFETY: an open socket; `peer` has `size` bytes, and any numbers are a value of it.
+    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("12 bytes");
+    // SAFETY: the socket is open; `peer` has `size` bytes, and any bit pattern is valid for it.
     let code = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -120,7 +119,7 @@ mod tests {
         });
         let socket = socket.unwrap();
         rustix::net::listen(&socket, 0).unwrap();
-        // The first look fills the queue.
+        // The first lookup fills the queue.
         assert!(announcer(number).unwrap().uid.is_some());
         assert_eq!(announcer(number), Some(Announcer::default()));
     }

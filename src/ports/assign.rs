@@ -17,71 +17,70 @@ use crate::model::{Class, Message, Name, OnConflict, Port, PortWish};
 
 mod preview;
 
-/// The ports of one stack: chooses them, keeps them from other stacks, remembers them. Lives as long as the stack;
-/// dropping it (or dying) gives all leases back.
+/// The ports of one stack: chooses them, leases them against other stacks, and remembers them.
+/// Dropping it, or the end of the process, releases all leases.
 #[derive(Debug)]
 pub struct Ports {
-    /// The stack's folder, for the messages of other stacks.
+    /// The project directory, shown by other stacks.
     folder: PathBuf,
     seed: u64,
     limits: Limits,
-    /// `None`: leases do not work here.
+    /// `None` if leases do not work here.
     leases: Option<LeaseFolder>,
     remembered: Remembered,
-    /// What this stack took.
     taken: BTreeMap<u16, Claim>,
-    /// Numbers that were given without being taken, because somebody has them.
+    /// Numbers that were given without a claim, because they are in use.
     unclaimed: BTreeMap<Key, u16>,
-    /// What `assign` gave last.
     given: BTreeMap<Key, Port>,
     notes: Vec<Message>,
 }
 
-/// What is to be chosen.
+/// The input of an assignment.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
-    /// All wishes of the stack.
+    /// All port requests of the stack.
     pub wishes: &'a [PortWish],
-    /// What its services hold and keep: no conflict for the same port, as far as the wish still allows it.
+    /// The ports of running services: no conflict for the same request, if it still allows them.
     pub mine: &'a BTreeMap<Key, u16>,
-    /// Services that do not start now: they take nothing from those that do.
+    /// Services that are not about to start. They never displace services that are.
     pub idle: &'a BTreeSet<Name>,
-    /// Numbers that somebody could not bind, although they seem to be free.
+    /// Numbers that a service failed to bind although they looked free.
     pub shunned: &'a BTreeSet<u16>,
-    /// Whether nothing is chosen at all when this wish cannot be granted.
+    /// Whether nothing is assigned at all if this request cannot be met.
     pub insists: &'a dyn Fn(&PortWish) -> bool,
 }
 
 impl<'a> Asked<'a> {
-    /// For services that all start.
+    /// Creates the input for services that all start.
     pub fn all(wishes: &'a [PortWish], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
         const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
         const NOTHING: &BTreeSet<u16> = &BTreeSet::new();
         Asked { wishes, mine, idle: NOBODY, shunned: NOTHING, insists: &|_| true }
     }
 
-    /// The conflicts that insist, and the others.
+    /// Splits conflicts into those of required requests and the others.
     fn judge<'w>(&self, conflicts: Vec<Conflict<'w>>) -> (Vec<Conflict<'w>>, Vec<Conflict<'w>>) {
         introduced(conflicts).into_iter().partition(|conflict| (self.insists)(conflict.wish))
     }
 }
 
-/// What was chosen.
+/// The result of an assignment.
 #[derive(Debug, Default)]
 pub struct Assigned {
-    /// A port for each wish.
+    /// A port for each request.
     pub ports: BTreeMap<Key, Port>,
-    /// Why a wish could not be granted that did not insist: its service must not start with the number it was given.
+    /// Why an optional request was not met. Its service must not start with the number it was
+    /// given.
     pub refused: BTreeMap<Key, Message>,
 }
 
-/// So many notes wait at most; they are taken after each call, and a handful is usual.
+/// Callers drain the notes after each call.
 const MOST_NOTES: usize = 100;
 
 impl Ports {
-    /// The ports of the stack in `folder` (absolute). `lease_dir` is shared by every devstack of this user and made with mode
-    /// 0700 when missing; `remembered` is a file in the stack's own state folder, which should exist. Never fails: what does
-    /// not work is left out and said in [`Ports::notes`].
+    /// Opens the ports of the stack in a project directory (absolute). `lease_dir` is shared by all
+    /// devstacks of this user and created with mode 0700 if missing; `remembered` is a file in the
+    /// state directory, which should exist. Never fails: problems are in [`PortAllocator::notes`].
     pub fn open(lease_dir: &Path, remembered: &Path, folder: &Path) -> Ports {
         let (remembered, trouble) = Remembered::open(remembered);
         let (first, last) = system::ephemeral();
@@ -97,7 +96,7 @@ impl Ports {
             notes: Vec::new(),
         };
         if let Some(trouble) = trouble {
-            let text = format!("earlier ports are forgotten: {trouble}");
+            let text = format!("previous port choices were lost: {trouble}");
             ports.note(Message::new(Class::Disk, text));
         }
         match LeaseFolder::open(lease_dir) {
@@ -107,10 +106,10 @@ impl Ports {
         ports
     }
 
-    /// [`Ports::assign_asking`] for services that all start, and without asking.
+    /// Like [`PortAllocator::assign_with_prompt`], if all services start, and without a prompt.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn assign(
         &mut self,
         wishes: &[PortWish],
@@ -120,14 +119,14 @@ impl Ports {
         self.assign_asking(&asked, &mut |_| Answer::Quit).map(|assigned| assigned.ports)
     }
 
-    /// Chooses for all wishes of the stack at once. Numbers given earlier stay taken until
-    /// [`Ports::release_unused`], because their services may still be running. Where a wish says so, it asks before it
-    /// gives up: one question for each wish, then again as long as the answer is to look again. Nothing is asked when
-    /// something else keeps the stack from starting.
+    /// Chooses ports for all requests of the stack at once. Earlier numbers stay claimed until
+    /// [`PortAllocator::release_unused`], because their services may still be running. Policy `ask`
+    /// prompts the user, one request at a time, unless another conflict prevents the start anyway.
     ///
     /// # Errors
-    /// One message for each wish that insists and cannot be granted (class `port`; `denied` for privileges; `limit` when
-    /// nothing is left or can be found out), naming the holder and what to type next. Then nothing changed.
+    /// One message for each required request that cannot be met (class `port`; `denied` for
+    /// privileges; `limit` if no port is left or the system cannot tell), with the holder and a
+    /// remedy. Nothing has changed then.
     pub fn assign_asking(
         &mut self,
         asked: &Asked<'_>,
@@ -159,7 +158,7 @@ impl Ports {
         }
     }
 
-    /// One choice for all wishes, and what follows from it when it can be made. The conflicts are those that insist.
+    /// Chooses once and commits the result, unless required requests have conflicts; returns those.
     fn choose<'w>(&mut self, asked: &Asked<'w>) -> Result<Assigned, Vec<Conflict<'w>>> {
         let mut market = Market {
             folder: &self.folder,
@@ -197,8 +196,8 @@ impl Ports {
         Ok(Assigned { ports: given, refused: conflicts.iter().map(refused).collect() })
     }
 
-    /// [`Ports::assign_asking`] for services that lost a port: those in `others` come after them, and whatever cannot be had is
-    /// among the refused.
+    /// Reassigns ports of services that lost one. Services in `others` are served after them.
+    /// Requests that cannot be met are among the refused ones.
     pub fn place(
         &mut self,
         wishes: &[PortWish],
@@ -207,7 +206,7 @@ impl Ports {
         shunned: &BTreeSet<u16>,
     ) -> Assigned {
         let asked = Asked { wishes, mine, idle: others, shunned, insists: &|_| false };
-        self.choose(&asked).expect("only a wish that insists refuses the choice")
+        self.choose(&asked).expect("only required requests fail the choice")
     }
 
     fn question<'q, 'w>(&'q self, asked: &Asked<'w>) -> Question<'q, 'w>
@@ -224,13 +223,13 @@ impl Ports {
         }
     }
 
-    /// Whether `number` was given for this port although somebody else had it, so that it has to be chosen again
-    /// before anybody starts there.
+    /// Whether this port was given `number` although another process has it. It must then be chosen
+    /// again before its service starts.
     pub fn is_unclaimed(&self, key: &Key, number: u16) -> bool {
         self.unclaimed.get(key) == Some(&number)
     }
 
-    /// Stops holding the numbers of its ports, this time. False: none was held.
+    /// Drops the holds on the service's ports until the next choice. False if there were none.
     pub fn let_go(&mut self, service: &Name) -> bool {
         let given = self.given.iter().filter(|((name, _), _)| name == service);
         let mut held = false;
@@ -240,8 +239,8 @@ impl Ports {
         held
     }
 
-    /// Lets a program bind the numbers of its ports that cannot do so while they are held, from now on and at later
-    /// starts. False: none of them was held, so that it was not that.
+    /// Drops the holds now and for later starts, for a program that cannot bind a held port. False
+    /// if there were none, so that they cannot be the reason.
     pub fn unhold(&mut self, service: &Name) -> bool {
         let given = self.given.iter().filter(|((name, _), _)| name == service);
         let keys: Vec<Key> = given.map(|(key, _)| key.clone()).collect();
@@ -263,8 +262,8 @@ impl Ports {
         }
     }
 
-    /// Gives back every number that is neither in `still`, which says what the stack's services have from now on, nor
-    /// among those that processes are `leaving`.
+    /// Releases all numbers that are neither in `still` (the ports the services keep) nor in
+    /// `leaving` (still used by exiting processes).
     pub fn release_unused(&mut self, still: &BTreeMap<Key, Port>, leaving: &BTreeSet<u16>) {
         let used: BTreeSet<u16> = still.values().map(|port| port.number).collect();
         self.taken.retain(|number, _| used.contains(number) || leaving.contains(number));
@@ -273,7 +272,7 @@ impl Ports {
         self.given.clone_from(still);
     }
 
-    /// What people should know about ports since the last call; empties the list.
+    /// Returns and clears the notes since the last call.
     pub fn notes(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.notes)
     }
@@ -332,7 +331,7 @@ impl Ports {
 }
 
 fn not_remembered(error: &io::Error) -> Message {
-    Message::new(Class::Disk, format!("ports cannot be remembered for the next start: {error}"))
+    Message::new(Class::Disk, format!("cannot save ports for the next start: {error}"))
 }
 
 fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {
@@ -345,7 +344,7 @@ fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {
     conflicts
 }
 
-/// Finds out more about who leased a number, when it is not a stack that shares the lease folder.
+/// Looks up the owner of a lease that is not from this user's lease directory.
 fn introduce(number: u16, obstacle: Obstacle) -> Obstacle {
     match obstacle {
         Obstacle::Leased(lessee) if lessee == Lessee::default() => {
@@ -359,15 +358,15 @@ fn holders_in(conflicts: &[Conflict<'_>]) -> BTreeMap<u16, Vec<Holder>> {
     name(conflicts.iter().filter_map(|found| Some((wanted(found.wish)?, &found.obstacle))))
 }
 
-/// Who holds the numbers that are in use, in one walk over the processes.
+/// Finds the holders of all numbers in use, in one scan over the processes.
 fn name<'a>(obstacles: impl Iterator<Item = (u16, &'a Obstacle)>) -> BTreeMap<u16, Vec<Holder>> {
     let in_use = obstacles.filter(|(_, obstacle)| **obstacle == Obstacle::InUse);
     some_holders_of(&in_use.map(|(number, _)| number).collect())
 }
 
 fn without_leases(what: &str, error: &io::Error) -> Message {
-    let text = format!("ports are not kept from other stacks: {what} cannot be used: {error}");
-    Message::new(Class::Disk, text).help("start stacks one after another until that is repaired")
+    let text = format!("cannot reserve ports against other stacks: cannot use {what}: {error}");
+    Message::new(Class::Disk, text).help("start stacks one at a time until this is fixed")
 }
 
 #[cfg(test)]

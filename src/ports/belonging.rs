@@ -6,21 +6,19 @@ use super::holder::{Process, clean};
 use super::kin::{Kin, ancestors};
 use super::{Origin, system};
 
-/// The name of the processes under which every service lives.
+/// The process name of a keeper; every service runs below one.
 const KEEPER: &str = "ds-keep";
 
-/// The name of the system's own supervisor.
 const SYSTEMD: &str = "systemd";
 
-/// The longest name of a stack or service that is shown: both are limited to it where they are made.
+/// The longest name shown; names of stacks and services are never longer.
 const LONGEST_NAME: usize = 63;
 
-/// Finds out what processes belong to, each thing once.
+/// Finds what processes belong to, with a cache.
 #[derive(Default)]
 pub(super) struct Belonging {
-    /// The control groups of this process.
     own_groups: String,
-    /// The folders of the stacks of devstacks that were met.
+    /// Project directories of devstack processes, by pid.
     folders: BTreeMap<u32, Option<PathBuf>>,
 }
 
@@ -30,7 +28,7 @@ impl Belonging {
         Belonging { own_groups, folders: BTreeMap::new() }
     }
 
-    /// What this process belongs to, when that can be proved.
+    /// Returns what a process belongs to, if that can be proved.
     pub fn origin(&mut self, process: &Process) -> Option<Origin> {
         let above: Vec<(u32, Kin)> = ancestors(process.pid).collect();
         if let Some(service) = self.service(process, &above) {
@@ -50,7 +48,7 @@ impl Belonging {
         Some(Origin::Unit { unit: clean(unit, LONGEST_NAME) })
     }
 
-    /// The service whose keeper stands above the process, nearest first. Its environment is believed about the rest.
+    /// Returns the service of the nearest keeper above; names come from the process's environment.
     fn service(&mut self, process: &Process, above: &[(u32, Kin)]) -> Option<Origin> {
         let keeper = |(_, kin): &(u32, Kin)| kin.name == KEEPER && kin.uid == process.uid;
         let at = above.iter().position(keeper)?;
@@ -59,7 +57,7 @@ impl Belonging {
         let shown = |name: Option<String>| {
             name.map(|name| clean(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
-        // Above the keeper stands its guard, and above that the devstack.
+        // A keeper's parent is the guard, whose parent is devstack.
         let folder = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
         Some(Origin::Service { stack: shown(stack), service: shown(service), folder })
     }
@@ -69,10 +67,9 @@ impl Belonging {
     }
 }
 
-/// Whether nobody is left who could have started the process: its parent has ended, and it was handed to the
-/// first process, or to the supervisor of the user's session.
+/// Whether the process has lost its parent: it was adopted by init or by the user's systemd.
 pub(super) fn is_orphan(process: &Process, origin: Option<&Origin>) -> bool {
-    // Where the first process starts programs itself, a parent says nothing: there it is not claimed.
+    // On other systems, launchd starts programs itself, so parent 1 proves nothing.
     if cfg!(not(target_os = "linux")) || process.pid == 1 {
         return false;
     }
@@ -81,14 +78,14 @@ pub(super) fn is_orphan(process: &Process, origin: Option<&Origin>) -> bool {
     adopted && origin.is_none() && !is_unit(process.pid)
 }
 
-/// Whether the process is where a supervisor starts what it was told to start.
+/// Whether the process runs in a systemd service unit.
 fn is_unit(pid: u32) -> bool {
     let groups = system::control_groups(Some(pid)).unwrap_or_default();
     groups.lines().any(|line| line.ends_with(".service"))
 }
 
-/// The system's service that these control groups name. Those of a user's session are no proof: all that is started from
-/// a terminal is in the terminal's.
+/// Returns the system unit that these control groups name. Units of a user session prove nothing:
+/// everything started from a terminal is in the terminal's unit.
 fn unit_in(groups: &str) -> Option<&str> {
     groups.lines().find_map(|line| {
         let path = line.splitn(3, ':').nth(2)?.strip_prefix("/system.slice/")?;

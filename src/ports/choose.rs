@@ -1,4 +1,4 @@
-//! Which service gets which number. Pure: what is free, suggested and remembered comes from [`Numbers`].
+//! Chooses a number for each port request. Pure: facts come from a [`PortSource`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,79 +8,68 @@ use super::limits::FIRST_UNPRIVILEGED;
 use super::{Key, Limits, Obstacle, known};
 use crate::model::{Name, OnConflict, Port, PortWish, Weight};
 
-/// What the choice depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q, 'w> {
-    /// All wishes of the stack, in the order in which they are served.
+    /// All requests of the stack, in the order in which they are served.
     pub wishes: &'w [PortWish],
-    /// What running services of this stack hold now.
+    /// The ports that running services of this stack have.
     pub mine: &'q BTreeMap<Key, u16>,
-    /// Services that do not start now: they are served last and take nothing from the others.
+    /// Services that are not about to start. They are served last and never displace the others.
     pub idle: &'q BTreeSet<Name>,
-    /// What was given the last time this was asked.
     pub before: &'q BTreeMap<Key, Port>,
-    /// What may be handed out unasked.
+    /// Which numbers may be chosen without being requested.
     pub limits: &'q Limits,
-    /// Tells stacks in different folders apart.
+    /// Gives stacks in different directories different automatic ports.
     pub seed: u64,
 }
 
-/// The world, as far as numbers go.
+/// The ports of the machine, or a fake.
 pub trait Numbers {
-    /// Takes `port` for this stack, or says what stands in the way. A failed claim leaves nothing behind.
+    /// Claims `port` for this stack, or returns the obstacle. A failed claim has no effect.
     fn claim(&mut self, port: u16) -> Result<(), Obstacle>;
-    /// A number that may be free; need not be allowed, nor new.
+    /// Suggests a number that may be free; it need not be allowed or new.
     fn suggest(&mut self) -> Option<u16>;
-    /// The number that `key` had last time when it was wished for as `wanted`.
+    /// Returns the number that `key` had last time, if it asked for `wanted` then.
     fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16>;
 }
 
-/// What one wish was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The number.
     pub number: u16,
-    /// The number that was wished for.
     pub wanted: Option<u16>,
-    /// Whether only `wanted` would do.
+    /// Whether no other number than `wanted` is acceptable.
     pub pinned: bool,
-    /// Whether a running service goes on with what it has.
+    /// Whether a running service keeps its number.
     pub kept: bool,
-    /// Whether the number was taken for this stack. If not, its wish is among the conflicts.
+    /// Whether the number was claimed for this stack. If not, the request is among the conflicts.
     pub claimed: bool,
-    /// Why it is not the number wished for.
+    /// Why it is not the requested number.
     pub obstacle: Option<Obstacle>,
 }
 
-/// A wish that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict<'w> {
-    /// The wish.
     pub wish: &'w PortWish,
-    /// What stands in the way.
     pub obstacle: Obstacle,
-    /// A number that would do.
+    /// A number that would be available.
     pub alternative: Option<u16>,
 }
 
-/// What came of all wishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen<'w> {
-    /// A number for each wish.
     pub choices: BTreeMap<Key, Choice>,
-    /// The wishes that cannot be granted.
     pub conflicts: Vec<Conflict<'w>>,
 }
 
-/// How far `next` goes up before it takes any number instead: nobody calls the thousandth neighbour "next".
+/// How many numbers `next` tries before falling back to any number.
 const NEXT_TRIES: usize = 1_000;
 
-/// How many suggestions are looked at. They are random, so a few are enough; the scan after them is exhaustive.
+/// How many suggestions to try. They are random, so a few are enough; an exhaustive scan follows.
 const SUGGESTIONS: usize = 8;
 
-/// Chooses for all wishes at once: running services keep what they have where it still fits, then the pinned ones, then
-/// the preferred ones that are free, then those that have to move, then those that take any; and in the same order
-/// those that do not start now.
+/// Chooses all numbers in this order: running services keep theirs where possible; then pinned
+/// requests, preferred ones that are free, preferred ones that must move, and those for any number.
+/// Services that are not about to start come last, in the same order.
 pub fn choose<'w>(question: &Question<'_, 'w>, numbers: &mut impl Numbers) -> Chosen<'w> {
     let mut chooser = Chooser::new(question, numbers);
     chooser.keep();
@@ -97,7 +86,7 @@ pub fn choose<'w>(question: &Question<'_, 'w>, numbers: &mut impl Numbers) -> Ch
     Chosen { choices: chooser.choices, conflicts: chooser.conflicts }
 }
 
-/// The number a wish names; `None`: any.
+/// Returns the number that a request names; `None` means any.
 pub fn wanted(wish: &PortWish) -> Option<u16> {
     match wish.weight {
         Weight::Pinned | Weight::Preferred => wish.number.filter(|number| *number > 0),
@@ -105,7 +94,6 @@ pub fn wanted(wish: &PortWish) -> Option<u16> {
     }
 }
 
-/// The key of a wish.
 pub fn key(wish: &PortWish) -> Key {
     (wish.service.clone(), wish.port.clone())
 }
@@ -113,19 +101,18 @@ pub fn key(wish: &PortWish) -> Key {
 struct Chooser<'q, 'w, N> {
     question: &'q Question<'q, 'w>,
     numbers: &'q mut N,
-    /// Every number that some wish names.
     named: BTreeSet<u16>,
-    /// Every number that a wish pins whose service starts now or runs.
+    /// Numbers pinned by services that run or are about to start.
     pinned: BTreeSet<u16>,
-    /// Every number that a running service of this stack holds.
+    /// All numbers that running services of this stack hold.
     held: BTreeSet<u16>,
-    /// Who was given what, in this choice.
+    /// Numbers assigned by this choice.
     owners: BTreeMap<u16, Key>,
-    /// Numbers that nobody named and that were found not to be had: each is looked at once.
+    /// Unrequested numbers that are not available, so that each is tried only once.
     refused: BTreeSet<u16>,
     choices: BTreeMap<Key, Choice>,
     conflicts: Vec<Conflict<'w>>,
-    /// The system refused to answer: further questions are useless.
+    /// The system could not answer; further claims are pointless.
     failure: Option<String>,
 }
 
@@ -158,8 +145,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    /// Whether a running service may go on with `number`. It may even when the number it once wished for became free:
-    /// an unchanged service is left alone.
+    /// An unchanged service keeps `number`, even if its preferred one is free again.
     fn still_fits(&self, wish: &PortWish, key: &Key, number: u16) -> bool {
         let wanted = wanted(wish);
         if wanted == Some(number) {
@@ -223,7 +209,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    /// Another number for a preferred wish, by its policy.
+    /// Finds another number for a preferred request, following its policy.
     fn displace(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
         if matches!(obstacle, Obstacle::Failed(_))
             || matches!(wish.on_conflict, OnConflict::Fail | OnConflict::Strict | OnConflict::Ask)
@@ -246,19 +232,18 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    /// Takes a number that was named.
     fn take(&mut self, number: u16) -> Result<(), Obstacle> {
         if let Some((service, _)) = self.owners.get(&number) {
             return Err(Obstacle::Sibling(service.clone()));
         }
         if self.held.contains(&number) {
-            // Its holder is ours and moves away: it is free by the time it is needed.
+            // A service of this stack that is moving away has it, so it will be free in time.
             return Ok(());
         }
         self.numbers.claim(number)
     }
 
-    /// Takes a number that nobody named, when it may be handed out and is free.
+    /// Claims a number that no request names, if it is allowed and free.
     fn try_unnamed(&mut self, number: u16) -> bool {
         let ours = self.owners.contains_key(&number) || self.held.contains(&number);
         if ours
@@ -293,7 +278,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         self.try_unnamed(last).then_some(last)
     }
 
-    /// The next number above `number`; for a privileged one the nearest to its usual counterpart.
+    /// Finds the next number above `number`; for a privileged one, starts at its unprivileged twin.
     fn upward(&mut self, number: u16) -> Option<u16> {
         let first = if number < FIRST_UNPRIVILEGED {
             unprivileged(number)
@@ -303,13 +288,12 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         (first..=u16::MAX).take(NEXT_TRIES).find(|&next| self.try_unnamed(next))
     }
 
-    /// The usual counterpart of a privileged number.
     fn counterpart(&mut self, number: u16) -> Option<u16> {
         let counterpart = unprivileged(number);
         (number < FIRST_UNPRIVILEGED && self.try_unnamed(counterpart)).then_some(counterpart)
     }
 
-    /// Any number: first the one that this port has in this folder whenever possible, then suggestions, then each.
+    /// Finds any number: first the home port, then suggestions, then every number of the range.
     fn anywhere(&mut self, key: &Key) -> Option<u16> {
         let range = self.question.limits.auto();
         let width = u64::from(range.end() - range.start()) + 1;
@@ -326,19 +310,19 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
         let first = u64::from(slot - range.start());
         let number = |step: u64| {
-            let offset = u16::try_from((first + step) % width).expect("the range lies within u16");
+            let offset = u16::try_from((first + step) % width).expect("the range fits into u16");
             range.start() + offset
         };
         (1..width).map(number).find(|&next| self.try_auto(next))
     }
 
-    /// The number of the automatic range that belongs to this port in this folder.
+    /// The home port: an automatic number derived from project directory and port.
     fn slot(&self, key: &Key) -> u16 {
         let range = self.question.limits.auto();
         let width = u64::from(range.end() - range.start()) + 1;
         let name = format!("{}/{}", key.0, key.1);
         let slot = xxh3_64_with_seed(name.as_bytes(), self.question.seed) % width;
-        range.start() + u16::try_from(slot).expect("the range lies within u16")
+        range.start() + u16::try_from(slot).expect("the range fits into u16")
     }
 
     fn try_auto(&mut self, number: u16) -> bool {
@@ -356,13 +340,13 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     fn refuse(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
         let key = key(wish);
         let last = match wish.on_conflict {
-            // What is offered is what would be given.
+            // Offer what would be assigned.
             OnConflict::Ask => self.last(&key, Some(number)),
             OnConflict::Next | OnConflict::Auto | OnConflict::Fail | OnConflict::Strict => None,
         };
         let alternative = last.or_else(|| self.upward(number)).or_else(|| self.anywhere(&key));
         if let Some(number) = alternative {
-            // So that two refusals do not name the same way out.
+            // Two refusals must not suggest the same number.
             self.owners.insert(number, key);
         }
         self.conflicts.push(Conflict { wish, obstacle, alternative });
@@ -376,7 +360,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         self.leave(wish, number);
     }
 
-    /// Writes down the number that a wish would have, were it not for a conflict.
+    /// Records the number of a request that has a conflict.
     fn leave(&mut self, wish: &PortWish, number: u16) {
         let wanted = wanted(wish);
         let pinned = wish.weight == Weight::Pinned && wanted.is_some();
@@ -386,7 +370,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     }
 }
 
-/// What people use instead of a privileged number.
+/// The conventional substitute for a privileged port.
 fn unprivileged(number: u16) -> u16 {
     match number {
         80 => 8080,

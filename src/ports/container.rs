@@ -1,4 +1,4 @@
-//! Containers, recognised by what their engines call things.
+//! Detects containers from names that their engines use.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,14 +6,13 @@ use super::holder::{Process, clean};
 use super::origin::{Engine, Origin};
 use super::{Listener, system};
 
-/// The length of a container's id, and how much of it people see.
+/// Length of a container ID, and of the short form that is shown.
 const ID: usize = 64;
 const SHORT_ID: usize = 12;
 
-/// The longest name of a container that is shown.
 const LONGEST_NAME: usize = 40;
 
-/// What engines put before an id where they name a control group.
+/// What engines put before the ID in the name of a control group.
 const PREFIXES: [(&str, Option<Engine>); 5] = [
     ("docker-", Some(Engine::Docker)),
     ("libpod-conmon-", Some(Engine::Podman)),
@@ -22,11 +21,11 @@ const PREFIXES: [(&str, Option<Engine>); 5] = [
     ("crio-", None),
 ];
 
-/// The program with which Docker forwards a port of the machine.
+/// The program that forwards ports of the machine to Docker containers.
 const DOCKER_PROXY: &str = "docker-proxy";
 
-/// The container that a process is in or works for; `own`: the control groups of this process, because those who
-/// share a container are no strangers.
+/// Returns the container that a process runs in or forwards to. `own` are the control groups of
+/// this process: processes in the same container are not foreign.
 pub(super) fn container(process: &Process, groups: &str, own: &str) -> Option<Origin> {
     forwarder(process).or_else(|| {
         let (engine, id) = id_in(groups).filter(|found| id_in(own).as_ref() != Some(found))?;
@@ -34,15 +33,15 @@ pub(super) fn container(process: &Process, groups: &str, own: &str) -> Option<Or
     })
 }
 
-/// Programs that stand on the outside of a container.
+/// Detects programs outside a container that serve its ports.
 fn forwarder(process: &Process) -> Option<Origin> {
     let engine = match process.name.as_str() {
         DOCKER_PROXY => return Some(docker_proxy(process)),
         "conmon" => return conmon(process),
         "rootlessport" => Some(Engine::Podman),
-        // Both serve others than containers, too.
+        // Both are also used without containers.
         "pasta" | "pasta.avx2" | "slirp4netns" if is_of_containers(process) => Some(Engine::Podman),
-        // Docker's own application on macOS.
+        // Docker Desktop on macOS.
         "com.docker.backend" | "vpnkit-bridge" => Some(Engine::Docker),
         _ => return None,
     };
@@ -59,7 +58,7 @@ fn docker_proxy(process: &Process) -> Origin {
     Origin::Container { id: None, name: None, engine, address: address() }
 }
 
-/// Podman's monitor of a container keeps its ports.
+/// Podman's monitor holds the ports of its container.
 fn conmon(process: &Process) -> Option<Origin> {
     let id = option(process, "-c").and_then(short)?;
     let name = option(process, "-n").map(|name| clean(name, LONGEST_NAME));
@@ -70,13 +69,12 @@ fn is_of_containers(process: &Process) -> bool {
     process.words.iter().any(|word| word.contains("/netns/"))
 }
 
-/// The word after this one.
 fn option<'p>(process: &'p Process, name: &str) -> Option<&'p str> {
     let mut words = process.words.iter().skip_while(|word| *word != name);
     words.nth(1).map(String::as_str)
 }
 
-/// The first container that these control groups name.
+/// Returns the first container that these control groups name.
 fn id_in(groups: &str) -> Option<(Option<Engine>, String)> {
     groups.split(['/', ':', '\n']).find_map(|part| {
         let part = part.strip_suffix(".scope").unwrap_or(part);
@@ -96,8 +94,8 @@ fn short(id: &str) -> Option<String> {
     whole.then(|| id[..SHORT_ID].to_owned())
 }
 
-/// Docker's forwarders of a listener whose processes are not shown: their command lines are. They belong to the user
-/// who made the socket, else they could be anybody's invention.
+/// Finds Docker's forwarders for a hidden listener by their command lines. They must run as the
+/// user of the socket, because any process could fake its command line.
 pub(super) fn docker_forwarders(listener: &Listener) -> Vec<u32> {
     let forwards = |pid: &u32| {
         system::process(*pid).is_some_and(|process| {

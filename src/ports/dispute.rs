@@ -1,23 +1,23 @@
-/// A port that is wished for, cannot be had, and may be talked about.
+/// A port conflict that the user may decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispute {
-    /// The port.
+    /// The requested port.
     pub port: u16,
-    /// What stands in the way: `api: port 5000 is held by …`.
+    /// The reason: `api: port 5000 is held by …`.
     pub text: String,
-    /// Whether it stands in the way by listening, so that its end would help.
+    /// Whether a process is listening there that could be killed.
     pub listens: bool,
-    /// What the service would get instead.
+    /// The port that the service would get instead.
     pub next: u16,
 }
 
-/// What somebody wants about a dispute.
+/// The user's answer to a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The other port.
+    /// Use the other port.
     Next,
-    /// Something was done about it: look again.
+    /// Look again, because the conflict may be gone.
     Again,
-    /// Not to start.
+    /// Do not start.
     Quit,
 }

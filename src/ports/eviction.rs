@@ -1,23 +1,22 @@
-//! Whom devstack ends when somebody wants a port. Decides only.
+//! Decides which holders of a port devstack may kill. Pure.
 
 use std::collections::BTreeSet;
 
 use super::{Holder, Origin};
 use crate::model::{Class, Message};
 
-/// Whether the holders of a port may be ended.
+/// Whether the holders of a port may be killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// These may.
+    /// These pids may be killed.
     Allowed(Vec<u32>),
-    /// These may, though there is a better way, which the text says.
+    /// These pids may be killed, but there is a better way: the text.
     Unwise(Vec<u32>, String),
-    /// Not all of them may, so none is: the port would not be free.
+    /// Some may not be killed. Killing the others would not free the port.
     Refused(Message),
 }
 
-/// Decides about the holders of `port`, of whom there is at least one. `line`: the processes that led to this one, itself
-/// included.
+/// `line` has the pids of this process and its ancestors; `holders` is not empty.
 pub fn verdict(port: u16, holders: &[Holder], line: &BTreeSet<u32>) -> Verdict {
     if let Some(refusal) = holders.iter().find_map(|holder| refusal(port, holder, line)) {
         return Verdict::Refused(refusal);
@@ -31,34 +30,37 @@ pub fn verdict(port: u16, holders: &[Holder], line: &BTreeSet<u32>) -> Verdict {
 
 fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> {
     let refuse = |why: &str, help: &str| {
-        let text = format!("port {port} is held by {holder}, {why}");
+        let text = format!("port {port} is in use by {holder}, {why}");
         Some(Message::new(Class::Denied, text).help(help))
     };
     let remedy = || holder.origin.as_deref().and_then(Origin::remedy);
     let Some(pid) = holder.pid else {
         if holder.same_user {
-            let help = "it may be in a container, or hide itself: `sudo ss -ltnp` may show it";
-            return refuse("so it cannot be ended", help);
+            let help = "it may be hidden or in a container: try `sudo ss -ltnp`";
+            return refuse("which cannot be killed", help);
         }
-        return refuse("whom this user may not look at", "ask that user to end it");
+        return refuse("which this user is not allowed to inspect", "ask that user to stop it");
     };
     if pid == 1 {
-        return refuse("which keeps this system running", &remedy().unwrap_or_default());
+        return refuse("which is the init process of this system", &remedy().unwrap_or_default());
     }
     if line.contains(&pid) {
-        return refuse("under which this command runs", "call it from another terminal");
+        return refuse(
+            "which is a parent of this command",
+            "run this command from another terminal",
+        );
     }
     if !holder.same_user {
-        let help = remedy().unwrap_or_else(|| "ask that user to end it".to_owned());
+        let help = remedy().unwrap_or_else(|| "ask that user to stop it".to_owned());
         return refuse("which belongs to another user", &help);
     }
     match holder.origin.as_deref() {
-        // What is ended behind its back, it starts again.
+        // It would be restarted.
         Some(Origin::Service { .. } | Origin::Stack { .. }) => {
-            refuse("which another devstack looks after", &remedy().unwrap_or_default())
+            refuse("which is managed by another devstack", &remedy().unwrap_or_default())
         }
         Some(Origin::SocketUnit) => {
-            refuse("which looks after this user's session", &remedy().unwrap_or_default())
+            refuse("which manages this user's session", &remedy().unwrap_or_default())
         }
         Some(Origin::Container { .. } | Origin::Unit { .. }) | None => None,
     }
@@ -121,13 +123,13 @@ mod tests {
         let strange = Holder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
         let proxy = Holder { origin: Some(Box::new(container())), ..strange.clone() };
         let unseen = Holder { pid: None, ..holder(1) };
-        refused(&[unseen], "so it cannot be ended", "ss -ltnp");
-        refused(&[Holder::hidden(None)], "may not look at", "ask");
+        refused(&[unseen], "which cannot be killed", "ss -ltnp");
+        refused(&[Holder::hidden(None)], "is not allowed to inspect", "ask");
         let own = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
-        refused(&[own], "so it cannot be ended", "ss -ltnp");
-        refused(&[holder(1)], "keeps this system running", "");
-        refused(&[of(1, Origin::SocketUnit)], "keeps this system running", "list-sockets");
-        refused(&[holder(70)], "this command runs", "another terminal");
+        refused(&[own], "which cannot be killed", "ss -ltnp");
+        refused(&[holder(1)], "is the init process", "");
+        refused(&[of(1, Origin::SocketUnit)], "is the init process", "list-sockets");
+        refused(&[holder(70)], "a parent of this command", "another terminal");
         refused(
             std::slice::from_ref(&strange),
             "of user alice), which belongs to another user",
@@ -137,7 +139,7 @@ mod tests {
         refused(&[of(42, service)], "another devstack", "`devstack stop api` in /srv/y");
         refused(&[of(42, stack)], "another devstack", "`devstack down` in /srv/x");
         refused(&[of(42, Origin::SocketUnit)], "session", "list-sockets");
-        // One who may not be ended saves all: the port would not be free.
+        // If one of them may not be killed, none is: the port would not be free.
         refused(&[holder(40), strange], "another user", "ask");
     }
 }

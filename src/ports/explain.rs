@@ -1,4 +1,4 @@
-//! What is said about numbers that cannot be had.
+//! Texts about ports that are not available.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use super::choose::{Conflict, wanted};
 use super::{Dispute, Holder, Key, Obstacle, known, show_folder};
 use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
 
-/// Why `port` cannot be had, as a fragment: `port 5000 is held by python3 (pid 4121: …)`.
+/// Returns a fragment such as `port 5000 is held by python3 (pid 4121: …)`.
 pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
     match obstacle {
         Obstacle::InUse => format!("port {port} {}{}", held(holders), usual(port, holders)),
-        Obstacle::Leased(lessee) => format!("port {port} is leased by {lessee}"),
-        Obstacle::Denied => format!("port {port} needs privileges"),
-        Obstacle::Sibling(service) => format!("port {port} belongs to {service} of this stack"),
-        Obstacle::NoneLeft => "no port is left".to_owned(),
-        Obstacle::Failed(why) => format!("port {port} cannot be checked: {why}"),
+        Obstacle::Leased(lessee) => format!("port {port} is reserved by {lessee}"),
+        Obstacle::Denied => format!("port {port} requires privileges"),
+        Obstacle::Sibling(service) => format!("port {port} is used by {service} in this stack"),
+        Obstacle::NoneLeft => "no ports left".to_owned(),
+        Obstacle::Failed(why) => format!("cannot check port {port}: {why}"),
     }
 }
 
-/// That somebody has taken `port` from a service that was given it, as a fragment.
+/// Returns the text for a service that lost `port`, as a fragment.
 pub fn taken(port: u16, holders: &[Holder]) -> String {
     match holders {
-        [] => format!("port {port} was taken by somebody"),
+        [] => format!("port {port} was taken by an unknown process"),
         [holder] => format!("port {port} was taken by {holder}"),
         [holder, others @ ..] => {
             format!("port {port} was taken by {holder} and {} more", others.len())
@@ -29,32 +29,31 @@ pub fn taken(port: u16, holders: &[Holder]) -> String {
     }
 }
 
-/// `held by …`, as the rest of a sentence about a port.
+/// Returns `held by …`, to continue a sentence about a port.
 pub fn held(holders: &[Holder]) -> String {
     match holders {
-        [] => "is in use by a socket that does not listen, or by a hidden process".to_owned(),
-        [holder] => format!("is held by {holder}"),
-        [holder, others @ ..] => format!("is held by {holder} and {} more", others.len()),
+        [] => "is in use by a hidden process or a non-listening socket".to_owned(),
+        [holder] => format!("is in use by {holder}"),
+        [holder, others @ ..] => format!("is in use by {holder} and {} more", others.len()),
     }
 }
 
-/// Who usually has the port, when nobody could be named.
 fn usual(port: u16, holders: &[Holder]) -> String {
     let unnamed = holders.iter().all(|holder| holder.name.is_none());
     match known::usual_owner(port) {
-        Some(owner) if unnamed => format!(" ({port} is usually {owner})"),
+        Some(owner) if unnamed => format!(" ({port} is commonly used by {owner})"),
         Some(_) | None => String::new(),
     }
 }
 
-/// The message for a wish that cannot be granted, for people who look at the whole stack.
+/// Returns the message for a request that cannot be met, in a report about the whole stack.
 pub fn conflict(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
     let message = refusal(conflict, holders);
     let name = said_name(&conflict.wish.service, &conflict.wish.port);
     Message { text: format!("{name}: {}", message.text), ..message }
 }
 
-/// The same beside the name of its service.
+/// Returns the same message without the name of the service.
 pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
     let Conflict { wish, obstacle: why, alternative } = conflict;
     let number = wanted(wish).unwrap_or_default();
@@ -65,7 +64,7 @@ pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
         Obstacle::InUse | Obstacle::Leased(_) | Obstacle::Sibling(_) => Class::Port,
     };
     let source = match wanted(wish) {
-        Some(_) => format!("; {} asks for it", wish.source),
+        Some(_) => format!("; requested by {}", wish.source),
         None => String::new(),
     };
     let text = format!("{}{source}", obstacle(number, why, holders));
@@ -74,7 +73,7 @@ pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
     Message::new(class, text).help(ways.join(", or "))
 }
 
-/// What somebody can be asked about a wish; `None`: there is nothing to choose.
+/// Returns the prompt for a request; `None` if there is nothing to choose.
 pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Option<Dispute> {
     let Conflict { wish, obstacle: why, alternative } = conflict;
     let askable = match (wish.weight, wish.on_conflict) {
@@ -92,13 +91,12 @@ pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
     Some(Dispute { port, text, listens: listens && !holders.is_empty(), next: (*alternative)? })
 }
 
-/// `api: port 5000 is held by …`.
 fn said_conflict(wish: &PortWish, why: &Obstacle, holders: &[Holder]) -> String {
     let number = wanted(wish).unwrap_or_default();
     format!("{}: {}", said_name(&wish.service, &wish.port), obstacle(number, why, holders))
 }
 
-/// `api`, or `api (metrics)` for a port that is not the main one.
+/// `api`, or `api (metrics)` for another port than the main one.
 fn said_name(service: &Name, port: &str) -> String {
     match port {
         "main" => service.to_string(),
@@ -106,17 +104,16 @@ fn said_name(service: &Name, port: &str) -> String {
     }
 }
 
-/// How to make the number available.
 fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<String> {
     match obstacle {
         Obstacle::InUse => match holders {
             [holder, ..] if holder.is_devstack() => None,
             [Holder { origin: Some(origin), .. }, ..] => origin.remedy(),
             [Holder { pid: Some(_), same_user: true, .. }, ..] => {
-                Some(format!("end the holder with `devstack ports {number} --kill`"))
+                Some(format!("kill the process with `devstack ports {number} --kill`"))
             }
-            [_, ..] => Some("ask the holder's user to end it".to_owned()),
-            [] => Some(format!("see what has it with `devstack ports {number}`")),
+            [_, ..] => Some("ask the owner of the process to stop it".to_owned()),
+            [] => Some(format!("find what is using it with `devstack ports {number}`")),
         },
         Obstacle::Leased(lessee) => match &lessee.folder {
             Some(folder) => Some(format!(
@@ -132,42 +129,44 @@ fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<Strin
         Obstacle::Denied => None,
         Obstacle::Sibling(_) => None,
         Obstacle::NoneLeft => Some("stop another stack with `devstack down`".to_owned()),
-        Obstacle::Failed(_) => Some("see `ulimit -n` and the limits of this machine".to_owned()),
+        Obstacle::Failed(_) => {
+            Some("check `ulimit -n` and other limits of this machine".to_owned())
+        }
     }
 }
 
-/// How to ask for another number, in the words of whoever asked.
+/// How to request another port, in the same way as the current request.
 fn otherwise(wish: &PortWish, alternative: Option<u16>) -> Option<String> {
     let number = alternative?;
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let advice = match wish.weight {
         Weight::Pinned if wish.source.starts_with("--") => {
-            format!("choose another one, such as `--port {}={number}`", wish.service)
+            format!("choose another port, such as `--port {}={number}`", wish.service)
         }
         Weight::Pinned if wish.source.chars().all(variable) => {
-            format!("choose another one, such as `{}={number}`", wish.source)
+            format!("choose another port, such as `{}={number}`", wish.source)
         }
-        Weight::Pinned => format!("choose another one, such as {number}"),
+        Weight::Pinned => format!("choose another port, such as {number}"),
         Weight::Preferred | Weight::Any => {
             let let_move = match wish.on_conflict {
                 OnConflict::Strict => {
-                    "let ports move: `up` without --strict-ports, `run` with --no-strict-ports"
+                    "let ports move: omit --strict-ports (`up`) or pass --no-strict-ports (`run`)"
                 }
                 OnConflict::Fail | OnConflict::Ask | OnConflict::Next | OnConflict::Auto => {
                     "let it move with `on_conflict = \"next\"`"
                 }
             };
-            format!("choose another one, such as {number}, or {let_move}")
+            format!("choose another port, such as {number}, or {let_move}")
         }
     };
     Some(advice)
 }
 
-/// A remark about a number that was asked for and given, but will disappoint.
+/// Returns a warning about an assigned port that browsers refuse to open.
 pub fn remark((service, port): &Key, number: u16) -> Option<Message> {
     let who = said_name(service, port);
     known::refused_by_browsers(number).then(|| {
-        Message::new(Class::Port, format!("{who} has port {number}, which browsers refuse to open"))
-            .help("choose another number if a browser is to reach it")
+        Message::new(Class::Port, format!("{who} uses port {number}, which browsers block"))
+            .help("choose another port if browsers need to reach it")
     })
 }

@@ -1,16 +1,16 @@
 use std::os::fd::OwnedFd;
 
-/// A number that the system gives to nobody who lets it choose, neither to listen nor to connect, while this value lives.
-/// It is bound and never listens; servers bind it all the same, because they ask for `SO_REUSEADDR`. For one that does
-/// not, the hold has to go first.
+/// Reserves a port: while this value lives, the kernel does not pick it for listeners or outgoing
+/// connections that leave the choice to it. The socket is bound but never listens, so servers that
+/// set `SO_REUSEADDR` can still bind the port. For other servers, the hold must be dropped first.
 #[derive(Debug)]
 pub struct Hold {
     _socket: OwnedFd,
 }
 
 impl Hold {
-    /// Holds `port`, which should be free. `None`: this system has no such thing, or no more files can be opened;
-    /// then there is only the lease.
+    /// Holds `port`, which should be free. `None` if the system does not support this or is out of
+    /// file descriptors; then the port is only leased.
     pub fn take(port: u16) -> Option<Hold> {
         super::system::hold(port).map(|socket| Hold { _socket: socket })
     }
@@ -25,7 +25,7 @@ mod tests {
     use super::Hold;
     use crate::ports::{Availability, probe};
 
-    /// The few numbers that the kernel chooses from in the test's own network, and those of them that are held.
+    /// The kernel's ephemeral range in the test's own network namespace.
     const RANGE: std::ops::RangeInclusive<u16> = 20_000..=20_015;
     const HELD: [u16; 3] = [20_000, 20_007, 20_014];
 
@@ -35,7 +35,7 @@ mod tests {
             let Ok(first) = TcpListener::bind(address) else { continue };
             let address = first.local_addr().unwrap();
             drop(first);
-            // Another test may get the number meanwhile.
+            // Another test may get the port in between.
             let Some(hold) = Hold::take(address.port()) else { continue };
             let Ok(server) = TcpListener::bind(address) else { continue };
             TcpStream::connect(address).unwrap();
@@ -44,7 +44,7 @@ mod tests {
         }
     }
 
-    /// Every number that the kernel gives, to listen and to connect, until it has no more.
+    /// Every port that the kernel assigns, for listening and connecting, until it runs out.
     fn all_it_gives() -> BTreeSet<u16> {
         let mut given = BTreeSet::new();
         let mut listening = Vec::new();
@@ -73,7 +73,7 @@ mod tests {
         let holds = HELD.map(|port| Hold::take(port).unwrap());
         let free: BTreeSet<u16> = RANGE.filter(|port| !HELD.contains(port)).collect();
         assert_eq!(all_it_gives(), free);
-        // Later it may give fewer, because connections that were closed linger.
+        // Fewer later, because closed connections linger.
         for _ in 0..50 {
             assert!(all_it_gives().is_subset(&free));
         }

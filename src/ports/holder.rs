@@ -7,34 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::Origin;
 
-/// Who listens on a port. What the system does not show is `None`; nothing in it is a guess.
+/// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its process id; `None`: it belongs to somebody whose processes this user may not look into.
+    /// Its pid. `None` if it belongs to a user whose processes cannot be inspected.
     pub pid: Option<u32>,
     /// The name of its program.
     pub name: Option<String>,
-    /// Its command line, shortened, without control characters.
+    /// Its command line, shortened and without control characters.
     pub command: Option<String>,
     /// Its working directory, absolute.
     pub folder: Option<PathBuf>,
     /// How long it has been running, in seconds.
     pub age_seconds: Option<u64>,
-    /// The user it runs as, or who made the socket when the process is hidden.
+    /// The user it runs as; for a hidden process, the owner of the socket.
     pub uid: Option<u32>,
     /// The name of that user.
     pub user: Option<String>,
-    /// Whether that is the user who runs devstack.
+    /// Whether that user is the one running devstack.
     pub same_user: bool,
-    /// What it belongs to, where that can be proved.
+    /// What it belongs to, if that can be proved.
     pub origin: Option<Box<Origin>>,
-    /// Whether its parent has ended and left it behind.
+    /// Whether its parent has exited.
     pub orphan: bool,
-    /// Where it listens, ascending.
+    /// The addresses it listens on, ascending.
     pub addresses: Vec<IpAddr>,
 }
 
-/// What the system shows of one process.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     pub pid: u32,
@@ -46,17 +45,16 @@ pub(super) struct Process {
     pub uid: u32,
 }
 
-/// The longest command line that is shown: with the rest of the sentence it still fits two lines of a terminal.
+/// The longest command line shown: with the rest of the sentence it fits two terminal lines.
 const LONGEST_COMMAND: usize = 60;
 
-/// The longest program name that is shown.
 const LONGEST_NAME: usize = 32;
 
-/// Programs whose first argument says more than they do.
+/// Programs whose first argument says more than their name.
 const INTERPRETERS: [&str; 12] =
     ["python", "node", "ruby", "perl", "php", "bash", "dash", "zsh", "sh", "java", "deno", "bun"];
 
-/// Programs that may listen on behalf of containers, when nothing about a container can be proved.
+/// Programs that may forward ports of containers even if no container can be detected.
 const PROXIES: [&str; 8] = [
     "rootlessport",
     "rootlesskit",
@@ -69,13 +67,13 @@ const PROXIES: [&str; 8] = [
 ];
 
 impl Holder {
-    /// Whether it is this very process: it listens only to pass the socket to a service, and is nobody's thief.
+    /// Whether it is this process, which listens only to pass the socket to a service.
     pub fn is_devstack(&self) -> bool {
         self.pid == Some(std::process::id())
     }
 
-    /// Whether it may listen on behalf of a service of this stack although it is none of its processes: because it
-    /// does so for a container, because the system's supervisor runs it, or because the system does not show what it is.
+    /// Whether it may act for a service of this stack without being one of its processes: it
+    /// forwards for a container, is run by systemd, or is hidden.
     pub fn may_stand_in(&self) -> bool {
         let proxy = |name: &String| PROXIES.iter().any(|proxy| name.starts_with(proxy));
         match self.origin.as_deref() {
@@ -98,7 +96,7 @@ impl Holder {
         }
     }
 
-    /// A holder of which only the user is known, or not even that.
+    /// Creates a holder of which at most the user is known.
     pub(super) fn hidden(uid: Option<u32>) -> Holder {
         Holder {
             pid: None,
@@ -120,12 +118,12 @@ impl Holder {
     }
 }
 
-/// `python3 (pid 4121: flask run, in ~/old/app, for 2 h)`, or as much of it as is known.
+/// `python3 (pid 4121: flask run, in ~/old/app, for 2 h)`, or as much as is known.
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(pid) = self.pid else {
             return match (self.same_user, self.user()) {
-                (true, _) => f.write_str("a process of this user that the system does not show"),
+                (true, _) => f.write_str("a hidden process of this user"),
                 (false, Some(user)) => write!(f, "an unknown process of user {user}"),
                 (false, None) => f.write_str("an unknown process"),
             };
@@ -142,7 +140,7 @@ impl fmt::Display for Holder {
         let folder = self.folder.as_ref().filter(|_| !elsewhere);
         let folder = folder.map(|folder| format!("in {}", show_folder(folder)));
         let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
-        let orphan = self.orphan.then(|| "left by a parent that has ended".to_owned());
+        let orphan = self.orphan.then(|| "orphaned".to_owned());
         let details: Vec<String> =
             self.command.clone().into_iter().chain(folder).chain(age).chain(orphan).collect();
         if !details.is_empty() {
@@ -152,7 +150,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A folder as people write it: `~` for the home folder, no control characters.
+/// Formats a directory for display: `~` for the home directory, no control characters.
 pub fn show_folder(folder: &Path) -> String {
     let home = std::env::home_dir().filter(|home| home.is_absolute() && home.parent().is_some());
     let short = home.and_then(|home| folder.strip_prefix(home).ok().map(Path::to_owned));
@@ -166,14 +164,14 @@ pub fn show_folder(folder: &Path) -> String {
 
 fn show_age(seconds: u64) -> String {
     match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 
-/// The words without what the name already says: `/usr/bin/python3 /usr/bin/flask run` becomes `flask run`.
+/// Drops what the name already shows: `flask run` instead of `/usr/bin/python3 /usr/bin/flask run`.
 fn say_command(words: &[String]) -> String {
     let Some((program, arguments)) = words.split_first() else { return String::new() };
     let program = base_name(program);
@@ -199,7 +197,7 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
 }
 
-/// At most `longest` characters, none of which can move the cursor or hide others.
+/// Truncates to `longest` characters and escapes those that can move the cursor or hide others.
 pub(super) fn clean(text: &str, longest: usize) -> String {
     let text = text.trim();
     let mut shown: String = text.chars().take(longest).collect();
@@ -213,7 +211,7 @@ pub(super) fn clean(text: &str, longest: usize) -> String {
 fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        // Directional and invisible format characters could make a command read as another.
+        // Directional and invisible format characters could disguise a command.
         let format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
         if c.is_control() || format {
             shown.extend(c.escape_unicode());
@@ -224,7 +222,7 @@ fn escape(text: &str) -> String {
     shown
 }
 
-/// The name of a user, from the file only: asking the name service could go over the network.
+/// Looks up a user name in `/etc/passwd` only: the name service might use the network.
 pub(super) fn user_name(uid: u32) -> Option<String> {
     let text = std::fs::read("/etc/passwd").ok()?;
     let text = String::from_utf8_lossy(&text);
@@ -272,17 +270,14 @@ mod tests {
             uid: rustix::process::geteuid().as_raw(),
         };
         let holder = Holder::of(&process);
-        assert_eq!(holder.to_string(), "python3 (pid 4121: flask run, in ~/old/app, for 2 h)");
+        assert_eq!(holder.to_string(), "python3 (pid 4121: flask run, in ~/old/app, for 2h)");
         let left = Holder { orphan: true, ..holder.clone() };
-        assert!(
-            left.to_string().ends_with(", for 2 h, left by a parent that has ended)"),
-            "{left}"
-        );
+        assert!(left.to_string().ends_with(", for 2h, orphaned)"), "{left}");
         let (stack, service) = (Some("shop".to_owned()), Some("api".to_owned()));
         let origin = Origin::Service { stack, service, folder: Some(home.join("wt")) };
         let origin = Some(Box::new(origin));
         let service = Holder { origin, ..holder };
-        let said = "service api of stack shop in ~/wt (pid 4121: flask run, for 2 h)";
+        let said = "service api of stack shop in ~/wt (pid 4121: flask run, for 2h)";
         assert_eq!(service.to_string(), said);
         let bare = Process { words: Vec::new(), folder: None, age: None, ..process };
         assert_eq!(Holder::of(&bare).to_string(), "python3 (pid 4121)");
@@ -318,8 +313,7 @@ mod tests {
 
     #[test]
     fn ages_are_short() {
-        for (seconds, said) in
-            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7_300, "2 h"), (172_800, "2 days")]
+        for (seconds, said) in [(0, "0s"), (59, "59s"), (60, "1m"), (7_300, "2h"), (172_800, "2d")]
         {
             assert_eq!(show_age(seconds), said);
         }

@@ -7,27 +7,26 @@ use super::container::docker_forwarders;
 use super::holder::Process;
 use super::{Holder, Listener, system};
 
-/// Who listens on `port`, the longest-running process first. A listener whose process is not shown gives a holder without pid.
-/// Empty: nobody listens, or the system shows nothing. Takes milliseconds.
+/// Returns the processes that listen on `port`, longest-running first. A hidden process gives a
+/// holder without pid. Empty if there is no listener or the system shows none. Takes milliseconds.
 pub fn holders(port: u16) -> Vec<Holder> {
     let found = system::listeners(Some(port)).unwrap_or_default();
     let pids = system::pids_by_socket(&numbers(&found));
     name_listeners(&found, &pids).remove(&port).unwrap_or_default()
 }
 
-/// [`holders`] of several ports for the price of one.
+/// Like [`holders_of_port`] for several ports, at the same cost.
 pub fn holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
     let found = listeners_on(ports);
     name_listeners(&found, &system::pids_by_socket(&numbers(&found)))
 }
 
-/// Somebody who listens on each of these ports, to be named in a message: of processes that share a socket, one and those
-/// above it. A millisecond or two, unless the holder is among the oldest processes or hidden.
+/// Returns one holder of each port and its ancestors with the same socket, for messages. Takes a
+/// millisecond or two, unless the holder is hidden or among the oldest processes.
 pub fn some_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
     name_holders(&listeners_on(ports))
 }
 
-/// The same for these listeners, by port.
 pub(super) fn name_holders(listeners: &[Listener]) -> BTreeMap<u16, Vec<Holder>> {
     name_listeners(listeners, &system::some_pids_by_socket(&numbers(listeners)))
 }
@@ -45,7 +44,7 @@ fn numbers(listeners: &[Listener]) -> BTreeSet<u64> {
     listeners.iter().map(|listener| listener.socket).collect()
 }
 
-/// `pids` says who has which socket open.
+/// `pids` maps sockets to the processes that have them open.
 fn name_listeners(
     listeners: &[Listener],
     pids: &BTreeMap<u64, Vec<u32>>,
@@ -73,11 +72,10 @@ fn name_listeners(
     by_port.into_iter().map(|(port, found)| (port, found.named(&mut belonging))).collect()
 }
 
-/// What was found out about one port.
 #[derive(Default)]
 struct Found {
     pids: BTreeMap<u32, BTreeSet<IpAddr>>,
-    /// The users of sockets whose processes are not shown.
+    /// Owners of sockets whose processes are hidden.
     hidden: BTreeMap<Option<u32>, BTreeSet<IpAddr>>,
 }
 
@@ -85,8 +83,8 @@ impl Found {
     fn named(mut self, belonging: &mut Belonging) -> Vec<Holder> {
         let mut processes: Vec<Process> =
             self.pids.keys().copied().filter_map(system::process).collect();
-        // A server that shares its socket with workers is older than they are; but a devstack that passes one to a
-        // service only keeps it for that.
+        // A server is older than workers that share its socket; a devstack that passes a socket
+        // only keeps it for the service, so it comes last.
         let passes = |process: &Process| process.name == "devstack";
         processes.sort_by_key(|process| (passes(process), Reverse(process.age), process.pid));
         let mut shown = |process: &Process| {
@@ -114,7 +112,7 @@ mod tests {
 
     use super::{holders, some_holders_of};
 
-    /// What it costs to name a holder among many processes, each with some open files.
+    /// Measures how long naming a holder takes among many processes with open files.
     #[test]
     #[ignore = "a measurement: cargo test --lib cost_of_naming -- --ignored --nocapture"]
     fn cost_of_naming() {

@@ -2,21 +2,18 @@ use std::collections::BTreeSet;
 
 use super::system;
 
-/// What it takes to go from a process to those above it.
 #[derive(Debug, Clone)]
 pub(super) struct Kin {
-    /// The short name.
     pub name: String,
-    /// The process above it; 0: none that can be seen.
+    /// 0 if there is none, or none that is visible.
     pub parent: u32,
-    /// Its user.
     pub uid: u32,
 }
 
-/// So many generations are looked at: deeper nesting is nobody's, and a loop would have no end.
+/// Bounds the walk: real nesting is never deeper, and a race could produce a loop.
 const GENERATIONS: usize = 64;
 
-/// The processes above `pid`, nearest first, as far as they are shown.
+/// Returns the ancestors of `pid`, nearest first, as far as they are visible.
 pub(super) fn ancestors(pid: u32) -> impl Iterator<Item = (u32, Kin)> {
     let parent = system::kin(pid).map(|kin| kin.parent);
     let first = parent.and_then(|pid| Some((pid, system::kin(pid)?)));
@@ -24,7 +21,7 @@ pub(super) fn ancestors(pid: u32) -> impl Iterator<Item = (u32, Kin)> {
     std::iter::successors(first, above).take(GENERATIONS)
 }
 
-/// The numbers of this process and of those above it.
+/// Returns the pids of this process and its ancestors.
 pub fn own_line() -> BTreeSet<u32> {
     let me = std::process::id();
     ancestors(me).map(|(pid, _)| pid).chain([me, std::os::unix::process::parent_id()]).collect()

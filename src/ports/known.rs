@@ -1,6 +1,6 @@
-//! What is generally known about port numbers.
+//! General knowledge about port numbers.
 
-/// Ports that browsers refuse to open, by the WHATWG fetch standard ("port blocking"); sorted.
+/// Ports that browsers block, from the WHATWG fetch standard ("port blocking"); sorted.
 const REFUSED_BY_BROWSERS: [u16; 82] = [
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
     103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
@@ -9,14 +9,14 @@ const REFUSED_BY_BROWSERS: [u16; 82] = [
     6669, 6679, 6697, 10080,
 ];
 
-/// Who usually has a port; sorted by port. Only what a developer is likely to meet.
+/// Programs that usually have a port, as far as developers meet them; sorted by port.
 const USUAL: [(u16, &str); 52] = [
     (22, "SSH"),
     (53, "DNS"),
     (80, "a web server"),
     (443, "a web server"),
-    (631, "printing (CUPS)"),
-    (1025, "a mail catcher's SMTP"),
+    (631, "CUPS (printing)"),
+    (1025, "a mail catcher (SMTP)"),
     (1433, "Microsoft SQL Server"),
     (1521, "Oracle Database"),
     (1883, "MQTT"),
@@ -41,12 +41,12 @@ const USUAL: [(u16, &str); 52] = [
     (7000, "Cassandra"),
     (7687, "Neo4j"),
     (8000, "Django's or uvicorn's development server"),
-    (8025, "a mail catcher's page"),
+    (8025, "a mail catcher's web UI"),
     (8080, "a proxy or Java web server"),
     (8081, "Metro (React Native)"),
     (8086, "InfluxDB"),
     (8123, "ClickHouse"),
-    (8443, "a web server with TLS"),
+    (8443, "a web server (TLS)"),
     (8500, "Consul"),
     (8888, "Jupyter"),
     (9000, "MinIO or PHP-FPM"),
@@ -56,7 +56,7 @@ const USUAL: [(u16, &str); 52] = [
     (9200, "Elasticsearch or OpenSearch"),
     (9229, "Node's debugger"),
     (11211, "memcached"),
-    (15672, "RabbitMQ's page"),
+    (15672, "RabbitMQ's management UI"),
     (25565, "a Minecraft server"),
     (26257, "CockroachDB"),
     (27017, "MongoDB"),
@@ -65,7 +65,7 @@ const USUAL: [(u16, &str); 52] = [
     (50051, "gRPC examples"),
 ];
 
-/// On macOS the AirPlay receiver listens on these two.
+/// Used by the AirPlay receiver on macOS.
 const AIRPLAY: [u16; 2] = [5000, 7000];
 
 /// Whether browsers refuse to open `http://…:port`.
@@ -73,7 +73,7 @@ pub fn refused_by_browsers(port: u16) -> bool {
     REFUSED_BY_BROWSERS.binary_search(&port).is_ok()
 }
 
-/// Who usually has this port, on the system devstack was built for.
+/// Returns the program that usually has this port on this operating system.
 pub fn usual_owner(port: u16) -> Option<&'static str> {
     if cfg!(target_os = "macos") && AIRPLAY.contains(&port) {
         return Some("AirPlay (System Settings, AirDrop & Handoff, AirPlay Receiver)");

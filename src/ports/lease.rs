@@ -8,62 +8,56 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lessee, system};
 
-/// A number that no other devstack takes while this value lives. The kernel ends it when the process dies, however it
-/// dies: the lock and the announcement belong to open files. (So a forked child that is never exec'd and keeps the
-/// files open would keep the lease; nothing forks after leases exist.)
+/// A port that no other devstack takes while this value lives. The kernel releases it when the
+/// process dies in any way, because lock and announcement belong to open files. (A forked child
+/// that never execs would keep the lease; nothing forks once leases exist.)
 #[derive(Debug)]
 pub struct Lease {
     file: File,
-    /// What other users see of it, where the system has that.
+    /// Makes the lease visible to other users, where the system supports it.
     _announcement: Option<OwnedFd>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // What is written is only believed while the file is locked; without this a later holder could for an instant be
-        // called by our name. One byte is enough to make no sense of it. A failure changes nothing else. The lock goes
-        // when the file is closed.
+        // The label counts while the file is locked, so the next owner could briefly be taken for
+        // us. Overwriting one byte makes it invalid. Errors do not matter.
         self.file.write_all_at(b" ", 0).ok();
     }
 }
 
-/// What came of asking for a lease.
 #[derive(Debug)]
 pub enum Leasing {
-    /// It is ours.
     Taken(Lease),
-    /// Another devstack has it.
     Held(Lessee),
-    /// Leases do not work here: the disk is full, no more files can be opened.
+    /// Leases do not work here, for example because the disk is full.
     Failed(io::Error),
 }
 
-/// The folder with one lock file per number, shared by every devstack of a user. The files stay: there are as many as
-/// numbers were ever leased, of some hundred bytes each, and on ext4 a name that was removed seconds ago takes a millisecond
-/// to be made again, which a restart of a large stack would feel.
+/// A directory with one lock file per port, shared by all devstacks of a user. Files are never
+/// deleted: they are small, and on ext4 re-creating a name deleted seconds ago takes a millisecond,
+/// which would slow down restarts of large stacks.
 #[derive(Debug, Clone)]
 pub struct LeaseFolder {
     path: PathBuf,
 }
 
-/// What locking the file of a number came to.
 enum Locking {
-    /// It is locked, and still the file of that number.
+    /// Locked, and still the file of that port.
     Ours(File),
-    /// Somebody else has it locked.
     Theirs(File),
-    /// Somebody who cleans up removed it in between.
+    /// Deleted before it was locked.
     Removed,
 }
 
-/// How often a number is tried whose file is removed, or locked by nobody who says who he is, just then: the second lasts
-/// microseconds, when it is somebody who only looks whether it is locked.
+/// How often to retry if the file was deleted, or is locked without a valid label. The latter lasts
+/// microseconds when another process only checks the lock.
 const TRIES: usize = 8;
 
-/// The most that is read of a lock file: a path has at most 4,096 bytes on Linux, and some become escapes.
+/// How much of a lock file is read: paths have up to 4,096 bytes on Linux, and some become escapes.
 const LONGEST_TEXT: u64 = 16 * 1024;
 
-/// What stands in a lock file, for the message that another devstack shows.
+/// The content of a lock file, for the messages of other devstacks.
 #[derive(Serialize, Deserialize)]
 struct Label {
     pid: u32,
@@ -71,7 +65,6 @@ struct Label {
 }
 
 impl Label {
-    /// Whether the process that wrote it still lives.
     fn lives(&self) -> bool {
         let pid = self.pid.try_into().ok().and_then(rustix::process::Pid::from_raw);
         pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
@@ -79,7 +72,7 @@ impl Label {
 }
 
 impl LeaseFolder {
-    /// Makes the folder with mode 0700 when it is missing. An error when it belongs to somebody else or is no folder.
+    /// Creates the directory with mode 0700 if missing. Fails if another user owns it.
     pub fn open(path: &Path) -> io::Result<LeaseFolder> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let leases = LeaseFolder::check(path)?;
@@ -89,7 +82,7 @@ impl LeaseFolder {
         Ok(leases)
     }
 
-    /// The folder as it is, for looking only; `None` when there is none to be trusted.
+    /// Opens an existing directory for reading; `None` if there is none that can be trusted.
     pub fn find(path: &Path) -> Option<LeaseFolder> {
         LeaseFolder::check(path).ok()
     }
@@ -97,15 +90,15 @@ impl LeaseFolder {
     fn check(path: &Path) -> io::Result<LeaseFolder> {
         let found = path.symlink_metadata()?;
         if !found.is_dir() {
-            return Err(io::Error::other("it is not a folder"));
+            return Err(io::Error::other("not a directory"));
         }
         if found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other("it belongs to another user"));
+            return Err(io::Error::other("owned by another user"));
         }
         Ok(LeaseFolder { path: path.to_owned() })
     }
 
-    /// Asks for `port` on behalf of the stack in `folder`. Never waits.
+    /// Tries to lease `port`; never blocks.
     pub fn take(&self, port: u16, folder: &Path) -> Leasing {
         for _ in 0..TRIES {
             match self.lock(port) {
@@ -123,18 +116,18 @@ impl LeaseFolder {
         Leasing::Held(Lessee::default())
     }
 
-    /// The devstack that has `port`; `None`: nobody has it.
+    /// Returns the devstack that has `port`, if there is one.
     pub fn holder(&self, port: u16) -> Option<Lessee> {
         let file = OpenOptions::new().read(true).open(self.file_of(port)).ok()?;
         match file.try_lock_shared() {
-            // Closing the file gives the lock back at once.
+            // Closing the file releases the lock immediately.
             Ok(()) | Err(TryLockError::Error(_)) => None,
             Err(TryLockError::WouldBlock) => Some(Lessee::here(read_label(&file))),
         }
     }
 
-    /// Lock files that are locked although the devstack which says so in them is gone, by number: something else has them
-    /// open, and keeps the port from every devstack. Looks and changes nothing.
+    /// Returns lock files that are locked although their devstack is dead: another process has them
+    /// open and blocks the port for every devstack. Changes nothing.
     pub fn stale(&self) -> Vec<(u16, PathBuf)> {
         let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
         let port = |entry: std::fs::DirEntry| {
@@ -149,7 +142,7 @@ impl LeaseFolder {
         stale
     }
 
-    /// Whether it looks stale now. So does one that is taken this moment, until its new holder has written its name.
+    /// Also true for a file just locked, until its owner has written its label.
     fn is_stale(&self, port: u16) -> bool {
         let Ok(file) = File::open(self.file_of(port)) else { return false };
         let locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
@@ -185,33 +178,33 @@ impl LeaseFolder {
     }
 }
 
-/// Makes a lease of a locked file, if no devstack of another user (or with another folder) has the number.
+/// Creates the lease, unless a devstack with another lease directory has announced the port.
 fn announced(file: File, port: u16, folder: &Path) -> Leasing {
     match system::announce(port) {
         Ok(announcement) => {
             label(&file, folder);
             Leasing::Taken(Lease { file, _announcement: announcement })
         }
-        // Whose it is takes longer to find out, and matters only where it is told.
+        // Looking up the owner is slower and only needed for messages.
         Err(_) => Leasing::Held(Lessee::default()),
     }
 }
 
-/// The folder that an open lock file of this process names as that of its stack; `None`: it is no such file, or it was
-/// written by somebody else.
+/// Returns the project directory from a lock file that process `pid` has open. `None` if it is not
+/// a lock file, or was written by another process.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows open files"))]
 pub(super) fn folder_of(file: &File, pid: u32) -> Option<PathBuf> {
     let label = parse_label(file)?;
     (label.pid == pid).then_some(label.folder)
 }
 
-/// Says in the file who holds it. The lock holds without it, so a full disk is no reason to fail.
+/// Writes the owner into the file. The lock works without it, so a full disk is not an error.
 fn label(file: &File, folder: &Path) {
     let label = Label { pid: std::process::id(), folder: folder.to_owned() };
-    // A folder whose name is not UTF-8 has no JSON form and stays unsaid.
+    // A path that is not UTF-8 has no JSON form and is left out.
     let mut text = serde_json::to_vec(&label).unwrap_or_default();
-    // Blanks over what an earlier holder wrote. Not cut off: a file that is cut and closed is written to the disk at once
-    // by some systems.
+    // Pad with blanks to overwrite the previous label. Truncating is avoided: some file systems
+    // flush a truncated file to disk when it is closed.
     let before = file.metadata().map_or(0, |found| found.len()).min(LONGEST_TEXT);
     text.resize(text.len().max(usize::try_from(before).expect("at most 16 KiB")), b' ');
     if file.write_all_at(&text, 0).is_err() {
@@ -219,7 +212,7 @@ fn label(file: &File, folder: &Path) {
     }
 }
 
-/// Believed only when the process that wrote it still lives; else it is from an earlier holder that was killed.
+/// Returns `None` for a label that a killed owner left behind.
 fn read_label(file: &File) -> Option<PathBuf> {
     parse_label(file).filter(Label::lives).map(|label| label.folder)
 }
@@ -239,13 +232,13 @@ pub(super) mod tests {
     use super::{LeaseFolder, Leasing, Locking};
     use crate::ports::Lessee;
 
-    /// Eight numbers that no other test program leases: a lease is seen by all of this machine. Never handed out by
-    /// devstack, because they are ephemeral ones.
+    /// Eight ports that no other test process leases, because leases are visible on the whole
+    /// machine. They are ephemeral, so devstack never assigns them.
     pub fn numbers() -> u16 {
         33_000 + u16::try_from(std::process::id() % 3_000).unwrap() * 8
     }
 
-    /// Fails unless this comes true. What was closed may be open for a moment in a child that another test just starts.
+    /// Waits: a closed file may stay open briefly in a child that another test is spawning.
     #[track_caller]
     pub fn soon(mut look: impl FnMut() -> bool) {
         let begin = std::time::Instant::now();
@@ -292,9 +285,9 @@ pub(super) mod tests {
             std::fs::write(&path, label).unwrap();
             std::fs::File::open(path).unwrap()
         };
-        // Nobody has this one locked, whatever stands in it.
+        // Not locked, so its content does not matter.
         let _unlocked = file(7, label(gone.id()));
-        // Its devstack has not said yet who it is.
+        // Its owner has not written its label yet.
         let unsaid = file(8, String::new());
         unsaid.lock().unwrap();
         let stale = file(9, label(gone.id()));
@@ -312,7 +305,7 @@ pub(super) mod tests {
         let lease = leases.take(number, Path::new("/killed"));
         assert!(matches!(lease, Leasing::Taken(_)));
         println!("\ntaken");
-        // Ends when the other test does, however that ends.
+        // Exits with the other test, even if that one fails or is killed.
         std::io::stdin().lines().for_each(drop);
     }
 
@@ -399,7 +392,7 @@ pub(super) mod tests {
                 other => panic!("{other:?}"),
             }
             let lessee = crate::ports::system::announcer(number).unwrap();
-            // Other tests of this process have leases with other folders.
+            // Other tests of this process hold leases for other directories.
             assert!(lessee.folder.is_some() && !lessee.is_strange());
             assert_eq!(lessee.pid, Some(std::process::id()));
         }
@@ -413,7 +406,7 @@ pub(super) mod tests {
             lease
         };
         took(&second, Path::new("/srv/two"));
-        // A shorter name over a longer one, and one that cannot be said over both.
+        // A shorter path over a longer one, and one without a JSON form over both.
         for (folder, said) in [("/a/long/name", "/a/long/name"), ("/b", "/b")] {
             let _lease = took(&first, Path::new(folder));
             assert_eq!(first.holder(number).unwrap().folder, Some(said.into()));
@@ -423,8 +416,8 @@ pub(super) mod tests {
         assert_eq!(first.holder(number), Some(Lessee::default()));
     }
 
-    /// Many threads claim one number over and over, while its file is removed again and again: whoever gets it has the file
-    /// that is there.
+    /// Many threads lease a port while its file is deleted again and again: a lease has the current
+    /// file.
     #[test]
     fn a_file_that_is_removed_under_ones_hands_is_no_lease() {
         use std::os::unix::fs::MetadataExt;
@@ -440,7 +433,7 @@ pub(super) mod tests {
                 while turns < TURNS {
                     match leases.lock(number).unwrap() {
                         Locking::Ours(file) => {
-                            // Only who has the lock removes it, so this must still be it.
+                            // Only the lock's owner deletes the file, so it must be the same one.
                             let path = leases.file_of(number);
                             let found = path.metadata().unwrap().ino();
                             assert_eq!(found, file.metadata().unwrap().ino());

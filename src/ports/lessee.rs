@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{holder, show_folder};
 
-/// A devstack that keeps a number for a service of its own. What is not known is `None`.
+/// A devstack that leased a port. Unknown facts are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lessee {
-    /// The folder of its stack.
+    /// Its project directory.
     pub folder: Option<PathBuf>,
-    /// Its process id, when it is another user's or cannot name its folder.
+    /// Its pid, if it belongs to another user or its directory is unknown.
     pub pid: Option<u32>,
     /// Its user.
     pub uid: Option<u32>,
@@ -19,12 +19,10 @@ pub struct Lessee {
 }
 
 impl Lessee {
-    /// A stack of this user, in this folder where it is known.
     pub(super) fn here(folder: Option<PathBuf>) -> Lessee {
         Lessee { folder, ..Lessee::default() }
     }
 
-    /// A process of whoever it is.
     #[cfg_attr(
         all(not(target_os = "linux"), not(test)),
         expect(dead_code, reason = "only Linux shows leases of other users")
@@ -33,19 +31,19 @@ impl Lessee {
         Lessee { folder, pid, uid, user: uid.and_then(holder::user_name) }
     }
 
-    /// Whether it is known to belong to another user than the one who runs this.
+    /// Whether it is known to belong to another user.
     pub fn is_strange(&self) -> bool {
         self.uid.is_some_and(|uid| uid != rustix::process::geteuid().as_raw())
     }
 }
 
-/// `another devstack stack (in ~/shop)`, `a devstack of user alice (pid 4100)`, or as much of it as is known.
+/// `another devstack stack (in ~/shop)`, `a devstack of user alice (pid 4100)`, …
 impl fmt::Display for Lessee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.user, self.uid) {
-            (Some(user), _) if self.is_strange() => write!(f, "a devstack of user {user}")?,
-            (None, Some(uid)) if self.is_strange() => write!(f, "a devstack of user {uid}")?,
-            (Some(_) | None, Some(_) | None) => f.write_str("another devstack stack")?,
+            (Some(user), _) if self.is_strange() => write!(f, "a stack of user {user}")?,
+            (None, Some(uid)) if self.is_strange() => write!(f, "a stack of user {uid}")?,
+            (Some(_) | None, Some(_) | None) => f.write_str("another stack")?,
         }
         match (&self.folder, self.pid) {
             (Some(folder), _) => write!(f, " (in {})", show_folder(folder)),
@@ -64,15 +62,15 @@ mod tests {
         let me = rustix::process::geteuid().as_raw();
         let strange = |pid| Lessee { user: None, ..Lessee::process(pid, Some(me + 7), None) };
         for (lessee, said) in [
-            (Lessee::here(None), "another devstack stack".to_owned()),
-            (Lessee::here(Some("/srv/x".into())), "another devstack stack (in /srv/x)".to_owned()),
-            (Lessee::process(Some(7), Some(me), None), "another devstack stack (pid 7)".to_owned()),
-            (strange(Some(7)), format!("a devstack of user {} (pid 7)", me + 7)),
-            (strange(None), format!("a devstack of user {}", me + 7)),
+            (Lessee::here(None), "another stack".to_owned()),
+            (Lessee::here(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
+            (Lessee::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
+            (strange(Some(7)), format!("a stack of user {} (pid 7)", me + 7)),
+            (strange(None), format!("a stack of user {}", me + 7)),
         ] {
             assert_eq!(lessee.to_string(), said);
         }
         let alice = Lessee { user: Some("alice".to_owned()), ..strange(Some(9)) };
-        assert_eq!(alice.to_string(), "a devstack of user alice (pid 9)");
+        assert_eq!(alice.to_string(), "a stack of user alice (pid 9)");
     }
 }

@@ -2,29 +2,28 @@ use std::ops::RangeInclusive;
 
 use super::known;
 
-/// Which numbers devstack may hand out unasked on this machine.
+/// Which ports devstack may assign on this machine without a request for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// What the kernel hands out for outgoing connections. `None`: it leaves so little that the rule is off.
+    /// The kernel's outgoing range. `None` if avoiding it would leave too few ports.
     ephemeral: Option<RangeInclusive<u16>>,
-    /// Where `auto` looks.
     auto: RangeInclusive<u16>,
 }
 
-/// Below it, numbers are privileged on most systems and belong to standard services.
+/// Lower ports are privileged on most systems and belong to standard services.
 pub const FIRST_UNPRIVILEGED: u16 = 1024;
 
-/// Where `auto` looks first: above what people and programs usually choose.
+/// The preferred range of `auto`: above the ports that programs commonly use.
 const AUTO: RangeInclusive<u16> = 20_000..=32_767;
 
-/// Where `auto` looks when the ephemeral range begins low.
+/// The range of `auto` if the ephemeral range starts low.
 const AUTO_LOWER: RangeInclusive<u16> = 10_000..=19_999;
 
-/// A range of fewer numbers would soon be used up by a few worktrees of large stacks.
+/// A smaller range would be used up by a few worktrees of large stacks.
 const FEWEST: u16 = 2_000;
 
 impl Limits {
-    /// The limits for a machine whose ephemeral range goes from `first` to `last`.
+    /// Creates the limits for an ephemeral range from `first` to `last`.
     pub fn new(first: u16, last: u16) -> Limits {
         let ephemeral = first..=last;
         let wide = |range: &RangeInclusive<u16>| {
@@ -43,12 +42,12 @@ impl Limits {
         }
     }
 
-    /// The range of `auto`; never empty.
+    /// Returns the range of `auto`; never empty.
     pub fn auto(&self) -> RangeInclusive<u16> {
         self.auto.clone()
     }
 
-    /// Whether `port` may be handed out to someone who did not name it.
+    /// Whether `port` may be assigned without a request for it.
     pub fn allow(&self, port: u16) -> bool {
         port >= FIRST_UNPRIVILEGED
             && !known::refused_by_browsers(port)

@@ -17,33 +17,32 @@ use super::kin::Kin;
 use super::probe::{Address, Availability, Trial, attempt, bound};
 use super::{Lessee, Listener, Owner, lease, sock_diag, walk};
 
-/// The kernel's default, when it does not say.
+/// The kernel's default, if the range cannot be read.
 const EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
-/// The most that is read of a command line: enough for what is shown of it.
+/// More than is ever shown.
 const LONGEST_COMMAND_LINE: u64 = 4_096;
 
-/// The most that is read of an environment: Linux allows a quarter of the stack, which usually has 8 MiB.
+/// Linux allows a quarter of the stack size for it, which is usually 8 MiB.
 const LARGEST_ENVIRONMENT: u64 = 2 * 1024 * 1024;
 
-/// The most open files of a process that are looked at: a devstack of hundreds of services has fewer.
+/// How many open files of a process are checked; a devstack with hundreds of services has fewer.
 const MOST_FILES: usize = 10_000;
 
-/// One socket for both families that also listens meets every conflict; without IPv6 one for IPv4 does.
+/// One listening dual-stack socket detects every conflict; without IPv6, an IPv4 socket does.
 pub(super) fn probe(port: u16) -> Availability {
     let trial = |address| attempt(Trial { address, listen: true }, port);
     trial(Address::Both)
         .or_else(|| trial(Address::Wildcard4))
-        .unwrap_or_else(|| Availability::Failed(io::Error::other("there is no network at all")))
+        .unwrap_or_else(|| Availability::Failed(io::Error::other("there is no network")))
 }
 
-/// Without `listen` the socket is in nobody's way who asks for `SO_REUSEADDR`, and yet the kernel counts the number
-/// as taken when it chooses one itself.
+/// Without `listen`, the socket does not block programs that set `SO_REUSEADDR`, but the kernel
+/// still does not pick the port itself.
 pub(super) fn hold(port: u16) -> Option<OwnedFd> {
     bound(Address::Both, port).or_else(|_| bound(Address::Wildcard4, port)).ok()
 }
 
-/// The first and last number that the kernel hands out itself.
 pub(super) fn ephemeral() -> (u16, u16) {
     let read = || {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
@@ -53,7 +52,6 @@ pub(super) fn ephemeral() -> (u16, u16) {
     read().unwrap_or(EPHEMERAL)
 }
 
-/// All listeners; `None`: the system does not show them.
 pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     match sock_diag::listeners(port) {
         Ok(found) => Some(found),
@@ -72,7 +70,7 @@ fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     }
     let tables = [four.unwrap_or_default(), six.unwrap_or_default()];
     let lines = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(read_line);
-    // The table does not say which sockets of IPv6 take no IPv4; few do.
+    // The table does not show which IPv6 sockets are IPv6-only; few are.
     let lines = lines.flat_map(|listener| listener.of_each_family(false));
     let mut found: Vec<_> =
         lines.filter(|found| port.is_none_or(|port| found.address.port() == port)).collect();
@@ -80,7 +78,7 @@ fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     Some(found)
 }
 
-/// A line of `/proc/net/tcp` or `tcp6`, when it is about a listener.
+/// Parses a line of `/proc/net/tcp` or `tcp6`, if it is a listener.
 fn read_line(line: &str) -> Option<Listener> {
     let words: Vec<&str> = line.split_whitespace().collect();
     if *words.get(3)? != "0A" {
@@ -88,7 +86,7 @@ fn read_line(line: &str) -> Option<Listener> {
     }
     let (address, port) = words.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    // The address stands there as 32-bit words in the byte order of the machine.
+    // The address is written as 32-bit words in native byte order.
     let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok();
     let address = if address.len() == 8 {
         IpAddr::from(Ipv4Addr::from(word(0)?.to_ne_bytes()))
@@ -104,7 +102,7 @@ fn read_line(line: &str) -> Option<Listener> {
     Some(Listener { address, socket: words.get(9)?.parse().ok()?, uid })
 }
 
-/// The devstack that announced `port`, if one did. Takes up to a millisecond.
+/// Returns the devstack that announced `port`, if any. Takes up to a millisecond.
 pub(super) fn announcer(port: u16) -> Option<Lessee> {
     let Announcer { pid, uid } = announcement::announcer(port)?;
     Some(Lessee::process(pid, uid, pid.and_then(stack_folder)))
@@ -152,8 +150,8 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
-/// Which of these sockets the processes in `tree` have open; `None`: nothing was found, and one of them may not be
-/// looked at.
+/// Returns which of these sockets `tree` has open; `None` if none was found and a process is
+/// hidden.
 pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
     let (mut held, mut hidden) = (BTreeSet::new(), false);
     for &pid in tree {
@@ -165,15 +163,14 @@ pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BT
     (!hidden || !held.is_empty()).then_some(held)
 }
 
-/// The Unix sockets on which somebody waits for connections: their numbers and names, abstract ones with an `@`.
+/// Returns the Unix sockets that listen, by inode. Abstract names start with `@`.
 pub(super) fn unix_listeners() -> BTreeMap<u64, String> {
     let text = std::fs::read("/proc/net/unix").unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter_map(read_unix_line).collect()
 }
 
-/// A line of `/proc/net/unix`, when it is about a listener with a name.
+/// Parses a line of `/proc/net/unix`, if it is a listener with a name.
 fn read_unix_line(line: &str) -> Option<(u64, String)> {
-    /// `__SO_ACCEPTCON`.
     const ACCEPTS: u32 = 1 << 16;
     let mut words = line.split_whitespace();
     let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
@@ -182,11 +179,10 @@ fn read_unix_line(line: &str) -> Option<(u64, String)> {
     (flags & ACCEPTS != 0 && !name.is_empty()).then_some((socket, name))
 }
 
-/// Which sockets a process has open.
 enum Seen {
-    /// These of the ones looked for. A process that is gone or a zombie has none.
+    /// Those among the sockets in question. Empty if the process has exited.
     These(BTreeSet<u64>),
-    /// It lives, but this user may not look.
+    /// The process is alive but may not be inspected.
     Hidden,
 }
 
@@ -198,7 +194,7 @@ fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> Seen {
     }
 }
 
-/// Whether there is such a process, and no zombie.
+/// Whether the process exists and is not a zombie.
 fn lives(pid: u32) -> bool {
     let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         return false;
@@ -212,7 +208,6 @@ fn lives(pid: u32) -> bool {
     }
 }
 
-/// What the system shows of a process; `None`: it is gone.
 pub(super) fn process(pid: u32) -> Option<Process> {
     let Stat { name, parent, start, .. } = stat(pid)?;
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
@@ -220,14 +215,12 @@ pub(super) fn process(pid: u32) -> Option<Process> {
     Some(Process { pid, name, parent, words: words(pid), folder, age: age(start), uid })
 }
 
-/// Name, parent and user of a process; `None`: it is gone.
 pub(super) fn kin(pid: u32) -> Option<Kin> {
     let Stat { name, parent, .. } = stat(pid)?;
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
     Some(Kin { name, parent, uid })
 }
 
-/// The processes with this short name.
 pub(super) fn named(name: &str) -> Vec<u32> {
     let called = |pid: &u32| {
         let text = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -236,7 +229,7 @@ pub(super) fn named(name: &str) -> Vec<u32> {
     walk::pids().into_iter().filter(called).collect()
 }
 
-/// These variables of the environment that a process was started with, as far as this user may see it.
+/// Returns variables from the initial environment of a process, as far as this user may read it.
 pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<String>; N] {
     let mut bytes = Vec::new();
     if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/environ")) {
@@ -251,19 +244,19 @@ pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<S
     })
 }
 
-/// The control groups of a process as the system writes them; `None` for this process.
+/// Returns the control groups of a process in the kernel's format; `None` means this process.
 pub(super) fn control_groups(pid: Option<u32>) -> Option<String> {
     let who = pid.map_or("self".to_owned(), |pid| pid.to_string());
     std::fs::read_to_string(format!("/proc/{who}/cgroup")).ok()
 }
 
-/// The folder of the stack whose devstack this process is: one of the lock files that it has open says so.
+/// Returns the project directory of a devstack process, from the lock files it has open.
 pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     for file in files.flatten().take(MOST_FILES) {
         let Ok(target) = std::fs::read_link(file.path()) else { continue };
         let bytes = target.as_os_str().as_encoded_bytes();
-        // Opening what is no plain file could wait.
+        // Opening other file types could block.
         let plain = || std::fs::metadata(file.path()).is_ok_and(|found| found.is_file());
         if bytes.ends_with(b".lock")
             && plain()
@@ -285,7 +278,6 @@ fn words(pid: u32) -> Vec<String> {
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// What is used of `/proc/PID/stat`.
 struct Stat {
     name: String,
     state: char,
@@ -299,13 +291,13 @@ fn stat(pid: u32) -> Option<Stat> {
     read_stat(&String::from_utf8_lossy(&text))
 }
 
-/// The name stands in parentheses and may itself contain them and blanks.
+/// The name is in parentheses and may itself contain parentheses and blanks.
 fn read_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.split_once('(')?;
     let (name, rest) = rest.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The state is field 3, the start field 22.
+    // State is field 3, start time field 22.
     let parent = fields.next()?.parse().ok()?;
     let start = fields.nth(17)?.parse().ok()?;
     Some(Stat { name: name.to_owned(), state, parent, start })

@@ -1,18 +1,18 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A TCP socket that accepts connections. One that takes both families on their wildcards is listed once for each.
+/// A TCP socket that accepts connections. A dual-stack wildcard socket is listed once per family.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// The kernel's number for the socket: several processes that share it have the same one.
+    /// The kernel's number of the socket, which processes that share it have in common.
     pub socket: u64,
-    /// The user who made it, where the system says so.
+    /// The owner of the socket, if the system shows it.
     pub uid: Option<u32>,
 }
 
 impl Listener {
-    /// Whether somebody who looks for the port on this machine may meet it: on loopback or on every address.
+    /// Whether local clients can reach it: it is on loopback or on a wildcard address.
     pub fn is_local(&self) -> bool {
         let address = match self.address.ip() {
             IpAddr::V6(address) => address.to_canonical(),
@@ -21,7 +21,7 @@ impl Listener {
         address.is_loopback() || address.is_unspecified()
     }
 
-    /// The same for each family that it takes connections of.
+    /// Returns one listener for each address family that the socket accepts.
     pub(super) fn of_each_family(self, v6_only: bool) -> impl Iterator<Item = Listener> {
         let both = !v6_only && self.address.is_ipv6() && self.address.ip().is_unspecified();
         let four = (IpAddr::from(Ipv4Addr::UNSPECIFIED), self.address.port()).into();

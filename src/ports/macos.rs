@@ -1,4 +1,4 @@
-//! macOS: sockets and processes from libproc, which shows what belongs to this user and hides the rest.
+//! macOS: sockets and processes from libproc, which shows only those of this user.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_int};
@@ -13,24 +13,24 @@ use super::kin::Kin;
 use super::probe::{Address, Availability, Trial, attempt};
 use super::{Holder, Lessee, Listener, Owner};
 
-/// The system's default, when it does not say.
+/// The system's default, if the range cannot be read.
 const EPHEMERAL: (u16, u16) = (49_152, 65_535);
 
-/// Here a wildcard and a loopback address can be bound side by side, so each is tried by itself.
+/// A wildcard and a loopback address can be bound side by side, so each is tried separately.
 const ADDRESSES: [Address; 4] =
     [Address::Loopback4, Address::Loopback6, Address::Wildcard4, Address::Wildcard6];
 
-/// The most that is read of a command line.
 const LONGEST_COMMAND_LINE: usize = 64 * 1024;
 
-/// `PROC_PIDFDSOCKETINFO`, `SOCKINFO_TCP`, `TCPS_LISTEN`, `INI_IPV4`, `INI_IPV6`: of `sys/proc_info.h` and `netinet/tcp_fsm.h`.
+/// `PROC_PIDFDSOCKETINFO`, `SOCKINFO_TCP`, `TCPS_LISTEN`, `INI_IPV4` and `INI_IPV6` from
+/// `sys/proc_info.h` and `netinet/tcp_fsm.h`.
 const SOCKET_INFO: c_int = 3;
 const KIND_TCP: c_int = 2;
 const STATE_LISTEN: c_int = 1;
 const IPV4: u8 = 1;
 const IPV6: u8 = 2;
 
-/// `struct socket_fdinfo`; what is not used here is bytes.
+/// `struct socket_fdinfo`; unused fields are bytes.
 #[repr(C)]
 struct SocketInfo {
     file: [u64; 3],
@@ -57,7 +57,7 @@ struct SocketInfo {
     rest_of_union: [u8; 444],
 }
 
-// The size that the header's structure has on every 64-bit macOS.
+// The size of the structure on every 64-bit macOS.
 const _: () = assert!(size_of::<SocketInfo>() == 792);
 
 pub(super) fn probe(port: u16) -> Availability {
@@ -72,12 +72,11 @@ pub(super) fn probe(port: u16) -> Availability {
     found
 }
 
-/// Here a socket that is only bound keeps everybody else from listening.
+/// Not possible: on macOS, a socket that is only bound blocks all listeners.
 pub(super) fn hold(_port: u16) -> Option<std::os::fd::OwnedFd> {
     None
 }
 
-/// The first and last number that the kernel hands out itself.
 pub(super) fn ephemeral() -> (u16, u16) {
     let read = || {
         let first = number(c"net.inet.ip.portrange.first")?;
@@ -91,14 +90,14 @@ fn number(name: &CStr) -> Option<c_int> {
     let mut value: c_int = 0;
     let mut size = size_of::<c_int>();
     let null = std::ptr::null_mut();
-    // SAFETY: `name` ends with a zero; the value's place and size are those of a C int, which these settings are.
+    // SAFETY: `name` is NUL-terminated; `value` and `size` describe a C int, as these settings are.
     let code = unsafe {
         libc::sysctlbyname(name.as_ptr(), (&raw mut value).cast(), &raw mut size, null, 0)
     };
     (code == 0 && size == size_of::<c_int>()).then_some(value)
 }
 
-/// All listeners of this user's processes. Those of others are not shown.
+/// Returns all listeners of this user's processes. Others are hidden.
 pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     let mut found: Vec<_> = pids().into_iter().flat_map(listeners_of).collect();
     found.retain(|listener| port.is_none_or(|port| listener.address.port() == port));
@@ -107,17 +106,17 @@ pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     Some(found)
 }
 
-/// macOS has no names that end with their process: here leases are between the stacks of one user.
+/// Not supported: macOS has no names that disappear with their process.
 pub(super) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::convert::Infallible> {
     Ok(None)
 }
 
-/// Nobody announces ports here.
+/// Always `None`, because macOS has no announcements.
 pub(super) fn announcer(_port: u16) -> Option<Lessee> {
     None
 }
 
-/// See [`super::listener_owner`]. That nobody listens is never certain here: a stranger's socket is not shown.
+/// Never returns `NotListening`, because sockets of other users are hidden.
 pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     let ours: Vec<Listener> = (tree.iter().flat_map(|pid| listeners_of(*pid)))
         .filter(|listener| listener.address.port() == port)
@@ -139,18 +138,17 @@ pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
     }
 }
 
-/// Which of these sockets the processes in `tree` have open; `None`: the system does not say, which does not happen here.
+/// Returns which of these sockets the processes in `tree` have open. Never `None` on macOS.
 pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
     let held = tree.iter().flat_map(|pid| listeners_of(*pid)).map(|held| held.socket);
     Some(held.filter(|socket| sockets.contains(socket)).collect())
 }
 
-/// Unix sockets are not looked at here.
+/// Unix sockets are not supported here.
 pub(super) fn unix_listeners() -> BTreeMap<u64, String> {
     BTreeMap::new()
 }
 
-/// Who has each of these sockets open, in one walk over all processes.
 pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
     for pid in pids() {
@@ -162,15 +160,15 @@ pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>>
     found
 }
 
-/// The same: here there is nothing to gain by ending early.
+/// The same as [`pids_by_socket`], because stopping early gains nothing here.
 pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     pids_by_socket(sockets)
 }
 
 fn pids() -> Vec<u32> {
-    // SAFETY: no buffer, so nothing is written: the answer is how many there are.
+    // SAFETY: without a buffer nothing is written; the result is the number of processes.
     let count = unsafe { libc::proc_listallpids(std::ptr::null_mut(), 0) };
-    // Some room for processes that start meanwhile.
+    // Leave room for processes that start in between.
     let mut pids = vec![0_i32; usize::try_from(count).unwrap_or(0) + 64];
     let size = c_int::try_from(size_of_val(pids.as_slice())).unwrap_or(c_int::MAX);
     // SAFETY: the buffer has `size` bytes.
@@ -189,10 +187,9 @@ fn listeners_of(pid: u32) -> Vec<Listener> {
     found.flatten().collect()
 }
 
-/// The descriptors of a process that are sockets.
 fn descriptors(pid: c_int) -> Vec<c_int> {
     let each = size_of::<libc::proc_fdinfo>();
-    // SAFETY: no buffer, so nothing is written: the answer is how many bytes there would be.
+    // SAFETY: without a buffer nothing is written; the result is the size needed.
     let size =
         unsafe { libc::proc_pidinfo(pid, libc::PROC_PIDLISTFDS, 0, std::ptr::null_mut(), 0) };
     let room = usize::try_from(size).unwrap_or(0) / each;
@@ -202,7 +199,7 @@ fn descriptors(pid: c_int) -> Vec<c_int> {
         libc::proc_pidinfo(pid, libc::PROC_PIDLISTFDS, 0, files.as_mut_ptr().cast(), size)
     };
     let count = usize::try_from(size).unwrap_or(0) / each;
-    // SAFETY: the kernel wrote that many entries, at most as many as there was room for.
+    // SAFETY: the kernel wrote `count` entries, at most as many as the buffer has room for.
     unsafe { files.set_len(count.min(room)) };
     let socket = |file: &libc::proc_fdinfo| {
         c_int::try_from(file.proc_fdtype) == Ok(libc::PROX_FDTYPE_SOCKET)
@@ -212,11 +209,11 @@ fn descriptors(pid: c_int) -> Vec<c_int> {
 
 fn socket_info(pid: c_int, fd: c_int) -> Option<SocketInfo> {
     let mut info = MaybeUninit::<SocketInfo>::zeroed();
-    let size = c_int::try_from(size_of::<SocketInfo>()).expect("792");
+    let size = c_int::try_from(size_of::<SocketInfo>()).expect("792 bytes");
     // SAFETY: the buffer has `size` bytes.
     let written =
         unsafe { libc::proc_pidfdinfo(pid, fd, SOCKET_INFO, info.as_mut_ptr().cast(), size) };
-    // SAFETY: every bit pattern, zeros included, is a value of this structure of numbers.
+    // SAFETY: the structure has only integers, so every bit pattern, zeros included, is valid.
     (written == size).then(|| unsafe { info.assume_init() })
 }
 
@@ -224,10 +221,10 @@ fn read_listener(info: &SocketInfo) -> Option<Listener> {
     if info.kind != KIND_TCP || info.state != STATE_LISTEN {
         return None;
     }
-    // The port stands in network order in the low half of an int.
+    // The port is in network byte order, in the low half of an int.
     let [high, low, ..] = info.local_port.to_ne_bytes();
     let port = u16::from_be_bytes([high, low]);
-    // A wildcard of both families has both marks.
+    // A dual-stack wildcard has both flags.
     let address = if info.version & IPV4 != 0 && info.version & IPV6 == 0 {
         let [.., a, b, c, d] = info.local_address;
         IpAddr::from(Ipv4Addr::new(a, b, c, d))
@@ -241,7 +238,7 @@ fn read_listener(info: &SocketInfo) -> Option<Listener> {
     })
 }
 
-/// What the system shows of a process; `None`: it is gone or belongs to somebody else.
+/// `None` if it has exited or belongs to another user.
 pub(super) fn process(pid: u32) -> Option<Process> {
     let number = c_int::try_from(pid).ok()?;
     let info: libc::proc_bsdinfo = info(number, libc::PROC_PIDTBSDINFO)?;
@@ -257,19 +254,19 @@ pub(super) fn process(pid: u32) -> Option<Process> {
     })
 }
 
-/// Name, parent and user of a process; `None`: it is gone or belongs to somebody else.
+/// `None` if it has exited or belongs to another user.
 pub(super) fn kin(pid: u32) -> Option<Kin> {
     let info: libc::proc_bsdinfo = info(c_int::try_from(pid).ok()?, libc::PROC_PIDTBSDINFO)?;
     let name = text(info.pbi_comm.map(i8::cast_unsigned).as_slice());
     Some(Kin { name, parent: info.pbi_ppid, uid: info.pbi_uid })
 }
 
-/// Only used for what is not on macOS: forwarders of another user, whose listeners are not shown here.
+/// Only used for port forwarders of other users, whose listeners are hidden on macOS.
 pub(super) fn named(_name: &str) -> Vec<u32> {
     Vec::new()
 }
 
-/// These variables of the environment that a process was started with, as far as the system shows it.
+/// Returns variables from the initial environment of a process, as far as the system shows it.
 pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<String>; N] {
     let entries = c_int::try_from(pid).map(|pid| arguments(pid).1).unwrap_or_default();
     names.map(|name| {
@@ -278,12 +275,12 @@ pub(super) fn variables<const N: usize>(pid: u32, names: [&str; N]) -> [Option<S
     })
 }
 
-/// There are no control groups here.
+/// macOS has no control groups.
 pub(super) fn control_groups(_pid: Option<u32>) -> Option<String> {
     None
 }
 
-/// Open files of others are not looked at here.
+/// Open files of other processes are not inspected here.
 pub(super) fn stack_folder(_pid: u32) -> Option<PathBuf> {
     None
 }
@@ -295,29 +292,28 @@ fn folder(pid: c_int) -> Option<PathBuf> {
     Some(PathBuf::from(text(&path))).filter(|path| path.is_absolute())
 }
 
-/// One of libproc's structures, all of which are numbers only.
+/// Reads one of libproc's structures, all of which have only integers.
 fn info<T>(pid: c_int, flavor: c_int) -> Option<T> {
     let mut info = MaybeUninit::<T>::zeroed();
     let size = c_int::try_from(size_of::<T>()).ok()?;
     // SAFETY: the buffer has `size` bytes.
     let written = unsafe { libc::proc_pidinfo(pid, flavor, 0, info.as_mut_ptr().cast(), size) };
-    // SAFETY: `T` is a structure of integers (private function, two callers), for which every bit pattern is a value.
+    // SAFETY: `T` is a structure of integers (see the two callers), so every bit pattern is valid.
     (written == size).then(|| unsafe { info.assume_init() })
 }
 
-/// The words of a command line.
 fn words(pid: c_int) -> Vec<String> {
     arguments(pid).0
 }
 
-/// The words of a command line and the environment, from `KERN_PROCARGS2`: a count, the program's path, zeros, then the
-/// words, then the environment up to an empty entry.
+/// Returns the arguments and the environment from `KERN_PROCARGS2`: a count, the program's path,
+/// zeros, the arguments, then the environment up to an empty entry.
 fn arguments(pid: c_int) -> (Vec<String>, Vec<String>) {
     let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
     let mut bytes = vec![0_u8; LONGEST_COMMAND_LINE];
     let mut size = bytes.len();
     let null = std::ptr::null_mut();
-    // SAFETY: the name has three parts and the buffer `size` bytes.
+    // SAFETY: the name has three parts and the buffer has `size` bytes.
     let code = unsafe {
         libc::sysctl(name.as_mut_ptr(), 3, bytes.as_mut_ptr().cast(), &raw mut size, null, 0)
     };
@@ -332,7 +328,6 @@ fn arguments(pid: c_int) -> (Vec<String>, Vec<String>) {
     (words, parts.take_while(|part| !part.is_empty()).map(text).collect())
 }
 
-/// Text up to the first zero.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()

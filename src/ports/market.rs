@@ -10,26 +10,21 @@ use super::probe::{Availability, probe};
 use super::remembered::Remembered;
 use super::{Key, Obstacle};
 
-/// The real numbers of this machine, during one choice.
+/// The ports of this machine, during one choice.
 pub struct Market<'a> {
-    /// The stack's folder.
     pub folder: &'a Path,
-    /// `None`: leases do not work here.
     pub leases: Option<&'a LeaseFolder>,
-    /// What was given last time.
     pub remembered: &'a Remembered,
-    /// What this stack has from earlier choices.
     pub taken: &'a BTreeMap<u16, Claim>,
-    /// Numbers that are out of the question, although nobody listens there.
+    /// Numbers to avoid although nothing listens there.
     pub shunned: &'a BTreeSet<u16>,
-    /// What was claimed in this choice.
     pub claimed: BTreeMap<u16, Claim>,
-    /// Why a lease could not be had, when that happened.
+    /// The error of a failed lease, if there was one.
     pub trouble: Option<io::Error>,
 }
 
 impl Market<'_> {
-    /// A lease without asking whether the number is free, for what a running service of ours already has.
+    /// Leases without probing, for ports that running services of this stack have.
     pub fn adopt(&mut self, port: u16) {
         if !self.taken.contains_key(&port) && !self.claimed.contains_key(&port) {
             let lease = self.lease(port).unwrap_or_default();
@@ -51,7 +46,7 @@ impl Market<'_> {
 }
 
 impl Numbers for Market<'_> {
-    /// First the lease, then the probe: so two of us never probe one number at once and take each other for a holder.
+    /// Leases before probing, so that two devstacks never take each other's probe for a holder.
     fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
         if self.shunned.contains(&port) {
             return Err(Obstacle::InUse);
@@ -74,8 +69,8 @@ impl Numbers for Market<'_> {
     }
 }
 
-/// What stands in the way of binding `port`, leases aside. Looks a second time where somebody has it: the first may have met
-/// somebody else's probe, which is over within microseconds.
+/// Checks that `port` can be bound. Probes twice if it is in use: the first attempt may have hit
+/// another process's probe, which lasts only microseconds.
 pub fn unoccupied(port: u16) -> Result<(), Obstacle> {
     let found = match probe(port) {
         Availability::InUse => probe(port),

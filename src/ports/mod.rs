@@ -1,8 +1,9 @@
-//! Ports: which service gets which, who holds one, and keeping them from other stacks.
+//! Ports: chooses them for services, keeps them from other stacks, and finds their holders.
 //!
-//! [`Ports`] chooses (`choose`, pure), claims (`lease`, `probe`) and remembers (`remembered`); [`holders`] and
-//! [`listener_owner`] look at who listens. Nothing here connects to anything. Everything is synchronous and takes
-//! microseconds, but for naming holders, which walks over all processes (a few milliseconds).
+//! [`PortAllocator`] chooses (`choose`, pure), claims (`lease`, `availability`) and remembers
+//! (`history`). [`holders_of_port`] and [`listener_owner`] find listeners. Nothing here connects to
+//! a TCP port. Everything is synchronous and takes microseconds, except naming holders, which scans
+//! all processes (a few milliseconds).
 
 mod assign;
 mod belonging;
@@ -63,34 +64,34 @@ use std::collections::BTreeSet;
 
 use crate::model::{Address, Name};
 
-/// A port of a service: its service, and `main` or the name it has in `ports`.
+/// A service, and `main` or the name of one of its `ports`.
 pub type Key = (Name, String);
 
-/// The first and last number that the kernel gives outgoing connections.
+/// Returns the first and last port that the kernel uses for outgoing connections.
 pub fn outgoing() -> (u16, u16) {
     system::ephemeral()
 }
 
-/// Every TCP listener of this machine that the system shows, both families.
+/// Returns all visible TCP listeners of this machine, both families.
 pub fn listeners() -> Vec<Listener> {
     system::listeners(None).unwrap_or_default()
 }
 
-/// Whether one of the processes in `tree` listens on `port`. About 20 µs while nobody does; the processes are looked
-/// at only when somebody does. A foreign holder takes milliseconds to name. A process started after `tree` was listed
-/// counts as foreign: list again before believing it.
+/// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
+/// foreign holder takes milliseconds. Processes started after `tree` was listed count as foreign.
 pub fn listener_owner(port: u16, tree: &[u32]) -> Owner {
     system::owner(port, tree)
 }
 
-/// Whether this one process listens on `port`, on any address.
+/// Whether this process listens on `port`, on any address.
 pub fn listens(pid: u32, port: u16) -> bool {
     let addresses = listening(&[vec![pid]]).into_iter().flatten().flatten();
     addresses.filter_map(|address| address.tcp()).any(|address| address.port() == port)
 }
 
-/// Where the processes of each tree listen: TCP addresses in their order, then Unix sockets where a tree has no others.
-/// `None`: the system does not show it. One look for all: a few hundred microseconds, and some tens for each process.
+/// Returns where each tree listens: TCP addresses in order, or Unix sockets if there are none.
+/// `None` if the system does not show it. Takes a few hundred microseconds, plus some tens per
+/// process.
 pub fn listening(trees: &[Vec<u32>]) -> Vec<Option<Vec<Address>>> {
     let Some(found) = system::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();

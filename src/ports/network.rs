@@ -5,29 +5,28 @@ use if_addrs::{IfAddr, IfOperStatus};
 
 use crate::model::{Address, UrlForm, covers};
 
-/// A network that this machine is in, by one of its addresses there. Loopback and link-local addresses are none.
+/// A network of this machine, with its address there; never loopback or link-local.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// The name of the interface.
     pub name: String,
     /// The address of this machine.
     pub address: IpAddr,
-    /// How many of its bits name the network.
+    /// The length of the network prefix in bits.
     pub prefix: u8,
 }
 
-/// So many URLs of one service, and so many networks, are shown: more is read by nobody.
 const MOST: usize = 3;
 
-/// How the interfaces begin that lead to containers and virtual machines on this machine.
+/// Name prefixes of interfaces for local containers and virtual machines.
 const VIRTUAL: [&str; 14] = [
     "docker", "br-", "veth", "virbr", "vboxnet", "vmnet", "lxc", "lxd", "podman", "cni", "flannel",
     "cali", "bridge", "vnic",
 ];
 
 impl Network {
-    /// The networks of this machine: real ones before those of containers, IPv4 before IPv6. None when the system
-    /// does not say. About 100 microseconds.
+    /// Returns the networks of this machine: physical before virtual ones, IPv4 before IPv6. Takes
+    /// about 100 microseconds.
     pub fn all() -> Vec<Network> {
         let found = if_addrs::get_if_addrs().unwrap_or_default();
         let up = found.into_iter().filter(|interface| match interface.oper_status {
@@ -46,7 +45,7 @@ impl Network {
             Network { address: interface.ip(), name: interface.name, prefix }
         };
         let mut all: Vec<Network> = useful.map(network).collect();
-        // Stable: the system names the most important one first.
+        // A stable sort: the system lists the most important one first.
         all.sort_by_key(|network| (network.is_virtual(), network.address.is_ipv6()));
         all
     }
@@ -55,7 +54,7 @@ impl Network {
         VIRTUAL.iter().any(|start| self.name.starts_with(start))
     }
 
-    /// All addresses of the network, as `192.168.1.0/24`.
+    /// Returns the network in CIDR notation: `192.168.1.0/24`.
     pub fn range(&self) -> String {
         let first: IpAddr = match self.address {
             IpAddr::V4(ip) => {
@@ -70,7 +69,7 @@ impl Network {
         format!("{first}/{}", self.prefix)
     }
 
-    /// The URLs at which others reach `port` of a service that listens there; at most three.
+    /// Returns the URLs at which other machines reach `port` of a service, at most three.
     pub fn urls(all: &[Network], form: &UrlForm, port: u16, listening: &[Address]) -> Vec<String> {
         let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
         let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
@@ -79,8 +78,8 @@ impl Network {
         open.map(url).take(MOST).collect()
     }
 
-    /// The networks from which one of these addresses can be reached, as ranges; at most three. Those of containers
-    /// on this machine only when there are no others.
+    /// Returns the networks that can reach one of these addresses, as CIDR, at most three. Virtual
+    /// networks are only included if there are no others.
     pub fn ranges(all: &[Network], listening: &[Address]) -> Vec<String> {
         let ips: Vec<IpAddr> = listening.iter().filter_map(|at| Some(at.tcp()?.ip())).collect();
         let mut open: Vec<&Network> =
@@ -98,11 +97,11 @@ impl Network {
         ranges
     }
 
-    /// Whether a service can be told to bind `host`; `Err`: what could be bound instead. A wildcard always can be, and
-    /// so can `localhost`.
+    /// Checks whether a service can bind `host`. Otherwise returns what it could bind instead.
+    /// Wildcards and `localhost` are always possible.
     pub fn has(host: &str) -> Result<(), Vec<String>> {
         let Ok(ip) = host.parse::<IpAddr>() else { return Ok(()) };
-        // On Linux every address of 127.0.0.0/8 is there without being listed.
+        // On Linux, all of 127.0.0.0/8 can be bound although it is not listed.
         let always =
             ip.is_unspecified() || cfg!(target_os = "linux") && ip.is_ipv4() && ip.is_loopback();
         let Ok(found) = if_addrs::get_if_addrs() else { return Ok(()) };

@@ -1,19 +1,19 @@
 use super::Lessee;
 use crate::model::Name;
 
-/// Why a number cannot be had.
+/// Why a port is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Somebody has it on at least one of the addresses that count.
+    /// In use on at least one of the relevant addresses.
     InUse,
-    /// Another devstack took it for a service of its own.
+    /// Leased by another devstack.
     Leased(Lessee),
     /// This user may not bind it.
     Denied,
     /// Another service of the same stack has it.
     Sibling(Name),
-    /// No number was asked for, and none is left.
+    /// Any port would do, but none is left.
     NoneLeft,
-    /// The system did not let us find out, in its words.
+    /// The system failed to answer; its error text.
     Failed(String),
 }

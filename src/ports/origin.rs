@@ -6,45 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use super::show_folder;
 
-/// What a process belongs to, where that can be proved.
+/// What a process belongs to, if that can be proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Origin {
-    /// A service that a devstack of this user runs: one of its keepers stands above the process.
+    /// A service of a devstack of this user: one of its keepers is an ancestor of the process.
     Service {
         /// The name of its stack.
         stack: Option<String>,
-        /// Its name there.
+        /// The name of the service.
         service: Option<String>,
-        /// The folder of its stack.
+        /// Its project directory.
         folder: Option<PathBuf>,
     },
-    /// A devstack itself, of the stack in this folder: it holds the socket for a service.
+    /// A devstack that holds the socket for a service.
     Stack {
-        /// The folder of its stack.
+        /// Its project directory.
         folder: PathBuf,
     },
     /// A container, or a program that forwards a port to one.
     Container {
-        /// The first twelve digits of its id.
+        /// The first twelve digits of its ID.
         id: Option<String>,
         /// Its name.
         name: Option<String>,
-        /// Who runs it.
+        /// The engine that runs it.
         engine: Option<Engine>,
-        /// Where connections are forwarded to.
+        /// The address that connections are forwarded to.
         address: Option<SocketAddr>,
     },
-    /// A service of the system's own supervisor.
+    /// A systemd service.
     Unit {
         /// Its name, such as `postgresql.service`.
         unit: String,
     },
-    /// The system's own supervisor, which listens until somebody connects, and then starts a unit.
+    /// systemd itself, which starts a service on the first connection to a socket unit.
     SocketUnit,
 }
 
-/// Who runs a container.
+/// A container engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
@@ -55,7 +55,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Its command.
+    /// Returns the command of the engine.
     pub fn command(self) -> &'static str {
         match self {
             Engine::Docker => "docker",
@@ -65,7 +65,7 @@ impl Engine {
 }
 
 impl Origin {
-    /// How to end the holder of `port` in the right place; `None`: the process itself is the right place.
+    /// Returns how to stop the holder through its manager, if it has one.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Origin::Service { service, folder, .. } => {
@@ -87,18 +87,20 @@ impl Origin {
                     Some(which) if engine.is_some() => {
                         format!("stop the container with `{command} stop {which}`")
                     }
-                    Some(_) | None => format!("stop the container (`{command} ps` lists them)"),
+                    Some(_) | None => {
+                        format!("stop the container (list containers with `{command} ps`)")
+                    }
                 })
             }
             Origin::Unit { unit } => Some(format!("stop the unit with `systemctl stop {unit}`")),
             Origin::SocketUnit => {
-                Some("stop its socket unit (`systemctl list-sockets` lists them)".to_owned())
+                Some("stop its socket unit (list them with `systemctl list-sockets`)".to_owned())
             }
         }
     }
 }
 
-/// `service api of stack shop in ~/shop`, `container 3f2ab12cd34e`, …: what stands in place of a program's name.
+/// Shown instead of a program name: `service api of stack shop in ~/shop`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,7 +116,7 @@ impl fmt::Display for Origin {
                 let Some(folder) = folder else { return Ok(()) };
                 write!(f, " in {}", show_folder(folder))
             }
-            Origin::Stack { folder } => write!(f, "devstack itself in {}", show_folder(folder)),
+            Origin::Stack { folder } => write!(f, "devstack in {}", show_folder(folder)),
             Origin::Container { id, name, address, .. } => {
                 match id {
                     Some(id) => write!(f, "container {id}")?,
@@ -127,7 +129,7 @@ impl fmt::Display for Origin {
                 write!(f, " at {address}")
             }
             Origin::Unit { unit } => write!(f, "{unit}"),
-            Origin::SocketUnit => f.write_str("systemd for a socket unit"),
+            Origin::SocketUnit => f.write_str("systemd (socket unit)"),
         }
     }
 }
@@ -165,13 +167,13 @@ mod tests {
             (service(None, None), "a service of a devstack stack", "stop it with `devstack down`"),
             (
                 Origin::Stack { folder: "/srv/shop".into() },
-                "devstack itself in /srv/shop",
+                "devstack in /srv/shop",
                 "stop it with `devstack down` in /srv/shop",
             ),
             (
                 container(None, Some(Engine::Docker), Some("172.17.0.2:80")),
                 "a container at 172.17.0.2:80",
-                "stop the container (`docker ps` lists them)",
+                "stop the container (list containers with `docker ps`)",
             ),
             (
                 container(Some("3f2ab12cd34e"), Some(Engine::Docker), None),
@@ -182,8 +184,8 @@ mod tests {
             (unit, "redis.service", "stop the unit with `systemctl stop redis.service`"),
             (
                 Origin::SocketUnit,
-                "systemd for a socket unit",
-                "stop its socket unit (`systemctl list-sockets` lists them)",
+                "systemd (socket unit)",
+                "stop its socket unit (list them with `systemctl list-sockets`)",
             ),
         ] {
             assert_eq!(

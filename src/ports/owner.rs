@@ -2,16 +2,16 @@ use std::net::SocketAddr;
 
 use super::Holder;
 
-/// Whose listener is on a port, seen from a process tree.
+/// The owner of a port's listener, from the view of a process tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// A process of the tree listens, at these addresses.
+    /// A process of the tree listens, on these addresses.
     Owned(Vec<SocketAddr>),
-    /// A process of the tree listens at these addresses, and somebody else at another one that clients try.
+    /// A process of the tree listens, and a foreign one on another address that clients try.
     Shared(Vec<SocketAddr>, Holder),
-    /// Somebody else listens, and nobody of the tree.
+    /// Only a foreign process listens.
     Foreign(Holder),
-    /// Nobody listens.
+    /// Nothing listens.
     Nobody,
     /// The system does not show it.
     Unknown,

@@ -1,4 +1,4 @@
-//! Listening sockets that are made here and used by somebody else.
+//! Listening sockets that devstack opens and passes to services.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,29 +11,28 @@ use super::holders::holders;
 use super::{Obstacle, explain, probe};
 use crate::model::{Class, Message};
 
-/// How many connections may wait while a service restarts. Linux cuts it to `net.core.somaxconn`, which is the
-/// same by default; what comes on top is tried again by the client's system a second later, and not refused.
+/// How many connections may wait during a restart. Linux caps this at `net.core.somaxconn`, which
+/// has the same default; clients retry further connections after a second.
 const BACKLOG: i32 = 4096;
 
-/// Opens a socket that listens there. It is not inherited by other programs. `[::]` takes IPv4 too, as servers of
-/// most languages would do it.
+/// Opens a listening socket that other programs do not inherit. `[::]` accepts IPv4 too.
 ///
 /// # Errors
-/// Why it cannot be had: class `port` with the name of who has it (found in a few milliseconds), `denied` for
-/// privileges, `limit` when the system is at one.
+/// Class `port` with the holder (found in a few milliseconds), `denied` for privileges, or `limit`
+/// if the system is out of resources.
 pub fn open_listener(address: SocketAddr) -> Result<OwnedFd, Message> {
     bind(address).map_err(|error| refusal(address, error))
 }
 
-/// Makes a socket as new, whatever its last user did to it: it listens with the full queue, and blocks. What waits
-/// in the queue stays.
+/// Resets a socket that had another user: it listens with the full backlog and blocks. Waiting
+/// connections stay.
 ///
 /// # Errors
-/// What the system says; the socket is of no use then.
+/// The system error; the socket is unusable then.
 pub fn renew_listener(socket: impl AsFd) -> io::Result<()> {
-    // Shared by all who have the socket, and set by servers with an event loop.
+    // The flag is shared by all processes that have the socket, and event loops set it.
     rustix::io::ioctl_fionbio(&socket, false)?;
-    // Also brings back one that was shut down.
+    // Also revives a socket that was shut down.
     Ok(rustix::net::listen(&socket, BACKLOG)?)
 }
 
@@ -53,19 +52,23 @@ fn refusal(address: SocketAddr, error: Errno) -> Message {
     let port = address.port();
     let (class, obstacle, help) = match error {
         Errno::ADDRINUSE => {
-            let help = format!("see `devstack ports {port}`, or give the service another port");
+            let help = format!(
+                "run `devstack ports {port}` for details, or give the service another port"
+            );
             (Class::Port, Obstacle::InUse, help)
         }
-        Errno::ACCESS | Errno::PERM => {
-            (Class::Denied, Obstacle::Denied, "give the service a port from 1024 on".to_owned())
-        }
+        Errno::ACCESS | Errno::PERM => (
+            Class::Denied,
+            Obstacle::Denied,
+            "give the service a port of 1024 or higher".to_owned(),
+        ),
         Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => {
-            let text = format!("this machine has no address {}", address.ip());
-            return Message::new(Class::Port, text).help("correct `host`: 127.0.0.1 always works");
+            let text = format!("{} is not an address of this machine", address.ip());
+            return Message::new(Class::Port, text).help("fix `host`; 127.0.0.1 always works");
         }
         other => {
             let why = io::Error::from(other).to_string();
-            (Class::Limit, Obstacle::Failed(why), "see `ulimit -n`".to_owned())
+            (Class::Limit, Obstacle::Failed(why), "check `ulimit -n`".to_owned())
         }
     };
     let holders = if class == Class::Port { holders(port) } else { Vec::new() };
@@ -92,7 +95,7 @@ mod tests {
             let (_, from) = TcpListener::from(socket).accept().unwrap();
             assert_eq!(from.port(), waiting.local_addr().unwrap().port());
         }
-        // The wildcard of IPv6 takes IPv4, too.
+        // The IPv6 wildcard accepts IPv4 too.
         if let Some(address) = any("::") {
             let _socket = open_listener(address).unwrap();
             TcpStream::connect(("127.0.0.1", address.port())).unwrap();
@@ -110,7 +113,7 @@ mod tests {
         TcpStream::connect(address).unwrap_err();
         renew_listener(&socket).unwrap();
         let _waiting = TcpStream::connect(address).unwrap();
-        // It blocks again: this would fail on a socket that does not and has nobody waiting.
+        // It blocks again, or accepting without a waiting connection would fail.
         let (one, two) = (TcpListener::from(socket), std::sync::mpsc::channel());
         one.accept().unwrap();
         let later = std::thread::spawn(move || {
@@ -129,9 +132,9 @@ mod tests {
         let refused = open_listener(address).unwrap_err();
         assert_eq!(refused.class, Class::Port);
         let pid = format!("(pid {}", std::process::id());
-        assert!(refused.text.starts_with(&format!("port {} is held by ", address.port())));
+        assert!(refused.text.starts_with(&format!("port {} is in use by ", address.port())));
         assert!(refused.text.contains(&pid) && !refused.help.is_empty(), "{refused:?}");
         let nowhere = open_listener("192.0.2.1:20000".parse().unwrap()).unwrap_err();
-        assert_eq!(nowhere.text, "this machine has no address 192.0.2.1");
+        assert_eq!(nowhere.text, "192.0.2.1 is not an address of this machine");
     }
 }

@@ -1,4 +1,4 @@
-//! Can a number be bound? Found out by doing it; nothing is ever connected to.
+//! Checks whether a port can be bound, by binding it. Never connects.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,30 +7,27 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-/// What an attempt to bind a number showed.
+/// The result of trying to bind a port.
 #[derive(Debug)]
 pub enum Availability {
-    /// It can be bound on every address that counts.
+    /// It can be bound on all relevant addresses.
     Free,
-    /// Somebody has it.
+    /// It is in use.
     InUse,
     /// This user may not bind it.
     Denied,
-    /// The attempt itself failed, for instance because no more files can be opened.
+    /// The attempt itself failed, for example because there are too many open files.
     Failed(io::Error),
 }
 
-/// How a trial socket is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trial {
-    /// The address without the port.
     pub address: Address,
-    /// Whether it also listens: on Linux only this shows sockets that share addresses; on macOS it would
-    /// wake the firewall's question.
+    /// Whether to listen as well. On Linux, only that detects sockets that share addresses; on
+    /// macOS, it would trigger the firewall prompt.
     pub listen: bool,
 }
 
-/// The addresses that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     target_os = "linux",
@@ -60,14 +57,14 @@ impl Address {
     }
 }
 
-/// Whether `port` is free on 127.0.0.1, ::1 and the wildcards of both families. A connection that was closed a moment ago
-/// (TIME_WAIT) and a socket that only keeps the number without listening do not count.
+/// Probes all loopback and wildcard addresses. Recently closed connections (TIME_WAIT) and sockets
+/// that are bound but not listening are ignored.
 pub fn probe(port: u16) -> Availability {
     super::system::probe(port)
 }
 
-/// Whether `port` cannot be bound without `SO_REUSEADDR`, on any address. Where nobody listens and nothing holds it, that is
-/// because of connections that were closed and linger (TIME_WAIT, a minute on Linux). Takes some microseconds.
+/// Whether `port` cannot be bound without `SO_REUSEADDR`. If nothing listens on it or holds it, the
+/// reason is a closed connection (TIME_WAIT, a minute on Linux). Takes microseconds.
 pub fn lingers(port: u16) -> bool {
     let careless = |address: Address| {
         let address = address.with(port);
@@ -83,7 +80,7 @@ pub fn lingers(port: u16) -> bool {
         .any(|address| careless(address) == Err(Errno::ADDRINUSE))
 }
 
-/// Binds and closes again. `None`: this machine has no such address.
+/// Binds and closes again. `None` if this machine does not have the address.
 pub(super) fn attempt(trial: Trial, port: u16) -> Option<Availability> {
     match bind(trial, port) {
         Ok(()) => Some(Availability::Free),
@@ -102,7 +99,7 @@ fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A socket that is bound as servers do it.
+/// Binds a socket the way servers do.
 pub(super) fn bound(address: Address, port: u16) -> Result<OwnedFd, Errno> {
     let both = address == Address::Both;
     let address = address.with(port);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-/// Which number each port of a stack had last time: a small file in the stack's state folder.
+/// The ports a stack had last time: a small file in its state directory.
 #[derive(Debug)]
 pub struct Remembered {
     path: PathBuf,
@@ -19,7 +19,7 @@ pub struct Remembered {
 struct Entry {
     wanted: Option<u16>,
     number: u16,
-    /// Its program cannot bind a number that is held.
+    /// The program cannot bind a port that is held.
     #[serde(default, skip_serializing_if = "is_false")]
     unheld: bool,
 }
@@ -29,24 +29,22 @@ fn is_false(it: &bool) -> bool {
     !it
 }
 
-/// The file as a whole.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
     ports: BTreeMap<String, Entry>,
 }
 
-/// The version of the file's form.
 const VERSION: u32 = 1;
 
-/// A file larger than this was not written by us: a port takes about 100 bytes, and there are at most `MOST` of them.
+/// A larger file is not ours: a port takes about 100 bytes, and there are at most `MOST`.
 const LARGEST: u64 = 256 * 1024;
 
-/// So many ports are remembered; more would only be those of services that were renamed long ago.
+/// How many ports are remembered. Beyond that, most belong to services renamed long ago.
 const MOST: usize = 1_000;
 
 impl Remembered {
-    /// Reads the file. A missing file is an empty one; one that makes no sense is kept beside it as `.bad`, and the text says so.
+    /// Reads the file. An invalid one is moved aside as `.bad`, which the returned text reports.
     pub fn open(path: &Path) -> (Remembered, Option<String>) {
         let (entries, trouble) = match read(path) {
             Ok(text) if text.is_empty() => (BTreeMap::new(), None),
@@ -62,25 +60,24 @@ impl Remembered {
         (Remembered { path: path.to_owned(), entries }, trouble)
     }
 
-    /// Reads the file if there is one that makes sense, and leaves it alone.
+    /// Reads the file if it exists and is valid; never changes anything.
     pub fn look(path: Option<&Path>) -> Remembered {
         let text = path.and_then(|path| read(path).ok());
         let entries = text.and_then(|text| parse(&text)).unwrap_or_default();
         Remembered { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
     }
 
-    /// What this port had last time, when it was wished for as now.
+    /// Returns the number that this port had last time, if the same number was requested then.
     pub fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
         let entry = self.entries.get(&text_of(key))?;
         (entry.wanted == wanted && entry.number > 0).then_some(entry.number)
     }
 
-    /// Whether the program on this port cannot bind a number that is held.
     pub fn is_unheld(&self, key: &Key) -> bool {
         self.entries.get(&text_of(key)).is_some_and(|entry| entry.unheld)
     }
 
-    /// The program on this port cannot bind a number that is held: it is not held any more, now and later.
+    /// Records that the program on this port cannot bind a held port.
     pub fn unhold(&mut self, key: &Key) -> io::Result<()> {
         match self.entries.get_mut(&text_of(key)) {
             Some(entry) if !entry.unheld => {
@@ -91,7 +88,7 @@ impl Remembered {
         }
     }
 
-    /// Takes in what was given and writes the file when that changes it. Other services' ports stay remembered.
+    /// Records the assigned ports and writes the file if it changes. Ports of other services stay.
     pub fn keep<'a>(
         &mut self,
         given: impl Iterator<Item = (&'a Key, Option<u16>, u16)>,
@@ -113,13 +110,13 @@ impl Remembered {
         self.write()
     }
 
-    /// Replaces the file as a whole, so that a reader never sees half of it.
+    /// Replaces the file atomically.
     fn write(&self) -> io::Result<()> {
         static WRITES: AtomicU32 = AtomicU32::new(0);
         let stored = Stored { version: VERSION, ports: self.entries.clone() };
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
-        // Several devstacks may write at once (`devstack run` in one checkout): each has its own draft.
+        // Several devstacks may write at once, so each has its own temporary file.
         let draft =
             format!("{}-{}.new", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
         let draft = beside(&self.path, &draft);
@@ -152,9 +149,11 @@ fn parse(text: &[u8]) -> Option<BTreeMap<String, Entry>> {
 fn set_aside(path: &Path) -> String {
     let aside = beside(path, "bad");
     match fs::rename(path, &aside) {
-        Ok(()) => format!("{} made no sense and is now {}", path.display(), aside.display()),
+        Ok(()) => {
+            format!("{} was corrupt and has been renamed to {}", path.display(), aside.display())
+        }
         Err(error) => {
-            format!("{} makes no sense and cannot be moved away: {error}", path.display())
+            format!("{} is corrupt and cannot be renamed: {error}", path.display())
         }
     }
 }

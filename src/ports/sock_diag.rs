@@ -1,4 +1,4 @@
-//! The kernel's own list of TCP sockets, asked for over netlink (`sock_diag(7)`). Far cheaper than `/proc/net/tcp`.
+//! Lists TCP sockets over netlink (`sock_diag(7)`). Much cheaper than `/proc/net/tcp`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,30 +24,26 @@ const NLMSG_DONE: u16 = 3;
 /// `1 << TCP_LISTEN`.
 const LISTENING: u32 = 1 << 10;
 
-/// `INET_DIAG_REQ_BYTECODE`: what follows the request is a filter.
+/// `INET_DIAG_REQ_BYTECODE`: a filter follows the request.
 const FILTER: u16 = 1;
 /// Filter operations: source port at least, at most.
 const AT_LEAST: u8 = 2;
 const AT_MOST: u8 = 3;
 
-/// `INET_DIAG_SKV6ONLY`: whether a socket of IPv6 takes no IPv4.
+/// `INET_DIAG_SKV6ONLY`: whether an IPv6 socket rejects IPv4.
 const V6_ONLY: u16 = 11;
 
-/// What the kernel fills at most with one answer of a dump.
+/// The kernel's limit for one answer of a dump.
 const BUFFER: usize = 32 * 1024;
 
-/// So many datagrams are read at most for one question: at 400 sockets each, far more than any machine has listeners.
+/// At 400 sockets each, more than any machine has listeners.
 const MOST_DATAGRAMS: usize = 1_000;
 
-/// What the kernel did with a question.
 enum Reply {
-    /// More may come.
     More,
-    /// That was all.
     Done,
 }
 
-/// All listeners, or those on one port.
 pub fn listeners(port: Option<u16>) -> io::Result<Vec<Listener>> {
     let socket = open()?;
     let mut found = Vec::new();
@@ -80,7 +76,7 @@ fn dump(
             Reply::Done => return Ok(()),
         }
     }
-    Err(io::Error::other("the kernel's list of sockets does not end"))
+    Err(io::Error::other("the kernel's socket list never ended"))
 }
 
 fn question(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
@@ -95,15 +91,15 @@ fn question(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
     bytes.push(6); // IPPROTO_TCP
     bytes.extend([0; 2]);
     bytes.extend(LISTENING.to_ne_bytes());
-    bytes.resize(HEADER + REQUEST, 0); // any address, any port: a dump looks at the filter only
+    bytes.resize(HEADER + REQUEST, 0); // any address and port: a dump only uses the filter
     bytes.extend(filter);
     bytes
 }
 
-/// An attribute with a tiny program: accept when `port <= source port <= port`.
+/// Builds an attribute with a tiny program: accept when `port <= source port <= port`.
 fn filter(port: u16) -> Vec<u8> {
-    // Each operation: code, length when true, length when false; followed by its operand in the same form. A jump past the
-    // end by 4 means refused. Two operations of 8 bytes.
+    // Two operations of 8 bytes: code, offset if true, offset if false, then the operand in the
+    // same form. A jump to 4 bytes past the end rejects the socket.
     let mut bytes = Vec::new();
     bytes.extend(20_u16.to_ne_bytes());
     bytes.extend(FILTER.to_ne_bytes());
@@ -120,7 +116,7 @@ fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Repl
     while bytes.len() >= HEADER {
         let length = u32_at(bytes, 0) as usize;
         if length < HEADER || length > bytes.len() {
-            return Err(io::Error::other("an answer of the kernel is cut off"));
+            return Err(io::Error::other("truncated reply from the kernel"));
         }
         let body = &bytes[HEADER..length];
         match u16::from_ne_bytes([bytes[4], bytes[5]]) {
@@ -131,7 +127,7 @@ fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Repl
             }
             _ => {}
         }
-        // Messages begin at multiples of four.
+        // Messages are aligned to four bytes.
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(Reply::More)
@@ -140,11 +136,11 @@ fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Repl
 fn refusal(body: &[u8]) -> io::Error {
     match body.first_chunk::<4>().map(|code| i32::from_ne_bytes(*code)) {
         Some(code) if code < 0 => io::Error::from_raw_os_error(code.saturating_neg()),
-        Some(_) | None => io::Error::other("the kernel answered without a list"),
+        Some(_) | None => io::Error::other("unexpected reply from the kernel"),
     }
 }
 
-/// Reads a body of at least `ANSWER` bytes.
+/// `body` has at least `ANSWER` bytes.
 fn read_listener(body: &[u8]) -> Listener {
     let port = u16::from_be_bytes([body[4], body[5]]);
     let address = if i32::from(body[0]) == libc::AF_INET {
@@ -161,7 +157,7 @@ fn read_listener(body: &[u8]) -> Listener {
     }
 }
 
-/// Reads the attributes that follow a body; kernels that do not say it are too old to matter.
+/// Reads the attributes after a body. Kernels too old to send this one do not matter.
 fn v6_only(mut bytes: &[u8]) -> bool {
     while let Some((length, kind, rest)) = attribute(bytes) {
         if kind == V6_ONLY {
@@ -172,7 +168,7 @@ fn v6_only(mut bytes: &[u8]) -> bool {
     false
 }
 
-/// The length of the first attribute, its kind, and what comes after its head.
+/// Returns length and kind of the first attribute, and what follows its header.
 fn attribute(bytes: &[u8]) -> Option<(usize, u16, &[u8])> {
     let head = bytes.first_chunk::<4>()?;
     let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));

@@ -15,29 +15,29 @@ use crate::model::{Address, Name, ServiceView, Snapshot};
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// Whose port it is.
+    /// The service that has the port.
     pub service: Name,
-    /// `main`, or the name it has in `ports`.
+    /// `main`, or its name in `ports`.
     pub port: String,
-    /// The number wished for; `None`: any.
+    /// The requested number; `None` means any.
     pub wanted: Option<u16>,
-    /// The number it has.
+    /// The assigned number.
     pub actual: u16,
-    /// Whether anything listens there now.
+    /// Whether anything is listening there now.
     pub listening: bool,
-    /// Who listens there: the service's own process, where it is among them.
+    /// The process that listens there, preferably the service's own.
     pub holder: Option<Holder>,
-    /// Whether that is a process of the service.
+    /// Whether that process belongs to the service.
     pub own: bool,
-    /// On which other ports the service listens, when nobody listens on this one.
+    /// Other ports that the service listens on, if nothing listens on this one.
     #[serde(default)]
     pub elsewhere: Vec<u16>,
-    /// Who holds the number wished for, when the service has another one.
+    /// The holder of the requested number, if the service has another one.
     #[serde(default)]
     pub wanted_holder: Option<Holder>,
 }
 
-/// The ports of a running stack with what is true of them now. Takes milliseconds.
+/// Returns the ports of a running stack with their current state. Takes milliseconds.
 pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
     let wanted = |view: &ServiceView| view.wanted_ports.clone().into_values();
     let numbers = |view: &ServiceView| wanted(view).chain(view.ports.clone().into_values());
@@ -67,37 +67,37 @@ pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
     rows
 }
 
-/// The ports on which the service listens without having been given them.
+/// Ports that the service listens on without having been assigned them.
 fn elsewhere(view: &ServiceView) -> Vec<u16> {
     let addresses = view.listening.iter().flatten().filter_map(Address::tcp);
     let ports: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
     ports.into_iter().filter(|port| !view.ports.values().any(|given| given == port)).collect()
 }
 
-/// Whether a holder is in the tree of the service with this main process: everything below its keeper.
+/// Whether a holder is below the same keeper as this main process.
 fn is_of(holder: &Holder, main: Option<u32>) -> bool {
     let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
     let keeper = kin::ancestors(main).next().map(|(keeper, _)| keeper);
     pid == main || kin::ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
 }
 
-/// The rows as a table with a headline, one line each.
+/// Formats the rows as a table with a header.
 pub fn text(rows: &[Row]) -> String {
     if rows.is_empty() {
-        return "no service of this stack has a port\n".to_owned();
+        return "no service in this stack has a port\n".to_owned();
     }
     let lines = rows.iter().map(|row| {
         let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
         let holder = match &row.holder {
-            None if row.elsewhere.is_empty() => "nobody listens".to_owned(),
-            None => format!("nobody: {} listens on {}", row.service, list(&row.elsewhere)),
-            // Whose process it is stands at the beginning of the line.
+            None if row.elsewhere.is_empty() => "none".to_owned(),
+            None => format!("none; {} is listening on {}", row.service, list(&row.elsewhere)),
+            // The line already starts with the name of the service.
             Some(holder) if row.own => Holder { origin: None, ..holder.clone() }.to_string(),
             Some(holder) => holder.to_string(),
         };
         [row.service.to_string(), row.port.clone(), wanted, row.actual.to_string(), holder]
     });
-    let headline = ["SERVICE", "NAME", "WANTED", "PORT", "HELD BY"].map(str::to_owned);
+    let headline = ["SERVICE", "NAME", "WANTED", "PORT", "LISTENER"].map(str::to_owned);
     let lines: Vec<[String; 5]> = std::iter::once(headline).chain(lines).collect();
     let width = |column: usize| {
         lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
@@ -113,13 +113,12 @@ pub fn text(rows: &[Row]) -> String {
     text
 }
 
-/// What has become of the number that a port was to have.
 fn missed(row: &Row) -> Option<String> {
     let wanted = row.wanted.filter(|wanted| *wanted != row.actual)?;
     let service = &row.service;
     Some(match &row.wanted_holder {
-        Some(holder) => format!("port {wanted}, which {service} wanted, is held by {holder}\n"),
-        None => format!("nobody listens on port {wanted}, which {service} wanted\n"),
+        Some(holder) => format!("port {wanted}, wanted by {service}, is in use by {holder}\n"),
+        None => format!("port {wanted}, wanted by {service}, has no listener\n"),
     })
 }
 
@@ -127,7 +126,7 @@ fn list(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The rows as one JSON object: `{"version": 1, "ports": […]}`.
+/// Returns the rows as a JSON object: `{"version": 1, "ports": […]}`.
 pub fn json(rows: &[Row]) -> serde_json::Value {
     serde_json::json!({ "version": 1, "ports": rows })
 }
@@ -139,15 +138,15 @@ pub struct Report {
     pub port: u16,
     /// Whether it can be bound.
     pub state: State,
-    /// Who listens there, the longest-running first.
+    /// The processes listening there, longest-running first.
     pub holders: Vec<Holder>,
-    /// Whether a devstack keeps it for a service.
+    /// Whether a devstack has leased it for a service.
     pub leased: bool,
-    /// The folder of that stack, where it is known.
+    /// The project directory of that devstack, if known.
     pub leased_by: Option<PathBuf>,
-    /// More about that devstack.
+    /// Details about that devstack.
     pub lessee: Option<Lessee>,
-    /// Who usually has it.
+    /// The program that usually has it.
     pub usually: Option<String>,
     /// Whether browsers refuse to open it.
     pub refused_by_browsers: bool,
@@ -159,19 +158,19 @@ pub struct Report {
 pub enum State {
     /// It can be bound.
     Free,
-    /// Somebody has it.
+    /// It is in use.
     InUse,
     /// This user may not bind it.
     Denied,
-    /// The system did not let us find out.
+    /// The system failed to answer.
     Unknown,
 }
 
-/// Looks at one port. Takes milliseconds when it is in use.
+/// Inspects one port. Takes milliseconds if it is in use.
 pub fn report(port: u16, lease_dir: &Path) -> Report {
     let found = holders(port);
     let state = match probe(port) {
-        // Privileges are asked for first, so a listener may hide behind a refusal.
+        // The kernel checks privileges first, so a denied port may also have a listener.
         _ if !found.is_empty() => State::InUse,
         Availability::Free => State::Free,
         Availability::InUse => State::InUse,
@@ -193,17 +192,17 @@ pub fn report(port: u16, lease_dir: &Path) -> Report {
 }
 
 impl Report {
-    /// The report as lines for people.
+    /// Formats the report as text.
     pub fn text(&self) -> String {
         let port = self.port;
         let mut lines = vec![match self.state {
-            State::Free if self.leased => format!("nobody listens on port {port}"),
+            State::Free if self.leased => format!("nothing is listening on port {port}"),
             State::Free => format!("port {port} is free"),
             State::InUse => format!("port {port} {}", explain::held(&self.holders)),
             State::Denied => {
-                format!("port {port} needs privileges, and nobody is seen to listen there")
+                format!("port {port} requires privileges; no listener is visible")
             }
-            State::Unknown => format!("port {port} cannot be checked on this machine now"),
+            State::Unknown => format!("cannot check port {port} on this machine"),
         }];
         lines.extend(self.holders.iter().skip(1).map(|holder| format!("  and by {holder}")));
         let addresses: BTreeSet<&IpAddr> =
@@ -213,13 +212,15 @@ impl Report {
             lines.push(format!("listening on {}", addresses.join(", ")));
         }
         lines.extend(self.lessee.as_ref().map(|lessee| match &lessee.folder {
-            Some(folder) => format!("leased by the devstack stack in {}", show_folder(folder)),
-            None if lessee.is_strange() => format!("leased by {lessee}"),
-            None => "leased by a devstack stack".to_owned(),
+            Some(folder) => format!("reserved by the stack in {}", show_folder(folder)),
+            None if lessee.is_strange() => format!("reserved by {lessee}"),
+            None => "reserved by a stack".to_owned(),
         }));
-        lines.extend(self.usually.as_ref().map(|owner| format!("{port} is usually {owner}")));
+        lines.extend(
+            self.usually.as_ref().map(|owner| format!("{port} is commonly used by {owner}")),
+        );
         if self.refused_by_browsers {
-            lines.push("browsers refuse to open it".to_owned());
+            lines.push("browsers block this port".to_owned());
         }
         lines.join("\n") + "\n"
     }
@@ -270,13 +271,13 @@ mod tests {
         let rows =
             [row("api", Some(5000), 5001, Some(4121)), row("background", None, 20_123, None)];
         let expected = "\
-SERVICE     NAME  WANTED   PORT  HELD BY
-api         main    5000   5001  python3 (pid 4121: flask run, in /srv/app, for 2 h)
-background  main     any  20123  nobody: background listens on 8080, 8081
-port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/app, for 2 h)
+SERVICE     NAME  WANTED   PORT  LISTENER
+api         main    5000   5001  python3 (pid 4121: flask run, in /srv/app, for 2h)
+background  main     any  20123  none; background is listening on 8080, 8081
+port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app, for 2h)
 ";
         assert_eq!(text(&rows), expected);
-        assert_eq!(text(&[]), "no service of this stack has a port\n");
+        assert_eq!(text(&[]), "no service in this stack has a port\n");
         let value = json(&rows);
         assert_eq!(value["ports"][0]["holder"]["pid"], 4121);
         assert_eq!(serde_json::from_value::<Vec<Row>>(value["ports"].clone()).unwrap(), rows);
@@ -349,7 +350,7 @@ port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/ap
         let _lease = leases.take(port, Path::new("/srv/shop"));
         let found = report(port, place.path());
         assert_eq!(found.leased_by.as_deref(), Some(Path::new("/srv/shop")));
-        assert!(found.text().contains("leased by the devstack stack in /srv/shop\n"));
+        assert!(found.text().contains("reserved by the stack in /srv/shop\n"));
     }
 
     #[test]
@@ -364,10 +365,10 @@ port 5000, which api wanted, is held by python3 (pid 4000: flask run, in /srv/ap
             usually: Some("PostgreSQL".to_owned()),
             refused_by_browsers: false,
         };
-        assert_eq!(plain.text(), "port 5432 is free\n5432 is usually PostgreSQL\n");
+        assert_eq!(plain.text(), "port 5432 is free\n5432 is commonly used by PostgreSQL\n");
         let two = Report { state: State::InUse, holders: vec![holder(1), holder(2)], ..plain };
         let text = two.text();
-        assert!(text.starts_with("port 5432 is held by python3 (pid 1: "), "{text}");
+        assert!(text.starts_with("port 5432 is in use by python3 (pid 1: "), "{text}");
         assert!(text.contains(" and 1 more\n  and by python3 (pid 2: "), "{text}");
         assert!(text.contains("\nlistening on 127.0.0.1\n"), "{text}");
         assert_eq!(serde_json::to_value(two).unwrap()["state"], "in-use");

@@ -1,5 +1,5 @@
-//! Who has sockets open: a walk over all processes and their open files (`proc_pid_fd(5)`). What it costs is the kernel's
-//! work, about two microseconds for each open file that may be seen.
+//! Finds the processes that have sockets open, by scanning the open files of all processes
+//! (`proc_pid_fd(5)`). The cost is the kernel's: about two microseconds per visible open file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -12,19 +12,19 @@ use rustix::fs::{Mode, OFlags, RawDir};
 
 use super::kin::ancestors;
 
-/// So many threads walk at most: with more the kernel's locks leave little to gain.
+/// More threads gain little, because of kernel locks.
 const MOST_WALKERS: usize = 4;
 
-/// To start a thread costs about as much as to look at a few processes.
+/// Starting a thread costs about as much as scanning a few processes.
 const WORTH_A_THREAD: usize = 32;
 
-/// Everyone who has one of these sockets open, by socket. Who may not be looked at has none.
+/// Returns all processes that have one of these sockets open, except hidden ones.
 pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     walk(sockets, &|_| false)
 }
 
-/// Somebody who has each of these sockets open, and those above who have it, too. Ends when each socket has been seen:
-/// the last processes to start are looked at first, because who is in the way of a developer is seldom old.
+/// Returns one process for each of these sockets, and its ancestors that have it too. Starts with
+/// the newest processes, because an unexpected holder is seldom old.
 pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let missing = Mutex::new(sockets.clone());
     let mut found = walk(sockets, &|held| {
@@ -44,7 +44,7 @@ pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<
     found
 }
 
-/// Looks at processes, the last ones first, until `enough` says so of the sockets of one of them.
+/// Scans processes, newest first, until `enough` returns true for the sockets of one of them.
 fn walk(
     sockets: &BTreeSet<u64>,
     enough: &(dyn Fn(&BTreeSet<u64>) -> bool + Sync),
@@ -71,7 +71,7 @@ fn walk(
         found
     };
     let mut pairs = std::thread::scope(|scope| {
-        // One that cannot be started is not needed: the others do its part.
+        // If a thread cannot be started, the others do its work.
         let start = |_| std::thread::Builder::new().spawn_scoped(scope, walker).ok();
         let others: Vec<_> = (1..walkers).filter_map(start).collect();
         let mut pairs = walker();
@@ -86,13 +86,13 @@ fn walk(
     found
 }
 
-/// All processes that are shown.
 pub(super) fn pids() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Which of the `wanted` sockets a process has open. A zombie has none; `Err`: it is gone, or may not be looked at.
+/// Returns which of the `wanted` sockets a process has open. A zombie has none. Fails if the
+/// process has exited or may not be inspected.
 pub(super) fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> io::Result<BTreeSet<u64>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(format!("/proc/{pid}/fd"), flags, Mode::empty())?;
@@ -109,7 +109,7 @@ pub(super) fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> io::Result<BTreeSe
     Ok(held)
 }
 
-/// The number in `socket:[123]`, when the descriptor is a socket.
+/// Returns the number in `socket:[123]` if the descriptor is a socket.
 fn socket_behind(folder: &OwnedFd, name: &CStr) -> Option<u64> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
     let (target, _) = rustix::fs::readlinkat_raw(folder, name, &mut buffer).ok()?;
@@ -143,7 +143,7 @@ mod tests {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = number(&held);
         fcntl_setfd(&held, FdFlags::empty()).unwrap();
-        // The first inherits the socket, the second does not.
+        // The first child inherits the socket, the second does not.
         let mut heir = sleeper();
         fcntl_setfd(&held, FdFlags::CLOEXEC).unwrap();
         let mut other = sleeper();
@@ -152,7 +152,7 @@ mod tests {
         let set = |found: BTreeMap<u64, Vec<u32>>| {
             found.into_values().flatten().collect::<BTreeSet<u32>>()
         };
-        // Tests beside this one fork, too, and a child of theirs may have the socket for a moment.
+        // Parallel tests fork too, and their children may briefly have the socket.
         let (all, some) = (set(pids_by_socket(&wanted)), set(some_pids_by_socket(&wanted)));
         for child in [&mut heir, &mut other] {
             child.kill().unwrap();
@@ -169,7 +169,7 @@ mod tests {
         let wanted = BTreeSet::from([number(&one), number(&two)]);
         let found = some_pids_by_socket(&wanted);
         assert_eq!(found.keys().copied().collect::<BTreeSet<u64>>(), wanted);
-        // A socket that nobody has keeps nobody from being found.
+        // A socket without a process does not affect the others.
         let found = some_pids_by_socket(&wanted.iter().copied().chain([u64::MAX]).collect());
         assert_eq!(found.keys().copied().collect::<BTreeSet<u64>>(), wanted);
         assert!(walk(&BTreeSet::from([u64::MAX]), &|_| true).is_empty());

@@ -1,50 +1,50 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// What is known about a framework beside what a service could say itself.
+/// What a preset file says besides its `[service]` table.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
-    /// How it is recognised in a command: a program, with words that must follow somewhere, such as `flask run`.
+    /// How to detect it in a command: a program and words that must follow it, such as `flask run`.
     #[serde(default)]
     pub programs: Vec<String>,
-    /// What to do so that it listens on the port it is given, as the end of a sentence: `pass --port $PORT`.
+    /// How to make it listen on the assigned port, as the end of a sentence: `pass --port $PORT`.
     pub takes_port: String,
-    /// The same for its address: `pass --host $HOST`.
+    /// The same for its host: `pass --host $HOST`.
     pub takes_host: String,
-    /// A variable other than `PORT` that it takes its port from.
+    /// A variable other than `PORT` that it reads its port from.
     pub port_variable: Option<String>,
-    /// How its URL is written, with `${HOST}:${PORT}` and variables of its environment; `None`: `http://…`.
+    /// The format of its URL, with references such as `${HOST}:${PORT}`; `None`: `http://…`.
     pub url: Option<String>,
-    /// Its own reloader.
+    /// Its built-in reloader.
     pub reloader: Option<Reloader>,
-    /// Programs that the command of its preset needs.
+    /// Programs that its command requires.
     pub needs: Vec<String>,
-    /// How to get them.
+    /// How to install them.
     pub install: String,
-    /// What a service could say itself; config reads it.
+    /// The `[service]` table, which the config module reads.
     #[serde(rename = "service")]
     _service: IgnoredAny,
 }
 
-/// When a framework itself starts anew, or takes over what changed, on a save.
+/// Hot reload built into a framework.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reloader {
-    /// Words of the command that switch it on; empty: it is on.
+    /// Words of the command that enable it; empty: enabled by default.
     #[serde(default)]
     pub on: Vec<String>,
-    /// A variable that switches it on, unless it is empty, `0` or `false`.
+    /// A variable that enables it, unless it is empty, `0` or `false`.
     pub variable: Option<String>,
-    /// Words of the command that switch it off.
+    /// Words of the command that disable it.
     #[serde(default)]
     pub off: Vec<String>,
-    /// The files it looks after, as globs.
+    /// The files it watches, as globs.
     pub files: Vec<String>,
 }
 
 impl Reloader {
-    /// Whether it is on in a command of these words; `variable` answers what a variable is set to.
+    /// Whether it is enabled in a command with these words; `variable` looks up a variable.
     pub fn is_on(&self, words: &[String], variable: impl FnOnce(&str) -> Option<String>) -> bool {
         let has = |list: &[String]| list.iter().any(|word| words.contains(word));
         let set = || {

@@ -1,8 +1,9 @@
-//! What is known about frameworks and data stores: one TOML file each in this folder. Its `[service]` table is what a
-//! service with this preset says unless it says otherwise; what stands above is described in [`Facts`].
+//! Presets for frameworks and data stores: one TOML file each in this directory. The `[service]`
+//! table has defaults for a service with that preset; the keys above it are described in
+//! [`PresetFacts`].
 //!
-//! To add one, write its file and name it in the list below. `servers.toml` has those that are only recognised, so that a
-//! service that ignores its port can be told what to do.
+//! To add one, write its file and name it in the list below. `servers.toml` lists servers that are
+//! only detected, to give advice when a service ignores its port.
 
 mod facts;
 mod outline;
@@ -17,7 +18,7 @@ pub use preset::Preset;
 pub use recognise::{recognise, takes};
 pub use takes::Takes;
 
-/// The presets with their texts, by the names of their files.
+/// Builds the presets from the names of their files.
 macro_rules! presets {
     ($($name:literal)*) => {
         /// All presets, sorted by name.
@@ -58,7 +59,7 @@ pub fn all() -> &'static [Preset] {
     &ALL
 }
 
-/// The preset of this name.
+/// Returns the preset with this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name)
 }

@@ -2,23 +2,23 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a list of presets shows of one.
+/// What a list of presets shows of one preset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
-    /// What it is.
+    /// A short description.
     pub description: String,
     /// Its usual ports; the first is the main one.
     pub ports: Vec<(String, u16)>,
 }
 
 impl Outline {
-    /// The usual port; `None`: any.
+    /// Returns its usual main port; `None`: any.
     pub fn port(&self) -> Option<u16> {
         self.ports.first().map(|(_, port)| *port)
     }
 }
 
-/// The parts of a preset's file that an outline is made from.
+/// The parts of a preset file that the summary needs.
 #[derive(Deserialize)]
 struct File {
     service: Service,
@@ -32,10 +32,10 @@ struct Service {
     ports: BTreeMap<String, toml::Value>,
 }
 
-/// Reads the outline out of a preset's file; `None` when it is not one.
+/// Reads the summary from a preset file; `None` if it is not one.
 pub(super) fn outline(text: &str) -> Option<Outline> {
     let Service { description, port, ports } = toml::from_str::<File>(text).ok()?.service;
-    // The others are any port.
+    // Values that are not numbers mean any port.
     let number = |(name, port): (String, toml::Value)| {
         port.as_integer().and_then(|port| u16::try_from(port).ok()).map(|port| (name, port))
     };

@@ -3,12 +3,12 @@ use std::sync::OnceLock;
 use super::outline::outline;
 use super::{Facts, Outline};
 
-/// One framework or data store.
+/// A framework or data store.
 #[derive(Debug)]
 pub struct Preset {
     /// The name in `preset = "…"`.
     pub name: &'static str,
-    /// Its file.
+    /// The text of its file.
     pub text: &'static str,
     facts: OnceLock<Facts>,
 }
@@ -18,15 +18,15 @@ impl Preset {
         Preset { name, text, facts: OnceLock::new() }
     }
 
-    /// What its file says beside `[service]`. Read when it is asked for first: most stacks need few of them or none.
+    /// Returns what its file says besides `[service]`. Parsed on first use.
     pub fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| {
-            toml::from_str(self.text).expect("a test reads every file of this folder")
+            toml::from_str(self.text).expect("a test parses every file of this directory")
         })
     }
 
-    /// What a list shows of it.
+    /// Returns its summary for lists.
     pub fn outline(&self) -> Outline {
-        outline(self.text).expect("a test reads every file of this folder")
+        outline(self.text).expect("a test parses every file of this directory")
     }
 }

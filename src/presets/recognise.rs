@@ -1,7 +1,7 @@
 use super::server::{self, servers};
 use super::{Preset, Takes, all};
 
-/// Programs that start the one that is named behind them, and the words with which they do.
+/// Programs that run the program named after them, and their subcommands.
 const LAUNCHERS: [&str; 26] = [
     "auto-restart",
     "bun",
@@ -31,14 +31,14 @@ const LAUNCHERS: [&str; 26] = [
     "yarn",
 ];
 
-/// The preset of the framework that a command starts, if its words name one. No guess: `npm run dev` names none.
-/// `words` are those of a shell's text too; the last command of several counts.
+/// Detects the preset of the framework that a command starts. Never guesses: `npm run dev` names
+/// none. `words` may come from a shell command; its last simple command wins.
 pub fn recognise(words: &[String]) -> Option<&'static Preset> {
     simple(words).find_map(|words| programs(words).find_map(preset))
 }
 
-/// How the server that a command starts takes port and address, if its words name one: a preset, another server that is
-/// known, or a script of a package manager, which hands on what is written behind it.
+/// Detects how a command's server takes its port and host. The server is a preset, a known server,
+/// or a package manager script, which receives the arguments after it.
 pub fn takes(words: &[String]) -> Option<Takes> {
     simple(words).find_map(|words| {
         let known = |found: Program<'_>| {
@@ -49,16 +49,16 @@ pub fn takes(words: &[String]) -> Option<Takes> {
     })
 }
 
-/// The commands of a shell's text, the last one first.
+/// Splits a shell command into simple commands, last one first.
 fn simple(words: &[String]) -> impl Iterator<Item = &[String]> {
     let between = |word: &String| matches!(word.as_str(), "&&" | "||" | ";" | "|" | "&");
     words.split(between).rev()
 }
 
-/// A program without its folder, and the words behind it.
+/// A program without its directory, and the words after it.
 type Program<'w> = (&'w str, &'w [String]);
 
-/// The programs that a command starts, the last one first: what stands behind `node` may be one, too.
+/// Returns the programs that a command starts, last one first: `node` may start another one.
 fn programs(words: &[String]) -> impl Iterator<Item = Program<'_>> {
     let all = words.iter().enumerate().map(|(at, word)| (file_name(word), &words[at + 1..]));
     let mut named = all.filter(|(word, _)| !leads(word));
@@ -69,7 +69,7 @@ fn programs(words: &[String]) -> impl Iterator<Item = Program<'_>> {
 
 fn preset(found: Program<'_>) -> Option<&'static Preset> {
     all().iter().find(|preset| {
-        // Few presets are worth reading for any one word.
+        // Parse only the few presets that mention the word.
         preset.text.contains(found.0) && names(&preset.facts().programs, found)
     })
 }
@@ -80,7 +80,7 @@ fn other(found: Program<'_>) -> Option<Takes> {
     Some(server??.takes())
 }
 
-/// Whether one of these entries, a program and words that must follow somewhere, is the one that was found.
+/// Whether one of these entries, a program and words that must follow, matches.
 fn names(entries: &[String], (program, rest): Program<'_>) -> bool {
     entries.iter().any(|entry| {
         let mut words = entry.split(' ');
@@ -88,7 +88,7 @@ fn names(entries: &[String], (program, rest): Program<'_>) -> bool {
     })
 }
 
-/// A script of `package.json`, whose command is not seen from here.
+/// A script in `package.json`, whose command is unknown here.
 fn script(words: &[String]) -> Option<Takes> {
     let at = words.iter().position(|word| !leads(file_name(word)) || is_manager(word))?;
     let manager = file_name(&words[at]);
@@ -97,7 +97,7 @@ fn script(words: &[String]) -> Option<Takes> {
         ("pnpm" | "yarn" | "bun", Some("run" | "start" | "dev")) => {}
         (_, _) => return None,
     }
-    // Only npm keeps options to itself.
+    // Only npm needs `--` to pass options on.
     let gap = if manager == "npm" && !words.iter().any(|word| word == "--") { " --" } else { "" };
     let with = |option: &str| format!("write it as `{}{gap} {option}`", words.join(" "));
     Some(Takes { port: with("--port $PORT"), host: Some(with("--host $HOST")), variable: None })
@@ -107,7 +107,7 @@ fn is_manager(word: &str) -> bool {
     matches!(file_name(word), "npm" | "pnpm" | "yarn" | "bun")
 }
 
-/// Whether what is started comes later: an option, an assignment, a launcher, or Python.
+/// Whether the program comes later: an option, an assignment, a launcher or Python.
 fn leads(word: &str) -> bool {
     let assigns = word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// A server that is no preset, but recognised. What it says is as in [`super::Facts`].
+/// A server without a preset that is only detected. The fields are as in [`super::PresetFacts`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Server {
@@ -12,7 +12,6 @@ pub(super) struct Server {
     pub port_variable: Option<String>,
 }
 
-/// Their file.
 pub(super) const TEXT: &str = include_str!("servers.toml");
 
 #[derive(Deserialize)]
@@ -20,8 +19,8 @@ struct File {
     server: Vec<Server>,
 }
 
-/// All of them, in the order of their file.
+/// Returns all of them, in file order.
 pub(super) fn servers() -> &'static [Server] {
     static ALL: OnceLock<Vec<Server>> = OnceLock::new();
-    ALL.get_or_init(|| toml::from_str::<File>(TEXT).expect("a test reads the file").server)
+    ALL.get_or_init(|| toml::from_str::<File>(TEXT).expect("a test parses this file").server)
 }

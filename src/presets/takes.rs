@@ -1,19 +1,19 @@
 use super::Facts;
 use super::server::Server;
 
-/// How a program takes the port and the address that it is given, as ends of sentences: `pass --port $PORT`.
+/// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Takes {
-    /// What to do so that it listens on its port.
+    /// How to set its port.
     pub port: String,
-    /// The same for its address; `None`: it has no way to be told, or none is known.
+    /// How to set its host; `None`: not possible or unknown.
     pub host: Option<String>,
-    /// A variable other than `PORT` that it takes its port from.
+    /// A variable other than `PORT` that it reads its port from.
     pub variable: Option<String>,
 }
 
 impl Facts {
-    /// How the framework takes port and address.
+    /// Returns how the framework takes its port and host.
     pub fn takes(&self) -> Takes {
         Takes {
             port: self.takes_port.clone(),

@@ -9,7 +9,7 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn every_file_of_the_folder_is_a_preset() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets");
-    let files = std::fs::read_dir(folder).expect("it is in the repository");
+    let files = std::fs::read_dir(folder).expect("the directory exists");
     let files = files.map(|entry| entry.expect("readable").path());
     let files: BTreeSet<String> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
@@ -34,18 +34,18 @@ fn every_preset_says_all_that_is_asked_of_it() {
         if let Some(url) = &facts.url {
             assert!(url.contains("://") && url.contains("${HOST}:${PORT}"), "{name}: {url}");
         }
-        assert!(preset.text.starts_with("# "), "{name} begins with what it is");
+        assert!(preset.text.starts_with("# "), "{name}: must start with a description");
         let long = preset.text.lines().filter(|line| !line.contains('=') && !line.contains('$'));
-        assert!(long.clone().all(|line| line.len() <= 130), "{name} is good to read");
+        assert!(long.clone().all(|line| line.len() <= 130), "{name}: line too long");
     }
 }
 
-/// The shape that a `debug` entry has: what is started, the debugger's usual port, whether it waits for one.
+/// A `debug` entry has a command, the debugger's usual port, and whether the program waits for one.
 #[test]
 fn debug_entries_have_a_command_a_port_and_whether_they_wait() {
     let mut with_debug = Vec::new();
     for preset in all() {
-        let file: toml::Table = preset.text.parse().expect("it is TOML");
+        let file: toml::Table = preset.text.parse().expect("valid TOML");
         let Some(debug) = file["service"].get("debug") else { continue };
         let debug = debug.as_table().expect("a table");
         assert_eq!(
@@ -100,7 +100,7 @@ fn frameworks_are_recognised_by_the_words_of_a_command_and_never_guessed() {
 fn reloaders_are_on_as_their_frameworks_define_it() {
     let on = |name: &str, command: &str, variable: Option<&str>| {
         let reloader = find(name).and_then(|preset| preset.facts().reloader.as_ref());
-        let reloader = reloader.expect("it has one");
+        let reloader = reloader.expect("the preset has a reloader");
         reloader.is_on(&words(command), |_| variable.map(str::to_owned))
     };
     assert!(!on("flask", "flask run", None));
@@ -162,7 +162,7 @@ fn servers_are_told_apart_by_their_commands() {
     ] {
         assert_eq!(port(command), None, "{command}");
     }
-    let flask = takes(&words("flask run")).expect("it is known");
+    let flask = takes(&words("flask run")).expect("flask is known");
     assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
     assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
 }

@@ -1,4 +1,4 @@
-//! The two clocks of a supervisor.
+//! The supervisor's clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::engine::Time;
 
-/// The two clocks of a supervisor: one that never jumps, for decisions, and the date at its start,
-/// for people. Dates are derived from the first, so that they never run backwards.
+/// A monotonic clock for decisions, with the date at its start for display. Dates are derived from
+/// the monotonic time, so they never run backwards.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
@@ -15,22 +15,22 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts now.
+    /// Starts the clock now.
     pub fn start() -> Clock {
         Clock { start: Instant::now(), date: SystemTime::now() }
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub fn now(&self) -> Time {
         self.start.elapsed()
     }
 
-    /// The moment to sleep until for a deadline of the engine.
+    /// Converts a deadline of the engine to an instant to sleep until.
     pub fn instant(&self, at: Time) -> Instant {
         self.start + at
     }
 
-    /// RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.120Z`.
+    /// Formats as RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.120Z`.
     pub fn date(&self, at: Time) -> String {
         let date = Timestamp::try_from(self.date + at).unwrap_or(Timestamp::MAX);
         let millis = Duration::from_millis(date.as_millisecond().unsigned_abs());

@@ -1,22 +1,22 @@
-//! How the rest of devstack ends the stack.
+//! Shutdown requests from other parts of devstack.
 
 use tokio::sync::mpsc;
 
 use crate::engine::Haste;
 
-/// A wish to end the whole stack that comes from devstack itself: a time limit, a closed output,
-/// the end of the command of `run`.
+/// A request to shut down the stack from devstack itself: on a time limit, a closed output, or the
+/// exit of the command of `run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// Why, as a fragment.
+    /// The reason, as a fragment.
     pub why: String,
-    /// The exit code that follows.
+    /// The resulting exit code.
     pub code: i32,
-    /// Polite or at once.
+    /// Graceful or immediate.
     pub haste: Haste,
 }
 
-/// Takes such wishes to the supervisor. Cheap to clone.
+/// Sends shutdown requests to the supervisor. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ender(mpsc::UnboundedSender<Ending>);
 
@@ -26,7 +26,7 @@ impl Ender {
         (Ender(send), receive)
     }
 
-    /// Ends the stack politely: dependents first, each with its grace.
+    /// Shuts down gracefully: dependents first, each with its grace period.
     pub fn end(&self, why: impl Into<String>, code: i32) {
         self.send(Ending { why: why.into(), code, haste: Haste::Polite });
     }
@@ -37,7 +37,7 @@ impl Ender {
     }
 
     fn send(&self, ending: Ending) {
-        // A supervisor that is gone has ended already.
+        // Without a receiver the supervisor has already finished.
         let _ = self.0.send(ending);
     }
 }

@@ -1,4 +1,4 @@
-//! What a service is given as its environment, with the reasons.
+//! The environment of a service, with the origin of each variable.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,32 +8,32 @@ use super::process::{Environment, Giver};
 use crate::config::{Draft, Explained};
 use crate::model::{EnvView, Hidden, Name, Origin, Port, Run, Service, Stack, Value, Variable};
 
-/// What the environment of a service is composed of. Composing it takes some time, and is not for the loop.
+/// Inputs of a service's environment. Composing it takes too long for the supervisor's loop.
 pub struct Given {
-    /// The service, as its live run was started or as its next one will be.
+    /// The service, as in its live run or else its next one.
     pub service: Arc<Service>,
-    /// That live run.
+    /// The live run, if any.
     pub run: Option<Run>,
-    /// The stack as it is meant.
+    /// The stack as configured.
     pub stack: Arc<Stack>,
-    /// What that was made of.
+    /// The configuration of the stack.
     pub draft: Arc<Draft>,
-    /// What services inherit.
+    /// The inherited environment.
     pub environment: Arc<Environment>,
     /// Whether the service gets a terminal.
     pub terminal: bool,
 }
 
 impl Given {
-    /// Every variable with its value, where that comes from, and what it hides. What means one process only is left
-    /// out: its folder in `PWD`, sockets that it is handed, devstack's mark.
+    /// Lists every variable with its value, its origin, and the values it shadows. Without what is
+    /// specific to one process: `PWD`, passed sockets and devstack's marker.
     pub fn view(&self) -> EnvView {
         let Given { service, run, stack, draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
         let explained = draft.explain(&service.name, &ports(stack), debugged);
         let all = environment.given(&service.launch.env, *terminal);
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, Giver))| {
-            // Nobody can write one whose name is not text, and few programs can read it.
+            // A name that is not UTF-8 cannot be written, and few programs can read it.
             Some(self.variable(name.to_str()?, value, giver, &explained))
         };
         EnvView {
@@ -75,7 +75,7 @@ impl Given {
     }
 }
 
-/// Every port of a stack.
+/// All ports of a stack.
 fn ports(stack: &Stack) -> BTreeMap<(Name, String), Port> {
     let services = stack.services.iter();
     let ports = services.flat_map(|(name, service)| {

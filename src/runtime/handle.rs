@@ -1,4 +1,4 @@
-//! How faces reach the supervisor.
+//! How clients reach the supervisor.
 
 use std::sync::Arc;
 
@@ -13,33 +13,33 @@ pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
 use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot, Why};
 
-/// How many of its last lines say why a service is as it is: what fits on a screen with the rest.
+/// Number of log lines in `why`: they fit on a screen with the rest.
 const TAIL: usize = 10;
 
-/// What a face may ask of the supervisor.
+/// A request to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Start these, with what they depend on.
+    /// Start these services and their dependencies.
     Start(Vec<Name>),
-    /// Stop these.
+    /// Stop these services.
     Stop(Vec<Name>),
-    /// Stop these if they run, then start them.
+    /// Stop these services if they run, then start them.
     Restart(Vec<Name>),
-    /// Restart these in another mode.
+    /// Restart these services in another mode.
     Debug {
-        /// Which.
+        /// The services.
         names: Vec<Name>,
-        /// Into debug mode, and start what does not run; or back into run mode.
+        /// Enter debug mode, and start what does not run; or leave it.
         on: bool,
     },
-    /// Nothing: say when it is so of these, or of all that are asked for.
+    /// Wait until a condition holds for these services, or for all requested ones.
     Wait {
-        /// Which; all when empty.
+        /// The services; all when empty.
         names: Vec<Name>,
-        /// What is waited for.
+        /// The condition to wait for.
         until: Until,
     },
-    /// Stop everything and end.
+    /// Shut down.
     Down,
 }
 
@@ -62,10 +62,10 @@ impl Request {
     }
 }
 
-/// What came of a request, given when it took effect: a sentence, or why not.
+/// The result of a request: a sentence once it took effect, or why it did not.
 pub type Answer = Result<String, Message>;
 
-/// How a face reaches the supervisor of its own process. Cheap to clone.
+/// Reaches the supervisor of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     asks: mpsc::UnboundedSender<Ask>,
@@ -74,35 +74,35 @@ pub struct Handle {
     feed: FeedTap,
 }
 
-/// What arrives at the supervisor.
+/// A message to the supervisor.
 pub(crate) enum Ask {
-    /// Do this; the answer comes when it took effect.
+    /// A request; the reply is sent when it took effect.
     Do(Request, oneshot::Sender<Answer>),
-    /// Somebody who asked has gone without an answer.
+    /// A client has left before its reply.
     Gone,
-    /// Show what is now. Snapshots are made when somebody looks: a start of a hundred services
-    /// has hundreds of states that nobody sees.
+    /// Send a snapshot. Snapshots are made on demand: a start of a hundred services has hundreds of
+    /// states that no client sees.
     Look(oneshot::Sender<Arc<Snapshot>>),
-    /// The same, and whose usage can be measured.
+    /// The same, with the runs that can be measured.
     LookClosely(oneshot::Sender<(Arc<Snapshot>, Vec<Subject>)>),
-    /// Say why this service is as it is; `None`: there is no such service.
+    /// Explain the state of this service; `None`: no such service.
     Why(Name, oneshot::Sender<Option<Why>>),
-    /// Say what the files would change now.
+    /// Send what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
-    /// Give a place at the terminal of a service, for this screen.
+    /// Attach this screen to the terminal of a service.
     Attach(Name, Screen, oneshot::Sender<Result<Attached, Message>>),
-    /// Say what the environment of this service is composed of; `None`: there is no such service.
+    /// Send the inputs of this service's environment; `None`: no such service.
     Given(Name, oneshot::Sender<Option<Given>>),
 }
 
-/// Somebody is attached to a service.
+/// The reply to an attach request.
 #[derive(Debug)]
 pub struct Attached {
-    /// Where.
+    /// The attachment.
     pub seat: Seat,
-    /// The run that is to be seen; `None`: the service does not run.
+    /// The run to show; `None`: the service does not run.
     pub run: Option<Run>,
-    /// Why the service is in its phase.
+    /// The cause of the service's phase.
     pub cause: String,
 }
 
@@ -111,17 +111,17 @@ impl Handle {
         Handle { asks, logs, meter: Arc::default(), feed }
     }
 
-    /// Asks and waits until the answer is true. Dropped before, it is forgotten who asked; what was asked is done all
-    /// the same.
+    /// Sends a request and waits until it took effect. Dropping the future only cancels the wait;
+    /// the request itself is still carried out.
     pub async fn ask(&self, request: Request) -> Answer {
-        // Goes after the receiver of the answer, so that the supervisor sees that this is closed.
+        // Dropped after the receiver of the reply, so that the supervisor finds its sender closed.
         let mut asker = Asker { asks: &self.asks, answered: false };
         let answer = self.ask_alone(request).await;
         asker.answered = true;
         answer
     }
 
-    /// Sends this with where the answer goes, and waits for that.
+    /// Sends a request with a reply channel and waits for the reply.
     async fn answered<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Message> {
         let (tell, told) = oneshot::channel();
         self.asks.send(ask(tell)).map_err(|_| gone())?;
@@ -132,19 +132,19 @@ impl Handle {
         self.answered(|tell| Ask::Do(request, tell)).await?
     }
 
-    /// What is now, at one instant after everything that was answered before this call.
+    /// Returns the state at one instant after everything that was answered before this call.
     ///
     /// # Errors
-    /// The stack has ended.
+    /// When the stack has stopped.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Message> {
         self.answered(Ask::Look).await
     }
 
-    /// The same with what each service uses. That costs as much as looking at its processes, once for all who ask at
-    /// about the same time.
+    /// Returns a snapshot with the resource usage of each service. Measuring walks the process
+    /// trees; clients asking at about the same time share one measurement.
     ///
     /// # Errors
-    /// The stack has ended.
+    /// When the stack has stopped.
     pub async fn snapshot_with_usage(&self) -> Result<Snapshot, Message> {
         let (snapshot, subjects) = self.answered(Ask::LookClosely).await?;
         let mut meter = self.meter.clone().lock_owned().await;
@@ -159,63 +159,64 @@ impl Handle {
         Ok(snapshot)
     }
 
-    /// What applying the configuration files as they are now would change.
+    /// Returns what applying the current configuration files would change.
     ///
     /// # Errors
-    /// The stack has ended, the files have mistakes, or they ask for what a running stack cannot become.
+    /// When the stack has stopped, the files are invalid, or a running stack cannot change that
+    /// way.
     pub async fn plan(&self) -> Result<PlanView, Message> {
         self.answered(Ask::Plan).await?
     }
 
-    /// What happens, after a snapshot of what is.
+    /// Returns a reader for a snapshot and the events after it.
     pub fn events(&self) -> Events {
         Events::new(self.clone(), self.feed.clone())
     }
 
-    /// A place at the terminal of a service, for somebody who has this screen.
+    /// Attaches a client with this screen to the terminal of a service.
     ///
     /// # Errors
-    /// The stack has ended, or the service has no terminal.
+    /// When the stack has stopped, or the service has no terminal.
     pub async fn attach(&self, service: Name, screen: Screen) -> Result<Attached, Message> {
         self.answered(|tell| Ask::Attach(service, screen, tell)).await?
     }
 
-    /// The environment of a service: that of its live run, or what its next one gets.
+    /// Returns the environment of a service: that of its live run, or of its next one.
     ///
     /// # Errors
-    /// The stack has ended, or the service has left it.
+    /// When the stack has stopped, or the service has been removed.
     pub async fn environment(&self, service: Name) -> Result<EnvView, Message> {
         let left = left(&service);
         let given = self.answered(|tell| Ask::Given(service, tell)).await?.ok_or(left)?;
         tokio::task::spawn_blocking(move || given.view()).await.map_err(|_| gone())
     }
 
-    /// Why a service is as it is, and what comes next.
+    /// Explains the state of a service and what happens next.
     ///
     /// # Errors
-    /// The stack has ended, or the service has left it.
+    /// When the stack has stopped, or the service has been removed.
     pub async fn why(&self, service: Name) -> Result<Why, Message> {
         let why = self.answered(|tell| Ask::Why(service.clone(), tell)).await?;
         let why = why.ok_or_else(|| left(&service))?;
         Ok(Why { log: self.logs.tail(&service, TAIL), ..why })
     }
 
-    /// What the services printed.
+    /// The log of the stack.
     pub fn logs(&self) -> &Logs {
         &self.logs
     }
 }
 
-/// Nobody answers any more.
+/// The supervisor no longer replies.
 fn gone() -> Message {
-    Message::new(Class::NotRunning, "the stack has ended")
+    Message::new(Class::NotRunning, "the stack has stopped")
 }
 
 fn left(service: &Name) -> Message {
-    Message::new(Class::Usage, format!("{service} has just left the stack"))
+    Message::new(Class::Usage, format!("{service} was just removed from the stack"))
 }
 
-/// Tells the supervisor when whoever asked goes before the answer.
+/// Notifies the supervisor when a client leaves before its reply.
 struct Asker<'a> {
     asks: &'a mpsc::UnboundedSender<Ask>,
     answered: bool,
@@ -224,7 +225,7 @@ struct Asker<'a> {
 impl Drop for Asker<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            // The stack may have ended.
+            // The supervisor may have finished.
             let _ = self.asks.send(Ask::Gone);
         }
     }

@@ -1,4 +1,4 @@
-//! What the supervisor acts with.
+//! Carries out the engine's effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,8 +26,7 @@ use sight::sight;
 
 mod sight;
 
-/// Everything the supervisor acts with. Orders are carried out without waiting; what comes of them
-/// arrives as facts and reports.
+/// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Hands {
     processes: Arc<Processes>,
     logs: Logs,
@@ -41,10 +40,10 @@ pub struct Hands {
     consoles: BTreeMap<Name, Arc<Console>>,
 }
 
-/// Where sockets of runs are made.
+/// The directory of notify sockets.
 struct Sockets {
     dir: PathBuf,
-    /// Whether that folder was cleared of what others left.
+    /// Whether leftover sockets have been removed.
     cleared: bool,
 }
 
@@ -57,18 +56,18 @@ impl Sockets {
     }
 }
 
-/// What is held of one run.
+/// What is kept of a live run.
 struct Held {
     name: Name,
-    /// The main port that it was given.
+    /// The assigned main port.
     port: Option<u16>,
     leash: Leash,
     launch: Launch,
-    /// When it was ordered.
     began: Instant,
-    /// One for each log probe, made before the process so that no line is missed; `None`: given away.
+    /// One per log probe, created before the process so that no line is missed; `None`: already
+    /// taken.
     lines: Option<Vec<oneshot::Receiver<String>>>,
-    /// Where it may say that it is ready.
+    /// For `READY=1`.
     notice: Option<Notice>,
     probing: Option<Probing>,
     debugger: Option<Probing>,
@@ -76,7 +75,7 @@ struct Held {
 }
 
 impl Held {
-    /// What log and notify probes wait for, in their order.
+    /// Returns the receivers of log and notify probes, in their order.
     fn waits(
         &mut self,
         probes: &[Probe],
@@ -108,7 +107,7 @@ impl Held {
 }
 
 impl Hands {
-    /// Hands that hold nothing yet. `watcher`: `None` when no files are followed.
+    /// Creates an executor without runs. `watcher`: `None` when no files are watched.
     pub fn new(
         processes: Processes,
         logs: Logs,
@@ -124,19 +123,18 @@ impl Hands {
         Hands { processes, logs, reports, watcher, runs, survey, jobs, sockets, passing, consoles }
     }
 
-    /// Where services reach devstack: a private folder with a short path.
+    /// Sets the directory of notify sockets: private, and with a short path.
     pub fn sockets_in(&mut self, dir: PathBuf) {
         self.sockets = Some(Sockets { dir, cleared: false });
     }
 
-    /// The first runs are about to start: what is saved from now on may be unseen by them.
+    /// Files saved from now on count as changed: the first runs are about to start.
     pub(super) fn begin(&mut self) {
         if let Some(watcher) = &mut self.watcher {
             watcher.begin();
         }
     }
 
-    /// Starts a run.
     pub(super) fn spawn(&mut self, run: Run, service: &Service) {
         let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
         let mut launch = service.launch.clone();
@@ -148,7 +146,7 @@ impl Hands {
         let console = self.console(&service.name);
         let output = RunOutput::new(capture, run, console, no_terminal(service));
         if let Some(message) = self.passing.remark(service) {
-            // Without a receiver the stack is ending.
+            // Without a receiver the stack is shutting down.
             let _ = self.reports.send(Report { run, what: Finding::Note(message) });
         }
         let leash = match self.passing.for_run(service) {
@@ -172,44 +170,43 @@ impl Hands {
         self.runs.insert(run, held);
     }
 
-    /// The services that devstack holds listening sockets for.
+    /// The services with held listening sockets.
     pub(super) fn passing(&self) -> BTreeSet<Name> {
         self.passing.services()
     }
 
-    /// Whether devstack holds listening sockets.
     pub(super) fn passes(&self) -> bool {
         !self.passing.is_empty()
     }
 
-    /// Closes the listening sockets that none of these services is to be passed.
+    /// Closes listening sockets that none of these services uses.
     pub(super) fn pass_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
         self.passing.keep_only(services);
     }
 
-    /// The socket for a service that says by itself that it is ready.
+    /// Opens the socket for a service with a notify probe.
     fn notice(&mut self, run: Run, service: &Service) -> Option<Notice> {
         if !service.ready.probes.contains(&Probe::Notify) {
             return None;
         }
         let opened = match &mut self.sockets {
             Some(sockets) => sockets.open(run),
-            None => Err("there is no folder for it".to_owned()),
+            None => Err("no directory for it".to_owned()),
         };
         match opened {
             Ok(notice) => Some(notice),
             Err(why) => {
-                let text = format!("no socket for READY=1: {why}");
-                let help = "see that the folder is there, yours and not full, or use another probe";
+                let text = format!("cannot create the READY=1 socket: {why}");
+                let help = "make sure the directory exists, is yours and is not full, or use another probe";
                 let message = Message::new(Class::Limit, text).help(help);
-                // Without a receiver the stack is ending.
+                // Without a receiver the stack is shutting down.
                 let _ = self.reports.send(Report { run, what: Finding::Note(message) });
                 None
             }
         }
     }
 
-    /// Asks a run to end, by its signal or its command. What a command prints is in the log of the service.
+    /// Stops a run with its signal or command. Output of the command goes to the service's log.
     pub(super) fn stop(&self, run: Run, stop: &Stop) {
         let Some(held) = self.runs.get(&run) else { return };
         let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
@@ -217,20 +214,19 @@ impl Hands {
         let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
         let reports = self.reports.clone();
         let tell = move |message| {
-            // Without a receiver the stack is ending.
+            // Without a receiver the stack is shutting down.
             let _ = reports.send(Report { run, what: Finding::Note(message) });
         };
         self.processes.stop_by(&held.leash, &launch, stop.signal, Recorded(capture), tell);
     }
 
-    /// Kills a run.
     pub(super) fn kill(&self, run: Run) {
         if let Some(held) = self.runs.get(&run) {
             held.leash.kill();
         }
     }
 
-    /// Begins to find out whether a run is ready. When it was begun before, `service` has changed meanwhile.
+    /// Starts readiness probes. If they were running before, `service` has changed.
     pub(super) fn probe(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let lines = held.lines.take();
@@ -241,7 +237,7 @@ impl Hands {
         held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
     }
 
-    /// Begins to find out when the debugger of a run listens.
+    /// Starts to check whether the debugger of a run is listening.
     pub(super) fn await_debugger(&mut self, run: Run, service: &Service) {
         let Mode::Debug(debugging) = service.mode else { return };
         let Some(held) = self.runs.get_mut(&run) else { return };
@@ -250,7 +246,7 @@ impl Hands {
         held.debugger = Some(probe::listens(run, debugging.port, interval, sight, reports));
     }
 
-    /// Begins to look after a run that is ready, or does so anew when that is to be done in another way.
+    /// Starts the health probes of a ready run, or restarts them after a change.
     pub(super) fn watch_health(&mut self, run: Run, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.health = service.health.as_ref().map(|health| {
@@ -260,21 +256,20 @@ impl Hands {
         });
     }
 
-    /// Has a look soon at where a run listens that has become ready.
+    /// Schedules a scan of where a run listens that became ready.
     pub(super) fn survey(&self, run: Run) {
         if let Some(held) = self.runs.get(&run) {
             self.survey.add(run, held.leash.tree(), held.port);
         }
     }
 
-    /// Sends a signal to the main process of a run.
     pub(super) fn signal(&self, run: Run, signal: i32) {
         if let Some(held) = self.runs.get(&run) {
             held.leash.signal(signal);
         }
     }
 
-    /// Runs a command of a service beside it. What it prints is in the log of the service.
+    /// Runs a watch command of a service. Its output goes to the service's log.
     pub(super) fn start_job(
         &mut self,
         job: Job,
@@ -287,22 +282,19 @@ impl Hands {
         self.jobs.start(job, &launch, Recorded(capture));
     }
 
-    /// Asks a command to end.
     pub(super) fn stop_job(&self, job: Job) {
         self.jobs.stop(job);
     }
 
-    /// Kills a command.
     pub(super) fn kill_job(&self, job: Job) {
         self.jobs.kill(job);
     }
 
-    /// A command is over.
     pub(super) fn forget_job(&mut self, job: Job) {
         self.jobs.forget(job);
     }
 
-    /// A main process that ended is not probed any more.
+    /// Stops all probes of a run with an exited main process.
     pub(super) fn stop_probing(&mut self, run: Run) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.probing = None;
@@ -311,15 +303,17 @@ impl Hands {
         }
     }
 
-    /// The terminal that devstack writes to has this size now, in rows and columns.
+    /// Passes on the new size of devstack's terminal.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.processes.resize(rows, columns);
     }
 
-    /// A place at the terminal of a service, for somebody who has this screen, and the run that is to be seen.
+    /// Attaches a client with this screen to the terminal of a service. Also returns the run to
+    /// show.
     ///
     /// # Errors
-    /// It has no terminal and gets none when it starts; or the screen is the terminal of a service.
+    /// When the service has no terminal and its next run gets none, or when the screen is itself
+    /// the terminal of a service.
     pub(super) fn attach(
         &mut self,
         service: &Service,
@@ -339,12 +333,12 @@ impl Hands {
         Ok((console.sit(screen.size), run))
     }
 
-    /// Says good-bye to those who are attached to services that are not in the stack any more.
+    /// Closes the terminals of services that are no longer in the stack.
     pub(super) fn keep_consoles(&mut self, stack: &Stack) {
         self.consoles.retain(|name, console| {
             let kept = stack.services.contains_key(name);
             if !kept {
-                let text = format!("{name} is not in the stack any more");
+                let text = format!("{name} is no longer in the stack");
                 console.close(&Message::new(Class::Usage, text));
             }
             kept
@@ -355,17 +349,16 @@ impl Hands {
         self.consoles.entry(service.clone()).or_default().clone()
     }
 
-    /// What services inherit, and whether this one gets a terminal.
+    /// The inherited environment, and whether this service gets a terminal.
     pub(super) fn surroundings(&self, service: &Service) -> (Arc<Environment>, bool) {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
-    /// The live processes of a run.
     pub(super) fn tree(&self, run: Run) -> Vec<u32> {
         self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
     }
 
-    /// The runs, for whoever measures what they use.
+    /// The runs with their processes, to measure their usage.
     pub(super) fn subjects(&self) -> Vec<Subject> {
         let subject = |(run, held): (&Run, &Held)| {
             let (since, tree) = (held.began, held.leash.spending());
@@ -374,17 +367,16 @@ impl Hands {
         self.runs.iter().map(subject).collect()
     }
 
-    /// Nothing of a run is left.
     pub(super) fn forget(&mut self, run: Run) {
         self.runs.remove(&run);
     }
 
-    /// Resolves when the guard was ended from outside.
+    /// Resolves when the guard is gone although it should not be.
     pub fn guard_lost(&self) -> impl Future<Output = ()> + Send + 'static {
         self.processes.guard_lost()
     }
 
-    /// Watches what `stack` asks for, its own files, and `more` files.
+    /// Watches what `stack` asks for, its configuration files, and `more` files.
     pub(super) fn watch(&mut self, stack: &Stack, more: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let services = stack.services.iter().flat_map(|(name, service)| {
@@ -395,20 +387,21 @@ impl Hands {
         watcher.set(services.collect(), stack.files.union(more).cloned().collect());
     }
 
-    /// Watches nothing any more. Done when a shutdown begins: the kernel needs some milliseconds to take
-    /// an inotify instance apart, and they pass while services stop.
+    /// Stops watching. Done early in a shutdown: the kernel needs some milliseconds to tear down an
+    /// inotify instance, which pass while services stop.
     pub(super) fn unwatch(&mut self) {
         self.watcher = None;
     }
 
-    /// Lets go of everything and waits for the guard. True when it is proved that nothing is left.
+    /// Kills what is left and waits for the guard. Returns whether it is proven that no process is
+    /// left.
     pub(super) async fn finish(self) -> bool {
         drop(self.watcher);
         self.processes.finish().await
     }
 }
 
-/// The lines that a service is waited for, one pattern for each log probe.
+/// The patterns of the log probes, in their order.
 fn patterns(service: &Service) -> Vec<Regex> {
     let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
         Probe::Log { pattern } => Regex::new(pattern).ok(),
@@ -421,21 +414,19 @@ fn patterns(service: &Service) -> Vec<Regex> {
     patterns.collect()
 }
 
-/// What a service's terminal shows would be its own output, for ever.
+/// The terminal would show its own output, endlessly.
 fn in_a_service(name: &Name) -> Message {
-    let text = format!(
-        "this is the terminal of {name} itself: what it shows would be printed there again and again"
-    );
-    Message::new(Class::Usage, text).help("attach in another terminal")
+    let text = format!("this is {name}'s own terminal: attaching here would loop its output");
+    Message::new(Class::Usage, text).help("attach from another terminal")
 }
 
 fn no_terminal(service: &Service) -> Message {
     let name = &service.name;
     let message = Message::new(Class::Spawn, format!("{name} has no terminal"));
-    message.help(format!("write `tty = true` under [services.{name}]; saving applies it"))
+    message.help(format!("set `tty = true` under [services.{name}]; it applies when you save"))
 }
 
-/// A capture as the sink of a command beside a run.
+/// A log capture as the sink of a command.
 struct Recorded(Capture);
 
 impl Sink for Recorded {

@@ -1,6 +1,6 @@
-//! What programs say when somebody else has their port.
+//! Detects "address in use" errors in the output of programs.
 
-/// Whether a line of output says that an address is in use.
+/// Returns whether a line reports that an address is in use.
 pub(super) fn is_said(line: &str) -> bool {
     let line = line.to_lowercase();
     let errors = ["address already in use", "address in use", "eaddrinuse", "errno 98", "errno 48"];
@@ -9,7 +9,7 @@ pub(super) fn is_said(line: &str) -> bool {
             && ["in use", "already allocated"].iter().any(|why| line.contains(why)))
 }
 
-/// Whether a line names this port, and not as part of another number.
+/// Returns whether a line mentions this port as a whole number.
 pub(super) fn names(line: &str, port: u16) -> bool {
     line.split(|c: char| !c.is_ascii_digit()).any(|word| word == port.to_string())
 }

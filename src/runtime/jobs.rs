@@ -1,4 +1,4 @@
-//! The commands that run because watched files have changed.
+//! Commands that run because watched files changed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +10,23 @@ use super::process::{Leash, Processes, Sink, headline};
 use crate::engine::Job;
 use crate::model::{Class, Exit, Launch, Message, Stream};
 
-/// How many of its last lines are told with the failure of a command. A compiler's summary fits; all of it is in the
-/// log.
+/// Number of output lines reported with a failed command. A compiler's summary fits; the log has
+/// everything.
 const LINES: usize = 10;
 
-/// Bytes of the end of a command's output that are kept for them.
+/// Bytes of output kept for them.
 const OUTPUT_MAX: usize = 8 << 10;
 
-/// A command is over, and nothing of it is left.
+/// A command has finished, and none of its processes is left.
 #[derive(Debug)]
 pub struct Done {
-    /// Which.
+    /// The job.
     pub job: Job,
-    /// It ended with code 0, or why it did not.
+    /// Success is exit code 0.
     pub result: Result<(), Message>,
 }
 
-/// The commands that run. Each is under a keeper of its own, so that nothing of it outlives devstack.
+/// The running commands. Each has its own keeper, so that none of its processes outlives devstack.
 pub(super) struct Jobs {
     processes: Arc<Processes>,
     done: mpsc::UnboundedSender<Done>,
@@ -38,7 +38,7 @@ impl Jobs {
         Jobs { processes, done, live: BTreeMap::new() }
     }
 
-    /// Starts a command. What becomes of it is told once, when nothing of it is left.
+    /// Starts a command. Its result is reported once, when none of its processes is left.
     pub fn start(&mut self, job: Job, launch: &Launch, sink: impl Sink) {
         let tail = Tail::default();
         let mut aside = self.processes.aside(launch, Tee { sink, tail: tail.clone() });
@@ -49,29 +49,26 @@ impl Jobs {
             aside.emptied().await;
             let result = match end {
                 Ok(Exit::Code(0)) => Ok(()),
-                Ok(exit) => Err(failed(&format!("`{command}` ended with {exit}"), &tail)),
-                Err(why) => Err(failed(&format!("`{command}` could not be started: {why}"), &tail)),
+                Ok(exit) => Err(failed(&format!("`{command}` failed ({exit})"), &tail)),
+                Err(why) => Err(failed(&format!("cannot start `{command}`: {why}"), &tail)),
             };
-            // Without a receiver the stack is ending.
+            // Without a receiver the stack is shutting down.
             let _ = done.send(Done { job, result });
         });
     }
 
-    /// Asks a command to end.
     pub fn stop(&self, job: Job) {
         if let Some(leash) = self.live.get(&job) {
             leash.stop(libc::SIGTERM);
         }
     }
 
-    /// Kills a command with all that is left of it.
     pub fn kill(&self, job: Job) {
         if let Some(leash) = self.live.get(&job) {
             leash.kill();
         }
     }
 
-    /// A command is over.
     pub fn forget(&mut self, job: Job) {
         self.live.remove(&job);
     }
@@ -83,17 +80,17 @@ fn failed(what: &str, tail: &Tail) -> Message {
         text += "\n  | ";
         text += &line;
     }
-    let help = "what ran before is left as it is; the next save runs the command again";
+    let help = "fix it and save to run the command again; the previous version keeps running";
     Message::new(Class::Build, text).help(help)
 }
 
-/// The end of what a command prints.
+/// The last bytes of a command's output.
 #[derive(Debug, Clone, Default)]
 struct Tail(Arc<Mutex<VecDeque<u8>>>);
 
 impl Tail {
     fn push(&self, bytes: &[u8]) {
-        // Plain data: true whatever the holder was doing.
+        // Every update is complete in itself, so a poisoned lock is harmless.
         let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
         let surplus = tail.len().saturating_sub(OUTPUT_MAX);
@@ -106,7 +103,7 @@ impl Tail {
     }
 }
 
-/// Passes on what a command prints, and keeps the end of it.
+/// Passes output on and keeps the end of it.
 struct Tee<S> {
     sink: S,
     tail: Tail,

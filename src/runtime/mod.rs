@@ -1,4 +1,4 @@
-//! The hands: processes, files, sockets, time. Decides nothing.
+//! The supervisor and everything it acts with: processes, files, sockets, time. Makes no decisions.
 
 pub mod clock;
 pub mod console;

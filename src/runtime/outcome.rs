@@ -1,10 +1,10 @@
-//! How a stack ended.
+//! How the stack ended.
 
-/// How a stack ended.
+/// How the stack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// The exit code.
     pub code: i32,
-    /// Whether it is proved that no process of it is left.
+    /// Whether it is proven that no process is left.
     pub proved: bool,
 }

@@ -8,12 +8,12 @@ use super::remark;
 use crate::model::{Class, Command, Message, Name, Service};
 use crate::ports;
 
-/// The listening sockets that devstack opens for services and hands to each of their runs. It holds them as long as
-/// another run is to come, so that connections wait for that one instead of being refused.
+/// Listening sockets that devstack opens for services and passes to each run. They stay open while
+/// another run can follow, so that connections wait for it instead of being refused.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
     held: BTreeMap<Name, Vec<Socket>>,
-    /// Commands that something was said about: once is enough.
+    /// Commands with a warning already sent: one is enough.
     remarked: BTreeMap<Name, Command>,
 }
 
@@ -26,18 +26,17 @@ struct Socket {
 }
 
 impl Passing {
-    /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The services that something is held for.
+    /// The services with held sockets.
     pub fn services(&self) -> BTreeSet<Name> {
         self.held.keys().cloned().collect()
     }
 
-    /// Closes what none of these services is to be passed as it is meant now. Whoever connects there is refused from
-    /// now on, unless a run that is still alive listens.
+    /// Closes sockets that none of these services uses any more. New connections are refused from
+    /// now on, unless a live run still listens.
     pub fn keep_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
         let wanted: BTreeMap<&Name, &Service> =
             services.map(|service| (&service.name, service.as_ref())).collect();
@@ -48,7 +47,8 @@ impl Passing {
         });
     }
 
-    /// What is to be said about a run that is handed sockets, if it was not said of the one before.
+    /// Returns a warning about a run with passed sockets, unless the previous run had the same
+    /// command.
     pub fn remark(&mut self, service: &Service) -> Option<Message> {
         let (name, command) = (&service.name, &service.launch.command);
         if service.passed.is_empty()
@@ -61,7 +61,8 @@ impl Passing {
         Some(remark::shell_between())
     }
 
-    /// The sockets for a run, in the order of the ports: those that are held, as new, and others opened now.
+    /// Returns the sockets for a run, in the order of the ports. Held sockets are reset; missing
+    /// ones are opened.
     pub fn for_run(&mut self, service: &Service) -> Result<Vec<Handed>, Message> {
         if service.passed.is_empty() {
             return Ok(Vec::new());
@@ -99,12 +100,12 @@ impl Socket {
     }
 }
 
-/// Where to listen for a host that was checked: an address, or `localhost`.
+/// Converts a checked host: an address, or `localhost`.
 fn address(host: &str) -> IpAddr {
     host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 fn limit(address: SocketAddr, error: &std::io::Error) -> Message {
-    let text = format!("the socket of port {} cannot be handed over: {error}", address.port());
-    Message::new(Class::Limit, text).help("raise the limit of open files: ulimit -n 10240")
+    let text = format!("cannot pass the socket of port {}: {error}", address.port());
+    Message::new(Class::Limit, text).help("raise the open file limit: `ulimit -n 10240`")
 }

@@ -1,9 +1,9 @@
-//! Who can reach the services of a stack.
+//! URLs that other machines can reach.
 
 use crate::model::{Address, Snapshot, Stack, actual_port};
 use crate::ports::Network;
 
-/// Adds to what is where others reach it. `networks` is asked only when something listens on more than loopback.
+/// Adds network URLs to a snapshot. Calls `networks` only if something listens beyond loopback.
 pub(super) fn fill(
     snapshot: &mut Snapshot,
     stack: &Stack,
@@ -18,11 +18,11 @@ pub(super) fn fill(
     for view in &mut snapshot.services {
         let Some(listening) = &view.listening else { continue };
         all.extend(listening.iter().cloned());
-        // The main port first, as in the list of the service itself.
+        // The main port first, as in the list of ports of a service.
         let others = view.ports.values().copied().filter(|port| Some(*port) != view.port);
         let ports: Vec<u16> = view.port.into_iter().chain(others).collect();
         if let Some(port) = actual_port(&ports, listening).filter(|_| view.port.is_some()) {
-            // One that has left the stack and is still stopping has no form any more.
+            // A removed service that is still stopping has no format any more.
             let service = stack.services.get(&view.name);
             let form = service.map(|service| service.url_form.clone()).unwrap_or_default();
             view.network_urls = Network::urls(&networks, &form, port, listening);

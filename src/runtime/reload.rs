@@ -1,4 +1,4 @@
-//! From configuration files to a stack.
+//! Loads configuration files into a stack.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,49 +15,50 @@ pub use reloader::Reloader;
 pub(super) use reloader::Task;
 pub use situation::Situation;
 
-/// What became of the configuration after a change.
+/// What came of a change of the configuration.
 pub enum Reloaded {
-    /// It is good.
+    /// The configuration is valid.
     Stack(Made),
-    /// What was applied last, with other services in debug mode.
+    /// The last applied configuration, with other services in debug mode.
     Switched(Made),
-    /// That cannot be: why, one message for each port that cannot be had.
+    /// The modes cannot be changed: one message for each unavailable port.
     NotSwitched(Vec<Message>),
-    /// It is good, and is not applied: the stack does not follow edits. Its ports are only thought of.
+    /// The configuration is valid but not applied: the stack does not follow edits. Its ports are
+    /// only a preview.
     Waits(Arc<Stack>),
-    /// It has mistakes, and nothing changes.
+    /// The configuration is invalid; nothing changes.
     Broken {
-        /// What is the matter, in one sentence.
+        /// Summary in one sentence.
         why: &'static str,
-        /// What is wrong, ready to be shown.
+        /// The errors, ready to print.
         text: String,
-        /// The files that were read: the next change of one of them may mend it.
+        /// The files that were read: the next change of one of them may fix it.
         files: BTreeSet<PathBuf>,
     },
-    /// Ports were chosen again for services that lost one, by the configuration that was applied last.
+    /// Other ports were chosen for services that lost one, from the last applied configuration.
     Placed {
         /// The stack with those ports.
         stack: Arc<Stack>,
         /// Each of these services, and why it cannot have a port.
         outcome: BTreeMap<Name, Result<(), Message>>,
-        /// What people should know about it.
+        /// Notes for the user.
         notes: Vec<Message>,
     },
 }
 
-/// A stack that was made.
+/// A loaded stack.
 pub struct Made {
     /// The stack.
     pub stack: Arc<Stack>,
-    /// What people should know about it.
+    /// Notes for the user.
     pub notes: Vec<Message>,
-    /// What it was made of.
+    /// The configuration it was made from.
     pub draft: Arc<Draft>,
-    /// Which services were to be in debug mode.
+    /// Services that were to be in debug mode.
     pub debugged: Debugged,
 }
 
-/// What runs, as far as it matters for what may come.
+/// What a new stack is compared with.
 #[derive(Debug, Clone)]
 pub(super) struct Present {
     name: String,
@@ -68,68 +69,67 @@ pub(super) struct Present {
 }
 
 impl Present {
-    /// What runs of `stack`.
     pub fn of(stack: &Stack, situation: Situation) -> Present {
         let (name, dir, files) = (stack.name.clone(), stack.dir.clone(), stack.files.clone());
         Present { name, dir, live: stack.live, files, situation }
     }
 
-    /// Why this stack cannot become what `draft` says while it runs.
+    /// Returns why the running stack cannot become this configuration.
     fn refuses(&self, draft: &Draft) -> Option<Message> {
         if self.name != draft.name() {
             let (old, new) = (&self.name, draft.name());
-            let text = format!("the stack runs as `{old}` and cannot become `{new}`");
+            let text = format!("cannot rename the running stack from `{old}` to `{new}`");
             let help = format!(
-                "write name = \"{old}\" under [stack], or `devstack down` and `devstack up`"
+                "set name = \"{old}\" under [stack], or run `devstack down` and `devstack up`"
             );
             return Some(Message::new(Class::Config, text).help(help));
         }
         (self.dir != draft.dir()).then(|| {
             let text = format!(
-                "the stack runs in {} and cannot move to {}",
+                "cannot move the running stack from {} to {}",
                 self.dir.display(),
                 draft.dir().display()
             );
-            Message::new(Class::Config, text).help("`devstack down`, then `devstack up` there")
+            Message::new(Class::Config, text).help("run `devstack down`, then `devstack up` there")
         })
     }
 }
 
-/// Makes a stack out of the configuration files: once at the start, and again when they change.
+/// Makes a stack from the configuration files: at the start, and whenever they change.
 #[derive(Clone)]
 pub struct Loader {
-    /// Which files, and what the command line says about them.
+    /// The files, and overrides from the command line.
     pub sources: Sources,
-    /// The ports of this stack. Locked only while they are assigned or looked at.
+    /// The ports of this stack. Locked only while they are assigned or read.
     pub ports: Arc<Mutex<Ports>>,
-    /// Whether diagnostics are shown in colour.
+    /// Whether diagnostics are colored.
     pub color: bool,
-    /// Changes a stack before it is used.
+    /// Modifies a stack before it is used.
     pub adapt: fn(&mut Stack),
 }
 
 impl Loader {
-    /// What becomes of the running stack by what was read.
+    /// Decides what to do with a configuration that was read.
     fn judge(&self, present: &Present, read: Result<Draft, Diagnostics>) -> Reloaded {
         let draft = match read {
             Ok(draft) => Arc::new(draft),
             Err(wrong) => {
-                let why = "the configuration has a mistake";
+                let why = "the configuration is invalid";
                 let (text, files) = (wrong.render(self.color), wrong.files().clone());
                 return Reloaded::Broken { why, text, files };
             }
         };
         if let Err(message) = hosts_exist(&draft) {
-            let why = "the configuration has a mistake";
+            let why = "the configuration is invalid";
             let (text, files) = (crate::error::shown(&message), draft.files().clone());
             return Reloaded::Broken { why, text, files };
         }
         if let Some(message) = present.refuses(&draft) {
-            let why = "this needs another start";
+            let why = "the stack must be restarted";
             let (text, files) = (crate::error::shown(&message), draft.files().clone());
             return Reloaded::Broken { why, text, files };
         }
-        // Who writes `live = true` wants what is written.
+        // `live = true` in an edit applies to that edit.
         let loaded = match present.live || draft.live() {
             true => self.make(&draft, &present.situation).map(Reloaded::Stack),
             false => {
@@ -137,23 +137,23 @@ impl Loader {
             }
         };
         loaded.unwrap_or_else(|conflicts| Reloaded::Broken {
-            why: "a port that it asks for cannot be had",
+            why: "a requested port is unavailable",
             text: conflicts.iter().map(crate::error::shown).collect(),
             files: draft.files().clone(),
         })
     }
 
-    /// Chooses the ports of what was read.
+    /// Chooses ports without asking the user.
     fn make(&self, draft: &Arc<Draft>, situation: &Situation) -> Result<Made, Vec<Message>> {
         let (stack, notes) = self.choose_asking(draft, situation, &mut |_| Answer::Quit)?;
         let debugged = situation.debugged.clone();
         Ok(Made { stack, notes, draft: draft.clone(), debugged })
     }
 
-    /// Chooses the ports of what was read; asks about one that cannot be had where the configuration says so.
+    /// Chooses ports; asks about unavailable ones where the configuration says so.
     ///
     /// # Errors
-    /// One message for each port that cannot be had.
+    /// One message for each unavailable port.
     pub fn choose_asking(
         &self,
         draft: &Draft,
@@ -166,8 +166,8 @@ impl Loader {
         Ok((self.resolve(draft, &assigned, &situation.debugged), notes))
     }
 
-    /// Chooses again for services that lost a port; the others keep what they have in `stack`, and
-    /// all are in the mode that they have there.
+    /// Chooses other ports for services that lost one. All others keep theirs in `stack`, and all
+    /// keep their mode.
     fn place(
         &self,
         draft: &Draft,
@@ -191,10 +191,11 @@ impl Loader {
         Reloaded::Placed { stack, outcome, notes: ports.notes() }
     }
 
-    /// What the files would make, and what people should know about it; takes nothing and changes nothing.
+    /// Returns the stack and notes that the current files would give; takes and changes nothing.
     ///
     /// # Errors
-    /// They have mistakes (class `config`; the text has several lines), or cannot have the ports they want.
+    /// When the files are invalid (class `config`; the text has several lines), or the ports they
+    /// ask for are unavailable.
     fn preview(&self, present: &Present) -> Previewed {
         let draft = config::load(&self.sources)
             .map_err(|wrong| Message::new(Class::Config, wrong.render(false).trim_end()))?;
@@ -226,7 +227,6 @@ impl Loader {
     }
 }
 
-/// The ports of these services of a stack.
 pub(super) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap<Key, u16> {
     let services = stack.services.iter().filter(|(name, _)| which(name));
     let ports = services.flat_map(|(name, service)| {
@@ -235,16 +235,15 @@ pub(super) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap
     ports.collect()
 }
 
-/// The services of a stack that are in debug mode, or are to be.
 pub(super) fn debugged_in(stack: &Stack) -> Debugged {
     let debugged = stack.services.values().filter(|service| service.mode.is_debug());
     debugged.map(|service| service.name.clone()).collect()
 }
 
-/// What a look at the files found.
+/// The result of a preview: stack and notes.
 pub(super) type Previewed = Result<(Arc<Stack>, Vec<Message>), Message>;
 
-/// Several messages as one.
+/// Joins several messages into one.
 pub fn joined(messages: &[Message]) -> Message {
     let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
     let first = messages.first();
@@ -253,10 +252,10 @@ pub fn joined(messages: &[Message]) -> Message {
     Message::new(class, texts.join("; ")).help(help)
 }
 
-/// Whether each service is told to bind an address that this machine has.
+/// Checks that each service binds to an address of this machine.
 ///
 /// # Errors
-/// One message that names the services, and what they could bind.
+/// One message that names the services and the available addresses.
 pub fn hosts_exist(draft: &Draft) -> Result<(), Message> {
     let mut known = BTreeMap::new();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -267,15 +266,16 @@ pub fn hosts_exist(draft: &Draft) -> Result<(), Message> {
     }
     let Some((host, names)) = missing.into_iter().next() else { return Ok(()) };
     let possible = known.remove(host).and_then(Result::err).unwrap_or_default();
-    let text = format!("{host} is no address of this machine (host of {})", some(&names));
+    let text = format!("{host} is not an address of this machine (host of {})", some(&names));
     let possible: Vec<&str> = possible.iter().map(String::as_str).collect();
-    Err(Message::new(Class::Config, text)
-        .help(format!("there are {}; 0.0.0.0 is all of IPv4, and :: all of them", some(&possible))))
+    Err(Message::new(Class::Config, text).help(format!(
+        "use one of {}, or 0.0.0.0 for all IPv4 addresses, or :: for all addresses",
+        some(&possible)
+    )))
 }
 
-/// The first few of a list.
 fn some(all: &[&str]) -> String {
-    /// What is read in one line.
+    /// This many fit on one line.
     const MOST: usize = 5;
     let more = if all.len() > MOST { ", …" } else { "" };
     format!("{}{more}", all.iter().take(MOST).copied().collect::<Vec<_>>().join(", "))

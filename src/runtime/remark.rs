@@ -1,14 +1,14 @@
-//! What is to be said of a run, in words.
+//! Notes about runs, as messages.
 
 use std::collections::BTreeSet;
 
 use crate::model::{Address, Class, Message, Service, actual_port, is_loopback};
 use crate::ports::Network;
 
-/// How many of several things are named: processes that were left behind, addresses.
+/// Maximum number of processes or addresses named in a message.
 const MOST_NAMED: usize = 5;
 
-/// A service does not listen on the port that it was given, but somewhere else.
+/// The service is not listening on its assigned port, but elsewhere.
 pub(super) fn elsewhere(service: &Service, given: u16, actual: &[Address]) -> Message {
     let mine: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let tcp = actual.iter().filter_map(Address::tcp).map(|address| address.port());
@@ -19,20 +19,22 @@ pub(super) fn elsewhere(service: &Service, given: u16, actual: &[Address]) -> Me
     });
     let named: Vec<String> =
         ports.iter().map(u16::to_string).chain(sockets).take(MOST_NAMED).collect();
-    let text = format!("was given PORT={given} but listens on {}", named.join(", "));
+    let text = format!("was given PORT={given} but is listening on {}", named.join(", "));
     let Some(advice) = &service.advice else {
         return Message::new(Class::Port, text)
-            .help("pass the port on in its command, such as --port $PORT");
+            .help("pass the port in its command, such as --port $PORT");
     };
     let message = Message::new(Class::Port, format!("{text}: {}", advice.port));
     match &advice.variable {
-        Some(name) => message.help(format!("or set env = {{ {name} = \"${{PORT}}\" }}")),
+        Some(name) => {
+            message.help(format!("alternatively, set env = {{ {name} = \"${{PORT}}\" }}"))
+        }
         None => message,
     }
 }
 
-/// What is to be said of where a service that is ready listens. `early`: it may not have opened all of it. `networks` is
-/// asked only when it matters.
+/// Notes on where a ready service listens. `early`: it may not have opened all its ports. Calls
+/// `networks` only when needed.
 pub(super) fn surveyed(
     service: &Service,
     listening: &[Address],
@@ -43,7 +45,7 @@ pub(super) fn surveyed(
     let actual = actual_port(&ports, listening);
     let strange = actual.is_some_and(|port| !ports.contains(&port))
         || listening.iter().any(|address| matches!(address, Address::Unix(_)));
-    // Debuggers open ports among themselves, and keep the program from opening its own.
+    // Debuggers open ports of their own, and keep the program from opening its own.
     let elsewhere = ports
         .first()
         .filter(|_| strange && !early && !service.mode.is_debug())
@@ -52,7 +54,7 @@ pub(super) fn surveyed(
     elsewhere.into_iter().chain(reach).collect()
 }
 
-/// Whether others can reach more, or less, than the service was told to open.
+/// A note if the service is more, or less, exposed than its host setting asks for.
 fn reach(
     service: &Service,
     port: Option<u16>,
@@ -64,29 +66,29 @@ fn reach(
     let open: Vec<&Address> = listening.iter().filter(|address| address.is_open()).collect();
     if is_loopback(host) && !open.is_empty() {
         let who = match Network::ranges(&networks(), listening).as_slice() {
-            [] => "others can reach it as soon as there is a network".to_owned(),
-            [range] => format!("anyone in this network ({range}) can reach it"),
-            ranges => format!("anyone in these networks ({}) can reach it", ranges.join(", ")),
+            [] => "other machines can reach it once this one is on a network".to_owned(),
+            [range] => format!("anyone on this network ({range}) can reach it"),
+            ranges => format!("anyone on these networks ({}) can reach it", ranges.join(", ")),
         };
-        let text = format!("listens on {}, though its host is {host}: {who}", places(&open));
-        let way = advice.unwrap_or_else(|| "have it bind $HOST".to_owned());
-        let help = format!("{way}; or say that it is meant: host = \"0.0.0.0\"");
+        let text = format!("is listening on {} although its host is {host}: {who}", places(&open));
+        let way = advice.unwrap_or_else(|| "bind it to $HOST".to_owned());
+        let help = format!("{way}, or if this is intended, set host = \"0.0.0.0\"");
         return Some(Message::new(Class::Port, text).help(help));
     }
     let on_port = |address: &&Address| address.tcp().is_some_and(|at| Some(at.port()) == port);
     let main: Vec<&Address> = listening.iter().filter(on_port).collect();
     if !is_loopback(host) && !main.is_empty() && !main.iter().any(|address| address.is_open()) {
         let text = format!(
-            "listens on {} only, though its host is {host}: nobody else can reach it",
+            "is listening only on {} although its host is {host}: other machines cannot reach it",
             places(&main)
         );
-        let help = advice.unwrap_or_else(|| "have it bind $HOST".to_owned());
+        let help = advice.unwrap_or_else(|| "bind it to $HOST".to_owned());
         return Some(Message::new(Class::Port, text).help(help));
     }
     None
 }
 
-/// Addresses in words: wildcards are what matters most.
+/// Describes addresses; wildcards matter most.
 fn places(addresses: &[&Address]) -> String {
     let wild = |address: &&&Address| address.tcp().is_some_and(|at| at.ip().is_unspecified());
     let some: Vec<String> = addresses.iter().map(ToString::to_string).take(MOST_NAMED).collect();
@@ -96,25 +98,23 @@ fn places(addresses: &[&Address]) -> String {
     }
 }
 
-/// A service is passed sockets, and its program is not its main process.
+/// The service gets passed sockets, but its program is not its main process.
 pub(super) fn shell_between() -> Message {
-    let text = "a shell stays between devstack and the program, and LISTEN_PID is that of the shell: \
-                most programs will not take the passed socket";
-    let help = "write `exec` before the program, as in `… && exec gunicorn app:app`, or the command as an array";
+    let text = "the program runs under a shell, so LISTEN_PID names the shell: most programs will ignore the passed socket";
+    let help = "put `exec` before the program, as in `… && exec gunicorn app:app`, or write the command as an array";
     Message::new(Class::Port, text).help(help)
 }
 
-/// A program opened a port itself that it is passed.
+/// The program opened a port itself that is passed to it.
 pub(super) fn opened_twice(port: u16) -> Message {
     let text = format!(
-        "found an address in use: devstack itself has port {port} open, to pass it (`pass = true`)"
+        "address already in use: devstack itself holds port {port} open to pass it on (`pass = true`)"
     );
-    let help = "have the program take the socket that it is passed (descriptor 3, LISTEN_FDS) instead of opening one, \
-                or take `pass` out";
+    let help = "make the program use the passed socket (descriptor 3, LISTEN_FDS) instead of opening its own, or remove `pass`";
     Message::new(Class::Port, text).help(help)
 }
 
-/// Processes that were left when the main process had ended; `None`: there were none.
+/// Names the orphans that were left after the main process exited, if any.
 pub(super) fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
     if leftovers.is_empty() {
         return None;
@@ -125,7 +125,7 @@ pub(super) fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
         .map(|(pid, name)| format!("{name} (pid {pid})"))
         .collect();
     let more = if leftovers.len() > MOST_NAMED { ", …" } else { "" };
-    let text = format!("left processes behind, now ended: {}{more}", list.join(", "));
+    let text = format!("left processes running, now terminated: {}{more}", list.join(", "));
     Some(Message::new(Class::Orphan, text))
 }
 

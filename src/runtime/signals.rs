@@ -6,27 +6,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::process;
 
-/// The signals that devstack listens to.
+/// Listens for signals.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` under nohup: who ignores the end of a terminal wants to outlive it.
+    /// `None` under nohup: devstack is to outlive the terminal.
     hangup: Option<Signal>,
     quit: Signal,
     resized: Signal,
 }
 
-/// What a signal means.
+/// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Called {
-    /// Devstack is to end: the number of the signal, and what people call it.
+    /// Shut down: number and display name of the signal.
     End(i32, &'static str),
-    /// The terminal has another size.
+    /// The terminal was resized.
     Resized,
 }
 
 impl Signals {
-    /// Begins to listen; from here on none of them ends the process by itself.
+    /// Starts listening; from now on these signals no longer kill the process.
     pub fn listen() -> io::Result<Signals> {
         let hangup = match process::ignores_hangup() {
             true => None,
@@ -41,7 +41,7 @@ impl Signals {
         })
     }
 
-    /// The next one that asks devstack to end: its number.
+    /// Waits for the next signal to shut down and returns its number.
     pub async fn end(&mut self) -> i32 {
         loop {
             if let Called::End(number, _) = self.next().await {
@@ -50,7 +50,7 @@ impl Signals {
         }
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Called {
         let hangup = async {
             match &mut self.hangup {

@@ -1,4 +1,4 @@
-//! Reading files that somebody may be writing.
+//! Reads files that may be in the middle of a save.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,22 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So often files are read at most until they hold still. Who writes without end gets what is there, and the next
-/// change is told anyway.
+/// Maximum number of reads until the files are stable. If they never are, the last read counts, and
+/// the next change is reported anyway.
 const READS: usize = 10;
 
-/// A file that was written more recently than this may be half of a save. The watch has waited as long before it
-/// told of a change, so that only a second save in quick succession is waited for.
+/// A file modified more recently may be half saved. The watcher has already waited this long before
+/// its report, so this only catches a second save in quick succession.
 const QUIET: Duration = Duration::from_millis(10);
 
-/// The same for an empty file: most programs empty a file before they write it, and may be interrupted in between.
+/// The same for an empty file: most programs truncate a file before they write it, and may be
+/// interrupted in between.
 const QUIET_EMPTY: Duration = Duration::from_millis(100);
 
-/// What tells that a file is another one: length, time, inode.
+/// Identifies the state of a file: size, mtime, inode.
 type Stamp = Option<(u64, (i64, i64), u64)>;
 
-/// What `read` makes of `files` while nobody writes them: half of a save can be a file without a mistake.
-/// `None`: the runtime is ending.
+/// Calls `read` until `files` have not changed meanwhile: half a file can be valid too. `None`: the
+/// runtime is shutting down.
 pub(super) async fn read<T: Send + 'static>(
     files: BTreeSet<PathBuf>,
     read: impl Fn() -> T + Send + Sync + 'static,
@@ -46,12 +47,12 @@ pub(super) async fn read<T: Send + 'static>(
     tokio::task::spawn_blocking(move || read()).await.ok()
 }
 
-/// How long it takes until each file has been left alone long enough; `None`: each has.
+/// Returns how long until every file has been quiet long enough; `None` if they all have been.
 fn unsettled(files: &BTreeSet<PathBuf>) -> Option<Duration> {
     let rest = |path: &PathBuf| {
         let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let quiet = if meta.len() == 0 { QUIET_EMPTY } else { QUIET };
-        // A time in the future is no time of a save.
+        // An mtime in the future is not that of a save.
         quiet.checked_sub(meta.modified().ok()?.elapsed().ok()?).filter(|rest| !rest.is_zero())
     };
     files.iter().filter_map(rest).max()

@@ -1,4 +1,4 @@
-//! The one loop.
+//! The supervisor's loop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
 use crate::model::{Color, Message, Name, Plan, Snapshot, Stack, StackState};
 
-/// How many inputs are taken in before they are decided upon. A burst is one decision; a flood
-/// still leaves room for deadlines.
+/// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
+/// leaves room for deadlines.
 const BATCH: usize = 256;
 
-/// A deadline that is met this much later was not met late: devstack itself did not run, because it was
-/// stopped (Ctrl-Z) or the machine slept. No deadline counts that time.
+/// If a deadline is missed by this much, devstack itself was not running: it was stopped (Ctrl-Z)
+/// or the machine slept. That time does not count towards deadlines.
 const OVERSLEPT: Duration = Duration::from_secs(2);
 
-/// While there is a deadline, the loop wakes this often, to know how long it did not run. Without one it
-/// sleeps for as long as nothing happens.
+/// The loop wakes this often while there is a deadline, to notice how long it did not run. Without
+/// one it sleeps until something happens.
 const BEAT: Duration = Duration::from_secs(1);
 
 mod configuration;
@@ -44,44 +44,45 @@ pub(crate) use switch::no_debug_entry;
 
 /// What a supervisor starts with.
 pub struct Setup {
-    /// The hands that hold processes, probes and watches.
+    /// Holds processes, probes and the watcher.
     pub hands: Hands,
-    /// The reports of the hands.
+    /// Channels with reports of the executor.
     pub senses: Senses,
-    /// What the services print.
+    /// The log of the stack.
     pub logs: Logs,
-    /// The first stack.
+    /// The initial stack.
     pub stack: Arc<Stack>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
-    /// Follows the configuration, and chooses ports again.
+    /// Reloads the configuration and reassigns ports.
     pub reloader: Reloader,
-    /// Goes on when nothing runs any more, until it is told to end.
+    /// Keeps running when no service runs, until a shutdown is requested.
     pub stay: bool,
-    /// Rows and columns of the terminal that devstack writes to, when there is one.
+    /// Size of devstack's terminal, if there is one.
     pub terminal_size: TerminalSize,
-    /// Shows a QR code when the start is over; with the columns that stand before the names in each line.
+    /// Shows a QR code after the start; with the number of columns before the names in each line.
     pub qr: Option<u16>,
 }
 
-/// Rows and columns of a terminal, whenever that is asked.
+/// Returns the current rows and columns of a terminal.
 pub type TerminalSize = Box<dyn Fn() -> Option<(u16, u16)>>;
 
-/// Where reports arrive.
+/// Channels where reports arrive.
 pub struct Senses {
-    /// Of processes.
+    /// Reports of runs.
     pub facts: mpsc::UnboundedReceiver<Fact>,
-    /// Of probes.
+    /// Reports of probes.
     pub reports: mpsc::UnboundedReceiver<Report>,
-    /// Of commands that ran because files changed.
+    /// Results of watch commands.
     pub done: mpsc::UnboundedReceiver<Done>,
-    /// Of watched files.
+    /// Reports of the watcher.
     pub changes: mpsc::UnboundedReceiver<Change>,
     /// Signals to devstack itself.
     pub signals: Signals,
 }
 
-/// The one loop: turns the world into inputs, lets the engine decide, carries out what it decided.
+/// The loop: turns reports and requests into inputs, lets the engine decide, and carries out its
+/// effects.
 pub struct Supervisor {
     engine: Engine,
     clock: Clock,
@@ -92,13 +93,13 @@ pub struct Supervisor {
     stack: Arc<Stack>,
     selection: Option<Selection>,
     reloader: Reloader,
-    /// What the last load of the configuration had to say.
+    /// Notes of the last configuration load.
     notes: Vec<Message>,
-    /// Requests to go into debug mode or back that wait until the stack is made for it.
+    /// Mode requests that wait for their stack.
     switches: Vec<switch::Switch>,
-    /// Whether the configuration had mistakes when it was last read.
+    /// Whether the last configuration read was invalid.
     broken: bool,
-    /// What edits would change that are not applied because the stack does not follow them.
+    /// What edits would change that are not applied with `live = false`.
     waits: Plan,
     previewed: (mpsc::UnboundedSender<Preview>, mpsc::UnboundedReceiver<Preview>),
     reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
@@ -106,9 +107,9 @@ pub struct Supervisor {
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     tickets: u64,
     interrupts: u32,
-    /// When the loop was last seen to run.
+    /// When the loop last ran.
     seen: Time,
-    /// What is, if it was looked at since it changed.
+    /// The current snapshot, if it was requested since the last change.
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
     settled: watch::Sender<bool>,
@@ -119,10 +120,10 @@ pub struct Supervisor {
     halt: Option<i32>,
 }
 
-/// A look at the files, and who asked for it.
+/// The result of a preview, and where to send it.
 type Preview = (Previewed, configuration::TellPlan);
 
-/// Something that woke the loop.
+/// What woke the loop.
 enum Wake {
     Fact(Fact),
     Report(Report),
@@ -138,7 +139,7 @@ enum Wake {
 }
 
 impl Supervisor {
-    /// A supervisor that has done nothing yet, and the handle to reach it.
+    /// Creates a supervisor, and the handle to reach it.
     pub fn new(setup: Setup) -> (Supervisor, Handle) {
         let clock = Clock::start();
         let (ask, asks) = mpsc::unbounded_channel();
@@ -179,22 +180,22 @@ impl Supervisor {
         (supervisor, handle)
     }
 
-    /// What the stack as a whole is doing, whenever that changes.
+    /// Subscribes to the state of the stack as a whole.
     pub fn state(&self) -> watch::Receiver<StackState> {
         self.state.subscribe()
     }
 
-    /// Whether the start is over: everything that was asked for is ready or done, or has failed.
+    /// Subscribes to the end of the start: everything requested is ready or done, or has failed.
     pub fn settled(&self) -> watch::Receiver<bool> {
         self.settled.subscribe()
     }
 
-    /// Ends the stack from elsewhere in devstack.
+    /// Returns a handle to shut the stack down.
     pub fn ender(&self) -> Ender {
         self.ender.clone()
     }
 
-    /// Runs until everything is over. Whatever is left then is the guard's.
+    /// Runs until everything is over. Processes left then are up to the guard.
     pub async fn run(mut self) -> Outcome {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
         self.logs.services(&colors(&stack));
@@ -202,7 +203,8 @@ impl Supervisor {
         self.decide(vec![Input::Apply { stack, selection }]);
         let mut watching = false;
         while self.halt.is_none() {
-            // The walk over the files competes with what starts; changes from before it are seen by it.
+            // The file walk would compete with starting services; it notices changes made before
+            // it.
             if !watching && !self.engine.is_launching() {
                 watching = true;
                 self.watch();
@@ -224,7 +226,7 @@ impl Supervisor {
         Outcome { code: self.halt.unwrap_or(1), proved }
     }
 
-    /// Waits for whatever comes first. The arms only make a value.
+    /// Waits for whatever comes first. The arms only produce a value.
     async fn wake(&mut self) -> Wake {
         let deadline = self.next_wake().map(|at| self.clock.instant(at));
         let sleep = async {
@@ -249,12 +251,12 @@ impl Supervisor {
         }
     }
 
-    /// When the loop wakes at the latest, if nothing happens before.
+    /// Returns when to wake at the latest.
     fn next_wake(&self) -> Option<Time> {
         self.engine.next_deadline().map(|at| at.min(self.seen + BEAT))
     }
 
-    /// What has arrived already.
+    /// Returns what has already arrived.
     fn ready(&mut self) -> Option<Wake> {
         if let Ok(fact) = self.senses.facts.try_recv() {
             return Some(Wake::Fact(fact));
@@ -265,7 +267,7 @@ impl Supervisor {
         None
     }
 
-    /// Lets the engine decide, shows what is, then carries out.
+    /// Steps the engine, publishes the new state, then carries out the effects.
     fn decide(&mut self, mut inputs: Vec<Input>) {
         let now = self.clock.now();
         let late = self.next_wake().and_then(|at| now.checked_sub(at));
@@ -273,7 +275,7 @@ impl Supervisor {
             inputs.insert(0, Input::Slept(late));
         }
         self.seen = now;
-        // No effect follows, but it is what people want to know of a service that is not ready.
+        // These have no effects, but matter in a snapshot of a service that is not ready.
         let failing = inputs.iter().any(|input| {
             matches!(input, Input::Failing(..) | Input::Listens(..) | Input::Remarks(..))
         });
@@ -281,7 +283,7 @@ impl Supervisor {
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
             if self.hands.passes() {
-                // Before anything starts: a port may go from one service to another.
+                // Before anything starts: a port may move from one service to another.
                 self.hands.pass_only(self.engine.awaited());
             }
             let mut found = self.intercept(&mut effects);
@@ -289,14 +291,14 @@ impl Supervisor {
                 found.extend(self.carry_out(effect));
             }
             if !found.is_empty() {
-                // Each finding is about a run that is over, so this comes to an end.
+                // Each of these inputs is about a finished run, so the recursion ends.
                 return self.decide(found);
             }
         }
         self.go_on_loading();
     }
 
-    /// Begins to load the configuration, to make a stack with other modes, or to choose ports, when that is due.
+    /// Starts the next reload task, if one is due.
     fn go_on_loading(&mut self) {
         let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
         let present = match task {
@@ -306,7 +308,7 @@ impl Supervisor {
         self.reloader.begin(task, &self.stack, present, &self.reloaded.0);
     }
 
-    /// Does what the engine ordered; what it asked for comes back.
+    /// Carries out an effect; returns its result if the engine waits for one.
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
@@ -324,7 +326,7 @@ impl Supervisor {
             Effect::Tell(event) => self.narrate(event),
             Effect::Answer(ticket, answer) => {
                 if let Some(tell) = self.waiting.remove(&ticket) {
-                    // Whoever asked may have gone.
+                    // The client may have left.
                     let _ = tell.send(answer);
                 }
             }

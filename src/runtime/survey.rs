@@ -1,5 +1,5 @@
-//! Where services really listen, looked at when they are ready: all ports and addresses, not only those that readiness
-//! is about. One look serves everyone who became ready at about the same time.
+//! Scans where ready services actually listen: all ports and addresses, not only those of readiness
+//! probes. One scan covers all services that became ready at about the same time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,36 +13,36 @@ use super::probe::{Finding, Report};
 use crate::model::{Address, Run};
 use crate::ports;
 
-/// So long after a service has become ready the first look is due: the start of others is over or well under way, and
-/// most servers have opened all they open.
+/// Delay of the first scan after a service became ready: by then other services have started or
+/// nearly so, and most servers have opened all their ports.
 const FIRST: Duration = Duration::from_millis(200);
 
-/// Then those are looked at again that do not listen on their main port: it may take a server some time when its
-/// readiness is not about the port. After the last look nothing is left running.
+/// Delays of repeated scans for services that do not listen on their main port: a server whose
+/// readiness does not depend on the port may need some time. Nothing keeps running after the last
+/// one.
 const AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(20)];
 
-/// The looks that are due. Dropping it changes nothing about those under way: their reports are about runs that are over.
+/// Schedules the scans. Scans under way outlive it: they report on runs that are over.
 pub(super) struct Survey {
     reports: mpsc::UnboundedSender<Report>,
-    /// Who is looked at next time; when it is empty, nothing is under way for it.
+    /// Targets of the next scan; empty when none is scheduled.
     due: Arc<Mutex<BTreeMap<Run, Subject>>>,
 }
 
-/// A run to look at.
 struct Subject {
     tree: Box<dyn Fn() -> Vec<u32> + Send + Sync>,
-    /// Its main port.
+    /// The main port.
     port: Option<u16>,
 }
 
 impl Survey {
-    /// Nothing to look at yet. What is seen goes to `reports`.
     pub fn new(reports: mpsc::UnboundedSender<Report>) -> Survey {
         Survey { reports, due: Arc::default() }
     }
 
-    /// Has a look soon at a run with these processes and this main port. To be called within a runtime.
+    /// Schedules a scan for a run with these processes and this main port. Must be called within a
+    /// runtime.
     pub fn add(
         &self,
         run: Run,
@@ -68,14 +68,14 @@ async fn follow(due: Arc<Mutex<BTreeMap<Run, Subject>>>, reports: mpsc::Unbounde
         early = false;
         subjects = match looked {
             Ok(missing) if !missing.is_empty() => missing,
-            // An error means that the runtime ends.
+            // An error means that the runtime is shutting down.
             Ok(_) | Err(_) => return,
         };
         sleep(pause).await;
     }
 }
 
-/// Reports where these runs listen; gives back those that live and do not listen on their main port.
+/// Reports where these runs listen; returns live ones that do not listen on their main port.
 fn look(
     subjects: BTreeMap<Run, Subject>,
     early: bool,
@@ -88,7 +88,7 @@ fn look(
         let Some(listening) = listening.filter(|_| !tree.is_empty()) else { continue };
         let ports = || listening.iter().filter_map(Address::tcp).map(|address| address.port());
         let misses = subject.port.is_some_and(|main| !ports().any(|port| port == main));
-        // Without a receiver the stack is ending.
+        // Without a receiver the stack is shutting down.
         let _ = reports.send(Report { run, what: Finding::Surveyed { listening, early } });
         if misses {
             missing.insert(run, subject);

@@ -1,4 +1,4 @@
-//! CPU and memory of services: measured when somebody asks, never by the clock.
+//! CPU and memory usage of services: measured on request, never periodically.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,46 +6,46 @@ use std::time::{Duration, Instant};
 use super::process::{Spent, Tree};
 use crate::model::{Run, ServiceView};
 
-/// So long one look serves everybody who asks. Processors are counted in ticks of 10 ms: what is nearer says little,
-/// and a hundred clients at once shall cost as much as one.
+/// How long a measurement serves all clients. CPU time is counted in ticks of 10 ms, so shorter
+/// intervals mean little, and a hundred clients must not cost more than one.
 const SHARED: Duration = Duration::from_millis(200);
 
-/// The shortest time that a share of it means something: a tick.
+/// One tick: the shortest interval for a meaningful share.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A run whose usage can be measured.
+/// A run that can be measured.
 pub struct Subject {
-    /// Which.
+    /// The run.
     pub run: Run,
-    /// When it was ordered to start.
+    /// When its start was ordered.
     pub since: Instant,
     /// Its processes.
     pub tree: Tree,
 }
 
-/// What a service uses.
+/// Resource usage of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
-    /// 100 is one processor.
+    /// 100 is one CPU.
     cpu_percent: f64,
     memory_bytes: u64,
 }
 
 impl Usage {
-    /// Puts it into a view.
+    /// Fills in the usage of a view.
     pub fn fill(self, view: &mut ServiceView) {
         view.cpu_percent = Some(self.cpu_percent);
         view.memory_bytes = Some(self.memory_bytes);
     }
 }
 
-/// What was seen when somebody looked last.
+/// Measures usage since the last measurement.
 #[derive(Debug, Default)]
 pub struct Meter {
     looks: BTreeMap<Run, Look>,
 }
 
-/// A look at a run.
+/// A measurement of a run.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Instant,
@@ -54,8 +54,8 @@ struct Look {
 }
 
 impl Meter {
-    /// What these runs use: the share of processors since the last look, or since the run began when nobody has looked
-    /// before. Looks at processes, and is not for the loop.
+    /// Measures these runs: CPU share since the last measurement, or else since the start of the
+    /// run. Walks process trees, so it must not run in the supervisor's loop.
     pub fn measure(&mut self, subjects: &[Subject]) -> BTreeMap<Run, Usage> {
         let now = Instant::now();
         self.looks.retain(|run, _| subjects.iter().any(|subject| subject.run == *run));
@@ -85,7 +85,7 @@ impl Meter {
     }
 }
 
-/// The share of a time, with one decimal.
+/// A percentage with one decimal.
 fn percent(part: Duration, of: Duration) -> f64 {
     let share = part.as_secs_f64() / of.max(TICK).as_secs_f64();
     (share * 1000.0).round() / 10.0
@@ -99,14 +99,15 @@ mod tests {
     fn looks_at_the_same_time_are_one() {
         let mut meter = Meter::default();
         let now = Instant::now();
-        let long_ago = now.checked_sub(Duration::from_secs(9)).expect("the machine is older");
+        let long_ago = now.checked_sub(Duration::from_secs(9)).expect("uptime exceeds 9 s");
         let spent = Spent { cpu: Duration::from_secs(9), memory: 7 };
         meter.note(Run(1), long_ago, now + Duration::from_secs(60), spent);
         meter.note(Run(2), long_ago, long_ago, spent);
         meter.note(Run(3), long_ago, now, spent);
         let subject = |run| Subject { run: Run(run), since: long_ago, tree: Tree::none() };
         let usage = meter.measure(&[subject(1), subject(2)]);
-        // The first was looked at just now; nothing is left of the second, and nobody asks for the third.
+        // The first was just measured; the second has no processes left, and the third was not
+        // requested.
         assert_eq!(usage.keys().collect::<Vec<_>>(), [&Run(1)]);
         assert_eq!(usage[&Run(1)].memory_bytes, 7);
     }
@@ -121,12 +122,12 @@ mod tests {
             meter.note(Run(run), began, at(now), spent(cpu));
             meter.looks[&Run(run)].usage.cpu_percent
         };
-        assert_eq!(look(1, 1000, 500), 50.0, "since it began");
+        assert_eq!(look(1, 1000, 500), 50.0, "since its start");
         assert_eq!(look(1, 2000, 500), 0.0);
-        assert_eq!(look(1, 4000, 4500), 200.0, "two processors");
-        assert_eq!(look(1, 5000, 4000), 0.0, "what was spent is forgotten with a process");
+        assert_eq!(look(1, 4000, 4500), 200.0, "two CPUs");
+        assert_eq!(look(1, 5000, 4000), 0.0, "CPU time is lost when a process exits");
         assert_eq!(look(2, 0, 0), 0.0);
-        assert_eq!(look(3, 1, 10), 100.0, "less than a tick says nothing");
+        assert_eq!(look(3, 1, 10), 100.0, "less than a tick");
         assert_eq!(look(4, 3000, 1), 0.0);
         assert_eq!(look(5, 3000, 10), 0.3);
     }

@@ -93,7 +93,7 @@ fn a_program_that_cannot_be_executed_is_told_as_always() {
             file("ruby", "#!/no/ruby\n");
             file("text", "echo hello\n");
             let table =
-                [("./ruby", "wants /no/ruby"), ("./text", "neither a program for this machine")];
+                [("./ruby", "needs /no/ruby"), ("./text", "neither a program for this machine")];
             for (run, (program, text)) in (1..).zip(table) {
                 let (run, _, heard) = start(&lab, run, words(&[program]), sockets(3).0);
                 let refusal = lab.refused(run).await;

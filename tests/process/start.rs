@@ -133,18 +133,24 @@ fn refusals_are_told_apart() {
             file("text", "echo hello\n", 0o755);
             let word = |word: &str| Command::exec(vec![word.to_owned()]);
             let table = [
-                (word("no-such-program"), "no program `no-such-program` on PATH"),
+                (word("no-such-program"), "program `no-such-program` not found on PATH"),
                 (word("./none"), "no such program: "),
                 (word("./plain"), "is not executable"),
-                (word("./ruby"), "wants /no/ruby, which does not exist"),
+                (word("./ruby"), "needs /no/ruby, which does not exist"),
                 (word("./dos"), "ends with a carriage return"),
                 (word("./text"), "neither a program for this machine nor a script"),
-                (word("."), "no program `.` on PATH"),
-                (word("./"), "is a folder"),
+                (word("."), "program `.` not found on PATH"),
+                (word("./"), "is a directory"),
                 (word("a\0b"), "NUL"),
                 (Command::Shell(String::new()), "the command is empty"),
-                (Command::exec(vec!["echo".to_owned(), "x".repeat(200_000)]), "too long"),
-                (Command::exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]), "too long"),
+                (
+                    Command::exec(vec!["echo".to_owned(), "x".repeat(200_000)]),
+                    "too large for this system",
+                ),
+                (
+                    Command::exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]),
+                    "too large for this system",
+                ),
             ];
             for (command, text) in table {
                 let launch = lab.launch(command);
@@ -153,7 +159,7 @@ fn refusals_are_told_apart() {
                 assert!(refusal.text.contains(text), "{refusal:?}");
                 assert_eq!(started.heard.closed(), 1);
             }
-            for (dir, text) in [("none", "no such folder"), ("plain", "is not a folder")] {
+            for (dir, text) in [("none", "no such directory"), ("plain", "is not a directory")] {
                 for program in ["sleep", "/bin/sh"] {
                     let mut launch = lab.launch(word(program));
                     launch.dir = root.join(dir);

@@ -67,7 +67,7 @@ fn a_command_that_fails_is_told_and_the_signal_is_sent() {
     alone(|| {
         lab(async |mut lab| {
             for (script, text) in
-                [("exit 3", "ended with exit 3"), ("kill -9 $$", "ended with SIGKILL")]
+                [("exit 3", "failed (exit 3)"), ("kill -9 $$", "failed (SIGKILL)")]
             {
                 let started = up(&mut lab).await;
                 let (_, told) = stop_by(&lab, &started, script);
@@ -84,7 +84,7 @@ fn a_command_that_fails_is_told_and_the_signal_is_sent() {
             let (leash, sink) = (&started.leash, Heard::default());
             lab.processes.stop_by(leash, &launch, libc::SIGTERM, sink, tell);
             assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
-            assert!(told.recv().expect("it is told").text.contains("could not be started"));
+            assert!(told.recv().expect("it is told").text.contains("could not start"));
             lab.finish().await;
         })
     });

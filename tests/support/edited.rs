@@ -11,7 +11,7 @@ pub struct Edited {
 }
 
 impl Edited {
-    /// `devstack up` with this file, once it is up.
+    /// Runs `devstack up` with this file and waits until the stack is up.
     #[track_caller]
     pub fn start(project: Project, text: &str) -> Edited {
         Edited::start_with(project, text, &["up"])
@@ -26,7 +26,7 @@ impl Edited {
         Edited { project, up }
     }
 
-    /// Saves the file; waits for the plan and returns it, one line a service.
+    /// Saves `devstack.toml`; waits for the plan and returns it, one line per service.
     #[track_caller]
     pub fn apply(&self, text: &str) -> Vec<String> {
         self.save("devstack.toml", text)
@@ -40,7 +40,7 @@ impl Edited {
         self.plan_since(here)
     }
 
-    /// Saves a file that changes nothing; waits until this is said.
+    /// Saves a file that changes nothing; waits for these messages.
     #[track_caller]
     pub fn refuse(&self, file: &str, text: &str, said: &[&str]) {
         let here = self.up.here();
@@ -48,7 +48,7 @@ impl Edited {
         said.iter().for_each(|said| drop(self.up.wait_since(here, said)));
     }
 
-    /// The plan of the first apply after `here`, once it took effect.
+    /// Returns the plan of the first apply after `here`, once it took effect.
     #[track_caller]
     pub fn plan_since(&self, here: Place) -> Vec<String> {
         self.up.wait_since(here, "applied the new configuration");
@@ -62,7 +62,7 @@ impl Edited {
         plan.skip(1).take_while(block).map(|line| tidy(line)).collect()
     }
 
-    /// The process of each service.
+    /// Returns the pid of each service.
     #[track_caller]
     pub fn pids(&self) -> BTreeMap<String, u64> {
         let ps = self.project.ps();
@@ -73,13 +73,13 @@ impl Edited {
         services.filter_map(pid).collect()
     }
 
-    /// What `devstack plan --json` says.
+    /// Returns the output of `devstack plan --json`.
     #[track_caller]
     pub fn plan(&self) -> Value {
         self.project.devstack(["plan", "--json"]).run().expect_code(0).json()
     }
 
-    /// Ends it; nothing may be left.
+    /// Stops the stack; nothing may be left.
     #[track_caller]
     pub fn end(self) {
         self.up.interrupt();
@@ -93,7 +93,7 @@ pub fn idler(name: &str, keys: &str) -> String {
     format!("[services.{name}]\ncommand = [\"{{misbehave}}\", \"run\"]\n{keys}\n")
 }
 
-/// The words of a line, without the blanks that put them into columns.
+/// Removes the padding of columns from a line.
 fn tidy(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,7 @@ use rustix::process::{Pid, kill_process};
 
 use super::{Running, Signal};
 
-/// The children of a process with this name, in order of their pids; dead ones that nobody has reaped as well.
+/// Returns the children of a process with this name, sorted by pid, including unreaped zombies.
 pub fn children(parent: u32, name: &str) -> Vec<u32> {
     let child = |entry: fs::DirEntry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -20,7 +20,7 @@ pub fn children(parent: u32, name: &str) -> Vec<u32> {
     found
 }
 
-/// The guard of a devstack.
+/// Returns the guard of a devstack.
 #[track_caller]
 pub fn guard(up: &Running) -> u32 {
     let found = children(up.pid(), "ds-guard");
@@ -28,12 +28,12 @@ pub fn guard(up: &Running) -> u32 {
     guard
 }
 
-/// SIGKILL to processes that are known to live: the parent of each is ours and has not reaped it.
+/// Sends SIGKILL to processes known to be alive: each has a parent of ours that has not reaped it.
 pub fn kill(pids: &[u32]) {
     signal_all(pids, Signal::KILL);
 }
 
-/// A signal to processes that are known to live.
+/// Sends a signal to processes known to be alive.
 pub fn signal_all(pids: &[u32], signal: Signal) {
     for pid in pids {
         let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
@@ -41,14 +41,14 @@ pub fn signal_all(pids: &[u32], signal: Signal) {
     }
 }
 
-/// The keepers of a devstack: one a run.
+/// Returns the keepers of a devstack: one per run.
 #[track_caller]
 pub fn keepers(up: &Running) -> Vec<u32> {
     children(guard(up), "ds-keep")
 }
 
-/// SIGKILL to a devstack, its guard and its keepers in one moment, so that none of them can do anything about
-/// the end of another.
+/// Kills a devstack, its guard and its keepers at the same moment, so that none of them can react
+/// to the end of another.
 #[track_caller]
 pub fn kill_all_at_once(up: &Running) {
     let guard = guard(up);
@@ -56,7 +56,7 @@ pub fn kill_all_at_once(up: &Running) {
     signal_all(&[guard], Signal::STOP);
     let keepers = children(guard, "ds-keep");
     signal_all(&keepers, Signal::STOP);
-    // From below: the end of its parent makes a stopped group go on.
+    // Bottom-up: a stopped process group continues when its parent exits.
     kill(&keepers);
     kill(&[guard]);
     up.kill9();

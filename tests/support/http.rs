@@ -5,20 +5,20 @@ use std::path::Path;
 
 use super::patience;
 
-/// The longest answer that is read.
+/// Maximum number of bytes read.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
 
-/// An answer.
+/// An HTTP reply.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// Lines of the head after the first.
+    /// Header lines.
     pub head: String,
     pub body: String,
 }
 
 impl Reply {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(':'));
         fields
@@ -27,28 +27,28 @@ impl Reply {
             .next()
     }
 
-    /// The body, read as JSON.
+    /// Parses the body as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }
 
-/// `GET path` from 127.0.0.1; somebody must answer.
+/// `GET path` from 127.0.0.1; a server must answer.
 #[track_caller]
 pub fn http_get(port: u16, path: &str) -> Reply {
     try_http_get("127.0.0.1", port, path)
         .unwrap_or_else(|error| panic!("GET 127.0.0.1:{port}{path}: {error}"))
 }
 
-/// `GET path` from a host, if somebody answers.
+/// `GET path` from a host, which may fail.
 pub fn try_http_get(host: &str, port: u16, path: &str) -> io::Result<Reply> {
     let stream = TcpStream::connect((host, port))?;
     stream.set_read_timeout(Some(patience()))?;
     ask(stream, "GET", path, &format!("localhost:{port}"), "")
 }
 
-/// A request over a Unix socket; a body, if any, is JSON. The answer must end (no streams).
+/// Sends a request over a Unix socket; a body, if any, is JSON. The reply must end (no streams).
 pub fn http_socket(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Reply> {
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(patience()))?;

@@ -11,7 +11,7 @@ use super::project::Home;
 use super::starting;
 use super::terminal::{Terminal, take_over};
 
-/// A program of a project that is about to be started.
+/// A program of a project, about to be started.
 pub struct Launch {
     home: Arc<Home>,
     program: PathBuf,
@@ -22,7 +22,7 @@ pub struct Launch {
     stdin: bool,
 }
 
-/// A program that has ended, and all that it printed.
+/// Exit status and output of a program.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -31,19 +31,19 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The exit code, or 128 and the signal's number, as a shell says it.
+    /// The exit code, or 128 plus the signal number, as in a shell.
     pub fn code(&self) -> i32 {
         code(self.status)
     }
 
-    /// The same; fails with the output unless the code is this one.
+    /// Fails with the output unless the exit code is `wanted`.
     #[track_caller]
     pub fn expect_code(self, wanted: i32) -> Ended {
         assert_eq!(self.code(), wanted, "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// What is on stdout, read as JSON.
+    /// Parses stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         let read = serde_json::from_str(&self.stdout);
@@ -52,7 +52,7 @@ impl Ended {
         })
     }
 
-    /// Why it failed: the error that stands on stderr as JSON.
+    /// Returns the JSON error on stderr.
     #[track_caller]
     pub fn error(&self) -> serde_json::Value {
         let read: Result<serde_json::Value, _> = serde_json::from_str(&self.stderr);
@@ -61,7 +61,7 @@ impl Ended {
     }
 }
 
-/// The exit code as a shell says it.
+/// The exit code as in a shell.
 pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
@@ -79,25 +79,24 @@ impl Launch {
         }
     }
 
-    /// More arguments.
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
-    /// A variable of its environment, which is the project's and otherwise empty but for PATH.
+    /// Sets an environment variable. The environment is the project's, otherwise empty except for
+    /// PATH.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Launch {
         self.env.insert(name.into(), value.as_ref().to_owned());
         self
     }
 
-    /// Without this variable.
     pub fn unset(mut self, name: &str) -> Launch {
         self.env.remove(OsStr::new(name));
         self
     }
 
-    /// With this variable as the tests themselves have it, if they have it.
+    /// Passes on this variable from the test environment, if set.
     pub fn keep(self, name: &str) -> Launch {
         match std::env::var_os(name) {
             Some(value) => self.env(name, value),
@@ -105,25 +104,24 @@ impl Launch {
         }
     }
 
-    /// Another working directory than the project's, relative to it.
+    /// Changes the working directory, relative to the project's.
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Launch {
         self.dir.push(dir);
         self
     }
 
-    /// In a terminal of this size, as leader of its session.
+    /// Runs in a terminal of this size, as session leader.
     pub fn terminal(mut self, rows: u16, columns: u16) -> Launch {
         self.terminal = Some((rows, columns));
         self
     }
 
-    /// With a pipe as stdin instead of /dev/null.
+    /// Uses a pipe as stdin instead of /dev/null.
     pub fn stdin(mut self) -> Launch {
         self.stdin = true;
         self
     }
 
-    /// Starts it.
     #[track_caller]
     pub fn start(self) -> Running {
         let mut command = self.command();
@@ -145,7 +143,7 @@ impl Launch {
         Running::new(self.home.clone(), self.title(), child, terminal)
     }
 
-    /// Starts it and waits until it has ended and nobody holds its output.
+    /// Starts the program and waits until it has exited and its output is closed.
     #[track_caller]
     pub fn run(self) -> Ended {
         let running = self.start();
@@ -154,8 +152,8 @@ impl Launch {
         Ended { status, stdout: running.stdout(), stderr: running.stderr() }
     }
 
-    /// The bare command with arguments, environment and folder, in a group of its own, so that a program that
-    /// signals its group does not hit the tests.
+    /// Builds the command in a process group of its own, so that a program that signals its group
+    /// does not hit the tests.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.dir).env_clear().envs(&self.env);
@@ -179,6 +177,6 @@ impl Launch {
 fn attach(command: &mut Command, slave: OwnedFd) {
     let copy = || Stdio::from(slave.try_clone().expect("a descriptor can be copied"));
     command.stdin(copy()).stdout(copy()).stderr(copy());
-    // SAFETY: `take_over` does only what is allowed between fork and exec.
+    // SAFETY: `take_over` is async-signal-safe.
     unsafe { command.pre_exec(take_over) };
 }

@@ -2,33 +2,33 @@ use std::path::Path;
 
 use super::eventually;
 
-/// What `misbehave marker` wrote: who ran when.
+/// The output of `misbehave marker`: which instance ran when.
 #[derive(Debug)]
 pub struct Markers(Vec<Mark>);
 
-/// One line of it.
+/// One line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mark {
     /// `start`, `exit` or `overlap`.
     pub what: String,
     pub pid: u32,
     pub instance: String,
-    /// Of the monotonic clock.
+    /// Monotonic time.
     pub nanos: u64,
 }
 
 impl Markers {
-    /// Reads them; a file that is not there yet holds none.
+    /// Reads a marker file; a missing file is empty.
     pub fn read(file: &Path) -> Markers {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        // The last line may still be without its end.
+        // The last line may be incomplete.
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         Markers(
             whole.map(|line| mark(line).unwrap_or_else(|| panic!("what is {line:?}?"))).collect(),
         )
     }
 
-    /// Waits until an instance has started this often.
+    /// Waits until an instance has started `count` times.
     #[track_caller]
     pub fn wait_starts(file: &Path, instance: &str, count: usize) -> Markers {
         eventually(&format!("{count} starts of {instance} in {}", file.display()), || {
@@ -36,12 +36,12 @@ impl Markers {
         })
     }
 
-    /// How often this happened to an instance.
+    /// Counts events of an instance.
     pub fn count(&self, what: &str, instance: &str) -> usize {
         self.of(instance).filter(|mark| mark.what == what).count()
     }
 
-    /// What happened to an instance, in order.
+    /// Returns the events of an instance, in order.
     pub fn of<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a Mark> {
         self.0.iter().filter(move |mark| mark.instance == instance)
     }

@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// The path of the fixture program.
+/// Returns the path of the fixture program.
 pub fn misbehave() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| example("misbehave", "tests/fixtures"))
 }
 
-/// The path of an example program with its sources in this folder. `cargo test` builds it; `cargo test --test main`
-/// does not, so this looks whether it is there and newer than its source.
+/// Returns the path of an example program with its sources in this directory. `cargo test` builds
+/// it; `cargo test --test main` does not, so this checks that it exists and is newer than its
+/// sources.
 pub fn example(name: &str, sources: &str) -> PathBuf {
     let folder =
         Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a folder");
@@ -24,7 +25,7 @@ pub fn example(name: &str, sources: &str) -> PathBuf {
     panic!("{} {state}; build it with: cargo build --example {name}", path.display())
 }
 
-/// When the newest file below this folder was changed.
+/// Returns the latest modification time below a directory.
 fn newest(folder: &Path) -> SystemTime {
     let entries = std::fs::read_dir(folder).expect("the sources are there").flatten();
     let times = entries.map(|entry| match entry.path() {

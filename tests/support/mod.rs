@@ -1,7 +1,7 @@
-//! What whole-program tests are made of. A test reads like this:
+//! Support for whole-program tests. A test looks like this:
 //!
 //! ```ignore
-//! let project = Project::new();
+//! let project = TestProject::new();
 //! project.write("devstack.toml", "…");
 //! let up = project.devstack(["up"]).start();
 //! up.wait_for("api is ready");
@@ -10,8 +10,8 @@
 //! project.finish();
 //! ```
 //!
-//! Nothing here sleeps for a guess: waiting ends with an event, or fails after a generous deadline with all
-//! that the program said. Where the system gives no event, `eventually` looks again in short steps.
+//! Nothing here sleeps for a guessed time: a wait ends with an event, or fails after a generous
+//! deadline with all output of the program. Where the system sends no event, `eventually` polls.
 
 #[path = "../fixtures/misbehave/content.rs"]
 pub mod content;

@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use super::starting;
 
-/// The variable under which nothing may be skipped.
+/// With this variable set to 1, no test may be skipped.
 const REQUIRE_ALL: &str = "DEVSTACK_REQUIRE_ALL";
 
-/// The path of a program that the test needs. Without it the test says so and ends:
-/// `let Some(flask) = need("flask") else { return };`. With `DEVSTACK_REQUIRE_ALL=1` it fails.
+/// Returns the path of a program that the test requires. Without it the test is skipped: `let
+/// Some(flask) = require_program("flask") else { return };`. With `DEVSTACK_REQUIRE_ALL=1` it
+/// fails.
 #[track_caller]
 pub fn need(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -20,20 +21,20 @@ pub fn need(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// The same for anything else that a machine may lack: `if !need_that("IPv6", has_ipv6()) { return }`.
+/// The same for anything else a machine may lack: `if !require("IPv6", has_ipv6()) { return }`.
 #[track_caller]
 pub fn need_that(what: &str, there: bool) -> bool {
     if !there {
         let required = std::env::var_os(REQUIRE_ALL).is_some_and(|value| value == "1");
         assert!(!required, "{what} is missing, and {REQUIRE_ALL}=1 allows no skipping");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // Not by `eprintln`, which the test harness hides when the test passes.
+        // Not with `eprintln!`, which the test harness hides when the test passes.
         let _ = writeln!(std::io::stderr(), "skipped: {test} needs {what}");
     }
     there
 }
 
-/// Whether this user may have namespaces of all kinds, as the tests of level N need.
+/// Returns whether this user may create namespaces of all kinds, as the tests of level N need.
 pub fn user_namespaces() -> bool {
     let mut command = Command::new("unshare");
     command.args(["-Urpfmn", "--mount-proc", "true"]);

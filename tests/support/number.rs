@@ -1,4 +1,4 @@
-/// A number that the environment says under this name, if it says one.
+/// Returns the number in this environment variable, if set.
 pub fn number(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

@@ -3,18 +3,18 @@ use std::path::Path;
 
 use super::{Launch, Project, misbehave, need, need_that};
 
-/// A user who is not this one, and a folder of his.
+/// Another user, with a directory of their own.
 pub struct Other(tempfile::TempDir);
 
 const UID: u32 = 65_534;
 
 impl Other {
-    /// His folder, in which all is his.
+    /// The user's directory; they own everything in it.
     pub fn folder(&self) -> &Path {
         self.0.path()
     }
 
-    /// Only for root; on a machine where he can get to the programs.
+    /// Needs root, and a machine where the other user can execute the programs.
     pub fn new() -> Option<Other> {
         let root = rustix::process::geteuid().is_root();
         if !need_that("root, to be another user", root) {
@@ -38,7 +38,7 @@ impl Other {
         need_that("programs that everybody may execute", reach.code() == 0).then_some(other)
     }
 
-    /// A program of a project, as this user, in his folder.
+    /// A program of a project, run as this user in their directory.
     pub fn program(&self, project: &Project, program: &Path) -> Launch {
         let uid = UID.to_string();
         let place = |name: &str| self.0.path().join(name);

@@ -2,11 +2,12 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks of `eventually`: short enough to cost a test nothing, long enough to leave the machine alone.
+/// Poll interval of `eventually`: short enough not to delay a test, long enough not to load the
+/// machine.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long a wait may last before it is a failure. Generous, because a loaded machine is no defect; what hangs,
-/// hangs for ever. `DEVSTACK_TEST_PATIENCE` (seconds) changes it.
+/// How long a wait may take before it fails. Generous, because a loaded machine is no defect, and a
+/// real hang lasts forever. `DEVSTACK_TEST_PATIENCE` (seconds) overrides it.
 pub fn patience() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
     *PATIENCE.get_or_init(|| {
@@ -17,14 +18,14 @@ pub fn patience() -> Duration {
     })
 }
 
-/// Looks again and again until there is something to see. Only for what the system tells nobody: a process of
-/// somebody else that ends, a server that begins to listen, a file that another program writes.
+/// Polls until `look` returns something. Only for what has no event: the exit of a process that is
+/// not a child, a server that starts listening, a file written by another program.
 #[track_caller]
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(patience(), look).unwrap_or_else(|| panic!("waited {:?} for {what}", patience()))
 }
 
-/// The same with another limit; nothing when there was nothing to see.
+/// The same with another limit; `None` when it is reached.
 pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
@@ -34,7 +35,7 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option
         if Instant::now() >= deadline {
             return None;
         }
-        // Nobody wakes this thread; the limit of the wait is its purpose.
+        // Never unparked; used as a sleep.
         thread::park_timeout(LOOK);
     }
 }

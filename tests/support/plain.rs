@@ -1,4 +1,4 @@
-/// The text without what only a terminal reads: escape sequences and carriage returns at the end.
+/// Removes escape sequences and trailing carriage returns.
 pub fn plain(bytes: &[u8]) -> String {
     let mut text = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -13,7 +13,7 @@ pub fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).trim_end_matches('\r').to_owned()
 }
 
-/// How long the escape sequence at the start of `bytes` is.
+/// Returns the length of the escape sequence at the start of `bytes`.
 fn sequence(bytes: &[u8]) -> usize {
     let end = match bytes.get(1) {
         Some(b'[') => {
@@ -26,7 +26,7 @@ fn sequence(bytes: &[u8]) -> usize {
     end.unwrap_or(bytes.len())
 }
 
-/// Where a sequence with a string ends: after BEL, or after ESC and a backslash.
+/// Returns where a sequence with a string ends: after BEL, or after ESC and a backslash.
 fn string_end(bytes: &[u8]) -> Option<usize> {
     let bell = bytes.iter().position(|byte| *byte == 0x07).map(|at| at + 1);
     let backslash = bytes.windows(2).position(|two| two == b"\x1b\\").map(|at| at + 2);

@@ -5,33 +5,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Where tests take ports from: below the ephemeral ranges of the usual systems, so that no connection takes
-/// one by chance; below what `auto` hands out and suggests (from 15,000), so that no other stack does; and above
-/// the ports that programs prefer.
+/// The port range of tests: below the usual ephemeral ranges, so that no connection takes one by
+/// chance; below what `auto` assigns and suggests (from 15,000), so that no other stack does; and
+/// above the ports that programs prefer.
 const RANGE: Range<u16> = 12_000..15_000;
 
-/// Ports behind the ones that were asked for that nobody else gets: `next` goes there.
+/// Ports reserved after the requested ones: `next` moves there.
 const SPARE: u16 = 8;
 
-/// A stranger who holds a port until dropped.
+/// Holds a port until dropped.
 pub struct Stranger {
     listener: TcpListener,
 }
 
 impl Stranger {
-    /// The port it holds.
     pub fn port(&self) -> u16 {
         self.listener.local_addr().expect("it listens").port()
     }
 }
 
-/// Takes a port on 127.0.0.1; devstack will find it held by the test program itself.
+/// Holds a port on 127.0.0.1; for devstack the holder is the test program.
 #[track_caller]
 pub fn occupy(port: u16) -> Stranger {
     occupy_on("127.0.0.1", port)
 }
 
-/// Takes a port on an address: `127.0.0.1`, `::1`, `0.0.0.0`, `::`. Connections are not answered.
+/// Holds a port on an address: `127.0.0.1`, `::1`, `0.0.0.0`, `::`. Connections are not answered.
 #[track_caller]
 pub fn occupy_on(address: &str, port: u16) -> Stranger {
     let listener = TcpListener::bind((address, port));
@@ -40,26 +39,28 @@ pub fn occupy_on(address: &str, port: u16) -> Stranger {
     }
 }
 
-/// Programs wish for their usual numbers, and each test has a world, and so leases, of its own: one such test at a time.
+/// Programs prefer their usual ports, and each test has its own leases: only one such test may run
+/// at a time.
 pub fn alone_on_usual_ports() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that is free on every address, and that no other test gets while this program runs.
+/// Returns a port that is free on every address and reserved while this test program runs.
 #[track_caller]
 pub fn free_port() -> u16 {
     free_ports(1)
 }
 
-/// The first of `count` such ports in a row. A few more behind them are free as well, for a service that moves.
+/// Returns the first of `count` such ports in a row. A few more after them are free as well, for a
+/// service that moves.
 #[track_caller]
 pub fn free_ports(count: u16) -> u16 {
-    /// Where to go on, and the locks that keep other test programs away until this one ends.
+    /// Next offset, and the locks that keep other test programs away until this one exits.
     static TAKEN: Mutex<(Option<u16>, Vec<File>)> = Mutex::new((None, Vec::new()));
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let width = RANGE.end - RANGE.start;
-    // Programs that run side by side begin at different places; it is the locks that keep them apart.
+    // Test programs running in parallel start at different offsets; the locks keep them apart.
     let mut offset = taken.0.unwrap_or((std::process::id() * 97 % u32::from(width)) as u16);
     let all = count + SPARE;
     for _ in 0..width {
@@ -79,7 +80,7 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no {count} free ports in a row in {RANGE:?}");
 }
 
-/// The lock of a port, if it is free and nobody else has it.
+/// Locks a port, if it is free and not locked.
 fn take(port: u16) -> Option<File> {
     let folder = std::env::temp_dir().join("devstack-test-ports");
     fs::create_dir_all(&folder).expect("the temporary folder is writable");
@@ -96,7 +97,7 @@ fn is_free(port: u16) -> bool {
         Ipv4Addr::UNSPECIFIED.into(),
         Ipv6Addr::UNSPECIFIED.into(),
     ];
-    // An address that the machine does not have is nobody's.
+    // An address that this machine does not have cannot be in use.
     let held = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
     addresses
         .into_iter()

@@ -15,7 +15,7 @@ use super::{Ended, Gate, Launch, Running, eventually, misbehave};
 /// The variable that marks every process of a project.
 const TOKEN: &str = "DEVSTACK_TEST_TOKEN";
 
-/// Folders of a project beside its `app`, and the variables that name them.
+/// Directories of a project next to `app`, and the variables that name them.
 const FOLDERS: [(&str, &str); 6] = [
     ("HOME", "home"),
     ("XDG_RUNTIME_DIR", "run"),
@@ -25,31 +25,30 @@ const FOLDERS: [(&str, &str); 6] = [
     ("TMPDIR", "tmp"),
 ];
 
-/// A folder with a stack in it, and a little world around it: home, runtime folder, state, temporary files.
-/// Its end is a test of its own, see `finish`.
+/// A directory with a stack and its own environment: home, runtime directory, state, temporary
+/// files. Its end is a test as well, see `finish`.
 pub struct Project {
     home: Arc<Home>,
     devstack: PathBuf,
     finished: bool,
 }
 
-/// What a project and its programs share.
+/// Shared by a project and its programs.
 pub struct Home {
     _root: TempDir,
-    /// The root without symbolic links, as the system names it.
+    /// The resolved root, as the system names it.
     path: PathBuf,
-    /// `NAME=value`, as it stands in an environment.
+    /// `NAME=value`, as in an environment.
     token: String,
     sockets_may_stay: AtomicBool,
 }
 
 impl Project {
-    /// A new, empty project.
     pub fn new() -> Project {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CLEAN: Once = Once::new();
         CLEAN.call_once(inherit_nothing);
-        // Short, because the path of a socket has only 104 bytes on some systems.
+        // Short, because the path of a socket is limited to 104 bytes on some systems.
         let root = tempfile::Builder::new().prefix("ds").tempdir().expect("a temporary folder");
         let path = root.path().canonicalize().expect("it was just made");
         let name = root.path().file_name().expect("it has a name").to_string_lossy();
@@ -68,29 +67,29 @@ impl Project {
         }
     }
 
-    /// Another program of the same command line in place of the one just built: an older one, or a script.
+    /// Uses another program with the same command line: an older one, or a script.
     pub fn with_devstack(mut self, program: impl Into<PathBuf>) -> Project {
         self.devstack = program.into();
         self
     }
 
-    /// Its folder, where `devstack.toml` belongs and where programs start.
+    /// The directory of `devstack.toml`, where programs start.
     pub fn dir(&self) -> PathBuf {
         self.home.app()
     }
 
-    /// A path in its folder.
+    /// Returns a path in the project directory.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.home.app().join(name)
     }
 
-    /// One of the other folders: `home`, `run`, `state`, `config`, `cache`, `tmp`.
+    /// Returns one of the other directories: `home`, `run`, `state`, `config`, `cache`, `tmp`.
     pub fn outside(&self, name: &str) -> PathBuf {
         self.home.path.join(name)
     }
 
-    /// Writes a file in its folder, and the folders above it. `{misbehave}` in the text becomes the path of the
-    /// fixture program.
+    /// Writes a file in the project directory, and creates its parents. `{misbehave}` in the text
+    /// becomes the path of the fixture program.
     pub fn write(&self, name: impl AsRef<Path>, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("it is below the project"))
@@ -103,14 +102,14 @@ impl Project {
         path
     }
 
-    /// The text of a file in its folder.
+    /// Reads a file in the project directory.
     #[track_caller]
     pub fn read(&self, name: impl AsRef<Path>) -> String {
         let path = self.path(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// A gate in its folder, shut.
+    /// Creates a closed gate in the project directory.
     pub fn gate(&self, name: &str) -> Gate {
         Gate::new(self.path(name))
     }
@@ -125,12 +124,11 @@ impl Project {
         self.program(misbehave()).args(args)
     }
 
-    /// Any program.
     pub fn program(&self, program: impl AsRef<Path>) -> Launch {
         Launch::new(&self.home, program.as_ref())
     }
 
-    /// The control socket of its only running stack.
+    /// Returns the control socket of the project's only running stack.
     #[track_caller]
     pub fn socket(&self) -> PathBuf {
         let mut sockets = sockets(&self.outside("run").join("devstack"));
@@ -139,19 +137,19 @@ impl Project {
         found
     }
 
-    /// What `devstack ps --json` says; it must succeed.
+    /// Returns the output of `devstack ps --json`, which must succeed.
     #[track_caller]
     pub fn ps(&self) -> Value {
         self.try_ps().expect_code(0).json()
     }
 
-    /// What comes of `devstack ps --json`.
+    /// Runs `devstack ps --json`.
     #[track_caller]
     pub fn try_ps(&self) -> Ended {
         self.devstack(["ps", "--json"]).run()
     }
 
-    /// Asks `ps` until this function accepts the answer; returns the answer.
+    /// Polls `ps` until `accept` returns true; returns that output.
     #[track_caller]
     pub fn wait_ps(&self, mut accept: impl FnMut(&Value) -> bool) -> Value {
         eventually("ps to say what was expected", || {
@@ -160,15 +158,16 @@ impl Project {
         })
     }
 
-    /// Its processes that are alive.
+    /// Returns the project's live processes.
     pub fn alive(&self) -> Vec<Leftover> {
         leftovers::alive(&self.home.token, &self.home.path)
     }
 
-    /// Waits until none of its processes is alive, and fails after 2 s with their names; kills exactly those.
+    /// Waits until none of the project's processes is alive. After 2 s, fails with their names and
+    /// kills exactly those.
     #[track_caller]
     pub fn assert_nothing_alive(&self) {
-        // Twice: a process that forks while it dies may slip through one look.
+        // Twice: a process that forks while it dies may escape a single scan.
         let mut left = leftovers::after_grace(|| [self.alive(), self.alive()].concat());
         left.sort_by_key(|one| one.pid);
         left.dedup();
@@ -178,19 +177,19 @@ impl Project {
         }
     }
 
-    /// Ends what a test has left on purpose.
+    /// Kills what a test left on purpose.
     pub fn kill_all(&self) {
         leftovers::kill_all(&self.home.token, &self.home.path);
     }
 
-    /// Dead children of its processes that are not reaped at this moment. A process that is just ending is not
-    /// there yet.
+    /// Returns current zombies among the children of the project's processes. A process that is
+    /// just exiting is not yet one.
     pub fn zombies(&self) -> Vec<u32> {
         let parents: Vec<u32> = self.alive().iter().map(|process| process.pid).collect();
         leftovers::zombies(&parents)
     }
 
-    /// Fails if one of its processes leaves a dead child unreaped for 2 s.
+    /// Fails if one of the project's processes leaves a zombie unreaped for 2 s.
     #[track_caller]
     pub fn assert_no_zombie(&self) {
         let zombies = leftovers::after_grace(|| self.zombies());
@@ -201,13 +200,13 @@ impl Project {
         );
     }
 
-    /// From now on socket files count again, after a `kill9` had excused them: the next start cleans up.
+    /// Leftover socket files count again, after a `kill9` excused them: the next start cleans up.
     pub fn sockets_must_go(&self) {
         self.home.sockets_may_stay.store(false, Ordering::Relaxed);
     }
 
-    /// The end of the test: nothing may be alive, no socket file may be left. Dropping does the same, but a
-    /// failing test then only cleans up.
+    /// Ends the test: no process may be alive, and no socket file left. Dropping does the same,
+    /// except that a failing test only cleans up.
     #[track_caller]
     pub fn finish(mut self) {
         self.finished = true;
@@ -235,12 +234,12 @@ impl Drop for Project {
 }
 
 impl Home {
-    /// The folder of the stack.
+    /// The project directory.
     pub fn app(&self) -> PathBuf {
         self.path.join("app")
     }
 
-    /// The whole environment of a program of this project: nothing of the tests' own but the search path.
+    /// The complete environment of the project's programs; only PATH is taken from the tests.
     pub fn environment(&self) -> BTreeMap<OsString, OsString> {
         let (name, value) = self.token.split_once('=').expect("it was made with one");
         let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
@@ -252,13 +251,13 @@ impl Home {
         all
     }
 
-    /// Somebody was killed who could not clean up.
+    /// A program was killed and could not clean up.
     pub fn sockets_may_stay(&self) {
         self.sockets_may_stay.store(true, Ordering::Relaxed);
     }
 }
 
-/// A project of this configuration, and its stack, which is up.
+/// Creates a project with this configuration and starts its stack.
 #[track_caller]
 pub fn up(config: &str) -> (Project, Running) {
     let project = Project::new();
@@ -268,7 +267,7 @@ pub fn up(config: &str) -> (Project, Running) {
     (project, up)
 }
 
-/// The service of this name in what `ps` said.
+/// Returns the service of this name in the output of `ps`.
 #[track_caller]
 pub fn service<'a>(ps: &'a Value, name: &str) -> &'a Value {
     let services = ps["services"].as_array().unwrap_or_else(|| panic!("no services in {ps}"));
@@ -280,22 +279,23 @@ fn list(left: &[Leftover]) -> String {
     left.iter().map(|one| format!("\n  {} {}", one.pid, one.command)).collect()
 }
 
-/// What the tests themselves inherited from a shell or a build tool must not reach their programs: a test
-/// could not tell a descriptor from one that devstack leaks, and in the background of a script Ctrl-C is ignored.
+/// Keeps what the tests inherited from a shell or build tool from their programs: an inherited
+/// descriptor looks like a leak of devstack, and in a background script Ctrl-C is ignored.
 fn inherit_nothing() {
-    /// Higher than what anybody passes on.
+    /// Higher than any inherited descriptor.
     const LAST: libc::c_int = 4096;
     for fd in 3..LAST {
-        // SAFETY: sets a flag, which all descriptors of ours have anyway; on a closed one it does nothing.
+        // SAFETY: sets a flag that all our descriptors have anyway; fails harmlessly on a closed
+        // one.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: the usual effect runs no code of ours.
+        // SAFETY: the default action runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// The socket files below this folder.
+/// Returns the socket files below a directory.
 fn sockets(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use super::{patience, plain};
 
-/// Where a program printed. In a terminal everything is `Stdout`.
+/// The output stream; in a terminal always `Stdout`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
     Stdout,
     Stderr,
 }
 
-/// A place in what a program printed; see `Running::here`.
+/// A position in the output of a program; see `RunningProgram::here`.
 #[derive(Clone, Copy, Default)]
 pub struct Place([usize; 2]);
 
-/// All that is known of a running program, and a bell for those who wait for more.
+/// Output and exit of a running program, with a condition variable for waiters.
 pub struct Record {
     known: Mutex<Known>,
     more: Condvar,
@@ -34,7 +34,7 @@ impl Record {
         Record { known: Mutex::new(known), more: Condvar::new() }
     }
 
-    /// A waiter that fails its test poisons the lock; what is known is whole all the same.
+    /// A waiter that fails its test poisons the lock, but the data stays intact.
     pub fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,8 +54,8 @@ impl Record {
         self.more.notify_all();
     }
 
-    /// Waits until `look` finds something; the error is everything known, for the failure's message.
-    /// Ends early when nothing can come any more.
+    /// Waits until `look` finds something; the error is a report of everything known. Ends early
+    /// when nothing more can come.
     pub fn wait<T>(&self, mut look: impl FnMut(&Known) -> Option<T>) -> Result<T, String> {
         let deadline = Instant::now() + patience();
         let mut known = self.known();
@@ -71,7 +71,7 @@ impl Record {
         }
     }
 
-    /// Waits for a line, whole or still without its end, printed after `place`.
+    /// Waits for a line printed after `place`, complete or not.
     pub fn wait_line<T>(
         &self,
         place: Place,
@@ -88,7 +88,8 @@ impl Record {
     }
 }
 
-/// Offers each line to `look`; tells how many bytes need not be offered again (all whole lines).
+/// Passes each line to `look`; returns how many bytes need not be scanned again (all complete
+/// lines).
 fn scan<T>(bytes: &[u8], look: &mut impl FnMut(&str) -> Option<T>) -> (Option<T>, usize) {
     let mut seen = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -102,17 +103,16 @@ fn scan<T>(bytes: &[u8], look: &mut impl FnMut(&str) -> Option<T>) -> (Option<T>
 }
 
 impl Known {
-    /// Whether nothing more can come.
     fn over(&self) -> bool {
         self.exit.is_some() && self.closed()
     }
 
-    /// Whether nobody can print any more.
+    /// Returns whether both streams are closed.
     pub fn closed(&self) -> bool {
         self.open == [false, false]
     }
 
-    /// Whether somebody may still print there, and we read it.
+    /// Returns whether the stream is open and still read.
     pub fn is_open(&self, source: Source) -> bool {
         self.open[source as usize]
     }
@@ -125,7 +125,7 @@ impl Known {
         &self.bytes[source as usize]
     }
 
-    /// The whole lines after a place, stdout before stderr.
+    /// Returns the lines after a position, stdout before stderr.
     pub fn lines(&self, place: Place) -> Vec<String> {
         let mut lines = Vec::new();
         for (bytes, from) in self.bytes.iter().zip(place.0) {
@@ -137,7 +137,7 @@ impl Known {
         lines
     }
 
-    /// Everything, for a person.
+    /// Everything known, for a failure message.
     pub fn report(&self) -> String {
         let mut report = match self.exit {
             Some(status) => format!("it ended: {status}"),

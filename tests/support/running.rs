@@ -14,21 +14,21 @@ use super::record::{Place, Record, Source};
 use super::starting;
 use super::terminal::{Settings, Terminal};
 
-/// What Ctrl-C types.
+/// Sent by Ctrl-C.
 pub const CTRL_C: &[u8] = b"\x03";
-/// What Ctrl-D types.
+/// Sent by Ctrl-D.
 pub const CTRL_D: &[u8] = b"\x04";
-/// What Ctrl-Q types: the terminal goes on.
+/// Sent by Ctrl-Q: resumes the terminal.
 pub const CTRL_Q: &[u8] = b"\x11";
-/// What Ctrl-S types: the terminal stops.
+/// Sent by Ctrl-S: pauses the terminal.
 pub const CTRL_S: &[u8] = b"\x13";
-/// What Ctrl-Z types.
+/// Sent by Ctrl-Z.
 pub const CTRL_Z: &[u8] = b"\x1a";
 
-/// How much is read at once.
+/// Bytes per read.
 const CHUNK: usize = 64 * 1024;
 
-/// A program that was started: its output, its exit, its terminal. Killed when dropped.
+/// A started program: its output, exit and terminal. Killed when dropped.
 pub struct Running {
     home: Arc<Home>,
     title: String,
@@ -36,7 +36,7 @@ pub struct Running {
     record: Arc<Record>,
     stdin: Mutex<Option<ChildStdin>>,
     terminal: Mutex<Option<Terminal>>,
-    /// While one of these lives, that output is read.
+    /// Output is read until its writer here is dropped.
     readers: Mutex<[Option<PipeWriter>; 2]>,
 }
 
@@ -66,49 +66,48 @@ impl Running {
         Running { home, title, pid, record, stdin, terminal, readers }
     }
 
-    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// All that it printed on stdout, or in its terminal.
+    /// Everything printed on stdout, or in the terminal.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.bytes(Source::Stdout)).into_owned()
     }
 
-    /// All that it printed on stderr.
+    /// Everything printed on stderr.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.bytes(Source::Stderr)).into_owned()
     }
 
-    /// All that it printed there, byte for byte.
+    /// The bytes printed on a stream.
     pub fn bytes(&self, source: Source) -> Vec<u8> {
         self.record.known().bytes(source).to_vec()
     }
 
-    /// The lines it has printed so far, without escape sequences, stdout before stderr.
+    /// The lines printed so far, without escape sequences, stdout before stderr.
     pub fn lines(&self) -> Vec<String> {
         self.record.known().lines(Place::default())
     }
 
-    /// The place up to which its output was read, to look only at what comes later. Wait first for the last line
-    /// that is to be left behind: stdout and stderr are read side by side.
+    /// The current position in the output, to look only at what comes later. Wait for the last line
+    /// before it first: stdout and stderr are read independently.
     pub fn here(&self) -> Place {
         self.record.known().here()
     }
 
-    /// The lines it has printed since then.
+    /// The lines printed since a position.
     pub fn lines_since(&self, place: Place) -> Vec<String> {
         self.record.known().lines(place)
     }
 
-    /// Waits for a line with this text, printed at any time; returns the line.
+    /// Waits for a line with this text, printed at any time, and returns it.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {
         self.wait_since(Place::default(), text)
     }
 
-    /// The same for what is printed after `place`.
+    /// The same for lines printed after `place`.
     #[track_caller]
     pub fn wait_since(&self, place: Place, text: &str) -> String {
         let found =
@@ -116,10 +115,10 @@ impl Running {
         self.found(found, &format!("{text:?}"))
     }
 
-    /// Waits until this text is in `count` lines; returns the last of them.
+    /// Waits until `count` lines contain this text; returns the last of them.
     #[track_caller]
     pub fn wait_count(&self, count: usize, text: &str) -> String {
-        // A line without its end is offered again later, so each look counts afresh.
+        // An incomplete line is passed again later, so count from scratch each time.
         let found = self.record.wait(|known| {
             let lines = known.lines(Place::default());
             lines.into_iter().filter(|line| line.contains(text)).nth(count - 1)
@@ -127,21 +126,21 @@ impl Running {
         self.found(found, &format!("{count} lines with {text:?}"))
     }
 
-    /// Waits for a line that this function accepts; returns the line. It sees lines without escape sequences,
-    /// and a last line before its end is there.
+    /// Waits for a line that `accept` returns true for, and returns it. Lines have no escape
+    /// sequences; the last one may be incomplete.
     #[track_caller]
     pub fn wait_line(&self, mut accept: impl FnMut(&str) -> bool) -> String {
         self.wait_map(|line| accept(line).then(|| line.to_owned()))
     }
 
-    /// Waits for a line from which this function makes something.
+    /// Waits until `look` returns something for a line.
     #[track_caller]
     pub fn wait_map<T>(&self, look: impl FnMut(&str) -> Option<T>) -> T {
         let found = self.record.wait_line(Place::default(), look);
         self.found(found, "a line")
     }
 
-    /// Waits for `WORD PID` or `… WORD PID …`, as misbehave says it; returns the pid.
+    /// Waits for `WORD PID` or `… WORD PID …`, as printed by misbehave; returns the pid.
     #[track_caller]
     pub fn wait_pid(&self, words: &str) -> u32 {
         self.wait_map(|line| {
@@ -150,46 +149,45 @@ impl Running {
         })
     }
 
-    /// Waits until it has ended.
+    /// Waits until the program has exited.
     #[track_caller]
     pub fn wait_exit(&self) -> ExitStatus {
-        // Its output may be over long before.
+        // Its output may be closed long before.
         let ended = self.record.wait(|known| known.exit);
         self.found(ended, "its end")
     }
 
-    /// Waits until it has ended; returns the code as a shell says it.
+    /// Waits for the exit; returns the code as in a shell.
     #[track_caller]
     pub fn wait_code(&self) -> i32 {
         code(self.wait_exit())
     }
 
-    /// Waits until nobody can print on its stdout and stderr any more.
+    /// Waits until its stdout and stderr are closed by all processes.
     #[track_caller]
     pub fn wait_closed(&self) {
         let closed = self.record.wait(|known| known.closed().then_some(()));
         self.found(closed, "the end of its output (who holds it open?)");
     }
 
-    /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         self.record.known().exit.is_none()
     }
 
-    /// Sends a signal to this one process; false when it has ended.
+    /// Sends a signal to this process only; false when it has exited.
     pub fn signal(&self, signal: Signal) -> bool {
-        // The process is reaped only under this lock, so the pid is still its own.
+        // The process is reaped under this lock only, so the pid is still valid.
         let known = self.record.known();
         known.exit.is_none() && kill_process(self.pid, signal).is_ok()
     }
 
-    /// What Ctrl-C does where there is no terminal.
+    /// What Ctrl-C does without a terminal.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
     }
 
-    /// Stops it as a whole. One of its threads takes the signal, and until that one gets to run the others go on, so
-    /// this waits until none does. `Signal::CONT` continues it.
+    /// Stops all threads of the program. One of them takes the signal and the others continue until
+    /// that one runs, so this waits for the stop. `Signal::CONT` continues it.
     #[track_caller]
     pub fn stop(&self) {
         assert!(self.signal(Signal::STOP), "{} has ended", self.title);
@@ -197,7 +195,7 @@ impl Running {
         while waitid(WaitId::Pid(self.pid), options).is_err_and(|error| error == Errno::INTR) {}
     }
 
-    /// SIGKILL, and waits for the end. From now on its socket files may stay behind.
+    /// Sends SIGKILL and waits for the exit. Socket files may be left from now on.
     #[track_caller]
     pub fn kill9(&self) {
         self.home.sockets_may_stay();
@@ -205,7 +203,7 @@ impl Running {
         self.wait_exit();
     }
 
-    /// Types keys in its terminal, or writes to its stdin.
+    /// Types keys in the terminal, or writes to stdin.
     pub fn write(&self, keys: &[u8]) {
         if let Some(terminal) = &*lock(&self.terminal) {
             terminal.write(keys);
@@ -216,19 +214,18 @@ impl Running {
         }
     }
 
-    /// Ends its stdin.
     pub fn close_stdin(&self) {
         lock(&self.stdin).take();
     }
 
-    /// Ends a stack as Ctrl-C does, and fails unless it ends so.
+    /// Stops a stack as Ctrl-C does; fails on any other exit code.
     #[track_caller]
     pub fn end(&self) {
         self.interrupt();
         assert_eq!(self.wait_code(), 130, "{:?}", self.lines());
     }
 
-    /// Stops reading there, and closes our end: whoever prints there now gets EPIPE.
+    /// Stops reading a stream and closes our end: the next write to it gets EPIPE.
     #[track_caller]
     pub fn close_output(&self, source: Source) {
         lock(&self.readers)[source as usize].take();
@@ -237,24 +234,24 @@ impl Running {
         starting::settled();
     }
 
-    /// Closes the window: whoever is in the terminal gets HUP.
+    /// Closes the terminal: its processes get HUP.
     #[track_caller]
     pub fn hang_up(&self) {
         self.close_output(Source::Stdout);
         lock(&self.terminal).take();
     }
 
-    /// The settings of its terminal, to compare before and after.
+    /// The terminal settings, to compare before and after.
     pub fn settings(&self) -> Settings {
         self.with_terminal(Terminal::settings)
     }
 
-    /// Gives its terminal another size.
+    /// Resizes the terminal.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.with_terminal(|terminal| terminal.resize(rows, columns));
     }
 
-    /// The process group in the foreground of its terminal.
+    /// The foreground process group of the terminal.
     pub fn foreground(&self) -> u32 {
         self.with_terminal(Terminal::foreground)
     }
@@ -291,7 +288,7 @@ fn read_in_background(record: &Arc<Record>, source: Source, fd: OwnedFd) -> Pipe
     let record = Arc::clone(record);
     thread::spawn(move || {
         read_all(&record, source, &fd, &watched.into());
-        // Before it is told: whoever waits for the end may rely on it.
+        // First, because a waiter for the end relies on it.
         drop(fd);
         record.close(source);
     });
@@ -310,7 +307,7 @@ fn read_all(record: &Record, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
             return;
         }
         match file.read(&mut buffer) {
-            // A terminal without programs says EIO.
+            // A terminal without programs returns EIO.
             Ok(0) => return,
             Ok(count) => record.add(source, &buffer[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -319,7 +316,7 @@ fn read_all(record: &Record, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
     }
 }
 
-/// Reaps the child, but only under the record's lock, so that nobody signals a pid that is free again.
+/// Reaps the child, but only under the record's lock, so that no signal goes to a reused pid.
 fn wait_in_background(record: &Arc<Record>, pid: Pid, mut child: Child) {
     let record = Arc::clone(record);
     thread::spawn(move || {

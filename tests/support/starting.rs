@@ -1,19 +1,20 @@
-//! Starts of programs in one place, because a start borrows every descriptor for a moment.
+//! Starts programs in one place, because a start duplicates every descriptor for a moment.
 
 use std::io::Read;
 use std::process::{Child, Command};
 use std::sync::{PoisonError, RwLock};
 
-/// Shared by starts, alone for whoever needs that none is under way.
+/// Held shared by starts, and exclusively to wait until none is under way.
 static STARTS: RwLock<()> = RwLock::new(());
 
-/// Above every other descriptor of the tests, and below the usual limit of 1,024.
+/// Above all other descriptors of the tests, and below the usual limit of 1,024.
 const ABOVE_ALL: i32 = 1_000;
 
-/// Starts a program. Returns when it has no descriptors of ours any more.
+/// Starts a program. Returns when it no longer has any of our descriptors.
 ///
-/// `spawn` alone returns a little earlier: the system wakes the parent in the middle of `exec`, before the
-/// descriptors are closed. They are closed in ascending order, so a pipe with a high number is the last of them.
+/// `spawn` alone returns a little earlier: the system wakes the parent in the middle of `exec`,
+/// before the descriptors are closed. They are closed in ascending order, so a pipe with a high
+/// number is closed last.
 pub fn start(command: &mut Command) -> std::io::Result<Child> {
     let _shared = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let (mut end, begin) = std::io::pipe()?;
@@ -25,8 +26,8 @@ pub fn start(command: &mut Command) -> std::io::Result<Child> {
     Ok(child)
 }
 
-/// Waits for the starts of other tests: until its `exec` is over a child has a copy of every descriptor,
-/// and what was closed here is still open there.
+/// Waits for starts of other tests: until its `exec` is done a child has a copy of every
+/// descriptor, and what was closed here is still open there.
 pub fn settled() {
     drop(STARTS.write().unwrap_or_else(PoisonError::into_inner));
 }

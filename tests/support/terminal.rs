@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// The master side of a pseudo terminal: where the person sits.
+/// The controller end of a pseudoterminal: where the user types.
 pub struct Terminal {
     master: OwnedFd,
 }
@@ -15,11 +15,11 @@ pub struct Settings {
 }
 
 impl Terminal {
-    /// A terminal of this size, and the side for the program.
+    /// Opens a terminal of this size; returns it and the end for the program.
     pub fn open(rows: u16, columns: u16) -> (Terminal, OwnedFd) {
         let (mut master, mut slave) = (-1, -1);
         let mut size = window(rows, columns);
-        // SAFETY: both descriptors and the size are ours; no name and no settings are asked for.
+        // SAFETY: all pointers are valid or null, which omits name and settings.
         let opened = unsafe {
             libc::openpty(
                 &mut master,
@@ -31,26 +31,25 @@ impl Terminal {
         };
         assert_eq!(opened, 0, "openpty: {}", io::Error::last_os_error());
         for fd in [master, slave] {
-            // SAFETY: sets a flag of a descriptor that was just opened.
+            // SAFETY: sets a flag of a descriptor just opened.
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
-        // SAFETY: both were just opened and belong to nobody else.
+        // SAFETY: both were just opened and have no other owner.
         unsafe { (Terminal { master: OwnedFd::from_raw_fd(master) }, OwnedFd::from_raw_fd(slave)) }
     }
 
-    /// Another handle of the master, to read from.
+    /// A second descriptor, to read from.
     pub fn reader(&self) -> File {
         File::from(self.master.try_clone().expect("a descriptor can be copied"))
     }
 
-    /// What the person types.
+    /// Types keys.
     pub fn write(&self, keys: &[u8]) {
         self.reader().write_all(keys).expect("the terminal takes keys");
     }
 
-    /// The settings now.
     pub fn settings(&self) -> Settings {
-        // SAFETY: `tcgetattr` fills a value that is ours.
+        // SAFETY: `tcgetattr` writes to a local value.
         let (read, modes) = unsafe {
             let mut modes: libc::termios = std::mem::zeroed();
             (libc::tcgetattr(self.master.as_raw_fd(), &raw mut modes), modes)
@@ -60,16 +59,16 @@ impl Terminal {
         Settings { modes: words, keys: modes.c_cc.to_vec() }
     }
 
-    /// The window gets another size; the foreground group gets WINCH.
+    /// Resizes the terminal: its foreground group gets WINCH.
     pub fn resize(&self, rows: u16, columns: u16) {
         let size = window(rows, columns);
-        // SAFETY: `TIOCSWINSZ` reads the size only.
+        // SAFETY: `TIOCSWINSZ` only reads the size.
         let set =
             unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
         assert_eq!(set, 0, "TIOCSWINSZ: {}", io::Error::last_os_error());
     }
 
-    /// The process group in the foreground.
+    /// The foreground process group.
     pub fn foreground(&self) -> u32 {
         // SAFETY: no memory is involved.
         let group = unsafe { libc::tcgetpgrp(self.master.as_raw_fd()) };
@@ -81,9 +80,10 @@ fn window(rows: u16, columns: u16) -> libc::winsize {
     libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-/// Makes the terminal on stdin the controlling one of a new session. For the child between fork and exec.
+/// Makes the terminal on stdin the controlling terminal of a new session. Called in the child
+/// between fork and exec.
 pub fn take_over() -> io::Result<()> {
-    // SAFETY: both calls are allowed between fork and exec, and involve no memory.
+    // SAFETY: both calls are async-signal-safe and involve no memory.
     let taken = unsafe { libc::setsid() >= 0 && libc::ioctl(0, libc::TIOCSCTTY as _, 0) >= 0 };
     if taken { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

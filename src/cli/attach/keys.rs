@@ -2,25 +2,22 @@ use std::io::{self, Read, stdin};
 
 use tokio::sync::mpsc;
 
-/// Keys that wait to be passed on. The terminal holds more.
+/// Chunks of keys that may wait to be sent; the terminal buffers more.
 const WAITING: usize = 16;
 
-/// How Ctrl-] arrives: as terminals send it, and as they do when a program asked for keys in another form.
+/// Encodings of Ctrl-]: the plain one, and those of extended keyboard protocols.
 const LEAVE: [&[u8]; 3] = [b"\x1d", b"\x1b[93;5u", b"\x1b[27;5;93~"];
 
-/// The keys that are typed, from a thread of their own: a read from a terminal can only be waited for.
+/// Keys typed by the user, read by a thread because a terminal can only be read by blocking.
 pub(super) struct Keys(mpsc::Receiver<Vec<u8>>);
 
 impl Keys {
-    /// Begins to read.
-    ///
-    /// # Errors
-    /// There is no thread for it.
+    /// Starts the thread.
     pub fn read() -> io::Result<Keys> {
         let (to, keys) = mpsc::channel(WAITING);
         let read = move || {
             let mut chunk = [0; 4096];
-            // Ends with the terminal, or when nobody wants to know any more.
+            // Ends with the terminal or the receiver.
             while let Ok(count @ 1..) = read_once(&mut chunk) {
                 if to.blocking_send(chunk[..count].to_vec()).is_err() {
                     return;
@@ -31,7 +28,7 @@ impl Keys {
         Ok(Keys(keys))
     }
 
-    /// What was typed next; `None`: the terminal is gone.
+    /// Returns the next keys; `None` if the terminal is gone.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         self.0.recv().await
     }
@@ -46,7 +43,7 @@ fn read_once(chunk: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// The keys before the one that leaves, and whether it is there.
+/// Returns the keys before the first detach key, and whether there is one.
 pub(super) fn until_leave(typed: &[u8]) -> (&[u8], bool) {
     let at = |keys: &&[u8]| memchr::memmem::find(typed, keys);
     match LEAVE.iter().filter_map(at).min() {

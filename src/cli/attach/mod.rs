@@ -1,4 +1,4 @@
-//! `devstack attach SERVICE`: the terminal of a service, in this one.
+//! `devstack attach SERVICE`: shows the terminal of a service in this one.
 
 mod keys;
 mod raw_mode;
@@ -21,11 +21,10 @@ use keys::Keys;
 use raw_mode::RawMode;
 use screen::Screen;
 
-/// Does it; the exit code.
 pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
     if !stdin().is_terminal() || !stdout().is_terminal() {
-        let message = Message::new(Class::Usage, "`devstack attach` needs a terminal to type in and to show")
-            .help("scripts read with `devstack logs -f`; what an editor does instead is in docs/protocol.md");
+        let message = Message::new(Class::Usage, "`devstack attach` requires a terminal")
+            .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md");
         return refuse(&message, exit::USAGE, false);
     }
     let runtime = match super::runtime() {
@@ -39,7 +38,7 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
             Err(trouble) => end(Err(trouble), false, &mut stderr()),
         }
     });
-    // Whoever reads keys or writes to a screen that stands still is not waited for.
+    // Does not wait for threads that block on a paused terminal.
     runtime.shutdown_background();
     code
 }
@@ -49,7 +48,7 @@ async fn begin(dir: &std::path::Path, service: &str) -> Result<(Attachment, Desk
     let screen = console::Screen { size: screen_size(), terminal: Device::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
-    // From here on no signal ends this process by itself, and leaves the terminal as it is.
+    // From here on no signal kills this process, which would leave the terminal in raw mode.
     let signals = Signals::listen()?;
     let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     let raw = RawMode::begin()?;
@@ -60,7 +59,6 @@ async fn begin(dir: &std::path::Path, service: &str) -> Result<(Attachment, Desk
     ))
 }
 
-/// Where the person sits.
 struct Desk {
     keys: Keys,
     screen: Screen,
@@ -70,7 +68,6 @@ struct Desk {
     name: String,
 }
 
-/// What comes next.
 enum Turn {
     Heard(Result<Option<Heard>, Failure>),
     Typed(Option<Vec<u8>>),
@@ -79,7 +76,6 @@ enum Turn {
     ScreenGone,
 }
 
-/// Why it is over.
 enum Over {
     Left,
     Closed(Message),
@@ -90,7 +86,7 @@ enum Over {
 }
 
 impl Desk {
-    /// Passes on what is typed and what is shown until one side has enough; the exit code.
+    /// Forwards keys and output until either side ends the session; returns the exit code.
     async fn sit(mut self, mut attachment: Attachment) -> i32 {
         let over = loop {
             let turn = self.next(&mut attachment).await;
@@ -116,7 +112,7 @@ impl Desk {
             Some(()) = self.continued.recv() => Turn::Continued,
             keys = self.keys.next() => Turn::Typed(keys),
             turn = heard => turn,
-            // It is over, and what there is to hear about it is heard first.
+            // The connection is closed; read what is left first.
             () = says.work() => Turn::Heard(hears.next().await),
         }
     }
@@ -152,21 +148,21 @@ impl Desk {
             AttachEvent::Attached { service, run, cause } => {
                 *name = service.to_string();
                 match run {
-                    Some(_) => screen.say(&format!("attached to {name}; Ctrl-] leaves")),
+                    Some(_) => screen.say(&format!("attached to {name}; press Ctrl-] to detach")),
                     None => screen.say(&format!(
-                        "{name} does not run ({cause}); waiting for its next run; Ctrl-] leaves"
+                        "{name} is not running ({cause}); waiting for it to start; press Ctrl-] to detach"
                     )),
                 }
             }
-            AttachEvent::Began { run } => screen.say(&format!("{name} starts: run {}", run.0)),
+            AttachEvent::Began { run } => screen.say(&format!("{name} is starting: run {}", run.0)),
             AttachEvent::Ended { exit, .. } => {
                 let how = exit.map(|exit| format!(" ({exit})")).unwrap_or_default();
-                screen.say(&format!("{name} has ended{how}; waiting for its next run"));
+                screen.say(&format!("{name} exited{how}; waiting for it to start again"));
             }
             AttachEvent::Missed { bytes } => {
-                // What is switched on now is told anew.
+                // The stack sends the active modes again.
                 screen.tidy();
-                screen.say(&format!("{bytes} bytes are lost here: this terminal did not keep up"));
+                screen.say(&format!("{bytes} bytes lost: this terminal did not keep up"));
             }
             AttachEvent::Closed { why } => return Some(Over::Closed(why)),
             AttachEvent::Unknown => {}
@@ -174,11 +170,11 @@ impl Desk {
         None
     }
 
-    /// Gives the terminal back; the exit code.
+    /// Restores the terminal; returns the exit code.
     async fn leave(mut self, over: Over) -> i32 {
         self.screen.tidy();
         if let Over::Left = over {
-            self.screen.say(&format!("left {}", self.name));
+            self.screen.say(&format!("detached from {}", self.name));
         }
         if let Over::Closed(Message { class: Class::NotRunning, text, .. }) = &over {
             self.screen.say(text);
@@ -191,11 +187,9 @@ impl Desk {
             Over::Closed(why) => refuse(&why, exit::FAILED, false),
             Over::Failed(failure) => end(Err(failure.into()), false, &mut stderr()),
             Over::Lost => {
-                let why = Message::new(
-                    Class::NotRunning,
-                    "the stack ended without a word: its devstack was killed",
-                );
-                refuse(&why.help("`devstack up` starts it again"), exit::FAILED, false)
+                let why =
+                    Message::new(Class::NotRunning, "lost the stack: its devstack was killed");
+                refuse(&why.help("start it again with `devstack up`"), exit::FAILED, false)
             }
             Over::Signal(number) => 128 + number,
             Over::TerminalGone => 128 + libc::SIGHUP,

@@ -2,18 +2,14 @@ use std::io::{self, stdin};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Every key goes to whoever reads, and what is written is shown as it is. Dropping it gives the terminal back as it
-/// was, also when somebody panics.
+/// Raw mode: keys and output are not processed. Dropping it restores the terminal, even in a panic.
 pub(super) struct RawMode {
     before: Termios,
     raw: Termios,
 }
 
 impl RawMode {
-    /// Begins it for the terminal on stdin.
-    ///
-    /// # Errors
-    /// What the system says when there is none.
+    /// Switches the terminal on stdin to raw mode; fails if there is none.
     pub fn begin() -> io::Result<RawMode> {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
@@ -23,16 +19,16 @@ impl RawMode {
         Ok(mode)
     }
 
-    /// Begins it once more: somebody else has had the terminal.
+    /// Switches to raw mode again, after another program has used the terminal.
     pub fn again(&self) {
-        // When the terminal is gone, whoever reads it hears of that.
+        // If the terminal is gone, the reader notices.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.raw);
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        // Not after the output is through: a terminal that stands still would keep us here.
+        // `Now` does not wait for pending output: a paused terminal would block.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -5,15 +5,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::console::Traces;
 
-/// Portions that wait to be written. What comes then waits at the stack, which is told to be slow.
+/// Chunks that may wait to be written. When they do not fit, the stack sees a slow client.
 const WAITING: usize = 8;
-/// How many of them one turn may need: what tidies up, a line, and the bell.
+/// Chunks that one input may need: to restore modes, for a line, and for the bell.
 const TURN: usize = 3;
-/// How long a screen that stands still is waited for in the end.
+/// How long to wait for a paused terminal at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The terminal that shows what the service's shows, through a thread of its own: it may stand still, and whoever sits
-/// there can leave all the same.
+/// Writes from a thread, so that the user can detach even while the terminal is paused.
 pub(super) struct Screen {
     to: mpsc::Sender<Vec<u8>>,
     done: oneshot::Receiver<()>,
@@ -22,10 +21,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Begins to write.
-    ///
-    /// # Errors
-    /// There is no thread for it.
+    /// Starts the thread.
     pub fn start(color: bool) -> io::Result<Screen> {
         let (to, mut from) = mpsc::channel::<Vec<u8>>(WAITING);
         let (tell, done) = oneshot::channel();
@@ -36,25 +32,23 @@ impl Screen {
                     break;
                 }
             }
-            // Nobody may wait for it any more.
+            // The receiver may be gone.
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("screen".to_owned()).spawn(write)?;
         Ok(Screen { to, done, traces: Traces::default(), color })
     }
 
-    /// Waits until there is room for more; false when the terminal is gone.
+    /// Waits until there is room for more; returns false if the terminal is gone.
     pub async fn room(&mut self) -> bool {
         self.to.reserve_many(TURN).await.is_ok()
     }
 
-    /// Shows what the service's terminal shows.
     pub fn show(&mut self, bytes: &[u8]) {
         self.traces.watch(bytes);
         self.write(bytes.to_vec());
     }
 
-    /// A line of devstack itself.
     pub fn say(&mut self, text: &str) {
         let text = super::super::complain::printable(text);
         let line = match self.color {
@@ -65,26 +59,25 @@ impl Screen {
         self.show(format!("{start}{line}\r\n").as_bytes());
     }
 
-    /// Takes back what the service switched on in this terminal.
+    /// Restores the terminal modes that the service changed.
     pub fn tidy(&mut self) {
         let undo = self.traces.undo();
         self.write(undo);
     }
 
-    /// The bell.
     pub fn ring(&mut self) {
         self.write(b"\x07".to_vec());
     }
 
-    /// Waits until all is shown, within bounds.
+    /// Waits until everything is written, within a time limit.
     pub async fn finish(self) {
         let Screen { to, done, .. } = self;
         drop(to);
-        // A screen that stands still keeps the rest.
+        // On timeout, a paused terminal loses the rest.
         let _ = tokio::time::timeout(PATIENCE, done).await;
     }
 
-    /// What does not fit is lost: a screen that stands still when somebody leaves.
+    /// Drops what does not fit; this only happens when the user detaches from a paused terminal.
     fn write(&mut self, bytes: Vec<u8>) {
         let _ = self.to.try_send(bytes);
     }

@@ -1,4 +1,4 @@
-//! What is wrong, and what to do about it. Pure: the same facts give the same findings, in the same order.
+//! Decides what is wrong and how to fix it: the same facts give the same findings in order.
 
 use std::path::PathBuf;
 
@@ -12,22 +12,22 @@ use crate::ports::{Availability, known, show_folder};
 /// Files that devstack opens for itself.
 const OWN_FILES: u64 = 64;
 
-/// Files that it opens for a service: its output, its keeper, its log, its probes, its port.
+/// Files that devstack opens per service: output, keeper, log, probes, port.
 const FILES_OF_ONE: u64 = 8;
 
-/// Processes that devstack starts for itself and for each service, beside what the service starts.
+/// Processes that devstack itself needs.
 const OWN_PROCESSES: u64 = 16;
 
-/// Processes of one service, with its keeper: servers with a few workers.
+/// Processes per service with its keeper, for a server with a few workers.
 const PROCESSES_OF_ONE: u64 = 8;
 
-/// Fewer watches are soon used up: a web project with its packages has thousands of folders.
+/// A lower limit is soon exhausted: a web project with its packages has thousands of directories.
 const FEW_WATCHES: u64 = 65_536;
 
-/// How many processes or files are named.
+/// How many processes or files are listed.
 const NAMED: usize = 5;
 
-/// Everything that is to be said, the machine first.
+/// Returns all findings, those about the machine first.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let Facts { machine, project, configuration, left } = facts;
     let (stack, services) = match configuration {
@@ -52,10 +52,10 @@ fn of_machine(machine: &Machine, services: u64) -> Vec<Finding> {
     findings.extend(machine.files.map(|(now, most)| files(now, most, services)));
     findings.extend(machine.processes.map(|usage| processes(usage, services)));
     findings.push(match machine.pins {
-        true => Finding::ok("pidfd", "processes can be signalled without mistaking one for another"),
+        true => Finding::ok("pidfd", "pidfd is available, so processes are signalled safely"),
         false => Finding::wrong(
             "pidfd",
-            "this kernel or its sandbox has no pidfd: leftovers of a killed devstack cannot be ended, and what a service's children started may be killed without being asked to end",
+            "pidfd is not available: leftovers of a killed devstack cannot be terminated, and child processes of services may be killed without a TERM first",
             "use Linux 5.3 or newer; in a container, allow pidfd_open and pidfd_send_signal",
         ),
     });
@@ -66,43 +66,47 @@ fn of_machine(machine: &Machine, services: u64) -> Vec<Finding> {
 
 fn watches(Usage { used, most }: Usage) -> Finding {
     let check = "inotify-watches";
-    let Some(most) = most else { return Finding::ok(check, format!("{used} folders are watched")) };
-    let text = format!("{used} of {most} folders are watched");
-    let help = "sudo sysctl fs.inotify.max_user_watches=524288 (in /etc/sysctl.d it stays)";
+    let Some(most) = most else { return Finding::ok(check, format!("{used} directories watched")) };
+    let text = format!("{used} of {most} directory watches in use");
+    let help =
+        "run `sudo sysctl fs.inotify.max_user_watches=524288` (add it to /etc/sysctl.d to keep it)";
     match () {
         () if nearly(used, most) => Finding::wrong(check, text, help),
-        () if most < FEW_WATCHES => Finding::note(check, text + ", which is few", help),
+        () if most < FEW_WATCHES => Finding::note(check, text + ", which is low", help),
         () => Finding::ok(check, text),
     }
 }
 
 fn watchers(Usage { used, most }: Usage) -> Finding {
     let check = "inotify-instances";
-    let Some(most) = most else { return Finding::ok(check, format!("{used} watchers")) };
-    let text = format!("{used} of {most} watchers are in use");
-    let help = "sudo sysctl fs.inotify.max_user_instances=1024 (in /etc/sysctl.d it stays)";
+    let Some(most) = most else { return Finding::ok(check, format!("{used} watchers in use")) };
+    let text = format!("{used} of {most} watchers in use");
+    let help =
+        "run `sudo sysctl fs.inotify.max_user_instances=1024` (add it to /etc/sysctl.d to keep it)";
     match nearly(used, most) {
         true => Finding::wrong(check, text, help),
         false => Finding::ok(check, text),
     }
 }
 
-/// Whether less than a tenth is left.
 fn nearly(used: u64, most: u64) -> bool {
     most.saturating_sub(used) <= most / 10
 }
 
 fn files(now: u64, most: u64, services: u64) -> Finding {
     let need = OWN_FILES + services * FILES_OF_ONE;
-    let text = format!("{now} open files are allowed, devstack needs about {need} here");
+    let text = format!("open file limit is {now}; devstack needs about {need} here");
     if now >= need {
         return Finding::ok("open-files", text);
     }
     let help = match most >= need {
         true => {
-            format!("ulimit -n {}, in the shell that starts devstack", most.min(need.max(4096)))
+            format!(
+                "run `ulimit -n {}` in the shell that starts devstack",
+                most.min(need.max(4096))
+            )
         }
-        false => "raise nofile in /etc/security/limits.conf, and log in again".to_owned(),
+        false => "raise nofile in /etc/security/limits.conf, then log in again".to_owned(),
     };
     Finding::wrong("open-files", text, help)
 }
@@ -110,68 +114,71 @@ fn files(now: u64, most: u64, services: u64) -> Finding {
 fn processes(Usage { used, most }: Usage, services: u64) -> Finding {
     let check = "processes";
     let Some(most) = most else {
-        return Finding::ok(check, format!("{used} processes and threads, without a limit"));
+        return Finding::ok(check, format!("{used} processes and threads in use, no limit"));
     };
     let need = OWN_PROCESSES + services * PROCESSES_OF_ONE;
-    let text = format!("{used} of {most} processes and threads, about {need} more are needed here");
+    let text =
+        format!("{used} of {most} processes and threads in use; devstack needs about {need} more");
     match most.saturating_sub(used) >= need {
         true => Finding::ok(check, text),
-        false => Finding::wrong(check, text, "end some, or raise the limit: ulimit -u"),
+        false => Finding::wrong(check, text, "stop some, or raise the process limit (`ulimit -u`)"),
     }
 }
 
 fn sight(sight: &Sight) -> Finding {
     match sight {
-        Sight::All => Finding::ok("proc", "processes of all users are shown"),
+        Sight::All => Finding::ok("proc", "processes of all users are visible"),
         Sight::Own(option) => Finding::note(
             "proc",
             format!(
-                "/proc is mounted with {option}: who holds a port of another user stays unnamed"
+                "/proc is mounted with {option}: processes of other users that use a port cannot be identified"
             ),
-            "sudo devstack ports N names it",
+            "run `sudo devstack ports N` to identify them",
         ),
         Sight::Nothing => Finding::wrong(
             "proc",
-            "the /proc of this system is not mounted here: devstack starts nothing, because it could not end it for certain",
-            "mount -t proc proc /proc; in a new process namespace, too",
+            "/proc is not mounted; devstack needs it to track service processes",
+            "run `mount -t proc proc /proc` (also needed in a new PID namespace)",
         ),
     }
 }
 
 fn localhost(names: &Localhost) -> Finding {
     let check = "localhost-names";
-    let help = "browsers know such names by themselves; for other programs write 127.0.0.1 api.localhost into /etc/hosts";
+    let help = "add 127.0.0.1 api.localhost to /etc/hosts for programs other than browsers, which resolve it themselves";
     match names {
-        Localhost::Loopback => Finding::ok(check, "names such as api.localhost mean this machine"),
+        Localhost::Loopback => {
+            Finding::ok(check, "names such as api.localhost resolve to this machine")
+        }
         Localhost::Elsewhere(address) => Finding::wrong(
             check,
-            format!("api.localhost is said to be {address}, which is not this machine"),
-            "a name server answers what it should not: write 127.0.0.1 api.localhost into /etc/hosts",
+            format!("api.localhost resolves to {address}, which is not this machine"),
+            "add 127.0.0.1 api.localhost to /etc/hosts; your name server resolves it incorrectly",
         ),
         Localhost::Unknown(why) => {
-            Finding::note(check, format!("api.localhost is not known here: {why}"), help)
+            Finding::note(check, format!("cannot resolve api.localhost: {why}"), help)
         }
-        Localhost::Silent => Finding::note(check, "no name server answers for api.localhost", help),
+        Localhost::Silent => {
+            Finding::note(check, "no name server responds for api.localhost", help)
+        }
     }
 }
 
 fn project(project: &Project, watches: bool) -> Vec<Finding> {
     let dir = show_folder(&project.dir);
     let mut findings = vec![match project.writable {
-        true => Finding::ok("project", format!("{dir} can be written")),
+        true => Finding::ok("project", format!("{dir} is writable")),
         false => Finding::note(
             "project",
-            format!(
-                "{dir} cannot be written: logs and remembered ports go to the user's state folder"
-            ),
-            "make the folder yours if that is not meant",
+            format!("{dir} is not writable: logs and port choices go to your state directory"),
+            "make the directory writable if this is not intended",
         ),
     }];
     if let (true, Some(kind)) = (watches, &project.distant) {
         findings.push(Finding::note(
             "file-system",
-            format!("{dir} is on {kind}: changes that are made elsewhere are seen only by looking again, every 2 s"),
-            "keep it on a disk of this system, or say how often to look: watch = { poll = \"1s\" }",
+            format!("{dir} is on {kind}: changes made on other machines are only found by polling every 2s"),
+            "keep it on a local disk, or set the polling interval: watch = { poll = \"1s\" }",
         ));
     }
     findings
@@ -182,14 +189,14 @@ fn configuration(configuration: &Configuration) -> Finding {
     match configuration {
         Configuration::Absent => Finding::note(
             check,
-            "there is no devstack.toml here or above, so no stack was looked at",
-            "change to a project, or name its file with -f",
+            "no devstack.toml found in this or any parent directory, so no stack was checked",
+            "change to a project directory, or give its file with -f",
         ),
         Configuration::Wrong(Message { text, .. }) => {
-            Finding::wrong(check, text.clone(), "devstack check shows all mistakes")
+            Finding::wrong(check, text.clone(), "run `devstack check` to see all errors")
         }
         Configuration::Good(stack) => {
-            let runs = if stack.runs { ", which runs now" } else { "" };
+            let runs = if stack.runs { ", running" } else { "" };
             let s = if stack.services == 1 { "" } else { "s" };
             Finding::ok(check, format!("{}: {} service{s}{runs}", stack.name, stack.services))
         }
@@ -198,13 +205,13 @@ fn configuration(configuration: &Configuration) -> Finding {
 
 fn programs(stack: &Stack) -> Vec<Finding> {
     if stack.unstartable.is_empty() {
-        return vec![Finding::ok("programs", "the programs of all services are there")];
+        return vec![Finding::ok("programs", "the programs of all services are installed")];
     }
     let finding = |Unstartable { service, starts, why }: &Unstartable| {
         let (text, help) = (format!("{service}: {}", why.text), why.help.clone());
         match starts {
             true => Finding::wrong("programs", text, help),
-            false => Finding::note("programs", text + ", when it is started", help),
+            false => Finding::note("programs", text + " (needed only when it is started)", help),
         }
     };
     stack.unstartable.iter().map(finding).collect()
@@ -219,18 +226,22 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
                 .map(|message| Finding::wrong("ports", message.text.clone(), message.help.clone())),
         ),
         Ok(moves) if moves.is_empty() => {
-            findings.push(Finding::ok("ports", "every service gets the port it wants"));
+            findings.push(Finding::ok("ports", "every service gets its wanted port"));
         }
         Ok(moves) => findings.extend(moves.iter().map(|to| {
-            let text = format!("{}: {}; up would use {}", to.whose, to.why, to.number);
-            Finding::note("ports", text, "devstack ports N --kill ends who holds one")
+            let text = format!("{}: {}; `up` would use {}", to.whose, to.why, to.number);
+            Finding::note(
+                "ports",
+                text,
+                "run `devstack ports N --kill` to kill a process that uses a port",
+            )
         })),
     }
     for (port, availability) in &stack.low {
         match availability {
             Availability::Denied => findings.push(Finding::note(
                 "privileged-ports",
-                format!("port {port} needs privileges"),
+                format!("port {port} requires privileges"),
                 low_help(*port),
             )),
             Availability::Free | Availability::InUse | Availability::Failed(_) => {}
@@ -241,19 +252,19 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
         let whose = whose(wish.service.as_str(), &wish.port);
         if (first..=last).contains(&number) {
             let text = format!(
-                "{whose}: port {number} is in the range of outgoing connections, {first} to {last}: any program may have it for a while"
+                "{whose}: port {number} is in the range for outgoing connections, {first} to {last}: any program may temporarily use it"
             );
             let help = format!(
-                "choose one below {first}; on Linux also: sudo sysctl net.ipv4.ip_local_reserved_ports={number}"
+                "choose a port below {first}, or on Linux run `sudo sysctl net.ipv4.ip_local_reserved_ports={number}`"
             );
             findings.push(Finding::note("outgoing-range", text, help));
         }
         if known::refused_by_browsers(number) {
-            let text = format!("{whose}: browsers refuse to open port {number}");
+            let text = format!("{whose}: browsers block port {number}");
             findings.push(Finding::note(
                 "browsers",
                 text,
-                "choose another one if it is for a browser",
+                "choose another port if browsers need to reach it",
             ));
         }
     }
@@ -263,13 +274,12 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
 fn low_help(port: u16) -> String {
     match cfg!(target_os = "linux") {
         true => format!(
-            "choose one from 1024 on, or: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"
+            "choose a port of 1024 or higher, or run `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`"
         ),
-        false => "choose one from 1024 on".to_owned(),
+        false => "choose a port of 1024 or higher".to_owned(),
     }
 }
 
-/// How a port of a service is called.
 pub(super) fn whose(service: &str, port: &str) -> String {
     if port == "main" { service.to_owned() } else { format!("{service}.{port}") }
 }
@@ -283,33 +293,33 @@ fn left(left: &Left) -> Vec<Finding> {
             Ok(processes) => {
                 let all = processes.iter().map(|(pid, name)| format!("{name} (pid {pid})"));
                 let text =
-                    format!("processes of a killed devstack run on: {}", some(all.collect()));
+                    format!("processes of a killed devstack are still running: {}", some(all.collect()));
                 let help = match &dir {
-                    Some(dir) => format!("cd {dir} && devstack down"),
-                    None => "devstack down --all".to_owned(),
+                    Some(dir) => format!("run `cd {dir} && devstack down`"),
+                    None => "run `devstack down --all`".to_owned(),
                 };
                 findings.push(Finding::wrong("leftovers", text, help));
             }
             Err(why) => findings.push(Finding::wrong(
                 "leftovers",
                 format!(
-                    "what a killed devstack left in {} cannot be known: {why}",
-                    dir.as_deref().unwrap_or("a folder that is gone")
+                    "cannot determine what a killed devstack left in {}: {why}",
+                    dir.as_deref().unwrap_or("a deleted directory")
                 ),
-                "look with ps, and end what is yours; the next up begins a new record",
+                "inspect processes with `ps` and kill your own leftovers; the next `up` starts a new record",
             )),
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("leftovers", "no killed devstack left processes"));
+        findings.push(Finding::ok("leftovers", "no leftover processes of a killed devstack"));
     }
     if !left.sockets.is_empty() {
         let all = left.sockets.iter().map(|path| path.display().to_string()).collect();
-        let text = format!("sockets of a killed devstack are left: {}", some(all));
+        let text = format!("leftover sockets of a killed devstack: {}", some(all));
         findings.push(Finding::note(
             "stale-sockets",
             text,
-            "they do no harm: the next up in their folder takes their place, devstack down --all removes them",
+            "run `devstack down --all` to remove them; they are harmless, and the next `up` replaces them",
         ));
     }
     findings.push(leases(&left.leases));
@@ -319,22 +329,21 @@ fn left(left: &Left) -> Vec<Finding> {
 fn leases(stale: &[(u16, PathBuf)]) -> Finding {
     let check = "stale-leases";
     let Some((_, file)) = stale.first() else {
-        return Finding::ok(check, "no port is kept for a devstack that is gone");
+        return Finding::ok(check, "no port is reserved for a devstack that is gone");
     };
     let all = some(stale.iter().map(|(port, _)| port.to_string()).collect());
     Finding::wrong(
         check,
         format!(
-            "kept for a devstack that is gone, because its lock is still open somewhere: port {all}"
+            "still reserved for a devstack that is gone, because a process holds its lock open: port {all}"
         ),
         format!(
-            "see who has it open, and end what is yours: fuser -v {}",
+            "find the process with `fuser -v {}` and kill it if it is yours",
             shell_words::quote(&file.to_string_lossy())
         ),
     )
 }
 
-/// The first few of a list.
 fn some(all: Vec<String>) -> String {
     let more = if all.len() > NAMED { ", …" } else { "" };
     all[..all.len().min(NAMED)].join(", ") + more

@@ -9,7 +9,6 @@ use rustix::process::{Resource, geteuid, getrlimit};
 use super::facts::{Sight, Usage};
 use crate::runtime::process;
 
-/// Folders that this user watches.
 pub(super) fn watches() -> Option<Usage> {
     let most = number("/proc/sys/fs/inotify/max_user_watches")?;
     let watches =
@@ -18,13 +17,12 @@ pub(super) fn watches() -> Option<Usage> {
     Some(Usage { used: counts.sum::<usize>() as u64, most: Some(most) })
 }
 
-/// Programs of this user that watch.
 pub(super) fn watchers() -> Option<Usage> {
     let most = number("/proc/sys/fs/inotify/max_user_instances")?;
     Some(Usage { used: inotify().count() as u64, most: Some(most) })
 }
 
-/// What is known of each inotify instance of this user.
+/// Returns the fdinfo path of each inotify instance of this user.
 fn inotify() -> impl Iterator<Item = PathBuf> {
     own().flat_map(|process| {
         let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
@@ -37,7 +35,6 @@ fn inotify() -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// The processes of this user.
 fn own() -> impl Iterator<Item = PathBuf> {
     let me = geteuid().as_raw();
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -46,13 +43,12 @@ fn own() -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-/// How many files one process may open: now, and at most when it asks.
 pub(super) fn files() -> Option<(u64, u64)> {
     let limit = getrlimit(Resource::Nofile);
     Some((limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))
 }
 
-/// Processes and threads of this user. Nothing limits root.
+/// Returns the use of processes and threads by this user. Root has no limit.
 pub(super) fn processes() -> Option<Usage> {
     let threads = |process: PathBuf| {
         fs::metadata(process.join("task")).map_or(0, |data| data.nlink().saturating_sub(2))
@@ -61,7 +57,7 @@ pub(super) fn processes() -> Option<Usage> {
     Some(Usage { used: own().map(threads).sum(), most })
 }
 
-/// Which processes are shown, by how `/proc` is mounted.
+/// Returns which processes are visible, by the mount options of `/proc`.
 pub(super) fn sight() -> Sight {
     if !process::sees_itself() {
         return Sight::Nothing;
@@ -73,7 +69,7 @@ pub(super) fn sight() -> Sight {
     }
 }
 
-/// The option of the last mount on /proc that hides processes of others.
+/// Returns the option of the last mount on /proc that hides other users' processes.
 fn hidden(table: &str) -> Option<String> {
     let mount = table.lines().filter_map(Mount::read).rfind(|mount| mount.place == "/proc")?;
     let hides = |option: &&str| {
@@ -82,15 +78,14 @@ fn hidden(table: &str) -> Option<String> {
     mount.options.split(',').find(hides).map(str::to_owned)
 }
 
-/// A line of `/proc/self/mountinfo`.
 struct Mount<'a> {
     place: &'a str,
-    /// Of the file system itself.
+    /// Options of the file system itself.
     options: &'a str,
 }
 
 impl Mount<'_> {
-    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+    /// Parses a line such as `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
     fn read(line: &str) -> Option<Mount<'_>> {
         let (before, after) = line.split_once(" - ")?;
         Some(Mount { place: before.split(' ').nth(4)?, options: after.split(' ').nth(2)? })
@@ -124,10 +119,10 @@ nonsense
     #[test]
     fn what_this_process_watches_is_counted() {
         use notify::{RecursiveMode, Watcher};
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a temporary directory");
         let mut watcher = notify::recommended_watcher(|_| {}).expect("a watcher");
         watcher.watch(folder.path(), RecursiveMode::NonRecursive).expect("a watch");
-        let (watches, watchers) = (watches().expect("told"), watchers().expect("told"));
+        let (watches, watchers) = (watches().expect("known"), watchers().expect("known"));
         assert!(watches.used >= 1 && watchers.used >= 1, "{watches:?} {watchers:?}");
         assert!(watches.most >= Some(watches.used));
     }

@@ -1,4 +1,4 @@
-//! Looking at everything that is judged. Makes, changes and starts nothing.
+//! Collects the facts to judge. Creates, changes and starts nothing.
 
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
@@ -21,13 +21,13 @@ use crate::runtime::process;
 use crate::runtime::reload::Situation;
 use crate::runtime::watch::distant_file_system;
 
-/// How long a name server may take. It is asked only because somebody waits for the answer.
+/// Time limit for the name server; the user waits for this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Ports below it need privileges on most systems.
+/// Ports below this one require privileges on most systems.
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
-/// Everything, here and now. Takes some milliseconds, and a second where no name server answers.
+/// Collects all facts. Takes milliseconds, or a second if no name server responds.
 pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
     let names = ask_for_names();
     let sources = crate::cli::sources(files, Overrides::default())?;
@@ -47,8 +47,7 @@ pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
     Ok(Facts { machine, project, configuration, left })
 }
 
-/// Begins to ask what a name below `localhost` means. In a thread, because nothing ends it: without a network it may
-/// take a minute.
+/// Resolves a name below `localhost` in a thread: it may take a minute without a network.
 fn ask_for_names() -> mpsc::Receiver<Localhost> {
     let (answer, answers) = mpsc::channel();
     let ask = move || {
@@ -59,10 +58,10 @@ fn ask_for_names() -> mpsc::Receiver<Localhost> {
             }
             Err(error) => Localhost::Unknown(error.to_string()),
         };
-        // Who asked may have gone on.
+        // The receiver may have timed out.
         let _ = answer.send(found);
     };
-    // Without a thread there is no answer, as from a name server that does not answer.
+    // If the thread cannot start, this counts as no response.
     let _ = thread::Builder::new().spawn(ask);
     answers
 }
@@ -119,7 +118,6 @@ fn stack(draft: &Draft) -> Stack {
     }
 }
 
-/// The ports of the stack that runs in this folder; `None`: none runs.
 fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
     let client = Client::here(dir).ok()?;
     let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
@@ -130,7 +128,6 @@ fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
     Some(ports.collect())
 }
 
-/// Where the leases of ports are, if there are any.
 fn lease_folder() -> PathBuf {
     control::existing_runtime_dir().unwrap_or_default().join("ports")
 }
@@ -139,7 +136,7 @@ fn can_write(dir: &Path) -> bool {
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
-/// What is left of stacks that were killed: here, and wherever a lock says that one ran.
+/// Finds what killed stacks left, in this directory and wherever a lock file records one.
 fn left(dir: &Path) -> Left {
     let abandoned = Abandoned::all();
     let there = |one: &Abandoned| match &one.folder {
@@ -155,7 +152,7 @@ fn left(dir: &Path) -> Left {
             .map_err(|error| error.to_string()),
         dir: Some(left.project),
     });
-    // Their folder is gone, and with it what was recorded; their mark is left.
+    // The directory is gone, and the process record with it; only the token is left.
     let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| LeftStack {
         processes: Ok(one.holder.token.as_deref().map_or(Vec::new(), process::marked_leftovers)),
         dir: None,

@@ -1,5 +1,5 @@
-//! `devstack doctor`: what this machine, this project and what was left lack, with what to do about it. `look` sees,
-//! `judge` decides, and nothing is changed.
+//! `devstack doctor`: finds problems and suggests fixes, changing nothing. `collect` gathers facts,
+//! `judge` evaluates them.
 
 mod facts;
 mod finding;
@@ -15,7 +15,7 @@ use super::complain::{print, printable, refuse};
 use crate::error::exit;
 use finding::{Finding, State};
 
-/// Prints what was found; 1 when something is wrong.
+/// Prints the findings; returns 1 if any is an error.
 pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
     let facts = match look::look(files) {
         Ok(facts) => facts,
@@ -38,7 +38,6 @@ fn as_one_object(findings: &[Finding]) -> String {
     value.to_string() + "\n"
 }
 
-/// A line for each finding, and one more for what to do about it.
 fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -46,7 +45,7 @@ fn text(findings: &[Finding]) -> String {
         let state = match state {
             State::Ok => "ok",
             State::Note => "note",
-            State::Wrong => "wrong",
+            State::Wrong => "error",
         };
         text += &format!("{state:5}  {check:width$}  {}\n", printable(what));
         for line in help.lines() {
@@ -57,9 +56,9 @@ fn text(findings: &[Finding]) -> String {
     let (wrong, notes) = (count(State::Wrong), count(State::Note));
     let s = if notes == 1 { "" } else { "s" };
     text + &match (wrong, notes) {
-        (0, 0) => "all is well\n".to_owned(),
-        (0, notes) => format!("all is well, with {notes} note{s}\n"),
-        (wrong, 0) => format!("{wrong} wrong\n"),
-        (wrong, notes) => format!("{wrong} wrong, {notes} note{s}\n"),
+        (0, 0) => "no problems found\n".to_owned(),
+        (0, notes) => format!("no problems found; {notes} note{s}\n"),
+        (wrong, 0) => format!("errors: {wrong}\n"),
+        (wrong, notes) => format!("errors: {wrong}, plus {notes} note{s}\n"),
     }
 }

@@ -5,7 +5,7 @@ use super::super::template::Syntax;
 use super::Check;
 
 impl Check<'_, '_> {
-    /// A text for the shell, or a list of words that is executed as it is.
+    /// A string for the shell, or an array that is executed as is.
     pub(super) fn command(&mut self, key: &str, node: &Node<'_>) -> Option<CommandSpec> {
         let empty = match &node.value {
             Value::Text(text) => text.trim().is_empty(),
@@ -15,13 +15,13 @@ impl Check<'_, '_> {
                 None => true,
             },
             _ => {
-                self.wrong(key, "a text or a list of texts", node);
+                self.wrong(key, "a string or an array of strings", node);
                 return None;
             }
         };
         if empty {
             let fault = Fault::at(node.at, format!("`{key}` is empty"));
-            self.fault(fault.help("write what to execute"));
+            self.fault(fault.help("set what to run"));
             return None;
         }
         match &node.value {

@@ -6,7 +6,7 @@ use super::super::spec::{DebugSpec, PortSpec};
 use super::{Check, keys};
 
 impl Check<'_, '_> {
-    /// `debug`: how a service is started for a debugger. `ports` are those it has anyway.
+    /// Checks `debug`: how to start a service for a debugger. `ports` are its other ports.
     pub(super) fn debug(
         &mut self,
         entry: Option<&Entry<'_>>,
@@ -16,23 +16,23 @@ impl Check<'_, '_> {
         let entry = entry?;
         if let Value::Text(_) | Value::List(_) = &entry.node.value {
             let fault = Fault::at(entry.node.at, "`debug` must be a table");
-            self.fault(fault.help("write debug = { command = …, port = \"auto\" }"));
+            self.fault(fault.help("write debug = { command = \"…\", port = \"auto\" }"));
             return None;
         }
         let table = self.table("debug", &entry.node)?;
         self.only_keys(table, keys::DEBUG, "`debug`");
         if let Some(port) = ports.iter().find(|port| port.name == DEBUG_PORT) {
-            let text = "`debug` brings a port of this name";
-            let fault = Fault::at(port.at, text).also(entry.key, "this one");
-            self.fault(fault.help("give the port in `ports` another name"));
+            let text = "port name already used by `debug`";
+            let fault = Fault::at(port.at, text).also(entry.key, "`debug` is here");
+            self.fault(fault.help("rename the port in `ports`"));
         }
         let port = match table.get("port") {
             Some(entry) => self.port(DEBUG_PORT, "debug.port", &entry.node, on_conflict),
             None => PortSpec::any(DEBUG_PORT, on_conflict, entry.node.at),
         };
         if port.pass {
-            let fault = Fault::at(port.at, "`debug.port` cannot be passed");
-            self.fault(fault.help("debuggers open their port themselves: remove `pass`"));
+            let fault = Fault::at(port.at, "`debug.port` does not support `pass`");
+            self.fault(fault.help("remove `pass`: debuggers open their own port"));
         }
         Some(DebugSpec {
             command: table

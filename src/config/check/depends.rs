@@ -16,7 +16,7 @@ pub(in super::super) const CONDITIONS: [(&str, Condition); 3] = [
 ];
 
 impl Check<'_, '_> {
-    /// `depends_on`: a list of names, or a table with a condition for each.
+    /// Checks `depends_on`: a list of names, or a table with a condition for each.
     pub(super) fn depends_on(&mut self, node: &Node<'_>) -> BTreeMap<Name, Dependency> {
         let mut all = BTreeMap::new();
         match &node.value {
@@ -37,22 +37,25 @@ impl Check<'_, '_> {
                 }
             }
             Value::Text(name) => {
-                let fault = Fault::at(node.at, "`depends_on` must be a list or a table");
+                let fault = Fault::at(
+                    node.at,
+                    "expected an array or a table for `depends_on`, found a string",
+                );
                 self.fault(fault.help(format!("write [\"{}\"]", quote(name).trim_matches('`'))));
             }
-            _ => self.wrong("depends_on", "a list or a table", node),
+            _ => self.wrong("depends_on", "an array or a table", node),
         }
         all
     }
 
     fn dependency(&mut self, name: &str, at: Place) -> Option<Name> {
         if Check::is_service(self.services, name) {
-            // A bad name was reported where it was defined.
+            // An invalid name was reported where it was defined.
             return Name::new(name).ok();
         }
-        let text = format!("there is no service {}", quote(name));
+        let text = format!("unknown service {}", quote(name));
         if self.report.is_full() {
-            // Help would be thrown away.
+            // The report is full, so looking for a suggestion is wasted time.
             self.fault(Fault::at(at, text));
             return None;
         }
@@ -64,7 +67,8 @@ impl Check<'_, '_> {
         }
         let names = self.services.keys().map(|key| &**key);
         let known: Vec<&str> = names.clone().collect();
-        let help = did_you_mean(name, names, || format!("the services are: {}", known.join(", ")));
+        let help =
+            did_you_mean(name, names, || format!("available services: {}", known.join(", ")));
         self.fault(Fault::at(at, text).help(help));
         None
     }

@@ -5,19 +5,18 @@ use super::super::node::{Node, Value};
 use super::super::suggest::quote;
 use super::Check;
 
-/// The longest duration that may be written. Nobody waits for a week, and sums of a few of these
-/// stay far from where arithmetic on time ends.
+/// The longest duration accepted: enough for any stack, and sums of a few stay far from overflow.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Check<'_, '_> {
-    /// `"250ms"`, `"5s"`, `"2m"`, `"1h"`; may be zero.
+    /// Checks a duration such as `"250ms"`, `"5s"`, `"2m"` or `"1h"`; zero is allowed.
     pub(super) fn duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
-        let help = "write a number with a unit: \"250ms\", \"5s\", \"2m\"";
+        let help = "use a number with a unit: \"250ms\", \"5s\", \"2m\"";
         let text = match &node.value {
             Value::Text(text) => &**text,
             Value::Integer(Some(number @ 0..)) => {
                 let text = format!("`{key}` has no unit");
-                let help = format!("write \"{number}s\" or \"{number}ms\"");
+                let help = format!("use \"{number}s\" or \"{number}ms\"");
                 self.fault(Fault::at(node.at, text).help(help));
                 return None;
             }
@@ -29,30 +28,29 @@ impl Check<'_, '_> {
         match parse(text) {
             Some(duration) if duration <= LONGEST => Some(duration),
             Some(_) => {
-                let text = format!("`{key}` is longer than a week");
+                let text = format!("`{key}` must not exceed one week");
                 self.fault(Fault::at(node.at, text).help(help));
                 None
             }
             None => {
-                let text = format!("`{key}` cannot be {}", quote(text));
+                let text = format!("invalid value {} for `{key}`", quote(text));
                 self.fault(Fault::at(node.at, text).help(help));
                 None
             }
         }
     }
 
-    /// A duration above zero.
     pub(super) fn positive_duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
         let duration = self.duration(key, node)?;
         if duration.is_zero() {
-            self.fault(Fault::at(node.at, format!("`{key}` must be longer than nothing")));
+            self.fault(Fault::at(node.at, format!("`{key}` must be greater than zero")));
             return None;
         }
         Some(duration)
     }
 }
 
-/// A number, perhaps with a fraction, and a unit.
+/// Parses a number with an optional fraction, and a unit.
 fn parse(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(split);
@@ -68,7 +66,7 @@ fn parse(text: &str) -> Option<Duration> {
     }
     let number: f64 = number.parse().ok()?;
     let nanos = Duration::try_from_secs_f64(number * seconds).ok()?.as_nanos();
-    // Whole microseconds: 0.3 of a second is no 299,999,999 nanoseconds to anybody.
+    // Round to microseconds: 0.3 s must not become 299,999,999 ns.
     Some(Duration::from_micros(u64::try_from((nanos + 500) / 1000).ok()?))
 }
 

@@ -7,14 +7,14 @@ use super::super::template::{Syntax, Template};
 use super::{Check, keys};
 
 impl Check<'_, '_> {
-    /// `env`: names with texts; numbers and booleans are taken as they were written.
+    /// Checks `env`: names with strings; numbers and booleans are taken as written.
     pub(super) fn variables(&mut self, node: &Node<'_>) -> Variables {
         let mut variables = Variables::new();
         let Some(table) = self.table("env", node) else { return variables };
         for (name, entry) in table {
             if name.is_empty() || name.contains(['=', '\0']) {
-                let text = format!("{} is not a name of a variable", quote(name));
-                self.fault(Fault::at(entry.key, text).help("a name holds no `=` and is not empty"));
+                let text = format!("invalid variable name {}", quote(name));
+                self.fault(Fault::at(entry.key, text).help("use a non-empty name without `=`"));
                 continue;
             }
             if let Some(template) = self.variable(name, &entry.node) {
@@ -32,13 +32,13 @@ impl Check<'_, '_> {
             Value::Integer(Some(number)) => Some(Template::plain(number.to_string(), at)),
             Value::Float(number) => Some(Template::plain(number.as_str(), at)),
             Value::Integer(None) | Value::Date | Value::List(_) | Value::Table(_) => {
-                self.wrong(quote(name).trim_matches('`'), "a text", node);
+                self.wrong(quote(name).trim_matches('`'), "a string", node);
                 None
             }
         }
     }
 
-    /// `env_file`: one path or a list of them.
+    /// Checks `env_file`: one path or a list of paths.
     pub(super) fn env_files(&mut self, node: &Node<'_>) -> Vec<EnvFileSpec> {
         match &node.value {
             Value::List(list) => list.iter().filter_map(|item| self.env_file(item)).collect(),
@@ -50,20 +50,20 @@ impl Check<'_, '_> {
         match &node.value {
             Value::Text(_) => self.env_path(node, false, node.at),
             Value::Table(table) => {
-                self.only_keys(table, keys::ENV_FILE, "an env file");
+                self.only_keys(table, keys::ENV_FILE, "an `env_file` entry");
                 let optional = table
                     .get("optional")
                     .and_then(|entry| self.boolean("optional", &entry.node))
                     .unwrap_or(false);
                 let Some(path) = table.get("path") else {
-                    let fault = Fault::at(node.at, "an env file without `path`");
+                    let fault = Fault::at(node.at, "missing `path` in `env_file` entry");
                     self.fault(fault.help("write { path = \".env\", optional = true }"));
                     return None;
                 };
                 self.env_path(&path.node, optional, path.node.at)
             }
             _ => {
-                self.wrong("env_file", "a path, a list of paths, or { path, optional }", node);
+                self.wrong("env_file", "a path, an array of paths, or { path, optional }", node);
                 None
             }
         }

@@ -11,14 +11,14 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 const FAILURES: u32 = 3;
 
-/// The most failures that may be waited for: more than a day of probes each second.
+/// More than a day of probes, one per second.
 pub(in super::super) const MAX_FAILURES: i64 = 100_000;
 
 pub(in super::super) const ACTIONS: [(&str, HealthAction); 2] =
     [("report", HealthAction::Report), ("restart", HealthAction::Restart)];
 
 impl Check<'_, '_> {
-    /// `health`: probes of a service that is ready, by default that it listens on its main port.
+    /// Checks `health`: the probes of a ready service. Default: it listens on its main port.
     pub(super) fn health(
         &mut self,
         entry: Option<&Entry<'_>>,
@@ -28,8 +28,8 @@ impl Check<'_, '_> {
         let entry = entry?;
         let table = self.table("health", &entry.node)?;
         if kind == Kind::Task {
-            let fault = Fault::at(entry.key, "a task has no `health`");
-            let help = "a task runs to its end: remove it, or make it a service";
+            let fault = Fault::at(entry.key, "tasks cannot have `health`");
+            let help = "remove it, or make this a service: tasks run to completion";
             self.fault(fault.help(help));
             return None;
         }
@@ -63,14 +63,14 @@ impl Check<'_, '_> {
         ports: &[PortSpec],
     ) -> Vec<ProbeSpec> {
         let known = |key: &&str| table.contains_key(*key);
-        // These were refused already.
+        // Already rejected.
         let refused = ["delay", "log", "notify"].iter().any(known);
         let before = self.report.count();
         let probes = self.probes(table, &["tcp", "http", "exec"], !refused, ports);
         let refused = refused || self.report.count() > before;
         if probes.is_empty() && !refused {
-            let fault = Fault::at(entry.key, "`health` has nothing to probe");
-            self.fault(fault.help("give it `tcp`, `http` or `exec`"));
+            let fault = Fault::at(entry.key, "`health` has no probe");
+            self.fault(fault.help("set `tcp`, `http` or `exec`"));
         }
         probes
     }

@@ -4,14 +4,14 @@ use super::super::suggest::quote;
 use super::{Check, keys};
 use crate::model::LogLimits;
 
-/// The smallest file: one read of a busy service, which is never divided, takes half of it.
+/// A single read of a busy service is never split and can fill half of this.
 const SMALLEST: u64 = 256_000;
-/// The largest file: more than a disk of today's laptops has.
+/// More than today's laptop disks hold.
 const LARGEST: u64 = 10_000_000_000_000;
-/// The most old files: each is opened by who reads the whole log.
+/// Reading the whole log opens each of these files.
 pub(in super::super) const MAX_KEPT: i64 = 1000;
 
-/// The units of sizes, in bytes.
+/// Size units, in bytes.
 pub(in super::super) const UNITS: [(&str, u64); 10] = [
     ("B", 1),
     ("KB", 1000),
@@ -25,10 +25,9 @@ pub(in super::super) const UNITS: [(&str, u64); 10] = [
     ("TiB", 1 << 40),
 ];
 
-const HELP: &str = "write a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
+const HELP: &str = "use a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
 
 impl Check<'_, '_> {
-    /// `[stack.logs]`.
     pub(super) fn logs(&mut self, stack: &Table<'_>) -> LogLimits {
         let mut limits = LogLimits::default();
         let Some(entry) = stack.get("logs") else { return limits };
@@ -44,7 +43,7 @@ impl Check<'_, '_> {
         limits
     }
 
-    /// `"50MB"`, in bytes.
+    /// Checks a size such as `"50MB"`; returns bytes.
     fn size(&mut self, node: &Node<'_>) -> Option<u64> {
         let text = match &node.value {
             Value::Text(text) => &**text,
@@ -60,12 +59,12 @@ impl Check<'_, '_> {
         match parse(text) {
             Some(size) if (SMALLEST..=LARGEST).contains(&size) => Some(size),
             Some(_) => {
-                let text = "`max_size` must be from 256KB to 10TB";
+                let text = "`max_size` must be between 256KB and 10TB";
                 self.fault(Fault::at(node.at, text));
                 None
             }
             None => {
-                let text = format!("`max_size` cannot be {}", quote(text));
+                let text = format!("invalid value {} for `max_size`", quote(text));
                 self.fault(Fault::at(node.at, text).help(HELP));
                 None
             }
@@ -73,7 +72,7 @@ impl Check<'_, '_> {
     }
 }
 
-/// A whole number and a unit.
+/// Parses an integer and a unit.
 fn parse(text: &str) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);

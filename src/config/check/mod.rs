@@ -1,4 +1,4 @@
-//! From what was written to what is meant: types, ranges, names. Finds as many mistakes as it can.
+//! Checks types, ranges and names, and finds as many errors as possible in one pass.
 
 mod command;
 mod debug;
@@ -33,8 +33,8 @@ use super::spec::StackSpec;
 use super::suggest::{did_you_mean, one_of, quote};
 use super::template::{Parser, Part, StackField, Syntax, Template};
 
-/// Checks a whole file, merged. `dir` is the folder of the first file. `None` when there is
-/// nothing to check further, with the reason in the report.
+/// Checks a merged file. `dir` is the directory of the first file. `None` if nothing can be checked
+/// further; the reason is in the report.
 pub(super) fn check(
     file: &Table<'_>,
     first: Place,
@@ -51,10 +51,9 @@ pub(super) fn check(
     check.file(file, first, host)
 }
 
-/// What checking needs to know everywhere.
 struct Check<'c, 't> {
     report: &'c mut Report,
-    /// All services as they were written, to tell known names from unknown ones.
+    /// All services as written, to tell known names from unknown ones.
     services: &'c Table<'t>,
     stack_name: String,
     dir: &'c Path,
@@ -65,9 +64,8 @@ impl Check<'_, '_> {
         self.report.push(fault);
     }
 
-    /// A value of the wrong type.
     fn wrong(&mut self, key: &str, must: &str, node: &Node<'_>) {
-        let text = format!("`{key}` must be {must}, not {}", node.value.kind());
+        let text = format!("expected {must} for `{key}`, found {}", node.value.kind());
         let fault = Fault::at(node.at, text);
         self.fault(match how_to_write(must, &node.value) {
             Some(help) => fault.help(help),
@@ -75,7 +73,7 @@ impl Check<'_, '_> {
         });
     }
 
-    /// Reports the keys of `table` that are not in `known`; `elsewhere` knows where they belong.
+    /// Reports the keys of `table` that are not in `known`; `elsewhere` suggests where they belong.
     fn unknown_keys(
         &mut self,
         table: &Table<'_>,
@@ -87,9 +85,9 @@ impl Check<'_, '_> {
             if has(known, key) {
                 continue;
             }
-            let fault = Fault::at(entry.key, format!("{what} has no key {}", quote(key)));
+            let fault = Fault::at(entry.key, format!("unknown key {} in {what}", quote(key)));
             if self.report.is_full() {
-                // The help would be thrown away: do not look for words that are alike.
+                // The report is full, so looking for a suggestion is wasted time.
                 self.report.push(fault);
                 continue;
             }
@@ -102,7 +100,7 @@ impl Check<'_, '_> {
         match &node.value {
             Value::Text(text) => Some(text),
             _ => {
-                self.wrong(key, "a text", node);
+                self.wrong(key, "a string", node);
                 None
             }
         }
@@ -112,13 +110,12 @@ impl Check<'_, '_> {
         match node.value {
             Value::Boolean(yes) => Some(yes),
             _ => {
-                self.wrong(key, "true or false", node);
+                self.wrong(key, "a boolean", node);
                 None
             }
         }
     }
 
-    /// A whole number within `range`.
     fn number(
         &mut self,
         key: &str,
@@ -128,12 +125,12 @@ impl Check<'_, '_> {
         match node.value {
             Value::Integer(Some(number)) if range.contains(&number) => Some(number),
             Value::Integer(_) => {
-                let text = format!("`{key}` must be from {} to {}", range.start(), range.end());
+                let text = format!("`{key}` must be between {} and {}", range.start(), range.end());
                 self.fault(Fault::at(node.at, text));
                 None
             }
             _ => {
-                self.wrong(key, "a whole number", node);
+                self.wrong(key, "an integer", node);
                 None
             }
         }
@@ -149,12 +146,11 @@ impl Check<'_, '_> {
         }
     }
 
-    /// One of a few words.
     fn word<T: Copy>(&mut self, key: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
         let Value::Text(text) = &node.value else {
             let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let text = format!("`{key}` must be a text, not {}", node.value.kind());
-            self.fault(Fault::at(node.at, text).help(format!("write one of {}", known.join(", "))));
+            let text = format!("expected a string for `{key}`, found {}", node.value.kind());
+            self.fault(Fault::at(node.at, text).help(format!("use one of {}", known.join(", "))));
             return None;
         };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
@@ -162,20 +158,19 @@ impl Check<'_, '_> {
         }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let help =
-            did_you_mean(text, known.iter().copied(), || format!("there are {}", one_of(&known)));
-        let text = format!("`{key}` cannot be {}", quote(text));
+            did_you_mean(text, known.iter().copied(), || format!("use one of {}", one_of(&known)));
+        let text = format!("invalid value {} for `{key}`", quote(text));
         self.fault(Fault::at(node.at, text).help(help));
         None
     }
 
-    /// A text with references.
     fn template(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
         let services = self.services;
         let is_service = |name: &str| Check::is_service(services, name);
         Parser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
     }
 
-    /// A text that must be known before ports are chosen: it may refer to the stack only.
+    /// Checks a text that must be known before ports are chosen: it may only refer to the stack.
     fn fixed_text(&mut self, key: &str, node: &Node<'_>) -> Option<String> {
         let text = self.text(key, node)?;
         let template = self.template(text, node.at, Syntax::References);
@@ -188,8 +183,8 @@ impl Check<'_, '_> {
                     out.push_str(&self.dir.to_string_lossy());
                 }
                 Part::Service { at, .. } | Part::Variable { at, .. } => {
-                    let fault = Fault::at(*at, format!("`{key}` cannot refer to a service"));
-                    let help = "only `${stack.name}` and `${stack.dir}` are known here";
+                    let fault = Fault::at(*at, format!("`{key}` cannot refer to services"));
+                    let help = "use only `${stack.name}` and `${stack.dir}` here";
                     self.fault(fault.help(help));
                     return None;
                 }
@@ -198,19 +193,18 @@ impl Check<'_, '_> {
         Some(out)
     }
 
-    /// A path relative to the file.
+    /// Checks a path; relative ones start at the directory of the file.
     fn path(&mut self, key: &str, node: &Node<'_>) -> Option<PathBuf> {
         let text = self.fixed_text(key, node)?;
         if text.is_empty() {
             let fault = Fault::at(node.at, format!("`{key}` is empty"));
-            self.fault(fault.help("write `.` for the folder of the file"));
+            self.fault(fault.help("use `.` for the directory of devstack.toml"));
             return None;
         }
         Some(tidy(&self.dir.join(text)))
     }
 }
 
-/// The entries of a table in the order in which they were written.
 fn in_order<'a, 't>(table: &'a Table<'t>) -> Vec<(&'a str, &'a Entry<'t>)> {
     let mut entries: Vec<(&str, &Entry<'t>)> =
         table.iter().map(|(name, entry)| (&**name, entry)).collect();
@@ -218,24 +212,24 @@ fn in_order<'a, 't>(table: &'a Table<'t>) -> Vec<(&'a str, &'a Entry<'t>)> {
     entries
 }
 
-/// The path without `.` in it. `..` stays: behind a symbolic link it is not what it seems.
+/// Removes `.` from a path. `..` stays, because the parent of a symlink's target may be elsewhere.
 fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// How what must stand there is written, for one who wrote something else.
+/// Returns a hint on how to write the expected type.
 fn how_to_write(must: &str, value: &Value<'_>) -> Option<&'static str> {
     let text =
-        must.starts_with("a text") || must.starts_with("a path") || must.starts_with("the name");
+        must.starts_with("a string") || must.starts_with("a path") || must == "a signal name";
     match value {
-        Value::Text(_) if must == "true or false" => Some("write true or false, without quotes"),
-        Value::Text(_) if must == "a whole number" => Some("write it without quotes"),
+        Value::Text(_) if must == "a boolean" => Some("use true or false, without quotes"),
+        Value::Text(_) if must == "an integer" => Some("remove the quotes"),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date if text => {
-            Some("put it between quotes")
+            Some("add quotes")
         }
-        _ if must == "a duration" => Some("write a number with a unit: \"250ms\", \"5s\", \"2m\""),
-        _ if must == "a table" => Some("a table is written { key = value }"),
-        _ if must.starts_with("a list") => Some("a list is written [\"one\", \"two\"]"),
+        _ if must == "a duration" => Some("use a number with a unit: \"250ms\", \"5s\", \"2m\""),
+        _ if must == "a table" => Some("write a table as { key = value }"),
+        _ if must.starts_with("an array") => Some("write an array as [\"one\", \"two\"]"),
         Value::Text(_)
         | Value::Integer(_)
         | Value::Float(_)
@@ -246,7 +240,7 @@ fn how_to_write(must: &str, value: &Value<'_>) -> Option<&'static str> {
     }
 }
 
-/// Where a key that is not known belongs, or which one was meant.
+/// Returns where an unknown key belongs, or which key was probably meant.
 fn unknown_key_help(key: &str, known: &[Key], elsewhere: fn(&str) -> Option<String>) -> String {
     if let Some(help) = elsewhere(key) {
         return help;
@@ -254,13 +248,12 @@ fn unknown_key_help(key: &str, known: &[Key], elsewhere: fn(&str) -> Option<Stri
     let known: Vec<&str> = known.iter().map(|key| key.name).collect();
     did_you_mean(key, known.iter().copied(), || match known.as_slice() {
         [first, .., last] if known.len() > 10 => {
-            format!("remove it; known are `{first}` to `{last}`")
+            format!("remove it; known keys range from `{first}` to `{last}`")
         }
-        known => format!("there are {}", one_of(known)),
+        known => format!("use one of {}", one_of(known)),
     })
 }
 
-/// No key belongs elsewhere.
 fn nowhere(_: &str) -> Option<String> {
     None
 }

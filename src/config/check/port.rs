@@ -7,10 +7,9 @@ use super::super::spec::PortSpec;
 use super::super::suggest::quote;
 use super::{Check, in_order, keys};
 
-/// What a single `port` is called.
+/// The name of the only port of a service that uses `port`.
 pub(super) const MAIN: &str = "main";
 
-/// The most ports of one service.
 pub(in super::super) const MAX_PORTS: usize = 64;
 
 pub(in super::super) const ON_CONFLICT: [(&str, OnConflict); 4] = [
@@ -21,7 +20,7 @@ pub(in super::super) const ON_CONFLICT: [(&str, OnConflict); 4] = [
 ];
 
 impl Check<'_, '_> {
-    /// `port` and `ports` of a service; whether they are named; the first is the main one.
+    /// Checks `port` and `ports`. Returns the ports, main port first, and whether they are named.
     pub(super) fn ports(
         &mut self,
         table: &Table<'_>,
@@ -29,9 +28,9 @@ impl Check<'_, '_> {
     ) -> (Vec<PortSpec>, bool) {
         let (port, ports) = (table.get("port"), table.get("ports"));
         if let (Some(port), Some(ports)) = (port, ports) {
-            let fault = Fault::at(port.key, "`port` and `ports` are both given");
-            let fault = fault.also(ports.key, "the other one");
-            self.fault(fault.help("name all of them in `ports`; the first is the main one"));
+            let fault = Fault::at(port.key, "both `port` and `ports` are set");
+            let fault = fault.also(ports.key, "also set here");
+            self.fault(fault.help("use only `ports`; the first one is the main port"));
             return (Vec::new(), true);
         }
         if let Some(entry) = port {
@@ -41,15 +40,15 @@ impl Check<'_, '_> {
         let Some(entry) = ports else { return (Vec::new(), false) };
         let Some(named) = self.table("ports", &entry.node) else { return (Vec::new(), true) };
         if named.len() > MAX_PORTS {
-            let fault = Fault::at(entry.key, format!("{} ports are too many", named.len()));
-            self.fault(fault.help(format!("a service has at most {MAX_PORTS}")));
+            let fault = Fault::at(entry.key, format!("too many ports: {}", named.len()));
+            self.fault(fault.help(format!("use at most {MAX_PORTS}")));
             return (Vec::new(), true);
         }
         let mut list = Vec::with_capacity(named.len());
         for (name, entry) in in_order(named) {
             if Name::new(name).is_err() {
-                let text = format!("{} is not a name for a port", quote(name));
-                let help = "a name has a-z, 0-9 and `-`, and starts with a letter or a digit";
+                let text = format!("invalid port name {}", quote(name));
+                let help = "use a-z, 0-9 and `-`, starting with a letter or digit";
                 self.fault(Fault::at(entry.key, text).help(help));
                 continue;
             }
@@ -58,8 +57,8 @@ impl Check<'_, '_> {
         (list, true)
     }
 
-    /// One port. A part with a mistake gets its default: without the port, what refers to it would be a
-    /// second complaint.
+    /// Checks a port. Parts with errors get their defaults: without the port, references to it
+    /// would fail.
     pub(super) fn port(
         &mut self,
         name: &str,
@@ -89,31 +88,32 @@ impl Check<'_, '_> {
         spec
     }
 
-    /// A number from 1 to 65535, or `"auto"` as `Some(None)`.
+    /// Checks a number from 1 to 65535; `"auto"` gives `Some(None)`.
     pub(super) fn port_number(&mut self, key: &str, node: &Node<'_>) -> Option<Option<u16>> {
         match &node.value {
             Value::Integer(Some(number @ 1..=65535)) => Some(u16::try_from(*number).ok()),
             Value::Integer(number) => {
                 let help = match number {
-                    Some(0) => "write \"auto\" for any free port".to_owned(),
-                    _ => "ports go from 1 to 65535; \"auto\" takes any free one".to_owned(),
+                    Some(0) => "use \"auto\" for any free port".to_owned(),
+                    _ => "use 1 to 65535, or \"auto\" for any free port".to_owned(),
                 };
                 let text = match number {
-                    Some(number) => format!("{number} is not a port"),
-                    None => "this is not a port".to_owned(),
+                    Some(number) => format!("invalid port {number}"),
+                    None => "invalid port".to_owned(),
                 };
                 self.fault(Fault::at(node.at, text).help(help));
                 None
             }
             Value::Text(text) if text == "auto" => Some(None),
             Value::Text(text) if text.parse::<u16>().is_ok_and(|port| port > 0) => {
-                let fault = Fault::at(node.at, format!("`{key}` must be a number, not a text"));
-                self.fault(fault.help(format!("write it without quotes: {text}")));
+                let fault =
+                    Fault::at(node.at, format!("expected an integer for `{key}`, found a string"));
+                self.fault(fault.help(format!("remove the quotes: {text}")));
                 None
             }
             Value::Text(text) => {
-                let fault = Fault::at(node.at, format!("{} is not a port", quote(text)));
-                self.fault(fault.help("write a number from 1 to 65535, or \"auto\""));
+                let fault = Fault::at(node.at, format!("invalid port {}", quote(text)));
+                self.fault(fault.help("use a number from 1 to 65535, or \"auto\""));
                 None
             }
             Value::Float(_)
@@ -121,7 +121,7 @@ impl Check<'_, '_> {
             | Value::Date
             | Value::List(_)
             | Value::Table(_) => {
-                self.wrong(key, "a number from 1 to 65535 or \"auto\"", node);
+                self.wrong(key, "an integer from 1 to 65535 or \"auto\"", node);
                 None
             }
         }
@@ -140,12 +140,11 @@ impl Check<'_, '_> {
         {
             return Some(text.to_owned());
         }
-        let fault = Fault::at(node.at, format!("{} is not a name of a variable", quote(text)));
-        self.fault(fault.help("write something like \"WEB_PORT\""));
+        let fault = Fault::at(node.at, format!("invalid variable name {}", quote(text)));
+        self.fault(fault.help("use a name such as \"WEB_PORT\""));
         None
     }
 
-    /// A key whose behaviour does not exist yet.
     pub(super) fn not_yet(&mut self, key: &str, at: Place) {
         let shown = if key.contains('"') { key.to_owned() } else { format!("`{key}`") };
         let fault = Fault::at(at, format!("{shown} is not supported yet"));

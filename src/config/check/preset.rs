@@ -1,4 +1,4 @@
-//! `preset`: what a framework needs, below what the service itself says.
+//! `preset`: defaults for a framework or data store, below what the service itself sets.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,9 @@ use super::super::suggest::{did_you_mean, quote};
 use super::super::template::{Part, Syntax, Template};
 use super::Check;
 
-/// Where the address stands in the URL of a preset.
+/// The placeholder for the address in the URL of a preset.
 const ADDRESS: &str = "${HOST}:${PORT}";
 
-/// A preset, and where it was asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Chosen {
     pub preset: &'static Preset,
@@ -26,14 +25,13 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// What its command needs.
     pub fn needs(self) -> Needs {
         let facts = self.preset.facts();
         Needs { programs: facts.needs.clone(), install: facts.install.clone() }
     }
 
-    /// Its `[service]`. Every place in it is where the preset was asked for, so that whatever is said of it is said
-    /// of a file of the user; keys stand where the service begins, before all that was written in it.
+    /// Returns its `[service]` table. All spans point to where the preset was named, so that
+    /// diagnostics show the user's file; keys come before the service's own.
     fn service(self, begin: Place) -> Table<'static> {
         let mut nothing = Report::default();
         let mut file = parse(self.preset.text, 0, &mut nothing).unwrap_or_default();
@@ -42,14 +40,14 @@ impl Chosen {
                 move_to(&mut table, begin, self.at);
                 table
             }
-            // A test reads every preset as a service.
+            // Cannot happen: a test parses every preset as a service.
             Some(_) | None => Table::new(),
         }
     }
 }
 
 impl Check<'_, '_> {
-    /// What a service says together with its preset. What it says itself goes before, key by key.
+    /// Merges a service with its preset, key by key. Keys of the service win.
     pub(super) fn with_preset<'a, 't>(
         &mut self,
         begin: Place,
@@ -59,9 +57,9 @@ impl Check<'_, '_> {
             return (None, Cow::Borrowed(written));
         };
         let mut base = chosen.service(begin);
-        // It is put below the files' variables, and not among the service's own.
+        // Preset variables are a layer of their own, below env files.
         base.remove("env");
-        // A debug command belongs to the command it stands for.
+        // A preset's debug command belongs to the command of the preset.
         if written.contains_key("command") {
             base.remove("debug");
         }
@@ -84,27 +82,26 @@ impl Check<'_, '_> {
         let all: Vec<&str> = names.clone().collect();
         let all = all.join(", ");
         let help = match did_you_mean(name, names, String::new) {
-            near if near.is_empty() => format!("there are {all}"),
-            near => format!("{near} There are {all}"),
+            near if near.is_empty() => format!("available presets: {all}"),
+            near => format!("{near} Available presets: {all}"),
         };
-        self.fault(Fault::at(node.at, format!("there is no preset {}", quote(name))).help(help));
+        self.fault(Fault::at(node.at, format!("unknown preset {}", quote(name))).help(help));
         None
     }
 
-    /// What stands before and behind the address in the URL of a preset.
+    /// Returns the URL of a preset as the templates before and after the address.
     pub(super) fn preset_url(&mut self, chosen: Chosen) -> Option<[Template; 2]> {
         let (before, after) = chosen.preset.facts().url.as_deref()?.split_once(ADDRESS)?;
         Some([before, after].map(|text| self.template(text, chosen.at, Syntax::Full)))
     }
 
-    /// The variables that a preset sets.
     pub(super) fn preset_env(&mut self, chosen: Chosen) -> Variables {
         let env = chosen.service(chosen.at).remove("env");
         env.map_or_else(Variables::new, |entry| self.variables(&entry.node))
     }
 }
 
-/// Who says how it is seen to be ready means that and nothing more; who says how long it may take, that only.
+/// Drops the preset's probes if `ready` has its own. `timeout` and `interval` alone keep them.
 fn drop_probes(base: &mut Table<'_>, written: &Entry<'_>) {
     let Value::Table(written) = &written.node.value else { return };
     let probes = |key: &str| !matches!(key, "timeout" | "interval");
@@ -115,7 +112,7 @@ fn drop_probes(base: &mut Table<'_>, written: &Entry<'_>) {
     }
 }
 
-/// A `port` means the main one of a preset with several; `ports` take the place of a preset's only one.
+/// `port` replaces the main port of a preset with several, `ports` a preset's single port.
 fn fit_ports<'t>(base: &mut Table<'t>, written: &mut Table<'t>) {
     if written.contains_key("ports") {
         base.remove("port");
@@ -149,7 +146,7 @@ fn move_node(node: &mut Node<'_>, begin: Place, at: Place) {
     }
 }
 
-/// The words of a command as they were written, to see which framework it names. What a reference stands for is `$`.
+/// Returns the words of a command as written, for detecting its framework. References become `$`.
 pub(in super::super) fn words(command: &CommandSpec) -> Vec<String> {
     let text = |template: &Template| {
         let part = |part: &Part| match part {

@@ -6,15 +6,14 @@ use super::super::suggest::{did_you_mean, quote};
 use super::super::template::{Part, Syntax, Template};
 use super::{Check, keys};
 
-/// A port that a probe is about.
 enum PortOf {
     Own(String),
     Number(u16),
 }
 
 impl Check<'_, '_> {
-    /// The probes of these keys, in their order. Without any, that the service listens on its
-    /// main port, when `by_default`; or answers there, when devstack listens in its place.
+    /// Checks the probes of these keys, in this order. The default, if `by_default`: the service
+    /// listens on its main port; with socket activation devstack listens, so it must answer there.
     pub(super) fn probes(
         &mut self,
         table: &Table<'_>,
@@ -59,8 +58,9 @@ impl Check<'_, '_> {
                 }
         });
         if let Some(port) = passed {
-            let fault = Fault::at(node.at, "a TCP connection proves nothing on a passed port");
-            let help = "devstack itself listens there before the service runs; probe `http`, `log`, `exec` or `notify`";
+            let fault = Fault::at(node.at, "a TCP probe is meaningless on a passed port");
+            let help =
+                "use `http`, `log`, `exec` or `notify`: devstack itself is listening on this port";
             self.fault(fault.also(port.at, "this port is passed").help(help));
             return None;
         }
@@ -70,7 +70,7 @@ impl Check<'_, '_> {
         })
     }
 
-    /// `true` for the main port, a name, or a number.
+    /// Checks a port: `true` for the main port, a name, or a number.
     fn probe_port(&mut self, key: &str, node: &Node<'_>, ports: &[PortSpec]) -> Option<PortOf> {
         match &node.value {
             Value::Boolean(true) => self.main_port(node.at, ports).map(PortOf::Own),
@@ -79,16 +79,16 @@ impl Check<'_, '_> {
                 None => {
                     let names = ports.iter().map(|port| port.name.as_str());
                     let help = did_you_mean(name, names, || {
-                        "write `true` for the main port, a number, or a name from `ports`".into()
+                        "use true for the main port, a number, or a name from `ports`".into()
                     });
-                    let text = format!("there is no port {} here", quote(name));
+                    let text = format!("unknown port {}", quote(name));
                     self.fault(Fault::at(node.at, text).help(help));
                     None
                 }
             },
             Value::Integer(_) => self.port_number(key, node)?.map(PortOf::Number),
             _ => {
-                self.wrong(key, "true, a port or the name of a port", node);
+                self.wrong(key, "a boolean, a port or the name of a port", node);
                 None
             }
         }
@@ -97,12 +97,12 @@ impl Check<'_, '_> {
     fn main_port(&mut self, at: Place, ports: &[PortSpec]) -> Option<String> {
         if ports.is_empty() {
             let fault = Fault::at(at, "this service has no port to probe");
-            self.fault(fault.help("give it `port = \"auto\"` or a number"));
+            self.fault(fault.help("set `port = \"auto\"` or a number"));
         }
         ports.first().map(|port| port.name.clone())
     }
 
-    /// A path on the main port, a whole URL, or `{ path, port }`.
+    /// Checks `http`: a path on the main port, a URL, or `{ path, port }`.
     fn http(&mut self, node: &Node<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
         match &node.value {
             Value::Text(_) => {

@@ -10,7 +10,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(250);
 
 impl Check<'_, '_> {
-    /// `ready`, with the default: a service with a port listens on it; a task needs nothing.
+    /// Checks `ready`. By default, a service with a port must listen on it; a task has no probes.
     pub(super) fn ready(
         &mut self,
         entry: Option<&Entry<'_>>,

@@ -5,11 +5,10 @@ use super::super::node::{Table, Value};
 use super::super::spec::{Replicas, replica};
 use super::Check;
 
-/// The most replicas of one service: a stack for development needs a few.
 pub(in super::super) const MAX_REPLICAS: u16 = 100;
 
 impl Check<'_, '_> {
-    /// `replicas`: how many there are of a service. One is the service itself.
+    /// Checks `replicas`; a service with one replica is a single service.
     pub(super) fn replicas(&mut self, name: &Name, table: &Table<'_>) -> Replicas {
         let Some(entry) = table.get("replicas") else { return Replicas::One };
         let number = self.number("replicas", &entry.node, 1..=MAX_REPLICAS.into());
@@ -18,22 +17,23 @@ impl Check<'_, '_> {
             return Replicas::One;
         }
         if Name::new(&format!("{name}-{of}")).is_err() {
-            let text = format!("`{name}-{of}` is too long a name for a service");
-            let help = format!("give `{name}` a shorter one: with its number it has at most 63");
+            let text = format!("replica name `{name}-{of}` is too long");
+            let help =
+                format!("shorten `{name}`: names with replica number are limited to 63 characters");
             self.fault(Fault::at(entry.node.at, text).help(help));
             return Replicas::One;
         }
         for number in 1..=of {
             let taken = format!("{name}-{number}");
             let Some(other) = self.services.get(taken.as_str()) else { continue };
-            let text = format!("a replica of `{name}` and another service are both `{taken}`");
+            let text = format!("replica of `{name}` conflicts with service `{taken}`");
             let fault = Fault::at(entry.node.at, text).also(other.key, "the other service");
-            self.fault(fault.help("give one of them another name"));
+            self.fault(fault.help("rename one of them"));
         }
         Replicas::Many(of)
     }
 
-    /// Whether a service is called so, or a replica of one.
+    /// Returns whether a service or one of its replicas has this name.
     pub(super) fn is_service(services: &Table<'_>, name: &str) -> bool {
         services.contains_key(name)
             || replica(name).is_some_and(|(group, number)| {
@@ -41,7 +41,7 @@ impl Check<'_, '_> {
             })
     }
 
-    /// How many replicas a service has as it was written, when it has several.
+    /// Returns the number of replicas of a service as written, if it has several.
     pub(super) fn replicas_of(services: &Table<'_>, name: &str) -> Option<u16> {
         let Value::Table(table) = &services.get(name)?.node.value else { return None };
         let Value::Integer(number) = table.get("replicas")?.node.value else { return None };

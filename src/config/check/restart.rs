@@ -9,11 +9,10 @@ use super::{Check, keys};
 pub(in super::super) const POLICIES: [(&str, Policy); 3] =
     [("no", Policy::No), ("on-failure", Policy::OnFailure), ("always", Policy::Always)];
 
-/// The most restarts that may be allowed within a window.
 pub(in super::super) const MAX_RESTARTS: i64 = 1_000_000;
 
 impl Check<'_, '_> {
-    /// `restart`: a policy or a table. A task is not restarted unless asked for.
+    /// Checks `restart`: a policy or a table. The default for a task is not to restart.
     pub(super) fn restart(&mut self, entry: Option<&Entry<'_>>, kind: Kind) -> Restart {
         let mut restart = Restart {
             policy: match kind {
@@ -34,14 +33,16 @@ impl Check<'_, '_> {
             }
             Value::Table(_) => self.restart_table(entry, &mut restart),
             Value::Boolean(false) => {
-                let fault = Fault::at(entry.node.at, "`restart` must be a text, not a boolean");
-                self.fault(fault.help("write \"no\""));
+                let fault =
+                    Fault::at(entry.node.at, "expected a string for `restart`, found a boolean");
+                self.fault(fault.help("use \"no\""));
             }
             Value::Boolean(true) => {
-                let fault = Fault::at(entry.node.at, "`restart` must be a text, not a boolean");
-                self.fault(fault.help("write \"on-failure\" or \"always\""));
+                let fault =
+                    Fault::at(entry.node.at, "expected a string for `restart`, found a boolean");
+                self.fault(fault.help("use \"on-failure\" or \"always\""));
             }
-            _ => self.wrong("restart", "a text or a table", &entry.node),
+            _ => self.wrong("restart", "a string or a table", &entry.node),
         }
         if restart.policy == Policy::Always && kind == Kind::Task {
             let fault = Fault::at(entry.node.at, "a task that always restarts never completes");
@@ -72,7 +73,7 @@ impl Check<'_, '_> {
             && let Some(delay) = self.duration("delay", &entry.node)
         {
             restart.delay = delay;
-            // A longer first delay lifts the default of the longest.
+            // A longer first delay raises the default of `max_delay`.
             restart.max_delay = restart.max_delay.max(delay);
         }
         if let Some(entry) = table.get("max_delay")
@@ -80,7 +81,7 @@ impl Check<'_, '_> {
         {
             if max_delay < restart.delay {
                 let fault = Fault::at(entry.node.at, "`max_delay` is shorter than `delay`");
-                self.fault(fault.help("the delay starts at `delay` and doubles up to `max_delay`"));
+                self.fault(fault.help("raise `max_delay` or lower `delay`: the delay doubles from `delay` up to `max_delay`"));
             }
             restart.max_delay = max_delay;
         }

@@ -34,7 +34,7 @@ pub(in super::super) const COLORS: [(&str, Color); 12] = [
 ];
 
 impl Check<'_, '_> {
-    /// One service. Parts with mistakes get their defaults, so that the rest is checked too.
+    /// Checks one service. Parts with errors get their defaults, so that the rest is checked too.
     pub(super) fn service(
         &mut self,
         name: Name,
@@ -138,13 +138,13 @@ impl Check<'_, '_> {
         let nothing = CommandSpec::Shell(Template::plain("", entry.key));
         match table.get("command") {
             Some(entry) => self.command("command", &entry.node).unwrap_or(nothing),
-            // A preset that could not be taken was told of.
+            // The invalid preset was reported.
             None if table.contains_key("preset") => nothing,
-            // So would this be, when it is there under a name that was just corrected.
+            // Reported already, as a misspelled `command`.
             None if table.keys().any(|key| keys::means_command(key)) => nothing,
             None => {
                 let fault = Fault::at(entry.key, format!("service `{name}` has no `command`"));
-                self.fault(fault.help("write what to execute: command = \"…\", or name a `preset`: `devstack presets` lists them"));
+                self.fault(fault.help("set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)"));
                 nothing
             }
         }
@@ -156,12 +156,12 @@ impl Check<'_, '_> {
             Value::Boolean(false) => Some(Tty::No),
             Value::Text(text) if text == "auto" => Some(Tty::Auto),
             Value::Text(text) => {
-                let fault = Fault::at(node.at, format!("`tty` cannot be {}", quote(text)));
-                self.fault(fault.help("write true, false or \"auto\""));
+                let fault = Fault::at(node.at, format!("invalid value {} for `tty`", quote(text)));
+                self.fault(fault.help("use true, false or \"auto\""));
                 None
             }
             _ => {
-                self.wrong("tty", "true, false or \"auto\"", node);
+                self.wrong("tty", "a boolean or \"auto\"", node);
                 None
             }
         }
@@ -169,7 +169,7 @@ impl Check<'_, '_> {
 
     fn success_codes(&mut self, node: &Node<'_>) -> BTreeSet<i32> {
         let Value::List(list) = &node.value else {
-            self.wrong("success_codes", "a list of numbers", node);
+            self.wrong("success_codes", "an array of integers", node);
             return BTreeSet::from([0]);
         };
         let codes = list.iter().filter_map(|item| self.number("success_codes", item, 0..=255));

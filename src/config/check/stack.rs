@@ -11,16 +11,14 @@ use super::super::spec::{EnvFileSpec, Replicas, ServiceSpec, StackSpec, Variable
 use super::super::suggest::quote;
 use super::{Check, in_order, keys, nowhere, unknown_key_help};
 
-/// The most services of one stack: far more than one machine runs, few enough for every list.
+/// Maximum number of services: more than one machine runs, and few enough for every list.
 const MAX_SERVICES: usize = 4096;
 
-/// Env files that are read when `[stack]` names none.
 const DEFAULT_ENV_FILES: [&str; 2] = [".env", ".env.local"];
 
-/// What services are told to bind when nobody says otherwise.
 const DEFAULT_HOST: &str = "127.0.0.1";
 
-/// What `[stack]` says for every service.
+/// Settings of `[stack]` that apply to every service.
 #[derive(Debug, Clone)]
 pub(super) struct Defaults {
     pub host: String,
@@ -67,15 +65,15 @@ impl Check<'_, '_> {
         Some(StackSpec { name, dir, env, env_files, services, groups, primary, live, logs })
     }
 
-    /// Unknown keys of the whole file; a table with a command is a service in the wrong place.
+    /// Reports unknown keys at the top level; a table with a command is a misplaced service.
     fn unknown_file_keys(&mut self, file: &Table<'_>) {
         for (key, entry) in file {
             if keys::has(keys::FILE, key) {
                 continue;
             }
-            let text = format!("the file has no key {}", quote(key));
+            let text = format!("unknown top-level key {}", quote(key));
             if self.report.is_full() {
-                // Help would be thrown away.
+                // The report is full, so looking for a suggestion is wasted time.
                 self.fault(Fault::at(entry.key, text));
                 continue;
             }
@@ -86,7 +84,7 @@ impl Check<'_, '_> {
                 _ => false,
             };
             let help = if is_service {
-                format!("services stand below `services`: write [services.{key}]")
+                format!("put services under `services`: [services.{key}]")
             } else {
                 unknown_key_help(key, keys::FILE, keys::stack_key_elsewhere)
             };
@@ -101,7 +99,7 @@ impl Check<'_, '_> {
         match Name::new(name) {
             Ok(name) => name.to_string(),
             Err(bad) => {
-                let text = format!("{} is not a name", quote(name));
+                let text = format!("invalid name {}", quote(name));
                 self.fault(Fault::at(entry.node.at, text).help(bad.to_string()));
                 folder
             }
@@ -116,22 +114,21 @@ impl Check<'_, '_> {
         match normal_host(host) {
             Some(host) => host,
             None => {
-                let text = format!("`--host {}` is not an address", quote(host).trim_matches('`'));
+                let text = format!("invalid address `--host {}`", quote(host).trim_matches('`'));
                 let fault = Fault::placeless(Class::Usage, text);
-                self.fault(fault.help("give an IP address such as 0.0.0.0, or localhost"));
+                self.fault(fault.help("use an IP address such as 0.0.0.0, or localhost"));
                 DEFAULT_HOST.to_owned()
             }
         }
     }
 
-    /// `host` of the stack or of a service.
     pub(super) fn host(&mut self, node: &Node<'_>) -> Option<String> {
         let host = self.text("host", node)?;
         if let Some(host) = normal_host(host) {
             return Some(host);
         }
-        let text = format!("{} is not an address", quote(host));
-        let help = "write an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
+        let text = format!("invalid address {}", quote(host));
+        let help = "use an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
         self.fault(Fault::at(node.at, text).help(help));
         None
     }
@@ -141,39 +138,39 @@ impl Check<'_, '_> {
         DEFAULT_ENV_FILES.into_iter().map(file).collect()
     }
 
-    /// The services that can be checked further, in the order of the file.
+    /// Returns the services that can be checked further, in the order of the file.
     fn all_services(
         &mut self,
         file: &Table<'_>,
         first: Place,
         defaults: &Defaults,
     ) -> Option<Vec<ServiceSpec>> {
-        let help = "write a service: [services.web], and below it command = \"…\"";
+        let help = "add a service: [services.web], followed by command = \"…\"";
         let Some(entry) = file.get("services") else {
             if !file.keys().any(|key| key != "stack") {
                 let text =
-                    if file.is_empty() { "the file is empty" } else { "there are no services" };
+                    if file.is_empty() { "the file is empty" } else { "no services defined" };
                 self.fault(Fault::at(first, text).help(help));
             }
             return None;
         };
         let table = self.table("services", &entry.node)?;
         if table.is_empty() {
-            self.fault(Fault::at(entry.key, "there are no services").help(help));
+            self.fault(Fault::at(entry.key, "no services defined").help(help));
             return None;
         }
         if table.len() > MAX_SERVICES {
-            let text = format!("{} services are too many", table.len());
-            let help = format!("a stack has at most {MAX_SERVICES}");
+            let text = format!("too many services: {}", table.len());
+            let help = format!("use at most {MAX_SERVICES}");
             self.fault(Fault::at(entry.key, text).help(help));
             return None;
         }
         let mut services = Vec::with_capacity(table.len());
         for (name, entry) in in_order(table) {
             let Ok(checked) = Name::new(name) else {
-                let text = format!("{} is not a name for a service", quote(name));
+                let text = format!("invalid service name {}", quote(name));
                 let help = match Name::new(&slug_of(name)) {
-                    Ok(slug) => format!("write `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
+                    Ok(slug) => format!("use `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
                     Err(bad) => bad.to_string(),
                 };
                 self.fault(Fault::at(entry.key, text).help(help));
@@ -187,16 +184,15 @@ impl Check<'_, '_> {
         };
         let all: usize = services.iter().map(each).sum();
         if all > MAX_SERVICES {
-            let text = format!("{all} services are too many");
-            let help = format!("a stack has at most {MAX_SERVICES}, with all `replicas`");
+            let text = format!("too many services: {all}");
+            let help = format!("use at most {MAX_SERVICES}, including replicas");
             self.fault(Fault::at(entry.key, text).help(help));
             return None;
         }
         Some(services)
     }
 
-    /// The service that `PORT` from the outside means: the one that says so, else the first with
-    /// a port that is no task.
+    /// The service that an outer `PORT` sets: marked as primary, or the first non-task with a port.
     fn primary(&mut self, services: &[ServiceSpec]) -> Option<Name> {
         let mut chosen: Option<(Name, Place)> = None;
         for service in services {
@@ -211,13 +207,15 @@ impl Check<'_, '_> {
             }
             if service.ports.is_empty() {
                 let text = format!("{} is primary but has no port", service.name);
-                self.fault(Fault::at(node.at, text).help("give it `port = \"auto\"`"));
+                self.fault(Fault::at(node.at, text).help("set `port = \"auto\"`"));
             }
             match &chosen {
                 Some((other, at)) => {
                     let text = format!("{other} and {} are both primary", service.name);
-                    let fault = Fault::at(node.at, text).also(*at, "the first one");
-                    self.fault(fault.help("`PORT` from the outside can mean only one service"));
+                    let fault = Fault::at(node.at, text).also(*at, "first set here");
+                    self.fault(
+                        fault.help("keep one: an inherited `PORT` can apply to only one service"),
+                    );
                 }
                 None => chosen = Some((service.name.clone(), node.at)),
             }
@@ -229,13 +227,12 @@ impl Check<'_, '_> {
         chosen.map(|(name, _)| name).or_else(first)
     }
 
-    /// The keys of a table that knows no others.
     pub(super) fn only_keys(&mut self, table: &Table<'_>, known: &[keys::Key], what: &str) {
         self.unknown_keys(table, known, what, nowhere);
     }
 }
 
-/// `localhost`, or an IP address in its usual spelling.
+/// Normalizes a host: `localhost`, or an IP address in canonical form.
 fn normal_host(host: &str) -> Option<String> {
     if host == "localhost" {
         return Some(host.to_owned());
@@ -243,13 +240,13 @@ fn normal_host(host: &str) -> Option<String> {
     host.parse::<IpAddr>().ok().map(|address| address.to_string())
 }
 
-/// The name of a folder as a slug; `stack` when nothing of it is left.
+/// Turns a directory name into a slug; `stack` if nothing is left.
 fn slug(dir: &Path) -> String {
     let name = dir.file_name().map(|name| slug_of(&name.to_string_lossy())).unwrap_or_default();
     if name.is_empty() { "stack".to_owned() } else { name }
 }
 
-/// Lower case; runs of anything but letters and digits become one `-`; cut to what a name may have.
+/// Returns lower-case text with `-` for each run of other characters, cut to the length of a name.
 fn slug_of(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

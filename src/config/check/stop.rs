@@ -30,7 +30,7 @@ impl Check<'_, '_> {
         stop
     }
 
-    /// A signal by name, with or without `SIG`, or by number.
+    /// Checks a signal: a name with or without `SIG`, or a number.
     pub(super) fn signal(&mut self, node: &Node<'_>) -> Option<i32> {
         match &node.value {
             Value::Text(name) => {
@@ -40,9 +40,9 @@ impl Check<'_, '_> {
                 let names: Vec<&str> = (1..32).filter_map(signal_name).collect();
                 let bare = name.trim_start_matches("SIG");
                 let help = did_you_mean(bare, names, || {
-                    "write \"TERM\", \"INT\", \"QUIT\", \"HUP\" or another name".to_owned()
+                    "use \"TERM\", \"INT\", \"QUIT\", \"HUP\" or another signal name".to_owned()
                 });
-                let text = format!("there is no signal {}", quote(name));
+                let text = format!("unknown signal {}", quote(name));
                 self.fault(Fault::at(node.at, text).help(help));
                 None
             }
@@ -50,7 +50,7 @@ impl Check<'_, '_> {
                 self.number("signal", node, 1..=31).and_then(|number| i32::try_from(number).ok())
             }
             _ => {
-                self.wrong("signal", "the name of a signal", node);
+                self.wrong("signal", "a signal name", node);
                 None
             }
         }

@@ -2,9 +2,8 @@ use super::super::node::{Node, Table, Value};
 use super::Check;
 
 impl Check<'_, '_> {
-    /// What is part of the language but does nothing yet. It is typed first, so that a
-    /// mistake in it is told as such; then refused, because a key that is silently without effect
-    /// is worse than none.
+    /// Rejects keys that are not implemented: a silently ignored key is worse than an error. Types
+    /// are checked first, so that type errors are reported as such.
     pub(super) fn unsupported(&mut self, table: &Table<'_>) {
         let Some(entry) = table.get("proxy") else { return };
         if self.proxy(&entry.node) {
@@ -17,7 +16,7 @@ impl Check<'_, '_> {
             Value::Boolean(yes) => *yes,
             Value::Table(_) => true,
             _ => {
-                self.wrong("proxy", "true, false or a table", node);
+                self.wrong("proxy", "a boolean or a table", node);
                 false
             }
         }

@@ -12,16 +12,14 @@ use super::super::spec::{ActionSpec, WatchSpec};
 use super::super::suggest::quote;
 use super::{Check, keys};
 
-/// One save of an editor takes at most a few milliseconds.
+/// An editor writes a file within a few milliseconds.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// How often files are looked at with `poll = true`.
 const POLL: Duration = Duration::from_secs(2);
 
-/// More often would be a busy loop for large trees.
+/// A shorter interval would be a busy loop in large trees.
 const POLL_MIN: Duration = Duration::from_millis(100);
 
-/// What may follow a change, by the words for it.
 pub(in super::super) const ACTIONS: [(&str, Word); 3] =
     [("restart", Word::Restart), ("signal", Word::Signal), ("run", Word::Run)];
 
@@ -33,7 +31,7 @@ pub(in super::super) enum Word {
 }
 
 impl Check<'_, '_> {
-    /// `watch`: true, globs, a table or several. `dir` is the folder of the service.
+    /// Checks `watch`; `dir` is the directory of the service.
     pub(super) fn watch(&mut self, entry: Option<&Entry<'_>>, dir: &Path) -> Vec<WatchSpec> {
         let Some(node) = entry.map(|entry| &entry.node) else { return Vec::new() };
         let mut watch = WatchSpec {
@@ -55,7 +53,11 @@ impl Check<'_, '_> {
             Value::List(_) | Value::Text(_) => self.globs("watch", node, false, &mut watch),
             Value::Table(_) => return vec![self.watch_table(node, watch)],
             _ => {
-                self.wrong("watch", "true, a list of globs, a table or a list of tables", node);
+                self.wrong(
+                    "watch",
+                    "a boolean, an array of globs, a table or an array of tables",
+                    node,
+                );
                 return Vec::new();
             }
         }
@@ -83,7 +85,7 @@ impl Check<'_, '_> {
         watch
     }
 
-    /// What follows. A signal alone says what is meant; a command does not, it may go before a restart.
+    /// `signal` alone implies the action; `run` does not, because a command may precede a restart.
     fn action(&mut self, table: &Table<'_>, at: Place) -> Option<ActionSpec> {
         let (run, signal) = (table.get("run"), table.get("signal"));
         let word = match table.get("action") {
@@ -107,38 +109,38 @@ impl Check<'_, '_> {
                 self.surplus("signal", signal, "a command", "action = \"signal\"");
                 if command.is_none() {
                     let fault = Fault::at(at, "`action = \"run\"` needs a command");
-                    self.fault(fault.help("write what to execute: run = \"make schema\""));
+                    self.fault(fault.help("set what to run: run = \"make schema\""));
                 }
                 command.flatten().map(ActionSpec::Run)
             }
         }
     }
 
-    /// `poll`: true, or how often.
     fn poll(&mut self, node: &Node<'_>) -> Option<Duration> {
         if let Value::Boolean(on) = node.value {
             return on.then_some(POLL);
         }
         let every = self.duration("poll", node)?;
         if every < POLL_MIN {
-            let text = format!("`poll` is at least {} ms", POLL_MIN.as_millis());
+            let text = format!("`poll` must be at least {}ms", POLL_MIN.as_millis());
             self.fault(
-                Fault::at(node.at, text).help("each look takes time for every watched file"),
+                Fault::at(node.at, text)
+                    .help("use a longer interval: polling reads every watched file"),
             );
             return None;
         }
         Some(every)
     }
 
-    /// A key that the action has no use for.
+    /// Rejects a key that this action does not use.
     fn surplus(&mut self, key: &str, entry: Option<&Entry<'_>>, action: &str, other: &str) {
         if let Some(entry) = entry {
-            let fault = Fault::at(entry.key, format!("`{key}` has no meaning for {action}"));
-            self.fault(fault.help(format!("remove it, or write {other}")));
+            let fault = Fault::at(entry.key, format!("`{key}` does not apply to {action}"));
+            self.fault(fault.help(format!("remove it, or set {other}")));
         }
     }
 
-    /// One glob or a list of them; those with a leading `!`, or all of them, exclude.
+    /// Globs with a leading `!` exclude; all do if `exclude` is set.
     fn globs(&mut self, key: &str, node: &Node<'_>, exclude: bool, watch: &mut WatchSpec) {
         let items = match &node.value {
             Value::List(list) => list.as_slice(),
@@ -157,19 +159,19 @@ impl Check<'_, '_> {
         }
     }
 
-    /// A glob, checked. A plain path means the file, or everything below the folder.
+    /// Checks a glob. A plain path matches the file, or everything below the directory.
     fn glob(&mut self, glob: &str, node: &Node<'_>) -> Option<Vec<String>> {
         let glob = glob.strip_prefix("./").unwrap_or(glob);
         let plain = glob.trim_end_matches('/');
         if plain.is_empty() || Path::new(glob).is_absolute() {
-            let text = format!("{} is not a glob", quote(glob));
-            let help = "globs are relative to the service's folder: \"src/**\", \"*.py\"";
+            let text = format!("invalid glob {}", quote(glob));
+            let help = "use globs relative to the service's directory: \"src/**\", \"*.py\"";
             self.fault(Fault::at(node.at, text).help(help));
             return None;
         }
         if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
-            let text = format!("{} is not a glob: {}", quote(glob), error.kind());
-            let help = "`*` and `**` stand for names and folders, `[abc]` for one character, `{a,b}` for either";
+            let text = format!("invalid glob {}: {}", quote(glob), error.kind());
+            let help = "use `*` for names, `**` for directories, `[abc]` for one character, `{a,b}` for alternatives";
             self.fault(Fault::at(node.at, text).help(help));
             return None;
         }

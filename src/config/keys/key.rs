@@ -1,17 +1,14 @@
 use serde_json::Value;
 
-/// One key of a table: all that is known about it but what it does. The checker, its help and the schema are made
-/// from these.
+/// One key of a table. The checker, its help texts and the JSON schema are all built from these.
 pub(in super::super) struct Key {
-    /// The name in the file.
     pub name: &'static str,
-    /// What an editor shows: sentences for people.
     pub about: &'static str,
-    /// What may stand there, as JSON Schema.
+    /// The JSON Schema of its value.
     pub shape: fn() -> Value,
-    /// What holds without it, as it is written in the file; `None`: it depends, and `about` says on what.
+    /// The default, in TOML. `None` if it depends on something that `description` names.
     pub default: Option<&'static str>,
-    /// What may be written, as it is written in the file. A key without a default has at least one.
+    /// Possible values, in TOML. A key without a default has at least one.
     pub examples: &'static [&'static str],
 }
 
@@ -31,7 +28,6 @@ impl Key {
     }
 }
 
-/// Whether one of the keys has this name.
 pub(in super::super) fn has(keys: &[Key], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }

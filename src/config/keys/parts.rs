@@ -2,185 +2,179 @@
 
 use super::{Key, shapes};
 
-/// Keys of `port` as a table.
 pub(in super::super) const PORT: &[Key] = &[
-    Key::new("prefer", shapes::port_number, "The number it would like to have, or `\"auto\"`.")
+    Key::new("prefer", shapes::port_number, "Preferred port number, or `\"auto\"`.")
         .default("\"auto\"")
         .examples(&["3000"]),
     Key::new(
         "on_conflict",
         shapes::on_conflict,
-        "What becomes of it when it is taken: the `next` free one, any free one (`auto`), `fail`, or `ask` at a terminal. Default: what the stack says.",
+        "What to do if the port is in use: take the `next` free port, any free port (`auto`), `fail`, or `ask` on a terminal. Default: the setting of the stack.",
     )
     .examples(&["\"auto\""]),
     Key::new(
         "env",
         shapes::variable,
-        "The variable of devstack's own environment that insists on a number. Default: `API_PORT` for the main port of `api`.",
+        "Environment variable of devstack that pins the port. Default: `API_PORT` for the main port of `api`.",
     )
     .examples(&["\"WEB_PORT\""]),
     Key::new(
         "pass",
         shapes::boolean,
-        "Whether devstack opens the socket and hands it over (`LISTEN_FDS`), so that a restart refuses nobody.",
+        "Whether devstack opens the socket and passes it on (`LISTEN_FDS`), so that no connection is refused during a restart.",
     )
     .default("false"),
 ];
 
-/// Keys of `ready`.
 pub(in super::super) const READY: &[Key] = &[
     Key::new(
         "tcp",
         shapes::probe_port,
-        "It listens: on its main port (`true`), on the port of this name or number.",
+        "The service listens on its main port (`true`), or on a port given by name or number.",
     )
     .examples(&["true", "5000"]),
     Key::new(
         "http",
         shapes::http,
-        "It answers with a status from 200 to 399: a path on its main port, a URL, or a table.",
+        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
     )
     .examples(&["\"/health\"", "{ path = \"/health\", port = 9000 }"]),
-    Key::new("log", shapes::text, "It prints a line that this regular expression matches.")
-        .examples(&["\"listening on\""]),
-    Key::new("exec", shapes::command, "This command ends with 0.")
+    Key::new(
+        "log",
+        shapes::text,
+        "The service prints a line that matches this regular expression.",
+    )
+    .examples(&["\"listening on\""]),
+    Key::new("exec", shapes::command, "This command exits with code 0.")
         .examples(&["\"pg_isready --port $PORT\""]),
-    Key::new("notify", shapes::boolean, "It says `READY=1` as it would to systemd.")
+    Key::new("notify", shapes::boolean, "The service sends `READY=1`, as for systemd.")
         .default("false"),
-    Key::new("delay", shapes::duration, "It has run for this long.").examples(&["\"2s\""]),
-    Key::new("timeout", shapes::duration, "It has failed when it is not ready after this long.")
-        .default("\"60s\""),
-    Key::new("interval", shapes::duration, "The time between two attempts.").default("\"250ms\""),
+    Key::new("delay", shapes::duration, "The service has been running for this long.")
+        .examples(&["\"2s\""]),
+    Key::new("timeout", shapes::duration, "Time limit for becoming ready.").default("\"60s\""),
+    Key::new("interval", shapes::duration, "Time between two attempts.").default("\"250ms\""),
 ];
 
-/// Keys of `health`.
 pub(in super::super) const HEALTH: &[Key] = &[
     Key::new(
         "tcp",
         shapes::probe_port,
-        "It listens: on its main port (`true`), on the port of this name or number.",
+        "The service listens on its main port (`true`), or on a port given by name or number.",
     )
     .examples(&["true"]),
     Key::new(
         "http",
         shapes::http,
-        "It answers with a status from 200 to 399: a path on its main port, a URL, or a table.",
+        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
     )
     .examples(&["\"/health\""]),
-    Key::new("exec", shapes::command, "This command ends with 0.").examples(&["\"./check\""]),
-    Key::new("interval", shapes::duration, "The time between two attempts.").default("\"5s\""),
-    Key::new("failures", shapes::failures, "After how many failures in a row it is unhealthy.")
-        .default("3"),
+    Key::new("exec", shapes::command, "This command exits with code 0.").examples(&["\"./check\""]),
+    Key::new("interval", shapes::duration, "Time between two attempts.").default("\"5s\""),
+    Key::new(
+        "failures",
+        shapes::failures,
+        "Number of consecutive failures after which the service is unhealthy.",
+    )
+    .default("3"),
     Key::new(
         "action",
         shapes::health_action,
-        "What happens then: it is said (`report`), or the service is restarted too.",
+        "What to do when the service is unhealthy: only `report` it, or `restart` it.",
     )
     .default("\"report\""),
 ];
 
-/// Keys of `ready.http` as a table.
 pub(in super::super) const HTTP: &[Key] = &[
-    Key::new("path", shapes::text, "The path that is asked for.")
-        .default("\"/\"")
-        .examples(&["\"/health\""]),
-    Key::new(
-        "port",
-        shapes::probe_port,
-        "The main port (`true`), the port of this name or number.",
-    )
-    .default("true")
-    .examples(&["9000"]),
+    Key::new("path", shapes::text, "Path to request.").default("\"/\"").examples(&["\"/health\""]),
+    Key::new("port", shapes::probe_port, "Main port (`true`), or a port given by name or number.")
+        .default("true")
+        .examples(&["9000"]),
 ];
 
-/// Keys of `restart` as a table.
 pub(in super::super) const RESTART: &[Key] = &[
     Key::new(
         "policy",
         shapes::policy,
-        "Whether it is started again when it ends. Default: `on-failure`, and for a task `no`.",
+        "When to restart the service after it exits. Default: `on-failure`, or `no` for a task.",
     )
     .examples(&["\"always\""]),
     Key::new(
         "max",
         shapes::max_restarts,
-        "It has failed when it was restarted more often than this within `window`.",
+        "Maximum number of restarts within `window`; beyond that the service has failed.",
     )
     .default("8"),
-    Key::new("window", shapes::duration, "See `max`.").default("\"120s\""),
+    Key::new("window", shapes::duration, "Time window for `max`.").default("\"120s\""),
     Key::new(
         "delay",
         shapes::duration,
-        "The pause before the first restart; it doubles with each.",
+        "Delay before the first restart; it doubles with each further restart.",
     )
     .default("\"250ms\""),
-    Key::new("max_delay", shapes::duration, "The longest pause.").default("\"15s\""),
+    Key::new("max_delay", shapes::duration, "Maximum delay.").default("\"15s\""),
 ];
 
-/// Keys of `stop`.
 pub(in super::super) const STOP: &[Key] = &[
-    Key::new("signal", shapes::signal, "The signal that asks it to end, by name or number.")
+    Key::new("signal", shapes::signal, "Signal to stop the service with, by name or number.")
         .default("\"TERM\"")
         .examples(&["\"INT\""]),
-    Key::new("grace", shapes::duration, "Everything that is left after this long is killed.")
+    Key::new("grace", shapes::duration, "Time after which remaining processes are killed.")
         .default("\"5s\""),
     Key::new(
         "command",
         shapes::command,
-        "A command that stops it, in place of the signal. Default: none.",
+        "Command to stop the service with, instead of a signal. Default: none.",
     )
     .examples(&["\"nginx -s quit\""]),
 ];
 
-/// Keys of `watch` as a table.
 pub(in super::super) const WATCH: &[Key] = &[
     Key::new(
         "paths",
         shapes::globs,
-        "What is watched, as globs relative to its folder; `!` excludes. Default: all of it.",
+        "Globs to watch, relative to the service's directory; `!` excludes. Default: everything.",
     )
     .examples(&["[\"src/**\"]"]),
-    Key::new("ignore", shapes::globs, "What is left out, as globs.")
+    Key::new("ignore", shapes::globs, "Globs to ignore.")
         .default("[]")
         .examples(&["[\"*.tmp\"]"]),
     Key::new(
         "action",
         shapes::watch_action,
-        "What happens: it is restarted, gets a `signal`, or a command is `run` beside it. Default: `restart`; with `signal`, that.",
+        "What to do on a change: `restart` the service, send it a `signal`, or `run` a command. Default: `restart`, or `signal` if `signal` is set.",
     )
     .examples(&["\"restart\""]),
-    Key::new("signal", shapes::signal, "The signal it gets. Default of `action = \"signal\"`: HUP.")
+    Key::new("signal", shapes::signal, "Signal to send. Default with `action = \"signal\"`: HUP.")
         .examples(&["\"USR1\""]),
-    Key::new("run", shapes::command, "The command that is run: before a restart, as a build, or alone.")
+    Key::new("run", shapes::command, "Command to run: before a restart, such as a build, or on its own.")
         .examples(&["\"cargo build\""]),
-    Key::new("settle", shapes::duration, "How long nothing may change before it counts.")
+    Key::new("settle", shapes::duration, "How long files must stop changing before the action runs.")
         .default("\"10ms\""),
     Key::new(
         "poll",
         shapes::poll,
-        "Looks again and again, every 2 s (`true`) or this often, for what the system does not tell.",
+        "Poll for changes that the system does not report: every 2s (`true`) or at this interval.",
     )
     .default("false")
     .examples(&["true", "\"500ms\""]),
 ];
 
-/// Keys of an entry of `env_file` as a table.
 pub(in super::super) const ENV_FILE: &[Key] = &[
-    Key::new("path", shapes::path, "The file, relative to devstack.toml.").examples(&["\".env\""]),
-    Key::new("optional", shapes::boolean, "Whether it may be missing.").default("false"),
+    Key::new("path", shapes::path, "Path of the env file, relative to devstack.toml.")
+        .examples(&["\".env\""]),
+    Key::new("optional", shapes::boolean, "Whether the file may be missing.").default("false"),
 ];
 
-/// Keys of `debug`.
 pub(in super::super) const DEBUG: &[Key] = &[
     Key::new(
         "command",
         shapes::command,
-        "What is run in debug mode. Without it: `command` of the service, which `DEVSTACK_MODE` tells.",
+        "Command to run in debug mode. Default: the service's `command`, which can check `DEVSTACK_MODE`.",
     )
     .examples(&["\"python -m debugpy --listen $DEBUG_HOST:$DEBUG_PORT app.py\""]),
-    Key::new("port", shapes::port, "The port of the debugger, chosen like any other: `DEBUG_PORT`.")
+    Key::new("port", shapes::port, "Debugger port, assigned like any other port and passed in `DEBUG_PORT`.")
         .default("\"auto\"")
         .examples(&["5678"]),
-    Key::new("wait", shapes::boolean, "Whether the program waits for the debugger: `DEBUG_WAIT` is `1`.")
+    Key::new("wait", shapes::boolean, "Whether the program waits for a debugger; if so, `DEBUG_WAIT` is `1`.")
         .default("false"),
 ];

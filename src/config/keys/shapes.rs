@@ -1,5 +1,5 @@
-//! What may stand for a key, as JSON Schema. Whatever the checker accepts fits; of what it refuses, an editor finds
-//! what can be seen in one value. Nothing is referred to by name: editors do not show what stands beside a `$ref`.
+//! The JSON Schemas of values. They accept what the checker accepts, and reject what is wrong in a
+//! single value. There is no `$ref`, because editors hide what stands beside one.
 
 use serde_json::{Map, Value, json};
 
@@ -12,20 +12,18 @@ use super::{
 use crate::model::signal_name;
 use crate::presets;
 
-/// A name of a service, a port, a profile or a stack.
+/// The name of a service, port, profile or stack.
 const NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
 
-/// A number and a unit.
 const DURATION: &str = r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$";
 
-/// A table of these keys and no others.
 pub(in super::super) fn table(keys: &[Key]) -> Value {
     let properties: Map<String, Value> =
         keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
-/// The shape of a key with what an editor shows of it.
+/// Returns the schema of a key, with description, default and examples.
 fn described(key: &Key) -> Value {
     let mut shape = (key.shape)();
     shape["description"] = key.about.into();
@@ -38,19 +36,16 @@ fn described(key: &Key) -> Value {
     shape
 }
 
-/// A value as it is written in the file.
 fn written(text: &str) -> Value {
     let file: Map<String, Value> =
         toml::from_str(&format!("value = {text}")).expect("a test reads every default and example");
     file["value"].clone()
 }
 
-/// Any of these.
 fn any_of(shapes: impl IntoIterator<Item = Value>) -> Value {
     json!({ "anyOf": shapes.into_iter().collect::<Vec<_>>() })
 }
 
-/// One of the words of a table of the checker.
 fn words<T>(table: &[(&str, T)]) -> Value {
     let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
     json!({ "type": "string", "enum": words })

@@ -8,17 +8,17 @@ use crate::config::parse::is_deep;
 use crate::config::report::Report;
 use crate::model::Name;
 
-/// Names that a configuration defines, for who completes a command line.
+/// Names that a configuration defines, for shell completion.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Services as they were written, without the single replicas.
+    /// Services as written, without single replicas.
     pub services: BTreeSet<String>,
-    /// Profiles of any service.
+    /// Profiles of all services.
     pub profiles: BTreeSet<String>,
 }
 
-/// The names in the files of a configuration, as far as they can be read: a file that is just being edited has
-/// mistakes, and names all the same. Never an error.
+/// Returns the names in the configuration files, as far as they can be read. Never fails: a file
+/// that is being edited may have errors and still define names.
 pub fn names(sources: &Sources) -> Names {
     let mut names = Names::default();
     let mut paths = find(sources, &mut Report::default()).unwrap_or_default();

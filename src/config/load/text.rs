@@ -1,15 +1,13 @@
-//! Files as text, as far as they are fit for it.
+//! Reads configuration and env files safely.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The largest file that is read. Nobody writes a configuration of this size; devices and logs
-/// that were named by mistake are larger.
+/// Far above any configuration, and below most devices or logs that are given by mistake.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Why a file cannot be read.
 #[derive(Debug)]
 pub(super) enum Unreadable {
     Absent,
@@ -18,7 +16,7 @@ pub(super) enum Unreadable {
     NotUtf8 {
         line: usize,
     },
-    /// It belongs to somebody who has no say here.
+    /// Owned by a user that is not trusted.
     Foreign {
         owner: u32,
     },
@@ -28,14 +26,12 @@ pub(super) enum Unreadable {
 impl Unreadable {
     pub fn text(&self) -> String {
         match self {
-            Unreadable::Absent => "there is no such file".to_owned(),
+            Unreadable::Absent => "no such file".to_owned(),
             Unreadable::NotAFile(what) => format!("it is {what}"),
             Unreadable::TooLarge => "it is larger than 1 MiB".to_owned(),
             Unreadable::NotUtf8 { line } => format!("line {line} is not UTF-8"),
             Unreadable::Foreign { owner } => {
-                format!(
-                    "it belongs to user {owner}, who is neither you nor the owner of the configuration"
-                )
+                format!("it is owned by user {owner}, not by you or the owner of the configuration")
             }
             Unreadable::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "permission denied".to_owned()
@@ -47,16 +43,15 @@ impl Unreadable {
     pub fn help(&self) -> &'static str {
         match self {
             Unreadable::Absent | Unreadable::NotAFile(_) => {
-                "name a file that exists, or leave -f out to use the devstack.toml here or above"
+                "give an existing file, or omit -f to use devstack.toml from this or a parent directory"
             }
-            Unreadable::TooLarge => "a configuration is a short text; is it another file?",
+            Unreadable::TooLarge => "check the path: a configuration is a short text file",
             Unreadable::NotUtf8 { .. } => "save it as UTF-8",
             Unreadable::Foreign { .. } => COPY,
-            Unreadable::Failed(_) => "let your user read it, such as with chmod u+r",
+            Unreadable::Failed(_) => "make it readable, for example with chmod u+r",
         }
     }
 
-    /// The same for an env file.
     pub fn env_help(&self) -> &'static str {
         match self {
             Unreadable::Foreign { .. } => COPY,
@@ -65,24 +60,22 @@ impl Unreadable {
             | Unreadable::TooLarge
             | Unreadable::NotUtf8 { .. }
             | Unreadable::Failed(_) => {
-                "correct the path or the file, or write { path = \"…\", optional = true } for one that may be missing"
+                "fix the path or the file, or write { path = \"…\", optional = true } if it may be missing"
             }
         }
     }
 }
 
-/// What to do about somebody else's file.
-const COPY: &str = "put a copy of your own in its place";
+const COPY: &str = "replace it with your own copy";
 
-/// What is in a file, and whose file it is.
 pub(super) struct Text {
     pub text: String,
-    /// The number of the user.
+    /// The user ID.
     pub owner: u32,
 }
 
-/// A regular file of at most [`MAX_FILE`]. Pipes and devices are refused before they are opened: opening a pipe waits
-/// for a writer, and a device may never end.
+/// Reads a regular file of at most [`MAX_FILE`] bytes. Pipes and devices are rejected before they
+/// are opened: opening a pipe waits for a writer, and a device may never end.
 pub(super) fn read_text(path: &Path) -> Result<Text, Unreadable> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Absent,
@@ -90,7 +83,7 @@ pub(super) fn read_text(path: &Path) -> Result<Text, Unreadable> {
     };
     regular(&std::fs::metadata(path).map_err(failed)?)?;
     let file = File::open(path).map_err(failed)?;
-    // Another one may have come in its place.
+    // Another file may have replaced it.
     let about = file.metadata().map_err(failed)?;
     regular(&about)?;
     let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0) + 1);
@@ -107,7 +100,7 @@ pub(super) fn read_text(path: &Path) -> Result<Text, Unreadable> {
 
 fn regular(about: &Metadata) -> Result<(), Unreadable> {
     match about {
-        about if about.is_dir() => Err(Unreadable::NotAFile("a folder")),
+        about if about.is_dir() => Err(Unreadable::NotAFile("a directory")),
         about if !about.is_file() => Err(Unreadable::NotAFile("not a regular file")),
         about if about.len() > MAX_FILE => Err(Unreadable::TooLarge),
         _ => Ok(()),

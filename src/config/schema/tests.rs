@@ -25,13 +25,13 @@ fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What of a file does not fit the schema. `None` also for what is no TOML: the schema is not asked about that.
+/// Returns why a file is not valid. `None` also for invalid TOML, which the schema cannot judge.
 pub(in super::super) fn misfit_of(text: &str) -> Option<String> {
     misfit(&SCHEMA, &toml::from_str(text).ok()?)
 }
 
-/// The example files that are wrong in what an editor sees in one value. In the others the mistake is between
-/// values, in a text, or beside the file.
+/// The broken examples whose error an editor can see in a single value. In the others it is between
+/// values, inside a text, or outside the file.
 const STRUCTURE: [&str; 20] = [
     "bad-duration.toml",
     "bad-health.toml",
@@ -93,7 +93,7 @@ fn every_example_fits() {
     }
 }
 
-/// A file in which nothing but this key may be wrong.
+/// A file in which only this key can be wrong.
 fn file_with(table: &str, name: &str, value: &str) -> String {
     let all = format!("{name} = {value}");
     let others = "[services.db]\ncommand = 'x'\nport = 1\n[services.migrate]\ncommand = 'x'\nkind = 'task'\n";
@@ -119,7 +119,7 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
     }
 }
 
-/// A folder with what the examples of keys name.
+/// A directory with the files that the examples of keys name.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("api")).expect("a folder");
@@ -129,7 +129,6 @@ fn folder() -> TempDir {
     folder
 }
 
-/// The stack that a file means.
 fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
     fs::write(folder.path().join("devstack.toml"), text).expect("a file");
     let sources = Sources {
@@ -153,7 +152,7 @@ fn what_is_said_of_every_key_is_so() {
     }
 }
 
-/// Its default and its examples are accepted and fit, and a value of no type that it has is neither.
+/// Default and examples of a key are accepted and valid; values of other types are neither.
 fn check(folder: &TempDir, table: &str, key: &Key) {
     let name = format!("{table}: {}", key.name);
     assert!(key.default.is_some() || !key.examples.is_empty(), "{name} has nothing to show");
@@ -168,7 +167,7 @@ fn check(folder: &TempDir, table: &str, key: &Key) {
     assert!(misfit_of(&text).is_some(), "{name} fits anything");
 }
 
-/// To write down a default changes nothing.
+/// Writing a default explicitly changes nothing.
 #[test]
 fn defaults_are_those_of_the_checker() {
     let folder = folder();
@@ -187,7 +186,7 @@ fn defaults_are_those_of_the_checker() {
     }
 }
 
-/// Whether a file is right as far as that can be seen without others.
+/// Whether a file is correct as far as it can be checked on its own.
 fn is_accepted(text: &str) -> bool {
     let mut report = Report::default();
     let source = Source::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
@@ -199,7 +198,7 @@ fn is_accepted(text: &str) -> bool {
     report.finish().is_ok()
 }
 
-/// Every key with everything that is written for any key, and with odd values: what the checker accepts fits.
+/// Every key with every value written for any key, and with odd ones: what is accepted is valid.
 #[test]
 fn whatever_is_accepted_fits() {
     const ODD: [&str; 17] = [
@@ -234,7 +233,7 @@ fn whatever_is_accepted_fits() {
                 (true, Some(why)) => panic!("accepted, but {why}:\n{text}"),
                 (true, None) => accepted += 1,
                 (false, Some(_)) => refused += 1,
-                // It is refused for more than its form.
+                // Rejected for other reasons than its form.
                 (false, None) => {}
             }
         }

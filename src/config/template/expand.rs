@@ -1,37 +1,32 @@
 use super::super::place::Place;
 use super::{Field, Missing, Part, StackField};
 
-/// Answers what a text refers to.
 pub(in super::super) trait Expand {
-    /// Something about a service; `None` when there is no such service or port.
     fn service(&self, service: &str, field: &Field) -> Option<String>;
-    /// Something about the stack.
     fn stack(&self, field: StackField) -> String;
-    /// A variable; `Ok(None)` when it is not set.
+    /// Returns a variable; `Ok(None)` if it is not set.
     fn variable(&mut self, name: &str, at: Place) -> Result<Option<String>, Trouble>;
 }
 
-/// Why a text cannot be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Trouble {
     /// The variable is not set and has no default.
     Missing { name: String, at: Place },
-    /// The variable is not set or empty, and this is what its author says about it.
+    /// The variable is unset or empty; `message` is from `${VAR:?message}`.
     Required { name: String, message: String, at: Place },
-    /// The variables need each other: `A → B → A`.
+    /// The variables refer to each other: `A → B → A`.
     Cycle { path: String, at: Place },
-    /// Variables refer to variables too deep.
+    /// Variables are nested too deeply.
     Deep { at: Place },
-    /// The result is larger than any program could be given.
+    /// The result is larger than any program accepts.
     Large { at: Place },
-    /// The service or port that is referred to does not exist.
+    /// The service or port does not exist.
     Unknown { at: Place },
 }
 
-/// The longest value, in bytes. Linux gives a program no longer one than 128 KiB.
+/// Maximum size of a value in bytes. Linux limits a single argument or variable to 128 KiB.
 const MAX_VALUE: usize = 1024 * 1024;
 
-/// The text of `parts` with every reference replaced.
 pub(in super::super) fn expand(
     parts: &[Part],
     at: Place,

@@ -8,24 +8,21 @@ pub(super) use parse::{Parser, Syntax};
 
 use super::place::Place;
 
-/// How many parts a simple text has: with each a path of 4 KiB it is still far below the limit.
+/// Even if each part is a path of 4 KiB, such a text stays far below the size limit.
 const MAX_SIMPLE: usize = 64;
 
-/// A text with the references in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template {
-    /// Text and references in turn.
     pub parts: Vec<Part>,
-    /// Where the whole text was written.
+    /// The span of the whole text.
     pub at: Place,
 }
 
-/// A piece of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Part {
-    /// Stands as it is.
+    /// Literal text.
     Text(String),
-    /// `${db.url}`: something about a service.
+    /// `${db.url}`: a field of a service.
     Service { service: String, field: Field, at: Place },
     /// `${stack.name}`, `${stack.dir}`.
     Stack { field: StackField, at: Place },
@@ -33,56 +30,50 @@ pub(super) enum Part {
     Variable { name: String, missing: Missing, at: Place },
 }
 
-/// What can be asked of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
     /// `http://HOST:PORT` of the main port.
     Url,
     /// The address to connect to.
     Host,
-    /// The main port, or the one of this name.
+    /// The main port, or the port with this name.
     Port(Option<String>),
 }
 
-/// What can be asked of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StackField {
-    /// Its name.
     Name,
-    /// Its folder.
     Dir,
 }
 
-/// What to do when a variable is not set.
+/// What to do if a variable is not set.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Missing {
-    /// It is a mistake.
     Fail,
-    /// Take this; also when the variable is empty.
+    /// Use this default, also if the variable is empty.
     Default(Vec<Part>),
-    /// It is a mistake and this says why; also when the variable is empty.
+    /// Report an error with this message, also if the variable is empty.
     Message(String),
 }
 
 impl Template {
-    /// A text without references.
     pub fn plain(text: impl Into<String>, at: Place) -> Template {
         Template { parts: vec![Part::Text(text.into())], at }
     }
 
-    /// Whether it needs no look at an environment and cannot become too large: whatever else is
-    /// wrong with it was found when it was read.
+    /// Whether it can be expanded without an environment and cannot exceed the size limit. Other
+    /// errors were found when it was parsed.
     pub fn is_simple(&self) -> bool {
         let variable = |part: &Part| matches!(part, Part::Variable { .. });
         self.parts.len() <= MAX_SIMPLE && !self.parts.iter().any(variable)
     }
 
-    /// The number of bytes it has without what references stand for.
+    /// The number of bytes without the values of references.
     pub fn len(&self) -> usize {
         (self.at.end - self.at.start) as usize
     }
 
-    /// The whole text, when there are no references in it.
+    /// Returns the whole text if it has no references.
     pub fn as_text(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
@@ -91,7 +82,7 @@ impl Template {
         }
     }
 
-    /// Calls `see` with every service that is referred to, also within defaults.
+    /// Calls `see` for every referenced service, including those in defaults.
     pub fn services<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a Field, Place)) {
         walk(&self.parts, see);
     }

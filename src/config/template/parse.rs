@@ -6,32 +6,29 @@ use super::super::report::Report;
 use super::super::suggest::{did_you_mean, quote};
 use super::{Field, Missing, Part, StackField, Template};
 
-/// How deep defaults may hold further references.
+/// How deeply defaults may nest further references.
 const MAX_NESTING: usize = 8;
 
-/// The fields of a service, for "did you mean".
+/// Fields of a service, for "did you mean".
 const FIELDS: &[&str] = &["url", "host", "port"];
 
-/// Which references a text may hold.
+/// Which references a text may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Syntax {
-    /// Those of devstack and variables; `$$` is a dollar sign. For `env` values and arrays.
+    /// All references; `$$` is a dollar sign. For `env` values and arrays.
     Full,
-    /// Those of devstack only; everything else stays byte for byte. For what a shell reads, and
-    /// for texts where a dollar sign has its own meaning.
+    /// No variables; everything else is kept byte for byte. For shell commands and other texts
+    /// where a dollar sign has its own meaning.
     References,
 }
 
-/// Reads references out of texts.
 pub(in super::super) struct Parser<'a> {
-    /// Whether there is a service of this name.
+    /// Whether a service with this name exists.
     pub is_service: &'a dyn Fn(&str) -> bool,
-    /// Where mistakes go.
     pub report: &'a mut Report,
 }
 
 impl Parser<'_> {
-    /// Reads `text`, which was written at `at`.
     pub fn parse(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
         if !text.contains('$') {
             return Template::plain(text, at);
@@ -42,8 +39,8 @@ impl Parser<'_> {
         Template { parts, at }
     }
 
-    /// The offset in the file of the first byte of `text`, when the text stands there as it is:
-    /// without escapes, so that a place within the text is a place in the file.
+    /// Returns the offset of `text` in the file if it is there verbatim. With escapes in it,
+    /// positions in the text do not match positions in the file.
     fn origin(&self, text: &str, at: Place) -> Option<u32> {
         let written = self.report.text(at.file).get(at.start as usize..at.end as usize)?;
         let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
@@ -62,7 +59,7 @@ struct Reader<'p, 'a, 't> {
     syntax: Syntax,
 }
 
-/// What was found behind a dollar sign: the part and the byte after it.
+/// The part that a dollar sign starts, and the offset after it.
 type Found = Option<(Part, usize)>;
 
 impl Reader<'_, '_, '_> {
@@ -120,8 +117,8 @@ impl Reader<'_, '_, '_> {
         parts
     }
 
-    /// Two characters that belong together, and how many bytes they take: `$$`, or in a shell
-    /// text a backslash with what it protects. A backslash elsewhere is just itself.
+    /// Returns an escape at `i` and its length: `$$`, or in shell text a backslash and its
+    /// character.
     fn pair(&self, i: usize, end: usize) -> (&str, usize) {
         let rest = &self.text[i..end];
         match self.syntax {
@@ -136,7 +133,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// What the dollar sign at `i` begins; `None`: it is just a dollar sign.
+    /// Parses what the dollar sign at `i` starts; `None` for a literal dollar sign.
     fn dollar(&mut self, i: usize, end: usize, depth: usize) -> Found {
         let after = &self.text[i + 1..end];
         if let Some(inner) = after.strip_prefix('{') {
@@ -157,7 +154,7 @@ impl Reader<'_, '_, '_> {
         Some((Part::Variable { name, missing: Missing::Fail, at }, i + 1 + length))
     }
 
-    /// `${service.field}` or `${stack.field}`.
+    /// Parses `${service.field}` or `${stack.field}`.
     fn reference(&mut self, i: usize, inner: &str) -> Found {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let dot = inner.find(|c| !word(c)).filter(|&dot| dot > 0)?;
@@ -173,14 +170,14 @@ impl Reader<'_, '_, '_> {
             return Some((Part::Stack { field, at }, end));
         }
         if head == "stack" && !(self.parser.is_service)(head) {
-            let text = format!("the stack has no {}", quote(field));
-            self.fault(i..end, text, "there are `${stack.name}` and `${stack.dir}`".into());
+            let text = format!("unknown stack field {}", quote(field));
+            self.fault(i..end, text, "use `${stack.name}` or `${stack.dir}`".into());
             return Some((Part::Text(String::new()), end));
         }
         let Some(field) = service_field(field) else {
-            let text = format!("a service has no {}", quote(field));
+            let text = format!("unknown service field {}", quote(field));
             let help = did_you_mean(field, FIELDS.iter().copied(), || {
-                format!("there are `${{{head}.url}}`, `${{{head}.host}}` and `${{{head}.port}}`")
+                format!("use `${{{head}.url}}`, `${{{head}.host}}` or `${{{head}.port}}`")
             });
             self.fault(i..end, text, help);
             return Some((Part::Text(String::new()), end));
@@ -188,8 +185,8 @@ impl Reader<'_, '_, '_> {
         Some((Part::Service { service: head.to_owned(), field, at }, end))
     }
 
-    /// Whether `${head.field}` is meant for devstack. A shell knows `${x-1.5}` too, so there it
-    /// must name something of ours.
+    /// Whether `${head.field}` is meant for devstack. `${x-1.5}` is valid in a shell, so in shell
+    /// text it must name an existing service or the stack.
     fn is_reference(&self, head: &str, field: &str) -> bool {
         match self.syntax {
             Syntax::Full => true,
@@ -199,12 +196,12 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// `${VAR}` and its forms.
+    /// Parses `${VAR}` and its forms.
     fn braced(&mut self, i: usize, end: usize, depth: usize) -> Found {
         let inner = &self.text[i + 2..end];
         let Some(close) = closing_brace(inner) else {
-            let text = "`${` without its `}`".to_owned();
-            self.fault(i..i + 2, text, "write `$$` for a plain dollar sign".into());
+            let text = "missing `}` after `${`".to_owned();
+            self.fault(i..i + 2, text, "add `}`, or write `$$` for a literal dollar sign".into());
             return Some((Part::Text(String::new()), end));
         };
         let after = i + 2 + close + 1;
@@ -223,9 +220,8 @@ impl Reader<'_, '_, '_> {
             None
         };
         let Some(missing) = missing else {
-            let text = format!("{} is not a reference", quote(&self.text[i..after]));
-            let help = "there are `${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `${service.url}`; \
-                        `$$` is a plain dollar sign";
+            let text = format!("invalid reference {}", quote(&self.text[i..after]));
+            let help = "use `${VAR}`, `${VAR:-default}`, `${VAR:?message}` or `${service.url}`; write `$$` for a literal dollar sign";
             self.fault(i..after, text, help.into());
             return Some((Part::Text(String::new()), after));
         };
@@ -234,7 +230,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// How many bytes of a variable's name `text` begins with.
+/// Returns the length of the variable name at the start of `text`, in bytes.
 fn variable_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
@@ -242,7 +238,7 @@ fn variable_length(text: &str) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
-/// The offset of the brace that closes the one before `text`; `${…}` within it are skipped.
+/// Returns the offset of the brace that closes the one before `text`, skipping nested `${…}`.
 fn closing_brace(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut i) = (0usize, 0);

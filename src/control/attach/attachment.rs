@@ -10,40 +10,40 @@ use super::frame::{Frame, READ};
 use crate::control::Failure;
 use crate::runtime::process::Size;
 
-/// Keys that a stack that stands still has not taken. More than anybody types blindly.
+/// Maximum bytes of keys that a suspended stack has not read; more than a user types blindly.
 const UNSENT: usize = 1 << 20;
 
-/// The terminal of a service, for a client.
+/// A client's connection to the terminal of a service.
 pub struct Attachment {
-    /// What comes from the stack.
+    /// Messages from the stack.
     pub hears: Hears,
-    /// What goes there.
+    /// Keys and sizes to the stack.
     pub says: Says,
 }
 
-/// What a client hears.
+/// A message from the stack.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// The terminal shows this.
+    /// Output of the terminal.
     Output(Bytes),
-    /// Something happened.
+    /// An event beside the output.
     Event(AttachEvent),
 }
 
-/// Hears what the terminal shows, and what happens.
+/// Receives output and events.
 pub struct Hears {
     read: ReadHalf<TokioIo<Upgraded>>,
     heard: BytesMut,
 }
 
-/// Types in the terminal.
+/// Sends keys and sizes.
 pub struct Says {
     write: WriteHalf<TokioIo<Upgraded>>,
     unsent: BytesMut,
 }
 
 impl Attachment {
-    /// Takes over the connection of an answer that agreed to it.
+    /// Takes over the connection of a response that accepted the upgrade.
     pub(in crate::control) async fn of(answer: Response<Incoming>) -> Result<Attachment, Failure> {
         let upgraded = hyper::upgrade::on(answer).await.map_err(|_| Failure::ended())?;
         let (read, write) = tokio::io::split(TokioIo::new(upgraded));
@@ -53,22 +53,22 @@ impl Attachment {
 }
 
 impl Hears {
-    /// What comes next; `None` when the connection is over. A call that is dropped loses nothing.
+    /// Returns the next message; `None` when the connection is closed. Cancel safe.
     ///
     /// # Errors
-    /// It makes no sense.
+    /// The frame is invalid.
     pub async fn next(&mut self) -> Result<Option<Heard>, Failure> {
         loop {
             match Frame::decode(&mut self.heard) {
                 Ok(Some(Frame::Output(bytes))) => return Ok(Some(Heard::Output(bytes))),
                 Ok(Some(Frame::Event(event))) => return Ok(Some(Heard::Event(event))),
                 Ok(Some(Frame::Input(_) | Frame::Resize(_))) | Err(_) => {
-                    return Err(Failure::garbled("it sent what is no frame of its own"));
+                    return Err(Failure::garbled("client sent an invalid frame"));
                 }
                 Ok(None) => {}
             }
             self.heard.reserve(READ);
-            // An error is a connection that is over, too.
+            // An error means that the connection is closed, too.
             if self.read.read_buf(&mut self.heard).await.unwrap_or(0) == 0 {
                 return Ok(None);
             }
@@ -77,7 +77,7 @@ impl Hears {
 }
 
 impl Says {
-    /// Types, as far as there is room; whether there was. [`Says::work`] sends it.
+    /// Queues keys as far as there is room; returns whether all fit.
     pub fn type_in(&mut self, keys: &[u8]) -> bool {
         let room = UNSENT.saturating_sub(self.unsent.len());
         let taken = &keys[..keys.len().min(room)];
@@ -85,12 +85,12 @@ impl Says {
         taken.len() == keys.len()
     }
 
-    /// The screen has another size.
+    /// Queues a new terminal size.
     pub fn resize(&mut self, size: Size) {
         Frame::Resize(size).encode(&mut self.unsent);
     }
 
-    /// Sends what is to be sent; resolves when the connection is over. Dropping it loses nothing.
+    /// Sends what is queued; resolves only when the connection is closed. Cancel safe.
     pub async fn work(&mut self) {
         while !self.unsent.is_empty() {
             match self.write.write(&self.unsent).await {

@@ -2,42 +2,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Exit, Message, Name, Run};
 
-/// What happens beside the output, as JSON.
+/// An event beside the output, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum AttachEvent {
-    /// The first one.
+    /// Always the first event.
     Attached {
-        /// The service.
+        /// The attached service.
         service: Name,
-        /// The run that goes on; `None`: the next one is waited for.
+        /// The current run; `None`: waiting for the next one.
         run: Option<Run>,
         /// Why the service is in its phase.
         cause: String,
     },
-    /// A run began.
+    /// A run started.
     Began {
-        /// Which.
+        /// The run.
         run: Run,
     },
-    /// A run is over; the next one is waited for.
+    /// A run ended; the next one is awaited.
     Ended {
-        /// Which.
+        /// The run.
         run: Run,
-        /// How its main process ended; `None`: it had none, or the client has missed it.
+        /// How its main process exited; `None` if it never had one or the client missed it.
         exit: Option<Exit>,
     },
-    /// Output is lost here, because the client did not read.
+    /// Output is missing here because the client did not read.
     Missed {
-        /// How many bytes.
+        /// Number of bytes.
         bytes: u64,
     },
-    /// The last one. Its class is `not-running` when the stack has ended.
+    /// Always the last event. The class is `not-running` if the stack stopped.
     Closed {
-        /// Why.
+        /// The reason.
         why: Message,
     },
-    /// Something that came later than this version.
+    /// An event that this version does not know.
     #[serde(other)]
     Unknown,
 }

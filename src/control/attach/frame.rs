@@ -3,33 +3,32 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::event::AttachEvent;
 use crate::runtime::process::Size;
 
-/// The longest content of a frame.
+/// Maximum content of a frame in bytes.
 pub(super) const CONTENT_MAX: usize = 64 * 1024;
-/// What is read at once: large enough for a paste, small enough for a key.
+/// Bytes to read at once: enough for a paste, little for a key.
 pub(super) const READ: usize = 16 * 1024;
-/// The kind, and the length of what follows.
+/// Length of a frame's head: kind and content length.
 const HEAD: usize = 5;
 
-/// What travels in either direction: a letter, the length of the content in four bytes, the highest first, and the
-/// content.
+/// A frame: a letter for the kind, the content length in four bytes (big endian), the content.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Frame {
-    /// `i`: keys, to the service.
+    /// `i`: keys for the service.
     Input(Bytes),
-    /// `r`: the size of the client's screen: two bytes for rows, two for columns.
+    /// `r`: size of the client's terminal as two bytes for rows and two for columns.
     Resize(Size),
-    /// `o`: what the terminal shows.
+    /// `o`: output of the terminal.
     Output(Bytes),
     /// `e`: an event as JSON.
     Event(AttachEvent),
 }
 
-/// Bytes that are no frame.
+/// Bytes that are not a valid frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Garbled;
 
 impl Frame {
-    /// Appends it; what is longer than a frame can be becomes several.
+    /// Appends the frame; content over the limit is split into several frames.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Frame::Input(keys) => parts(b'i', keys, out),
@@ -39,13 +38,13 @@ impl Frame {
                 one(b'r', &[a, b, c, d], out);
             }
             Frame::Event(event) => {
-                let json = serde_json::to_vec(event).expect("an event is plain data");
+                let json = serde_json::to_vec(event).expect("events serialize to JSON");
                 one(b'e', &json, out);
             }
         }
     }
 
-    /// Takes the first one out of what was read; `None`: it is not there as a whole.
+    /// Removes the first frame from the bytes read; `None` if it is incomplete.
     pub fn decode(read: &mut BytesMut) -> Result<Option<Frame>, Garbled> {
         let Some((head, rest)) = read.split_first_chunk::<HEAD>() else { return Ok(None) };
         let [kind, length @ ..] = *head;
@@ -80,7 +79,7 @@ fn parts(kind: u8, content: &[u8], out: &mut BytesMut) {
 }
 
 fn one(kind: u8, content: &[u8], out: &mut BytesMut) {
-    let length = u32::try_from(content.len()).expect("contents are short");
+    let length = u32::try_from(content.len()).expect("frame content is limited");
     out.put_u8(kind);
     out.put_u32(length);
     out.put_slice(content);
@@ -93,7 +92,7 @@ mod tests {
 
     fn frames() -> Vec<Frame> {
         let service = Name::new("api").unwrap();
-        let why = Message::new(Class::NotRunning, "the stack has ended");
+        let why = Message::new(Class::NotRunning, "the stack has stopped");
         let events = [
             AttachEvent::Attached { service, run: Some(Run(3)), cause: "ready".to_owned() },
             AttachEvent::Began { run: Run(4) },

@@ -1,4 +1,4 @@
-//! The terminal of a service over the control socket: an HTTP connection that becomes one of frames in both directions.
+//! The terminal of a service over an upgraded HTTP connection with frames in both directions.
 
 mod attachment;
 mod event;
@@ -13,5 +13,5 @@ pub use event::AttachEvent;
 pub use query::AttachQuery;
 pub(super) use session::Session;
 
-/// What the connection becomes, as HTTP names it.
+/// Value of the HTTP `Upgrade` header.
 pub(super) const UPGRADE: &str = "devstack-attach";

@@ -2,17 +2,17 @@ use crate::model::{Class, Message};
 use crate::runtime::console::Screen;
 use crate::runtime::process::{Device, Size};
 
-/// Who attaches to what.
+/// Parameters of `GET /v1/attach`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachQuery {
-    /// The service, or the one replica of it.
+    /// The service, or one of its replicas.
     pub service: String,
-    /// Where it is to be seen; sizes are 0 when they are unknown.
+    /// The client's terminal; sizes are 0 if unknown.
     pub screen: Screen,
 }
 
 impl AttachQuery {
-    /// Reads `service=api&rows=40&columns=120&terminal=24-5`.
+    /// Parses `service=api&rows=40&columns=120&terminal=24-5`.
     pub(in crate::control) fn parse(text: &str) -> Result<AttachQuery, Message> {
         let mut service = None;
         let mut size = Size { rows: 0, columns: 0 };
@@ -32,7 +32,7 @@ impl AttachQuery {
         Ok(AttachQuery { service, screen: Screen { size, terminal } })
     }
 
-    /// The text that [`AttachQuery::parse`] reads. What cannot be the name of a service becomes one that none has.
+    /// Returns the query text. Characters that no service name contains become `_`.
     pub(in crate::control) fn to_text(&self) -> String {
         let AttachQuery { service, screen: Screen { size, terminal } } = self;
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
@@ -51,8 +51,8 @@ fn device(text: &str) -> Option<Device> {
 
 fn bad(part: &str) -> Message {
     let part: String = part.chars().take(80).collect();
-    Message::new(Class::Usage, format!("cannot read `{part}` in the query"))
-        .help("the query looks like service=api&rows=40&columns=120")
+    Message::new(Class::Usage, format!("invalid query parameter `{part}`"))
+        .help("use a query such as service=api&rows=40&columns=120")
 }
 
 #[cfg(test)]

@@ -10,18 +10,16 @@ use crate::model::{Class, Message, Name};
 use crate::runtime::console::{Keyboard, Seat, Seen};
 use crate::runtime::handle::Attached;
 
-/// While so much waits to be written to a client, nothing more is taken for it. What comes then waits in its place at
-/// the console, which is bounded.
+/// No more updates are taken while this many bytes wait to be written to the client.
 const UNWRITTEN: usize = 64 * 1024;
 
-/// One who is attached, over a connection that stopped to be HTTP.
+/// An attached client, over an upgraded connection.
 pub(in crate::control) struct Session {
     pub upgrade: OnUpgrade,
     pub service: Name,
     pub attached: Attached,
 }
 
-/// What comes next.
 enum Turn {
     Read(std::io::Result<usize>),
     Written(std::io::Result<usize>),
@@ -30,8 +28,7 @@ enum Turn {
 }
 
 impl Session {
-    /// Serves to the end: of the client, of the service in the stack, or of the stack. Nobody waits for the client, and
-    /// a service that does not read makes nobody wait.
+    /// Serves until the client, the service or the stack is gone; blocks neither stack nor service.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
         let Session { upgrade, service, attached } = self;
         let Attached { seat: Seat { mut view, mut keyboard, nudge }, run, cause } = attached;
@@ -42,7 +39,7 @@ impl Session {
             std::future::pending().await
         };
         let mut nudge = std::pin::pin!(nudge);
-        // An error means that the client has gone.
+        // An error means that the client is gone.
         let Ok(upgraded) = upgrade.await else { return };
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
         let (mut heard, mut unwritten) = (BytesMut::new(), BytesMut::new());
@@ -57,7 +54,7 @@ impl Session {
                 seen = view.next(), if room => Turn::Seen(seen),
                 () = keyboard.work() => continue,
                 () = &mut nudge => continue,
-                // An error means that the server is gone: closing, too.
+                // An error means that the server is gone, which is closing as well.
                 _ = closing.wait_for(|closing| *closing) => Turn::Closing,
             };
             match turn {
@@ -70,7 +67,7 @@ impl Session {
                     }
                     tell(seen, &mut unwritten);
                 }
-                Turn::Closing => break Message::new(Class::NotRunning, "the stack has ended"),
+                Turn::Closing => break Message::new(Class::NotRunning, "the stack has stopped"),
                 Turn::Read(Ok(_)) => {
                     let obeyed = obey(&mut heard, |size| view.resize(size), &mut keyboard);
                     match obeyed {
@@ -78,8 +75,8 @@ impl Session {
                         Ok(false) if room => ring(&mut unwritten),
                         Ok(false) => {}
                         Err(Garbled) => {
-                            break Message::new(Class::Usage, "what was sent is no frame")
-                                .help("docs/protocol.md says how frames look");
+                            break Message::new(Class::Usage, "invalid frame")
+                                .help("see docs/protocol.md for the frame format");
                         }
                     }
                 }
@@ -88,7 +85,7 @@ impl Session {
         while let Some(seen) = view.now() {
             tell(seen, &mut unwritten);
         }
-        // Whoever does not read the last word needs none: they no longer have a place.
+        // Free the client's slot before the last frame: it may never be read.
         drop((view, keyboard));
         Frame::Event(AttachEvent::Closed { why }).encode(&mut unwritten);
         let last = async {
@@ -103,7 +100,7 @@ impl Session {
     }
 }
 
-/// Does what the client says. Whether all keys were taken.
+/// Applies the client's frames. Returns whether all keys were accepted.
 fn obey(
     heard: &mut BytesMut,
     resize: impl Fn(crate::runtime::process::Size),
@@ -120,7 +117,7 @@ fn obey(
     Ok(taken)
 }
 
-/// The bell, as a terminal rings it whose line is full.
+/// Rings the bell, as a terminal does when its line buffer is full.
 fn ring(unwritten: &mut BytesMut) {
     Frame::Output(Bytes::from_static(b"\x07")).encode(unwritten);
 }

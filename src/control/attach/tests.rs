@@ -1,4 +1,4 @@
-//! Being attached over a connection, with a console that nobody has a process for.
+//! Attached clients over a connection, with a terminal that has no process.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::model::{Class, Message};
 use crate::runtime::console::Screen;
 use crate::runtime::process::Size;
 
-/// More than a view has room for.
+/// More than a view buffers.
 const FLOOD: usize = 8 << 20;
 
 fn query(service: &str) -> AttachQuery {
@@ -36,7 +36,6 @@ async fn hear(attachment: &mut Attachment) -> Heard {
     attachment.hears.next().await.unwrap().unwrap()
 }
 
-/// Reads output until it ends so.
 async fn hear_until(attachment: &mut Attachment, end: &str) -> Vec<u8> {
     let mut all = Vec::new();
     while !all.ends_with(end.as_bytes()) {
@@ -63,7 +62,7 @@ async fn all_who_are_attached_see_what_there_was_and_what_comes() {
     }
     rig.close().await;
     for mut attachment in [first, second] {
-        let why = Message::new(Class::NotRunning, "the stack has ended");
+        let why = Message::new(Class::NotRunning, "the stack has stopped");
         assert_eq!(hear(&mut attachment).await, Heard::Event(AttachEvent::Closed { why }));
         assert_eq!(attachment.hears.next().await, Ok(None));
     }
@@ -92,7 +91,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
     }
     rig.console.push(b"(Pdb) ");
     sent += 6;
-    // Both did not run meanwhile; what they miss is told exactly, and the end is there.
+    // Neither client read meanwhile; each gets the exact number of missed bytes and the end.
     for attachment in [&mut quick, &mut slow] {
         let (mut read, mut missed, mut last) = (0, 0, Vec::new());
         while !last.ends_with(b"(Pdb) ") {
@@ -137,13 +136,11 @@ async fn who_sends_garbage_is_told_and_disconnected() {
         assert!(all.starts_with("HTTP/1.1 101 "), "{all}");
         assert!(all.contains("devstack-protocol: 1\r\n"), "{all}");
         assert!(
-            all.contains(
-                r#"{"event":"closed","why":{"class":"usage","text":"what was sent is no frame""#
-            ),
+            all.contains(r#"{"event":"closed","why":{"class":"usage","text":"invalid frame""#),
             "{all}"
         );
     }
-    // Half a frame, and gone.
+    // Half a frame, then the client is gone.
     let mut half = attach(&rig.client()).await;
     half.says.type_in(b"x");
     drop(half);
@@ -175,7 +172,7 @@ async fn attached_clients_count_among_the_connections() {
     let third = rig.client().attach(&query("api")).await.err().unwrap();
     assert_eq!(third.message().class, Class::Limit);
     drop((first, second));
-    // The server notices by itself.
+    // The server notices on its own.
     while rig.client().attach(&query("api")).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Whom connections may wait for.
+//! Services that connections may wait for.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::script::{name, stack};
 use crate::engine::{Engine, Haste, Input, Ticket};
 use crate::model::{Class, Exit, Message, Run};
 
-/// The names of those that are awaited after these inputs at once.
+/// Returns the names of the expected services after a step with these inputs.
 fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) -> String {
     engine.step(Duration::from_millis(ms), inputs);
     let names: Vec<&str> = engine.awaited().map(|service| service.name.as_str()).collect();

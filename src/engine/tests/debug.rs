@@ -1,4 +1,4 @@
-//! What is held while a service is being debugged.
+//! Golden traces of debug mode.
 
 use super::script::Script;
 

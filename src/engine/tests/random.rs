@@ -1,4 +1,4 @@
-//! Random scripts in a simulated world, against the invariants of the engine.
+//! Random scripts in a simulated world, checked against the invariants of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::model::{
     WatchAction, Watched,
 };
 
-/// How many steps all scripts together take; `DEVSTACK_RANDOM_STEPS` asks for more.
+/// Number of steps of all scripts together; `DEVSTACK_RANDOM_STEPS` overrides it.
 const STEPS: u64 = 400_000;
 const STEPS_A_SCRIPT: u64 = 400;
 
-/// A small generator with a printable seed (xorshift64*).
+/// A small random number generator with a printable seed (xorshift64*).
 struct Dice(u64);
 
 impl Dice {
@@ -28,46 +28,46 @@ impl Dice {
     }
 }
 
-/// What really goes on with one run.
+/// The real state of a run.
 #[derive(Debug, PartialEq, Clone, Copy)]
 enum Life {
     Ordered,
     Alive,
     Ended,
-    /// Nothing of it is left; the engine wants to know why.
+    /// Nothing of it is left; the engine has asked for an investigation.
     Examined,
 }
 
-/// What a step may stop.
+/// Which debugged services a step may stop.
 enum Asked {
     Nobody,
     These(Vec<Name>),
     All,
 }
 
-/// The world: processes as the engine's orders made them.
+/// The simulated world: processes as the engine's orders made them.
 struct World {
     seed: u64,
     now: Time,
     stack: Arc<Stack>,
     lives: BTreeMap<Run, (Arc<Service>, Life)>,
-    /// The commands that run, and what they were told: nothing, to end, that they are killed.
+    /// The running watch commands, with their last order: 0 none, 1 stop, 2 kill.
     jobs: BTreeMap<Job, (Name, u8)>,
-    /// Runs that have not seen a save that is to replace them.
+    /// Runs that have not seen a change that should replace them.
     stale: BTreeSet<Run>,
     told: BTreeMap<Name, Phase>,
     stopped: BTreeSet<Name>,
     /// Services for which ports are being chosen.
     displaced: BTreeSet<Name>,
-    /// The run that was emptied last.
+    /// The run whose tree was last reported empty.
     emptied: Option<(Run, Arc<Service>)>,
     open: BTreeSet<Ticket>,
-    /// Who waits without asking for anything, for what.
+    /// Requests that only wait, and what for.
     waits: BTreeMap<Ticket, (Vec<Name>, Until)>,
     tickets: u64,
     signalled: BTreeSet<Run>,
     killed: BTreeSet<Run>,
-    /// Who may be stopped in this step although it is being debugged: somebody asked, or its configuration changed.
+    /// Services that may be stopped in this step despite being debugged.
     asked: Asked,
     ending: bool,
     halted: bool,
@@ -106,7 +106,7 @@ impl World {
                         self.fail("a stop was decided after a start");
                     }
                     if !self.lives.contains_key(&run) {
-                        self.fail("a signal to a run that is over");
+                        self.fail("a stop or kill of a run that has exited");
                     }
                     let once = match effect {
                         Effect::Kill(_) => self.killed.insert(run),
@@ -121,7 +121,7 @@ impl World {
                 Effect::Signal(run, _) => {
                     let alive = self.lives.get(&run).map(|(_, life)| *life) == Some(Life::Alive);
                     if !alive || self.signalled.contains(&run) || self.killed.contains(&run) {
-                        self.fail("a signal to a run that does not go on");
+                        self.fail("a signal to a run that is stopping");
                     }
                     if self.is_debugged(run) {
                         self.fail("a signal to a run that is being debugged");
@@ -142,13 +142,13 @@ impl World {
                 | Effect::WatchHealth(run, _)
                 | Effect::AwaitDebugger(run, _) => {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
-                        self.fail("a probe of a run that does not live");
+                        self.fail("a probe of a run that is not alive");
                     }
                 }
                 Effect::Examine(run, service) => {
                     let emptied = self.emptied.take();
                     if emptied.as_ref().map(|(run, _)| *run) != Some(run) {
-                        self.fail("a look at a run that is not over");
+                        self.fail("an investigation of a run that has not exited");
                     }
                     self.lives.insert(run, (service, Life::Examined));
                 }
@@ -161,7 +161,7 @@ impl World {
                 Effect::Tell(event) => self.hear(event.service, event.what),
                 Effect::Answer(ticket, _) => {
                     if !self.open.remove(&ticket) {
-                        self.fail("an answer nobody waits for");
+                        self.fail("an answer to no open request");
                     }
                 }
                 Effect::Halt(_) => {
@@ -178,7 +178,7 @@ impl World {
         self.lives.get(&run).is_some_and(|(service, _)| service.mode.is_debug())
     }
 
-    /// Who is robbed of a port and is not ready yet may be stopped for it, also when it is being debugged.
+    /// A debugged run may be stopped because it loses a port before it is ready.
     fn robbed(&self, run: Run) -> Asked {
         let name = self.lives.get(&run).map(|(service, _)| service.name.clone());
         let is_up =
@@ -186,8 +186,8 @@ impl World {
         name.filter(|name| !is_up(name)).map_or(Asked::Nobody, |name| Asked::These(vec![name]))
     }
 
-    /// A service in debug mode is never stopped by anything but a request, a change of its configuration, the loss of
-    /// a port before it is ready, or a shutdown.
+    /// Debugged runs stop only on request, on a configuration change, after losing a port before
+    /// they are ready, or in a shutdown.
     fn spared(&self, run: Run) {
         let (service, life) = &self.lives[&run];
         let asked = match &self.asked {
@@ -196,7 +196,7 @@ impl World {
             Asked::All => true,
         };
         if service.mode.is_debug() && *life != Life::Ended && !asked && !self.ending {
-            self.fail("a run that is being debugged is stopped");
+            self.fail("a run that is being debugged was stopped");
         }
     }
 
@@ -213,27 +213,25 @@ impl World {
     fn end_job(&mut self, job: Job, told: u8) {
         match self.jobs.get_mut(&job) {
             Some((_, before)) if *before < told => *before = told,
-            _ => self.fail("a command is told twice to end, or is none"),
+            _ => self.fail("a command was stopped twice or does not exist"),
         }
     }
 
-    /// A command comes to its end.
     fn job_ends(&mut self, dice: &mut Dice) -> Input {
         let jobs: Vec<Job> = self.jobs.keys().copied().collect();
         let job = jobs[dice.roll(jobs.len() as u64) as usize];
-        let (name, told) = self.jobs.remove(&job).expect("it was just picked");
+        let (name, told) = self.jobs.remove(&job).expect("the job was just picked");
         if told == 0 && dice.roll(2) == 0 {
             return Input::JobEnded(job, Ok(()));
         }
         if told == 0 {
-            // What is broken replaces nothing.
+            // After a failed build the old run stays.
             let lives = &self.lives;
             self.stale.retain(|run| lives.get(run).is_some_and(|(other, _)| other.name != name));
         }
         Input::JobEnded(job, Err(Message::new(Class::Build, "it failed")))
     }
 
-    /// Somebody saves.
     fn save(&mut self, name: Name, dice: &mut Dice) -> Input {
         let place = dice.roll(3) as usize;
         let path = PathBuf::from(["/stack/a", "/stack/b", "/stack/c"][dice.roll(3) as usize]);
@@ -250,7 +248,7 @@ impl World {
         Input::FilesChanged(BTreeMap::from([(Watched { service: name, place }, path)]))
     }
 
-    /// What was saved is in what runs, or somebody works on it.
+    /// Every change is in the running process, or something is still being done about it.
     fn nothing_is_lost(&self, engine: &Engine) {
         for run in &self.stale {
             let Some((service, life)) = self.lives.get(run) else { continue };
@@ -263,12 +261,12 @@ impl World {
             let view = engine.view_of(&service.name, |_| String::new());
             let message = view.and_then(|view| view.message);
             if message.is_none_or(|message| message.class != Class::WatchDegraded) {
-                self.fail(&format!("a save is lost: {} goes on as {run}", service.name));
+                self.fail(&format!("a change was lost: {} keeps running as {run}", service.name));
             }
         }
     }
 
-    /// In a polite shutdown dependents go before dependencies.
+    /// A graceful shutdown stops dependents before dependencies.
     fn in_order(&self, run: Run, polite: bool) {
         let (service, _) = &self.lives[&run];
         let needed = |(other, _): &(Arc<Service>, Life)| {
@@ -285,7 +283,7 @@ impl World {
     fn hear(&mut self, service: Option<Name>, what: Happening) {
         let (Some(service), Happening::Phase { to, run, .. }) = (service, what) else { return };
         if to == Phase::Unhealthy && run.is_some_and(|run| self.is_debugged(run)) {
-            self.fail("a run that is being debugged is judged");
+            self.fail("a run that is being debugged became unhealthy");
         }
         if matches!(to, Phase::Ready | Phase::Unhealthy) {
             let life = run.and_then(|run| self.lives.get(&run)).map(|(_, life)| *life);
@@ -293,14 +291,14 @@ impl World {
                 self.fail("ready without a living process");
             }
         }
-        // Nobody wants it any more, so it waits for nothing.
+        // It is no longer wanted, so it waits for nothing.
         if to == Phase::Idle {
             self.displaced.remove(&service);
         }
         self.told.insert(service, to);
     }
 
-    /// Something that may happen now, in any order the system could deliver it.
+    /// Returns something that may happen now, in any order the system could deliver it.
     fn next(&mut self, dice: &mut Dice) -> Input {
         let runs: Vec<Run> = self.lives.keys().copied().collect();
         let pick = |dice: &mut Dice| {
@@ -362,7 +360,7 @@ impl World {
             }
             22 | 23 => self.wait(dice),
             24 => {
-                // Also of one that was answered, or never asked.
+                // May cancel a request that was answered or never made.
                 let ticket = Ticket(dice.roll(self.tickets + 2));
                 self.open.remove(&ticket);
                 self.waits.remove(&ticket);
@@ -371,10 +369,10 @@ impl World {
             10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
-            // A shutdown takes no other stack.
+            // A shutdown accepts no other stack.
             12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
             12 => {
-                // What leaves the stack is forgotten, also that it was stopped by hand.
+                // A service that leaves the stack is forgotten, including that the user stopped it.
                 self.stale.clear();
                 let old = std::mem::replace(&mut self.stack, random_stack(dice));
                 let new = &self.stack.services;
@@ -389,7 +387,6 @@ impl World {
         }
     }
 
-    /// Somebody waits for one or two, or for all.
     fn wait(&mut self, dice: &mut Dice) -> Input {
         let names: Vec<Name> = self.stack.services.keys().cloned().collect();
         let picked = (0..dice.roll(3)).map(|_| dice.roll(names.len() as u64) as usize);
@@ -401,7 +398,7 @@ impl World {
         Input::Wait(ticket, picked, until)
     }
 
-    /// A yes says what everybody can see, and a no is not said of what is so.
+    /// A success must match the visible state, and a refusal must not contradict it.
     fn answered_truly(&self, engine: &Engine, ticket: Ticket, yes: bool) {
         let Some((names, until)) = self.waits.get(&ticket) else { return };
         let views = engine.views(|_| String::new());
@@ -427,11 +424,11 @@ impl World {
             self.fail(&format!("{ticket:?} was refused although {names:?} were {until:?}"));
         }
         if !yes && *until == Until::Stopped {
-            self.fail("one that waits for the end was refused");
+            self.fail("a wait for a stop was refused");
         }
     }
 
-    /// Ports for all that wait for one, and now and then none.
+    /// Assigns ports to all services that wait for one, sometimes without success.
     fn placed(&mut self, dice: &mut Dice) -> Input {
         let mut outcome = BTreeMap::new();
         for name in std::mem::take(&mut self.displaced) {
@@ -526,7 +523,7 @@ impl World {
     }
 }
 
-/// Up to six services; each may need earlier ones, so there is no cycle.
+/// Returns up to six services; each may need earlier ones, so there is no cycle.
 fn random_stack(dice: &mut Dice) -> Arc<Stack> {
     let mut text = String::new();
     for i in 0..1 + dice.roll(6) {
@@ -643,25 +640,25 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     }
 }
 
-/// Connections wait for whom starts, and never for whom a person stopped or a shutdown ends.
+/// Connections may wait for every service that starts, but for none that was stopped.
 fn awaited_rightly(engine: &Engine, world: &World, effects: &[Effect]) {
     let awaited: BTreeSet<&Name> = engine.awaited().map(|service| &service.name).collect();
     if world.ending && !awaited.is_empty() {
-        world.fail(&format!("a shutdown awaits {awaited:?}"));
+        world.fail(&format!("services are expected during a shutdown: {awaited:?}"));
     }
     if awaited.iter().any(|name| world.stopped.contains(*name)) {
-        world.fail(&format!("one that was stopped is awaited: {awaited:?}"));
+        world.fail(&format!("a stopped service is expected: {awaited:?}"));
     }
     for effect in effects {
         if let Effect::Spawn(_, service) = effect
             && !awaited.contains(&service.name)
         {
-            world.fail(&format!("{} starts and is not awaited", service.name));
+            world.fail(&format!("{} starts but is not expected", service.name));
         }
     }
 }
 
-/// What a service needs is true in the very step that starts it.
+/// Dependencies are satisfied in the very step that starts a service.
 fn dependencies_hold(engine: &Engine, world: &World, effects: &[Effect]) {
     let views = engine.views(|_| String::new());
     for effect in effects {
@@ -680,7 +677,7 @@ fn dependencies_hold(engine: &Engine, world: &World, effects: &[Effect]) {
     }
 }
 
-/// Whatever happened before: a shutdown ends it, and everybody gets an answer.
+/// Whatever happened before, a shutdown completes and every request gets an answer.
 fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
     if !world.halted {
         let input = world.shutdown(Haste::Polite);
@@ -695,7 +692,7 @@ fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
         let input = match runs.get(dice.roll(runs.len().max(1) as u64) as usize) {
             _ if jobs => world.job_ends(&mut dice),
             Some(run) => world.fact(*run, &mut dice),
-            None => world.fail("nothing lives and the engine does not halt"),
+            None => world.fail("nothing is alive, but the engine does not exit"),
         };
         world.now = engine
             .next_deadline()
@@ -703,7 +700,7 @@ fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
         advance(&mut engine, &mut world, input);
     }
     if !world.halted {
-        world.fail("the shutdown does not end");
+        world.fail("the shutdown does not complete");
     }
     if !world.open.is_empty() {
         world.fail("a request was never answered");

@@ -1,4 +1,4 @@
-//! Golden traces of what follows from saved files.
+//! Golden traces of what file changes lead to.
 
 use super::script::Script;
 
@@ -125,7 +125,7 @@ trace!(
     )
 );
 
-/// Runs from number 1 on begin every `period` ms; `after` ms later each sees a change of a file that restarts it.
+/// Starts runs from number 1 every `period` ms; `after` ms later a watched file changes.
 fn around(
     script: Script,
     period: u64,
@@ -148,7 +148,7 @@ trace!(
     a_service_that_restarts_itself_is_found_out,
     around(Script::up("api: watch"), 1000, 100, 21, |n| ["a", "b"][n as usize % 2])
         .run("20500 saved api:a\n20600 saved api:b\n26000 saved api:b")
-        .since("again and again")
+        .since("changed repeatedly")
 );
 
 trace!(
@@ -180,7 +180,7 @@ trace!(
     around(Script::up("api: watch"), 1000, 950, 10, |_| "main.py").since("9951 saved")
 );
 
-/// Each writes what the other watches, 50 ms after its start.
+/// Each service writes what the other watches, 50 ms after its start.
 fn each_other() -> Script {
     let mut text = "1 spawned 1; spawned 2\n".to_owned();
     for n in 0..60 {
@@ -200,7 +200,7 @@ fn each_other() -> Script {
 #[test]
 fn two_services_that_trigger_each_other_are_found_out() {
     let trace = each_other().trace();
-    let paused = trace.find("the watch of web is paused: y changed").expect("it is found out");
+    let paused = trace.find("file watching for web is paused: y changed").expect("it is found out");
     let at = trace[..paused].lines().filter(|line| line.ends_with("saved web:y")).count();
     assert_eq!(at, 41, "{trace}");
 }
@@ -210,7 +210,7 @@ trace!(
     Script::up("api: watch=run").run(&commands()).since("job 7 api")
 );
 
-/// Each command takes 4 s and writes shortly before its end.
+/// Each command takes 4 s and writes a watched file shortly before it exits.
 fn commands() -> String {
     let mut text = "1 spawned 1\n5000 saved api:main.rs\n".to_owned();
     for n in 1..=9 {

@@ -1,7 +1,7 @@
-//! Scripts as text: what happens at which virtual time, and the trace that follows.
+//! Scripts as text: what happens at which virtual time, and the resulting trace.
 //!
-//! A stack is written one service a line: `api: probe, needs db=ready, policy=always`.
-//! A script is written one input a line: `250 exited 1 1` is "at 250 ms run #1 ended with code 1".
+//! A stack has one service per line: `api: probe, needs db=ready, policy=always`. A script has one
+//! input per line: `250 exited 1 1` means "at 250 ms run #1 exited with code 1".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,10 +17,10 @@ use crate::model::{
 };
 
 pub fn name(text: &str) -> Name {
-    Name::new(text).expect("tests use good names")
+    Name::new(text).expect("tests use valid names")
 }
 
-/// Reads a stack from its short form.
+/// Parses a stack from its short form.
 pub fn stack(text: &str) -> Arc<Stack> {
     let services = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| {
         let (head, rest) = line.split_once(':').expect("a service line has a colon");
@@ -47,7 +47,7 @@ fn service(head: &str, rest: &str) -> Service {
                 "started" => Condition::Started,
                 "ready" => Condition::Ready,
                 "completed" => Condition::Completed,
-                other => panic!("no such condition: {other}"),
+                other => panic!("unknown condition: {other}"),
             };
             service.depends_on.insert(name(dep), condition);
             continue;
@@ -90,18 +90,18 @@ fn service(head: &str, rest: &str) -> Service {
                 service.health = Some(Health { probes: Vec::new(), interval, failures: 3, action });
             }
             ("ok", code) => drop(service.success_codes.insert(code.parse().expect("a code"))),
-            other => panic!("no such word: {other:?}"),
+            other => panic!("unknown word: {other:?}"),
         }
     }
     service
 }
 
-/// `api`, `api:FILE` or `api:FILE:PLACE`.
+/// `api`, `api:FILE` or `api:FILE:INDEX`.
 fn watched(word: &str) -> (Watched, PathBuf) {
     let mut parts = word.split(':');
     let service = name(parts.next().expect("a name"));
     let path = PathBuf::from("/stack").join(parts.next().unwrap_or("main.rs"));
-    let place = parts.next().map_or(0, |place| place.parse().expect("a place"));
+    let place = parts.next().map_or(0, |place| place.parse().expect("an index"));
     (Watched { service, place }, path)
 }
 
@@ -111,11 +111,11 @@ fn until(word: &str) -> Until {
         "ready" => Until::Ready,
         "completed" => Until::Completed,
         "stopped" => Until::Stopped,
-        other => panic!("nobody waits for {other}"),
+        other => panic!("unknown wait condition: {other}"),
     }
 }
 
-/// What a configuration makes of a service in debug mode.
+/// Puts a service into debug mode, as a configuration would.
 fn debug(service: &mut Service, number: u16, waits: bool) {
     let debugger = Some(Debugger::Debugpy);
     service.mode = Mode::Debug(Debugging { port: number, debugger, waits });
@@ -134,7 +134,7 @@ fn watch(action: WatchAction) -> Watch {
     Watch { root: "/stack".into(), include, exclude, settle, poll: None, action }
 }
 
-/// `watch=build`, `watch=HUP` and `watch=run`: a build before the restart, a signal, a command alone.
+/// `watch=build` (before a restart), `watch=HUP` (a signal) and `watch=run` (just a command).
 fn action(what: &str) -> WatchAction {
     match what {
         "build" => WatchAction::Restart { build: Some(Command::Shell("make".into())) },
@@ -185,7 +185,7 @@ fn plain(text: &str) -> Service {
     }
 }
 
-/// The same stack with another port for a service that has one, and for those that need it.
+/// Returns the stack with another port for a service, also in the environment of its dependents.
 pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
     let mut stack = stack.clone();
     for (name, other) in &mut stack.services {
@@ -218,17 +218,17 @@ pub struct Script {
     selection: Option<Selection>,
     tickets: u64,
     trace: String,
-    /// Whether the trace shows the state of the stack where it changes, and the last one.
+    /// The last stack state in the trace, if state changes are traced.
     states: Option<StackState>,
 }
 
 impl Script {
-    /// Starts with a stack applied at 0.
+    /// Applies a stack at time 0.
     pub fn up(text: &str) -> Script {
         Script::selecting(text, None)
     }
 
-    /// `up` with names.
+    /// Like `up` with service names.
     pub fn selecting(text: &str, selection: Option<Selection>) -> Script {
         let mut script = Script {
             engine: Engine::new(),
@@ -251,29 +251,28 @@ impl Script {
         self
     }
 
-    /// From here on the trace shows the published state of the stack, too.
+    /// Traces the published state of the stack from here on.
     pub fn watching(mut self) -> Script {
         self.states = Some(self.engine.state());
         self
     }
 
-    /// Applies another stack.
     pub fn apply(mut self, ms: u64, text: &str) -> Script {
         self.stack = stack(text);
         self.step(ms, "apply");
         self
     }
 
-    /// The trace: inputs to the left, what follows indented.
+    /// Returns the trace: inputs on the left, effects indented.
     pub fn trace(self) -> String {
         self.trace
     }
 
-    /// What is said to somebody who asks at this time why a service is as it is: the trace shows it.
+    /// Adds the explanation of a service's state at this time to the trace.
     pub fn why(mut self, ms: u64, service: &str) -> Script {
         let date = |at: Duration| format!("{}ms", at.as_millis());
         let why = self.engine.explain(Duration::from_millis(ms), &name(service), date);
-        let why = why.expect("there is such a service");
+        let why = why.expect("the service exists");
         let mut say = |line: String| {
             let _ = writeln!(self.trace, "         {line}");
         };
@@ -302,15 +301,15 @@ impl Script {
         self
     }
 
-    /// Without what was before the first line that holds `words`.
+    /// Drops everything before the first line that contains `words`.
     pub fn since(mut self, words: &str) -> Script {
-        let at = self.trace.find(words).expect("it happened");
+        let at = self.trace.find(words).expect("the trace contains the words");
         let line = self.trace[..at].rfind('\n').map_or(0, |end| end + 1);
         self.trace.drain(..line);
         self
     }
 
-    /// Lets every deadline fire up to `ms`, then takes the input.
+    /// Lets every deadline up to `ms` fire, then takes the input.
     fn step(&mut self, ms: u64, words: &str) {
         while let Some(at) = self.engine.next_deadline().filter(|at| at.as_millis() < ms.into()) {
             let effects = self.engine.step(at, [Input::Tick]);
@@ -357,7 +356,7 @@ impl Script {
             }
             "built" => Input::JobEnded(Job(run().0), Ok(())),
             "broken" => {
-                let message = Message::new(Class::Build, "`make` ended with exit 2");
+                let message = Message::new(Class::Build, "`make` failed (exit 2)");
                 Input::JobEnded(Job(run().0), Err(message))
             }
             "changing" => Input::FilesChanging(true),
@@ -378,7 +377,7 @@ impl Script {
                 Input::Examined(run(), excuse)
             }
             "placed" => self.placed(&words[1..]),
-            "unwell" => Input::Unwell(run(), "GET /health answered 500".into()),
+            "unwell" => Input::Unwell(run(), "GET /health returned 500".into()),
             "well" => Input::Well(run()),
             "attachable" => Input::Attachable(run()),
             "slept" => Input::Slept(millis(words[1])),
@@ -394,7 +393,7 @@ impl Script {
                 Input::Remarks(run(), words[2..].iter().map(message).collect())
             }
             "tick" => Input::Tick,
-            other => panic!("no such input: {other}"),
+            other => panic!("unknown input: {other}"),
         }
     }
 
@@ -408,7 +407,7 @@ impl Script {
                     self.stack = moved(&self.stack, &name(service), number);
                     Ok(())
                 }
-                Err(_) => Err(Message::new(Class::Port, "port 5000 is held by x (pid 7)")),
+                Err(_) => Err(Message::new(Class::Port, "port 5000 is in use by x (pid 7)")),
             };
             outcome.insert(name(service), placed);
         }

@@ -1,4 +1,4 @@
-//! Golden traces: one per sentence of the manual.
+//! Golden traces: one per statement of the manual.
 
 use std::collections::BTreeSet;
 
@@ -302,7 +302,7 @@ trace!(
     )
 );
 
-/// The URL is that of the listener, of a run that has one.
+/// The URL of a live run is that of its listener.
 #[test]
 fn the_url_follows_the_listener() {
     use std::time::Duration;
@@ -314,7 +314,7 @@ fn the_url_follows_the_listener() {
     let mut engine = Engine::new();
     let run = Run(1);
     let view =
-        |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("it is there");
+        |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("api exists");
     let at = |text: &str| text.split(' ').map(|word| word.parse().expect("an address")).collect();
     let step = |engine: &mut Engine, input| drop(engine.step(Duration::ZERO, [input]));
     step(&mut engine, Input::Apply { stack: stack("api: port=5001, probe=5001"), selection: None });
@@ -339,7 +339,7 @@ fn the_url_follows_the_listener() {
     assert_eq!((over.url, over.listening, over.port), (None, None, Some(5001)));
 }
 
-/// Two hundred services that crash at once are started again twenty a second, and none is forgotten.
+/// After 200 services crash at once, twenty restart per second and none is forgotten.
 #[test]
 fn a_storm_is_spread_over_time() {
     use std::time::Duration;
@@ -357,7 +357,7 @@ fn a_storm_is_spread_over_time() {
     engine.step(Duration::ZERO, ends);
     let mut starts: Vec<Duration> = Vec::new();
     while starts.len() < 200 {
-        let at = engine.next_deadline().expect("somebody waits to be started");
+        let at = engine.next_deadline().expect("a service is waiting to start");
         let effects = engine.step(at, [Input::Tick]);
         starts.extend(effects.iter().filter(|e| matches!(e, Effect::Spawn(..))).map(|_| at));
     }

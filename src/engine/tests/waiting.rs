@@ -1,4 +1,4 @@
-//! Who waits, and what for: answered in the step in which it is so, refused in the one in which it will not be.
+//! Requests that only wait: answered or refused in the step that decides the condition.
 
 use super::script::Script;
 

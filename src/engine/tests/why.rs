@@ -1,4 +1,4 @@
-//! What is said to somebody who asks why: in each state what comes next, and when.
+//! What `why` reports in each state: what happens next, and when.
 
 use super::script::Script;
 

@@ -1,4 +1,4 @@
-//! Many stacks that choose their ports at the same moment, each in a process of its own.
+//! Many stacks that choose ports at the same moment, each in its own process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use crate::ports::LeaseFolder;
 const STACKS: usize = 20;
 const SERVICES: u16 = 50;
 
-/// What all stacks wish for, so that they are in each other's way. Not where programs usually are.
+/// Preferred by all stacks, so that they conflict. Not a range that programs commonly use.
 const FIRST: u16 = 5_600;
 
 fn wishes() -> Vec<PortWish> {
@@ -35,14 +35,14 @@ fn wishes() -> Vec<PortWish> {
     (0..SERVICES).map(wish).collect()
 }
 
-/// A process that has the ports of one stack until it is killed.
+/// A process that holds the ports of one stack until it is killed.
 struct Stack {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Stack {
-    /// Starts it up to the moment before it chooses.
+    /// Starts the process and waits until it is about to choose.
     fn start(leases: &Path, folder: &Path) -> Stack {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "ports::assign::crowd::one_of_a_crowd"])
@@ -85,7 +85,7 @@ fn one_of_a_crowd() {
     let given = ports.assign(&wishes(), &BTreeMap::new()).unwrap();
     let numbers: Vec<String> = given.values().map(|port| port.number.to_string()).collect();
     println!("ports {}", numbers.join(" "));
-    // Ends when the other test does, however that ends.
+    // Exits with the other test, even if that one fails or is killed.
     input.for_each(drop);
 }
 
@@ -97,7 +97,7 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
         std::fs::create_dir_all(&folder).unwrap();
         folder
     };
-    // On Linux every other stack has a lease folder of its own, as one of another user does.
+    // On Linux, every second stack has its own lease directory, like a stack of another user.
     let leases = |at: usize| match cfg!(target_os = "linux") && at % 2 == 1 {
         true => place.path().join(format!("leases-{at}")),
         false => place.path().join("leases"),
@@ -109,8 +109,8 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
     let all: BTreeSet<u16> = given.iter().flatten().copied().collect();
     assert_eq!(all.len(), STACKS * usize::from(SERVICES), "a port was given twice: {given:?}");
 
-    // Each in turn is killed, which gives its ports back, and gets the same again while the others run. A number that
-    // devstack chose itself may meanwhile go to somebody who is no part of this test; then the new ones are kept.
+    // Each stack in turn is killed, which releases its ports, and gets the same ones again. An
+    // unrelated process may take an automatic number in between; then the new ones count.
     for at in 0..STACKS {
         let mut before = given[at].clone();
         let kept = (0..5).any(|_| {
@@ -126,7 +126,7 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
         assert!(kept, "worktree {at} gets other ports each time");
     }
     stacks.into_iter().for_each(Stack::kill);
-    // What was killed has leased nothing.
+    // Killed stacks hold no leases.
     for at in 0..STACKS {
         let leases = LeaseFolder::find(&leases(at)).unwrap();
         assert!(all.iter().all(|port| leases.holder(*port).is_none()), "worktree {at}");

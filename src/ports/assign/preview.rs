@@ -12,7 +12,7 @@ use crate::ports::remembered::Remembered;
 use crate::ports::{Key, Limits, Obstacle, explain, system};
 
 impl Ports {
-    /// The ports of the stack in `folder`, to look at only: what [`Ports::open`] would make is not made.
+    /// Opens the ports of a stack read-only: creates nothing that [`PortAllocator::open`] would.
     pub fn look(lease_dir: &Path, remembered: Option<&Path>, folder: &Path) -> Ports {
         let (first, last) = system::ephemeral();
         Ports {
@@ -28,10 +28,10 @@ impl Ports {
         }
     }
 
-    /// What [`Ports::assign_asking`] would give now, as far as nobody else is quicker. Takes nothing, remembers nothing.
+    /// Returns what [`PortAllocator::assign_with_prompt`] would assign now. Changes nothing.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn preview(&self, asked: &Asked<'_>) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
         let Chosen { choices, conflicts } = choose(&self.question(asked), &mut Glance(self));
         let (insisting, _) = asked.judge(conflicts);
@@ -43,7 +43,6 @@ impl Ports {
     }
 }
 
-/// The real numbers of this machine, only looked at.
 struct Glance<'a>(&'a Ports);
 
 impl Numbers for Glance<'_> {

@@ -38,7 +38,7 @@ fn numbers(ports: &mut Ports, wishes: &[PortWish]) -> Vec<u16> {
     given.values().map(|port| port.number).collect()
 }
 
-/// A listener at `address`, on a number that was free for all.
+/// Listens at `address` on a port that was free on every address.
 fn listen(address: &str) -> TcpListener {
     TcpListener::bind(address).unwrap()
 }
@@ -53,13 +53,13 @@ fn places() -> impl Iterator<Item = &'static str> {
     places.into_iter().filter(|place| TcpListener::bind(place).is_ok())
 }
 
-/// An address that leaves its number to nobody else.
+/// An address that leaves its port to no other socket.
 fn everywhere() -> &'static str {
     places().last().expect("every machine has IPv4")
 }
 
-/// Whether `scene` comes out right at least once. Each one frees a number of the ephemeral range and looks at it, and another
-/// test may get that number, or start a child that keeps the socket open until it is executed.
+/// Whether `scene` succeeds at least once. Each attempt frees an ephemeral port and checks it;
+/// another test may get that port, or spawn a child that keeps the socket open until it execs.
 fn comes_true(scene: impl Fn() -> bool) -> bool {
     (0..50).any(|_| scene())
 }
@@ -79,7 +79,7 @@ fn a_listener_on_any_address_is_a_conflict_and_is_named() {
         assert_ne!(api.number, port);
         assert_eq!(api.wanted, Some(port));
         let moved = api.moved.as_deref().unwrap();
-        assert!(moved.starts_with(&format!("port {port} is held by ")), "{moved}");
+        assert!(moved.starts_with(&format!("port {port} is in use by ")), "{moved}");
         assert!(moved.contains(&format!("(pid {me}:")), "{moved}");
     }
 }
@@ -94,8 +94,12 @@ fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
     let told = ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].class, Class::Port);
-    assert!(told[0].text.starts_with(&format!("api: port {port} is held by ")), "{}", told[0].text);
-    assert!(told[0].text.ends_with("; --port asks for it"), "{}", told[0].text);
+    assert!(
+        told[0].text.starts_with(&format!("api: port {port} is in use by ")),
+        "{}",
+        told[0].text
+    );
+    assert!(told[0].text.ends_with("; requested by --port"), "{}", told[0].text);
     assert!(told[0].help.contains("`--port api="), "{}", told[0].help);
     assert!(ports.taken.is_empty() && ports.given.is_empty());
     assert!(!place.path().join("shop/ports.json").exists());
@@ -123,7 +127,7 @@ fn a_connection_that_was_just_closed_is_no_conflict() {
         let port = port_of(&server);
         let client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
         let (accepted, _) = server.accept().unwrap();
-        // The side that closes first stays in TIME_WAIT: the server's.
+        // The side that closes first stays in TIME_WAIT: the server.
         drop(accepted);
         std::io::Read::read(&mut &client, &mut [0]).unwrap();
         drop(client);
@@ -180,10 +184,7 @@ fn another_stack_is_kept_off_and_named_until_it_ends() {
     let moved = second.assign(&wishes, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number);
     let why = moved[&of("api")].moved.clone().unwrap();
-    assert!(
-        why.starts_with(&format!("port {number} is leased by another devstack stack (in ")),
-        "{why}"
-    );
+    assert!(why.starts_with(&format!("port {number} is reserved by another stack (in ")), "{why}");
     assert!(why.ends_with("/shop)"), "{why}");
 
     drop(first);
@@ -211,7 +212,7 @@ fn many_stacks_at_once_get_disjoint_numbers() {
     const STACKS: usize = 16;
     const SERVICES: usize = 50;
     let place = tempfile::tempdir().unwrap();
-    // Numbers that all of them prefer, beside those that nobody names.
+    // Numbers that all stacks prefer, next to automatic ones.
     let preferred: Vec<u16> = {
         let mut scout = open(place.path(), "scout");
         let wishes: Vec<_> = (0..10).map(|at| any(&format!("s{at}"))).collect();
@@ -249,8 +250,11 @@ fn what_does_not_work_is_said_and_left_out() {
     assert!(given[&of("api")].number >= 1024);
     let notes = ports.notes();
     assert!(notes.iter().all(|note| note.class == Class::Disk));
-    assert!(notes.iter().any(|note| note.text.contains("not kept from other stacks")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.text.contains("cannot be remembered")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.text.contains("cannot reserve ports against other stacks")),
+        "{notes:?}"
+    );
+    assert!(notes.iter().any(|note| note.text.contains("cannot save ports")), "{notes:?}");
     assert!(ports.notes().is_empty());
 }
 
@@ -258,14 +262,14 @@ fn what_does_not_work_is_said_and_left_out() {
 fn a_number_that_browsers_refuse_is_given_with_a_remark() {
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    // Whichever of them is free on this machine.
+    // Whichever is free on this machine.
     let free = [6665, 6666, 6667, 6668, 6669, 6679]
         .into_iter()
         .find(|port| matches!(probe(*port), Availability::Free));
     let Some(number) = free else { return };
     let wishes = [wish("irc", Some(number), Weight::Preferred)];
     if numbers(&mut ports, &wishes) == [number] {
-        assert!(ports.notes()[0].text.contains("browsers refuse"));
+        assert!(ports.notes()[0].text.contains("browsers block"));
         ports.assign(&wishes, &BTreeMap::from([(of("irc"), number)])).unwrap();
         assert!(ports.notes().is_empty(), "said once");
     }
@@ -281,7 +285,7 @@ fn a_privileged_number_is_used_or_explained() {
         None => assert_eq!(given[&of("web")].number, 999, "this user may"),
         Some(why) => {
             assert!(
-                why == "port 999 needs privileges" || why.starts_with("port 999 is held"),
+                why == "port 999 requires privileges" || why.starts_with("port 999 is in use"),
                 "{why}"
             );
             assert!(given[&of("web")].number >= 8999);
@@ -336,7 +340,7 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
 
     let held = listen(everywhere());
     let port = port_of(&held);
-    // It has the listener as its standard error, says when it runs, and ends with its input.
+    // The listener is its standard error. It prints a line when it runs, and exits with its input.
     let mut child = Command::new("sh")
         .args(["-c", "echo up; read end"])
         .stdin(Stdio::piped())
@@ -363,14 +367,14 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
     }
 }
 
-/// Not a test of correctness: what the ports of a large stack cost, printed.
+/// Not a correctness test: prints what the ports of a large stack cost.
 #[test]
 #[ignore = "prints measurements"]
 fn measure() {
     let wishes: Vec<PortWish> = (0..100).map(|at| any(&format!("s{at}"))).collect();
     let mut times = Vec::new();
     for _ in 0..50 {
-        // Leases lie in memory, where the system has a folder for that.
+        // Keep leases in memory if the system has a directory for that.
         let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let mut ports = open(place.path(), "shop");
         let begin = std::time::Instant::now();
@@ -382,7 +386,7 @@ fn measure() {
         times.push((begin.elapsed(), chosen));
     }
     times.sort();
-    // The best, because the machine has other things to do.
+    // The best time, because the machine is also busy with other work.
     let (all, chosen) = times[0];
     println!(
         "100 ports: {chosen:?} to choose, lease, hold and remember; {all:?} with the look before the start"
@@ -419,9 +423,9 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     assert!(!ports.is_unclaimed(&of("web"), free));
     assert_eq!(assigned.refused.len(), 2);
     let said = &assigned.refused[&of("same")].text;
-    assert_eq!(*said, format!("port {free} belongs to web of this stack; --port asks for it"));
+    assert_eq!(*said, format!("port {free} is used by web in this stack; requested by --port"));
     assert!(!ports.taken.contains_key(&taken));
-    // It starts, and the stranger has left.
+    // The service starts, and the foreign process is gone.
     drop(held);
     let mine = BTreeMap::from([(of("web"), free)]);
     let others = ["web", "same"].map(|name| Name::new(name).unwrap());
@@ -463,7 +467,7 @@ fn a_stranger_beside_the_tree_on_an_address_of_its_own_is_seen() {
     for (ours, theirs) in [("::1", "127.0.0.1"), ("127.0.0.1", "::1"), ("127.0.0.1", "127.0.0.2")] {
         let Ok(mine) = TcpListener::bind((ours, 0)) else { continue };
         let port = port_of(&mine);
-        // Another test may have got the number there.
+        // Another test may have taken the port.
         let Ok(stranger) = TcpListener::bind((theirs, port)) else { continue };
         let mut child = Command::new("sh")
             .args(["-c", "echo up; read end"])

@@ -8,7 +8,7 @@ use crate::model::{Name, OnConflict, Port, PortWish, Weight};
 use crate::ports::known::refused_by_browsers;
 use crate::ports::{Key, Lessee, Limits, Obstacle};
 
-/// A machine that exists only in a test.
+/// A fake machine.
 #[derive(Debug, Default)]
 struct World {
     in_use: BTreeSet<u16>,
@@ -78,7 +78,7 @@ fn of(service: &str) -> Key {
     (Name::new(service).unwrap(), "main".to_owned())
 }
 
-/// A stack that was asked about before.
+/// A stack with a previous choice.
 #[derive(Default)]
 struct Earlier {
     mine: BTreeMap<Key, u16>,
@@ -106,7 +106,7 @@ impl Earlier {
     }
 }
 
-/// The choices when there is no conflict.
+/// Returns the choices if there is no conflict.
 fn all(chosen: Chosen<'_>) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'_>>> {
     if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
@@ -264,7 +264,7 @@ fn a_running_service_keeps_what_it_has_where_the_wish_is_the_same() {
         .running("b", 23_000, None)
         .running("c", 3000, Some(3000));
     let wishes = [prefer("a", 5000), any("b"), prefer("c", 3000)];
-    // Its own listeners are in use; 5000 has become free in the meantime.
+    // Its own listeners are in use; 5000 is free again.
     let mut world = world(&[5001, 23_000, 3000]);
     let choices = earlier.ask(&wishes, &mut world).unwrap();
     assert!(choices.values().all(|choice| choice.kept));
@@ -297,7 +297,7 @@ fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
 #[test]
 fn what_a_running_service_leaves_is_not_handed_out_unasked() {
     let earlier = Earlier::default().running("a", 5001, Some(5000));
-    // It has not bound its number yet, so a probe would call it free.
+    // It has not bound its port yet, so a probe would report it as free.
     let mut world = world(&[]);
     world.last.insert((of("b"), None), 5001);
     let wishes = [prefer("a", 6100), any("b")];
@@ -322,7 +322,7 @@ fn a_move_is_no_longer_kept_when_the_policy_becomes_fail() {
     assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number, 5000);
 }
 
-/// A number out of a few crowded spots, so that random stacks really collide, or any at all.
+/// A port from a few crowded ranges, so that random stacks really collide, or any port.
 fn spot(drawn: u32) -> u16 {
     let [low, high, choice, _] = drawn.to_le_bytes();
     let offset = u16::from(low % 24);
@@ -358,7 +358,7 @@ fn any_wish() -> impl Strategy<Value = (u16, Weight, OnConflict, bool)> {
     })
 }
 
-/// Counts what `never_forbidden_never_one_twice` has seen.
+/// Counts the allocations that `never_forbidden_never_one_twice` has seen.
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
@@ -371,7 +371,7 @@ fn a_hundred_thousand_random_allocations_are_all_fit() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 7_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Never forbidden, never one twice, and every number that is given was claimed or is held by this stack.
+    /// No forbidden port, none twice, and every assigned port is claimed or held by this stack.
     fn never_forbidden_never_one_twice(
         drawn in proptest::collection::vec(any_wish(), 0..60),
         in_use in proptest::collection::btree_set(crowded(), 0..60),

@@ -14,7 +14,7 @@ use super::view::View;
 use crate::model::{Exit, Message, Run};
 use crate::runtime::process::{Device, Size, Terminal};
 
-/// The terminal of a service through all its runs, and who is attached to it.
+/// The terminal of a service through all its runs, and the clients attached to it.
 #[derive(Debug, Default)]
 pub struct Console(Mutex<State>);
 
@@ -22,16 +22,13 @@ pub struct Console(Mutex<State>);
 struct State {
     present: Option<Present>,
     newest: Newest,
-    /// What the run has switched in the terminal.
+    /// Modes that the run has switched.
     traces: Traces,
-    /// How many let a program draw again now.
     nudges: usize,
     places: BTreeMap<u64, Place>,
-    /// How many there were.
     numbers: u64,
 }
 
-/// The run that has the terminal.
 #[derive(Debug)]
 struct Present {
     run: Run,
@@ -39,14 +36,15 @@ struct Present {
 }
 
 impl Console {
-    /// A place for somebody who has a screen of this size. What is seen first are the newest lines that fit on it, then
-    /// what the run has switched. A full-screen program is made to draw again when the size does not do that by itself.
+    /// Attaches a client with a screen of this size. It first gets the newest lines that fit on its
+    /// screen, then the modes that the run has switched. A full-screen program is made to redraw if
+    /// the new size does not cause that anyway.
     pub fn sit(self: &Arc<Self>, size: Size) -> Seat {
         let mut state = self.lock();
         state.numbers += 1;
         let number = state.numbers;
         let bell = Arc::new(Notify::new());
-        // A line of the screen is for the word of welcome.
+        // One line is for the welcome message.
         let fits = usize::from(size.known().map_or(24, |size| size.rows)).saturating_sub(1);
         let run = state.present.as_ref().map(|present| present.run);
         let mut place = Place::new(size, run, bell.clone());
@@ -71,17 +69,17 @@ impl Console {
         state.fit();
     }
 
-    /// The run that has the terminal now.
+    /// Returns the run that has the terminal now.
     pub fn run(&self) -> Option<Run> {
         self.lock().present.as_ref().map(|present| present.run)
     }
 
-    /// Whether its terminal is this one now.
+    /// Whether the service currently runs on this terminal.
     pub fn is_shown_on(&self, terminal: Device) -> bool {
         self.terminal().is_some_and(|own| own.device() == Some(terminal))
     }
 
-    /// A run is about to begin in this terminal.
+    /// A run is about to start on this pty.
     pub(crate) fn begin(&self, run: Run, terminal: Arc<Terminal>) {
         let mut state = self.lock();
         state.present = Some(Present { run, terminal });
@@ -89,14 +87,14 @@ impl Console {
         state.each(|place| place.event(Seen::Began(run)));
     }
 
-    /// The terminal of the run shows this.
+    /// Takes output of the run.
     pub(crate) fn push(&self, bytes: &[u8]) {
         let mut state = self.lock();
         state.show(bytes);
     }
 
-    /// Nothing comes of the run any more; how its main process ended, if it had one. What it left switched on is not for
-    /// the next one.
+    /// The run has ended, with the exit of its main process, if there was one. Modes that it left
+    /// on are undone for the next run.
     pub(crate) fn end(&self, run: Run, exit: Option<Exit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
@@ -108,7 +106,7 @@ impl Console {
         }
     }
 
-    /// The service will have no terminal any more: whoever is attached has seen it all.
+    /// Closes all attachments: the service will have no terminal any more.
     pub fn close(&self, why: &Message) {
         let mut state = self.lock();
         state.each(|place| place.close(why.clone()));
@@ -140,20 +138,19 @@ impl Console {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every holder leaves it whole, even when it panics.
+        // Every change leaves the state valid, even on a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// The terminal shows this.
     fn show(&mut self, bytes: &[u8]) {
         self.newest.push(bytes);
         self.traces.watch(bytes);
         self.each(|place| place.output(bytes));
     }
 
-    /// All who are attached see all of it. Whether the terminal has another size now.
+    /// Sets the pty to the size that all clients can show. True if that changed it.
     fn fit(&self) -> bool {
         let Some(present) = &self.present else { return false };
         let sizes = self.places.values().filter_map(|place| place.size.known());

@@ -1,7 +1,7 @@
-/// The longest sequence that is looked at: longer ones are none that matter here.
+/// In bytes. No longer sequence matters here.
 const SEQUENCE: usize = 64;
 
-/// Where in its sequences the output of a terminal is.
+/// Finds escape sequences in terminal output.
 #[derive(Debug, Default)]
 pub(super) struct Escapes(State);
 
@@ -9,25 +9,22 @@ pub(super) struct Escapes(State);
 enum State {
     #[default]
     Text,
-    /// After ESC, with what came since.
+    /// The bytes after ESC so far.
     Sequence(Vec<u8>),
-    /// In a title or the like.
+    /// In a title or similar string.
     String,
 }
 
-/// What a byte is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// For the screen.
     Text,
-    /// In a sequence that is not over, or in a text that is not for the screen.
+    /// Part of an unfinished sequence, or of a string that is not shown.
     Hidden,
-    /// The last one of a sequence: what came after ESC.
+    /// The last byte of a sequence, with all bytes after ESC.
     Sequence(Vec<u8>),
 }
 
 impl Escapes {
-    /// Takes the next byte.
     pub fn take(&mut self, byte: u8) -> Piece {
         match (&mut self.0, byte) {
             (_, 0x1b) => self.0 = State::Sequence(Vec::new()),
@@ -50,12 +47,12 @@ impl Escapes {
         Piece::Hidden
     }
 
-    /// Whether the next byte is text unless it is ESC.
+    /// Whether the next byte is text, unless it is ESC.
     pub fn is_text(&self) -> bool {
         matches!(self.0, State::Text)
     }
 
-    /// What ends what is open: until then a terminal shows nothing.
+    /// Returns what terminates an open string, during which a terminal shows nothing.
     pub fn end(&mut self) -> &'static str {
         match std::mem::take(&mut self.0) {
             State::Text | State::Sequence(_) => "",
@@ -64,7 +61,7 @@ impl Escapes {
     }
 }
 
-/// Whether what came after ESC is whole: `[` up to a letter, a blank or bracket and one more, or one character.
+/// Whether the bytes after ESC are complete: `[` to a letter, intermediates and one more, or one.
 fn is_over(sequence: &[u8]) -> bool {
     match sequence {
         [b'['] => false,

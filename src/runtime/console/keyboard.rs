@@ -3,11 +3,11 @@ use std::sync::Arc;
 use super::console::Console;
 use crate::runtime::process::Typist;
 
-/// What may wait for a service that does not read: a large paste.
+/// Bytes that may wait for a service that does not read: a large paste.
 const WAITING: usize = 1 << 20;
 
-/// Types in the terminal of a service. Keys that it does not take yet wait here, bounded; they are for the run in
-/// which they were typed, and no later one gets them.
+/// Writes keys to a service's pty. Keys that the pty does not take yet wait here, bounded. They
+/// belong to the run in which they were typed; no later run gets them.
 #[derive(Debug)]
 pub struct Keyboard {
     console: Arc<Console>,
@@ -20,7 +20,7 @@ impl Keyboard {
         Keyboard { console, typist: None, waiting: Vec::new() }
     }
 
-    /// Types. Never waits. Whether all of it was taken or waits: not when no run is there, or when it does not read.
+    /// Writes or queues keys without blocking. False if some were dropped: no run, or queue full.
     pub fn type_in(&mut self, keys: &[u8]) -> bool {
         self.turn_to_present();
         let Some(typist) = &self.typist else { return false };
@@ -31,7 +31,7 @@ impl Keyboard {
         rest.len() <= room
     }
 
-    /// Types what waits, whenever there is room. Never resolves; dropping it loses nothing.
+    /// Writes queued keys whenever there is room. Never resolves; cancelling it loses nothing.
     pub async fn work(&mut self) {
         loop {
             let Some(typist) = self.typist.as_ref().filter(|_| !self.waiting.is_empty()) else {
@@ -43,7 +43,7 @@ impl Keyboard {
         }
     }
 
-    /// The run in which was typed may be over: lets go of its terminal, and of what waits for it.
+    /// Switches to the pty of the current run and drops keys for an earlier one.
     pub fn turn_to_present(&mut self) {
         let present = self.console.terminal();
         let same = match (&self.typist, &present) {
@@ -53,7 +53,7 @@ impl Keyboard {
         };
         if !same {
             self.waiting = Vec::new();
-            // Without a descriptor for it, it is as if nobody read.
+            // Without a descriptor, act as if the service did not read.
             self.typist = present.and_then(|terminal| Typist::new(terminal).ok());
         }
     }

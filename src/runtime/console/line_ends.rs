@@ -1,15 +1,15 @@
 use memchr::memchr_iter;
 
-/// Takes back what a terminal makes of line ends on their way out: of each `\r\n` the `\r`.
+/// Removes the `\r` that a pty inserts before each `\n`.
 #[derive(Debug, Default)]
 pub(super) struct LineEnds {
-    /// The last byte was a `\r`: whether it belongs to a line end is not known yet.
+    /// The last byte was a `\r`, which may belong to a line end.
     held: bool,
     text: Vec<u8>,
 }
 
 impl LineEnds {
-    /// What the program wrote, of which a terminal made `bytes`. A `\r` at the end comes with the next bytes.
+    /// Returns what the program wrote. A `\r` at the end is held back until the next call.
     pub fn undo(&mut self, bytes: &[u8]) -> &[u8] {
         self.text.clear();
         if self.held && bytes.first().is_some_and(|first| *first != b'\n') {
@@ -30,7 +30,7 @@ impl LineEnds {
         &self.text
     }
 
-    /// What is left when nothing comes any more.
+    /// Returns what was held back, at the end of the output.
     pub fn rest(&mut self) -> &'static [u8] {
         if std::mem::take(&mut self.held) { b"\r" } else { b"" }
     }
@@ -40,7 +40,7 @@ impl LineEnds {
 mod tests {
     use super::*;
 
-    /// What a terminal makes of a text.
+    /// What a pty makes of a text.
     fn shown(text: &[u8]) -> Vec<u8> {
         text.iter().flat_map(|&b| if b == b'\n' { vec![b'\r', b'\n'] } else { vec![b] }).collect()
     }

@@ -1,16 +1,16 @@
-//! The terminals of services, for people who attach to one.
+//! The terminals of services, for clients that attach to them.
 //!
 //! ```text
-//!  terminal ─► RunOutput ─┬► Capture (the log)
-//!                        └► Console ─► View ─┐
-//!             ◄─ Typist ◄─ Keyboard ◄────────┴─ whoever is attached
+//!  pty ─► RunOutputSink ─┬► LogCapture (the log)
+//!                        └► ServiceTerminal ─► OutputView ─┐
+//!       ◄─ KeyWriter ◄─ KeyQueue ◄─────────────────────────┴─ attached client
 //! ```
 //!
-//! A console is there for as long as its service is in the stack, so that who is attached sees one run after the
-//! other. What is shown goes into a bounded queue of each view: nobody is waited for, and who does not keep up is told
-//! how much is missing. What is typed goes straight to the terminal and waits, bounded, in the keyboard.
+//! A [`ServiceTerminal`] lives as long as its service is in the stack, so a client sees one run
+//! after the other. Output goes into a bounded queue per client: nothing waits for a slow client,
+//! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
 
-#[expect(clippy::module_inception, reason = "the type that the module is about")]
+#[expect(clippy::module_inception, reason = "named after its main type")]
 mod console;
 mod escapes;
 mod keyboard;

@@ -1,28 +1,28 @@
 use super::replay::replay;
 
-/// How much is kept: more than a large screen of text.
+/// In bytes: more than a large screen of text.
 const KEPT: usize = 16 * 1024;
 
-/// The newest output of a terminal, for those who come later: a prompt that waits has no line end, and is in no log yet.
+/// The newest output of a terminal, for clients that attach later. The log does not do: a prompt
+/// has no line end and is not in it yet.
 #[derive(Debug, Default)]
 pub(super) struct Newest(Vec<u8>);
 
 impl Newest {
-    /// Takes what is shown.
     pub fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
-        // Moving what is kept is paid for by as many bytes that came.
+        // At twice the capacity, so that moving bytes is amortized.
         if self.0.len() + bytes.len() > 2 * KEPT {
             self.0.drain(..self.0.len().saturating_sub(KEPT));
         }
         self.0.extend_from_slice(bytes);
     }
 
-    /// The last lines, at most `count`, one without its end included. As somebody is to see them who comes
-    /// later ([`replay`]); `elsewhere`: full-screen programs draw on another screen now.
+    /// Returns the last `count` lines at most, an unfinished one included, filtered by
+    /// [`replay_screen`]. `alt_screen`: a full-screen program is drawing now.
     pub fn lines(&self, count: usize, elsewhere: bool) -> Vec<u8> {
         let mut kept = replay(self.kept(), elsewhere);
-        // The end of the last line is that line's own.
+        // The final line end belongs to the last line.
         let before_end = kept.len().saturating_sub(1);
         let mut ends = memchr::memrchr_iter(b'\n', &kept[..before_end]);
         let before = match count {
@@ -33,7 +33,7 @@ impl Newest {
         kept
     }
 
-    /// The last `count` bytes; where so many are not kept, from the beginning of a line on.
+    /// Returns the last `count` bytes; if fewer are kept, all of them from a line start on.
     pub fn bytes(&self, count: u64) -> &[u8] {
         let kept = self.kept();
         match usize::try_from(count).ok().and_then(|count| kept.len().checked_sub(count)) {

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use super::console::Console;
 
-/// How long a terminal has a row less. A program that looks at its size meanwhile finds another one and draws again, and
-/// would not if both changes came as one; people hardly see it.
+/// Long enough for a program to read the smaller size and redraw, and hardly visible. If both
+/// changes came at once, it would see none.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Lets a full-screen program draw again, for somebody who has seen nothing of it yet: while this lives, its terminal
-/// has a row less.
+/// Makes a full-screen program redraw for a new client: the terminal has one row less while this
+/// lives.
 #[derive(Debug)]
 pub struct Nudge(Arc<Console>);
 
@@ -17,7 +17,7 @@ impl Nudge {
         Nudge(console)
     }
 
-    /// Lets it live for a moment.
+    /// Keeps it alive for a moment.
     pub async fn last(self) {
         tokio::time::sleep(MOMENT).await;
     }

@@ -10,23 +10,22 @@ use super::traces::Traces;
 use crate::model::{Message, Run};
 use crate::runtime::process::Size;
 
-/// The output that waits for one who is attached. A terminal that is well takes it in milliseconds.
+/// Bytes of output that may wait for a client. A healthy one takes them within milliseconds.
 const QUEUED: usize = 256 * 1024;
-/// What waits in other respects: a service restarts all the time, and nobody reads of it.
+/// The most queued items, as when a service keeps restarting and the client does not read.
 const ITEMS: usize = 64;
 
-/// One who is attached, as the console sees them.
+/// The queue of one attached client.
 #[derive(Debug)]
 pub(super) struct Place {
     pub size: Size,
-    /// Rings when there is something to take.
     pub bell: Arc<Notify>,
     queue: VecDeque<Item>,
-    /// The output in the queue, in bytes.
+    /// Bytes of output in the queue.
     bytes: usize,
-    /// Did not keep up, and so much output was not queued since. While this is set, nothing is.
+    /// Bytes missed since the client fell behind. While this is set, nothing is queued.
     lost: Option<u64>,
-    /// The run that goes on as far as was told.
+    /// The run that the client knows to be live.
     run: Option<Run>,
     closed: Option<Message>,
 }
@@ -38,12 +37,11 @@ enum Item {
 }
 
 impl Place {
-    /// Somebody who knows of this run.
+    /// A client that knows of this run.
     pub fn new(size: Size, run: Option<Run>, bell: Arc<Notify>) -> Place {
         Place { size, bell, queue: VecDeque::new(), bytes: 0, lost: None, run, closed: None }
     }
 
-    /// The terminal shows this.
     pub fn output(&mut self, bytes: &[u8]) {
         if let Some(lost) = &mut self.lost {
             *lost += bytes.len() as u64;
@@ -54,7 +52,6 @@ impl Place {
         }
     }
 
-    /// A run began or ended.
     pub fn event(&mut self, event: Seen) {
         if self.lost.is_none() && self.queue.len() >= ITEMS {
             self.lost = Some(0);
@@ -64,13 +61,13 @@ impl Place {
         }
     }
 
-    /// Nothing comes any more.
+    /// Ends the updates, after those queued.
     pub fn close(&mut self, why: Message) {
         self.closed = Some(why);
     }
 
-    /// What comes next. When something is lost, it is told how much, then what is so now: `run` goes on, and the
-    /// terminal has `traces` and `newest`.
+    /// Returns the next update. After a gap: how much was missed, then the current run, modes and
+    /// scrollback.
     pub fn take(&mut self, run: Option<Run>, newest: &Newest, traces: &Traces) -> Option<Seen> {
         if self.queue.is_empty()
             && let Some(lost) = self.lost.take()
@@ -98,7 +95,7 @@ impl Place {
             ended.into_iter().chain(run.map(Seen::Began)).for_each(|event| self.queue_event(event));
         }
         if missed > 0 {
-            // It may have been switched in what is lost.
+            // The missed output may have switched modes.
             self.queue_output(&traces.again());
         }
         self.queue_output(again);

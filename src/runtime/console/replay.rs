@@ -1,10 +1,10 @@
 use super::escapes::{Escapes, Piece};
 use super::traces;
 
-/// What a terminal showed on its ordinary screen, of `output`, for somebody who sees it later: text, colours and what
-/// moves or erases within a line. Nothing that a terminal answers, which would be typed into the service; no bell, no
-/// title, no clipboard; nothing from before the screen was cleared. `elsewhere`: it ends on the other screen, that of
-/// full-screen programs.
+/// Reduces `output` to what a client may see later: text on the main screen since it was last
+/// cleared, colors, and what moves or erases within a line. Drops bell, title, clipboard and all
+/// that a terminal answers, because the answers would be typed into the service. `alt_screen`: the
+/// output ends on the alt screen.
 pub(super) fn replay(output: &[u8], elsewhere: bool) -> Vec<u8> {
     let mut replay = Replay { text: Vec::with_capacity(output.len()), elsewhere: false };
     let mut escapes = Escapes::default();
@@ -16,7 +16,7 @@ pub(super) fn replay(output: &[u8], elsewhere: bool) -> Vec<u8> {
         }
     }
     if elsewhere && !replay.elsewhere {
-        // It was there from the beginning.
+        // It was on the alt screen from the beginning.
         replay.text.clear();
     }
     replay.text
@@ -38,7 +38,7 @@ impl Replay {
     fn sequence(&mut self, sequence: &[u8]) {
         if let Some(elsewhere) = traces::turns(sequence) {
             if !elsewhere && !self.elsewhere {
-                // What it began with was not on the ordinary screen.
+                // The output began on the alt screen.
                 self.text.clear();
             }
             self.elsewhere = elsewhere;

@@ -6,14 +6,14 @@ use crate::model::{Exit, Message, Run, Stream};
 use crate::runtime::log::Capture;
 use crate::runtime::process::{Sink, Terminal};
 
-/// What a run prints goes to the log and, when it has a terminal, to those who are attached to it.
+/// Sends the output of a run to the log and, if it has a pty, to the attached clients.
 pub(in crate::runtime) struct RunOutput {
     capture: Capture,
     run: Run,
     console: Arc<Console>,
-    /// What is said to those who are attached to a service that has no terminal any more.
+    /// The reason clients get when the service has no terminal any more.
     without: Message,
-    /// `None`: no terminal.
+    /// `None`: no pty.
     ends: Option<LineEnds>,
 }
 

@@ -1,10 +1,10 @@
 use crate::runtime::process::{Device, Size};
 
-/// Where somebody who attaches sees it.
+/// The screen of a client that attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// How much fits on it.
+    /// Its size.
     pub size: Size,
-    /// The terminal that it is; `None`: it is none, or unknown.
+    /// Its terminal; `None` if it is not one or unknown.
     pub terminal: Option<Device>,
 }

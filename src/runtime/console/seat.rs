@@ -2,13 +2,13 @@ use super::keyboard::Keyboard;
 use super::nudge::Nudge;
 use super::view::View;
 
-/// A place at the terminal of a service. Whoever drops it has left.
+/// A client's connection to a service's terminal. Dropping it detaches.
 #[derive(Debug)]
 pub struct Seat {
-    /// What is shown.
+    /// The output.
     pub view: View,
-    /// What is typed.
+    /// The input.
     pub keyboard: Keyboard,
-    /// What lets a full-screen program draw again, where that is needed.
+    /// Makes a full-screen program redraw, if it needs that.
     pub nudge: Option<Nudge>,
 }

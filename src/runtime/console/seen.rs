@@ -2,17 +2,17 @@ use bytes::Bytes;
 
 use crate::model::{Exit, Message, Run};
 
-/// What somebody sees who is attached, in order.
+/// What an attached client gets, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
-    /// The terminal shows this.
+    /// Output of the terminal.
     Output(Bytes),
-    /// So many bytes of output are lost here, because they were not taken in time.
+    /// Bytes of output that are missing here because the client did not take them in time.
     Missed(u64),
     /// A run began.
     Began(Run),
-    /// It is over. The next one may come. How its main process ended; `None`: it had none, or that was missed.
+    /// A run ended. The exit of its main process; `None` if there was none or it was missed.
     Ended(Run, Option<Exit>),
-    /// Nothing comes any more; why.
+    /// No update follows, and why.
     Closed(Message),
 }

@@ -2,37 +2,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::escapes::{Escapes, Piece};
 
-/// Modes of a terminal that programs switch and a shell does not expect: cursor keys, reverse, origin, mouse, focus,
-/// other screens, pasted text, held back output, colour themes.
+/// Modes that programs switch and a shell does not expect: cursor keys, reverse, origin, mouse,
+/// focus, alt screens, bracketed paste, synchronized output, color themes.
 const MODES: [u16; 22] = [
     1, 5, 6, 7, 9, 25, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004,
     2026, 2031, 2048,
 ];
-/// Those of them that are usually on: lines wrap, the cursor is seen.
+/// Those that are on by default: line wrap and visible cursor.
 const USUALLY_ON: [u16; 2] = [7, 25];
-/// Those of them that turn to the other screen, where full-screen programs draw.
+/// Those that switch to the alt screen, where full-screen programs draw.
 const SCREENS: [u16; 3] = [47, 1047, 1049];
 
-/// What passed output has switched in a terminal, to take it back, or to switch it in another one. Only what was
-/// switched: some terminals move the cursor when they leave a screen that they were not on.
+/// Tracks what output has switched in a terminal, to undo it or to repeat it in another one. Undoes
+/// nothing else: some terminals move the cursor when they leave an alt screen that was not active.
 #[derive(Debug, Default)]
 pub struct Traces {
     escapes: Escapes,
-    /// Modes that are not as usual.
+    /// Modes that differ from their default.
     modes: BTreeSet<u16>,
-    /// What takes back the rest, and what did it last (after ESC).
+    /// Other settings: the sequence that undoes each, and the last one that set it (after ESC).
     others: BTreeMap<&'static str, Vec<u8>>,
     last: Option<u8>,
 }
 
 impl Traces {
-    /// Looks at output that passes.
+    /// Scans output.
     pub fn watch(&mut self, bytes: &[u8]) {
         self.last = bytes.last().copied().or(self.last);
         let mut rest = bytes;
         loop {
             if self.escapes.is_text() {
-                // A flood of text is not looked at byte by byte.
+                // Skips plain text quickly.
                 let Some(escape) = memchr::memchr(0x1b, rest) else { return };
                 rest = &rest[escape..];
             }
@@ -44,12 +44,12 @@ impl Traces {
         }
     }
 
-    /// Whether the cursor is at the beginning of a line, as far as that can be seen.
+    /// Whether the last output ended a line.
     pub fn at_line_start(&self) -> bool {
         matches!(self.last, None | Some(b'\n'))
     }
 
-    /// What takes it all back.
+    /// Returns the sequences that undo everything.
     pub fn undo(&mut self) -> Vec<u8> {
         let mut text = format!("{}\x1b[0m", self.escapes.end());
         for mode in std::mem::take(&mut self.modes) {
@@ -60,7 +60,7 @@ impl Traces {
         text.into_bytes()
     }
 
-    /// What switches it all in another terminal.
+    /// Returns the sequences that switch everything in another terminal.
     pub fn again(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for mode in &self.modes {
@@ -74,7 +74,7 @@ impl Traces {
         text
     }
 
-    /// Whether the other screen is shown, where full-screen programs draw.
+    /// Whether the alt screen is active, where full-screen programs draw.
     pub fn is_elsewhere(&self) -> bool {
         SCREENS.iter().any(|mode| self.modes.contains(mode))
     }
@@ -88,12 +88,12 @@ impl Traces {
             [b'(', _] => self.other("\x1b(B", Some(sequence)),
             b"[4h" => self.other("\x1b[4l", Some(sequence)),
             b"[4l" => self.other("\x1b[4l", None),
-            // Saved and restored around it, because it moves the cursor.
+            // Saves and restores the cursor, because `[r` moves it.
             b"[r" => self.other("\x1b7\x1b[r\x1b8", None),
             [b'[', b'0'..=b'9' | b';', .., b'r'] => {
                 self.other("\x1b7\x1b[r\x1b8", Some(sequence));
             }
-            // Other forms of keys are put on a stack.
+            // Keyboard protocols are kept on a stack.
             [b'[', b'>', .., b'u'] => self.other("\x1b[<u", Some(sequence)),
             [b'[', b'<', .., b'u'] => self.other("\x1b[<u", None),
             [b'[', b'>', b'4', b';', .., b'm'] => self.other("\x1b[>4m", Some(sequence)),
@@ -120,7 +120,7 @@ impl Traces {
     }
 }
 
-/// The modes that a sequence switches on or off, of those that matter.
+/// The tracked modes that a sequence switches on or off.
 fn switched(sequence: &[u8]) -> impl Iterator<Item = (u16, bool)> {
     let (numbers, on) = match sequence {
         [b'[', b'?', numbers @ .., b'h'] => (numbers, true),
@@ -132,7 +132,7 @@ fn switched(sequence: &[u8]) -> impl Iterator<Item = (u16, bool)> {
     numbers.filter(|mode| MODES.contains(mode)).map(move |mode| (mode, on))
 }
 
-/// Whether a sequence turns to the other screen (true) or back (false); `None`: neither.
+/// Whether a sequence enters (true) or leaves (false) the alt screen; `None`: neither.
 pub(super) fn turns(sequence: &[u8]) -> Option<bool> {
     switched(sequence).find(|(mode, _)| SCREENS.contains(mode)).map(|(_, on)| on)
 }

@@ -6,11 +6,10 @@ use super::console::Console;
 use super::seen::Seen;
 use crate::runtime::process::Size;
 
-/// What the terminal of a service shows, from when it was made. Reads at its own speed.
+/// What a service's terminal shows from now on, read at the client's own speed.
 #[derive(Debug)]
 pub struct View {
     console: Arc<Console>,
-    /// Its number among the views of the console.
     number: u64,
     bell: Arc<Notify>,
 }
@@ -20,7 +19,7 @@ impl View {
         View { console, number, bell }
     }
 
-    /// What is seen next. A call that is dropped loses nothing.
+    /// Waits for the next update. Cancelling loses nothing.
     pub async fn next(&mut self) -> Seen {
         loop {
             if let Some(seen) = self.now() {
@@ -30,12 +29,12 @@ impl View {
         }
     }
 
-    /// What is seen next, if it is there.
+    /// Returns the next update if there is one.
     pub fn now(&mut self) -> Option<Seen> {
         self.console.take(self.number)
     }
 
-    /// It is seen on a screen of this size now.
+    /// Sets the size of the client's screen.
     pub fn resize(&self, size: Size) {
         self.console.resize(self.number, size);
     }

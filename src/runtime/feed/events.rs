@@ -6,32 +6,32 @@ use super::ring::Page;
 use crate::model::Snapshot;
 use crate::runtime::handle::Handle;
 
-/// Reads the events of a stack, each as a line of JSON: a snapshot, then what happens after it. Holds nothing but
-/// its place, so that it can be as slow as it likes.
+/// Reads the events of a stack as JSON lines: a snapshot, then what happens after it. Holds only
+/// its position, so it can be arbitrarily slow.
 pub struct Events {
     handle: Handle,
     tap: FeedTap,
     place: Place,
 }
 
-/// What a reader has seen.
+/// Position of a reader in the feed.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// Nothing.
+    /// At the start, before the snapshot.
     Start,
-    /// Everything up to the event with this number.
+    /// Has read everything up to the event with this number.
     After(u64),
-    /// The same, and what comes next is not kept any more.
+    /// The same, but the next event is no longer available.
     Lost(u64),
 }
 
-/// A line that tells no event.
+/// A line that is not an event.
 #[derive(Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 enum Line<'a> {
-    /// What is after the event with this number.
+    /// The state after the event with this number.
     Snapshot { number: u64, stack: &'a Snapshot },
-    /// So many events are not shown.
+    /// This many events were missed.
     Missed { missed: u64 },
 }
 
@@ -40,7 +40,8 @@ impl Events {
         Events { handle, tap, place: Place::Start }
     }
 
-    /// The next lines, at least one; `None` when the stack has ended and all was given.
+    /// Returns the next lines, at least one; `None` when the stack has stopped and everything was
+    /// read.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             let seen = match self.place {
@@ -59,7 +60,7 @@ impl Events {
         }
     }
 
-    /// A snapshot, after what is to be said of events that were lost.
+    /// Returns a snapshot, preceded by the number of missed events if there are any.
     async fn begin(&mut self, seen: Option<u64>) -> Option<Bytes> {
         let snapshot = self.handle.snapshot().await.ok();
         let number = snapshot.as_ref().map_or_else(|| self.tap.newest(), |now| now.event);
@@ -68,7 +69,7 @@ impl Events {
         let snapshot = snapshot.as_deref().map(|stack| Line::Snapshot { number, stack });
         let mut text = Vec::new();
         for line in missed.into_iter().chain(snapshot) {
-            serde_json::to_writer(&mut text, &line).expect("it is plain data with text as keys");
+            serde_json::to_writer(&mut text, &line).expect("a line has only string keys");
             text.push(b'\n');
         }
         (!text.is_empty()).then(|| Bytes::from(text))
@@ -95,7 +96,8 @@ mod tests {
         teller.tell(String::new(), &Event { service: None, what });
     }
 
-    /// A supervisor that tells `before` events, answers looks, and tells one more event after each.
+    /// A supervisor that publishes `before` events, answers snapshot requests, and publishes one
+    /// event after each.
     fn reader(before: usize) -> (Events, Arc<Teller>) {
         let (ask, mut asks) = mpsc::unbounded_channel();
         let teller = Arc::new(Teller::new());
@@ -146,7 +148,7 @@ mod tests {
         for _ in 0..MAX_EVENTS {
             note(&teller);
         }
-        // One came with the snapshot.
+        // One was published with the snapshot.
         let all = MAX_EVENTS as u64 + 1;
         assert_eq!(next(&mut events).await, [line("missed", all), line("snapshot", all)]);
         assert_eq!(next(&mut events).await, [line("note", all + 1)]);

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::ring::{Page, Ring};
 
-/// Where the events of a stack can be read. Cheap to clone.
+/// Gives access to the events of a stack. Cheap to clone.
 #[derive(Clone)]
 pub struct FeedTap {
     pub(super) ring: Arc<Mutex<Ring>>,
@@ -12,12 +12,12 @@ pub struct FeedTap {
 }
 
 impl FeedTap {
-    /// The number of the last event; 0 before the first.
+    /// Number of the last event; 0 before the first.
     pub(super) fn newest(&self) -> u64 {
         lock(&self.ring).newest()
     }
 
-    /// What comes after the event with this number; waits for it. `None`: nothing will.
+    /// Waits for the events after this number. `None`: there will be no more.
     pub(super) async fn after(&mut self, number: u64) -> Option<Page> {
         loop {
             let page = lock(&self.ring).after(number);
@@ -29,7 +29,7 @@ impl FeedTap {
     }
 }
 
-/// A push is made of steps that do not panic, so a poisoned ring is a sound one.
+/// Pushing cannot panic halfway, so a poisoned ring is intact.
 pub(super) fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
-//! What happened: numbered events in a bounded ring, which readers follow at their own speed.
+//! Numbered events in a bounded ring, for subscribers at their own speed.
 //!
-//! The supervisor tells each event once and waits for nobody. A reader asks the supervisor for a snapshot, which
-//! names the last event it contains, and goes on in the ring behind it; so nothing is seen twice or not at all. Who
-//! reads so slowly that the ring has moved on is told how many events it missed, and gets another snapshot.
+//! The supervisor publishes each event once and never waits. A reader requests a snapshot, which
+//! contains the number of the last event before it, and continues in the ring from there, so no
+//! event is missed or read twice. A reader that falls behind the ring learns how many events it
+//! missed, and gets another snapshot.
 
 mod events;
 mod feed_tap;

@@ -2,43 +2,41 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// How many events are kept for readers: several restarts of a stack of hundreds of services.
+/// Maximum number of stored events: several restarts of a stack with hundreds of services.
 pub(super) const MAX_EVENTS: usize = 4096;
 
-/// How many bytes they may have together. An event has some hundred bytes; one that lists what a new configuration
-/// changes has as many as it has changes.
+/// Maximum size of stored events in bytes. An event has some hundred bytes; one with the changes of
+/// a new configuration grows with their number.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// How many bytes a reader gets at once, unless a single event is longer: what a connection takes without delay.
+/// Bytes per read, unless a single event is longer: what a connection accepts without delay.
 const PAGE: usize = 32 * 1024;
 
-/// The newest events, each as a line of JSON.
+/// The newest events as JSON lines.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     lines: VecDeque<Bytes>,
     bytes: usize,
-    /// The number of the newest event; 0 before the first.
+    /// Number of the newest event; 0 before the first.
     newest: u64,
 }
 
-/// What a ring has behind a number.
+/// What follows a number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Page {
-    /// Whole lines, and the number of the last of them.
+    /// Complete lines, and the number of the last one.
     Lines(Bytes, u64),
-    /// Nothing yet.
     None,
-    /// The next event is not kept any more.
+    /// The next event is no longer stored.
     Gone,
 }
 
 impl Ring {
-    /// The number of the newest event.
     pub fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Takes the next event; forgets the oldest ones where there is no room.
+    /// Appends the next event; drops the oldest to make room.
     pub fn push(&mut self, line: Bytes) {
         self.newest += 1;
         self.bytes += line.len();
@@ -49,7 +47,7 @@ impl Ring {
         }
     }
 
-    /// What comes after the event with this number, which is at most that of the newest one.
+    /// Returns what comes after this number, which is at most the newest one.
     pub fn after(&self, number: u64) -> Page {
         let behind = usize::try_from(self.newest - number).unwrap_or(usize::MAX);
         if behind == 0 {
@@ -76,7 +74,7 @@ mod tests {
     fn lines(page: &Page) -> (&[u8], u64) {
         match page {
             Page::Lines(lines, last) => (lines, *last),
-            Page::None | Page::Gone => panic!("no lines but {page:?}"),
+            Page::None | Page::Gone => panic!("expected lines, got {page:?}"),
         }
     }
 
@@ -106,7 +104,7 @@ mod tests {
         }
         assert_eq!((ring.lines.len(), ring.bytes), (2, MAX_BYTES / 2 * 2));
         assert_eq!(ring.after(ring.newest() - 3), Page::Gone);
-        // One that is too long for the whole ring is gone at once, and counted.
+        // An event larger than the whole ring is dropped at once, but counted.
         ring.push(Bytes::from(vec![b'z'; MAX_BYTES + 1]));
         assert_eq!((ring.lines.len(), ring.bytes), (0, 0));
         assert_eq!(ring.after(ring.newest() - 1), Page::Gone);

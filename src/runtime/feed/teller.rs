@@ -8,33 +8,33 @@ use super::feed_tap::lock;
 use super::ring::Ring;
 use crate::model::{Event, EventView};
 
-/// Where the supervisor tells what happens. Readers end when it is dropped.
+/// Publishes events of the supervisor. Readers end when it is dropped.
 pub struct Teller {
     ring: Arc<Mutex<Ring>>,
     newest: watch::Sender<u64>,
 }
 
 impl Teller {
-    /// One that has told nothing.
+    /// Creates an empty feed.
     pub fn new() -> Teller {
         Teller { ring: Arc::default(), newest: watch::Sender::new(0) }
     }
 
-    /// Where readers begin.
+    /// Creates a subscriber.
     pub fn tap(&self) -> FeedTap {
         FeedTap { ring: self.ring.clone(), newest: self.newest.subscribe() }
     }
 
-    /// The number of the last event; 0 before the first.
+    /// Returns the number of the last event; 0 before the first.
     pub fn newest(&self) -> u64 {
         lock(&self.ring).newest()
     }
 
-    /// Tells an event; never waits for a reader.
+    /// Publishes an event; never waits for subscribers.
     pub fn tell(&self, at: String, event: &Event) {
         let mut ring = lock(&self.ring);
         let view = EventView::new(ring.newest() + 1, at, event);
-        let mut line = serde_json::to_vec(&view).expect("an event is plain data with text as keys");
+        let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
         line.push(b'\n');
         ring.push(Bytes::from(line));
         let newest = ring.newest();

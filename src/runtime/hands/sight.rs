@@ -1,4 +1,4 @@
-//! What probes of a run may see of the world.
+//! Sets up what probes can see of a run.
 
 use std::sync::Arc;
 
@@ -7,10 +7,9 @@ use crate::ports;
 use crate::runtime::probe::{self, Sight};
 use crate::runtime::process::{Leash, Processes};
 
-/// The sight of a run of this service.
 pub(super) fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight {
     let (leash, processes) = (leash.clone(), processes.clone());
-    // Its other ports are no news: only where nobody told it to listen is it elsewhere.
+    // Listening on its other ports is expected too.
     let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
     let listening =
         |tree: &[u32]| ports::listening(&[tree.to_vec()]).into_iter().flatten().flatten().collect();
@@ -27,7 +26,7 @@ fn owner(port: u16, tree: &[u32]) -> probe::Owner {
         ports::Owner::Shared(listening, holder) => {
             probe::Owner::Shared(listening, holder.to_string())
         }
-        // A socket that is to be passed, and that nobody of the tree has.
+        // A socket to be passed that no process of the tree has.
         ports::Owner::Foreign(holder) if holder.is_devstack() => probe::Owner::Nobody,
         ports::Owner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
         ports::Owner::Nobody => probe::Owner::Nobody,

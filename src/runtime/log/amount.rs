@@ -1,19 +1,19 @@
 use std::ops::{Add, AddAssign, SubAssign};
 
-/// So much of what services printed.
+/// A number of lines and bytes in the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// Lines; each piece of a line of more than 64 KiB counts as one.
+    /// Lines. Each piece of a line longer than 64 KiB counts as one.
     pub lines: u64,
-    /// Their bytes, with line ends.
+    /// Bytes, line ends included.
     pub bytes: u64,
 }
 
 impl Amount {
-    /// Nothing.
+    /// No lines and no bytes.
     pub const ZERO: Amount = Amount { lines: 0, bytes: 0 };
 
-    /// How much more this is than `before`; nothing where it is less.
+    /// Returns the growth since `before`, or zero where `before` is larger.
     pub fn since(self, before: Amount) -> Amount {
         Amount {
             lines: self.lines.saturating_sub(before.lines),
@@ -21,7 +21,7 @@ impl Amount {
         }
     }
 
-    /// Whether there is nothing of it.
+    /// Returns whether there are neither lines nor bytes.
     pub fn is_zero(&self) -> bool {
         *self == Amount::ZERO
     }
@@ -31,7 +31,7 @@ impl Add for Amount {
     type Output = Amount;
 
     fn add(self, other: Amount) -> Amount {
-        // Numbers from a file on disk may be anything.
+        // Saturates: numbers read from disk can be damaged.
         Amount {
             lines: self.lines.saturating_add(other.lines),
             bytes: self.bytes.saturating_add(other.bytes),

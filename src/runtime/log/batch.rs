@@ -1,35 +1,32 @@
 use super::amount::Amount;
 use crate::model::{Run, Stream};
 
-/// One stretch of lines of one stream as it lies in the log file of a service.
-/// Every line in it ends with a newline, except perhaps the last.
+/// A stretch of lines of one stream in a log file. Only the last can be without newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// When its first bytes were read: milliseconds since 1970.
+    /// When its first bytes were read, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The number of its first line within the stack; its other lines have the numbers after it.
+    /// Number of the first line within the stack; the other lines follow without gaps.
     pub seq: u64,
-    /// Which run printed it.
     pub run: Run,
-    /// Where it starts in the file.
+    /// Offset of the first byte in the log file.
     pub offset: u64,
-    /// How many bytes it has, above 0.
+    /// Length in bytes, above 0.
     pub len: u32,
-    /// How many lines it has, a last one without newline included. Below `LINES_END`.
+    /// Number of lines, a last one without newline included. Below `LINES_END`.
     pub lines: u32,
-    /// Which stream printed it.
     pub stream: Stream,
-    /// Its first line continues the last line of this stream before it: a line that was too long.
+    /// The first line continues the previous line of this stream, which was too long.
     pub continues: bool,
-    /// Its last line has no newline: it was too long or the stream ended.
+    /// The last line has no newline: it was too long or the stream ended.
     pub open: bool,
-    /// It stands for lines that could not be kept and are not in the file.
+    /// Stands for lines that could not be kept and are not in the file.
     pub lost: bool,
 }
 
-/// What shares a word with the number of lines.
+/// The number of lines and the flags share one word; the flags start here.
 const LINES_END: u32 = 1 << 24;
-/// No stack prints so many lines: what is above can only be damage, and may be added to without care.
+/// No stack gets this far: a higher number is damage, a lower one can be added to without overflow.
 const SEQ_END: u64 = 1 << 62;
 const STDERR: u32 = 1 << 24;
 const CONTINUES: u32 = 1 << 25;
@@ -38,35 +35,32 @@ const LOST: u32 = 1 << 27;
 const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN | LOST;
 
 impl Batch {
-    /// The size of a batch in the index.
+    /// Size of an encoded entry in bytes.
     pub const SIZE: usize = 40;
-    /// The longest batch that several reads are joined into, in bytes: what a reader takes at once.
+    /// Largest entry that reads are joined into, in bytes: what a reader takes at once.
     pub const JOIN_MAX: usize = 256 * 1024;
-    /// The longest batch there can be, in bytes: two long lines, or one of devstack itself with every character escaped.
+    /// Largest possible entry in bytes: two long lines, or one fully escaped status line.
     const LEN_MAX: u32 = 1 << 20;
-    /// Reads further apart than this are not joined, in milliseconds, so that times stay useful.
+    /// Reads further apart than this, in milliseconds, are not joined, to keep timestamps useful.
     const JOIN_MS: i64 = 10;
 
-    /// The number after its last line.
     pub fn seq_end(&self) -> u64 {
         self.seq + u64::from(self.lines)
     }
 
-    /// The place after its last byte.
     pub fn end(&self) -> u64 {
         if self.lost { self.offset } else { self.offset + u64::from(self.len) }
     }
 
-    /// How much it is.
     pub fn amount(&self) -> Amount {
         Amount { lines: self.lines.into(), bytes: self.len.into() }
     }
 
-    /// What stands for `lost`, of which this is the first: as many batches as its numbers need.
+    /// Returns entries that stand for the `lost` lines, of which this one is the first.
     pub fn gap(&self, lost: Amount) -> Vec<Batch> {
         let many = lost.lines.div_ceil(u64::from(LINES_END - 1));
         let parts = many.max(lost.bytes.div_ceil(u64::from(u32::MAX)));
-        // Whole shares, whose sum is the whole.
+        // Proportional shares, rounded such that they add up to the whole.
         let share =
             |of: u64, part: u64| (u128::from(of) * u128::from(part) / u128::from(parts)) as u64;
         let gap = |part| {
@@ -78,7 +72,7 @@ impl Batch {
         (0..parts).map(gap).collect()
     }
 
-    /// Makes `next` part of this batch if nothing came between them and both are of one kind.
+    /// Appends `next` if it follows directly and is of the same kind. Returns whether it did.
     pub fn join(&mut self, next: &Batch) -> bool {
         let joins = self.run == next.run
             && self.stream == next.stream
@@ -98,7 +92,6 @@ impl Batch {
         joins
     }
 
-    /// As it stands in the index.
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut word = self.lines & (LINES_END - 1);
         word |= if self.stream == Stream::Stderr { STDERR } else { 0 };
@@ -115,7 +108,7 @@ impl Batch {
         bytes
     }
 
-    /// Back from the index; `None` for bytes that no batch was ever written as.
+    /// Decodes an entry; `None` for bytes that `encode` never produces.
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Batch> {
         let long = |at: usize| {
             u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"))
@@ -126,7 +119,7 @@ impl Batch {
         let (seq, offset, len, word) = (long(8), long(24), short(32), short(36));
         let lines = word & (LINES_END - 1);
         let lost = word & LOST != 0;
-        // Whoever reads it makes room for all of it first.
+        // Readers allocate `len` bytes up front, so implausible sizes are rejected.
         let sane = len > 0 && lines > 0 && lines <= len && word & !KNOWN == 0;
         let small = lost || len <= Self::LEN_MAX;
         let fits = offset.checked_add(u64::from(len)).is_some() && seq < SEQ_END;

@@ -9,7 +9,7 @@ use super::pattern::Patterns;
 use super::piece::Piece;
 use crate::model::{Run, Stream};
 
-/// Takes what one run of a service prints. Ends with [`Capture::close`] or when dropped.
+/// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
 pub struct Capture {
     pub(super) inner: Arc<Inner>,
     pub(super) lane: Arc<Lane>,
@@ -18,17 +18,17 @@ pub struct Capture {
     pub(super) carries: [Carry; 2],
 }
 
-/// The start of a line whose end has not come yet.
+/// The start of a line whose end has not arrived yet.
 #[derive(Default)]
 pub(super) struct Carry {
-    /// At most [`LINE_MAX`] bytes, no newline among them.
+    /// At most [`MAX_LINE`] bytes, none of them a newline.
     bytes: Vec<u8>,
-    /// What was stored last was a piece of the same line.
+    /// The last stored chunk was a piece of the same line.
     continues: bool,
 }
 
 impl Capture {
-    /// Takes bytes in the order in which they were read. Never waits for anybody.
+    /// Takes bytes in the order they were read. Never waits for the terminal or for readers.
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
         for part in bytes.chunks(LINE_MAX) {
             let mut carry = std::mem::take(&mut self.carries[stream as usize]);
@@ -37,7 +37,7 @@ impl Capture {
         }
     }
 
-    /// Nothing comes any more: stores what has no newline, too, and gives up on patterns.
+    /// Ends the output: stores a last line without newline and gives up on the patterns.
     pub fn close(&mut self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let carry = std::mem::take(&mut self.carries[stream as usize]);
@@ -48,7 +48,7 @@ impl Capture {
         self.patterns = Patterns::new(Vec::new()).0;
     }
 
-    /// At most [`LINE_MAX`] bytes: only the line that starts in the carry can be too long.
+    /// Takes at most [`MAX_LINE`] bytes: only the line that starts in `carry` can be too long.
     fn take(&mut self, stream: Stream, carry: &mut Carry, bytes: &[u8]) {
         let Some(first) = memchr(b'\n', bytes) else {
             carry.bytes.extend_from_slice(bytes);
@@ -60,7 +60,7 @@ impl Capture {
             self.cut(stream, carry);
             whole = &bytes[first..];
         }
-        let last = memrchr(b'\n', whole).expect("it starts with a newline or has the first one");
+        let last = memrchr(b'\n', whole).expect("`whole` contains the first newline");
         let (lines, rest) = whole.split_at(last + 1);
         self.store(stream, carry.continues, false, [&carry.bytes, lines]);
         carry.continues = false;
@@ -68,7 +68,6 @@ impl Capture {
         carry.bytes.extend_from_slice(rest);
     }
 
-    /// Stores the start of a line that is too long.
     fn cut(&mut self, stream: Stream, carry: &mut Carry) {
         while carry.bytes.len() > LINE_MAX {
             let at = cut(&carry.bytes);

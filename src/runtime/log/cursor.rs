@@ -11,59 +11,55 @@ use super::track::Track;
 use super::voice::Voice;
 use super::wanted::Wanted;
 
-/// Where somebody reads in the lanes of a stack: gives what is stored in the order of its numbers.
-/// Holds little memory and no files, however far behind it is.
+/// A reader's position in the service logs of a stack. Returns stored lines in the order of their
+/// numbers. Uses little memory and keeps no files open, however far behind it is.
 #[derive(Default)]
 pub(super) struct Cursor {
     tracks: BTreeMap<Voice, Track>,
     wanted: Arc<Wanted>,
 }
 
-/// Where to start reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum From {
     /// At the line with this number.
     Seq(u64),
-    /// So many lines before the end.
+    /// This many lines before the end.
     Last(usize),
-    /// So many lines before the end, of the last run only.
+    /// This many lines before the end, of the last run only.
     LastOfRun(usize),
 }
 
-/// A batch with its bytes.
+/// An index entry with its bytes.
 pub(super) struct Chunk {
     pub voice: Voice,
     pub batch: Batch,
     pub bytes: Bytes,
 }
 
-/// What one step gives.
 #[derive(Default)]
 pub(super) struct Step {
     pub chunks: Vec<Chunk>,
-    /// How much is lost that should have come before these.
+    /// What was lost before these chunks.
     pub missed: Missed,
 }
 
 impl Chunk {
-    /// How much it is.
     pub fn amount(&self) -> Amount {
         Amount { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
     }
 }
 
 impl Cursor {
-    /// A cursor that leaves out batches without wanted lines. In the others, all lines are there.
+    /// Creates a cursor that skips entries without wanted lines. Other entries are returned whole.
     pub fn of(wanted: Arc<Wanted>) -> Cursor {
         Cursor { tracks: BTreeMap::new(), wanted }
     }
 
-    /// Follows one more lane, if it does not yet.
+    /// Follows another service log, unless it is already followed.
     pub fn add(&mut self, lane: &Arc<Lane>, from: From) {
         self.add_wanted(lane, from, &self.wanted.clone());
     }
 
-    /// Follows one more lane, of which these lines are wanted.
     pub fn add_wanted(&mut self, lane: &Arc<Lane>, from: From, wanted: &Arc<Wanted>) {
         if !self.tracks.contains_key(&lane.voice) {
             let track = Track::start(lane, from, wanted.clone());
@@ -71,8 +67,8 @@ impl Cursor {
         }
     }
 
-    /// The next chunks whose lines have numbers below `before`, until they have `bytes` bytes or
-    /// no more are there. Every batch below `before` must be stored, or be in a lane that is being written.
+    /// Returns the next chunks of lines below `before`, about `bytes` bytes. Entries below it must
+    /// be stored, or the writer must still hold the lock of their service log.
     pub fn step(&mut self, before: u64, bytes: usize) -> Step {
         let step = self.read(before, bytes);
         self.tracks.values_mut().for_each(Track::rest);

@@ -7,37 +7,36 @@ use super::segment::{Kind, Next, Segment};
 use super::volume::Volume;
 use crate::model::Run;
 
-/// What somebody who wants to read from a lane starts with.
+/// State of a service log from which a reader finds its starting point.
 pub(super) struct Extent {
-    /// Files that were put away, oldest first.
+    /// Rotated files, oldest first.
     pub kept: Vec<Kept>,
-    /// What follows them.
+    /// The segment after them.
     pub base: Arc<Segment>,
-    /// Where batches go now.
+    /// The segment that is written now.
     pub segment: Arc<Segment>,
-    /// How many batches the index of the newest file has.
+    /// Number of entries in the index of the newest file.
     pub written: u64,
-    /// The batches behind them.
+    /// Entries that the index does not have yet.
     pub pending: Vec<Batch>,
-    /// How many batches `segment` has.
+    /// Number of entries in `segment`.
     pub end: u64,
-    /// How much came in.
+    /// Everything the service has printed.
     pub total: Amount,
     /// The run that printed last.
     pub run: Option<Run>,
 }
 
-/// A file that was put away.
 #[derive(Clone)]
 pub(super) struct Kept {
     pub volume: Arc<Volume>,
-    /// How many batches are in its index.
+    /// Number of entries in its index.
     pub written: u64,
 }
 
 impl Extent {
-    /// The files, newest first: each with its number from 0 for `chain`, how many batches are in its index, and
-    /// how much the service had printed at the end of these.
+    /// Returns the files, newest first: their numbers for `segments_from`, their indexed entries,
+    /// and how much the service had printed by the end of these.
     pub fn volumes(&self) -> impl Iterator<Item = (usize, &Arc<Volume>, u64, Amount)> {
         let newest = match &self.base.kind {
             Kind::Disk(volume) => Some((self.kept.len(), volume, self.written, self.indexed())),
@@ -48,7 +47,7 @@ impl Extent {
         newest.into_iter().chain(kept)
     }
 
-    /// The segments from the file with this number on, and how much the service had printed before.
+    /// Returns the segments from this file on, and how much the service had printed before it.
     pub fn chain(&self, from: usize) -> (Arc<Segment>, Amount) {
         let kept = self.kept.iter().enumerate().skip(from).rev();
         let chain = kept.fold(self.base.clone(), |segment, (at, kept)| {
@@ -59,7 +58,7 @@ impl Extent {
         (chain, self.before(from))
     }
 
-    /// How much the service had printed before the file with this number.
+    /// Returns how much the service had printed before this file.
     fn before(&self, number: usize) -> Amount {
         match (self.kept.get(number), &self.base.kind) {
             (Some(kept), _) => kept.volume.before,
@@ -68,7 +67,7 @@ impl Extent {
         }
     }
 
-    /// How much the service had printed at the end of what is in the index.
+    /// Returns how much the service had printed by the end of the index.
     fn indexed(&self) -> Amount {
         match &self.segment.kind {
             Kind::Memory(ring) => lock(ring).start(),

@@ -1,58 +1,56 @@
-/// Makes service lines safe for a terminal: colours pass (if wanted), every other escape sequence
-/// and control character goes. One filter per stream: a sequence may be torn between two reads.
+/// Makes service output safe for a terminal: colors pass (if wanted), all other escape sequences
+/// and control characters are removed. One filter per stream, because a sequence can be split
+/// between two reads.
 ///
-/// A line end ends every sequence, so nothing that is left open reaches the next line.
+/// The end of a line ends every sequence, so nothing unterminated reaches the next line.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     state: State,
-    /// The parameters of the sequence that is being read.
     parameters: Vec<u8>,
-    /// The colours since the last reset: written again where a line goes on after a cut or a carriage return.
+    /// Color sequences since the last reset, repeated after a cut or a carriage return.
     colors: Vec<u8>,
-    /// A colour is open.
     colored: bool,
-    /// A carriage return came; what is printed next overwrites the line.
+    /// A carriage return was seen: the next text overwrites the line.
     returned: bool,
 }
 
-/// Where in an escape sequence the next character stands.
+/// Position of the next character within an escape sequence.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In none.
     #[default]
     Text,
     /// After ESC.
     Escape,
-    /// After ESC and a character that another one must follow.
+    /// After ESC and an intermediate character; a final one follows.
     Charset,
     /// In the parameters of a control sequence.
     Control,
-    /// In a text that is not for the screen: a title, the clipboard, a device string.
+    /// In a string that is not displayed: title, clipboard, device control.
     Hidden,
-    /// After ESC in such a text.
+    /// After ESC in such a string.
     HiddenEscape,
 }
 
-/// The longest parameters of a colour that passes.
+/// Longest parameters of a color sequence that passes.
 const PARAMETERS_MAX: usize = 64;
-/// The longest list of open colours that is written again.
+/// Most bytes of active color sequences that are repeated.
 const COLORS_MAX: usize = 256;
 const RESET: &[u8] = b"\x1b[0m";
 
-/// Whether a text is printable ASCII and tabs only, so that it needs no filter.
+/// Returns whether a line is only printable ASCII and tabs, and needs no filter.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     let bad = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte >= 0x7f);
     !bytes.iter().fold(false, |any, &byte| any | bad(byte))
 }
 
-/// The same for a text of several lines.
+/// Like [`is_plain`], for several lines.
 pub(super) fn are_plain(bytes: &[u8]) -> bool {
     let bad = |byte: u8| ((byte < 0x20) & (byte != b'\t') & (byte != b'\n')) | (byte >= 0x7f);
-    // In blocks, so that the first bad byte ends it and each block is still a loop without branches.
+    // In blocks: stops early, while each block remains a loop without branches.
     bytes.chunks(4096).all(|block| !block.iter().fold(false, |any, &byte| any | bad(byte)))
 }
 
-/// A text without escape sequences and control characters; bytes that are not UTF-8 become U+FFFD.
+/// Removes escape sequences and control characters; invalid UTF-8 becomes U+FFFD.
 pub(super) fn strip(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
     Filter::default().line(text, false, false, &mut out);
@@ -60,12 +58,12 @@ pub(super) fn strip(text: &[u8]) -> String {
 }
 
 impl Filter {
-    /// Whether the next line needs no care when it is plain.
+    /// Returns whether the next line can be copied unfiltered if it is plain.
     pub fn is_idle(&self) -> bool {
         self.state == State::Text && !self.colored && !self.returned
     }
 
-    /// Appends a line (without its newline) to `out`. `open`: the line goes on with the next call.
+    /// Appends a line without its newline to `out`. `open`: the line continues with the next call.
     pub fn line(&mut self, line: &[u8], colors: bool, open: bool, out: &mut Vec<u8>) {
         let start = out.len();
         if colors {
@@ -104,7 +102,7 @@ impl Filter {
 
     fn character(&mut self, c: char, colors: bool, start: usize, out: &mut Vec<u8>) {
         match (self.state, c) {
-            // Cancel and substitute end every sequence.
+            // CAN and SUB abort every sequence.
             (_, '\x18' | '\x1a') => self.state = State::Text,
             (State::Hidden, '\x07' | '\u{9c}') => self.state = State::Text,
             (State::Hidden, '\x1b') => self.state = State::HiddenEscape,
@@ -119,7 +117,6 @@ impl Filter {
         }
     }
 
-    /// The character after ESC.
     fn escape(&mut self, c: char) {
         self.state = match c {
             '[' => self.begin(),
@@ -135,7 +132,7 @@ impl Filter {
         State::Control
     }
 
-    /// A character within a control sequence. Only colours have no private marker and the final `m`.
+    /// Handles a control sequence. Only colors end with `m` and have no private marker.
     fn control(&mut self, c: char, colors: bool, out: &mut Vec<u8>) {
         match c {
             ' '..='?' => {
@@ -150,7 +147,7 @@ impl Filter {
                     self.color(out);
                 }
             }
-            // Control characters within a sequence go, as everywhere.
+            // Control characters within a sequence are dropped as well.
             '\0'..='\x1f' | '\x7f' => {}
             _ => self.state = State::Text,
         }
@@ -169,16 +166,16 @@ impl Filter {
         }
     }
 
-    /// A character outside of sequences that is not printable ASCII, or the first after a return.
+    /// Handles a character that is not printable ASCII, or the first after a carriage return.
     fn plain(&mut self, c: char, colors: bool, start: usize, out: &mut Vec<u8>) {
         match c {
             '\r' => self.returned = true,
-            // The second set of controls: as dangerous as ESC with the letter 64 below.
+            // C1 controls: equivalent to ESC and the letter 64 code points below.
             '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = State::Hidden,
             '\u{9b}' => self.state = self.begin(),
             '\t' => self.print("\t", colors, start, out),
             '\0'..='\x1f' | '\x7f'..='\u{9f}' => {}
-            // These turn the direction of what follows: they can make a line read as another one.
+            // Direction controls and line separators: they can make a line read as another one.
             '\u{61c}'
             | '\u{200e}'
             | '\u{200f}'
@@ -201,7 +198,6 @@ impl Filter {
     }
 }
 
-/// How many bytes at the start are printable ASCII and tabs.
 fn run(bytes: &[u8]) -> usize {
     let plain = |byte: &u8| matches!(byte, b'\t' | 0x20..=0x7e);
     bytes.iter().position(|byte| !plain(byte)).unwrap_or(bytes.len())
@@ -339,7 +335,7 @@ mod tests {
 
         #[test]
         fn where_a_line_is_cut_changes_nothing(line in nasty(), cuts in proptest::collection::vec(0..200usize, 0..4)) {
-            // A return begins the piece anew, not the line.
+            // A carriage return restarts the piece, not the line.
             let line: String = String::from_utf8_lossy(&line).replace('\r', "");
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|at| line.is_char_boundary(*at)).collect();
             cuts.sort_unstable();

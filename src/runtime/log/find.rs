@@ -6,9 +6,9 @@ use super::pattern::Patterns;
 use crate::model::{Name, Run};
 
 impl Logs {
-    /// Looks for lines of a run that is under way, from its first line on: what [`Logs::capture`] does for one
-    /// that begins. A receiver fails when everything has ended without such a line. To be called within a
-    /// tokio runtime.
+    /// Searches the output of a run that has already started, from its first line on, as
+    /// [`StackLog::capture`] does for a new one. A receiver fails when the log ends without a
+    /// match. Must be called within a tokio runtime.
     pub fn find(
         &self,
         service: &Name,

@@ -12,17 +12,16 @@ use super::lock;
 use super::voice::Voice;
 use crate::model::Name;
 
-/// The folder of the log files of one stack. Everything in it is reached through its descriptor and never
-/// through a symbolic link, so that nobody can point the log at a file of their choice.
+/// The directory with the log files of one stack. Files are reached only through its descriptor and
+/// never through a symlink, so the log cannot be redirected to another file.
 pub(super) struct Folder {
     fd: OwnedFd,
-    /// What is to be removed, while a thread is at it.
+    /// Names to remove; `Some` while a thread is removing files.
     trash: Mutex<Option<Vec<String>>>,
 }
 
 impl Folder {
-    /// Makes the folder, for this user only, and opens it. One that is there becomes `PATH.1`, in place of
-    /// that of the time before.
+    /// Creates the directory for this user only and opens it. An existing one replaces `PATH.1`.
     pub fn create(path: &Path) -> io::Result<Folder> {
         let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
         let folder = first.and_then(|()| Folder::open(path))?;
@@ -35,28 +34,27 @@ impl Folder {
             PathBuf::from(path)
         };
         let (last, older) = (with(".1"), with(".2"));
-        // A thread of the last time may not have come to its end.
+        // The removal thread of an earlier start may not have finished.
         gone(&older)?;
         match std::fs::rename(&last, &older) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         std::fs::rename(path, &last)?;
-        // Some hundred files: the start does not wait for that.
+        // These can be hundreds of files, so startup does not wait for their removal.
         let removed = thread::Builder::new().name("log".to_owned()).spawn(move || gone(&older));
         drop(removed);
         DirBuilder::new().mode(0o700).create(path)?;
         Folder::open(path)
     }
 
-    /// Opens a folder that exists.
     pub fn open(path: &Path) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Folder { fd, trash: Mutex::default() })
     }
 
-    /// Makes an empty file for reading and writing. What had this name before is gone.
+    /// Creates an empty file for reading and writing, replacing any file of this name.
     pub fn make(&self, name: &str) -> io::Result<File> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
@@ -67,15 +65,15 @@ impl Folder {
         Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    /// Opens a file for reading; an error if it is not an ordinary file.
+    /// Opens a file for reading; fails unless it is a regular file.
     pub fn read(&self, name: &str) -> io::Result<File> {
-        // Without NONBLOCK the open of a FIFO would wait for a writer.
+        // Without NONBLOCK, opening a FIFO would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file: File = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?.into();
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
-    /// Whether `name` still is this file and has at least `len` bytes.
+    /// Returns whether `name` is still this file and has at least `len` bytes.
     pub fn holds(&self, name: &str, file: &File, len: u64) -> bool {
         let (Ok(there), Ok(ours)) = (
             rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW),
@@ -87,12 +85,12 @@ impl Folder {
         (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) && size >= len
     }
 
-    /// Gives a file another name, which nothing has yet.
+    /// Renames a file to a name that is not in use.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Removes files, in a thread of its own: the system may take long to give back what a large file holds.
+    /// Removes files on a separate thread: freeing a large file can take long.
     pub fn remove(self: &Arc<Folder>, names: [String; 2]) {
         let mut trash = lock(&self.trash);
         if let Some(waiting) = &mut *trash {
@@ -122,18 +120,17 @@ impl Folder {
     fn unlink(&self, names: &[String]) {
         for name in names {
             if let Err(error) = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-                tracing::debug!("{name} cannot be removed: {error}");
+                tracing::debug!("cannot remove {name}: {error}");
             }
         }
     }
 
-    /// The services that have a log here, in order.
     pub fn services(&self) -> io::Result<Vec<Name>> {
         let voices = self.voices()?;
         Ok(voices.iter().filter_map(|voice| voice.service().cloned()).collect())
     }
 
-    /// All that have a log here, in order.
+    /// Like `services`, including devstack itself.
     fn voices(&self) -> io::Result<Vec<Voice>> {
         let mut all: Vec<Voice> =
             self.names()?.filter_map(|name| voice_of(&name, ".log")).collect();
@@ -142,7 +139,6 @@ impl Folder {
         Ok(all)
     }
 
-    /// The indexes here.
     pub fn indexes(&self) -> io::Result<Vec<(Voice, String)>> {
         Ok(self.names()?.filter_map(|name| Some((voice_of(&name, ".idx")?, name))).collect())
     }
@@ -156,7 +152,7 @@ impl Folder {
     }
 }
 
-/// Whose file it is: `NAME.END`, or `NAME.NUMBER.END` for one that was put away. Names have no dots.
+/// Returns the origin of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.
 fn voice_of(file: &str, end: &str) -> Option<Voice> {
     let rest = file.strip_suffix(end)?;
     let name = match rest.split_once('.') {
@@ -169,7 +165,7 @@ fn voice_of(file: &str, end: &str) -> Option<Voice> {
     Voice::of_stem(name)
 }
 
-/// Removes a folder; one that is not there is gone.
+/// Removes a directory if it exists.
 fn gone(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -7,16 +7,16 @@ use super::batch::Batch;
 use super::segment::Next;
 use super::volume::Volume;
 
-/// What a lane has at a place.
+/// What a service log has at a position.
 pub(super) enum Found {
     /// Nothing yet.
     Nothing,
-    /// The segment is complete and there is no more in it.
+    /// The segment is complete and has no more entries.
     Next(Next),
-    /// The index has batches up to this number.
+    /// The index has entries up to this number.
     Indexed(Arc<Volume>, u64),
-    /// The index does not have them yet.
+    /// Entries that the index does not have yet.
     Pending(Arc<Volume>, Vec<Batch>),
-    /// They are in memory; those before `gone` no longer, at whose end the service had printed `upto`.
+    /// Entries in memory, after `gone` evicted ones with the total at the end of these.
     Held { gone: u64, upto: Amount, batches: Vec<(Batch, Bytes)> },
 }

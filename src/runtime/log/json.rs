@@ -7,7 +7,7 @@ use super::record::Record;
 use super::spoken::Spoken;
 use crate::model::Name;
 
-/// Appends lines as objects: as `logs --json` prints them.
+/// Appends lines as JSON objects, as `logs --json` prints them.
 pub(super) fn lines(lines: &Lines<'_>, out: &mut Vec<u8>) {
     let last = lines::count(lines.bytes).saturating_sub(1);
     for (at, line) in lines::lines(lines.bytes).enumerate() {
@@ -25,12 +25,11 @@ pub(super) fn lines(lines: &Lines<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what devstack says as an object.
 pub(super) fn spoken(spoken: &Spoken, out: &mut Vec<u8>) {
     write(spoken, out);
 }
 
-/// What is lost, as `logs --json` prints it.
+/// Lost lines, as `logs --json` prints them.
 #[derive(Serialize)]
 struct Missing<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,13 +38,12 @@ struct Missing<'a> {
     bytes: u64,
 }
 
-/// Appends how much is missing as an object.
 pub(super) fn missed(service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
     write(&Missing { service, missed: lost.lines, bytes: lost.bytes }, out);
 }
 
 fn write(what: &impl Serialize, out: &mut Vec<u8>) {
     let written = serde_json::to_writer(&mut *out, what);
-    written.expect("plain data with texts as keys, written to memory");
+    written.expect("plain data always serializes");
     out.push(b'\n');
 }

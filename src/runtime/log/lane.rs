@@ -20,43 +20,40 @@ use super::voice::Voice;
 use super::volume::Volume;
 use state::State;
 
-/// The stored output of one service, or what devstack says: the writing half. Reading is in `cursor`.
+/// The stored output of one service or of devstack itself: the writing side. `LogCursor` reads it.
 pub(super) struct Lane {
-    /// Whose it is.
     pub voice: Voice,
     state: Mutex<State>,
 }
 
-/// The longest list of batches that the index does not have yet, for when the printer, which empties it, waits
-/// for the terminal.
+/// Most unindexed entries. Usually the printer flushes earlier, unless it waits for the terminal.
 const PENDING_MAX: usize = 128;
 
-/// What the queue says about a piece.
 pub(super) struct Numbered {
-    /// The number of its first line.
+    /// Number of its first line.
     pub seq: u64,
-    /// Whether the printer will come by and write the index.
+    /// Whether the printer gets the chunk and flushes the index later.
     pub printed: bool,
 }
 
-/// The newest file of a service whose stack has ended.
+/// The newest file of a service of an ended stack.
 pub(super) struct Newest {
     pub volume: Volume,
-    /// How many batches are in its index.
+    /// Number of entries in its index.
     pub written: u64,
-    /// What lies behind the last of them.
+    /// Entries after the last indexed one.
     pub rest: Vec<Batch>,
-    /// How much the service had printed in the end.
+    /// Everything the service printed.
     pub total: Amount,
 }
 
 impl Lane {
-    /// A lane without files: they are made when the service prints something.
+    /// Creates a log without files; the first output creates them.
     pub fn new(voice: Voice, folder: Option<Arc<Folder>>, limits: Arc<Limits>) -> Lane {
         Lane { voice, state: Mutex::new(State::new(folder, limits)) }
     }
 
-    /// A lane over files that nobody writes any more: old ones in order, and the newest.
+    /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
     pub fn over(voice: Voice, kept: VecDeque<Kept>, newest: Newest) -> Lane {
         let mut state = State::new(None, Arc::default());
         state.kept = kept;
@@ -67,7 +64,7 @@ impl Lane {
         Lane { voice, state: Mutex::new(state) }
     }
 
-    /// Stores a piece. `number` is called in between: it gives the piece its number and hands it to the printer.
+    /// Stores a chunk. In between, `number` numbers it and passes it to the printer.
     pub fn store(&self, piece: &Piece<'_>, notes: &Notes, number: impl FnOnce(usize) -> Numbered) {
         let mut state = lock(&self.state);
         let len = piece.len() as u64;
@@ -81,8 +78,8 @@ impl Lane {
             seq: numbered.seq,
             run: piece.run,
             offset: if on_disk { state.end } else { 0 },
-            len: u32::try_from(len).expect("a piece is at most two lines long"),
-            lines: u32::try_from(lines).expect("a piece has fewer lines than bytes"),
+            len: u32::try_from(len).expect("a chunk is at most two long lines"),
+            lines: u32::try_from(lines).expect("a chunk has no more lines than bytes"),
             stream: piece.stream,
             continues: piece.continues,
             open: piece.open,
@@ -101,28 +98,25 @@ impl Lane {
         }
     }
 
-    /// Writes what is pending into the index.
+    /// Writes unindexed entries to the index.
     pub fn flush(&self, notes: &Notes) {
         lock(&self.state).flush(&self.voice, notes);
     }
 
-    /// How many bytes came in and where they are.
     pub fn counts(&self) -> Counts {
         lock(&self.state).counts
     }
 
-    /// How much the service has printed.
     pub fn total(&self) -> Amount {
         lock(&self.state).total
     }
 
-    /// The next bytes look at the files, as they do a second later anyway.
+    /// Makes the next write check the files, as happens once a second anyway.
     #[cfg(test)]
     pub fn look_now(&self) {
         lock(&self.state).look_again = Instant::now();
     }
 
-    /// As after a write that failed.
     #[cfg(test)]
     pub fn fail_once(&self, notes: &Notes) {
         let mut state = lock(&self.state);
@@ -131,7 +125,7 @@ impl Lane {
         state.look_again = Instant::now() + state::LOOK * 1000;
     }
 
-    /// What there is in `segment` from batch `at` on, at most `max` batches.
+    /// Looks up entries of `segment` from number `at` on; `max` bounds those indexed or in memory.
     pub fn find(&self, segment: &Arc<Segment>, at: u64, max: u64) -> Found {
         let mut state = lock(&self.state);
         if let Some(next) = segment.next.get()
@@ -162,14 +156,14 @@ impl Lane {
                 if batches.is_empty() {
                     return Found::Nothing;
                 }
-                // What somebody has seen must not grow.
+                // A reader has seen the last entry, so it must not grow.
                 state.sealed = true;
                 Found::Pending(volume.clone(), batches)
             }
         }
     }
 
-    /// Where to start reading.
+    /// Returns what a reader needs to find its starting point.
     pub fn extent(&self) -> Extent {
         let mut state = lock(&self.state);
         state.sealed = true;

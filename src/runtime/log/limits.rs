@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::model::LogLimits;
 
-/// How much of each service is kept on the disk. Shared by all lanes, so that an edit reaches them at once.
+/// How much log of each service is kept on disk. All service logs share it, so edits apply at once.
 #[derive(Default)]
 pub(super) struct Limits {
     max_size: AtomicU64,
@@ -21,12 +21,12 @@ impl Limits {
         self.keep.store(limits.keep, Ordering::Relaxed);
     }
 
-    /// The size at which a file is put away, in bytes, its index included.
+    /// Returns the size in bytes at which a file is rotated, index included.
     pub fn max_size(&self) -> u64 {
         self.max_size.load(Ordering::Relaxed)
     }
 
-    /// How many files of a service are kept beside the one that is written.
+    /// Returns how many rotated files of a service are kept.
     pub fn keep(&self) -> usize {
         self.keep.load(Ordering::Relaxed) as usize
     }

@@ -1,17 +1,16 @@
 use memchr::memchr;
 
-/// The longest line that is handled in one piece, in bytes without its end. A longer one is cut
-/// into pieces of this size, so that a line without end needs no more memory than this.
+/// Longest line that is handled in one piece, in bytes without its end. Longer lines are cut into
+/// pieces of this size, which bounds the memory for a line that never ends.
 pub const LINE_MAX: usize = 64 * 1024;
 
-/// Where to cut a line of more than [`LINE_MAX`] bytes: there, or up to three bytes before, so that
-/// no UTF-8 character is torn.
+/// Returns where to cut a line of more than [`MAX_LINE`] bytes without splitting a UTF-8 character.
 pub(super) fn cut(line: &[u8]) -> usize {
     let inside = |at: &usize| line[*at] & 0b1100_0000 == 0b1000_0000;
     (LINE_MAX - 3..=LINE_MAX).rev().find(|at| !inside(at)).unwrap_or(LINE_MAX)
 }
 
-/// The lines of `bytes`, each with its newline; the last may have none.
+/// Splits `bytes` into lines, each with its newline; the last can be without.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -25,13 +24,13 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How many lines `bytes` has, a last one without newline included.
+/// Counts the lines in `bytes`, a last one without newline included.
 pub(super) fn count(bytes: &[u8]) -> usize {
     let ends = memchr::memchr_iter(b'\n', bytes).count();
     ends + usize::from(bytes.last().is_some_and(|&last| last != b'\n'))
 }
 
-/// A line without its end: `\n` or `\r\n`.
+/// Removes the line end: `\n` or `\r\n`.
 pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -27,31 +27,30 @@ use super::wanted::Wanted;
 use super::{filter, lines, lock, printer};
 use crate::model::{Class, Color, LogLimits, Message, Name, Run, Stream};
 
-/// What the services of a stack printed: takes it, stores it, shows it, gives it to readers. Cheap to
-/// clone. Ends when the last clone is dropped; call [`Logs::finish`] to be sure that all was shown.
+/// The log of a stack: captures, stores and prints the output of its services, and serves readers.
+/// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
 #[derive(Clone)]
 pub struct Logs {
     pub(super) inner: Arc<Inner>,
     _end: Arc<End>,
 }
 
-/// What all parts of the log share.
 pub(super) struct Inner {
     folder: Option<Arc<Folder>>,
     limits: Arc<Limits>,
     lanes: Mutex<BTreeMap<Name, Arc<Lane>>>,
-    /// What devstack itself says.
+    /// What devstack itself reports.
     own: Arc<Lane>,
     pub queue: Queue,
     pub notes: Notes,
-    /// Counts what was stored and the end, for readers that wait.
+    /// Changes whenever something is stored or the log ends; waiting readers subscribe.
     version: watch::Sender<u64>,
     ended: AtomicBool,
-    /// Why the output is gone, when it is: what the system said, an `errno`.
+    /// The `errno` that ended the output, if it is gone.
     gone: watch::Sender<Option<i32>>,
 }
 
-/// Tells the printer that nobody is left.
+/// Ends the printer when the last clone is dropped.
 struct End(Arc<Inner>);
 
 impl Drop for End {
@@ -63,29 +62,29 @@ impl Drop for End {
 /// Where the bytes of a service are: `taken == stored + held + dropped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Bytes of whole lines that came in.
+    /// Bytes of captured lines.
     pub taken: u64,
-    /// Bytes in the file.
+    /// Bytes written to log files.
     pub stored: u64,
-    /// Bytes that could be kept neither in the file nor in memory.
+    /// Bytes that neither the disk nor memory could keep.
     pub dropped: u64,
 }
 
 impl Counts {
-    /// Bytes that are in memory because the disk does not take them.
+    /// Returns the bytes that are in memory because the disk does not accept them.
     pub fn held(&self) -> u64 {
         self.taken - self.stored - self.dropped
     }
 }
 
 impl Logs {
-    /// Starts a log with files in `dir`, which is made; that of the last time gets the suffix `.1`. Never fails: without a folder the last lines are kept in memory, and
-    /// [`Logs::notes`] says so.
+    /// Starts a log with files in `dir`; a previous one gets the suffix `.1`. Never fails: without
+    /// a directory the last lines are kept in memory, see [`StackLog::take_warnings`].
     pub fn open(dir: &Path, look: Look, output: Output) -> Logs {
         let notes = Notes::default();
         let folder = Folder::create(dir).map(Arc::new);
         if let Err(error) = &folder {
-            notes.disk(&format!("the folder of the log, {},", dir.display()), error);
+            notes.disk(&format!("the log directory {}", dir.display()), error);
         }
         let shown = !matches!(output, Output::None);
         let folder = folder.ok();
@@ -103,27 +102,25 @@ impl Logs {
         });
         if shown && let Err(error) = printer::start(inner.clone(), look, output) {
             inner.queue.close();
-            let text = format!("the log cannot be shown: no thread for it: {error}");
-            inner
-                .notes
-                .tell(Message::new(Class::Limit, text).help("see it with `devstack logs -f`"));
+            let text = format!("cannot show the log: cannot start a thread: {error}");
+            inner.notes.tell(Message::new(Class::Limit, text).help("use `devstack logs -f`"));
         }
         Logs { _end: Arc::new(End(inner.clone())), inner }
     }
 
-    /// From now on so much is kept on the disk.
+    /// Sets how much is kept on disk from now on.
     pub fn limit(&self, limits: LogLimits) {
         self.inner.limits.set(limits);
     }
 
-    /// Says which services there are and which colours the user chose; again after a reload.
+    /// Sets the services and the colors the user chose; called again after a reload.
     pub fn services(&self, list: &[(Name, Option<Color>)]) {
         self.inner.queue.state().table = Arc::new(Table::new(list));
     }
 
-    /// Starts to take what a run of `service` prints. Each receiver gets the first line that matches
-    /// its pattern (without line end and escape sequences; of a line of more than 64 KiB only that
-    /// much counts); it fails when the run ends without one.
+    /// Starts capturing the output of a run. Each receiver gets the first line that matches its
+    /// pattern, without line end and escape sequences; only the first 64 KiB of a longer line are
+    /// matched. It fails when the run ends without a match.
     pub fn capture(
         &self,
         service: &Name,
@@ -136,12 +133,12 @@ impl Logs {
         (Capture { inner: self.inner.clone(), lane, run, patterns, carries }, found)
     }
 
-    /// Shows a line of devstack itself, in order with the lines of the services, and keeps it for readers.
+    /// Prints a line of devstack itself, in order with the services, and stores it for readers.
     pub fn say(&self, line: Said) {
         self.inner.say(&line);
     }
 
-    /// The last lines of the last run of a service, at most `n`, as plain text for messages.
+    /// Returns at most `n` last lines of the last run of a service, as plain text for messages.
     pub fn tail(&self, service: &Name, n: usize) -> Vec<String> {
         let Some(lane) = lock(&self.inner.lanes).get(service).cloned() else { return Vec::new() };
         let mut cursor = Cursor::default();
@@ -153,13 +150,14 @@ impl Logs {
         tail
     }
 
-    /// A reader of what is stored, from `last` lines of each service before now on (`usize::MAX`:
-    /// all); `services`: only of these. With `follow` it goes on until [`Logs::finish`].
+    /// Returns a reader that starts `last` lines before the end of each service (`usize::MAX`:
+    /// all). `services` restricts it to these. With `follow` it continues until
+    /// [`StackLog::finish`].
     pub fn reader(&self, services: Option<Vec<Name>>, last: usize, follow: bool) -> Reader {
         self.search(services, last, follow, Wanted::default())
     }
 
-    /// The same, of wanted lines only: `last` counts these.
+    /// Like [`StackLog::reader`], for matching lines only; `last` counts these.
     pub fn search(
         &self,
         services: Option<Vec<Name>>,
@@ -170,45 +168,43 @@ impl Logs {
         Reader::new(self.inner.clone(), services, last, follow, wanted)
     }
 
-    /// What went wrong with the log since the last call, for people.
+    /// Returns what went wrong with the log since the last call.
     pub fn notes(&self) -> Vec<Message> {
         self.inner.notes.take()
     }
 
-    /// Waits until [`Logs::notes`] has something to give.
+    /// Waits until [`StackLog::take_warnings`] has something to return.
     pub async fn noted(&self) {
         self.inner.notes.some().await;
     }
 
-    /// How many bytes of a service came in and where they are.
+    /// Returns how many bytes of a service came in and where they are.
     pub fn counts(&self, service: &Name) -> Counts {
         lock(&self.inner.lanes).get(service).map(|lane| lane.counts()).unwrap_or_default()
     }
 
-    /// Whether the log is shown nowhere (any more): the terminal is gone, the pipe was closed, or
-    /// there was no output from the start. It is stored all the same.
+    /// Returns whether nothing is printed: the terminal is gone, the pipe was closed, or there was
+    /// no output to begin with. The log is still stored.
     pub fn is_closed(&self) -> bool {
         self.inner.queue.is_closed()
     }
 
-    /// Waits until nothing can be shown any more, and says why as an `errno`: EPIPE when nobody reads the
-    /// pipe, EIO when the terminal was closed, ENOSPC when the disk is full. Waits forever if that does
-    /// not happen.
+    /// Waits until the output is gone, perhaps forever, and returns the `errno`: EPIPE if the pipe
+    /// has no reader, EIO if the terminal was closed, ENOSPC if the disk is full.
     pub fn closed(&self) -> impl Future<Output = i32> + Send + use<> {
         let mut gone = self.inner.gone.subscribe();
         async move {
             let why = gone.wait_for(Option::is_some).await.map(|why| *why);
             match why {
                 Ok(Some(errno)) => errno,
-                // The log has ended, and its output was there to the end.
+                // The log has ended, and its output lasted to the end.
                 Ok(None) | Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Waits until everything is shown and stored, and lets readers come to their end. Blocks the
-    /// thread. Gives up on an output that takes nothing for `patience`, and says whether all was shown.
-    /// What is said or shown after it is lost; what is captured is still stored.
+    /// Waits until everything is printed and stored, and ends the readers; blocks the thread.
+    /// Returns `false` if the output accepts nothing for `patience`. Later output is only stored.
     pub fn finish(&self, patience: Duration) -> bool {
         self.inner.queue.end();
         let shown = self.inner.queue.wait_closed(patience);
@@ -222,12 +218,12 @@ impl Logs {
     }
 }
 
-/// What `tail` reads at most, in bytes.
+/// Most bytes that `tail` reads.
 const TAIL_BYTES: usize = 1024 * 1024;
-/// The longest line of `tail`, in characters: it goes into a message.
+/// Longest line of `tail` in characters: it goes into a message.
 const TAIL_LINE: usize = 500;
 
-/// The last lines in some bytes, at most `n`, as plain text for messages.
+/// Returns at most `n` last lines of `bytes`, as plain text for messages.
 pub(in crate::runtime) fn last_lines(bytes: &[u8], n: usize) -> Vec<String> {
     let all: Vec<&[u8]> = lines::lines(bytes).collect();
     let last = &all[all.len().saturating_sub(n)..];
@@ -235,7 +231,7 @@ pub(in crate::runtime) fn last_lines(bytes: &[u8], n: usize) -> Vec<String> {
 }
 
 fn brief(line: &[u8]) -> String {
-    // A character has at most four bytes, an escape sequence some more.
+    // A character has at most four bytes; the rest is room for escape sequences.
     let text = filter::strip(&line[..line.len().min(TAIL_LINE * 8)]);
     match text.char_indices().nth(TAIL_LINE) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -250,18 +246,17 @@ impl Inner {
         lock(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
-    /// The lanes of all services there are now, and that of devstack itself, which is the last.
+    /// Returns the logs of all current services, and last that of devstack itself.
     pub fn all_lanes(&self) -> Vec<Arc<Lane>> {
         lock(&self.lanes).values().chain([&self.own]).cloned().collect()
     }
 
-    /// Stores a piece and hands it to the printer and to readers.
+    /// Stores a chunk and passes it to the printer and to readers.
     pub fn store(&self, lane: &Arc<Lane>, piece: &Piece<'_>) {
         lane.store(piece, &self.notes, |lines| self.queue.lines(lane, piece, lines));
         self.stored();
     }
 
-    /// Stores what devstack says and hands it to the printer and to readers.
     fn say(&self, said: &Said) {
         let at = now();
         let line = Spoken::stored(said, at);
@@ -269,37 +264,34 @@ impl Inner {
         let piece = Piece { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
         let number = |lines| {
             let Numbered { seq, .. } = self.queue.lines(&self.own, &piece, lines);
-            // The index is not left to the printer: this is seldom, and wanted most after a crash.
+            // Flush the index at once: status lines are rare, and matter most after a crash.
             Numbered { seq, printed: false }
         };
         self.own.store(&piece, &self.notes, number);
         self.stored();
     }
 
-    /// Wakes readers.
     fn stored(&self) {
         if self.version.receiver_count() > 0 {
             self.version.send_modify(|version| *version += 1);
         }
     }
 
-    /// Tells that the output is gone.
     pub fn output_is_gone(&self, why: &std::io::Error) {
         self.gone.send_replace(Some(why.raw_os_error().unwrap_or(libc::EIO)));
     }
 
-    /// Whether nothing comes any more.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Tells when something was stored or everything has ended.
+    /// Returns a receiver that changes when something is stored or the log ends.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 }
 
-/// Milliseconds since 1970. Before 1970 the clock is wrong: 0.
+/// Returns the milliseconds since the Unix epoch, or 0 if the clock is set before it.
 pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

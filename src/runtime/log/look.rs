@@ -1,34 +1,34 @@
-/// How the log looks where it is shown.
+/// How printed lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// Whether names and devstack's own lines are coloured.
+    /// Whether names and status lines are colored.
     pub color: bool,
     /// Whether each line starts with the name of its service.
     pub prefix: bool,
-    /// Whether each line starts with `HH:MM:SS`, local time.
+    /// Whether each line starts with `HH:MM:SS` in local time.
     pub timestamps: bool,
-    /// What becomes of escape sequences and control characters in service lines.
+    /// How to treat escape sequences and control characters of services.
     pub escapes: Escapes,
-    /// Whether each line is a JSON object; the rest then counts for nothing.
+    /// Whether each line is a JSON object; the other settings then have no effect.
     pub json: bool,
 }
 
-/// What becomes of escape sequences and control characters in service lines.
+/// How to treat escape sequences and control characters of services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escapes {
-    /// They stay: the bytes of the service as they are, for a pipe or a file.
+    /// Keeps all bytes of the service, for a pipe or a file.
     Keep,
-    /// Colours stay, everything else that could harm or confuse a terminal goes.
+    /// Keeps colors and removes everything else that could harm or confuse a terminal.
     Colors,
-    /// All go, colours too: plain text.
+    /// Removes all of them, colors included.
     Strip,
 }
 
 impl Look {
-    /// How it looks on a terminal (`terminal`) or in a pipe, and with `NO_COLOR` (`no_color`).
+    /// Returns the style for a terminal or a pipe, with or without `NO_COLOR`.
     ///
-    /// A pipe gets the bytes of the service as they are: who reads them is a program that may want
-    /// all of them. With `NO_COLOR` the user asked for plain text, there too.
+    /// A pipe gets the bytes of the service unchanged: the program that reads them may want all of
+    /// them. `NO_COLOR` asks for plain text there as well.
     pub fn new(terminal: bool, no_color: bool) -> Look {
         let escapes = match (terminal, no_color) {
             (_, true) => Escapes::Strip,

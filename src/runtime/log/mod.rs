@@ -1,25 +1,24 @@
-//! What services print: captured, stored, shown.
+//! Output of services: captured, stored, printed.
 //!
 //! ```text
-//!  pipe ─► Capture ─► Lane (NAME.log, NAME.idx) ─► Cursor ─► Reader, Stored
-//!             │        └ full: NAME.1.log, NAME.2.log …, of which the newest are kept
-//!             └─────► Queue ─► printer thread ─► terminal
-//!                       └ full: the printer follows the lanes with a Cursor until it has caught up
+//!  pipe ─► LogCapture ─► ServiceLog (NAME.log, .idx) ─► LogCursor ─► LogReader, StoredLogReader
+//!             │              └ full: NAME.1.log, NAME.2.log …, of which the newest are kept
+//!             └─────► PrintQueue ─► printer thread ─► terminal
+//!                         └ full: the printer reads with a LogCursor until it has caught up
 //! ```
 //!
-//! A capture cuts the bytes of a stream into batches of whole lines. A batch is appended to the file
-//! of its service and its place is noted in an index. A file that is full is put away under its number, and the
-//! next one begins. The terminal has its own thread; between it and
-//! the captures is a queue that is bounded in bytes. When the queue is full, batches are only stored,
-//! and the printer reads them back when it gets there. So nothing waits for the terminal, memory
-//! is bounded, and every line is shown that is still kept; how many are not is told.
+//! A capture cuts a stream into chunks of whole lines, appends each to the file of its service and
+//! adds an entry to the index. A full file is rotated: it is renamed to its number, and a new one
+//! begins. The terminal has its own thread, fed by a queue that is bounded in bytes. When the queue
+//! is full, chunks are only stored, and the printer reads them back later. So nothing waits for the
+//! terminal, memory is bounded, and every line still kept is printed; missed lines are counted.
 //!
-//! The folder of the time before is `logs.1`.
+//! The directory of the previous start is `logs.1`.
 //!
-//! What devstack itself says is a voice among the others: it has a lane, and numbers in between, but no run. Its
-//! lines are the JSON objects that readers get.
+//! devstack itself is an origin like any service: it has a log and line numbers, but no run. Its
+//! lines are stored as the JSON objects that readers get.
 //!
-//! All order is by `seq`, the number of the line within the stack; clocks only label lines.
+//! Lines are ordered by `seq`, their number within the stack; clocks only label them.
 
 mod amount;
 mod batch;
@@ -87,7 +86,7 @@ pub use wanted::Wanted;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks without caring for poison: every holder leaves the data whole, even when it panics.
+/// Locks and ignores poisoning: every holder leaves the data consistent, even when it panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

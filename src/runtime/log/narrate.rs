@@ -1,8 +1,7 @@
-//! What devstack says about what happens: from events to lines. Pure, but for the last lines of a
-//! service that failed, which come from its log.
+//! Status lines for events. Pure, except for the last log lines of a failed service.
 //!
-//! The normal course is told briefly and once: who starts and where, who is ready. Waiting, an exit that
-//! was asked for and what the next line says anyway are not told.
+//! Normal operation is reported briefly and once: what starts and where, what is ready. Waiting,
+//! requested exits and whatever the next line repeats are left out.
 
 use std::path::Path;
 
@@ -15,60 +14,58 @@ use crate::model::{
 };
 use crate::runtime::process::headline;
 
-/// How many lines of its log are shown with the failure of a service.
+/// How many log lines are shown with a failure.
 const TAIL: usize = 10;
 
-/// The lines that tell `event`. `snapshot` is what is after it, `stack` what is meant to be.
+/// Returns the status lines for `event`. `snapshot` is the state after it, `stack` the desired one.
 pub fn event(event: &Event, snapshot: &Snapshot, stack: &Stack, logs: &Logs) -> Vec<Said> {
     lines(event, snapshot, stack, &|service| logs.tail(service, TAIL))
 }
 
-/// The line that tells of a configuration that was saved and not applied; `text` shows what is wrong.
+/// Reports a changed configuration that was not applied; `text` shows what is wrong.
 pub fn not_applied(why: &str, text: &str) -> Said {
-    Said::all(Tone::Failure, format!("nothing changed: {why}\n{}", text.trim_end()))
+    Said::all(Tone::Failure, format!("not applied: {why}\n{}", text.trim_end()))
 }
 
-/// The line that tells that the end of the stack is not proved.
+/// Reports that processes of the stack may still be running.
 pub fn unproved() -> Said {
-    let text = "it could not be proved that every process of the stack has ended\n\
-        help: look with `ps -ef`; a leftover may still hold a port, see `devstack ports`";
+    let text = "cannot verify that all processes of the stack have exited\nhelp: check with `ps -ef`; a leftover process may still be using a port (see `devstack ports`)";
     Said::all(Tone::Failure, text)
 }
 
-/// The line that tells that the mistakes are gone, and nothing else is different.
+/// Reports that the configuration is valid again and otherwise unchanged.
 pub fn mended_config() -> Said {
-    Said::all(Tone::Good, "the configuration is good again; nothing changed")
+    Said::all(Tone::Good, "configuration is valid again; nothing changed")
 }
 
-/// The line that tells of an edit that is good and is not applied.
+/// Reports a valid edit that is not applied.
 pub fn waits() -> Said {
-    let text = "the configuration changed and nothing is applied, because it says `live = false`\n\
-        help: `devstack plan` shows what would change; `live = true` in the file applies it";
+    let text = "configuration changed but not applied (`live = false`)\nhelp: run `devstack plan` to see the changes, or set `live = true` to apply them";
     Said::all(Tone::Notice, text)
 }
 
-/// The line that tells that what was not applied makes no difference any more.
+/// Reports that the configuration matches the running stack again.
 pub fn as_it_runs() -> Said {
-    Said::all(Tone::Good, "the configuration is as it runs again")
+    Said::all(Tone::Good, "configuration matches the running stack again")
 }
 
-/// The line that tells whether edits are applied from now on.
+/// Reports whether edits are applied from now on.
 pub fn live(live: bool) -> Said {
     Said::all(
         Tone::Notice,
         match live {
-            true => "edits of the configuration are applied again (`live = true`)",
-            false => "from now on edits of the configuration wait (`live = false`)",
+            true => "configuration changes are applied again (`live = true`)",
+            false => "configuration changes are no longer applied (`live = false`)",
         },
     )
 }
 
-/// What was applied, a line a change, and how many were left alone.
+/// Formats an applied plan: one line per change, and the number of unchanged services.
 fn applied(plan: &Plan) -> String {
     let keeps = match plan.keeps.len() {
         0 => String::new(),
-        1 => "; 1 service runs on".to_owned(),
-        many => format!("; {many} services run on"),
+        1 => "; 1 service unchanged".to_owned(),
+        many => format!("; {many} services unchanged"),
     };
     let lines: String = plan.lines().iter().map(|line| format!("\n  {line}")).collect();
     format!("applied the new configuration{keeps}{lines}")
@@ -83,14 +80,14 @@ fn lines(
     let line =
         |tone, text: String| vec![Said { service: event.service.clone(), tone, text, more: false }];
     match &event.what {
-        // Nobody asked for it, or what was done to it has been told.
+        // Not requested, or already reported.
         Happening::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
         | Happening::Gone => Vec::new(),
         Happening::Phase { from, to, cause, run: _ } => match &event.service {
             Some(name) => Scene { name, snapshot, stack, tail }.phase(*from, *to, cause),
             None => Vec::new(),
         },
-        // The phase that follows says how it ended.
+        // The following phase reports how it ended.
         Happening::Ended { .. } => Vec::new(),
         Happening::BuildStarted { command, path } => {
             let (command, path) = (headline(command), short(path, stack));
@@ -103,7 +100,7 @@ fn lines(
         Happening::Signalled { signal, path } => {
             let name =
                 signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
-            line(Tone::Plain, format!("got {name}: {} changed", short(path, stack)))
+            line(Tone::Plain, format!("sent {name}: {} changed", short(path, stack)))
         }
         Happening::Note(message) => {
             let tone = if message.class == Class::Build { Tone::Failure } else { Tone::Warning };
@@ -116,7 +113,7 @@ fn lines(
     }
 }
 
-/// A service whose phase changed, and what there is to know about it.
+/// A service whose phase changed, with the context for its status lines.
 struct Scene<'a> {
     name: &'a Name,
     snapshot: &'a Snapshot,
@@ -131,7 +128,7 @@ impl Scene<'_> {
             Phase::Waiting => self.waiting(cause),
             Phase::Starting => self.starting(from, cause),
             Phase::Ready => self.ready(cause),
-            Phase::Unhealthy => self.trouble(Tone::Warning, "not healthy", cause),
+            Phase::Unhealthy => self.trouble(Tone::Warning, "unhealthy", cause),
             Phase::Stopping => self.stopping(cause),
             Phase::Backoff => self.say(Tone::Warning, cause.to_string()),
             Phase::Done => self.done(cause),
@@ -163,7 +160,7 @@ impl Scene<'_> {
 
     fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<Said> {
         if matches!(cause, Cause::Spawned { .. }) {
-            // Told when it was ordered.
+            // Already reported when the start was ordered.
             return Vec::new();
         }
         let mut text = "starting".to_owned();
@@ -178,7 +175,7 @@ impl Scene<'_> {
                 text += &format!(" on ports {}", each.join(", "));
             }
         }
-        // Once is enough: every restart would repeat it.
+        // Only once: every restart would repeat it.
         let first =
             matches!(cause, Cause::Robbed(_)) || self.view().is_none_or(|view| view.restarts == 0);
         let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
@@ -186,9 +183,9 @@ impl Scene<'_> {
             text += &format!(": {}", moved.join("; "));
         }
         if let Cause::Unheld(how) = cause {
-            text += &format!(" again: {how}");
+            text += &format!(": {how}");
         }
-        // The stop before it has told it already.
+        // A preceding stop has already named the file.
         if let Cause::FileChanged(path) = cause
             && from != Some(Phase::Stopping)
         {
@@ -199,7 +196,7 @@ impl Scene<'_> {
 
     fn ready(&self, cause: &Cause) -> Vec<Said> {
         if matches!(cause, Cause::NoProbe) {
-            // It was told that it starts, and nothing more is known.
+            // Its start was reported, and nothing more is known.
             return Vec::new();
         }
         let mut text = "ready".to_owned();
@@ -212,9 +209,9 @@ impl Scene<'_> {
 
     fn stopping(&self, cause: &Cause) -> Vec<Said> {
         match cause {
-            // Told for the whole stack, or by the phase that follows.
+            // Reported for the whole stack, or by the following phase.
             Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
-            // Who has it is told when it waits for another one.
+            // The waiting phase that follows names the process that took the port.
             Cause::Robbed(_) => self.say(Tone::Plain, "stopping: its port was taken"),
             Cause::GraceOver(_) => self.say(Tone::Warning, cause.to_string()),
             Cause::FileChanged(path) => {
@@ -235,7 +232,7 @@ impl Scene<'_> {
         }
     }
 
-    /// What went wrong, the last lines of its log, and what to do.
+    /// Reports what went wrong, the last log lines, and what to do.
     fn trouble(&self, tone: Tone, phase: &str, cause: &Cause) -> Vec<Said> {
         let mut text = format!("{phase}: {cause}");
         let message = match cause {
@@ -257,12 +254,12 @@ impl Scene<'_> {
     }
 }
 
-/// A path as seen from the folder of the stack.
+/// Shows a path relative to the directory of the stack.
 fn short(path: &Path, stack: &Stack) -> String {
     Shown(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
 }
 
-/// Whether the last lines of a service tell more: not if it never ran.
+/// Returns whether the last log lines add anything: not if the service never ran.
 fn has_lines(message: &Message) -> bool {
     !matches!(message.class, Class::Spawn | Class::DepFailed | Class::Port | Class::Config)
 }

@@ -1,11 +1,11 @@
-/// Whether a reader gets what devstack itself says.
+/// Whether a reader gets status lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Narration {
-    /// No, only lines of services.
+    /// Only lines of services.
     #[default]
     Without,
-    /// Yes, between the lines of services.
+    /// Status lines between the lines of services.
     With,
-    /// Yes, and nothing else.
+    /// Only status lines.
     Only,
 }

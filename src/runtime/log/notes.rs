@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::lock;
 use crate::model::{Class, Message};
 
-/// What went wrong with the log itself, for whoever tells people.
+/// Problems with the log itself, to be reported to the user.
 #[derive(Default)]
 pub(super) struct Notes {
     state: Mutex<State>,
@@ -21,20 +21,20 @@ struct State {
 }
 
 impl Notes {
-    /// Trouble with the disk is told at most this often: it comes with every line.
+    /// Shortest time between two disk warnings: the error recurs with every line.
     const PAUSE: Duration = Duration::from_secs(60);
-    /// More notes than this wait for nobody.
+    /// Most warnings that are kept until they are taken.
     const MAX: usize = 16;
 
-    /// Tells that `what` cannot be written.
+    /// Warns that `what` cannot be written.
     pub fn disk(&self, what: &str, error: &std::io::Error) {
         let mut state = lock(&self.state);
         if state.disk_told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
             return;
         }
         state.disk_told = Some(Instant::now());
-        let text = format!("{what} cannot be written: {error}; the last lines are kept in memory");
-        let help = "make room or check the rights of .devstack/logs; writing resumes by itself";
+        let text = format!("cannot write {what}: {error}; keeping recent lines in memory");
+        let help = "free up disk space or check the permissions of .devstack/logs; writing resumes automatically";
         let message = Message { class: Class::Disk, text, help: help.to_owned() };
         tracing::warn!("{}", message.text);
         Self::add(&mut state, message);
@@ -42,7 +42,6 @@ impl Notes {
         self.some.notify_one();
     }
 
-    /// Tells something else.
     pub fn tell(&self, message: Message) {
         Self::add(&mut lock(&self.state), message);
         self.some.notify_one();
@@ -54,12 +53,11 @@ impl Notes {
         }
     }
 
-    /// Takes what was told since the last time.
     pub fn take(&self) -> Vec<Message> {
         lock(&self.state).waiting.drain(..).collect()
     }
 
-    /// Waits until there is something to take.
+    /// Waits until there is a warning to take.
     pub async fn some(&self) {
         loop {
             let notified = self.some.notified();

@@ -4,23 +4,23 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-/// Where the log is shown.
+/// Where the log is printed.
 pub enum Output {
-    /// Descriptor 1 of this process.
+    /// Standard output of this process.
     Stdout,
-    /// Descriptor 2 of this process.
+    /// Standard error of this process.
     Stderr,
     /// Nowhere.
     None,
-    /// Anywhere else. May block: it is used by a thread of its own.
+    /// Any other writer. It may block: it is used on its own thread.
     Other(Box<dyn Write + Send>),
 }
 
 impl Output {
-    /// The most that is written at once: what a pipe holds, so that a slow reader is told apart from one that is gone.
+    /// Most bytes per write: the capacity of a pipe, to tell a slow reader from one that is stuck.
     pub(super) const WRITE_MAX: usize = 64 * 1024;
 
-    /// Writes the start of `bytes`, waiting as long as it takes; gives how many bytes were written.
+    /// Writes the start of `bytes`, however long it takes, and returns how many bytes were written.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(Self::WRITE_MAX)];
         match self {
@@ -37,7 +37,7 @@ impl Output {
         }
     }
 
-    /// Hands on what `Other` keeps back.
+    /// Flushes `Other`; descriptors have no buffer.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Output::Stdout | Output::Stderr | Output::None => Ok(()),
@@ -46,8 +46,7 @@ impl Output {
     }
 }
 
-/// Writes to a descriptor. It is shared with others: that it blocks is never changed here, and when
-/// somebody else made it non-blocking, that is waited out.
+/// Writes to a descriptor that is shared with other processes: its blocking mode is not changed.
 fn descriptor(output: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match rustix::io::write(output, bytes) {

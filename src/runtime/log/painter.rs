@@ -10,19 +10,19 @@ use super::spoken::Spoken;
 use super::{json, lines, record::Record};
 use crate::model::{Name, Run, Stream};
 
-/// Turns batches, records and devstack's own lines into the bytes that are shown.
+/// Turns chunks, log lines and status lines into printed bytes.
 ///
 /// ```text
-/// 09:00:00 api | what the service wrote
-/// 09:00:00 api > the rest of a line of more than 64 KiB
-/// 09:00:00 api * what devstack says
+/// 09:00:00 api | output of the service
+/// 09:00:00 api > the rest of a line longer than 64 KiB
+/// 09:00:00 api * a status line
 /// 09:00:00       more of it
 /// ```
 pub struct Painter {
     look: Look,
     table: Arc<Table>,
     filters: BTreeMap<(Name, Stream), Filter>,
-    /// The start of each line: rebuilt for each batch.
+    /// The start of each line, rebuilt for each chunk.
     prefix: Vec<u8>,
     zone: jiff::tz::TimeZone,
 }
@@ -30,10 +30,10 @@ pub struct Painter {
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
-/// As wide as a time.
+/// As wide as a formatted time.
 const NO_TIME: &[u8] = b"         ";
 
-/// What stands between name and line.
+/// What separates name and line.
 #[derive(Clone, Copy)]
 enum Mark {
     Line,
@@ -53,14 +53,13 @@ impl Mark {
     }
 }
 
-/// Lines of one stream.
 pub(super) struct Lines<'a> {
     pub service: &'a Name,
     pub run: Run,
     pub stream: Stream,
-    /// The number of the first.
+    /// Number of the first line.
     pub seq: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
     pub continues: bool,
     pub open: bool,
@@ -68,18 +67,18 @@ pub(super) struct Lines<'a> {
 }
 
 impl Painter {
-    /// A painter for one place where the log is shown.
+    /// Creates a formatter for one output.
     pub fn new(look: Look, table: Arc<Table>) -> Painter {
         let zone = jiff::tz::TimeZone::system();
         Painter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
     }
 
-    /// From now on with these colours and this width.
+    /// Sets the colors and the width of the name column.
     pub fn set_table(&mut self, table: Arc<Table>) {
         self.table = table;
     }
 
-    /// Appends a record as it is shown.
+    /// Appends a formatted line.
     pub fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
         let lines = Lines {
             service: &record.service,
@@ -97,14 +96,14 @@ impl Painter {
         }
     }
 
-    /// Appends lines as they are shown, each with prefix and newline.
+    /// Appends formatted lines, each with prefix and newline.
     pub(super) fn lines(&mut self, lines: &Lines<'_>, out: &mut Vec<u8>) {
         if self.look.json {
             return json::lines(lines, out);
         }
         let mut bytes = lines.bytes;
         if !lines.continues && !self.filters.is_empty() {
-            // What an earlier run left open in its last line ends here.
+            // Sequences that an earlier run left open in its last line end here.
             self.filters.remove(&(lines.service.clone(), lines.stream));
         }
         if lines.continues {
@@ -119,7 +118,7 @@ impl Painter {
         }
     }
 
-    /// Appends what devstack says.
+    /// Appends a status text; `at` is in milliseconds since the Unix epoch.
     pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
         match self.look.json {
             true => json::spoken(&Spoken::new(said, at, None), out),
@@ -127,16 +126,16 @@ impl Painter {
         }
     }
 
-    /// Appends how much is missing at this place; `None`: of what devstack itself said.
+    /// Appends how much was missed at this point; `None`: of status lines.
     pub fn missed(&mut self, service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
         if self.look.json {
             return json::missed(service, lost, out);
         }
         let Amount { lines, bytes } = lost;
         let (s, are) = if lines == 1 { ("", "is") } else { ("s", "are") };
-        let text = format!("{lines} line{s} ({bytes} bytes) {are} missing: no longer kept");
+        let text = format!("{lines} line{s} ({bytes} bytes) {are} missing (already discarded)");
         let service = service.cloned();
-        // When they came is lost with them.
+        // Their time is lost with them.
         self.speak(&Said { service, tone: Tone::Warning, text, more: false }, None, out);
     }
 
@@ -150,7 +149,7 @@ impl Painter {
             (true, Tone::Failure) => ("\x1b[1;31m", RESET),
         };
         if self.look.color && said.service.is_none() && !said.more {
-            // The `^C` that the terminal has just echoed, if any, stands where the line begins.
+            // Overwrites a `^C` that the terminal may just have echoed.
             out.push(b'\r');
         }
         for (number, line) in said.text.lines().enumerate() {
@@ -160,14 +159,14 @@ impl Painter {
             }
             out.extend_from_slice(&self.prefix);
             out.extend_from_slice(start.as_bytes());
-            // It may quote a file name or a command line: nobody vouches for those.
+            // The text can quote file names and command lines, which are not trusted.
             Filter::default().line(line.as_bytes(), self.look.color, false, out);
             out.extend_from_slice(end.as_bytes());
             out.push(b'\n');
         }
     }
 
-    /// Appends what devstack said.
+    /// Appends a status line.
     pub fn spoken(&mut self, spoken: &Spoken, out: &mut Vec<u8>) {
         if self.look.json {
             return json::spoken(spoken, out);
@@ -197,7 +196,7 @@ impl Painter {
         self.filters.get(&(lines.service.clone(), lines.stream))
     }
 
-    /// The bytes as they are, in one pass.
+    /// Copies the bytes unfiltered, in one pass.
     fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let reset = self.look.color && self.look.escapes == Escapes::Keep;
         if self.prefix.is_empty() && !reset {
@@ -218,7 +217,7 @@ impl Painter {
         }
     }
 
-    /// Ends the colours of a line that was copied with its escapes, before its newline.
+    /// Resets the colors of an unfiltered line, before its newline.
     fn close_color(&self, out: &mut Vec<u8>) {
         let newline = out.last() == Some(&b'\n');
         out.truncate(out.len() - usize::from(newline));

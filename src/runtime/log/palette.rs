@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use crate::model::{Color, Name};
 
-/// The colours of the services and the width of the column of their names.
+/// Colors of the services and the width of the name column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     colors: BTreeMap<Name, Color>,
     width: usize,
 }
 
-/// What services get when the user chose nothing. Red is for what went wrong.
+/// Colors for services without a chosen one. Red is reserved for failures.
 const PALETTE: [Color; 10] = [
     Color::Cyan,
     Color::Yellow,
@@ -23,12 +23,12 @@ const PALETTE: [Color; 10] = [
     Color::BrightBlue,
 ];
 
-/// The widest column: one long name must not push all lines to the right.
+/// Widest name column: one long name must not push all lines to the right.
 const WIDTH_MAX: usize = 20;
 
 impl Table {
-    /// Chooses a colour for each service: the user's, else one by the hash of its name, so that it
-    /// is the same each time; neighbours never have the same, and none is used twice before all are used.
+    /// Gives each service the color that the user chose, or a stable one by the hash of its name,
+    /// which differs from the neighbor's and repeats only once all are in use.
     pub fn new(services: &[(Name, Option<Color>)]) -> Table {
         let wishes: BTreeMap<&Name, Option<Color>> =
             services.iter().map(|(name, color)| (name, *color)).collect();
@@ -48,18 +48,18 @@ impl Table {
         Table { colors, width: width.min(WIDTH_MAX) }
     }
 
-    /// The width of the column of names, in characters.
+    /// Returns the width of the name column in characters.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The escape sequence that starts the colour of a service.
+    /// Returns the escape sequence that starts the color of a service.
     pub(super) fn start(&self, name: &Name) -> &'static str {
         sgr(self.colors.get(name).copied().unwrap_or_else(|| free(name, &[], None)))
     }
 }
 
-/// The first colour from the hash of `name` on that is not used and not that of the neighbour.
+/// Returns the first color from the hash of `name` on that is neither in use nor the neighbor's.
 fn free(name: &Name, used: &[Color], before: Option<Color>) -> Color {
     let hash = xxhash_rust::xxh3::xxh3_64(name.as_str().as_bytes());
     let first = (hash % PALETTE.len() as u64) as usize;
@@ -68,7 +68,7 @@ fn free(name: &Name, used: &[Color], before: Option<Color>) -> Color {
         .find(|color| !used.contains(color) && before != Some(**color))
         .or_else(|| PALETTE.iter().find(|color| before != Some(**color)))
         .copied()
-        .expect("a palette of ten has a colour that is not the neighbour's")
+        .expect("a palette of ten has a color other than the neighbor's")
 }
 
 fn sgr(color: Color) -> &'static str {

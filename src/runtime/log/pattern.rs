@@ -3,14 +3,13 @@ use tokio::sync::oneshot;
 
 use super::{filter, lines};
 
-/// Patterns that somebody waits for in the output of one run: readiness by log line.
+/// Patterns awaited in the output of one run, for readiness by log line.
 pub(super) struct Patterns {
     waiting: Vec<(Regex, oneshot::Sender<String>)>,
 }
 
 impl Patterns {
-    /// The patterns, and for each what receives the first line that matches. A receiver fails when
-    /// the run ends without such a line.
+    /// Returns the patterns, and for each a receiver that fails when the run ends without a match.
     pub fn new(patterns: Vec<Regex>) -> (Patterns, Vec<oneshot::Receiver<String>>) {
         let (waiting, found) = patterns
             .into_iter()
@@ -22,17 +21,16 @@ impl Patterns {
         (Patterns { waiting }, found)
     }
 
-    /// Whether nobody waits any more.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether somebody waits who still wants to know.
+    /// Returns whether any receiver still waits.
     pub fn are_awaited(&self) -> bool {
         self.waiting.iter().any(|(_, tell)| !tell.is_closed())
     }
 
-    /// Compares the lines of a text; the first is left out when `continues`, being the rest of a long line.
+    /// Matches the lines of a text; with `continues`, skips the first, the rest of a long line.
     pub fn search(&mut self, text: &[u8], continues: bool) {
         for line in lines::lines(text).skip(usize::from(continues)) {
             if self.waiting.is_empty() {
@@ -53,7 +51,7 @@ impl Patterns {
         for at in (0..self.waiting.len()).rev() {
             if self.waiting[at].0.is_match(line) {
                 let (_, tell) = self.waiting.remove(at);
-                // Who no longer waits (the run was stopped) needs no answer.
+                // The receiver is gone if the run was stopped.
                 let _ = tell.send(String::from_utf8_lossy(line).into_owned());
             }
         }

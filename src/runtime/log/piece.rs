@@ -2,15 +2,15 @@ use bytes::Bytes;
 
 use crate::model::{Run, Stream};
 
-/// What a capture hands over: whole lines of one stream.
+/// Captured lines of one stream, not numbered yet.
 pub(super) struct Piece<'a> {
     pub run: Run,
     pub stream: Stream,
     pub continues: bool,
     pub open: bool,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
-    /// The bytes, in two parts so that nobody has to join them first.
+    /// The bytes, in two parts to avoid joining them.
     pub parts: [&'a [u8]; 2],
 }
 
@@ -19,7 +19,7 @@ impl Piece<'_> {
         self.parts[0].len() + self.parts[1].len()
     }
 
-    /// How many lines it has. The first part ends within a line, so only newlines count.
+    /// Counts the lines. The first part ends within a line, so only newlines count.
     pub fn lines(&self) -> usize {
         let ends = |part| memchr::memchr_iter(b'\n', part).count();
         ends(self.parts[0]) + ends(self.parts[1]) + usize::from(self.open)

@@ -14,23 +14,22 @@ use super::queue::{Mode, Slab};
 use super::spoken::Spoken;
 use super::voice::Voice;
 
-/// Shows the log, in a thread of its own: the only one that waits for the terminal.
+/// Prints the log on its own thread, the only one that waits for the terminal.
 struct Printer {
     inner: Arc<Inner>,
     output: Output,
     painter: Painter,
-    /// What is painted and not written yet.
+    /// Formatted bytes that are not written yet.
     out: Vec<u8>,
-    /// Lanes whose lines were shown and whose index may not be written yet.
+    /// Logs with printed lines whose index may not be flushed yet.
     touched: Vec<Arc<Lane>>,
-    /// What was shown of each voice, or told as lost: what differs from what it has printed is lost.
+    /// What was printed of each origin, or reported as missed. The rest of its total was missed.
     passed: BTreeMap<Voice, Amount>,
 }
 
-/// So much is painted before it is written.
+/// Bytes to format before a write.
 const OUT: usize = 256 * 1024;
 
-/// Starts the thread.
 pub(super) fn start(inner: Arc<Inner>, look: Look, output: Output) -> io::Result<()> {
     let painter = Painter::new(look, Arc::default());
     let (touched, passed) = (Vec::new(), BTreeMap::new());
@@ -42,14 +41,14 @@ pub(super) fn start(inner: Arc<Inner>, look: Look, output: Output) -> io::Result
 
 impl Printer {
     fn run(mut self) {
-        // Also when a panic ends this thread, `finish` must not wait for it.
+        // Keeps `finish` from waiting for this thread, even after a panic.
         let _close = CloseOnDrop(self.inner.clone());
         while let Some(slabs) = self.inner.queue.next() {
             let table = self.inner.queue.state().table.clone();
             self.painter.set_table(table);
             let done = if slabs.is_empty() { self.catch_up() } else { self.show(slabs) };
             if let Err(error) = done {
-                tracing::debug!("the log is no longer shown: {error}");
+                tracing::debug!("log output stopped: {error}");
                 self.inner.output_is_gone(&error);
                 return;
             }
@@ -59,7 +58,6 @@ impl Printer {
         }
     }
 
-    /// Shows what came through the queue.
     fn show(&mut self, slabs: VecDeque<Slab>) -> io::Result<()> {
         for slab in slabs {
             self.touch(&slab.lane);
@@ -68,7 +66,7 @@ impl Printer {
             if self.out.len() >= OUT {
                 self.write()?;
             }
-            // Counted until here, so that what is in memory is bounded whatever the output does.
+            // The queue counts the chunk until here, which bounds memory whatever the output does.
             self.inner.queue.shown(slab);
         }
         self.write()?;
@@ -80,7 +78,7 @@ impl Printer {
             Print::Lines(lines) => self.painter.lines(lines, &mut self.out),
             Print::Said { seq, bytes } => {
                 for (seq, line) in (*seq..).zip(lines::lines(bytes)) {
-                    // Only a file that somebody has changed has others.
+                    // Only a modified file has other lines.
                     if let Some(spoken) = Spoken::read(line, seq) {
                         self.painter.spoken(&spoken, &mut self.out);
                     }
@@ -102,7 +100,7 @@ impl Printer {
         }
     }
 
-    /// Shows what was stored while the queue was full, until there is no more.
+    /// Prints what was stored while the queue was full, until nothing is left.
     fn catch_up(&mut self) -> io::Result<()> {
         let Mode::Behind { since } = self.inner.queue.state().mode else { return Ok(()) };
         let mut cursor = Cursor::default();
@@ -121,7 +119,7 @@ impl Printer {
             }
             self.write()?;
             if step.chunks.is_empty() {
-                // Before the look whether more has come: if not, these are about the same lines.
+                // Read before checking for more lines: without any, they are about the same lines.
                 let totals = self.totals();
                 if self.caught_up(before) {
                     self.tell_lost(totals);
@@ -133,13 +131,11 @@ impl Printer {
         }
     }
 
-    /// How much each voice has printed.
     fn totals(&self) -> Vec<(Voice, Amount)> {
         let lanes = self.inner.all_lanes();
         lanes.into_iter().map(|lane| (lane.voice.clone(), lane.total())).collect()
     }
 
-    /// Tells what could not be shown.
     fn tell_lost(&mut self, totals: Vec<(Voice, Amount)>) {
         for (voice, total) in totals {
             let passed = self.passed.get(&voice).copied().unwrap_or_default();
@@ -151,8 +147,7 @@ impl Printer {
         }
     }
 
-    /// Goes back to the queue if everything before it was looked for: `before` is the number after the last
-    /// line of that.
+    /// Returns to the queue unless there are lines from number `before` on.
     fn caught_up(&mut self, before: u64) -> bool {
         let mut state = self.inner.queue.state();
         if state.next_seq != before {
@@ -164,7 +159,7 @@ impl Printer {
         true
     }
 
-    /// Writes what is painted, however long it takes.
+    /// Writes what is formatted, however long it takes.
     fn write(&mut self) -> io::Result<()> {
         let mut start = 0;
         while start < self.out.len() {
@@ -176,10 +171,9 @@ impl Printer {
     }
 }
 
-/// Lines of one voice.
 enum Print<'a> {
     Lines(Lines<'a>),
-    /// What devstack says, as it is stored, with the number of the first line.
+    /// Stored status lines, with the number of the first.
     Said {
         seq: u64,
         bytes: &'a [u8],
@@ -218,7 +212,7 @@ fn of_chunk(chunk: &Chunk) -> Print<'_> {
     }
 }
 
-/// Closes the queue when the printer ends, however it ends.
+/// Closes the queue when the printer ends, even by a panic.
 struct CloseOnDrop(Arc<Inner>);
 
 impl Drop for CloseOnDrop {

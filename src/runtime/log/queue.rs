@@ -10,7 +10,7 @@ use super::palette::Table;
 use super::piece::Piece;
 use crate::model::{Run, Stream};
 
-/// What is still to be shown, between the captures and the printer. Numbers every line on its way.
+/// Chunks to be printed, between the captures and the printer. Numbers every line.
 pub(super) struct Queue {
     state: Mutex<State>,
     /// The printer waits here for work.
@@ -21,39 +21,38 @@ pub(super) struct Queue {
 
 pub(super) struct State {
     slabs: VecDeque<Slab>,
-    /// The cost of `slabs` and of what the printer is showing.
+    /// Cost of the queued chunks and of those being printed.
     bytes: usize,
-    /// The number of the next line.
+    /// Number of the next line.
     pub next_seq: u64,
     pub mode: Mode,
     pub table: Arc<Table>,
     /// The printer waits for work.
     idle: bool,
     ending: bool,
-    /// How often the printer got on.
+    /// Counts the printer's progress.
     steps: u64,
-    /// Memory of slabs that were shown.
+    /// Buffers of printed chunks, for reuse.
     spare: Vec<Vec<u8>>,
 }
 
-/// How lines get to the printer.
+/// How lines reach the printer.
 pub(super) enum Mode {
     /// Through the queue.
     Live,
-    /// The queue was full: from this number on the printer reads what is stored.
+    /// The queue was full: the printer reads stored lines from this number on.
     Behind { since: u64 },
-    /// Not at all: there is no place to show them, or it is gone.
+    /// Not at all: there is no output, or it is gone.
     Closed,
 }
 
-/// Lines of one stream in memory.
 pub(super) struct Slab {
     pub lane: Arc<Lane>,
     pub run: Run,
     pub stream: Stream,
-    /// The number of its first line.
+    /// Number of the first line.
     pub seq: u64,
-    /// The number after its last line.
+    /// Number after the last line.
     end: u64,
     pub at: i64,
     pub continues: bool,
@@ -62,14 +61,14 @@ pub(super) struct Slab {
 }
 
 impl Queue {
-    /// What waits in memory at most. A terminal that is slower than its services for a moment is no
-    /// reason to read from the disk; one that stands still for an hour is none for more memory.
+    /// Most bytes in the queue. A terminal that is slow for a moment should not cause disk reads,
+    /// and one that hangs should not cost more memory.
     pub const BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// What a slab costs beside its bytes.
+    /// Cost of a chunk besides its bytes.
     const SLAB: usize = 128;
-    /// The largest slab: what the printer writes at once.
+    /// Largest chunk in bytes: what the printer writes at once.
     const SLAB_MAX: usize = 256 * 1024;
-    /// How many slabs are kept for the next lines.
+    /// Most buffers kept for reuse.
     const SPARE_MAX: usize = 8;
 
     pub fn new(open: bool) -> Queue {
@@ -87,7 +86,7 @@ impl Queue {
         Queue { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
     }
 
-    /// Numbers the lines of a piece and hands them to the printer.
+    /// Numbers the lines of a chunk and passes them to the printer.
     pub fn lines(&self, lane: &Arc<Lane>, piece: &Piece<'_>, lines: usize) -> Numbered {
         let mut state = lock(&self.state);
         let seq = state.next_seq;
@@ -116,13 +115,13 @@ impl Queue {
         }
     }
 
-    /// For reading and changing single fields.
+    /// Locks the state, to read or change single fields.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    /// Waits for work: the slabs that are there, or none when the printer is behind. `None`:
-    /// everything was shown and nothing comes any more.
+    /// Waits for work: the queued chunks, or an empty list when the printer is behind. `None`:
+    /// everything is printed and nothing more comes.
     pub fn next(&self) -> Option<VecDeque<Slab>> {
         let mut state = lock(&self.state);
         loop {
@@ -140,7 +139,7 @@ impl Queue {
         }
     }
 
-    /// A slab was shown.
+    /// Takes back the buffer of a printed chunk.
     pub fn shown(&self, slab: Slab) {
         let mut state = lock(&self.state);
         state.bytes -= slab.cost();
@@ -151,13 +150,12 @@ impl Queue {
         }
     }
 
-    /// The printer got on.
     pub fn step(&self) {
         lock(&self.state).steps += 1;
         self.progress.notify_all();
     }
 
-    /// Nothing is shown from now on.
+    /// Stops printing for good.
     pub fn close(&self) {
         let mut state = lock(&self.state);
         state.mode = Mode::Closed;
@@ -168,18 +166,17 @@ impl Queue {
         self.progress.notify_all();
     }
 
-    /// Whether nothing is shown any more.
     pub fn is_closed(&self) -> bool {
         matches!(lock(&self.state).mode, Mode::Closed)
     }
 
-    /// Asks the printer to end when it has shown everything.
+    /// Asks the printer to end once everything is printed.
     pub fn end(&self) {
         lock(&self.state).ending = true;
         self.work.notify_one();
     }
 
-    /// Waits until the queue is closed; gives up when the printer does not get on for `patience`.
+    /// Waits for the queue to close; returns `false` without any progress for `patience`.
     pub fn wait_closed(&self, patience: Duration) -> bool {
         let mut state = lock(&self.state);
         while !matches!(state.mode, Mode::Closed) {
@@ -196,7 +193,6 @@ impl Queue {
         true
     }
 
-    /// What waits in memory, in bytes.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         lock(&self.state).bytes
@@ -204,7 +200,7 @@ impl Queue {
 }
 
 impl State {
-    /// Adds a piece to the last slab if it follows it directly, else to a new one.
+    /// Appends to the last queued chunk if this one follows directly, or else adds a new one.
     fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: Range<u64>) {
         self.bytes += piece.len();
         if let Some(slab) = self.slabs.back_mut()
@@ -231,7 +227,6 @@ impl State {
 }
 
 impl Slab {
-    /// How much it is.
     pub fn amount(&self) -> Amount {
         Amount { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
     }
@@ -248,7 +243,7 @@ impl Slab {
             && !self.open
             && !piece.continues
             && self.bytes.len() + piece.len() <= Queue::SLAB_MAX
-            // Time stamps show seconds.
+            // Timestamps show seconds.
             && self.at.div_euclid(1000) == piece.at.div_euclid(1000)
     }
 

@@ -13,48 +13,47 @@ use super::wanted::Wanted;
 use super::{lines, record::Record};
 use crate::model::Name;
 
-/// Reads what the services printed, in order, at its own speed: it never slows anything.
+/// Reads the log in order and at its own speed, without slowing anything down.
 pub struct Reader {
     inner: Arc<Inner>,
     services: Option<Vec<Name>>,
     last: usize,
     wanted: Arc<Wanted>,
-    /// What is wanted of that which devstack says; `None`: nothing.
+    /// Filter for status lines; `None`: not wanted.
     said: Option<Arc<Wanted>>,
-    /// `None`: go on until everything has ended. Else: up to the line with this number.
+    /// Reads up to the line with this number; `None`: until the log ends.
     until: Option<u64>,
     changes: watch::Receiver<u64>,
     /// `None` while `job` has it.
     cursor: Option<Cursor>,
-    /// A step that reads files, away from the threads that must not wait for a disk. Kept here, so
-    /// that a call of `next` that is dropped loses nothing.
+    /// A step that reads files on a blocking thread; kept here to survive a dropped call of `next`.
     job: Option<JoinHandle<(Cursor, Step, bool)>>,
-    /// New services start at their beginning once the first step is done.
+    /// Services added from now on are read from their beginning.
     begun: bool,
 }
 
-/// Some lines, in order.
+/// Some lines of the log, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The lines.
+    /// Lines of services.
     pub records: Vec<Record>,
-    /// What devstack said between them.
+    /// Status lines between them.
     pub said: Vec<Spoken>,
-    /// What is lost that should have come before these, wanted or not.
+    /// What was lost before these, wanted or not.
     pub missed: Missed,
 }
 
-/// One thing in a page.
+/// An item of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Item {
     /// A line of a service.
     Line(Record),
-    /// What devstack said.
+    /// A status line.
     Said(Spoken),
 }
 
-/// What a reader takes at once, in bytes.
+/// Bytes that a reader takes at once.
 const PAGE: usize = 256 * 1024;
 
 impl Reader {
@@ -77,7 +76,7 @@ impl Reader {
         reader
     }
 
-    /// The next lines, some at least; `None` when there are no more.
+    /// Returns the next page, which is never empty; `None` at the end.
     pub async fn next(&mut self) -> Option<Page> {
         loop {
             let (step, last) = self.step().await;
@@ -92,26 +91,26 @@ impl Reader {
                 return None;
             }
             if self.until.is_some() {
-                // It was told to end while the step was under way.
+                // `stop_at_end` was called while the step was running.
                 continue;
             }
             self.changes.changed().await.ok()?;
         }
     }
 
-    /// From now on it ends after what there is now.
+    /// Ends this reader after what is stored now.
     pub fn end_here(&mut self) {
         self.until = Some(self.inner.queue.state().next_seq);
     }
 
-    /// The next step, and whether nothing comes after one that finds nothing: it began when the end was known. One that
-    /// was under way before may not have seen what was stored last.
+    /// Runs the next step. Also returns whether an empty step means the end: only if the end was
+    /// known when the step started, because an earlier one may not have seen the last lines.
     async fn step(&mut self) -> (Step, bool) {
         if self.job.is_none() {
             self.add_lanes();
             let mut cursor = self.cursor.take().unwrap_or_else(|| Cursor::of(self.wanted.clone()));
-            // Before the step: what is stored from here on wakes this reader again, and what is stored before the end is
-            // sure to be seen by a step that knows of the end.
+            // Read before the step: whatever is stored from here on wakes this reader again, and a
+            // step that knows of the end sees everything stored before it.
             let last = self.until.is_some() || self.inner.is_ended();
             self.changes.borrow_and_update();
             let before = self.until.unwrap_or_else(|| self.inner.queue.state().next_seq);
@@ -128,12 +127,12 @@ impl Reader {
                 self.cursor = Some(cursor);
                 (step, last)
             }
-            // Only when the runtime ends: then this reader does, too.
+            // Only when the runtime shuts down, which ends this reader too.
             Err(_) => (Step::default(), true),
         }
     }
 
-    /// Follows services that were not there before.
+    /// Follows services that are new since the last call.
     fn add_lanes(&mut self) {
         let from = if self.begun { From::Last(usize::MAX) } else { From::Last(self.last) };
         self.begun = true;
@@ -154,12 +153,11 @@ impl Reader {
 }
 
 impl Page {
-    /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.said.is_empty() && self.missed.is_empty()
     }
 
-    /// All that is in it, in order.
+    /// Returns all lines in order.
     pub fn items(self) -> Vec<Item> {
         let mut said = self.said.into_iter().peekable();
         let mut items = Vec::with_capacity(self.records.len() + said.len());
@@ -174,7 +172,7 @@ impl Page {
     }
 }
 
-/// The wanted lines of a step, and what devstack said between them.
+/// Returns the wanted lines of a step.
 pub(super) fn page(step: Step, wanted: &Wanted, said_wanted: Option<&Wanted>) -> Page {
     let (mut records, mut said) = (Vec::new(), Vec::new());
     for chunk in &step.chunks {

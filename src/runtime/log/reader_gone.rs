@@ -4,15 +4,15 @@ use rustix::fs::FileType;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Resolves when nobody reads a pipe or a socket any more, also while nothing is written to it: never when it is
-/// neither of them. To be called within a tokio runtime.
+/// Resolves when a pipe or socket has no reader left, even while nothing is written to it. Never
+/// resolves for other files. Must be called within a tokio runtime.
 pub async fn reader_gone(output: OwnedFd) {
     let kind = rustix::fs::fstat(&output).map(|stat| FileType::from_raw_mode(stat.st_mode));
     match kind {
         Ok(FileType::Fifo | FileType::Socket) => {}
         Ok(_) | Err(_) => return std::future::pending().await,
     }
-    // SAFETY: the descriptor is owned by what is registered, and nothing takes it out again.
+    // SAFETY: the descriptor is owned by the registered value, and nothing takes it out again.
     let Ok(output) = (unsafe { AsyncFd::register_with_interest(output, INTEREST) }) else {
         return std::future::pending().await;
     };
@@ -26,10 +26,10 @@ pub async fn reader_gone(output: OwnedFd) {
     }
 }
 
-/// An error is reported without being asked for, and room in the pipe is of no interest.
+/// Errors are always reported, and writability is of no interest.
 #[cfg(target_os = "linux")]
 const INTEREST: Interest = Interest::ERROR;
-/// The end of a reader is told as one of writing.
+/// A closed reader is reported as the end of writing.
 #[cfg(not(target_os = "linux"))]
 const INTEREST: Interest = Interest::WRITABLE;
 
@@ -46,12 +46,12 @@ mod tests {
         writer.write_all(b"line\n").unwrap();
         tokio::select! {
             biased;
-            () = &mut gone => panic!("somebody reads"),
+            () = &mut gone => panic!("the pipe still has a reader"),
             () = tokio::task::yield_now() => {}
         }
         drop(reader);
         gone.await;
-        // One that has gone before anybody looked.
+        // A reader that closed before the call.
         reader_gone(writer.into()).await;
     }
 
@@ -60,7 +60,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         tokio::select! {
             biased;
-            () = reader_gone(file.into()) => panic!("nobody reads a file"),
+            () = reader_gone(file.into()) => panic!("a file has no reader"),
             () = tokio::task::yield_now() => {}
         }
     }

@@ -2,29 +2,29 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::model::{Name, Run, Stream, to_base64};
 
-/// One line that a service printed.
+/// One line printed by a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Who printed it.
+    /// The service that printed it.
     pub service: Name,
-    /// In which run.
+    /// The run that printed it.
     pub run: Run,
-    /// On which stream.
+    /// The stream it was printed to.
     pub stream: Stream,
-    /// When it was read: milliseconds since 1970.
+    /// When it was read, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// Its number within the stack: what orders lines, also when the clock jumps.
+    /// Number within the stack, which orders lines even when the clock jumps.
     pub seq: u64,
-    /// The line without its end, byte for byte.
+    /// Bytes of the line, without its end.
     pub line: Vec<u8>,
-    /// It continues the line before it of the same stream: lines of more than 64 KiB come in pieces.
+    /// Continues the previous line of the same stream: lines longer than 64 KiB come in pieces.
     pub continues: bool,
-    /// Its end has not been seen: it goes on with the next piece, or the stream ended.
+    /// Has no line end: it continues with the next piece, or the stream ended.
     pub open: bool,
 }
 
-/// As `logs --json` prints it: `line` as text, or `line_base64` when it is not UTF-8. `continues`
-/// and `open` are there only when they are true.
+/// As `logs --json` prints it: `line` as text, or `line_base64` if it is not UTF-8. `continues` and
+/// `open` are omitted when false.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let flags = usize::from(self.continues) + usize::from(self.open);
@@ -48,7 +48,7 @@ impl Serialize for Record {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as everywhere in JSON.
+/// Formats a time as RFC 3339 in UTC with milliseconds, as everywhere in JSON.
 pub(super) fn stamp(at: i64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
     stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()

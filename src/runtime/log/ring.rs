@@ -5,33 +5,30 @@ use bytes::Bytes;
 use super::amount::Amount;
 use super::batch::Batch;
 
-/// The last batches of a service in memory, for as long as they cannot be written to the disk.
+/// The last entries of a service, in memory while the disk cannot be written.
 #[derive(Default)]
 pub(super) struct Ring {
     batches: VecDeque<(Batch, Bytes)>,
-    /// How much is here.
     held: Amount,
-    /// How much the service had printed before all that was ever here.
+    /// How much the service had printed before the first entry that was ever here.
     start: Amount,
-    /// How many batches were pushed out.
+    /// Number of evicted entries.
     gone: u64,
-    /// How much that was.
+    /// Size of the evicted entries.
     lost: Amount,
-    /// The first of them.
     first_gone: Option<Batch>,
 }
 
 impl Ring {
-    /// What one service may keep in memory: some thousand lines, and with a hundred services
-    /// still little.
+    /// Most bytes kept in memory per service: thousands of lines, but little for many services.
     pub const BYTES_MAX: u64 = 256 * 1024;
 
-    /// An empty ring of a service that has printed so much.
+    /// Creates an empty ring for a service that has printed `start` so far.
     pub fn after(start: Amount) -> Ring {
         Ring { start, ..Ring::default() }
     }
 
-    /// Adds a batch; gives how many bytes were pushed out for it.
+    /// Adds an entry and returns how many bytes were evicted for it.
     pub fn push(&mut self, batch: Batch, bytes: Bytes) -> u64 {
         self.held += batch.amount();
         self.batches.push_back((batch, bytes));
@@ -42,7 +39,7 @@ impl Ring {
         self.lost.bytes - before
     }
 
-    /// Counts a batch whose bytes could not be had, and with it all before it; gives how many bytes were lost.
+    /// Adds an entry whose bytes cannot be read and evicts everything. Returns the bytes lost.
     pub fn lose(&mut self, batch: Batch) -> u64 {
         let before = self.lost.bytes;
         self.held += batch.amount();
@@ -51,7 +48,6 @@ impl Ring {
         self.lost.bytes - before
     }
 
-    /// Pushes everything out.
     pub fn clear(&mut self) {
         while !self.batches.is_empty() {
             self.push_out();
@@ -66,32 +62,30 @@ impl Ring {
         self.gone += 1;
     }
 
-    /// How many batches were ever added.
+    /// Returns how many entries were ever added.
     pub fn count(&self) -> u64 {
         self.gone + self.batches.len() as u64
     }
 
-    /// How much is here.
     pub fn held(&self) -> Amount {
         self.held
     }
 
-    /// How much the service had printed before all that was ever here.
     pub fn start(&self) -> Amount {
         self.start
     }
 
-    /// How many batches are no longer here, and how much the service had printed at their end.
+    /// Returns the number of evicted entries, and how much the service had printed by their end.
     pub fn gone(&self) -> (u64, Amount) {
         (self.gone, self.start + self.lost)
     }
 
-    /// What the index says of that which is no longer here.
+    /// Returns index entries that stand for the evicted ones.
     pub fn gap(&self) -> Vec<Batch> {
         self.first_gone.map_or(Vec::new(), |first| first.gap(self.lost))
     }
 
-    /// What is here, oldest first.
+    /// Returns the entries, oldest first.
     pub fn batches(&self) -> impl DoubleEndedIterator<Item = &(Batch, Bytes)> {
         self.batches.iter()
     }

@@ -2,47 +2,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Name;
 
-/// What devstack itself says in the log.
+/// Text that devstack itself writes to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// The service it is about; `None`: the whole stack.
     pub service: Option<Name>,
-    /// How much it matters.
+    /// How important it is.
     pub tone: Tone,
-    /// What is said; may have several lines, of which the first is the head of the others.
+    /// One or more lines; the first is the heading of the others.
     pub text: String,
-    /// Whether it goes on from what was said before it.
+    /// Whether it continues the previous text.
     pub more: bool,
 }
 
-/// How much a line matters.
+/// How important a status line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tone {
-    /// The normal course.
+    /// Normal operation.
     Plain,
-    /// Something to read: what is, or what changes for everyone.
+    /// Worth reading: a state, or a change that affects everything.
     Notice,
-    /// What was hoped for.
+    /// Success.
     Good,
-    /// Something to look at.
+    /// A possible problem.
     Warning,
-    /// Something failed.
+    /// A failure.
     Failure,
 }
 
 impl Said {
-    /// A line about one service.
+    /// Creates a text about one service.
     pub fn of(service: &Name, tone: Tone, text: impl Into<String>) -> Said {
         Said { service: Some(service.clone()), tone, text: text.into(), more: false }
     }
 
-    /// A line about the whole stack.
+    /// Creates a text about the whole stack.
     pub fn all(tone: Tone, text: impl Into<String>) -> Said {
         Said { service: None, tone, text: text.into(), more: false }
     }
 
-    /// A line that goes on from the one before it.
+    /// Creates a text that continues the previous one.
     pub fn more(tone: Tone, text: impl Into<String>) -> Said {
         Said { service: None, tone, text: text.into(), more: true }
     }

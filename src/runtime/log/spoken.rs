@@ -5,57 +5,57 @@ use super::record::stamp;
 use super::said::{Said, Tone};
 use crate::model::Name;
 
-/// What devstack said, and when: as `--output json` prints it, as `GET /v1/logs` gives it, and as it is stored.
+/// A status line with its time, as in `--output json`, in `GET /v1/logs` and in the log file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spoken {
-    /// The service it is about; `null`: the whole stack. Comes first: [`Spoken::about`] relies on it.
+    /// The service it is about; `null`: the whole stack. First for [`StatusLine::about_pattern`].
     pub service: Option<Name>,
-    /// RFC 3339 in UTC with milliseconds.
+    /// Time in RFC 3339, UTC with milliseconds.
     pub at: String,
-    /// Its number among the lines of the stack. `None` only in the file, whose index has it.
+    /// Number within the stack. `None` only in the file, whose index has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// How much it matters.
+    /// How important it is.
     pub tone: Tone,
-    /// What was said.
+    /// One or more lines.
     pub text: String,
-    /// Whether it goes on from what was said before it.
+    /// Whether it continues the previous status line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
 
 impl Spoken {
-    /// What was said at `at` (milliseconds since 1970).
+    /// Creates a status line; `at` is in milliseconds since the Unix epoch.
     pub(super) fn new(said: &Said, at: i64, seq: Option<u64>) -> Spoken {
         let Said { service, tone, text, more } = said.clone();
         Spoken { service, at: stamp(at), seq, tone, text, more }
     }
 
-    /// The line of the file.
+    /// Encodes a line of the log file.
     pub(super) fn stored(said: &Said, at: i64) -> Vec<u8> {
         let mut spoken = Spoken::new(said, at, None);
         if spoken.text.len() > LINE_MAX {
             spoken.text.truncate(cut(spoken.text.as_bytes()));
             spoken.text.push('…');
         }
-        let mut line = serde_json::to_vec(&spoken).expect("plain data, written to memory");
+        let mut line = serde_json::to_vec(&spoken).expect("plain data always serializes");
         line.push(b'\n');
         line
     }
 
-    /// Back from the file; `None` for a line that was torn by the end of its devstack.
+    /// Decodes a line of the log file; `None` if it was torn when devstack was killed.
     pub(super) fn read(line: &[u8], seq: u64) -> Option<Spoken> {
         let spoken: Spoken = serde_json::from_slice(line).ok()?;
         Some(Spoken { seq: Some(seq), ..spoken })
     }
 
-    /// What is found in lines of the file that are about one of these or about the whole stack, which is about them, too.
+    /// Returns a regex for stored lines about any of these services or about the whole stack.
     pub(super) fn about(services: &[Name]) -> String {
         let names: Vec<&str> = services.iter().map(Name::as_str).collect();
         format!("^\\{{\"service\":(?:null|\"(?:{})\")", names.join("|"))
     }
 
-    /// What was said, and when: milliseconds since 1970.
+    /// Returns the text and its time, in milliseconds since the Unix epoch.
     pub fn said(&self) -> (Said, i64) {
         let at = self.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
         let Spoken { service, tone, text, more, .. } = self.clone();

@@ -17,29 +17,27 @@ use super::volume::{Files, Header, Volume};
 use super::wanted::Wanted;
 use crate::model::{Name, Run, Stream};
 
-/// Reads the log of a stack that has ended, also by a crash: pages of lines in order.
+/// Reads the log of a stack that has ended or crashed: pages of lines in order.
 pub struct Stored {
     cursor: Cursor,
     wanted: Arc<Wanted>,
-    /// What is wanted of that which devstack said; `None`: nothing.
+    /// Filter for status lines; `None`: not wanted.
     said: Option<Arc<Wanted>>,
 }
 
-/// What is read at once, in bytes.
+/// Bytes read at once.
 const PAGE: usize = 256 * 1024;
-/// How many batches of an index are read at once.
+/// Index entries read at once.
 const READ: usize = 4096;
 
 impl Stored {
-    /// The services that left a log in `dir`.
+    /// Returns the services with a log in `dir`.
     pub fn services(dir: &Path) -> io::Result<Vec<Name>> {
         Ok(Folder::open(dir)?.services()?.into_iter().collect())
     }
 
-    /// The log in `dir`: the last `last` wanted lines of each service (`usize::MAX`: all); `services`: only
-    /// of these.
-    ///
-    /// Fails when there is no such folder or it cannot be read. Files that are no log are left out.
+    /// Opens the log in `dir` at the last `last` matching lines of each service (`usize::MAX`:
+    /// all). `services` restricts it to these. Skips files that are not logs.
     pub fn open(
         dir: &Path,
         services: Option<&[Name]>,
@@ -69,7 +67,7 @@ impl Stored {
             match lane(&folder, &voice, &indexes) {
                 Ok(Some(lane)) => cursor.add_wanted(&Arc::new(lane), From::Last(last), wanted),
                 Ok(None) => {}
-                Err(error) => tracing::debug!("the log of {voice} is left out: {error}"),
+                Err(error) => tracing::debug!("skipping the log of {voice}: {error}"),
             }
         }
         Ok(Stored { cursor, wanted, said })
@@ -93,13 +91,13 @@ impl Iterator for Stored {
     }
 }
 
-/// What a service left: old files, and the newest.
+/// Opens the log of one origin: rotated files and the newest.
 fn lane(folder: &Arc<Folder>, voice: &Voice, indexes: &[String]) -> io::Result<Option<Lane>> {
     let mut volumes = Vec::new();
     for index in indexes {
         match Volume::find(folder, voice, index) {
             Ok(volume) => volumes.push(volume),
-            Err(error) => tracing::debug!("{index} is left out: {error}"),
+            Err(error) => tracing::debug!("skipping {index}: {error}"),
         }
     }
     volumes.sort_by_key(|(header, _)| header.number);
@@ -109,14 +107,14 @@ fn lane(folder: &Arc<Folder>, voice: &Voice, indexes: &[String]) -> io::Result<O
     for (header, files) in volumes {
         let written = whole(&files, files.log.metadata()?.len())?;
         last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
-        // Opened again when somebody reads it: a hundred services have hundreds of them.
+        // Reopened when it is read: a hundred services have hundreds of files.
         let volume = Arc::new(Volume::old(header, folder.clone(), voice.clone()));
         kept.push_back(Kept { volume, written });
     }
     let size = files.log.metadata()?.len();
     let written = whole(&files, size)?;
     let mut total = header.before;
-    // Its numbers go on in the next file.
+    // Line numbers continue in the next file.
     last = last.map(|last| Batch { offset: 0, len: 0, ..last });
     for from in (0..written).step_by(READ) {
         let batches = files.batches(from, written.min(from + READ as u64))?;
@@ -129,8 +127,7 @@ fn lane(folder: &Arc<Folder>, voice: &Voice, indexes: &[String]) -> io::Result<O
     Ok(Some(Lane::over(voice.clone(), kept, Newest { volume, written, rest, total })))
 }
 
-/// How many batches of the index are whole: the end may be torn, or be about bytes that never
-/// reached the log file.
+/// Counts the index entries before a torn end, or before bytes that never reached the log file.
 fn whole(files: &Files, size: u64) -> io::Result<u64> {
     let bytes = files.index.metadata()?.len().saturating_sub(Header::SIZE as u64);
     let (mut low, mut high) = (0, bytes / Batch::SIZE as u64);
@@ -144,8 +141,8 @@ fn whole(files: &Files, size: u64) -> io::Result<u64> {
     Ok(low)
 }
 
-/// Batches for what lies in the log file after the last one of the index: the supervisor was killed
-/// before it wrote that. Whose stream it was is not known; the run is that of the last batch.
+/// Returns entries for output after the last indexed entry: the supervisor was killed before it
+/// flushed the index. The stream is unknown, and the run is assumed to be that of the last entry.
 fn unindexed(files: &Files, last: Option<Batch>, size: u64) -> io::Result<Vec<Batch>> {
     let changed = files.log.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);

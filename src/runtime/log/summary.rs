@@ -2,8 +2,8 @@ use super::said::{Said, Tone};
 
 use crate::model::{Address, Phase, ServiceView, Snapshot, Stack, is_loopback};
 
-/// What there is at the end of a start: a line for the stack, then one a service with its phase, its
-/// URL, how long it took, and each port that moved. Services that nobody asked for are left out.
+/// Returns the summary of a start: a line for the stack, then one per service with phase, duration,
+/// URL and ports that moved. Services that were not requested are left out.
 pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
     let views: Vec<&ServiceView> =
         snapshot.services.iter().filter(|view| view.phase != Phase::Idle).collect();
@@ -46,11 +46,11 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
     lines
 }
 
-/// What stands before the URLs of a service that others can reach.
+/// Labels of the URLs when a service can be reached from the network.
 const LOCAL: &str = "Local    ";
 const NETWORK: &str = "Network  ";
 
-/// Who can reach what, when at least one service that runs is meant for others, or open to them: one line, or two.
+/// Returns up to two lines on what is reachable from where, if a service is or should be exposed.
 pub fn reach(snapshot: &Snapshot) -> Vec<String> {
     let running = || snapshot.services.iter().filter(|view| view.url.is_some());
     let is_open = |view: &ServiceView| match &view.listening {
@@ -68,9 +68,9 @@ pub fn reach(snapshot: &Snapshot) -> Vec<String> {
     if !open.is_empty() {
         let names = names(&open);
         lines.push(match snapshot.networks.as_slice() {
-            [] => format!("this machine is in no network: only it can reach {names} now"),
-            [one] => format!("anyone in this network ({one}) can reach: {names}"),
-            some => format!("anyone in these networks ({}) can reach: {names}", some.join(", ")),
+            [] => format!("no network: only this machine can reach {names}"),
+            [one] => format!("anyone on this network ({one}) can reach: {names}"),
+            some => format!("anyone on these networks ({}) can reach: {names}", some.join(", ")),
         });
     }
     if !shut.is_empty() {
@@ -79,9 +79,9 @@ pub fn reach(snapshot: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// Name, phase, time, and URL or what went wrong. `open`: some have a second URL, so that each says which it is.
+/// Returns name, phase, duration, and URL or error. `open`: the URL gets a label.
 fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
-    // Without a probe, started is ready: there was nothing to wait for.
+    // Without a probe the service was ready at once: there is no duration to show.
     let probes = stack.services.get(&view.name).map_or(&[][..], |service| &service.ready.probes);
     let waited = view.phase == Phase::Ready && !probes.is_empty();
     let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), took);
@@ -94,14 +94,14 @@ fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
     [view.name.to_string(), view.phase.to_string(), took, last]
 }
 
-/// Where a debugger attaches.
+/// Returns where a debugger attaches.
 fn attach(view: &ServiceView) -> Option<String> {
     let debug = view.debug.as_ref()?;
     let debugger = debug.debugger.as_deref().unwrap_or("a debugger");
     Some(format!("attach {debugger} at {}", debug.attach))
 }
 
-/// What to say of each port that is not the one that was wished for.
+/// Explains each port that is not the preferred one.
 fn moves(view: &ServiceView, stack: &Stack) -> Vec<String> {
     let ports = stack.services.get(&view.name).map_or(&[][..], |service| &service.ports);
     let moved = ports.iter().filter_map(|port| Some((port.moved.as_ref()?, port.number)));
@@ -121,7 +121,7 @@ fn is_bad(phase: Phase) -> bool {
     }
 }
 
-/// Milliseconds for people: `412ms`, `1.5s`, `75s`.
+/// Formats milliseconds: `412ms`, `1.5s`, `75s`.
 pub(super) fn took(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms}ms"),

@@ -17,40 +17,38 @@ use super::volume::{Files, Volume};
 use super::wanted::Wanted;
 use crate::model::Run;
 
-/// Where somebody reads in one lane.
+/// A reader's position in one service log.
 pub(super) struct Track {
     lane: Arc<Lane>,
     segment: Arc<Segment>,
-    /// The number of the next batch in the segment.
+    /// Number of the next entry in the segment.
     at: u64,
-    /// How much the service had printed before that: tells what is lost when something is gone.
+    /// How much the service had printed before that entry, to compute losses.
     passed: Amount,
-    /// Batches that were looked up and not given yet.
+    /// Entries that were looked up and not returned yet.
     ahead: VecDeque<(Batch, Source)>,
-    /// What is lost before the next batch and not told yet.
+    /// What was lost before the next entry and not reported yet.
     lost: Amount,
-    /// There was nothing more in this step.
+    /// Nothing more was found in this step.
     quiet: bool,
-    /// Lines before this number are left out.
+    /// Lines before this number are skipped.
     from: u64,
-    /// Only lines of this run count.
+    /// Lines of other runs are skipped.
     run: Option<Run>,
     wanted: Arc<Wanted>,
-    /// The volume that is being read, in this step.
+    /// The file that is read in this step, with its number.
     open: Option<(u64, Arc<Files>)>,
 }
 
-/// Where the bytes of a batch are.
 enum Source {
     Disk(Arc<Volume>),
     Memory(Bytes),
 }
 
-/// How many batches are looked up at once.
+/// Entries looked up at once.
 const AHEAD: u64 = 256;
 
 impl Track {
-    /// Starts to read in a lane.
     pub fn start(lane: &Arc<Lane>, from: From, wanted: Arc<Wanted>) -> Track {
         let extent = lane.extent();
         let (segment, before) = extent.chain(0);
@@ -80,7 +78,7 @@ impl Track {
         track
     }
 
-    /// Skips what is indexed and lies before `seq`; the rest is left out while reading.
+    /// Skips indexed entries before `seq`; the remaining lines are skipped while reading.
     fn seek_seq(&mut self, seq: u64, extent: &Extent) {
         self.from = seq;
         for (number, volume, written, _) in extent.volumes() {
@@ -101,7 +99,7 @@ impl Track {
         }
     }
 
-    /// Walks back from the end until there are `lines` wanted lines, of `self.run` if it is set.
+    /// Walks back from the end until it has found `lines` wanted lines, of `self.run` if it is set.
     fn seek_last(&mut self, lines: u64, extent: &Extent) {
         let wanted = &self.wanted.clone();
         let mut walk = Walk { lines, found: 0, run: self.run, from: None, wanted };
@@ -129,7 +127,7 @@ impl Track {
         }
     }
 
-    /// The same in what is in memory and what the index does not have; whether that is enough.
+    /// Walks back over memory and unindexed entries. Returns whether the walk is complete.
     fn walk_unindexed(&self, walk: &mut Walk<'_>, extent: &Extent) -> bool {
         if let Kind::Memory(ring) = &extent.segment.kind {
             let ring = lock(ring);
@@ -143,30 +141,29 @@ impl Track {
         !extent.pending.iter().rev().all(|batch| walk.back(batch, bytes))
     }
 
-    /// Starts at the end: nothing that is stored counts.
+    /// Starts at the end: no stored line is wanted.
     fn skip_all(&mut self, extent: &Extent) {
         (self.from, self.passed) = (0, extent.total);
         (self.segment, self.at) = (extent.segment.clone(), extent.end);
     }
 
-    /// The number of the next line.
+    /// Returns the number of the next line.
     pub fn first(&self) -> Option<u64> {
         self.ahead.front().map(|(batch, _)| batch.seq)
     }
 
-    /// Looks up the next batches, unless there are some or there were none in this step. Gives what is
-    /// lost before them.
+    /// Looks up entries unless some are left or this step found none. Returns what was lost before.
     pub fn fill(&mut self) -> Amount {
         if self.quiet || !self.ahead.is_empty() {
             return Amount::ZERO;
         }
         let lost = std::mem::take(&mut self.lost) + self.look_up();
-        // All that the step may give is there already: nothing later in it changes that.
+        // Everything the step may return is already stored, so a second look finds nothing new.
         self.quiet = self.ahead.is_empty();
         lost
     }
 
-    /// The end of a step. No file stays open: who stands still must not keep what was removed on the disk.
+    /// Ends a step and closes the file: an idle reader must not keep a removed file on disk.
     pub fn rest(&mut self) {
         (self.quiet, self.open) = (false, None);
     }
@@ -178,7 +175,7 @@ impl Track {
                 Found::Nothing => return lost,
                 Found::Next(next) => {
                     lost += self.skip_to(next.upto);
-                    // Above the total if what was pending moved on into the next segment.
+                    // Above the total if unindexed entries moved to the next segment.
                     self.at = next.first + self.at.saturating_sub(next.total);
                     self.segment = next.segment;
                 }
@@ -189,7 +186,7 @@ impl Track {
                         lost += self.skip_to(upto);
                     }
                     if batches.first().is_some_and(|(batch, _)| batch.seq <= self.from) {
-                        // What is gone lies before what was asked for.
+                        // The evicted entries lie before the requested start.
                         lost = Amount::ZERO;
                     }
                     self.at = self.at.max(gone) + batches.len() as u64;
@@ -211,12 +208,12 @@ impl Track {
         self.at += short;
         match (short, self.segment.next.get()) {
             (0, _) => Amount::ZERO,
-            // The file was removed. What is lost with it is known at its end.
+            // The file was removed; how much was lost with it is known at its end.
             (_, Some(next)) => {
                 self.at = next.total;
                 Amount::ZERO
             }
-            // Somebody has damaged the index; nobody knows how much it said.
+            // The index is damaged; how many bytes it covered is unknown.
             (short, None) => {
                 let lost = Amount { lines: short, bytes: 0 };
                 self.passed += lost;
@@ -233,15 +230,14 @@ impl Track {
         }
     }
 
-    /// Everything before this is passed; what was not, is lost.
+    /// Moves on to this total and returns what was not read before it.
     fn skip_to(&mut self, upto: Amount) -> Amount {
         let lost = upto.since(self.passed);
         self.passed += lost;
         lost
     }
 
-    /// Takes the next batch with its bytes; `Ok(None)` when it does not count, `Err` with how much it is
-    /// when its bytes are lost.
+    /// Takes the next entry: `Ok(None)` if it is not wanted, its size if its bytes are lost.
     pub fn take(&mut self) -> Result<Option<Chunk>, Amount> {
         let Some((mut batch, source)) = self.ahead.pop_front() else { return Ok(None) };
         if batch.seq_end() <= self.from || self.run.is_some_and(|run| run != batch.run) {
@@ -293,7 +289,7 @@ impl Track {
     }
 }
 
-/// Whether somebody who wants all of these wants lines that are older than all that is there.
+/// Returns whether a reader of all wanted lines also wants some from before the oldest stored one.
 fn reaches_back(extent: &Extent, wanted: &Wanted) -> bool {
     let Some(since) = wanted.since else { return true };
     let oldest = match extent.volumes().last() {
@@ -306,18 +302,18 @@ fn reaches_back(extent: &Extent, wanted: &Wanted) -> bool {
     oldest.is_none_or(|oldest| oldest.at >= since)
 }
 
-/// A walk back over batches, counting lines.
+/// A walk back over entries that counts lines.
 struct Walk<'a> {
     lines: u64,
     found: u64,
     run: Option<Run>,
-    /// The number of the first line that counts.
+    /// Number of the first line to return.
     from: Option<u64>,
     wanted: &'a Wanted,
 }
 
 impl Walk<'_> {
-    /// Counts a batch; whether to walk on.
+    /// Counts an entry and returns whether to walk on.
     fn back(&mut self, batch: &Batch, bytes: impl FnOnce(&Batch) -> Option<Bytes>) -> bool {
         if self.found >= self.lines || self.run.is_some_and(|run| run != batch.run) {
             return false;

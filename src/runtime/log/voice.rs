@@ -2,20 +2,17 @@ use std::fmt;
 
 use crate::model::Name;
 
-/// Who is in the log: each has files of their own.
+/// Where log lines come from; each origin has its own files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Voice {
-    /// devstack itself.
     Devstack,
-    /// A service.
     Service(Name),
 }
 
-/// What the files of devstack itself begin with: no service can be called that.
+/// File stem of devstack itself, which is not a valid service name.
 const DEVSTACK: &str = "_devstack";
 
 impl Voice {
-    /// What its files begin with.
     pub fn stem(&self) -> &str {
         match self {
             Voice::Devstack => DEVSTACK,
@@ -23,7 +20,6 @@ impl Voice {
         }
     }
 
-    /// Whose files begin so.
     pub fn of_stem(stem: &str) -> Option<Voice> {
         match stem {
             DEVSTACK => Some(Voice::Devstack),
@@ -31,7 +27,6 @@ impl Voice {
         }
     }
 
-    /// The service, if it is one.
     pub fn service(&self) -> Option<&Name> {
         match self {
             Voice::Devstack => None,

@@ -11,10 +11,10 @@ use super::folder::Folder;
 use super::lock;
 use super::voice::Voice;
 
-/// One log file of a service, with its index. The one that is written is open. One that was put away is
-/// opened by who reads it: a hundred services with some old files each would need too many descriptors.
+/// One log file of a service, with its index. The current one is open. Rotated ones are opened when
+/// they are read: those of a hundred services would need too many descriptors.
 pub(super) struct Volume {
-    /// Counts the files of a service, from 1.
+    /// Number among the files of the service, from 1.
     pub number: u64,
     /// How much the service had printed before this file.
     pub before: Amount,
@@ -22,16 +22,16 @@ pub(super) struct Volume {
 }
 
 enum Slot {
-    /// It is written.
+    /// The current file.
     Open(Arc<Files>),
-    /// It was put away.
+    /// A rotated file.
     Closed(Arc<Folder>, Voice),
-    /// It was removed. Readers that were not done with it have lost the rest.
+    /// Removed. Readers that had not finished lose the rest.
     Gone,
 }
 
 impl Volume {
-    /// The files of `voice` that are written, new and empty.
+    /// Creates the current files of an origin, empty.
     pub fn create(
         folder: &Folder,
         voice: &Voice,
@@ -44,19 +44,17 @@ impl Volume {
         Ok(Volume { number, before, slot: Mutex::new(Slot::Open(Arc::new(files))) })
     }
 
-    /// The newest files of a stack that has ended.
     pub fn newest(header: Header, files: Files) -> Volume {
         let Header { number, before } = header;
         Volume { number, before, slot: Mutex::new(Slot::Open(Arc::new(files))) }
     }
 
-    /// Old files of a stack that has ended.
     pub fn old(header: Header, folder: Arc<Folder>, voice: Voice) -> Volume {
         let Header { number, before } = header;
         Volume { number, before, slot: Mutex::new(Slot::Closed(folder, voice)) }
     }
 
-    /// The files, to write or to read; fails when they are gone.
+    /// Returns the files, to write or to read; fails if they were removed.
     pub fn files(&self) -> io::Result<Arc<Files>> {
         match &*lock(&self.slot) {
             Slot::Open(files) => Ok(files.clone()),
@@ -68,9 +66,9 @@ impl Volume {
         }
     }
 
-    /// Gives the files that are written the name of old ones, and closes them.
+    /// Renames the current files to rotated ones and closes them.
     pub fn put_away(&self, folder: &Arc<Folder>, voice: &Voice) -> io::Result<()> {
-        // First the log: the index says by its number which log it belongs to, see `find`.
+        // The log first: the index has the number to find it either way, see `open_existing`.
         for (from, to) in current(voice).iter().zip(&old(voice, self.number)) {
             folder.rename(from, to)?;
         }
@@ -78,13 +76,13 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes the files from everybody; the names that are to be removed.
+    /// Takes the files away from readers and returns the names to remove.
     pub fn discard(&self, voice: &Voice) -> [String; 2] {
         *lock(&self.slot) = Slot::Gone;
         old(voice, self.number)
     }
 
-    /// Opens the files that a stack left whose index is called `name`.
+    /// Opens the files of an ended stack whose index is called `name`.
     pub fn find(folder: &Folder, voice: &Voice, name: &str) -> io::Result<(Header, Files)> {
         let index = folder.read(name)?;
         let mut bytes = [0; Header::SIZE];
@@ -93,7 +91,7 @@ impl Volume {
         let [log_now, index_now] = current(voice);
         let [log, _] = old(voice, header.number);
         let log = match folder.read(&log) {
-            // Whoever was killed while it put them away had renamed the log already, so this comes second.
+            // Tried second: a rotation killed halfway has renamed the log, but not the index.
             Err(error) if error.kind() == io::ErrorKind::NotFound && *name == index_now => {
                 folder.read(&log_now)?
             }
@@ -103,32 +101,30 @@ impl Volume {
     }
 }
 
-/// The names of the log that is written, and of its index.
+/// Returns the names of the current log and its index.
 pub(super) fn current(voice: &Voice) -> [String; 2] {
     let stem = voice.stem();
     [format!("{stem}.log"), format!("{stem}.idx")]
 }
 
-/// The names of files that were put away.
+/// Returns the names of a rotated log and its index.
 fn old(voice: &Voice, number: u64) -> [String; 2] {
     let stem = voice.stem();
     [format!("{stem}.{number}.log"), format!("{stem}.{number}.idx")]
 }
 
-/// What an index starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The number of the file.
     pub number: u64,
-    /// How much the service had printed before.
+    /// How much the service had printed before this file.
     pub before: Amount,
 }
 
-/// The first bytes of an index; the digit is the version of its form.
+/// First bytes of an index; the digit is the version of the format.
 const MAGIC: &[u8; 8] = b"dslogix2";
 
 impl Header {
-    /// Its size in the index.
+    /// Size in the index, in bytes.
     pub const SIZE: usize = 32;
 
     pub fn encode(&self) -> [u8; Self::SIZE] {
@@ -140,7 +136,7 @@ impl Header {
         bytes
     }
 
-    /// Back from the index; `None`: it is none, or of another version.
+    /// Decodes a header; `None` for other data or another version.
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Header> {
         let long = |at: usize| {
             u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"))
@@ -152,21 +148,20 @@ impl Header {
     }
 }
 
-/// The two files of a volume.
 pub(super) struct Files {
-    /// What the service wrote, byte for byte.
+    /// Output of the service, byte for byte.
     pub log: File,
-    /// A [`Header`], then one [`Batch`] after the other.
+    /// An [`IndexHeader`], then one [`IndexEntry`] after another.
     pub index: File,
 }
 
 impl Files {
-    /// Where a batch stands in the index.
+    /// Returns the offset of an entry in the index.
     pub fn place(number: u64) -> u64 {
         Header::SIZE as u64 + number * Batch::SIZE as u64
     }
 
-    /// The batches `from..to` of the index, up to the first that is none.
+    /// Reads the entries `from..to`, up to the first invalid one.
     pub fn batches(&self, from: u64, to: u64) -> io::Result<Vec<Batch>> {
         let mut bytes = vec![0; (to - from) as usize * Batch::SIZE];
         self.index.read_exact_at(&mut bytes, Self::place(from))?;
@@ -174,7 +169,6 @@ impl Files {
         Ok(records.iter().map_while(Batch::decode).collect())
     }
 
-    /// The bytes of a batch.
     pub fn bytes(&self, batch: &Batch) -> io::Result<Bytes> {
         let mut bytes = vec![0; batch.len as usize];
         self.log.read_exact_at(&mut bytes, batch.offset)?;

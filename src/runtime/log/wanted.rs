@@ -6,29 +6,27 @@ use super::spoken::Spoken;
 use super::{filter, lines};
 use crate::model::{Name, Stream};
 
-/// Which lines a reader wants.
+/// Which lines a reader gets.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Lines that were read at this time or later: milliseconds since 1970.
+    /// Only lines read at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
-    /// Lines of this stream.
+    /// Only lines of this stream.
     pub stream: Option<Stream>,
-    /// Lines in which this is found, once escape sequences are taken out. Of a line of more than 64 KiB each piece
-    /// counts by itself.
+    /// Only lines that match, without escape sequences. Long lines are matched in pieces of 64 KiB.
     pub grep: Option<Regex>,
-    /// Whether what devstack itself says is wanted. It is in no stream, and `grep` searches what services print: with
-    /// one of these it is left out.
+    /// Whether to include status lines. They have no stream and `grep` does not search them: either
+    /// of these filters excludes them.
     pub narration: Narration,
 }
 
 impl Wanted {
-    /// Whether lines of services are wanted at all.
     pub(super) fn has_lines(&self) -> bool {
         self.narration != Narration::Only
     }
 
-    /// Which stored lines of what devstack said are wanted: of those about these services and about
-    /// the whole stack when some are named. `None`: not any.
+    /// Returns the filter for stored status lines: those about these services and the whole stack,
+    /// or all if no services are given. `None`: status lines are not wanted.
     pub(super) fn of_said(&self, services: Option<&[Name]>) -> Option<Wanted> {
         let wants = self.narration != Narration::Without;
         if !wants || self.stream.is_some() || self.grep.is_some() {
@@ -43,18 +41,18 @@ impl Wanted {
         })
     }
 
-    /// Whether lines of this batch may be wanted.
+    /// Returns whether the entry may have wanted lines.
     pub(super) fn may_have(&self, batch: &Batch) -> bool {
         self.since.is_none_or(|since| batch.at >= since)
             && self.stream.is_none_or(|stream| batch.stream == stream)
     }
 
-    /// Whether every line of a batch that may have some is wanted.
+    /// Returns whether every line of an accepted entry is wanted.
     pub(super) fn takes_all(&self) -> bool {
         self.grep.is_none()
     }
 
-    /// Whether this line of such a batch is wanted.
+    /// Returns whether a line of an accepted entry is wanted.
     pub(super) fn takes(&self, line: &[u8]) -> bool {
         let Some(grep) = &self.grep else { return true };
         let line = lines::content(line);

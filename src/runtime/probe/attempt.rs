@@ -5,23 +5,21 @@ use crate::model::Address;
 /// What one attempt of a probe saw.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// It holds; what was seen, as in `GET /health answered 200`.
+    /// The probe succeeded; what was seen, as in `GET /health returned 200`.
     Held(String),
-    /// It holds, and the run listens on its port at these addresses.
+    /// The probe succeeded, and the run listens on its port at these addresses.
     HeldAt(String, Vec<Address>),
-    /// It does not hold; why.
+    /// The probe failed, and why.
     Failed(String),
-    /// Nothing listens on this port.
     Nobody(u16),
-    /// Somebody else listens on this port; who.
+    /// Another process is listening on this port, described by the text.
     Foreign(u16, String),
-    /// devstack met a limit of its own and could not try.
+    /// devstack hit a limit of its own and could not try.
     Limited(io::Error),
 }
 
 impl Attempt {
-    /// From an error of devstack's own doing or of the service's: only running out of descriptors or memory
-    /// is devstack's.
+    /// Classifies an error: only running out of descriptors or memory is devstack's own.
     pub fn of_error(error: io::Error, what: impl Into<String>) -> Attempt {
         match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS) => Attempt::Limited(error),

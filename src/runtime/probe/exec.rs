@@ -9,56 +9,55 @@ use super::{Sight, Trial, Verdict};
 use crate::model::{Class, Command, Exit, Launch, Stream};
 use crate::runtime::process::{Processes, Sink, shown};
 
-/// How long the command of one attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
-/// How long the rest of a command that has ended may take to be gone, killed as it is.
+/// How long the tree of a command may take to disappear after its exit, once killed.
 const REST_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of the end of a command's output that are kept for the reason.
+/// Bytes of output that are kept for the failure message.
 const OUTPUT_MAX: usize = 2 << 10;
 
-/// What programs look at to find out whether colours are wanted.
+/// Variables that programs read to decide on colors.
 const COLORS: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
 
-/// Runs the command; code 0 holds.
+/// Runs the command; exit code 0 is a success.
 pub(super) async fn attempt(command: &Command, launch: &Launch, sight: &Sight) -> Attempt {
     let mut launch = Launch { command: command.clone(), ..launch.clone() };
     if !COLORS.iter().any(|name| launch.env.contains_key(*name)) {
-        // What it says becomes a part of a sentence.
+        // The output becomes part of a message.
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
     }
     let Trial { verdict, said } = sight.try_out(launch).await;
     let command = shown(command);
     let what = match verdict {
         Verdict::Ended(Exit::Code(0)) => {
-            return Attempt::Held(format!("`{command}` ended with code 0"));
+            return Attempt::Held(format!("`{command}` exited with code 0"));
         }
-        Verdict::Ended(exit) => format!("ended with {exit}"),
+        Verdict::Ended(exit) => format!("failed ({exit})"),
         Verdict::NotStarted(why) if why.class == Class::Limit => {
             return Attempt::Limited(std::io::Error::other(why.text));
         }
-        Verdict::NotStarted(why) => format!("could not be started: {}", why.text),
-        Verdict::Late(limit) => format!("did not end within {limit:?}"),
+        Verdict::NotStarted(why) => format!("could not start: {}", why.text),
+        Verdict::Late(limit) => format!("did not finish within {limit:?}"),
     };
     let said = String::from_utf8_lossy(&said).trim().to_owned();
     let said = if said.is_empty() { said } else { format!(": {said}") };
     Attempt::Failed(format!("`{command}` {what}{said}"))
 }
 
-/// Runs the command of a probe under a keeper of its own. Nothing of it is left in any end: its own, the time
-/// limit, that nobody wants to know any more, or that of devstack.
+/// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
+/// at the time limit, when dropped, or with devstack.
 pub async fn try_out(processes: &Processes, launch: &Launch) -> Trial {
     try_out_within(ATTEMPT_MAX, processes, launch).await
 }
 
-/// The same with another limit.
+/// Like `run_command`, with another time limit.
 pub async fn try_out_within(limit: Duration, processes: &Processes, launch: &Launch) -> Trial {
     let tail = Tail::default();
     let mut aside = processes.aside(launch, tail.clone());
     let verdict = match timeout(limit, aside.exited()).await {
         Ok(Ok(exit)) => {
-            // Its last words are there when nothing of it is left.
+            // The output is complete only when the tree is empty.
             let _ = timeout(REST_MAX, aside.emptied()).await;
             Verdict::Ended(exit)
         }
@@ -68,13 +67,12 @@ pub async fn try_out_within(limit: Duration, processes: &Processes, launch: &Lau
     Trial { verdict, said: tail.lock().iter().copied().collect() }
 }
 
-/// The end of what a command prints.
 #[derive(Debug, Clone, Default)]
 struct Tail(Arc<Mutex<VecDeque<u8>>>);
 
 impl Tail {
     fn lock(&self) -> MutexGuard<'_, VecDeque<u8>> {
-        // Plain data: true whatever the holder was doing.
+        // Plain data: valid wherever the holder panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,13 +125,13 @@ mod tests {
         let code = |code| Verdict::Ended(Exit::Code(code));
         assert!(matches!(attempt_of(code(0), "fine").await, Attempt::Held(_)));
         for (verdict, said, text) in [
-            (code(3), "no\nand more\n", "`the probe` ended with exit 3: no\nand more"),
-            (Verdict::Ended(Exit::Signal(9)), "", "`the probe` ended with SIGKILL"),
-            (Verdict::Late(ATTEMPT_MAX), "", "`the probe` did not end within 5s"),
+            (code(3), "no\nand more\n", "`the probe` failed (exit 3): no\nand more"),
+            (Verdict::Ended(Exit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
+            (Verdict::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
             (
                 Verdict::NotStarted(Message::new(Class::Spawn, "no such program")),
                 "",
-                "`the probe` could not be started: no such program",
+                "`the probe` could not start: no such program",
             ),
         ] {
             match attempt_of(verdict, said).await {

@@ -9,13 +9,13 @@ use super::probing::{Probing, attempt};
 use super::{Finding, Report, Sight};
 use crate::model::{Class, Health, Launch, Message, Run};
 
-/// The shortest pause between two rounds, should the configuration say none at all.
+/// The shortest pause between rounds, in case none is configured.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Starts looking after the health of a run, within a tokio runtime: rounds with one attempt of each probe, the
-/// first after one interval. `Unwell` is reported when so many rounds in a row were bad, `Well` when one is good
-/// after that, or is the first good one at all; nothing else, but once if a limit of devstack keeps it from trying. Goes on until the result is
-/// dropped. An attempt takes five seconds at most.
+/// Starts the health probes of a run, within a tokio runtime: one attempt of each probe per round,
+/// the first after one interval, until the result is dropped. Reports `Unhealthy` after the
+/// configured number of failed rounds in a row, `Healthy` on the first success and on the first
+/// after that, and one note if a limit of devstack prevents probing.
 pub fn health(
     run: Run,
     health: &Health,
@@ -45,17 +45,16 @@ struct Care {
     failure: Arc<Mutex<Option<String>>>,
 }
 
-/// What a round showed.
 enum Round {
     Good,
     Bad(String),
-    /// devstack met a limit of its own: says nothing about the service.
+    /// devstack hit a limit of its own; the service may be fine.
     Untried(Message),
 }
 
 impl Care {
     async fn run(self) {
-        // Not known in the beginning: others may have looked after it before.
+        // Unknown at first: an earlier task may have reported on this run.
         let mut well = None;
         let (mut bad, mut limited) = (0, false);
         loop {
@@ -84,21 +83,21 @@ impl Care {
         }
     }
 
-    /// One attempt of each, until one fails.
+    /// Tries each probe once, until one fails.
     async fn round(&self) -> Round {
         for probe in &self.health.probes {
             match attempt(probe, &self.launch, &self.sight).await {
                 Some(Attempt::Held(_) | Attempt::HeldAt(..)) | None => {}
                 Some(Attempt::Failed(why)) => return Round::Bad(why),
                 Some(Attempt::Nobody(port)) => {
-                    return Round::Bad(format!("nothing listens on port {port}"));
+                    return Round::Bad(format!("nothing is listening on port {port}"));
                 }
                 Some(Attempt::Foreign(port, who)) => {
-                    return Round::Bad(format!("port {port} is answered by {who}"));
+                    return Round::Bad(format!("port {port} is in use by {who}"));
                 }
                 Some(Attempt::Limited(error)) => {
-                    let text = format!("a health probe could not be tried: {error}");
-                    let help = "raise the limit of open files (ulimit -n) of the terminal";
+                    let text = format!("cannot run a health probe: {error}");
+                    let help = "raise the open file limit: `ulimit -n 10240`";
                     return Round::Untried(Message::new(Class::Limit, text).help(help));
                 }
             }
@@ -111,7 +110,7 @@ impl Care {
     }
 
     fn send(&self, what: Finding) {
-        // Without a receiver the stack is ending.
+        // The receiver is dropped when the stack shuts down.
         let _ = self.report.send(Report { run: self.run, what });
     }
 }
@@ -125,7 +124,7 @@ mod tests {
     use crate::model::{Command, HealthAction, Probe};
     use crate::runtime::probe::Owner;
 
-    /// Long enough for any machine; a test that meets it has failed.
+    /// Long enough for any machine; a test that reaches it has failed.
     const DEADLINE: Duration = Duration::from_secs(30);
 
     struct Scene {
@@ -159,7 +158,7 @@ mod tests {
             report.expect("a report within the deadline").map(|report| report.what)
         }
 
-        /// Nothing more is said after the end.
+        /// No report follows the end.
         async fn end(mut self) {
             self.probing = None;
             assert_eq!(self.next().await, None);
@@ -168,13 +167,13 @@ mod tests {
 
     #[tokio::test]
     async fn bad_rounds_in_a_row_count_and_one_good_one_is_enough() {
-        // Each line of `tried` is a round; the service is unwell while `good` is missing.
+        // Each line of `tried` is a round; the service is unhealthy while `good` is missing.
         let probe = Command::Shell("echo >> tried; test -e good".into());
         let mut scene = Scene::new(3, |_| vec![Probe::Exec { command: probe }]);
         let good = scene.dir.path().join("good");
         for _ in 0..2 {
-            let Some(Finding::Unwell(why)) = scene.next().await else { panic!("it is unwell") };
-            assert!(why.contains("ended with exit 1"), "{why}");
+            let Some(Finding::Unwell(why)) = scene.next().await else { panic!("not unhealthy") };
+            assert!(why.contains("failed (exit 1)"), "{why}");
             assert_eq!(scene.probing.as_ref().unwrap().last_failure(), Some(why));
             let tried = std::fs::read_to_string(scene.dir.path().join("tried")).unwrap();
             assert!(tried.lines().count() >= 3);
@@ -195,7 +194,7 @@ mod tests {
         listener.accept().await.unwrap();
         assert_eq!(scene.next().await, Some(Finding::Well));
         drop(listener);
-        let Some(Finding::Unwell(why)) = scene.next().await else { panic!("it is unwell") };
+        let Some(Finding::Unwell(why)) = scene.next().await else { panic!("not unhealthy") };
         assert!(why.contains(&format!("port {port}")), "{why}");
         let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         assert_eq!(scene.next().await, Some(Finding::Well));

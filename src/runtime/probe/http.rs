@@ -19,23 +19,21 @@ use super::Sight;
 use super::attempt::Attempt;
 use super::tcp::{self, Places};
 
-/// How long one attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
-/// How long the rest of an answer is read after its status is known. Only politeness: many servers complain
-/// in their log about a client that leaves early.
+/// How long to read the body: many servers log an error when a client leaves early.
 const BODY_WAIT: Duration = Duration::from_millis(250);
 
-/// How much of the rest of an answer is read.
+/// In bytes.
 const BODY_MAX: usize = 64 << 10;
 
-/// How long the headers of an answer may be, in bytes.
+/// In bytes.
 const HEADERS_MAX: usize = 64 << 10;
 
-/// First bytes of an answer that are kept to say what it was instead of HTTP.
+/// First bytes of a response that are kept to describe one that is not HTTP.
 const FIRST_MAX: usize = 32;
 
-/// `GET url`; below 400 holds, or any status. Redirects are an answer like any other.
+/// Sends `GET url`; a status below 400 is a success, or any status. Does not follow redirects.
 pub(super) async fn attempt(
     url: &str,
     any_status: bool,
@@ -44,7 +42,7 @@ pub(super) async fn attempt(
 ) -> Attempt {
     let uri: Uri = match url.parse() {
         Ok(uri) => uri,
-        Err(error) => return Attempt::Failed(format!("`{url}` is no URL: {error}")),
+        Err(error) => return Attempt::Failed(format!("invalid URL `{url}`: {error}")),
     };
     let host = uri.host().unwrap_or("localhost");
     let places = match own_port.map(|port| tcp::places(port, host, sight)).transpose() {
@@ -53,32 +51,32 @@ pub(super) async fn attempt(
     };
     match timeout(ATTEMPT_MAX, get(&uri, any_status, places)).await {
         Ok(attempt) => attempt,
-        Err(_) => failed(&uri, &format!("had no answer within {} s", ATTEMPT_MAX.as_secs())),
+        Err(_) => failed(&uri, &format!("got no response within {}s", ATTEMPT_MAX.as_secs())),
     }
 }
 
 async fn get(uri: &Uri, any_status: bool, own: Option<Places>) -> Attempt {
     let addresses = match addresses(uri, own.as_ref()).await {
         Ok(addresses) => addresses,
-        Err(error) => return Attempt::of_error(error, format!("no address for {uri}")),
+        Err(error) => return Attempt::of_error(error, format!("cannot resolve {uri}")),
     };
     let stream = match tcp::connect(&addresses).await {
         Ok(stream) => stream,
         Err(error) => {
-            let text = format!("GET {} found no listener: {}", path(uri), tcp::reason(&error));
+            let text = format!("GET {} failed to connect: {}", path(uri), tcp::reason(&error));
             return Attempt::of_error(error, text);
         }
     };
     let first = Arc::new(Mutex::new(Vec::new()));
     match exchange(uri, Recorded { stream, first: first.clone() }).await {
         Ok(status) if status < 400 || any_status => {
-            let what = format!("GET {} answered {status}", path(uri));
+            let what = format!("GET {} returned {status}", path(uri));
             match own {
                 Some(places) => places.held(what),
                 None => Attempt::Held(what),
             }
         }
-        Ok(status) => failed(uri, &format!("answered {status}")),
+        Ok(status) => failed(uri, &format!("returned {status}")),
         Err(error) => {
             let first = first.lock().unwrap_or_else(PoisonError::into_inner);
             failed(uri, &explain(&error, &first))
@@ -93,11 +91,11 @@ async fn exchange(uri: &Uri, stream: Recorded) -> hyper::Result<u16> {
     let talk = async {
         let answer = sender.send_request(request(uri)).await?;
         let status = answer.status().as_u16();
-        // What comes after the status changes nothing.
+        // The body cannot change the result.
         let _ = timeout(BODY_WAIT, drain(answer.into_body())).await;
         Ok(status)
     };
-    // The connection does the reading and writing; it ends when the talk does.
+    // The connection does the I/O and ends with the exchange.
     tokio::pin!(talk);
     tokio::select! {
         biased;
@@ -111,7 +109,7 @@ async fn exchange(uri: &Uri, stream: Recorded) -> hyper::Result<u16> {
 
 fn request(uri: &Uri) -> hyper::Request<Empty<Bytes>> {
     let host = uri.authority().map_or("", |authority| authority.as_str());
-    // A name and password in the URL are no part of the host.
+    // Credentials in the URL are not part of the host.
     let host = host.rsplit('@').next().unwrap_or(host);
     hyper::Request::get(path(uri))
         .header("host", host)
@@ -119,7 +117,7 @@ fn request(uri: &Uri) -> hyper::Request<Empty<Bytes>> {
         .header("accept", "*/*")
         .header("connection", "close")
         .body(Empty::new())
-        .expect("path and host come from a URL that was parsed, so they are valid here")
+        .expect("path and host come from a parsed URL")
 }
 
 async fn drain(mut body: Incoming) {
@@ -132,7 +130,7 @@ async fn drain(mut body: Incoming) {
     }
 }
 
-/// The addresses of the URL: on an own port those where it listens.
+/// Resolves the URL; for a port of the service, to where it listens.
 async fn addresses(uri: &Uri, own: Option<&Places>) -> io::Result<Vec<SocketAddr>> {
     if let Some(places) = own {
         return Ok(places.reachable.clone());
@@ -154,24 +152,24 @@ fn failed(uri: &Uri, what: &str) -> Attempt {
     Attempt::Failed(format!("GET {} {what}", path(uri)))
 }
 
-/// What an answer was that is none.
+/// Describes a response that is not valid HTTP.
 fn explain(error: &hyper::Error, first: &[u8]) -> String {
     if matches!(first, [0x15 | 0x16, 3, ..]) {
-        "was answered in TLS: the port speaks https, not http".into()
+        "got a TLS response: the port speaks https, not http".into()
     } else if first.is_empty() {
-        "was not answered: the connection was closed".into()
+        "got no response: the connection was closed".into()
     } else if error.is_parse_too_large() {
-        format!("was answered with headers above {} KiB", HEADERS_MAX >> 10)
+        format!("got response headers larger than {} KiB", HEADERS_MAX >> 10)
     } else if error.is_incomplete_message() {
-        "had an incomplete answer: the connection was closed".into()
+        "got an incomplete response: the connection was closed".into()
     } else if error.is_parse() {
-        format!("had an answer that is no HTTP/1: it begins with \"{}\"", first.escape_ascii())
+        format!("got a response that is not HTTP/1: it begins with \"{}\"", first.escape_ascii())
     } else {
-        format!("had no complete answer: {error}")
+        format!("got an incomplete response: {error}")
     }
 }
 
-/// A connection that remembers the first bytes it read.
+/// A connection that records the first bytes it reads.
 struct Recorded {
     stream: TcpStream,
     first: Arc<Mutex<Vec<u8>>>,

@@ -8,8 +8,8 @@ use super::pauses::{FIRST, Pauses};
 use super::{Finding, Owner, Probing, Report, Sight};
 use crate::model::{Class, Message, Run};
 
-/// Begins to look whether a run listens on `port`, at once and until it does. Nobody connects: a debugger may take
-/// one connection only, and take it for its user's. `interval` is the longest pause between two looks.
+/// Checks until a run listens on `port`, at once and then with pauses of at most `interval`. Never
+/// connects: a debugger may accept one connection only, and take this for the user's.
 pub fn listens(
     run: Run,
     port: u16,
@@ -21,17 +21,16 @@ pub fn listens(
         let mut told = false;
         for pause in Pauses::new(FIRST, interval) {
             match sight.owner(port) {
-                // Where the system does not show whose it is, somebody listens at least.
+                // Where the system does not show the owner, at least something is listening.
                 Owner::Ours(_) | Owner::Unknown => {
                     return send(&report, run, Finding::Attachable);
                 }
                 Owner::Foreign(who) | Owner::Shared(_, who)
                     if !std::mem::replace(&mut told, true) =>
                 {
-                    let text =
-                        format!("debug port {port} is answered by {who}, not by this service");
+                    let text = format!("debug port {port} is in use by {who}, not by this service");
                     let help =
-                        format!("stop it (`devstack ports {port}` says more), or set `debug.port`");
+                        format!("stop it (see `devstack ports {port}`), or set `debug.port`");
                     let message = Message::new(Class::Port, text).help(help);
                     send(&report, run, Finding::Foreign(port, message));
                 }
@@ -44,6 +43,6 @@ pub fn listens(
 }
 
 fn send(report: &mpsc::UnboundedSender<Report>, run: Run, what: Finding) {
-    // Without a receiver the stack is ending.
+    // The receiver is dropped when the stack shuts down.
     let _ = report.send(Report { run, what });
 }

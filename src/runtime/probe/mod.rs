@@ -1,11 +1,10 @@
-//! Whether a run is ready, and whether it stays well.
+//! Probes readiness and health of runs.
 //!
-//! [`probe`] starts one task per probe of one run. A probe is tried at once and then after growing pauses until
-//! it holds; when each has held, that is reported and nothing is left running. What is seen on a port counts
-//! only when the listener is of the run's own process tree, as far as the system shows that.
-//!
-//! [`health`] goes on from there, in rounds, when the user asked for it. A [`Notice`] hears a service that says by
-//! itself that it is ready.
+//! [`start_readiness`] starts one task per probe of a run. Each probe is tried at once and then
+//! after growing pauses until it succeeds; when all have, that is reported and no task is left. A
+//! listener on a port counts only if it belongs to the run's own process tree, as far as the system
+//! shows. [`start_health`] continues in rounds, if configured. A [`NotifySocket`] receives
+//! `READY=1`.
 
 mod attempt;
 mod exec;

@@ -1,17 +1,17 @@
 use std::net::SocketAddr;
 
-/// Whose the listener of a port is.
+/// Owner of the listener on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// Of the process tree that was asked about; where it listens on that port, if that is known.
+    /// The process tree in question; the addresses it listens on, if known.
     Ours(Vec<SocketAddr>),
-    /// Of that process tree, and somebody else listens beside it on an address that clients try; where it listens, and
-    /// who that is.
+    /// The process tree, at these addresses, and another process, as in `Foreign`, at an address
+    /// that clients try too.
     Shared(Vec<SocketAddr>, String),
-    /// Of somebody else; who, as in `python3 (pid 4121: flask run)`.
+    /// Another process, as in `python3 (pid 4121: flask run)`.
     Foreign(String),
-    /// Nothing listens there.
+    /// Nothing is listening.
     Nobody,
-    /// Something may listen there; the system does not say whose it is.
+    /// Something may be listening; the system does not show its owner.
     Unknown,
 }

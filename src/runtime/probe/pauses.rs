@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-/// The pause after the first attempt to connect: a server that binds after 30 ms is seen within 10 ms.
+/// The pause after the first connection attempt: a server that binds late is seen soon.
 pub(super) const FIRST: Duration = Duration::from_millis(5);
 
 /// The pause after the first run of a command: each attempt costs a process.
 pub(super) const FIRST_EXEC: Duration = Duration::from_millis(50);
 
-/// The pauses between attempts: doubling up to the longest, then without end.
+/// The pauses between attempts: doubling up to `longest`, without end.
 #[derive(Debug, Clone)]
 pub(super) struct Pauses {
     next: Duration,
@@ -14,7 +14,7 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    /// Begins with `first`; none is longer than `longest`, nor shorter than a millisecond.
+    /// Starts with `first`. `longest` is at least a millisecond.
     pub fn new(first: Duration, longest: Duration) -> Pauses {
         let longest = longest.max(Duration::from_millis(1));
         Pauses { next: first.min(longest), longest }

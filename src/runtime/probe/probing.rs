@@ -11,12 +11,11 @@ use super::pauses::{FIRST, FIRST_EXEC, Pauses};
 use super::{Finding, Report, Sight, exec, http, tcp};
 use crate::model::{self, Address, Class, Launch, Message, Ready, Run};
 
-/// How long a service may listen elsewhere, with nothing on its port, before that is told: some open a
-/// debugger or a metrics port first.
+/// How long a service may listen on wrong ports only before that is reported: some start with a
+/// debugger or metrics port.
 const ELSEWHERE_AFTER: Duration = Duration::from_secs(2);
 
-/// The probing of one run. Dropping it ends that: no attempt goes on, no command is left, and nothing that was not
-/// sent yet is reported.
+/// The running probes of a run. Dropping it aborts them and kills their commands.
 pub struct Probing {
     task: AbortHandle,
     failure: Arc<Mutex<Option<String>>>,
@@ -27,7 +26,7 @@ impl Probing {
         Probing { task, failure }
     }
 
-    /// Why the run is not ready yet, by the latest attempts; `None` before the first and when it is.
+    /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
     pub fn last_failure(&self) -> Option<String> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -39,11 +38,11 @@ impl Drop for Probing {
     }
 }
 
-/// Starts probing a run, at once and until every probe has held. To be called right after the spawn, within a
-/// tokio runtime: a delay counts from here.
+/// Starts the probes of a run, which go on until each has succeeded. Must be called right after the
+/// spawn, within a tokio runtime: delays count from here.
 ///
-/// `matches` has one receiver for each log and notify probe, in their order, which is told when a line of this run
-/// has matched, or when it said that it is ready. How long readiness may take altogether is the caller's to judge.
+/// `matches` has one receiver for each log and notify probe, in order, which resolves when a line
+/// matched or the service reported ready. The caller enforces the readiness timeout.
 pub fn probe(
     run: Run,
     ready: &Ready,
@@ -86,7 +85,7 @@ pub fn probe(
         seen: BTreeSet::new(),
     };
     let count = ready.probes.len();
-    // The single tasks end with this one: it owns them.
+    // The probe tasks end with this one, which owns them.
     let task = tokio::spawn(async move {
         watch.run(count, told).await;
         drop(tasks);
@@ -94,14 +93,13 @@ pub fn probe(
     Probing::new(task.abort_handle(), failure)
 }
 
-/// What a single probe tells.
+/// An update from the task of one probe.
 enum Told {
     Held(String),
     Failed(String),
     Once(Finding),
 }
 
-/// One probe of a run.
 struct Single {
     index: usize,
     probe: model::Probe,
@@ -118,9 +116,9 @@ impl Single {
             model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
             model::Probe::Notify => self.wait_for_notice(matched).await,
             model::Probe::Delay { delay } => {
-                self.say(Told::Failed(format!("it has not run for {delay:?} yet")));
+                self.say(Told::Failed(format!("has not been running for {delay:?} yet")));
                 sleep_until(self.begin + *delay).await;
-                self.say(Told::Held(format!("it has run for {delay:?}")));
+                self.say(Told::Held(format!("has been running for {delay:?}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
             model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
@@ -128,26 +126,26 @@ impl Single {
     }
 
     async fn wait_for_line(&self, pattern: &str, matched: Option<oneshot::Receiver<String>>) {
-        self.say(Told::Failed(format!("no log line has matched /{pattern}/ yet")));
+        self.say(Told::Failed(format!("no log line matches /{pattern}/ yet")));
         let ended = match matched {
             Some(matched) => matched.await.is_err(),
             None => true,
         };
         self.say(if ended {
-            Told::Failed(format!("the log ended without a line that matches /{pattern}/"))
+            Told::Failed(format!("the output ended without a line matching /{pattern}/"))
         } else {
             Told::Held(format!("a log line matched /{pattern}/"))
         });
     }
 
     async fn wait_for_notice(&self, noticed: Option<oneshot::Receiver<String>>) {
-        self.say(Told::Failed("it has not sent READY=1 yet".to_owned()));
+        self.say(Told::Failed("has not sent READY=1 yet".to_owned()));
         match noticed {
             Some(noticed) => match noticed.await {
                 Ok(status) => self.say(Told::Held(status)),
-                Err(_) => self.say(Told::Failed("no READY=1 can come any more".to_owned())),
+                Err(_) => self.say(Told::Failed("can no longer send READY=1".to_owned())),
             },
-            None => self.say(Told::Failed("there is no socket for READY=1".to_owned())),
+            None => self.say(Told::Failed("no socket for READY=1".to_owned())),
         }
     }
 
@@ -166,9 +164,9 @@ impl Single {
                 Attempt::Nobody(port) => self.nobody(port),
                 Attempt::Foreign(port, who) => self.foreign(port, &who),
                 Attempt::Limited(error) => {
-                    let text = format!("a probe could not be tried: {error}");
+                    let text = format!("cannot run a readiness probe: {error}");
                     let message = Message::new(Class::Limit, text)
-                        .help("raise the limit of open files (ulimit -n) of the terminal");
+                        .help("raise the open file limit: `ulimit -n 10240`");
                     self.say(Told::Once(Finding::Note(message)));
                 }
             }
@@ -177,7 +175,7 @@ impl Single {
     }
 
     fn nobody(&self, port: u16) {
-        self.say(Told::Failed(format!("nothing listens on port {port} yet")));
+        self.say(Told::Failed(format!("nothing is listening on port {port} yet")));
         if self.begin.elapsed() >= ELSEWHERE_AFTER
             && let Some(actual) = self.sight.elsewhere()
         {
@@ -186,21 +184,20 @@ impl Single {
     }
 
     fn foreign(&self, port: u16, who: &str) {
-        let text = format!("port {port} is answered by {who}, not by this service");
+        let text = format!("port {port} is in use by {who}, not by this service");
         self.say(Told::Failed(text.clone()));
-        let help = format!(
-            "stop it (`devstack ports {port}` says more), or give the service another port"
-        );
+        let help =
+            format!("stop it (see `devstack ports {port}`), or give the service another port");
         self.say(Told::Once(Finding::Foreign(port, Message::new(Class::Port, text).help(help))));
     }
 
     fn say(&self, told: Told) {
-        // Nobody listens when the probing was dropped.
+        // Fails only when the handle was dropped.
         let _ = self.tell.send((self.index, told));
     }
 }
 
-/// Tries a probe once; `None` for those that can only be waited for.
+/// Tries a probe once; `None` for probes that only wait.
 pub(super) async fn attempt(
     probe: &model::Probe,
     launch: &Launch,
@@ -216,15 +213,15 @@ pub(super) async fn attempt(
     }
 }
 
-/// Puts together what the single probes of a run tell.
+/// Combines the updates of a run's probes.
 struct Watch {
     run: Run,
     report: mpsc::UnboundedSender<Report>,
     failure: Arc<Mutex<Option<String>>>,
-    /// Kinds of findings that were given: each is given once.
+    /// Findings that are reported only once, by kind and port.
     said: BTreeSet<(&'static str, u16)>,
     sight: Arc<Sight>,
-    /// Where it was seen to listen when probes held.
+    /// Where the run listened when probes succeeded.
     seen: BTreeSet<Address>,
 }
 
@@ -250,8 +247,8 @@ impl Watch {
         self.send(Finding::Held(what));
     }
 
-    /// Tells where it listens, the main port included even when readiness was not about that: nobody is to be sent to
-    /// where nothing listens.
+    /// Reports where the run listens. Always checks the main port, even if no probe did, so that
+    /// users are not sent to a port where nothing is listening.
     fn tell_where(&mut self) {
         let known = self.sight.main_among(&self.seen);
         let main = if known { None } else { self.sight.main_port() };
@@ -293,7 +290,7 @@ impl Watch {
     }
 
     fn send(&self, what: Finding) {
-        // Without a receiver the stack is ending.
+        // The receiver is dropped when the stack shuts down.
         let _ = self.report.send(Report { run: self.run, what });
     }
 }

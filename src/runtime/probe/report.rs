@@ -1,47 +1,46 @@
 use crate::model::{Address, Message, Run};
 
-/// What probing saw of a run.
+/// What a probe found about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The run. A report about another than the current one means nothing.
+    /// The run. A report about an earlier run must be ignored.
     pub run: Run,
-    /// What was seen.
+    /// What was found.
     pub what: Finding,
 }
 
-/// What can be seen of a run.
+/// What probes can find about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// Each probe has held; what the last attempts saw. The last report of a run, and given once.
+    /// All readiness probes succeeded; what they saw. The last readiness finding.
     Held(String),
-    /// Why it is not ready yet; given whenever that changes.
+    /// Why the run is not ready yet. Reported whenever that changes.
     Failing(String),
-    /// Somebody else listens on a port where the service should. Given once for a port.
+    /// Another process is listening on a port of the service. Once per port.
     Foreign(u16, Message),
-    /// Nothing listens on the port that it was given, and for a while it has listened elsewhere. Given once
-    /// for a port.
+    /// The run has listened on other ports for a while, but not on this one. Once per port.
     Elsewhere {
-        /// The port that it was given.
+        /// The assigned port.
         given: u16,
-        /// Where its processes listen, with what else they were given.
+        /// Where the run listens, on assigned ports too.
         actual: Vec<Address>,
     },
-    /// Where the run listens, as far as readiness is about it. Given once, right before `Held`.
+    /// Where the run listens, as far as probes checked. Reported once, right before `Ready`.
     Listens(Vec<Address>),
-    /// Where the run listens: all of it, looked at after it was ready.
+    /// Everywhere the run listens, scanned after it was ready.
     Surveyed {
-        /// Every address, in their order.
+        /// All addresses, sorted.
         listening: Vec<Address>,
-        /// Whether it was the first look: what is missing may still come, and is looked for again.
+        /// The first scan; what is missing may still appear and is scanned for again.
         early: bool,
     },
-    /// Health probes failed in so many rounds in a row as the user asked for; why. Given once, until `Well`.
+    /// As many rounds of health probes failed as configured, and why. Once until `Healthy`.
     Unwell(String),
-    /// Health probes hold again.
+    /// Health probes succeed again.
     Well,
-    /// Its debugger listens. Given once.
+    /// The debugger is listening. Reported once.
     Attachable,
-    /// Something to know about the run that changes nothing: a limit of devstack keeps it from probing (given
-    /// once), or a stop command failed.
+    /// A note that changes nothing: a stop command failed, or a limit of devstack prevents probing
+    /// (reported once).
     Note(Message),
 }

@@ -9,11 +9,10 @@ use super::attempt::Attempt;
 use super::{Owner, Sight};
 use crate::model::{Address, covers};
 
-/// How long a connection on the own machine may take: it is a matter of microseconds, unless the queue of the
-/// listener is full.
+/// A local connection takes microseconds unless the listener's backlog is full.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// Looks whose the port is, and whether it accepts connections.
+/// Checks the owner of the port, then whether it accepts connections.
 pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
     let places = match places(port, host, sight) {
         Ok(places) => places,
@@ -28,16 +27,15 @@ pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
     }
 }
 
-/// Where to try a port that is, or may be, the service's own.
+/// Addresses of a port that belongs, or may belong, to the service.
 pub(super) struct Places {
-    /// To be tried in this order; at least one.
+    /// In this order; at least one.
     pub reachable: Vec<SocketAddr>,
-    /// Where it listens; empty: that is not known.
+    /// Where the service listens; empty if unknown.
     listening: Vec<SocketAddr>,
 }
 
 impl Places {
-    /// The attempt has held.
     pub(super) fn held(self, what: String) -> Attempt {
         match self.listening.is_empty() {
             true => Attempt::Held(what),
@@ -46,12 +44,12 @@ impl Places {
     }
 }
 
-/// Where to connect to `port` of a service that was told to bind `host`, or why that would prove nothing. Looking is
-/// cheaper than connecting, and nothing is sent to a stranger.
+/// Returns where to connect to `port` of a service that binds `host`, or why that would prove
+/// nothing. The check is cheaper than connecting and sends nothing to other processes.
 pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Attempt> {
     let listening = match sight.owner(port) {
         Owner::Ours(listening) => listening,
-        // Whoever listens beside it may be met in its place.
+        // A client may reach the other listener instead.
         Owner::Shared(_, who) if sight.is_alone() => return Err(Attempt::Foreign(port, who)),
         Owner::Shared(listening, _) => listening,
         Owner::Unknown => Vec::new(),
@@ -69,8 +67,8 @@ pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Att
     Ok(Places { reachable, listening })
 }
 
-/// Where a service that was told to bind `host` can be reached: there when it is an address, then on loopback.
-/// Names are not looked up; those of the own machine lead to loopback anyway.
+/// Returns where a service that binds `host` can be reached: at `host` if it is an address, then on
+/// loopback. Does not resolve names; those of this machine map to loopback anyway.
 pub(super) fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let own: Option<IpAddr> = bare.parse().ok();
@@ -80,8 +78,7 @@ pub(super) fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
     own.into_iter().chain(all).map(|address| SocketAddr::new(address, port)).collect()
 }
 
-/// Connects to the first address that accepts. The error is that of the first address, which is the one that
-/// was meant.
+/// Connects to the first address that accepts, or returns the error of the first address.
 pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut first = None;
     for address in addresses {
@@ -96,17 +93,17 @@ pub(super) async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(first.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
-/// On loopback a connection to a port that nobody listens on may meet itself, when the kernel gives it that very
-/// port as its own.
+/// On loopback, a connection to an unused port may connect to itself if the kernel picks that very
+/// port as its source.
 fn is_self(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(own), Ok(peer)) if own == peer)
 }
 
-/// An error of connecting in few words.
+/// Describes a connection error in a few words.
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused".into(),
-        io::ErrorKind::TimedOut => format!("no answer within {} s", CONNECT_MAX.as_secs()),
+        io::ErrorKind::TimedOut => format!("no response within {}s", CONNECT_MAX.as_secs()),
         _ => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Real sockets on loopback; whose they are is said by the test.
+//! Real sockets on loopback, with owners faked by the test.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Finding, Owner, Probing, Report, Sight, Trial, Verdict, probe};
 use crate::model::{Address, Class, Command, Exit, Launch, Probe, Ready, Run};
 
-/// Long enough for any machine; a test that meets it has failed.
+/// Long enough for any machine; a test that reaches it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 const RUN: Run = Run(7);
@@ -66,7 +66,7 @@ impl Scene {
 
     async fn next(&mut self) -> Finding {
         let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
-        let report = report.expect("a report within the deadline").expect("it probes");
+        let report = report.expect("a report within the deadline").expect("probes are running");
         assert_eq!(report.run, RUN);
         report.what
     }
@@ -78,7 +78,7 @@ impl Scene {
         }
     }
 
-    /// What held, after whatever came before.
+    /// Skips findings until `Ready`, and returns its text.
     async fn held(&mut self) -> String {
         loop {
             match self.next().await {
@@ -89,14 +89,14 @@ impl Scene {
         }
     }
 
-    /// Nothing more will be said: the task has ended.
+    /// No report follows: the task has ended.
     async fn end(mut self) {
         let rest = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
-        assert_eq!(rest.expect("it ends"), None);
+        assert_eq!(rest.expect("ends in time"), None);
     }
 }
 
-/// Runs the command of a probe as plainly as possible.
+/// Runs a probe command without a keeper.
 pub(super) async fn in_shell(launch: Launch) -> Trial {
     let words = match launch.command {
         Command::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
@@ -117,7 +117,7 @@ fn listen(address: &str) -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Answers each connection with these bytes after the request; gives the address and counts connections.
+/// Answers each connection with these bytes. Returns the address and a count of connections.
 async fn server(answer: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -150,8 +150,8 @@ async fn a_port_is_ready_when_its_own_listener_accepts() {
     let (listener, port) = listen("127.0.0.1:0");
     drop(listener);
     let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port }]);
-    assert_eq!(scene.failing().await, format!("nothing listens on port {port} yet"));
-    assert_eq!(scene.failure(), Some(format!("nothing listens on port {port} yet")));
+    assert_eq!(scene.failing().await, format!("nothing is listening on port {port} yet"));
+    assert_eq!(scene.failure(), Some(format!("nothing is listening on port {port} yet")));
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
     assert_eq!(scene.held().await, format!("port {port} accepts connections"));
@@ -183,7 +183,7 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
         while told != (1, 1) {
             match scene.next().await {
                 Finding::Failing(why) => {
-                    assert!(why.contains("answered by python3 (pid 4121)"), "{why}");
+                    assert!(why.contains("in use by python3 (pid 4121)"), "{why}");
                     told.0 += 1;
                 }
                 Finding::Foreign(_, message) => {
@@ -195,7 +195,7 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
             }
         }
         assert_eq!(connections.swap(0, Ordering::SeqCst), 0, "strangers are not talked to");
-        // The stranger leaves and the service gets its port: that is the next that is said.
+        // The other process exits and the service gets its port: the next report is about that.
         *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
         assert!(matches!(scene.next().await, Finding::Held(_)));
         connections.store(0, Ordering::SeqCst);
@@ -208,7 +208,7 @@ fn at(ports: &[u16]) -> Vec<Address> {
 
 #[tokio::test]
 async fn it_is_told_where_the_port_was_found() {
-    // Only where it listens is tried: nobody accepts on the other loopback address.
+    // Only its own listen address is tried: nothing accepts on the other loopback address.
     let (listener, port) = listen("127.0.0.1:0");
     let here = listener.local_addr().unwrap();
     let (address, _) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
@@ -246,7 +246,7 @@ async fn statuses_below_400_hold() {
             format!("HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
         let (address, _) = server(answer.into_bytes()).await;
         let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
-        let text = format!("GET /health answered {status}");
+        let text = format!("GET /health returned {status}");
         if holds {
             assert_eq!(scene.held().await, text);
         } else {
@@ -260,13 +260,13 @@ async fn answers_that_are_none_are_told_apart() {
     let bomb = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat();
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(5000)).into_bytes();
     for (answer, expected) in [
-        (b"".to_vec(), "was not answered: the connection was closed"),
+        (b"".to_vec(), "got no response: the connection was closed"),
         (b"\x15\x03\x01\x00\x02\x02\x46".to_vec(), "TLS"),
-        (b"<html>old</html>".to_vec(), "no HTTP/1: it begins with \"<html>old"),
-        (b"\x00\xff\xfe garbage \r\n\r\n".to_vec(), "no HTTP/1"),
+        (b"<html>old</html>".to_vec(), "not HTTP/1: it begins with \"<html>old"),
+        (b"\x00\xff\xfe garbage \r\n\r\n".to_vec(), "not HTTP/1"),
         (b"HTTP/1.1 200 OK\r\nContent-Le".to_vec(), "incomplete"),
-        (bomb, "headers above 64 KiB"),
-        (many, "headers above 64 KiB"),
+        (bomb, "headers larger than 64 KiB"),
+        (many, "headers larger than 64 KiB"),
     ] {
         let (address, _) = server(answer).await;
         let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
@@ -283,13 +283,13 @@ async fn a_body_without_end_is_left_alone() {
     let stays = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(&endless).await.unwrap();
-        // The client must leave: the server never ends the body.
+        // The client must disconnect: the server never ends the body.
         let mut all = Vec::new();
         stream.read_to_end(&mut all).await.unwrap();
         all
     });
     let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
-    assert_eq!(scene.held().await, "GET /health answered 200");
+    assert_eq!(scene.held().await, "GET /health returned 200");
     let request = String::from_utf8(stays.await.unwrap()).unwrap();
     assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("host: {address}\r\n")), "{request}");
@@ -298,7 +298,7 @@ async fn a_body_without_end_is_left_alone() {
         [b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n".to_vec(), vec![0; 10_000_000]];
     let (address, _) = server(big.concat()).await;
     let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
-    assert_eq!(scene.held().await, "GET /health answered 200");
+    assert_eq!(scene.held().await, "GET /health returned 200");
 }
 
 #[tokio::test]
@@ -306,14 +306,14 @@ async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
     let pattern = || Probe::Log { pattern: "ready in .* ms".into() };
     let (tell, line) = oneshot::channel();
     let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
-    assert_eq!(scene.failing().await, "no log line has matched /ready in .* ms/ yet");
+    assert_eq!(scene.failing().await, "no log line matches /ready in .* ms/ yet");
     tell.send("ready in 300 ms".into()).unwrap();
     assert_eq!(scene.next().await, Finding::Held("a log line matched /ready in .* ms/".into()));
 
     let (tell, line) = oneshot::channel::<String>();
     let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
     drop(tell);
-    while !scene.failing().await.contains("the log ended") {}
+    while !scene.failing().await.contains("the output ended") {}
 }
 
 #[tokio::test]
@@ -321,8 +321,8 @@ async fn a_delay_holds_after_it() {
     let delay = Duration::from_millis(50);
     let begin = std::time::Instant::now();
     let mut scene = Scene::new(Owner::Nobody, vec![Probe::Delay { delay }]);
-    assert_eq!(scene.failing().await, "it has not run for 50ms yet");
-    assert_eq!(scene.next().await, Finding::Held("it has run for 50ms".into()));
+    assert_eq!(scene.failing().await, "has not been running for 50ms yet");
+    assert_eq!(scene.next().await, Finding::Held("has been running for 50ms".into()));
     assert!(begin.elapsed() >= delay);
     scene.end().await;
 }
@@ -339,12 +339,12 @@ async fn several_probes_must_all_have_held() {
         Probe::Tcp { port },
     ];
     let mut scene = Scene::with_lines(Owner::Ours(Vec::new()), probes, vec![line]);
-    // Until only the log is missing, reasons may come in any order.
-    while scene.failing().await != "no log line has matched /up/ yet" {}
+    // Until only the log line is missing, reasons may come in any order.
+    while scene.failing().await != "no log line matches /up/ yet" {}
     tell.send("up".into()).unwrap();
     let held = scene.held().await;
     let all = format!(
-        "a log line matched /up/, `/bin/sh -c 'exit 0'` ended with code 0, port {port} accepts connections"
+        "a log line matched /up/, `/bin/sh -c 'exit 0'` exited with code 0, port {port} accepts connections"
     );
     assert_eq!(held, all);
     scene.end().await;

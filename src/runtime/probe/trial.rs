@@ -2,21 +2,21 @@ use std::time::Duration;
 
 use crate::model::{Exit, Message};
 
-/// What came of the command of a probe.
+/// The result of a probe command.
 #[derive(Debug, Clone)]
 pub struct Trial {
     /// How it ended.
     pub verdict: Verdict,
-    /// The end of what it printed, stdout and stderr as they came.
+    /// The last bytes of stdout and stderr, as they came.
     pub said: Vec<u8>,
 }
 
-/// How the command of a probe ended.
+/// How a probe command ended.
 #[derive(Debug, Clone)]
 pub enum Verdict {
-    /// By itself.
+    /// On its own.
     Ended(Exit),
-    /// It never ran; why.
+    /// It never ran, and why.
     NotStarted(Message),
     /// It was killed after this time.
     Late(Duration),

@@ -4,8 +4,8 @@ use super::fact::{Fact, What};
 use super::leash::Leash;
 use crate::model::{Exit, Message};
 
-/// A command that is no run of a service: it has a keeper like one and an end soon, and what becomes of it is
-/// told here alone. Dropping this kills all that is left of it.
+/// A short command that is not a run of a service. It has a keeper like one, but its reports arrive
+/// only here. Dropping this kills its tree.
 #[derive(Debug)]
 pub struct Aside {
     pub(super) leash: Leash,
@@ -13,12 +13,12 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// The hold on it.
+    /// Returns the handle of the command.
     pub fn leash(&self) -> &Leash {
         &self.leash
     }
 
-    /// How its main process ended, or why there was none. To be waited for once.
+    /// Waits for the exit of its main process, or why it did not start. Resolves only once.
     pub async fn exited(&mut self) -> Result<Exit, Message> {
         while let Some(fact) = self.facts.recv().await {
             match fact.what {
@@ -27,11 +27,11 @@ impl Aside {
                 What::Spawned { .. } | What::Emptied { .. } => {}
             }
         }
-        // The task that tells it always tells this first; without one devstack is ending.
+        // The run's task always reports this first; without the task devstack is shutting down.
         std::future::pending().await
     }
 
-    /// Kills what is left, and waits until nothing is and its output was read to the end.
+    /// Kills the tree and waits until it is empty and its output is read to the end.
     pub async fn emptied(&mut self) {
         self.leash.kill();
         while let Some(fact) = self.facts.recv().await {

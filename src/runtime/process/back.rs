@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The process that stays in the background, while it still has the terminal of whoever called.
+/// The process that goes to the background; it still has the caller's terminal.
 #[derive(Debug)]
 pub struct Back(UnixStream);
 
@@ -15,15 +15,15 @@ impl Back {
         Back(socket)
     }
 
-    /// Lets go of the terminal: a session of its own, which no Ctrl-C and no closed window reaches. Nothing is read or
-    /// printed any more, but for what devstack itself writes to stderr when it breaks: that goes to `stderr`, which is
-    /// emptied first. Gives the socket to the process in front, non-blocking.
+    /// Leaves the terminal for a session of its own, safe from Ctrl-C and a closed window. stdin
+    /// and stdout become /dev/null; stderr, for panics of devstack, becomes the file `stderr`,
+    /// truncated. Returns the socket to the foreground process, non-blocking.
     ///
     /// # Errors
-    /// What the system says when a file cannot be opened.
+    /// The system's error when /dev/null cannot be opened or the session not be changed.
     pub fn let_go(self, stderr: &Path) -> io::Result<UnixStream> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
-        // A disk that is full is no reason not to start.
+        // A full disk must not prevent the start.
         let errors = File::options()
             .write(true)
             .create(true)

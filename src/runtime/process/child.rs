@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use super::parcel::Opened;
 use super::platform;
 
-/// Starts a program in a session of its own, with default signals, an empty mask and three descriptors:
-/// 0 as this process has it, 1 and 2; or all three the terminal of this path, which becomes that of the
-/// session. The working directory is the caller's. Never forks
-/// by copying: `posix_spawn` shares memory until the exec. The error is that of the exec.
+/// Starts a program in a session of its own, with default signals, an empty mask and three
+/// descriptors: 0 is inherited, 1 and 2 are given; or all three are the terminal at this path,
+/// which becomes that of the session. The working directory is inherited. Never copies the process:
+/// `posix_spawn` shares memory until the exec. The error is that of the exec.
 pub(super) fn spawn(
     parcel: &Opened<'_>,
     stdout: BorrowedFd<'_>,
@@ -24,7 +24,7 @@ pub(super) fn spawn(
             actions.duplicate(0, 2)?;
         }
         None => {
-            // Descriptor 0 onto itself: on macOS only what is named survives the exec.
+            // Descriptor 0 onto itself: on macOS only descriptors that are named survive the exec.
             actions.duplicate(0, 0)?;
             actions.duplicate(stdout.as_raw_fd(), 1)?;
             actions.duplicate(stderr.as_raw_fd(), 2)?;
@@ -32,7 +32,7 @@ pub(super) fn spawn(
     }
     let attributes = Attributes::new()?;
     let mut pid: libc::pid_t = 0;
-    // SAFETY: all pointers are valid for the call: the lists end with null and their texts with NUL.
+    // SAFETY: all pointers are valid for the call; lists end with null and their strings with NUL.
     let code = unsafe {
         libc::posix_spawn(
             &mut pid,
@@ -57,7 +57,7 @@ struct Actions(libc::posix_spawn_file_actions_t);
 impl Actions {
     fn new() -> io::Result<Actions> {
         let mut raw = MaybeUninit::uninit();
-        // SAFETY: initialised by the call, and only used when it succeeded.
+        // SAFETY: initialized by the call, and only used when it succeeded.
         unsafe {
             check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
             Ok(Actions(raw.assume_init()))
@@ -65,14 +65,14 @@ impl Actions {
     }
 
     fn duplicate(&mut self, from: RawFd, to: RawFd) -> io::Result<()> {
-        // SAFETY: an initialised structure and numbers.
+        // SAFETY: an initialized structure and numbers.
         check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, from, to) })
     }
 
-    /// Without `O_NOCTTY`: the leader of a new session gets its terminal by opening one.
+    /// Without `O_NOCTTY`: a new session leader gets its controlling terminal by opening one.
     fn open(&mut self, fd: RawFd, path: &CStr) -> io::Result<()> {
         let flags = libc::O_RDWR;
-        // SAFETY: an initialised structure, numbers, and a terminated text, which the call copies.
+        // SAFETY: an initialized structure, numbers and a NUL-terminated string, which is copied.
         check(unsafe {
             libc::posix_spawn_file_actions_addopen(&mut self.0, fd, path.as_ptr(), flags, 0)
         })
@@ -81,7 +81,7 @@ impl Actions {
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: initialised by `new`, destroyed once.
+        // SAFETY: initialized by `new`, destroyed once.
         unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
     }
 }
@@ -91,20 +91,20 @@ struct Attributes(libc::posix_spawnattr_t);
 impl Attributes {
     fn new() -> io::Result<Attributes> {
         let mut raw = MaybeUninit::uninit();
-        // SAFETY: initialised by the call, and only used when it succeeded.
+        // SAFETY: initialized by the call, and only used when it succeeded.
         let mut attributes = unsafe {
             check(libc::posix_spawnattr_init(raw.as_mut_ptr()))?;
             Attributes(raw.assume_init())
         };
         let mut set = MaybeUninit::uninit();
-        // SAFETY: the set is initialised by sigemptyset or by its bits before it is read.
+        // SAFETY: the set is initialized by sigemptyset or by its bits before it is read.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             check(libc::posix_spawnattr_setsigmask(&mut attributes.0, set.as_ptr()))?;
-            // Every bit: sigfillset leaves out two that glibc uses itself and that its posix_spawn would
-            // then leave ignored in the service.
+            // Every bit: sigfillset leaves out two signals that glibc uses itself, and glibc's
+            // posix_spawn would then leave those ignored in the service.
             set.as_mut_ptr().write_bytes(0xff, 1);
-            // These two have no other disposition than the default.
+            // These two can only have the default disposition.
             libc::sigdelset(set.as_mut_ptr(), libc::SIGKILL);
             libc::sigdelset(set.as_mut_ptr(), libc::SIGSTOP);
             check(libc::posix_spawnattr_setsigdefault(&mut attributes.0, set.as_ptr()))?;
@@ -117,7 +117,7 @@ impl Attributes {
 
 impl Drop for Attributes {
     fn drop(&mut self) {
-        // SAFETY: initialised by `new`, destroyed once.
+        // SAFETY: initialized by `new`, destroyed once.
         unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
     }
 }

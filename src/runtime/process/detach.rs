@@ -1,4 +1,4 @@
-//! Into the background: one process becomes two, of which one stays with whoever called and one goes on alone.
+//! Forks devstack into a foreground process, which stays with the caller, and a daemon.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -8,28 +8,28 @@ use super::back::Back;
 use super::front::Front;
 use super::platform;
 
-/// Which of the two this process is.
+/// Which side of the fork this process is.
 #[derive(Debug)]
 pub enum Fork {
-    /// The one that was started, which tells how it goes.
+    /// The process that the user started; it reports how the daemon starts.
     Front(Front),
-    /// Its child, which does the work and stays.
+    /// Its child, which runs the stack.
     Back(Back),
 }
 
-/// Forks. To be called before there are threads, and before the guard is forked. The child still has the terminal, so
-/// that it can ask somebody there, but nothing else that this process was given.
+/// Forks. Must be called before there are threads and before the guard is forked. The child keeps
+/// the terminal for prompts, but no other inherited descriptor.
 ///
 /// # Errors
-/// What the system says when it gives no socket or no process.
+/// The system's error when it cannot create a socket or a process.
 pub fn detach() -> io::Result<Fork> {
     let (ours, theirs) = UnixStream::pair()?;
-    // SAFETY: the caller promises that there are no other threads, so the child may do anything.
+    // SAFETY: the caller guarantees that there are no other threads, so the child may do anything.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             drop(ours);
-            // A pipe that somebody waits for the end of must not stay open because of us.
+            // The daemon must not hold a pipe open whose reader waits for end of file.
             platform::close_all_but(theirs.as_raw_fd());
             Ok(Fork::Back(Back::new(theirs)))
         }

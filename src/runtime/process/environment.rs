@@ -4,71 +4,70 @@ use std::path::Path;
 
 use super::sweep::TOKEN;
 
-/// What a service manager tells devstack about sockets of its own.
+/// How a service manager describes its sockets to devstack.
 const ITS_MANAGERS: [&str; 5] =
     ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
-/// The working directory by the name it was reached by.
+/// Working directory by the path it was reached by, symlinks included.
 const PWD: &str = "PWD";
 
-/// What services inherit: devstack's own environment as it was at the start, and what makes programs
+/// What services inherit: devstack's environment at its start, plus defaults that make programs
 /// behave well when their output is a pipe.
 #[derive(Clone)]
 pub struct Environment {
     base: BTreeMap<OsString, OsString>,
     color: bool,
-    /// Marks every process of this stack, for whoever has to find what is left of it.
+    /// Marks every process of this stack, so that orphans can be found later.
     token: String,
 }
 
-/// Who gave a variable its value.
+/// Where a variable has its value from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Giver {
     /// devstack's own environment.
     Inherited,
-    /// The service's own.
+    /// The configuration of the service.
     Service,
-    /// Devstack, because nobody else said anything.
+    /// devstack, because neither of the others sets it.
     Default,
 }
 
 impl Environment {
-    /// `color`: devstack writes to a terminal that shows colours.
+    /// `color`: devstack writes to a terminal with colors.
     pub(super) fn new(
         vars: impl Iterator<Item = (OsString, OsString)>,
         color: bool,
         token: String,
     ) -> Environment {
-        // A service manager's sockets are meant for devstack, not for what devstack starts. A folder and a mark are
-        // each process's own.
+        // Sockets of the manager are for devstack itself; directory and token differ per process.
         let not_inherited =
             |name: &OsStr| ITS_MANAGERS.iter().chain(&[PWD, TOKEN]).any(|theirs| name == *theirs);
         let base = vars.filter(|(name, _)| !not_inherited(name)).collect();
         Environment { base, color, token }
     }
 
-    /// What services would inherit from a devstack that is started here, when its output is not shown in colour.
+    /// What services would inherit from a devstack started by this process, without colors.
     pub fn here() -> Environment {
         Environment::new(std::env::vars_os(), false, String::new())
     }
 
-    /// The complete environment of a service's process, sorted by name. `terminal`: it gets one.
+    /// Returns the complete environment of a process, sorted by name. `terminal`: it gets a pty.
     pub(super) fn of<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
         dir: &'a Path,
         terminal: bool,
     ) -> BTreeMap<&'a OsStr, &'a OsStr> {
-        // As a shell does when it changes folder; programs trust it to know by which link they came.
+        // As a shell does on `cd`: programs trust it to know the symlink they came by.
         let mut all = BTreeMap::from([(OsStr::new(PWD), dir.as_os_str())]);
         all.extend(self.given(own, terminal).into_iter().map(|(name, (value, _))| (name, value)));
-        // Not the service's to decide.
+        // The service cannot override it.
         all.insert(OsStr::new(TOKEN), OsStr::new(&self.token));
         all
     }
 
-    /// The environment of a service without what means one process of it only, and who gave each value: `own` over
-    /// what is inherited, and under both what nobody decided.
+    /// The environment of a service without the variables that differ per process, with the
+    /// provider of each value: `own` overrides what is inherited, and both override the defaults.
     pub fn given<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
@@ -80,10 +79,10 @@ impl Environment {
         let own = own.iter().map(|(k, v)| (OsStr::new(k), (OsStr::new(v), Giver::Service)));
         all.extend(own.filter(|(name, _)| *name != TOKEN));
         let one = (OsStr::new("1"), Giver::Default);
-        // Python holds back lines for a pipe, and a log that comes late is no log.
+        // Python buffers output to a pipe, which would delay the log.
         all.entry(OsStr::new("PYTHONUNBUFFERED")).or_insert(one);
         if terminal {
-            // What nearly every terminal of today understands.
+            // Understood by nearly every terminal.
             let term = (OsStr::new("xterm-256color"), Giver::Default);
             all.entry(OsStr::new("TERM")).or_insert(term);
         }
@@ -95,13 +94,13 @@ impl Environment {
         all
     }
 
-    /// The value that a service inherits when nobody else gives it one.
+    /// Returns the value a service inherits unless its configuration sets one.
     pub fn inherited(&self, name: &str) -> Option<&OsStr> {
         self.base.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 }
 
-/// It holds passwords.
+/// Not derived: the environment may hold passwords.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment").finish_non_exhaustive()

@@ -4,45 +4,45 @@ use std::time::{Duration, Instant};
 use super::platform;
 use super::record::Identity;
 
-/// How long KILL may take. More than a moment is spent only with processes that are stuck in the kernel.
+/// Only processes that are stuck in the kernel take longer than a moment.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A process as it was when somebody decided that it should end. Whoever has its number later is somebody else.
+/// A process as it was when it was chosen. A later process with the same pid is not signalled.
 #[derive(Debug, Clone, Copy)]
 pub struct Suspect(Identity);
 
-/// What became of a suspect.
+/// What happened to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
-    /// It was gone before anything was done; nobody was signalled.
+    /// It had exited before the first signal.
     Gone,
-    /// It had let go before anything was done; nobody was signalled.
+    /// It had released the resource before the first signal.
     Innocent,
-    /// It ended after TERM.
+    /// It exited after TERM.
     Ended,
-    /// It ended after KILL.
+    /// It exited after KILL.
     Killed,
-    /// It let go after TERM, and has not ended yet.
+    /// It released the resource after TERM, but has not exited yet.
     LetGo,
-    /// Neither signal ended it.
+    /// It survived both signals.
     Alive,
 }
 
 impl Suspect {
-    /// The process that has this number now; `None`: none has, or it is dead.
+    /// The process that has this pid now; `None` if there is none or it is a zombie.
     pub fn of(pid: u32) -> Option<Suspect> {
         Identity::of(pid).map(Suspect)
     }
 
-    /// Its number.
+    /// Returns its pid.
     pub fn pid(&self) -> u32 {
         self.0.pid
     }
 
-    /// Sends the signal if this is still the process it was, and still guilty; whether it was sent.
+    /// Sends the signal if this is still the same process and `still_holds`. True when it was sent.
     fn signal(&self, number: i32, guilty: impl Fn(u32) -> bool) -> bool {
         let sent = Cell::new(false);
-        // The process is pinned before it is looked at, so what is seen is who gets the signal.
+        // The process is pinned before it is checked, so the one checked gets the signal.
         platform::signal_checked(self.0.pid, number, |process| {
             let same = process.born == self.0.born && !process.zombie;
             sent.set(same && guilty(self.0.pid));
@@ -52,16 +52,16 @@ impl Suspect {
     }
 }
 
-/// Ends these processes as long as `guilty` says that they still do what they shall be ended for: TERM to all, then a
-/// grace, then KILL to those who go on with it. Immediately before each signal it is made sure that the number means
-/// the same process and that it is guilty. Blocks.
+/// Ends these processes while `still_holds` is true for them: TERM to all, then KILL to those that
+/// still hold the resource after `grace`. Each signal is sent only if the pid still means the same
+/// process and it `still_holds`. Blocks.
 pub fn evict(suspects: &[Suspect], grace: Duration, guilty: impl Fn(u32) -> bool) -> Vec<Eviction> {
     let asked: Vec<bool> = suspects
         .iter()
         .map(|suspect| {
             let sent = suspect.signal(libc::SIGTERM, &guilty);
             if sent {
-                // A stopped process would not hear it.
+                // A stopped process would not handle TERM.
                 suspect.signal(libc::SIGCONT, |_| true);
             }
             sent
@@ -113,21 +113,22 @@ mod tests {
     /// Longer than a loaded machine takes.
     const LONG: Duration = Duration::from_secs(30);
 
-    /// A shell that said that it is set up.
+    /// Starts a shell and waits until it has printed that it is set up.
     fn shell(script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
-        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh");
-        let stdout = child.stdout.as_mut().expect("it is piped");
-        std::io::Read::read_exact(stdout, &mut [0; 3]).expect("it speaks");
+        let mut child =
+            command.args(["-c", script]).stdout(Stdio::piped()).spawn().expect("sh exists");
+        let stdout = child.stdout.as_mut().expect("piped");
+        std::io::Read::read_exact(stdout, &mut [0; 3]).expect("shell prints");
         child
     }
 
     fn suspect(child: &Child) -> Suspect {
-        Suspect::of(child.id()).expect("it lives")
+        Suspect::of(child.id()).expect("is alive")
     }
 
     fn end(mut child: Child) -> Option<i32> {
-        child.wait().expect("it is ours").signal()
+        child.wait().expect("our child").signal()
     }
 
     #[test]
@@ -145,11 +146,11 @@ mod tests {
         let mut child = shell("echo up; exec sleep 1000");
         let now = suspect(&child);
         let before = Suspect(Identity { born: now.0.born - 1, ..now.0 });
-        let guilty = |_| panic!("nothing is asked about a stranger");
+        let guilty = |_| panic!("must not check another process");
         assert_eq!(evict(&[before], LONG, guilty), [Eviction::Gone]);
         assert_eq!(evict(&[now], LONG, |_| false), [Eviction::Innocent]);
-        assert_eq!(child.try_wait().expect("it is ours"), None);
-        child.kill().expect("it is ours");
+        assert_eq!(child.try_wait().expect("our child"), None);
+        child.kill().expect("our child");
         end(child);
     }
 
@@ -169,8 +170,8 @@ mod tests {
         );
         assert_eq!(end(deaf), Some(libc::SIGKILL));
         let mut honest = honest;
-        assert_eq!(honest.try_wait().expect("it is ours"), None);
-        honest.kill().expect("it is ours");
+        assert_eq!(honest.try_wait().expect("our child"), None);
+        honest.kill().expect("our child");
         end(honest);
     }
 }

@@ -1,4 +1,4 @@
-//! The commands of `run` and `exec`: what their first word means, and why they could not be started.
+//! The commands of `run` and `exec`: finds and executes the program, and explains failures.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,21 +11,21 @@ use super::refusal;
 use super::wire::Stage;
 use crate::model::{Class, Message};
 
-/// Why a command was not started, as a shell tells it apart.
+/// Why a command was not started, as distinguished by shells.
 #[derive(Debug)]
 pub enum NotStarted {
     /// There is no such program.
     Missing(Message),
-    /// There is one, but it cannot be executed.
+    /// The program exists but cannot be executed.
     NotExecutable(Message),
 }
 
-/// The program that the first word of a command means, for one who is in `dir` and searches `path`.
+/// Finds the program that a command's first word names, from `dir` and with this `PATH`.
 ///
 /// # Errors
-/// Why it means none.
+/// Why there is no such program.
 pub fn locate(word: &OsStr, dir: &Path, path: Option<&OsString>) -> Result<PathBuf, NotStarted> {
-    // A name that is not text is for the system to find.
+    // The system resolves a name that is not UTF-8.
     let Some(text) = word.to_str() else { return Ok(PathBuf::from(word)) };
     resolve(text, dir, path.map(OsString::as_os_str)).map_err(|no| match no {
         NoProgram::Missing(_) => NotStarted::Missing(missing(text, dir)),
@@ -35,14 +35,13 @@ pub fn locate(word: &OsStr, dir: &Path, path: Option<&OsString>) -> Result<PathB
     })
 }
 
-/// Why the system did not execute `program`.
+/// Explains why the system did not execute `program`.
 pub fn refused(program: &Path, dir: &Path, error: &io::Error) -> NotStarted {
     let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
     NotStarted::NotExecutable(refusal::failed(Stage::Exec, errno, program, dir))
 }
 
-/// Becomes a command in a folder with an environment and a stdout: the terminal, signals and the exit code are its own.
-/// Comes back only when that cannot be.
+/// Replaces this process with a command. Returns only on failure.
 pub fn replace(
     words: &[OsString],
     dir: &Path,
@@ -51,7 +50,7 @@ pub fn replace(
 ) -> NotStarted {
     use std::os::unix::process::CommandExt;
 
-    // Whoever may be in a folder finds this in it, also who may not list it.
+    // `.` is visible with permission to enter the directory; reading it is not required.
     if let Err(error) = std::fs::metadata(dir.join(".")) {
         return NotStarted::NotExecutable(refusal::no_dir(dir, &error));
     }
@@ -67,13 +66,16 @@ pub fn replace(
 }
 
 fn missing(word: &str, dir: &Path) -> Message {
-    let message = Message::new(Class::Spawn, format!("there is no command `{word}`"));
+    let message = Message::new(Class::Spawn, format!("command not found: `{word}`"));
     match word {
-        "" => message.help("name a command after `--`"),
-        _ if word.contains(char::is_whitespace) => message
-            .help(format!("it is searched as one word: write -- {word}, or -- sh -c '{word}'")),
-        _ if word.contains('/') => message.help(format!("the path starts from {}", dir.display())),
-        _ if dir.join(word).exists() => message.help(format!("it is not on PATH; write ./{word}")),
-        _ => message.help("install it, correct the word after `--`, or name it with its path"),
+        "" => message.help("give a command after `--`"),
+        _ if word.contains(char::is_whitespace) => {
+            message.help(format!("it was taken as one word: use -- {word}, or -- sh -c '{word}'"))
+        }
+        _ if word.contains('/') => {
+            message.help(format!("the path is relative to {}", dir.display()))
+        }
+        _ if dir.join(word).exists() => message.help(format!("it is not on PATH: use ./{word}")),
+        _ => message.help("install it, fix the command after `--`, or give its path"),
     }
 }

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::model::Exit;
 
-/// The process that stays with whoever called, and what it knows of its child. It never reaps the child, so the number
-/// of the child means nobody else as long as this process lives.
+/// The process that stays with the caller, and its child, the daemon. It never reaps the child, so
+/// the child's pid is not recycled while this process lives.
 #[derive(Debug)]
 pub struct Front {
     child: i32,
@@ -19,22 +19,22 @@ impl Front {
         Front { child, socket: Some(socket) }
     }
 
-    /// The process id of the child.
+    /// Returns the pid of the daemon.
     pub fn child(&self) -> u32 {
         self.child.unsigned_abs()
     }
 
-    /// What the child writes to, non-blocking. Once.
+    /// Takes the socket that the daemon writes to, non-blocking.
     ///
     /// # Errors
-    /// It was taken already.
+    /// When it was taken before.
     pub fn socket(&mut self) -> io::Result<UnixStream> {
         let socket = self.socket.take().ok_or(io::ErrorKind::NotConnected)?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
-    /// Passes on a signal that ends devstack. To a child that has ended it does nothing.
+    /// Forwards a signal that ends devstack. Does nothing once the daemon has exited.
     pub fn pass_on(&self, signal: i32) {
         let signal = match signal {
             libc::SIGINT => Signal::INT,
@@ -42,23 +42,23 @@ impl Front {
             _ => Signal::TERM,
         };
         if let Some(child) = Pid::from_raw(self.child) {
-            // It has ended: then nothing is to be ended.
+            // Fails when the daemon has exited.
             let _ = kill_process(child, signal);
         }
     }
 
-    /// How the child ended, once it has.
+    /// Resolves to the daemon's exit status once it has exited.
     pub fn ended(&self) -> oneshot::Receiver<Exit> {
         let (tell, ended) = oneshot::channel();
         let child = self.child;
-        // A thread of its own: the runtime would wait for one of its pool even when nobody else does.
+        // Not the runtime's pool: the runtime would wait for that thread when it shuts down.
         let wait = move || {
             if let Some(exit) = wait(child) {
-                // Nobody waits any more: then nobody wants to know.
+                // The receiver may be dropped.
                 let _ = tell.send(exit);
             }
         };
-        // Without a thread nobody tells: as when it cannot be waited for.
+        // Without a thread the receiver fails, as when the child cannot be waited for.
         let _ = std::thread::Builder::new().spawn(wait);
         ended
     }

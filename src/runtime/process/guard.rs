@@ -3,8 +3,8 @@ use std::os::unix::net::UnixStream;
 
 use super::guard_loop;
 
-/// The small process that all services descend from. It outlives this one, whatever happens to it, and
-/// then ends everything that a service started.
+/// Handle on the guard, the small process that all services descend from. It outlives the
+/// supervisor even when that is killed, and then ends everything that services started.
 #[derive(Debug)]
 pub struct Guard {
     pub(super) pid: u32,
@@ -12,30 +12,30 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Ends the guard when nothing was started, and waits for its end.
+    /// Ends a guard that has no keepers, and waits for its exit.
     pub fn dismiss(self) {
         drop(self.socket);
         let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
-        // It is our child; whatever else happens, `init` buries it.
+        // On any other error `init` reaps it.
         while rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
             .is_err_and(|error| error == rustix::io::Errno::INTR)
         {}
     }
 
-    /// Its process id.
+    /// Returns the pid of the guard.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Forks the guard. To be called first thing in `main`: before any thread, any runtime, and before
-    /// anything large is allocated (every keeper is a copy of the guard). Raises the soft limit of open
-    /// files of this process afterwards, so services keep the original one.
+    /// Forks the guard. Must be called at the start of `main`: before any thread or runtime exists
+    /// and before anything large is allocated, because every keeper is a copy of the guard. Raises
+    /// the soft limit of open files of this process afterwards, so services keep the original one.
     ///
     /// # Errors
-    /// What the system says when it gives no socket or no process.
+    /// The system's error when it cannot create a socket or a process.
     pub fn start() -> io::Result<Guard> {
         let (ours, theirs) = UnixStream::pair()?;
-        // SAFETY: the caller promises that there are no other threads, so the child may do anything.
+        // SAFETY: the caller guarantees that there are no other threads.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
@@ -53,16 +53,16 @@ impl Guard {
     }
 }
 
-/// Three descriptors a run: the usual soft limit of 1024 would be met with 300 services.
+/// Each run takes three descriptors, so the usual soft limit of 1024 is reached with 300 services.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// More is of no use, and macOS refuses more.
+    /// More is of no use, and macOS rejects more.
     const ENOUGH: u64 = 10_240;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |m| m.min(ENOUGH));
     if current.is_some_and(|c| c < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
     {
-        tracing::debug!("cannot raise the limit of open files: {error}");
+        tracing::debug!("cannot raise the open file limit: {error}");
     }
 }

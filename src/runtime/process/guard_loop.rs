@@ -1,5 +1,5 @@
-//! The guard's own side: forks a keeper for each run on request, ends what a killed keeper left, and,
-//! when the supervisor is gone, sees to it that the keepers come to an end.
+//! The guard process: forks a keeper for each run on request, kills the orphans of dead keepers,
+//! and makes sure that all keepers exit once the supervisor is gone.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut, PipeReader, PipeWriter};
@@ -20,14 +20,13 @@ use super::tree::kill_children;
 use super::wire::{ENDS, REQUEST, Report, Stage, asked};
 use crate::model::Exit;
 
-/// How long keepers may take to end their trees once the supervisor is gone; then the guard kills.
+/// How long keepers may take to end their trees once the supervisor is gone.
 const ENDING_GRACE: Duration = Duration::from_millis(700);
-/// When even SIGKILL leaves something (a process stuck in the kernel), the guard gives up here.
+/// When the guard gives up on processes that survive SIGKILL because they are stuck in the kernel.
 const ENDING_LIMIT: Duration = Duration::from_secs(10);
-/// While killing: how often to look again.
+/// How often to check while killing.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
 
-/// The guard's whole life. Never returns.
 pub(super) fn run(socket: UnixStream) -> ! {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         std::panic::set_hook(Box::new(|_| {}));
@@ -45,13 +44,13 @@ pub(super) fn run(socket: UnixStream) -> ! {
     }
 }
 
-/// Ends a forked process without running what the parent's exit would run.
+/// Ends a forked process without running the parent's exit handlers.
 fn leave(code: i32) -> ! {
-    // SAFETY: ends the process; nothing of it is used afterwards.
+    // SAFETY: ends the process, so nothing is used afterwards.
     unsafe { libc::_exit(code) }
 }
 
-/// After a panic: no plan any more, only an end to everything below, as far as it can be reached.
+/// Kills everything below after a panic, as far as it can be reached.
 fn sweep_at_last() {
     let limit = Instant::now() + ENDING_LIMIT;
     while Instant::now() < limit {
@@ -60,15 +59,15 @@ fn sweep_at_last() {
             Reaped::Dead(pid) => {
                 bury(pid);
             }
-            #[expect(clippy::disallowed_methods, reason = "the guard has no loop left to wait in")]
+            #[expect(clippy::disallowed_methods, reason = "the guard's loop is gone")]
             Reaped::NoneDead => std::thread::sleep(KILL_AGAIN),
             Reaped::NoChildren => return,
         }
     }
 }
 
-/// Away from the user's terminal, folder and files: a guard that held the user's stdout would keep
-/// `devstack up | head` waiting.
+/// Detaches from the user's terminal, directory and files: a guard that held the user's stdout
+/// would keep `devstack up | head` waiting.
 fn set_up(socket: &UnixStream) -> io::Result<Signals> {
     platform::name_self(c"ds-guard");
     rustix::process::setsid()?;
@@ -80,7 +79,7 @@ fn set_up(socket: &UnixStream) -> io::Result<Signals> {
     drop(null);
     platform::close_all_but(socket.as_raw_fd());
     let signals = Signals::new()?;
-    #[expect(clippy::disallowed_methods, reason = "a process of its own with one thread")]
+    #[expect(clippy::disallowed_methods, reason = "own process with one thread")]
     std::env::set_current_dir("/")?;
     Ok(signals)
 }
@@ -88,26 +87,24 @@ fn set_up(socket: &UnixStream) -> io::Result<Signals> {
 struct Guard {
     socket: UnixStream,
     signals: Signals,
-    /// Keepers hold `alive`; they see a hang-up when the guard, sole owner of `pulse`, is gone.
+    /// Keepers see a hang-up here when the guard, sole holder of `liveness_write`, exits.
     alive: PipeReader,
     pulse: PipeWriter,
-    /// Runs by the pid of their keeper.
+    /// Run by the pid of its keeper.
     keepers: BTreeMap<u32, u64>,
-    /// Runs whose keeper died, while what it left behind is being ended.
+    /// Runs whose keeper died and whose orphans are being killed.
     lost: Vec<u64>,
-    /// Since when the supervisor is gone.
+    /// When the supervisor went away.
     ending: Option<Instant>,
 }
 
-/// What the supervisor sent.
 enum Request {
-    /// Keep this run.
+    /// Start a keeper for this run.
     Keep(u64, Ends),
-    /// A request whose descriptors did not arrive.
+    /// The descriptors of the request did not arrive.
     Torn(u64),
-    /// Nothing for now.
+    /// Interrupted; there is no request.
     Nothing,
-    /// The supervisor is gone.
     Gone,
 }
 
@@ -118,7 +115,7 @@ impl Guard {
         Ok(Guard { socket, signals, alive, pulse, keepers, lost, ending })
     }
 
-    /// Until the supervisor is gone and nothing is left; true when that is proved.
+    /// Runs until the supervisor is gone and all keepers have exited. True when no process is left.
     fn serve(&mut self) -> bool {
         loop {
             let empty = self.reap();
@@ -135,7 +132,7 @@ impl Guard {
         }
     }
 
-    /// Buries the dead. Whether nobody is left.
+    /// Reaps exited children. True when no child is left.
     fn reap(&mut self) -> bool {
         loop {
             match next_dead() {
@@ -153,7 +150,7 @@ impl Guard {
         }
     }
 
-    /// The tree of a dead keeper has become the guard's: every child that is no keeper.
+    /// The tree of a dead keeper now belongs to the guard: it is every child that is not a keeper.
     fn sweep_after_lost(&mut self) {
         if !self.lost.is_empty() && kill_children(|pid| self.keepers.contains_key(&pid)) == 0 {
             for run in std::mem::take(&mut self.lost) {
@@ -163,7 +160,7 @@ impl Guard {
     }
 
     fn tell_lost(&self, run: u64) {
-        // An error means that the supervisor is gone, and then nobody needs to know.
+        // Fails only when the supervisor is gone, which then needs no report.
         let _ = rustix::net::send(&self.socket, &run.to_le_bytes(), SendFlags::empty());
     }
 
@@ -178,7 +175,7 @@ impl Guard {
         let mut fds =
             [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
         let count = if self.ending.is_none() { 2 } else { 1 };
-        // An interrupted wait shows nothing, and the loop comes back.
+        // An interrupted poll reports nothing; the loop polls again.
         let _ = poll(&mut fds[..count], timeout.as_ref());
         let [child, request] = fds.map(|fd| !fd.revents().is_empty());
         if child {
@@ -201,7 +198,7 @@ impl Guard {
                 let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN);
                 let mut frame = Vec::new();
                 Report::Failed { stage: Stage::Fork, errno }.encode(&mut frame);
-                // An error means that the supervisor is gone.
+                // Fails only when the supervisor is gone.
                 let _ = rustix::net::send(&ends.line, &frame, SendFlags::empty());
             }
             0 => self.become_keeper(ends),
@@ -211,11 +208,11 @@ impl Guard {
         }
     }
 
-    /// In the forked child. What is the guard's alone is closed at once: a keeper that held it would
-    /// hide the guard's end from the others.
+    /// Runs in the forked child. Closes the guard's own descriptors at once: a keeper that held
+    /// them would hide the guard's exit from the other keepers.
     fn become_keeper(&mut self, ends: Ends) -> ! {
-        // SAFETY: the originals belong to the guard; in this process nobody uses or closes these
-        // copies again, because it leaves without dropping anything.
+        // SAFETY: the originals belong to the guard; this process never uses or closes these copies
+        // again, because it exits without dropping anything.
         unsafe {
             libc::close(self.pulse.as_raw_fd());
             libc::close(self.socket.as_raw_fd());

@@ -1,23 +1,21 @@
 use std::os::fd::OwnedFd;
 
-/// A listening socket that a process gets as systemd hands one over (sd_listen_fds): as descriptor 3 and up, in the
-/// order of a list of these.
+/// A listening socket passed as systemd does (sd_listen_fds): from descriptor 3 on, in list order.
 #[derive(Debug)]
 pub struct Handed {
-    /// Its name in `LISTEN_FDNAMES`; without `:`.
+    /// Its name in `LISTEN_FDNAMES`; must not contain `:`.
     pub name: String,
     /// The socket.
     pub socket: OwnedFd,
 }
 
-/// The most sockets that one process is handed: as many as a service may have ports. Linux lets 253 descriptors
-/// pass at once.
+/// As many as a service may have ports. Linux passes at most 253 descriptors at once.
 pub(super) const MAX_HANDED: usize = 64;
 
-/// The variable whose value only the process itself can know.
+/// Filled in by the keeper: only the process itself knows its pid.
 pub(super) const LISTEN_PID: &str = "LISTEN_PID";
 
-/// The variables that tell a process of these sockets. The pid is filled in by the keeper.
+/// The variables that describe these sockets to the process.
 pub(super) fn variables(handed: &[Handed]) -> Vec<(&'static str, String)> {
     if handed.is_empty() {
         return Vec::new();

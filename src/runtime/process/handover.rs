@@ -1,5 +1,5 @@
-//! Starts a program that is handed sockets. It has to know its own pid before it runs, in `LISTEN_PID`, which
-//! `posix_spawn` cannot arrange: so the keeper forks, which is cheap for a process as small.
+//! Starts a program that is passed sockets. It must know its own pid in `LISTEN_PID`, which
+//! `posix_spawn` cannot arrange, so the keeper forks; that is cheap for so small a process.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
@@ -12,11 +12,11 @@ use super::handed::LISTEN_PID;
 use super::parcel::Opened;
 use super::{platform, reap};
 
-/// The first descriptor that is handed over.
+/// As `sd_listen_fds` defines it.
 const FIRST: RawFd = 3;
 
-/// Does what `child::spawn` does, and hands over these sockets from descriptor 3 on. Only for a process with one
-/// thread. The error is that of the exec, or of what was needed before.
+/// Like `posix_spawn`, and also passes these sockets from descriptor 3 on. Only for a process with
+/// one thread. The error is that of the exec or of its preparation.
 pub(super) fn spawn(
     parcel: &Opened<'_>,
     stdout: BorrowedFd<'_>,
@@ -29,7 +29,7 @@ pub(super) fn spawn(
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            // Out of the way of the numbers that are about to be given.
+            // Above the numbers that are assigned below.
             let aside = rustix::io::fcntl_dupfd_cloexec(&tell, FIRST + sockets.len() as RawFd);
             let tell = aside.map_or(tell, PipeWriter::from);
             let Err(error) = become_program(parcel, stdout, stderr, terminal, sockets);
@@ -42,7 +42,7 @@ pub(super) fn spawn(
     }
 }
 
-/// Nothing is told by a program that runs: the exec closes the pipe.
+/// A successful exec closes the pipe without writing to it.
 fn outcome(mut told: PipeReader, pid: u32) -> io::Result<u32> {
     let mut errno = [0; 4];
     match told.read_exact(&mut errno) {
@@ -54,16 +54,16 @@ fn outcome(mut told: PipeReader, pid: u32) -> io::Result<u32> {
     }
 }
 
-/// In the child, when there is no program.
+/// Called in the child when the exec failed.
 fn leave(mut tell: &PipeWriter, error: &io::Error) -> ! {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
-    // An error means that the keeper was killed; then this is its end, too.
+    // Fails only when the keeper was killed, and then the child exits too.
     let _ = tell.write_all(&errno.to_le_bytes());
-    // SAFETY: ends the process; nothing of it is used afterwards.
+    // SAFETY: ends the process, so nothing is used afterwards.
     unsafe { libc::_exit(127) }
 }
 
-/// In the child: the session, the descriptors, the signals, then the program. Returns only to say what failed.
+/// Sets up session, descriptors and signals of the child, then execs. Returns only on failure.
 fn become_program(
     parcel: &Opened<'_>,
     stdout: BorrowedFd<'_>,
@@ -79,7 +79,7 @@ fn become_program(
         .collect::<Result<_, _>>()?;
     match terminal {
         Some(path) => {
-            // Without NOCTTY: the leader of a new session gets its terminal by opening one.
+            // Without NOCTTY: a new session leader gets its controlling terminal by opening one.
             let terminal = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
             (0..=2).try_for_each(|number| duplicate(terminal.as_raw_fd(), number))?;
         }
@@ -94,26 +94,26 @@ fn become_program(
     execute(parcel)
 }
 
-/// Also makes the copy one that survives the exec.
+/// The copy does not have close-on-exec.
 fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: numbers only; what had the number `to` is nothing that this child uses.
+    // SAFETY: takes numbers only; the child does not use whatever `to` referred to.
     if unsafe { libc::dup2(from, to) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Default signals, an empty mask, and the program in place of this one; or why not.
+/// Resets signals, clears the mask and executes the program. Returns only on failure.
 fn execute(parcel: &Opened<'_>) -> io::Result<Infallible> {
     let own = CString::new(format!("{LISTEN_PID}={}", std::process::id()))?;
     let mut env = parcel.env.clone();
     for variable in env.iter_mut().filter(|variable| !variable.is_null()) {
-        // SAFETY: the pointers of an opened parcel point to terminated texts inside it.
+        // SAFETY: the pointers of an exec image point to NUL-terminated strings of its request.
         let text = unsafe { CStr::from_ptr(*variable) }.to_bytes();
         if text.strip_prefix(LISTEN_PID.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")) {
             *variable = own.as_ptr().cast_mut();
         }
     }
     platform::default_signals();
-    // SAFETY: the set is initialised by sigemptyset before it is read; the lists of the program end with null and
-    // their texts with NUL.
+    // SAFETY: the set is initialized before it is read; lists end with null, their strings with
+    // NUL.
     unsafe {
         let mut none = std::mem::MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());

@@ -1,5 +1,5 @@
-//! The parent of one service: starts it, tells how it ends, and stays until nothing is left of its tree.
-//! A plain fork of the guard: single-threaded, no runtime, little memory.
+//! The parent of one service: starts it, reports its exit, and stays until its tree is empty. A
+//! plain fork of the guard: single-threaded, no runtime, little memory.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,41 +16,39 @@ use super::tree;
 use super::wire::{MAX_LEFTOVERS, Order, Report, Stage};
 use super::{child, handover};
 
-/// How long what outlives a main process that ended by itself may take to end after TERM.
+/// How long orphans may take to exit after TERM when the main process exited on its own.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
-/// The same when the service was told to stop: then the rest of its tree finishes its work, as the main
-/// process could have. The supervisor's kill after the service's own grace usually comes first.
+/// The same when a stop was requested: the rest of the tree may finish its work like the main
+/// process. The supervisor usually kills first, after the service's own grace period.
 const TOLD_GRACE: Duration = Duration::from_secs(10);
-/// The grace when supervisor or guard are gone: all must be over within a second.
+/// The same when supervisor or guard are gone: all must be over within a second.
 const ABANDONED_GRACE: Duration = Duration::from_millis(400);
-/// While killing: how often to look again, should a list of children have been incomplete.
+/// How often to kill again, in case a list of children was incomplete.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
-/// A program that is still being written is tried again this often and this long.
+/// How often and for how long a program that is still being written is tried again.
 const BUSY_AGAIN: Duration = Duration::from_millis(20);
 const BUSY_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a keeper is doing.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// The main process runs.
     Running,
-    /// The main process was told to stop, by a signal to its group or by other means.
+    /// A stop was requested, by a signal to the main process's group or by other means.
     Told { by_signal: bool },
-    /// What is left was asked to end, and is killed at this time.
+    /// The orphans got TERM and are killed at this time.
     Waning(Instant),
-    /// What is left is being killed.
+    /// Everything left is being killed.
     Killing,
 }
 
-/// The ends of a run that its keeper holds.
+/// The descriptors a keeper gets for its run.
 pub(super) struct Ends {
-    /// To the supervisor. Its end of file means that the supervisor is gone.
+    /// Connection to the supervisor; at its end of file the supervisor is gone.
     pub line: UnixStream,
-    /// The write end of the service's stdout; or the terminal that it gets.
+    /// Write end of the service's stdout, or its pty.
     pub stdout: OwnedFd,
-    /// The write end of its stderr.
     pub stderr: OwnedFd,
-    /// What the service is handed over.
+    /// Sockets that are passed to the service.
     pub sockets: Vec<OwnedFd>,
 }
 
@@ -67,14 +65,14 @@ struct Keeper<'a> {
     outbox: Vec<u8>,
 }
 
-/// Keeps one run from its start to its end. `guard` reports a hang-up when the guard is gone.
+/// Keeps one run from start to end. `guard` reports a hang-up when the guard is gone.
 pub(super) fn keep(ends: Ends, guard: BorrowedFd<'_>, signals: &Signals) {
     let Ends { mut line, stdout, stderr, sockets } = ends;
     match start(&mut line, guard, &stdout, &stderr, &sockets) {
         Ok(main) => {
             drop((stdout, stderr, sockets));
-            // Where the service runs is none of the keeper's business: it must not pin that folder.
-            #[expect(clippy::disallowed_methods, reason = "a process of its own with one thread")]
+            // The keeper must not pin the service's working directory.
+            #[expect(clippy::disallowed_methods, reason = "own process with one thread")]
             let _ = std::env::set_current_dir("/");
             Keeper::new(line, guard, signals, main).watch();
         }
@@ -91,8 +89,9 @@ fn refused(stage: Stage) -> impl Fn(io::Error) -> Refused {
     move |error| Refused { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-/// A group of its own in the guard's session, so that no terminal and no group signal reaches it (a session
-/// of its own would make the kernel set up a scheduling group, too), and foster parent of the tree.
+/// Moves to a group of its own in the guard's session, so that no terminal and no group signal
+/// reaches the keeper (a session of its own would make the kernel set up a scheduling group too),
+/// becomes a subreaper and starts the service.
 fn start(
     line: &mut UnixStream,
     guard: BorrowedFd<'_>,
@@ -117,7 +116,7 @@ fn receive(line: &mut UnixStream) -> io::Result<Parcel> {
     Ok(parcel)
 }
 
-/// Starts the program, and waits a little for one that is just being written by a build.
+/// Starts the program, retrying for a while if a build is still writing it.
 fn execute(
     line: &UnixStream,
     guard: BorrowedFd<'_>,
@@ -139,7 +138,7 @@ fn execute(
         };
         match spawned {
             Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
-                // Any word from the supervisor now is an order to stop, or its end.
+                // Anything from the supervisor now is an order to stop, or its end of file.
                 let fds =
                     &mut [PollFd::new(line, PollFlags::IN), PollFd::new(&guard, PollFlags::IN)];
                 if wait(fds, Some(BUSY_AGAIN)) {
@@ -151,7 +150,7 @@ fn execute(
     }
 }
 
-/// Waits for one of these, at most so long. Whether there is one.
+/// Polls with a timeout. True when a descriptor is ready.
 fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
     let timeout =
         timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
@@ -164,7 +163,7 @@ fn say(line: &UnixStream, report: &Report) {
     send_all(line, &bytes);
 }
 
-/// Sends, or gives up: a supervisor that is gone needs no report.
+/// Gives up on errors: a supervisor that is gone needs no report.
 fn send_all(line: &UnixStream, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match rustix::net::send(line, bytes, SendFlags::empty()) {
@@ -193,7 +192,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Returns when nothing is left of the tree.
+    /// Returns when the tree is empty.
     fn watch(&mut self) {
         loop {
             if self.reap() == Dead::All {
@@ -215,7 +214,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Buries everyone who died. When it was the main process, the rest is asked to end.
+    /// Reaps exited processes. When the main process was one of them, terminates the rest.
     fn reap(&mut self) -> Dead {
         let mut main_died = false;
         loop {
@@ -238,7 +237,7 @@ impl<'a> Keeper<'a> {
         Dead::Some
     }
 
-    /// While the dead main process still pins its number, its group can be signalled safely.
+    /// Until the main process is reaped its pid is pinned, so its group can be signalled safely.
     fn see_off_main(&mut self) {
         match self.phase {
             Phase::Running => {
@@ -254,13 +253,13 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// The main process is gone and others are not.
+    /// The main process has exited and others have not.
     fn end_rest(&mut self) {
         let main = self.main;
         let grace = match self.phase {
-            // Its group has just been told.
+            // Its group has just got TERM.
             Phase::Running => Some(LEFTOVER_GRACE),
-            // A second TERM would mean "at once" to some programs, so only those who heard none get one.
+            // Some programs take a second TERM as "at once", so only the rest of the tree gets one.
             Phase::Told { .. } => Some(TOLD_GRACE),
             Phase::Waning(_) | Phase::Killing => None,
         };
@@ -270,7 +269,6 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Who outlived the main process.
     fn note_leftovers(&mut self) {
         let main = self.main;
         let alive = |pid: u32| match platform::look(pid) {
@@ -289,7 +287,7 @@ impl<'a> Keeper<'a> {
     fn signal_group(&self, signal: i32) {
         if self.main_lives {
             let group = -self.main.cast_signed();
-            // SAFETY: numbers only; the main process is not reaped, so the group is its own.
+            // SAFETY: takes numbers only; the main process is not reaped, so the group is its own.
             unsafe {
                 libc::kill(group, signal);
                 libc::kill(group, libc::SIGCONT);
@@ -299,7 +297,7 @@ impl<'a> Keeper<'a> {
 
     fn signal_main(&self, signal: i32) {
         if self.main_lives {
-            // SAFETY: numbers only; the main process is not reaped, so the number is its own.
+            // SAFETY: takes numbers only; the main process is not reaped, so the pid is its own.
             unsafe {
                 libc::kill(self.main.cast_signed(), signal);
             }
@@ -314,7 +312,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Kills what there is now. Called again until all are gone.
+    /// Kills what is there now. Called again until the tree is empty.
     fn kill(&mut self) {
         if !matches!(self.phase, Phase::Killing) {
             if !self.main_lives && self.leftovers.is_empty() {
@@ -324,12 +322,12 @@ impl<'a> Keeper<'a> {
         }
         tree::kill_children(|_| false);
         if self.main_lives || platform::group_lives(self.main) {
-            // SAFETY: numbers only; the group is still that of this tree.
+            // SAFETY: takes numbers only; the group is still that of this tree.
             unsafe { libc::kill(-self.main.cast_signed(), libc::SIGKILL) };
         }
     }
 
-    /// Waits for the next thing to happen and takes it in.
+    /// Waits for the next event and handles it.
     fn listen(&mut self) {
         let timeout = match self.phase {
             Phase::Running | Phase::Told { .. } => None,
@@ -344,7 +342,7 @@ impl<'a> Keeper<'a> {
             PollFd::new(&self.line, PollFlags::IN),
             PollFd::from_borrowed_fd(self.guard, PollFlags::IN),
         ];
-        // A closed end would report its hang-up for ever: it is not asked again.
+        // A closed connection would report its hang-up forever, so it is not polled again.
         let count = match (self.line_open, self.guard_lives) {
             (true, true) => 3,
             (true, false) => 2,
@@ -364,7 +362,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Reads one order, two bytes. A full socket may have torn them apart; then the second follows at once.
+    /// Reads one order of two bytes. A full socket may split them; then the second follows at once.
     fn obey(&mut self) {
         let mut order = [0; 2];
         match rustix::net::recv(&self.line, &mut order, RecvFlags::DONTWAIT) {
@@ -399,7 +397,7 @@ impl<'a> Keeper<'a> {
         self.abandon();
     }
 
-    /// Supervisor or guard are gone: nothing of the tree may be alive a second later.
+    /// Supervisor or guard is gone: the whole tree must be dead within a second.
     fn abandon(&mut self) {
         let until = Instant::now() + ABANDONED_GRACE;
         match self.phase {

@@ -1,4 +1,4 @@
-//! A program that is started later, outside of everything that this process ends.
+//! A program that is started later, outside of the process tree that devstack ends.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,40 +14,40 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use super::foreground::replace;
 use super::platform;
 
-/// The longest word that is waited for, in bytes.
+/// In bytes.
 const WORD_MAX: u64 = 64 * 1024;
 
-/// A command that waits for its last word. When this is dropped before, there is none.
+/// A command that waits for its last word. Dropping this ends it without running it.
 ///
-/// A browser must outlive the devstack that opened it. On Linux orphans of what devstack starts become its children and
-/// are ended with it, so this one is an orphan before devstack adopts any.
+/// A browser must outlive the devstack that opened it. On Linux devstack ends the orphans of all it
+/// starts, so this becomes an orphan before devstack is a subreaper.
 #[derive(Debug)]
 pub struct Later(PipeWriter);
 
 impl Later {
-    /// To be called before there are threads, and before the guard is forked. `finish` makes the whole command of the
+    /// Must be called before there are threads or a guard. `finish` builds the command from the
     /// last word.
     ///
     /// # Errors
-    /// What the system says when it gives no pipe or no process.
+    /// The system's error when it cannot create a pipe or a process.
     pub fn new(finish: impl FnOnce(OsString) -> Vec<OsString>) -> io::Result<Later> {
         let (read, write) = io::pipe()?;
-        // SAFETY: the caller promises that there are no other threads, so the child may do anything.
+        // SAFETY: the caller guarantees that there are no other threads.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
-                // In a session of its own no Ctrl-C and no closed window reaches it.
+                // A session of its own is safe from Ctrl-C and from a closed terminal window.
                 let _ = rustix::process::setsid();
-                // SAFETY: as above. Whether it worked, nobody waits to know.
+                // SAFETY: as above. There is no process to report an error to.
                 if unsafe { libc::fork() } == 0 {
                     wait(read, finish);
                 }
-                // SAFETY: ends this copy of the process without running what belongs to the other.
+                // SAFETY: ends this copy of the process without running the parent's exit handlers.
                 unsafe { libc::_exit(0) }
             }
             child => {
                 drop(read);
-                let child = Pid::from_raw(child).expect("a child has a number above 0");
+                let child = Pid::from_raw(child).expect("a child's pid is positive");
                 while waitpid(Some(child), WaitOptions::empty())
                     .is_err_and(|error| error == Errno::INTR)
                 {}
@@ -58,7 +58,7 @@ impl Later {
 
     /// Starts the command with this last word.
     pub fn go(mut self, word: &str) {
-        // It may have been killed; then there is nobody to start anything.
+        // Fails when the command was killed, and then there is nothing to start.
         let _ = self.0.write_all(word.as_bytes());
     }
 }
@@ -66,7 +66,7 @@ impl Later {
 fn wait(read: PipeReader, finish: impl FnOnce(OsString) -> Vec<OsString>) {
     platform::close_all_but(read.as_raw_fd());
     platform::name_self(c"ds-open");
-    // What a browser prints is no part of the log.
+    // The output of a browser does not belong in the log.
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);

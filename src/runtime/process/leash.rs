@@ -7,8 +7,8 @@ use super::stopper::Stopper;
 use super::tree;
 use super::wire::Order;
 
-/// The hold on a run. Nothing here waits, and nothing happens when the run is over. Dropping it lets the
-/// run go on.
+/// Controls a run. Nothing here blocks, and all of it does nothing once the run has ended. Dropping
+/// the handle leaves the run alone.
 #[derive(Debug, Clone)]
 pub struct Leash {
     pub(super) line: Option<Arc<Line>>,
@@ -16,7 +16,7 @@ pub struct Leash {
     pub(super) stopper: Arc<Stopper>,
 }
 
-/// Who is who, 0 while unknown and after the end.
+/// Pids of a run; 0 while unknown and after the end.
 #[derive(Debug, Default)]
 pub(super) struct Pids {
     pub keeper: AtomicU32,
@@ -33,20 +33,18 @@ impl Pids {
 }
 
 impl Leash {
-    /// Sends a signal to the main process. For signals that do not mean the end, such as HUP for "read your
-    /// configuration": what it means for the rest of the tree is the main process's to say.
+    /// Sends a signal that is not a request to stop, such as HUP, to the main process only.
     pub fn signal(&self, number: i32) {
         self.order(number, Order::Signal);
     }
 
-    /// Sends a signal to the group of the main process, and CONT after it, as a request to stop: when the main process ends, the rest of its tree is asked to end,
-    /// too, and has up to ten seconds, or until `kill`, to do so.
+    /// Requests a stop: sends this signal and CONT to the main process's group. When the main
+    /// process exits, the rest of the tree gets TERM and is killed after ten seconds or by `kill`.
     pub fn stop(&self, number: i32) {
         self.order(number, Order::Stop);
     }
 
-    /// Kills everything of the tree, wherever it hides, until nothing is left; and the command that was to
-    /// stop it.
+    /// Kills the whole tree until it is empty, and the stop command too.
     pub fn kill(&self) {
         self.stopper.kill();
         if let Some(line) = &self.line {
@@ -54,24 +52,23 @@ impl Leash {
         }
     }
 
-    /// The processes of the tree that are alive now, the main process first. On macOS those that still
-    /// have their parents.
+    /// Lists the live processes of the tree, main process first. On macOS without orphans.
     pub fn tree_pids(&self) -> Vec<u32> {
         self.pids.tree()
     }
 
-    /// The same for whoever only looks: without a hold on the run.
+    /// Returns a function that lists the tree without keeping the run.
     pub fn tree(&self) -> impl Fn() -> Vec<u32> + Send + Sync + 'static {
         let pids = self.pids.clone();
         move || pids.tree()
     }
 
-    /// The same tree, to find out what it uses.
+    /// Returns the tree to measure its usage.
     pub fn spending(&self) -> Tree {
         Tree(self.pids.clone())
     }
 
-    /// The main process, while it is known.
+    /// Returns the main pid while it is known.
     pub(super) fn main(&self) -> Option<u32> {
         Some(self.pids.main.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }

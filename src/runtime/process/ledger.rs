@@ -8,32 +8,31 @@ use tokio::sync::Notify;
 use super::platform;
 use super::record::{Identity, Record};
 
-/// How long starts are gathered before they are written. Nothing is lost meanwhile: the token, which is
-/// written before the first start, finds them, too.
+/// How long starts are batched before they are written. A crash meanwhile loses nothing: the token,
+/// written before the first start, finds their processes too.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// Keeps the record of the live runs on disk, off the path of those who start them. Ends are not written: an
-/// identity that is gone harms nobody, and the next start writes anyway.
+/// Writes the record of live runs to disk, off the path of spawns. Ends of runs are not written:
+/// the identity of a dead process does no harm, and the next start writes anyway.
 #[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,
     guard: u32,
     state: Mutex<State>,
-    /// Rings when there is something to write.
     news: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Runs that are not in the record yet: keeper and main process.
+    /// Keeper and main process of runs that are not in the record yet.
     begun: BTreeMap<u64, [u32; 2]>,
-    /// `None` when the file is to be left alone from now on.
+    /// `None` once the file must not be written any more.
     record: Option<Record>,
 }
 
 impl Ledger {
-    /// Writes a record without runs, and begins to follow. To be called inside a runtime. A file that cannot be
-    /// written is only logged: the record is for a misfortune that may never come.
+    /// Writes a record without runs and starts the writer. Must be called inside a runtime. A write
+    /// error is only logged, because the record matters only after a crash.
     pub fn open(path: &Path, token: String, guard: u32) -> Arc<Ledger> {
         let record = Record::new(token, guard);
         write(&record, path);
@@ -43,13 +42,11 @@ impl Ledger {
         ledger
     }
 
-    /// A run has begun.
     pub fn began(&self, run: u64, keeper: u32, main: u32) {
         self.lock().begun.insert(run, [keeper, main]);
         self.news.notify_one();
     }
 
-    /// A run is over.
     pub fn ended(&self, run: u64) {
         let mut state = self.lock();
         state.begun.remove(&run);
@@ -58,12 +55,12 @@ impl Ledger {
         }
     }
 
-    /// Nothing is left: the file goes.
+    /// Removes the file, since no process is left.
     pub fn close(&self) {
-        // With the lock, so that no writer comes after.
+        // Holds the lock so that no later write recreates the file.
         let mut state = self.lock();
         if state.record.take().is_some() {
-            // Without a file there is nothing to remove.
+            // There may be no file.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -72,7 +69,7 @@ impl Ledger {
         let begun = std::mem::take(&mut self.lock().begun);
         let found: Vec<_> =
             begun.into_iter().filter_map(|(run, pids)| Some((run, self.identify(pids)?))).collect();
-        // Commands of probes are often gone by now.
+        // Probe commands have often exited by now.
         if found.is_empty() {
             return;
         }
@@ -83,7 +80,7 @@ impl Ledger {
         }
     }
 
-    /// Who they are, if they are still those that were started: a child of the guard and its child.
+    /// Identifies both processes, if they are still a child of the guard and its child.
     fn identify(&self, [keeper, main]: [u32; 2]) -> Option<[Identity; 2]> {
         let known = |pid, parent| {
             let process = platform::look(pid).filter(|p| p.parent == parent && !p.zombie)?;
@@ -94,7 +91,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Plain data: true whatever the holder was doing.
+        // Plain data: valid wherever the holder panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,13 +102,13 @@ fn write(record: &Record, path: &Path) {
     }
 }
 
-/// Writes what is new, to the end of the runtime.
+/// Writes new runs until the runtime shuts down.
 async fn follow(ledger: Arc<Ledger>) {
     loop {
         ledger.news.notified().await;
         tokio::time::sleep(GATHER).await;
         let writer = ledger.clone();
-        // An error means that the runtime is ending.
+        // Fails only when the runtime is shutting down.
         let _ = tokio::task::spawn_blocking(move || writer.write()).await;
     }
 }

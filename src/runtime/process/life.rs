@@ -24,10 +24,10 @@ use super::wire::{Order, Report};
 use super::{platform, refusal, strays};
 use crate::model::{Exit, Run};
 
-/// The most that is read of a keeper's reports at once.
+/// How many bytes of reports are read at once.
 const REPORTS: usize = 4096;
 
-/// One run as its task sees it, from the request for a keeper to the last report.
+/// The task of one run, from the request for a keeper to the last report.
 pub(super) struct Life {
     pub run: Run,
     pub facts: mpsc::UnboundedSender<Fact>,
@@ -44,24 +44,21 @@ pub(super) struct Life {
     pub told: Told,
 }
 
-/// What was told of a run so far.
+/// What was reported of a run so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     Nothing,
     Spawned,
-    /// How the main process ended; `None`: that there was none.
+    /// The main process exited; `None`: it never ran.
     Ended(Option<Exit>),
 }
 
-/// How a run came to its end.
 enum End {
-    /// Its tree is proved empty.
+    /// The tree is proved empty.
     Empty(Vec<(u32, String)>),
-    /// Its keeper died.
     Lost,
 }
 
-/// What woke the task.
 enum Woken {
     Report,
     Output,
@@ -70,14 +67,14 @@ enum Woken {
 }
 
 impl Life {
-    /// Lives to the end, whatever happens, and tells it once.
+    /// Runs to the end and reports it once, even after a panic.
     pub async fn live(mut self, sink: impl Sink) {
         let mut output = Output::new(sink);
         let end = match caught(self.watch(&mut output)).await {
             Some(end) => end,
             None => {
-                // Our own mistake. The tree must be gone all the same, and that be told.
-                tracing::warn!("the task of run {} panicked; its processes are killed", self.run);
+                // Our own bug. The tree must be ended and that be reported nevertheless.
+                tracing::warn!("task of run {} panicked; killing its processes", self.run);
                 self.line.order(Order::Kill);
                 caught(self.outwait()).await.unwrap_or(End::Lost)
             }
@@ -95,12 +92,12 @@ impl Life {
             Told::Nothing | Told::Spawned => None,
         });
         if drained.is_none() {
-            tracing::warn!("the last output of run {} could not be read", self.run);
+            tracing::warn!("cannot read the last output of run {}", self.run);
         }
         self.line.close();
         self.pids.keeper.store(0, Ordering::Relaxed);
         self.pids.main.store(0, Ordering::Relaxed);
-        // A stop command that works on would meet the next run.
+        // Otherwise a running stop command might hit the next run.
         self.stopper.over().await;
         let Life { link, facts, run, .. } = self;
         link.forget(run);
@@ -123,7 +120,7 @@ impl Life {
         }
     }
 
-    /// Waits. Reports and orders come first: they are few and urgent, and output may never pause.
+    /// Waits for work. Reports and orders come first: they are few, and output may never pause.
     async fn next(&self, stuck: bool) -> Woken {
         let [out, err] = &self.outlets;
         tokio::select! {
@@ -145,7 +142,7 @@ impl Life {
         }
     }
 
-    /// A turn for both streams, so that a flood of one cannot hold up the other.
+    /// Gives both streams a turn, so that a flood on one cannot starve the other.
     async fn pump<S: Sink>(&mut self, output: &mut Output<S>) {
         let mut more = false;
         for slot in &mut self.outlets {
@@ -161,7 +158,7 @@ impl Life {
         }
     }
 
-    /// Takes in what the keeper reported. The end, if it came.
+    /// Handles reports of the keeper, and returns how the run ended if it has.
     fn hear(&mut self) -> Option<End> {
         loop {
             let mut bytes = [0; REPORTS];
@@ -217,10 +214,10 @@ impl Life {
         }
     }
 
-    /// The plainest way to see the end: read reports, look at nothing else.
+    /// Reads reports and nothing else until the run ends.
     async fn outwait(&mut self) -> End {
         loop {
-            // An error means that the runtime is ending; then nobody hears the report.
+            // Fails only when the runtime is shutting down.
             let _ = self.socket.readable().await.map(|mut r| r.retain_ready());
             if let Some(end) = self.hear() {
                 return end;
@@ -228,11 +225,11 @@ impl Life {
         }
     }
 
-    /// The keeper died. Its orphans are the guard's to end, or ours when the guard is gone, too.
+    /// The keeper died. The guard kills its orphans; without a guard the supervisor does.
     async fn bury_lost(&mut self) {
         let keeper = self.pids.keeper.load(Ordering::Relaxed);
         platform::kill_group(self.pids.main.load(Ordering::Relaxed));
-        // Closes the line: a keeper that only talked nonsense ends its tree now.
+        // Makes a keeper that is alive but sent an invalid report end its tree now.
         self.line.close();
         let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
         let by_guard = (&mut self.lost).await.is_ok();
@@ -243,7 +240,7 @@ impl Life {
             Told::Nothing => {
                 let why = match by_guard {
                     true => {
-                        refusal::no_means("keeper", &io::Error::from_raw_os_error(libc::ECHILD))
+                        refusal::no_means("a keeper", &io::Error::from_raw_os_error(libc::ECHILD))
                     }
                     false => refusal::no_guard(),
                 };
@@ -260,7 +257,7 @@ impl Life {
         self.told = Told::Ended(exit);
     }
 
-    /// Reads what is left in the pipes. Nobody of the tree can write any more.
+    /// Reads what is left in the pipes, which no process of the tree writes to any more.
     fn drain<S: Sink>(&mut self, output: &mut Output<S>) {
         for outlet in self.outlets.iter_mut().filter_map(Option::take) {
             let mut outlet = outlet;
@@ -274,7 +271,7 @@ impl Life {
 }
 
 pub(super) fn tell(facts: &mpsc::UnboundedSender<Fact>, run: Run, what: What) {
-    // An error means that the supervisor's loop is over, and nobody is interested.
+    // Fails only when the supervisor's loop has ended.
     let _ = facts.send(Fact { run, what });
 }
 
@@ -285,7 +282,7 @@ async fn ready(outlet: &Option<Outlet>) {
     }
 }
 
-/// The value of a future, or `None` when it panicked.
+/// Returns the value of a future, or `None` when it panicked.
 async fn caught<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

@@ -7,24 +7,22 @@ use tokio::sync::Notify;
 
 use super::wire::Order;
 
-/// The supervisor's end of a run's socket, for writing. Orders are sent at once when the socket takes
-/// them, and else by the run's task.
+/// The supervisor's end of a run's socket, for writing. The run's task sends what did not fit.
 #[derive(Debug)]
 pub(super) struct Line {
     outbox: Mutex<Outbox>,
-    /// Rings when something could not be sent at once.
     pub waiting: Notify,
 }
 
 #[derive(Debug)]
 struct Outbox {
-    /// `None` when the run is over.
+    /// `None` once the run has ended.
     socket: Option<Arc<UnixStream>>,
     unsent: Vec<u8>,
 }
 
-/// The most bytes that wait besides a launch: a face that repeats an order in a loop must not fill the
-/// memory while a keeper is stopped. Orders beyond it would change nothing.
+/// Bytes of orders that may wait: a client that repeats an order in a loop must not fill the memory
+/// while a keeper is stopped. Further orders would change nothing.
 const MAX_ORDERS: usize = 4096;
 
 impl Line {
@@ -33,14 +31,14 @@ impl Line {
         Line { outbox: Mutex::new(outbox), waiting: Notify::new() }
     }
 
-    /// Sends the launch, the first thing on every line.
+    /// Sends the spawn request, which is first on every connection.
     pub fn launch(&self, parcel: Vec<u8>) {
         let mut outbox = self.lock();
         outbox.unsent = parcel;
         self.push_on(&mut outbox);
     }
 
-    /// Sends an order after everything that waits. Nothing happens when the run is over.
+    /// Sends an order after everything queued. Does nothing once the run has ended.
     pub fn order(&self, order: Order) {
         let mut outbox = self.lock();
         if outbox.socket.is_some() && (outbox.unsent.len() < MAX_ORDERS || order == Order::Kill) {
@@ -49,12 +47,12 @@ impl Line {
         }
     }
 
-    /// Sends what waits, as much as the socket takes. Whether nothing waits any more.
+    /// Sends what the socket takes. True when the queue is empty.
     pub fn flush(&self) -> bool {
         self.lock().flush()
     }
 
-    /// The run is over: what is ordered from now on is not sent.
+    /// Drops the queue and all later orders: the run has ended.
     pub fn close(&self) {
         let mut outbox = self.lock();
         outbox.socket = None;
@@ -68,7 +66,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {
-        // Bytes and a descriptor: true whatever the holder was doing.
+        // Bytes and a descriptor: valid wherever the holder panicked.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,7 +81,7 @@ impl Outbox {
                 Ok(n) => drop(self.unsent.drain(..n)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // The keeper is gone: the run's task sees the same and reports it.
+                // The keeper is gone; the run's task notices too and reports it.
                 Err(_) => self.unsent.clear(),
             }
         }

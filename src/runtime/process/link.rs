@@ -22,22 +22,21 @@ use super::strays;
 use super::wire::{ENDS, Order, ask};
 use crate::model::Run;
 
-/// When the guard's socket, or the system's limit of descriptors in flight, is full.
+/// Used when the guard's socket or the system's limit of descriptors in flight is full.
 const TRY_AGAIN: Duration = Duration::from_millis(1);
 
-/// The connection to the guard, and who has a keeper.
+/// The connection to the guard, and the runs that have a keeper.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: Arc<UnixStream>,
     guard: u32,
     state: Mutex<State>,
-    /// Rings when a request waits.
+    /// Notified when a request could not be sent at once.
     waiting: Notify,
-    /// True when the guard is gone.
+    /// True once the guard is gone.
     gone: watch::Sender<bool>,
-    /// How many runs are not over.
     alive: watch::Sender<usize>,
-    /// Who is to be told of runs for the record on disk.
+    /// Writes runs to the record on disk.
     ledger: OnceLock<Arc<Ledger>>,
 }
 
@@ -49,7 +48,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    /// Told when the keeper died and what it left has been ended; dropped when the guard is gone.
+    /// Sent when the keeper died and its orphans are dead; dropped when the guard is gone.
     lost: Option<oneshot::Sender<()>>,
     line: Arc<Line>,
     pids: Arc<Pids>,
@@ -74,8 +73,8 @@ impl Link {
         }
     }
 
-    /// Asks for a keeper with these ends: its line, stdout, stderr, and the sockets that the service is handed.
-    /// `None` when the guard is gone.
+    /// Requests a keeper with these descriptors: its connection, stdout, stderr, and the sockets
+    /// for the service. `None` when the guard is gone.
     pub fn request(
         &self,
         run: Run,
@@ -97,18 +96,17 @@ impl Link {
         Some(lost)
     }
 
-    /// From here on runs are recorded.
+    /// Records runs from now on.
     pub fn record(&self, ledger: Arc<Ledger>) {
-        // The first one stays.
+        // Only the first writer is kept.
         let _ = self.ledger.set(ledger);
     }
 
-    /// The record on disk.
     pub fn ledger(&self) -> Option<&Ledger> {
         self.ledger.get().map(Arc::as_ref)
     }
 
-    /// The run is over.
+    /// Removes a run that has ended.
     pub fn forget(&self, run: Run) {
         if let Some(ledger) = self.ledger() {
             ledger.ended(run.0);
@@ -118,45 +116,41 @@ impl Link {
         self.alive.send_replace(state.runs.len());
     }
 
-    /// Kills every run that is not over.
     pub fn kill_all(&self) {
         for entry in self.lock().runs.values() {
             entry.line.order(Order::Kill);
         }
     }
 
-    /// Whether a process is the keeper of a run that is not over.
     pub fn is_keeper(&self, pid: u32) -> bool {
         self.lock().runs.values().any(|entry| entry.pids.keeper.load(Ordering::Relaxed) == pid)
     }
 
-    /// Changes to true when the guard is gone.
+    /// Turns true when the guard is gone.
     pub fn gone(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
     }
 
-    /// How many runs are not over.
     pub fn alive(&self) -> watch::Receiver<usize> {
         self.alive.subscribe()
     }
 
-    /// The pid of the guard.
     pub fn guard(&self) -> u32 {
         self.guard
     }
 
-    /// Tells the guard that nothing more will be asked: it ends when its keepers have.
+    /// Makes no more requests: the guard exits when its keepers have.
     pub fn hang_up(&self) {
-        // An error means that the guard is gone already.
+        // Fails only when the guard is gone already.
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
     }
 
-    /// Makes the socket something to wait for, once.
+    /// Registers the socket with the runtime; must be called only once.
     pub fn listen(&self) -> io::Result<AsyncFd<Arc<UnixStream>>> {
         wait_for(self.socket.clone(), Interest::READABLE)
     }
 
-    /// Listens to the guard until it is gone.
+    /// Serves the connection until the guard is gone.
     pub async fn serve(self: Arc<Link>, socket: AsyncFd<Arc<UnixStream>>) {
         let mut inbox = Vec::new();
         loop {
@@ -169,7 +163,7 @@ impl Link {
                 () = self.waiting.notified() => self.send_waiting().await,
             }
         }
-        // Only when the guard is reaped have its orphans become ours.
+        // The guard's orphans become ours only when it is reaped.
         strays::reap_guard(self.guard).await;
         let mut state = self.lock();
         state.requests.clear();
@@ -184,7 +178,7 @@ impl Link {
         }
     }
 
-    /// Reads what the guard says: the numbers of runs that lost their keeper. False at its end.
+    /// Reads the numbers of runs that lost their keeper. False at end of file.
     fn hear(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
         loop {
             let mut bytes = [0; 512];
@@ -202,21 +196,21 @@ impl Link {
                 let run = Run(u64::from_le_bytes(*number));
                 *inbox = rest.to_vec();
                 if let Some(lost) = self.lock().runs.get_mut(&run).and_then(|e| e.lost.take()) {
-                    // An error means that the run's task is over.
+                    // Fails only when the run's task has ended.
                     let _ = lost.send(());
                 }
             }
         }
     }
 
-    /// Sends what waits. False when the system does not take it all now.
+    /// Sends queued requests. False when the socket is full.
     fn send_requests(&self, state: &mut State) -> bool {
         while let Some(request) = state.requests.front() {
             match send(&self.socket, request) {
                 Ok(()) => {}
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => return false,
-                // The guard is gone: `serve` tells those who wait.
+                // The guard is gone: `serve` notifies the waiting runs.
                 Err(_) => {}
             }
             state.requests.pop_front();
@@ -225,7 +219,7 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is one insertion or removal: true whatever the holder was doing.
+        // Each change is one insertion or removal: valid wherever the holder panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

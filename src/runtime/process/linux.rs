@@ -15,33 +15,32 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::proc::Proc;
 use super::spent::Load;
 
-/// Received descriptors are closed on exec from the start.
+/// Sets close-on-exec on received descriptors.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// Own session, no inherited signals.
+/// Own session, default signals.
 pub(super) const SPAWN_FLAGS: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_int
     | libc::POSIX_SPAWN_SETSIGDEF
     | libc::POSIX_SPAWN_SETSIGMASK;
 
-/// How often to look at a tree that is asked to end: never, every end of an orphan is told.
+/// How often to list a tree that is being terminated: never, exits of orphans are events.
 pub(super) const LOOK_AGAIN: Option<Duration> = None;
 
-/// The name that `ps` and `top` show for this process.
+/// Sets the name that `ps` and `top` show for this process.
 pub(super) fn name_self(name: &std::ffi::CStr) {
-    // A name is a courtesy; without it everything works.
-    // SAFETY: a terminated text, which the kernel copies.
+    // Everything works without a name. SAFETY: a NUL-terminated string, which is copied.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-/// Orphans below this process become its children.
+/// Makes this process a subreaper: orphans below it become its children.
 pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?)
 }
 
-/// Nothing to do: descriptors arrive with close-on-exec, see `RECV_FLAGS`.
+/// Does nothing: descriptors arrive with close-on-exec, see `RECV_FLAGS`.
 pub(super) fn close_on_exec(_fd: BorrowedFd<'_>) {}
 
-/// Closes every descriptor above 2 but this one.
+/// Closes every descriptor above 2 except `keep`.
 pub(super) fn close_all_but(keep: RawFd) {
     let keep = keep as libc::c_uint;
     if close_range(3, keep.saturating_sub(1)) && close_range(keep + 1, libc::c_uint::MAX) {
@@ -52,7 +51,8 @@ pub(super) fn close_all_but(keep: RawFd) {
         entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     for fd in open {
         if fd > 2 && fd as libc::c_uint != keep {
-            // SAFETY: called once, right after the fork: nothing in this process uses any other descriptor.
+            // SAFETY: called right after the fork: nothing in this process uses any other
+            // descriptor.
             unsafe { libc::close(fd) };
         }
     }
@@ -62,19 +62,19 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
     if first > last {
         return true;
     }
-    // SAFETY: plain numbers; the caller knows that nothing uses these descriptors.
+    // SAFETY: takes numbers only; the caller knows that these descriptors are not used.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
 }
 
-/// SIGCHLD as something to poll. Every other signal is blocked: nothing from outside ends a keeper politely.
+/// SIGCHLD as a descriptor to poll. All other signals are blocked.
 pub(super) struct Signals(OwnedFd);
 
 impl Signals {
-    /// Blocks all signals of this thread and listens to SIGCHLD.
+    /// Blocks all signals of this thread and opens a signalfd for SIGCHLD.
     pub fn new() -> io::Result<Signals> {
-        // SAFETY: the sets are initialised by sigfillset and sigemptyset before they are read.
+        // SAFETY: the sets are initialized by sigfillset and sigemptyset before they are read.
         let fd = unsafe {
-            // An ignored SIGCHLD, inherited from whoever started us, would hide the end of every child.
+            // An inherited ignored SIGCHLD would hide the exit of every child.
             libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             let mut all = MaybeUninit::uninit();
             libc::sigfillset(all.as_mut_ptr());
@@ -87,31 +87,31 @@ impl Signals {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: a new descriptor that nobody else owns.
+        // SAFETY: a new descriptor without another owner.
         Ok(Signals(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// In a forked child: a signalfd tells each reader of its own signals, so there is nothing to renew.
+    /// Does nothing: a signalfd reports the signals of the process that reads it.
     pub fn after_fork(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Forgets what was told so far.
+    /// Discards pending events.
     pub fn drain(&self) {
-        // Once is enough: the same signal waits only once.
+        // One read is enough: a pending signal is queued only once.
         let _ = rustix::io::read(&self.0, &mut [0u8; 512]);
     }
 }
 
-/// Gives every signal its default again, those that the C library keeps for itself, too: whoever started devstack may
-/// have left them ignored.
+/// Resets every signal to its default, those reserved by the C library too: devstack may have
+/// inherited them as ignored.
 pub(super) fn default_signals() {
-    /// The first real-time signal less one, and so many of those.
+    /// Highest real-time signal.
     const LAST: libc::c_int = 64;
-    // Larger than the kernel's structure anywhere, and in all of them zeroes mean the default.
+    // Larger than the kernel's structure on any architecture; zeroes mean the default on all.
     let default = [0_u64; 8];
     for signal in 1..=LAST {
-        // SAFETY: only reads from `default`. The two signals that have no other disposition answer with an error.
+        // SAFETY: only reads from `default`. Fails for the two signals that cannot be changed.
         unsafe {
             let (new, old) = (default.as_ptr(), std::ptr::null_mut::<u64>());
             libc::syscall(libc::SYS_rt_sigaction, signal, new, old, size_of::<u64>());
@@ -125,27 +125,26 @@ impl AsFd for Signals {
     }
 }
 
-/// Whether the group of a reaped main process still has members that are nobody's children here.
-/// Never on Linux: every orphan becomes a child, so no children means nothing left.
+/// Whether the group of a reaped main process has members that are not children of this process.
+/// Never on Linux: every orphan becomes a child.
 pub(super) fn group_lives(_group: u32) -> bool {
     false
 }
 
-/// Nothing to do: what a dead keeper left has become the guard's.
+/// Does nothing: the orphans of a dead keeper are now children of the guard.
 pub(super) fn kill_group(_main: u32) {}
 
-/// Kills a child of this process.
 pub(super) fn kill_one(child: u32) {
-    // SAFETY: numbers only.
+    // SAFETY: takes numbers only.
     unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
 }
 
-/// The children of a process, of all its threads. Empty when it is gone.
+/// Lists the children of all threads of a process; empty when it is gone.
 pub(super) fn children(pid: u32) -> Vec<u32> {
     listed_children(pid).unwrap_or_else(|| children_by_scan(pid))
 }
 
-/// The same; `None` on kernels that do not list children.
+/// Like `children`; `None` on kernels without `/proc/PID/task/TID/children`.
 fn listed_children(pid: u32) -> Option<Vec<u32>> {
     let mut found = Vec::new();
     for thread in threads(pid) {
@@ -162,11 +161,11 @@ fn listed_children(pid: u32) -> Option<Vec<u32>> {
     Some(found)
 }
 
-/// How often a list of threads is read at most: a program that ends some all the time has no list that is whole.
+/// A process that keeps ending threads never has a complete list.
 const LISTINGS: u32 = 8;
 
-/// The threads of a process. When the one that it has come to ends, the kernel ends the list there, so a list that is
-/// too short is read again.
+/// Lists the threads of a process. The kernel cuts the list when a thread exits during the read, so
+/// a list that is too short is read again.
 fn threads(pid: u32) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for _ in 0..LISTINGS {
@@ -179,16 +178,16 @@ fn threads(pid: u32) -> Vec<PathBuf> {
     found
 }
 
-/// The same on kernels without `/proc/PID/task/TID/children`.
+/// Like `children`, by reading every process.
 fn children_by_scan(parent: u32) -> Vec<u32> {
     let is_child = |pid: &u32| load(*pid).is_some_and(|load| load.parent == parent);
     processes().into_iter().filter(is_child).collect()
 }
 
-/// `/proc/PID/stat`: `pid (name) state parent group …`, its words counted from 1. The name may hold anything, brackets too.
+/// `/proc/PID/stat`: `pid (name) state parent group …`. The name may contain parentheses.
 struct Stat<'a> {
     name: &'a [u8],
-    /// From the state on, which is the third, as far as they are looked at.
+    /// The fields from `STATE` on, numbered from 1 as in proc(5), up to the last one needed.
     words: Vec<&'a str>,
 }
 
@@ -228,7 +227,7 @@ impl<'a> Stat<'a> {
     }
 }
 
-/// What is known of a process; `None` when it is gone.
+/// Reads one process; `None` when it is gone.
 pub(super) fn look(pid: u32) -> Option<Proc> {
     with_short(&format!("/proc/{pid}/stat"), parse_stat)?
 }
@@ -236,7 +235,7 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
 fn parse_stat(stat: &[u8]) -> Option<Proc> {
     let stat = Stat::read(stat)?;
     let dead = matches!(stat.word(Stat::STATE)?, "Z" | "X");
-    // When the first thread has ended and others have not, they hold what it had open.
+    // When only the first thread has exited, the others keep what the process had open.
     let zombie = dead && stat.number::<u64>(Stat::THREADS)? <= 1;
     Some(Proc {
         name: String::from_utf8_lossy(stat.name).into_owned(),
@@ -247,17 +246,17 @@ fn parse_stat(stat: &[u8]) -> Option<Proc> {
     })
 }
 
-/// What a process has used; `None` when it is gone.
+/// Reads what a process has used; `None` when it is gone.
 pub(super) fn load(pid: u32) -> Option<Load> {
     with_short(&format!("/proc/{pid}/stat"), parse_load)?
 }
 
-/// Reads a file of `/proc` that is short as a rule, in one piece: `fs::read` asks for its length first and for more
-/// afterwards, which are half of what a look costs.
+/// Reads a usually short file of `/proc` in one call: `fs::read` makes two more, which would double
+/// the cost of a scan.
 fn with_short<T>(path: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
-    /// Longer than any `stat`, and than most lists.
+    /// Longer than any `stat` and most lists of children.
     const SHORT: usize = 4096;
-    /// The kernel leaves out what would not fit whole: a number and a blank.
+    /// The kernel leaves out an entry, a pid and a space, that does not fit.
     const LAST: usize = 32;
     let mut bytes = [0; SHORT];
     let length = fs::File::open(path).ok()?.read(&mut bytes).ok()?;
@@ -279,20 +278,20 @@ fn parse_load(stat: &[u8]) -> Option<Load> {
     })
 }
 
-/// Who is whose child. Where the kernel does not list children, one look at all processes serves for as long as this
-/// lives.
+/// Children of each process. Where the kernel does not list them, scans all processes once and
+/// keeps the result.
 #[derive(Default)]
 pub(super) struct Kinship {
     all: Option<BTreeMap<u32, Vec<u32>>>,
 }
 
 impl Kinship {
-    /// The children of a process with so many threads. Empty when it is gone.
+    /// Lists the children of a process with that many threads; empty when it is gone.
     pub fn children(&mut self, pid: u32, threads: u64) -> Vec<u32> {
         if let Some(all) = &self.all {
             return all.get(&pid).cloned().unwrap_or_default();
         }
-        // To read the list of threads costs as much as the rest of the look.
+        // Listing the threads would double the cost.
         let listed = if threads == 1 { children_of_thread(pid, pid) } else { None };
         if let Some(listed) = listed.or_else(|| listed_children(pid)) {
             return listed;
@@ -307,7 +306,7 @@ impl Kinship {
     }
 }
 
-/// The children that a thread has started.
+/// Lists the children that a thread has started.
 fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
     with_short(&format!("/proc/{pid}/task/{thread}/children"), |list| {
         let list = std::str::from_utf8(list).unwrap_or_default();
@@ -315,21 +314,20 @@ fn children_of_thread(pid: u32, thread: u32) -> Option<Vec<u32>> {
     })
 }
 
-/// The numbers of all processes that can be seen.
 pub(super) fn processes() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Since when, and for whom, process numbers mean what they mean: the boot and the number space, which
-/// differs between a machine and its containers.
+/// Identifies the boot and the pid namespace, which containers have their own: pids of another one
+/// mean nothing.
 pub(super) fn era() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), space.display()))
 }
 
-/// A variable of the environment that a process was started with, if this user may see it.
+/// Returns a variable of a process's initial environment, if this user may read it.
 pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value =
@@ -337,13 +335,13 @@ pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
     environment.split(|byte| *byte == 0).find_map(value)
 }
 
-/// How long a wait lasts where processes cannot be pinned, and so not be waited for.
+/// How long to wait for processes that cannot be pinned, and so not be polled.
 const UNPINNED_WAIT: Duration = Duration::from_millis(5);
 
-/// The most processes that are waited for at once: one of them is enough.
+/// The exit of one process is enough to wake up.
 const MAX_WAIT: usize = 64;
 
-/// Waits until one of these processes, which are no children, has ended, at most so long. May return early.
+/// Waits for the exit of one of these processes, which need not be children. May return early.
 pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
     let pin = |pid: &u32| {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed())?;
@@ -357,47 +355,47 @@ pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
     };
     let mut fds: Vec<PollFd<'_>> = pinned.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
-    // An interrupted wait is a short one.
+    // An interrupted wait is just shorter.
     let _ = poll(&mut fds, Some(&limit));
 }
 
-/// Whether the kernel has pidfds and lets this process have them.
+/// Whether pidfds are available to this process.
 pub(super) fn pins() -> bool {
     pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok_and(|me| send(&me, 0))
 }
 
-/// Whether `/proc` shows this process and those below it: it may be missing, or be that of another space of numbers.
+/// Whether `/proc` shows this process: it may not be mounted, or belong to another pid namespace.
 pub(super) fn sees_itself() -> bool {
     let me = std::process::id().to_string();
     fs::read_link("/proc/self").is_ok_and(|shown| shown.as_os_str() == me.as_str())
 }
 
-/// Signals a process that may be anybody's by now: the process is pinned first, then looked at, and
-/// signalled only if `ours` accepts it.
+/// Signals a process whose pid may have been recycled: pins it, reads it, and signals it only if
+/// `ours` accepts it.
 pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
     let Some(raw) = rustix::process::Pid::from_raw(pid.cast_signed()) else { return };
     let Ok(pinned) = pidfd_open(raw, PidfdFlags::empty()) else { return };
     if look(pid).is_some_and(|p| ours(&p)) {
-        // An error means that it is gone.
+        // Fails when the process is gone.
         let _ = send(&pinned, signal);
     }
 }
 
-/// Sends a signal to a pinned process; 0 only asks whether that may be done. Whether it was sent.
+/// Signals a pinned process; 0 only checks the permission. True when it was sent.
 fn send(pinned: &OwnedFd, signal: i32) -> bool {
     let info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: a live pidfd, numbers, no siginfo.
+    // SAFETY: a live pidfd, numbers and no siginfo.
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pinned.as_raw_fd(), signal, info, 0) == 0 }
 }
 
-/// Resolves when a child of this process has ended, or at once when that cannot be waited for.
+/// Resolves when a child has exited, or at once if that cannot be waited for.
 pub(super) async fn ended(child: u32) {
     use rustix::process::Pid;
 
     let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
     let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
     if let Ok(fd) = super::steady::wait_for(fd, tokio::io::Interest::READABLE) {
-        // Readable means ended; an error means that it cannot be waited for.
+        // Readable means exited; on an error it cannot be waited for.
         let _ = fd.readable().await;
     }
 }
@@ -424,10 +422,10 @@ mod tests {
     #[test]
     fn what_a_process_has_used_is_read() {
         let stat = b"42 (a) Z (b) S 7 40 40 0 -1 4194304 1 2 3 4 250 50 7 3 20 0 5 0 31337 99 12 0";
-        let load = parse_load(stat).expect("it is whole");
+        let load = parse_load(stat).expect("valid stat");
         assert_eq!((load.parent, load.threads), (7, 5));
         assert_eq!(load.memory, 12 * rustix::param::page_size() as u64);
-        // Ticks of 10 ms nearly everywhere.
+        // A tick is 10 ms nearly everywhere.
         assert_eq!(load.cpu / 300, load.reaped / 10);
         for broken in [&b""[..], b"42 (x", b"42 (x) S 1 1 1 0 -1"] {
             assert_eq!(parse_load(broken), None);
@@ -436,11 +434,11 @@ mod tests {
 
     #[test]
     fn a_list_of_any_length_is_read_whole() {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("temp dir");
         let file = folder.path().join("list");
         for length in [0, 1, 4000, 4064, 4065, 4096, 10_000] {
-            fs::write(&file, vec![b'1'; length]).expect("it is ours");
-            assert_eq!(with_short(file.to_str().expect("text"), <[u8]>::len), Some(length));
+            fs::write(&file, vec![b'1'; length]).expect("writable");
+            assert_eq!(with_short(file.to_str().expect("UTF-8"), <[u8]>::len), Some(length));
         }
     }
 
@@ -453,8 +451,8 @@ mod tests {
         for mut kinship in [Kinship::default(), scanned] {
             assert!(kinship.children(me, 2).contains(&child.id()));
         }
-        child.kill().expect("it is our child");
-        child.wait().expect("it is our child");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
     }
 
     #[test]
@@ -464,7 +462,7 @@ mod tests {
         let me = std::process::id();
         assert!(children(me).contains(&child.id()));
         assert!(children_by_scan(me).contains(&child.id()));
-        child.kill().expect("it is our child");
-        child.wait().expect("it is our child");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
     }
 }

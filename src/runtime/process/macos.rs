@@ -1,5 +1,5 @@
-//! What guard and keepers need of macOS. It has neither subreaper nor a safe way to pin a process, so
-//! the promise is weaker here: what leaves the service's session *and* outlives its parent gets away.
+//! What guard and keepers need of macOS. Without a subreaper and pidfds the guarantee is weaker: a
+//! process that leaves the service's session *and* outlives its parent escapes.
 
 use std::ffi::CStr;
 use std::io;
@@ -17,44 +17,44 @@ use super::spent::Load;
 /// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
 
-/// How often to look at a tree that is asked to end: nobody tells of the end of an orphan.
+/// How often to list a tree that is being terminated: the exit of an orphan causes no event.
 pub(super) const LOOK_AGAIN: Option<Duration> = Some(Duration::from_millis(10));
 
-/// From `spawn.h`; the libc crate does not have it.
+/// From `spawn.h`; the libc crate lacks it.
 const POSIX_SPAWN_SETSID: libc::c_int = 0x0400;
 
-/// Own session, no inherited signals, no descriptors but those named.
+/// Own session, default signals, no descriptors but those named.
 pub(super) const SPAWN_FLAGS: libc::c_int = POSIX_SPAWN_SETSID
     | libc::POSIX_SPAWN_SETSIGDEF
     | libc::POSIX_SPAWN_SETSIGMASK
     | libc::POSIX_SPAWN_CLOEXEC_DEFAULT;
 
-/// The most children of one process that are looked at: far above what a development stack has.
+/// Far above what a development stack has.
 const MAX_CHILDREN: usize = 4096;
 
-/// The most processes that are looked at: above what macOS allows for a whole machine by default.
+/// Above the default limit for a whole machine.
 const MAX_PROCESSES: usize = 16_384;
 
-/// macOS has no name for a process apart from its program.
+/// Does nothing: macOS names a process only after its program.
 pub(super) fn name_self(_name: &CStr) {}
 
-/// There is no subreaper; `group_lives` covers what it can.
+/// Does nothing: there is no subreaper. `group_exists` covers what it can.
 pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Marks a received descriptor.
+/// Sets close-on-exec on a received descriptor.
 pub(super) fn close_on_exec(fd: BorrowedFd<'_>) {
-    // An error would only mean that the descriptor is not open, and it was just received.
+    // Fails only when the descriptor is not open, and it was just received.
     let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
 }
 
-/// Closes every descriptor above 2 but this one.
+/// Closes every descriptor above 2 except `keep`.
 pub(super) fn close_all_but(keep: RawFd) {
     // SAFETY: no arguments.
     let end = unsafe { libc::getdtablesize() };
     for fd in (3..end).filter(|fd| *fd != keep) {
-        // SAFETY: called once, right after the fork: nothing in this process uses any other descriptor.
+        // SAFETY: called right after the fork: nothing in this process uses any other descriptor.
         unsafe { libc::close(fd) };
     }
 }
@@ -68,14 +68,14 @@ extern "C" fn on_child(_signal: libc::c_int) {
     unsafe { libc::write(fd, c"!".as_ptr().cast(), 1) };
 }
 
-/// SIGCHLD as something to poll (a pipe to oneself). Every other signal is blocked.
+/// SIGCHLD as a descriptor to poll (a self-pipe). All other signals are blocked.
 pub(super) struct Signals(OwnedFd);
 
 impl Signals {
-    /// Blocks all signals but SIGCHLD and listens to that one.
+    /// Blocks all signals except SIGCHLD and handles that one.
     pub fn new() -> io::Result<Signals> {
         let signals = Signals(wake_pipe()?);
-        // SAFETY: the structures are initialised before they are read; the handler only writes to a pipe.
+        // SAFETY: the structures are initialized before use; the handler only writes to a pipe.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
             action.sa_sigaction = on_child as *const () as usize;
@@ -89,28 +89,28 @@ impl Signals {
         Ok(signals)
     }
 
-    /// In a forked child: a pipe of its own.
+    /// Gives a forked child a pipe of its own.
     pub fn after_fork(&mut self) -> io::Result<()> {
         let old = WAKE.load(Ordering::Relaxed);
         self.0 = wake_pipe()?;
-        // SAFETY: the copy of the parent's write end, which nothing uses any more.
+        // SAFETY: the copy of the parent's write end, which is not used any more.
         unsafe { libc::close(old) };
         Ok(())
     }
 
-    /// Forgets what was told so far.
+    /// Discards pending events.
     pub fn drain(&self) {
-        // What is left, if so many came, is read next time.
+        // If there are more, the next call reads them.
         let _ = rustix::io::read(&self.0, &mut [0u8; 512]);
     }
 }
 
-/// Gives every signal its default again.
+/// Resets every signal to its default.
 pub(super) fn default_signals() {
-    /// There are no others on macOS.
+    /// macOS has no signal above it.
     const LAST: libc::c_int = 31;
     for signal in 1..=LAST {
-        // SAFETY: numbers only. The two signals that have no other disposition answer with an error.
+        // SAFETY: takes numbers only. Fails for the two signals that cannot be changed.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
@@ -129,42 +129,41 @@ impl AsFd for Signals {
     }
 }
 
-/// Whether the group of a reaped main process still has members that are nobody's children here.
+/// Whether the group of a reaped main process has members that are not children of this process.
 pub(super) fn group_lives(group: u32) -> bool {
-    // SAFETY: signal 0 only asks.
+    // SAFETY: signal 0 only checks.
     group > 1 && unsafe { libc::kill(-group.cast_signed(), 0) } == 0
 }
 
-/// Ends the group of a main process whose keeper died: nobody else inherits it.
+/// Kills the group of a main process whose keeper died: no other process adopts it.
 pub(super) fn kill_group(main: u32) {
     if main > 1 {
-        // SAFETY: numbers only.
+        // SAFETY: takes numbers only.
         unsafe { libc::kill(-main.cast_signed(), libc::SIGKILL) };
     }
 }
 
-/// Kills a child of this process.
 pub(super) fn kill_one(child: u32) {
-    // SAFETY: numbers only.
+    // SAFETY: takes numbers only.
     unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
 }
 
-/// The children of a process. Empty when it is gone.
+/// Lists the children of a process; empty when it is gone.
 pub(super) fn children(pid: u32) -> Vec<u32> {
     let mut list = vec![0 as libc::pid_t; MAX_CHILDREN];
     let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
-    // SAFETY: the buffer is as long as it is said to be.
+    // SAFETY: the buffer has the length that is passed.
     let count =
         unsafe { libc::proc_listchildpids(pid.cast_signed(), list.as_mut_ptr().cast(), bytes) };
     list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_CHILDREN));
     list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
 }
 
-/// What is known of a process; `None` when it is gone.
+/// Reads one process; `None` when it is gone.
 pub(super) fn look(pid: u32) -> Option<Proc> {
     let mut info: MaybeUninit<libc::proc_bsdinfo> = MaybeUninit::zeroed();
     let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
-    // SAFETY: the buffer is as long as it is said to be, and all zeroes are a valid proc_bsdinfo.
+    // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_bsdinfo.
     let info = unsafe {
         let flavor = libc::PROC_PIDTBSDINFO;
         let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
@@ -184,11 +183,11 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
     })
 }
 
-/// What a process has used; `None` when it is gone. What its children used is forgotten with them.
+/// Reads what a process has used; `None` when it is gone. Does not include its exited children.
 pub(super) fn load(pid: u32) -> Option<Load> {
     let mut info: MaybeUninit<libc::proc_taskinfo> = MaybeUninit::zeroed();
     let size = size_of::<libc::proc_taskinfo>() as libc::c_int;
-    // SAFETY: the buffer is as long as it is said to be, and all zeroes are a valid proc_taskinfo.
+    // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_taskinfo.
     let info = unsafe {
         let flavor = libc::PROC_PIDTASKINFO;
         let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
@@ -206,9 +205,9 @@ pub(super) fn load(pid: u32) -> Option<Load> {
     })
 }
 
-/// A time in the unit of the processor's clock, which is not a nanosecond everywhere.
+/// Converts Mach ticks, which are not nanoseconds on every machine.
 fn span(ticks: u64) -> Duration {
-    /// How many nanoseconds `denominator` ticks take.
+    /// `denominator` ticks take `nanos` nanoseconds.
     #[repr(C)]
     struct Timebase {
         nanos: u32,
@@ -218,38 +217,37 @@ fn span(ticks: u64) -> Duration {
         fn mach_timebase_info(info: *mut Timebase) -> libc::c_int;
     }
     let mut base = Timebase { nanos: 1, denominator: 1 };
-    // SAFETY: it writes two numbers there.
+    // SAFETY: writes two numbers to `base`.
     unsafe { mach_timebase_info(&raw mut base) };
     let nanos = u128::from(ticks) * u128::from(base.nanos) / u128::from(base.denominator.max(1));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// Who is whose child: the system is asked each time.
+/// Children of each process, listed on every call.
 #[derive(Default)]
 pub(super) struct Kinship;
 
 impl Kinship {
-    /// The children of a process. Empty when it is gone.
+    /// Lists the children of a process; empty when it is gone.
     pub fn children(&mut self, pid: u32, _threads: u64) -> Vec<u32> {
         children(pid)
     }
 }
 
-/// The numbers of all processes that can be seen.
 pub(super) fn processes() -> Vec<u32> {
     let mut list = vec![0 as libc::pid_t; MAX_PROCESSES];
     let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
-    // SAFETY: the buffer is as long as it is said to be.
+    // SAFETY: the buffer has the length that is passed.
     let count = unsafe { libc::proc_listallpids(list.as_mut_ptr().cast(), bytes) };
     list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_PROCESSES));
     list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
 }
 
-/// Since when process numbers mean what they mean: the boot.
+/// Identifies this boot: pids of another one mean nothing.
 pub(super) fn era() -> Option<String> {
     let mut text = [0u8; 64];
     let mut length = text.len();
-    // SAFETY: the name is terminated, and the buffer is as long as it is said to be.
+    // SAFETY: the name is NUL-terminated, and the buffer has the length that is passed.
     let code = unsafe {
         libc::sysctlbyname(
             c"kern.bootsessionuuid".as_ptr(),
@@ -263,38 +261,37 @@ pub(super) fn era() -> Option<String> {
     Some(text.to_string_lossy().into_owned())
 }
 
-/// Not looked at on macOS: only recorded processes and their descendants are known again.
+/// Not supported on macOS: only recorded processes and their descendants are found again.
 pub(super) fn variable(_pid: u32, _name: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// Waits a little: nobody tells of the end of a process that is no child.
+/// Waits briefly: the exit of a process that is not a child causes no event.
 pub(super) fn wait_for_one(_pids: &[u32], limit: Duration) {
     let limit = LOOK_AGAIN.map_or(limit, |again| again.min(limit));
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
-    // An interrupted wait is a short one.
+    // An interrupted wait is just shorter.
     let _ = poll(&mut [], Some(&limit));
 }
 
-/// There is no such thing here; what is done instead always works.
+/// Always true: macOS has no pidfds, and its replacement always works.
 pub(super) fn pins() -> bool {
     true
 }
 
-/// Whether the system shows this process and those below it: always.
+/// Always true on macOS.
 pub(super) fn sees_itself() -> bool {
     true
 }
 
-/// Signals a process that may be anybody's by now, if `ours` accepts it. Without pidfds a gap of
-/// microseconds remains between the look and the signal.
+/// Signals a process that may have been recycled, if `ours` accepts it. Without pidfds a gap of
+/// microseconds remains between the check and the signal.
 pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
     if pid > 1 && look(pid).is_some_and(|p| ours(&p)) {
-        // SAFETY: numbers only. An error means that it is gone.
+        // SAFETY: takes numbers only. Fails when the process is gone.
         unsafe { libc::kill(pid.cast_signed(), signal) };
     }
 }
 
-/// Resolves when a child of this process has ended, or at once when that cannot be waited for: here
-/// it cannot.
+/// Resolves when a child has exited, or at once where that cannot be waited for, as on macOS.
 pub(super) async fn ended(_child: u32) {}

@@ -1,17 +1,17 @@
-//! Processes: started, watched and ended so that nothing of them is ever left behind.
+//! Starts, tracks and ends processes, and makes sure that none of them outlives its stack.
 //!
 //! ```text
-//! devstack            the supervisor: `Processes`, a task per run (`Life`)
+//! devstack            the supervisor: `ProcessManager`, one task per run (`RunTask`)
 //!  └─ ds-guard        forked first thing in main; adopts orphans of dead keepers (`guard_loop`)
-//!      └─ ds-keep     one per run, a fork of the guard; adopts all orphans of its tree (`keeper`)
-//!          └─ service session and group of its own (`child`)
+//!      └─ ds-keep     one per run, forked from the guard; adopts its orphans (`keeper_loop`)
+//!          └─ service session and group of its own (`posix_spawn`)
 //! ```
 //!
-//! Whoever dies, somebody above or below notices by the end of a socket or pipe and ends the trees:
-//! keepers when supervisor or guard are gone, the guard when a keeper is, the supervisor when guard and
-//! keeper are. A tree is empty when `waitpid` says that its keeper has no children: on Linux every orphan
-//! becomes the keeper's child, so nothing can hide. When all of them are killed at once, a record on disk
-//! (`record`, `ledger`) lets the next devstack find and end what is left (`sweep`).
+//! When one of them dies, another sees the end of file on a socket or pipe and ends the trees:
+//! keepers watch supervisor and guard, the guard watches keepers, the supervisor watches both. A
+//! tree is empty when `waitpid` reports that its keeper has no children: on Linux every orphan
+//! becomes a child of its keeper, so none can escape. If all are killed at once, a record on disk
+//! (`process_record`, `record_writer`) lets the next devstack end what is left (`previous_stack`).
 
 mod aside;
 mod back;
@@ -86,42 +86,40 @@ pub use tree::own_group;
 pub use typist::Typist;
 pub(in crate::runtime) use words::{headline, keeps_shell, shown};
 
-/// Whether processes can be held on to while they are looked at and signalled, so that none is mistaken for another.
+/// Whether processes can be pinned while they are inspected, so that no recycled pid is signalled.
 pub fn pins() -> bool {
     platform::pins()
 }
 
-/// Whether the system shows this process and those below it. Without that no tree could be ended for certain, so
-/// nothing may be started.
+/// Whether `/proc` shows this process and its descendants. Without that a tree cannot be ended
+/// reliably, so nothing may be started.
 pub fn sees_itself() -> bool {
     platform::sees_itself()
 }
 
-/// Asks a child of this process to end. For a child that has not been waited for, so that its
-/// number cannot mean anybody else.
+/// Sends TERM to a child that has not been reaped, so its pid cannot have been recycled.
 pub fn terminate(child: u32) {
     let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        // It may have ended already.
+        // It may have exited already.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 
-/// From here on a write beyond the largest file that the user allows (`ulimit -f`) is an error like a full disk, and
-/// not the end of this process. Programs that are started do not inherit it: what is caught, unlike what is
-/// ignored, has its usual effect again after an exec.
+/// Turns a write beyond the user's file size limit (`ulimit -f`) into an error, like a full disk,
+/// instead of a fatal SIGXFSZ. Not inherited: exec resets caught signals, unlike ignored ones.
 pub fn outlive_file_limits() {
     extern "C" fn nothing(_: libc::c_int) {}
     let nothing: extern "C" fn(libc::c_int) = nothing;
-    // SAFETY: the handler touches nothing, so it may interrupt anything; the call only reads the number.
+    // SAFETY: the handler touches nothing, so it may interrupt anything.
     unsafe { libc::signal(libc::SIGXFSZ, nothing as *const () as libc::sighandler_t) };
 }
 
-/// Whether this process was started so that the end of its terminal does not end it, as by nohup.
+/// Whether this process was started with SIGHUP ignored, as by nohup.
 pub fn ignores_hangup() -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: only asks; the answer is written into `action`, which is large enough for it.
+    // SAFETY: a null action only queries; `action` is large enough for the result.
     let asked = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeroes are a valid action, and so is what the system wrote.
+    // SAFETY: all zeroes are a valid action, and so is what the system wrote.
     asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

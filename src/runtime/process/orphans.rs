@@ -1,37 +1,34 @@
-//! What the command of `run` leaves behind. The command is no run: it belongs to the user's terminal, so it has
-//! no keeper, and what it leaves becomes a child of this process, which adopts orphans on Linux. Elsewhere
-//! orphans go to the system and cannot be known; nothing here finds them then.
+//! What the command of `run` leaves behind. The command is not a run: it belongs to the user's
+//! terminal and has no keeper, so its orphans become children of this process, a subreaper on
+//! Linux. Elsewhere orphans go to init and cannot be found.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{platform, reap};
 
-/// How long they may take to end after they were asked to.
+/// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long SIGKILL may take: what does not end by then is stuck in the kernel.
+/// How long SIGKILL may take: what survives longer is stuck in the kernel.
 const LIMIT: Duration = Duration::from_secs(3);
-/// How often to look, while waiting for either.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// The orphans of one command.
 #[derive(Debug)]
 pub struct Orphans {
-    /// Children of this process that were there before: the guard, and whatever a shell left that became
-    /// devstack by `exec`. None of them is the command's.
+    /// Children that this process had before the command: the guard, and those of a shell that
+    /// became devstack through `exec`.
     before: BTreeSet<u32>,
-    /// When they were asked to end.
     told: Option<Instant>,
 }
 
 impl Orphans {
-    /// To be called just before the command is started.
+    /// Must be called just before the command is started.
     pub fn before_start() -> Orphans {
         Orphans { before: children().collect(), told: None }
     }
 
-    /// Reaps those that have ended, while the command, whose pid this is, still runs. A command may leave
-    /// thousands of them.
+    /// Reaps exited orphans while the command with this pid runs, which may leave thousands.
     pub fn bury_dead(&self, command: Option<u32>) {
         let dead = |pid: &u32| platform::look(*pid).is_some_and(|p| p.zombie);
         for pid in self
@@ -43,7 +40,7 @@ impl Orphans {
         }
     }
 
-    /// The command has ended and is reaped: asks what it left to end. How many there were.
+    /// Terminates the orphans of a command that is reaped. Returns how many there were.
     pub fn tell_to_end(&mut self) -> usize {
         self.told = Some(Instant::now());
         let mut count = 0;
@@ -56,8 +53,8 @@ impl Orphans {
         count
     }
 
-    /// Waits until they have ended, kills those that do not, and reaps them all. To be called when nothing of
-    /// the stack runs any more. Those that are left all the same: nothing, if all is well.
+    /// Waits for the orphans to exit, kills the rest and reaps all. Must be called when nothing of
+    /// the stack runs any more. Returns the pids that survived.
     pub async fn end(mut self) -> Vec<u32> {
         if self.told.is_none() {
             self.tell_to_end();
@@ -73,15 +70,16 @@ impl Orphans {
         Vec::new()
     }
 
-    /// Reaps the dead, and kills the others if it is time. Whether there are any: one that is gone may have
-    /// handed its own children to this process.
+    /// Reaps exited orphans, and kills the others if `kill` is set. True if there were any: an
+    /// orphan that exits may hand its children to this process.
     fn sweep(&self, kill: bool) -> bool {
         let mut some = false;
         for pid in self.adopted() {
             some = true;
             if reap::bury(pid).is_none() && kill {
                 if leads_own_group(pid) {
-                    // SAFETY: numbers only. The leader is a child that is not reaped, so the group is its own.
+                    // SAFETY: takes numbers only. The leader is not reaped, so the group is its
+                    // own.
                     unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
                 }
                 platform::kill_one(pid);
@@ -94,9 +92,9 @@ impl Orphans {
         children().filter(|pid| !self.before.contains(pid) && !self.is_keeper(*pid))
     }
 
-    /// Keepers become children when the guard is killed. They stay in its session, and end by themselves.
+    /// Keepers, children once the guard is killed, stay in its session and exit on their own.
     fn is_keeper(&self, pid: u32) -> bool {
-        // SAFETY: a number.
+        // SAFETY: takes a number only.
         let session = unsafe { libc::getsid(pid.cast_signed()) };
         session > 0 && self.before.contains(&session.cast_unsigned())
     }
@@ -106,8 +104,8 @@ fn children() -> impl Iterator<Item = u32> {
     platform::children(std::process::id()).into_iter()
 }
 
-/// Also true of the commands of probes, which are reaped by those who started them.
+/// Also true of probe commands, which are reaped by their own tasks.
 fn leads_own_group(pid: u32) -> bool {
-    // SAFETY: a number.
+    // SAFETY: takes numbers only.
     unsafe { libc::getpgid(pid.cast_signed()) == pid.cast_signed() }
 }

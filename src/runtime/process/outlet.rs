@@ -9,25 +9,24 @@ use super::source::Source;
 use super::steady::wait_for;
 use crate::model::Stream;
 
-/// What is read of one stream before others have their turn.
+/// Bytes read of one stream before others have their turn.
 const TURN: usize = 256 * 1024;
-/// The largest capacity that a pipe is given. A service may give it more.
+/// The capacity given to busy pipes. A service may set a larger one.
 #[cfg(target_os = "linux")]
 const GROWN: usize = 1 << 20;
-/// A read of this much found a pipe of the usual size full.
+/// A read of this much means that a pipe of the default size was full.
 const FULL: usize = 64 * 1024;
-/// How many pipes may be large: half of what a user may have in pipe buffers on Linux (64 MiB), because
-/// beyond it new pipes of that user shrink.
+/// Half of a user's pipe buffers on Linux (64 MiB): beyond the limit, new pipes of the user shrink.
 const MAX_GROWN: usize = 32;
 
 static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// One buffer for all streams of a thread: between a read and its push nothing else runs.
+    /// One buffer per thread suffices: nothing runs between a read and its push.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; TURN]);
 }
 
-/// The read end of a service's stdout, stderr or terminal.
+/// The read end of a service's stdout, stderr or pty.
 #[derive(Debug)]
 pub(super) struct Outlet {
     fd: AsyncFd<Source>,
@@ -40,29 +39,28 @@ pub(super) struct Outlet {
 /// How a turn of reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// Nothing more for now.
+    /// Nothing to read for now.
     Dry,
-    /// There is more, and others should have their turn.
+    /// There is more, but others have their turn now.
     More,
     /// All writers are gone.
     Closed,
 }
 
 impl Outlet {
-    /// Takes the read end. The write end stays blocking, as programs expect.
+    /// Takes a read end. The write end stays blocking, as programs expect.
     pub fn new(source: Source, stream: Stream) -> io::Result<Outlet> {
         rustix::io::ioctl_fionbio(&source, true)?;
         let fd = wait_for(source, Interest::READABLE)?;
         Ok(Outlet { fd, stream, full: 0, grown: false })
     }
 
-    /// Waits until there is something to read, or the end.
+    /// Waits for data or end of file.
     pub async fn ready(&self) {
-        // An error means that the runtime is ending; the read then says what is the case.
+        // Fails only when the runtime is shutting down; the read then reports the state.
         let _ = self.fd.readable().await.map(|mut ready| ready.retain_ready());
     }
 
-    /// Reads for one turn.
     pub fn pump(&mut self, push: &mut dyn FnMut(Stream, &[u8])) -> Flow {
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
@@ -84,8 +82,8 @@ impl Outlet {
         })
     }
 
-    /// Reads what dead writers left, and no more than is there now: a stranger that was given the pipe may write
-    /// for ever.
+    /// Reads what dead writers left, but no more than is there now: an unrelated process that was
+    /// given the pipe may write forever.
     pub fn drain(&mut self, push: &mut dyn FnMut(Stream, &[u8])) {
         let left = self.fd.get_ref().left();
         BUFFER.with_borrow_mut(|buffer| {
@@ -103,7 +101,7 @@ impl Outlet {
         });
     }
 
-    /// Two full reads in a row: the service waits for us, so give it room.
+    /// Two full reads in a row mean that the service is waiting for devstack, so enlarge the pipe.
     fn grow_when_full(&mut self, count: usize) {
         self.full = if count >= FULL { self.full.saturating_add(1) } else { 0 };
         if self.full == 2 && !self.grown && LARGE.load(Ordering::Relaxed) < MAX_GROWN {
@@ -123,7 +121,7 @@ fn grow(source: &Source) -> bool {
     match source {
         #[cfg(target_os = "linux")]
         Source::Pipe(pipe) => rustix::pipe::fcntl_setpipe_size(pipe, GROWN).is_ok(),
-        // macOS grows pipes by itself.
+        // macOS grows pipes on its own.
         #[cfg(not(target_os = "linux"))]
         Source::Pipe(_) => false,
         Source::Terminal(_) => false,
@@ -137,7 +135,7 @@ mod tests {
     use super::*;
 
     fn pipe() -> (Outlet, PipeWriter) {
-        let (ours, theirs) = io::pipe().expect("descriptors are there");
+        let (ours, theirs) = io::pipe().expect("a pipe");
         (Outlet::new(Source::Pipe(ours), Stream::Stdout).expect("a runtime"), theirs)
     }
 
@@ -155,22 +153,22 @@ mod tests {
     async fn all_that_the_dead_left_is_read_however_large_they_made_their_pipe() {
         let (mut outlet, mut theirs) = pipe();
         assert_eq!(drained(&mut outlet, |_| {}), 0);
-        // Only root may have more than the system's limit.
+        // Only root may exceed the system's limit.
         let size = [4 * GROWN, GROWN]
             .into_iter()
             .find_map(|size| rustix::pipe::fcntl_setpipe_size(&theirs, size).ok().map(|_| size));
-        let size = size.expect("a pipe may be as large as devstack makes it");
-        theirs.write_all(&vec![b'x'; size]).expect("there is room");
+        let size = size.expect("devstack's pipe size is allowed");
+        theirs.write_all(&vec![b'x'; size]).expect("room in the pipe");
         assert_eq!(drained(&mut outlet, |_| {}), size);
     }
 
     #[tokio::test]
     async fn a_stranger_that_writes_without_end_is_not_read_without_end() {
         let (mut outlet, mut theirs) = pipe();
-        theirs.write_all(&[b'x'; 1000]).expect("there is room");
-        // Whatever is read, as much follows.
+        theirs.write_all(&[b'x'; 1000]).expect("room in the pipe");
+        // Each read is followed by a write of the same size.
         let taken = drained(&mut outlet, |bytes| {
-            theirs.write_all(&vec![b'y'; bytes.len()]).expect("there is room");
+            theirs.write_all(&vec![b'y'; bytes.len()]).expect("room in the pipe");
         });
         assert_eq!(taken, 1000);
     }

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::fact::Sink;
 use crate::model::{Exit, Stream};
 
-/// A sink that cannot do harm: one that panics gets nothing more, and the run goes on.
+/// A sink that may panic: it then gets no more output, and the run continues.
 pub(super) struct Output<S: Sink>(Option<S>);
 
 impl<S: Sink> Output<S> {
@@ -15,7 +15,7 @@ impl<S: Sink> Output<S> {
         self.with(|sink| sink.push(stream, bytes));
     }
 
-    /// Says that there will be no more, once, and how the main process ended, if there was one.
+    /// Closes the sink, once, with the exit of the main process, if there was one.
     pub fn close(&mut self, exit: Option<Exit>) {
         self.with(|sink| sink.closed(exit));
         self.0 = None;
@@ -25,7 +25,7 @@ impl<S: Sink> Output<S> {
         if let Some(sink) = &mut self.0
             && catch_unwind(AssertUnwindSafe(|| act(sink))).is_err()
         {
-            tracing::warn!("the log of a service failed; its output is discarded from here");
+            tracing::warn!("service log failed; discarding further output");
             self.0 = None;
         }
     }

@@ -1,26 +1,25 @@
-//! All that a keeper needs to start a program, as one block of bytes: laid out so that the keeper only
-//! has to point into it.
+//! All that a keeper needs to start a program, as a block of bytes that it only has to point into.
 
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The longest block: several times what any system accepts as arguments and environment.
+/// Several times what any system accepts as arguments and environment.
 pub(super) const MAX_PARCEL: usize = 16 << 20;
 
-/// Length of the rest, number of arguments, number of variables.
+/// Length of the body, number of arguments, number of variables.
 const HEAD: usize = 12;
 
-/// What is wrong with a parcel before it is sent.
+/// Why a spawn request cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unpackable {
-    /// A text holds a NUL byte, which no program can be given; the text up to it.
+    /// A string has a NUL byte, which no program can be passed; the text before it.
     Nul(String),
-    /// More than `MAX_PARCEL`.
+    /// It would exceed `MAX_REQUEST`.
     TooLong,
 }
 
-/// Packs: working directory, path of the program, arguments with the zeroth, variables.
+/// Encodes working directory, path of the program, arguments from the zeroth on, variables.
 pub(super) fn pack(
     dir: &Path,
     program: &Path,
@@ -58,7 +57,6 @@ fn put(block: &mut Vec<u8>, parts: &[&OsStr]) -> Result<(), Unpackable> {
     Ok(())
 }
 
-/// A parcel as the keeper receives it.
 pub(super) struct Parcel {
     block: Vec<u8>,
     words: usize,
@@ -66,10 +64,10 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    /// How long the head is that tells how long the rest is.
+    /// Length of the header, in bytes.
     pub const HEAD: usize = HEAD;
 
-    /// Makes room for what the head announces; `None` for a head without sense.
+    /// Allocates the body that a header announces; `None` for an invalid header.
     pub fn announced(head: [u8; HEAD]) -> Option<Parcel> {
         let number = |at: usize| {
             u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
@@ -82,13 +80,12 @@ impl Parcel {
         })
     }
 
-    /// Where the rest is to be read into.
     pub fn room(&mut self) -> &mut [u8] {
         &mut self.block
     }
 
-    /// Directory, program, arguments and environment, the last two ended by a null pointer. `None` when
-    /// the block does not hold what its head said. The pointers live as long as the parcel.
+    /// Returns pointers into the body, for arguments and environment as null-terminated lists.
+    /// `None` when the body does not match the header.
     pub fn open(&self) -> Option<Opened<'_>> {
         let mut rest = &self.block[..];
         let mut next = || {
@@ -98,7 +95,7 @@ impl Parcel {
         };
         let (dir, program) = (next()?, next()?);
         let mut list = |count: usize| {
-            // Not `with_capacity(count)`: the count is only believed as far as the block bears it out.
+            // Not `with_capacity(count)`: a count that the body does not back must not allocate.
             let mut pointers = Vec::new();
             for _ in 0..count {
                 pointers.push(next()?.as_ptr().cast_mut());
@@ -110,11 +107,9 @@ impl Parcel {
     }
 }
 
-/// The parts of a parcel.
+/// The parts of a spawn request, for execve.
 pub(super) struct Opened<'a> {
-    /// The working directory.
     pub dir: &'a CStr,
-    /// The path of the program.
     pub program: &'a CStr,
     /// The arguments, null-terminated.
     pub words: Vec<*mut c_char>,
@@ -136,7 +131,7 @@ mod tests {
     }
 
     fn texts(list: &[*mut c_char]) -> Vec<String> {
-        // SAFETY: the pointers of an opened parcel point to terminated texts inside it.
+        // SAFETY: the pointers of an exec image point to NUL-terminated strings of its request.
         let text = |p: &*mut c_char| unsafe { CStr::from_ptr(*p) }.to_string_lossy().into_owned();
         list.iter().take_while(|p| !p.is_null()).map(text).collect()
     }
@@ -145,9 +140,9 @@ mod tests {
     fn what_is_packed_is_found() {
         let words = ["a".to_owned(), String::new(), "c d".to_owned()];
         let env = [(OsStr::new("K"), OsStr::new("v=w"))];
-        let bytes = pack(Path::new("/d"), Path::new("/bin/p"), &words, &env).expect("it is sane");
-        let parcel = receive(&bytes).expect("it is complete");
-        let opened = parcel.open().expect("it is sane");
+        let bytes = pack(Path::new("/d"), Path::new("/bin/p"), &words, &env).expect("is valid");
+        let parcel = receive(&bytes).expect("complete request");
+        let opened = parcel.open().expect("valid request");
         assert_eq!((opened.dir, opened.program), (c"/d", c"/bin/p"));
         assert_eq!(texts(&opened.words), ["a", "", "c d"]);
         assert_eq!(texts(&opened.env), ["K=v=w"]);

@@ -8,17 +8,16 @@ use super::program::{NoProgram, resolve};
 use super::{parcel, refusal, words};
 use crate::model::{Launch, Message, Needs};
 
-/// A launch that is ready to be sent to a keeper.
+/// A launch that is ready for a keeper.
 pub(super) struct Prepared {
-    /// What the keeper gets.
     pub parcel: Vec<u8>,
-    /// The file that will be executed, for messages.
+    /// The file that is executed, for messages.
     pub program: PathBuf,
     /// The working directory, for messages.
     pub dir: PathBuf,
 }
 
-/// Finds the words, the program and the environment of a launch, or says why there is none.
+/// Finds argv, program and environment of a launch, or returns why it cannot start.
 pub(super) fn prepare(
     launch: &Launch,
     environment: &Environment,
@@ -34,7 +33,7 @@ pub(super) fn prepare(
     let sockets = variables(handed);
     env.extend(sockets.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(value))));
     let path = env.get(OsStr::new("PATH")).copied();
-    // Without the folder nothing in it is found, and the folder is what to tell about.
+    // If the directory is missing, nothing in it is found: report the directory then.
     let no_program = |word: &str, no: &NoProgram| {
         dir_trouble(launch).unwrap_or_else(|| refusal::no_program(word, dir, no))
     };
@@ -51,8 +50,7 @@ pub(super) fn prepare(
     Ok(Prepared { parcel, program, dir: dir.clone() })
 }
 
-/// Why a run of this launch could not be started, as far as that can be seen without starting it: its folder and its
-/// programs. Reads the file system, nothing else.
+/// Returns why this launch could not start, without trying. Only reads the file system.
 pub fn rehearse(launch: &Launch) -> Option<Message> {
     prepare(launch, &Environment::here(), false, &[]).err()
 }

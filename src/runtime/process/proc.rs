@@ -1,14 +1,12 @@
-/// What the system says about one process at one moment.
+/// What the system reports of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proc {
-    /// The short name, at most 15 bytes on Linux.
+    /// Short name, at most 15 bytes on Linux.
     pub name: String,
-    /// The parent.
     pub parent: u32,
-    /// The process group.
     pub group: u32,
-    /// When it started, in the system's own measure since its boot.
+    /// Start time, in the system's own unit since boot.
     pub born: u64,
-    /// It has ended and waits to be reaped.
+    /// Exited but not reaped.
     pub zombie: bool,
 }

@@ -31,32 +31,31 @@ use super::wire::{ENDS, Order};
 use super::{refusal, stopper, strays};
 use crate::model::{Launch, Message, Run, Stream, Tty};
 
-/// How long killed trees may take to be gone when everything ends. SIGKILL takes milliseconds; what is
+/// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
 /// stuck in the kernel for longer is left to the guard.
 const LAST_RUNS: Duration = Duration::from_secs(5);
-/// How long the guard may take to end when it has no keepers any more.
+/// How long the guard may take to exit once it has no keepers.
 const LAST_GUARD: Duration = Duration::from_secs(2);
 
-/// Starts processes and tells what becomes of them.
+/// Starts processes and reports what happens to them.
 #[derive(Debug)]
 pub struct Processes {
     link: Arc<Link>,
     facts: mpsc::UnboundedSender<Fact>,
     environment: Arc<Environment>,
-    /// How many were started aside. They are numbered downwards from the largest number.
+    /// How many one-shot commands were started; they are numbered down from the largest run number.
     asides: AtomicU64,
     terminals: Terminals,
     on_terminal: bool,
-    /// What marks the processes of this stack.
     token: String,
 }
 
 impl Processes {
-    /// To be called inside a runtime with I/O and time. Services inherit the environment that this
-    /// process has now. `color`: devstack's output goes to a terminal that shows colours.
+    /// Must be called inside a runtime with I/O and time. Services inherit the environment this
+    /// process has now. `color`: devstack writes to a terminal with colors.
     ///
     /// # Errors
-    /// What the system says when the guard's socket cannot be waited for.
+    /// The system's error when the guard's socket cannot be registered with the runtime.
     pub fn new(
         guard: Guard,
         facts: mpsc::UnboundedSender<Fact>,
@@ -72,42 +71,41 @@ impl Processes {
         Ok(Processes { link, facts, environment, asides, terminals, on_terminal: false, token })
     }
 
-    /// Keeps a record of what runs in this file, from now on, for `sweep`. It is removed by `finish`, unless
-    /// something is left. To be called before the first spawn.
+    /// Records live runs in this file, for `clean_up` after a crash. `shut_down` removes it unless
+    /// a process is left. Must be called before the first spawn.
     pub fn record_in(self, file: &Path) -> Processes {
         self.link.record(Ledger::open(file, self.token.clone(), self.link.guard()));
         self
     }
 
-    /// What marks every process that it starts: the value of `DEVSTACK_RUN` in their environment.
+    /// Returns the value of `DEVSTACK_RUN` that marks every process of this stack.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Devstack's log goes to a terminal: services with `tty = "auto"` get one, too.
+    /// devstack's log goes to a terminal, so services with `tty = "auto"` get a pty.
     pub fn on_terminal(self) -> Processes {
         Processes { on_terminal: true, ..self }
     }
 
-    /// What services inherit.
+    /// Returns what services inherit.
     pub fn environment(&self) -> Arc<Environment> {
         self.environment.clone()
     }
 
-    /// The size of the terminals of services, those that run too: rows and columns; 0 means unknown. Without it
-    /// 24 and 80.
+    /// Resizes the ptys of all services; 0 means unknown. The default is 24 rows and 80 columns.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.terminals.resize(Size { rows, columns });
     }
 
-    /// Starts a run. Never waits and never fails: what becomes of it is told as facts, the last of them
-    /// `Emptied`. A number must not be used twice. What a service prints to a terminal arrives as stdout.
+    /// Starts a run. Never blocks and never fails: its run reports follow, the last of them
+    /// `TreeEmpty`. A run number must not be reused. Output to a pty arrives as stdout.
     pub fn spawn(&self, run: Run, launch: &Launch, tty: Tty, sink: impl Sink) -> Leash {
         self.spawn_with(run, launch, tty, Vec::new(), sink)
     }
 
-    /// The same for a program that is handed sockets, at most 64: what it is handed it gets as descriptors from 3 on,
-    /// with `LISTEN_FDS` and its like as sd_listen_fds(3) has them. Nobody else inherits them.
+    /// Like `spawn`, for a program that is passed sockets, at most 64: as descriptors from 3 on,
+    /// described by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
     pub fn spawn_with(
         &self,
         run: Run,
@@ -119,7 +117,7 @@ impl Processes {
         self.start(&self.facts, run, launch, tty, handed, sink)
     }
 
-    /// A run that cannot even be tried, for this reason: it is told like one that failed to start.
+    /// Reports a run that cannot even be tried as one that failed to start for this reason.
     pub fn refuse(&self, run: Run, why: Message, sink: impl Sink) -> Leash {
         not_started(&self.facts, run, why, sink)
     }
@@ -144,14 +142,14 @@ impl Processes {
         }
     }
 
-    /// Starts a command that is no run of a service, such as one that finds out whether a service is well.
+    /// Starts a command that is not a run of a service, such as a probe.
     pub fn aside(&self, launch: &Launch, sink: impl Sink) -> Aside {
         let (leash, facts) = self.start_aside(launch, sink);
         Aside { leash, facts }
     }
 
-    /// Starts something that is no run of a service and has an end soon: kept, ended and proved gone like
-    /// one, but what becomes of it is told to the caller alone.
+    /// Starts a short command that is not a run of a service. It is kept, ended and proved gone
+    /// like one, but its reports go only to the caller.
     fn start_aside(
         &self,
         launch: &Launch,
@@ -162,9 +160,9 @@ impl Processes {
         (self.start(&tell, run, launch, Tty::No, Vec::new(), sink), facts)
     }
 
-    /// Stops a run by a command, which finds the main process in `MAINPID` and has a tree of its own. The run
-    /// is not over before the command is; a kill of the run ends both. When the command cannot be started or
-    /// fails, `tell` gets to know it, and the run is stopped by the signal `otherwise`.
+    /// Stops a run with a command, which gets the main pid in `MAINPID` and has a tree of its own.
+    /// The run lasts at least as long as the command; killing the run kills both. If the command
+    /// fails, reports the error and stops the run with the signal `otherwise`.
     pub fn stop_by(
         &self,
         leash: &Leash,
@@ -206,7 +204,7 @@ impl Processes {
         let terminal = self.terminal(tty)?;
         let Prepared { parcel, program, dir } =
             prepare(launch, &self.environment, terminal.is_some(), &handed)?;
-        // Before there is a process: a terminal has its size before its program looks.
+        // Before the process exists, so that the pty has its size when the program reads it.
         sink.begins(terminal.as_ref());
         let ends = Ends::open(terminal).map_err(|error| refusal::no_means("pipes", &error))?;
         let line = Arc::new(Line::new(ends.socket.get_ref().clone()));
@@ -232,7 +230,7 @@ impl Processes {
         })
     }
 
-    /// Whether services that ask for a terminal in this way get one.
+    /// Whether services with this `tty` setting get a pty.
     pub fn gives_terminal(&self, tty: Tty) -> bool {
         match tty {
             Tty::Yes => true,
@@ -245,10 +243,11 @@ impl Processes {
         match tty {
             Tty::Yes => {
                 let terminal = self.terminals.open();
-                terminal.map(Some).map_err(|error| refusal::no_means("terminal", &error))
+                terminal.map(Some).map_err(|error| refusal::no_means("a terminal", &error))
             }
             Tty::Auto if self.on_terminal => {
-                let complain = |error: &io::Error| tracing::debug!("no terminal: {error}");
+                let complain =
+                    |error: &io::Error| tracing::debug!("cannot open a terminal: {error}");
                 Ok(self.terminals.open().inspect_err(complain).ok())
             }
             Tty::Auto | Tty::No => Ok(None),
@@ -265,19 +264,18 @@ impl Processes {
         self.link.request(run, ends, line.clone(), pids.clone())
     }
 
-    /// Resolves when the guard was ended from outside. The runs come to their ends as always; nothing
-    /// more can be started, and the stack should be shut down.
+    /// Resolves when the guard was killed from outside. Runs end as usual, but none can be started
+    /// any more, and the stack should be shut down.
     pub fn guard_lost(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut gone = self.link.gone();
         async move {
-            // An error means that the link is dropped, with everything else.
+            // Fails only when the connection is dropped, with everything else.
             let _ = gone.wait_for(|gone| *gone).await;
         }
     }
 
-    /// Ends it all: kills what still runs, waits for its end, then for that of the guard and its keepers:
-    /// the end of devstack is the end of all. Bounded, about seven seconds. True when it is proved
-    /// that nothing is left.
+    /// Kills what still runs and waits for its end, then for that of the guard and its keepers.
+    /// Takes at most about twelve seconds. True when it is proved that no process is left.
     pub async fn finish(&self) -> bool {
         let proved = self.end().await;
         if let Some(ledger) = self.link.ledger().filter(|_| proved) {
@@ -295,13 +293,12 @@ impl Processes {
         if !guard_was_lost {
             self.link.hang_up();
             if timeout(LAST_GUARD, gone.wait_for(|gone| *gone)).await.is_err() {
-                // It hangs or was stopped, and is no witness. Its keepers see its end and do their work
-                // without it.
+                // The guard hangs or was stopped. Its keepers see it exit and finish on their own.
                 super::platform::kill_one(self.link.guard());
                 strays::reap_guard(self.link.guard()).await;
             }
         }
-        // What the guard did not see to the end has become ours.
+        // Orphans that the guard did not reap are our children now.
         strays::end_all(&self.link).await && empty
     }
 }
@@ -318,7 +315,7 @@ fn not_started(
     Leash { line: None, pids: Arc::default(), stopper: Arc::default() }
 }
 
-/// A number that nobody else has, in hexadecimal digits.
+/// Returns 128 random bits in hexadecimal.
 fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -329,7 +326,7 @@ fn token() -> io::Result<String> {
 struct Ends {
     socket: AsyncFd<Arc<UnixStream>>,
     outlets: [Option<Outlet>; 2],
-    /// The line, stdout and stderr of the keeper.
+    /// The keeper's side: its connection, stdout and stderr.
     keeper: [OwnedFd; ENDS],
 }
 

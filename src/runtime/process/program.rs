@@ -3,25 +3,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where programs are searched when a service has no PATH, as the C library does.
+/// As the C library searches when there is no PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Why a word is no program.
+/// Why a word does not name a program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoProgram {
-    /// No such file; where it was looked for.
+    /// Not found at these paths.
     Missing(Vec<PathBuf>),
-    /// There is a file, but it may not be executed.
     NotExecutable(PathBuf),
-    /// There is a folder of that name.
     Folder(PathBuf),
 }
 
-/// Finds the program that a word means: by the service's PATH, or, when it has a slash, from its folder.
-/// Reads the file system, nothing else.
+/// Finds the program that a word names: on the service's PATH, or relative to its directory if the
+/// word has a slash. Only reads the file system.
 pub(super) fn resolve(word: &str, dir: &Path, path: Option<&OsStr>) -> Result<PathBuf, NoProgram> {
     if word.contains('/') {
-        // Without the `.` in it, for people who read it.
+        // Drops `.` components, for messages.
         let file: PathBuf = dir.join(word).components().collect();
         return match kind(&file) {
             Kind::Program => Ok(file),
@@ -55,7 +53,7 @@ fn kind(file: &Path) -> Kind {
         Ok(facts) if facts.is_dir() => Kind::Folder,
         Ok(facts) if facts.mode() & 0o111 != 0 => Kind::Program,
         Ok(_) => Kind::Plain,
-        // Not to be seen is as good as not there; for a path that is named, the exec tells the reason.
+        // Unreadable counts as missing; if the word has a slash, the exec reports the reason.
         Err(_) => Kind::Nothing,
     }
 }
@@ -67,40 +65,40 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn file(at: PathBuf, mode: u32) -> PathBuf {
-        fs::create_dir_all(at.parent().expect("it has one")).expect("writable");
+        fs::create_dir_all(at.parent().expect("has a parent")).expect("writable");
         fs::write(&at, "").expect("writable");
-        fs::set_permissions(&at, fs::Permissions::from_mode(mode)).expect("ours");
+        fs::set_permissions(&at, fs::Permissions::from_mode(mode)).expect("our file");
         at
     }
 
     #[test]
     fn the_first_executable_on_the_path_is_taken() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("temp dir");
         let at = |name: &str| root.path().join(name);
         let plain = file(at("a/tool"), 0o644);
         fs::create_dir_all(at("b/tool")).expect("writable");
         let tool = file(at("c/tool"), 0o755);
         let path =
-            |names: &[&str]| std::env::join_paths(names.iter().map(|n| at(n))).expect("sane");
+            |names: &[&str]| std::env::join_paths(names.iter().map(|n| at(n))).expect("no colon");
         let find = |word: &str, names: &[&str]| resolve(word, root.path(), Some(&path(names)));
         assert_eq!(find("tool", &["a", "b", "c"]), Ok(tool.clone()));
         assert_eq!(find("tool", &["a", "b"]), Err(NoProgram::NotExecutable(plain)));
         assert_eq!(find("tool", &["b"]), Err(NoProgram::Missing(vec![at("b/tool")])));
-        // Entries of the PATH are relative to the service's folder, an empty one is that folder.
+        // PATH entries are relative to the service's directory; an empty one is that directory.
         assert_eq!(resolve("tool", root.path(), Some(OsStr::new("c"))), Ok(tool.clone()));
         assert_eq!(resolve("tool", &at("c"), Some(OsStr::new("/nowhere:"))), Ok(tool));
     }
 
     #[test]
     fn a_slash_means_from_the_folder_of_the_service() {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = tempfile::tempdir().expect("temp dir");
         let tool = file(root.path().join("bin/tool"), 0o755);
         assert_eq!(resolve("bin/tool", root.path(), None), Ok(tool.clone()));
         assert_eq!(
             resolve("./tool", &root.path().join("bin"), None),
             Ok(root.path().join("bin/./tool"))
         );
-        assert_eq!(resolve(tool.to_str().expect("text"), Path::new("/"), None), Ok(tool));
+        assert_eq!(resolve(tool.to_str().expect("UTF-8"), Path::new("/"), None), Ok(tool));
         assert_eq!(
             resolve("./bin", root.path(), None),
             Err(NoProgram::Folder(root.path().join("./bin")))

@@ -2,32 +2,28 @@ use std::mem::MaybeUninit;
 
 use crate::model::Exit;
 
-/// What a look at the children of this process showed.
+/// State of this process's children.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reaped {
-    /// This child has ended. It still keeps its number.
+    /// This child has exited but is not reaped, so it keeps its pid.
     Dead(u32),
-    /// All children live.
     NoneDead,
-    /// There are no children: the proof that a tree is empty.
+    /// There are no children, which proves that a tree is empty.
     NoChildren,
 }
 
-/// Whether the dead were all there were.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Dead {
-    /// Others live.
     Some,
-    /// Nobody is left.
     All,
 }
 
-/// A child that has ended, not yet reaped.
+/// Finds an exited child without reaping it.
 pub(super) fn next_dead() -> Reaped {
     let mut info: MaybeUninit<libc::siginfo_t> = MaybeUninit::zeroed();
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     loop {
-        // SAFETY: waitid fills the structure; all zeroes are valid and mean "none".
+        // SAFETY: waitid fills the structure; all zeroes are valid and mean no child.
         let (code, pid) = unsafe {
             let code = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options);
             (code, info.assume_init_ref().si_pid())
@@ -41,10 +37,10 @@ pub(super) fn next_dead() -> Reaped {
     }
 }
 
-/// Reaps a child that `next_dead` named, and says how it ended.
+/// Reaps a child found by `poll_child` and returns its exit.
 pub(super) fn bury(pid: u32) -> Option<Exit> {
     let mut status = 0;
-    // SAFETY: a number and a place for the answer.
+    // SAFETY: takes a number and writes to `status`.
     let got = unsafe { libc::waitpid(pid.cast_signed(), &mut status, libc::WNOHANG) };
     if got != pid.cast_signed() {
         return None;

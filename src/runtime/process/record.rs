@@ -7,55 +7,50 @@ use serde::{Deserialize, Serialize};
 
 use super::platform;
 
-/// The version of the file's form.
 const VERSION: u32 = 1;
 
-/// A file larger than this was not written by us: a run takes about 150 bytes.
+/// In bytes. devstack writes no larger file: a run takes about 150 bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// A shorter token would be found where it does not belong.
+/// A shorter token might match processes that are not ours.
 pub(super) const SHORTEST_TOKEN: usize = 16;
 
-/// One process for all time: a number comes back, but not with the same start.
+/// Identifies one process for all time: a pid may be recycled, but not with the same start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Identity {
-    /// Its number.
     pub pid: u32,
-    /// When it started, in the system's own measure since its boot.
+    /// Start time, in the system's own unit since boot.
     pub born: u64,
 }
 
 impl Identity {
-    /// Of a process that lives now.
     pub fn of(pid: u32) -> Option<Identity> {
         let born = platform::look(pid).filter(|process| !process.zombie)?.born;
         Some(Identity { pid, born })
     }
 
-    /// Whether it still lives.
     pub fn lives(&self) -> bool {
         Identity::of(self.pid).as_ref() == Some(self)
     }
 }
 
-/// What a stack leaves on disk so that its processes can be found when it could not end them itself.
+/// What a stack keeps on disk so that its processes can be found after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     version: u32,
-    /// Since when, and for whom, process numbers mean what they mean: the boot, and the number space.
+    /// Boot and pid namespace: pids of another one mean nothing.
     pub era: String,
     /// The value of `DEVSTACK_RUN` in the environment of every service.
     pub token: String,
-    /// The process whose stack it is.
+    /// The devstack that runs the stack.
     pub supervisor: Option<Identity>,
-    /// Its guard.
     pub guard: Option<Identity>,
-    /// Keeper and main process by the number of the run.
+    /// Keeper and main process by run number.
     pub runs: BTreeMap<u64, [Identity; 2]>,
 }
 
 impl Record {
-    /// Of this process, which has no runs yet.
+    /// A record of this process without runs.
     pub fn new(token: String, guard: u32) -> Record {
         Record {
             version: VERSION,
@@ -67,7 +62,7 @@ impl Record {
         }
     }
 
-    /// All that is known when the file is lost: the mark.
+    /// A record of the token alone, when the file is lost.
     pub fn of_token(token: &str) -> Record {
         Record {
             version: VERSION,
@@ -79,14 +74,14 @@ impl Record {
         }
     }
 
-    /// Looks into the file; `None` when there is none. Changes nothing.
+    /// Reads the file without changing anything. `None` when there is no file.
     pub fn look(path: &Path) -> io::Result<Option<Record>> {
         let Some(text) = text_of(path)? else { return Ok(None) };
-        let nonsense = || io::Error::other(format!("{} makes no sense", path.display()));
+        let nonsense = || io::Error::other(format!("{} is corrupt", path.display()));
         parse(&text).map(Some).ok_or_else(nonsense)
     }
 
-    /// Reads the file; `None` when there is none. One that makes no sense is moved aside, and the error says so.
+    /// Reads the file; `None` when there is none. Renames a corrupt one and returns an error.
     pub fn read(path: &Path) -> io::Result<Option<Record>> {
         let Some(text) = text_of(path)? else { return Ok(None) };
         match parse(&text) {
@@ -95,26 +90,25 @@ impl Record {
                 let aside = beside(path, "bad");
                 fs::rename(path, &aside)?;
                 let (path, aside) = (path.display(), aside.display());
-                Err(io::Error::other(format!("{path} made no sense and is now {aside}")))
+                Err(io::Error::other(format!("{path} was corrupt and has been renamed to {aside}")))
             }
         }
     }
 
-    /// Replaces the file as a whole, so that a reader never sees half of it. Not forced to the disk: after a
-    /// crash of the system there are no processes to be found.
+    /// Replaces the file atomically. No fsync: after a system crash there are no processes to find.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
         let draft = beside(path, "new");
         let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
         if written.is_err() {
-            // It may not even be there.
+            // It may not exist.
             let _ = fs::remove_file(&draft);
         }
         written
     }
 }
 
-/// At most one byte more than there can be; `None` when there is no file.
+/// Reads at most one byte more than is allowed. `None` when there is no file.
 fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
     match fs::File::open(path) {
@@ -143,7 +137,7 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        let me = Identity::of(std::process::id()).expect("it lives");
+        let me = Identity::of(std::process::id()).expect("is alive");
         let mut record = Record::new("0123456789abcdef".to_owned(), me.pid);
         record.runs.insert(7, [me, me]);
         record
@@ -151,31 +145,31 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
-        assert_eq!(Record::read(&path).expect("none"), None);
+        assert_eq!(Record::read(&path).expect("no record"), None);
         record().write(&path).expect("writable");
-        assert_eq!(Record::read(&path).expect("it makes sense"), Some(record()));
-        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1, "no draft is left");
+        assert_eq!(Record::read(&path).expect("valid record"), Some(record()));
+        assert_eq!(fs::read_dir(dir.path()).expect("dir exists").count(), 1, "no draft is left");
     }
 
     #[test]
     fn garbage_is_kept_aside_and_said() {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
         let mut short = record();
         short.token.truncate(3);
-        let short = serde_json::to_string(&short).expect("plain data");
-        let other = serde_json::to_string(&record()).expect("plain data");
+        let short = serde_json::to_string(&short).expect("serializable");
+        let other = serde_json::to_string(&record()).expect("serializable");
         let other = other.replace("\"version\":1", "\"version\":2");
         let huge = " ".repeat(LARGEST as usize + 1);
         for garbage in ["", "{", "[]", "\0", &short, &other, &huge] {
             fs::write(&path, garbage).expect("writable");
-            let error = Record::look(&path).expect_err("it makes no sense");
-            assert!(error.to_string().ends_with("makes no sense") && path.exists());
-            let error = Record::read(&path).expect_err("it makes no sense");
+            let error = Record::look(&path).expect_err("it is corrupt");
+            assert!(error.to_string().ends_with("is corrupt") && path.exists());
+            let error = Record::read(&path).expect_err("it is corrupt");
             assert!(error.to_string().ends_with("runs.json.bad"), "{error}");
-            let aside = fs::read_to_string(dir.path().join("runs.json.bad")).expect("it is kept");
+            let aside = fs::read_to_string(dir.path().join("runs.json.bad")).expect("renamed file");
             assert!(aside == garbage && !path.exists());
         }
     }
@@ -184,11 +178,11 @@ mod tests {
     fn an_identity_is_more_than_a_number() {
         let mut child =
             std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
-        let identity = Identity::of(child.id()).expect("it lives");
+        let identity = Identity::of(child.id()).expect("is alive");
         assert!(identity.lives());
         assert!(!Identity { born: identity.born + 1, ..identity }.lives());
-        child.kill().expect("it is our child");
-        child.wait().expect("it is our child");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
         assert!(!identity.lives());
     }
 }

@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use super::terminal::Terminal;
 
-/// What is taken to be in a source that does not tell: more than a terminal holds, and as much as a pipe that
-/// devstack enlarged.
+/// Assumed amount when the system reports none: that of an enlarged pipe, and more than a pty's.
 const UNTOLD: usize = 1 << 20;
 
-/// Where the output of a service is read.
+/// The read end of a service's output.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// One of its two streams.
+    /// One of the two streams.
     Pipe(PipeReader),
-    /// Both, mixed as they are on a terminal.
+    /// Both streams, mixed as on any terminal.
     Terminal(Arc<Terminal>),
 }
 
 impl Source {
-    /// Reads once. A terminal gives a few kilobytes at a time, so of it as much is read as there is.
+    /// Reads once. A pty returns only a few kilobytes per read, so it is read until empty.
     pub fn read(&self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         let terminal = match self {
             Source::Pipe(pipe) => return rustix::io::read(pipe, buffer),
@@ -28,7 +27,7 @@ impl Source {
         while taken < buffer.len() {
             match rustix::io::read(terminal, &mut buffer[taken..]) {
                 Ok(count) if count > 0 => taken += count,
-                // What hinders now hinders again next time.
+                // If there was data, the next call returns the same error.
                 outcome if taken == 0 => return outcome,
                 Ok(_) | Err(_) => break,
             }
@@ -36,13 +35,13 @@ impl Source {
         Ok(taken)
     }
 
-    /// How many bytes can be in it now, at most.
+    /// The most bytes that can be in it now.
     pub fn left(&self) -> usize {
         match self {
             Source::Pipe(pipe) => {
                 rustix::io::ioctl_fionread(pipe).map_or(UNTOLD, |count| count as usize)
             }
-            // It tells less than was written: some of it is still on its way.
+            // The system reports too little: some output may still be on its way.
             Source::Terminal(_) => UNTOLD,
         }
     }

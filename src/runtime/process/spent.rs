@@ -1,4 +1,4 @@
-//! What the trees of runs use of the machine: looked at when somebody asks, along the trees and nowhere else.
+//! CPU time and memory of the trees of runs, measured on request by walking only those trees.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,40 +12,37 @@ use super::tree::MAX_WALK;
 /// What the processes of a run have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spent {
-    /// Time on processors since the run began, also of processes that have ended and were waited for. Ends that nobody
-    /// waited for are forgotten, so that it may shrink.
+    /// CPU time since the run began, including that of reaped processes. Time of processes that
+    /// were never waited for is lost, so it may shrink.
     pub cpu: Duration,
-    /// Resident memory now, in bytes. What processes share counts for each of them.
+    /// Resident memory now, in bytes. Shared memory counts for each process.
     pub memory: u64,
 }
 
-/// What the system says that one process has used.
+/// What the system reports that one process has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Load {
-    /// The parent.
     pub parent: u32,
-    /// By itself.
+    /// Of the process itself.
     pub cpu: Duration,
-    /// By those of its children that it has waited for, and theirs.
+    /// Of the children it has waited for, and of theirs.
     pub reaped: Duration,
-    /// Resident memory in bytes.
     pub memory: u64,
-    /// How many threads it has, at least 1.
+    /// At least 1.
     pub threads: u64,
 }
 
-/// The tree of a run, for whoever only looks: without a hold on the run.
+/// The processes of a run, to measure. Does not keep or control the run.
 #[derive(Debug, Clone)]
 pub struct Tree(pub(super) Arc<Pids>);
 
 impl Tree {
-    /// One that has no process.
     #[cfg(test)]
     pub fn none() -> Tree {
         Tree(Arc::default())
     }
 
-    /// What several trees have used; `None`: it has no process yet, or none any more, or the system does not say.
+    /// Measures several trees. `None` for one without a process, or that the system does not show.
     pub fn spent(trees: &[Tree]) -> Vec<Option<Spent>> {
         let mut kinship = Kinship::default();
         let keepers = trees.iter().map(|Tree(pids)| pids.keeper.load(Ordering::Relaxed));
@@ -53,7 +50,7 @@ impl Tree {
     }
 }
 
-/// What is below a keeper. What the keeper itself uses is devstack's, but not what it reaped.
+/// Measures what is below a keeper. Of the keeper's own usage, only what it reaped counts.
 fn below(keeper: u32, kinship: &mut Kinship) -> Option<Spent> {
     let load = platform::load(keeper)?;
     let mut spent = Spent { cpu: load.reaped, memory: 0 };
@@ -64,7 +61,7 @@ fn below(keeper: u32, kinship: &mut Kinship) -> Option<Spent> {
             if tree.len() > MAX_WALK || tree.contains(&child) {
                 continue;
             }
-            // The number may be a stranger's by now. An orphan has gone to the keeper meanwhile.
+            // The pid may have been recycled. An orphan is now a child of the keeper.
             let Some(load) = platform::load(child).filter(|load| tree.contains(&load.parent))
             else {
                 continue;
@@ -85,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The test program is nobody's keeper, but has children all the same.
+    /// The test program is not a keeper but has children like one.
     #[test]
     fn children_are_found_and_strangers_are_not() {
         let mut child = std::process::Command::new("cat")
@@ -93,20 +90,20 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .expect("cat exists");
-        // It answers when it is set up: right after `exec` a program has no memory yet.
-        child.stdin.as_mut().expect("it is piped").write_all(b".").expect("it reads");
-        child.stdout.as_mut().expect("it is piped").read_exact(&mut [0]).expect("it answers");
+        // It echoes once it is set up: right after `exec` a program has no memory yet.
+        child.stdin.as_mut().expect("piped").write_all(b".").expect("cat reads");
+        child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("cat echoes");
         let me = std::process::id();
-        let own = platform::load(me).expect("we live");
+        let own = platform::load(me).expect("this process is alive");
         assert!(own.memory > 100_000 && own.threads >= 1, "{own:?}");
-        let load = platform::load(child.id()).expect("it lives");
+        let load = platform::load(child.id()).expect("is alive");
         assert_eq!(load.parent, me);
         let mut kinship = Kinship::default();
         assert!(kinship.children(me, own.threads).contains(&child.id()));
-        let spent = below(me, &mut kinship).expect("it has a child");
+        let spent = below(me, &mut kinship).expect("has a child");
         assert!(spent.memory >= load.memory && spent.memory > 0, "{spent:?}");
-        child.kill().expect("it is our child");
-        child.wait().expect("it is our child");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
         assert_eq!(platform::load(child.id()), None);
     }
 }

@@ -8,16 +8,16 @@ use tokio::io::unix::AsyncFd;
 
 use super::source::Source;
 
-/// Types that own one descriptor and keep it, the same, for as long as they live.
+/// Types that own one descriptor and keep the same one for life.
 pub(super) trait Steady: AsRawFd {}
 
 impl Steady for Source {}
 impl Steady for Arc<UnixStream> {}
 impl Steady for std::os::fd::OwnedFd {}
 
-/// Makes a descriptor something to wait for. To be called inside a runtime.
+/// Registers a descriptor with the runtime. Must be called inside one.
 pub(super) fn wait_for<T: Steady>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-    // SAFETY: a `Steady` type owns its descriptor and never replaces it, and nothing takes it out of the
-    // `AsyncFd`, which gives shared access only.
+    // SAFETY: a `StableFd` type owns its descriptor and never replaces it, and the `AsyncFd` only
+    // gives shared access to it.
     unsafe { AsyncFd::register_with_interest(owner, interest) }.map_err(io::Error::from)
 }

@@ -6,17 +6,16 @@ use super::fact::{Fact, What};
 use super::leash::Leash;
 use crate::model::Exit;
 
-/// Where the command that stops a run has its place. There is one at most in the life of a run.
+/// The stop command of a run. A run has at most one in its life.
 #[derive(Debug)]
 pub(super) struct Stopper {
     state: Mutex<State>,
-    /// Whether a command is at work.
     busy: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// There was a command, or there can be none any more.
+    /// There was a command, or none may be started any more.
     taken: bool,
     command: Option<Leash>,
     killed: bool,
@@ -29,7 +28,7 @@ impl Default for Stopper {
 }
 
 impl Stopper {
-    /// The place for a command, once, and only before the run is over.
+    /// Reserves the slot for a command. `None` when it was reserved before or the run has ended.
     pub fn reserve(self: &Arc<Stopper>) -> Option<Place> {
         let mut state = self.lock();
         if std::mem::replace(&mut state.taken, true) {
@@ -39,7 +38,6 @@ impl Stopper {
         Some(Place(self.clone()))
     }
 
-    /// Kills the command, if there is one.
     pub fn kill(&self) {
         let mut state = self.lock();
         state.killed = true;
@@ -48,30 +46,29 @@ impl Stopper {
         }
     }
 
-    /// Whether the command was, or would have been, killed.
+    /// Whether the command was killed, or would have been had there been one.
     pub fn was_killed(&self) -> bool {
         self.lock().killed
     }
 
-    /// Waits for the end of the command; from now on there can be no other.
+    /// Waits until the command has finished, and accepts no other from now on.
     pub async fn over(&self) {
         self.lock().taken = true;
-        // An error would mean that the sender is gone, and it is ours.
+        // Cannot fail: the sender is ours.
         let _ = self.busy.subscribe().wait_for(|busy| !busy).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Plain data: true whatever the holder was doing.
+        // Plain data: valid wherever the holder panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of a command. The command counts as over when this is dropped.
+/// The reserved slot of a command, which counts as finished when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Stopper>);
 
 impl Place {
-    /// The command was started.
     pub fn fill(&self, command: Leash) {
         let mut state = self.0.lock();
         if state.killed {
@@ -88,14 +85,14 @@ impl Drop for Place {
     }
 }
 
-/// Waits until nothing is left of a command. Why it failed, as in `ended with exit 1`, or `None`.
+/// Waits until the command's tree is empty. Returns why it failed, as in `failed (exit 1)`.
 pub(super) async fn outcome(mut facts: mpsc::UnboundedReceiver<Fact>) -> Option<String> {
     let mut failure = None;
     while let Some(fact) = facts.recv().await {
         match fact.what {
             What::Spawned { .. } | What::Exited(Exit::Code(0)) => {}
-            What::NotSpawned(why) => failure = Some(format!("could not be started: {why}")),
-            What::Exited(exit) => failure = Some(format!("ended with {exit}")),
+            What::NotSpawned(why) => failure = Some(format!("could not start: {why}")),
+            What::Exited(exit) => failure = Some(format!("failed ({exit})")),
             What::Emptied { .. } => break,
         }
     }

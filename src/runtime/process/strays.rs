@@ -1,22 +1,21 @@
-//! What to do when the guard itself is gone. Its orphans become children of the supervisor, which is the
-//! next to adopt; keepers end their trees by themselves, and what a dead keeper left is ended here.
+//! Cleans up once the guard is gone. Its orphans become children of the supervisor, the next
+//! subreaper. Keepers end their trees on their own; orphans of a dead keeper are killed here.
 
 use std::time::Duration;
 
 use super::link::Link;
 use super::{platform, reap, tree};
 
-/// How often to look.
 const AGAIN: Duration = Duration::from_millis(2);
-/// How often to look at most: two seconds in all. What SIGKILL does not end by then is stuck in the kernel.
+/// Two seconds in all. What survives SIGKILL for longer is stuck in the kernel.
 const LOOKS: u32 = 1000;
 
-/// How long the end of a process that has hung up may take.
+/// How long a process that has hung up may take to exit.
 const EVENT: Duration = Duration::from_secs(1);
 
-/// Waits until the guard is dead and reaps it. True when it said that nothing was left.
+/// Waits until the guard has exited and reaps it. True when it reported that nothing is left.
 pub(super) async fn reap_guard(guard: u32) -> bool {
-    // Usually it is a matter of microseconds; the looks are for systems that give no event.
+    // Usually takes microseconds; the loop below is for systems without an exit event.
     let _ = tokio::time::timeout(EVENT, platform::ended(guard)).await;
     for _ in 0..LOOKS {
         if let Some(exit) = reap::bury(guard) {
@@ -30,10 +29,10 @@ pub(super) async fn reap_guard(guard: u32) -> bool {
     false
 }
 
-/// Ends what a keeper left when the guard is gone, too.
+/// Kills the orphans of a dead keeper when the guard is gone too.
 pub(super) async fn end(link: &Link, keeper: u32) {
     for _ in 0..LOOKS {
-        // Before the keeper is reaped its orphans may not have been handed over.
+        // Until the keeper is dead, its orphans may not have been reparented.
         let dead = platform::look(keeper).is_none_or(|p| p.zombie);
         if sweep(link) == 0 && dead {
             return;
@@ -42,7 +41,7 @@ pub(super) async fn end(link: &Link, keeper: u32) {
     }
 }
 
-/// Ends everything that was adopted. True when nothing of it is left.
+/// Kills everything that was adopted. True when nothing of it is left.
 pub(super) async fn end_all(link: &Link) -> bool {
     for _ in 0..LOOKS {
         if sweep(link) == 0 {
@@ -53,8 +52,8 @@ pub(super) async fn end_all(link: &Link) -> bool {
     false
 }
 
-/// Kills and reaps the adopted. Everything that keepers start has a session of its own, so children of
-/// this process that share its session are its own affair. How many there were.
+/// Kills and reaps adopted orphans, and returns how many there were. Everything that keepers start
+/// has a session of its own, so children in the session of this process are spared.
 pub(super) fn sweep(link: &Link) -> usize {
     let own = session(0);
     let spared = |pid: u32| pid == link.guard() || session(pid) == own || link.is_keeper(pid);
@@ -67,6 +66,6 @@ pub(super) fn sweep(link: &Link) -> usize {
 }
 
 fn session(pid: u32) -> i32 {
-    // SAFETY: a number.
+    // SAFETY: takes a number only.
     unsafe { libc::getsid(pid.cast_signed()) }
 }

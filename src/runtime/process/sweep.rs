@@ -1,4 +1,4 @@
-//! What an earlier devstack could not end, because it was killed together with all its helpers.
+//! Cleans up after an earlier devstack that was killed together with all its helpers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,27 +13,26 @@ use crate::model::{Class, Message};
 /// The environment variable that every process of a service inherits.
 pub(super) const TOKEN: &str = "DEVSTACK_RUN";
 
-/// How long leftovers may take to end after TERM.
+/// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long it may take until none of them is there, killed again and again. More than a moment is spent only
-/// with processes that are stuck in the kernel.
+/// How long a cleanup may take in all. Only processes stuck in the kernel need more than a moment.
 const LIMIT: Duration = Duration::from_secs(3);
-/// How many are named in a message.
+/// How many processes a message names.
 const NAMED: usize = 5;
 
-/// What a sweep came to.
+/// Result of a cleanup.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// Who was left and is ended now: pid and short name, ascending.
+    /// Pid and short name of orphans that are dead now, ascending by pid.
     pub ended: Vec<(u32, String)>,
-    /// Who could not be ended.
+    /// Orphans that could not be killed.
     pub alive: Vec<(u32, String)>,
-    /// What was wrong with the record itself.
+    /// What was wrong with the record.
     pub trouble: Option<String>,
 }
 
 impl Swept {
-    /// What this and another look came to.
+    /// Combines two reports.
     pub fn and(mut self, other: Swept) -> Swept {
         self.ended.extend(other.ended);
         self.alive.extend(other.alive);
@@ -41,25 +40,24 @@ impl Swept {
         self
     }
 
-    /// Whether nothing is left, as far as anybody can know.
+    /// Whether no orphan is known to be left.
     pub fn is_clean(&self) -> bool {
         self.alive.is_empty() && self.trouble.is_none()
     }
 
-    /// What people should know of it.
+    /// The messages for the user.
     pub fn messages(&self) -> Vec<Message> {
         let orphan = |text: &str, who: &[(u32, String)]| {
             (!who.is_empty())
                 .then(|| Message::new(Class::Orphan, format!("{text}: {}", names(who))))
         };
-        let ended =
-            orphan("processes of an earlier devstack were left here, now ended", &self.ended);
-        let alive = orphan("processes of an earlier devstack cannot be ended", &self.alive)
-            .map(|message| message.help("look at them with `ps`, and end them by hand"));
+        let ended = orphan("terminated leftover processes of an earlier devstack", &self.ended);
+        let alive = orphan("cannot kill leftover processes of an earlier devstack", &self.alive)
+            .map(|message| message.help("inspect them with `ps` and kill them manually"));
         let trouble = self.trouble.as_ref().map(|text| {
-            let text = format!("leftovers cannot be looked for: {text}");
+            let text = format!("cannot look for leftover processes: {text}");
             Message::new(Class::Orphan, text)
-                .help("look at them with `ps`, and end them with `kill` if they are yours")
+                .help("inspect processes with `ps` and `kill` your own leftovers")
         });
         [ended, alive, trouble].into_iter().flatten().collect()
     }
@@ -72,10 +70,10 @@ fn names(who: &[(u32, String)]) -> String {
     format!("{}{more}", list.join(", "))
 }
 
-/// Ends what the stack of this record left, if its supervisor is gone: TERM, a short grace, KILL. Only the
-/// recorded processes, their descendants, and processes of this user that carry the record's token; each is
-/// pinned and compared before it is signalled. Blocks, without leftovers for less than a millisecond, else for
-/// up to four seconds. To be called by whoever holds the lock of the stack, before anything is started.
+/// Ends the orphans of a recorded stack if its supervisor is gone: TERM, a short grace period,
+/// KILL. Signals only recorded processes, their descendants, and processes of this user with the
+/// record's token; each is pinned and checked first. Blocks for up to three seconds if there are
+/// orphans. The caller must hold the instance lock and have started nothing yet.
 pub fn sweep(record: &Path) -> Swept {
     let mut swept = Swept::default();
     match Record::read(record) {
@@ -96,8 +94,7 @@ pub fn sweep(record: &Path) -> Swept {
     swept
 }
 
-/// The same for a stack whose record is lost, by what marks its processes. To be called by whoever knows that its supervisor
-/// is gone.
+/// Like `clean_up`, by token, when the record is lost. The supervisor must be gone.
 pub fn sweep_marked(token: &str) -> Swept {
     let mut swept = Swept::default();
     if token.len() >= SHORTEST_TOKEN {
@@ -106,7 +103,7 @@ pub fn sweep_marked(token: &str) -> Swept {
     swept
 }
 
-/// Who is left of a stack whose record is lost, by what marks its processes; ends nobody, changes nothing.
+/// Finds the orphans of a stack by its token, when the record is lost. Changes nothing.
 pub fn marked_leftovers(token: &str) -> Vec<(u32, String)> {
     match token.len() >= SHORTEST_TOKEN {
         true => list(&Record::of_token(token)),
@@ -114,10 +111,10 @@ pub fn marked_leftovers(token: &str) -> Vec<(u32, String)> {
     }
 }
 
-/// Who is left of the stack of this record, if its supervisor is gone; ends nobody, changes nothing.
+/// Finds the orphans of a recorded stack if its supervisor is gone. Changes nothing.
 ///
 /// # Errors
-/// When there is a record that cannot be read.
+/// When the record cannot be read.
 pub fn leftovers(record: &Path) -> io::Result<Vec<(u32, String)>> {
     let found = Record::look(record)?.filter(|found| !is_alive(found) && is_of_now(found));
     Ok(found.map_or_else(Vec::new, |found| list(&found)))
@@ -128,7 +125,6 @@ fn list(record: &Record) -> Vec<(u32, String)> {
     scene.leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
 }
 
-/// Whether numbers in the record mean anything now.
 fn is_of_now(record: &Record) -> bool {
     platform::era().is_some_and(|era| era == record.era)
 }
@@ -145,7 +141,7 @@ fn end(record: &Record, swept: &mut Swept) {
         let scene = Scene::look(record, &seen);
         seen.extend(scene.leftovers.clone());
         let kill = begin.elapsed() >= GRACE;
-        // Guard and keepers end by themselves when they have nothing to keep, unless they were stopped.
+        // Guard and keepers exit on their own when they have nothing to keep, unless stopped.
         let rest = if scene.leftovers.is_empty() { &scene.helpers } else { &BTreeSet::new() };
         if scene.leftovers.is_empty() && rest.is_empty() || begin.elapsed() >= LIMIT {
             let alive: BTreeSet<Identity> = scene.leftovers.keys().copied().collect();
@@ -167,7 +163,7 @@ fn end(record: &Record, swept: &mut Swept) {
     }
 }
 
-/// Waits until all that were seen are gone, or it is time for something else.
+/// Waits until all processes of the scan are gone or it is time for the next signal.
 fn wait_for_end(scene: &Scene, until: Instant) {
     let until = until.min(Instant::now() + GRACE);
     loop {
@@ -185,16 +181,15 @@ fn signal(who: &Identity, number: i32) {
     platform::signal_checked(who.pid, number, |process| process.born == who.born);
 }
 
-/// All processes at one moment, seen with the eyes of a record.
+/// The processes of a record at one moment.
 struct Scene {
-    /// Whom to end.
     leftovers: BTreeMap<Identity, String>,
-    /// Guard and keepers of the record: their work is the same.
+    /// Guard and keepers of the record, which end the same processes.
     helpers: BTreeSet<Identity>,
 }
 
 impl Scene {
-    /// Who was `seen` stays a leftover: when its parent has ended, nothing else may tell that it is one.
+    /// Processes in `seen` stay orphans: once the parent has exited, nothing else identifies them.
     fn look(record: &Record, seen: &BTreeMap<Identity, String>) -> Scene {
         let table: BTreeMap<u32, Proc> = platform::processes()
             .into_iter()
@@ -240,7 +235,7 @@ fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, Proc>) -> BT
     found
 }
 
-/// A process and those above it: whoever sweeps may have been started by a leftover.
+/// A process and its ancestors: this devstack may have been started by an orphan.
 fn ancestry(mut pid: u32, table: &BTreeMap<u32, Proc>) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     while found.insert(pid)
@@ -258,41 +253,40 @@ mod tests {
 
     use super::*;
 
-    /// A process in its own session that carries a token.
     fn marked(token: &str, script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).env(TOKEN, token).stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().expect("there is a shell");
-        // It says that it is set up.
+        let mut child = command.spawn().expect("sh exists");
+        // It prints that it is set up.
         let mut word = [0; 3];
-        let stdout = child.stdout.as_mut().expect("it is piped");
-        std::io::Read::read_exact(stdout, &mut word).expect("it speaks");
+        let stdout = child.stdout.as_mut().expect("piped");
+        std::io::Read::read_exact(stdout, &mut word).expect("shell prints");
         child
     }
 
     const SLEEPS: &str = "echo up; exec sleep 1000";
 
-    /// Not the names: a shell may not have become the program yet.
+    /// Pids only: a shell may not have become its program yet.
     fn numbers(who: &[(u32, String)]) -> Vec<u32> {
         who.iter().map(|(pid, _)| *pid).collect()
     }
 
     fn ended(mut child: Child) -> ExitStatus {
-        child.wait().expect("it is ours")
+        child.wait().expect("our child")
     }
 
     fn spared(mut child: Child) {
-        assert_eq!(child.try_wait().expect("it is ours"), None);
-        child.kill().expect("it is ours");
-        child.wait().expect("it is ours");
+        assert_eq!(child.try_wait().expect("our child"), None);
+        child.kill().expect("our child");
+        child.wait().expect("our child");
     }
 
-    /// A record of a supervisor that is gone, and where it is.
+    /// A record of a supervisor that is gone, and its path.
     fn scene(
         token: &str,
         change: impl FnOnce(&mut Record),
     ) -> (tempfile::TempDir, std::path::PathBuf) {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
         let mut record = Record::new(token.to_owned(), 0);
         if let Some(supervisor) = &mut record.supervisor {
@@ -310,7 +304,7 @@ mod tests {
         let deaf = marked(token, "trap '' TERM; env -i sleep 1000 & echo up; wait");
         let stranger = marked("token-of-the-first-test-2", SLEEPS);
         let (_dir, path) = scene(token, |_| {});
-        let listed = leftovers(&path).expect("it can be read");
+        let listed = leftovers(&path).expect("readable");
         assert_eq!(listed.len(), 3, "{listed:?}");
         let swept = sweep(&path);
         assert_eq!(numbers(&swept.ended), numbers(&listed));
@@ -325,7 +319,7 @@ mod tests {
     #[test]
     fn recorded_processes_are_known_without_a_token() {
         let main = marked("", SLEEPS);
-        let identity = Identity::of(main.id()).expect("it lives");
+        let identity = Identity::of(main.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             let gone = Identity { pid: 1 << 30, born: 1 };
             record.runs.insert(1, [gone, identity]);
@@ -338,11 +332,11 @@ mod tests {
     fn what_loses_its_parent_meanwhile_is_still_known() {
         let deaf = "trap '' TERM; echo up; exec sleep 1000";
         let main = marked("", &format!("env -i sh -c \"{deaf}\" & wait"));
-        let identity = Identity::of(main.id()).expect("it lives");
+        let identity = Identity::of(main.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.runs.insert(1, [Identity { pid: 1 << 30, born: 1 }, identity]);
         });
-        let listed = leftovers(&path).expect("it can be read");
+        let listed = leftovers(&path).expect("readable");
         assert_eq!(numbers(&sweep(&path).ended), numbers(&listed));
         assert_eq!(listed.len(), 2, "{listed:?}");
         for (pid, _) in listed {
@@ -354,13 +348,13 @@ mod tests {
     #[test]
     fn a_recycled_number_is_spared() {
         let stranger = marked("", SLEEPS);
-        let now = Identity::of(stranger.id()).expect("it lives");
+        let now = Identity::of(stranger.id()).expect("is alive");
         let before = Identity { born: now.born - 1, ..now };
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.guard = Some(before);
             record.runs.insert(1, [before, before]);
         });
-        assert!(leftovers(&path).expect("it can be read").is_empty());
+        assert!(leftovers(&path).expect("readable").is_empty());
         assert!(sweep(&path).messages().is_empty() && !path.exists());
         spared(stranger);
     }
@@ -369,7 +363,7 @@ mod tests {
     fn another_boot_means_nothing_and_a_live_supervisor_everything() {
         let token = "token-of-the-fourth-test";
         let main = marked(token, SLEEPS);
-        let identity = Identity::of(main.id()).expect("it lives");
+        let identity = Identity::of(main.id()).expect("is alive");
         let (_dir, path) = scene(token, |record| {
             record.era.push('x');
             record.runs.insert(1, [identity, identity]);
@@ -386,13 +380,13 @@ mod tests {
     fn a_stopped_keeper_is_ended_after_its_tree() {
         let keeper = marked("", "sleep 1000 & echo up; wait");
         let mut status = 0;
-        // SAFETY: signals and waits for a child of ours; the status is ours, too.
+        // SAFETY: signals and waits for our own child; the status is ours too.
         unsafe {
             libc::kill(keeper.id().cast_signed(), libc::SIGSTOP);
             libc::waitpid(keeper.id().cast_signed(), &mut status, libc::WUNTRACED);
         }
         assert!(libc::WIFSTOPPED(status));
-        let identity = Identity::of(keeper.id()).expect("it lives");
+        let identity = Identity::of(keeper.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.runs.insert(1, [identity, Identity { pid: 1 << 30, born: 1 }]);
         });
@@ -417,7 +411,7 @@ mod tests {
 
     #[test]
     fn garbage_is_told() {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
         std::fs::write(&path, "{}").expect("writable");
         let messages = sweep(&path).messages();

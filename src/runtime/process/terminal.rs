@@ -7,32 +7,31 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{InputModes, OptionalActions, Winsize};
 
-/// The size of a terminal that nobody sees: that of the first ones, which every program can work with.
+/// Size of a pty without viewers, which every program can handle.
 const USUAL: Size = Size { rows: 24, columns: 80 };
 
-/// How much fits on a terminal. A 0 means that it is unknown.
+/// Size of a terminal; 0 means unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Lines.
     pub rows: u16,
-    /// Characters in a line.
+    /// Characters per line.
     pub columns: u16,
 }
 
 impl Size {
-    /// Itself, if it is known.
+    /// Returns the size if it is known.
     pub fn known(self) -> Option<Size> {
         Some(self).filter(|size| size.rows > 0 && size.columns > 0)
     }
 
-    /// What fits on both.
+    /// Returns what fits on both.
     pub fn common(self, other: Size) -> Size {
         Size { rows: self.rows.min(other.rows), columns: self.columns.min(other.columns) }
     }
 }
 
-/// The terminals of all services. Where nobody is attached they have one size: that of the terminal that devstack
-/// writes to.
+/// The ptys of all services. Without viewers they all have the size of devstack's own terminal.
 #[derive(Debug)]
 pub(super) struct Terminals(Mutex<State>);
 
@@ -49,7 +48,6 @@ impl Default for Terminals {
 }
 
 impl Terminals {
-    /// A new terminal.
     pub fn open(&self) -> io::Result<Arc<Terminal>> {
         let mut state = lock(&self.0);
         let terminal = Arc::new(Terminal::open(state.size)?);
@@ -58,7 +56,7 @@ impl Terminals {
         Ok(terminal)
     }
 
-    /// Gives all of them this size. Their programs get SIGWINCH when that is another one.
+    /// Resizes all ptys. Their programs get SIGWINCH if the size changed.
     pub fn resize(&self, size: Size) {
         let size = size.known().unwrap_or(USUAL);
         let mut state = lock(&self.0);
@@ -69,13 +67,13 @@ impl Terminals {
     }
 }
 
-/// A terminal that devstack keeps for a service, both ends.
+/// Both ends of a service's pty.
 ///
-/// Its modes are those of every new terminal, so that a program finds what it knows when somebody attaches; while
-/// nobody does, nothing is typed and nothing is echoed.
+/// Its modes are those of any new terminal, as programs expect when a client attaches; without
+/// clients there is no input and nothing is echoed.
 ///
-/// The service's end is held here, too: a service that closes its output and opens the terminal again finds
-/// it alive, and no end is seen, and waited for in vain, that is none.
+/// Holds the user end too: a service may close its output and open the terminal again, and the
+/// reader must not see an end of file in between.
 #[derive(Debug)]
 pub struct Terminal {
     ours: OwnedFd,
@@ -85,9 +83,9 @@ pub struct Terminal {
 
 #[derive(Debug)]
 struct Sizes {
-    /// As that of all others.
+    /// Common size of all ptys.
     own: Size,
-    /// What those who are attached can see, if somebody is.
+    /// What all viewers can show, if there are any.
     seen: Option<Size>,
 }
 
@@ -98,13 +96,13 @@ impl Terminal {
         rustix::pty::grantpt(&ours)?;
         rustix::pty::unlockpt(&ours)?;
         let name = rustix::pty::ptsname(&ours, Vec::new())?;
-        // It must not become the terminal of devstack's own session.
+        // NOCTTY: it must not become devstack's own controlling terminal.
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let theirs = rustix::fs::open(&name, flags, Mode::empty())?;
         let mut modes = rustix::termios::tcgetattr(&theirs)?;
-        // Ctrl-S would stop the service, for ever when whoever typed it leaves.
+        // Ctrl-S would stop the service, forever if the client detaches.
         modes.input_modes.remove(InputModes::IXON);
-        // Backspace takes a whole character.
+        // Backspace erases a whole character.
         modes.input_modes.insert(InputModes::IUTF8);
         rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes)?;
         rustix::termios::tcsetwinsize(&ours, winsize(size))?;
@@ -112,23 +110,23 @@ impl Terminal {
         Ok(Terminal { ours, theirs, sizes: Mutex::new(Sizes { own: size, seen: None }) })
     }
 
-    /// The end for a keeper, which opens it anew for the service.
+    /// Returns the user end for a keeper, which opens it again for the service.
     pub(super) fn end(&self) -> io::Result<OwnedFd> {
         self.theirs.try_clone()
     }
 
-    /// Which one it is, as its program sees it.
+    /// Identifies the terminal as the service sees it.
     pub fn device(&self) -> Option<Device> {
         Device::of(&self.theirs)
     }
 
-    /// Another descriptor of the end where a person sits.
+    /// Returns another descriptor of the controller end.
     pub(super) fn keys(&self) -> io::Result<OwnedFd> {
         self.ours.try_clone()
     }
 
-    /// Gives it the size of what those see who are attached, or that of all others again. Its programs get SIGWINCH
-    /// when that is another one; whether it is.
+    /// Sets the size that all viewers can show, or the common size again. Programs get SIGWINCH if
+    /// the size changed. True if it did.
     pub fn fit(&self, seen: Option<Size>) -> bool {
         self.change(|sizes| sizes.seen = seen)
     }
@@ -138,7 +136,7 @@ impl Terminal {
         let before = sizes.size();
         change(&mut sizes);
         let size = sizes.size();
-        // A program that has the old size shows its lines a little wrong; nothing else.
+        // A program with a wrong size only wraps lines badly.
         let _ = rustix::termios::tcsetwinsize(&self.ours, winsize(size));
         size != before
     }
@@ -167,6 +165,6 @@ fn winsize(Size { rows, columns }: Size) -> Winsize {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Numbers and references: true whatever the holder was doing.
+    // Numbers and references: valid wherever the holder panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

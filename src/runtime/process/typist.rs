@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 use super::steady::wait_for;
 use super::terminal::Terminal;
 
-/// Types in the terminal of a service, without waiting for anybody.
+/// Writes keys to the pty of a service without blocking.
 #[derive(Debug)]
 pub struct Typist {
     terminal: Arc<Terminal>,
@@ -16,22 +16,22 @@ pub struct Typist {
 }
 
 impl Typist {
-    /// To be called inside a runtime with I/O.
+    /// Must be called inside a runtime with I/O.
     ///
     /// # Errors
-    /// What the system says when there is no descriptor more.
+    /// The system's error when there are no more descriptors.
     pub fn new(terminal: Arc<Terminal>) -> io::Result<Typist> {
-        // A descriptor of its own: the other one is waited for by whoever reads.
+        // Its own descriptor: the output reader is registered on the other one.
         let fd = wait_for(terminal.keys()?, Interest::WRITABLE)?;
         Ok(Typist { terminal, fd })
     }
 
-    /// The terminal in which it types.
+    /// Returns the pty it writes to.
     pub fn terminal(&self) -> &Arc<Terminal> {
         &self.terminal
     }
 
-    /// Types as much as there is room for now; how many bytes that was.
+    /// Writes as many keys as fit now, and returns how many bytes that was.
     pub fn type_in(&self, keys: &[u8]) -> usize {
         let mut taken = 0;
         while taken < keys.len() {
@@ -47,7 +47,7 @@ impl Typist {
 
     /// Waits until there may be room.
     pub async fn room(&self) {
-        // An error means that the runtime is ending.
+        // Fails only when the runtime is shutting down.
         let _ = self.fd.writable().await.map(|mut room| room.retain_ready());
     }
 }

@@ -1,40 +1,40 @@
-//! What supervisor and keeper say to each other over a run's own socket. Both ends are the same
-//! program, so there is no version; a frame that makes no sense still must not harm.
+//! Protocol between supervisor and keeper on a run's own socket. Both are the same program, so it
+//! has no version, but an invalid frame must still do no harm.
 
 use crate::model::Exit;
 
-/// The most leftovers that are named in a report; more are only counted by their absence.
+/// The most orphans that a report names.
 pub(super) const MAX_LEFTOVERS: usize = 64;
 
-/// How many descriptors every request for a keeper has with it: its line, stdout and stderr. Sockets that the
-/// service is handed follow them.
+/// Descriptors sent with a request for a keeper: its connection, stdout and stderr. More are
+/// sockets for the service.
 pub(super) const ENDS: usize = 3;
 
-/// The length of a request for a keeper.
+/// In bytes.
 pub(super) const REQUEST: usize = 9;
 
-/// The request for a keeper of this run, whose service is handed so many sockets.
+/// Requests a keeper for this run, whose service is passed that many sockets.
 pub(super) fn ask(run: u64, handed: u8) -> [u8; REQUEST] {
     let [a, b, c, d, e, f, g, h] = run.to_le_bytes();
     [a, b, c, d, e, f, g, h, handed]
 }
 
-/// The run and the number of sockets that a request says.
+/// Returns the run and the number of sockets of a request.
 pub(super) fn asked(request: [u8; REQUEST]) -> (u64, usize) {
     let [a, b, c, d, e, f, g, h, handed] = request;
     (u64::from_le_bytes([a, b, c, d, e, f, g, h]), handed.into())
 }
 
-/// What the supervisor orders. Two bytes each, after the launch.
+/// What the supervisor orders, in two bytes each after the spawn request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// This signal to the main process.
+    /// Signal the main process only.
     Signal(u8),
-    /// This signal to the group of the main process, as a request to end: what outlives the main process has been told and gets time.
+    /// Signal the group of the main process as a request to stop. Orphans get time to exit.
     Stop(u8),
-    /// It was asked to end by other means than a signal: what outlives the main process gets time, too.
+    /// A stop was requested by other means than a signal. Orphans get time to exit.
     Told,
-    /// SIGKILL to everything, until nothing is left.
+    /// Kill the tree until it is empty.
     Kill,
 }
 
@@ -59,34 +59,28 @@ impl Order {
     }
 }
 
-/// Where a start failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// No process for the keeper.
     Fork,
-    /// The keeper could not set itself up.
     Keeper,
-    /// The working directory could not be entered.
     Dir,
-    /// The program could not be executed.
     Exec,
 }
 
-/// What a keeper reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Report {
     /// The main process runs.
     Spawned { keeper: u32, pid: u32 },
-    /// It does not, and nothing else follows.
+    /// The start failed. No report follows.
     Failed { stage: Stage, errno: i32 },
-    /// The main process ended.
+    /// The main process exited.
     Exited(Exit),
-    /// Nothing is left of the tree, and nothing else follows.
+    /// The tree is empty. No report follows.
     Empty { leftovers: Vec<(u32, String)> },
 }
 
 impl Report {
-    /// Appends the frame: kind, length of the rest, rest.
+    /// Appends the frame: kind, length of the body, body.
     pub fn encode(&self, to: &mut Vec<u8>) {
         let start = to.len();
         to.extend([0; 5]);
@@ -130,8 +124,8 @@ impl Report {
         to[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
     }
 
-    /// The first report in `bytes` and how long its frame is; `None` when it is not complete yet.
-    /// A frame without sense is an error: whoever wrote it cannot be trusted any more.
+    /// Decodes the first report and returns the length of its frame. `None` when it is incomplete.
+    /// After an error the sender cannot be trusted any more.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Report, usize)>, Nonsense> {
         let Some((head, rest)) = bytes.split_at_checked(5) else { return Ok(None) };
         let length = u32_at(head, 1)? as usize;

@@ -1,9 +1,8 @@
 use crate::model::{Command, Expanded};
 
-/// The shell that runs what needs one.
 const SHELL: &str = "/bin/sh";
 
-/// First words that only a shell understands, or understands better than a program of that name.
+/// Words that only a shell understands, or understands better than a program of that name.
 const SHELL_WORDS: &[&str] = &[
     "!", "{", "}", "[", "[[", ":", ".", "alias", "bg", "break", "builtin", "case", "cd", "command",
     "continue", "declare", "dirs", "do", "done", "echo", "elif", "else", "esac", "eval", "exec",
@@ -13,16 +12,14 @@ const SHELL_WORDS: &[&str] = &[
     "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
 ];
 
-/// Those of them that may run before a program which the shell then becomes: what they do stays done, and nothing of
-/// them waits for the end of the shell.
+/// Those that may run before the `exec` of the last program: they do not need the shell to stay.
 const FOREGOING: &[&str] = &[
     ":", "[", "cd", "echo", "export", "printf", "pwd", "readonly", "set", "test", "true", "ulimit",
     "umask", "unset",
 ];
 
-/// The words to execute for a command, at least one. What is written as words is executed as it is. A
-/// text is for `sh -c`; but no shell is started when it would add nothing, and where one is needed for
-/// a single program only, it is told to become that program.
+/// Returns the argv of a command. An array is executed as it is. A text is for `sh -c`, but without
+/// a shell where none is needed, and with `exec` where the shell would only wait for one program.
 pub(super) fn words(command: &Command) -> Option<Vec<String>> {
     match command {
         Command::Exec(words) => {
@@ -32,7 +29,7 @@ pub(super) fn words(command: &Command) -> Option<Vec<String>> {
     }
 }
 
-/// A command as people write it, without secrets.
+/// A command as the user wrote it, without secrets.
 pub(in crate::runtime) fn shown(command: &Command) -> String {
     match command {
         Command::Shell(text) => text.clone(),
@@ -40,7 +37,7 @@ pub(in crate::runtime) fn shown(command: &Command) -> String {
     }
 }
 
-/// A command as people write it, as far as it fits in a line.
+/// A command as the user wrote it, cut to its first line.
 pub(in crate::runtime) fn headline(command: &Command) -> String {
     let shown = shown(command);
     match shown.trim().split_once('\n') {
@@ -72,7 +69,7 @@ fn from_text(text: &str) -> Option<Vec<String>> {
     Some(vec![SHELL.to_owned(), "-c".to_owned(), script])
 }
 
-/// Where `exec` belongs, so that the shell becomes the last program; `None`: it has to stay.
+/// Where to insert `exec` so that the shell becomes the last program; `None`: the shell must stay.
 fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
     if syntax.compound || (!syntax.links.is_empty() && syntax.hides_links) {
         return None;
@@ -90,7 +87,7 @@ fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
     (at < text.len() && !is_shell_word(&text[at..])).then_some(at)
 }
 
-/// Whether a shell stays the parent of the program that a command runs.
+/// Whether a shell stays the parent of the program.
 pub(in crate::runtime) fn keeps_shell(command: &Command) -> bool {
     let Command::Shell(_) = command else { return false };
     match words(command).as_deref() {
@@ -105,30 +102,28 @@ fn is_shell_word(text: &str) -> bool {
     SHELL_WORDS.contains(&first_word(text))
 }
 
-/// The first word when it is plain; one with quotes or expansions names no builtin.
+/// The first word if it is plain; one with quotes or expansions does not name a builtin.
 fn first_word(text: &str) -> &str {
     let end = text.find([' ', '\t', '\n', ';', '&']).unwrap_or(text.len());
     &text[..end]
 }
 
-/// What a shell would see in a text.
 #[derive(Debug, Default)]
 struct Syntax {
-    /// Something is replaced: variables, globs, `~`, braces, a comment.
+    /// An expansion or comment: variables, globs, `~`, braces, `#`.
     expands: bool,
     /// `<` or `>`.
     redirects: bool,
-    /// More than one simple command otherwise than by `links`, or a substitution that runs another.
+    /// More commands than at `separators`: a pipeline, subshell, background job or substitution.
     compound: bool,
-    /// Where further commands begin: after `&&`, `;` and ends of lines.
+    /// Where further commands begin: after `&&`, `;` and line ends.
     links: Vec<usize>,
-    /// A comment or a here-document, within which those mean nothing.
+    /// A comment or here-document, in which separators mean nothing.
     hides_links: bool,
-    /// Where the program's word begins, after assignments such as `A=1 B=2`.
+    /// Where the program begins, after assignments such as `A=1 B=2`.
     program_at: usize,
 }
 
-/// Where the scanner is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum In {
     Plain,
@@ -146,7 +141,7 @@ fn scan(text: &str) -> Syntax {
         assignments.see(at, c, state);
         match (state, c) {
             (In::Plain | In::Double, '\\') => {
-                // A line that goes on is the shell's to read.
+                // Only the shell handles a line continuation.
                 syntax.expands |= chars.next().is_none_or(|(_, escaped)| escaped == '\n');
             }
             (In::Plain, '\'') => state = In::Single,
@@ -180,12 +175,11 @@ fn scan(text: &str) -> Syntax {
     syntax
 }
 
-/// Finds the assignments that stand before the program.
 #[derive(Default)]
 struct Assignments {
-    /// Where the current word began, and whether it is `name=` so far.
+    /// Where the current word begins, and whether it is `name=` so far.
     word: Option<(usize, Word)>,
-    /// Where the first word that is none began.
+    /// Where the first word that is not an assignment begins.
     program: Option<usize>,
 }
 
@@ -250,7 +244,7 @@ mod tests {
             ("ä ö", &["ä", "ö"]),
         ];
         for (text, expected) in table {
-            assert_eq!(shell(text).expect("it has words"), *expected, "{text}");
+            assert_eq!(shell(text).expect("not empty"), *expected, "{text}");
         }
     }
 
@@ -268,7 +262,7 @@ mod tests {
             ("p a#b # note", "exec p a#b # note"),
         ];
         for (text, script) in table {
-            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", script], "{text}");
+            assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", script], "{text}");
         }
     }
 
@@ -289,7 +283,7 @@ mod tests {
             ("cd 'a; b' && c \"&& d\" 2>&1", "cd 'a; b' && exec c \"&& d\" 2>&1"),
         ];
         for (text, script) in table {
-            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", script], "{text}");
+            assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", script], "{text}");
             assert!(!keeps_shell(&Command::Shell(text.to_owned())), "{text}");
         }
         for text in ["a | b", "a && b | c", "(a)", "npm i && cd x", "if a; then b; fi"] {
@@ -339,7 +333,7 @@ mod tests {
             "{ a",
         ] {
             let expected = if text == "'open" { "exec 'open" } else { text };
-            assert_eq!(shell(text).expect("it has words"), ["/bin/sh", "-c", expected], "{text}");
+            assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", expected], "{text}");
         }
     }
 

@@ -9,62 +9,59 @@ use crate::model::{Name, OnConflict, PortWish, Service, Stack, Weight};
 use crate::ports::Ports;
 use crate::runtime::steady;
 
-/// Something that is done off the loop.
+/// Work done off the loop.
 pub(in crate::runtime) enum Task {
-    /// Read the files again.
+    /// Reread the files.
     Read,
-    /// Put other services into debug mode.
+    /// Change which services are in debug mode.
     Switch,
-    /// Choose ports again for services that lost one.
+    /// Choose other ports for services that lost one.
     Place,
 }
 
-/// Follows the configuration, makes stacks in which other services are in debug mode, and chooses ports again for
-/// services that lost one. One thing at a time: what comes meanwhile is done after it.
+/// Reloads the configuration, changes modes, and reassigns lost ports. Does one thing at a time:
+/// what comes in meanwhile is done afterwards.
 pub struct Reloader {
     loader: Loader,
-    /// What was applied last: the files may be in the middle of an edit.
+    /// The last applied configuration: the files may be in the middle of an edit.
     applied: Arc<Draft>,
     busy: bool,
     /// The files have changed since they were last read.
     stale: bool,
-    /// Other services are to be in debug mode.
     switching: bool,
-    /// Services that need other ports.
     lost: BTreeSet<Name>,
-    /// Numbers that services could not bind although nobody listens there, since they were ready last.
+    /// Ports that services could not bind although nothing is listening there, since they were last
+    /// ready.
     shunned: BTreeMap<Name, BTreeSet<u16>>,
-    /// Whether ports were chosen again: before that, every one is in use.
+    /// Whether ports were chosen again; before that, every port is in use.
     moved: bool,
-    /// Whether the files are followed at all.
+    /// Whether the files are watched at all.
     pub(in crate::runtime) follows: bool,
 }
 
 impl Reloader {
-    /// Nothing to do yet; `applied` is what the first stack was made of. `follows`: whether anybody tells of changes.
+    /// Creates an idle reloader. `applied`: the configuration of the first stack. `follows`:
+    /// whether changes of files are reported.
     pub fn new(loader: Loader, applied: Arc<Draft>, follows: bool) -> Reloader {
         let (busy, stale, switching, moved) = (false, false, false, false);
         let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
         Reloader { loader, applied, busy, stale, switching, lost, shunned, moved, follows }
     }
 
-    /// The files have changed.
     pub(in crate::runtime) fn reload(&mut self) {
         self.stale = true;
     }
 
-    /// Other services are to be in debug mode.
     pub(in crate::runtime) fn switch(&mut self) {
         self.switching = true;
     }
 
-    /// A service needs other ports.
     pub(in crate::runtime) fn place(&mut self, name: Name) {
         self.lost.insert(name);
     }
 
-    /// A service cannot bind `port`, which it has, although nobody listens there. Whether it may have another one;
-    /// then this is not chosen again for it until it is ready.
+    /// Notes that a service cannot bind its own `port` although nothing is listening there. Returns
+    /// whether it may have another one; this one is then avoided until the service is ready.
     pub(in crate::runtime) fn shun(&mut self, service: &Service, port: u16) -> bool {
         let named = service.ports.iter().find(|one| one.number == port).map(|one| &one.name);
         let wishes = self.applied.wishes_with(&Debugged::from([service.name.clone()]));
@@ -81,33 +78,33 @@ impl Reloader {
         moves
     }
 
-    /// A service is ready: what it could not bind before may be free again.
+    /// Clears the avoided ports of a ready service: they may be free again.
     pub(in crate::runtime) fn forgive(&mut self, name: &Name) {
         self.shunned.remove(name);
     }
 
-    /// What is to be begun now, if anything is.
+    /// Returns the task to start now, if any.
     pub(in crate::runtime) fn due(&self) -> Option<Task> {
         match (self.busy, self.stale, self.switching) {
             (true, _, _) => None,
-            // The files first: they may have brought other ports.
+            // The files first: they may bring other ports.
             (false, true, _) => Some(Task::Read),
             (false, false, true) => Some(Task::Switch),
             (false, false, false) => (!self.lost.is_empty()).then_some(Task::Place),
         }
     }
 
-    /// What was applied last.
+    /// The last applied configuration.
     pub(in crate::runtime) fn applied(&self) -> Arc<Draft> {
         self.applied.clone()
     }
 
-    /// The wishes of what was applied last, with these services in debug mode.
+    /// The port requests of the last applied configuration, with these services in debug mode.
     pub(in crate::runtime) fn known(&self, debugged: &Debugged) -> Vec<PortWish> {
         self.applied.wishes_with(debugged)
     }
 
-    /// Begins what is due, off the loop; the result comes through `tell`. `stack`: the one that `present` is about.
+    /// Starts a task off the loop; the result is sent to `tell`. `stack` is the one in `present`.
     pub(in crate::runtime) fn begin(
         &mut self,
         task: Task,
@@ -117,7 +114,7 @@ impl Reloader {
     ) {
         self.busy = true;
         let (loader, applied) = (self.loader.clone(), self.applied.clone());
-        // The supervisor may have ended when it is done.
+        // The supervisor may have finished by then.
         let (stack, tell) = (stack.clone(), tell.clone());
         match task {
             Task::Read => {
@@ -149,7 +146,7 @@ impl Reloader {
         }
     }
 
-    /// Looks at the files off the loop; `tell` gets what they would make.
+    /// Previews the current files off the loop; the result is sent to `tell`.
     pub(in crate::runtime) fn preview(
         &self,
         present: Present,
@@ -159,7 +156,7 @@ impl Reloader {
         tokio::task::spawn_blocking(move || tell(loader.preview(&present)));
     }
 
-    /// What was begun is over. `draft`: it was read and is applied.
+    /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
     pub(in crate::runtime) fn finished(&mut self, draft: Option<&Arc<Draft>>) {
         self.moved = true;
         self.busy = false;
@@ -168,20 +165,19 @@ impl Reloader {
         }
     }
 
-    /// The ports of this stack.
     pub(in crate::runtime) fn ports(&self) -> MutexGuard<'_, Ports> {
         self.loader.ports()
     }
 
-    /// Gives back ports that neither `stack` nor a process that still lives uses, once ports were chosen again: called
-    /// when a run is over, which may have been the last one on such a port. `leaving` is asked only then: a stack that
-    /// stops calls this for each of its services.
+    /// Once ports were chosen again: releases ports that neither `stack` nor a live process uses.
+    /// Called when a run is over, perhaps the last one on such a port. `leaving` is called only if
+    /// needed: a stopping stack calls this for each service.
     pub(in crate::runtime) fn release_unused(
         &self,
         stack: &Stack,
         leaving: impl FnOnce() -> BTreeSet<u16>,
     ) {
-        // What is being chosen now is not in the stack yet.
+        // Ports being chosen now are not in the stack yet.
         if !self.moved || self.busy {
             return;
         }

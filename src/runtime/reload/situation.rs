@@ -5,21 +5,21 @@ use crate::engine::Selection;
 use crate::model::{Name, PortWish};
 use crate::ports::{Asked, Key};
 
-/// What a stack that is made of a configuration has to respect.
+/// Constraints on a stack made from a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Situation {
-    /// What services of the stack have and keep.
+    /// Ports that services have and keep.
     pub mine: BTreeMap<Key, u16>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
-    /// Services that are not wanted, whatever the selection says.
+    /// Services that are stopped, whatever the selection is.
     pub idle: BTreeSet<Name>,
-    /// Services that are about to be started by hand, whatever the selection says.
+    /// Services about to be started by hand, whatever the selection is.
     pub asked: BTreeSet<Name>,
-    /// Services that are in debug mode, or are to be.
+    /// Services that are in debug mode, or will be.
     pub debugged: Debugged,
-    /// Wishes that are no news: when one of them cannot be granted any more, that is for the start of its service to
-    /// tell, and keeps no other change from being applied.
+    /// Port requests that are not new: if one can no longer be met, the start of its service
+    /// reports that, and it does not keep other changes from being applied.
     pub known: Vec<PortWish>,
 }
 
@@ -38,7 +38,7 @@ impl Situation {
         starting
     }
 
-    /// Asks `choose` for the ports of a configuration.
+    /// Calls `choose` with the port requests of a configuration.
     pub fn ask<T>(&self, draft: &Draft, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
         let starting = self.starting(draft);
         let others = draft.services().filter(|name| !starting.contains(*name));

@@ -5,7 +5,7 @@ use crate::model::{
     Advice, Command, Kind, Launch, Mode, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty,
 };
 
-/// `api` with this command and host, and the ports 5001 and 9100.
+/// `api` with this command and host, and ports 5001 and 9100.
 fn service(command: &str, host: &str) -> Service {
     let port = |name: &str, number| Port {
         name: name.to_owned(),
@@ -55,7 +55,7 @@ fn read(text: &str) -> Vec<Address> {
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 
-/// What is said of a service that listens there, as lines.
+/// The notes about a service that listens on these addresses, as lines.
 fn said(command: &str, host: &str, listening: &str, networks: &[&str]) -> String {
     let network = |address: &&str| Network {
         name: "eth0".to_owned(),
@@ -87,32 +87,32 @@ fn what_is_as_it_was_told_is_not_remarked_on() {
 fn each_remark_says_what_to_do() {
     let one = ["192.168.1.7"];
     insta::assert_snapshot!(said("./api", "127.0.0.1", "127.0.0.1:5000 127.0.0.1:9100", &one), @r#"
-    was given PORT=5001 but listens on 5000
-      pass the port on in its command, such as --port $PORT
+    was given PORT=5001 but is listening on 5000
+      pass the port in its command, such as --port $PORT
     "#);
     insta::assert_snapshot!(said("flask run", "127.0.0.1", "127.0.0.1:5000", &one), @r#"
-    was given PORT=5001 but listens on 5000: pass --port $PORT
-      or set env = { FLASK_RUN_PORT = "${PORT}" }
+    was given PORT=5001 but is listening on 5000: pass --port $PORT
+      alternatively, set env = { FLASK_RUN_PORT = "${PORT}" }
     "#);
-    insta::assert_snapshot!(said("vite", "::1", "127.0.0.1:1 127.0.0.1:2", &one), @"was given PORT=5001 but listens on 1, 2: pass --port $PORT");
+    insta::assert_snapshot!(said("vite", "::1", "127.0.0.1:1 127.0.0.1:2", &one), @"was given PORT=5001 but is listening on 1, 2: pass --port $PORT");
     insta::assert_snapshot!(said("./api", "::1", "unix:/run/api", &one), @r#"
-    was given PORT=5001 but listens on the Unix socket /run/api
-      pass the port on in its command, such as --port $PORT
+    was given PORT=5001 but is listening on the Unix socket /run/api
+      pass the port in its command, such as --port $PORT
     "#);
     insta::assert_snapshot!(said("flask run", "127.0.0.1", "0.0.0.0:5001", &one), @r#"
-    listens on all interfaces (0.0.0.0:5001), though its host is 127.0.0.1: anyone in this network (192.168.1.0/24) can reach it
-      pass --host $HOST; or say that it is meant: host = "0.0.0.0"
+    is listening on all interfaces (0.0.0.0:5001) although its host is 127.0.0.1: anyone on this network (192.168.1.0/24) can reach it
+      pass --host $HOST, or if this is intended, set host = "0.0.0.0"
     "#);
     insta::assert_snapshot!(said("./api", "localhost", "0.0.0.0:5001 [::]:5001", &[]), @r#"
-    listens on all interfaces (0.0.0.0:5001, [::]:5001), though its host is localhost: others can reach it as soon as there is a network
-      have it bind $HOST; or say that it is meant: host = "0.0.0.0"
+    is listening on all interfaces (0.0.0.0:5001, [::]:5001) although its host is localhost: other machines can reach it once this one is on a network
+      bind it to $HOST, or if this is intended, set host = "0.0.0.0"
     "#);
     insta::assert_snapshot!(said("./api", "127.0.0.1", "127.0.0.1:5001 192.168.1.7:9229", &one), @r#"
-    listens on 192.168.1.7:9229, though its host is 127.0.0.1: anyone in this network (192.168.1.0/24) can reach it
-      have it bind $HOST; or say that it is meant: host = "0.0.0.0"
+    is listening on 192.168.1.7:9229 although its host is 127.0.0.1: anyone on this network (192.168.1.0/24) can reach it
+      bind it to $HOST, or if this is intended, set host = "0.0.0.0"
     "#);
     insta::assert_snapshot!(said("vite", "0.0.0.0", "[::1]:5001", &one), @r#"
-    listens on [::1]:5001 only, though its host is 0.0.0.0: nobody else can reach it
+    is listening only on [::1]:5001 although its host is 0.0.0.0: other machines cannot reach it
       pass --host $HOST
     "#);
 }
@@ -122,7 +122,7 @@ fn early_it_may_still_open_its_port() {
     let service = service("./api", "127.0.0.1");
     let early = |early| surveyed(&service, &read("127.0.0.1:9229"), early, Vec::new);
     assert!(early(true).is_empty());
-    assert_eq!(early(false)[0].text, "was given PORT=5001 but listens on 9229");
+    assert_eq!(early(false)[0].text, "was given PORT=5001 but is listening on 9229");
 }
 
 #[test]
@@ -130,6 +130,6 @@ fn orphans_are_named_up_to_a_bound() {
     assert_eq!(orphans(&[]), None);
     let many: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "worker".to_owned())).collect();
     let text = orphans(&many).unwrap().text;
-    assert!(text.starts_with("left processes behind, now ended: worker (pid 1), "), "{text}");
+    assert!(text.starts_with("left processes running, now terminated: worker (pid 1), "), "{text}");
     assert!(text.ends_with("worker (pid 5), …"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! From what was read of the configuration files to what the engine is told.
+//! Turns reload results into engine inputs.
 
 use tokio::sync::oneshot;
 
@@ -11,15 +11,15 @@ use crate::runtime::reload::{
     Made, Present, Previewed, Reloaded, Situation, debugged_in, ports_of,
 };
 
-/// Where the answer to a question for the plan goes.
+/// Reply channel of a plan request.
 pub(super) type TellPlan = oneshot::Sender<Result<PlanView, Message>>;
 
 impl Supervisor {
-    /// Somebody wants to know what the files would change.
+    /// Starts a preview for `devstack plan`.
     pub(super) fn preview(&self, tell: TellPlan) {
         let back = self.previewed.0.clone();
         self.reloader.preview(self.present(), move |found| {
-            // The stack may have ended meanwhile.
+            // The supervisor may have finished meanwhile.
             let _ = back.send((found, tell));
         });
     }
@@ -28,10 +28,10 @@ impl Supervisor {
         Present::of(&self.stack, self.situation())
     }
 
-    /// What a stack that is made now has to respect.
+    /// Constraints for a stack made now.
     pub(super) fn situation(&self) -> Situation {
         let mut running = self.engine.running();
-        // Between two runs it is devstack that listens.
+        // Between two runs devstack itself is listening.
         running.extend(self.hands.passing());
         let debugged = debugged_in(&self.stack);
         Situation {
@@ -44,10 +44,10 @@ impl Supervisor {
         }
     }
 
-    /// What was found, compared with what is now.
+    /// Compares a preview with the running stack.
     pub(super) fn planned(&self, found: Previewed) -> Result<PlanView, Message> {
         if self.engine.is_ending() {
-            return Err(Message::new(Class::NotRunning, "the stack is being stopped"));
+            return Err(Message::new(Class::NotRunning, "the stack is stopping"));
         }
         let (stack, notes) = found?;
         let plan = self.plan(&stack);
@@ -118,8 +118,8 @@ impl Supervisor {
         }
     }
 
-    /// The files are good and are not applied. Says so when that makes a difference, and when it makes none any
-    /// more.
+    /// Keeps a valid configuration that is not applied. Reports when it starts or stops making a
+    /// difference.
     fn hold(&mut self, stack: &Stack) {
         let plan = self.plan(stack);
         let before = std::mem::replace(&mut self.waits, plan.clone());

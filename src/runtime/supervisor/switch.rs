@@ -1,4 +1,5 @@
-//! Into debug mode and back: another mode is another stack, made from what was read last.
+//! Entering and leaving debug mode: another mode means another stack, made from the last
+//! configuration read.
 
 use tokio::sync::oneshot;
 
@@ -9,16 +10,16 @@ use crate::model::{Class, Message, Name, Stack};
 use crate::runtime::handle::{Answer, Request};
 use crate::runtime::reload::{Made, Present, joined};
 
-/// A request that waits until a stack is made for it.
+/// A mode request that waits for its stack.
 pub(super) struct Switch {
     names: Vec<Name>,
-    /// Into debug mode.
+    /// Whether to enter debug mode.
     on: bool,
     tell: oneshot::Sender<Answer>,
 }
 
 impl Supervisor {
-    /// Somebody asks for another mode.
+    /// Handles a mode request.
     pub(super) fn take_switch(
         &mut self,
         names: Vec<Name>,
@@ -27,7 +28,7 @@ impl Supervisor {
     ) {
         let names: Vec<Name> = names.iter().flat_map(|name| self.stack.named(name)).collect();
         match self.refusal(&names, on) {
-            // Whoever asked may have gone.
+            // The client may have left.
             Some(refusal) => drop(tell.send(Err(refusal))),
             None => {
                 self.overtake(&names, on);
@@ -37,22 +38,22 @@ impl Supervisor {
         }
     }
 
-    /// The last word counts: whoever waits for the opposite waits in vain.
+    /// The last request wins: requests for the opposite mode fail.
     fn overtake(&mut self, names: &[Name], on: bool) {
         let opposite = |switch: &mut Switch| {
             switch.on != on && switch.names.iter().any(|name| names.contains(name))
         };
         for Switch { tell, .. } in self.switches.extract_if(.., opposite) {
-            let text = "somebody asked for the other mode meanwhile";
-            // Whoever asked may have gone.
+            let text = "superseded by a request for the other mode";
+            // The client may have left.
             let _ = tell.send(Err(Message::new(Class::Busy, text)));
         }
     }
 
-    /// Why it cannot be done.
+    /// Returns why a mode request is impossible, if it is.
     fn refusal(&self, names: &[Name], on: bool) -> Option<Message> {
         if self.engine.is_ending() {
-            return Some(Message::new(Class::NotRunning, "the stack is being stopped"));
+            return Some(Message::new(Class::NotRunning, "the stack is stopping"));
         }
         let can = |name: &Name| {
             self.stack.services.get(name).is_some_and(|service| service.debug.is_some())
@@ -62,7 +63,7 @@ impl Supervisor {
         Some(no_debug_entry(cannot, with))
     }
 
-    /// What runs, and the modes that all requests that wait want.
+    /// The reload baseline with the modes of all waiting requests.
     pub(super) fn present_switched(&self) -> Present {
         let mut situation = self.situation();
         for Switch { names, on, .. } in &self.switches {
@@ -80,13 +81,14 @@ impl Supervisor {
         Present::of(&self.stack, situation)
     }
 
-    /// A stack was made: whoever waited for it waits until it is true. A request that came meanwhile may want another.
+    /// Applies a stack made for mode requests, which then wait for its effects. A request that came
+    /// in meanwhile may need yet another stack.
     pub(super) fn switched(&mut self, made: Made, inputs: &mut Vec<Input>) {
         self.stack = made.stack.clone();
         self.notes(made.notes);
         inputs.push(Input::Apply { stack: made.stack, selection: self.selection.clone() });
         for switch in std::mem::take(&mut self.switches) {
-            // A service may have left the stack, or lost its entry, since it was asked for.
+            // A service may have been removed or lost its `debug` entry since the request.
             let is_made = |name: &Name| {
                 let service = self.stack.services.get(name);
                 service.is_none_or(|service| {
@@ -104,34 +106,33 @@ impl Supervisor {
         }
     }
 
-    /// No such stack can be had.
     pub(super) fn not_switched(&mut self, why: &[Message]) {
         for Switch { tell, .. } in std::mem::take(&mut self.switches) {
-            // Whoever asked may have gone.
+            // The client may have left.
             let _ = tell.send(Err(joined(why)));
         }
     }
 }
 
-/// What to say of services that were in debug mode and have no `debug` entry any more.
+/// Notes on services that were in debug mode but no longer have a `debug` entry.
 pub(super) fn unable<'a>(
     stack: &'a Stack,
     debugged: &'a Debugged,
 ) -> impl Iterator<Item = Message> {
     let services = debugged.iter().filter_map(|name| stack.services.get(name));
     services.filter(|service| service.debug.is_none()).map(|service| {
-        let text = format!("{} has no `debug` entry any more: back in run mode", service.name);
+        let text = format!("{} no longer has a `debug` entry: back in run mode", service.name);
         Message::new(Class::Config, text)
     })
 }
 
-/// A service that has no `debug` entry was to be in debug mode.
+/// The error for debugging a service without a `debug` entry.
 pub(crate) fn no_debug_entry<'a>(service: &Name, with: impl Iterator<Item = &'a Name>) -> Message {
     let message = Message::new(Class::Usage, format!("{service} has no `debug` entry"));
     let with: Vec<&str> = with.map(Name::as_str).collect();
     match with.as_slice() {
         [] => message
-            .help(format!("give it one under [services.{service}]: debug = {{ command = \"…\" }}")),
-        with => message.help(format!("those that have one: {}", with.join(", "))),
+            .help(format!("add one under [services.{service}]: debug = {{ command = \"…\" }}")),
+        with => message.help(format!("services that have one: {}", with.join(", "))),
     }
 }

@@ -1,4 +1,4 @@
-//! From what woke the loop to what the engine is told.
+//! Turns what woke the loop into engine inputs.
 
 use super::{Supervisor, Wake};
 use crate::engine::{Haste, Input, Ticket};
@@ -16,7 +16,7 @@ use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
 
 impl Supervisor {
-    /// Turns what happened into inputs.
+    /// Converts a wakeup to inputs.
     pub(super) fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
         match wake {
             Wake::Fact(fact) => self.take_fact(fact, inputs),
@@ -40,28 +40,28 @@ impl Supervisor {
                 inputs.extend(gone.into_iter().map(Input::Forget));
             }
             Wake::Ask(Ask::Look(tell)) => {
-                // Whoever looked may have gone.
+                // The client may have left.
                 let _ = tell.send(self.snapshot());
             }
             Wake::Ask(Ask::LookClosely(tell)) => {
-                // Whoever looked may have gone.
+                // The client may have left.
                 let _ = tell.send((self.snapshot(), self.hands.subjects()));
             }
             Wake::Ask(Ask::Why(name, tell)) => {
-                // Whoever asked may have gone.
+                // The client may have left.
                 let _ = tell.send(self.explain(&name));
             }
             Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
             Wake::Ask(Ask::Attach(name, screen, tell)) => {
-                // Whoever asked may have gone.
+                // The client may have left.
                 let _ = tell.send(self.attach(&name, screen));
             }
             Wake::Ask(Ask::Given(name, tell)) => {
-                // Whoever asked may have gone.
+                // The client may have left.
                 let _ = tell.send(self.given(&name));
             }
             Wake::Previewed(found, tell) => {
-                // Whoever asked may have gone.
+                // The client may have left.
                 let _ = tell.send(self.planned(found));
             }
             Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
@@ -84,7 +84,7 @@ impl Supervisor {
     fn attach(&mut self, name: &Name, screen: Screen) -> Result<Attached, Message> {
         let service = self.stack.services.get(name);
         let service = service.ok_or_else(|| {
-            Message::new(Class::Usage, format!("{name} is not in the stack any more"))
+            Message::new(Class::Usage, format!("{name} is no longer in the stack"))
         })?;
         let (seat, run) = self.hands.attach(service, screen)?;
         let view = self.engine.view_of(name, |at| self.clock.date(at));
@@ -104,7 +104,7 @@ impl Supervisor {
                 inputs.push(Input::Exited(run, exit));
             }
             What::Emptied { leftovers } => {
-                // What was said of a run before its end belongs to it: a stop command that failed.
+                // Reports sent before the end of a run belong to it, such as a failed stop command.
                 while let Ok(report) = self.senses.reports.try_recv() {
                     self.take_report(report, inputs);
                 }
@@ -146,12 +146,12 @@ impl Supervisor {
             Finding::Listens(addresses) => inputs.push(Input::Listens(run, addresses)),
             Finding::Elsewhere { given, actual } => {
                 let Some(service) = self.service_of(run) else { return };
-                // Debuggers open ports among themselves, and keep the program from opening its own.
+                // Debuggers open ports of their own, and keep the program from opening its own.
                 if service.mode.is_debug() {
                     return;
                 }
                 let message = elsewhere(service, given, &actual);
-                // It is no longer so when the look after it is ready does not find it again.
+                // The scan after the service is ready clears this if it is no longer true.
                 inputs.extend([Input::Listens(run, actual), Input::Remarks(run, vec![message])]);
             }
             Finding::Surveyed { listening, early } => {
@@ -162,7 +162,7 @@ impl Supervisor {
         }
     }
 
-    /// What the environment of a service is composed of.
+    /// The inputs of a service's environment.
     fn given(&self, name: &Name) -> Option<Given> {
         let (service, run) = self.engine.launched_or_next(name)?;
         let (environment, terminal) = self.hands.surroundings(service);
@@ -176,12 +176,12 @@ impl Supervisor {
         })
     }
 
-    /// The service that a run is of, as it is meant now.
+    /// The service of a run, as configured now.
     fn service_of(&self, run: Run) -> Option<&Service> {
         self.stack.services.get(self.engine.service_of(run)?).map(|service| &**service)
     }
 
-    /// Once is polite, twice is at once, three times leaves the rest to the guard.
+    /// The first signal stops gracefully, the second kills, the third leaves the rest to the guard.
     fn take_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
         self.interrupts += 1;
         let code = 128 + number;

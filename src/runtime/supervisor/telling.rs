@@ -1,4 +1,4 @@
-//! What is and what happens, as others are told it.
+//! Publishes state and events.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::runtime::log::{narrate, qr_code};
 use crate::runtime::reach;
 
 impl Supervisor {
-    /// Lets go of the old snapshot, then tells what happened: who reads of an event finds no older one.
+    /// Drops the old snapshot before sending events: the reader of an event never gets an older
+    /// snapshot.
     pub(super) fn publish(&mut self, now: Time, effects: &[Effect]) {
         self.snapshot = None;
         for effect in effects {
@@ -38,7 +39,7 @@ impl Supervisor {
         self.snapshot.get_or_insert_with(make).clone()
     }
 
-    /// Why a service is as it is, and the service as everybody sees it.
+    /// Explains a service, with the same view of it as in snapshots.
     pub(super) fn explain(&mut self, name: &Name) -> Option<Why> {
         let clock = &self.clock;
         let why = self.engine.explain(clock.now(), name, |at| clock.date(at))?;
@@ -47,11 +48,12 @@ impl Supervisor {
         Some(Why { service: service.unwrap_or(why.service), ..why })
     }
 
-    /// What a line about `event` may need: the service it is about, or everything for the summary.
+    /// A snapshot for the status lines of an event: the affected service, or everything for the
+    /// summary.
     fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
         let one = match (&event.what, &event.service) {
             (Happening::Settled { .. }, _) => return self.snapshot(),
-            // Told without a look at the service: a shutdown has hundreds of these.
+            // Needs no view of the service; a shutdown has hundreds of these.
             (Happening::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
             (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
             (_, None) => None,
@@ -59,14 +61,14 @@ impl Supervisor {
         Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
     }
 
-    /// Tells of what the engine does not know of.
+    /// Emits an event that the engine does not know.
     pub(super) fn tell(&mut self, event: Event) {
         self.snapshot = None;
         self.teller.tell(self.clock.date(self.clock.now()), &event);
         self.narrate(event);
     }
 
-    /// What follows from an event here, and what is said of it to people.
+    /// Handles consequences of an event and prints its status lines.
     pub(super) fn narrate(&mut self, event: Event) {
         if let Happening::ShuttingDown(_) = event.what {
             self.hands.unwatch();
@@ -86,7 +88,7 @@ impl Supervisor {
         let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.say(line));
         if let (Happening::Settled { .. }, Some(before)) = (event.what, self.qr) {
-            // The name of a service and the mark behind it stand before each line.
+            // Each line starts with a service name and a marker.
             let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
             let before = usize::from(before) + names.unwrap_or(0) + 3;
             let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
@@ -95,7 +97,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells people what a load of the configuration has to say, but not what the one before has said.
+    /// Reports the notes of a configuration load, except those of the previous load.
     pub fn notes(&mut self, notes: Vec<Message>) {
         let before = std::mem::replace(&mut self.notes, notes.clone());
         for note in notes.into_iter().filter(|note| !before.contains(note)) {
@@ -103,7 +105,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells people something about the whole stack.
+    /// Reports a note about the whole stack.
     pub fn note(&mut self, message: Message) {
         self.tell(Event { service: None, what: Happening::Note(message) });
     }
@@ -124,7 +126,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
     }
 }
 
-/// `debug` as soon as one service is in debug mode.
+/// `debug` if any service is in debug mode.
 fn mode_of(services: &[ServiceView]) -> String {
     let debug = services.iter().any(|service| service.debug.is_some());
     if debug { "debug" } else { "run" }.to_owned()

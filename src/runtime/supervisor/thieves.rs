@@ -1,4 +1,4 @@
-//! Lost races: who listens on a port that a service of this stack was given.
+//! Port loss: other processes listening on a port that was assigned to a service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::model::{Class, Event, Happening, Message, Phase, Run, Service};
 use crate::ports::{self, Holder, Key, Listener, Owner};
 use crate::runtime::{in_use, remark};
 
-/// So many of the last lines of a run are searched for an address that was in use: a traceback has this many.
+/// Number of log lines of a run to search for an address in use: as long as a traceback.
 const SEARCHED: usize = 100;
 
 impl Supervisor {
-    /// Takes the spawns out of `effects` that would meet somebody else on a port of theirs, and what is told of them.
-    /// One look at all listeners serves all of them.
+    /// Removes spawns from `effects` that would find another process on their port, and their
+    /// events. One scan of all listeners serves all spawns.
     pub(super) fn intercept(&self, effects: &mut Vec<Effect>) -> Vec<Input> {
         let robbed = self.robbed(effects);
         if robbed.is_empty() {
@@ -39,7 +39,8 @@ impl Supervisor {
             return BTreeMap::new();
         }
         let numbers = spawns.iter().flat_map(|(_, service)| numbers(service)).collect();
-        // Elsewhere than on this machine's own addresses a listener is in few services' way: those will say so.
+        // Listeners on addresses that are not local are rarely in the way; if they are, the service
+        // reports it.
         let holders = holders(&numbers, Listener::is_local);
         let ports = self.reloader.ports();
         let mut robbed = BTreeMap::new();
@@ -49,12 +50,12 @@ impl Supervisor {
                 ports.is_unclaimed(&key, port.number)
             });
             let thief = thief(service, &holders, |holder| {
-                // Its own container may outlive the program that started it.
+                // The service's own container may outlive the program that started it.
                 self.engine.is_first(run) || !holder.may_stand_in()
             });
             let why = thief.or_else(|| {
                 let number = unclaimed?.number;
-                let text = format!("port {number} could not be had before; asking for it again");
+                let text = format!("port {number} was unavailable; choosing again");
                 Some(Message::new(Class::Port, text))
             });
             robbed.extend(why.map(|why| (run, why)));
@@ -62,7 +63,8 @@ impl Supervisor {
         robbed
     }
 
-    /// Why a run that ended before it was ready is not to blame, if so. Nothing of it is left.
+    /// Finds out why a run that exited before it was ready is not to blame, if so. None of its
+    /// processes is left.
     pub(super) fn examine(&mut self, run: Run, service: &Service) -> Input {
         Input::Examined(run, self.excuse(service))
     }
@@ -72,7 +74,7 @@ impl Supervisor {
         let lines = self.logs.tail(name, SEARCHED);
         let blamed: Vec<&String> = lines.iter().filter(|line| in_use::is_said(line)).collect();
         let holders = holders(&numbers(service), |_| true);
-        // A program that the system does not name is believed to be a thief by two witnesses only.
+        // Blame an unidentified process only if the output mentions the error as well.
         let certain = |holder: &Holder| !blamed.is_empty() || !holder.may_stand_in();
         if let Some(message) = thief(service, &holders, certain) {
             return Excuse::Robbed(message);
@@ -81,7 +83,7 @@ impl Supervisor {
             return Excuse::None;
         }
         if blamed.is_empty() {
-            // Should it have been the hold, the next start will do.
+            // In case it was the hold, release it for the next start.
             self.reloader.ports().let_go(name);
             return Excuse::None;
         }
@@ -93,24 +95,26 @@ impl Supervisor {
             return Excuse::None;
         }
         if self.reloader.ports().unhold(name) {
-            let text = "its port was reserved in a way that it does not take, and is no longer";
+            let text =
+                "restarting without the port reservation (the service binds without SO_REUSEADDR)";
             return Excuse::Unheld(Message::new(Class::Port, text));
         }
-        // Somebody who is gone already, or closed connections that linger, which a program without `SO_REUSEADDR`
-        // cannot bear. Where the port may not move, time may help. Many programs do not say which port it was.
+        // Either a process that has exited since, or connections in TIME_WAIT, which a program
+        // without `SO_REUSEADDR` cannot bind over. If the port may not move, time may help. Many
+        // programs do not report which port it was.
         let named = |number: &u16| blamed.iter().any(|line| in_use::names(line, *number));
         let numbers = numbers(service);
         let meant = numbers.iter().find(|number| named(number));
         match meant.or_else(|| numbers.iter().find(|number| ports::lingers(**number))).copied() {
             Some(number) if self.reloader.shun(service, number) => {
-                let text = format!("port {number} was in use, though nobody listens there");
+                let text = format!("port {number} was in use, but nothing is listening on it");
                 Excuse::Robbed(Message::new(Class::Port, text))
             }
             Some(_) | None => Excuse::None,
         }
     }
 
-    /// Who listens on a port of a run that is not ready, in its place.
+    /// Returns the process that listens on a port in place of a run that is not ready.
     pub(super) fn thief(&self, run: Run, port: u16) -> Option<Message> {
         let service = self.engine.launched(run)?;
         if !numbers(service).contains(&port) {
@@ -133,7 +137,7 @@ fn spawned(effect: &Effect) -> Option<(Run, &Arc<Service>)> {
     }
 }
 
-/// A port that is open to be passed to the service, when that is what its program ran into.
+/// Returns the passed port that the program tried to open itself, if that was the problem.
 fn opened_twice(service: &Service, blamed: &[&String]) -> Option<u16> {
     let named = |number: u16| blamed.iter().any(|line| in_use::names(line, number));
     let passed: Vec<u16> = service.passed_ports().map(|port| port.number).collect();
@@ -146,7 +150,8 @@ fn numbers(service: &Service) -> BTreeSet<u16> {
     service.ports.iter().map(|port| port.number).collect()
 }
 
-/// Who listens on these ports, in a way that counts. Names are looked up only when somebody does.
+/// Finds holders of these ports with listeners that count. Names are looked up only for ports in
+/// use.
 fn holders(
     numbers: &BTreeSet<u16>,
     counts: impl Fn(&Listener) -> bool,
@@ -156,7 +161,7 @@ fn holders(
     ports::holders_of(&listening.filter(|port| numbers.contains(port)).collect())
 }
 
-/// The first port of the service that somebody has who counts.
+/// Describes the first port of the service with a holder that counts.
 fn thief(
     service: &Service,
     holders: &BTreeMap<u16, Vec<Holder>>,

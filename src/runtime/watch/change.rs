@@ -3,15 +3,16 @@ use std::path::PathBuf;
 
 use crate::model::{Message, Watched};
 
-/// What the watcher saw.
+/// What the watcher reports to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Files of these watches changed; with each, the file whose event came first.
+    /// Files of these watches changed; each with the file whose event came first.
     Services(BTreeMap<Watched, PathBuf>),
-    /// These configuration or environment files changed, appeared or went, as they were given.
+    /// These configuration or environment files changed, appeared or disappeared; paths as given.
     Config(BTreeSet<PathBuf>),
-    /// Whether files go on changing after a change was told. Ends always, at the latest with the next change.
+    /// Whether more files are changing after a reported change. Always becomes `false` again, at
+    /// the latest with the next change.
     More(bool),
-    /// Not everything can be watched as asked; told once until it is mended.
+    /// Not everything can be watched as asked; reported once until it is fixed.
     Degraded(Message),
 }

@@ -1,22 +1,22 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A time of the clock of files: seconds and nanoseconds since 1970.
+/// A file timestamp: seconds and nanoseconds since 1970.
 pub(super) type FileTime = (i64, i64);
 
-/// The time that a file would get if it were written now. On Linux the
-/// clock of files may be some milliseconds behind the real one, so that a file written after a moment can
-/// have a time before it.
+/// The timestamp a file would get if it were written now. On Linux, file timestamps come from a
+/// coarse clock that lags the real one by some milliseconds, so a file can look older than an
+/// instant that preceded its write.
 #[cfg(target_os = "linux")]
 pub(super) fn file_time() -> FileTime {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result; the clock has existed since Linux 2.6.32.
+    // SAFETY: `time` is valid for writes; the clock has existed since Linux 2.6.32.
     match unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut time) } {
         0 => (time.tv_sec, time.tv_nsec),
         _ => real_time(),
     }
 }
 
-/// The time that a file would get if it were written now.
+/// The timestamp a file would get if it were written now.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn file_time() -> FileTime {
     real_time()

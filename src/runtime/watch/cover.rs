@@ -9,23 +9,23 @@ use super::inbox::Inbox;
 use super::mounts::Mounts;
 use crate::model::{Class, Message, Shown};
 
-/// Folders that are watched at most; more are polled. The default limit of a Linux system is between 8,192 and
-/// 1,048,576 for all programs of a user, and each costs the kernel about 1 kB.
+/// Maximum number of watched directories; any more are polled. The default limit on Linux is
+/// between 8,192 and 1,048,576 for all programs of a user, and each watch costs the kernel about 1
+/// kB.
 pub(super) const FOLDERS_MAX: usize = 200_000;
 
-/// FSEvents watches a folder with everything below it; inotify one folder.
+/// FSEvents watches a directory recursively; inotify watches a single directory.
 const RECURSIVE: bool = cfg!(target_os = "macos");
 
-/// Why a folder is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Files of services are in it.
+    /// It contains files of services.
     Tree,
-    /// A configuration file is in it, or would be.
+    /// It contains a configuration file, or would if that file existed.
     Config,
-    /// A folder that is to be watched will appear below it.
+    /// A missing directory that should be watched will appear below it.
     Await,
-    /// A link is in it that leads to what is watched, or a file that a link leads to.
+    /// It contains a symlink that leads to watched files, or the target of one.
     Link,
 }
 
@@ -40,22 +40,22 @@ impl Use {
     }
 }
 
-/// The folders that the system watches for us, and those that it would not.
+/// Directories watched by the system, and those that have to be polled.
 pub(super) struct Cover {
     inbox: Arc<Inbox>,
-    /// Made when first needed: systems allow few of them, often 128 for all programs of a user.
+    /// Created on first use: systems allow few instances, often 128 for all programs of a user.
     notify: Option<RecommendedWatcher>,
     uses: BTreeMap<PathBuf, u8>,
-    /// Those of `uses` that have to be polled.
+    /// Subset of `uses` that has to be polled.
     bare: BTreeSet<PathBuf>,
     max: usize,
-    /// Those of `uses` whose files others change unseen: watched, and polled as well.
+    /// Subset of `uses` whose files can change without an event: watched, and polled as well.
     distant: BTreeSet<PathBuf>,
     mounts: Mounts,
-    /// What the system said when it refused.
+    /// The error of the last refused watch.
     refused: Option<String>,
     told: bool,
-    /// What is to be told beside that. Each is told once.
+    /// Other warnings. Each is reported once.
     news: Vec<Message>,
     told_of: BTreeSet<PathBuf>,
 }
@@ -77,13 +77,13 @@ impl Cover {
         }
     }
 
-    /// Looks at what is mounted. Gives the places where that is not as before.
+    /// Rereads the mount table and returns the paths where it differs.
     pub fn remount(&mut self) -> Vec<PathBuf> {
         let before = std::mem::replace(&mut self.mounts, Mounts::now());
         before.differences(&self.mounts)
     }
 
-    /// Watches folders from now on. Of those that cannot be watched, the ones that are there are polled.
+    /// Watches directories. Existing ones that cannot be watched are polled.
     pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: Use) {
         let mut ops = Vec::new();
         for folder in folders {
@@ -100,7 +100,7 @@ impl Cover {
         self.add(ops);
     }
 
-    /// Ends one use of a folder; without any it is watched no more.
+    /// Removes one reason to watch a directory; without any it is unwatched.
     pub fn release(&mut self, folder: &Path, usage: Use) {
         let Some(uses) = self.uses.get_mut(folder) else { return };
         *uses &= !usage.bit();
@@ -110,7 +110,7 @@ impl Cover {
         }
     }
 
-    /// Drops the watches on a folder and below, because what they were on is gone.
+    /// Drops the watches on a directory and everything below it, because it is gone.
     pub fn forget(&mut self, folder: &Path) {
         let below = self.uses.range(folder.to_owned()..).map(|(path, _)| path);
         let gone: Vec<PathBuf> =
@@ -127,7 +127,7 @@ impl Cover {
         self.distant.remove(folder);
     }
 
-    /// Begins anew, because events were lost and watches may be dead.
+    /// Starts over, because events were lost and watches may be dead.
     pub fn renew(&mut self) {
         self.notify = None;
         self.bare.clear();
@@ -135,9 +135,9 @@ impl Cover {
         self.add(folders.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
     }
 
-    /// Tries again to have watched what is polled.
+    /// Retries to watch polled directories.
     pub fn retry(&mut self) {
-        // One first: as long as there is no room, trying costs one call.
+        // Try a single one first: while there is no room, a retry then costs one call.
         let Some(first) = self.bare.pop_first() else { return };
         self.add(vec![first]);
         let was = std::mem::take(&mut self.bare);
@@ -151,33 +151,31 @@ impl Cover {
         }
     }
 
-    /// Whether this folder is watched or polled.
+    /// Returns whether this directory is watched or polled.
     pub fn holds(&self, folder: &Path) -> bool {
         self.uses.contains_key(folder)
     }
 
-    /// Whether it is so for this use.
+    /// Returns whether this directory is watched or polled for this reason.
     pub fn holds_for(&self, folder: &Path, usage: Use) -> bool {
         self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
     }
 
-    /// Whether some folders have to be polled.
+    /// Returns whether any directory has to be polled.
     pub fn is_polled(&self) -> bool {
         !self.bare.is_empty() || !self.distant.is_empty()
     }
 
-    /// The folders to poll.
     pub fn polled(&self) -> BTreeSet<PathBuf> {
         self.bare.union(&self.distant).cloned().collect()
     }
 
-    /// How many folders are watched or polled.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.uses.len()
     }
 
-    /// What a person should be told, each once.
+    /// Takes the warnings for the user, each reported once.
     pub fn troubles(&mut self) -> Vec<Message> {
         let mut messages = std::mem::take(&mut self.news);
         if !self.told && !self.bare.is_empty() {
@@ -185,7 +183,7 @@ impl Cover {
             let (all, bare) = (self.uses.len(), self.bare.len());
             let why = self.refused.clone().unwrap_or_default();
             let text = format!(
-                "only {} of {all} folders can be watched ({why}); the others are looked at every 2 s",
+                "can watch only {} of {all} directories ({why}); polling the others every 2s",
                 all - bare
             );
             messages.push(Message::new(Class::WatchDegraded, text).help(remedy(all)));
@@ -199,18 +197,19 @@ impl Cover {
         self.distant.insert(folder.to_owned());
         if self.told_of.insert(place.clone()) {
             let text = format!(
-                "files below {} may change elsewhere without a word to this system ({kind}); they are looked at every 2 s",
+                "files below {} may change without notification ({kind}); polling them every 2s",
                 Shown(&place)
             );
-            let help = "keep them on a disk of this system, or say how often to look: watch = { poll = \"1s\" }";
+            let help =
+                "keep them on a local disk, or set the polling interval: watch = { poll = \"1s\" }";
             self.news.push(Message::new(Class::WatchDegraded, text).help(help));
         }
     }
 
     fn note_denied(&mut self, folder: &Path) {
         if self.told_of.insert(folder.to_owned()) {
-            let text = format!("{} may not be read, so changes in it are not seen", Shown(folder));
-            let help = "leave it out of `watch` with `!`, or make it readable and restart devstack";
+            let text = format!("cannot read {}; changes in it will be missed", Shown(folder));
+            let help = "exclude it from `watch` with `!`, or make it readable and restart devstack";
             self.news.push(Message::new(Class::WatchDegraded, text).help(help));
         }
     }
@@ -226,7 +225,7 @@ impl Cover {
         let mut ops: Vec<PathOp> = folders.into_iter().map(watch_op).collect();
         let beyond = ops.split_off(room);
         if !beyond.is_empty() {
-            self.refuse(beyond, format!("devstack watches {} at most", self.max));
+            self.refuse(beyond, format!("devstack watches at most {}", self.max));
         }
         while !ops.is_empty() {
             if let Err(error) = self.open() {
@@ -235,7 +234,7 @@ impl Cover {
             let Some(notify) = &mut self.notify else { return };
             let Err(mut error) = notify.update_paths(std::mem::take(&mut ops)) else { return };
             let Some(failed) = error.origin.take() else {
-                return tracing::warn!(%error, "watching folders");
+                return tracing::warn!(%error, "cannot watch directories");
             };
             ops = error.remaining;
             match limit(&error.source.kind) {
@@ -244,8 +243,8 @@ impl Cover {
                     return self.refuse(ops, why);
                 }
                 None => {
-                    // Gone meanwhile, or not readable: nothing to see in it.
-                    tracing::debug!(error = %error.source, path = ?failed.as_path(), "no watch");
+                    // It has disappeared or is not readable: there is nothing to watch.
+                    tracing::debug!(error = %error.source, path = ?failed.as_path(), "cannot watch a directory");
                     self.drop_use(failed.as_path());
                     if is_denied(&error.source.kind) {
                         self.note_denied(failed.as_path());
@@ -261,7 +260,7 @@ impl Cover {
         while !ops.is_empty() {
             match notify.update_paths(std::mem::take(&mut ops)) {
                 Ok(()) => return,
-                // That folder is gone and has taken its watch along; the rest must still be removed.
+                // That directory is gone together with its watch; the others must still be removed.
                 Err(error) => ops = error.remaining,
             }
         }
@@ -269,11 +268,11 @@ impl Cover {
 
     fn open(&mut self) -> Result<(), String> {
         if self.notify.is_none() {
-            // notify does not say when it gets none.
+            // notify does not report a failure to start its thread.
             let _ = std::thread::Builder::new().spawn(|| ()).map_err(|_| NO_THREAD)?;
             let inbox = self.inbox.clone();
-            // Without OPEN, so that reading a file is no event, and without ATTRIB: a change of metadata
-            // is no change. CLOSE after writing tells that a writer has finished.
+            // Without OPEN and ATTRIB: neither a read nor a metadata change counts. CLOSE after a
+            // write signals that the writer has finished.
             let kinds = EventKindMask::CREATE
                 | EventKindMask::REMOVE
                 | EventKindMask::MODIFY_DATA
@@ -284,7 +283,8 @@ impl Cover {
             let made =
                 made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?;
             if made.watched_paths().is_err() {
-                // There was a thread a moment ago. To drop it would panic, and all that is lost is a descriptor.
+                // The thread could be started a moment ago. Dropping the watcher would panic;
+                // forgetting it only leaks a descriptor.
                 std::mem::forget(made);
                 return Err(NO_THREAD.into());
             }
@@ -303,17 +303,16 @@ fn watch_op(folder: PathBuf) -> PathOp {
     if RECURSIVE { PathOp::watch_recursive(folder) } else { PathOp::watch_non_recursive(folder) }
 }
 
-/// Why nothing is watched where no thread is to be had.
-const NO_THREAD: &str = "the system's limit of processes is reached";
+const NO_THREAD: &str = "process limit reached";
 
-/// The system's limit that an error tells of, if it does.
+/// Names the system limit behind an error, if it is one.
 fn limit(kind: &ErrorKind) -> Option<String> {
     match kind {
-        ErrorKind::MaxFilesWatch => Some("the system's limit of watches is reached".into()),
+        ErrorKind::MaxFilesWatch => Some("inotify watch limit reached".into()),
         ErrorKind::Io(error) => {
             let code = error.raw_os_error();
             let files = [Some(libc::EMFILE), Some(libc::ENFILE)].contains(&code);
-            files.then(|| "the system's limit of watchers or open files is reached".into())
+            files.then(|| "watcher or open file limit reached".into())
         }
         _ => None,
     }
@@ -323,16 +322,15 @@ fn is_denied(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// What to type to get `folders` watched.
+/// What to run so that this many directories can be watched.
 fn remedy(folders: usize) -> String {
-    // Twice what is needed now, since editors watch the same folders.
+    // Twice what is needed now, since editors watch the same directories.
     let watches = (folders * 2).max(524_288);
     if cfg!(target_os = "linux") {
         format!(
-            "sudo sysctl fs.inotify.max_user_watches={watches} fs.inotify.max_user_instances=1024, \
-             or name fewer folders in `watch`"
+            "run `sudo sysctl fs.inotify.max_user_watches={watches} fs.inotify.max_user_instances=1024`, or list fewer directories in `watch`"
         )
     } else {
-        "name fewer folders in `watch`, or raise the limit of open files (ulimit -n)".into()
+        "list fewer directories in `watch`, or raise the open file limit (`ulimit -n`)".into()
     }
 }

@@ -5,27 +5,26 @@ use std::path::Path;
 use super::mark::Mark;
 use super::route::Route;
 
-/// What a path is, as far as watching cares.
+/// What a path is, as far as watching is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// Nothing is there, or it may not be looked at.
+    /// Nonexistent or inaccessible.
     Missing,
-    /// A folder that is no link.
+    /// A directory that is not a symlink.
     Folder,
-    /// A regular file.
     File(Mark),
-    /// A link. Of one to a file, the file counts; of any other, where it leads.
+    /// A symlink. Its fingerprint is that of the target file; otherwise that of the target path.
     Link {
         mark: Mark,
-        /// It leads to a folder.
+        /// The target is a directory.
         folder: bool,
     },
-    /// A socket, a fifo, a device: never opened.
+    /// A socket, FIFO or device: never opened.
     Special,
 }
 
 impl Entry {
-    /// Looks, without opening anything.
+    /// Stats a path without opening anything.
     pub fn at(path: &Path) -> Entry {
         let Ok(meta) = fs::symlink_metadata(path) else { return Entry::Missing };
         let kind = meta.file_type();

@@ -9,30 +9,31 @@ use super::pending::{Step, step};
 use super::route::Route;
 use super::touch::Touch;
 
-/// Folders may appear while the nearest ones are looked for; this often is enough for any honest tree.
+/// Directories may appear while the nearest ones are searched; this many rounds suffice for any
+/// sane tree.
 const ROUNDS_MAX: usize = 8;
 
-/// Single files that are watched whether they are there or not.
+/// Single files that are watched whether they exist or not.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     known: BTreeMap<PathBuf, Known>,
-    /// The folders watched for them.
     folders: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Known {
-    /// Where events about it come from: the path without links, and where it leads if it is a link itself.
+    /// The paths that events about it have: the symlinks on its way and the resolved path.
     paths: BTreeSet<PathBuf>,
-    /// `None`: not there.
+    /// `None`: does not exist.
     mark: Option<Mark>,
 }
 
 impl Files {
-    /// Replaces what is watched. Gives the places of those that are to be looked at when they have settled: those that were
-    /// written after `since`, because whoever wrote them may not have finished; and those that were watched before and are
-    /// not what they were when they were compared last. Who called this has read the files since, and may have seen
-    /// more than was told: a file that was gone for a moment and is now as it was has changed twice for him.
+    /// Replaces the set of files. Returns the event paths of files to compare once they settle:
+    /// files modified after `since`, whose writer may not have finished, and files that were
+    /// watched before and have changed since the last comparison. The caller has read the files in
+    /// between and may have seen a state that was never reported: a file that briefly disappeared
+    /// and is now as before changed twice for the caller.
     pub fn set(
         &mut self,
         files: &BTreeSet<PathBuf>,
@@ -59,18 +60,18 @@ impl Files {
         places
     }
 
-    /// Whether an event on `path` can be about one of them.
+    /// Returns whether an event on `path` can be about one of the files.
     pub fn concerns(&self, path: &Path) -> bool {
         let mut all = self.known.values().flat_map(|known| &known.paths);
         all.any(|file| file.starts_with(path)) || self.folders.contains(path)
     }
 
-    /// Whether `path` is where events about one of them come from.
+    /// Returns whether events about one of the files have this path.
     pub fn holds(&self, path: &Path) -> bool {
         self.known.values().any(|known| known.paths.contains(path))
     }
 
-    /// Compares all of them; gives those that are not what they were.
+    /// Compares all files and returns those that changed.
     pub fn compare(&mut self) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         for (path, known) in &mut self.known {
@@ -89,7 +90,7 @@ impl Files {
         changed
     }
 
-    /// The places of those of which not even length, time and inode are as they were.
+    /// Event paths of files whose size, mtime or inode changed.
     pub fn glance(&self) -> BTreeSet<PathBuf> {
         self.differing().flat_map(|(_, known)| known.paths.iter().cloned()).collect()
     }
@@ -102,20 +103,19 @@ impl Files {
         })
     }
 
-    /// How far the save of one of them has come, after an event on `path` that is about one.
+    /// How far a save has come, after an event on `path` that is about one of the files.
     pub fn step(&self, path: &Path, touch: Touch) -> Step {
         let known = self.known.values().find(|known| known.paths.contains(path));
         let before = known.and_then(|known| known.mark);
         step(touch, before.as_ref(), Entry::at(path)).unwrap_or(Step::Other)
     }
 
-    /// The folders that are watched for them.
     pub fn folders(&self) -> &BTreeSet<PathBuf> {
         &self.folders
     }
 
-    /// Watches the folders that the files are in, or the nearest that are there. Gives the files that
-    /// changed before their folder was watched.
+    /// Watches the parent directories of the files, or the nearest existing ones. Returns files
+    /// that changed before their directory was watched.
     pub fn arm(&mut self, cover: &mut Cover) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
@@ -141,19 +141,20 @@ impl Files {
     }
 }
 
-/// The nearest folder at or above `path` that is there.
+/// Returns the nearest existing directory at or above `path`.
 pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
     path.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
 }
 
-/// The places where something about `path` can happen: the links on its way, and where it leads.
+/// The paths on which events about `path` can occur: symlinks on its way and the resolved path.
 fn event_paths(path: &Path) -> BTreeSet<PathBuf> {
     let route = Route::of(path);
     let links = route.links.into_iter().filter(|link| !is_top(link));
     links.chain([route.end]).collect()
 }
 
-/// Whether this is right below the root, where links are the system's and are not changed for a project.
+/// Returns whether a symlink is directly below the root; those belong to the system and do not
+/// change for a project.
 pub(super) fn is_top(link: &Path) -> bool {
     link.components().count() <= 2
 }
@@ -176,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever reads the files may have met a moment that the watch did not.
+    /// The reader of the files may have seen a state that the watcher did not.
     #[test]
     fn a_file_that_was_gone_for_a_moment_has_changed_for_who_read_it_then() {
         let dir = tempfile::tempdir().unwrap();
@@ -192,7 +193,7 @@ mod tests {
         files.set(&wanted, later, &mut cover);
         assert_eq!(files.set(&wanted, later, &mut cover), BTreeSet::new());
         assert_eq!(files.compare(), BTreeSet::new());
-        // Another file with the same bytes: a save that changes nothing, for the watch alone.
+        // Another file with the same bytes: for the watcher alone, a save that changes nothing.
         fs::rename(&other, &path).unwrap();
         assert_eq!(files.set(&wanted, later, &mut cover), wanted);
         assert_eq!(files.compare(), wanted);

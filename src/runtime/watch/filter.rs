@@ -8,47 +8,49 @@ use super::pattern::{Pattern, Sense};
 use super::rules::{Verdict, is_never};
 use crate::model::Watch;
 
-/// Folders that links give other names, at most: a tree of links may have no end.
+/// Maximum number of directories with other names through symlinks: a tree of symlinks may be
+/// endless.
 const ALIASES_MAX: usize = 256;
 
-/// Which files count for a service: its globs, compiled. All paths that it is asked about are without links.
+/// The compiled globs of a service. All paths passed to it are resolved.
 #[derive(Debug)]
 pub(super) struct Filter {
     reach: Vec<Reach>,
     include: Globs,
-    /// Those of the includes that mean a hidden file.
+    /// Include globs that ask for hidden files.
     hidden: Globs,
     exclude: Globs,
-    /// Folders of which everything is excluded.
+    /// Matches directories with everything in them excluded.
     closed: Globs,
-    /// Folders that links lead to, each with the path by which the globs know it.
+    /// Directories that symlinks lead to, each with the path by which the globs know it.
     aliases: BTreeSet<(PathBuf, PathBuf)>,
 }
 
-/// A folder below which files may count.
+/// A directory below which files can match.
 #[derive(Debug)]
 struct Reach {
     top: PathBuf,
-    /// `top` itself may be the file.
+    /// `top` itself can be the file.
     literal: bool,
-    /// How many levels below `top`; `None`: any.
+    /// Levels below `top`; `None`: any.
     depth: Option<usize>,
-    /// The pattern leads into what never counts. How the service's own folder is called does not matter.
+    /// The pattern leads into a directory that is never watched. The name of the service's own
+    /// directory does not matter.
     never: bool,
 }
 
-/// Globs by the folder that they are relative to.
+/// Glob sets by the directory they are relative to.
 #[derive(Debug, Default)]
 struct Globs(Vec<(PathBuf, GlobSet)>);
 
 impl Filter {
-    /// Compiles the globs. The configuration has checked them; one that is bad all the same is left out.
+    /// Compiles the globs. The configuration has checked them; an invalid one is skipped.
     pub fn new(watch: &Watch, root: &Path) -> Filter {
         let read = |list: &[String], sense| -> Vec<Pattern> {
             let read = |text: &String| match Pattern::new(root, text, sense) {
                 Ok(pattern) => Some(pattern),
                 Err(error) => {
-                    tracing::warn!(%error, "a glob of `watch` is left out");
+                    tracing::warn!(%error, "ignoring an invalid `watch` glob");
                     None
                 }
             };
@@ -69,29 +71,28 @@ impl Filter {
         }
     }
 
-    /// From now on `folder` is also known as `name`, which leads there by a link.
+    /// Gives a directory another `name`, that of a symlink to it.
     pub fn alias(&mut self, folder: &Path, name: &Path) {
         if self.aliases.len() < ALIASES_MAX {
             self.aliases.insert((folder.to_owned(), name.to_owned()));
         }
     }
 
-    /// Forgets every other name.
     pub fn clear_aliases(&mut self) {
         self.aliases.clear();
     }
 
-    /// The names of a path: its own, and those by links.
+    /// All names of a path: its own, and those through symlinks.
     pub fn names<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Cow<'a, Path>> {
         let linked = self.aliases.iter().filter_map(move |(folder, name)| {
             let rest = path.strip_prefix(folder).ok()?;
-            // `join` of nothing would append a slash.
+            // `join` with an empty path would append a slash.
             Some(if rest.as_os_str().is_empty() { Cow::from(name) } else { name.join(rest).into() })
         });
         std::iter::once(Cow::from(path)).chain(linked)
     }
 
-    /// The folders at which looking begins, by the names that the globs know. They need not exist.
+    /// The directories where walking begins, by the names the globs know. They need not exist.
     pub fn starts(&self) -> BTreeSet<PathBuf> {
         let tops = self.reach.iter().filter(|reach| !reach.never);
         tops.map(|reach| match reach.top.parent() {
@@ -101,12 +102,12 @@ impl Filter {
         .collect()
     }
 
-    /// Whether something in this folder may count.
+    /// Returns whether anything in this directory may count.
     pub fn enters(&self, folder: &Path, verdict: Verdict) -> bool {
         self.names(folder).any(|name| self.enters_name(&name, verdict))
     }
 
-    /// The same for one of the names of a folder.
+    /// [`Self::accepts_dir`] for a single name of a directory.
     pub fn enters_name(&self, folder: &Path, verdict: Verdict) -> bool {
         let named = || self.reach.iter().any(|reach| reach.top.starts_with(folder) && !reach.never);
         match verdict {
@@ -119,7 +120,6 @@ impl Filter {
         }
     }
 
-    /// Whether this file counts.
     pub fn wants(&self, file: &Path, verdict: Verdict) -> bool {
         self.names(file).any(|name| self.wants_name(&name, verdict))
     }
@@ -148,7 +148,7 @@ impl Reach {
         }
     }
 
-    /// Whether files of `folder` can match.
+    /// Returns whether files in this directory can match.
     fn holds(&self, folder: &Path) -> bool {
         let Ok(below) = folder.strip_prefix(&self.top) else { return false };
         self.depth.is_none_or(|depth| below.components().count() < depth)
@@ -168,7 +168,7 @@ impl Globs {
             }
         }
         let built = |(base, set): (&Path, GlobSetBuilder)| {
-            // Each glob was compiled before; together they only fail by being too many.
+            // Each glob compiled before; together they only fail if there are too many.
             let set = set.build().inspect_err(|error| tracing::warn!(%error, "globs of `watch`"));
             Some((base.to_owned(), set.ok()?))
         };

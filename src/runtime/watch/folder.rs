@@ -8,12 +8,12 @@ use super::mark::Mark;
 use super::rules::{Rules, Verdict};
 use super::tree::Id;
 
-/// What is known of a folder that some filter looks into.
+/// A directory that at least one filter looks into.
 #[derive(Debug)]
 pub(super) struct Folder {
     /// The filters that look into it.
     pub ids: BTreeSet<Id>,
-    /// The rules that hold around it, and in it.
+    /// Ignore rules that apply to the directory itself, and to its content.
     pub above: Arc<Rules>,
     pub rules: Arc<Rules>,
     pub files: BTreeMap<OsString, Mark>,
@@ -21,7 +21,6 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// One of which nothing is known yet.
     pub fn new(above: Arc<Rules>) -> Folder {
         Folder {
             ids: BTreeSet::new(),
@@ -32,7 +31,7 @@ impl Folder {
         }
     }
 
-    /// The filters among `ids` that look into `path`, a folder in this one.
+    /// Returns the filters among `ids` that look into `path`, a subdirectory of this one.
     pub fn entering(
         &self,
         filters: &BTreeMap<Id, Filter>,
@@ -47,15 +46,15 @@ impl Folder {
         ids.iter().filter(enters).copied().collect()
     }
 
-    /// The filters that want `path`, a file in this folder.
+    /// Returns the filters that accept `path`, a file in this directory.
     pub fn wanting(&self, filters: &BTreeMap<Id, Filter>, path: &Path) -> BTreeSet<Id> {
         let verdict = self.rules.verdict(path, false);
         let wants = |id: &&Id| filters.get(id).is_some_and(|filter| filter.wants(path, verdict));
         self.ids.iter().filter(wants).copied().collect()
     }
 
-    /// The rules around what is in `path`, a folder in this one. Who enters an ignored folder named it and
-    /// means what is in it.
+    /// The rules for the subdirectory `path`. An ignored directory is entered only if it was named,
+    /// and then its content is wanted.
     pub fn inner_rules(&self, path: &Path) -> Arc<Rules> {
         match self.rules.verdict(path, true) {
             Verdict::Plain => self.rules.clone(),
@@ -64,7 +63,7 @@ impl Folder {
     }
 }
 
-/// Folders of Linux that hold no files but what the kernel shows, without end.
+/// Linux directories with kernel-generated files, which are endless.
 fn is_kernel_made(path: &Path) -> bool {
     cfg!(target_os = "linux") && ["/proc", "/sys", "/dev"].iter().any(|top| path == Path::new(top))
 }

@@ -1,8 +1,7 @@
-/// What a test holds back in the inbox, and what it has learned of the watching thread.
+/// Lets tests hold back events and observe the worker thread.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// Events gather and are not handed out.
+    /// Events accumulate and are not handed out.
     pub shut: bool,
-    /// The watching thread has let time pass.
     pub paused: bool,
 }

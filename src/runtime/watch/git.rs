@@ -2,36 +2,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How old a lock may be. A checkout of a large repository takes seconds; a lock that is older was left
-/// behind by a git that died, and must not delay every save.
+/// Maximum age of a lock that counts. A checkout of a large repository takes seconds; an older lock
+/// was left by a crashed git and must not delay every save.
 const LOCK_MAX: Duration = Duration::from_secs(10);
 
-/// How long after a step of a rebase its next one is waited for. The steps of one follow each other within some
-/// 10 ms; longer means that it stopped for a person, who edits now.
+/// How long to wait for the next step of a rebase. Steps are some 10 ms apart; a longer gap means
+/// that it stopped for the user, who is editing now.
 const STEP_PAUSE: Duration = Duration::from_millis(300);
 
-/// How long git is waited for in all, however many steps it takes.
+/// Maximum total wait for git, regardless of the number of steps.
 pub(super) const WORK_MAX: Duration = Duration::from_secs(60);
 
-/// What holds several steps of git together, in its folder: a rebase, `git am`, a cherry-pick or revert of several.
+/// Directories that exist during multi-step operations: a rebase, `git am`, or a cherry-pick or
+/// revert of several commits.
 const SEQUENCES: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 
-/// What each step of a sequence writes, in git's folder.
+/// Files in the git directory that each step writes.
 const STEPS: [&str; 3] = ["HEAD", "index", "ORIG_HEAD"];
 
-/// The folder of git for the repository around `folder`, if there is one.
 pub(super) fn git_folder(folder: &Path) -> Option<PathBuf> {
     repository(folder).map(|(_, git)| git)
 }
 
-/// The top of the project that `path` is part of: of its repository, or without one the nearest folder with a
-/// `devstack.toml`.
+/// Returns the root of the project that contains `path`: its repository, or else the nearest
+/// directory with a `devstack.toml`.
 pub(super) fn project(path: &Path) -> Option<PathBuf> {
     let stack = || path.ancestors().find(|folder| folder.join("devstack.toml").is_file());
     repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
 }
 
-/// The work tree around `folder` and its git folder, which for a linked worktree is elsewhere.
+/// Returns the work tree and its git directory, which is elsewhere for a linked worktree.
 pub(super) fn repository(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     folder.ancestors().find_map(|top| {
         let dot = top.join(".git");
@@ -39,15 +39,15 @@ pub(super) fn repository(folder: &Path) -> Option<(PathBuf, PathBuf)> {
         if meta.is_dir() {
             return Some((top.to_owned(), dot));
         }
-        // Longer than any path a system allows is no pointer to a git folder.
+        // A pointer to a git directory is no longer than the longest path.
         let text = (meta.len() <= 8192).then(|| fs::read_to_string(&dot).ok())??;
         let target = text.strip_prefix("gitdir:")?.trim();
         Some((top.to_owned(), top.join(target)))
     })
 }
 
-/// Whether git is at work on the files of the repository with this folder: its lock is there and fresh, or it is
-/// between two steps of a rebase.
+/// Returns whether git is changing the work tree of this git directory: its lock exists and is
+/// fresh, or it is between two steps of a rebase.
 pub(super) fn is_at_work(git: &Path) -> bool {
     is_younger(&git.join("index.lock"), LOCK_MAX)
         || (SEQUENCES.iter().any(|name| git.join(name).is_dir())
@@ -93,7 +93,7 @@ mod tests {
     fn between_the_steps_of_a_rebase_git_is_at_work_until_it_stops_for_a_person() {
         let dir = tempfile::tempdir().unwrap();
         let head = fs::File::create(dir.path().join("HEAD")).unwrap();
-        // In the future, so that a slow machine has no say.
+        // In the future, so that a slow machine does not matter.
         head.set_modified(SystemTime::now() + LOCK_MAX).unwrap();
         assert!(!is_at_work(dir.path()));
         fs::create_dir(dir.path().join("rebase-merge")).unwrap();

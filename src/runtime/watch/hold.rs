@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::settle::{SETTLE_CAP, Settle};
 use crate::model::Watched;
 
-/// Changes of services that want to wait longer than the others for more to come.
+/// Changes delayed for services with a longer quiet period than the others.
 #[derive(Debug, Default)]
 pub(super) struct Holds(BTreeMap<Watched, Held>);
 
@@ -23,7 +23,7 @@ impl Held {
 }
 
 impl Holds {
-    /// Holds back a change whose last event was at `last`.
+    /// Delays a change whose last event was at `last`.
     pub fn add(&mut self, name: Watched, path: PathBuf, last: Instant, quiet: Duration) {
         let settle = Settle { first: last, last };
         let held = self.0.entry(name).or_insert(Held { path, settle, quiet });
@@ -31,12 +31,11 @@ impl Holds {
         held.quiet = quiet;
     }
 
-    /// When the next is due.
     pub fn due(&self) -> Option<Instant> {
         self.0.values().map(Held::due).min()
     }
 
-    /// Those that are due.
+    /// Takes those that are due.
     pub fn take(&mut self, now: Instant) -> BTreeMap<Watched, PathBuf> {
         let (due, later) =
             std::mem::take(&mut self.0).into_iter().partition(|(_, held)| held.due() <= now);
@@ -45,7 +44,7 @@ impl Holds {
         due.into_iter().map(|(name, held)| (name, held.path)).collect()
     }
 
-    /// Drops those of services that are watched no more.
+    /// Drops changes of services that are no longer watched.
     pub fn retain(&mut self, keep: impl Fn(&Watched) -> bool) {
         self.0.retain(|name, _| keep(name));
     }

@@ -10,11 +10,11 @@ use super::settle::Settle;
 use super::touch::{Touch, is_noise};
 use crate::model::{Watch, Watched};
 
-/// More paths than this in one batch are forgotten and everything is looked at instead, as the kernel does
-/// with its own queue of the same length.
+/// Maximum number of paths in a batch. Beyond it they are dropped and everything is compared, as
+/// the kernel does with its own queue of the same length.
 pub(super) const PATHS_MAX: usize = 16_384;
 
-/// What the watching thread is told, from the event thread and from [`super::Watcher`].
+/// Bounded queue to the worker thread, from notify's event thread and from [`super::Watcher`].
 #[derive(Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
@@ -26,9 +26,9 @@ struct State {
     /// Only the latest counts.
     order: Option<Order>,
     paths: HashMap<PathBuf, Touch>,
-    /// Paths were forgotten.
+    /// Paths were dropped.
     overflow: bool,
-    /// What is mounted has changed.
+    /// The mount table has changed.
     mounts: bool,
     came: Option<Settle>,
     next: u64,
@@ -37,41 +37,40 @@ struct State {
     gate: super::gate::Gate,
 }
 
-/// What is to be watched from now on.
+/// What to watch from now on.
 pub(super) struct Order {
     pub services: BTreeMap<Watched, Watch>,
     pub files: BTreeSet<PathBuf>,
-    /// A file of a service that was written after this and is found by the walk has changed.
+    /// A service's file modified after this time has changed when the walk finds it.
     pub services_since: FileTime,
     /// The same for single files.
     pub files_since: FileTime,
 }
 
-/// Events that came.
+/// Events taken at once.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub paths: HashMap<PathBuf, Touch>,
-    /// Events were lost: look everywhere, and trust no watch.
+    /// Events were lost: compare everything and trust no watch.
     pub everywhere: bool,
-    /// When they came.
     pub came: Option<Settle>,
 }
 
-/// What the watching thread has to do next.
+/// What the worker thread does next.
 pub(super) enum Next {
     Order(Order),
-    /// Events came: [`Inbox::take`] gives them.
+    /// Take events with [`EventInbox::take`].
     Events,
-    /// What is mounted has changed.
+    /// The mount table has changed.
     Mounts,
-    /// The time that was asked for has come.
     Time,
     Closed,
 }
 
 impl Inbox {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is complete in itself, so a panic elsewhere leaves it usable.
+        // Every update of the state is complete in itself, so it stays usable after a panic
+        // elsewhere.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,14 +90,14 @@ impl Inbox {
         self.news.notify_all();
     }
 
-    /// Takes in that something was mounted or unmounted.
+    /// Notes that something was mounted or unmounted.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells of mounts"))]
     pub fn mounted(&self) {
         self.state().mounts = true;
         self.news.notify_all();
     }
 
-    /// Takes in what the system reported.
+    /// Queues an event of the system.
     pub fn event(&self, event: notify::Result<Event>) {
         match event {
             Ok(event) if event.need_rescan() => self.overflow(),
@@ -107,14 +106,14 @@ impl Inbox {
         }
     }
 
-    /// Takes in a file that was found newly written. It settles like one that the system reported, because whoever
-    /// wrote it may not have finished.
+    /// Queues a file that a walk or poll found newly written. It settles like a reported one,
+    /// because its writer may not have finished.
     pub fn found(&self, path: PathBuf) {
         let made = EventKind::Create(CreateKind::File);
         self.touch(Event::new(made).add_path(path));
     }
 
-    /// Takes in that another folder has taken the place of this one, with a mount for example.
+    /// Queues that another directory has replaced this one, for example by a mount.
     pub fn replaced(&self, path: PathBuf) {
         let gone = EventKind::Remove(RemoveKind::Other);
         self.touch(Event::new(gone).add_path(path));
@@ -138,12 +137,12 @@ impl Inbox {
             state.touch(path, &event);
         }
         state.stamp();
-        // Who wakes up finds it unlocked.
+        // Unlock first, so that the woken thread does not block.
         drop(state);
         self.news.notify_all();
     }
 
-    /// Waits for the next thing to do: orders first, then events, then the time.
+    /// Waits for the next work item: targets first, then mounts, events and the time.
     pub fn next(&self, time: Option<Instant>) -> Next {
         let mut state = self.state();
         loop {
@@ -171,7 +170,7 @@ impl Inbox {
         }
     }
 
-    /// Lets time pass; the end cuts it short.
+    /// Sleeps; closing the inbox cuts it short.
     pub fn pause(&self, time: Duration) {
         #[cfg(test)]
         self.paused();
@@ -179,7 +178,6 @@ impl Inbox {
         drop(pause.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The events so far.
     pub fn take(&self) -> Batch {
         let mut state = self.state();
         Batch {
@@ -221,26 +219,26 @@ impl State {
     }
 }
 
-/// What lets tests decide what belongs together, instead of the clock.
+/// Lets tests instead of the clock decide which events belong together.
 #[cfg(test)]
 impl Inbox {
-    /// From now on events gather here.
+    /// Holds back events from now on.
     pub fn shut(&self) {
         self.state().gate.shut = true;
     }
 
-    /// Hands out again what has come.
+    /// Releases the events held back.
     pub fn open(&self) {
         self.state().gate.shut = false;
         self.news.notify_all();
     }
 
-    /// Waits until an event about this path came, and so all earlier ones.
+    /// Waits for an event about this path, and thus for all earlier ones.
     pub fn wait_touched(&self, path: &std::path::Path) {
         self.wait_until("an event", |state| state.paths.contains_key(path));
     }
 
-    /// Waits until the watching thread lets time pass, for the first time since this was last asked.
+    /// Waits until the worker thread pauses, for the first time since the last call.
     pub fn wait_paused(&self) {
         self.wait_until("a pause", |state| std::mem::take(&mut state.gate.paused));
     }
@@ -273,7 +271,7 @@ mod tests {
         let batch = inbox.take();
         assert!(batch.everywhere);
         assert!(batch.paths.is_empty());
-        assert!(!inbox.take().everywhere, "it is told once");
+        assert!(!inbox.take().everywhere, "reported once");
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::mounts::Mount;
 
 const TABLE: &str = "/proc/self/mountinfo";
 
-/// What is mounted where. Of several mounts on one place the last counts: it hides the others.
+/// Reads the mount table. Of several mounts on one path the last counts: it hides the others.
 pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
     let table = std::fs::read(TABLE).unwrap_or_default();
     table.split(|byte| *byte == b'\n').filter_map(read_line).collect()
 }
 
-/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: number, …, place, …, `-`, kind, ….
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: id, …, mount point, …, `-`,
+/// file system type, ….
 fn read_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
     let mut words = line.split(|byte| *byte == b' ');
     let id = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
@@ -30,7 +31,7 @@ fn read_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
     Some((PathBuf::from(place), Mount { id, kind }))
 }
 
-/// The kernel writes blanks, line ends and backslashes as three octal digits.
+/// The kernel escapes blanks, newlines and backslashes as three octal digits.
 fn unescape(word: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word;
@@ -51,8 +52,8 @@ fn unescape(word: &[u8]) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Tells `inbox` of every change of what is mounted, from a thread that sleeps between them, until what is
-/// returned is dropped. `None` where that cannot be.
+/// Starts a thread that notifies `inbox` of mount changes until the returned descriptor is dropped.
+/// `None` when that is impossible.
 pub(super) fn follow_mounts(inbox: Arc<Inbox>) -> Option<OwnedFd> {
     let table = File::open(TABLE).ok()?;
     let (end, hold) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ok()?;
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn the_thread_ends_when_nobody_holds_it() {
         let inbox = Arc::new(Inbox::default());
-        drop(follow_mounts(inbox.clone()).expect("there is /proc"));
+        drop(follow_mounts(inbox.clone()).expect("/proc is mounted"));
         let start = std::time::Instant::now();
         while Arc::strong_count(&inbox) > 1 {
             assert!(start.elapsed() < super::super::tests::DEADLINE);

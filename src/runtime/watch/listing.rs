@@ -3,17 +3,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// What is in a folder.
 pub(super) struct Listing {
-    /// Files, and links to whatever.
+    /// Files, and symlinks to anything.
     pub files: Vec<OsString>,
-    /// The links among them.
+    /// The symlinks among `files`.
     pub links: BTreeSet<OsString>,
     pub folders: Vec<OsString>,
 }
 
 impl Listing {
-    /// What can be read of a folder; `None` when it cannot be opened.
+    /// Lists a directory, as far as it is readable; `None` when it cannot be opened.
     pub fn of(path: &Path) -> Option<Listing> {
         let mut listing =
             Listing { files: Vec::new(), links: BTreeSet::new(), folders: Vec::new() };

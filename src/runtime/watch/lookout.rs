@@ -26,32 +26,33 @@ use super::linux as system;
 #[cfg(target_os = "macos")]
 use super::macos as system;
 
-/// How long after the walk reading the files begins: services start first.
+/// Delay of background hashing after a walk: services start first.
 pub(super) const READ_AFTER: Duration = Duration::from_secs(1);
 
-/// The pause between two folders that are read, so that it takes a small part of one processor.
+/// Pause between two hashed directories, to use little CPU time.
 const READ_PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes that are read at most to know the content of files beforehand. Beyond that, the first save of a
-/// file counts even if it changes nothing.
+/// Maximum bytes read to hash files in advance. Beyond it, the first save of a file counts even if
+/// it changes nothing.
 const READ_MAX: u64 = 256 << 20;
 
-/// How often git is looked for while it works.
+/// How often to check git while it is busy.
 const GIT_PAUSE: Duration = Duration::from_millis(5);
 
-/// Folders may appear while the nearest ones are looked for; this often is enough for any honest tree.
+/// Directories may appear while the nearest ones are searched; this many rounds suffice for any
+/// sane tree.
 const ROUNDS_MAX: usize = 8;
 
-/// What tests make smaller.
+/// Limits that tests reduce.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Folders that are watched at most.
+    /// Maximum number of watched directories.
     pub folders: usize,
-    /// See [`READ_AFTER`].
+    /// See [`HASH_DELAY`].
     pub read_after: Duration,
 }
 
-/// The thread that watches: all its state, and its loop.
+/// The watching thread: its state and its loop.
 pub(super) struct Lookout {
     inbox: Arc<Inbox>,
     changes: mpsc::UnboundedSender<Change>,
@@ -59,22 +60,22 @@ pub(super) struct Lookout {
     cover: Cover,
     tree: Tree,
     files: Files,
-    /// One filter for all services that watch the same.
+    /// Services with equal `watch` share a filter.
     filters: Vec<(Watch, Id)>,
     next_id: Id,
     services: BTreeMap<Watched, (Id, Duration)>,
     pending: Pending,
     holds: Holds,
-    /// Whether it was told that more files are changing.
+    /// Whether it was reported that more files are changing.
     more: bool,
-    /// Watched because a folder is to appear below.
+    /// Directories watched because a missing one will appear below.
     awaited: BTreeSet<PathBuf>,
     waits: Waits,
-    /// Git's folders of the repositories that files are watched in.
+    /// Git directories of the repositories with watched files.
     gits: BTreeSet<PathBuf>,
     git_since: Option<Instant>,
     polls: Polls,
-    /// Says when something was mounted, as long as it is held.
+    /// Keeps the thread alive that reports mount changes.
     mounts: Option<OwnedFd>,
     read_at: Option<Instant>,
     read: u64,
@@ -111,7 +112,7 @@ impl Lookout {
         }
     }
 
-    /// Works until the inbox is closed.
+    /// Runs until the inbox is closed.
     pub fn run(mut self) {
         loop {
             match self.inbox.next(self.deadline()) {
@@ -130,7 +131,7 @@ impl Lookout {
         }
     }
 
-    /// How long a save takes for the most impatient service.
+    /// The shortest quiet period of all services.
     fn quiet(&self) -> Duration {
         self.services.values().map(|(_, settle)| *settle).fold(SETTLE, Duration::min)
     }
@@ -146,7 +147,7 @@ impl Lookout {
         let mut new = BTreeSet::new();
         for (name, watch) in order.services {
             let settle = watch.settle;
-            // What follows a change makes no other filter.
+            // The action and the quiet period do not affect the filter.
             let action = WatchAction::Restart { build: None };
             let watch = Watch { settle: Duration::ZERO, action, ..watch };
             let known = kept.iter().chain(&self.filters).find(|(known, _)| *known == watch);
@@ -183,7 +184,7 @@ impl Lookout {
         late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.found(path));
     }
 
-    /// Whether git is at work. Stops being true after a while, however long it is.
+    /// Returns whether git is busy; `false` once the maximum wait is over.
     fn git_works(&mut self) -> bool {
         if !self.gits.iter().any(|git| git::is_at_work(git)) {
             self.git_since = None;
@@ -192,19 +193,19 @@ impl Lookout {
         self.git_since.get_or_insert_with(Instant::now).elapsed() < git::WORK_MAX
     }
 
-    /// Takes in events that concern somebody.
+    /// Moves events that matter into the debouncer.
     fn gather(&mut self) {
         let (tree, files, cover, awaited) = (&self.tree, &self.files, &self.cover, &self.awaited);
         self.pending.add(self.inbox.take(), |path, touch| {
             let about_file = files.concerns(path).then(|| files.step(path, touch));
-            // A watch may have died, or an awaited folder may have come.
+            // A watch may be dead, or a missing directory may have appeared.
             let structure = || touch.is_structural() && (cover.holds(path) || is_in(awaited, path));
             let step = tree.step(path, touch).into_iter().chain(about_file).max();
             step.or_else(|| structure().then_some(Step::Part))
         });
     }
 
-    /// Looks again at everything below the places where something was mounted or unmounted.
+    /// Compares everything below paths where something was mounted or unmounted.
     fn remount(&mut self) {
         for place in self.cover.remount() {
             let below = |folder: &&PathBuf| folder.starts_with(&place);
@@ -225,7 +226,7 @@ impl Lookout {
             config = self.files.compare();
         }
         self.tree.relink(&mut self.cover);
-        // A file that was only written neither brings folders nor takes any.
+        // A write alone neither adds nor removes directories.
         if due.everywhere || due.paths.values().any(|touch| touch.is_structural()) {
             config.extend(self.files.arm(&mut self.cover));
             changed.extend(self.arm(u64::MAX));
@@ -255,8 +256,8 @@ impl Lookout {
         changed
     }
 
-    /// Begins where folders have appeared that were awaited, and awaits the others at the nearest folder
-    /// that is there.
+    /// Walks missing directories that have appeared, and watches the nearest existing ones for the
+    /// others.
     fn arm(&mut self, order: u64) -> Vec<Changed> {
         let mut changed = Vec::new();
         for _ in 0..ROUNDS_MAX {
@@ -308,7 +309,7 @@ impl Lookout {
         }
     }
 
-    /// Looks for what differs where no events come from. What does is treated like an event.
+    /// Compares what sends no events. Differences are treated like events.
     fn poll(&mut self) {
         let begin = Instant::now();
         self.cover.retry();
@@ -327,7 +328,8 @@ impl Lookout {
         self.read_at = read.map(|_| Instant::now() + READ_PAUSE);
     }
 
-    /// Tells each service that wants one of the files; or holds that back for its own settle time.
+    /// Reports files to the services that want them, or delays the report for a longer quiet
+    /// period.
     fn tell(&mut self, mut changed: Vec<Changed>, last: Instant) {
         changed.sort_by_key(|changed| changed.order);
         let now = Instant::now();
@@ -338,7 +340,7 @@ impl Lookout {
             let Some(first) = changed.iter().find(wanted) else {
                 continue;
             };
-            // Who wants no longer pause than usual is content with what has settled.
+            // What has settled is good enough unless the service asks for a longer quiet period.
             if *settle <= SETTLE || last + *settle <= now {
                 ready.insert(name.clone(), first.path.clone());
             } else {
@@ -350,8 +352,9 @@ impl Lookout {
         }
     }
 
-    /// Whether this file is more than a part of the configuration to those who watch by this filter. Who watches
-    /// a whole folder does not mean those in it: they say themselves whom they restart.
+    /// Returns whether this file counts beyond being configuration. A service that watches a whole
+    /// directory does not mean the configuration files in it: a reload decides on its own what they
+    /// restart.
     fn is_source(&self, path: &Path, id: Id) -> bool {
         let names = |watch: &Watch| watch.include.iter().any(|glob| watch.root.join(glob) == path);
         !self.files.holds(path)
@@ -373,12 +376,12 @@ impl Lookout {
     }
 
     fn send(&self, change: Change) {
-        // Without a receiver the stack is ending, and the inbox will be closed.
+        // Without a receiver the stack is shutting down, and the inbox will be closed.
         let _ = self.changes.send(change);
     }
 }
 
-/// Whether something at `path` can be an awaited folder, or on the way to one.
+/// Returns whether `path` can be a missing directory, or lead to one.
 fn is_in(folders: &BTreeSet<PathBuf>, path: &Path) -> bool {
     path.parent().is_some_and(|parent| folders.contains(parent))
 }

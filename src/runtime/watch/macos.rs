@@ -8,19 +8,19 @@ use std::sync::Arc;
 use super::inbox::Inbox;
 use super::mounts::Mount;
 
-/// What is mounted where.
+/// Reads the mount table.
 pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
-    // SAFETY: without a place to write to it only counts.
+    // SAFETY: with a null buffer the call only counts.
     let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };
     let Ok(count) = usize::try_from(count) else { return BTreeMap::new() };
     let mut list: Vec<libc::statfs> = Vec::with_capacity(count);
     let Ok(size) = i32::try_from(count * size_of::<libc::statfs>()) else {
         return BTreeMap::new();
     };
-    // SAFETY: the list has room for `size` bytes, which is what the call may write.
+    // SAFETY: the list has room for `size` bytes, the most that the call writes.
     let count = unsafe { libc::getfsstat(list.as_mut_ptr(), size, libc::MNT_NOWAIT) };
     let Ok(count) = usize::try_from(count) else { return BTreeMap::new() };
-    // SAFETY: the call has written that many entries, never more than fit.
+    // SAFETY: the call has initialized that many entries, never more than fit.
     unsafe { list.set_len(count.min(list.capacity())) };
     list.iter().filter_map(read).collect()
 }
@@ -28,7 +28,7 @@ pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
 fn read(entry: &libc::statfs) -> Option<(PathBuf, Mount)> {
     let place = text(&entry.f_mntonname)?;
     let kind = text(&entry.f_fstypename)?.to_string_lossy().into_owned();
-    // SAFETY: a number of two parts, without padding or invalid values.
+    // SAFETY: `fsid_t` is two integers, without padding or invalid values.
     let id: [i32; 2] = unsafe { std::mem::transmute(entry.f_fsid) };
     let id = u64::from(id[0].cast_unsigned()) << 32 | u64::from(id[1].cast_unsigned());
     Some((PathBuf::from(place), Mount { id, kind }))
@@ -40,7 +40,7 @@ fn text(chars: &[libc::c_char]) -> Option<OsString> {
     Some(OsString::from_vec(text.to_bytes().to_vec()))
 }
 
-/// Tells of changes of what is mounted. Not here: FSEvents says that a watched root changed.
+/// Does nothing: FSEvents reports when a watched root changes.
 pub(super) fn follow_mounts(_inbox: Arc<Inbox>) -> Option<OwnedFd> {
     None
 }

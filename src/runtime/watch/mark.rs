@@ -5,23 +5,23 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes of the largest file whose content is compared; hashing this much takes about 0.1 ms. Of larger
-/// files, length, time and inode decide.
+/// Size in bytes of the largest file with compared content; hashing this much takes about 0.1 ms.
+/// For larger files size, mtime and inode decide.
 pub(super) const HASHED_MAX: u64 = 1 << 20;
 
-/// What is remembered of a file, to tell later whether it changed.
+/// The state of a file, to detect later whether it changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     len: u64,
     /// Seconds and nanoseconds since 1970.
     modified: (i64, i64),
     inode: (u64, u64),
-    /// Of the content; `None` while nobody has read it.
+    /// Content hash; `None` while not computed.
     hash: Option<u64>,
 }
 
 impl Mark {
-    /// Without the content.
+    /// A fingerprint without a content hash.
     pub fn of(meta: &Metadata) -> Mark {
         Mark {
             len: meta.len(),
@@ -31,21 +31,21 @@ impl Mark {
         }
     }
 
-    /// Of a file that nobody has looked at yet, though it is known to be there: whatever is found is a change.
+    /// A file that exists but has not been looked at: any later fingerprint is a change.
     pub const UNSEEN: Mark =
         Mark { len: 0, modified: (0, 0), inode: (u64::MAX, u64::MAX), hash: None };
 
-    /// Of something that has no content of its own.
+    /// A fingerprint of something without content of its own.
     pub fn of_text(text: &[u8]) -> Mark {
         Mark { len: 0, modified: (0, 0), inode: (0, 0), hash: Some(xxh3_64(text)) }
     }
 
-    /// Of a link, by where it leads; `meta` is the link's own.
+    /// A fingerprint of a symlink: its own `meta` and its target path.
     pub fn of_link(meta: &Metadata, end: &[u8]) -> Mark {
         Mark { len: 0, hash: Some(xxh3_64(end)), ..Mark::of(meta) }
     }
 
-    /// The same with the content read, where it is small enough and can be read.
+    /// Adds the content hash, if the file is small enough and readable.
     pub fn hashed(self, path: &Path) -> Mark {
         if self.hash.is_some() || self.len > HASHED_MAX {
             return self;
@@ -53,8 +53,8 @@ impl Mark {
         Mark { hash: content(path).map(|bytes| xxh3_64(&bytes)), ..self }
     }
 
-    /// The same with the content read, provided that the file is still the one that was marked. What was
-    /// changed meanwhile has an event under way, and that needs the old mark to compare with.
+    /// Adds the content hash, provided that the file has not changed since. If it has, its event is
+    /// under way and needs the old fingerprint for comparison.
     pub fn hashed_unchanged(self, path: &Path) -> Mark {
         let hashed = self.hashed(path);
         match std::fs::metadata(path) {
@@ -63,13 +63,13 @@ impl Mark {
         }
     }
 
-    /// Whether length, time and inode are equal.
+    /// Returns whether size, mtime and inode are equal.
     pub fn same_stat(&self, other: &Mark) -> bool {
         (self.len, self.modified, self.inode) == (other.len, other.modified, other.inode)
     }
 
-    /// Whether the file is another than before. The bytes decide where both are known, because times have
-    /// gaps and a save may write what was there; else length, time and inode.
+    /// Returns whether the file changed. The content decides where both hashes are known, because
+    /// mtimes are coarse and a save may not change anything; else size, mtime and inode do.
     pub fn differs(&self, before: &Mark) -> bool {
         match (self.hash, before.hash) {
             (Some(now), Some(then)) => now != then || self.len != before.len,
@@ -77,29 +77,27 @@ impl Mark {
         }
     }
 
-    /// Whether the content was read.
     pub fn is_hashed(&self) -> bool {
         self.hash.is_some()
     }
 
-    /// Device and number: another pair is another file.
+    /// Device and inode number: identifies the file.
     pub fn inode(&self) -> (u64, u64) {
         self.inode
     }
 
-    /// Length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Last written at, in seconds and nanoseconds since 1970.
+    /// Modification time: seconds and nanoseconds since 1970.
     pub fn modified(&self) -> (i64, i64) {
         self.modified
     }
 }
 
-/// The bytes of a regular file of at most [`HASHED_MAX`]. Never waits for the writer of a fifo that took the
-/// place of the file.
+/// Reads a regular file of at most [`MAX_HASHED_FILE`] bytes. Never blocks on a FIFO that replaced
+/// the file.
 fn content(path: &Path) -> Option<Vec<u8>> {
     let mut open = OpenOptions::new();
     open.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);

@@ -1,21 +1,24 @@
-//! Which saved file concerns whom.
+//! Which saved file concerns which service.
 //!
-//! One thread owns everything: the one notify instance (`cover`), what is known of the files
-//! (`tree`), and the timing (`settle`). Events only say *where* to look; whether something
-//! changed is decided by comparing the file with what was known of it (`mark`), so that a touch, a
-//! save of the same bytes or a doubled event is no change, and a lost event can be made up for.
+//! One thread owns everything: the only notify instance (`watch_set`), what is known of the files
+//! (`tree`) and the timing (`events`). Events only say *where* to look. A file changed if its
+//! fingerprint differs from the last one, so a touch, a save of the same bytes or a duplicate event
+//! is no change, and lost events can be made up for.
 //!
-//! What happens between an event and a [`Change`]:
-//! 1. the event's path goes into the `inbox`, which is bounded: too many paths become one "look
-//!    everywhere";
-//! 2. if it is anybody's, it is `pending`, with how far a save of it has come (`touch`): one plainly whole save after
-//!    quiet is due at once; half of one, several files, and what comes after a change settle first, and all waits for git;
-//! 3. each path is compared; what differs is given to the services whose globs want it;
-//! 4. a service with a longer settle time than usual is held back until its own is over;
-//! 5. while more changes are pending after one was told, the loop knows, and starts nothing because of a change.
+//! From an event to a [`WatchReport`]:
+//! 1. The path goes into the inbox, which is bounded: too many paths become one "compare
+//!    everything".
+//! 2. If a service or the configuration wants it, the debouncer keeps it with the stage of its
+//!    save. One complete save after quiet is due at once; half a save, several files, and whatever
+//!    follows a change settle first, and everything waits for git.
+//! 3. Each path is compared; differences go to the services whose globs accept them.
+//! 4. A service with a longer quiet period gets them later.
+//! 5. While more changes are pending after a report, the supervisor knows, and starts nothing
+//!    because of a change.
 //!
-//! Paths are kept without links. What leads to them by a link is a `route`, a filter's alias, and an entry of the tree's
-//! links. Where no events come from (`cover`, `mounts`), `polls` says when to look.
+//! Paths are kept resolved. What leads to them through symlinks is in `ResolvedPath`, the aliases
+//! of a filter, and the link table of the tree. Where the system sends no events (`watch_set`,
+//! `mount_table`), `poll_schedule` decides when to look.
 
 mod change;
 mod clock;
@@ -53,7 +56,8 @@ mod watcher;
 pub use change::Change;
 pub use watcher::Watcher;
 
-/// The kind of the file system of a folder, when others may change its files without a word to this system.
+/// Returns the type of a directory's file system if its files can change without an event on this
+/// machine.
 pub fn distant_file_system(dir: &std::path::Path) -> Option<String> {
     let dir = std::fs::canonicalize(dir).ok()?;
     mounts::Mounts::now().distant(&dir).map(|(_, kind)| kind.to_owned())

@@ -6,8 +6,8 @@ use super::linux as system;
 #[cfg(target_os = "macos")]
 use super::macos as system;
 
-/// File systems whose files others change without a word to this machine's kernel: on a server, on the host of a
-/// virtual machine, in a program. All of FUSE is among them, by `fuse.` and what follows.
+/// File systems whose files can change without an event of this kernel: on a server, on the host of
+/// a virtual machine, in a program. FUSE subtypes (`fuse.…`) count as well.
 const DISTANT: &[&str] = &[
     "9p",
     "acfs",
@@ -39,32 +39,31 @@ const DISTANT: &[&str] = &[
     "webdav",
 ];
 
-/// What is mounted where.
+/// Mounts by path.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Mounts(BTreeMap<PathBuf, Mount>);
 
-/// One mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// Another number is another mount.
+    /// A different id is a different mount.
     pub id: u64,
-    /// The kind of file system: `ext4`, `nfs4`.
+    /// File system type: `ext4`, `nfs4`.
     pub kind: String,
 }
 
 impl Mounts {
-    /// What is mounted now. Nothing where the system does not tell.
+    /// Reads the current mounts. Empty where the system does not report them.
     pub fn now() -> Mounts {
         Mounts(system::mounts())
     }
 
-    /// The mount whose files others may change unseen, if `path` is on one: where it is, and its kind.
+    /// Returns mount point and type of the mount of `path`, if it is remote.
     pub fn distant(&self, path: &Path) -> Option<(&Path, &str)> {
         let (place, mount) = path.ancestors().find_map(|above| self.0.get_key_value(above))?;
         is_distant(place, &mount.kind).then_some((place, mount.kind.as_str()))
     }
 
-    /// The places where something was mounted or unmounted.
+    /// Returns the paths where something was mounted or unmounted.
     pub fn differences(&self, other: &Mounts) -> Vec<PathBuf> {
         let places =
             self.0.keys().chain(other.0.keys().filter(|place| !self.0.contains_key(*place)));
@@ -73,8 +72,8 @@ impl Mounts {
 }
 
 fn is_distant(place: &Path, kind: &str) -> bool {
-    // The root of a container is an overlay whose lower folders nobody touches. Elsewhere somebody may, and the
-    // kernel tells of no change below an overlay.
+    // The root of a container is an overlay with lower directories that do not change. Elsewhere
+    // they may, and the kernel sends no events for changes below an overlay.
     let overlay = kind == "overlay" && place != Path::new("/");
     overlay || kind.starts_with("fuse.") || DISTANT.contains(&kind)
 }

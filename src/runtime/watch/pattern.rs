@@ -2,41 +2,41 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobBuilder};
 
-/// One glob of a `watch` list, taken apart.
+/// A glob of a `watch` list, taken apart.
 ///
-/// - With a `/`, or without any special character, it is relative to the service's folder: `src`,
+/// - With a `/`, or without special characters, it is relative to the service's directory: `src`,
 ///   `src/**`, `./*.toml`, `../shared/**`.
 /// - Special characters without a `/` match at any depth, as in `.gitignore`: `*.py`.
-/// - A pattern that ends in a plain name also means everything below a folder of that name.
+/// - A pattern ending in a plain name also means everything below a directory of that name.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// The folder that the globs are relative to.
+    /// The directory the globs are relative to.
     pub base: PathBuf,
-    /// What a path below `base` is matched against; any of them will do.
+    /// Matched against paths relative to `base`; one match suffices.
     pub globs: Vec<Glob>,
-    /// Matches the folders of which everything is meant.
+    /// Matches directories with everything in them meant.
     pub folders: Vec<Glob>,
-    /// The longest path that is named without special characters; equal to `base` when there is none.
+    /// The longest path without special characters; `base` if there is none.
     pub top: PathBuf,
-    /// Whether all of it is named without special characters.
+    /// Whether there are no special characters at all.
     pub literal: bool,
-    /// How many levels below `top` files can match; `None`: any.
+    /// Levels below `top` where files can match; `None`: any.
     pub depth: Option<usize>,
     /// Its last part begins with a dot: hidden files are meant.
     pub hidden: bool,
 }
 
-/// Whether a pattern says what counts or what does not.
+/// Whether a pattern includes or excludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sense {
-    /// A plain name is relative to the service's folder.
+    /// A plain name is relative to the service's directory.
     Include,
-    /// A plain name is meant at any depth.
+    /// A plain name matches at any depth.
     Exclude,
 }
 
 impl Pattern {
-    /// Reads `text`, relative to `root`. An error says what is wrong with the glob.
+    /// Parses `text` relative to `root`. Fails on an invalid glob.
     pub fn new(root: &Path, text: &str, sense: Sense) -> Result<Pattern, globset::Error> {
         let mut base = if text.starts_with('/') { PathBuf::from("/") } else { root.to_owned() };
         let mut parts: Vec<&str> = Vec::new();

@@ -8,27 +8,28 @@ use super::mark::Mark;
 use super::settle::{MANY, Pace, SETTLE_CAP, SETTLE_CAP_MAX, SETTLE_MANY, Settle};
 use super::touch::{Touch, Was};
 
-/// Files that somebody keeps open, remembered at most; who has more waits for their ends again.
+/// Maximum number of remembered files that stay open for writing; any further ones are waited for
+/// each time.
 const ENDLESS_MAX: usize = 1_000;
 
-/// A restart takes no longer, or its service takes so long to stop that a second one does not matter.
+/// A restart is over by then, or so slow that a second one does not matter.
 const RESTART_MAX: Duration = Duration::from_secs(10);
 
-/// How far a save of a path has come: from what needs the least waiting to what needs the most.
+/// How far a save of a path has come, ordered by how much waiting it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    /// A file that was known is there, with content, and its writer has finished.
+    /// A known file exists, has content, and its writer has finished.
     Whole,
-    /// It is whatever it is: more is not expected.
+    /// No more events are expected.
     Other,
-    /// It came or went: often half of a save.
+    /// Created or removed: often half of a save.
     Part,
-    /// It is open for writing, or was emptied and has no new content yet.
+    /// Open for writing, or emptied and still without new content.
     Open,
 }
 
-/// How far the save of a file has come, from its events, what was known of it and what is there now. `None`: nothing
-/// was and nothing is there.
+/// Derives the stage of a save from the events of a file, its last fingerprint and its current
+/// state. `None`: it neither existed nor exists.
 pub(super) fn step(touch: Touch, before: Option<&Mark>, now: Entry) -> Option<Step> {
     if touch.is_written() {
         return Some(Step::Open);
@@ -41,36 +42,36 @@ pub(super) fn step(touch: Touch, before: Option<&Mark>, now: Entry) -> Option<St
         Entry::Folder => Some(Step::Other),
         Entry::File(mark) | Entry::Link { mark, .. } => Some(match before {
             Some(before) if mark.len() == 0 && before.len() > 0 => Step::Open,
-            // Elsewhere nothing tells that a writer has finished.
+            // Other systems do not report that a writer has finished.
             Some(_) if cfg!(target_os = "linux") => Step::Whole,
             Some(_) | None => Step::Other,
         }),
     }
 }
 
-/// Events that came and are not looked at yet, and when they will be.
+/// Events not yet processed, and when they settle.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     paths: BTreeMap<PathBuf, (Touch, Step)>,
     everywhere: bool,
     settle: Option<Settle>,
     last: Option<Told>,
-    /// How often in a row a burst did not end by itself.
+    /// Number of consecutive bursts that were cut off.
     cut: u32,
-    /// Files whose writers never close them. Their end is waited for once.
+    /// Files that their writers never close. Waited for once.
     endless: BTreeSet<PathBuf>,
 }
 
-/// A change that was told.
+/// The last reported change.
 #[derive(Debug)]
 struct Told {
     at: Instant,
-    /// Its file, when it was one.
+    /// Its file, if it was a single one.
     path: Option<PathBuf>,
 }
 
 impl Pending {
-    /// Takes events in. `step` says how far the save of a path has come; `None`: it is nobody's.
+    /// Adds events. `step` returns the stage of a path's save; `None`: the path does not matter.
     pub fn add(&mut self, batch: Batch, mut step: impl FnMut(&Path, Touch) -> Option<Step>) {
         let Some(came) = batch.came else { return };
         let mut concerns = batch.everywhere;
@@ -109,15 +110,15 @@ impl Pending {
         }
     }
 
-    /// When they have settled. `quiet`: how long a single save takes.
+    /// Returns when the events have settled. `quiet`: the quiet period of a single save.
     pub fn due(&self, quiet: Duration) -> Option<Instant> {
         let settle = self.settle?;
         let pace = self.pace(settle);
         Some(settle.due(pace.pause(quiet), self.cap().max(quiet)))
     }
 
-    /// Whether more is changing than the change that was told before, for a service that may be about to start after
-    /// it. A burst that did not end once is not waited for.
+    /// Returns whether more than the reported change is happening, for a service about to start
+    /// because of it. A burst that was cut off is not waited for.
     pub fn is_more(&self, now: Instant) -> bool {
         let told = self.last.as_ref().is_some_and(|told| now < told.at + RESTART_MAX);
         told && self.cut == 0 && self.settle.is_some_and(|settle| self.pace(settle) != Pace::One)
@@ -153,7 +154,7 @@ impl Pending {
         }
     }
 
-    /// What is to be looked at, at the time `now` at which it is due.
+    /// Takes what to compare, once it is due.
     pub fn take(&mut self, quiet: Duration, now: Instant) -> Due {
         let settle = self.settle.take();
         let ended = settle.is_none_or(|settle| settle.last + self.pace(settle).pause(quiet) <= now);
@@ -171,20 +172,19 @@ impl Pending {
         }
     }
 
-    /// Remembers that a change was told: what follows soon belongs to it.
+    /// Notes that a change was reported: what follows soon belongs to it.
     pub fn told(&mut self, at: Instant, path: Option<PathBuf>) {
         self.last = Some(Told { at, path });
     }
 }
 
-/// Paths to look at.
+/// Paths to compare now.
 #[derive(Debug)]
 pub(super) struct Due {
-    /// Folders before what is in them.
+    /// Directories before their content.
     pub paths: BTreeMap<PathBuf, Touch>,
-    /// Look everywhere, and trust no watch.
+    /// Compare everything and trust no watch.
     pub everywhere: bool,
-    /// When the last event came.
     pub last: Instant,
 }
 
@@ -197,7 +197,7 @@ mod tests {
     use crate::runtime::watch::settle::{SETTLE, SETTLE_ONE, SETTLE_SEVERAL};
     use crate::runtime::watch::touch::tests::{CLOSED, FROM, GONE, MADE, TO, WROTE};
 
-    /// Files by name with their lengths: as they are known, and as they are now.
+    /// Files by name with their content: as known, and as they are now.
     struct Scene {
         pending: Pending,
         known: BTreeMap<&'static str, &'static str>,
@@ -209,7 +209,7 @@ mod tests {
         text.map_or(Entry::Missing, |text| Entry::File(mark(text)))
     }
 
-    /// A mark with this text's length.
+    /// A fingerprint with the size of this text.
     fn mark(text: &str) -> Mark {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), text).unwrap();
@@ -223,7 +223,7 @@ mod tests {
             Scene { pending: Pending::default(), known, now, start: Instant::now() }
         }
 
-        /// An event after so many milliseconds, after which the file holds this; `None`: it is not there.
+        /// An event after `ms` milliseconds; the file then has this content, or does not exist.
         fn event(
             &mut self,
             ms: u64,
@@ -250,12 +250,12 @@ mod tests {
             });
         }
 
-        /// How long after the start it is due.
+        /// How long after the start the events are due.
         fn due(&self) -> Option<Duration> {
             Some(self.pending.due(SETTLE)?.saturating_duration_since(self.start))
         }
 
-        /// What is due is told.
+        /// Reports what is due.
         fn tell(&mut self) -> Due {
             let at = self.pending.due(SETTLE).unwrap();
             let due = self.pending.take(SETTLE, at);
@@ -275,7 +275,7 @@ mod tests {
         let mut save = Scene::new(&["a"]);
         save.event(0, "a", WROTE, Some(""));
         save.event(1, "a", WROTE, Some("new"));
-        assert_eq!(save.due(), at(0, SETTLE_CAP), "it is still open");
+        assert_eq!(save.due(), at(0, SETTLE_CAP), "still open");
         save.event(2, "a", CLOSED, Some("new"));
         assert_eq!(save.due(), at(2, SETTLE_ONE));
 
@@ -285,7 +285,7 @@ mod tests {
         renamed.event(2, "tmp", CLOSED, Some("new"));
         assert_eq!(renamed.due(), at(2, SETTLE_MANY), "it may be renamed");
         renamed.event(3, "tmp", FROM, None);
-        assert_eq!(renamed.due(), None, "nothing is there and nothing was");
+        assert_eq!(renamed.due(), None, "neither exists nor existed");
         renamed.event(3, "a", TO, Some("new"));
         assert_eq!(renamed.due(), at(3, SETTLE_ONE));
 
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(vim.due(), at(9, SETTLE_ONE));
     }
 
-    /// Each step of a save with such a pause before it, which must be one change.
+    /// However far apart its steps are, a save must be one change.
     #[test]
     fn steps_far_apart_are_one_save() {
         let mut save = Scene::new(&["a"]);
@@ -319,11 +319,11 @@ mod tests {
         assert_eq!(few.due(), at(0, SETTLE_SEVERAL));
         few.tell();
         few.event(60, "c", CLOSED, Some("3"));
-        assert_eq!(few.due(), at(60, SETTLE_MANY), "it belongs to what was told just before");
+        assert_eq!(few.due(), at(60, SETTLE_MANY), "belongs to the change reported just before");
         assert!(few.pending.is_more(few.start + Duration::from_millis(60)));
         few.tell();
         few.event(500, "c", CLOSED, Some("4"));
-        assert_eq!(few.due(), at(500, SETTLE_ONE), "quiet has returned");
+        assert_eq!(few.due(), at(500, SETTLE_ONE), "quiet again");
         assert!(!few.pending.is_more(few.start + Duration::from_millis(500)));
 
         let mut many = Scene::new(&[]);
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(told, [0, 1_050, 3_050, 7_050, 11_050], "at once, then after 1, 2 and 4 s");
         assert!(
             !scene.pending.is_more(scene.start + Duration::from_millis(7_100)),
-            "no start waits"
+            "no start is delayed"
         );
     }
 

@@ -3,45 +3,43 @@ use std::time::{Duration, Instant};
 
 use super::tree::Id;
 
-/// How often folders are looked at that the system would not watch, or does not know everything of.
+/// How often to poll directories that cannot be watched or do not send all events.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Looking takes at most one part in so many of one processor: a large tree is looked at less often.
+/// Polling takes at most one part in this many of a CPU: large trees are polled less often.
 const SHARE: u32 = 25;
 
-/// When folders are looked at because no events come from them. Nothing is, as long as nothing has to be.
+/// When to poll directories that send no events.
 #[derive(Debug, Default)]
 pub(super) struct Polls {
     at: Option<Instant>,
-    /// Filters for which it was asked, and how often.
+    /// Filters with a configured interval.
     forced: BTreeMap<Id, Duration>,
     took: Duration,
 }
 
 impl Polls {
-    /// What the configuration asks for.
     pub fn force(&mut self, forced: impl Iterator<Item = (Id, Duration)>) {
         self.forced = forced.collect();
         self.at = None;
     }
 
-    /// The filters whose folders are polled because the configuration says so.
+    /// Filters with directories polled because the configuration asks for it.
     pub fn forced(&self) -> BTreeSet<Id> {
         self.forced.keys().copied().collect()
     }
 
-    /// When to look next.
     pub fn at(&self) -> Option<Instant> {
         self.at
     }
 
-    /// Looking has been done, and began then.
+    /// Notes that a poll has finished, and when it started.
     pub fn done(&mut self, begin: Instant) {
         self.at = None;
         self.took = begin.elapsed();
     }
 
-    /// Sets the time of the next look, or none. `needed`: some folders have to be polled.
+    /// Schedules the next poll, if any. `needed`: some directories have to be polled.
     pub fn plan(&mut self, needed: bool) {
         let every = self.forced.values().copied().chain(needed.then_some(POLL)).min();
         self.at = every
@@ -61,7 +59,7 @@ mod tests {
         polls.plan(true);
         let first = polls.at().unwrap();
         polls.plan(true);
-        assert_eq!(polls.at(), Some(first), "a plan is kept");
+        assert_eq!(polls.at(), Some(first), "the schedule is kept");
         polls.plan(false);
         assert_eq!(polls.at(), None);
         polls.force([(3, Duration::from_millis(500))].into_iter());

@@ -3,20 +3,19 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Links on the way of one path; the kernel allows as many.
+/// Maximum number of symlinks on the way of a path, as in the kernel.
 const LINKS_MAX: usize = 40;
 
-/// Where a path leads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Route {
-    /// The links on the way, each by its path without links. When one of them changes, the path leads elsewhere.
+    /// The symlinks on the way, with resolved parents. When one changes, the path leads elsewhere.
     pub links: BTreeSet<PathBuf>,
-    /// The path without links, as far as it is there, and without `..`.
+    /// The resolved path, as far as it exists, and without `..`.
     pub end: PathBuf,
 }
 
 impl Route {
-    /// Follows `path`, which is absolute. A circle of links ends where it is noticed.
+    /// Resolves an absolute path. Stops at a cycle of symlinks.
     pub fn of(path: &Path) -> Route {
         let mut route = Route::default();
         let mut way: VecDeque<Part> = parts(path).collect();

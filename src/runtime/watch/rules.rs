@@ -7,10 +7,10 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::git;
 
-/// Folders that hold no source: what version control and devstack keep. Nothing makes them count.
+/// Directories of version control and devstack. Never watched, not even when named.
 const NEVER: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
 
-/// Folders that tools fill, beside the hidden ones. An include that names one makes it count.
+/// Directories that tools fill, in addition to hidden ones. Watched only if an include names them.
 const BUILT: &[&str] = &[
     "__pycache__",
     "_build",
@@ -26,7 +26,7 @@ const BUILT: &[&str] = &[
     "zig-out",
 ];
 
-/// Files that editors make and remove while they save, and that programs write while they run.
+/// Temporary files of editors, and files that programs write while they run.
 const SCRATCH_ENDS: &[&str] = &[
     "~",
     ".swp",
@@ -42,21 +42,19 @@ const SCRATCH_ENDS: &[&str] = &[
     "-wal",
 ];
 
-/// The names of files with rules, strongest first.
+/// Names of ignore files, strongest first.
 pub(super) const RULE_FILES: [&str; 2] = [".ignore", ".gitignore"];
 
-/// What is thought of a file or folder before any service's globs.
+/// Whether a path counts, before the globs of services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It counts.
     Plain,
-    /// It counts only for who names it.
+    /// Counts only for a service that names it.
     Ignored,
-    /// It does not count.
     Never,
 }
 
-/// The `.gitignore` and `.ignore` files that hold in a folder: its own and those above.
+/// The `.gitignore` and `.ignore` files that apply in a directory: its own and those above.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     above: Option<Arc<Rules>>,
@@ -64,8 +62,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Those that hold in `folder` by the folders above it, up to the top of its repository; without one, up to
-    /// the folder of the stack. Further up they are somebody else's: `*` in a home folder is for that alone.
+    /// Loads the rules from above a directory, up to the root of its repository, or without one up
+    /// to the directory of the stack. Rules further up are unrelated: `*` in a home directory is
+    /// not for projects in it.
     pub fn above(folder: &Path) -> Arc<Rules> {
         let Some(top) = git::project(folder) else { return Arc::default() };
         let mut rules = Rules::of_git(folder);
@@ -76,25 +75,25 @@ impl Rules {
             rules = rules.within(above, RULE_FILES.iter().map(OsStr::new));
             let next = way.get(index + 1).copied().unwrap_or(folder);
             if rules.verdict(next, true) != Verdict::Plain {
-                // Who watches an ignored folder means what is in it.
+                // An ignored directory that is watched was named, and its content is wanted.
                 return Arc::default();
             }
         }
         rules
     }
 
-    /// Git's own, outside of folders: of this repository, and of this user for all.
+    /// Git's own rules outside the tree: those of the repository and of the user.
     fn of_git(folder: &Path) -> Arc<Rules> {
         let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
         let mut builder = GitignoreBuilder::new(&top);
-        // A file that is not there or not readable has no rules.
+        // A missing or unreadable file has no rules.
         let _ = builder.add(dot.join("info/exclude"));
         let repository = builder.build().unwrap_or_else(|_| Gitignore::empty());
         let (user, _) = GitignoreBuilder::new(&top).build_global();
         Arc::new(Rules { above: None, own: vec![repository, user] })
     }
 
-    /// Those that hold in `folder`, where these rule files may be.
+    /// Adds the given ignore files of a directory.
     pub fn within<'a>(
         self: &Arc<Rules>,
         folder: &Path,
@@ -114,7 +113,7 @@ impl Rules {
         Arc::new(Rules { above: Some(self.clone()), own })
     }
 
-    /// What is thought of `path`, which is in the folder that these rules hold in.
+    /// Judges `path`, which is in the directory of these rules.
     pub fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
         let Some(name) = path.file_name() else { return Verdict::Plain };
         if is_never(name) {
@@ -126,7 +125,8 @@ impl Rules {
         }
     }
 
-    /// What the rule files say, if they say something: an exception makes also a usual name count.
+    /// What the ignore files decide, if anything: an exception overrides the names ignored by
+    /// default.
     fn ignores(&self, path: &Path, is_folder: bool) -> Option<bool> {
         let mut rules = Some(self);
         while let Some(here) = rules {
@@ -143,12 +143,12 @@ impl Rules {
     }
 }
 
-/// Whether nothing under this name ever counts.
+/// Returns whether nothing below this name ever counts.
 pub(super) fn is_never(name: &OsStr) -> bool {
     NEVER.iter().any(|never| name == *never)
 }
 
-/// Hidden, built, or made by an editor while it saves.
+/// Hidden, built, or written by an editor during a save.
 fn is_usual(name: &OsStr, is_folder: bool) -> bool {
     let bytes = name.as_encoded_bytes();
     if bytes.starts_with(b".") {
@@ -157,7 +157,7 @@ fn is_usual(name: &OsStr, is_folder: bool) -> bool {
     if is_folder {
         return BUILT.iter().any(|built| name == *built);
     }
-    // vim tries whether it can write with a file of this name.
+    // vim creates a file of this name to see whether it can write.
     name == "4913"
         || SCRATCH_ENDS.iter().any(|end| bytes.ends_with(end.as_bytes()))
         || (bytes.len() > 2 && bytes.starts_with(b"#") && bytes.ends_with(b"#"))

@@ -1,40 +1,39 @@
 use std::time::{Duration, Instant};
 
-/// The pause after one whole save. Nothing is waited for but the sign that it was not the only one: who writes
-/// several files in a row has begun the next by then, or does so while the old process stops, which holds
-/// the start of the new one.
+/// Quiet period after one complete save: just long enough to see whether it is the only one. A
+/// program that writes several files has started the next by then, or does so while the old process
+/// stops, which delays the start of the new one.
 pub(super) const SETTLE_ONE: Duration = Duration::from_micros(100);
 
-/// The pause after a save that is not plainly whole, and after a second one of the same file. Editors need 0.3 to
-/// 5 ms for all the steps of one.
+/// Quiet period after a save that may be incomplete, and after a second one of the same file.
+/// Editors need 0.3 to 5 ms for all steps of a save.
 pub(super) const SETTLE: Duration = Duration::from_millis(10);
 
-/// The pause between the files of one command that starts a program or syncs to the disk for each.
+/// Quiet period between the files of a command that starts a program or syncs to disk for each.
 pub(super) const SETTLE_SEVERAL: Duration = Duration::from_millis(25);
 
-/// The pause when many paths changed, when a file came or went, and when other files changed just before: that is often
-/// half of a save by renaming, or of a burst, and the other half must not be a second change. A checkout
-/// of 1,000 files has gaps of up to 15 ms; on a busy machine more.
+/// Quiet period when many paths changed, when a file was created or removed, and right after other
+/// changes: this is often half of a save by rename, or of a burst, and the rest must not be a
+/// second change. A checkout of 1,000 files has gaps of up to 15 ms, or more on a busy machine.
 pub(super) const SETTLE_MANY: Duration = Duration::from_millis(100);
 
-/// More paths than this are a burst and not a save: a save touches the file, a backup and a temporary one.
+/// More paths than this are a burst: a save touches the file, a backup and a temporary file.
 pub(super) const MANY: usize = 20;
 
-/// Changes that never pause are told after this long all the same; and so long is waited for whoever keeps a
-/// file open, or has emptied it.
+/// Changes that never pause are reported after this long. A file that stays open or empty is waited
+/// for as long.
 pub(super) const SETTLE_CAP: Duration = Duration::from_secs(1);
 
-/// A burst that goes on after it was told is given twice the time, again and again, up to this.
+/// A burst that continues after a report gets twice the time, repeatedly, up to this.
 pub(super) const SETTLE_CAP_MAX: Duration = Duration::from_secs(4);
 
-/// What events look like so far.
+/// What the events look like so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// One whole save after quiet.
+    /// One complete save after quiet.
     One,
-    /// One save, perhaps with more steps to come.
+    /// One save, perhaps incomplete.
     Save,
-    /// A few files.
     Several,
     /// Many files, or half a save.
     Burst,
@@ -43,7 +42,7 @@ pub(super) enum Pace {
 }
 
 impl Pace {
-    /// How long nothing may have come. `quiet`: the same for a save, as it is configured.
+    /// How long no events may come. `quiet`: the configured period for a save.
     pub fn pause(self, quiet: Duration) -> Duration {
         match self {
             Pace::One => SETTLE_ONE.min(quiet),
@@ -55,17 +54,14 @@ impl Pace {
     }
 }
 
-/// When events came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Settle {
-    /// When the first of them came.
     pub first: Instant,
-    /// When the last of them came.
     pub last: Instant,
 }
 
 impl Settle {
-    /// The moment at which no more events are waited for.
+    /// When to stop waiting for more events.
     pub fn due(self, pause: Duration, cap: Duration) -> Instant {
         (self.last + pause).min(self.first + cap)
     }

@@ -1,7 +1,7 @@
-//! Real files, real events. Nothing here waits for time to pass: a test waits for a change, and that no
-//! change came is shown by a later one that arrives alone. What consists of several steps is done with the inbox
-//! shut, because a busy machine may take any time between two of them; how long is waited for the next
-//! step is tested where it is decided, in `settle` and `inbox`.
+//! Real files, real events. Nothing here waits for time to pass: a test waits for a change, and a
+//! later change that arrives alone shows that there was no other. Changes of several steps happen
+//! while events are held back, because a busy machine may take any time between two steps; the
+//! quiet periods are tested where they are decided, in `quiet_period` and `event_inbox`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ mod measure;
 mod polling;
 mod saves;
 
-/// Long enough for any machine; a test that meets it has failed.
+/// Long enough for any machine; a test that reaches it has failed.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 struct Scene {
@@ -33,11 +33,11 @@ struct Scene {
     /// Where files are written before they are moved into place.
     outside: TempDir,
     written: AtomicU32,
-    /// Without links, as changes are reported.
+    /// Resolved, as changes are reported.
     top: PathBuf,
     watcher: Watcher,
     changes: mpsc::UnboundedReceiver<Change>,
-    /// Which waits for paths were told.
+    /// Warnings about missing paths.
     waits: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Scene {
         self.top.join(path)
     }
 
-    /// Puts a file there in one step.
+    /// Writes a file in one step.
     fn write(&self, path: impl AsRef<Path>, text: &str) {
         let path = self.top.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -77,7 +77,7 @@ impl Scene {
         fs::rename(new, path).unwrap();
     }
 
-    /// Does something of several steps, which settle together. The top folder must be watched.
+    /// Makes changes of several steps, which settle together. The top directory must be watched.
     fn at_once(&self, steps: impl FnOnce()) {
         self.watcher.inbox.shut();
         steps();
@@ -87,7 +87,7 @@ impl Scene {
         self.watcher.inbox.open();
     }
 
-    /// A file that was there long before: one that is as new as the watch counts as changed.
+    /// Writes a file with an old mtime: one as new as the watch counts as changed.
     fn old(&self, path: &str, text: &str) {
         self.write(path, text);
         let file = fs::File::options().write(true).open(self.path(path)).unwrap();
@@ -102,7 +102,7 @@ impl Scene {
         Watch { root, include, exclude, settle: SETTLE, poll: None, action }
     }
 
-    /// Watches for one service, `api`, and waits until that has begun: a first file is seen.
+    /// Watches for one service, `api`, and waits until that works: a first file is seen.
     async fn begin(&mut self, watch: Watch) {
         let inside = watch.include.is_empty();
         let mut services = BTreeMap::from([(name("api"), watch)]);
@@ -114,12 +114,14 @@ impl Scene {
         self.next().await;
     }
 
-    /// The next change. That somebody waits for a path is none, and remembered.
+    /// The next change. Warnings about missing paths are not one, and collected.
     async fn next_change(&mut self) -> Change {
         loop {
             let change = tokio::time::timeout(DEADLINE, self.changes.recv()).await;
-            match change.expect("a change within the deadline").expect("the watcher lives") {
-                Change::Degraded(message) if message.text.contains(" is waiting for path ") => {
+            match change.expect("a change within the deadline").expect("watcher is running") {
+                Change::Degraded(message)
+                    if message.text.ends_with(": path does not exist yet") =>
+                {
                     self.waits.push(message.text.replace(&format!("{}/", self.top.display()), ""));
                 }
                 Change::More(_) => {}
@@ -128,7 +130,7 @@ impl Scene {
         }
     }
 
-    /// The next thing that is told and is no change.
+    /// The next report that is not a change.
     async fn message(&mut self) -> Message {
         match self.next_change().await {
             Change::Degraded(message) => message,
@@ -138,7 +140,7 @@ impl Scene {
         }
     }
 
-    /// The services of the next change, with their files relative to the scene.
+    /// The services of the next change, with paths relative to the fixture.
     async fn next(&mut self) -> BTreeMap<String, PathBuf> {
         match self.next_change().await {
             Change::Services(services) => services
@@ -153,19 +155,19 @@ impl Scene {
         }
     }
 
-    /// The file that triggered `api` next.
+    /// The file of the next change for `api`.
     async fn file(&mut self) -> PathBuf {
-        self.next().await.remove("api").expect("a change of api")
+        self.next().await.remove("api").expect("a change for api")
     }
 
-    /// No change was told since the last one.
+    /// Asserts that nothing was reported since the last change.
     fn nothing_told(&mut self) {
         while let Ok(change) = self.changes.try_recv() {
             assert!(matches!(change, Change::More(_)), "{change:?}");
         }
     }
 
-    /// Nothing was told since the last change: a new file is the next.
+    /// Asserts that nothing else is reported: a new file is the next change.
     async fn quiet(&mut self) {
         let name = "quiet-now.py".to_owned();
         self.write(&name, "quiet");

@@ -1,37 +1,34 @@
 use notify::event::{AccessKind, Event, EventKind, ModifyKind, RenameMode};
 
-/// What events said about a path.
+/// The merged events of a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Touch {
-    /// The place of the first event among all.
+    /// Sequence number of the first event.
     pub order: u64,
-    /// What was there is gone or elsewhere, whatever is there now; a watch on it is dead.
+    /// The previous file is gone or moved, whatever is there now; a watch on it is dead.
     pub lost: bool,
-    /// Whether somebody writes and has not closed it; `None`: nothing was said of that.
+    /// Whether it is open for writing; `None`: no event about that.
     writing: Option<bool>,
-    /// What became of it.
     pub was: Was,
 }
 
-/// What became of a path since the first of its events. A file that came or went is often half of a save: the
-/// new file that will be renamed over the old, or the old that was moved away for the new.
+/// What happened to a path since the first of its events. Created and removed files are often half
+/// of a save: the new file that will be renamed over the old one, or the old one moved away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Was {
-    /// It is there as before, or was replaced in one step.
+    /// Exists as before, or was replaced in one step.
     #[default]
     There,
-    /// It was moved here, perhaps over another.
+    /// Moved here, perhaps over another file.
     Moved,
-    /// It was made.
     Made,
-    /// It went.
     Lost,
-    /// It came and went, or the other way round: nothing is open.
+    /// Created and removed, or the other way round: nothing is open.
     Back,
 }
 
 impl Was {
-    /// What `self` and after it `later` are together.
+    /// Combines this change with a later one.
     fn then(self, later: Was) -> Was {
         match (self, later) {
             (was, Was::There) | (Was::There, was) => was,
@@ -44,10 +41,10 @@ impl Was {
 }
 
 impl Touch {
-    /// What one event says, the `order`-th of all.
+    /// Converts event number `order`.
     pub fn of(order: u64, event: &Event) -> Touch {
         let lost = is_loss(event.kind);
-        // Only Linux tells the end of writing, and tells each step once and in order.
+        // Only Linux reports the end of writing, and each step once and in order.
         if !cfg!(target_os = "linux") {
             return Touch { order, lost, ..Touch::default() };
         }
@@ -65,17 +62,16 @@ impl Touch {
         Touch { order, lost, writing, was }
     }
 
-    /// Whether somebody writes and has not closed it.
     pub fn is_written(self) -> bool {
         self.writing == Some(true)
     }
 
-    /// Whether something came or went, rather than only being written.
+    /// Returns whether something was created or removed, not only written.
     pub fn is_structural(self) -> bool {
         self.was != Was::There || !cfg!(target_os = "linux")
     }
 
-    /// What this and after it `later` say together.
+    /// Combines these events with later ones.
     pub fn then(self, later: Touch) -> Touch {
         Touch {
             order: self.order.min(later.order),
@@ -86,13 +82,13 @@ impl Touch {
     }
 }
 
-/// Whether an event says that what was at its path is gone from there.
+/// Returns whether the file is gone from its path.
 fn is_loss(kind: EventKind) -> bool {
     matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)))
 }
 
-/// Whether an event says nothing new: reading, or a rename within what is watched, which is told a third time with
-/// both names.
+/// Returns whether an event adds nothing: a read, or the third event of a rename within watched
+/// directories, with both names.
 pub(super) fn is_noise(kind: EventKind) -> bool {
     matches!(
         kind,
@@ -107,7 +103,6 @@ pub(super) mod tests {
     use super::*;
     use notify::event::{AccessMode, CreateKind, DataChange, RemoveKind};
 
-    /// Adds events up, in one go or as if each had been taken alone.
     fn sum(kinds: &[EventKind]) -> Touch {
         let touches = kinds.iter().zip(0..).map(|(kind, at)| Touch::of(at, &Event::new(*kind)));
         touches.reduce(Touch::then).unwrap()

@@ -19,54 +19,53 @@ mod walk;
 
 use links::Links;
 
-/// Files that are remembered at most, about 150 bytes each. Events of files beyond count unseen, without a
+/// Maximum number of known files, about 150 bytes each. Events of any further files count without a
 /// comparison.
 const FILES_MAX: usize = 1_000_000;
 
-/// The number of a filter. Never used twice.
+/// Number of a filter. Never reused.
 pub(super) type Id = u32;
 
-/// A file that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Changed {
-    /// The place of its event among all events.
+    /// Sequence number of its event.
     pub order: u64,
     pub path: PathBuf,
-    /// The filters that want it.
+    /// The filters that accept it.
     pub ids: BTreeSet<Id>,
 }
 
-/// What a file means that was not known before.
+/// What a newly found file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Nothing, unless it was written after this time: see [`Tree::take_late`].
+    /// Nothing, unless it was modified after this time: see [`FileTree::take_late`].
     Old(FileTime),
-    /// A change whose event has this place.
+    /// A change with this sequence number.
     New(u64),
 }
 
-/// Everything known of the files that some filter wants.
+/// Everything known of the files that filters accept.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     filters: BTreeMap<Id, Filter>,
     folders: BTreeMap<PathBuf, Folder>,
-    /// Folders whose rules changed.
+    /// Directories with changed ignore files.
     stale: BTreeSet<PathBuf>,
-    /// Folders with files whose content nobody has read yet.
+    /// Directories with files not yet hashed.
     unread: BTreeSet<PathBuf>,
-    /// Files that were found newly written.
+    /// Files found to be newly written.
     late: BTreeSet<PathBuf>,
     links: Links,
-    /// Filters for which a link leads elsewhere now.
+    /// Filters with a symlink that leads elsewhere now.
     relinked: BTreeSet<Id>,
-    /// Folders that a new link leads to, to be looked into for these filters.
+    /// Targets of new symlinks, still to be walked for these filters.
     linked: BTreeMap<PathBuf, BTreeSet<Id>>,
-    /// Files that never count: device and number.
+    /// Files that never count: device and inode number.
     own: BTreeSet<(u64, u64)>,
     files: usize,
 }
 
-/// A folder to look into, for these filters.
+/// A directory to walk for these filters.
 struct Visit {
     path: PathBuf,
     ids: BTreeSet<Id>,
@@ -74,17 +73,17 @@ struct Visit {
 }
 
 impl Tree {
-    /// A tree of nothing, in which files with these devices and numbers never count.
+    /// Creates an empty tree that ignores files with these device and inode numbers.
     pub fn without(own: BTreeSet<(u64, u64)>) -> Tree {
         Tree { own, ..Tree::default() }
     }
 
-    /// Takes a filter in; [`Tree::walk`] then looks for its files.
+    /// Adds a filter; [`FileTree::walk`] then finds its files.
     pub fn add(&mut self, id: Id, filter: Filter) {
         self.filters.insert(id, filter);
     }
 
-    /// Forgets a filter and what only it wanted.
+    /// Removes a filter and what only it accepts.
     pub fn remove(&mut self, id: Id, cover: &mut Cover) {
         self.filters.remove(&id);
         self.links.forget_id(id);
@@ -100,19 +99,19 @@ impl Tree {
         }
     }
 
-    /// The folders, without links, at which filters begin.
+    /// The resolved directories where filters start.
     pub fn starts(&self) -> BTreeSet<PathBuf> {
         let named = self.filters.values().flat_map(Filter::starts);
         named.map(|start| self.links.end(&start).unwrap_or(start)).collect()
     }
 
-    /// Those that are not there, and those that links should lead to.
+    /// Directories where filters start, and targets of symlinks, that do not exist.
     pub fn absent(&self) -> BTreeSet<PathBuf> {
         let absent = |start: &PathBuf| !self.folders.contains_key(start);
         self.starts().into_iter().chain(self.links.dangling()).filter(absent).collect()
     }
 
-    /// The places at which a filter begins and where nothing is.
+    /// Paths where a filter starts and that do not exist.
     pub fn absent_of(&self, id: Id) -> Vec<PathBuf> {
         let starts = self.filters.get(&id).map(Filter::starts).unwrap_or_default();
         let end = |start: &PathBuf| self.links.end(start).unwrap_or_else(|| start.clone());
@@ -120,13 +119,12 @@ impl Tree {
         unknown.filter(|start| Entry::at(start) == Entry::Missing).collect()
     }
 
-    /// The folders that these filters look into.
     pub fn folders_of(&self, ids: &BTreeSet<Id>) -> BTreeSet<PathBuf> {
         let of = self.folders.iter().filter(|(_, folder)| !folder.ids.is_disjoint(ids));
         of.map(|(path, _)| path.clone()).collect()
     }
 
-    /// The highest known folders at or below `place`.
+    /// The topmost known directories at or below `place`.
     pub fn tops_below(&self, place: &Path) -> Vec<PathBuf> {
         let mut tops: Vec<PathBuf> = Vec::new();
         for path in self.folders.range(place.to_owned()..).map(|(path, _)| path) {
@@ -140,7 +138,7 @@ impl Tree {
         tops
     }
 
-    /// How far the save of a path has come, after events on it. `None`: it is nobody's.
+    /// How far a save of a path has come, after events on it. `None`: the path does not matter.
     pub fn step(&self, path: &Path, touch: Touch) -> Option<Step> {
         let linked = self.links.at(path).filter_map(|(name, link)| match link.ids.is_empty() {
             true => None,
@@ -168,13 +166,13 @@ impl Tree {
             return (enters && touch.is_structural() && is_folder()).then_some(Step::Part);
         }
         match self.entry(path) {
-            // What devstack itself writes, or nothing that could count.
+            // devstack's own output, or nothing that could count.
             Entry::Special if before.is_none() => None,
             entry => step(touch, before, entry),
         }
     }
 
-    /// What a path is. What never counts is not seen.
+    /// Stats a path. devstack's own output counts as special.
     fn entry(&self, path: &Path) -> Entry {
         match Entry::at(path) {
             Entry::File(mark) | Entry::Link { mark, .. } if self.own.contains(&mark.inode()) => {
@@ -184,7 +182,7 @@ impl Tree {
         }
     }
 
-    /// Compares what one event was about.
+    /// Compares the path of an event.
     pub fn look(&mut self, path: &Path, touch: Touch, cover: &mut Cover, out: &mut Vec<Changed>) {
         let links: Vec<PathBuf> = self.links.at(path).map(|(name, _)| name.to_owned()).collect();
         for name in links.iter().filter(|name| *name != path) {
@@ -232,7 +230,7 @@ impl Tree {
         }
     }
 
-    /// The filters that a file in a known folder concerns, or a link.
+    /// The filters that a file or symlink in a known directory concerns.
     fn concerned(&mut self, parent: &Path, path: &Path, entry: Entry) -> BTreeSet<Id> {
         let Some(folder) = self.folders.get(parent) else { return BTreeSet::new() };
         let mut ids = folder.wanting(&self.filters, path);
@@ -249,8 +247,8 @@ impl Tree {
         ids
     }
 
-    /// What in a folder is not as it was, as far as that can be seen without reading files. The folder itself when it
-    /// is none any more.
+    /// What differs in a directory by a cheap stat, without reading files; the directory itself
+    /// when it is gone.
     pub fn glance(&self, path: &Path) -> Vec<PathBuf> {
         let Some(folder) = self.folders.get(path) else { return Vec::new() };
         let Some(listing) = Listing::of(path) else { return vec![path.to_owned()] };
@@ -283,7 +281,7 @@ impl Tree {
         differing
     }
 
-    /// Compares a folder with what was known of it, and with `deep` everything below it.
+    /// Compares a directory with what is known of it; with `deep`, everything below too.
     pub fn resync(
         &mut self,
         path: &Path,
@@ -302,7 +300,6 @@ impl Tree {
         }
     }
 
-    /// Compares everything.
     pub fn resync_all(&mut self, order: u64, cover: &mut Cover) -> Vec<Changed> {
         let mut changed = Vec::new();
         let tops: Vec<PathBuf> = self.folders.keys().cloned().collect();
@@ -316,7 +313,7 @@ impl Tree {
         changed
     }
 
-    /// Applies ignore rules that changed. What they let in or out did not change by that.
+    /// Applies changed ignore rules. What they add or remove does not count as changed.
     pub fn refresh(&mut self, now: FileTime, cover: &mut Cover) -> Vec<Changed> {
         let mut changed = Vec::new();
         for path in std::mem::take(&mut self.stale) {
@@ -330,14 +327,14 @@ impl Tree {
         changed
     }
 
-    /// Files that a walk found newly written. They are to be looked at when they have settled: whoever wrote them may
-    /// not have finished, and then a change told now would be told again.
+    /// Takes files that a walk found newly written. They must settle first: their writer may not
+    /// have finished, and a change reported now would be reported again.
     pub fn take_late(&mut self) -> BTreeSet<PathBuf> {
         std::mem::take(&mut self.late)
     }
 
-    /// Reads the content of a few files, so that a later save of the same bytes is known to be none. Gives
-    /// the bytes that it read, or `None` when there is nothing left to read.
+    /// Hashes a few files, so that a later save of the same bytes is recognized. Returns the bytes
+    /// read, or `None` when all files are hashed.
     pub fn read_some(&mut self) -> Option<u64> {
         let path = self.unread.pop_first()?;
         let Some(folder) = self.folders.get_mut(&path) else { return Some(0) };
@@ -349,7 +346,8 @@ impl Tree {
         Some(bytes)
     }
 
-    /// Gives folders that were taken out and are known again what was known of their files, and lets go of the others.
+    /// Restores fingerprints of directories that were removed and found again, and releases the
+    /// others.
     fn keep_marks(&mut self, old: impl IntoIterator<Item = (PathBuf, Folder)>, cover: &mut Cover) {
         for (path, folder) in old {
             match self.folders.get_mut(&path) {
@@ -361,7 +359,7 @@ impl Tree {
         }
     }
 
-    /// Remembers a file; whether it is another than before.
+    /// Stores the fingerprint of a file; returns whether it changed.
     fn store(&mut self, folder: &Path, name: &OsStr, mark: Mark) -> bool {
         let Some(folder) = self.folders.get_mut(folder) else { return false };
         match folder.files.get_mut(name) {
@@ -380,7 +378,7 @@ impl Tree {
         }
     }
 
-    /// Forgets a file; its end is a change.
+    /// Removes a file, which is a change.
     fn lose(&mut self, parent: &Path, name: &OsStr, order: u64, out: &mut Vec<Changed>) {
         let Some(folder) = self.folders.get_mut(parent) else { return };
         if folder.files.remove(name).is_none() {
@@ -396,7 +394,7 @@ impl Tree {
         }
     }
 
-    /// Forgets a folder and all below it; with `order`, the end of their files is a change.
+    /// Removes a directory and everything below it; with `order`, the end of each file is a change.
     fn drop_below(
         &mut self,
         top: &Path,
@@ -440,7 +438,7 @@ impl Tree {
     }
 }
 
-/// What an entry that counts as a file is remembered by.
+/// The fingerprint of a path that counts as a file.
 fn mark(entry: Entry) -> Mark {
     match entry {
         Entry::File(mark) | Entry::Link { mark, .. } => mark,

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 
 use crate::model::{Class, Message, Shown, Watched};
 
-/// Which services wait for folders to watch. Each wait is told once.
+/// Paths that services watch but that do not exist. Each is reported once.
 #[derive(Debug, Default)]
 pub(super) struct Waits(BTreeMap<Watched, Vec<PathBuf>>);
 
 impl Waits {
-    /// What is to be told, now that this is absent.
+    /// Returns the new warnings, given what is missing now.
     pub fn news<'a>(
         &mut self,
         absent: impl Iterator<Item = (&'a Watched, Vec<PathBuf>)>,
@@ -19,15 +19,14 @@ impl Waits {
             let before = self.0.insert(watched.clone(), paths.clone()).unwrap_or_default();
             let new = paths.iter().filter(|path| !before.contains(path));
             news.extend(new.map(|path| {
-                let text = format!("{name} is waiting for path {}: nothing is there to watch", Shown(path));
-                let help = "it is watched as soon as it is there; if it never will be, see the service's `watch`";
+                let text = format!("{name} cannot watch {}: path does not exist yet", Shown(path));
+                let help = "create it (it is watched once it exists), or fix the service's `watch`";
                 Message::new(Class::WatchDegraded, text).help(help)
             }));
         }
         news
     }
 
-    /// Drops services that are watched no more.
     pub fn retain(&mut self, keep: impl Fn(&Watched) -> bool) {
         self.0.retain(|name, _| keep(name));
     }

@@ -15,20 +15,20 @@ use super::lookout::{Limits, Lookout};
 use super::{Change, lookout};
 use crate::model::{Class, Message, Watch, Watched};
 
-/// Watches files for services and configuration, on a thread of its own. Dropping it ends that.
+/// Watches files for services and the configuration on its own thread. Dropping it stops that.
 pub struct Watcher {
     pub(super) inbox: Arc<Inbox>,
     changes: mpsc::UnboundedSender<Change>,
     started: bool,
     limits: Limits,
-    /// See [`Order`]; for the first order, which may be given late.
+    /// See [`WatchTargets`]; for the first targets, which may be set late.
     files_since: Option<FileTime>,
     services_since: Option<FileTime>,
 }
 
 impl Watcher {
-    /// A watcher that reports to `changes`. Nothing is asked of the system before the first [`Watcher::set`]
-    /// that names something; single files that are written after this call count as changed all the same.
+    /// Creates a watcher that reports to `changes`. It uses no system resources before the first
+    /// [`Watcher::set`] with targets; single files modified after this call still count as changed.
     pub fn start(changes: mpsc::UnboundedSender<Change>) -> Watcher {
         let limits = Limits { folders: FOLDERS_MAX, read_after: lookout::READ_AFTER };
         Watcher::limited(changes, limits)
@@ -45,15 +45,15 @@ impl Watcher {
         }
     }
 
-    /// Files of services that are written after this call count as changed, however late the first
-    /// [`Watcher::set`] comes.
+    /// Files of services modified after this call count as changed, however late the first
+    /// [`Watcher::set`] is.
     pub fn begin(&mut self) {
         self.services_since = Some(file_time());
     }
 
-    /// Replaces what is watched: files of services by their globs, and single `files`, which need not be
-    /// there. Returns at once; what is named as before keeps its state. Files written after this call count
-    /// as changed even when the walk finds them before their event comes.
+    /// Replaces what is watched: files of services by their globs, and single `files`, which need
+    /// not exist. Returns at once; unchanged targets keep their state. Files modified after this
+    /// call count as changed even if the walk finds them before their event.
     pub fn set(&mut self, services: BTreeMap<Watched, Watch>, files: BTreeSet<PathBuf>) {
         if !self.started && services.is_empty() && files.is_empty() {
             return;
@@ -72,9 +72,9 @@ impl Watcher {
         let work = move || {
             let lookout = Lookout::new(inbox, changes.clone(), limits, own_output());
             if catch_unwind(AssertUnwindSafe(|| lookout.run())).is_err() {
-                let text = "watching files ended by a defect of devstack; changes are not seen";
+                let text = "internal error: file watcher stopped; changes will be missed";
                 let message = Message::new(Class::Internal, text).help("restart devstack");
-                // Without a receiver the stack is ending.
+                // Without a receiver the stack is shutting down.
                 let _ = changes.send(Change::Degraded(message));
                 let _ = changes.send(Change::More(false));
             }
@@ -82,9 +82,9 @@ impl Watcher {
         match thread::Builder::new().name("watch".into()).spawn(work) {
             Ok(_) => true,
             Err(error) => {
-                let text = format!("files are not watched: no thread could be started ({error})");
+                let text = format!("cannot watch files: cannot start a thread ({error})");
                 let message = Message::new(Class::WatchDegraded, text)
-                    .help("raise the limit of processes (ulimit -u)");
+                    .help("raise the process limit (`ulimit -u`)");
                 let _ = self.changes.send(Change::Degraded(message));
                 false
             }
@@ -92,12 +92,12 @@ impl Watcher {
     }
 }
 
-/// The files that devstack writes its own log to, as in `devstack up > log`: device and number.
+/// Device and inode number of devstack's own output files, as in `devstack up > log`.
 fn own_output() -> BTreeSet<(u64, u64)> {
     fn file(output: impl AsFd) -> Option<(u64, u64)> {
         let stat = rustix::fs::fstat(output).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        // The same numbers as in a mark, whatever types a system has for them.
+        // The same numbers as in a fingerprint, whatever their types on this system.
         is_file.then_some((stat.st_dev as u64, stat.st_ino as u64))
     }
     [file(std::io::stdout()), file(std::io::stderr())].into_iter().flatten().collect()

@@ -10,8 +10,8 @@ pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
     found.map(|pid| Leftover { pid, command: command(pid) }).collect()
 }
 
-/// The descriptor pins the process, then its membership is looked at again: a pid that was reused in between
-/// is left alone.
+/// The pidfd pins the process; its membership is then checked again, so that a reused pid is left
+/// alone.
 pub fn kill(pid: u32, token: &str, folder: &Path) {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     if let Ok(pinned) = pidfd_open(id, PidfdFlags::empty())
@@ -29,7 +29,7 @@ pub fn zombies(parents: &[u32]) -> Vec<u32> {
 }
 
 fn belongs(pid: u32, token: &str, folder: &Path) -> bool {
-    // A zombie has neither environment nor folder.
+    // A zombie has neither environment nor directory.
     let environment = fs::read(of(pid, "environ")).unwrap_or_default();
     let carries = environment.split(|byte| *byte == 0).any(|entry| entry == token.as_bytes());
     carries || fs::read_link(of(pid, "cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
@@ -40,10 +40,10 @@ fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// State letter and parent.
+/// State letter and parent pid.
 fn state(pid: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(of(pid, "stat")).ok()?;
-    // The name in parentheses may hold anything, also parentheses.
+    // The name in parentheses may itself contain parentheses.
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }

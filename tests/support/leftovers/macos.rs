@@ -5,7 +5,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Leftover;
 
-/// `ps` shows the environment of this user's processes after their commands; folders it does not show.
+/// `ps` shows the environment of this user's processes after their commands; it does not show
+/// working directories.
 pub fn alive(token: &str, _folder: &Path) -> Vec<Leftover> {
     let carries = |(pid, rest): (u32, String)| {
         let found = rest.split(' ').any(|word| word == token);

@@ -1,5 +1,5 @@
-//! Which processes a project has left behind: those with its token in their environment, and those that work
-//! in its folder (a child may have cleared its environment).
+//! Finds orphans of a project: processes with its token in their environment, or working in its
+//! directory (a child may have cleared its environment).
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -16,17 +16,17 @@ use std::time::Duration;
 
 use super::patience::within;
 
-/// After an end, nothing may be alive for longer than one second; one more for a loaded machine.
+/// Nothing may be alive for longer than one second after the end; one more for a loaded machine.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A process that should not be.
+/// A process that should not be alive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leftover {
     pub pid: u32,
     pub command: String,
 }
 
-/// Those alive now, in the order of their pids; never the caller.
+/// Live processes, sorted by pid; never the caller.
 pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
     let mut found = system::alive(token, folder);
     found.retain(|leftover| leftover.pid != std::process::id());
@@ -34,7 +34,7 @@ pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
     found
 }
 
-/// Waits until there is none; those that stay.
+/// Waits until there are none; returns those that remain.
 pub fn after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
     let mut last = Vec::new();
     within(GRACE, || {
@@ -44,7 +44,7 @@ pub fn after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
     last
 }
 
-/// Kills exactly these, as long as they are what they were, and what they fork meanwhile.
+/// Kills exactly these, after checking them again, and whatever they fork meanwhile.
 pub fn kill_all(token: &str, folder: &Path) {
     within(GRACE, || {
         let found = alive(token, folder);
@@ -53,7 +53,7 @@ pub fn kill_all(token: &str, folder: &Path) {
     });
 }
 
-/// Dead children that these processes have not reaped.
+/// Zombies that these processes have not reaped.
 pub fn zombies(parents: &[u32]) -> Vec<u32> {
     system::zombies(parents)
 }

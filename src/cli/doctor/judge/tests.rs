@@ -5,7 +5,7 @@ use super::super::finding::State;
 use super::*;
 use crate::model::{Class, Name, OnConflict, PortWish, Weight};
 
-/// A machine, a project and a stack without any trouble.
+/// Returns facts without any problem.
 fn well() -> Facts {
     let usage = |used, most| Some(Usage { used, most: Some(most) });
     Facts {
@@ -36,7 +36,7 @@ fn well() -> Facts {
 
 fn wish(number: u16) -> PortWish {
     PortWish {
-        service: Name::new("api").expect("a name"),
+        service: Name::new("api").expect("valid name"),
         port: "main".to_owned(),
         number: Some(number),
         weight: Weight::Preferred,
@@ -45,7 +45,7 @@ fn wish(number: u16) -> PortWish {
     }
 }
 
-/// The only thing that is not well after a change.
+/// Applies a change to good facts; returns the only finding that is not ok.
 #[track_caller]
 fn after(change: impl FnOnce(&mut Facts)) -> Finding {
     let mut facts = well();
@@ -61,7 +61,7 @@ fn after(change: impl FnOnce(&mut Facts)) -> Finding {
 fn stack(facts: &mut Facts) -> &mut Stack {
     match &mut facts.configuration {
         Configuration::Good(stack) => stack,
-        Configuration::Absent | Configuration::Wrong(_) => panic!("it is good"),
+        Configuration::Absent | Configuration::Wrong(_) => panic!("expected a valid configuration"),
     }
 }
 
@@ -76,7 +76,7 @@ fn where_all_is_well_every_check_says_so() {
     assert_eq!(checks.join(" "), expected);
 }
 
-/// A change, and what is said of it then: state, check, a part of the text, a part of the help.
+/// A change and its expected finding: level, check, part of the text, part of the help.
 type Case = (fn(&mut Facts), State, &'static str, &'static str, &'static str);
 
 #[test]
@@ -93,7 +93,7 @@ fn every_trouble_is_told_with_its_remedy() {
             |facts| facts.machine.watches = Some(Usage { used: 10, most: Some(8_192) }),
             State::Note,
             "inotify-watches",
-            "which is few",
+            "which is low",
             "max_user_watches",
         ),
         (
@@ -107,7 +107,7 @@ fn every_trouble_is_told_with_its_remedy() {
             |facts| facts.machine.files = Some((64, 4_096)),
             State::Wrong,
             "open-files",
-            "64 open files are allowed",
+            "open file limit is 64",
             "ulimit -n 4096",
         ),
         (
@@ -124,7 +124,13 @@ fn every_trouble_is_told_with_its_remedy() {
             "100 of 120",
             "ulimit -u",
         ),
-        (|facts| facts.machine.pins = false, State::Wrong, "pidfd", "no pidfd", "Linux 5.3"),
+        (
+            |facts| facts.machine.pins = false,
+            State::Wrong,
+            "pidfd",
+            "pidfd is not available",
+            "Linux 5.3",
+        ),
         (
             |facts| facts.machine.sight = Sight::Own("hidepid=2".to_owned()),
             State::Note,
@@ -158,8 +164,8 @@ fn every_trouble_is_told_with_its_remedy() {
             |facts| facts.project.writable = false,
             State::Note,
             "project",
-            "/srv/shop cannot be written",
-            "yours",
+            "/srv/shop is not writable",
+            "writable",
         ),
         (
             |facts| facts.project.distant = Some("nfs4".to_owned()),
@@ -186,34 +192,34 @@ fn every_trouble_is_told_with_its_remedy() {
         ),
         (
             |facts| {
-                let message =
-                    Message::new(Class::Spawn, "no program `flask` on PATH").help("install it");
+                let message = Message::new(Class::Spawn, "program `flask` not found on PATH")
+                    .help("install it");
                 stack(facts).unstartable =
                     vec![Unstartable { service: "api".to_owned(), starts: true, why: message }];
             },
             State::Wrong,
             "programs",
-            "api: no program `flask`",
+            "api: program `flask` not found",
             "install it",
         ),
         (
             |facts| {
-                let message = Message::new(Class::Port, "port 5000 is held by x").help("end it");
+                let message = Message::new(Class::Port, "port 5000 is in use by x").help("stop it");
                 stack(facts).ports = Err(vec![message]);
             },
             State::Wrong,
             "ports",
-            "port 5000 is held by x",
-            "end it",
+            "port 5000 is in use by x",
+            "stop it",
         ),
         (
             |facts| {
-                let why = "port 5000 is held by x".to_owned();
+                let why = "port 5000 is in use by x".to_owned();
                 stack(facts).ports = Ok(vec![Move { whose: "api".to_owned(), number: 5_001, why }]);
             },
             State::Note,
             "ports",
-            "up would use 5001",
+            "`up` would use 5001",
             "--kill",
         ),
         (
@@ -242,12 +248,15 @@ fn every_trouble_is_told_with_its_remedy() {
 #[test]
 fn a_service_that_does_not_start_by_itself_fails_nothing() {
     let finding = after(|facts| {
-        let why = Message::new(Class::Spawn, "no program `x` on PATH").help("install it");
+        let why = Message::new(Class::Spawn, "program `x` not found on PATH").help("install it");
         stack(facts).unstartable =
             vec![Unstartable { service: "mail".to_owned(), starts: false, why }];
     });
     assert_eq!((finding.state, finding.check), (State::Note, "programs"));
-    assert_eq!(finding.text, "mail: no program `x` on PATH, when it is started");
+    assert_eq!(
+        finding.text,
+        "mail: program `x` not found on PATH (needed only when it is started)"
+    );
 }
 
 #[test]
@@ -260,7 +269,7 @@ fn what_does_not_concern_a_stack_is_not_told() {
     facts.machine.watches = Some(Usage { used: 1_000_000, most: None });
     facts.machine.processes = Some(Usage { used: 1_000_000, most: None });
     assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
-    // A system that does not tell is no trouble.
+    // Unknown limits are not a problem.
     let machine = &mut facts.machine;
     (machine.watches, machine.watchers, machine.files, machine.processes) =
         (None, None, None, None);
@@ -276,12 +285,12 @@ fn leftovers_are_named() {
     });
     assert_eq!((finding.state, finding.check), (State::Wrong, "leftovers"));
     assert!(finding.text.ends_with("node (pid 4), node (pid 5), …"), "{finding:?}");
-    assert_eq!(finding.help, "cd /srv/shop && devstack down");
+    assert_eq!(finding.help, "run `cd /srv/shop && devstack down`");
     let finding = after(|facts| {
-        let processes = Err("it makes no sense".to_owned());
+        let processes = Err("it is corrupt".to_owned());
         facts.left.stacks = vec![LeftStack { dir: Some("/srv/shop".into()), processes }];
     });
-    assert!(finding.text.ends_with("it makes no sense"), "{finding:?}");
+    assert!(finding.text.ends_with("it is corrupt"), "{finding:?}");
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);
     assert_eq!((finding.state, finding.check), (State::Note, "stale-sockets"));
     assert!(finding.text.contains("/run/x.sock"), "{finding:?}");
@@ -300,7 +309,7 @@ fn a_port_that_is_kept_for_a_dead_devstack_is_wrong() {
     assert_eq!((finding.check, finding.state), ("stale-leases", State::Wrong));
     assert!(finding.text.ends_with("port 5000, 5001"), "{}", finding.text);
     assert!(
-        finding.help.ends_with("fuser -v /run/user/1/devstack/ports/5000.lock"),
+        finding.help.contains("`fuser -v /run/user/1/devstack/ports/5000.lock`"),
         "{}",
         finding.help
     );

@@ -18,7 +18,8 @@ fn broken_examples_are_explained() {
         let error = load(&sources).expect_err("every example here has a mistake");
         assert!(error.list().iter().all(|d| d.location().is_some()), "{name} without a place");
         let helps = |d: &crate::config::Diagnostic| {
-            !d.message().help.is_empty() || d.message().text.contains("must be")
+            let Message { text, help, .. } = d.message();
+            !help.is_empty() || text.contains("must be") || text.starts_with("expected ")
         };
         assert!(error.list().iter().all(helps), "{name} without help");
         insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {

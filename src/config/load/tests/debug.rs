@@ -1,9 +1,9 @@
-//! `debug`: what a service is in debug mode.
+//! `debug`: services in debug mode.
 
 use super::*;
 use crate::config::Debugged;
 
-/// A service in debug mode.
+/// Loads a service in debug mode.
 fn debugged(project: &Project, service: &str) -> std::sync::Arc<Service> {
     let debugged = Debugged::from([name(service)]);
     let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
@@ -76,14 +76,14 @@ fn each_replica_has_its_own() {
 fn mistakes_are_told_before_anybody_debugs() {
     for (keys, mistake) in [
         ("debug = 'python -m debugpy'", "`debug` must be a table"),
-        ("debug = { comand = 'a' }", "`debug` has no key `comand`"),
-        ("debug = { port = 0 }", "0 is not a port"),
-        ("debug = { wait = 1 }", "`debug.wait` must be true or false"),
+        ("debug = { comand = 'a' }", "unknown key `comand` in `debug`"),
+        ("debug = { port = 0 }", "invalid port 0"),
+        ("debug = { wait = 1 }", "expected a boolean for `debug.wait`"),
         ("debug = { command = [] }", "`debug.command` is empty"),
         ("debug = { command = ['a', '${NOPE}'] }", "variable `NOPE` is not set"),
-        ("debug = { command = 'a ${nobody.url}' }", "there is no service `nobody`"),
-        ("debug = { port = { prefer = 1, pass = true } }", "`debug.port` cannot be passed"),
-        ("ports = { debug = 1 }\ndebug = {}", "`debug` brings a port of this name"),
+        ("debug = { command = 'a ${nobody.url}' }", "unknown service `nobody`"),
+        ("debug = { port = { prefer = 1, pass = true } }", "`debug.port` does not support `pass`"),
+        ("ports = { debug = 1 }\ndebug = {}", "port name already used by `debug`"),
     ] {
         let project = Project::new(&format!("[services.api]\ncommand = 'a'\n{keys}\n"));
         let found = project.mistakes();

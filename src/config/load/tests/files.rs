@@ -1,4 +1,4 @@
-//! Which files are read, and what lies over what.
+//! Which files are read, and which override which.
 
 use super::*;
 
@@ -42,9 +42,9 @@ fn one_persons_file_lies_over_the_shared_one() {
     assert_eq!(stack.primary, Some(name("api")), "the order of the first file counts");
     assert_eq!(stack.services.len(), 3);
     let project = project.file("devstack.local.toml", "[services.api]\nport = 3000");
-    assert_eq!(project.mistakes(), ["devstack.local.toml:2:8: web and api both have port 3000"]);
+    assert_eq!(project.mistakes(), ["devstack.local.toml:2:8: web and api both use port 3000"]);
     let project = project.file("devstack.local.toml", "[services.api]\nprot = 1");
-    assert_eq!(project.mistakes(), ["devstack.local.toml:2:1: a service has no key `prot`"]);
+    assert_eq!(project.mistakes(), ["devstack.local.toml:2:1: unknown key `prot` in a service"]);
 }
 
 #[test]
@@ -58,8 +58,7 @@ fn files_are_found_from_below_and_by_name() {
     assert_eq!(stack.dir, fs::canonicalize(project.folder.path()).expect("a folder"));
     assert_eq!(stack.services[&name("api")].ports[0].number, 1234);
     project.sources.files = vec!["no.toml".into(), "..".into()];
-    let expected =
-        ["cannot read `no.toml`: there is no such file", "cannot read `..`: it is a folder"];
+    let expected = ["cannot read `no.toml`: no such file", "cannot read `..`: it is a directory"];
     assert_eq!(project.mistakes(), expected);
     let error = load(&project.sources).expect_err("it has mistakes");
     assert!(error.files().contains(&project.path("a/b/no.toml")), "a watcher can wait for it");
@@ -70,7 +69,8 @@ fn no_file_at_all_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
     let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
     let error = load(&sources).expect_err("there is no file");
-    let text = format!("there is no devstack.toml in {} or above", folder.path().display());
+    let text =
+        format!("no devstack.toml found in {} or any parent directory", folder.path().display());
     assert_eq!(error.summary().text, text);
     assert!(error.files().contains(&folder.path().join("devstack.toml")));
 }
@@ -122,8 +122,8 @@ fn a_mistake_without_a_place_has_no_frame() {
     let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
     let text = load(&sources).expect_err("there is no file").to_string();
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("error: there is no devstack.toml in "), "{text}");
-    assert!(lines[1].starts_with("  help: write one, "), "{text}");
+    assert!(lines[0].starts_with("error: no devstack.toml found in "), "{text}");
+    assert!(lines[1].starts_with("  help: create one, "), "{text}");
     assert_eq!(lines[2], "        [services.web]");
 }
 
@@ -132,7 +132,7 @@ fn a_mistake_without_a_place_has_no_frame() {
 fn env_files_of_others_and_files_without_end_are_refused() {
     use std::os::unix::fs::{MetadataExt, symlink};
 
-    // Whoever has it, it is neither root nor us: the system lets nobody give files away but root.
+    // Its owner is neither root nor us: only root can give files away.
     let me = fs::metadata("/proc/self").expect("we live").uid();
     let text = "[services.a]\ncommand = 'a'\nenv_file = 'x.env'";
     let large = Project::new(text);
@@ -151,9 +151,9 @@ fn env_files_of_others_and_files_without_end_are_refused() {
         let owner = 4321;
         std::os::unix::fs::chown(foreign.path("elsewhere"), Some(owner), None).expect("we may");
         symlink(foreign.path("elsewhere"), foreign.path("x.env")).expect("a link");
-        let who = "who is neither you nor the owner of the configuration";
-        is(&foreign, &format!("it belongs to user {owner}, {who}"));
-        // Whoever wrote the configuration is trusted with its variables.
+        let who = "not by you or the owner of the configuration";
+        is(&foreign, &format!("it is owned by user {owner}, {who}"));
+        // The owner of the configuration is trusted with its variables.
         std::os::unix::fs::chown(foreign.path("devstack.toml"), Some(owner), None).expect("we may");
         assert_eq!(foreign.stack().services[&name("a")].launch.env["A"], "1");
     }

@@ -1,4 +1,4 @@
-//! Files that mean harm.
+//! Malicious files.
 
 use super::*;
 
@@ -8,12 +8,12 @@ fn variables_that_explode_are_stopped() {
     for i in 1..30 {
         text.push_str(&format!("V{i} = '$V{0}$V{0}$V{0}$V{0}'\n", i - 1));
     }
-    assert!(Project::new(&text).mistakes()[0].ends_with("this becomes larger than 1 MiB"));
+    assert!(Project::new(&text).mistakes()[0].ends_with("expanded value exceeds 1 MiB"));
     let mut text = "[services.a]\ncommand = 'a'\n[services.a.env]\nV0 = 'x'\n".to_owned();
     for i in 1..5000 {
         text.push_str(&format!("V{i} = '$V{}'\n", i - 1));
     }
-    // Reached from below, each is one step; from above the chain is cut.
+    // From the innermost, each reference is one step; from the outermost, the chain is cut.
     let result = load(&Project::new(&text).sources);
     assert!(result.is_ok() || result.is_err_and(|e| e.to_string().contains("too deep")));
 }
@@ -22,7 +22,7 @@ fn variables_that_explode_are_stopped() {
 fn bombs_do_no_harm() {
     let n = 300_000;
     let deep = "[".repeat(n);
-    // Just not enough for a stack of its own.
+    // Just below the limit for a separate stack.
     let few: String = (0..26).map(|i| format!("{{{}a=", format!("a{i}.").repeat(70))).collect();
     let nested: String = (0..79).map(|i| format!("{{{}a=", format!("a{i}.").repeat(70))).collect();
     for text in [

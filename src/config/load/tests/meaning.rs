@@ -1,4 +1,4 @@
-//! What a configuration means.
+//! What a configuration resolves to.
 
 use super::*;
 use crate::model::WatchAction;
@@ -262,9 +262,9 @@ fn health_looks_at_the_main_port_when_nothing_is_said() {
 fn programs_that_become_empty_are_told_wherever_they_stand() {
     let text = "[services.a]\ncommand = 'a'\nenv = { NO = '' }\nready = { exec = ['$NO'] }\nhealth = { exec = ['${NO}'] }\nstop = { command = ['$NO', 'x'] }";
     let expected = [
-        "devstack.toml:4:19: the program is empty",
-        "devstack.toml:5:20: the program is empty",
-        "devstack.toml:6:21: the program is empty",
+        "devstack.toml:4:19: the command is empty",
+        "devstack.toml:5:20: the command is empty",
+        "devstack.toml:6:21: the command is empty",
     ];
     assert_eq!(Project::new(text).mistakes(), expected);
 }

@@ -18,7 +18,7 @@ use crate::config::schema::tests::misfit_of;
 use crate::config::{Draft, Sources};
 use crate::model::*;
 
-/// A folder with files, and what is loaded from it.
+/// A temporary project with files, and how to load it.
 struct Project {
     folder: tempfile::TempDir,
     sources: Sources,
@@ -59,7 +59,7 @@ impl Project {
         draft
     }
 
-    /// What is accepted fits the schema. Where files lie over others, a mistake may be covered.
+    /// Accepted files are valid for the schema. Overrides may hide errors, so those are skipped.
     #[track_caller]
     fn fits_the_schema(&self) {
         if self.sources.files.is_empty() && !self.path("devstack.local.toml").exists() {
@@ -75,7 +75,7 @@ impl Project {
         self.draft().resolve(&BTreeMap::new())
     }
 
-    /// All mistakes without excerpts, with their help.
+    /// All errors without excerpts, with their help.
     #[track_caller]
     fn mistakes(&self) -> Vec<String> {
         let error = load(&self.sources).expect_err("it has mistakes");
@@ -96,7 +96,7 @@ fn wish<'a>(draft: &'a Draft, service: &str, port: &str) -> &'a PortWish {
     found.expect("the port is wished for")
 }
 
-/// The number, how strong, and who said so.
+/// The number, its weight and its origin.
 fn said(draft: &Draft, service: &str) -> (Option<u16>, Weight, String) {
     let wish = wish(draft, service, "main");
     (wish.number, wish.weight, wish.source.clone())

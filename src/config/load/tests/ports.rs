@@ -1,4 +1,4 @@
-//! Who decides a port.
+//! The precedence of port numbers.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn port_in_the_env_of_a_service_is_a_preference() {
         "what was chosen, not wished"
     );
     let project = Project::new(&format!("{TWO}env = {{ PORT = '${{api.port}}' }}"));
-    assert_eq!(project.mistakes(), ["devstack.toml:7:17: `PORT` cannot be made from another port"]);
+    assert_eq!(project.mistakes(), ["devstack.toml:7:17: `PORT` cannot refer to another port"]);
 }
 
 #[test]
@@ -53,9 +53,9 @@ fn container_links_are_noted_and_other_nonsense_is_refused() {
     let draft = project.draft();
     assert_eq!(said(&draft, "api").0, Some(5000));
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
-    assert_eq!(note.text, "API_PORT=tcp://10.0.0.1:80 is no port number; ignored");
+    assert_eq!(note.text, "API_PORT=tcp://10.0.0.1:80 is not a port number; ignored");
     let project = project.env("API_PORT", "five").file(".env", "\nFRONT=70000");
-    let expected = ["API_PORT=five is not a port", ".env:2:1: FRONT is not a port"];
+    let expected = ["API_PORT=five is not a valid port", ".env:2:1: FRONT is not a valid port"];
     assert_eq!(project.mistakes(), expected);
 }
 
@@ -84,10 +84,10 @@ fn named_ports_can_be_addressed() {
     assert_eq!(
         project.mistakes(),
         [
-            "--port apo=1: there is no service `apo`",
+            "--port apo=1: unknown service `apo`",
             "--port api.metricks=1: service `api` has no port `metricks`",
             "--port w=1: service `w` has no port",
-            "--port \\u{1b}[=1: there is no service `\\u{1b}[`",
+            "--port \\u{1b}[=1: unknown service `\\u{1b}[`",
         ]
     );
 }
@@ -95,7 +95,7 @@ fn named_ports_can_be_addressed() {
 #[test]
 fn two_pins_on_one_port_are_refused() {
     let project = Project::new(TWO).env("API_PORT", "6000").env("FRONT", "6000");
-    let expected = ["api and web are both pinned to port 6000: by API_PORT and FRONT"];
+    let expected = ["api and web are both pinned to port 6000, by API_PORT and FRONT"];
     assert_eq!(project.mistakes(), expected);
 }
 
@@ -119,12 +119,15 @@ fn a_passed_port_is_ready_when_it_answers() {
     let health = api.health.as_ref().expect("it was written");
     assert_eq!((&api.ready.probes, &health.probes), (&vec![answer.clone()], &vec![answer]));
     assert_eq!(api.passed_ports().map(|port| port.number).collect::<Vec<_>>(), [8000]);
-    // What the user asks for comes instead; the other port may be asked by TCP.
+    // The user's own probe replaces the default; the other port may be probed over TCP.
     let ready = Project::new(&format!("{text}\nready = {{ tcp = 'own' }}")).stack();
     assert_eq!(ready.services[&name("api")].ready.probes, [Probe::Tcp { port: 8001 }]);
     for tcp in ["true", "'web'", "8000"] {
         let mistakes = Project::new(&format!("{text}\nready = {{ tcp = {tcp} }}")).mistakes();
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-        assert!(mistakes[0].contains("proves nothing on a passed port"), "{mistakes:?}");
+        assert!(
+            mistakes[0].contains("a TCP probe is meaningless on a passed port"),
+            "{mistakes:?}"
+        );
     }
 }

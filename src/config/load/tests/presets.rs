@@ -1,4 +1,4 @@
-//! What a service becomes with a preset.
+//! Services with a preset.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ fn service(project: &Project, service: &str) -> std::sync::Arc<Service> {
     project.stack().services[&name(service)].clone()
 }
 
-/// Everything of a service that its preset decides.
+/// Everything in a service that its preset sets.
 fn shown(project: &Project, service: &Service) -> String {
     let mut out = String::new();
     let command = match &service.launch.command {
@@ -136,7 +136,7 @@ fn usual_ports_are_parted_and_written_ones_stay() {
     let project = Project::new(
         "[services.a]\npreset = 'vite'\nport = 5173\n[services.b]\npreset = 'vite'\nport = 5173",
     );
-    assert_eq!(project.mistakes(), ["devstack.toml:6:8: a and b both have port 5173"]);
+    assert_eq!(project.mistakes(), ["devstack.toml:6:8: a and b both use port 5173"]);
 }
 
 #[test]
@@ -171,29 +171,29 @@ fn said_port(project: &Project, port: &str) -> (Option<u16>, Weight) {
 #[test]
 fn mistakes_around_presets_are_shown_in_the_users_file() {
     for (keys, mistake) in [
-        ("preset = 'postgre'", "devstack.toml:4:10: there is no preset `postgre`"),
-        ("preset = 7", "devstack.toml:4:10: `preset` must be a text, not a number"),
+        ("preset = 'postgre'", "devstack.toml:4:10: unknown preset `postgre`"),
+        ("preset = 7", "devstack.toml:4:10: expected a string for `preset`, found an integer"),
         (
             "preset = 'postgres'\nready = { http = 5 }",
-            "devstack.toml:5:18: `http` must be a path such as \"/health\" or a URL, not a number",
+            "devstack.toml:5:18: expected a path such as \"/health\" or a URL for `http`, found an integer",
         ),
         (
             "preset = 'postgres'\nenv = { POSTGRES_DB = '${web.port}' }\n[services.web]\ncommand = 'a'\nport = 1",
-            "devstack.toml:5:24: the URL of db cannot be made from another service",
+            "devstack.toml:5:24: the URL of db cannot refer to another service",
         ),
         (
             "preset = 'postgres'\nenv = { POSTGRES_DB = '${POSTGRES_USER}', POSTGRES_USER = '$POSTGRES_DB' }",
-            "devstack.toml:5:23: variables refer to each other: POSTGRES_DB → POSTGRES_USER → POSTGRES_DB",
+            "devstack.toml:5:23: reference cycle: POSTGRES_DB → POSTGRES_USER → POSTGRES_DB",
         ),
         (
             "preset = 'postgres'\nstop = 'x'",
-            "devstack.toml:5:8: `stop` must be a table, not a text",
+            "devstack.toml:5:8: expected a table for `stop`, found a string",
         ),
     ] {
         let mistakes = db(keys).mistakes();
         assert_eq!(mistakes, [mistake], "{keys}");
     }
-    // Also where the preset's own values are what goes wrong.
+    // Also if the preset's own values cause the error.
     let project = db("preset = 'nats'\nready = { http = { port = 'x' } }\nports = 5");
     let error = load(&project.sources).expect_err("it has mistakes").to_string();
     assert!(error.contains("devstack.toml") && !error.contains("[service]"), "{error}");
@@ -206,13 +206,13 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     );
     let draft = project.draft();
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
-    assert_eq!(note.text, "a reloads itself, so its `watch` leaves **/*.py to it");
-    assert_eq!(note.help, "remove `--debug` if devstack is to restart it");
+    assert_eq!(note.text, "a reloads itself, so its `watch` ignores **/*.py");
+    assert_eq!(note.help, "remove `--debug` to have devstack restart it instead");
     let watch = service(&project, "a").watch[0].clone();
     assert_eq!(watch.include, ["**/*.py", "data/*.json"]);
     assert_eq!(watch.exclude, ["**/*.py"]);
 
-    // By a variable, wherever it is set; a preset's own `watch` gives way without a word.
+    // Set by a variable in any layer. A preset's own `watch` is narrowed without a note.
     let project = db("preset = 'flask'").file(".env", "FLASK_DEBUG=1");
     assert!(project.draft().notes().is_empty());
     assert_eq!(service(&project, "db").watch.first().expect("templates").exclude, ["**/*.py"]);

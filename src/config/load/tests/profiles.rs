@@ -1,11 +1,11 @@
-//! Which services start by themselves.
+//! Which services start by default.
 
 use super::*;
 
-/// One service for everybody, one for each of two profiles, one for either.
+/// A service without profiles, one for each of two profiles, and one for either.
 const PROFILES: &str = "[services.api]\ncommand = 'a'\nprofiles = []\n[services.mail]\ncommand = 'm'\nprofiles = ['dev']\n[services.trace]\ncommand = 't'\nprofiles = ['ops']\nautostart = true\n[services.both]\ncommand = 'b'\nprofiles = ['dev', 'ops']\ndepends_on = ['api']\n[services.manual]\ncommand = 'c'\nprofiles = ['dev']\nautostart = false\n";
 
-/// The names of the services that start by themselves.
+/// The names of the services that start by default.
 #[track_caller]
 fn starting(project: &Project) -> Vec<String> {
     let stack = project.stack();
@@ -35,28 +35,25 @@ fn profiles_that_no_service_has_are_told() {
     let project = choosing(PROFILES, &["deb", "\u{1b}"]);
     assert_eq!(
         project.mistakes(),
-        [
-            "--profile: no service has the profile `deb`",
-            "--profile: no service has the profile `\\u{1b}`",
-        ]
+        ["--profile: unknown profile `deb`", "--profile: unknown profile `\\u{1b}`",]
     );
     let error = load(&project.sources).expect_err("it has mistakes");
     let [first, second] = error.list() else { panic!("{error}") };
     assert_eq!(first.message().class, Class::Usage);
     assert_eq!(first.message().help, "did you mean `dev`?");
-    assert_eq!(second.message().help, "there are `dev` or `ops`");
+    assert_eq!(second.message().help, "available profiles: `dev` or `ops`");
     let draft = Project::new(PROFILES).env("DEVSTACK_PROFILES", "dev,of-another").draft();
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
-    assert_eq!(note.text, "DEVSTACK_PROFILES: no service has the profile `of-another`");
+    assert_eq!(note.text, "DEVSTACK_PROFILES: unknown profile `of-another`");
 }
 
 #[test]
 fn what_starts_cannot_depend_on_what_was_not_chosen() {
     let text = format!("{PROFILES}depends_on = ['both']\n").replace("'dev']\nauto", "'x']\nauto");
-    // `manual` does not start: it may depend on whatever it likes.
+    // `manual` does not start, so it may depend on any service.
     assert_eq!(starting(&Project::new(&text)), ["api"]);
     let text = format!("{PROFILES}[services.web]\ncommand = 'w'\ndepends_on = ['both']\n");
-    let expected = "devstack.toml:21:15: `web` starts and depends on `both`, which starts only with profile `dev` or `ops`";
+    let expected = "devstack.toml:21:15: `web` depends on `both`, which starts only with profile `dev` or `ops`";
     assert_eq!(Project::new(&text).mistakes(), [expected]);
     assert_eq!(starting(&choosing(&text, &["ops"])), ["api", "both", "trace", "web"]);
 }

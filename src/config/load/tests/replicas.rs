@@ -1,8 +1,8 @@
-//! Services that are written once for several.
+//! Services with several replicas.
 
 use super::*;
 
-/// Three replicas, one that depends on all of them, one that depends on the second.
+/// Three replicas, a service that depends on all of them, and one that depends on the second.
 const THREE: &str = "[services.api]\ncommand = ['serve', '$PORT', '${api.url}', '${api-3.port}']\nport = 5000\nreplicas = 3\n[services.web]\ncommand = 'web ${api.url} ${api-2.url}'\ndepends_on = ['api']\n[services.cron]\ncommand = 'cron'\ndepends_on = { api-2 = 'started' }\n";
 
 fn words(words: &[&str]) -> Command {
@@ -117,13 +117,13 @@ fn replicas_without_room_are_refused() {
     let project = Project::new(THREE).env("API_PORT", "65534").file(".env", "A=1");
     assert_eq!(project.mistakes(), ["API_PORT=65534 leaves no room for the replicas of api"]);
     let project = Project::new(THREE).with(|s| s.overrides.ports = vec![("api".into(), 65534)]);
-    let expected = ["--port api=65534: there is no room for 3 replicas below 65536"];
+    let expected = ["--port api=65534: no room for 3 replicas below port 65536"];
     assert_eq!(project.mistakes(), expected);
     let project = Project::new(THREE).env("API_PORT", "6000").env("API_3_PORT", "6001");
-    let expected = ["api-2 and api-3 are both pinned to port 6001: by API_PORT and API_3_PORT"];
+    let expected = ["api-2 and api-3 are both pinned to port 6001, by API_PORT and API_3_PORT"];
     assert_eq!(project.mistakes(), expected);
     let text = "[services.api]\ncommand = 'a'\nreplicas = 2\nports = { a = 5000, b = 5001 }";
-    let expected = ["devstack.toml:4:25: api-2 and api-1 both have port 5001"];
+    let expected = ["devstack.toml:4:25: api-2 and api-1 both use port 5001"];
     assert_eq!(Project::new(text).mistakes(), expected);
 }
 
@@ -135,12 +135,12 @@ fn what_is_wrong_with_replicas_is_told_once() {
         [
             "devstack.toml:2:18: variable `NOPE` is not set",
             "devstack.toml:2:27: service `api` has no port",
-            "devstack.toml:4:15: services depend on each other: api → b → api",
+            "devstack.toml:4:15: dependency cycle: api → b → api",
         ]
     );
     let text = format!("[services.{}]\ncommand = 'a'\nreplicas = 10", "x".repeat(61));
     let [mistake] = &Project::new(&text).mistakes()[..] else { panic!("not one mistake") };
-    assert!(mistake.ends_with("is too long a name for a service"), "{mistake}");
+    assert!(mistake.ends_with("-10` is too long"), "{mistake}");
     let text = "[services.a]\ncommand = 'a'\nreplicas = 2\nenv = { DEVSTACK_REPLICA = '1' }\n";
     assert_eq!(Project::new(text).draft().notes().len(), 1);
 }
@@ -150,8 +150,7 @@ fn replicas_share_their_profiles() {
     let text = format!(
         "{THREE}[services.x]\ncommand = 'x'\nreplicas = 2\nprofiles = ['p']\n[services.y]\ncommand = 'y'\ndepends_on = ['x-2']"
     );
-    let expected =
-        "devstack.toml:17:15: `y` starts and depends on `x`, which starts only with profile `p`";
+    let expected = "devstack.toml:17:15: `y` depends on `x`, which starts only with profile `p`";
     assert_eq!(Project::new(&text).mistakes(), [expected]);
     let stack = Project::new(&text).env("DEVSTACK_PROFILES", "p").stack();
     assert!(["x-1", "x-2"].map(name).iter().all(|name| stack.services[name].autostart));
@@ -161,12 +160,12 @@ fn replicas_share_their_profiles() {
 fn too_many_replicas_are_refused() {
     let service = |i: u32| format!("[services.s{i}]\ncommand = 'x'\nreplicas = 100\n");
     let text: String = (0..41).map(service).collect();
-    assert_eq!(Project::new(&text).mistakes(), ["devstack.toml:1:2: 4100 services are too many"]);
+    assert_eq!(Project::new(&text).mistakes(), ["devstack.toml:1:2: too many services: 4100"]);
     let chain = |i: u32| {
         let all: String = (0..i).map(|i| format!("'s{i}',")).collect();
         format!("{}depends_on = [{all}]\n", service(i))
     };
     let text: String = (0..40).map(chain).collect();
-    let expected = ["the replicas have too many dependencies on each other"];
+    let expected = ["replicas have too many dependencies on each other"];
     assert_eq!(Project::new(&text).mistakes(), expected);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-/// What of a value does not fit a schema; `None`: it fits. Knows what our schema uses of draft 7, and panics at anything
-/// else: a word that is not understood here would be a rule that no test has seen.
+/// Returns why a value does not match a schema, or `None` if it does. Supports the part of draft 7
+/// that our schema uses and panics on everything else, which would be a rule that no test covers.
 pub fn misfit(schema: &Value, value: &Value) -> Option<String> {
     let rules = schema.as_object().expect("a schema is an object");
     rules.iter().find_map(|(word, rule)| broken(rules, word, rule, value))

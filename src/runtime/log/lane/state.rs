@@ -21,45 +21,43 @@ use super::super::voice::Voice;
 use super::super::volume::{self, Files, Volume};
 use crate::model::Run;
 
-/// What a lane knows of its files and of what is in memory.
+/// Files, segments and counters of a service log.
 pub(super) struct State {
-    /// Where the files are made; `None`: there is no place for files.
+    /// Where files are created; `None`: memory only.
     pub folder: Option<Arc<Folder>>,
     pub limits: Arc<Limits>,
-    /// Files that were put away, oldest first.
+    /// Rotated files, oldest first.
     pub kept: VecDeque<Kept>,
-    /// What follows them: the file that is written, or else what is in memory.
+    /// The segment after them: the current file, or memory if there is none.
     pub base: Arc<Segment>,
-    /// Where batches go: `base`, or what follows it.
+    /// Where entries go: `base` or a segment after it.
     pub segment: Arc<Segment>,
-    /// The end of the stored bytes in the log file.
+    /// End of the stored bytes in the log file.
     pub end: u64,
-    /// How many batches are in the index.
+    /// Number of entries in the index.
     pub written: u64,
-    /// Batches whose bytes are in the log file and that are not in the index yet.
+    /// Entries whose bytes are in the log file, but which the index does not have yet.
     pub pending: Vec<Batch>,
-    /// The last of `pending` was read by somebody: it must not grow any more.
+    /// A reader has seen the last unindexed entry: it must not grow.
     pub sealed: bool,
-    /// When the files are next checked, or the disk is next tried.
+    /// When to check the files, or try the disk, again.
     pub look_again: Instant,
     pub counts: Counts,
-    /// How much came in, but for what is just being stored.
+    /// Everything that came in, except for the chunk being stored.
     pub total: Amount,
-    /// The run that printed last.
     pub run: Option<Run>,
-    /// The number of the newest file.
+    /// Number of the newest file.
     number: u64,
-    /// What was in memory once, for readers that are behind.
+    /// Earlier memory segments that slow readers still hold.
     rings: VecDeque<Weak<Segment>>,
 }
 
-/// How often the files are looked at: whether they are still there, or whether the disk is back.
+/// How often to check whether the files still exist, or whether the disk works again.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// How often the disk may come and go before a reader that sleeps loses what was in memory meanwhile.
+/// How many memory segments slow readers can hold before the oldest is emptied.
 const RINGS_MAX: usize = 32;
 
 impl State {
-    /// Nothing came in yet.
     pub fn new(folder: Option<Arc<Folder>>, limits: Arc<Limits>) -> State {
         let start = Segment::memory(Ring::default());
         State {
@@ -81,7 +79,7 @@ impl State {
         }
     }
 
-    /// Appends the bytes of a piece to the log file, if that is possible.
+    /// Appends a chunk to the log file. Returns `false` if it must be kept in memory.
     pub fn write(&mut self, voice: &Voice, piece: &Piece<'_>, notes: &Notes) -> bool {
         let now = Instant::now();
         if now >= self.look_again {
@@ -108,14 +106,13 @@ impl State {
         }
     }
 
-    /// Whether the file that is written has no room for so many bytes more. An empty one has room for anything.
+    /// Returns whether `len` more bytes do not fit into the current file. An empty one takes any.
     fn is_full(&self, len: u64) -> bool {
         let index = Files::place(self.written + self.pending.len() as u64);
         let on_disk = matches!(self.segment.kind, Kind::Disk(_)) || len == 0;
         on_disk && self.end > 0 && self.end + index + len > self.limits.max_size()
     }
 
-    /// Goes on in new files.
     fn rotate(&mut self, voice: &Voice) -> io::Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         self.index_pending()?;
@@ -124,7 +121,7 @@ impl State {
         self.begin(voice, &folder)
     }
 
-    /// Makes sure that batches go to files that have their names.
+    /// Checks that the log files still exist under their names, and resumes or replaces them.
     fn look(&mut self, voice: &Voice) -> io::Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
         let known = match &self.base.kind {
@@ -144,18 +141,17 @@ impl State {
             }
             (Some((volume, _)), Kind::Memory(_)) => self.use_disk(volume, self.end, self.written),
             (None, Kind::Disk(_) | Kind::Memory(_)) => {
-                // Readers that are behind still hold the old files: their index must be complete. Where that
-                // fails, it goes to memory.
+                // Slow readers need the old index. If that fails, the entries move to memory.
                 let _ = self.index_pending();
                 self.use_memory();
-                // Perhaps somebody deleted them to make room, and there is none before they are closed.
+                // If the files were deleted to free space, that happens only once they are closed.
                 self.let_go();
                 self.begin(voice, &folder)
             }
         }
     }
 
-    /// Keeps the files that were written as old ones, and removes those that are too many.
+    /// Rotates the current file out and removes the oldest files beyond the limit.
     fn put_away(&mut self, voice: &Voice, folder: &Arc<Folder>) -> io::Result<()> {
         let Kind::Disk(volume) = &self.base.kind else { return Ok(()) };
         volume.put_away(folder, voice)?;
@@ -168,12 +164,12 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the files that were written; from here on everything is in memory.
+    /// Forgets the current file: everything is in memory from here on.
     fn let_go(&mut self) {
         (self.base, self.end, self.written) = (self.segment.clone(), 0, 0);
     }
 
-    /// Makes new files and goes on there.
+    /// Creates new files and continues there.
     fn begin(&mut self, voice: &Voice, folder: &Folder) -> io::Result<()> {
         let held = match &self.segment.kind {
             Kind::Memory(ring) => lock(ring).held(),
@@ -184,8 +180,7 @@ impl State {
         self.use_disk(Arc::new(volume), 0, 0)
     }
 
-    /// From now on batches go to `volume`, which has `end` bytes and `written` batches. What was kept
-    /// in memory goes there first.
+    /// Switches to a file with `end` bytes and `written` entries; entries in memory go there first.
     fn use_disk(&mut self, volume: Arc<Volume>, mut end: u64, mut written: u64) -> io::Result<()> {
         let files = volume.files()?;
         (&files.log).seek(SeekFrom::Start(end))?;
@@ -193,7 +188,7 @@ impl State {
         let mut total = self.written;
         if let Kind::Memory(ring) = &self.segment.kind {
             let ring = lock(ring);
-            // New files say in their header how much came before them.
+            // New files record in their header how much came before them.
             let gap = if resumed { ring.gap() } else { Vec::new() };
             let mut index: Vec<u8> =
                 gap.iter().flat_map(|gap| Batch { offset: end, ..*gap }.encode()).collect();
@@ -217,7 +212,7 @@ impl State {
         Ok(())
     }
 
-    /// Bounds what readers that are behind keep in memory.
+    /// Bounds the memory that slow readers hold.
     fn remember_ring(&mut self) {
         self.rings.retain(|ring| ring.strong_count() > 0);
         self.rings.push_back(Arc::downgrade(&self.segment));
@@ -230,7 +225,7 @@ impl State {
         }
     }
 
-    /// From now on batches are kept in memory; so is what the index does not have yet.
+    /// Keeps entries in memory from now on, including the unindexed ones.
     pub fn use_memory(&mut self) {
         let Kind::Disk(volume) = &self.segment.kind else { return };
         let files = volume.files();
@@ -248,16 +243,15 @@ impl State {
         self.follow(self.written, start, Segment::memory(ring), 0);
     }
 
-    /// Ends the current segment, which has `total` batches and goes up to `upto`. Of the next one, batches before
-    /// `first` were in it, too, or before it.
+    /// Ends the current segment with `total` entries. The next one is read from entry `first` on.
     fn follow(&mut self, total: u64, upto: Amount, segment: Arc<Segment>, first: u64) {
         let last = std::mem::replace(&mut self.segment, segment.clone());
         let first_time = last.next.set(Next { total, upto, segment, first }).is_ok();
-        debug_assert!(first_time, "a segment that has a successor is never the current one");
+        debug_assert!(first_time, "the current segment already has a successor");
         self.sealed = true;
     }
 
-    /// Remembers where a batch is.
+    /// Adds an entry for stored bytes, joined to the last one if possible.
     pub fn note(&mut self, batch: Batch) {
         let joined = !self.sealed && self.pending.last_mut().is_some_and(|last| last.join(&batch));
         if !joined {
@@ -266,7 +260,6 @@ impl State {
         self.sealed = false;
     }
 
-    /// Keeps a batch in memory.
     pub fn remember(&mut self, batch: Batch, bytes: Bytes) {
         match &self.segment.kind {
             Kind::Memory(ring) => self.counts.dropped += lock(ring).push(batch, bytes),
@@ -274,7 +267,7 @@ impl State {
         }
     }
 
-    /// Writes what is pending into the index.
+    /// Writes unindexed entries to the index, or moves them to memory if that fails.
     pub fn flush(&mut self, voice: &Voice, notes: &Notes) {
         if let Err(error) = self.index_pending() {
             notes.disk(&format!("the log of {voice}"), &error);
@@ -295,8 +288,7 @@ impl State {
     }
 }
 
-/// Writes both parts at the end of the log file, which is where its position is.
-/// After an error the position is anywhere: `use_disk` sets it again.
+/// Appends both parts to the log file. After an error `use_disk` must set its position again.
 fn append(files: &Files, parts: [&[u8]; 2]) -> io::Result<()> {
     let mut slices = parts.map(IoSlice::new);
     let mut slices = &mut slices[..];

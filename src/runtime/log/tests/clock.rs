@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::runtime::log::piece::Piece;
 
-/// Where a clock may be set to: back and forth, far, and just within what is joined.
+/// Times that a clock is set to: back and forth, far, and just within what is joined.
 fn times() -> impl Strategy<Value = Vec<i64>> {
     let at = prop_oneof![
         4 => 1_700_000_000_000..1_700_000_000_020i64,

@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::runtime::log::{Narration, Said, Tone};
 
-/// What may happen to a file while nobody looks.
+/// What can happen to a file behind the log's back.
 #[derive(Debug, Clone)]
 enum Damage {
-    /// It ends here.
+    /// Truncated here.
     Torn(usize),
-    /// Other bytes are here.
+    /// Overwritten from here on.
     Written(usize, Vec<u8>),
     Gone,
 }
@@ -53,7 +53,7 @@ proptest! {
                     bytes.splice(at..end, other);
                 }
                 Damage::Gone => {
-                    // What was too old may just be removed by the log itself.
+                    // The log may already be removing an old file.
                     let _ = std::fs::remove_file(file);
                     continue;
                 }
@@ -64,7 +64,7 @@ proptest! {
             let wanted = Wanted { narration: Narration::With, ..Wanted::default() };
             let pages = Stored::open(&bench.folder(), None, last, wanted).unwrap();
             let records: Vec<_> = pages.flat_map(|page| page.records).collect();
-            // Batches that overlap may show a line more than once, but never without end.
+            // Overlapping entries can repeat lines, but not without bound.
             prop_assert!(records.len() < 100_000, "{}", records.len());
             for record in records {
                 serde_json::to_string(&record).unwrap();

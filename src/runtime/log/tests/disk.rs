@@ -42,7 +42,7 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
     assert!(counts.held() > 0 && counts.dropped > 0);
     assert_eq!(counts.taken, counts.held() + counts.dropped);
     assert!(logs.finish(PATIENCE));
-    assert_eq!(screen.text().lines().count(), 20_000, "what is dropped was shown");
+    assert_eq!(screen.text().lines().count(), 20_000, "dropped lines are still printed");
 }
 
 #[tokio::test]
@@ -89,14 +89,14 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
     assert_eq!(
         last,
         format!(
-            "api * {} lines ({} bytes) are missing: no longer kept",
+            "api * {} lines ({} bytes) are missing (already discarded)",
             count - shown,
             (count - shown) * 500
         )
     );
 }
 
-/// Makes the lane look at its files with the next bytes instead of a second later.
+/// Makes the next write check the files, instead of a second later.
 fn look_now(bench: &Bench) {
     for lane in bench.logs.inner.all_lanes() {
         lane.look_now();
@@ -118,7 +118,7 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
     assert_eq!(std::fs::read(&precious).unwrap(), b"mine");
     assert!(std::fs::symlink_metadata(&log).unwrap().is_file());
     assert_eq!(std::fs::read(&log).unwrap(), b"two\n");
-    // Emptied while it is open.
+    // Truncated while it is open.
     std::fs::File::create(&log).unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");
@@ -180,11 +180,11 @@ fn a_disk_that_fills_up_and_is_freed() {
     let bench = Bench::new(Escapes::Keep);
     bench.run("api", 1, "one\n");
     let lane = bench.logs.inner.all_lanes().remove(0);
-    // Stands for a write that the disk refuses.
+    // Simulates a write that the disk refuses.
     lane.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
     assert_eq!(bench.file("api.log"), b"one\n");
-    // The first line is held as well if its index was not written yet.
+    // The first line is in memory as well if its index entry was not written yet.
     let counts = bench.logs.counts(&name("api"));
     assert_eq!((counts.stored + counts.held(), counts.dropped), (8, 0));
     assert_eq!(bench.logs.tail(&name("api"), 1), ["two"]);
@@ -205,7 +205,7 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     lane.flush(&bench.logs.inner.notes);
     lane.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
-    // Without their folder new files cannot be made yet, as on a disk that is full of the old ones.
+    // Without their directory new files cannot be created yet, as on a disk full of the old ones.
     std::fs::remove_dir_all(bench.folder()).unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");

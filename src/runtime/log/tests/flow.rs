@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::runtime::log::LINE_MAX;
 
-/// Pushes all of `bytes` in pieces of these sizes, over and over; gives file and screen.
+/// Pushes `bytes` in pieces of these sizes, repeated; returns the file and the printed text.
 fn through(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, String) {
     let bench = Bench::new(Escapes::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
@@ -134,7 +134,7 @@ fn each_service_and_devstack_itself_in_order() {
     );
 }
 
-/// Mostly lines, some of them long, with all kinds of bytes.
+/// Mostly lines, some of them long, with arbitrary bytes.
 fn output() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         8 => proptest::collection::vec(any::<u8>(), 0..60),

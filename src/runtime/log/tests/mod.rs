@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::{Escapes, Logs, Look, Output, Stored, Wanted, lock};
 use crate::model::{Name, Run, Stream};
 
-/// Far more than any test needs: it ends a test that would hang.
+/// Far longer than any test needs; ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> Name {
@@ -29,7 +29,7 @@ fn look(escapes: Escapes) -> Look {
     Look { color: false, prefix: true, timestamps: false, escapes, json: false }
 }
 
-/// An output that keeps what is written, once its gate is open.
+/// An output that records what is written, once its gate is open.
 #[derive(Clone, Default)]
 struct Screen(Arc<(Mutex<Shown>, Condvar)>);
 
@@ -38,7 +38,7 @@ struct Shown {
     bytes: Vec<u8>,
     shut: bool,
     broken: bool,
-    /// Somebody waits at the gate.
+    /// A writer waits at the gate.
     waits: bool,
 }
 
@@ -59,7 +59,7 @@ impl Screen {
         self.open_gate();
     }
 
-    /// Waits until the printer stands at the gate.
+    /// Waits until the printer is blocked at the gate.
     fn wait_for_printer(&self) {
         let mut shown = lock(&self.0.0);
         while !shown.waits {
@@ -96,7 +96,7 @@ impl Write for Screen {
     }
 }
 
-/// A log in a folder of its own.
+/// A log in its own directory.
 struct Bench {
     dir: tempfile::TempDir,
     screen: Screen,
@@ -122,14 +122,14 @@ impl Bench {
         std::fs::read(self.folder().join(file)).unwrap()
     }
 
-    /// Runs a service that prints this on its standard output and ends.
+    /// Runs a service that prints `text` to standard output and exits.
     fn run(&self, service: &str, run: u64, text: &str) {
         let (mut capture, _) = self.logs.capture(&name(service), Run(run), Vec::new());
         capture.push(Stream::Stdout, text.as_bytes());
         capture.close();
     }
 
-    /// What the screen shows in the end.
+    /// Finishes the log and returns everything that was printed.
     fn finish(&self) -> String {
         assert!(self.logs.finish(PATIENCE));
         self.screen.text()
@@ -140,13 +140,12 @@ impl Bench {
     }
 }
 
-/// What a folder has once nobody writes there: the last lines of each service.
+/// Returns the last lines of each service from a directory that is no longer written.
 fn stored(folder: &std::path::Path, last: usize) -> Vec<super::Record> {
     let stored = Stored::open(folder, None, last, Wanted::default()).unwrap();
     stored.flat_map(|page| page.records).collect()
 }
 
-/// The lines of records as text, with their services.
 fn texts(records: &[super::Record]) -> Vec<String> {
     let text = |record: &super::Record| {
         format!("{} {}", record.service, String::from_utf8_lossy(&record.line))

@@ -61,7 +61,7 @@ fn service(text: &str, ports: Vec<Port>) -> Service {
 }
 
 fn stack() -> Stack {
-    let held = Some("port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h)");
+    let held = Some("port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h)");
     let services = [
         service("api", vec![port("main", 5001, held)]),
         service("migrate", Vec::new()),
@@ -141,7 +141,7 @@ fn failure() -> Message {
         .help("fix it and save, or `devstack restart web`")
 }
 
-/// What is told of these, as text: service, tone and lines.
+/// Returns the status lines of these events as text: service, tone and line.
 fn told(happenings: Vec<(Option<&str>, Happening)>) -> String {
     let stack = stack();
     let mut text = String::new();
@@ -178,7 +178,7 @@ fn the_normal_course_is_brief() {
         phase("migrate", Phase::Done, Cause::Exited(Exit::Code(0))),
         phase("api", Phase::Starting, Cause::Up),
         phase("web", Phase::Starting, Cause::NeededBy(name("api"))),
-        phase("api", Phase::Ready, Cause::Probed("GET / answered 200".to_owned())),
+        phase("api", Phase::Ready, Cause::Probed("GET / returned 200".to_owned())),
         phase("web", Phase::Done, Cause::Exited(Exit::Code(0))),
         (None, Happening::ShuttingDown("Ctrl-C".to_owned())),
         phase("api", Phase::Stopping, Cause::Shutdown("Ctrl-C".to_owned())),
@@ -186,7 +186,7 @@ fn the_normal_course_is_brief() {
     ]), @r"
     migrate Plain    starting
     migrate Good     completed
-    api     Plain    starting on port 5001: port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h)
+    api     Plain    starting on port 5001: port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h)
     web     Plain    starting on ports http 3000, metrics 9100
     api     Good     ready in 412ms at http://127.0.0.1:5001
     web     Plain    done: exit 0
@@ -222,8 +222,8 @@ fn changes_say_what_changed() {
     web     Plain    stopping
     web     Warning  did not stop within 5s; killed
     web     Plain    stopped
-    web     Plain    stopping: no longer in the configuration
-            Notice   applied the new configuration; 1 service runs on
+    web     Plain    stopping: removed from the configuration
+            Notice   applied the new configuration; 1 service unchanged
             Notice     db   removed
             Notice     web  restart: command changed
     ");
@@ -241,14 +241,14 @@ fn a_failure_says_why_and_what_to_do() {
         phase("api", Phase::Unhealthy, Cause::Failed(late)),
         (Some("api"), Happening::Note(Message::new(Class::Port, "listens on 5000").help("pass --port"))),
     ]), @r"
-    web     Warning  exit 1; start 2 in 250ms
+    web     Warning  exit 1; attempt 2 in 250ms
     web     Failure  failed: ended 8 times within 120 s, last with exit 1
     web     Failure    | Traceback
     web     Failure    | KeyError: 'DB'
     web     Failure  help: fix it and save, or `devstack restart web`
     api     Failure  failed: no such program: flask
     api     Failure  help: install it
-    api     Warning  not healthy: not ready within 60s: connection refused
+    api     Warning  unhealthy: not ready within 60s: connection refused
     api     Warning    | Traceback
     api     Warning    | KeyError: 'DB'
     api     Warning  listens on 5000
@@ -266,14 +266,14 @@ fn the_summary_shows_where_everything_is() {
     insta::assert_snapshot!(text(Phase::Ready), @r"
     shop is up
       api      ready  412ms  http://127.0.0.1:5001
-          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
       migrate  done
       web      ready  412ms  http://127.0.0.1:3000
     ");
     insta::assert_snapshot!(text(Phase::Failed), @r"
     shop: 1 of 3 failed
       api      ready   412ms  http://127.0.0.1:5001
-          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
       migrate  done
       web      failed         ended 8 times within 120 s, last with exit 1
     ");
@@ -296,22 +296,22 @@ fn the_summary_shows_who_can_reach_what() {
       api      ready  412ms  Local    http://127.0.0.1:5001
                              Network  http://192.168.1.7:5001
                              Network  http://10.8.0.2:5001
-          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
       migrate  done
       web      ready  412ms  Local    http://127.0.0.1:3000
-      anyone in these networks (192.168.1.0/24, 10.8.0.0/24) can reach: api
+      anyone on these networks (192.168.1.0/24, 10.8.0.0/24) can reach: api
       only this machine can reach: web
     ");
-    // Opened, and there is nobody to open it to.
+    // Exposed, but without a network.
     open.networks.clear();
     open.services[0].network_urls.clear();
     insta::assert_snapshot!(text(&open), @r"
     shop is up
       api      ready  412ms  http://127.0.0.1:5001
-          port 5000 is held by python3 (pid 4121: flask run, in ~/old, for 2 h); using 5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
       migrate  done
       web      ready  412ms  http://127.0.0.1:3000
-      this machine is in no network: only it can reach api now
+      no network: only this machine can reach api
       only this machine can reach: web
     ");
 }
@@ -322,20 +322,22 @@ fn a_code_is_drawn_where_there_is_room() {
     let stack = stack();
     let mut open = snapshot(&stack, Phase::Ready);
     let text = |snapshot: &Snapshot, room| qr_code(snapshot, &stack, room).text;
-    assert!(text(&open, Some(80)).contains("no QR code: nothing can be reached"));
+    assert!(text(&open, Some(80)).contains("no QR code: no service is reachable"));
     open.services[3].network_urls = vec!["http://192.168.1.7:3000".to_owned()];
-    assert!(text(&open, None).ends_with("the output is no terminal; http://192.168.1.7:3000"));
-    assert!(text(&open, Some(20)).contains("it needs 29 columns, and there are 20; http://"));
+    assert!(text(&open, None).ends_with("the output is not a terminal; http://192.168.1.7:3000"));
+    assert!(
+        text(&open, Some(20)).contains("it needs 29 columns, but the terminal has 20; http://")
+    );
     let code = text(&open, Some(29));
     let lines: Vec<&str> = code.lines().collect();
     assert_eq!(lines[0], "  web: http://192.168.1.7:3000");
-    // Each line two rows of modules: 25 and a border of two on each side.
+    // Each line shows two rows of modules: 25, and a border of two on each side.
     assert_eq!(lines.len(), 1 + 29_usize.div_ceil(2));
     let bare = |line: &str| line.replace("\x1b[97;40m", "").replace("\x1b[0m", "");
     assert!(lines[1..].iter().all(|line| bare(line).chars().count() == 29), "{code}");
     assert_eq!(bare(lines[1]), "█".repeat(29));
     assert!(bare(lines[2]).starts_with("██ ▄▄▄▄▄ █") && bare(lines[2]).ends_with("█ ▄▄▄▄▄ ██"));
-    // The primary service before others.
+    // The primary service takes precedence.
     open.services[0].network_urls = vec!["http://192.168.1.7:5001".to_owned()];
     let primary = Stack { primary: Some(name("web")), ..stack.clone() };
     assert!(qr_code(&open, &primary, Some(99)).text.starts_with("  web: "));
@@ -345,12 +347,12 @@ fn a_code_is_drawn_where_there_is_room() {
 #[test]
 fn a_broken_configuration_is_shown_whole() {
     let said = not_applied(
-        "the configuration has a mistake",
+        "the configuration is invalid",
         "error: unknown key `comand`\n --> devstack.toml:3:1\n",
     );
     assert_eq!(said.service, None);
     insta::assert_snapshot!(said.text, @r"
-    nothing changed: the configuration has a mistake
+    not applied: the configuration is invalid
     error: unknown key `comand`
      --> devstack.toml:3:1
     ");

@@ -139,12 +139,12 @@ fn the_log_of_a_crash_is_readable() {
         expected.sort();
         assert_eq!(seen, expected, "index of {torn} bytes");
     }
-    // Bytes that never reached the disk: the index is about lines that are not there.
+    // The index refers to bytes that never reached the disk.
     std::fs::write(bench.folder().join("api.idx"), &index).unwrap();
     let log = bench.file("api.log");
     std::fs::write(bench.folder().join("api.log"), &log[..log.len() - 1]).unwrap();
     assert_eq!(bench.stored().len(), 40);
-    // No log at all.
+    // Not an index at all: that log is skipped.
     std::fs::write(bench.folder().join("api.idx"), b"junk").unwrap();
     assert_eq!(bench.stored().len(), 20);
 }

@@ -8,7 +8,6 @@ use crate::runtime::log::segment::{Kind, Next, Segment};
 use crate::runtime::log::volume::Header;
 use crate::runtime::log::{Amount, Page, Reader};
 
-/// A log whose files are this large.
 fn bench(max_size: u64, keep: u32) -> Bench {
     let bench = Bench::new(Escapes::Keep);
     bench.logs.limit(LogLimits { max_size, keep });
@@ -25,7 +24,7 @@ fn fill(bench: &Bench, lines: std::ops::Range<u64>) {
     }
 }
 
-/// Everything from now on: the numbers of the lines, and what is lost.
+/// Reads to the end; returns the numbers of the lines and what was missed.
 async fn rest(mut reader: Reader) -> (Vec<u64>, Amount) {
     let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
     while let Some(page) = reader.next().await {
@@ -40,7 +39,7 @@ fn numbers(page: &Page) -> Vec<u64> {
     page.records.iter().map(|record| number(&record.line)).collect()
 }
 
-/// The files of the folder, in order, without those that are just being removed.
+/// Returns the file names in order, once removals have left at most `count`.
 fn files(bench: &Bench, count: usize) -> Vec<String> {
     loop {
         let entries = std::fs::read_dir(bench.folder()).unwrap();
@@ -68,7 +67,7 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
         .map(|name| std::fs::metadata(bench.folder().join(name)).unwrap().len())
         .collect();
     assert!(sizes.chunks(2).all(|pair| pair[0] + pair[1] <= 1000), "{sizes:?}");
-    // What is kept is the end, and what is not is counted.
+    // The end is kept, and the rest is counted as missed.
     let stored = Stored::open(&bench.folder(), None, usize::MAX, Wanted::default()).unwrap();
     let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
     for page in stored {
@@ -81,7 +80,7 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
     assert_eq!(missed, Amount { lines: first, bytes: first * line(0).len() as u64 });
     let live = bench.logs.reader(None, usize::MAX, false);
     assert_eq!(rest(live).await, (seen.clone(), missed));
-    // The last lines, wherever they lie.
+    // The last lines, whichever file they are in.
     for last in 0..seen.len() {
         let expected = seen[seen.len() - last..].to_vec();
         let live = bench.logs.reader(None, last, false);
@@ -118,7 +117,7 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
     let bench = bench(1000, 1);
     fill(&bench, 0..30);
     let mut asleep = bench.logs.reader(None, usize::MAX, true);
-    // In the midst of an old file.
+    // In the middle of an old file.
     let first = asleep.next().await.unwrap();
     assert_eq!(numbers(&first).last(), Some(&29));
     fill(&bench, 30..300);
@@ -128,7 +127,7 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
         .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
         .filter(|path| path.parent() == Some(&folder))
         .collect();
-    // On Linux: the two that are written.
+    // On Linux: the two current ones.
     assert!(held.len() <= 2, "{held:?}");
     bench.finish();
     let (late, missed) = rest(asleep).await;
@@ -159,7 +158,7 @@ fn whoever_is_killed_while_files_are_put_away_leaves_a_whole_log() {
     let (log, index) = (read("api.log"), read("api.idx"));
     let header = Header::decode(index.first_chunk().unwrap()).unwrap();
     let number = header.number;
-    // The log has its new name, the index not yet; then both; then there is a new log without index.
+    // First the log has its new name, then the index too, then there is a new log without an index.
     let rename = |from: &str, to: &str| {
         std::fs::rename(bench.folder().join(from), bench.folder().join(to)).unwrap();
     };
@@ -169,7 +168,7 @@ fn whoever_is_killed_while_files_are_put_away_leaves_a_whole_log() {
     assert_eq!(texts(&bench.stored()), whole);
     std::fs::write(bench.folder().join("api.log"), "").unwrap();
     assert_eq!(texts(&bench.stored()), whole);
-    // An old index without its log is about no other.
+    // An old index without its log does not apply to any other.
     std::fs::remove_file(bench.folder().join(format!("api.{number}.log"))).unwrap();
     std::fs::write(bench.folder().join("api.log"), &log).unwrap();
     assert!(texts(&bench.stored()).len() < 30);
@@ -206,7 +205,7 @@ fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("api | ")).collect();
     assert!(lines.last().unwrap().starts_with(&format!("api | {} ", count - 1)));
     let told = format!(
-        "api * {} lines ({} bytes) are missing: no longer kept",
+        "api * {} lines ({} bytes) are missing (already discarded)",
         count - lines.len(),
         bytes - lines.iter().map(|line| line.len() - "api | ".len() + 1).sum::<usize>()
     );
@@ -239,7 +238,7 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     assert_eq!(rest(live).await, (seen, missed));
 }
 
-/// What may happen between two lines.
+/// What can happen between two lines.
 #[derive(Debug, Clone)]
 enum Step {
     Lines(u8),
@@ -291,7 +290,7 @@ proptest! {
                     Step::Full => lane.fail_once(notes),
                     Step::Look => lane.look_now(),
                     Step::Delete => {
-                        // It may not be there.
+                        // May not exist.
                         let _ = std::fs::remove_file(bench.folder().join("api.log"));
                     }
                     Step::Flush => lane.flush(notes),

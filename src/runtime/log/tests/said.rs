@@ -2,7 +2,7 @@ use super::super::{Item, Narration, Said, Tone};
 use super::*;
 use crate::model::LogLimits;
 
-/// All that a reader gets, a text each: `api one`, `* ready`.
+/// Formats what a reader gets, one text each: `api one`, `* ready`.
 fn show(items: Vec<Item>) -> Vec<String> {
     let text = |item| match item {
         Item::Line(record) => texts(&[record]).remove(0),
@@ -39,7 +39,7 @@ fn after_the_end(
     stored.flat_map(|page| show(page.items())).collect()
 }
 
-/// Two services and what is said of them and of all.
+/// Two services, with status lines about each and about the whole stack.
 fn talk() -> Bench {
     let bench = Bench::new(Escapes::Keep);
     let (api, web) = (name("api"), name("web"));
@@ -75,7 +75,7 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
         (Some(&names[..]), usize::MAX, wanted(Narration::With), &api),
         (Some(&names), 1, wanted(Narration::With), &["api two", "* all is said"]),
         (None, 1, wanted(Narration::With), &last),
-        // It is in no stream, and a search is about what services print.
+        // Status lines belong to no stream, and a search covers the output of services.
         (
             None,
             usize::MAX,
@@ -124,7 +124,7 @@ async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_misse
     assert!(missed > 400 && heard.last().unwrap() == "* number 499", "{missed} {heard:?}");
     let files = std::fs::read_dir(bench.folder()).unwrap();
     let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    // The newest, an old one, and perhaps one that is just being removed.
+    // The newest, a rotated one, and perhaps one that is being removed.
     assert!(size <= 12_000, "{size}");
     bench.finish();
 }
@@ -157,13 +157,13 @@ fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
     }
 }
 
-/// A reader whose call of `next` was given up while a step was under way.
+/// Returns a reader whose call of `next` was dropped during a step.
 async fn interrupted(bench: &Bench) -> crate::runtime::log::Reader {
     let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::With));
     assert_eq!(show(reader.next().await.unwrap().items()).len(), 7);
     tokio::select! {
         biased;
-        page = reader.next() => panic!("there is no more: {page:?}"),
+        page = reader.next() => panic!("unexpected page: {page:?}"),
         () = std::future::ready(()) => {}
     }
     reader
@@ -179,7 +179,7 @@ async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
     let mut reader = bench.logs.search(None, 0, true, wanted(Narration::With));
     tokio::select! {
         biased;
-        page = reader.next() => panic!("there is no more: {page:?}"),
+        page = reader.next() => panic!("unexpected page: {page:?}"),
         () = std::future::ready(()) => {}
     }
     bench.logs.say(Said::all(Tone::Plain, "the last"));

@@ -6,7 +6,7 @@ fn grep(pattern: &str) -> Wanted {
     Wanted { grep: Some(regex::bytes::Regex::new(pattern).unwrap()), ..Wanted::default() }
 }
 
-/// What is found while the stack runs, and what is found the same way afterwards.
+/// Returns the lines found in the running stack, which must equal those found in its files.
 async fn found(bench: &Bench, last: usize, wanted: &Wanted) -> Vec<String> {
     let mut reader = bench.logs.search(None, last, false, wanted.clone());
     let mut seen = Vec::new();
@@ -37,7 +37,7 @@ async fn lines_are_found_by_what_is_in_them_across_files() {
         let some = found(&bench, last, &grep("^error [0-9]+$")).await;
         assert_eq!(some, all[43usize.saturating_sub(last)..], "{last}");
     }
-    // Of each service.
+    // Per service.
     let both = found(&bench, 2, &grep("29[89]$")).await;
     assert_eq!(both, ["api fine 298", "web web 298", "api fine 299", "web web 299"]);
     assert!(found(&bench, 9, &grep("no such line")).await.is_empty());

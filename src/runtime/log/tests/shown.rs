@@ -2,7 +2,7 @@ use super::*;
 use crate::runtime::log::queue::Queue;
 use crate::runtime::log::{Said, Tone};
 
-/// Prints numbered lines of two services until far more than the queue holds was printed.
+/// Prints numbered lines of two services within the bound of the queue; returns the expected text.
 fn flood(bench: &Bench, lines: usize) -> String {
     let mut expected = String::new();
     let (mut api, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
@@ -105,7 +105,7 @@ fn without_an_output_everything_is_stored() {
     let logs = Logs::open(dir.path(), look(Escapes::Keep), Output::None);
     let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
     capture.push(Stream::Stdout, b"one\n");
-    // The index is whole at once: nobody comes by later to write it.
+    // The index is complete at once: there is no printer to flush it later.
     assert_eq!(texts(&stored(dir.path(), usize::MAX)), ["api one"]);
 }
 

@@ -5,19 +5,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::runtime::log::Reader;
 
-/// What may happen between two lines.
+/// What can happen between two lines.
 #[derive(Debug, Clone)]
 enum Step {
     Line(bool),
-    /// A write fails.
     Full,
-    /// The files are looked at again, a second later.
+    /// The files are checked again, as a second later.
     Look,
-    /// Somebody deletes the files.
+    /// The files are deleted.
     Delete,
-    /// The printer writes the index.
+    /// The printer flushes the index.
     Flush,
-    /// The reader reads what is there.
+    /// The reader catches up.
     Read,
 }
 
@@ -33,7 +32,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// Everything that is there now. The reader must not wait: its future is dropped when it would.
+/// Reads until `lines` lines were seen. All of them are stored, so it never waits for new ones.
 async fn read_now(reader: &mut Reader, seen: &mut Vec<String>, lines: usize) {
     while seen.len() < lines {
         let page = reader.next().await.unwrap();
@@ -67,7 +66,7 @@ proptest! {
                     Step::Look => lanes.iter().for_each(|lane| lane.look_now()),
                     Step::Delete => {
                         for file in ["api.log", "web.log", "web.idx"] {
-                            // It may not be there yet.
+                            // May not exist yet.
                             let _ = std::fs::remove_file(bench.folder().join(file));
                         }
                     }

@@ -1,4 +1,4 @@
-//! `sd_notify`: a service says by itself that it is ready.
+//! `sd_notify`: a service reports its own readiness.
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -22,30 +22,29 @@ use tokio::task::AbortHandle;
 
 use crate::model::Run;
 
-/// The environment variable that tells a service where the socket is.
+/// The environment variable with the socket's path.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// The most of one message that is looked at: what systemd takes at most.
+/// Bytes read of one message: as many as systemd accepts.
 const MESSAGE_MAX: usize = 4096;
 
-/// The most characters of a status that are shown.
+/// Characters shown of a status.
 const STATUS_MAX: usize = 200;
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sender {
-    /// This process.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells senders"))]
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux reports senders"))]
     Pid(u32),
-    /// A process that cannot be seen from here.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells senders"))]
+    /// A process outside of this pid namespace.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux reports senders"))]
     Hidden,
-    /// The system does not say.
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux always tells senders"))]
+    /// The system does not report it.
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux always reports senders"))]
     Unknown,
 }
 
-/// The socket on which one run may say that it is ready. Dropping it removes the socket.
+/// The socket on which one run may report that it is ready. Dropping it removes the socket.
 pub struct Notice {
     path: PathBuf,
     socket: Option<UnixDatagram>,
@@ -53,7 +52,7 @@ pub struct Notice {
     heard: Arc<Mutex<Heard>>,
 }
 
-/// What was heard, and who wants to know.
+/// What the service reported, and the receivers for it.
 #[derive(Debug, Default)]
 struct Heard {
     ready: Option<String>,
@@ -61,11 +60,11 @@ struct Heard {
 }
 
 impl Notice {
-    /// Opens the socket of a run in `dir`, a private folder with a short path. To be called before the
-    /// spawn, inside a runtime; what is sent early waits.
+    /// Opens the socket of a run in `dir`, a private directory with a short path. Must be called
+    /// before the spawn, inside a runtime; early messages wait.
     ///
     /// # Errors
-    /// What the system says when it gives no socket there.
+    /// The system's error when the socket cannot be created.
     pub fn open(dir: &Path, run: Run) -> io::Result<Notice> {
         let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
         match fs::remove_file(&path) {
@@ -85,8 +84,8 @@ impl Notice {
         &self.path
     }
 
-    /// Listens to the end of the run: for `READY=1` from a process of its `tree`, which each caller is told
-    /// once, and after that only so that nobody who sends more has to wait.
+    /// Waits for `READY=1` from a process of the run's `tree`; each receiver gets it once. Reads on
+    /// until the run ends, so that later senders do not block.
     pub fn listen(
         &mut self,
         tree: impl Fn() -> Vec<u32> + Send + 'static,
@@ -94,7 +93,7 @@ impl Notice {
         let (tell, told) = oneshot::channel();
         let mut heard = lock(&self.heard);
         match &heard.ready {
-            // An error means that the caller is not interested after all.
+            // Fails only when the caller dropped the receiver.
             Some(ready) => drop(tell.send(ready.clone())),
             None => heard.waiting.push(tell),
         }
@@ -105,12 +104,12 @@ impl Notice {
         told
     }
 
-    /// Removes the sockets that supervisors left in `dir` who did not live to do it.
+    /// Removes sockets in `dir` that dead supervisors left.
     pub fn remove_stale(dir: &Path) {
         let Ok(entries) = fs::read_dir(dir) else { return };
         for entry in entries.flatten() {
             if entry.file_name().to_str().and_then(supervisor_of).is_some_and(is_gone) {
-                // Another supervisor may have done it just now.
+                // Another supervisor may have removed it just now.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -122,12 +121,12 @@ impl Drop for Notice {
         if let Some(task) = &self.task {
             task.abort();
         }
-        // When it is gone already, so much the better.
+        // It may be gone already.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Whose socket this name is.
+/// Returns the pid of the supervisor from the name of a socket.
 fn supervisor_of(name: &str) -> Option<u32> {
     let (pid, run) = name.strip_prefix('n')?.split_once('-')?;
     run.parse::<u64>().ok()?;
@@ -140,7 +139,7 @@ fn is_gone(pid: u32) -> bool {
 }
 
 fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    // Plain data: true whatever the holder was doing.
+    // Plain data: valid wherever the holder panicked.
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -159,15 +158,15 @@ async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mu
             let mut heard = lock(&heard);
             heard.ready = Some(what.clone());
             for tell in heard.waiting.drain(..) {
-                // Nobody asks any more when the run has ended.
+                // The receiver is dropped when the run has ended.
                 let _ = tell.send(what.clone());
             }
         }
     }
 }
 
-/// Whether a message of this sender is one of the run. A sender that has ended cannot be looked up any more;
-/// it was of this user, because nobody else reaches the socket.
+/// Whether the sender belongs to the run. One that has exited cannot be looked up; it was at least
+/// of this user, as no other can reach the socket.
 fn counts(sender: Sender, tree: impl Fn() -> Vec<u32>) -> bool {
     match sender {
         Sender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
@@ -176,7 +175,7 @@ fn counts(sender: Sender, tree: impl Fn() -> Vec<u32>) -> bool {
     }
 }
 
-/// What a message says of readiness: a line `READY=1` among others.
+/// Returns what a message reports if one of its lines is `READY=1`.
 fn readiness(message: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(message);
     if !text.lines().any(|line| line == "READY=1") {
@@ -186,7 +185,7 @@ fn readiness(message: &[u8]) -> Option<String> {
     let status: Option<String> =
         status.map(|status| status.chars().filter(|c| !c.is_control()).take(STATUS_MAX).collect());
     Some(match status {
-        Some(status) if !status.is_empty() => format!("it sent READY=1 ({status})"),
-        Some(_) | None => "it sent READY=1".to_owned(),
+        Some(status) if !status.is_empty() => format!("received READY=1 ({status})"),
+        Some(_) | None => "received READY=1".to_owned(),
     })
 }

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use super::*;
 
-/// Long enough for any machine; a test that meets it has failed.
+/// Long enough for any machine; a test that reaches it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 async fn told(told: oneshot::Receiver<String>) -> String {
-    tokio::time::timeout(DEADLINE, told).await.expect("it is told").expect("it listens")
+    tokio::time::timeout(DEADLINE, told).await.expect("in time").expect("socket open")
 }
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
     let mut notice = Notice::open(dir.path(), Run(3)).unwrap();
     let socket = Plain::unbound().unwrap();
     let send = |text: &str| socket.send_to(text.as_bytes(), notice.path()).unwrap();
-    // Before anybody listens.
+    // Before the socket is read.
     for text in ["", "STATUS=loading", "READY=0", "XREADY=1", "READY=1\0", "MAINPID=1\nREADY=10"] {
         send(text);
     }
@@ -24,15 +24,15 @@ async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
     let ready = notice.listen(|| vec![std::process::id()]);
     let client = tokio::task::spawn_blocking(move || {
         socket.send_to(b"STATUS=up and \x1brunning\nREADY=1\nMAINPID=7", &path).unwrap();
-        // Far more than a queue holds: this would block if nobody read.
+        // Far more than a socket queues: this would block if the socket were not read.
         for _ in 0..2000 {
             socket.send_to(b"WATCHDOG=1", &path).unwrap();
         }
     });
-    assert_eq!(told(ready).await, "it sent READY=1 (up and running)");
+    assert_eq!(told(ready).await, "received READY=1 (up and running)");
     tokio::time::timeout(DEADLINE, client).await.unwrap().unwrap();
-    // Who asks later is told, too.
-    assert_eq!(told(notice.listen(Vec::new)).await, "it sent READY=1 (up and running)");
+    // Later receivers get it too.
+    assert_eq!(told(notice.listen(Vec::new)).await, "received READY=1 (up and running)");
     let path = notice.path().to_owned();
     drop(notice);
     assert!(!path.exists());
@@ -51,16 +51,16 @@ async fn strangers_are_not_heard() {
     });
     let socket = Plain::unbound().unwrap();
     socket.send_to(b"READY=1", notice.path()).unwrap();
-    tokio::time::timeout(DEADLINE, asked.notified()).await.expect("it is looked at");
+    tokio::time::timeout(DEADLINE, asked.notified()).await.expect("checked in time");
     tokio::task::yield_now().await;
     assert!(ready.try_recv().is_err());
-    // A sender that has ended meanwhile cannot be told apart.
+    // A sender that has exited is accepted.
     let script = "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); \
                   s.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])";
     let mut python = std::process::Command::new("python3");
     if let Ok(status) = python.args(["-c", script]).env(NOTIFY_SOCKET, notice.path()).status() {
         assert!(status.success());
-        assert_eq!(told(ready).await, "it sent READY=1");
+        assert_eq!(told(ready).await, "received READY=1");
     }
 }
 
@@ -104,6 +104,6 @@ async fn descriptors_that_are_sent_are_closed() {
     rustix::net::sendmsg_addr(&socket, &to, &parts, &mut control, SendFlags::empty()).unwrap();
     drop(write);
     let mut read = tokio::net::unix::pipe::Receiver::from_owned_fd(read.into()).unwrap();
-    let end = tokio::time::timeout(DEADLINE, read.read_u8()).await.expect("it is closed");
+    let end = tokio::time::timeout(DEADLINE, read.read_u8()).await.expect("closed in time");
     assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

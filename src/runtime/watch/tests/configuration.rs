@@ -24,7 +24,7 @@ async fn configuration_files_are_seen_also_when_they_appear_later() {
     assert_eq!(scene.next_change().await, one(&scene, "later/deep/.env"));
     fs::remove_dir_all(scene.path("later")).unwrap();
     assert_eq!(scene.next_change().await, one(&scene, "later/deep/.env"));
-    // Setting the same again keeps what was known: no change is told twice.
+    // Setting the same targets again keeps what was known: nothing is reported twice.
     scene.watcher.set(BTreeMap::new(), files);
     scene.write("later/deep/.env", "B=2");
     assert_eq!(scene.next_change().await, one(&scene, "later/deep/.env"));

@@ -1,4 +1,4 @@
-//! Which files count, and for whom.
+//! Which files count, and for which services.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Folders that come, go and are odd.
+//! Directories that appear, disappear and are odd.
 
 use std::os::unix::fs::symlink;
 
@@ -31,7 +31,7 @@ async fn a_deleted_root_is_picked_up_again() {
         assert_eq!(scene.file().await, Path::new("app/src/a.py"));
         assert_eq!(scene.waits.len(), round + 1, "{:?}", scene.waits);
     }
-    assert_eq!(scene.waits[0], "api is waiting for path app/src: nothing is there to watch");
+    assert_eq!(scene.waits[0], "api cannot watch app/src: path does not exist yet");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_root_that_does_not_exist_yet_is_waited_for() {
     assert_eq!(scene.file().await, Path::new("not/yet/there/a.py"));
     scene.write("not/yet/there/b.py", "b");
     assert_eq!(scene.file().await, Path::new("not/yet/there/b.py"));
-    let wait = "api is waiting for path not/yet/there: nothing is there to watch";
+    let wait = "api cannot watch not/yet/there: path does not exist yet";
     assert_eq!(scene.waits, [wait], "once");
 }
 
@@ -86,7 +86,7 @@ async fn odd_things_neither_hang_nor_end_it() {
         symlink("elsewhere", scene.path("sub/dangling")).unwrap();
     });
     assert_eq!(scene.file().await, Path::new("sub/dangling"));
-    // A file that turns into a folder, and back.
+    // A file that turns into a directory, and back.
     scene.write("sub/turn", "file");
     assert_eq!(scene.file().await, Path::new("sub/turn"));
     scene.at_once(|| {
@@ -97,7 +97,7 @@ async fn odd_things_neither_hang_nor_end_it() {
     scene.quiet().await;
 }
 
-/// A link that was there long before.
+/// Creates a symlink with an old mtime.
 fn old_link(target: &str, link: &Path) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
     symlink(target, link).unwrap();
@@ -187,7 +187,7 @@ async fn files_and_folders_behind_links_count() {
         scene.write("shared/lib/deep/new.py", &text);
         assert_eq!(scene.file().await, Path::new("shared/lib/deep/new.py"));
     }
-    // The link goes: that is a change, and what was behind it does not count any more.
+    // Removing the symlink is a change, and its target no longer counts.
     fs::remove_file(scene.path("api/lib")).unwrap();
     assert_eq!(scene.file().await, Path::new("api/lib"));
     scene.write("shared/lib/x.py", "unseen");
@@ -250,11 +250,11 @@ async fn a_folder_that_one_waits_for_and_another_finds_is_both_theirs() {
     assert!(scene.next().await.contains_key("begin"));
     for round in ["first", "again"] {
         scene.at_once(|| scene.write("src/deep/in/a.py", round));
-        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: it comes");
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: created");
         scene.write("src/deep/in/a.py", "saved");
-        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: a save");
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: saved");
         scene.at_once(|| fs::remove_dir_all(scene.path("src")).unwrap());
-        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: it goes");
+        assert_eq!(scene.file().await, Path::new("src/deep/in/a.py"), "{round}: removed");
     }
 }
 

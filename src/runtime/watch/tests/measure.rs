@@ -1,8 +1,8 @@
-//! What watching costs.
+//! The cost of watching.
 
 use super::*;
 
-/// Not a test of anything: `cargo test --release -- --ignored measure --nocapture` prints what it costs.
+/// Not a test: `cargo test --release -- --ignored measure --nocapture` prints the cost.
 #[tokio::test]
 #[ignore = "prints measurements"]
 async fn measure() {

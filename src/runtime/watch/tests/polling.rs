@@ -1,4 +1,4 @@
-//! What the system does not tell of.
+//! Changes without events.
 
 use super::*;
 
@@ -12,20 +12,20 @@ async fn what_cannot_be_watched_is_polled_and_said_once() {
     scene.watcher.set(services, BTreeSet::new());
     let message = scene.message().await;
     assert_eq!(message.class, Class::WatchDegraded);
-    assert!(message.text.contains("3 of 11 folders"), "{}", message.text);
+    assert!(message.text.contains("3 of 11 directories"), "{}", message.text);
     assert!(!message.help.is_empty());
     for folder in 0..10 {
         let path = format!("d{folder}/a.py");
         scene.write(&path, "changed");
         assert_eq!(scene.file().await, Path::new(&path));
         if folder == 3 {
-            // One polled folder is proof enough, and takes two seconds.
+            // One polled directory is proof enough, and takes two seconds.
             break;
         }
     }
 }
 
-/// A file that is written by a name elsewhere: the system tells nothing of that here.
+/// Writes through a hard link elsewhere cause no event here.
 #[tokio::test]
 async fn what_the_system_does_not_tell_is_found_by_polling() {
     let mut scene = Scene::new();

@@ -1,4 +1,4 @@
-//! Ways to save, and what they count for.
+//! Ways to save a file, and how many changes they are.
 
 use super::*;
 
@@ -8,7 +8,8 @@ fn rename_over(path: &Path, text: &str) {
     fs::rename(&new, path).unwrap();
 }
 
-/// As `sed -i` does: a new file beside it with a name of its own, the mode copied, renamed over.
+/// As `sed -i` does: writes a temporary file beside it, copies the mode, renames it over the
+/// original.
 fn sed(path: &Path, text: &str) {
     let new = path.with_file_name("sedAb12Cd");
     let mut file = fs::File::create(&new).unwrap();
@@ -18,7 +19,8 @@ fn sed(path: &Path, text: &str) {
     fs::rename(&new, path).unwrap();
 }
 
-/// As vim does: the old file becomes the backup, the new one is written in its place, the backup goes.
+/// As vim does: renames the old file to the backup, writes a new one in its place, removes the
+/// backup.
 fn vim(path: &Path, text: &str) {
     let backup = path.with_file_name("a.py~");
     fs::write(path.with_file_name("4913"), "").unwrap();
@@ -125,7 +127,7 @@ async fn what_was_saved_before_the_first_walk_is_not_lost() {
     scene.write("new.py", "saved after the service has read it");
     let services = BTreeMap::from([(name("api"), scene.watch(&["*.py"], &[]))]);
     scene.watcher.set(services, BTreeSet::from([scene.path("devstack.toml")]));
-    // The service's is held back until it has settled, so either may be the first.
+    // The change of the service is delayed until it settles, so either can come first.
     let changes = [scene.next_change().await, scene.next_change().await];
     let config = BTreeSet::from([scene.path("devstack.toml")]);
     assert!(changes.contains(&Change::Config(config)), "{changes:?}");
@@ -134,7 +136,7 @@ async fn what_was_saved_before_the_first_walk_is_not_lost() {
     scene.quiet().await;
 }
 
-/// The walk meets a file that is just being written: it is told once, when it is whole.
+/// The walk finds a file that is being written: it is reported once, when complete.
 #[tokio::test]
 async fn a_save_that_the_first_walk_tears_apart_is_one_change() {
     let mut scene = Scene::new();
@@ -145,7 +147,7 @@ async fn a_save_that_the_first_walk_tears_apart_is_one_change() {
     scene.write("devstack.toml", "");
     let services = BTreeMap::from([(name("api"), scene.watch(&["*.py"], &[]))]);
     scene.watcher.set(services, BTreeSet::from([scene.path("devstack.toml")]));
-    // What the walk found is in the inbox beside the events.
+    // What the walk found is in the inbox together with the events.
     scene.watcher.inbox.wait_touched(&scene.path("a.py"));
     scene.at_once(|| {
         fs::write(scene.path("a.py"), "whole").unwrap();
@@ -167,7 +169,7 @@ async fn a_git_at_work_is_waited_for() {
     scene.begin(scene.watch(&[], &[])).await;
     scene.write(".git/index.lock", "");
     scene.write("a.py", "new");
-    // The change has settled, and is not told as long as git is at work.
+    // The change has settled, but is not reported while git is busy.
     for _ in 0..3 {
         scene.watcher.inbox.wait_paused();
     }

@@ -7,71 +7,68 @@ use super::super::route::Route;
 use super::super::rules::Verdict;
 use super::{Changed, Cover, Entry, Filter, Id, Mark, Rules, Tree, Unknown, Use, Visit};
 
-/// Links that are followed at most.
+/// Maximum number of followed symlinks.
 const LINKS_MAX: usize = 10_000;
 
-/// Names that lead elsewhere by links: folders at which filters begin, and links in folders.
+/// Paths with symlinks on the way: directories where filters start, and symlinks in directories.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     names: BTreeMap<PathBuf, Link>,
-    /// The places at which something may happen to them, each with those names.
+    /// The paths with events about them, each with the affected names.
     places: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// The folders that are watched for them.
+    /// Directories watched for their sake.
     folders: BTreeSet<PathBuf>,
-    /// Whether `folders` is still right.
+    /// Whether the watched directories are up to date.
     armed: bool,
 }
 
-/// Where a name leads, and for whom.
+/// Where a name leads, and for which filters.
 #[derive(Debug)]
 pub(super) struct Link {
     pub ids: BTreeSet<Id>,
     route: Route,
-    /// A folder at which filters begin; otherwise a link in a folder that is known.
+    /// A directory where filters start; otherwise a symlink in a known directory.
     start: bool,
-    /// What it leads to is looked into.
+    /// Its target is walked.
     entered: bool,
-    /// It was found to be newly made or turned, and that has not been told.
+    /// New or changed, and not reported yet.
     fresh: bool,
 }
 
 impl Link {
     fn places(&self) -> impl Iterator<Item = &PathBuf> {
         let links = self.route.links.iter().filter(|link| !is_top(link));
-        // What happens in a folder is seen there.
+        // Events inside a walked directory are seen anyway.
         links.chain((!self.entered).then_some(&self.route.end))
     }
 }
 
 impl Links {
-    /// The names that something at `path` is about.
+    /// The names that an event on `path` is about.
     pub fn at(&self, path: &Path) -> impl Iterator<Item = (&Path, &Link)> {
         let names = self.places.get(path).into_iter().flatten();
         names.filter_map(|name| Some((name.as_path(), self.names.get(name)?)))
     }
 
-    /// Whom a name concerns.
     pub fn ids(&self, name: &Path) -> BTreeSet<Id> {
         self.names.get(name).map(|link| link.ids.clone()).unwrap_or_default()
     }
 
-    /// Where a name leads.
     pub fn end(&self, name: &Path) -> Option<PathBuf> {
         self.names.get(name).map(|link| link.route.end.clone())
     }
 
-    /// Whether a name was found to be new, or to lead elsewhere, and that has not been told.
+    /// Returns whether a name is new or leads elsewhere, and that is not reported yet.
     pub fn is_fresh(&self, name: &Path) -> bool {
         self.names.get(name).is_some_and(|link| link.fresh)
     }
 
-    /// The folders that links in folders lead to and that are looked into, there or not.
+    /// Walked targets of symlinks in directories, existing or not.
     pub fn dangling(&self) -> impl Iterator<Item = PathBuf> {
         let links = self.names.values().filter(|link| link.entered && !link.start);
         links.map(|link| link.route.end.clone())
     }
 
-    /// Forgets a name.
     pub fn forget(&mut self, name: &Path) {
         let Some(link) = self.names.remove(name) else { return };
         for place in link.places() {
@@ -85,7 +82,6 @@ impl Links {
         self.armed = false;
     }
 
-    /// Forgets a filter.
     pub fn forget_id(&mut self, id: Id) {
         let mut unused = Vec::new();
         for (name, link) in &mut self.names {
@@ -114,7 +110,7 @@ impl Links {
 }
 
 impl Tree {
-    /// A filter begins at `name`; gives that folder without links.
+    /// Notes that a filter starts at `name`; returns the resolved directory.
     pub(super) fn found_start(&mut self, name: &Path, id: Id, unknown: Unknown) -> PathBuf {
         let route = Route::of(name);
         let end = route.end.clone();
@@ -131,7 +127,7 @@ impl Tree {
         end
     }
 
-    /// One of the links on a way that was made after what is old, if there is any.
+    /// Returns a symlink on the way that is newer than what counts as old, if there is one.
     fn newest(route: &Route, unknown: Unknown) -> Option<PathBuf> {
         let Unknown::Old(since) = unknown else { return None };
         let is_new = |link: &&PathBuf| {
@@ -141,12 +137,14 @@ impl Tree {
         route.links.iter().find(is_new).cloned()
     }
 
-    /// `path` is a link in a known folder, of which these filters want something.
+    /// Notes that `path` is a symlink in a known directory with something that these filters
+    /// accept.
     pub(super) fn found_link(&mut self, path: &Path, ids: &BTreeSet<Id>, to_folder: bool) {
         let route = Route::of(path);
         let entered = to_folder && is_followed(path, &route.end);
         let known = self.links.names.get(path);
-        // Filters may begin at this link that have no part in the folder it is in: [`Tree::follow`] tells them.
+        // Filters may start at this symlink without covering its directory:
+        // [`FileTree::recheck_link`] reports to them.
         let fresh = known.is_some_and(|known| known.start && known.route.end != route.end);
         if known.is_some_and(|known| known.entered && known.route.end != route.end) {
             self.relinked.extend(ids);
@@ -162,7 +160,7 @@ impl Tree {
         self.links.add(path, Link { ids: ids.clone(), route, start: false, entered, fresh });
     }
 
-    /// At `path` there is no link, or none any more.
+    /// Notes that `path` is not a symlink, or no longer.
     pub(super) fn lost_link(&mut self, path: &Path) {
         let Some(link) = self.links.names.get(path).filter(|link| !link.start) else { return };
         if link.entered {
@@ -171,7 +169,7 @@ impl Tree {
         self.links.forget(path);
     }
 
-    /// Looks where a name leads now. For a folder at which filters begin, leading elsewhere is a change.
+    /// Checks where a name leads now. If filters start there, leading elsewhere is a change.
     pub(super) fn follow(&mut self, name: &Path, order: u64, out: &mut Vec<Changed>) {
         let Some(link) = self.links.names.get(name) else { return };
         let (ids, start, route) = (link.ids.clone(), link.start, Route::of(name));
@@ -186,8 +184,8 @@ impl Tree {
         self.links.forget(name);
     }
 
-    /// Looks anew with the filters for which a link leads elsewhere. What is found by that did not change; that
-    /// the link did, was told.
+    /// Walks again for filters with a symlink that leads elsewhere. The files found are not
+    /// changes: the change of the symlink has been reported.
     pub fn relink(&mut self, cover: &mut Cover) {
         let none = Unknown::Old((i64::MAX, 0));
         self.enter_links(none, cover);
@@ -212,22 +210,22 @@ impl Tree {
         }
         self.walk(&ids, none, cover);
         self.keep_marks(old, cover);
-        // The walk has found the links of these filters, which is nothing new now.
+        // The walk has found the symlinks of these filters, which is no news now.
         self.relinked.clear();
     }
 
-    /// Looks into the folders that new links lead to.
+    /// Walks the targets of new symlinks.
     pub(super) fn enter_links(&mut self, unknown: Unknown, cover: &mut Cover) {
         while let Some((path, ids)) = self.linked.pop_first() {
             if Entry::at(&path) == Entry::Folder {
                 let visit = Visit { above: Rules::above(&path), path, ids };
-                // Each of its files is as old as its link is for us.
+                // Its files count as being as old as the symlink.
                 self.visit(vec![visit], unknown, false, cover, &mut Vec::new());
             }
         }
     }
 
-    /// Watches the folders in which something may happen to links.
+    /// Watches the directories with events about symlinks.
     pub fn arm_links(&mut self, cover: &mut Cover) {
         if std::mem::replace(&mut self.links.armed, true) {
             return;
@@ -243,8 +241,8 @@ impl Tree {
     }
 }
 
-/// A folder that a link leads to belongs to the same project, or nobody meant it: a link to the store of a package
-/// manager or to a build's output elsewhere would be millions of files. And never the way back.
+/// Returns whether to walk the target of a symlink: only in the same project, since a package store
+/// or build output elsewhere could have millions of files, and never back up.
 fn is_followed(link: &Path, end: &Path) -> bool {
     !link.starts_with(end) && git::project(link).is_some_and(|top| end.starts_with(top))
 }

@@ -6,9 +6,8 @@ use super::super::listing::Listing;
 use super::super::rules::{RULE_FILES, Rules};
 use super::{Changed, Cover, Entry, Filter, Folder, Id, Mark, Tree, Unknown, Use, Visit, mark};
 
-/// Looking through folders.
 impl Tree {
-    /// Looks into the folders at which these filters begin.
+    /// Walks the directories where these filters start.
     pub fn walk(
         &mut self,
         ids: &BTreeSet<Id>,
@@ -34,7 +33,7 @@ impl Tree {
         changed
     }
 
-    /// The folders, without links, at which filters begin, each with those filters.
+    /// The resolved directories where filters start, with those filters.
     fn begins(&self) -> BTreeMap<PathBuf, BTreeSet<Id>> {
         let mut begins: BTreeMap<PathBuf, BTreeSet<Id>> = BTreeMap::new();
         for (id, filter) in &self.filters {
@@ -46,7 +45,8 @@ impl Tree {
         begins
     }
 
-    /// Looks level by level, so that the folders of a level are watched by one call and before they are listed.
+    /// Walks level by level, so that the directories of a level are watched with one call and
+    /// before they are listed.
     pub(super) fn visit(
         &mut self,
         mut level: Vec<Visit>,
@@ -58,7 +58,7 @@ impl Tree {
         let begins = self.begins();
         while !level.is_empty() {
             for visit in &mut level {
-                // Who waits for this folder may have no part in the one above it.
+                // Filters that start here may not cover the directory above.
                 if let Some(ids) = begins.get(&visit.path)
                     && !self.folders.contains_key(&visit.path)
                 {
