@@ -1,4 +1,9 @@
-//! What is made by devstack and committed: the schema, what shells read, manual pages.
+//! What is made by devstack and committed: the schema, what shells read, manual pages. What the README and the guide
+//! show is in `docs/pages.rs`.
+
+mod console;
+mod page;
+mod pages;
 
 use std::collections::BTreeMap;
 use std::fs;
