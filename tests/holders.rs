@@ -385,7 +385,7 @@ mod linux {
             return;
         }
         let said =
-            format!("port {port} is in use by an unknown process of user root, whom this user");
+            format!("port {port} is in use by an unknown process of user root, which this user");
         assert!(ended.code() == 1 && ended.stderr.contains(&said), "{ended:?}");
         project.finish();
     }

@@ -220,7 +220,7 @@ fn a_service_that_opens_less_than_its_host_is_told() {
     up.wait_for("only this machine can reach: api");
     let said = up.wait_for("other machines cannot reach it");
     let text =
-        format!("api * is listening on 127.0.0.1:{port} only although its host is 0.0.0.0: other");
+        format!("api * is listening only on 127.0.0.1:{port} although its host is 0.0.0.0: other");
     assert!(said.contains(&text), "{said}");
     up.end();
     project.finish();

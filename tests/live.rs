@@ -164,7 +164,11 @@ fn edits_wait_while_the_file_says_so() {
     assert_eq!(stack.plan()["changes"][0]["service"], "b");
     assert_eq!(stack.plan()["live"], false);
     stack.refuse("devstack.toml", "no TOML", &["not applied: the configuration is invalid"]);
-    stack.refuse("devstack.toml", &file(false, &a), &["is as it runs again"]);
+    stack.refuse(
+        "devstack.toml",
+        &file(false, &a),
+        &["configuration matches the running stack again"],
+    );
     assert_eq!(stack.pids(), before);
     // Sources are followed all the same.
     stack.project.write("source", "2");
@@ -173,10 +177,10 @@ fn edits_wait_while_the_file_says_so() {
     // Who writes that edits are applied wants this one applied.
     let here = stack.up.here();
     assert_eq!(stack.apply(&file(true, &[&*a, &b].concat())), ["b added"]);
-    stack.up.wait_since(here, "edits of the configuration are applied again");
+    stack.up.wait_since(here, "configuration changes are applied again");
     let here = stack.up.here();
     assert_eq!(stack.apply(&file(false, &a)), ["b removed"]);
-    stack.up.wait_since(here, "from now on edits of the configuration wait");
+    stack.up.wait_since(here, "configuration changes are no longer applied");
     stack.refuse("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
     stack.end();
 }

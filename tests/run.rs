@@ -264,7 +264,7 @@ fn no_such_command_is_127_and_one_that_cannot_run_126() {
         ("no-such-command", 127, "command not found: `no-such-command`", "install it"),
         ("./nowhere/x", 127, "command not found: `./nowhere/x`", "the path is relative to /"),
         ("here", 127, "command not found: `here`", "use ./here"),
-        ("echo one two", 127, "command not found: `echo one two`", "write -- echo one two"),
+        ("echo one two", 127, "command not found: `echo one two`", "use -- echo one two"),
         ("./plain.sh", 126, "plain.sh is not executable", "chmod +x "),
         ("./odd", 126, "needs /no/such/interpreter, which does not exist", "fix the first line"),
         ("./none", 126, "neither a program for this machine nor a script", "#!/bin/sh"),

@@ -73,7 +73,7 @@ fn a_crash_loop_is_explained_with_its_ends_its_probe_and_its_last_lines() {
         (&json!("api"), &json!("ready"), &json!("backoff"))
     );
     assert_eq!(web["next"]["text"], "it starts when api is ready");
-    assert!(screen(&project, "web").contains("waits on  api (ready): backoff, exit 3"));
+    assert!(screen(&project, "web").contains("waits for  api (ready): backoff, exit 3"));
     up.end();
     project.finish();
 }

@@ -3,7 +3,7 @@
 pub struct Dispute {
     /// The requested port.
     pub port: u16,
-    /// The reason: `api: port 5000 is held by …`.
+    /// The reason: `api: port 5000 is in use by …`.
     pub text: String,
     /// Whether a process is listening there that could be killed.
     pub listens: bool,

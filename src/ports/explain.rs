@@ -6,7 +6,7 @@ use super::choose::{Conflict, wanted};
 use super::{Dispute, Holder, Key, Obstacle, known, show_folder};
 use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
 
-/// Returns a fragment such as `port 5000 is held by python3 (pid 4121: …)`.
+/// Returns a fragment such as `port 5000 is in use by python3 (pid 4121: …)`.
 pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
     match obstacle {
         Obstacle::InUse => format!("port {port} {}{}", held(holders), usual(port, holders)),
@@ -29,7 +29,7 @@ pub fn taken(port: u16, holders: &[Holder]) -> String {
     }
 }
 
-/// Returns `held by …`, to continue a sentence about a port.
+/// Returns `is in use by …`, to continue a sentence about a port.
 pub fn held(holders: &[Holder]) -> String {
     match holders {
         [] => "is in use by a hidden process or a non-listening socket".to_owned(),

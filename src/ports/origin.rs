@@ -111,7 +111,7 @@ impl fmt::Display for Origin {
                 }
                 match stack {
                     Some(stack) => write!(f, " of stack {stack}")?,
-                    None => f.write_str(" of a devstack stack")?,
+                    None => f.write_str(" of a stack")?,
                 }
                 let Some(folder) = folder else { return Ok(()) };
                 write!(f, " in {}", show_folder(folder))
@@ -164,7 +164,7 @@ mod tests {
                 "service api of stack shop in /srv/shop",
                 "stop it with `devstack stop api` in /srv/shop",
             ),
-            (service(None, None), "a service of a devstack stack", "stop it with `devstack down`"),
+            (service(None, None), "a service of a stack", "stop it with `devstack down`"),
             (
                 Origin::Stack { folder: "/srv/shop".into() },
                 "devstack in /srv/shop",

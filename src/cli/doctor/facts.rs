@@ -108,7 +108,7 @@ pub(super) struct Move {
     /// `api`, or `api.metrics`.
     pub whose: String,
     pub number: u16,
-    /// A fragment: `port 5000 is held by …`.
+    /// A fragment: `port 5000 is in use by …`.
     pub why: String,
 }
 

@@ -15,7 +15,8 @@ impl Check<'_, '_> {
     ) -> Option<DebugSpec> {
         let entry = entry?;
         if let Value::Text(_) | Value::List(_) = &entry.node.value {
-            let fault = Fault::at(entry.node.at, "`debug` must be a table");
+            let text = format!("expected a table for `debug`, found {}", entry.node.value.kind());
+            let fault = Fault::at(entry.node.at, text);
             self.fault(fault.help("write debug = { command = \"…\", port = \"auto\" }"));
             return None;
         }

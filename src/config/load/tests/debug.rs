@@ -75,7 +75,7 @@ fn each_replica_has_its_own() {
 #[test]
 fn mistakes_are_told_before_anybody_debugs() {
     for (keys, mistake) in [
-        ("debug = 'python -m debugpy'", "`debug` must be a table"),
+        ("debug = 'python -m debugpy'", "expected a table for `debug`, found a string"),
         ("debug = { comand = 'a' }", "unknown key `comand` in `debug`"),
         ("debug = { port = 0 }", "invalid port 0"),
         ("debug = { wait = 1 }", "expected a boolean for `debug.wait`"),
