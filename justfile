@@ -34,13 +34,33 @@ shop *ARGS:
 doc:
     cargo doc --no-deps --document-private-items --open
 
-# Licences, bans and sources of all dependencies.
+# Licenses, bans and sources of all dependencies.
 deny:
-    cargo deny check licenses bans sources
+    cargo deny --locked check licenses bans sources
+
+# Known vulnerabilities in dependencies, from the advisory database.
+advisories:
+    cargo deny --locked check advisories
+
+# Dependencies that nothing uses.
+unused:
+    cargo rustc --quiet --locked --lib --profile check -- -D unused-crate-dependencies
+
+# Does it still compile with the oldest Rust? Needs: rustup toolchain install 1.89
+check-msrv:
+    cargo +1.89 check --locked --target-dir target/msrv
 
 # Does it still compile for macOS? Needs: rustup target add aarch64-apple-darwin
 check-macos:
-    cargo check --target aarch64-apple-darwin
+    cargo check --locked --target aarch64-apple-darwin
+
+# Fuzzes TARGET for SECONDS; `cargo fuzz list` names the targets. Needs: cargo install cargo-fuzz
+fuzz TARGET SECONDS='60':
+    cargo fuzz run --dev --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}
+
+# Writes what is generated from the program: schema, completions and manual pages in docs/.
+generate:
+    DEVSTACK_UPDATE_DOCS=1 cargo test --test main docs::
 
 # Installs devstack for this user.
 install:

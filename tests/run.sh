@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands. On a fresh machine with Rust this is the only command: it installs what
 # the tests need (PostgreSQL, Redis, Python packages, Node, more servers; see examples/flask-shop/setup.sh and tests/presets/setup.sh),
-# then checks format and lints and runs all tests. A test that lacks something fails here instead of being skipped.
+# then checks the code and runs all tests. A test that lacks something fails here instead of being skipped.
+#
+# Some checks need a tool or toolchain that not every machine can get. They say why they are skipped.
+# DEVSTACK_CI_TOOLS=1 installs the tools that take minutes to compile; it is the default where CI=true.
 #
 # Runs as root, or as a user with sudo; never asks.
 set -euo pipefail
@@ -37,6 +40,75 @@ cargo fmt --check --manifest-path examples/notes/Cargo.toml
 say "lints"
 cargo clippy --quiet --all-targets -- -D warnings
 cargo clippy --quiet --all-targets --manifest-path examples/notes/Cargo.toml -- -D warnings
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --document-private-items
+
+say "unused dependencies"
+# The compiler knows best. It asks this of one target at a time, and the program is all in the library.
+cargo rustc --quiet --locked --lib --profile check -- -D unused-crate-dependencies
+
+say "installer"
+packaging/test.sh
+
+# Runs a command for at most so many seconds, where there is `timeout`.
+within() { if command -v timeout >/dev/null; then timeout "$@"; else "${@:2}"; fi; }
+skip() { printf 'skipped: %s\n' "$*"; }
+[ "${CI:-}" != true ] || : "${DEVSTACK_CI_TOOLS:=1}"
+
+# Is this toolchain there, or can rustup install it?
+toolchain() {
+    command -v rustup >/dev/null || { skip "rustup is not installed"; return 1; }
+    [[ $'\n'$(rustup toolchain list) == *$'\n'"$1"-* ]] && return
+    within 300 rustup toolchain install "$1" --profile minimal --no-self-update >/dev/null 2>&1 ||
+        { skip "rustup cannot install the toolchain $1"; return 1; }
+}
+
+# Is this subcommand of cargo there? Installs it if that is wanted.
+subcommand() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    [ "${DEVSTACK_CI_TOOLS:-}" = 1 ] || { skip "cargo-$1 is not installed; DEVSTACK_CI_TOOLS=1 installs it"; return 1; }
+    within 900 cargo install --quiet --locked "cargo-$1" || { skip "cargo-$1 cannot be installed"; return 1; }
+}
+
+say "licenses, bans and sources of dependencies"
+# Advisories are not here: they come from the network and change every day. The workflow `ci` looks at them.
+if subcommand deny; then
+    cargo deny --locked --log-level error check licenses bans sources
+fi
+
+msrv=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+say "the oldest Rust: $msrv"
+if toolchain "$msrv"; then
+    cargo "+$msrv" check --quiet --locked --target-dir "${CARGO_TARGET_DIR:-target}/msrv"
+fi
+
+say "macOS"
+if [ "$(uname)" = Darwin ]; then
+    skip "this is macOS"
+elif within 300 rustup target add aarch64-apple-darwin >/dev/null 2>&1; then
+    cargo check --quiet --locked --target aarch64-apple-darwin
+else
+    skip "rustup cannot install the target aarch64-apple-darwin"
+fi
+
+say "fuzzing"
+# One minute for all targets together, plus the time to compile them. No sanitizer, which would need a nightly toolchain:
+# what is fuzzed is safe code, and a panic is the finding.
+if [ ! -e fuzz/Cargo.toml ]; then
+    skip "there is no fuzz/"
+elif subcommand fuzz; then
+    targets=$(cargo fuzz list)
+    seconds=$((60 / $(wc -w <<<"${targets:?cargo fuzz list names no target}") + 1))
+    log=$(mktemp)
+    cargo fuzz build --dev --sanitizer none >"$log" 2>&1 || { cat "$log" >&2; fail "fuzz/ does not compile"; }
+    for target in $targets; do
+        cargo fuzz run --dev --sanitizer none "$target" -- -max_total_time="$seconds" >"$log" 2>&1 ||
+            { cat "$log" >&2; fail "the fuzz target $target failed"; }
+        sed -n "s/^Done /$target: /p" "$log"
+    done
+    rm "$log"
+fi
 
 say "tests"
 cargo test --quiet --manifest-path examples/notes/Cargo.toml
