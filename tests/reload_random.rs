@@ -7,7 +7,8 @@ use std::time::Duration;
 use devstack::config::{self, Sources};
 use devstack::engine::{Effect, Engine, Input};
 use devstack::model::{
-    Action, Condition, Exit, Kind, Name, Phase, Plan, Run, Service, ServiceView, Stack,
+    ChangeAction, Condition, Name, Phase, Plan, ProcessExit, RunId, Service, ServiceKind,
+    ServiceView, Stack,
 };
 use serde_json::{Value, json};
 
@@ -112,7 +113,7 @@ fn stack(project: &Project, text: &str) -> Stack {
 struct World {
     engine: Engine,
     now: Duration,
-    lives: BTreeMap<Run, Service>,
+    lives: BTreeMap<RunId, Service>,
     /// The runs that were told to stop, and started, since `applies`.
     touched: BTreeSet<Name>,
 }
@@ -142,8 +143,8 @@ impl World {
                 assert!(!twice, "two copies of {}", service.name);
                 self.touched.insert(service.name.clone());
                 let mut follows = vec![Input::Spawned(run, run.0 as u32)];
-                if service.kind == Kind::Task {
-                    follows.extend([Input::Exited(run, Exit::Code(0)), Input::Emptied(run)]);
+                if service.kind == ServiceKind::Task {
+                    follows.extend([Input::Exited(run, ProcessExit::Code(0)), Input::Emptied(run)]);
                 } else {
                     self.lives.insert(run, (*service).clone());
                 }
@@ -152,10 +153,10 @@ impl World {
             Effect::Stop(run, _) => {
                 let service = self.lives.remove(&run).expect("it lives");
                 self.touched.insert(service.name);
-                vec![Input::Exited(run, Exit::Signal(15)), Input::Emptied(run)]
+                vec![Input::Exited(run, ProcessExit::Signal(15)), Input::Emptied(run)]
             }
             Effect::Probe(run, service) => {
-                let ready = service.kind == Kind::Service;
+                let ready = service.kind == ServiceKind::Service;
                 ready.then(|| Input::Held(run, "it answered".into())).into_iter().collect()
             }
             Effect::Examine(..) | Effect::Place(_) => panic!("nobody crashes, no port is taken"),
@@ -220,17 +221,17 @@ fn an_apply_touches_who_differs_and_ends_where_a_fresh_start_does() {
     project.finish();
 }
 
-fn word(action: Action) -> &'static str {
+fn word(action: ChangeAction) -> &'static str {
     match action {
-        Action::Add => "add",
-        Action::Define => "define",
-        Action::Start => "start",
-        Action::Restart => "restart",
-        Action::Rename => "rename",
-        Action::Update => "update",
-        Action::Prepare => "prepare",
-        Action::Stop => "stop",
-        Action::Remove => "remove",
+        ChangeAction::Add => "add",
+        ChangeAction::Define => "define",
+        ChangeAction::Start => "start",
+        ChangeAction::Restart => "restart",
+        ChangeAction::Rename => "rename",
+        ChangeAction::Update => "update",
+        ChangeAction::Prepare => "prepare",
+        ChangeAction::Stop => "stop",
+        ChangeAction::Remove => "remove",
     }
 }
 
@@ -253,19 +254,20 @@ fn left_alone(
         let runs = now.is_some_and(|(phase, _)| phase != Phase::Idle);
         let same = old.services.get(name).is_some_and(|before| **before == **service);
         let planned = plan.changes.iter().find(|change| change.service == *name);
-        let keeps =
-            planned.is_none_or(|change| matches!(change.action, Action::Update | Action::Prepare));
+        let keeps = planned.is_none_or(|change| {
+            matches!(change.action, ChangeAction::Update | ChangeAction::Prepare)
+        });
         if keeps || (same && ran && runs) {
             assert!(!world.touched.contains(name), "seed {seed}: {name} was touched: {plan:?}");
             assert_eq!(then, now, "seed {seed}: {name}");
         } else {
-            let idle = planned.is_some_and(|change| change.action == Action::Define);
-            let over = planned.is_some_and(|change| change.action == Action::Stop);
+            let idle = planned.is_some_and(|change| change.action == ChangeAction::Define);
+            let over = planned.is_some_and(|change| change.action == ChangeAction::Stop);
             let touched = world.touched.contains(name);
             assert!(touched || idle || over, "seed {seed}: {name} was to change: {plan:?}");
         }
         let living = world.lives.values().any(|life| life.name == *name);
-        let told = plan.keeps.contains(name);
+        let told = plan.unchanged.contains(name);
         assert!(!told || living, "seed {seed}: {name} does not run on");
     }
 }
@@ -333,6 +335,6 @@ fn the_condition_of_a_need_is_taken_over_in_place() {
     let plan = world.apply(&stack(&project, &text("started")));
     let said: Vec<String> = plan.changes.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["b: depends_on changed, no restart needed"]);
-    assert_eq!(plan.changes[0].after[0].condition, Condition::Started);
+    assert_eq!(plan.changes[0].waits_for[0].condition, Condition::Started);
     project.finish();
 }

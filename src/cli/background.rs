@@ -9,7 +9,7 @@ use super::log_face::Face;
 use super::logs::LogFace;
 use super::word::Word;
 use crate::error::exit;
-use crate::model::{Class, Exit, Message};
+use crate::model::{Message, MessageClass, ProcessExit};
 use crate::runtime::process::Front;
 use crate::runtime::signals::{Called, Signals};
 
@@ -27,7 +27,7 @@ pub(super) fn attend(front: Front, shown: Shown) -> i32 {
     outcome.unwrap_or_else(|error| {
         let text = format!("cannot follow startup: {error}");
         let help = "check with `devstack ps`, stop with `devstack down`; startup continues in the background";
-        super::complain::refuse(&Message::new(Class::Limit, text).help(help), exit::FAILED, json)
+        super::complain::refuse(&Message::new(MessageClass::Limit, text).help(help), exit::FAILED, json)
     })
 }
 
@@ -52,7 +52,7 @@ enum Start {
 enum Outcome {
     /// The start is finished and the stack keeps running; holds the problem if not all is well.
     Settled(Option<Message>),
-    Ended(Exit),
+    Ended(ProcessExit),
     /// The terminal is gone; a stack in the background is meant to outlive that.
     Alone,
 }
@@ -150,8 +150,8 @@ impl Attendant {
     }
 
     /// Reports that the background process exited. While it had the terminal, it did so itself.
-    fn ended(&mut self, how: Exit) -> i32 {
-        let code = how.shell_code();
+    fn ended(&mut self, how: ProcessExit) -> i32 {
+        let code = how.exit_code();
         let (text, errors, code) = match (&self.start, code) {
             (Start::Before | Start::CalledOff, _) => return code,
             (Start::Begun { .. }, exit::OK) => {
@@ -165,8 +165,10 @@ impl Attendant {
             ),
             (Start::Begun { errors } | Start::Unsettled { errors }, _) => {
                 let text = match how {
-                    Exit::Code(_) => "the stack has stopped".to_owned(),
-                    Exit::Signal(_) => format!("devstack in the background was killed by {how}"),
+                    ProcessExit::Code(_) => "the stack has stopped".to_owned(),
+                    ProcessExit::Signal(_) => {
+                        format!("devstack in the background was killed by {how}")
+                    }
                 };
                 (text, errors, code)
             }
@@ -174,7 +176,11 @@ impl Attendant {
         // If stderr cannot be written, the exit code still reports the error.
         let _ = stderr().write_all(&read(errors));
         let help = "run `devstack logs` for details";
-        super::complain::refuse(&Message::new(Class::NotRunning, text).help(help), code, self.json)
+        super::complain::refuse(
+            &Message::new(MessageClass::NotRunning, text).help(help),
+            code,
+            self.json,
+        )
     }
 
     fn say(&mut self, text: &str) {

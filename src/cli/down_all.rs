@@ -9,7 +9,7 @@ use super::left_behind::{LeftBehind, told};
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::control::{Abandoned, Client, Failure, Located};
 use crate::error::exit;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, Swept};
 
 /// Result for one stack: what was done, or why it still runs.
@@ -72,7 +72,7 @@ fn clear(stack: &Abandoned) -> Option<Outcome> {
         (Ok(Some(text)), _) => Ok(text),
         (Ok(None), Err(error)) => {
             let text = format!("cannot clean up after a killed devstack: {error}");
-            Err(Failure::Refused(Message::new(Class::Denied, text)))
+            Err(Failure::Refused(Message::new(MessageClass::Denied, text)))
         }
         (Err(failure), _) => Err(failure),
     };

@@ -5,7 +5,7 @@ use super::complain::print_bytes;
 use super::env_args::{Env, EnvForm};
 use super::env_text::{Written, dotenv, shell, table};
 use super::given::{OF_FILES, Source, environment};
-use crate::model::{EnvView, Origin};
+use crate::model::{EnvView, VariableOrigin};
 
 /// `devstack env SERVICE`: prints the environment of a service.
 pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
@@ -14,7 +14,7 @@ pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
         Ok(found) => found,
         Err(refused) => return refused.say(),
     };
-    view.variables.retain(|variable| args.all || variable.origin != Origin::Inherited);
+    view.variables.retain(|variable| args.all || variable.origin != VariableOrigin::Inherited);
     if let Source::Files = source {
         note(OF_FILES);
     }

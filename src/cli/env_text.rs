@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::config::dotenv_line;
-use crate::model::{EnvView, Origin, Value, Variable};
+use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
 const MAX_WIDTH: usize = 48;
@@ -36,7 +36,7 @@ pub(super) fn shell(view: &EnvView) -> Written {
     })
 }
 
-fn lines(view: &EnvView, line: impl Fn(&Variable) -> Option<Vec<u8>>) -> Written {
+fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> Written {
     let mut written = Written { text: Vec::new(), left_out: Vec::new() };
     for variable in &view.variables {
         match line(variable) {
@@ -75,7 +75,7 @@ pub(super) fn table(view: &EnvView, here: &Path) -> String {
     for variable in &view.variables {
         let from = from(&variable.origin, here);
         rows.push((printable(&variable.name), shown(&variable.value), from));
-        for hidden in &variable.hides {
+        for hidden in &variable.shadows {
             let from = self::from(&hidden.origin, here);
             rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
         }
@@ -92,26 +92,26 @@ pub(super) fn table(view: &EnvView, here: &Path) -> String {
     text
 }
 
-fn from(origin: &Origin, here: &Path) -> String {
-    let at = |written: &crate::model::Written| {
+fn from(origin: &VariableOrigin, here: &Path) -> String {
+    let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
         format!("{}:{}", printable(&path), written.line)
     };
     match origin {
-        Origin::Inherited => "inherited by devstack".to_owned(),
-        Origin::Preset { preset } => format!("preset {}", printable(preset)),
-        Origin::StackFile(written) => format!("{} (stack env_file)", at(written)),
-        Origin::StackEnv(written) => format!("{} (stack env)", at(written)),
-        Origin::ServiceFile(written) => format!("{} (env_file)", at(written)),
-        Origin::ServiceEnv(written) => format!("{} (env)", at(written)),
-        Origin::Devstack => "set by devstack".to_owned(),
-        Origin::Former => "configuration before the last edit".to_owned(),
+        VariableOrigin::Inherited => "inherited by devstack".to_owned(),
+        VariableOrigin::Preset { preset } => format!("preset {}", printable(preset)),
+        VariableOrigin::StackFile(written) => format!("{} (stack env_file)", at(written)),
+        VariableOrigin::StackEnv(written) => format!("{} (stack env)", at(written)),
+        VariableOrigin::ServiceFile(written) => format!("{} (env_file)", at(written)),
+        VariableOrigin::ServiceEnv(written) => format!("{} (env)", at(written)),
+        VariableOrigin::Devstack => "set by devstack".to_owned(),
+        VariableOrigin::PreviousConfig => "configuration before the last edit".to_owned(),
     }
 }
 
 /// Formats a value on one line, with control characters escaped.
-fn shown(value: &Value) -> String {
+fn shown(value: &EnvValue) -> String {
     match value.get() {
         Some(value) => printable(&value.to_string_lossy()),
         None => "(cannot be expanded)".to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::ports::{self, Availability, Holder, Verdict, explain_held, holders, verdict};
 use crate::runtime::process::{Eviction, Suspect, evict};
 
@@ -140,6 +140,6 @@ impl Outcome {
     pub fn failure(&self) -> Option<Message> {
         let text = format!("port {} is still in use", self.port);
         let help = format!("find what is using it with `devstack ports {}`", self.port);
-        (!self.free).then(|| Message::new(Class::Port, text).help(help))
+        (!self.free).then(|| Message::new(MessageClass::Port, text).help(help))
     }
 }

@@ -8,7 +8,7 @@ use super::complain::refuse;
 use super::env_args::Exec;
 use super::given::{OF_FILES, Source, environment};
 use crate::error::exit;
-use crate::model::{EnvView, Origin};
+use crate::model::{EnvView, VariableOrigin};
 use crate::runtime::process::{self, NotStarted};
 
 /// Variables that describe the terminal or output: the command has the caller's, not devstack's.
@@ -48,7 +48,8 @@ fn variables(view: &EnvView) -> BTreeMap<OsString, OsString> {
     all.insert("PWD".into(), view.dir.clone().into());
     let of_the_output = |name: &str| OF_THE_OUTPUT.contains(&name);
     for variable in &view.variables {
-        let by_default = matches!(variable.origin, Origin::Inherited | Origin::Devstack);
+        let by_default =
+            matches!(variable.origin, VariableOrigin::Inherited | VariableOrigin::Devstack);
         if !(by_default && of_the_output(&variable.name)) {
             all.extend(variable.value.get().map(|value| (variable.name.clone().into(), value)));
         }

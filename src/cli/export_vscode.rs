@@ -9,7 +9,7 @@ use crate::control;
 use crate::error::{exit, shown};
 use crate::export::LaunchFile;
 use crate::export::vscode::{Attach, merge};
-use crate::model::{Class, DEBUG_HOST, DEBUG_PORT, Message, Name, Service, Snapshot};
+use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service, Snapshot};
 use crate::ports::Ports;
 
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
@@ -40,7 +40,7 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
     if attach.is_empty() {
         let help = "add a `debug` entry to a service: debug = { command = \"…\" }";
         let text = format!("nothing to attach to{}", list(": ", &left_out));
-        return Err(failed(Message::new(Class::Config, text).help(help)));
+        return Err(failed(Message::new(MessageClass::Config, text).help(help)));
     }
     let file = LaunchFile::of(draft.dir());
     let existing = file.read().map_err(failed)?;
@@ -97,7 +97,7 @@ fn ports(draft: &Draft, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16
 
 fn first(mut messages: Vec<Message>) -> Message {
     messages.truncate(1);
-    messages.pop().unwrap_or_else(|| Message::new(Class::Port, "no port available"))
+    messages.pop().unwrap_or_else(|| Message::new(MessageClass::Port, "no port available"))
 }
 
 /// Returns an entry for each service that can have one, and why the others have none.

@@ -11,7 +11,7 @@ use crate::config::{self, Debugged, Diagnostics, Draft, Overrides, Sources};
 use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, said, shown};
-use crate::model::{Class, Message, Name, Stack};
+use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
 use crate::runtime::reload::{Loader, Situation, hosts_exist, joined};
@@ -93,7 +93,7 @@ impl Ground {
 /// `/proc` is required to find all processes of a service, however they hide.
 fn blind() -> Message {
     let text = "/proc is not mounted; devstack needs it to track service processes";
-    Message::new(Class::Limit, text)
+    Message::new(MessageClass::Limit, text)
         .help("run `mount -t proc proc /proc` (also needed in a new PID namespace)")
 }
 
@@ -105,7 +105,7 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
         Some("") if can.is_empty() => {
             let text = "no service has a `debug` entry";
             let help = "add one to a service: debug = { command = \"…\" }";
-            return Err(Message::new(Class::Usage, text).help(help));
+            return Err(Message::new(MessageClass::Usage, text).help(help));
         }
         Some("") => return Ok(can),
         Some(texts) => texts,
@@ -160,7 +160,7 @@ impl Refused {
 
     /// The system did not let devstack do `what`.
     pub fn internal(what: &str, error: &std::io::Error, code: i32) -> Refused {
-        let message = Message::new(Class::Limit, format!("cannot {what}: {error}")).help(
+        let message = Message::new(MessageClass::Limit, format!("cannot {what}: {error}")).help(
             "check `ulimit -a`: the system may be out of processes, memory or file descriptors",
         );
         Refused::because(&message, code)

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::control::{ClaimError, Failure, Instance, existing_state_dir};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, Swept};
 
 /// What a stack that no longer runs has left in its project.
@@ -53,7 +53,7 @@ pub(super) fn told(swept: &Swept) -> Result<Option<String>, Failure> {
     let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
     if !swept.is_clean() {
         let help = messages.last().map_or("", |message| message.help.as_str());
-        return Err(Failure::Refused(Message::new(Class::Orphan, text).help(help)));
+        return Err(Failure::Refused(Message::new(MessageClass::Orphan, text).help(help)));
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
 }

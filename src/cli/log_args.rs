@@ -108,11 +108,11 @@ impl Logs {
     }
 }
 
-impl From<Stream> for crate::model::Stream {
-    fn from(stream: Stream) -> crate::model::Stream {
+impl From<Stream> for crate::model::OutputStream {
+    fn from(stream: Stream) -> crate::model::OutputStream {
         match stream {
-            Stream::Stdout => crate::model::Stream::Stdout,
-            Stream::Stderr => crate::model::Stream::Stderr,
+            Stream::Stdout => crate::model::OutputStream::Stdout,
+            Stream::Stderr => crate::model::OutputStream::Stderr,
         }
     }
 }

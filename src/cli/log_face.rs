@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::logs::{LogFace, StoredItems};
 use crate::control::{LogItem, LogLine, LogQuery, lost};
-use crate::model::{Class, Message, Name};
+use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Said, Stored, Table, Tone};
 
 /// Formats log lines as in `devstack up`.
@@ -60,7 +60,7 @@ impl LogFace for Face {
 }
 
 fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
-    Message::new(Class::Disk, format!("cannot read {}: {error}", dir.display()))
+    Message::new(MessageClass::Disk, format!("cannot read {}: {error}", dir.display()))
 }
 
 fn items(page: Page) -> Vec<LogItem> {

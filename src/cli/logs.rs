@@ -5,7 +5,7 @@ use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
 use crate::control::{Client, Failure, LogItem, LogQuery, Pattern, find_services};
-use crate::model::{Class, Message, Name, Snapshot, Stream};
+use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 use crate::runtime::log::Narration;
 
 /// Options of `devstack logs`.
@@ -22,7 +22,7 @@ pub struct LogsOptions {
     /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Only lines of this stream.
-    pub stream: Option<Stream>,
+    pub stream: Option<OutputStream>,
     /// Only lines that match.
     pub grep: Option<Pattern>,
     /// Whether to include status lines, or only those.
@@ -152,7 +152,7 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
         let found = kept.iter().find(|name| name.as_str() == text);
         found.cloned().ok_or_else(|| {
             let names: Vec<&str> = kept.iter().map(Name::as_str).collect();
-            let message = Message::new(Class::Usage, format!("no log found for `{text}`"));
+            let message = Message::new(MessageClass::Usage, format!("no log found for `{text}`"));
             Failure::UnknownService(match names.as_slice() {
                 [] => message.help("check the name; no service of this stack has logged anything"),
                 names => message.help(format!("use one of {}", names.join(", "))),
@@ -165,6 +165,6 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
 fn parse(line: &[u8]) -> Result<LogItem, Failure> {
     serde_json::from_slice(line).map_err(|error| {
         let text = format!("invalid log line: {error}");
-        Failure::Refused(Message::new(Class::Internal, text))
+        Failure::Refused(Message::new(MessageClass::Internal, text))
     })
 }

@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use super::args::{self, Cli};
 use super::complain::{print, refuse};
 use crate::error::exit;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::suggest::did_you_mean;
 
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
@@ -19,7 +19,7 @@ pub(super) fn man(args: &args::Man) -> i32 {
             Err(error) => {
                 let text = format!("cannot write manual pages to {}: {error}", dir.display());
                 refuse(
-                    &Message::new(Class::Denied, text)
+                    &Message::new(MessageClass::Denied, text)
                         .help("choose a directory that you can write to"),
                     exit::FAILED,
                     false,
@@ -39,7 +39,7 @@ pub(super) fn man(args: &args::Man) -> i32 {
             let all = names.clone().collect::<Vec<_>>().join(", ");
             let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
             let text = format!("unknown command `{}`", wanted.escape_debug());
-            refuse(&Message::new(Class::Usage, text).help(help), exit::USAGE, false)
+            refuse(&Message::new(MessageClass::Usage, text).help(help), exit::USAGE, false)
         }
     }
 }

@@ -75,7 +75,7 @@ pub use why::why;
 
 use crate::config::{Overrides, Sources};
 use crate::error::exit;
-use crate::model::{Class, Message, Name};
+use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{Look, reader_gone};
 use crate::suggest::did_you_mean;
 use args::{Cli, Command, Exported};
@@ -168,7 +168,7 @@ pub fn main() -> i32 {
 }
 
 fn all_and_one() -> Message {
-    Message::new(Class::Usage, "`--all` covers every stack, but `-f` selects one")
+    Message::new(MessageClass::Usage, "`--all` covers every stack, but `-f` selects one")
         .help("remove one of them")
 }
 
@@ -236,7 +236,7 @@ fn look_for_descriptors() -> io::Result<()> {
 }
 
 fn no_runtime(error: &io::Error) -> Message {
-    Message::new(Class::Limit, format!("cannot start: {error}"))
+    Message::new(MessageClass::Limit, format!("cannot start: {error}"))
 }
 
 /// Returns the project directory: that of the first `-f` file, or else the current directory.
@@ -280,7 +280,7 @@ fn look(terminal: bool, shown: Shown) -> Look {
 
 fn sources(files: Vec<PathBuf>, overrides: Overrides) -> Result<Sources, Message> {
     let cwd = std::env::current_dir().map_err(|error| {
-        Message::new(Class::Usage, format!("cannot access the current directory: {error}"))
+        Message::new(MessageClass::Usage, format!("cannot access the current directory: {error}"))
             .help("change to an existing directory")
     })?;
     let user = Some(rustix::process::geteuid().as_raw());
@@ -295,7 +295,7 @@ fn outer_env() -> BTreeMap<String, String> {
 
 fn unknown_service<'a>(text: &str, names: impl Iterator<Item = &'a Name>) -> Message {
     let names: Vec<&str> = names.map(Name::as_str).collect();
-    let message = Message::new(Class::Usage, format!("unknown service `{text}`"));
+    let message = Message::new(MessageClass::Usage, format!("unknown service `{text}`"));
     let all = || format!("available services: {}", names.join(", "));
     message.help(did_you_mean(text, names.iter().copied(), all))
 }

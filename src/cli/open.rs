@@ -10,7 +10,7 @@ use super::page;
 use super::{args, no_runtime, runtime, stack_dir};
 use crate::control::{Client, Failure};
 use crate::error::exit;
-use crate::model::{Class, Message, Name};
+use crate::model::{Message, MessageClass, Name};
 use crate::runtime::process::{self, NotStarted};
 
 /// Help for machines where no browser can be started.
@@ -26,7 +26,7 @@ pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
         return end(Err(Trouble::Output(error)), args.json, &mut stderr());
     }
     let Some(browser) = Browser::here() else {
-        let message = Message::new(Class::Spawn, "no browser found").help(NO_BROWSER);
+        let message = Message::new(MessageClass::Spawn, "no browser found").help(NO_BROWSER);
         return refuse(&message, exit::FAILED, args.json);
     };
     let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());

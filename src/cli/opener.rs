@@ -62,7 +62,7 @@ fn find(snapshot: &Snapshot) -> Result<String, Message> {
     match page::page(snapshot, &name)? {
         Page::Ready(url) => Ok(url),
         Page::NotYet(why) => Err(Message::new(
-            crate::model::Class::ReadyTimeout,
+            crate::model::MessageClass::ReadyTimeout,
             format!("{name} is not ready: {why}"),
         )),
     }

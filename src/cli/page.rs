@@ -1,7 +1,7 @@
 //! Finds the page of a service, and whether it can be opened now.
 
 use crate::control::{Client, Failure, WaitFor, find_services, only_one};
-use crate::model::{Class, Message, Name, Phase, ServiceView, Snapshot};
+use crate::model::{Message, MessageClass, Name, Phase, ServiceView, Snapshot};
 
 /// The page of a service, or why it has to wait.
 #[derive(Debug)]
@@ -19,7 +19,9 @@ pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Fai
         }
         None => stack.primary.clone().ok_or_else(|| {
             let text = format!("no service of {} has a port", stack.stack);
-            Failure::Refused(Message::new(Class::Usage, text).help("set a `port` for one of them"))
+            Failure::Refused(
+                Message::new(MessageClass::Usage, text).help("set a `port` for one of them"),
+            )
         }),
     }
 }
@@ -29,18 +31,19 @@ pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Fai
 /// # Errors
 /// The service has no page, or will have none without action by the user.
 pub(super) fn page(stack: &Snapshot, name: &Name) -> Result<Page, Message> {
-    let gone = || Message::new(Class::Usage, format!("{name} is no longer in the stack"));
+    let gone = || Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"));
     let view = stack.services.iter().find(|view| view.name == *name).ok_or_else(gone)?;
     match view.phase {
         Phase::Waiting | Phase::Starting | Phase::Backoff => Ok(Page::NotYet(view.cause.clone())),
         Phase::Ready | Phase::Unhealthy => url(view).map(Page::Ready),
         Phase::Failed => {
-            let message = Message::new(Class::Exit, format!("{name} failed: {}", view.cause));
+            let message =
+                Message::new(MessageClass::Exit, format!("{name} failed: {}", view.cause));
             Err(message.help(format!("run `devstack why {name}` for details")))
         }
         Phase::Idle | Phase::Stopping | Phase::Done => {
             let message =
-                Message::new(Class::Exit, format!("{name} is not running: {}", view.cause));
+                Message::new(MessageClass::Exit, format!("{name} is not running: {}", view.cause));
             Err(message.help(format!("run `devstack start {name}`")))
         }
     }
@@ -52,11 +55,11 @@ fn url(view: &ServiceView) -> Result<String, Message> {
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url.clone()),
         Some(url) => {
             let text = format!("{name} has no web page: it is at {url}");
-            Err(Message::new(Class::Port, text).help("choose a service that serves HTTP"))
+            Err(Message::new(MessageClass::Port, text).help("choose a service that serves HTTP"))
         }
         None => {
             let text = format!("{name} has no web page: it has no port");
-            Err(Message::new(Class::Port, text).help("choose a service that serves HTTP"))
+            Err(Message::new(MessageClass::Port, text).help("choose a service that serves HTTP"))
         }
     }
 }
@@ -77,7 +80,8 @@ pub(super) async fn ask(
     match page(&client.stack().await?, &name).map_err(Failure::Refused)? {
         Page::Ready(url) => Ok((name, url)),
         Page::NotYet(why) => {
-            let message = Message::new(Class::Exit, format!("{name} is no longer ready: {why}"));
+            let message =
+                Message::new(MessageClass::Exit, format!("{name} is no longer ready: {why}"));
             Err(Failure::Refused(message.help(format!("run `devstack why {name}` for details"))))
         }
     }

@@ -7,7 +7,7 @@ use super::preview::{Preview, Refused};
 use crate::control::{Client, Failure};
 use crate::engine::Engine;
 use crate::error::exit;
-use crate::model::{Class, Message, PlanView};
+use crate::model::{Message, MessageClass, PlanView};
 
 /// `devstack plan`: shows what applying the configuration, or `up`, would change.
 pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
@@ -25,7 +25,7 @@ pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
 impl Refused {
     fn by(failure: &Failure, as_json: bool) -> Refused {
         let (message, code) = (failure.message(), failure.exit_code());
-        let several = message.class == Class::Config && message.text.contains('\n');
+        let several = message.class == MessageClass::Config && message.text.contains('\n');
         match several && !as_json {
             // A diagnostic with its excerpt, as `check` prints it.
             true => {
@@ -40,7 +40,7 @@ impl Refused {
 fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
     if !args.up.is_empty() {
         let text = "a stack is running in this directory, so services and options cannot be given";
-        let message = Message::new(Class::Usage, text)
+        let message = Message::new(MessageClass::Usage, text)
             .help("omit them; they apply only when no stack is running");
         return Err(Refused::because(&message, exit::USAGE, args.json));
     }
@@ -65,7 +65,7 @@ fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
         stack: stack.name.clone(),
         dir: stack.dir.clone(),
         running: false,
-        live: stack.live,
+        live: stack.live_reload,
         plan: Engine::new().plan(&stack, selection.as_ref()),
         notes: draft.notes().to_vec(),
     };

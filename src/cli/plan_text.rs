@@ -1,5 +1,5 @@
 use crate::error::shown;
-use crate::model::{Action, Change, Name, PlanView};
+use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
 
 pub(super) fn text(view: &PlanView) -> String {
     let mut text = match view.running {
@@ -14,9 +14,9 @@ pub(super) fn text(view: &PlanView) -> String {
 
 fn of_running(view: &PlanView) -> String {
     let (stack, plan) = (&view.stack, &view.plan);
-    let keeps = match plan.keeps.len() {
+    let keeps = match plan.unchanged.len() {
         0 => String::new(),
-        _ => format!("; unchanged: {}", names(&plan.keeps)),
+        _ => format!("; unchanged: {}", names(&plan.unchanged)),
     };
     if plan.is_empty() {
         return format!("{stack} matches its configuration{keeps}\n");
@@ -32,8 +32,8 @@ fn of_running(view: &PlanView) -> String {
 }
 
 fn of_up(view: &PlanView) -> String {
-    let (starts, rest): (Vec<&Change>, Vec<&Change>) =
-        view.plan.changes.iter().partition(|change| change.action != Action::Define);
+    let (starts, rest): (Vec<&ServiceChange>, Vec<&ServiceChange>) =
+        view.plan.changes.iter().partition(|change| change.action != ChangeAction::Define);
     let stack = &view.stack;
     let mut text = match starts.len() {
         0 => format!("{stack}: `devstack up` would start nothing\n"),
@@ -53,7 +53,7 @@ fn of_up(view: &PlanView) -> String {
     text
 }
 
-fn how(change: &Change) -> String {
+fn how(change: &ServiceChange) -> String {
     let mut parts = Vec::new();
     let mut ports: Vec<String> = match change.ports.len() {
         1 => change.ports.values().map(|number| format!("port {number}")).collect(),
@@ -65,7 +65,8 @@ fn how(change: &Change) -> String {
     if !ports.is_empty() {
         parts.push(ports.join(" "));
     }
-    let needs = change.after.iter().map(|need| format!("{} is {}", need.service, need.condition));
+    let needs =
+        change.waits_for.iter().map(|need| format!("{} is {}", need.service, need.condition));
     let needs: Vec<String> = needs.collect();
     if !needs.is_empty() {
         parts.push(format!("when {}", needs.join(", ")));

@@ -6,7 +6,7 @@ use super::evict::{Case, Outcome, investigate};
 use super::person::{Person, Reply};
 use crate::control;
 use crate::error::exit;
-use crate::model::{Class, Message, Snapshot};
+use crate::model::{Message, MessageClass, Snapshot};
 use crate::ports::table::{self, Report};
 
 /// Text to print, or the error and exit code.
@@ -59,7 +59,7 @@ fn kill(args: &args::Ports) -> i32 {
     let mut person = Person::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
-        let message = Message::new(Class::Usage, "cannot prompt: stdin is not a terminal")
+        let message = Message::new(MessageClass::Usage, "cannot prompt: stdin is not a terminal")
             .help(format!("use `devstack ports {} --kill --yes`", ports.join(" ")));
         return refuse(&message, exit::USAGE, args.json);
     }
@@ -103,7 +103,7 @@ fn end(port: u16, person: Option<&mut Person>) -> Result<Outcome, Message> {
             matches!(person.ask(&question), Reply::Line(line) if yes.contains(&line.as_str()));
         if !agreed {
             let text = format!("aborted; port {port} is still in use by {who}");
-            return Err(Message::new(Class::Port, text).help(remedy.unwrap_or_default()));
+            return Err(Message::new(MessageClass::Port, text).help(remedy.unwrap_or_default()));
         }
     }
     Ok(suspects.evict())

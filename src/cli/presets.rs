@@ -1,7 +1,7 @@
 use super::args;
 use super::complain::{print, refuse};
 use crate::error::exit;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::presets::{self, Outline, Preset};
 use crate::suggest::did_you_mean;
 
@@ -61,7 +61,8 @@ fn list_json(rows: &[Row]) -> String {
 
 fn unknown(name: &str) -> Message {
     let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
-    let message = Message::new(Class::Usage, format!("unknown preset `{}`", name.escape_debug()));
+    let message =
+        Message::new(MessageClass::Usage, format!("unknown preset `{}`", name.escape_debug()));
     message.help(did_you_mean(name, names.iter().copied(), || {
         format!("available presets: {}", names.join(", "))
     }))

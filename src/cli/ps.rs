@@ -4,7 +4,7 @@ use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::ps_table::ps_table;
 use crate::control::Failure;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// `devstack ps`: lists the services of the stack; with `json`, prints the snapshot as received.
 pub async fn ps(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
@@ -24,6 +24,9 @@ async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Troub
 
 pub(super) fn now() -> Result<jiff::Timestamp, Failure> {
     jiff::Timestamp::try_from(std::time::SystemTime::now()).map_err(|error| {
-        Failure::Refused(Message::new(Class::Internal, format!("cannot read the clock: {error}")))
+        Failure::Refused(Message::new(
+            MessageClass::Internal,
+            format!("cannot read the clock: {error}"),
+        ))
     })
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::complain::printable;
 use super::table::{NONE, heads, table};
-use crate::model::{DebugView, Phase, ServiceView, Snapshot, actual_port};
+use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
 use crate::runtime::log::reach;
 
 struct Column {
@@ -90,7 +90,7 @@ fn ports(service: &ServiceView) -> String {
         None => String::new(),
     };
     let all: Vec<u16> = iter::once(port).chain(service.ports.values().copied()).collect();
-    let actual = service.listening.as_ref().and_then(|listening| actual_port(&all, listening));
+    let actual = service.listening.as_ref().and_then(|listening| listening_port(&all, listening));
     let mut text = match actual.filter(|actual| *actual != port) {
         Some(actual) => format!("{actual} (assigned {port})"),
         None => format!("{port}{}", wish(service.wanted_port, port)),
@@ -149,7 +149,7 @@ pub(super) fn paint(phase: Phase, color: bool) -> Style {
 mod tests {
     use super::*;
     use crate::control::fake::{snapshot, view};
-    use crate::model::{Class, Message};
+    use crate::model::{Message, MessageClass};
 
     fn now() -> Timestamp {
         "2026-11-20T09:02:03Z".parse().unwrap()
@@ -181,7 +181,7 @@ mod tests {
         let service = ServiceView {
             cause: evil.to_owned(),
             url: Some(evil.to_owned()),
-            message: Some(Message::new(Class::Port, evil).help(evil)),
+            message: Some(Message::new(MessageClass::Port, evil).help(evil)),
             since: evil.to_owned(),
             ..view("api", Phase::Failed)
         };

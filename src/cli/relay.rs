@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::word::Word;
 use crate::control::{LogItem, lost};
-use crate::model::{Class, Message, Phase, Snapshot, StackState};
+use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
 use crate::runtime::handle::Handle;
 use crate::runtime::log::{Item, Logs, Narration, Page, Reader, Wanted};
 
@@ -116,7 +116,7 @@ fn unwell(snapshot: &Snapshot) -> Option<Message> {
     let bad = |phase| matches!(phase, Phase::Failed | Phase::Unhealthy);
     let bad: Vec<_> = snapshot.services.iter().filter(|one| bad(one.phase)).collect();
     let first = bad.first()?;
-    let class = first.message.as_ref().map_or(Class::Exit, |message| message.class);
+    let class = first.message.as_ref().map_or(MessageClass::Exit, |message| message.class);
     let each: Vec<String> =
         bad.iter().map(|one| format!("{} {}", one.name, is(one.phase))).collect();
     let text = format!("not all services are ready: {}", each.join(", "));

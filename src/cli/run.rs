@@ -14,7 +14,8 @@ use super::log_args::Form;
 use super::up::not_ready_within;
 use crate::error::{self, exit};
 use crate::model::{
-    Class, Exit, Message, Name, Phase, Policy, ServiceView, Snapshot, Stack, StackState, reachable,
+    Message, MessageClass, Name, Phase, ProcessExit, RestartPolicy, ServiceView, Snapshot, Stack,
+    StackState, connectable_host,
 };
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
@@ -83,7 +84,7 @@ fn tell(json: bool, message: &Message) {
 /// The stack was stopped regularly before the command finished.
 fn stopped_early(json: bool) -> i32 {
     let text = "the stack stopped before the command finished";
-    tell(json, &Message::new(Class::NotRunning, text).help("run it again"));
+    tell(json, &Message::new(MessageClass::NotRunning, text).help("run it again"));
     exit::FAILED
 }
 
@@ -93,19 +94,19 @@ fn do_not_end(left: &[u32]) -> Message {
         "cannot kill processes left by the command, even with SIGKILL: pid {}",
         pids.join(", ")
     );
-    Message::new(Class::Orphan, text)
+    Message::new(MessageClass::Orphan, text)
         .help(format!("inspect them with `ps -o pid,stat,args -p {}`", pids.join(",")))
 }
 
 fn cannot_listen(json: bool, error: &std::io::Error) -> i32 {
-    tell(json, &Message::new(Class::Limit, format!("cannot listen for signals: {error}")));
+    tell(json, &Message::new(MessageClass::Limit, format!("cannot listen for signals: {error}")));
     exit::FAILED
 }
 
 /// Disables restarts: during a smoke run a crash is a finding, not something to hide.
 fn never_again(stack: &mut Stack) {
     for service in stack.services.values_mut() {
-        Arc::make_mut(service).restart.policy = Policy::No;
+        Arc::make_mut(service).restart.policy = RestartPolicy::No;
     }
 }
 
@@ -186,7 +187,7 @@ impl Smoke {
                 _ => format!("the command left {left} processes running; terminating them"),
             };
             match self.json {
-                true => tell(true, &Message::new(Class::Orphan, text)),
+                true => tell(true, &Message::new(MessageClass::Orphan, text)),
                 false => eprintln!("note: {text}"),
             }
         }
@@ -242,7 +243,7 @@ impl Smoke {
                 }
                 () = &mut limit => {
                     self.stop(child, false).await;
-                    let time = crate::model::Span(timeout.unwrap_or_default());
+                    let time = crate::model::DisplayDuration(timeout.unwrap_or_default());
                     let why = format!("the command did not finish within {time}");
                     self.ender.0.end(why, exit::RUN_TIMEOUT);
                     return Some(exit::RUN_TIMEOUT);
@@ -272,7 +273,7 @@ impl Smoke {
         self.note_dead().await;
         let code = status.map_or(exit::FAILED, |status| match (status.code(), status.signal()) {
             (Some(code), _) => code,
-            (None, signal) => Exit::Signal(signal.unwrap_or(0)).shell_code(),
+            (None, signal) => ProcessExit::Signal(signal.unwrap_or(0)).exit_code(),
         });
         let names: Vec<&str> = self.died.iter().map(Name::as_str).collect();
         let (why, own) = match (code, names.as_slice()) {
@@ -335,7 +336,7 @@ async fn standing(state: &mut watch::Receiver<StackState>) -> StackState {
 /// Returns why the start failed, if it did, and the exit code.
 fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
     let because_of_another = |service: &&ServiceView| {
-        service.message.as_ref().is_some_and(|message| message.class == Class::DepFailed)
+        service.message.as_ref().is_some_and(|message| message.class == MessageClass::DepFailed)
     };
     let of = |phase| snapshot.services.iter().filter(move |service| service.phase == phase);
     // It exited as it may, but never was ready: a command that depends on it would fail.
@@ -364,9 +365,9 @@ fn variables(stack: &Stack, snapshot: &Snapshot) -> Vec<(String, String)> {
         let Some(port) = view.port else { continue };
         let host = &service.launch.host;
         // The actual address if known, or else the assigned one.
-        let url = view.url.clone().unwrap_or_else(|| service.url_form.at(host, port));
-        let prefix = format!("DEVSTACK_{}", view.name.as_variable());
-        variables.push((format!("{prefix}_HOST"), reachable(host).to_owned()));
+        let url = view.url.clone().unwrap_or_else(|| service.url_form.format(host, port));
+        let prefix = format!("DEVSTACK_{}", view.name.to_env_prefix());
+        variables.push((format!("{prefix}_HOST"), connectable_host(host).to_owned()));
         variables.push((format!("{prefix}_PORT"), port.to_string()));
         variables.push((format!("{prefix}_URL"), url));
     }

@@ -121,10 +121,10 @@ async fn is_late(time: std::time::Duration, mut settled: watch::Receiver<bool>) 
 /// Describes what is not ready, and why.
 pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -> String {
     let open: Vec<String> = snapshot
-        .under_way()
+        .in_progress()
         .map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause))
         .collect();
-    format!("not ready within {}: {}", crate::model::Span(time), open.join("; "))
+    format!("not ready within {}: {}", crate::model::DisplayDuration(time), open.join("; "))
 }
 
 /// Returns the services selected by name; `None` for everything.

@@ -9,7 +9,7 @@ use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::wait_progress::WaitProgress;
 use crate::control::{Client, Failure, Lines, WaitFor};
-use crate::model::{Class, EventView, Message, Snapshot, Span};
+use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -139,8 +139,8 @@ fn late(options: &WaitOptions, missing: &[String]) -> Failure {
         Some(WaitFor::Completed) => "completed",
         Some(WaitFor::Stopped) => "stopped",
     };
-    let limit = Span(options.timeout.unwrap_or_default());
+    let limit = DisplayDuration(options.timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));
     let help = "run `devstack why SERVICE` for details; work already requested continues";
-    Failure::Refused(Message::new(Class::ReadyTimeout, text).help(help))
+    Failure::Refused(Message::new(MessageClass::ReadyTimeout, text).help(help))
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::complain::printable;
 use crate::control::{WaitFor, find_services};
-use crate::model::{EventView, Name, Phase, ServiceView, Snapshot, What};
+use crate::model::{EventView, EventViewKind, Name, Phase, ServiceView, Snapshot};
 
 /// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
 /// is met.
@@ -40,7 +40,7 @@ impl WaitProgress {
     pub fn take(&mut self, event: &EventView) -> Vec<String> {
         let Some(name) = &event.service else { return Vec::new() };
         match &event.what {
-            What::Phase { to, .. } => {
+            EventViewKind::Phase { to, .. } => {
                 let (phase, why) = (*to, event.cause.clone());
                 match self.seen.get_mut(name) {
                     Some(seen) => (seen.phase, seen.why) = (phase, why),
@@ -50,20 +50,20 @@ impl WaitProgress {
                     None => {}
                 }
             }
-            What::Attachable => {
+            EventViewKind::Attachable => {
                 if let Some(seen) = self.seen.get_mut(name) {
                     seen.why = event.cause.clone();
                 }
             }
-            What::Gone => drop(self.seen.remove(name)),
-            What::Ended { .. }
-            | What::BuildStarted { .. }
-            | What::Built { .. }
-            | What::Signalled { .. }
-            | What::Note { .. }
-            | What::Settled { .. }
-            | What::Applied { .. }
-            | What::ShuttingDown => {}
+            EventViewKind::Gone => drop(self.seen.remove(name)),
+            EventViewKind::Ended { .. }
+            | EventViewKind::BuildStarted { .. }
+            | EventViewKind::Built { .. }
+            | EventViewKind::Signalled { .. }
+            | EventViewKind::Note { .. }
+            | EventViewKind::Settled { .. }
+            | EventViewKind::Applied { .. }
+            | EventViewKind::ShuttingDown => {}
         }
         self.news()
     }
@@ -157,14 +157,14 @@ fn state(phase: Phase, why: &str) -> String {
 mod tests {
     use super::*;
     use crate::control::fake::{name, view};
-    use crate::model::{Cause, Event, Happening, StackState};
+    use crate::model::{Cause, Event, EventKind, StackState};
 
     fn now(services: Vec<ServiceView>) -> Snapshot {
         Snapshot { services, state: StackState::Starting, ..crate::control::fake::snapshot() }
     }
 
     fn phase(service: &str, to: Phase, cause: Cause) -> EventView {
-        let what = Happening::Phase { from: None, to, cause, run: None };
+        let what = EventKind::Phase { from: None, to, cause, run: None };
         EventView::new(1, String::new(), &Event { service: Some(name(service)), what })
     }
 
@@ -178,15 +178,15 @@ mod tests {
         ]);
         assert_eq!(progress.begin(&stack), ["waiting for api: starting, requested by `up`"]);
         assert_eq!(progress.begin(&stack), [""; 0]);
-        let probed = || Cause::Probed("GET / returned 200".into());
+        let probed = || Cause::ProbePassed("GET / returned 200".into());
         assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), ["api is ready"]);
         assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), [""; 0]);
         let waiting = phase("db", Phase::Waiting, Cause::WaitingForFiles);
         assert_eq!(progress.take(&waiting), ["waiting for db: waiting for files to stop changing"]);
-        let asked = phase("spare", Phase::Starting, Cause::Asked("start"));
+        let asked = phase("spare", Phase::Starting, Cause::Requested("start"));
         assert_eq!(progress.take(&asked), ["waiting for spare: starting, start requested"]);
         // Stopped by the user, so it is no longer waited for.
-        assert_eq!(progress.take(&phase("spare", Phase::Idle, Cause::Asked("stop"))), [""; 0]);
+        assert_eq!(progress.take(&phase("spare", Phase::Idle, Cause::Requested("stop"))), [""; 0]);
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(progress.begin(&stack), ["waiting for api: ready, requested by `up`"]);
         assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
         assert_eq!(progress.take(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
-        let stopped = phase("api", Phase::Idle, Cause::Asked("stop"));
+        let stopped = phase("api", Phase::Idle, Cause::Requested("stop"));
         assert_eq!(progress.take(&stopped), ["api is idle"]);
     }
 
@@ -204,7 +204,7 @@ mod tests {
     fn a_service_prints_nothing_into_the_terminal() {
         let mut progress = WaitProgress::new(&[], None);
         progress.begin(&now(vec![view("api", Phase::Ready)]));
-        let cause = Cause::Unwell("\x1b]0;title\x07".into());
+        let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
         let said = progress.take(&phase("api", Phase::Unhealthy, cause));
         assert_eq!(said, ["waiting for api: unhealthy, unhealthy:  ]0;title "]);
     }

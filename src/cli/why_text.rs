@@ -5,19 +5,19 @@ use jiff::Timestamp;
 
 use super::complain::printable;
 use super::ps_table::{age, paint};
-use crate::model::{PastRun, PortFacts, Span, Waited, Why};
+use crate::model::{BlockedOn, DisplayDuration, PastRun, PortStatus, WhyView};
 
 const LABEL: usize = 9;
 
 /// Explains a service's state on one screen. Empty sections are omitted.
-pub(super) fn why_text(why: &Why, now: Timestamp, color: bool) -> String {
+pub(super) fn why_text(why: &WhyView, now: Timestamp, color: bool) -> String {
     let mut page = Page { text: String::new(), color };
     page.head(why, now);
     page.section("next", [next(why)]);
     page.section("waits for", why.waits.iter().map(waited));
     page.section(
         "probe",
-        why.probe.iter().flat_map(|probe| lines(&format!("{}: {}", probe.about, probe.text))),
+        why.probe.iter().flat_map(|probe| lines(&format!("{}: {}", probe.probe, probe.text))),
     );
     page.section("exits", why.exits.iter().map(|exit| past(exit, now)));
     page.section(
@@ -38,7 +38,7 @@ struct Page {
 }
 
 impl Page {
-    fn head(&mut self, why: &Why, now: Timestamp) {
+    fn head(&mut self, why: &WhyView, now: Timestamp) {
         let service = &why.service;
         let style = paint(service.phase, self.color);
         let since = age(&service.since, now);
@@ -69,25 +69,26 @@ impl Page {
     }
 }
 
-fn next(why: &Why) -> String {
+fn next(why: &WhyView) -> String {
     match why.next.in_ms {
-        Some(ms) => format!("{} in {}", why.next.text, Span(Duration::from_millis(ms))),
+        Some(ms) => format!("{} in {}", why.next.text, DisplayDuration(Duration::from_millis(ms))),
         None => why.next.text.clone(),
     }
 }
 
-fn waited(waited: &Waited) -> String {
+fn waited(waited: &BlockedOn) -> String {
     let condition = waited.condition.map_or(String::new(), |condition| format!(" ({condition})"));
     format!("{}{condition}: {}, {}", waited.service, waited.phase, waited.cause)
 }
 
 fn past(past: &PastRun, now: Timestamp) -> String {
-    let lived = past.lived_ms.map(|ms| format!(", ran for {}", Span(Duration::from_millis(ms))));
+    let lived =
+        past.lived_ms.map(|ms| format!(", ran for {}", DisplayDuration(Duration::from_millis(ms))));
     let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
     format!("attempt {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
 }
 
-fn port(port: &PortFacts) -> String {
+fn port(port: &PortStatus) -> String {
     let moved = match (port.wanted.filter(|wanted| *wanted != port.given), &port.moved) {
         (_, Some(moved)) => format!(": {moved}"),
         (Some(wanted), None) => format!(", wanted {wanted}"),
@@ -103,7 +104,7 @@ fn port(port: &PortFacts) -> String {
 }
 
 /// Returns where the service listens other than at its ports.
-fn listens(why: &Why) -> Option<String> {
+fn listens(why: &WhyView) -> Option<String> {
     let given: Vec<u16> = why.ports.iter().map(|port| port.given).collect();
     let all = why.service.listening.as_ref()?.iter();
     let elsewhere =

@@ -1,32 +1,32 @@
 //! How a service that listens on the wrong address can be given its port and host.
 
-use crate::model::{Advice, Command};
+use crate::model::{BindHints, CommandLine};
 use crate::presets::{Preset, Takes, takes};
 
 /// Returns the hints for this command, or else for its preset; `None` if neither is known.
-pub(super) fn advice(command: &Command, framework: Option<&Preset>) -> Option<Advice> {
+pub(super) fn advice(command: &CommandLine, framework: Option<&Preset>) -> Option<BindHints> {
     let words = match command {
-        Command::Exec(words) => words.iter().map(|word| word.text().to_owned()).collect(),
-        Command::Shell(text) => {
+        CommandLine::Exec(words) => words.iter().map(|word| word.expose().to_owned()).collect(),
+        CommandLine::Shell(text) => {
             shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default()
         }
     };
     let known = takes(&words).or_else(|| framework.map(|preset| preset.facts().takes()));
     let Takes { port, host, variable } = known?;
-    Some(Advice { port, host, variable })
+    Some(BindHints { port, host, port_variable: variable })
 }
 
 #[cfg(test)]
 mod tests {
     use super::advice;
-    use crate::model::Command;
+    use crate::model::CommandLine;
     use crate::presets::find;
 
     #[test]
     fn the_command_knows_better_than_the_preset() {
         let port =
-            |command: &Command, preset: &str| advice(command, find(preset)).map(|it| it.port);
-        let shell = |text: &str| Command::Shell(text.to_owned());
+            |command: &CommandLine, preset: &str| advice(command, find(preset)).map(|it| it.port);
+        let shell = |text: &str| CommandLine::Shell(text.to_owned());
         let gunicorn = shell("cd api; exec gunicorn app:app");
         assert_eq!(port(&gunicorn, "flask").as_deref(), Some("pass --bind $HOST:$PORT"));
         assert_eq!(port(&shell("./serve.py"), "flask").as_deref(), Some("pass --port $PORT"));
@@ -36,9 +36,9 @@ mod tests {
     #[test]
     fn an_array_is_known_by_its_words() {
         let words = ["python", "-m", "flask", "run"].map(Into::into);
-        let flask = advice(&Command::Exec(words.into()), None).expect("it is known");
+        let flask = advice(&CommandLine::Exec(words.into()), None).expect("it is known");
         assert_eq!(flask.port, "pass --port $PORT");
         assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
-        assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
+        assert_eq!(flask.port_variable.as_deref(), Some("FLASK_RUN_PORT"));
     }
 }

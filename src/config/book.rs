@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Name, Port, UrlForm, reachable};
+use crate::model::{AssignedPort, Name, UrlFormat, connectable_host};
 
 use super::spec::{PortSpec, StackSpec};
 use super::template::{Field, StackField};
@@ -15,14 +15,14 @@ pub(super) struct Book<'a> {
 #[derive(Clone)]
 struct Address<'a> {
     host: &'a str,
-    url_form: &'a UrlForm,
+    url_form: &'a UrlFormat,
     /// By name, main port first.
     ports: Vec<(&'a str, u16)>,
 }
 
 impl<'a> Book<'a> {
     /// Uses these ports; one missing from `ports` gets its preferred number, or 1.
-    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), Port>) -> Book<'a> {
+    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), AssignedPort>) -> Book<'a> {
         Book::with(spec, |service, port| {
             let chosen = ports.get(&(service.clone(), port.name.clone()));
             chosen.map(|port| port.number).or(port.prefer).unwrap_or(1)
@@ -59,8 +59,8 @@ impl<'a> Book<'a> {
     pub fn service(&self, service: &str, field: &Field) -> Option<String> {
         let address = self.services.get(service)?;
         match field {
-            Field::Host => Some(reachable(address.host).to_owned()),
-            Field::Url => Some(address.url_form.at(address.host, address.main()?)),
+            Field::Host => Some(connectable_host(address.host).to_owned()),
+            Field::Url => Some(address.url_form.format(address.host, address.main()?)),
             Field::Port(None) => Some(address.main()?.to_string()),
             Field::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
         }

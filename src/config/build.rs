@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Command, DEBUG_HOST, Debugging, Expanded, Health, Launch, Mode, Name, Port, Probe, Ready,
-    Service, Stop, Watch, WatchAction, host_port,
+    AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig, Name, Probe,
+    ReadyConfig, RedactedText, RunMode, Service, StopConfig, WatchAction, WatchConfig, host_port,
 };
 
 use super::advice::advice;
@@ -25,7 +25,7 @@ pub(super) struct Builder<'a> {
     pub files: &'a EnvFiles,
     pub outer: &'a BTreeMap<String, String>,
     pub book: &'a Book<'a>,
-    pub ports: &'a BTreeMap<(Name, String), Port>,
+    pub ports: &'a BTreeMap<(Name, String), AssignedPort>,
 }
 
 pub(super) struct Built {
@@ -46,23 +46,23 @@ impl Builder<'_> {
         let (env, mut troubles) = environment.all();
         let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
         let command = match mode {
-            Mode::Run => &spec.command,
-            Mode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
+            RunMode::Run => &spec.command,
+            RunMode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
         };
         let command = texts.command(command);
         let description = spec.description.as_ref().map(|text| texts.text(text));
-        let stop = Stop {
+        let stop = StopConfig {
             signal: spec.stop.signal,
             command: spec.stop.command.as_ref().map(|command| texts.command(command)),
             grace: spec.stop.grace,
         };
         let watch = spec.watch.iter().map(|watch| texts.watch(watch)).collect();
-        let ready = Ready {
+        let ready = ReadyConfig {
             probes: self.probes(spec, &spec.ready.probes, &mut texts),
             timeout: spec.ready.timeout,
             interval: spec.ready.interval,
         };
-        let health = spec.health.as_ref().map(|health| Health {
+        let health = spec.health.as_ref().map(|health| HealthConfig {
             probes: self.probes(spec, &health.probes, &mut texts),
             interval: health.interval,
             failures: health.failures,
@@ -78,15 +78,15 @@ impl Builder<'_> {
             kind: spec.kind,
             mode,
             debug: debug.map(|debug| debugging::entry(spec, debug)),
-            launch: Launch {
+            launch: LaunchConfig {
                 command,
                 dir: spec.dir.clone(),
                 env,
                 host: spec.host.clone(),
-                needs: spec.needs.clone(),
+                requires: spec.needs.clone(),
             },
             ports: self.ports(spec, mode),
-            passed: passed(spec),
+            socket_activated: passed(spec),
             depends_on: self.depends_on(spec),
             ready,
             health,
@@ -109,13 +109,13 @@ impl Builder<'_> {
         self.environment_in(spec, self.mode(spec, debugged))
     }
 
-    fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: Mode) -> Environment<'b> {
+    fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: RunMode) -> Environment<'b> {
         let layers = layers(self.spec, spec, self.files);
         Environment::new(self.book, layers, self.set(spec, mode), self.outer).within(spec)
     }
 
     /// Returns the variables that devstack itself sets for a service.
-    fn set(&self, spec: &ServiceSpec, mode: Mode) -> BTreeMap<String, String> {
+    fn set(&self, spec: &ServiceSpec, mode: RunMode) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
         let mut put = |name: String, value: String| {
             set.insert(name, value);
@@ -134,10 +134,10 @@ impl Builder<'_> {
         put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
         put("DEVSTACK_SERVICE".to_owned(), spec.name.to_string());
         put("DEVSTACK_MODE".to_owned(), mode.as_str().to_owned());
-        if let Mode::Debug(debugging) = mode {
+        if let RunMode::Debug(debugging) = mode {
             put("DEBUG_HOST".to_owned(), DEBUG_HOST.to_owned());
             put("DEBUG_PORT".to_owned(), debugging.port.to_string());
-            let wait = if debugging.waits { "1" } else { "" };
+            let wait = if debugging.waits_for_debugger { "1" } else { "" };
             put("DEBUG_WAIT".to_owned(), wait.to_owned());
         }
         if let Replicas::Member { number, .. } = spec.replicas {
@@ -146,7 +146,7 @@ impl Builder<'_> {
         let whole = |names: &[Name]| names.iter().all(|name| spec.depends_on.contains_key(name));
         let groups = self.spec.groups.iter().filter(|(_, names)| whole(names));
         for name in spec.depends_on.keys().chain(groups.map(|(name, _)| name)) {
-            let variable = name.as_variable();
+            let variable = name.to_env_prefix();
             let fields = [("HOST", Field::Host), ("PORT", Field::Port(None)), ("URL", Field::Url)];
             for (suffix, field) in fields {
                 if let Some(value) = self.book.service(name.as_str(), &field) {
@@ -157,23 +157,23 @@ impl Builder<'_> {
         set
     }
 
-    fn mode(&self, spec: &ServiceSpec, debugged: bool) -> Mode {
-        let Some(debug) = spec.debug.as_ref().filter(|_| debugged) else { return Mode::Run };
-        Mode::Debug(Debugging {
+    fn mode(&self, spec: &ServiceSpec, debugged: bool) -> RunMode {
+        let Some(debug) = spec.debug.as_ref().filter(|_| debugged) else { return RunMode::Run };
+        RunMode::Debug(DebugTarget {
             port: self.port(spec, &debug.port).number,
             debugger: debugging::debugger(spec, debug),
-            waits: debug.waits,
+            waits_for_debugger: debug.waits,
         })
     }
 
-    fn ports(&self, spec: &ServiceSpec, mode: Mode) -> Vec<Port> {
+    fn ports(&self, spec: &ServiceSpec, mode: RunMode) -> Vec<AssignedPort> {
         let debugger = spec.debug.iter().filter(|_| mode.is_debug()).map(|debug| &debug.port);
         spec.ports.iter().chain(debugger).map(|port| self.port(spec, port)).collect()
     }
 
-    fn port(&self, spec: &ServiceSpec, port: &PortSpec) -> Port {
+    fn port(&self, spec: &ServiceSpec, port: &PortSpec) -> AssignedPort {
         let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
-        chosen.unwrap_or_else(|| Port {
+        chosen.unwrap_or_else(|| AssignedPort {
             name: port.name.clone(),
             number: port.prefer.unwrap_or(1),
             wanted: port.prefer,
@@ -282,20 +282,20 @@ impl Texts<'_, '_> {
         })
     }
 
-    fn expanded(&mut self, template: &Template) -> Expanded {
-        Expanded::new(self.text(template), self.environment.shown(template))
+    fn expanded(&mut self, template: &Template) -> RedactedText {
+        RedactedText::new(self.text(template), self.environment.shown(template))
     }
 
-    fn command(&mut self, command: &CommandSpec) -> Command {
+    fn command(&mut self, command: &CommandSpec) -> CommandLine {
         match command {
-            CommandSpec::Shell(text) => Command::Shell(self.text(text)),
+            CommandSpec::Shell(text) => CommandLine::Shell(self.text(text)),
             CommandSpec::Exec(words) => {
-                Command::Exec(words.iter().map(|word| self.expanded(word)).collect())
+                CommandLine::Exec(words.iter().map(|word| self.expanded(word)).collect())
             }
         }
     }
 
-    fn watch(&mut self, watch: &WatchSpec) -> Watch {
+    fn watch(&mut self, watch: &WatchSpec) -> WatchConfig {
         let action = match &watch.action {
             ActionSpec::Restart { build } => {
                 WatchAction::Restart { build: build.as_ref().map(|command| self.command(command)) }
@@ -303,11 +303,11 @@ impl Texts<'_, '_> {
             ActionSpec::Signal(number) => WatchAction::Signal(*number),
             ActionSpec::Run(command) => WatchAction::Run(self.command(command)),
         };
-        Watch {
+        WatchConfig {
             root: watch.root.clone(),
             include: watch.include.clone(),
             exclude: watch.exclude.clone(),
-            settle: watch.settle,
+            debounce: watch.settle,
             poll: watch.poll,
             action,
         }

@@ -1,22 +1,22 @@
 //! Which debugger and program a `debug` entry uses, from what is written in it.
 
-use crate::model::{Debug, Debugger};
+use crate::model::{DebugConfig, DebuggerKind};
 
 use super::spec::{CommandSpec, DebugSpec, ServiceSpec};
 use super::template::{Part, Template};
 
-pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> Debug {
+pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> DebugConfig {
     let debugger = debugger(service, debug);
-    let native = matches!(debugger, Some(Debugger::Gdb | Debugger::Lldb));
+    let native = matches!(debugger, Some(DebuggerKind::Gdb | DebuggerKind::Lldb));
     let program = if native { program(&words(command(service, debug))) } else { None };
-    Debug { debugger, prefer: debug.port.prefer, program }
+    DebugConfig { debugger, prefer: debug.port.prefer, program }
 }
 
 /// Detects the debugger from the command, or else from variables such as `NODE_OPTIONS`.
-pub(super) fn debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<Debugger> {
+pub(super) fn debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<DebuggerKind> {
     let words: Vec<String> = command(service, debug).templates().iter().map(written).collect();
     let variables: Vec<String> = service.env.values().map(written).collect();
-    let of = |texts: &[String]| Debugger::recognise(texts.iter().map(String::as_str));
+    let of = |texts: &[String]| DebuggerKind::detect(texts.iter().map(String::as_str));
     of(&words).or_else(|| of(&variables))
 }
 

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{Message, Name, Port, PortWish, Stack};
+use crate::model::{AssignedPort, Message, Name, PortRequest, Stack};
 
 use super::book::Book;
 use super::build::Builder;
@@ -83,12 +83,12 @@ impl Draft {
     }
 
     /// Returns the port requests in run mode, ordered by service name, main ports first.
-    pub fn wishes(&self) -> &[PortWish] {
+    pub fn wishes(&self) -> &[PortRequest] {
         &self.wishes.always
     }
 
     /// Returns the port requests in run mode, then those of the debuggers of `debugged`.
-    pub fn wishes_with(&self, debugged: &Debugged) -> Vec<PortWish> {
+    pub fn wishes_with(&self, debugged: &Debugged) -> Vec<PortRequest> {
         let debug = self.wishes.debug.iter().filter(|wish| debugged.contains(&wish.service));
         self.wishes.always.iter().chain(debug).cloned().collect()
     }
@@ -116,14 +116,14 @@ impl Draft {
 
     /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
     /// number, for tests only: real choices cover every request.
-    pub fn resolve(&self, ports: &BTreeMap<(Name, String), Port>) -> Stack {
+    pub fn resolve(&self, ports: &BTreeMap<(Name, String), AssignedPort>) -> Stack {
         self.resolve_with(ports, &Debugged::new())
     }
 
     /// Builds the stack with these services in debug mode, if they have a `debug` entry.
     pub fn resolve_with(
         &self,
-        ports: &BTreeMap<(Name, String), Port>,
+        ports: &BTreeMap<(Name, String), AssignedPort>,
         debugged: &Debugged,
     ) -> Stack {
         let book = Book::new(&self.spec, ports);
@@ -140,7 +140,7 @@ impl Draft {
             primary: self.spec.primary.clone(),
             groups: self.spec.groups.clone(),
             files: self.files.clone(),
-            live: self.spec.live,
+            live_reload: self.spec.live,
             logs: self.spec.logs,
         }
     }
@@ -150,7 +150,7 @@ impl Draft {
     pub fn explain(
         &self,
         service: &Name,
-        ports: &BTreeMap<(Name, String), Port>,
+        ports: &BTreeMap<(Name, String), AssignedPort>,
         debugged: bool,
     ) -> Explained {
         let book = Book::new(&self.spec, ports);
@@ -162,7 +162,7 @@ impl Draft {
     fn builder<'a>(
         &'a self,
         book: &'a Book<'a>,
-        ports: &'a BTreeMap<(Name, String), Port>,
+        ports: &'a BTreeMap<(Name, String), AssignedPort>,
     ) -> Builder<'a> {
         let (spec, files, outer) = (&self.spec, &self.env_files, &self.outer);
         Builder { spec, files, outer, book, ports }

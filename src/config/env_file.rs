@@ -53,7 +53,7 @@ impl EnvFiles {
         let text = format!("cannot read env file {}: {why}", quote(shown));
         let fault = match at {
             Some(at) => Fault::at(at, text),
-            None => Fault::placeless(crate::model::Class::Config, text),
+            None => Fault::placeless(crate::model::MessageClass::Config, text),
         };
         report.push(fault.help(help));
     }

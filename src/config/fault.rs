@@ -1,4 +1,4 @@
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 use super::place::Place;
 
@@ -11,10 +11,13 @@ pub(super) struct Fault {
 
 impl Fault {
     pub fn at(place: Place, text: impl Into<String>) -> Fault {
-        Fault { message: Message::new(Class::Config, text), marks: vec![(place, String::new())] }
+        Fault {
+            message: Message::new(MessageClass::Config, text),
+            marks: vec![(place, String::new())],
+        }
     }
 
-    pub fn placeless(class: Class, text: impl Into<String>) -> Fault {
+    pub fn placeless(class: MessageClass, text: impl Into<String>) -> Fault {
         Fault { message: Message::new(class, text), marks: Vec::new() }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::model::{Class, Message, UrlForm};
+use crate::model::{Message, MessageClass, UrlFormat};
 use crate::presets::Reloader;
 
 use super::book::Book;
@@ -45,7 +45,7 @@ fn url_form(
     service: &ServiceSpec,
     environment: &mut Environment<'_>,
     report: &mut Report,
-) -> Option<UrlForm> {
+) -> Option<UrlFormat> {
     let [before, after] = service.url.as_ref()?;
     let mut text = |template| match encoded(template, environment) {
         Ok(text) => Some(text),
@@ -58,7 +58,7 @@ fn url_form(
         // Reported when the environment is resolved.
         Err(_) => None,
     };
-    Some(UrlForm { before: text(before)?, after: text(after)? })
+    Some(UrlFormat { prefix: text(before)?, suffix: text(after)? })
 }
 
 /// Expands a part of a URL, percent-encoding the values of references.
@@ -123,6 +123,6 @@ fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report)
             }
             _ => format!("nothing to do: {} reloads these files without a restart", framework.name),
         };
-        report.note(Message::new(Class::Config, text).help(help));
+        report.note(Message::new(MessageClass::Config, text).help(help));
     }
 }

@@ -1,4 +1,4 @@
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 use super::report::Report;
 use super::spec::{Replicas, StackSpec, Variables};
@@ -23,6 +23,6 @@ fn note_in(env: &Variables, whose: &str, many: bool, report: &mut Report) {
             _ => continue,
         };
         let text = format!("{name} in `env` {whose} has no effect: devstack sets it");
-        report.note(Message::new(Class::Config, text).help(help));
+        report.note(Message::new(MessageClass::Config, text).help(help));
     }
 }

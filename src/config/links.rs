@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Condition, Kind, Name};
+use crate::model::{Condition, Name, ServiceKind};
 
 use super::fault::Fault;
 use super::place::Place;
@@ -35,14 +35,14 @@ pub(super) fn check(spec: &StackSpec, report: &mut Report) {
 /// Returns the condition of a dependency. The default depends on the kind of its target.
 pub(super) fn meant(target: &ServiceSpec, dependency: &Dependency) -> Condition {
     dependency.condition.unwrap_or(match target.kind {
-        Kind::Service => Condition::Ready,
-        Kind::Task => Condition::Completed,
+        ServiceKind::Service => Condition::Ready,
+        ServiceKind::Task => Condition::Completed,
     })
 }
 
 fn condition(target: &ServiceSpec, dependency: &Dependency, report: &mut Report) {
     match (dependency.condition, target.kind) {
-        (Some(Condition::Completed), Kind::Service) => {
+        (Some(Condition::Completed), ServiceKind::Service) => {
             let text = format!("`{}` never completes: it is not a task", target.name);
             let fault = Fault::at(dependency.at, text).also(target.at, "this service");
             let help =

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::Class;
+use crate::model::MessageClass;
 
 use super::assemble::{assemble, check_texts};
 use super::diagnostics::Diagnostics;
@@ -79,7 +79,7 @@ fn find(sources: &Sources, report: &mut Report) -> Option<Vec<PathBuf>> {
         let help = format!(
             "create one, or give another file with -f; a minimal {FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
         );
-        report.push(Fault::placeless(Class::Config, text).help(help));
+        report.push(Fault::placeless(MessageClass::Config, text).help(help));
     }
     found.map(|path| vec![path])
 }
@@ -108,7 +108,7 @@ fn read_config(
         Err(Unreadable::Absent) if !required => None,
         Err(why) => {
             let text = format!("cannot read {}: {}", quote(&shown), why.text());
-            report.push(Fault::placeless(Class::Config, text).help(why.help()));
+            report.push(Fault::placeless(MessageClass::Config, text).help(why.help()));
             None
         }
     }

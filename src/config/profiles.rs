@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Class, Message, Name};
+use crate::model::{Message, MessageClass, Name};
 
 use super::fault::Fault;
 use super::report::Report;
@@ -57,7 +57,7 @@ fn chosen(
             Some(name) => drop(chosen.insert(name)),
             None => {
                 let text_of = format!("--profile: unknown profile {}", quote(text));
-                report.push(Fault::placeless(Class::Usage, text_of).help(help(text)));
+                report.push(Fault::placeless(MessageClass::Usage, text_of).help(help(text)));
             }
         }
     }
@@ -68,7 +68,7 @@ fn chosen(
             // It may be meant for another project.
             None => {
                 let text_of = format!("{VARIABLE}: unknown profile {}", quote(text));
-                report.note(Message::new(Class::Config, text_of).help(help(text)));
+                report.note(Message::new(MessageClass::Config, text_of).help(help(text)));
             }
         }
     }

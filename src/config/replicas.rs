@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Class, Name};
+use crate::model::{MessageClass, Name};
 
 use super::fault::Fault;
 use super::report::Report;
@@ -24,7 +24,7 @@ pub(super) fn expand(spec: &mut StackSpec, report: &mut Report) {
     if links(spec, &groups) > MAX_LINKS {
         let text = "replicas have too many dependencies on each other";
         let help = format!("reduce them: the limit for all services is {MAX_LINKS}");
-        report.push(Fault::placeless(Class::Config, text).help(help));
+        report.push(Fault::placeless(MessageClass::Config, text).help(help));
         return;
     }
     for (_, mut service) in std::mem::take(&mut spec.services) {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{
-    Color, Condition, HealthAction, Kind, LogLimits, Name, Needs, OnConflict, OnExit, Restart, Tty,
-    UrlForm,
+    Condition, ConflictPolicy, HealthAction, LabelColor, LogRetention, Name, OnExit,
+    RequiredPrograms, RestartConfig, ServiceKind, TtyMode, UrlFormat,
 };
 
 use crate::presets::Preset;
@@ -30,7 +30,7 @@ pub(super) struct StackSpec {
     pub primary: Option<Name>,
     /// Whether edits are applied while the stack runs.
     pub live: bool,
-    pub logs: LogLimits,
+    pub logs: LogRetention,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) struct ServiceSpec {
     /// The span of its name.
     pub at: Place,
     pub replicas: Replicas,
-    pub kind: Kind,
+    pub kind: ServiceKind,
     pub command: CommandSpec,
     pub dir: PathBuf,
     /// The span of `dir`.
@@ -74,30 +74,30 @@ pub(super) struct ServiceSpec {
     pub depends_on: BTreeMap<Name, Dependency>,
     pub ready: ReadySpec,
     pub health: Option<HealthSpec>,
-    pub restart: Restart,
+    pub restart: RestartConfig,
     pub success_codes: BTreeSet<i32>,
     pub stop: StopSpec,
     pub watch: Vec<WatchSpec>,
     pub debug: Option<DebugSpec>,
-    pub tty: Tty,
+    pub tty: TtyMode,
     /// If set, it starts by default only when one of these is selected.
     pub profiles: Option<ProfilesSpec>,
     pub autostart: bool,
     pub on_exit: OnExit,
-    pub color: Option<Color>,
+    pub color: Option<LabelColor>,
     pub description: Option<Template>,
     /// Variables of the preset, below all others in the configuration.
     pub preset_env: Variables,
     /// Its preset, or the one detected from its command.
     pub framework: Option<&'static Preset>,
     /// What the preset's command requires, if that command is used.
-    pub needs: Option<Needs>,
+    pub needs: Option<RequiredPrograms>,
     /// The span of `watch`, if the service itself has one.
     pub watch_at: Option<Place>,
     /// The preset's URL before and after the address.
     pub url: Option<[Template; 2]>,
     /// The expanded `url`; set once the environment is known.
-    pub url_form: UrlForm,
+    pub url_form: UrlFormat,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ pub(super) struct PortSpec {
     pub name: String,
     /// `None` means `"auto"`.
     pub prefer: Option<u16>,
-    pub on_conflict: OnConflict,
+    pub on_conflict: ConflictPolicy,
     /// The variable that pins the port.
     pub env: Option<String>,
     /// Whether devstack opens the socket and passes it to the service.
@@ -132,7 +132,7 @@ pub(super) struct PortSpec {
 }
 
 impl PortSpec {
-    pub fn any(name: &str, on_conflict: OnConflict, at: Place) -> PortSpec {
+    pub fn any(name: &str, on_conflict: ConflictPolicy, at: Place) -> PortSpec {
         let name = name.to_owned();
         PortSpec { name, prefer: None, on_conflict, env: None, pass: false, at, preset: None }
     }

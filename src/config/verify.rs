@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Class, Command, Probe, Service};
+use crate::model::{CommandLine, MessageClass, Probe, Service};
 
 use super::build::{Builder, Built, authority};
 use super::env_file::EnvFiles;
@@ -31,7 +31,7 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
             None => shared + written(&spec.env) + in_files(&spec.env_files, builder.files),
         };
         if total > MAX_TOTAL {
-            let fault = Fault::placeless(Class::Config, "the environments are too large");
+            let fault = Fault::placeless(MessageClass::Config, "the environments are too large");
             report.push(fault.help("reduce them: the limit for all services is 64 MiB"));
             return;
         }
@@ -150,9 +150,9 @@ fn tell(
 }
 
 /// Checks that an array command has a program after expansion.
-fn program(written: &CommandSpec, command: &Command, otherwise: Place, report: &mut Report) {
-    if let Command::Exec(words) = command
-        && words.first().is_none_or(|program| program.text().is_empty())
+fn program(written: &CommandSpec, command: &CommandLine, otherwise: Place, report: &mut Report) {
+    if let CommandLine::Exec(words) = command
+        && words.first().is_none_or(|program| program.expose().is_empty())
     {
         let at = written.templates().first().map_or(otherwise, |word| word.at);
         report.push(Fault::at(at, "the command is empty").help("set what to run: command = \"…\""));

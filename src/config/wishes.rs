@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
+use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
 
 use super::book::Book;
 use super::env_file::EnvFiles;
@@ -21,8 +21,8 @@ const PORT: &str = "PORT";
 /// The port requests of a stack.
 #[derive(Debug, Clone)]
 pub(super) struct Wishes {
-    pub always: Vec<PortWish>,
-    pub debug: Vec<PortWish>,
+    pub always: Vec<PortRequest>,
+    pub debug: Vec<PortRequest>,
 }
 
 /// Returns requests ordered by name, main ports first.
@@ -54,18 +54,18 @@ pub(super) fn wishes(
             let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
             let (number, pinned, source) = asking.decide(on_line);
             let list = if index == usize::MAX { &mut debug } else { &mut wishes };
-            list.push(PortWish {
+            list.push(PortRequest {
                 service: service.name.clone(),
                 port: port.name.clone(),
                 number,
                 weight: match (number, pinned) {
-                    (None, _) => Weight::Any,
-                    (Some(_), true) => Weight::Pinned,
-                    (Some(_), false) => Weight::Preferred,
+                    (None, _) => PortWeight::Any,
+                    (Some(_), true) => PortWeight::Pinned,
+                    (Some(_), false) => PortWeight::Preferred,
                 },
-                source,
+                requested_by: source,
                 on_conflict: match overrides.strict_ports {
-                    true => OnConflict::Strict,
+                    true => ConflictPolicy::Strict,
                     false => port.on_conflict,
                 },
             });
@@ -87,7 +87,10 @@ fn command_line<'a>(
             None => (target.as_str(), None),
         };
         let usage = |text: String| {
-            Fault::placeless(Class::Usage, format!("--port {}={number}: {text}", plain(target)))
+            Fault::placeless(
+                MessageClass::Usage,
+                format!("--port {}={number}: {text}", plain(target)),
+            )
         };
         let named = named(spec, name);
         let Some(service) = named.first() else {
@@ -204,7 +207,7 @@ impl Asking<'_, '_> {
     /// port: a variable for all replicas sets the port of the first.
     fn own_variables(&self) -> Vec<(String, u16)> {
         let (name, offset) = (&self.service.name, self.service.offset());
-        let default = |name: &Name| format!("{}_PORT", name.as_variable());
+        let default = |name: &Name| format!("{}_PORT", name.to_env_prefix());
         match (&self.port.env, &self.service.replicas) {
             (Some(variable), _) => vec![(variable.clone(), offset)],
             (None, _) if !self.main => Vec::new(),
@@ -269,7 +272,7 @@ impl Asking<'_, '_> {
     ) -> Option<Option<u16>> {
         let blame = |text: String| match at {
             Some(at) => Fault::at(at, text),
-            None => Fault::placeless(Class::Config, text),
+            None => Fault::placeless(MessageClass::Config, text),
         };
         match read(value) {
             Reading::Port(None) => Some(None),
@@ -292,7 +295,7 @@ impl Asking<'_, '_> {
                 };
                 let text = format!("{said} is not a port number; ignored");
                 let help = "unset it to silence this note; it looks like a container link";
-                self.report.note(Message::new(Class::Port, text).help(help));
+                self.report.note(Message::new(MessageClass::Port, text).help(help));
                 None
             }
             Reading::Bad => {
@@ -329,16 +332,16 @@ fn read(value: &str) -> Reading {
     }
 }
 
-fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortWish>, report: &mut Report) {
-    let mut taken: BTreeMap<u16, &PortWish> = BTreeMap::new();
-    for wish in wishes.filter(|wish| wish.weight == Weight::Pinned) {
+fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortRequest>, report: &mut Report) {
+    let mut taken: BTreeMap<u16, &PortRequest> = BTreeMap::new();
+    for wish in wishes.filter(|wish| wish.weight == PortWeight::Pinned) {
         let Some(number) = wish.number else { continue };
         let Some(other) = taken.insert(number, wish) else { continue };
         let text = format!(
             "{} and {} are both pinned to port {number}, by {} and {}",
-            other.service, wish.service, other.source, wish.source
+            other.service, wish.service, other.requested_by, wish.requested_by
         );
-        let fault = Fault::placeless(Class::Config, text);
+        let fault = Fault::placeless(MessageClass::Config, text);
         report.push(fault.help("use another number for one of them, or 0 for any port"));
     }
 }

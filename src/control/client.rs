@@ -12,7 +12,7 @@ use super::connection::{Connection, same_protocol, soon, whole};
 use super::protocol::{Awaited, Services, Told};
 use super::service_query;
 use super::{Failure, Found, Instance, Lines, LogQuery, Version, WaitFor};
-use crate::model::{Class, EnvView, Message, PlanView, Snapshot, Why};
+use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WhyView};
 
 /// Time limit for what a healthy devstack answers without waiting for anything.
 const PATIENCE: Duration = Duration::from_millis(1_800);
@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Fetches the explanation of a service's state.
-    pub async fn why(&self, service: &str) -> Result<Why, Failure> {
+    pub async fn why(&self, service: &str) -> Result<WhyView, Failure> {
         serde_json::from_slice(&self.why_json(service).await?).map_err(Failure::garbled)
     }
 
@@ -244,13 +244,14 @@ impl Client {
         let text =
             format!("stack stopped, but devstack{who} is still running after {END_PATIENCE:?}");
         let help = pid.map_or(String::new(), |pid| format!("kill it with `kill -9 {pid}`"));
-        Failure::Busy(Message::new(Class::Busy, text).help(help))
+        Failure::Busy(Message::new(MessageClass::Busy, text).help(help))
     }
 
     fn denied(&self) -> Failure {
         let text = format!("permission denied for the control socket {}", self.socket.display());
         Failure::Denied(
-            Message::new(Class::Denied, text).help("run this as the user who started the stack"),
+            Message::new(MessageClass::Denied, text)
+                .help("run this as the user who started the stack"),
         )
     }
 

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use super::Failure;
 use super::protocol::{PROTOCOL, PROTOCOL_HEADER, Refusal, VERSION, VERSION_HEADER};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Maximum size of a response that is read whole, in bytes: a snapshot of thousands of services.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -96,7 +96,7 @@ fn silent(patience: Duration, pid: Option<u32>) -> Failure {
         }
         None => String::new(),
     };
-    Failure::Busy(Message::new(Class::Busy, text).help(help))
+    Failure::Busy(Message::new(MessageClass::Busy, text).help(help))
 }
 
 /// Returns an error unless the response uses this client's protocol.
@@ -112,7 +112,7 @@ pub(super) fn same_protocol(answer: &Response<Incoming>) -> Result<(), Failure> 
         theirs.unwrap_or("unknown"),
     );
     let help = "run `devstack down` (it works across versions), then start the stack again";
-    Err(Failure::Mismatch(Message::new(Class::Usage, text).help(help)))
+    Err(Failure::Mismatch(Message::new(MessageClass::Usage, text).help(help)))
 }
 
 /// Reads the body of a successful response; returns the error of any other.

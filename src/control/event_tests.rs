@@ -9,7 +9,8 @@ use tokio::net::UnixStream;
 
 use super::fake::{Rig, name, plan};
 use crate::model::{
-    Cause, Class, Command, Condition, Event, EventView, Exit, Happening, Message, Need, Phase, Run,
+    Cause, CommandLine, Condition, Dependency, Event, EventKind, EventView, Message, MessageClass,
+    Phase, ProcessExit, RunId,
 };
 
 const AT: &str = "2026-11-20T09:00:00.120Z";
@@ -17,35 +18,36 @@ const AT: &str = "2026-11-20T09:00:00.120Z";
 fn all_kinds() -> Vec<Event> {
     let api = |what| Event { service: Some(name("api")), what };
     let stack = |what| Event { service: None, what };
-    let make = Command::Exec(vec!["make".into(), "all".into()]);
+    let make = CommandLine::Exec(vec!["make".into(), "all".into()]);
     let path = PathBuf::from("/home/me/shop/a\n.rs");
-    let needs = vec![Need { service: name("db"), condition: Condition::Ready }];
-    let moved = Message::new(Class::Port, "port 5000 is in use by python3 (pid 77); using 5001");
+    let needs = vec![Dependency { service: name("db"), condition: Condition::Ready }];
+    let moved =
+        Message::new(MessageClass::Port, "port 5000 is in use by python3 (pid 77); using 5001");
     vec![
-        api(Happening::Phase {
+        api(EventKind::Phase {
             from: None,
             to: Phase::Waiting,
             cause: Cause::WaitingFor(needs),
             run: None,
         }),
-        api(Happening::Phase {
+        api(EventKind::Phase {
             from: Some(Phase::Starting),
             to: Phase::Ready,
-            cause: Cause::Probed("GET /health returned 200".into()),
-            run: Some(Run(3)),
+            cause: Cause::ProbePassed("GET /health returned 200".into()),
+            run: Some(RunId(3)),
         }),
-        api(Happening::Ended { run: Run(3), exit: Exit::Code(1), unexpected: true }),
-        api(Happening::Ended { run: Run(4), exit: Exit::Signal(15), unexpected: false }),
-        api(Happening::BuildStarted { command: make.clone(), path: path.clone() }),
-        api(Happening::Built { command: make, took: Duration::from_millis(1200) }),
-        api(Happening::Signalled { signal: 1, path }),
-        api(Happening::Note(moved.help("run `devstack ports 5000` for details"))),
-        api(Happening::Attachable("attach debugpy at 127.0.0.1:5678".into())),
-        stack(Happening::Settled { well: true }),
-        stack(Happening::Settled { well: false }),
-        api(Happening::Gone),
-        stack(Happening::Applied(plan().plan)),
-        stack(Happening::ShuttingDown("SIGINT".into())),
+        api(EventKind::Ended { run: RunId(3), exit: ProcessExit::Code(1), unexpected: true }),
+        api(EventKind::Ended { run: RunId(4), exit: ProcessExit::Signal(15), unexpected: false }),
+        api(EventKind::BuildStarted { command: make.clone(), path: path.clone() }),
+        api(EventKind::Built { command: make, took: Duration::from_millis(1200) }),
+        api(EventKind::Signalled { signal: 1, path }),
+        api(EventKind::Note(moved.help("run `devstack ports 5000` for details"))),
+        api(EventKind::DebuggerListening("attach debugpy at 127.0.0.1:5678".into())),
+        stack(EventKind::Settled { well: true }),
+        stack(EventKind::Settled { well: false }),
+        api(EventKind::ServiceRemoved),
+        stack(EventKind::Applied(plan().plan)),
+        stack(EventKind::ShuttingDown("SIGINT".into())),
     ]
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Why a client got no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,51 +40,53 @@ impl Failure {
             Failure::Mismatch(_) => 2,
             Failure::Denied(_) => 1,
             Failure::Refused(message) => match message.class {
-                Class::Usage | Class::Config => 2,
-                Class::NotRunning => 3,
-                Class::Busy
-                | Class::Port
-                | Class::Spawn
-                | Class::ReadyTimeout
-                | Class::Exit
-                | Class::Unhealthy
-                | Class::Build
-                | Class::CrashLoop
-                | Class::DepFailed
-                | Class::StopTimeout
-                | Class::Orphan
-                | Class::WatchDegraded
-                | Class::LogDropped
-                | Class::Disk
-                | Class::Limit
-                | Class::Denied
-                | Class::Internal => 1,
+                MessageClass::Usage | MessageClass::Config => 2,
+                MessageClass::NotRunning => 3,
+                MessageClass::Busy
+                | MessageClass::Port
+                | MessageClass::Spawn
+                | MessageClass::ReadyTimeout
+                | MessageClass::Exit
+                | MessageClass::Unhealthy
+                | MessageClass::Build
+                | MessageClass::CrashLoop
+                | MessageClass::DepFailed
+                | MessageClass::StopTimeout
+                | MessageClass::Orphan
+                | MessageClass::WatchDegraded
+                | MessageClass::LogDropped
+                | MessageClass::Disk
+                | MessageClass::Limit
+                | MessageClass::Denied
+                | MessageClass::Internal => 1,
             },
         }
     }
 
     pub(super) fn not_running() -> Failure {
-        let message = Message::new(Class::NotRunning, "no stack is running in this directory");
+        let message =
+            Message::new(MessageClass::NotRunning, "no stack is running in this directory");
         Failure::NotRunning(message.help("start one with `devstack up`"))
     }
 
     /// The stack stopped before it responded.
     pub(super) fn ended() -> Failure {
-        let message = Message::new(Class::NotRunning, "the stack stopped before it responded");
+        let message =
+            Message::new(MessageClass::NotRunning, "the stack stopped before it responded");
         Failure::NotRunning(message.help("start it again with `devstack up`"))
     }
 
     /// The stack stopped in the middle of its response.
     pub(super) fn cut_off() -> Failure {
         let text = "the stack stopped while responding; the response is incomplete";
-        Failure::NotRunning(Message::new(Class::NotRunning, text))
+        Failure::NotRunning(Message::new(MessageClass::NotRunning, text))
     }
 
     /// The response cannot be understood.
     pub fn garbled(what: impl fmt::Display) -> Failure {
         let text = format!("invalid response from the stack: {what}");
         let help = "run `devstack down` (it works across versions), then `devstack up`: the stack may run another version";
-        Failure::Refused(Message::new(Class::Internal, text).help(help))
+        Failure::Refused(Message::new(MessageClass::Internal, text).help(help))
     }
 }
 

@@ -17,9 +17,9 @@ use super::server::serve_within;
 use super::spare::Spare;
 use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
 use crate::model::{
-    Action, Change, Class, Condition, EndedBy, Exit, FailingProbe, Message, Name, Need, Next,
-    PastRun, Phase, Plan, PlanView, PortFacts, Run, ServiceView, Snapshot, StackState, Stream,
-    Trigger, Waited, Why,
+    BlockedOn, ChangeAction, Condition, Dependency, ExitClass, FailingProbe, FileTrigger, Message,
+    MessageClass, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView, PortStatus,
+    ProcessExit, RunId, ServiceChange, ServiceView, Snapshot, StackState, WhyView,
 };
 use crate::runtime::console::Console;
 use crate::runtime::feed::Teller;
@@ -64,11 +64,12 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
 
 /// Returns a stack with one service of each interesting kind.
 pub fn snapshot() -> Snapshot {
-    let moved = Message::new(Class::Port, "port 5000 is in use by python3 (pid 77); using 5001");
+    let moved =
+        Message::new(MessageClass::Port, "port 5000 is in use by python3 (pid 77); using 5001");
     let api = ServiceView {
         cause: "GET /health returned 200".to_owned(),
         pid: Some(4121),
-        run: Some(Run(3)),
+        run: Some(RunId(3)),
         restarts: 2,
         port: Some(5001),
         wanted_port: Some(5000),
@@ -83,19 +84,19 @@ pub fn snapshot() -> Snapshot {
     };
     let db = ServiceView {
         cause: "SIGKILL".to_owned(),
-        run: Some(Run(1)),
-        exit: Some(Exit::Signal(9)),
+        run: Some(RunId(1)),
+        exit: Some(ProcessExit::Signal(9)),
         ..view("db", Phase::Failed)
     };
     let migrate = ServiceView {
         kind: "task".to_owned(),
         cause: "exit 0".to_owned(),
-        exit: Some(Exit::Code(0)),
+        exit: Some(ProcessExit::Code(0)),
         ..view("migrate", Phase::Done)
     };
     let worker = ServiceView {
         cause: "waiting for db (ready)".to_owned(),
-        waiting_on: vec![Need { service: name("db"), condition: Condition::Ready }],
+        waiting_on: vec![Dependency { service: name("db"), condition: Condition::Ready }],
         ..view("worker", Phase::Waiting)
     };
     Snapshot {
@@ -114,17 +115,17 @@ pub fn snapshot() -> Snapshot {
 
 /// Returns what the files of that stack would change.
 pub fn plan() -> PlanView {
-    let change = |service, action, because| Change::new(name(service), action, because);
-    let api = Change {
+    let change = |service, action, because| ServiceChange::new(name(service), action, because);
+    let api = ServiceChange {
         fields: vec!["command".to_owned(), "env".to_owned()],
         variables: vec!["TOKEN".to_owned()],
         ports: BTreeMap::from([("main".to_owned(), 5001)]),
-        wanted_ports: BTreeMap::from([("main".to_owned(), 5000)]),
+        preferred_ports: BTreeMap::from([("main".to_owned(), 5000)]),
         moved: vec!["port 5000 is in use by python3 (pid 77)".to_owned()],
-        after: vec![Need { service: name("db"), condition: Condition::Ready }],
-        ..change("api", Action::Restart, "command changed, env changed: TOKEN")
+        waits_for: vec![Dependency { service: name("db"), condition: Condition::Ready }],
+        ..change("api", ChangeAction::Restart, "command changed, env changed: TOKEN")
     };
-    let web = change("web", Action::Rename, "renamed from front");
+    let web = change("web", ChangeAction::Rename, "renamed from front");
     PlanView {
         version: 1,
         stack: "shop".to_owned(),
@@ -133,29 +134,29 @@ pub fn plan() -> PlanView {
         live: false,
         plan: Plan {
             changes: vec![
-                change("mail", Action::Remove, "removed"),
+                change("mail", ChangeAction::Remove, "removed"),
                 api,
-                Change { from: Some(name("front")), ..web },
+                ServiceChange { renamed_from: Some(name("front")), ..web },
             ],
-            keeps: vec![name("db")],
+            unchanged: vec![name("db")],
         },
         notes: Vec::new(),
     }
 }
 
 /// Returns the explanation of a service of that stack, with every field set.
-pub fn why() -> Why {
+pub fn why() -> WhyView {
     let at = |second: u32| format!("2026-11-20T09:00:{second:02}.120Z");
     let end = |start: u32, exit, by, lived_ms| PastRun {
-        run: Run(u64::from(start) + 4),
+        run: RunId(u64::from(start) + 4),
         start,
         at: at(8),
         exit,
         lived_ms,
         by,
     };
-    let message = Message::new(Class::CrashLoop, "exited 8 times within 2m; last: exit 1");
-    let port = |name: &str, wanted, given, moved: Option<&str>| PortFacts {
+    let message = Message::new(MessageClass::CrashLoop, "exited 8 times within 2m; last: exit 1");
+    let port = |name: &str, wanted, given, moved: Option<&str>| PortStatus {
         name: name.to_owned(),
         wanted,
         given,
@@ -163,7 +164,7 @@ pub fn why() -> Why {
         moved: moved.map(str::to_owned),
         listens: Some(moved.is_none()),
     };
-    Why {
+    WhyView {
         version: 1,
         stack: "shop".to_owned(),
         at: at(12),
@@ -173,22 +174,22 @@ pub fn why() -> Why {
             listening: Some(vec!["127.0.0.1:7000".parse().unwrap()]),
             ..view("api", Phase::Backoff)
         },
-        next: Next { text: "attempt 3".to_owned(), in_ms: Some(3200) },
-        waits: vec![Waited {
+        next: NextStep { text: "attempt 3".to_owned(), in_ms: Some(3200) },
+        waits: vec![BlockedOn {
             service: name("db"),
             condition: Some(Condition::Ready),
             phase: Phase::Failed,
             cause: "SIGKILL".to_owned(),
         }],
         exits: vec![
-            end(2, Exit::Code(1), EndedBy::Unexpected, Some(1_200)),
-            end(1, Exit::Signal(15), EndedBy::Us, Some(61_000)),
+            end(2, ProcessExit::Code(1), ExitClass::Unexpected, Some(1_200)),
+            end(1, ProcessExit::Signal(15), ExitClass::Us, Some(61_000)),
         ],
         probe: Some(FailingProbe {
-            about: "ready".to_owned(),
+            probe: "ready".to_owned(),
             text: "`check` failed (exit 3): no table\nno luck".to_owned(),
         }),
-        trigger: Some(Trigger {
+        trigger: Some(FileTrigger {
             at: at(4),
             path: "/home/me/shop/api/app.py".to_owned(),
             action: "restart".to_owned(),
@@ -205,8 +206,8 @@ pub fn why() -> Why {
 pub fn line(service: &str, seq: u64) -> LogLine {
     LogLine {
         service: name(service),
-        run: Run(1),
-        stream: Stream::Stdout,
+        run: RunId(1),
+        stream: OutputStream::Stdout,
         at: "2026-11-20T09:00:00.120Z".to_owned(),
         seq,
         line: Some(format!("line {seq} of {service}")),
@@ -433,7 +434,7 @@ async fn supervisor(
             gate.notified().await;
         }
         let answer = match names.contains(&name("db")) {
-            true => Err(Message::new(Class::CrashLoop, "db crashes").help("see its log")),
+            true => Err(Message::new(MessageClass::CrashLoop, "db crashes").help("see its log")),
             false => Ok(format!(
                 "{verb} {}",
                 names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")

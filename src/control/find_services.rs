@@ -1,4 +1,4 @@
-use crate::model::{Class, Message, Name, Snapshot};
+use crate::model::{Message, MessageClass, Name, Snapshot};
 use crate::suggest::nearest;
 
 /// How many characters of a wrong name a message repeats.
@@ -19,7 +19,7 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
     }
     let quote: String = text.escape_debug().take(MAX_QUOTE).collect();
     let message = Message::new(
-        Class::Usage,
+        MessageClass::Usage,
         format!("unknown service `{quote}` in stack {}", snapshot.stack),
     );
     Err(match nearest(text, names().map(Name::as_str)) {
@@ -39,7 +39,7 @@ pub fn only_one(text: &str, meant: Vec<Name>) -> Result<Name, Message> {
         Err(several) => {
             let names: Vec<&str> = several.iter().map(Name::as_str).collect();
             let text = format!("{text} has {} replicas", names.len());
-            Err(Message::new(Class::Usage, text)
+            Err(Message::new(MessageClass::Usage, text)
                 .help(format!("choose one of {}", names.join(", "))))
         }
     }

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::holder::Holder;
 use super::places::Places;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
 const TRIES: u32 = 500;
@@ -87,7 +87,7 @@ impl ClaimError {
 impl Busy {
     /// Returns the message for a user who tried to start another one.
     pub fn message(&self) -> Message {
-        Message::new(Class::Busy, self.to_string())
+        Message::new(MessageClass::Busy, self.to_string())
             .help("see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`")
     }
 }
@@ -331,8 +331,10 @@ fn busy(lock: &File) -> Busy {
 fn cannot_claim(dir: &Path, error: &io::Error) -> Message {
     let text = format!("cannot lock directory {}: {error}", dir.display());
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Message::new(Class::Usage, text),
-        _ => Message::new(Class::Denied, text)
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Message::new(MessageClass::Usage, text)
+        }
+        _ => Message::new(MessageClass::Denied, text)
             .help("set XDG_RUNTIME_DIR to a directory that you own"),
     }
 }

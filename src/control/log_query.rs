@@ -1,6 +1,6 @@
 use super::Pattern;
 use super::url_text::{decode, encode};
-use crate::model::{Class, Message, Name, Stream};
+use crate::model::{Message, MessageClass, Name, OutputStream};
 use crate::runtime::log::Narration;
 
 /// Selects lines of the log.
@@ -15,7 +15,7 @@ pub struct LogQuery {
     /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Only lines of this stream.
-    pub stream: Option<Stream>,
+    pub stream: Option<OutputStream>,
     /// Only lines that match.
     pub grep: Option<Pattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
@@ -55,8 +55,8 @@ impl LogQuery {
                 }
                 "stream" => {
                     query.stream = Some(match value.as_str() {
-                        "stdout" => Stream::Stdout,
-                        "stderr" => Stream::Stderr,
+                        "stdout" => OutputStream::Stdout,
+                        "stderr" => OutputStream::Stderr,
                         _ => return Err(bad("set `stream` to `stdout` or `stderr`")),
                     });
                 }
@@ -93,8 +93,8 @@ impl LogQuery {
         }
         if let Some(stream) = self.stream {
             text.push_str(match stream {
-                Stream::Stdout => "&stream=stdout",
-                Stream::Stderr => "&stream=stderr",
+                OutputStream::Stdout => "&stream=stdout",
+                OutputStream::Stderr => "&stream=stderr",
             });
         }
         if let Some(grep) = &self.grep {
@@ -112,7 +112,7 @@ impl LogQuery {
 
 fn bad(part: &str, help: &str) -> Message {
     let part: String = part.chars().take(80).collect();
-    Message::new(Class::Usage, format!("invalid query parameter `{part}`")).help(help)
+    Message::new(MessageClass::Usage, format!("invalid query parameter `{part}`")).help(help)
 }
 
 #[cfg(test)]
@@ -133,11 +133,11 @@ mod tests {
             LogQuery { last: Some(usize::MAX), ..LogQuery::default() },
             LogQuery {
                 since: Some(1_763_629_200_120),
-                stream: Some(Stream::Stderr),
+                stream: Some(OutputStream::Stderr),
                 grep: Some(Pattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()),
                 ..LogQuery::default()
             },
-            LogQuery { since: Some(-1), stream: Some(Stream::Stdout), ..LogQuery::default() },
+            LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { narration: Narration::With, ..LogQuery::default() },
             LogQuery { narration: Narration::Only, ..LogQuery::default() },
         ] {

@@ -1,6 +1,6 @@
 use regex::bytes::Regex;
 
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Regular expression to search lines for.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ impl Pattern {
     pub fn new(text: &str) -> Result<Pattern, Message> {
         let regex = regex::bytes::RegexBuilder::new(text).size_limit(Self::SIZE).build();
         regex.map(Pattern).map_err(|error| {
-            Message::new(Class::Usage, format!("invalid regular expression: {error}"))
+            Message::new(MessageClass::Usage, format!("invalid regular expression: {error}"))
         })
     }
 

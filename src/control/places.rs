@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Maximum length of a socket's path in bytes, without the NUL at its end.
 #[cfg(target_os = "linux")]
@@ -86,7 +86,7 @@ impl Places {
         let text = format!("no usable directory for the lock and socket ({})", reasons.join("; "));
         let variable = if self.only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
         let help = format!("set {variable} to a directory that only you can access (mode 0700)");
-        Err(Message::new(Class::Denied, text).help(help))
+        Err(Message::new(MessageClass::Denied, text).help(help))
     }
 
     /// Returns directories that may hold locks of this user's stacks and can be trusted, including
@@ -189,8 +189,8 @@ pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
 
 fn no_state(dir: &Path, error: &io::Error) -> Message {
     let class = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::Disk,
-        _ => Class::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MessageClass::Disk,
+        _ => MessageClass::Denied,
     };
     Message::new(class, format!("cannot write to {}: {error}", dir.display()))
         .help("make it a directory that you own; devstack keeps logs and port choices there")

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Message, Name, Run, Stream, from_base64};
+use crate::model::{Message, Name, OutputStream, RunId, from_base64};
 use crate::runtime::log::Spoken;
 
 /// Protocol version. It changes only when an old client would misunderstand a new server or vice
@@ -94,9 +94,9 @@ pub struct LogLine {
     /// The service that printed it.
     pub service: Name,
     /// The run that printed it.
-    pub run: Run,
+    pub run: RunId,
     /// The stream it was printed to.
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// When it was read: RFC 3339 in UTC with milliseconds.
     pub at: String,
     /// Number within the stack; orders lines.

@@ -20,7 +20,7 @@ use super::protocol::{
 use super::service_query;
 use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
-use crate::model::{Class, EnvView, Message, Name, Snapshot, Why};
+use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
 use crate::runtime::handle::{Answer, Handle, Request as Ask, Until};
 
 pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
@@ -154,7 +154,10 @@ impl<L: LogSource> Routes<L> {
         if query.is_some_and(|query| !query.is_empty()) {
             let text = "/v1/events takes no parameters";
             let help = "omit them: it always reports all services";
-            return Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help)));
+            return Err(No(
+                StatusCode::BAD_REQUEST,
+                Message::new(MessageClass::Usage, text).help(help),
+            ));
         }
         Ok(stream(LineReader::Events(self.handle.events()), self.closing))
     }
@@ -167,7 +170,7 @@ fn wants_usage(query: &str) -> Result<bool, No> {
         _ => {
             let text = "invalid query parameter";
             let help = "use only `usage`: /v1/stack?usage=false omits CPU and memory";
-            Err(No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help)))
+            Err(No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help)))
         }
     }
 }
@@ -180,7 +183,7 @@ async fn environment(handle: &Handle, query: &str) -> Result<EnvView, No> {
     view.map_err(|message| No(status(message.class), message))
 }
 
-async fn why(handle: &Handle, query: &str) -> Result<Why, No> {
+async fn why(handle: &Handle, query: &str) -> Result<WhyView, No> {
     let text = service_query::parse("/v1/why", query);
     let text = text.map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
     let service = only_known(&*snapshot(handle).await?, &text)?;
@@ -211,33 +214,36 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         _ => {
             let text = format!("unknown path (devstack {VERSION})");
             let help = "see docs/protocol.md, or start with `GET /v1/stack`";
-            return Err(No(StatusCode::NOT_FOUND, Message::new(Class::Usage, text).help(help)));
+            return Err(No(
+                StatusCode::NOT_FOUND,
+                Message::new(MessageClass::Usage, text).help(help),
+            ));
         }
     };
     if method == allowed {
         return Ok(route);
     }
     let text = format!("{path} allows only {allowed}");
-    Err(No(StatusCode::METHOD_NOT_ALLOWED, Message::new(Class::Usage, text)))
+    Err(No(StatusCode::METHOD_NOT_ALLOWED, Message::new(MessageClass::Usage, text)))
 }
 
 /// Reads the request body within the limits of size and time.
 async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> {
     let too_long = || {
         let text = format!("request body exceeds {} bytes", limits.body);
-        No(StatusCode::PAYLOAD_TOO_LARGE, Message::new(Class::Limit, text))
+        No(StatusCode::PAYLOAD_TOO_LARGE, Message::new(MessageClass::Limit, text))
     };
     let body = request.into_body();
     // Reject a declared length over the limit without reading.
     if body.size_hint().lower() > limits.body as u64 {
         return Err(too_long());
     }
-    let late = Message::new(Class::Limit, "timed out reading the request body");
+    let late = Message::new(MessageClass::Limit, "timed out reading the request body");
     match tokio::time::timeout(limits.body_time, Limited::new(body, limits.body).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => {
-            let broken = Message::new(Class::Usage, "invalid request body");
+            let broken = Message::new(MessageClass::Usage, "invalid request body");
             Err(No(StatusCode::BAD_REQUEST, broken))
         }
         Err(_) => Err(No(StatusCode::REQUEST_TIMEOUT, late)),
@@ -248,7 +254,7 @@ async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> 
 fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
     let bad = |text: String| {
         let help = r#"send a body such as {"services": ["api"]}"#;
-        No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
+        No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
     };
     let wanted: Services =
         serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
@@ -264,7 +270,7 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
         let text = format!("invalid request body: {why}");
         let help =
             r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
-        No(StatusCode::BAD_REQUEST, Message::new(Class::Usage, text).help(help))
+        No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
     })?;
     let until = match wanted.what {
         None => Until::Up,
@@ -299,7 +305,7 @@ fn only_known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
 
 fn upgrade_required() -> Response<Full<Bytes>> {
     let text = format!("this path requires an upgrade to `{UPGRADE}`");
-    let error = Message::new(Class::Usage, text).help("use `devstack attach SERVICE`");
+    let error = Message::new(MessageClass::Usage, text).help("use `devstack attach SERVICE`");
     let mut reply = json(StatusCode::UPGRADE_REQUIRED, &Refusal { error });
     reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
     reply
@@ -313,27 +319,27 @@ fn told<R>(answer: Answer) -> Result<Reply<R>, No> {
 }
 
 /// Returns the status for a request that was understood but failed.
-fn status(class: Class) -> StatusCode {
+fn status(class: MessageClass) -> StatusCode {
     match class {
-        Class::Config | Class::Usage => StatusCode::BAD_REQUEST,
-        Class::Denied => StatusCode::FORBIDDEN,
-        Class::NotRunning => StatusCode::GONE,
-        Class::Limit => StatusCode::SERVICE_UNAVAILABLE,
-        Class::Disk => StatusCode::INSUFFICIENT_STORAGE,
-        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Class::Port
-        | Class::Spawn
-        | Class::ReadyTimeout
-        | Class::Exit
-        | Class::Unhealthy
-        | Class::Build
-        | Class::CrashLoop
-        | Class::DepFailed
-        | Class::StopTimeout
-        | Class::Orphan
-        | Class::Busy
-        | Class::WatchDegraded
-        | Class::LogDropped => StatusCode::CONFLICT,
+        MessageClass::Config | MessageClass::Usage => StatusCode::BAD_REQUEST,
+        MessageClass::Denied => StatusCode::FORBIDDEN,
+        MessageClass::NotRunning => StatusCode::GONE,
+        MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
+        MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
+        MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        MessageClass::Port
+        | MessageClass::Spawn
+        | MessageClass::ReadyTimeout
+        | MessageClass::Exit
+        | MessageClass::Unhealthy
+        | MessageClass::Build
+        | MessageClass::CrashLoop
+        | MessageClass::DepFailed
+        | MessageClass::StopTimeout
+        | MessageClass::Orphan
+        | MessageClass::Busy
+        | MessageClass::WatchDegraded
+        | MessageClass::LogDropped => StatusCode::CONFLICT,
     }
 }
 

@@ -17,7 +17,7 @@ use super::limits::Limits;
 use super::routes::{No, Routes};
 use super::spare::Spare;
 use super::upgraded::Upgraded;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::handle::Handle;
 
 /// How many clients beyond the limit get an error response. Further ones are closed without one.
@@ -106,11 +106,11 @@ fn admit(stream: &UnixStream, limits: &Limits, served: usize) -> Result<(), No> 
             }
             Err(error) => format!("cannot identify the client: {error}"),
         };
-        return Err(No(StatusCode::FORBIDDEN, Message::new(Class::Denied, text)));
+        return Err(No(StatusCode::FORBIDDEN, Message::new(MessageClass::Denied, text)));
     }
     if served >= limits.connections {
         let text = format!("too many clients: {}", limits.connections);
-        let busy = Message::new(Class::Limit, text).help("try again in a few seconds");
+        let busy = Message::new(MessageClass::Limit, text).help("try again in a few seconds");
         return Err(No(StatusCode::SERVICE_UNAVAILABLE, busy));
     }
     Ok(())

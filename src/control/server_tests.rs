@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::Limits;
-use crate::model::{Snapshot, Why};
+use crate::model::{Snapshot, WhyView};
 use crate::runtime::handle::{Request, Until};
 
 /// Sends bytes and reads everything until the server closes.
@@ -76,7 +76,7 @@ async fn why_is_answered_as_programs_know_it() {
     let rig = Rig::new();
     let (status, body) = ask(&rig, "GET", "/v1/why?service=api", "").await;
     assert_eq!(status, 200);
-    let mut why: Why = serde_json::from_str(&body).unwrap();
+    let mut why: WhyView = serde_json::from_str(&body).unwrap();
     assert_eq!(serde_json::to_string(&why).unwrap() + "\n", body);
     // The lines come from the real log, which the fake does not have.
     assert!(why.log.is_empty());

@@ -1,10 +1,11 @@
 use super::url_text::{decode, encode};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Parses the service name from the query of `path`.
 pub(super) fn parse(path: &str, query: &str) -> Result<String, Message> {
     let bad = |text: &str| {
-        Message::new(Class::Usage, text).help(format!("give one service: {path}?service=api"))
+        Message::new(MessageClass::Usage, text)
+            .help(format!("give one service: {path}?service=api"))
     };
     let mut parts = query.split('&').filter(|part| !part.is_empty());
     let (Some(part), None) = (parts.next(), parts.next()) else {

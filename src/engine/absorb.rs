@@ -5,7 +5,9 @@ use super::order::closure;
 use super::pending::{Goal, Pending, ending};
 use super::slot::{Listening, Outcome, State, Time, Want};
 use super::{Effect, Ending, Engine, SHUTDOWN_CAP};
-use crate::model::{Cause, Class, Event, Happening, HealthAction, Kind, Message, Name, Run};
+use crate::model::{
+    Cause, Event, EventKind, HealthAction, Message, MessageClass, Name, RunId, ServiceKind,
+};
 
 /// The first move of a step: record what happened. Nothing starts or stops here.
 impl Engine {
@@ -14,7 +16,7 @@ impl Engine {
             Input::Apply { stack, selection } => self.apply(now, stack, selection, effects),
             Input::Start(ticket, names) => self.want(now, ticket, names, Goal::Up, effects),
             Input::Restart(ticket, names) => {
-                let goal = Goal::Renewed(Run(self.next_run));
+                let goal = Goal::Renewed(RunId(self.next_run));
                 self.want(now, ticket, names, goal, effects);
             }
             Input::Debug(ticket, names) => self.want(now, ticket, names, Goal::Debugged, effects),
@@ -75,7 +77,7 @@ impl Engine {
             Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
         };
         let Some(stack) = &self.stack else { return };
-        let why = Cause::Asked(match goal {
+        let why = Cause::Requested(match goal {
             Goal::Renewed(_) => "restart",
             Goal::Debugged => "debug",
             Goal::Up | Goal::Undebugged | Goal::Down | Goal::End | Goal::Until(_) => "start",
@@ -133,10 +135,10 @@ impl Engine {
         let Some(stack) = &self.stack else { return Err(ending()) };
         let mut found = Vec::new();
         for name in names {
-            let named = stack.named(name);
+            let named = stack.services_named(name);
             if named.is_empty() {
                 let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
-                return Err(Message::new(Class::Usage, format!("unknown service `{name}`"))
+                return Err(Message::new(MessageClass::Usage, format!("unknown service `{name}`"))
                     .help(format!("available services: {}", all.join(", "))));
             }
             found.extend(named);
@@ -160,7 +162,7 @@ impl Engine {
         }
     }
 
-    fn spawned(&mut self, now: Time, run: Run, pid: u32, effects: &mut Vec<Effect>) {
+    fn spawned(&mut self, now: Time, run: RunId, pid: u32, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         slot.saves.mark(now);
         slot.past.spawned = Some(now);
@@ -174,16 +176,16 @@ impl Engine {
                     effects.push(Effect::AwaitDebugger(run, service.clone()));
                 }
                 slot.state = match (service.kind, probed) {
-                    (Kind::Service, false) => {
+                    (ServiceKind::Service, false) => {
                         slot.ready_after = Some(Duration::ZERO);
                         slot.robberies = 0;
                         slot.watch_health(run, effects);
                         State::Ready { run, pid, at: now, cause: Cause::NoProbe }
                     }
-                    (Kind::Task, false) => {
+                    (ServiceKind::Task, false) => {
                         State::Starting { run, pid, spawned: now, ready_by: None }
                     }
-                    (Kind::Service | Kind::Task, true) => {
+                    (ServiceKind::Service | ServiceKind::Task, true) => {
                         effects.push(Effect::Probe(run, service.clone()));
                         let ready_by = (!debugged).then(|| now + service.ready.timeout);
                         State::Starting { run, pid, spawned: now, ready_by }
@@ -204,7 +206,7 @@ impl Engine {
     }
 
     /// No retry: a missing program is a mistake of the user, not a crash.
-    fn not_spawned(&mut self, run: Run, message: Message) {
+    fn not_spawned(&mut self, run: RunId, message: Message) {
         let Some(slot) = self.current(run) else { return };
         let stopped = matches!(slot.state, State::Stopping { .. });
         slot.state = match slot.restart.take() {
@@ -215,19 +217,19 @@ impl Engine {
         self.runs.remove(&run);
     }
 
-    fn held(&mut self, now: Time, run: Run, what: String, effects: &mut Vec<Effect>) {
+    fn held(&mut self, now: Time, run: RunId, what: String, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         if let State::Starting { pid, spawned, .. } | State::Late { pid, spawned, .. } = slot.state
         {
             slot.ready_after = Some(now.saturating_sub(spawned));
             slot.failing = None;
             slot.robberies = 0;
-            slot.state = State::Ready { run, pid, at: now, cause: Cause::Probed(what) };
+            slot.state = State::Ready { run, pid, at: now, cause: Cause::ProbePassed(what) };
             slot.watch_health(run, effects);
         }
     }
 
-    fn unwell(&mut self, run: Run, why: String) {
+    fn unwell(&mut self, run: RunId, why: String) {
         let Some(slot) = self.current(run) else { return };
         let State::Ready { pid, .. } = slot.state else { return };
         if slot.is_debugged() {
@@ -239,17 +241,17 @@ impl Engine {
             HealthAction::Restart => true,
             HealthAction::Report => false,
         };
-        let message = Message::new(Class::Unhealthy, why.clone());
+        let message = Message::new(MessageClass::Unhealthy, why.clone());
         slot.state = State::Unwell { run, pid, message };
         if restarts && slot.restart.is_none() {
-            slot.restart = Some(Cause::Unwell(why));
+            slot.restart = Some(Cause::HealthFailed(why));
         }
     }
 
-    fn well(&mut self, now: Time, run: Run) {
+    fn well(&mut self, now: Time, run: RunId) {
         let Some(slot) = self.current(run) else { return };
         if let State::Unwell { pid, .. } = slot.state {
-            let cause = Cause::Probed("healthy again".to_owned());
+            let cause = Cause::ProbePassed("healthy again".to_owned());
             slot.state = State::Ready { run, pid, at: now, cause };
         }
     }
@@ -263,20 +265,20 @@ impl Engine {
         }
     }
 
-    fn note(&mut self, run: Run, message: Message, effects: &mut Vec<Effect>) {
+    fn note(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         slot.note = Some(message.clone());
         let service = Some(slot.service.name.clone());
-        effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
+        effects.push(Effect::Tell(Event { service, what: EventKind::Note(message) }));
     }
 
     /// Reports each warning once for as long as it applies, across runs.
-    fn remark(&mut self, run: Run, messages: Vec<Message>, effects: &mut Vec<Effect>) {
+    fn remark(&mut self, run: RunId, messages: Vec<Message>, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
         let told = std::mem::replace(&mut slot.remarked, messages.clone());
         let service = Some(slot.service.name.clone());
         let new = messages.iter().filter(|message| !told.contains(message)).cloned();
-        let tell = |message| Event { service: service.clone(), what: Happening::Note(message) };
+        let tell = |message| Event { service: service.clone(), what: EventKind::Note(message) };
         effects.extend(new.map(tell).map(Effect::Tell));
         slot.remarks = messages;
     }

@@ -4,7 +4,9 @@ use super::difference::MODE;
 use super::order::wanted;
 use super::slot::{Slot, State, Time, Want};
 use super::{Effect, Engine, Selection};
-use crate::model::{Action, Cause, Change, Event, Happening, Kind, Name, Plan, Stack};
+use crate::model::{
+    Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, ServiceKind, Stack,
+};
 
 /// Replaces the stack. Nothing starts or stops here.
 impl Engine {
@@ -66,20 +68,20 @@ impl Engine {
         (!first).then_some(plan)
     }
 
-    fn carry(&mut self, change: &Change) {
-        if let Some(former) = &change.from {
+    fn carry(&mut self, change: &ServiceChange) {
+        if let Some(former) = &change.renamed_from {
             self.succeed(&change.service, former);
         }
         let Some(slot) = self.slots.get_mut(&change.service) else { return };
         slot.saves.trust();
         match change.action {
-            Action::Add | Action::Rename | Action::Stop => slot.rearm(),
-            Action::Start if change.fields.is_empty() => slot.rearm(),
-            Action::Start | Action::Restart => {
-                slot.renew(Cause::ConfigChanged(change.because.clone()));
+            ChangeAction::Add | ChangeAction::Rename | ChangeAction::Stop => slot.rearm(),
+            ChangeAction::Start if change.fields.is_empty() => slot.rearm(),
+            ChangeAction::Start | ChangeAction::Restart => {
+                slot.renew(Cause::ConfigChanged(change.reason.clone()));
             }
-            Action::Remove => slot.want = Want::Removed,
-            Action::Define | Action::Update | Action::Prepare => {}
+            ChangeAction::Remove => slot.want = Want::Removed,
+            ChangeAction::Define | ChangeAction::Update | ChangeAction::Prepare => {}
         }
     }
 
@@ -93,7 +95,7 @@ impl Engine {
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.after = after.filter(|after| after != name);
         match want {
-            Want::Stopped | Want::Yes(Cause::Asked(_)) => slot.want = want,
+            Want::Stopped | Want::Yes(Cause::Requested(_)) => slot.want = want,
             Want::No | Want::Removed | Want::Yes(_) => {}
         }
     }
@@ -104,7 +106,7 @@ fn announce(mut plan: Plan, effects: &mut Vec<Effect>) {
     // Switching the mode changes no configuration; the service reports it itself.
     plan.changes.retain(|change| change.fields != [MODE]);
     if !plan.is_empty() {
-        effects.push(Effect::Tell(Event { service: None, what: Happening::Applied(plan) }));
+        effects.push(Effect::Tell(Event { service: None, what: EventKind::Applied(plan) }));
     }
 }
 
@@ -116,7 +118,8 @@ impl Slot {
         else {
             return;
         };
-        let unprobed = self.service.kind == Kind::Task && self.service.ready.probes.is_empty();
+        let unprobed =
+            self.service.kind == ServiceKind::Task && self.service.ready.probes.is_empty();
         if !unprobed {
             effects.push(Effect::Probe(run, self.service.clone()));
         }

@@ -12,8 +12,8 @@ use super::effect::Effect;
 use super::input::Ticket;
 use super::pending::{Goal, Pending};
 use super::slot::{KillAt, Listening, Slot, State, Time};
-use super::{Engine, Happening};
-use crate::model::{Cause, Class, Message, Mode, Name, Run, Span};
+use super::{Engine, EventKind};
+use crate::model::{Cause, DisplayDuration, Message, MessageClass, Name, RunId, RunMode};
 
 impl Engine {
     /// Adds a request that waits until these services run in run mode.
@@ -24,15 +24,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn attachable(&mut self, run: Run, effects: &mut Vec<Effect>) {
+    pub(super) fn attachable(&mut self, run: RunId, effects: &mut Vec<Effect>) {
         let Some(slot) = self.current(run) else { return };
-        let Mode::Debug(debugging) = slot.launched.mode else { return };
+        let RunMode::Debug(debugging) = slot.launched.mode else { return };
         let before = std::mem::replace(&mut slot.debugger, Listening::Seen);
         if before == Listening::Missed {
-            slot.note.take_if(|note| note.class == Class::Port);
+            slot.note.take_if(|note| note.class == MessageClass::Port);
         }
         if before != Listening::Seen {
-            slot.say(Happening::Attachable(debugging.told()), effects);
+            slot.say(EventKind::DebuggerListening(debugging.attach_hint()), effects);
         }
     }
 }
@@ -59,8 +59,10 @@ impl Slot {
     /// Whether it waits for a debugger before it continues.
     pub fn awaits_debugger(&self) -> bool {
         match self.launched.mode {
-            Mode::Debug(debugging) => debugging.waits && self.debugger == Listening::Seen,
-            Mode::Run => false,
+            RunMode::Debug(debugging) => {
+                debugging.waits_for_debugger && self.debugger == Listening::Seen
+            }
+            RunMode::Run => false,
         }
     }
 
@@ -68,13 +70,13 @@ impl Slot {
     pub fn told_in_debug(&self) -> String {
         let name = &self.service.name;
         match self.launched.mode {
-            Mode::Debug(debugging) if self.debugger == Listening::Seen => {
-                format!("{name}: {}", debugging.told())
+            RunMode::Debug(debugging) if self.debugger == Listening::Seen => {
+                format!("{name}: {}", debugging.attach_hint())
             }
-            Mode::Debug(debugging) => {
+            RunMode::Debug(debugging) => {
                 format!("{name}: in debug mode, but not listening on {}", debugging.address())
             }
-            Mode::Run => format!("{name}: in run mode"),
+            RunMode::Run => format!("{name}: in run mode"),
         }
     }
 
@@ -88,7 +90,7 @@ impl Slot {
 
     /// Reports that no debugger can attach, once that is due.
     pub fn miss_debugger(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let Mode::Debug(debugging) = self.launched.mode else { return };
+        let RunMode::Debug(debugging) = self.launched.mode else { return };
         if self.debugger_deadline().is_none_or(|at| at > now) {
             return;
         }
@@ -96,20 +98,20 @@ impl Slot {
         let text = format!(
             "in debug mode, but not listening on {} after {}",
             debugging.address(),
-            Span(self.service.ready.timeout)
+            DisplayDuration(self.service.ready.timeout)
         );
         let help = "have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT";
-        let message = Message::new(Class::Port, text).help(help);
+        let message = Message::new(MessageClass::Port, text).help(help);
         self.note.get_or_insert_with(|| message.clone());
-        self.say(Happening::Note(message), effects);
+        self.say(EventKind::Note(message), effects);
     }
 
     /// Returns when a run is killed that is asked to stop now.
     pub fn kill_at(&self, now: Time) -> KillAt {
         let at = now + self.service.stop.grace;
         match self.launched.mode {
-            Mode::Debug(_) => KillAt::Held(Some(at)),
-            Mode::Run => KillAt::At(at),
+            RunMode::Debug(_) => KillAt::Held(Some(at)),
+            RunMode::Run => KillAt::At(at),
         }
     }
 
@@ -118,15 +120,15 @@ impl Slot {
         let name = &self.service.name;
         let text = format!(
             "{name} did not stop within {}: it is being debugged and may be paused at a breakpoint",
-            Span(self.service.stop.grace)
+            DisplayDuration(self.service.stop.grace)
         );
         let again = match why {
             Cause::Shutdown(_) => "press Ctrl-C again to kill it".to_owned(),
             _ => format!("run `devstack stop {name}` again to kill it"),
         };
         let help = format!("continue it in the debugger, or {again}");
-        let message = Message::new(Class::StopTimeout, text).help(help);
-        self.say(Happening::Note(message), effects);
+        let message = Message::new(MessageClass::StopTimeout, text).help(help);
+        self.say(EventKind::Note(message), effects);
     }
 
     /// Kills a debugged run that is slow to stop, because the user asked a second time.
@@ -147,9 +149,9 @@ impl Slot {
         let shown = path.strip_prefix(&self.service.launch.dir).unwrap_or(path).display();
         let text = format!("restart postponed: {shown} changed while {name} is being debugged");
         let help = format!("run `devstack restart {name}` to apply the change");
-        let message = Message::new(Class::WatchDegraded, text).help(help);
+        let message = Message::new(MessageClass::WatchDegraded, text).help(help);
         self.note = Some(message.clone());
-        self.say(Happening::Note(message), effects);
+        self.say(EventKind::Note(message), effects);
     }
 
     /// Retries a service in debug mode that does not run, after any file change.

@@ -1,4 +1,4 @@
-use crate::model::{Command, Launch, Mode, Service};
+use crate::model::{CommandLine, LaunchConfig, RunMode, Service};
 
 /// Names at most this many variables in a sentence: a new env file would hide the rest of the line.
 const MOST_NAMED: usize = 8;
@@ -22,16 +22,16 @@ impl Difference {
         let mut found = Difference::default();
         // All other differences follow from the mode.
         match (old.mode, new.mode) {
-            (Mode::Run, Mode::Debug(_)) => {
+            (RunMode::Run, RunMode::Debug(_)) => {
                 found.restart(MODE, "entering debug mode".to_owned());
                 return found;
             }
-            (Mode::Debug(_), Mode::Run) => {
+            (RunMode::Debug(_), RunMode::Run) => {
                 let field = if new.debug.is_some() { MODE } else { "debug" };
                 found.restart(field, "leaving debug mode".to_owned());
                 return found;
             }
-            (Mode::Run, Mode::Run) | (Mode::Debug(_), Mode::Debug(_)) => {}
+            (RunMode::Run, RunMode::Run) | (RunMode::Debug(_), RunMode::Debug(_)) => {}
         }
         found.launch(&old.launch, &new.launch);
         if sockets(old) != sockets(new) {
@@ -65,15 +65,17 @@ impl Difference {
         self.restart.push(why);
     }
 
-    fn launch(&mut self, old: &Launch, new: &Launch) {
+    fn launch(&mut self, old: &LaunchConfig, new: &LaunchConfig) {
         // Required programs only matter to the next start; see `live_fields`.
-        let Launch { command, dir, env, host, needs: _ } = new;
+        let LaunchConfig { command, dir, env, host, requires: _ } = new;
         match (&old.command, command) {
             (old, new) if old == new => {}
-            (Command::Exec(_), Command::Shell(_)) | (Command::Shell(_), Command::Exec(_)) => {
+            (CommandLine::Exec(_), CommandLine::Shell(_))
+            | (CommandLine::Shell(_), CommandLine::Exec(_)) => {
                 self.restart("command", "command changed between string and array".to_owned());
             }
-            (Command::Exec(_), Command::Exec(_)) | (Command::Shell(_), Command::Shell(_)) => {
+            (CommandLine::Exec(_), CommandLine::Exec(_))
+            | (CommandLine::Shell(_), CommandLine::Shell(_)) => {
                 self.restart("command", "command changed".to_owned());
             }
         }
@@ -103,7 +105,7 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
         mode,
         debug,
         ports,
-        passed: _,
+        socket_activated: _,
         depends_on,
         ready,
         health,
@@ -119,7 +121,7 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
         url_form,
         advice,
     } = new;
-    let preset = old.advice != *advice || old.launch.needs != new.launch.needs;
+    let preset = old.advice != *advice || old.launch.requires != new.launch.requires;
     let fields = [
         ("port", old.ports != *ports),
         ("depends_on", old.depends_on != *depends_on),
@@ -142,7 +144,7 @@ fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> 
 
 /// The sockets passed to the service: a process keeps the descriptors it was started with.
 fn sockets(service: &Service) -> Vec<(&str, u16)> {
-    service.passed_ports().map(|port| (port.name.as_str(), port.number)).collect()
+    service.activated_ports().map(|port| (port.name.as_str(), port.number)).collect()
 }
 
 fn listed(names: &[String]) -> String {

@@ -3,33 +3,34 @@ use std::sync::Arc;
 
 use super::input::{Job, Ticket};
 use crate::model::{
-    Change, Command, Event, Happening, Message, Name, Run, Service, Span, Stop, signal_name,
+    CommandLine, DisplayDuration, Event, EventKind, Message, Name, RunId, Service, ServiceChange,
+    StopConfig, signal_name,
 };
 
 /// An order from the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Spawn the main process of a service as this run.
-    Spawn(Run, Arc<Service>),
+    Spawn(RunId, Arc<Service>),
     /// Ask a run to exit, by signal or command.
-    Stop(Run, Stop),
+    Stop(RunId, StopConfig),
     /// Kill the process tree of a run.
-    Kill(Run),
+    Kill(RunId),
     /// Start the readiness probes of a run, replacing earlier ones.
-    Probe(Run, Arc<Service>),
+    Probe(RunId, Arc<Service>),
     /// Start the health probes of a ready run.
-    WatchHealth(Run, Arc<Service>),
+    WatchHealth(RunId, Arc<Service>),
     /// Find out when the debugger of a run is listening, without connecting to it.
-    AwaitDebugger(Run, Arc<Service>),
+    AwaitDebugger(RunId, Arc<Service>),
     /// Find out whether an early exit was the fault of the service; nothing of the run is left.
     /// Answered with [`super::Input::ExitInvestigated`].
-    Examine(Run, Arc<Service>),
+    Examine(RunId, Arc<Service>),
     /// Choose new ports for a service. Answered with [`super::Input::PortsReassigned`].
     Place(Name),
     /// Send a signal to the main process of a run.
-    Signal(Run, i32),
+    Signal(RunId, i32),
     /// Run a watch command of a service; its output belongs to this run, if there is one.
-    StartJob(Job, Arc<Service>, Option<Run>, Command),
+    StartJob(Job, Arc<Service>, Option<RunId>, CommandLine),
     /// Send SIGTERM to a watch command.
     StopJob(Job),
     /// Kill everything left of a watch command.
@@ -47,8 +48,10 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Spawn(run, service) => write!(f, "spawn {} {run}", service.name),
-            Effect::Stop(run, Stop { command: Some(_), .. }) => write!(f, "stop {run} by command"),
-            Effect::Stop(run, Stop { signal, .. }) => {
+            Effect::Stop(run, StopConfig { command: Some(_), .. }) => {
+                write!(f, "stop {run} by command")
+            }
+            Effect::Stop(run, StopConfig { signal, .. }) => {
                 write!(f, "stop {run} {}", signal_name(*signal).unwrap_or("?"))
             }
             Effect::Kill(run) => write!(f, "kill {run}"),
@@ -83,31 +86,31 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         write!(f, "{name} ")?;
     }
     match &event.what {
-        Happening::Phase { to, cause, run: Some(run), from: _ } => write!(f, "{to} {run}: {cause}"),
-        Happening::Phase { to, cause, run: None, from: _ } => write!(f, "{to}: {cause}"),
-        Happening::Ended { run, exit, unexpected: true } => {
+        EventKind::Phase { to, cause, run: Some(run), from: _ } => write!(f, "{to} {run}: {cause}"),
+        EventKind::Phase { to, cause, run: None, from: _ } => write!(f, "{to}: {cause}"),
+        EventKind::Ended { run, exit, unexpected: true } => {
             write!(f, "ended {run}: {exit}, unexpected")
         }
-        Happening::Ended { run, exit, unexpected: false } => write!(f, "ended {run}: {exit}"),
-        Happening::BuildStarted { command, path } => {
+        EventKind::Ended { run, exit, unexpected: false } => write!(f, "ended {run}: {exit}"),
+        EventKind::BuildStarted { command, path } => {
             write!(f, "building: {}: {} changed", command.line(), path.display())
         }
-        Happening::Built { command, took } => {
-            write!(f, "built: {} in {}", command.line(), Span(*took))
+        EventKind::Built { command, took } => {
+            write!(f, "built: {} in {}", command.line(), DisplayDuration(*took))
         }
-        Happening::Signalled { signal, path } => {
+        EventKind::Signalled { signal, path } => {
             let name = signal_name(*signal).unwrap_or("?");
             write!(f, "signalled {name}: {} changed", path.display())
         }
-        Happening::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
-        Happening::Attachable(place) => write!(f, "debug: {place}"),
-        Happening::Settled { well: true } => f.write_str("settled"),
-        Happening::Settled { well: false } => f.write_str("settled, not well"),
-        Happening::Gone => f.write_str("gone"),
-        Happening::Applied(plan) => {
-            let lines: Vec<String> = plan.changes.iter().map(Change::to_string).collect();
+        EventKind::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
+        EventKind::DebuggerListening(place) => write!(f, "debug: {place}"),
+        EventKind::Settled { well: true } => f.write_str("settled"),
+        EventKind::Settled { well: false } => f.write_str("settled, not well"),
+        EventKind::ServiceRemoved => f.write_str("gone"),
+        EventKind::Applied(plan) => {
+            let lines: Vec<String> = plan.changes.iter().map(ServiceChange::to_string).collect();
             write!(f, "applied: {}", lines.join("; "))
         }
-        Happening::ShuttingDown(why) => write!(f, "shutting down: {why}"),
+        EventKind::ShuttingDown(why) => write!(f, "shutting down: {why}"),
     }
 }

@@ -1,16 +1,27 @@
 use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Haste};
-use crate::model::{Cause, Class, EndedBy, Event, Exit, Happening, Message, OnExit, Policy, Run};
+use crate::model::{
+    Cause, Event, EventKind, ExitClass, Message, MessageClass, OnExit, ProcessExit, RestartPolicy,
+    RunId,
+};
 
 /// The exit of a run and its consequences.
 impl Engine {
-    pub(super) fn exited(&mut self, run: Run, exit: Exit, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn exited(
+        &mut self,
+        run: RunId,
+        exit: ProcessExit,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(slot) = self.current(run) else { return };
         let success =
-            matches!(exit, Exit::Code(code) if slot.service.success_codes.contains(&code));
+            matches!(exit, ProcessExit::Code(code) if slot.service.success_codes.contains(&code));
         let (verdict, kill) = match &slot.state {
-            State::Stopping { kill, why: Cause::Unwell(_), .. } => (Verdict::Unwell(exit), *kill),
-            State::Stopping { kill, why: Cause::Robbed(message), .. } => {
+            State::Stopping { kill, why: Cause::HealthFailed(_), .. } => {
+                (Verdict::Unwell(exit), *kill)
+            }
+            State::Stopping { kill, why: Cause::PortLost(message), .. } => {
                 (Verdict::Robbed(message.clone()), *kill)
             }
             State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
@@ -44,14 +55,14 @@ impl Engine {
         let judged = !(unexpected && slot.lacks_port());
         let ends_stack = by_itself && judged && slot.service.on_exit == OnExit::Shutdown;
         let name = slot.service.name.clone();
-        let what = Happening::Ended { run, exit, unexpected };
+        let what = EventKind::Ended { run, exit, unexpected };
         effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
         if ends_stack {
-            self.end(now, format!("{name} exited ({exit})"), exit.shell_code(), Haste::Polite);
+            self.end(now, format!("{name} exited ({exit})"), exit.exit_code(), Haste::Polite);
         }
     }
 
-    pub(super) fn emptied(&mut self, now: Time, run: Run, effects: &mut Vec<Effect>) {
+    pub(super) fn emptied(&mut self, now: Time, run: RunId, effects: &mut Vec<Effect>) {
         let ending = self.ending.is_some();
         let Some(slot) = self.current(run) else { return };
         let verdict = match &slot.state {
@@ -66,7 +77,7 @@ impl Engine {
             | State::Unwell { .. }
             | State::Backoff { .. }
             | State::Displaced { .. }
-            | State::Over(_) => Verdict::Unexpected(Exit::Signal(9)),
+            | State::Over(_) => Verdict::Unexpected(ProcessExit::Signal(9)),
         };
         if let Verdict::Unexpected(exit) = verdict
             && slot.lacks_port()
@@ -92,53 +103,57 @@ impl Engine {
     }
 }
 
-fn by(verdict: &Verdict) -> EndedBy {
+fn by(verdict: &Verdict) -> ExitClass {
     match verdict {
-        Verdict::ByUs | Verdict::Unwell(_) | Verdict::Robbed(_) => EndedBy::Us,
-        Verdict::Expected(_) => EndedBy::Expected,
-        Verdict::Unexpected(_) | Verdict::Unclear(_) => EndedBy::Unexpected,
+        Verdict::ByUs | Verdict::Unwell(_) | Verdict::Robbed(_) => ExitClass::Us,
+        Verdict::Expected(_) => ExitClass::Expected,
+        Verdict::Unexpected(_) | Verdict::Unclear(_) => ExitClass::Unexpected,
     }
 }
 
 impl Slot {
-    fn after_expected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+    fn after_expected(&mut self, now: Time, exit: ProcessExit, ending: bool) -> State {
         match self.service.restart.policy {
-            Policy::Always if !ending => self.back_off(now, exit, false),
-            Policy::Always | Policy::No | Policy::OnFailure => State::Over(Outcome::Done(exit)),
+            RestartPolicy::Always if !ending => self.back_off(now, exit, false),
+            RestartPolicy::Always | RestartPolicy::No | RestartPolicy::OnFailure => {
+                State::Over(Outcome::Done(exit))
+            }
         }
     }
 
-    pub(super) fn after_unexpected(&mut self, now: Time, exit: Exit, ending: bool) -> State {
+    pub(super) fn after_unexpected(&mut self, now: Time, exit: ProcessExit, ending: bool) -> State {
         match self.service.restart.policy {
-            Policy::Always | Policy::OnFailure if !ending => self.back_off(now, exit, true),
-            Policy::Always | Policy::OnFailure | Policy::No => {
+            RestartPolicy::Always | RestartPolicy::OnFailure if !ending => {
+                self.back_off(now, exit, true)
+            }
+            RestartPolicy::Always | RestartPolicy::OnFailure | RestartPolicy::No => {
                 let text = match exit {
-                    Exit::Code(code) => format!("exited with code {code}"),
-                    Exit::Signal(_) => format!("killed by {exit}"),
+                    ProcessExit::Code(code) => format!("exited with code {code}"),
+                    ProcessExit::Signal(_) => format!("killed by {exit}"),
                 };
-                State::Over(Outcome::Failed(Message::new(Class::Exit, text)))
+                State::Over(Outcome::Failed(Message::new(MessageClass::Exit, text)))
             }
         }
     }
 
     /// Delays the next start, doubling the delay each time, or gives up after too many exits.
-    fn back_off(&mut self, now: Time, exit: Exit, unexpected: bool) -> State {
+    fn back_off(&mut self, now: Time, exit: ProcessExit, unexpected: bool) -> State {
         let rule = self.service.restart.clone();
         self.ends.retain(|end| end.at + rule.window >= now);
         self.ends.push(End { at: now, unexpected });
         let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
-        if unexpected && crashes >= rule.max {
+        if unexpected && crashes >= rule.max_failures {
             let text = format!(
                 "exited {crashes} times within {}; last: {exit}",
-                crate::model::Span(rule.window)
+                crate::model::DisplayDuration(rule.window)
             );
-            let message = Message::new(Class::CrashLoop, text)
+            let message = Message::new(MessageClass::CrashLoop, text)
                 .help(format!("fix it; a change to a watched file or to its config restarts it, or run `devstack restart {}`", self.service.name));
             return State::Over(Outcome::Failed(message));
         }
         let doublings = self.ends.len() as u32 - 1;
         let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
         let count = self.runs;
-        State::Backoff { until: now + delay, cause: Cause::Retry { exit, delay, count } }
+        State::Backoff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
     }
 }

@@ -4,24 +4,30 @@ use super::past::{PastEnd, Triggered};
 use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
 use super::{Blocked, Engine};
 use crate::model::{
-    Cause, Condition, FailingProbe, Health, HealthAction, Kind, Message, Name, Need, Next, PastRun,
-    PortFacts, Shown, Span, Trigger, Waited, Why,
+    BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
+    FileTrigger, HealthAction, HealthConfig, Message, Name, NextStep, PastRun, PortStatus,
+    ServiceKind, WhyView,
 };
 
 impl Engine {
     /// Explains a service's state, without its log; `date` formats times. `None`: unknown service.
-    pub fn explain(&self, now: Time, name: &Name, date: impl Fn(Time) -> String) -> Option<Why> {
+    pub fn explain(
+        &self,
+        now: Time,
+        name: &Name,
+        date: impl Fn(Time) -> String,
+    ) -> Option<WhyView> {
         let slot = self.slots.get(name)?;
         let blocked = self.blocked();
         let (text, at) = self.next(slot, blocked.get(name));
         let until =
             |at: Time| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
-        Some(Why {
+        Some(WhyView {
             version: 1,
             stack: self.stack.as_ref().map(|stack| stack.name.clone()).unwrap_or_default(),
             at: date(now),
             service: self.view(name, slot, &blocked, &date),
-            next: Next { text, in_ms: at.map(until) },
+            next: NextStep { text, in_ms: at.map(until) },
             waits: self.waits(slot, &blocked),
             exits: slot.past.runs.iter().map(|end| past_run(end, &date)).collect(),
             probe: slot.failing_probe(),
@@ -31,14 +37,14 @@ impl Engine {
         })
     }
 
-    fn waits(&self, slot: &Slot, blocked: &Blocked) -> Vec<Waited> {
+    fn waits(&self, slot: &Slot, blocked: &Blocked) -> Vec<BlockedOn> {
         if self.ending.is_some() || !slot.wanted() || !matches!(slot.state, State::Idle) {
             return Vec::new();
         }
         let waited = |name: Name, condition: Option<Condition>| {
             let (phase, cause) = self.standing_of(self.slots.get(&name)?, blocked.get(&name));
             let cause = cause.to_string();
-            Some(Waited { service: name, condition, phase, cause })
+            Some(BlockedOn { service: name, condition, phase, cause })
         };
         let needs = self.needs(slot);
         if !needs.is_empty() {
@@ -109,8 +115,8 @@ impl Slot {
             return "it continues once a debugger attaches".to_owned();
         }
         match (self.service.kind, self.service.ready.probes.is_empty()) {
-            (Kind::Task, true) => "nothing until it exits".to_owned(),
-            (Kind::Task | Kind::Service, _) => {
+            (ServiceKind::Task, true) => "nothing until it exits".to_owned(),
+            (ServiceKind::Task | ServiceKind::Service, _) => {
                 format!("readiness is probed every {}; times out", interval(self))
             }
         }
@@ -128,8 +134,8 @@ impl Slot {
             false => "; watching files for changes",
         };
         match &self.service.health {
-            Some(Health { interval, .. }) => {
-                format!("health is probed every {}{watched}", Span(*interval))
+            Some(HealthConfig { interval, .. }) => {
+                format!("health is probed every {}{watched}", DisplayDuration(*interval))
             }
             None => format!("nothing: it runs until it exits or is stopped{watched}"),
         }
@@ -137,10 +143,10 @@ impl Slot {
 
     fn next_of_unwell(&self) -> String {
         match &self.service.health {
-            Some(Health { interval, action: HealthAction::Report, .. }) => {
-                format!("health is still probed every {}", Span(*interval))
+            Some(HealthConfig { interval, action: HealthAction::Report, .. }) => {
+                format!("health is still probed every {}", DisplayDuration(*interval))
             }
-            Some(Health { action: HealthAction::Restart, .. }) => "it restarts".to_owned(),
+            Some(HealthConfig { action: HealthAction::Restart, .. }) => "it restarts".to_owned(),
             None => "nothing".to_owned(),
         }
     }
@@ -156,23 +162,23 @@ impl Slot {
 
     fn failing_probe(&self) -> Option<FailingProbe> {
         let probe = |about: &str, text: &str| {
-            Some(FailingProbe { about: about.to_owned(), text: text.to_owned() })
+            Some(FailingProbe { probe: about.to_owned(), text: text.to_owned() })
         };
         match (&self.state, &self.failing) {
             (State::Unwell { message, .. }, _) => probe("health", &message.text),
-            (State::Stopping { why: Cause::Unwell(why), .. }, _) => probe("health", why),
+            (State::Stopping { why: Cause::HealthFailed(why), .. }, _) => probe("health", why),
             (_, Some(failing)) => probe("ready", failing),
             (_, None) => None,
         }
     }
 
-    fn port_facts(&self) -> Vec<PortFacts> {
+    fn port_facts(&self) -> Vec<PortStatus> {
         let listening = self.live_run().and(self.listening.as_ref());
         let listens = |number: u16| {
             let all = listening?.iter();
             Some(all.filter_map(|address| address.tcp()).any(|address| address.port() == number))
         };
-        let facts = self.service.ports.iter().map(|port| PortFacts {
+        let facts = self.service.ports.iter().map(|port| PortStatus {
             name: port.name.clone(),
             wanted: port.wanted,
             given: port.number,
@@ -184,8 +190,8 @@ impl Slot {
     }
 }
 
-fn interval(slot: &Slot) -> Span {
-    Span(slot.service.ready.interval)
+fn interval(slot: &Slot) -> DisplayDuration {
+    DisplayDuration(slot.service.ready.interval)
 }
 
 fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
@@ -206,12 +212,12 @@ fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
 }
 
 /// `db is ready and migrate has completed`
-fn all_of(needs: &[Need]) -> String {
+fn all_of(needs: &[Dependency]) -> String {
     let each: Vec<String> = needs.iter().map(one_of).collect();
     each.join(" and ")
 }
 
-fn one_of(need: &Need) -> String {
+fn one_of(need: &Dependency) -> String {
     let verb = if need.condition == Condition::Completed { "has" } else { "is" };
     format!("{} {verb} {}", need.service, need.condition)
 }
@@ -222,7 +228,7 @@ fn past_run(end: &PastEnd, date: impl Fn(Time) -> String) -> PastRun {
     PastRun { run, start, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
 }
 
-fn triggered(trigger: &Triggered, date: impl Fn(Time) -> String) -> Trigger {
-    let path = Shown(&trigger.path).to_string();
-    Trigger { at: date(trigger.at), path, action: trigger.action.clone() }
+fn triggered(trigger: &Triggered, date: impl Fn(Time) -> String) -> FileTrigger {
+    let path = DisplayPath(&trigger.path).to_string();
+    FileTrigger { at: date(trigger.at), path, action: trigger.action.clone() }
 }

@@ -8,19 +8,19 @@ use super::saves::{Life, Working};
 use super::slot::{KillAt, Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine};
 use crate::model::{
-    Cause, Event, Happening, Kind, Message, Name, WatchAction, Watched, signal_name,
+    Cause, Event, EventKind, Message, Name, ServiceKind, WatchAction, WatchId, signal_name,
 };
 
 impl Engine {
     pub(super) fn files_changed(
         &mut self,
         now: Time,
-        files: BTreeMap<Watched, PathBuf>,
+        files: BTreeMap<WatchId, PathBuf>,
         effects: &mut Vec<Effect>,
     ) {
         let mut all: BTreeMap<Name, BTreeMap<usize, PathBuf>> = BTreeMap::new();
         for (watched, path) in files {
-            all.entry(watched.service).or_default().insert(watched.place, path);
+            all.entry(watched.service).or_default().insert(watched.index, path);
         }
         for (name, files) in all {
             if let Some(slot) = self.slots.get_mut(&name).filter(|slot| slot.wanted()) {
@@ -97,14 +97,14 @@ impl Slot {
                     WatchAction::Run(_) | WatchAction::Signal(_) => self.saves.revive = Some(path),
                 }
                 let took = now.saturating_sub(began);
-                self.say(Happening::Built { command, took }, effects);
+                self.say(EventKind::Built { command, took }, effects);
             }
             // The file it failed on has changed since.
             Err(_) if again => {}
             Err(message) => {
                 self.saves.spoiled |= matches!(action, WatchAction::Restart { .. });
                 self.saves.failed.insert(place, (path, message.clone()));
-                self.say(Happening::Note(message), effects);
+                self.say(EventKind::Note(message), effects);
             }
         }
         self.judge_during(now, effects);
@@ -136,7 +136,7 @@ impl Slot {
             let action = format!("run {}", command.line());
             self.past.triggered(now, path.clone(), action);
             self.say(
-                Happening::BuildStarted { command: command.clone(), path: path.clone() },
+                EventKind::BuildStarted { command: command.clone(), path: path.clone() },
                 effects,
             );
             effects.push(Effect::StartJob(job, self.service.clone(), self.run, command));
@@ -194,7 +194,7 @@ impl Slot {
         let run = match self.state {
             State::Ready { run, .. } | State::Unwell { run, .. } => Some(run),
             // A task does not become ready.
-            State::Starting { run, .. } if self.service.kind == Kind::Task => Some(run),
+            State::Starting { run, .. } if self.service.kind == ServiceKind::Task => Some(run),
             State::Launching { .. } | State::Starting { .. } | State::Late { .. } => return,
             State::Idle
             | State::Stopping { .. }
@@ -215,7 +215,7 @@ impl Slot {
             effects.push(Effect::Signal(run, signal));
             let name = signal_name(signal).map_or_else(|| signal.to_string(), str::to_owned);
             self.past.triggered(now, path.clone(), format!("signal {name}"));
-            self.say(Happening::Signalled { signal, path }, effects);
+            self.say(EventKind::Signalled { signal, path }, effects);
         }
     }
 
@@ -236,7 +236,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn say(&self, what: Happening, effects: &mut Vec<Effect>) {
+    pub(super) fn say(&self, what: EventKind, effects: &mut Vec<Effect>) {
         effects.push(Effect::Tell(Event { service: Some(self.service.name.clone()), what }));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Address, Exit, Message, Name, Run, Stack, Watched};
+use crate::model::{ListenAddress, Message, Name, ProcessExit, RunId, Stack, WatchId};
 
 /// A user request or a fact about the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,31 +43,31 @@ pub enum Input {
         haste: Haste,
     },
     /// Files changed; one of them for each watch.
-    FilesChanged(BTreeMap<Watched, PathBuf>),
+    FilesChanged(BTreeMap<WatchId, PathBuf>),
     /// Whether files are still changing. If so, a restart caused by a change delays its start until
     /// they stop, which the watcher always reports soon.
     FilesChanging(bool),
     /// The command of a watch exited and nothing of it is left; the error if it did not succeed.
     JobEnded(Job, Result<(), Message>),
     /// The main process of a run was spawned, with this pid.
-    Spawned(Run, u32),
+    Spawned(RunId, u32),
     /// The main process of a run could not be spawned; nothing of it is left.
-    NotSpawned(Run, Message),
+    NotSpawned(RunId, Message),
     /// Every readiness probe of a run passed; what the last one saw.
-    Held(Run, String),
+    Held(RunId, String),
     /// A readiness probe of a run failed; why.
-    Failing(Run, String),
+    Failing(RunId, String),
     /// The health probes of a run failed often enough in a row; why.
-    Unwell(Run, String),
+    Unwell(RunId, String),
     /// The health probes of a run pass again.
-    Well(Run),
+    Well(RunId),
     /// The debugger of a run is listening.
-    Attachable(Run),
+    Attachable(RunId),
     /// Another process is listening on a port of a run that is not ready. If its spawn was ordered,
     /// the spawn was not carried out.
-    Robbed(Run, Message),
+    Robbed(RunId, Message),
     /// The result of [`super::Effect::InvestigateExit`].
-    Examined(Run, Excuse),
+    Examined(RunId, Excuse),
     /// Ports were chosen again.
     Placed {
         /// The stack with the new ports.
@@ -76,15 +76,15 @@ pub enum Input {
         outcome: BTreeMap<Name, Result<(), Message>>,
     },
     /// A note about a run that changes nothing.
-    Note(Run, Message),
+    Note(RunId, Message),
     /// Where a run is listening.
-    Listens(Run, Vec<Address>),
+    Listens(RunId, Vec<ListenAddress>),
     /// Warnings about where a run is listening; replaces earlier ones.
-    Remarks(Run, Vec<Message>),
+    Remarks(RunId, Vec<Message>),
     /// The main process of a run exited.
-    Exited(Run, Exit),
+    Exited(RunId, ProcessExit),
     /// The process tree of a run is verified to be empty and its output is read to the end.
-    Emptied(Run),
+    Emptied(RunId),
     /// The supervisor or the machine was suspended for this long; deadlines are postponed.
     Slept(Duration),
     /// Only time has passed.

@@ -41,7 +41,9 @@ pub use slot::Time;
 
 use tell::Outlook;
 
-use crate::model::{Cause, Happening, Message, Name, Run, Service, ServiceView, Stack, StackState};
+use crate::model::{
+    Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
+};
 use pending::Pending;
 use slot::{KillAt, Slot, State};
 
@@ -61,7 +63,7 @@ pub struct Engine {
     slots: BTreeMap<Name, Slot>,
     /// Dependencies before dependents.
     order: Vec<Name>,
-    runs: BTreeMap<Run, Name>,
+    runs: BTreeMap<RunId, Name>,
     next_run: u64,
     /// Number of watch jobs started so far.
     jobs: u64,
@@ -185,7 +187,7 @@ impl Engine {
     }
 
     /// Returns the service of a live run.
-    pub fn service_of(&self, run: Run) -> Option<&Name> {
+    pub fn service_of(&self, run: RunId) -> Option<&Name> {
         self.runs.get(&run)
     }
 
@@ -213,13 +215,13 @@ impl Engine {
     }
 
     /// Returns the service of a live run, as it was started.
-    pub fn launched(&self, run: Run) -> Option<&Arc<Service>> {
+    pub fn launched(&self, run: RunId) -> Option<&Arc<Service>> {
         let slot = self.slots.get(self.runs.get(&run)?)?;
         (slot.live_run() == Some(run)).then_some(&slot.launched)
     }
 
     /// Returns a service as its live run was started, with that run, or as its next run will start.
-    pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<Run>)> {
+    pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<RunId>)> {
         let slot = self.slots.get(name)?;
         Some(match slot.live_run() {
             Some(run) => (&slot.launched, Some(run)),
@@ -228,7 +230,7 @@ impl Engine {
     }
 
     /// Whether a live run is the first of its service.
-    pub fn is_first(&self, run: Run) -> bool {
+    pub fn is_first(&self, run: RunId) -> bool {
         let slot = self.runs.get(&run).and_then(|name| self.slots.get(name));
         slot.is_some_and(|slot| slot.runs <= 1)
     }
@@ -246,7 +248,7 @@ impl Engine {
         self.slots.values().filter(awaited).map(|slot| &slot.service)
     }
 
-    fn current(&mut self, run: Run) -> Option<&mut Slot> {
+    fn current(&mut self, run: RunId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(self.runs.get(&run)?)?;
         (slot.live_run() == Some(run)).then_some(slot)
     }

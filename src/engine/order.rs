@@ -51,11 +51,13 @@ pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<N
             closure(stack, auto.map(|(name, _)| name.clone()), Cause::Up)
         }
         Some(Selection { names, with_dependencies: true }) => {
-            closure(stack, names.iter().flat_map(|name| stack.named(name)), Cause::Up)
+            closure(stack, names.iter().flat_map(|name| stack.services_named(name)), Cause::Up)
         }
-        Some(Selection { names, with_dependencies: false }) => {
-            names.iter().flat_map(|name| stack.named(name)).map(|name| (name, Cause::Up)).collect()
-        }
+        Some(Selection { names, with_dependencies: false }) => names
+            .iter()
+            .flat_map(|name| stack.services_named(name))
+            .map(|name| (name, Cause::Up))
+            .collect(),
     }
 }
 

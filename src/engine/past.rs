@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::slot::Time;
-use crate::model::{EndedBy, Exit, Run};
+use crate::model::{ExitClass, ProcessExit, RunId};
 
 /// How many runs of a service are remembered: as many as fit on a screen with the rest of `why`.
 pub(super) const HISTORY: usize = 5;
@@ -21,13 +21,13 @@ pub(super) struct Past {
 
 #[derive(Debug, Clone)]
 pub(super) struct PastEnd {
-    pub run: Run,
+    pub run: RunId,
     /// Which start of the service it was, counted from 1.
     pub start: u32,
     pub at: Time,
-    pub exit: Exit,
+    pub exit: ProcessExit,
     pub lived: Option<Duration>,
-    pub by: EndedBy,
+    pub by: ExitClass,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub(super) struct Triggered {
 }
 
 impl Past {
-    pub fn ended(&mut self, run: Run, start: u32, at: Time, exit: Exit, by: EndedBy) {
+    pub fn ended(&mut self, run: RunId, start: u32, at: Time, exit: ProcessExit, by: ExitClass) {
         let lived = self.spawned.take().map(|spawned| at.saturating_sub(spawned));
         self.runs.push_front(PastEnd { run, start, at, exit, lived, by });
         self.runs.truncate(HISTORY);

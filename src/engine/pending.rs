@@ -1,7 +1,7 @@
 use super::input::{Ticket, Until};
 use super::slot::{Listening, Outcome, Slot, State, Want};
 use super::{Blocked, Effect, Engine};
-use crate::model::{Class, Message, Name, Run};
+use crate::model::{Message, MessageClass, Name, RunId};
 
 /// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(super) enum Goal {
     /// Each is ready or done, in any run.
     Up,
     /// Each is ready or done, in this run or a later one.
-    Renewed(Run),
+    Renewed(RunId),
     /// A debugger can attach to each, or it is ready or done in debug mode.
     Debugged,
     /// Each that runs is ready or done in run mode.
@@ -100,7 +100,7 @@ impl Engine {
                 Goal::Until(until) => self.judge_until(until, name, blocked),
                 Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => {
                     let text = format!("{name} was removed from the configuration");
-                    Verdict::Never(Message::new(Class::Busy, text))
+                    Verdict::Never(Message::new(MessageClass::Busy, text))
                 }
             };
         };
@@ -109,24 +109,24 @@ impl Engine {
             Goal::Until(until) => self.judge_until(until, name, blocked),
             Goal::Down if slot.wanted() => {
                 let text = format!("{name} was started again before it stopped");
-                Verdict::Never(Message::new(Class::Busy, text))
+                Verdict::Never(Message::new(MessageClass::Busy, text))
             }
             Goal::Down if slot.is_live() => Verdict::Yet,
             Goal::Down => Verdict::True,
-            Goal::Up => risen(slot, Run(0), blocked, self.ending.is_some()),
+            Goal::Up => risen(slot, RunId(0), blocked, self.ending.is_some()),
             Goal::Renewed(run) => risen(slot, run, blocked, self.ending.is_some()),
             Goal::Debugged if slot.is_debugged() && slot.restart.is_none() => match slot.debugger {
                 Listening::Seen | Listening::Missed => Verdict::True,
                 Listening::Unknown | Listening::Awaited(_) => Verdict::Yet,
             },
-            Goal::Debugged => risen(slot, Run(0), blocked, self.ending.is_some()),
+            Goal::Debugged => risen(slot, RunId(0), blocked, self.ending.is_some()),
             Goal::Undebugged if !slot.wanted() => Verdict::True,
-            Goal::Undebugged => risen(slot, Run(0), blocked, self.ending.is_some()),
+            Goal::Undebugged => risen(slot, RunId(0), blocked, self.ending.is_some()),
         }
     }
 }
 
-fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Verdict {
+fn risen(slot: &Slot, least: RunId, blocked: Option<&Message>, ending: bool) -> Verdict {
     let fresh = slot.run.is_some_and(|run| run >= least);
     if ending {
         return Verdict::Never(self::ending());
@@ -134,7 +134,7 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
     match slot.want {
         Want::Stopped | Want::No | Want::Removed => {
             let text = format!("{} was stopped before it was ready", slot.service.name);
-            return Verdict::Never(Message::new(Class::Busy, text));
+            return Verdict::Never(Message::new(MessageClass::Busy, text));
         }
         Want::Yes(_) => {}
     }
@@ -168,5 +168,5 @@ fn risen(slot: &Slot, least: Run, blocked: Option<&Message>, ending: bool) -> Ve
 
 /// Error for a request that a shutdown makes impossible.
 pub(super) fn ending() -> Message {
-    Message::new(Class::NotRunning, "the stack is stopping")
+    Message::new(MessageClass::NotRunning, "the stack is stopping")
 }

@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use super::slot::{Outcome, Slot, State, Time, Verdict};
 use super::{Effect, Engine, Excuse};
-use crate::model::{Cause, Class, Happening, Message, Name, OnExit, Run, Stack};
+use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MOST_ROBBERIES: u32 = 10;
 
 /// Lost races for a port. They do not count as crashes: the service waits for another port.
 impl Engine {
-    pub(super) fn robbed(&mut self, run: Run, message: Message, effects: &mut Vec<Effect>) {
+    pub(super) fn robbed(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let ending = self.ending.is_some();
         let Some(slot) = self.current(run) else { return };
         match &slot.state {
@@ -26,13 +26,13 @@ impl Engine {
             }
             State::Starting { .. } | State::Late { .. } => {
                 if slot.restart.is_none() {
-                    slot.restart = Some(Cause::Robbed(message));
+                    slot.restart = Some(Cause::PortLost(message));
                 }
             }
             // Only its debugger can lack a port now: no reason to stop a running service.
             State::Ready { .. } | State::Unwell { .. } if slot.is_debugged() => {
                 slot.note.get_or_insert_with(|| message.clone());
-                slot.say(Happening::Note(message), effects);
+                slot.say(EventKind::Note(message), effects);
             }
             State::Idle
             | State::Ready { .. }
@@ -48,7 +48,7 @@ impl Engine {
     pub(super) fn examined(
         &mut self,
         now: Time,
-        run: Run,
+        run: RunId,
         excuse: Excuse,
         effects: &mut Vec<Effect>,
     ) {
@@ -61,7 +61,7 @@ impl Engine {
             Excuse::Robbed(_) | Excuse::Unheld(_) | Excuse::None if renewed => State::Idle,
             Excuse::Robbed(message) => slot.displaced(message, ending, effects),
             Excuse::Unheld(message) => {
-                slot.because = Some(Cause::Unheld(message.text));
+                slot.because = Some(Cause::PortReservationDropped(message.text));
                 State::Idle
             }
             Excuse::None => {
@@ -71,7 +71,7 @@ impl Engine {
         };
         if ends_stack {
             let why = format!("{} exited ({exit})", slot.service.name);
-            self.end(now, why, exit.shell_code(), super::Haste::Polite);
+            self.end(now, why, exit.exit_code(), super::Haste::Polite);
         }
         self.runs.remove(&run);
     }
@@ -90,7 +90,7 @@ impl Engine {
             let State::Displaced { message } = &slot.state else { continue };
             slot.state = match placed {
                 Ok(()) => {
-                    slot.because = Some(Cause::Robbed(message.clone()));
+                    slot.because = Some(Cause::PortLost(message.clone()));
                     State::Idle
                 }
                 Err(message) => State::Over(Outcome::Failed(message)),
@@ -125,7 +125,7 @@ impl Slot {
                 "stop the processes that take its port, then run `devstack restart {}`",
                 self.service.name
             );
-            return State::Over(Outcome::Failed(Message::new(Class::Port, text).help(help)));
+            return State::Over(Outcome::Failed(Message::new(MessageClass::Port, text).help(help)));
         }
         effects.push(Effect::Place(self.service.name.clone()));
         State::Displaced { message }

@@ -5,7 +5,9 @@ use super::order::{start_order, wanted};
 use super::rename::renames;
 use super::slot::{Outcome, Slot, State, Want};
 use super::{Engine, Selection};
-use crate::model::{Action, Cause, Change, Name, Need, Plan, Policy, Service, Stack};
+use crate::model::{
+    Cause, ChangeAction, Dependency, Name, Plan, RestartPolicy, Service, ServiceChange, Stack,
+};
 
 /// Computes what a new configuration changes, for the engine, the log and `devstack plan`.
 impl Engine {
@@ -17,7 +19,7 @@ impl Engine {
         let old = self.stack.iter().flat_map(|old| old.services.keys());
         let gone = old.filter(|name| !stack.services.contains_key(*name));
         for name in gone.filter(|name| renamed.values().all(|former| former != *name)) {
-            plan.changes.push(Change::new(name.clone(), Action::Remove, "removed"));
+            plan.changes.push(ServiceChange::new(name.clone(), ChangeAction::Remove, "removed"));
         }
         for name in start_order(&stack.services) {
             let service = &stack.services[name];
@@ -27,26 +29,27 @@ impl Engine {
                 (None, None) => Some(added(service, base.get(name))),
                 (None, Some(slot)) => slot.change(service, base.get(name)),
             };
-            let runs_on = change.as_ref().is_none_or(|change| change.action == Action::Update);
+            let runs_on =
+                change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
             if runs_on && self.slots.get(name).is_some_and(|slot| slot.live_run().is_some()) {
-                plan.keeps.push(name.clone());
+                plan.unchanged.push(name.clone());
             }
             plan.changes.extend(change);
         }
-        plan.keeps.sort_unstable();
+        plan.unchanged.sort_unstable();
         plan
     }
 
-    fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> Change {
+    fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> ServiceChange {
         let slot = self.slots.get(former);
         let starts = match slot.map(|slot| slot.next_want(base)) {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
         let live = slot.is_some_and(|slot| slot.live_run().is_some());
-        let action = if starts || live { Action::Rename } else { Action::Define };
+        let action = if starts || live { ChangeAction::Rename } else { ChangeAction::Define };
         let because = format!("renamed from {former}");
-        Change { from: Some(former.clone()), ..change(service, action, because) }
+        ServiceChange { renamed_from: Some(former.clone()), ..change(service, action, because) }
     }
 }
 
@@ -55,7 +58,7 @@ impl Slot {
     /// Explicit user requests stay in effect.
     pub fn next_want(&self, base: Option<&Cause>) -> Want {
         match &self.want {
-            Want::Stopped | Want::Yes(Cause::Asked(_)) => self.want.clone(),
+            Want::Stopped | Want::Yes(Cause::Requested(_)) => self.want.clone(),
             Want::No | Want::Removed | Want::Yes(_) => {
                 base.map_or(Want::No, |cause| Want::Yes(cause.clone()))
             }
@@ -63,14 +66,14 @@ impl Slot {
     }
 
     /// Returns the change that the new definition `service` causes, if any.
-    fn change(&self, service: &Service, base: Option<&Cause>) -> Option<Change> {
+    fn change(&self, service: &Service, base: Option<&Cause>) -> Option<ServiceChange> {
         let difference = Difference::between(&self.service, service);
         let next = self.next_want(base);
         let action = match (self.wanted(), &next) {
             (true, Want::Yes(_)) if difference.is_none() => return None,
             (true, Want::Yes(_)) => self.takes(&difference, service),
-            (false, Want::Yes(_)) => Action::Start,
-            (true, Want::No | Want::Stopped | Want::Removed) => Action::Stop,
+            (false, Want::Yes(_)) => ChangeAction::Start,
+            (true, Want::No | Want::Stopped | Want::Removed) => ChangeAction::Stop,
             (false, Want::No | Want::Stopped | Want::Removed) if difference.is_none() => {
                 return None;
             }
@@ -83,11 +86,11 @@ impl Slot {
         };
         let fields = difference.fields.iter().map(|field| (*field).to_owned()).collect();
         let variables = difference.variables;
-        Some(Change { fields, variables, ..change(service, action, because) })
+        Some(ServiceChange { fields, variables, ..change(service, action, because) })
     }
 
     /// Returns how a service that stays wanted takes a difference.
-    fn takes(&self, difference: &Difference, service: &Service) -> Action {
+    fn takes(&self, difference: &Difference, service: &Service) -> ChangeAction {
         let restart = !difference.restart.is_empty();
         match &self.state {
             State::Launching { .. }
@@ -99,14 +102,14 @@ impl Slot {
             | State::Draining { .. }
                 if restart =>
             {
-                Action::Restart
+                ChangeAction::Restart
             }
             // The change may be the fix.
-            State::Backoff { .. } | State::Over(Outcome::Failed(_)) => Action::Start,
+            State::Backoff { .. } | State::Over(Outcome::Failed(_)) => ChangeAction::Start,
             State::Over(Outcome::Done(_)) => match service.restart.policy {
-                _ if restart => Action::Start,
-                Policy::Always => Action::Start,
-                Policy::No | Policy::OnFailure => Action::Prepare,
+                _ if restart => ChangeAction::Start,
+                RestartPolicy::Always => ChangeAction::Start,
+                RestartPolicy::No | RestartPolicy::OnFailure => ChangeAction::Prepare,
             },
             State::Idle
             | State::Launching { .. }
@@ -121,8 +124,8 @@ impl Slot {
     }
 
     /// Returns how a service takes a difference that does not affect whether it runs.
-    fn prepares(&self) -> Action {
-        if self.live_run().is_some() { Action::Update } else { Action::Prepare }
+    fn prepares(&self) -> ChangeAction {
+        if self.live_run().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
     }
 }
 
@@ -135,26 +138,26 @@ impl Want {
     }
 }
 
-fn added(service: &Service, base: Option<&Cause>) -> Change {
+fn added(service: &Service, base: Option<&Cause>) -> ServiceChange {
     match base {
-        Some(_) => change(service, Action::Add, "added".to_owned()),
+        Some(_) => change(service, ChangeAction::Add, "added".to_owned()),
         None => {
             let why = if service.autostart { "not requested" } else { "starts only by name" };
-            change(service, Action::Define, format!("added, not started: {why}"))
+            change(service, ChangeAction::Define, format!("added, not started: {why}"))
         }
     }
 }
 
-fn change(service: &Service, action: Action, because: String) -> Change {
+fn change(service: &Service, action: ChangeAction, because: String) -> ServiceChange {
     let needs = service.depends_on.iter();
     let needs =
-        needs.map(|(name, condition)| Need { service: name.clone(), condition: *condition });
+        needs.map(|(name, condition)| Dependency { service: name.clone(), condition: *condition });
     let wanted = service.ports.iter().filter_map(|port| Some((port.name.clone(), port.wanted?)));
-    Change {
+    ServiceChange {
         ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
-        wanted_ports: wanted.collect(),
+        preferred_ports: wanted.collect(),
         moved: service.ports.iter().filter_map(|port| port.moved.clone()).collect(),
-        after: needs.collect(),
-        ..Change::new(service.name.clone(), action, because)
+        waits_for: needs.collect(),
+        ..ServiceChange::new(service.name.clone(), action, because)
     }
 }

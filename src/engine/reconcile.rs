@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::slot::{KillAt, Listening, Outcome, Slot, State, Time, Want};
 use super::{Blocked, Effect, Engine, Haste, RESPAWNS_A_SECOND};
 use crate::model::{
-    Cause, Class, Condition, Event, Happening, Kind, Message, Name, Need, Run, Service, Span,
+    Cause, Condition, Dependency, DisplayDuration, Event, EventKind, Message, MessageClass, Name,
+    RunId, Service, ServiceKind,
 };
 
 /// The second move of a step: stop what must not run, then start what should.
@@ -54,7 +55,7 @@ impl Engine {
         self.slots.retain(|_, slot| {
             let stays = slot.want != Want::Removed || slot.is_live();
             if !stays {
-                slot.say(Happening::Gone, effects);
+                slot.say(EventKind::ServiceRemoved, effects);
             }
             stays
         });
@@ -95,7 +96,7 @@ impl Engine {
             if self.waits_for_files(slot) {
                 continue;
             }
-            let run = Run(self.next_run);
+            let run = RunId(self.next_run);
             self.next_run += 1;
             self.runs.insert(run, name.clone());
             let slot = self.slots.get_mut(&name).expect("the slot was just read");
@@ -139,7 +140,7 @@ impl Engine {
     }
 
     /// Returns the dependencies a service waits for. Those left out with `--no-deps` do not count.
-    pub(super) fn needs(&self, slot: &Slot) -> Vec<Need> {
+    pub(super) fn needs(&self, slot: &Slot) -> Vec<Dependency> {
         let all = self.selection.as_ref().is_none_or(|selection| selection.with_dependencies);
         let open = slot.service.depends_on.iter().filter(|(name, condition)| {
             match self.slots.get(*name) {
@@ -148,7 +149,7 @@ impl Engine {
                 Some(dep) => !dep.holds(**condition),
             }
         });
-        open.map(|(name, condition)| Need { service: name.clone(), condition: *condition })
+        open.map(|(name, condition)| Dependency { service: name.clone(), condition: *condition })
             .collect()
     }
 
@@ -187,9 +188,9 @@ impl Slot {
                 let remark = self.remarks.first().map(|remark| remark.text.clone());
                 let last = remark.or_else(|| self.failing.clone());
                 let last = last.unwrap_or_else(|| "no probe result yet".into());
-                let limit = Span(self.service.ready.timeout);
+                let limit = DisplayDuration(self.service.ready.timeout);
                 let message = Message::new(
-                    Class::ReadyTimeout,
+                    MessageClass::ReadyTimeout,
                     format!("not ready within {limit}: {last}"),
                 )
                 .help("raise `ready.timeout` if it needs longer; it keeps running and is still probed");
@@ -208,16 +209,16 @@ impl Slot {
                     *kill = KillAt::Ordered;
                     effects.push(Effect::Kill(*run));
                     let message = Message::new(
-                        Class::StopTimeout,
+                        MessageClass::StopTimeout,
                         format!(
                             "{} did not stop within {}; killing it",
                             self.service.name,
-                            Span(self.service.stop.grace)
+                            DisplayDuration(self.service.stop.grace)
                         ),
                     )
                     .help("adjust `stop.grace` (the limit) or `stop.signal`");
                     let service = Some(self.service.name.clone());
-                    effects.push(Effect::Tell(Event { service, what: Happening::Note(message) }));
+                    effects.push(Effect::Tell(Event { service, what: EventKind::Note(message) }));
                 }
             }
             State::Idle
@@ -244,7 +245,7 @@ impl Slot {
             }
             Some(_) | None => {
                 respawns.push_back(now);
-                self.because = self.exit.map(Cause::After);
+                self.because = self.exit.map(Cause::RestartedAfter);
                 self.state = State::Idle;
             }
         }
@@ -253,7 +254,7 @@ impl Slot {
     fn reason_to_stop(&self) -> Option<Cause> {
         match &self.want {
             Want::No => Some(Cause::NotAsked),
-            Want::Stopped => Some(Cause::Asked("stop")),
+            Want::Stopped => Some(Cause::Requested("stop")),
             Want::Removed => Some(Cause::Removed),
             Want::Yes(_) => self.restart.clone(),
         }
@@ -322,7 +323,7 @@ impl Slot {
         }
     }
 
-    fn launch(&mut self, now: Time, run: Run) {
+    fn launch(&mut self, now: Time, run: RunId) {
         let why = match (self.because.take(), &self.want) {
             (Some(why), _) => why,
             (None, Want::Yes(why)) => why.clone(),
@@ -352,7 +353,7 @@ impl Slot {
             Condition::Started => self.pid().is_some() || done,
             Condition::Ready => {
                 matches!(self.state, State::Ready { .. })
-                    || (done && self.service.kind == Kind::Task)
+                    || (done && self.service.kind == ServiceKind::Task)
             }
             Condition::Completed => done,
         }
@@ -362,7 +363,7 @@ impl Slot {
     fn hopeless(&self, condition: Condition) -> Option<Message> {
         let name = &self.service.name;
         let because = |text: &str| {
-            Message::new(Class::DepFailed, format!("dependency {name} ({condition}) {text}"))
+            Message::new(MessageClass::DepFailed, format!("dependency {name} ({condition}) {text}"))
                 .help(format!(
                     "fix {name}; this service then starts automatically, or run `devstack restart {name}`"
                 ))
@@ -372,7 +373,7 @@ impl Slot {
             let text = format!("dependency {name} ({condition}) was stopped");
             let help =
                 format!("run `devstack start {name}`; its dependents then start automatically");
-            return Some(Message::new(Class::DepFailed, text).help(help));
+            return Some(Message::new(MessageClass::DepFailed, text).help(help));
         }
         match &self.state {
             State::Over(Outcome::Failed(message)) => {

@@ -45,13 +45,14 @@ impl Selection {
     /// Returns the selection with the new names of services that `plan` renamed.
     pub fn renamed(&self, plan: &Plan, old: &Stack, new: &Stack) -> Selection {
         let now = |former: &Name| {
-            let change = plan.changes.iter().find(|change| change.from.as_ref() == Some(former))?;
+            let change =
+                plan.changes.iter().find(|change| change.renamed_from.as_ref() == Some(former))?;
             Some(new.group_of(&change.service).unwrap_or(&change.service).clone())
         };
         let mut names = BTreeSet::new();
         for name in &self.names {
-            let found: BTreeSet<Name> = match new.named(name).is_empty() {
-                true => old.named(name).iter().filter_map(now).collect(),
+            let found: BTreeSet<Name> = match new.services_named(name).is_empty() {
+                true => old.services_named(name).iter().filter_map(now).collect(),
                 false => BTreeSet::new(),
             };
             match found.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::Effect;
 use super::past::Past;
 use super::saves::Saves;
-use crate::model::{Address, Cause, Exit, Message, Name, Phase, Run, Service};
+use crate::model::{Cause, ListenAddress, Message, Name, Phase, ProcessExit, RunId, Service};
 
 /// Time since the supervisor started, from a monotonic clock.
 pub type Time = Duration;
@@ -29,8 +29,8 @@ pub(super) struct Slot {
     /// How often in a row it lost a port before it was ready.
     pub robberies: u32,
     /// How the last run exited.
-    pub exit: Option<Exit>,
-    pub run: Option<Run>,
+    pub exit: Option<ProcessExit>,
+    pub run: Option<RunId>,
     pub runs: u32,
     /// What the failing readiness probe of the current run last saw.
     pub failing: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Slot {
     pub note: Option<Message>,
     pub debugger: Listening,
     /// Where the current run is listening; `None`: unknown.
-    pub listening: Option<Vec<Address>>,
+    pub listening: Option<Vec<ListenAddress>>,
     /// Warnings about where the current run is listening.
     pub remarks: Vec<Message>,
     /// The warnings last reported. Kept across restarts so that none is repeated.
@@ -53,7 +53,7 @@ pub(super) struct Slot {
 }
 
 /// What is reported of a service: its phase, why, and the live run.
-pub(super) type Told = (Phase, Cause, Option<Run>);
+pub(super) type Told = (Phase, Cause, Option<RunId>);
 
 /// Whether the debugger of a run is listening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,25 +94,25 @@ pub(super) enum State {
     /// Nothing runs.
     Idle,
     /// A spawn was ordered.
-    Launching { run: Run, why: Cause },
+    Launching { run: RunId, why: Cause },
     /// Running, not ready.
     Starting {
-        run: Run,
+        run: RunId,
         pid: u32,
         spawned: Time,
         /// When it is late; `None`: no limit.
         ready_by: Option<Time>,
     },
     /// Running and still probed, but not ready in time.
-    Late { run: Run, pid: u32, spawned: Time, message: Message },
+    Late { run: RunId, pid: u32, spawned: Time, message: Message },
     /// Running and ready.
-    Ready { run: Run, pid: u32, at: Time, cause: Cause },
+    Ready { run: RunId, pid: u32, at: Time, cause: Cause },
     /// Running and was ready, but its health probes fail.
-    Unwell { run: Run, pid: u32, message: Message },
+    Unwell { run: RunId, pid: u32, message: Message },
     /// A stop or kill was ordered.
-    Stopping { run: Run, pid: Option<u32>, why: Cause, kill: KillAt },
+    Stopping { run: RunId, pid: Option<u32>, why: Cause, kill: KillAt },
     /// Its main process exited; other processes of its tree or unread output remain.
-    Draining { run: Run, verdict: Verdict, kill: KillAt },
+    Draining { run: RunId, verdict: Verdict, kill: KillAt },
     /// The next start is delayed.
     Backoff { until: Time, cause: Cause },
     /// Another process has one of its ports; it waits for a different one.
@@ -137,21 +137,21 @@ pub(super) enum KillAt {
 pub(super) enum Verdict {
     ByUs,
     /// Exited on its own with a success code.
-    Expected(Exit),
+    Expected(ProcessExit),
     /// Exited on its own otherwise.
-    Unexpected(Exit),
+    Unexpected(ProcessExit),
     /// Stopped because it was unhealthy, which counts as a crash.
-    Unwell(Exit),
+    Unwell(ProcessExit),
     /// Stopped because another process has one of its ports.
     Robbed(Message),
     /// Nothing of it is left; an investigation decides whether it is to blame.
-    Unclear(Exit),
+    Unclear(ProcessExit),
 }
 
 /// How a service finished for good.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
-    Done(Exit),
+    Done(ProcessExit),
     Failed(Message),
 }
 
@@ -192,7 +192,7 @@ impl Slot {
     }
 
     /// Returns the run that has or may have live processes.
-    pub fn live_run(&self) -> Option<Run> {
+    pub fn live_run(&self) -> Option<RunId> {
         match self.state {
             State::Launching { run, .. }
             | State::Starting { run, .. }
@@ -247,7 +247,7 @@ impl Slot {
     }
 
     /// Starts the health probes, if any, of a run that became ready.
-    pub fn watch_health(&self, run: Run, effects: &mut Vec<Effect>) {
+    pub fn watch_health(&self, run: RunId, effects: &mut Vec<Effect>) {
         if self.service.health.is_some() && !self.launched.mode.is_debug() {
             effects.push(Effect::WatchHealth(run, self.service.clone()));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::slot::Time;
-use crate::model::Span;
+use crate::model::DisplayDuration;
 
 /// A change this soon after a start may come from what was started.
 pub(super) const SOON: Duration = Duration::from_secs(2);
@@ -86,7 +86,12 @@ impl Streak {
     /// `25 times in 20s, each within 2s of a start`.
     pub fn told(&self, now: Time) -> String {
         let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
-        format!("{} times in {}, each within {} of a start", self.count, Span(took), Span(SOON))
+        format!(
+            "{} times in {}, each within {} of a start",
+            self.count,
+            DisplayDuration(took),
+            DisplayDuration(SOON)
+        )
     }
 
     pub fn paths(&self) -> &BTreeSet<PathBuf> {

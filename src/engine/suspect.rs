@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Effect;
 use super::slot::{Slot, State, Time, Verdict};
 use super::streak::{Judgement, SOON, Streak};
-use crate::model::{Class, Happening, Message};
+use crate::model::{EventKind, Message, MessageClass};
 
 impl Slot {
     /// Whether a file change leads to anything. The only place that pauses watches.
@@ -63,7 +63,7 @@ impl Slot {
             Judgement::Usual => false,
             Judgement::Odd => {
                 let message = self.oddness();
-                self.say(Happening::Note(message), effects);
+                self.say(EventKind::Note(message), effects);
                 false
             }
             Judgement::Loop => {
@@ -71,7 +71,7 @@ impl Slot {
                 if let Some(streak) = self.saves.streak.take() {
                     self.saves.pause = Some((streak.into_pause(now), message.clone()));
                 }
-                self.say(Happening::Note(message), effects);
+                self.say(EventKind::Note(message), effects);
                 true
             }
         }
@@ -83,7 +83,7 @@ impl Slot {
             "{} changed repeatedly, each time right after {name} started",
             files.join(", ")
         );
-        Message::new(Class::WatchDegraded, text).help(self.remedy(&files))
+        Message::new(MessageClass::WatchDegraded, text).help(self.remedy(&files))
     }
 
     fn circle(&self, now: Time) -> Message {
@@ -95,7 +95,7 @@ impl Slot {
             "{}; to resume, change another file or run `devstack restart {name}`",
             self.remedy(&files)
         );
-        Message::new(Class::WatchDegraded, text).help(help)
+        Message::new(MessageClass::WatchDegraded, text).help(help)
     }
 
     fn remedy(&self, files: &[String]) -> String {

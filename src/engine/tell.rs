@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use super::slot::{Listening, Outcome, Slot, State, Time, Told, Want};
 use super::{Blocked, Effect, Engine};
 use crate::model::{
-    Cause, DebugView, Event, Happening, Message, Mode, Name, Need, Phase, ServiceView, StackState,
-    actual_port, local_url,
+    Cause, DebugView, Dependency, Event, EventKind, Message, Name, Phase, RunMode, ServiceView,
+    StackState, listening_port, local_url,
 };
 
 /// State of everything requested, as a whole.
@@ -64,7 +64,7 @@ impl Engine {
             slot.since = now;
         }
         let (to, cause, run) = new.clone();
-        let what = Happening::Phase { from, to, cause, run };
+        let what = EventKind::Phase { from, to, cause, run };
         effects.push(Effect::Tell(Event { service: Some(name), what }));
         slot.told = Some(new);
     }
@@ -72,7 +72,7 @@ impl Engine {
     fn tell_ending(&mut self, effects: &mut Vec<Effect>) {
         if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.told) {
             ending.told = true;
-            let what = Happening::ShuttingDown(ending.why.to_string());
+            let what = EventKind::ShuttingDown(ending.why.to_string());
             effects.push(Effect::Tell(Event { service: None, what }));
         }
     }
@@ -85,7 +85,7 @@ impl Engine {
             return;
         }
         self.settled = true;
-        let what = Happening::Settled { well: !self.outlook.failed };
+        let what = EventKind::Settled { well: !self.outlook.failed };
         effects.push(Effect::Tell(Event { service: None, what }));
     }
 
@@ -180,7 +180,7 @@ impl Engine {
             }
             (State::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
             (State::Displaced { message }, _) => {
-                (Phase::Waiting, Cow::Owned(Cause::Robbed(message.clone())))
+                (Phase::Waiting, Cow::Owned(Cause::PortLost(message.clone())))
             }
             (State::Over(Outcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
@@ -199,7 +199,7 @@ impl Engine {
             (Want::Yes(_), Some(message)) => (Phase::Failed, Cause::Failed(message.clone())),
             (Want::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
             (Want::No, _) => (Phase::Idle, Cause::NotAsked),
-            (Want::Stopped, _) => (Phase::Idle, Cause::Asked("stop")),
+            (Want::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
             (Want::Removed, _) => (Phase::Idle, Cause::Removed),
         };
         (phase, Cow::Owned(cause))
@@ -211,7 +211,7 @@ impl Engine {
             return Cause::WaitingFor(needs);
         }
         if let Some(former) = self.former(slot) {
-            return Cause::WaitingForEnd(former);
+            return Cause::WaitingForRename(former);
         }
         match self.port_in_the_way(slot) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
@@ -233,11 +233,11 @@ impl Engine {
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
             // Between two runs there is nothing newer to report.
-            Cause::Robbed(message) if slot.live_run().is_none() => Some(message.clone()),
-            Cause::Robbed(message) => slot.said().or(Some(message)).cloned(),
+            Cause::PortLost(message) if slot.live_run().is_none() => Some(message.clone()),
+            Cause::PortLost(message) => slot.said().or(Some(message)).cloned(),
             _ => slot.said().cloned(),
         };
-        let waiting_on: Vec<Need> = match phase {
+        let waiting_on: Vec<Dependency> = match phase {
             Phase::Waiting => self.needs(slot),
             _ => Vec::new(),
         };
@@ -292,7 +292,7 @@ impl Slot {
                 let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
                 // A debugger port has no URL.
                 let has_port = service.port().is_some();
-                let port = actual_port(&ports, listening).filter(|_| has_port)?;
+                let port = listening_port(&ports, listening).filter(|_| has_port)?;
                 local_url(&service.url_form, &service.launch.host, port, listening)
             }
             (Phase::Ready | Phase::Unhealthy, None) => service.url(),
@@ -310,10 +310,10 @@ impl Slot {
     }
 }
 
-fn debug_view(mode: Mode, listening: bool) -> Option<DebugView> {
+fn debug_view(mode: RunMode, listening: bool) -> Option<DebugView> {
     match mode {
-        Mode::Run => None,
-        Mode::Debug(debugging) => Some(DebugView {
+        RunMode::Run => None,
+        RunMode::Debug(debugging) => Some(DebugView {
             port: debugging.port,
             debugger: debugging.debugger.map(|debugger| debugger.as_str().to_owned()),
             attach: debugging.address(),

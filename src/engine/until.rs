@@ -4,7 +4,7 @@ use super::input::{Ticket, Until};
 use super::pending::{Goal, Pending, Verdict, ending};
 use super::slot::{Outcome, Slot, State, Want};
 use super::{Effect, Engine};
-use crate::model::{Class, Condition, Kind, Message, Name, Policy};
+use crate::model::{Condition, Message, MessageClass, Name, RestartPolicy, ServiceKind};
 
 impl Engine {
     pub(super) fn await_until(
@@ -71,7 +71,7 @@ impl Engine {
             Some((heir, _)) => format!("{name} was renamed to {heir} in the configuration"),
             None => format!("{name} was removed from the configuration"),
         };
-        Message::new(Class::NotRunning, text)
+        Message::new(MessageClass::NotRunning, text)
     }
 
     /// Answer to a wait whose condition is met.
@@ -93,15 +93,15 @@ impl Engine {
 
 impl Until {
     /// Condition that a service of this kind must meet; `None`: it must have stopped.
-    fn of(self, kind: Kind) -> Option<Condition> {
+    fn of(self, kind: ServiceKind) -> Option<Condition> {
         match (self, kind) {
-            (Until::Up, Kind::Service) | (Until::Ready, Kind::Service | Kind::Task) => {
-                Some(Condition::Ready)
-            }
-            (Until::Up, Kind::Task) | (Until::Completed, Kind::Service | Kind::Task) => {
+            (Until::Up, ServiceKind::Service)
+            | (Until::Ready, ServiceKind::Service | ServiceKind::Task) => Some(Condition::Ready),
+            (Until::Up, ServiceKind::Task)
+            | (Until::Completed, ServiceKind::Service | ServiceKind::Task) => {
                 Some(Condition::Completed)
             }
-            (Until::Stopped, Kind::Service | Kind::Task) => None,
+            (Until::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
         }
     }
 }
@@ -114,11 +114,10 @@ impl Slot {
     /// Whether completion satisfies `condition`. Completing is the only way for a task to be ready.
     fn is_met_by_its_end(&self, condition: Condition) -> bool {
         match (condition, self.service.kind) {
-            (Condition::Completed, Kind::Service | Kind::Task) | (Condition::Ready, Kind::Task) => {
-                true
-            }
-            (Condition::Ready, Kind::Service)
-            | (Condition::Started, Kind::Service | Kind::Task) => false,
+            (Condition::Completed, ServiceKind::Service | ServiceKind::Task)
+            | (Condition::Ready, ServiceKind::Task) => true,
+            (Condition::Ready, ServiceKind::Service)
+            | (Condition::Started, ServiceKind::Service | ServiceKind::Task) => false,
         }
     }
 
@@ -149,7 +148,7 @@ impl Slot {
         };
         let idle = |text: &str| {
             let text = format!("{name} {text} and will not start");
-            let message = Message::new(Class::NotRunning, text);
+            let message = Message::new(MessageClass::NotRunning, text);
             Verdict::Never(message.help(format!("run `devstack start {name}`")))
         };
         match &self.want {
@@ -165,16 +164,18 @@ impl Slot {
             // Between two runs.
             _ if self.restart.is_some() => Verdict::Yet,
             (State::Ready { .. }, _) if ready => Verdict::True,
-            (State::Over(Outcome::Done(_)), _) if self.service.kind == Kind::Task => Verdict::True,
+            (State::Over(Outcome::Done(_)), _) if self.service.kind == ServiceKind::Task => {
+                Verdict::True
+            }
             (State::Over(Outcome::Done(exit)), _) => {
                 let text = format!("{name} exited ({exit}) and will not become ready");
-                let message = Message::new(Class::Exit, text);
+                let message = Message::new(MessageClass::Exit, text);
                 Verdict::Never(message.help(format!("run `devstack restart {name}`")))
             }
-            _ if !ready && self.service.restart.policy == Policy::Always => {
+            _ if !ready && self.service.restart.policy == RestartPolicy::Always => {
                 let text =
                     format!("{name} never completes: it restarts whenever it exits (`restart`)");
-                Verdict::Never(Message::new(Class::Usage, text))
+                Verdict::Never(Message::new(MessageClass::Usage, text))
             }
             (
                 State::Idle

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// The `launch.json` that VS Code reads for a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl LaunchFile {
 
     fn trouble(&self, what: &str, error: &io::Error) -> Message {
         let text = format!("cannot {what} {}: {error}", self.path().display());
-        Message::new(Class::Disk, text).help("use `--dry-run` to print it instead")
+        Message::new(MessageClass::Disk, text).help("use `--dry-run` to print it instead")
     }
 }
 

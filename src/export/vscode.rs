@@ -7,7 +7,7 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp, CstRootNode};
 use serde_json::{Value, json};
 
-use crate::model::{Class, Debugger, Message, Name};
+use crate::model::{DebuggerKind, Message, MessageClass, Name};
 
 /// Where a debugger attaches to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Attach {
     /// The service.
     pub service: Name,
     /// The kind of debugger.
-    pub debugger: Debugger,
+    pub debugger: DebuggerKind,
     /// The host it listens on.
     pub host: String,
     /// The port it listens on.
@@ -82,7 +82,7 @@ fn options() -> ParseOptions {
 }
 
 fn broken(why: &str) -> Message {
-    Message::new(Class::Config, format!("cannot read launch.json: {why}"))
+    Message::new(MessageClass::Config, format!("cannot read launch.json: {why}"))
         .help("fix it or move it away, then try again (nothing was written)")
 }
 
@@ -198,13 +198,13 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
         ]
     };
     let (mut entry, rest): (Entry, Entry) = match one.debugger {
-        Debugger::Debugpy => {
+        DebuggerKind::Debugpy => {
             // No path mappings: the editor and the service see the same files.
             let connect = json!({ "host": host, "port": port });
             let rest = vec![("connect", connect), ("justMyCode", true.into())];
             (head("debugpy", "attach"), rest)
         }
-        Debugger::Node => {
+        DebuggerKind::Node => {
             let rest = vec![
                 ("address", json!(host)),
                 ("port", json!(port)),
@@ -213,7 +213,7 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
             ];
             (head("node", "attach"), rest)
         }
-        Debugger::Delve => {
+        DebuggerKind::Delve => {
             let rest = vec![
                 ("mode", "remote".into()),
                 ("host", json!(host)),
@@ -222,15 +222,15 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
             ];
             (head("go", "attach"), rest)
         }
-        Debugger::Jdwp => {
+        DebuggerKind::Jdwp => {
             let rest = vec![("hostName", json!(host)), ("port", json!(port))];
             (head("java", "attach"), rest)
         }
-        Debugger::Rdbg => {
+        DebuggerKind::Rdbg => {
             let rest = vec![("debugPort", place.into()), ("localfs", true.into())];
             (head("rdbg", "attach"), rest)
         }
-        Debugger::Gdb => {
+        DebuggerKind::Gdb => {
             let rest = vec![
                 ("program", program(one, &dir).into()),
                 ("cwd", dir.into()),
@@ -239,7 +239,7 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
             ];
             (head("cppdbg", "launch"), rest)
         }
-        Debugger::Lldb => {
+        DebuggerKind::Lldb => {
             let target = format!("target create {}", program(one, &dir));
             let rest = vec![
                 ("targetCreateCommands", json!([target])),
@@ -291,9 +291,9 @@ mod tests {
     use serde_json::Value;
 
     use super::{Attach, merge};
-    use crate::model::{Debugger, Name};
+    use crate::model::{DebuggerKind, Name};
 
-    fn attach(service: &str, debugger: Debugger, port: u16) -> Attach {
+    fn attach(service: &str, debugger: DebuggerKind, port: u16) -> Attach {
         Attach {
             service: Name::new(service).unwrap(),
             debugger,
@@ -311,13 +311,13 @@ mod tests {
     #[test]
     fn a_new_file_has_an_entry_for_each_service_and_one_for_all() {
         let all = [
-            attach("api", Debugger::Debugpy, 5678),
-            attach("web", Debugger::Node, 9229),
-            attach("go", Debugger::Delve, 2345),
-            attach("java", Debugger::Jdwp, 5005),
-            attach("rails", Debugger::Rdbg, 12_345),
-            attach("native", Debugger::Gdb, 3_333),
-            attach("swift", Debugger::Lldb, 3_334),
+            attach("api", DebuggerKind::Debugpy, 5678),
+            attach("web", DebuggerKind::Node, 9229),
+            attach("go", DebuggerKind::Delve, 2345),
+            attach("java", DebuggerKind::Jdwp, 5005),
+            attach("rails", DebuggerKind::Rdbg, 12_345),
+            attach("native", DebuggerKind::Gdb, 3_333),
+            attach("swift", DebuggerKind::Lldb, 3_334),
         ];
         let text = merged(None, &all);
         insta::assert_snapshot!(text);
@@ -352,7 +352,8 @@ mod tests {
 
     #[test]
     fn what_the_user_wrote_stays() {
-        let all = [attach("api", Debugger::Debugpy, 5678), attach("web", Debugger::Node, 9229)];
+        let all =
+            [attach("api", DebuggerKind::Debugpy, 5678), attach("web", DebuggerKind::Node, 9229)];
         let text = merged(Some(MINE), &all);
         insta::assert_snapshot!(text);
         assert_eq!(merged(Some(&text), &all), text);
@@ -362,7 +363,7 @@ mod tests {
     fn every_comment_survives_ports_that_move() {
         let mut text = MINE.to_owned();
         for port in 2..50 {
-            text = merged(Some(&text), &[attach("api", Debugger::Debugpy, port)]);
+            text = merged(Some(&text), &[attach("api", DebuggerKind::Debugpy, port)]);
         }
         for comment in ["// Everything", "/* keep */", "/* in here too */", "// moves", "// I want"]
         {
@@ -374,9 +375,9 @@ mod tests {
     #[test]
     fn line_ends_and_marks_of_the_file_stay() {
         let windows = MINE.replace('\n', "\r\n");
-        let text = merged(Some(&windows), &[attach("web", Debugger::Node, 1)]);
+        let text = merged(Some(&windows), &[attach("web", DebuggerKind::Node, 1)]);
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
-        let text = merged(Some("\u{feff}{}"), &[attach("web", Debugger::Node, 1)]);
+        let text = merged(Some("\u{feff}{}"), &[attach("web", DebuggerKind::Node, 1)]);
         assert!(text.starts_with("\u{feff}{"));
     }
 
@@ -392,14 +393,14 @@ mod tests {
             "\0",
             "{a: 1}",
         ] {
-            let wrong = merge(Some(text), &[attach("api", Debugger::Node, 1)], Path::new("/"));
+            let wrong = merge(Some(text), &[attach("api", DebuggerKind::Node, 1)], Path::new("/"));
             assert!(wrong.unwrap_err().text.starts_with("cannot read launch.json: "), "{text}");
         }
     }
 
     #[test]
     fn the_result_is_json_with_the_ports() {
-        let text = merged(None, &[attach("api", Debugger::Debugpy, 5678)]);
+        let text = merged(None, &[attach("api", DebuggerKind::Debugpy, 5678)]);
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["configurations"][0]["connect"]["port"], 5678);
         assert_eq!(json["compounds"][0]["configurations"][0], "devstack: api");

@@ -4,95 +4,100 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::UrlForm;
+use super::UrlFormat;
 
 /// Where a service accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub enum Address {
+pub enum ListenAddress {
     /// A TCP address. A wildcard of both families is listed once per family.
     Tcp(SocketAddr),
     /// A Unix socket of this name; `unix:NAME` as text.
     Unix(String),
 }
 
-impl Address {
+impl ListenAddress {
     /// Returns the TCP address, if it is one.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
-            Address::Tcp(address) => Some(*address),
-            Address::Unix(_) => None,
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
         }
     }
 
     /// Whether it is reachable from other machines, network permitting.
-    pub fn is_open(&self) -> bool {
+    pub fn is_public(&self) -> bool {
         self.tcp().is_some_and(|address| !address.ip().is_loopback())
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(address) => write!(f, "{address}"),
-            Address::Unix(name) => write!(f, "unix:{name}"),
+            ListenAddress::Tcp(address) => write!(f, "{address}"),
+            ListenAddress::Unix(name) => write!(f, "unix:{name}"),
         }
     }
 }
 
-impl FromStr for Address {
+impl FromStr for ListenAddress {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Address, String> {
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
         match text.strip_prefix("unix:") {
-            Some(name) => Ok(Address::Unix(name.to_owned())),
+            Some(name) => Ok(ListenAddress::Unix(name.to_owned())),
             None => match text.parse() {
-                Ok(address) => Ok(Address::Tcp(address)),
+                Ok(address) => Ok(ListenAddress::Tcp(address)),
                 Err(_) => Err(format!("invalid address `{text}`")),
             },
         }
     }
 }
 
-impl From<Address> for String {
-    fn from(address: Address) -> String {
+impl From<ListenAddress> for String {
+    fn from(address: ListenAddress) -> String {
         address.to_string()
     }
 }
 
-impl TryFrom<String> for Address {
+impl TryFrom<String> for ListenAddress {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Address, String> {
+    fn try_from(text: String) -> Result<ListenAddress, String> {
         text.parse()
     }
 }
 
 /// Returns the port to reach a service at, given where it is listening: the main port (the first of
 /// `ports`) if it listens there, else the lowest that is not assigned. `None`: neither.
-pub fn actual_port(ports: &[u16], listening: &[Address]) -> Option<u16> {
-    let all = || listening.iter().filter_map(Address::tcp).map(|address| address.port());
+pub fn listening_port(ports: &[u16], listening: &[ListenAddress]) -> Option<u16> {
+    let all = || listening.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
     let main = ports.first().copied().filter(|main| all().any(|port| port == *main));
     main.or_else(|| all().filter(|port| !ports.contains(port)).min())
 }
 
 /// Returns the URL of `port` on this machine, given where it is listening: at `host` if possible,
 /// else on loopback, else at the first address. `None`: nothing is listening on the port.
-pub fn local_url(form: &UrlForm, host: &str, port: u16, listening: &[Address]) -> Option<String> {
-    let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
+pub fn local_url(
+    form: &UrlFormat,
+    host: &str,
+    port: u16,
+    listening: &[ListenAddress],
+) -> Option<String> {
+    let on_port = listening.iter().filter_map(ListenAddress::tcp).filter(|at| at.port() == port);
     let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
     let (four, six) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
     let meant = match host {
-        "localhost" => covers(&ips, four) || covers(&ips, six),
-        "0.0.0.0" => covers(&ips, four),
-        "::" => covers(&ips, six),
-        host => host.parse().is_ok_and(|ip| covers(&ips, ip)),
+        "localhost" => accepts(&ips, four) || accepts(&ips, six),
+        "0.0.0.0" => accepts(&ips, four),
+        "::" => accepts(&ips, six),
+        host => host.parse().is_ok_and(|ip| accepts(&ips, ip)),
     };
     if meant {
-        return Some(form.at(host, port));
+        return Some(form.format(host, port));
     }
-    let ip = [four, six].into_iter().find(|ip| covers(&ips, *ip)).or(ips.first().copied())?;
-    Some(form.at(&ip.to_string(), port))
+    let ip = [four, six].into_iter().find(|ip| accepts(&ips, *ip)).or(ips.first().copied())?;
+    Some(form.format(&ip.to_string(), port))
 }
 
 /// Whether `host` is reachable from this machine only.
@@ -101,7 +106,7 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// Whether one of these listeners accepts connections to `ip`.
-pub fn covers(listening: &[IpAddr], ip: IpAddr) -> bool {
+pub fn accepts(listening: &[IpAddr], ip: IpAddr) -> bool {
     listening.iter().any(|at| *at == ip || at.is_unspecified() && at.is_ipv4() == ip.is_ipv4())
 }
 
@@ -109,7 +114,7 @@ pub fn covers(listening: &[IpAddr], ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Address> {
+    fn read(text: &str) -> Vec<ListenAddress> {
         text.split_whitespace().map(|word| word.parse().unwrap()).collect()
     }
 
@@ -129,7 +134,7 @@ mod tests {
             ("::", "0.0.0.0:80", Some("http://127.0.0.1:80")),
             ("127.0.0.1", "127.0.0.1:81 unix:/run/x", None),
         ] {
-            let found = local_url(&UrlForm::default(), host, 80, &read(listening));
+            let found = local_url(&UrlFormat::default(), host, 80, &read(listening));
             assert_eq!(found.as_deref(), url, "{host} {listening}");
         }
     }
@@ -143,19 +148,19 @@ mod tests {
             (&[80, 81], "127.0.0.1:81 [::1]:82", Some(82)),
             (&[80], "unix:/run/x", None),
         ] {
-            assert_eq!(actual_port(ports, &read(listening)), port, "{ports:?} {listening}");
+            assert_eq!(listening_port(ports, &read(listening)), port, "{ports:?} {listening}");
         }
     }
 
     #[test]
     fn addresses_are_texts() {
         for text in ["127.0.0.1:80", "[::]:1", "unix:/run/a b.sock", "unix:@x"] {
-            let address: Address = text.parse().unwrap();
+            let address: ListenAddress = text.parse().unwrap();
             assert_eq!(serde_json::to_value(&address).unwrap(), text);
-            assert_eq!(serde_json::from_value::<Address>(text.into()).unwrap(), address);
+            assert_eq!(serde_json::from_value::<ListenAddress>(text.into()).unwrap(), address);
         }
-        assert!(serde_json::from_value::<Address>("127.0.0.1".into()).is_err());
-        assert!(read("0.0.0.0:1 10.0.0.1:1 [fd00::1]:1").iter().all(Address::is_open));
-        assert!(!read("127.0.0.2:1 [::1]:1 unix:/x").iter().any(Address::is_open));
+        assert!(serde_json::from_value::<ListenAddress>("127.0.0.1".into()).is_err());
+        assert!(read("0.0.0.0:1 10.0.0.1:1 [fd00::1]:1").iter().all(ListenAddress::is_public));
+        assert!(!read("127.0.0.2:1 [::1]:1 unix:/x").iter().any(ListenAddress::is_public));
     }
 }

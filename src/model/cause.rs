@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Exit, Message, Name, Need, Shown};
+use super::{Dependency, DisplayPath, Message, Name, ProcessExit};
 
 /// Why a service is in its phase. Travels from the engine to the screen.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,13 +14,13 @@ pub enum Cause {
     /// A requested service depends on it.
     NeededBy(Name),
     /// Requested from the command line: `start`, `stop`, `restart` or `debug`.
-    Asked(&'static str),
+    Requested(&'static str),
     /// Waiting for these dependencies.
-    WaitingFor(Vec<Need>),
+    WaitingFor(Vec<Dependency>),
     /// Waiting for a stopping service of the stack to release its port.
     WaitingForPort(u16, Name),
     /// Waiting for its previous run under this name to stop.
-    WaitingForEnd(Name),
+    WaitingForRename(Name),
     /// Waiting for files to stop changing.
     WaitingForFiles,
     /// Its process was started.
@@ -29,28 +29,28 @@ pub enum Cause {
         pid: u32,
     },
     /// Its readiness probes passed; what the last one saw: `GET /health returned 200`.
-    Probed(String),
+    ProbePassed(String),
     /// It has no readiness probe, so it is ready once started.
     NoProbe,
     /// Its process exited.
-    Exited(Exit),
+    Exited(ProcessExit),
     /// Its process exited.
-    Retry {
+    BackingOff {
         /// How it exited.
-        exit: Exit,
+        exit: ProcessExit,
         /// The delay before the next start.
         delay: Duration,
         /// How many times it was started so far.
         count: u32,
     },
     /// Restarted after this exit.
-    After(Exit),
+    RestartedAfter(ProcessExit),
     /// Another process has one of its ports.
-    Robbed(Message),
+    PortLost(Message),
     /// devstack's own reservation of its port was in the way and was dropped; how, as a fragment.
-    Unheld(String),
+    PortReservationDropped(String),
     /// Its health probes fail; the last reason.
-    Unwell(String),
+    HealthFailed(String),
     /// A watched file changed.
     FileChanged(PathBuf),
     /// The configuration changed; what exactly, as a fragment.
@@ -60,7 +60,7 @@ pub enum Cause {
     /// The stack is shutting down; why, as a fragment.
     Shutdown(String),
     /// It was killed after a stop that exceeded this grace period.
-    GraceOver(Duration),
+    Killed(Duration),
     /// It failed with this message.
     Failed(Message),
 }
@@ -71,7 +71,7 @@ impl fmt::Display for Cause {
             Cause::NotAsked => f.write_str("not requested"),
             Cause::Up => f.write_str("requested by `up`"),
             Cause::NeededBy(name) => write!(f, "needed by {name}"),
-            Cause::Asked(what) => write!(f, "{what} requested"),
+            Cause::Requested(what) => write!(f, "{what} requested"),
             Cause::WaitingFor(list) => {
                 f.write_str("waiting for ")?;
                 for (i, need) in list.iter().enumerate() {
@@ -83,35 +83,37 @@ impl fmt::Display for Cause {
             Cause::WaitingForPort(port, name) => {
                 write!(f, "waiting for {name} to release port {port}")
             }
-            Cause::WaitingForEnd(name) => {
+            Cause::WaitingForRename(name) => {
                 write!(f, "waiting for its previous run as {name} to stop")
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
             Cause::WaitingForFiles => f.write_str("waiting for files to stop changing"),
-            Cause::Probed(what) => f.write_str(what),
+            Cause::ProbePassed(what) => f.write_str(what),
             Cause::NoProbe => f.write_str("started; no readiness probe"),
             Cause::Exited(exit) => write!(f, "{exit}"),
-            Cause::Retry { exit, delay, count } => {
-                write!(f, "{exit}; attempt {} in {}", count + 1, Span(*delay))
+            Cause::BackingOff { exit, delay, count } => {
+                write!(f, "{exit}; attempt {} in {}", count + 1, DisplayDuration(*delay))
             }
-            Cause::After(exit) => write!(f, "restarted after {exit}"),
-            Cause::Robbed(message) => f.write_str(&message.text),
-            Cause::Unheld(how) => f.write_str(how),
-            Cause::Unwell(why) => write!(f, "unhealthy: {why}"),
-            Cause::FileChanged(path) => write!(f, "{} changed", Shown(path)),
+            Cause::RestartedAfter(exit) => write!(f, "restarted after {exit}"),
+            Cause::PortLost(message) => f.write_str(&message.text),
+            Cause::PortReservationDropped(how) => f.write_str(how),
+            Cause::HealthFailed(why) => write!(f, "unhealthy: {why}"),
+            Cause::FileChanged(path) => write!(f, "{} changed", DisplayPath(path)),
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("removed from the configuration"),
             Cause::Shutdown(why) => f.write_str(why),
-            Cause::GraceOver(grace) => write!(f, "did not stop within {}; killed", Span(*grace)),
+            Cause::Killed(grace) => {
+                write!(f, "did not stop within {}; killed", DisplayDuration(*grace))
+            }
             Cause::Failed(message) => f.write_str(&message.text),
         }
     }
 }
 
 /// Displays a duration as `250ms`, `1.5s` or `2m`.
-pub struct Span(pub Duration);
+pub struct DisplayDuration(pub Duration);
 
-impl fmt::Display for Span {
+impl fmt::Display for DisplayDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
         if ms < 1000 {

@@ -1,6 +1,6 @@
 /// The debug protocol of a service in debug mode, which decides what kind of debugger attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Debugger {
+pub enum DebuggerKind {
     /// Python's debugpy (Debug Adapter Protocol).
     Debugpy,
     /// Node's inspector.
@@ -17,31 +17,31 @@ pub enum Debugger {
     Lldb,
 }
 
-impl Debugger {
+impl DebuggerKind {
     /// Returns its usual name.
     pub fn as_str(self) -> &'static str {
         match self {
-            Debugger::Debugpy => "debugpy",
-            Debugger::Node => "node inspector",
-            Debugger::Delve => "delve",
-            Debugger::Jdwp => "JDWP",
-            Debugger::Rdbg => "rdbg",
-            Debugger::Gdb => "gdbserver",
-            Debugger::Lldb => "lldb-server",
+            DebuggerKind::Debugpy => "debugpy",
+            DebuggerKind::Node => "node inspector",
+            DebuggerKind::Delve => "delve",
+            DebuggerKind::Jdwp => "JDWP",
+            DebuggerKind::Rdbg => "rdbg",
+            DebuggerKind::Gdb => "gdbserver",
+            DebuggerKind::Lldb => "lldb-server",
         }
     }
 
     /// Detects the debugger that a debug command starts from its words and environment.
-    pub fn recognise<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<Debugger> {
-        const SIGNS: [(&str, Debugger); 8] = [
-            ("debugpy", Debugger::Debugpy),
-            ("--inspect", Debugger::Node),
-            ("dlv", Debugger::Delve),
-            ("jdwp", Debugger::Jdwp),
-            ("rdbg", Debugger::Rdbg),
-            ("lldb-server", Debugger::Lldb),
-            ("gdbserver", Debugger::Gdb),
-            ("delve", Debugger::Delve),
+    pub fn detect<'t>(texts: impl IntoIterator<Item = &'t str>) -> Option<DebuggerKind> {
+        const SIGNS: [(&str, DebuggerKind); 8] = [
+            ("debugpy", DebuggerKind::Debugpy),
+            ("--inspect", DebuggerKind::Node),
+            ("dlv", DebuggerKind::Delve),
+            ("jdwp", DebuggerKind::Jdwp),
+            ("rdbg", DebuggerKind::Rdbg),
+            ("lldb-server", DebuggerKind::Lldb),
+            ("gdbserver", DebuggerKind::Gdb),
+            ("delve", DebuggerKind::Delve),
         ];
         let texts: Vec<&str> = texts.into_iter().collect();
         let found = SIGNS.iter().find(|(sign, _)| texts.iter().any(|text| mentions(text, sign)));
@@ -61,27 +61,27 @@ fn mentions(text: &str, sign: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Debugger;
+    use super::DebuggerKind;
 
     #[test]
     fn a_debug_command_tells_its_debugger() {
         for (text, expected) in [
             (
                 "python -m debugpy --listen 127.0.0.1:$DEBUG_PORT -m flask run",
-                Some(Debugger::Debugpy),
+                Some(DebuggerKind::Debugpy),
             ),
-            ("node --inspect=127.0.0.1:9229 server.js", Some(Debugger::Node)),
-            ("node --inspect-brk=9229 server.js", Some(Debugger::Node)),
-            ("/usr/bin/dlv exec ./app --headless", Some(Debugger::Delve)),
-            ("-agentlib:jdwp=transport=dt_socket,server=y", Some(Debugger::Jdwp)),
-            ("rdbg -n --open --port 1 -c -- rails s", Some(Debugger::Rdbg)),
-            ("gdbserver 127.0.0.1:1 ./app", Some(Debugger::Gdb)),
-            ("lldb-server gdbserver 127.0.0.1:1 -- ./app", Some(Debugger::Lldb)),
+            ("node --inspect=127.0.0.1:9229 server.js", Some(DebuggerKind::Node)),
+            ("node --inspect-brk=9229 server.js", Some(DebuggerKind::Node)),
+            ("/usr/bin/dlv exec ./app --headless", Some(DebuggerKind::Delve)),
+            ("-agentlib:jdwp=transport=dt_socket,server=y", Some(DebuggerKind::Jdwp)),
+            ("rdbg -n --open --port 1 -c -- rails s", Some(DebuggerKind::Rdbg)),
+            ("gdbserver 127.0.0.1:1 ./app", Some(DebuggerKind::Gdb)),
+            ("lldb-server gdbserver 127.0.0.1:1 -- ./app", Some(DebuggerKind::Lldb)),
             ("python my_debugpy_notes.py", None),
             ("./pydlv --listen", None),
             ("", None),
         ] {
-            assert_eq!(Debugger::recognise([text]), expected, "{text}");
+            assert_eq!(DebuggerKind::detect([text]), expected, "{text}");
         }
     }
 }

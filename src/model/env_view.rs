@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_text::as_text;
-use super::{Name, Run, Variable};
+use super::path_text::serialize_lossy;
+use super::{EnvVariable, Name, RunId};
 
 /// The environment of one service: the output of `env --json` and `GET /v1/env`. Fields may be
 /// added, never renamed.
@@ -17,14 +17,14 @@ pub struct EnvView {
     /// The service.
     pub service: Name,
     /// The run with this environment; `None`: the next run.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// `run` or `debug`.
     pub mode: String,
     /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,
     /// The variables, sorted by name.
-    pub variables: Vec<Variable>,
+    pub variables: Vec<EnvVariable>,
 }
 
 impl EnvView {

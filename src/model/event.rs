@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Cause, Command, Exit, Message, Name, Phase, Plan, Run};
+use super::{Cause, CommandLine, Message, Name, Phase, Plan, ProcessExit, RunId};
 
 /// Something that happened, numbered by the feed that carries it.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,12 +9,12 @@ pub struct Event {
     /// The service it is about; `None`: the whole stack.
     pub service: Option<Name>,
     /// What happened.
-    pub what: Happening,
+    pub what: EventKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub enum EventKind {
     /// A service changed its phase.
     Phase {
         /// The previous phase; `None` for a new service.
@@ -24,28 +24,28 @@ pub enum Happening {
         /// Why.
         cause: Cause,
         /// The run it is about, if any.
-        run: Option<Run>,
+        run: Option<RunId>,
     },
     /// The main process of a run exited.
     Ended {
         /// The run.
-        run: Run,
+        run: RunId,
         /// How it exited.
-        exit: Exit,
+        exit: ProcessExit,
         /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
     /// A watched file changed and its watch command started.
     BuildStarted {
         /// The command.
-        command: Command,
+        command: CommandLine,
         /// The file.
         path: PathBuf,
     },
     /// A watch command exited with code 0.
     Built {
         /// The command.
-        command: Command,
+        command: CommandLine,
         /// How long it took.
         took: Duration,
     },
@@ -59,14 +59,14 @@ pub enum Happening {
     /// A note for the user that changes no phase.
     Note(Message),
     /// The debugger of a run is listening; where to attach, as a fragment.
-    Attachable(String),
+    DebuggerListening(String),
     /// Startup is over: everything requested is ready, done or failed.
     Settled {
         /// Whether nothing failed.
         well: bool,
     },
     /// A service that was removed from the configuration has exited and is dropped.
-    Gone,
+    ServiceRemoved,
     /// The configuration was applied, with these changes.
     Applied(Plan),
     /// The stack is shutting down; why, as a fragment.

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Exit, Happening, Message, Name, Phase, Plan, Run, Shown, signal_name};
+use super::{
+    DisplayPath, Event, EventKind, Message, Name, Phase, Plan, ProcessExit, RunId, signal_name,
+};
 
 /// An event in JSON: one line of `GET /v1/events`. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +15,7 @@ pub struct EventView {
     pub service: Option<Name>,
     /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventViewKind,
     /// Why, or a description, as a fragment.
     pub cause: String,
 }
@@ -21,7 +23,7 @@ pub struct EventView {
 /// What happened, in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum What {
+pub enum EventViewKind {
     /// A service changed its phase, or the cause or run within the same phase.
     Phase {
         /// The previous phase; `None` for a new service.
@@ -29,14 +31,14 @@ pub enum What {
         /// The new phase.
         to: Phase,
         /// The run it is about, if any.
-        run: Option<Run>,
+        run: Option<RunId>,
     },
     /// The main process of a run exited.
     Ended {
         /// The run.
-        run: Run,
+        run: RunId,
         /// How it exited.
-        exit: Exit,
+        exit: ProcessExit,
         /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
@@ -89,57 +91,63 @@ impl EventView {
     /// Creates the view of an event with its number and time.
     pub fn new(number: u64, at: String, event: &Event) -> EventView {
         let service = event.service.clone();
-        EventView { number, at, service, what: What::of(&event.what), cause: cause(&event.what) }
+        EventView {
+            number,
+            at,
+            service,
+            what: EventViewKind::of(&event.what),
+            cause: cause(&event.what),
+        }
     }
 }
 
-impl What {
-    fn of(what: &Happening) -> What {
+impl EventViewKind {
+    fn of(what: &EventKind) -> EventViewKind {
         match what {
-            Happening::Phase { from, to, run, cause: _ } => {
-                What::Phase { from: *from, to: *to, run: *run }
+            EventKind::Phase { from, to, run, cause: _ } => {
+                EventViewKind::Phase { from: *from, to: *to, run: *run }
             }
-            Happening::Ended { run, exit, unexpected } => {
-                What::Ended { run: *run, exit: *exit, unexpected: *unexpected }
+            EventKind::Ended { run, exit, unexpected } => {
+                EventViewKind::Ended { run: *run, exit: *exit, unexpected: *unexpected }
             }
-            Happening::BuildStarted { command, path } => What::BuildStarted {
+            EventKind::BuildStarted { command, path } => EventViewKind::BuildStarted {
                 command: command.line(),
                 path: path.to_string_lossy().into_owned(),
             },
-            Happening::Built { command, took } => {
+            EventKind::Built { command, took } => {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                What::Built { command: command.line(), took_ms }
+                EventViewKind::Built { command: command.line(), took_ms }
             }
-            Happening::Signalled { signal, path } => {
+            EventKind::Signalled { signal, path } => {
                 let name = signal_name(*signal).map_or_else(|| signal.to_string(), str::to_owned);
-                What::Signalled { signal: name, path: path.to_string_lossy().into_owned() }
+                EventViewKind::Signalled { signal: name, path: path.to_string_lossy().into_owned() }
             }
-            Happening::Note(message) => What::Note { message: message.clone() },
-            Happening::Attachable(_) => What::Attachable,
-            Happening::Settled { well } => What::Settled { well: *well },
-            Happening::Gone => What::Gone,
-            Happening::Applied(plan) => What::Applied { plan: plan.clone() },
-            Happening::ShuttingDown(_) => What::ShuttingDown,
+            EventKind::Note(message) => EventViewKind::Note { message: message.clone() },
+            EventKind::DebuggerListening(_) => EventViewKind::Attachable,
+            EventKind::Settled { well } => EventViewKind::Settled { well: *well },
+            EventKind::ServiceRemoved => EventViewKind::Gone,
+            EventKind::Applied(plan) => EventViewKind::Applied { plan: plan.clone() },
+            EventKind::ShuttingDown(_) => EventViewKind::ShuttingDown,
         }
     }
 }
 
-fn cause(what: &Happening) -> String {
+fn cause(what: &EventKind) -> String {
     match what {
-        Happening::Phase { cause, .. } => cause.to_string(),
-        Happening::Ended { exit, .. } => exit.to_string(),
-        Happening::BuildStarted { path, .. } | Happening::Signalled { path, .. } => {
-            format!("{} changed", Shown(path))
+        EventKind::Phase { cause, .. } => cause.to_string(),
+        EventKind::Ended { exit, .. } => exit.to_string(),
+        EventKind::BuildStarted { path, .. } | EventKind::Signalled { path, .. } => {
+            format!("{} changed", DisplayPath(path))
         }
-        Happening::Built { .. } => "exited with code 0".to_owned(),
-        Happening::Note(message) => message.text.clone(),
-        Happening::Attachable(place) => place.clone(),
-        Happening::Settled { well: true } => "all requested services are ready or done".to_owned(),
-        Happening::Settled { well: false } => {
+        EventKind::Built { .. } => "exited with code 0".to_owned(),
+        EventKind::Note(message) => message.text.clone(),
+        EventKind::DebuggerListening(place) => place.clone(),
+        EventKind::Settled { well: true } => "all requested services are ready or done".to_owned(),
+        EventKind::Settled { well: false } => {
             "all requested services are ready, done or failed".to_owned()
         }
-        Happening::Gone => "removed from the configuration".to_owned(),
-        Happening::Applied(_) => "the configuration changed".to_owned(),
-        Happening::ShuttingDown(why) => why.clone(),
+        EventKind::ServiceRemoved => "removed from the configuration".to_owned(),
+        EventKind::Applied(_) => "the configuration changed".to_owned(),
+        EventKind::ShuttingDown(why) => why.clone(),
     }
 }

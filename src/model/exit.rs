@@ -4,28 +4,28 @@ use serde::{Deserialize, Serialize};
 
 /// How a process exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub enum ProcessExit {
     /// With this code, 0 to 255.
     Code(i32),
     /// Killed by the signal with this number.
     Signal(i32),
 }
 
-impl Exit {
+impl ProcessExit {
     /// Returns the exit code a shell would report: the code, or 128 plus the signal number.
-    pub fn shell_code(self) -> i32 {
+    pub fn exit_code(self) -> i32 {
         match self {
-            Exit::Code(code) => code,
-            Exit::Signal(signal) => 128 + signal,
+            ProcessExit::Code(code) => code,
+            ProcessExit::Signal(signal) => 128 + signal,
         }
     }
 }
 
-impl fmt::Display for Exit {
+impl fmt::Display for ProcessExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Exit::Code(code) => write!(f, "exit {code}"),
-            Exit::Signal(signal) => match signal_name(*signal) {
+            ProcessExit::Code(code) => write!(f, "exit {code}"),
+            ProcessExit::Signal(signal) => match signal_name(*signal) {
                 Some(name) => write!(f, "SIG{name}"),
                 None => write!(f, "signal {signal}"),
             },
@@ -36,28 +36,28 @@ impl fmt::Display for Exit {
 /// `{"code": 1}` or `{"signal": "KILL"}`, as `ps --json` shows it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Wire {
+enum ExitJson {
     Code(i32),
     Signal(String),
 }
 
-impl Serialize for Exit {
+impl Serialize for ProcessExit {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
-            Exit::Code(code) => Wire::Code(*code),
-            Exit::Signal(signal) => {
-                Wire::Signal(signal_name(*signal).map_or_else(|| signal.to_string(), str::to_owned))
-            }
+            ProcessExit::Code(code) => ExitJson::Code(*code),
+            ProcessExit::Signal(signal) => ExitJson::Signal(
+                signal_name(*signal).map_or_else(|| signal.to_string(), str::to_owned),
+            ),
         }
         .serialize(to)
     }
 }
 
-impl<'de> Deserialize<'de> for Exit {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Exit, D::Error> {
-        Ok(match Wire::deserialize(from)? {
-            Wire::Code(code) => Exit::Code(code),
-            Wire::Signal(name) => Exit::Signal(
+impl<'de> Deserialize<'de> for ProcessExit {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<ProcessExit, D::Error> {
+        Ok(match ExitJson::deserialize(from)? {
+            ExitJson::Code(code) => ProcessExit::Code(code),
+            ExitJson::Signal(name) => ProcessExit::Signal(
                 signal_number(&name)
                     .or_else(|| name.parse().ok())
                     .ok_or_else(|| serde::de::Error::custom("unknown signal"))?,
@@ -155,23 +155,28 @@ mod tests {
 
     #[test]
     fn signals_are_shown_and_read_by_name() {
-        assert_eq!(Exit::Signal(9).to_string(), "SIGKILL");
+        assert_eq!(ProcessExit::Signal(9).to_string(), "SIGKILL");
         assert_eq!(signal_number("sigterm"), Some(15));
         for number in 1..=31 {
             let name = signal_name(number).expect("every classic signal has a name");
             assert_eq!(signal_number(name), Some(number));
         }
-        assert_eq!(Exit::Signal(40).to_string(), "signal 40");
+        assert_eq!(ProcessExit::Signal(40).to_string(), "signal 40");
     }
 
     #[test]
     fn exits_survive_json() {
-        for exit in [Exit::Code(0), Exit::Code(255), Exit::Signal(9), Exit::Signal(40)] {
+        for exit in [
+            ProcessExit::Code(0),
+            ProcessExit::Code(255),
+            ProcessExit::Signal(9),
+            ProcessExit::Signal(40),
+        ] {
             let json = serde_json::to_string(&exit).expect("an exit is plain data");
-            assert_eq!(serde_json::from_str::<Exit>(&json).expect("it parses again"), exit);
+            assert_eq!(serde_json::from_str::<ProcessExit>(&json).expect("it parses again"), exit);
         }
         assert_eq!(
-            serde_json::to_string(&Exit::Signal(9)).expect("plain data"),
+            serde_json::to_string(&ProcessExit::Signal(9)).expect("plain data"),
             r#"{"signal":"KILL"}"#
         );
     }

@@ -3,39 +3,39 @@ use std::fmt;
 /// Text with expanded variables, and a redacted form for display: values from an env file or `env`
 /// may be secrets, so the variable's name stands in their place.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Expanded {
+pub struct RedactedText {
     text: String,
-    shown: String,
+    redacted: String,
 }
 
-impl Expanded {
+impl RedactedText {
     /// Creates a text with its redacted form.
-    pub fn new(text: impl Into<String>, shown: impl Into<String>) -> Expanded {
-        Expanded { text: text.into(), shown: shown.into() }
+    pub fn new(text: impl Into<String>, shown: impl Into<String>) -> RedactedText {
+        RedactedText { text: text.into(), redacted: shown.into() }
     }
 
     /// Returns the full text, for the system only; never display it.
-    pub fn text(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.text
     }
 
     /// Returns the text for display.
-    pub fn shown(&self) -> &str {
-        &self.shown
+    pub fn redacted(&self) -> &str {
+        &self.redacted
     }
 }
 
 /// Text without secrets.
-impl<T: Into<String>> From<T> for Expanded {
-    fn from(text: T) -> Expanded {
+impl<T: Into<String>> From<T> for RedactedText {
+    fn from(text: T) -> RedactedText {
         let text = text.into();
-        Expanded { shown: text.clone(), text }
+        RedactedText { redacted: text.clone(), text }
     }
 }
 
 /// Debug output appears in traces, so it is redacted too.
-impl fmt::Debug for Expanded {
+impl fmt::Debug for RedactedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.shown, f)
+        fmt::Debug::fmt(&self.redacted, f)
     }
 }

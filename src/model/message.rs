@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of problem a message reports. The codes are stable: scripts may compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Class {
+pub enum MessageClass {
     /// An error in the configuration.
     Config,
     /// An error on the command line.
@@ -48,30 +48,30 @@ pub enum Class {
     Internal,
 }
 
-impl Class {
+impl MessageClass {
     /// Returns the stable code, as in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Class::Config => "config",
-            Class::Usage => "usage",
-            Class::Port => "port",
-            Class::Spawn => "spawn",
-            Class::ReadyTimeout => "ready-timeout",
-            Class::Exit => "exit",
-            Class::Unhealthy => "unhealthy",
-            Class::Build => "build",
-            Class::CrashLoop => "crash-loop",
-            Class::DepFailed => "dep-failed",
-            Class::StopTimeout => "stop-timeout",
-            Class::Orphan => "orphan",
-            Class::Busy => "busy",
-            Class::NotRunning => "not-running",
-            Class::WatchDegraded => "watch-degraded",
-            Class::LogDropped => "log-dropped",
-            Class::Disk => "disk",
-            Class::Limit => "limit",
-            Class::Denied => "denied",
-            Class::Internal => "internal",
+            MessageClass::Config => "config",
+            MessageClass::Usage => "usage",
+            MessageClass::Port => "port",
+            MessageClass::Spawn => "spawn",
+            MessageClass::ReadyTimeout => "ready-timeout",
+            MessageClass::Exit => "exit",
+            MessageClass::Unhealthy => "unhealthy",
+            MessageClass::Build => "build",
+            MessageClass::CrashLoop => "crash-loop",
+            MessageClass::DepFailed => "dep-failed",
+            MessageClass::StopTimeout => "stop-timeout",
+            MessageClass::Orphan => "orphan",
+            MessageClass::Busy => "busy",
+            MessageClass::NotRunning => "not-running",
+            MessageClass::WatchDegraded => "watch-degraded",
+            MessageClass::LogDropped => "log-dropped",
+            MessageClass::Disk => "disk",
+            MessageClass::Limit => "limit",
+            MessageClass::Denied => "denied",
+            MessageClass::Internal => "internal",
         }
     }
 }
@@ -80,7 +80,7 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The kind of problem.
-    pub class: Class,
+    pub class: MessageClass,
     /// What happened: a lower-case fragment without a full stop.
     pub text: String,
     /// What to type or change next; empty if there is nothing to do.
@@ -89,7 +89,7 @@ pub struct Message {
 
 impl Message {
     /// Creates a message without help.
-    pub fn new(class: Class, text: impl Into<String>) -> Message {
+    pub fn new(class: MessageClass, text: impl Into<String>) -> Message {
         Message { class, text: text.into(), help: String::new() }
     }
 

@@ -29,34 +29,37 @@ mod watched;
 mod why;
 mod wish;
 
-pub use address::{Address, actual_port, covers, is_loopback, local_url};
-pub use advice::Advice;
+pub use address::{ListenAddress, accepts, is_loopback, listening_port, local_url};
+pub use advice::BindHints;
 pub(crate) use base64::{from_base64, to_base64};
-pub use cause::{Cause, Span};
-pub use debugger::Debugger;
+pub use cause::{Cause, DisplayDuration};
+pub use debugger::DebuggerKind;
 pub use env_view::EnvView;
-pub use event::{Event, Happening};
-pub use event_view::{EventView, What};
-pub use exit::{Exit, signal_name, signal_number};
-pub use expanded::Expanded;
-pub use message::{Class, Message};
-pub use mode::{DEBUG_HOST, DEBUG_PORT, Debug, Debugging, Mode};
-pub use name::{BadName, Name};
-pub use needs::Needs;
-pub use origin::{Origin, Written};
+pub use event::{Event, EventKind};
+pub use event_view::{EventView, EventViewKind};
+pub use exit::{ProcessExit, signal_name, signal_number};
+pub use expanded::RedactedText;
+pub use message::{Message, MessageClass};
+pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, RunMode};
+pub use name::{InvalidName, Name};
+pub use needs::RequiredPrograms;
+pub use origin::{SourceLocation, VariableOrigin};
 pub use phase::{Condition, Phase};
-pub use plan::{Action, Change, Plan, PlanView};
-pub use run::Run;
-pub use shown::Shown;
-pub use snapshot::{DebugView, Need, ServiceView, Snapshot, StackState};
+pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
+pub use run::RunId;
+pub use shown::DisplayPath;
+pub use snapshot::{DebugView, Dependency, ServiceView, Snapshot, StackState};
 pub(crate) use stack::host_port;
 pub use stack::{
-    Color, Command, Health, HealthAction, Kind, Launch, LogLimits, OnExit, Policy, Port, Probe,
-    Ready, Restart, Service, Stack, Stop, Tty, Watch, WatchAction, reachable,
+    AssignedPort, CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention,
+    OnExit, Probe, ReadyConfig, RestartConfig, RestartPolicy, Service, ServiceKind, Stack,
+    StopConfig, TtyMode, WatchAction, WatchConfig, connectable_host,
 };
-pub use stream::Stream;
-pub use url_form::UrlForm;
-pub use variable::{Hidden, Value, Variable};
-pub use watched::Watched;
-pub use why::{EndedBy, FailingProbe, Next, PastRun, PortFacts, Trigger, Waited, Why};
-pub use wish::{OnConflict, PortWish, Weight};
+pub use stream::OutputStream;
+pub use url_form::UrlFormat;
+pub use variable::{EnvValue, EnvVariable, ShadowedValue};
+pub use watched::WatchId;
+pub use why::{
+    BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, WhyView,
+};
+pub use wish::{ConflictPolicy, PortRequest, PortWeight};

@@ -10,29 +10,29 @@ pub struct Name(Arc<str>);
 
 /// Error for a string that is not a service name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadName;
+pub struct InvalidName;
 
-impl fmt::Display for BadName {
+impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("use 1 to 63 characters from a-z, 0-9 and `-`, starting with a letter or digit")
     }
 }
 
-impl std::error::Error for BadName {}
+impl std::error::Error for InvalidName {}
 
 impl Name {
     /// The longest name: one DNS label, because names become host names.
     pub const MAX: usize = 63;
 
     /// Checks `text` and creates a name.
-    pub fn new(text: &str) -> Result<Name, BadName> {
+    pub fn new(text: &str) -> Result<Name, InvalidName> {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
         let bytes = text.as_bytes();
         let fits = (1..=Name::MAX).contains(&bytes.len());
         if fits && plain(bytes[0]) && bytes.iter().all(|&c| plain(c) || c == b'-') {
             Ok(Name(text.into()))
         } else {
-            Err(BadName)
+            Err(InvalidName)
         }
     }
 
@@ -42,7 +42,7 @@ impl Name {
     }
 
     /// Returns the name as used in environment variables: `api-v2` gives `API_V2`.
-    pub fn as_variable(&self) -> String {
+    pub fn to_env_prefix(&self) -> String {
         self.0.to_ascii_uppercase().replace('-', "_")
     }
 }
@@ -60,9 +60,9 @@ impl fmt::Debug for Name {
 }
 
 impl TryFrom<String> for Name {
-    type Error = BadName;
+    type Error = InvalidName;
 
-    fn try_from(text: String) -> Result<Name, BadName> {
+    fn try_from(text: String) -> Result<Name, InvalidName> {
         Name::new(&text)
     }
 }

@@ -4,31 +4,34 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_text::as_text;
-use super::{Message, Name, Need};
+use super::path_text::serialize_lossy;
+use super::{Dependency, Message, Name};
 
 /// What applying a configuration changes, and why. Names fields and variables, never their values.
 /// Stops come first, then the rest in start order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// At most one change per service; a service without one stays as it is.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ServiceChange>,
     /// The services whose process keeps running, by name.
-    pub keeps: Vec<Name>,
+    #[serde(rename = "keeps")]
+    pub unchanged: Vec<Name>,
 }
 
 /// What happens to one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct ServiceChange {
     /// Its name; the new one if it was renamed.
     pub service: Name,
     /// What happens.
-    pub action: Action,
+    pub action: ChangeAction,
     /// Why, as a fragment.
-    pub because: String,
+    #[serde(rename = "because")]
+    pub reason: String,
     /// Its former name, if it was renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Name>,
+    #[serde(rename = "from")]
+    pub renamed_from: Option<Name>,
     /// The changed keys, as in the file.
     pub fields: Vec<String>,
     /// The changed variables of its environment.
@@ -36,17 +39,19 @@ pub struct Change {
     /// Its new ports, by name.
     pub ports: BTreeMap<String, u16>,
     /// The wanted ports, by name.
-    pub wanted_ports: BTreeMap<String, u16>,
+    #[serde(rename = "wanted_ports")]
+    pub preferred_ports: BTreeMap<String, u16>,
     /// Why assigned ports differ from wanted ones.
     pub moved: Vec<String>,
     /// The dependencies it waits for before it starts.
-    pub after: Vec<Need>,
+    #[serde(rename = "after")]
+    pub waits_for: Vec<Dependency>,
 }
 
 /// What an apply does to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum ChangeAction {
     /// It is new and starts.
     Add,
     /// It is new and does not start.
@@ -77,43 +82,43 @@ impl Plan {
     pub fn lines(&self) -> Vec<String> {
         let width = self.changes.iter().map(|change| change.service.as_str().len()).max();
         let width = width.unwrap_or(0);
-        let line = |change: &Change| format!("{:width$}  {}", change.service, change.text());
+        let line = |change: &ServiceChange| format!("{:width$}  {}", change.service, change.text());
         self.changes.iter().map(line).collect()
     }
 }
 
-impl Change {
+impl ServiceChange {
     /// Creates a change without further details.
-    pub fn new(service: Name, action: Action, because: impl Into<String>) -> Change {
-        Change {
+    pub fn new(service: Name, action: ChangeAction, because: impl Into<String>) -> ServiceChange {
+        ServiceChange {
             service,
             action,
-            because: because.into(),
-            from: None,
+            reason: because.into(),
+            renamed_from: None,
             fields: Vec::new(),
             variables: Vec::new(),
             ports: BTreeMap::new(),
-            wanted_ports: BTreeMap::new(),
+            preferred_ports: BTreeMap::new(),
             moved: Vec::new(),
-            after: Vec::new(),
+            waits_for: Vec::new(),
         }
     }
 
     /// Returns what happens and why, without the name.
     pub fn text(&self) -> String {
-        let because = &self.because;
+        let because = &self.reason;
         match self.action {
-            Action::Add | Action::Remove | Action::Define => because.clone(),
-            Action::Start => format!("start: {because}"),
-            Action::Restart | Action::Rename => format!("restart: {because}"),
-            Action::Update => format!("{because}, no restart needed"),
-            Action::Prepare => format!("{because}, applied on its next start"),
-            Action::Stop => format!("stop: {because}"),
+            ChangeAction::Add | ChangeAction::Remove | ChangeAction::Define => because.clone(),
+            ChangeAction::Start => format!("start: {because}"),
+            ChangeAction::Restart | ChangeAction::Rename => format!("restart: {because}"),
+            ChangeAction::Update => format!("{because}, no restart needed"),
+            ChangeAction::Prepare => format!("{because}, applied on its next start"),
+            ChangeAction::Stop => format!("stop: {because}"),
         }
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for ServiceChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.service, self.text())
     }
@@ -127,7 +132,7 @@ pub struct PlanView {
     /// The name of the stack.
     pub stack: String,
     /// Its directory; in JSON, bytes that are not UTF-8 become U+FFFD.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,
     /// Whether the stack is running. If not, the plan is what `up` would do.
     pub running: bool,

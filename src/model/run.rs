@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// supervisor lives, so a late report about an earlier run matches nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Run(pub u64);
+pub struct RunId(pub u64);
 
-impl fmt::Display for Run {
+impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
     }

@@ -2,9 +2,9 @@ use std::fmt::{self, Write};
 use std::path::Path;
 
 /// Displays a path on one line, with control characters escaped and U+FFFD for invalid UTF-8.
-pub struct Shown<'a>(pub &'a Path);
+pub struct DisplayPath<'a>(pub &'a Path);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for DisplayPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.to_string_lossy().chars() {
             if c.is_control() {
@@ -26,6 +26,6 @@ mod tests {
     #[test]
     fn a_path_is_one_harmless_line() {
         let odd = OsStr::from_bytes(b"a\nb\x1b[31m\xffc\xc2\x9b\xc3\xa9.py");
-        assert_eq!(Shown(Path::new(odd)).to_string(), "a\\nb\\u{1b}[31m\u{fffd}c\\u{9b}é.py");
+        assert_eq!(DisplayPath(Path::new(odd)).to_string(), "a\\nb\\u{1b}[31m\u{fffd}c\\u{9b}é.py");
     }
 }

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_text::as_text;
-use super::{Address, Condition, Exit, Message, Name, Phase, Run};
+use super::path_text::serialize_lossy;
+use super::{Condition, ListenAddress, Message, Name, Phase, ProcessExit, RunId};
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
 /// Fields may be added, never renamed.
@@ -15,7 +15,7 @@ pub struct Snapshot {
     /// The name of the stack.
     pub stack: String,
     /// Its directory; in JSON, bytes that are not UTF-8 become U+FFFD.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,
     /// `run` or `debug`.
     pub mode: String,
@@ -38,7 +38,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Returns the services that are still on the way to ready, done or failed.
-    pub fn under_way(&self) -> impl Iterator<Item = &ServiceView> {
+    pub fn in_progress(&self) -> impl Iterator<Item = &ServiceView> {
         self.services.iter().filter(|service| match service.phase {
             Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => true,
             Phase::Idle | Phase::Ready | Phase::Unhealthy | Phase::Done | Phase::Failed => false,
@@ -87,7 +87,7 @@ pub struct ServiceView {
     /// The pid of its main process, if running.
     pub pid: Option<u32>,
     /// Its current or last run.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// How many runs it had after the first.
     pub restarts: u32,
     /// The main port.
@@ -105,16 +105,16 @@ pub struct ServiceView {
     pub host: String,
     /// Where its run is listening; `None`: no run, or not known (yet).
     #[serde(default)]
-    pub listening: Option<Vec<Address>>,
+    pub listening: Option<Vec<ListenAddress>>,
     /// Its URL on this machine, at its main port if it is listening there, else where it is.
     pub url: Option<String>,
     /// URLs for other machines, if it is listening on more than loopback.
     #[serde(default)]
     pub network_urls: Vec<String>,
     /// How the last run exited.
-    pub exit: Option<Exit>,
+    pub exit: Option<ProcessExit>,
     /// The dependencies it waits for.
-    pub waiting_on: Vec<Need>,
+    pub waiting_on: Vec<Dependency>,
     /// CPU usage of its process tree, if measured.
     pub cpu_percent: Option<f64>,
     /// Resident memory of its process tree, if measured.
@@ -144,7 +144,7 @@ pub struct DebugView {
 
 /// A dependency and the condition it must meet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Need {
+pub struct Dependency {
     /// The dependency.
     pub service: Name,
     /// The condition it must meet.

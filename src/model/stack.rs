@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Condition, DEBUG_PORT, Debug, Expanded, Mode, Name, Needs, UrlForm};
+use super::{
+    BindHints, Condition, DEBUG_PORT, DebugConfig, Name, RedactedText, RequiredPrograms, RunMode,
+    UrlFormat,
+};
 
 /// A complete stack: every default filled in, every reference resolved, every port chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,30 +24,30 @@ pub struct Stack {
     /// Every file that went into this stack, including optional files that do not exist.
     pub files: BTreeSet<PathBuf>,
     /// Whether changes to these files are applied while the stack runs.
-    pub live: bool,
+    pub live_reload: bool,
     /// How much output of each service is kept on disk.
-    pub logs: LogLimits,
+    pub logs: LogRetention,
 }
 
 /// How much output of one service is kept on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogLimits {
+pub struct LogRetention {
     /// The size in bytes, including the index, at which a log file is rotated.
     pub max_size: u64,
     /// The number of rotated files to keep.
     pub keep: u32,
 }
 
-impl Default for LogLimits {
+impl Default for LogRetention {
     /// Some days of an ordinary service, or 200 MB of one that floods the log.
-    fn default() -> LogLimits {
-        LogLimits { max_size: 50_000_000, keep: 3 }
+    fn default() -> LogRetention {
+        LogRetention { max_size: 50_000_000, keep: 3 }
     }
 }
 
 impl Stack {
     /// Returns the services a name stands for: one, or the replicas of a group. Empty: unknown.
-    pub fn named(&self, name: &Name) -> Vec<Name> {
+    pub fn services_named(&self, name: &Name) -> Vec<Name> {
         match self.groups.get(name) {
             Some(members) => members.clone(),
             None => self
@@ -68,66 +71,66 @@ pub struct Service {
     /// Its name.
     pub name: Name,
     /// Service or task.
-    pub kind: Kind,
+    pub kind: ServiceKind,
     /// What is executed. A difference here means a restart.
-    pub launch: Launch,
+    pub launch: LaunchConfig,
     /// The mode that `launch` is for.
-    pub mode: Mode,
+    pub mode: RunMode,
     /// Its `debug` entry, if it has one.
-    pub debug: Option<Debug>,
+    pub debug: Option<DebugConfig>,
     /// Its ports, main port first. In debug mode the last one, `debug`, is the debugger's.
-    pub ports: Vec<Port>,
+    pub ports: Vec<AssignedPort>,
     /// Names of the ports whose listening socket devstack opens and passes on, in port order.
-    pub passed: Vec<String>,
+    pub socket_activated: Vec<String>,
     /// Conditions to be met before it starts.
     pub depends_on: BTreeMap<Name, Condition>,
     /// When it counts as ready.
-    pub ready: Ready,
+    pub ready: ReadyConfig,
     /// Health probes once it is ready.
-    pub health: Option<Health>,
+    pub health: Option<HealthConfig>,
     /// What happens when it exits on its own.
-    pub restart: Restart,
+    pub restart: RestartConfig,
     /// Exit codes that count as success.
     pub success_codes: BTreeSet<i32>,
     /// How it is stopped.
-    pub stop: Stop,
+    pub stop: StopConfig,
     /// Which files it watches, and what happens when they change.
-    pub watch: Vec<Watch>,
+    pub watch: Vec<WatchConfig>,
     /// Whether it gets a pseudo-terminal.
-    pub tty: Tty,
+    pub tty: TtyMode,
     /// Whether `up` without names starts it.
     pub autostart: bool,
     /// What its exit means for the stack.
     pub on_exit: OnExit,
     /// Its label color in the log, if the user chose one.
-    pub color: Option<Color>,
+    pub color: Option<LabelColor>,
     /// The user's description.
     pub description: Option<String>,
     /// How its URL is written.
-    pub url_form: UrlForm,
+    pub url_form: UrlFormat,
     /// How to make it listen on its port and host, if its server or framework is known.
-    pub advice: Option<Advice>,
+    pub advice: Option<BindHints>,
 }
 
 impl Service {
     /// Returns the main port, if it has one.
-    pub fn port(&self) -> Option<&Port> {
+    pub fn port(&self) -> Option<&AssignedPort> {
         self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
     }
 
     /// Returns the ports whose listening socket is passed to it, in their order.
-    pub fn passed_ports(&self) -> impl Iterator<Item = &Port> {
-        self.ports.iter().filter(|port| self.passed.contains(&port.name))
+    pub fn activated_ports(&self) -> impl Iterator<Item = &AssignedPort> {
+        self.ports.iter().filter(|port| self.socket_activated.contains(&port.name))
     }
 
     /// Returns the URL of the main port: `http://HOST:PORT` unless its preset has another format.
     pub fn url(&self) -> Option<String> {
-        self.port().map(|port| self.url_form.at(&self.launch.host, port.number))
+        self.port().map(|port| self.url_form.format(&self.launch.host, port.number))
     }
 }
 
 /// Returns a host to connect to: loopback instead of a wildcard.
-pub fn reachable(host: &str) -> &str {
+pub fn connectable_host(host: &str) -> &str {
     match host {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
@@ -148,28 +151,28 @@ pub(crate) fn host_port(host: &str, port: u16) -> String {
 
 /// A service that keeps running, or a task that runs to completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServiceKind {
     /// Expected to run until it is stopped.
     Service,
     /// Expected to exit with a success code.
     Task,
 }
 
-impl Kind {
+impl ServiceKind {
     /// Returns the word used in the file and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Service => "service",
-            Kind::Task => "task",
+            ServiceKind::Service => "service",
+            ServiceKind::Task => "task",
         }
     }
 }
 
 /// What is executed, completely resolved. Equal launches need no restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch {
+pub struct LaunchConfig {
     /// The program and its arguments.
-    pub command: Command,
+    pub command: CommandLine,
     /// The working directory, absolute.
     pub dir: PathBuf,
     /// Variables set on top of devstack's own environment.
@@ -177,30 +180,30 @@ pub struct Launch {
     /// The address the service should bind (`HOST`).
     pub host: String,
     /// Programs that must be installed; `None`: unknown.
-    pub needs: Option<Needs>,
+    pub requires: Option<RequiredPrograms>,
 }
 
 /// A command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum CommandLine {
     /// A string for `sh -c`.
     Shell(String),
     /// A program with its arguments, executed without a shell; at least one word.
-    Exec(Vec<Expanded>),
+    Exec(Vec<RedactedText>),
 }
 
-impl Command {
+impl CommandLine {
     /// A program with its arguments, executed without a shell; at least one word.
-    pub fn exec<W: Into<Expanded>>(words: impl IntoIterator<Item = W>) -> Command {
-        Command::Exec(words.into_iter().map(Into::into).collect())
+    pub fn exec<W: Into<RedactedText>>(words: impl IntoIterator<Item = W>) -> CommandLine {
+        CommandLine::Exec(words.into_iter().map(Into::into).collect())
     }
 
     /// Returns the command for display, without secrets; not suitable for a shell.
     pub fn line(&self) -> String {
         match self {
-            Command::Shell(text) => text.clone(),
-            Command::Exec(words) => {
-                words.iter().map(Expanded::shown).collect::<Vec<&str>>().join(" ")
+            CommandLine::Shell(text) => text.clone(),
+            CommandLine::Exec(words) => {
+                words.iter().map(RedactedText::redacted).collect::<Vec<&str>>().join(" ")
             }
         }
     }
@@ -208,7 +211,7 @@ impl Command {
 
 /// A port that was chosen for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
+pub struct AssignedPort {
     /// `main`, or its key in `ports`.
     pub name: String,
     /// The assigned port, above 0.
@@ -223,7 +226,7 @@ pub struct Port {
 
 /// When a service counts as ready: all probes pass, or without probes as soon as it has started.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ready {
+pub struct ReadyConfig {
     /// All of them must pass.
     pub probes: Vec<Probe>,
     /// The limit after which the start counts as failed.
@@ -257,7 +260,7 @@ pub enum Probe {
     /// A command exits with code 0.
     Exec {
         /// Runs in the service's directory with its environment.
-        command: Command,
+        command: CommandLine,
     },
     /// The service has been running this long.
     Delay {
@@ -270,7 +273,7 @@ pub enum Probe {
 
 /// Probes that continue once a service is ready.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Health {
+pub struct HealthConfig {
     /// All of them must pass: TCP, HTTP or commands.
     pub probes: Vec<Probe>,
     /// The pause between two rounds.
@@ -292,7 +295,7 @@ pub enum HealthAction {
 
 /// Whether a service gets a pseudo-terminal instead of pipes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tty {
+pub enum TtyMode {
     /// If devstack's own log goes to a terminal.
     Auto,
     /// Always.
@@ -303,11 +306,11 @@ pub enum Tty {
 
 /// What happens when a process exits on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restart {
+pub struct RestartConfig {
     /// When it restarts at all.
-    pub policy: Policy,
+    pub policy: RestartPolicy,
     /// It fails after this many unexpected exits within `window`.
-    pub max: u32,
+    pub max_failures: u32,
     /// See `max_failures`.
     pub window: Duration,
     /// The first delay; doubled each time.
@@ -318,7 +321,7 @@ pub struct Restart {
 
 /// When a process that exited on its own restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub enum RestartPolicy {
     /// Never.
     No,
     /// After an unexpected exit.
@@ -329,18 +332,18 @@ pub enum Policy {
 
 /// How a process is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
+pub struct StopConfig {
     /// The number of the stop signal.
     pub signal: i32,
     /// Runs instead of sending the signal, in the service's directory with its environment.
-    pub command: Option<Command>,
+    pub command: Option<CommandLine>,
     /// How long a stop may take before everything left is killed.
     pub grace: Duration,
 }
 
 /// Which files a service watches, and what happens when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
+pub struct WatchConfig {
     /// The directory that the globs are relative to, absolute: the service's `dir`.
     pub root: PathBuf,
     /// Globs of files that count, such as `../shared/**`; empty: every file below `root`.
@@ -348,7 +351,7 @@ pub struct Watch {
     /// Globs of files that do not count.
     pub exclude: Vec<String>,
     /// The quiet period after a burst of changes before they count.
-    pub settle: Duration,
+    pub debounce: Duration,
     /// How often to poll files; `None`: only where the system sends no change events.
     pub poll: Option<Duration>,
     /// What to do then.
@@ -361,17 +364,17 @@ pub enum WatchAction {
     /// Restart the service.
     Restart {
         /// Runs first; the restart follows only if it exits with code 0.
-        build: Option<Command>,
+        build: Option<CommandLine>,
     },
     /// Send this signal to the main process.
     Signal(i32),
     /// Run this command; the service keeps running.
-    Run(Command),
+    Run(CommandLine),
 }
 
 impl WatchAction {
     /// Returns its command, if any.
-    pub fn command(&self) -> Option<&Command> {
+    pub fn command(&self) -> Option<&CommandLine> {
         match self {
             WatchAction::Restart { build } => build.as_ref(),
             WatchAction::Signal(_) => None,
@@ -392,7 +395,7 @@ pub enum OnExit {
 /// One of the sixteen basic terminal colors, without black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Color {
+pub enum LabelColor {
     Red,
     Green,
     Yellow,

@@ -2,23 +2,23 @@ use super::stack::host_port;
 
 /// What surrounds the address in the URL of a service: `postgresql://user@` HOST:PORT `/database`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlForm {
+pub struct UrlFormat {
     /// The text before the address.
-    pub before: String,
+    pub prefix: String,
     /// The text after the address.
-    pub after: String,
+    pub suffix: String,
 }
 
-impl UrlForm {
+impl UrlFormat {
     /// Returns the URL at this address, with loopback instead of a wildcard.
-    pub fn at(&self, host: &str, port: u16) -> String {
-        format!("{}{}{}", self.before, host_port(host, port), self.after)
+    pub fn format(&self, host: &str, port: u16) -> String {
+        format!("{}{}{}", self.prefix, host_port(host, port), self.suffix)
     }
 }
 
-impl Default for UrlForm {
+impl Default for UrlFormat {
     /// `http://HOST:PORT`.
-    fn default() -> UrlForm {
-        UrlForm { before: "http://".to_owned(), after: String::new() }
+    fn default() -> UrlFormat {
+        UrlFormat { prefix: "http://".to_owned(), suffix: String::new() }
     }
 }

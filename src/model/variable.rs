@@ -3,51 +3,52 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use serde::{Deserialize, Serialize};
 
-use super::Origin;
+use super::VariableOrigin;
 use super::base64::{from_base64, to_base64};
 
 /// A variable of a service's environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Variable {
+pub struct EnvVariable {
     /// Its name.
     pub name: String,
     /// Its value.
     #[serde(flatten)]
-    pub value: Value,
+    pub value: EnvValue,
     /// Where the value comes from.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: VariableOrigin,
     /// Values that this one shadows, strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hides: Vec<Hidden>,
+    #[serde(rename = "hides")]
+    pub shadows: Vec<ShadowedValue>,
 }
 
 /// A value that a stronger one shadows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hidden {
+pub struct ShadowedValue {
     /// The value; empty if it cannot be resolved, for example because of a missing reference.
     #[serde(flatten)]
-    pub value: Value,
+    pub value: EnvValue,
     /// Where it comes from.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: VariableOrigin,
 }
 
 /// A value: a string in JSON, or base64 if it is not UTF-8.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Value {
+pub struct EnvValue {
     #[serde(default, rename = "value", skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, rename = "value_base64", skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
 
-impl Value {
+impl EnvValue {
     /// Creates a value.
-    pub fn new(value: &OsStr) -> Value {
+    pub fn new(value: &OsStr) -> EnvValue {
         match value.to_str() {
-            Some(text) => Value { text: Some(text.to_owned()), base64: None },
-            None => Value { text: None, base64: Some(to_base64(value.as_bytes())) },
+            Some(text) => EnvValue { text: Some(text.to_owned()), base64: None },
+            None => EnvValue { text: None, base64: Some(to_base64(value.as_bytes())) },
         }
     }
 
@@ -67,7 +68,7 @@ impl Value {
 }
 
 /// Values may be passwords, so debug output never shows them.
-impl std::fmt::Debug for Value {
+impl std::fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Value(…)")
     }

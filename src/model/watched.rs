@@ -2,16 +2,16 @@ use super::Name;
 
 /// Identifies a watch of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Watched {
+pub struct WatchId {
     /// The service.
     pub service: Name,
     /// The index among its watches, from 0.
-    pub place: usize,
+    pub index: usize,
 }
 
-impl Watched {
+impl WatchId {
     /// Returns the first, usually the only watch of a service.
-    pub fn first(service: Name) -> Watched {
-        Watched { service, place: 0 }
+    pub fn first(service: Name) -> WatchId {
+        WatchId { service, index: 0 }
     }
 }

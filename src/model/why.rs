@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Exit, Name, Phase, Run, ServiceView};
+use super::{Condition, Name, Phase, ProcessExit, RunId, ServiceView};
 
 /// Explains a service: the output of `devstack why --json` and `GET /v1/why`.
 /// Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Why {
+pub struct WhyView {
     /// The version of this format.
     pub version: u32,
     /// The name of the stack.
@@ -15,24 +15,24 @@ pub struct Why {
     /// The service, as in the snapshot.
     pub service: ServiceView,
     /// What happens next without user action.
-    pub next: Next,
+    pub next: NextStep,
     /// What it waits on, with the state of each.
-    pub waits: Vec<Waited>,
+    pub waits: Vec<BlockedOn>,
     /// How its last runs exited, newest first.
     pub exits: Vec<PastRun>,
     /// The failing probe of the current or last run.
     pub probe: Option<FailingProbe>,
     /// The file change that last led to an action.
-    pub trigger: Option<Trigger>,
+    pub trigger: Option<FileTrigger>,
     /// Its ports.
-    pub ports: Vec<PortFacts>,
+    pub ports: Vec<PortStatus>,
     /// The last lines of its last run, without escape sequences.
     pub log: Vec<String>,
 }
 
 /// What happens next without user action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Next {
+pub struct NextStep {
     /// A fragment that describes it.
     pub text: String,
     /// In how many milliseconds, if known.
@@ -41,7 +41,7 @@ pub struct Next {
 
 /// Something that a service waits on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waited {
+pub struct BlockedOn {
     /// The other service.
     pub service: Name,
     /// The condition it must meet; `None`: it must be gone or release a port.
@@ -56,23 +56,23 @@ pub struct Waited {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
     /// The run, as in the log; numbered across the whole stack.
-    pub run: Run,
+    pub run: RunId,
     /// Which start of the service it was, from 1: the number shown to the user.
     pub start: u32,
     /// When its main process exited.
     pub at: String,
     /// How it exited.
-    pub exit: Exit,
+    pub exit: ProcessExit,
     /// From start to exit; `None`: stopped before its start was reported.
     pub lived_ms: Option<u64>,
     /// Whether the exit was requested, expected or unexpected.
-    pub by: EndedBy,
+    pub by: ExitClass,
 }
 
 /// Whether the exit was requested, expected or unexpected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum EndedBy {
+pub enum ExitClass {
     /// devstack stopped it.
     Us,
     /// It exited on its own with a success code.
@@ -81,13 +81,13 @@ pub enum EndedBy {
     Unexpected,
 }
 
-impl EndedBy {
+impl ExitClass {
     /// Returns the text for the user.
     pub fn as_str(self) -> &'static str {
         match self {
-            EndedBy::Us => "stopped by devstack",
-            EndedBy::Expected => "on its own",
-            EndedBy::Unexpected => "unexpected",
+            ExitClass::Us => "stopped by devstack",
+            ExitClass::Expected => "on its own",
+            ExitClass::Unexpected => "unexpected",
         }
     }
 }
@@ -96,14 +96,15 @@ impl EndedBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingProbe {
     /// `ready` or `health`.
-    pub about: String,
+    #[serde(rename = "about")]
+    pub probe: String,
     /// What it last saw, including the end of a command's output.
     pub text: String,
 }
 
 /// A file change that led to an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trigger {
+pub struct FileTrigger {
     /// When it changed.
     pub at: String,
     /// The file.
@@ -114,7 +115,7 @@ pub struct Trigger {
 
 /// The state of a port of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PortFacts {
+pub struct PortStatus {
     /// `main`, or its key in `ports`.
     pub name: String,
     /// The wanted port; `None`: any.

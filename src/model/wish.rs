@@ -2,7 +2,7 @@ use super::Name;
 
 /// A port that a service asks for, before one is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortWish {
+pub struct PortRequest {
     /// The service.
     pub service: Name,
     /// `main`, or its key in `ports`.
@@ -10,16 +10,16 @@ pub struct PortWish {
     /// The wanted number, above 0; `None`: any.
     pub number: Option<u16>,
     /// Whether the number is pinned or preferred.
-    pub weight: Weight,
+    pub weight: PortWeight,
     /// The source, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
-    pub source: String,
+    pub requested_by: String,
     /// What to do if the number is taken and not pinned.
-    pub on_conflict: OnConflict,
+    pub on_conflict: ConflictPolicy,
 }
 
 /// How strong a port request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub enum PortWeight {
     /// This port, or the start fails.
     Pinned,
     /// This port if it is free, else by `on_conflict`.
@@ -30,7 +30,7 @@ pub enum Weight {
 
 /// What to do if a preferred port is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
+pub enum ConflictPolicy {
     /// Take the next higher free port.
     Next,
     /// Take any free port.

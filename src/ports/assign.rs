@@ -13,7 +13,7 @@ use super::remembered::Remembered;
 use super::{
     Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, some_holders_of, system,
 };
-use crate::model::{Class, Message, Name, OnConflict, Port, PortWish};
+use crate::model::{AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortRequest};
 
 mod preview;
 
@@ -31,7 +31,7 @@ pub struct Ports {
     taken: BTreeMap<u16, Claim>,
     /// Numbers that were given without a claim, because they are in use.
     unclaimed: BTreeMap<Key, u16>,
-    given: BTreeMap<Key, Port>,
+    given: BTreeMap<Key, AssignedPort>,
     notes: Vec<Message>,
 }
 
@@ -39,7 +39,7 @@ pub struct Ports {
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// All port requests of the stack.
-    pub wishes: &'a [PortWish],
+    pub wishes: &'a [PortRequest],
     /// The ports of running services: no conflict for the same request, if it still allows them.
     pub mine: &'a BTreeMap<Key, u16>,
     /// Services that are not about to start. They never displace services that are.
@@ -47,12 +47,12 @@ pub struct Asked<'a> {
     /// Numbers that a service failed to bind although they looked free.
     pub shunned: &'a BTreeSet<u16>,
     /// Whether nothing is assigned at all if this request cannot be met.
-    pub insists: &'a dyn Fn(&PortWish) -> bool,
+    pub insists: &'a dyn Fn(&PortRequest) -> bool,
 }
 
 impl<'a> Asked<'a> {
     /// Creates the input for services that all start.
-    pub fn all(wishes: &'a [PortWish], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
+    pub fn all(wishes: &'a [PortRequest], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
         const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
         const NOTHING: &BTreeSet<u16> = &BTreeSet::new();
         Asked { wishes, mine, idle: NOBODY, shunned: NOTHING, insists: &|_| true }
@@ -68,7 +68,7 @@ impl<'a> Asked<'a> {
 #[derive(Debug, Default)]
 pub struct Assigned {
     /// A port for each request.
-    pub ports: BTreeMap<Key, Port>,
+    pub ports: BTreeMap<Key, AssignedPort>,
     /// Why an optional request was not met. Its service must not start with the number it was
     /// given.
     pub refused: BTreeMap<Key, Message>,
@@ -97,7 +97,7 @@ impl Ports {
         };
         if let Some(trouble) = trouble {
             let text = format!("previous port choices were lost: {trouble}");
-            ports.note(Message::new(Class::Disk, text));
+            ports.note(Message::new(MessageClass::Disk, text));
         }
         match LeaseFolder::open(lease_dir) {
             Ok(leases) => ports.leases = Some(leases),
@@ -112,9 +112,9 @@ impl Ports {
     /// The same.
     pub fn assign(
         &mut self,
-        wishes: &[PortWish],
+        wishes: &[PortRequest],
         mine: &BTreeMap<Key, u16>,
-    ) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
+    ) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
         let asked = Asked::all(wishes, mine);
         self.assign_asking(&asked, &mut |_| Answer::Quit).map(|assigned| assigned.ports)
     }
@@ -150,7 +150,8 @@ impl Ports {
                 Answer::Next => {
                     let agreed = key(conflicts[0].wish);
                     let wish = wishes.iter_mut().find(|wish| key(wish) == agreed);
-                    wish.expect("the conflict is about one of them").on_conflict = OnConflict::Next;
+                    wish.expect("the conflict is about one of them").on_conflict =
+                        ConflictPolicy::Next;
                 }
                 Answer::Again => {}
                 Answer::Quit => return Err(refusals()),
@@ -200,7 +201,7 @@ impl Ports {
     /// Requests that cannot be met are among the refused ones.
     pub fn place(
         &mut self,
-        wishes: &[PortWish],
+        wishes: &[PortRequest],
         mine: &BTreeMap<Key, u16>,
         others: &BTreeSet<Name>,
         shunned: &BTreeSet<u16>,
@@ -264,7 +265,7 @@ impl Ports {
 
     /// Releases all numbers that are neither in `still` (the ports the services keep) nor in
     /// `leaving` (still used by exiting processes).
-    pub fn release_unused(&mut self, still: &BTreeMap<Key, Port>, leaving: &BTreeSet<u16>) {
+    pub fn release_unused(&mut self, still: &BTreeMap<Key, AssignedPort>, leaving: &BTreeSet<u16>) {
         let used: BTreeSet<u16> = still.values().map(|port| port.number).collect();
         self.taken.retain(|number, _| used.contains(number) || leaving.contains(number));
         self.unclaimed
@@ -277,14 +278,14 @@ impl Ports {
         std::mem::take(&mut self.notes)
     }
 
-    fn describe(&self, choices: &BTreeMap<Key, Choice>) -> BTreeMap<Key, Port> {
+    fn describe(&self, choices: &BTreeMap<Key, Choice>) -> BTreeMap<Key, AssignedPort> {
         let obstacles =
             choices.values().filter_map(|choice| Some((choice.wanted?, choice.obstacle.as_ref()?)));
         let holders = name(obstacles);
         let describe = |(key, choice): (&Key, &Choice)| {
             let moved = self.why_moved(key, choice, &holders);
             let Choice { number, wanted, pinned, .. } = *choice;
-            (key.clone(), Port { name: key.1.clone(), number, wanted, pinned, moved })
+            (key.clone(), AssignedPort { name: key.1.clone(), number, wanted, pinned, moved })
         };
         choices.iter().map(describe).collect()
     }
@@ -305,7 +306,7 @@ impl Ports {
         before.and_then(|before| before.moved.clone())
     }
 
-    fn remark(&mut self, given: &BTreeMap<Key, Port>) {
+    fn remark(&mut self, given: &BTreeMap<Key, AssignedPort>) {
         for (key, port) in given {
             if self.given.get(key).is_none_or(|before| before.number != port.number)
                 && let Some(remark) = explain::remark(key, port.number)
@@ -315,7 +316,7 @@ impl Ports {
         }
     }
 
-    fn remember(&mut self, given: &BTreeMap<Key, Port>) {
+    fn remember(&mut self, given: &BTreeMap<Key, AssignedPort>) {
         let ports = given.iter().map(|(key, port)| (key, port.wanted, port.number));
         if let Err(error) = self.remembered.keep(ports) {
             self.note(not_remembered(&error));
@@ -331,7 +332,7 @@ impl Ports {
 }
 
 fn not_remembered(error: &io::Error) -> Message {
-    Message::new(Class::Disk, format!("cannot save ports for the next start: {error}"))
+    Message::new(MessageClass::Disk, format!("cannot save ports for the next start: {error}"))
 }
 
 fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {
@@ -366,7 +367,7 @@ fn name<'a>(obstacles: impl Iterator<Item = (u16, &'a Obstacle)>) -> BTreeMap<u1
 
 fn without_leases(what: &str, error: &io::Error) -> Message {
     let text = format!("cannot reserve ports against other stacks: cannot use {what}: {error}");
-    Message::new(Class::Disk, text).help("start stacks one at a time until this is fixed")
+    Message::new(MessageClass::Disk, text).help("start stacks one at a time until this is fixed")
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::FIRST_UNPRIVILEGED;
 use super::{Key, Limits, Obstacle, known};
-use crate::model::{Name, OnConflict, Port, PortWish, Weight};
+use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q, 'w> {
     /// All requests of the stack, in the order in which they are served.
-    pub wishes: &'w [PortWish],
+    pub wishes: &'w [PortRequest],
     /// The ports that running services of this stack have.
     pub mine: &'q BTreeMap<Key, u16>,
     /// Services that are not about to start. They are served last and never displace the others.
     pub idle: &'q BTreeSet<Name>,
-    pub before: &'q BTreeMap<Key, Port>,
+    pub before: &'q BTreeMap<Key, AssignedPort>,
     /// Which numbers may be chosen without being requested.
     pub limits: &'q Limits,
     /// Gives stacks in different directories different automatic ports.
@@ -49,7 +49,7 @@ pub struct Choice {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict<'w> {
-    pub wish: &'w PortWish,
+    pub wish: &'w PortRequest,
     pub obstacle: Obstacle,
     /// A number that would be available.
     pub alternative: Option<u16>,
@@ -73,7 +73,7 @@ const SUGGESTIONS: usize = 8;
 pub fn choose<'w>(question: &Question<'_, 'w>, numbers: &mut impl Numbers) -> Chosen<'w> {
     let mut chooser = Chooser::new(question, numbers);
     chooser.keep();
-    let idle = |wish: &&PortWish| question.idle.contains(&wish.service);
+    let idle = |wish: &&PortRequest| question.idle.contains(&wish.service);
     let (later, now): (Vec<_>, Vec<_>) = question.wishes.iter().partition(idle);
     for wishes in [now, later] {
         chooser.serve_pinned(&wishes);
@@ -87,14 +87,14 @@ pub fn choose<'w>(question: &Question<'_, 'w>, numbers: &mut impl Numbers) -> Ch
 }
 
 /// Returns the number that a request names; `None` means any.
-pub fn wanted(wish: &PortWish) -> Option<u16> {
+pub fn wanted(wish: &PortRequest) -> Option<u16> {
     match wish.weight {
-        Weight::Pinned | Weight::Preferred => wish.number.filter(|number| *number > 0),
-        Weight::Any => None,
+        PortWeight::Pinned | PortWeight::Preferred => wish.number.filter(|number| *number > 0),
+        PortWeight::Any => None,
     }
 }
 
-pub fn key(wish: &PortWish) -> Key {
+pub fn key(wish: &PortRequest) -> Key {
     (wish.service.clone(), wish.port.clone())
 }
 
@@ -118,8 +118,8 @@ struct Chooser<'q, 'w, N> {
 
 impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     fn new(question: &'q Question<'q, 'w>, numbers: &'q mut N) -> Self {
-        let pinned = |wish: &&PortWish| {
-            wish.weight == Weight::Pinned && !question.idle.contains(&wish.service)
+        let pinned = |wish: &&PortRequest| {
+            wish.weight == PortWeight::Pinned && !question.idle.contains(&wish.service)
         };
         Chooser {
             question,
@@ -146,7 +146,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     }
 
     /// An unchanged service keeps `number`, even if its preferred one is free again.
-    fn still_fits(&self, wish: &PortWish, key: &Key, number: u16) -> bool {
+    fn still_fits(&self, wish: &PortRequest, key: &Key, number: u16) -> bool {
         let wanted = wanted(wish);
         if wanted == Some(number) {
             return true;
@@ -155,11 +155,11 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
             return false;
         }
         match wish.weight {
-            Weight::Pinned => wanted.is_none(),
-            Weight::Any => true,
-            Weight::Preferred => match wish.on_conflict {
-                OnConflict::Fail | OnConflict::Strict => wanted.is_none(),
-                OnConflict::Next | OnConflict::Auto | OnConflict::Ask => {
+            PortWeight::Pinned => wanted.is_none(),
+            PortWeight::Any => true,
+            PortWeight::Preferred => match wish.on_conflict {
+                ConflictPolicy::Fail | ConflictPolicy::Strict => wanted.is_none(),
+                ConflictPolicy::Next | ConflictPolicy::Auto | ConflictPolicy::Ask => {
                     let before = self.question.before.get(key);
                     before.is_some_and(|port| port.number == number && port.wanted == wanted)
                 }
@@ -167,10 +167,10 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    fn serve_pinned(&mut self, wishes: &[&'w PortWish]) {
+    fn serve_pinned(&mut self, wishes: &[&'w PortRequest]) {
         for &wish in wishes {
             let Some(number) = wanted(wish) else { continue };
-            if wish.weight != Weight::Pinned || self.choices.contains_key(&key(wish)) {
+            if wish.weight != PortWeight::Pinned || self.choices.contains_key(&key(wish)) {
                 continue;
             }
             match self.take(number) {
@@ -180,11 +180,14 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         }
     }
 
-    fn serve_preferred(&mut self, wishes: &[&'w PortWish]) -> Vec<(&'w PortWish, u16, Obstacle)> {
+    fn serve_preferred(
+        &mut self,
+        wishes: &[&'w PortRequest],
+    ) -> Vec<(&'w PortRequest, u16, Obstacle)> {
         let mut moving = Vec::new();
         for &wish in wishes {
             let Some(number) = wanted(wish) else { continue };
-            if wish.weight != Weight::Preferred || self.choices.contains_key(&key(wish)) {
+            if wish.weight != PortWeight::Preferred || self.choices.contains_key(&key(wish)) {
                 continue;
             }
             match self.take(number) {
@@ -195,7 +198,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         moving
     }
 
-    fn serve_any(&mut self, wishes: &[&'w PortWish]) {
+    fn serve_any(&mut self, wishes: &[&'w PortRequest]) {
         for &wish in wishes {
             let key = key(wish);
             if wanted(wish).is_some() || self.choices.contains_key(&key) {
@@ -210,9 +213,12 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     }
 
     /// Finds another number for a preferred request, following its policy.
-    fn displace(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
+    fn displace(&mut self, wish: &'w PortRequest, number: u16, obstacle: Obstacle) {
         if matches!(obstacle, Obstacle::Failed(_))
-            || matches!(wish.on_conflict, OnConflict::Fail | OnConflict::Strict | OnConflict::Ask)
+            || matches!(
+                wish.on_conflict,
+                ConflictPolicy::Fail | ConflictPolicy::Strict | ConflictPolicy::Ask
+            )
         {
             return self.refuse(wish, number, obstacle);
         }
@@ -220,10 +226,11 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         let other = self
             .last(&key, Some(number))
             .or_else(|| match wish.on_conflict {
-                OnConflict::Next | OnConflict::Fail | OnConflict::Strict | OnConflict::Ask => {
-                    self.upward(number)
-                }
-                OnConflict::Auto => self.counterpart(number),
+                ConflictPolicy::Next
+                | ConflictPolicy::Fail
+                | ConflictPolicy::Strict
+                | ConflictPolicy::Ask => self.upward(number),
+                ConflictPolicy::Auto => self.counterpart(number),
             })
             .or_else(|| self.anywhere(&key));
         match other {
@@ -329,20 +336,23 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         known::usual_owner(number).is_none() && self.try_unnamed(number)
     }
 
-    fn give(&mut self, wish: &PortWish, number: u16, obstacle: Option<Obstacle>, kept: bool) {
+    fn give(&mut self, wish: &PortRequest, number: u16, obstacle: Option<Obstacle>, kept: bool) {
         let wanted = wanted(wish);
-        let pinned = wish.weight == Weight::Pinned && wanted.is_some();
+        let pinned = wish.weight == PortWeight::Pinned && wanted.is_some();
         self.owners.insert(number, key(wish));
         let choice = Choice { number, wanted, pinned, kept, claimed: true, obstacle };
         self.choices.insert(key(wish), choice);
     }
 
-    fn refuse(&mut self, wish: &'w PortWish, number: u16, obstacle: Obstacle) {
+    fn refuse(&mut self, wish: &'w PortRequest, number: u16, obstacle: Obstacle) {
         let key = key(wish);
         let last = match wish.on_conflict {
             // Offer what would be assigned.
-            OnConflict::Ask => self.last(&key, Some(number)),
-            OnConflict::Next | OnConflict::Auto | OnConflict::Fail | OnConflict::Strict => None,
+            ConflictPolicy::Ask => self.last(&key, Some(number)),
+            ConflictPolicy::Next
+            | ConflictPolicy::Auto
+            | ConflictPolicy::Fail
+            | ConflictPolicy::Strict => None,
         };
         let alternative = last.or_else(|| self.upward(number)).or_else(|| self.anywhere(&key));
         if let Some(number) = alternative {
@@ -353,7 +363,7 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
         self.leave(wish, number);
     }
 
-    fn give_up(&mut self, wish: &'w PortWish) {
+    fn give_up(&mut self, wish: &'w PortRequest) {
         let obstacle = self.failure.clone().map_or(Obstacle::NoneLeft, Obstacle::Failed);
         self.conflicts.push(Conflict { wish, obstacle, alternative: None });
         let number = wanted(wish).unwrap_or_else(|| self.slot(&key(wish)));
@@ -361,9 +371,9 @@ impl<'q, 'w, N: Numbers> Chooser<'q, 'w, N> {
     }
 
     /// Records the number of a request that has a conflict.
-    fn leave(&mut self, wish: &PortWish, number: u16) {
+    fn leave(&mut self, wish: &PortRequest, number: u16) {
         let wanted = wanted(wish);
-        let pinned = wish.weight == Weight::Pinned && wanted.is_some();
+        let pinned = wish.weight == PortWeight::Pinned && wanted.is_some();
         let (kept, claimed, obstacle) = (false, false, None);
         let choice = Choice { number, wanted, pinned, kept, claimed, obstacle };
         self.choices.insert(key(wish), choice);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Holder, Origin};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Whether the holders of a port may be killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn verdict(port: u16, holders: &[Holder], line: &BTreeSet<u32>) -> Verdict {
 fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> {
     let refuse = |why: &str, help: &str| {
         let text = format!("port {port} is in use by {holder}, {why}");
-        Some(Message::new(Class::Denied, text).help(help))
+        Some(Message::new(MessageClass::Denied, text).help(help))
     };
     let remedy = || holder.origin.as_deref().and_then(Origin::remedy);
     let Some(pid) = holder.pid else {
@@ -71,7 +71,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{Verdict, verdict};
-    use crate::model::Class;
+    use crate::model::MessageClass;
     use crate::ports::{Engine, Holder, Origin};
 
     fn holder(pid: u32) -> Holder {
@@ -92,7 +92,7 @@ mod tests {
     fn refused(holders: &[Holder], why: &str, help: &str) {
         match verdict(5000, holders, &BTreeSet::from([70, 80])) {
             Verdict::Refused(message) => {
-                assert_eq!(message.class, Class::Denied);
+                assert_eq!(message.class, MessageClass::Denied);
                 assert!(message.text.contains(why) && message.help.contains(help), "{message:?}");
             }
             other => panic!("{other:?}"),

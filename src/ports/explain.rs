@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::choose::{Conflict, wanted};
 use super::{Dispute, Holder, Key, Obstacle, known, show_folder};
-use crate::model::{Class, Message, Name, OnConflict, PortWish, Weight};
+use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
 
 /// Returns a fragment such as `port 5000 is in use by python3 (pid 4121: …)`.
 pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
@@ -59,12 +59,12 @@ pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
     let number = wanted(wish).unwrap_or_default();
     let holders = holders.get(&number).map(Vec::as_slice).unwrap_or_default();
     let class = match why {
-        Obstacle::Denied => Class::Denied,
-        Obstacle::Failed(_) | Obstacle::NoneLeft => Class::Limit,
-        Obstacle::InUse | Obstacle::Leased(_) | Obstacle::Sibling(_) => Class::Port,
+        Obstacle::Denied => MessageClass::Denied,
+        Obstacle::Failed(_) | Obstacle::NoneLeft => MessageClass::Limit,
+        Obstacle::InUse | Obstacle::Leased(_) | Obstacle::Sibling(_) => MessageClass::Port,
     };
     let source = match wanted(wish) {
-        Some(_) => format!("; requested by {}", wish.source),
+        Some(_) => format!("; requested by {}", wish.requested_by),
         None => String::new(),
     };
     let text = format!("{}{source}", obstacle(number, why, holders));
@@ -77,8 +77,8 @@ pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
 pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Option<Dispute> {
     let Conflict { wish, obstacle: why, alternative } = conflict;
     let askable = match (wish.weight, wish.on_conflict) {
-        (Weight::Preferred, OnConflict::Ask) => true,
-        (Weight::Preferred | Weight::Pinned | Weight::Any, _) => false,
+        (PortWeight::Preferred, ConflictPolicy::Ask) => true,
+        (PortWeight::Preferred | PortWeight::Pinned | PortWeight::Any, _) => false,
     };
     let listens = match why {
         Obstacle::InUse => true,
@@ -91,7 +91,7 @@ pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) ->
     Some(Dispute { port, text, listens: listens && !holders.is_empty(), next: (*alternative)? })
 }
 
-fn said_conflict(wish: &PortWish, why: &Obstacle, holders: &[Holder]) -> String {
+fn said_conflict(wish: &PortRequest, why: &Obstacle, holders: &[Holder]) -> String {
     let number = wanted(wish).unwrap_or_default();
     format!("{}: {}", said_name(&wish.service, &wish.port), obstacle(number, why, holders))
 }
@@ -136,25 +136,26 @@ fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<Strin
 }
 
 /// How to request another port, in the same way as the current request.
-fn otherwise(wish: &PortWish, alternative: Option<u16>) -> Option<String> {
+fn otherwise(wish: &PortRequest, alternative: Option<u16>) -> Option<String> {
     let number = alternative?;
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let advice = match wish.weight {
-        Weight::Pinned if wish.source.starts_with("--") => {
+        PortWeight::Pinned if wish.requested_by.starts_with("--") => {
             format!("choose another port, such as `--port {}={number}`", wish.service)
         }
-        Weight::Pinned if wish.source.chars().all(variable) => {
-            format!("choose another port, such as `{}={number}`", wish.source)
+        PortWeight::Pinned if wish.requested_by.chars().all(variable) => {
+            format!("choose another port, such as `{}={number}`", wish.requested_by)
         }
-        Weight::Pinned => format!("choose another port, such as {number}"),
-        Weight::Preferred | Weight::Any => {
+        PortWeight::Pinned => format!("choose another port, such as {number}"),
+        PortWeight::Preferred | PortWeight::Any => {
             let let_move = match wish.on_conflict {
-                OnConflict::Strict => {
+                ConflictPolicy::Strict => {
                     "let ports move: omit --strict-ports (`up`) or pass --no-strict-ports (`run`)"
                 }
-                OnConflict::Fail | OnConflict::Ask | OnConflict::Next | OnConflict::Auto => {
-                    "let it move with `on_conflict = \"next\"`"
-                }
+                ConflictPolicy::Fail
+                | ConflictPolicy::Ask
+                | ConflictPolicy::Next
+                | ConflictPolicy::Auto => "let it move with `on_conflict = \"next\"`",
             };
             format!("choose another port, such as {number}, or {let_move}")
         }
@@ -166,7 +167,7 @@ fn otherwise(wish: &PortWish, alternative: Option<u16>) -> Option<String> {
 pub fn remark((service, port): &Key, number: u16) -> Option<Message> {
     let who = said_name(service, port);
     known::refused_by_browsers(number).then(|| {
-        Message::new(Class::Port, format!("{who} uses port {number}, which browsers block"))
+        Message::new(MessageClass::Port, format!("{who} uses port {number}, which browsers block"))
             .help("choose another port if browsers need to reach it")
     })
 }

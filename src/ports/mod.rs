@@ -62,7 +62,7 @@ pub use probe::{Availability, lingers, probe};
 
 use std::collections::BTreeSet;
 
-use crate::model::{Address, Name};
+use crate::model::{ListenAddress, Name};
 
 /// A service, and `main` or the name of one of its `ports`.
 pub type Key = (Name, String);
@@ -92,21 +92,22 @@ pub fn listens(pid: u32, port: u16) -> bool {
 /// Returns where each tree listens: TCP addresses in order, or Unix sockets if there are none.
 /// `None` if the system does not show it. Takes a few hundred microseconds, plus some tens per
 /// process.
-pub fn listening(trees: &[Vec<u32>]) -> Vec<Option<Vec<Address>>> {
+pub fn listening(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
     let Some(found) = system::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
     let mut unix = None;
     let look = |tree: &Vec<u32>| {
         let held = system::sockets_of_all(tree, &sockets)?;
         let ours = found.iter().filter(|listener| held.contains(&listener.socket));
-        let ours: BTreeSet<Address> = ours.map(|found| Address::Tcp(found.address)).collect();
+        let ours: BTreeSet<ListenAddress> =
+            ours.map(|found| ListenAddress::Tcp(found.address)).collect();
         if !ours.is_empty() || tree.is_empty() {
             return Some(ours.into_iter().collect());
         }
         let unix = unix.get_or_insert_with(system::unix_listeners);
         let held = system::sockets_of_all(tree, &unix.keys().copied().collect())?;
         let names = held.iter().filter_map(|socket| unix.get(socket));
-        Some(names.map(|name| Address::Unix(name.clone())).collect())
+        Some(names.map(|name| ListenAddress::Unix(name.clone())).collect())
     };
     trees.iter().map(look).collect()
 }

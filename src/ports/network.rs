@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use if_addrs::{IfAddr, IfOperStatus};
 
-use crate::model::{Address, UrlForm, covers};
+use crate::model::{ListenAddress, UrlFormat, accepts};
 
 /// A network of this machine, with its address there; never loopback or link-local.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,20 +70,26 @@ impl Network {
     }
 
     /// Returns the URLs at which other machines reach `port` of a service, at most three.
-    pub fn urls(all: &[Network], form: &UrlForm, port: u16, listening: &[Address]) -> Vec<String> {
-        let on_port = listening.iter().filter_map(Address::tcp).filter(|at| at.port() == port);
+    pub fn urls(
+        all: &[Network],
+        form: &UrlFormat,
+        port: u16,
+        listening: &[ListenAddress],
+    ) -> Vec<String> {
+        let on_port =
+            listening.iter().filter_map(ListenAddress::tcp).filter(|at| at.port() == port);
         let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
-        let open = all.iter().filter(|network| covers(&ips, network.address));
-        let url = |network: &Network| form.at(&network.address.to_string(), port);
+        let open = all.iter().filter(|network| accepts(&ips, network.address));
+        let url = |network: &Network| form.format(&network.address.to_string(), port);
         open.map(url).take(MOST).collect()
     }
 
     /// Returns the networks that can reach one of these addresses, as CIDR, at most three. Virtual
     /// networks are only included if there are no others.
-    pub fn ranges(all: &[Network], listening: &[Address]) -> Vec<String> {
+    pub fn ranges(all: &[Network], listening: &[ListenAddress]) -> Vec<String> {
         let ips: Vec<IpAddr> = listening.iter().filter_map(|at| Some(at.tcp()?.ip())).collect();
         let mut open: Vec<&Network> =
-            all.iter().filter(|network| covers(&ips, network.address)).collect();
+            all.iter().filter(|network| accepts(&ips, network.address)).collect();
         if open.iter().any(|network| !network.is_virtual()) {
             open.retain(|network| !network.is_virtual());
         }
@@ -122,7 +128,7 @@ mod tests {
         Network { name: name.to_owned(), address: address.parse().unwrap(), prefix }
     }
 
-    fn read(text: &str) -> Vec<Address> {
+    fn read(text: &str) -> Vec<ListenAddress> {
         text.split_whitespace().map(|word| word.parse().unwrap()).collect()
     }
 
@@ -146,7 +152,8 @@ mod tests {
             network("eth0", "fd00::7", 64),
             network("docker0", "172.17.0.1", 16),
         ];
-        let urls = |text: &str| Network::urls(&all, &UrlForm::default(), 80, &read(text)).join(" ");
+        let urls =
+            |text: &str| Network::urls(&all, &UrlFormat::default(), 80, &read(text)).join(" ");
         assert_eq!(urls("0.0.0.0:80"), "http://192.168.1.7:80 http://172.17.0.1:80");
         assert_eq!(urls("[::]:80"), "http://[fd00::7]:80");
         assert_eq!(urls("192.168.1.7:80"), "http://192.168.1.7:80");
@@ -155,7 +162,7 @@ mod tests {
         assert_eq!(Network::ranges(&all[2..], &read("0.0.0.0:80")), ["172.17.0.0/16"]);
         assert!(Network::ranges(&all, &read("127.0.0.1:80")).is_empty());
         let many = ["10.0.0.1", "10.1.0.1", "10.2.0.1", "10.3.0.1"].map(|ip| network("e", ip, 16));
-        assert_eq!(Network::urls(&many, &UrlForm::default(), 1, &read("0.0.0.0:1")).len(), MOST);
+        assert_eq!(Network::urls(&many, &UrlFormat::default(), 1, &read("0.0.0.0:1")).len(), MOST);
         assert_eq!(Network::ranges(&many, &read("0.0.0.0:1")).len(), MOST);
     }
 

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, sockopt};
 
 use super::holders::holders;
 use super::{Obstacle, explain, probe};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// How many connections may wait during a restart. Linux caps this at `net.core.somaxconn`, which
 /// has the same default; clients retry further connections after a second.
@@ -55,23 +55,24 @@ fn refusal(address: SocketAddr, error: Errno) -> Message {
             let help = format!(
                 "run `devstack ports {port}` for details, or give the service another port"
             );
-            (Class::Port, Obstacle::InUse, help)
+            (MessageClass::Port, Obstacle::InUse, help)
         }
         Errno::ACCESS | Errno::PERM => (
-            Class::Denied,
+            MessageClass::Denied,
             Obstacle::Denied,
             "give the service a port of 1024 or higher".to_owned(),
         ),
         Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => {
             let text = format!("{} is not an address of this machine", address.ip());
-            return Message::new(Class::Port, text).help("fix `host`; 127.0.0.1 always works");
+            return Message::new(MessageClass::Port, text)
+                .help("fix `host`; 127.0.0.1 always works");
         }
         other => {
             let why = io::Error::from(other).to_string();
-            (Class::Limit, Obstacle::Failed(why), "check `ulimit -n`".to_owned())
+            (MessageClass::Limit, Obstacle::Failed(why), "check `ulimit -n`".to_owned())
         }
     };
-    let holders = if class == Class::Port { holders(port) } else { Vec::new() };
+    let holders = if class == MessageClass::Port { holders(port) } else { Vec::new() };
     Message::new(class, explain::obstacle(port, &obstacle, &holders)).help(help)
 }
 
@@ -130,7 +131,7 @@ mod tests {
         let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = stranger.local_addr().unwrap();
         let refused = open_listener(address).unwrap_err();
-        assert_eq!(refused.class, Class::Port);
+        assert_eq!(refused.class, MessageClass::Port);
         let pid = format!("(pid {}", std::process::id());
         assert!(refused.text.starts_with(&format!("port {} is in use by ", address.port())));
         assert!(refused.text.contains(&pid) && !refused.help.is_empty(), "{refused:?}");

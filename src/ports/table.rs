@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::lease::LeaseFolder;
 use super::probe::{Availability, probe};
 use super::{Holder, Lessee, explain, holders, holders_of, kin, known, show_folder, system};
-use crate::model::{Address, Name, ServiceView, Snapshot};
+use crate::model::{ListenAddress, Name, ServiceView, Snapshot};
 
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
 
 /// Ports that the service listens on without having been assigned them.
 fn elsewhere(view: &ServiceView) -> Vec<u16> {
-    let addresses = view.listening.iter().flatten().filter_map(Address::tcp);
+    let addresses = view.listening.iter().flatten().filter_map(ListenAddress::tcp);
     let ports: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
     ports.into_iter().filter(|port| !view.ports.values().any(|given| given == port)).collect()
 }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use super::process::{Environment, Giver};
 use crate::config::{Draft, Explained};
-use crate::model::{EnvView, Hidden, Name, Origin, Port, Run, Service, Stack, Value, Variable};
+use crate::model::{
+    AssignedPort, EnvValue, EnvVariable, EnvView, Name, RunId, Service, ShadowedValue, Stack,
+    VariableOrigin,
+};
 
 /// Inputs of a service's environment. Composing it takes too long for the supervisor's loop.
 pub struct Given {
     /// The service, as in its live run or else its next one.
     pub service: Arc<Service>,
     /// The live run, if any.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// The stack as configured.
     pub stack: Arc<Stack>,
     /// The configuration of the stack.
@@ -47,36 +50,47 @@ impl Given {
         }
     }
 
-    fn variable(&self, name: &str, value: &OsStr, giver: Giver, explained: &Explained) -> Variable {
+    fn variable(
+        &self,
+        name: &str,
+        value: &OsStr,
+        giver: Giver,
+        explained: &Explained,
+    ) -> EnvVariable {
         let said = explained.get(name).map_or(&[][..], Vec::as_slice);
         let (origin, hidden) = match (giver, said.split_first()) {
-            (Giver::Inherited, _) => (Origin::Inherited, &[][..]),
-            (Giver::Default, _) => (Origin::Devstack, &[][..]),
+            (Giver::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
+            (Giver::Default, _) => (VariableOrigin::Devstack, &[][..]),
             (Giver::Service, Some(((origin, known), hidden)))
                 if known.as_deref().map(OsStr::new) == Some(value) =>
             {
                 (origin.clone(), hidden)
             }
-            (Giver::Service, Some(_) | None) => (Origin::Former, &[][..]),
+            (Giver::Service, Some(_) | None) => (VariableOrigin::PreviousConfig, &[][..]),
         };
-        let hides = hidden.iter().map(|(origin, value)| Hidden {
-            value: value.as_deref().map(|value| Value::new(OsStr::new(value))).unwrap_or_default(),
+        let hides = hidden.iter().map(|(origin, value)| ShadowedValue {
+            value: value
+                .as_deref()
+                .map(|value| EnvValue::new(OsStr::new(value)))
+                .unwrap_or_default(),
             origin: origin.clone(),
         });
         let below = (giver == Giver::Service).then(|| self.environment.inherited(name)).flatten();
-        let below =
-            below.map(|value| Hidden { value: Value::new(value), origin: Origin::Inherited });
-        Variable {
+        let below = below.map(|value| ShadowedValue {
+            value: EnvValue::new(value),
+            origin: VariableOrigin::Inherited,
+        });
+        EnvVariable {
             name: name.to_owned(),
-            value: Value::new(value),
+            value: EnvValue::new(value),
             origin,
-            hides: hides.chain(below).collect(),
+            shadows: hides.chain(below).collect(),
         }
     }
 }
 
 /// All ports of a stack.
-fn ports(stack: &Stack) -> BTreeMap<(Name, String), Port> {
+fn ports(stack: &Stack) -> BTreeMap<(Name, String), AssignedPort> {
     let services = stack.services.iter();
     let ports = services.flat_map(|(name, service)| {
         service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))

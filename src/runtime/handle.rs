@@ -11,7 +11,7 @@ use super::log::Logs;
 use super::usage::{Meter, Subject};
 pub use crate::engine::Until;
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, EnvView, Message, Name, PlanView, Run, Snapshot, Why};
+use crate::model::{EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WhyView};
 
 /// Number of log lines in `why`: they fit on a screen with the rest.
 const TAIL: usize = 10;
@@ -86,7 +86,7 @@ pub(crate) enum Ask {
     /// The same, with the runs that can be measured.
     LookClosely(oneshot::Sender<(Arc<Snapshot>, Vec<Subject>)>),
     /// Explain the state of this service; `None`: no such service.
-    Why(Name, oneshot::Sender<Option<Why>>),
+    Why(Name, oneshot::Sender<Option<WhyView>>),
     /// Send what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Attach this screen to the terminal of a service.
@@ -101,7 +101,7 @@ pub struct Attached {
     /// The attachment.
     pub seat: Seat,
     /// The run to show; `None`: the service does not run.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// The cause of the service's phase.
     pub cause: String,
 }
@@ -195,10 +195,10 @@ impl Handle {
     ///
     /// # Errors
     /// When the stack has stopped, or the service has been removed.
-    pub async fn why(&self, service: Name) -> Result<Why, Message> {
+    pub async fn why(&self, service: Name) -> Result<WhyView, Message> {
         let why = self.answered(|tell| Ask::Why(service.clone(), tell)).await?;
         let why = why.ok_or_else(|| left(&service))?;
-        Ok(Why { log: self.logs.tail(&service, TAIL), ..why })
+        Ok(WhyView { log: self.logs.tail(&service, TAIL), ..why })
     }
 
     /// The log of the stack.
@@ -209,11 +209,11 @@ impl Handle {
 
 /// The supervisor no longer replies.
 fn gone() -> Message {
-    Message::new(Class::NotRunning, "the stack has stopped")
+    Message::new(MessageClass::NotRunning, "the stack has stopped")
 }
 
 fn left(service: &Name) -> Message {
-    Message::new(Class::Usage, format!("{service} was just removed from the stack"))
+    Message::new(MessageClass::Usage, format!("{service} was just removed from the stack"))
 }
 
 /// Notifies the supervisor when a client leaves before its reply.

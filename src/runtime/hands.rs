@@ -19,8 +19,8 @@ use super::usage::Subject;
 use super::watch::Watcher;
 use crate::engine::Job;
 use crate::model::{
-    Class, Command, Exit, Launch, Message, Mode, Name, Probe, Run, Service, Stack, Stop, Stream,
-    Watched,
+    CommandLine, LaunchConfig, Message, MessageClass, Name, OutputStream, Probe, ProcessExit,
+    RunId, RunMode, Service, Stack, StopConfig, WatchId,
 };
 use sight::sight;
 
@@ -32,7 +32,7 @@ pub struct Hands {
     logs: Logs,
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
-    runs: BTreeMap<Run, Held>,
+    runs: BTreeMap<RunId, Held>,
     survey: Survey,
     jobs: Jobs,
     sockets: Option<Sockets>,
@@ -48,7 +48,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn open(&mut self, run: Run) -> Result<Notice, String> {
+    fn open(&mut self, run: RunId) -> Result<Notice, String> {
         if !std::mem::replace(&mut self.cleared, true) {
             Notice::remove_stale(&self.dir);
         }
@@ -62,7 +62,7 @@ struct Held {
     /// The assigned main port.
     port: Option<u16>,
     leash: Leash,
-    launch: Launch,
+    launch: LaunchConfig,
     began: Instant,
     /// One per log probe, created before the process so that no line is missed; `None`: already
     /// taken.
@@ -135,7 +135,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn spawn(&mut self, run: Run, service: &Service) {
+    pub(super) fn spawn(&mut self, run: RunId, service: &Service) {
         let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
         let mut launch = service.launch.clone();
         let notice = self.notice(run, service);
@@ -185,7 +185,7 @@ impl Hands {
     }
 
     /// Opens the socket for a service with a notify probe.
-    fn notice(&mut self, run: Run, service: &Service) -> Option<Notice> {
+    fn notice(&mut self, run: RunId, service: &Service) -> Option<Notice> {
         if !service.ready.probes.contains(&Probe::Notify) {
             return None;
         }
@@ -198,7 +198,7 @@ impl Hands {
             Err(why) => {
                 let text = format!("cannot create the READY=1 socket: {why}");
                 let help = "make sure the directory exists, is yours and is not full, or use another probe";
-                let message = Message::new(Class::Limit, text).help(help);
+                let message = Message::new(MessageClass::Limit, text).help(help);
                 // Without a receiver the stack is shutting down.
                 let _ = self.reports.send(Report { run, what: Finding::Note(message) });
                 None
@@ -207,10 +207,10 @@ impl Hands {
     }
 
     /// Stops a run with its signal or command. Output of the command goes to the service's log.
-    pub(super) fn stop(&self, run: Run, stop: &Stop) {
+    pub(super) fn stop(&self, run: RunId, stop: &StopConfig) {
         let Some(held) = self.runs.get(&run) else { return };
         let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
-        let launch = Launch { command: command.clone(), ..held.launch.clone() };
+        let launch = LaunchConfig { command: command.clone(), ..held.launch.clone() };
         let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
         let reports = self.reports.clone();
         let tell = move |message| {
@@ -220,14 +220,14 @@ impl Hands {
         self.processes.stop_by(&held.leash, &launch, stop.signal, Recorded(capture), tell);
     }
 
-    pub(super) fn kill(&self, run: Run) {
+    pub(super) fn kill(&self, run: RunId) {
         if let Some(held) = self.runs.get(&run) {
             held.leash.kill();
         }
     }
 
     /// Starts readiness probes. If they were running before, `service` has changed.
-    pub(super) fn probe(&mut self, run: Run, service: &Service) {
+    pub(super) fn probe(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let lines = held.lines.take();
         let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
@@ -238,8 +238,8 @@ impl Hands {
     }
 
     /// Starts to check whether the debugger of a run is listening.
-    pub(super) fn await_debugger(&mut self, run: Run, service: &Service) {
-        let Mode::Debug(debugging) = service.mode else { return };
+    pub(super) fn await_debugger(&mut self, run: RunId, service: &Service) {
+        let RunMode::Debug(debugging) = service.mode else { return };
         let Some(held) = self.runs.get_mut(&run) else { return };
         let sight = sight(&held.leash, service, &self.processes);
         let (interval, reports) = (service.ready.interval, self.reports.clone());
@@ -247,7 +247,7 @@ impl Hands {
     }
 
     /// Starts the health probes of a ready run, or restarts them after a change.
-    pub(super) fn watch_health(&mut self, run: Run, service: &Service) {
+    pub(super) fn watch_health(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.health = service.health.as_ref().map(|health| {
             let sight = sight(&held.leash, service, &self.processes);
@@ -257,13 +257,13 @@ impl Hands {
     }
 
     /// Schedules a scan of where a run listens that became ready.
-    pub(super) fn survey(&self, run: Run) {
+    pub(super) fn survey(&self, run: RunId) {
         if let Some(held) = self.runs.get(&run) {
             self.survey.add(run, held.leash.tree(), held.port);
         }
     }
 
-    pub(super) fn signal(&self, run: Run, signal: i32) {
+    pub(super) fn signal(&self, run: RunId, signal: i32) {
         if let Some(held) = self.runs.get(&run) {
             held.leash.signal(signal);
         }
@@ -274,11 +274,11 @@ impl Hands {
         &mut self,
         job: Job,
         service: &Service,
-        run: Option<Run>,
-        command: &Command,
+        run: Option<RunId>,
+        command: &CommandLine,
     ) {
-        let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(Run(0)), Vec::new());
-        let launch = Launch { command: command.clone(), ..service.launch.clone() };
+        let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(RunId(0)), Vec::new());
+        let launch = LaunchConfig { command: command.clone(), ..service.launch.clone() };
         self.jobs.start(job, &launch, Recorded(capture));
     }
 
@@ -295,7 +295,7 @@ impl Hands {
     }
 
     /// Stops all probes of a run with an exited main process.
-    pub(super) fn stop_probing(&mut self, run: Run) {
+    pub(super) fn stop_probing(&mut self, run: RunId) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.probing = None;
             held.debugger = None;
@@ -318,7 +318,7 @@ impl Hands {
         &mut self,
         service: &Service,
         screen: Screen,
-    ) -> Result<(Seat, Option<Run>), Message> {
+    ) -> Result<(Seat, Option<RunId>), Message> {
         if let Some(terminal) = screen.terminal {
             let mut consoles = self.consoles.iter();
             if let Some((name, _)) = consoles.find(|(_, console)| console.is_shown_on(terminal)) {
@@ -339,7 +339,7 @@ impl Hands {
             let kept = stack.services.contains_key(name);
             if !kept {
                 let text = format!("{name} is no longer in the stack");
-                console.close(&Message::new(Class::Usage, text));
+                console.close(&Message::new(MessageClass::Usage, text));
             }
             kept
         });
@@ -354,20 +354,20 @@ impl Hands {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
-    pub(super) fn tree(&self, run: Run) -> Vec<u32> {
+    pub(super) fn tree(&self, run: RunId) -> Vec<u32> {
         self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
     }
 
     /// The runs with their processes, to measure their usage.
     pub(super) fn subjects(&self) -> Vec<Subject> {
-        let subject = |(run, held): (&Run, &Held)| {
+        let subject = |(run, held): (&RunId, &Held)| {
             let (since, tree) = (held.began, held.leash.spending());
             Subject { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()
     }
 
-    pub(super) fn forget(&mut self, run: Run) {
+    pub(super) fn forget(&mut self, run: RunId) {
         self.runs.remove(&run);
     }
 
@@ -380,7 +380,7 @@ impl Hands {
     pub(super) fn watch(&mut self, stack: &Stack, more: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let services = stack.services.iter().flat_map(|(name, service)| {
-            let watched = |place| Watched { service: name.clone(), place };
+            let watched = |place| WatchId { service: name.clone(), index: place };
             let watches = service.watch.iter().enumerate();
             watches.map(move |(place, watch)| (watched(place), watch.clone()))
         });
@@ -417,12 +417,12 @@ fn patterns(service: &Service) -> Vec<Regex> {
 /// The terminal would show its own output, endlessly.
 fn in_a_service(name: &Name) -> Message {
     let text = format!("this is {name}'s own terminal: attaching here would loop its output");
-    Message::new(Class::Usage, text).help("attach from another terminal")
+    Message::new(MessageClass::Usage, text).help("attach from another terminal")
 }
 
 fn no_terminal(service: &Service) -> Message {
     let name = &service.name;
-    let message = Message::new(Class::Spawn, format!("{name} has no terminal"));
+    let message = Message::new(MessageClass::Spawn, format!("{name} has no terminal"));
     message.help(format!("set `tty = true` under [services.{name}]; it applies when you save"))
 }
 
@@ -430,11 +430,11 @@ fn no_terminal(service: &Service) -> Message {
 struct Recorded(Capture);
 
 impl Sink for Recorded {
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.0.push(stream, bytes);
     }
 
-    fn closed(&mut self, _exit: Option<Exit>) {
+    fn closed(&mut self, _exit: Option<ProcessExit>) {
         self.0.close();
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::log::last_lines;
 use super::process::{Leash, Processes, Sink, headline};
 use crate::engine::Job;
-use crate::model::{Class, Exit, Launch, Message, Stream};
+use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
 
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
 /// everything.
@@ -39,7 +39,7 @@ impl Jobs {
     }
 
     /// Starts a command. Its result is reported once, when none of its processes is left.
-    pub fn start(&mut self, job: Job, launch: &Launch, sink: impl Sink) {
+    pub fn start(&mut self, job: Job, launch: &LaunchConfig, sink: impl Sink) {
         let tail = Tail::default();
         let mut aside = self.processes.aside(launch, Tee { sink, tail: tail.clone() });
         self.live.insert(job, aside.leash().clone());
@@ -48,7 +48,7 @@ impl Jobs {
             let end = aside.exited().await;
             aside.emptied().await;
             let result = match end {
-                Ok(Exit::Code(0)) => Ok(()),
+                Ok(ProcessExit::Code(0)) => Ok(()),
                 Ok(exit) => Err(failed(&format!("`{command}` failed ({exit})"), &tail)),
                 Err(why) => Err(failed(&format!("cannot start `{command}`: {why}"), &tail)),
             };
@@ -81,7 +81,7 @@ fn failed(what: &str, tail: &Tail) -> Message {
         text += &line;
     }
     let help = "fix it and save to run the command again; the previous version keeps running";
-    Message::new(Class::Build, text).help(help)
+    Message::new(MessageClass::Build, text).help(help)
 }
 
 /// The last bytes of a command's output.
@@ -110,12 +110,12 @@ struct Tee<S> {
 }
 
 impl<S: Sink> Sink for Tee<S> {
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.tail.push(bytes);
         self.sink.push(stream, bytes);
     }
 
-    fn closed(&mut self, exit: Option<Exit>) {
+    fn closed(&mut self, exit: Option<ProcessExit>) {
         self.sink.closed(exit);
     }
 }

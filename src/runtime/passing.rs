@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::process::{self, Handed};
 use super::remark;
-use crate::model::{Class, Command, Message, Name, Service};
+use crate::model::{CommandLine, Message, MessageClass, Name, Service};
 use crate::ports;
 
 /// Listening sockets that devstack opens for services and passes to each run. They stay open while
@@ -14,7 +14,7 @@ use crate::ports;
 pub(super) struct Passing {
     held: BTreeMap<Name, Vec<Socket>>,
     /// Commands with a warning already sent: one is enough.
-    remarked: BTreeMap<Name, Command>,
+    remarked: BTreeMap<Name, CommandLine>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Passing {
     /// command.
     pub fn remark(&mut self, service: &Service) -> Option<Message> {
         let (name, command) = (&service.name, &service.launch.command);
-        if service.passed.is_empty()
+        if service.socket_activated.is_empty()
             || !process::keeps_shell(command)
             || self.remarked.get(name) == Some(command)
         {
@@ -64,13 +64,13 @@ impl Passing {
     /// Returns the sockets for a run, in the order of the ports. Held sockets are reset; missing
     /// ones are opened.
     pub fn for_run(&mut self, service: &Service) -> Result<Vec<Handed>, Message> {
-        if service.passed.is_empty() {
+        if service.socket_activated.is_empty() {
             return Ok(Vec::new());
         }
         let held = self.held.entry(service.name.clone()).or_default();
         held.retain(|socket| socket.is_of(service));
         let mut handed = Vec::new();
-        for port in service.passed_ports() {
+        for port in service.activated_ports() {
             let address = SocketAddr::new(address(&service.launch.host), port.number);
             let at = match held.iter().position(|socket| socket.port == port.name) {
                 Some(at) => at,
@@ -89,7 +89,7 @@ impl Passing {
 impl Socket {
     fn is_of(&self, service: &Service) -> bool {
         let host = address(&service.launch.host);
-        service.passed_ports().any(|port| {
+        service.activated_ports().any(|port| {
             port.name == self.port && SocketAddr::new(host, port.number) == self.address
         })
     }
@@ -107,5 +107,5 @@ fn address(host: &str) -> IpAddr {
 
 fn limit(address: SocketAddr, error: &std::io::Error) -> Message {
     let text = format!("cannot pass the socket of port {}: {error}", address.port());
-    Message::new(Class::Limit, text).help("raise the open file limit: `ulimit -n 10240`")
+    Message::new(MessageClass::Limit, text).help("raise the open file limit: `ulimit -n 10240`")
 }

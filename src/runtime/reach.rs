@@ -1,6 +1,6 @@
 //! URLs that other machines can reach.
 
-use crate::model::{Address, Snapshot, Stack, actual_port};
+use crate::model::{ListenAddress, Snapshot, Stack, listening_port};
 use crate::ports::Network;
 
 /// Adds network URLs to a snapshot. Calls `networks` only if something listens beyond loopback.
@@ -9,7 +9,7 @@ pub(super) fn fill(
     stack: &Stack,
     networks: impl FnOnce() -> Vec<Network>,
 ) {
-    let is_open = |listening: &Vec<Address>| listening.iter().any(Address::is_open);
+    let is_open = |listening: &Vec<ListenAddress>| listening.iter().any(ListenAddress::is_public);
     if !snapshot.services.iter().any(|view| view.listening.as_ref().is_some_and(is_open)) {
         return;
     }
@@ -21,7 +21,7 @@ pub(super) fn fill(
         // The main port first, as in the list of ports of a service.
         let others = view.ports.values().copied().filter(|port| Some(*port) != view.port);
         let ports: Vec<u16> = view.port.into_iter().chain(others).collect();
-        if let Some(port) = actual_port(&ports, listening).filter(|_| view.port.is_some()) {
+        if let Some(port) = listening_port(&ports, listening).filter(|_| view.port.is_some()) {
             // A removed service that is still stopping has no format any more.
             let service = stack.services.get(&view.name);
             let form = service.map(|service| service.url_form.clone()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Debugged, Diagnostics, Draft, Sources};
-use crate::model::{Class, Message, Name, Stack};
+use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{Answer, Assigned, Dispute, Key, Network, Ports};
 
 mod reloader;
@@ -71,7 +71,7 @@ pub(super) struct Present {
 impl Present {
     pub fn of(stack: &Stack, situation: Situation) -> Present {
         let (name, dir, files) = (stack.name.clone(), stack.dir.clone(), stack.files.clone());
-        Present { name, dir, live: stack.live, files, situation }
+        Present { name, dir, live: stack.live_reload, files, situation }
     }
 
     /// Returns why the running stack cannot become this configuration.
@@ -82,7 +82,7 @@ impl Present {
             let help = format!(
                 "set name = \"{old}\" under [stack], or run `devstack down` and `devstack up`"
             );
-            return Some(Message::new(Class::Config, text).help(help));
+            return Some(Message::new(MessageClass::Config, text).help(help));
         }
         (self.dir != draft.dir()).then(|| {
             let text = format!(
@@ -90,7 +90,8 @@ impl Present {
                 self.dir.display(),
                 draft.dir().display()
             );
-            Message::new(Class::Config, text).help("run `devstack down`, then `devstack up` there")
+            Message::new(MessageClass::Config, text)
+                .help("run `devstack down`, then `devstack up` there")
         })
     }
 }
@@ -198,7 +199,7 @@ impl Loader {
     /// ask for are unavailable.
     fn preview(&self, present: &Present) -> Previewed {
         let draft = config::load(&self.sources)
-            .map_err(|wrong| Message::new(Class::Config, wrong.render(false).trim_end()))?;
+            .map_err(|wrong| Message::new(MessageClass::Config, wrong.render(false).trim_end()))?;
         hosts_exist(&draft)?;
         match present.refuses(&draft) {
             Some(message) => Err(message),
@@ -247,7 +248,7 @@ pub(super) type Previewed = Result<(Arc<Stack>, Vec<Message>), Message>;
 pub fn joined(messages: &[Message]) -> Message {
     let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
     let first = messages.first();
-    let class = first.map_or(Class::Port, |message| message.class);
+    let class = first.map_or(MessageClass::Port, |message| message.class);
     let help = first.map_or("", |message| message.help.as_str());
     Message::new(class, texts.join("; ")).help(help)
 }
@@ -268,7 +269,7 @@ pub fn hosts_exist(draft: &Draft) -> Result<(), Message> {
     let possible = known.remove(host).and_then(Result::err).unwrap_or_default();
     let text = format!("{host} is not an address of this machine (host of {})", some(&names));
     let possible: Vec<&str> = possible.iter().map(String::as_str).collect();
-    Err(Message::new(Class::Config, text).help(format!(
+    Err(Message::new(MessageClass::Config, text).help(format!(
         "use one of {}, or 0.0.0.0 for all IPv4 addresses, or :: for all addresses",
         some(&possible)
     )))

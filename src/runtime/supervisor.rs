@@ -20,7 +20,7 @@ use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
 use super::watch::Change;
 use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
-use crate::model::{Color, Message, Name, Plan, Snapshot, Stack, StackState};
+use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
 
 /// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
 /// leaves room for deadlines.
@@ -349,6 +349,6 @@ impl Supervisor {
     }
 }
 
-fn colors(stack: &Stack) -> Vec<(Name, Option<Color>)> {
+fn colors(stack: &Stack) -> Vec<(Name, Option<LabelColor>)> {
     stack.services.iter().map(|(name, service)| (name.clone(), service.color)).collect()
 }

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::probe::{Finding, Report};
-use crate::model::{Address, Run};
+use crate::model::{ListenAddress, RunId};
 use crate::ports;
 
 /// Delay of the first scan after a service became ready: by then other services have started or
@@ -27,7 +27,7 @@ const AGAIN: [Duration; 3] =
 pub(super) struct Survey {
     reports: mpsc::UnboundedSender<Report>,
     /// Targets of the next scan; empty when none is scheduled.
-    due: Arc<Mutex<BTreeMap<Run, Subject>>>,
+    due: Arc<Mutex<BTreeMap<RunId, Subject>>>,
 }
 
 struct Subject {
@@ -45,7 +45,7 @@ impl Survey {
     /// runtime.
     pub fn add(
         &self,
-        run: Run,
+        run: RunId,
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
         port: Option<u16>,
     ) {
@@ -58,7 +58,7 @@ impl Survey {
     }
 }
 
-async fn follow(due: Arc<Mutex<BTreeMap<Run, Subject>>>, reports: mpsc::UnboundedSender<Report>) {
+async fn follow(due: Arc<Mutex<BTreeMap<RunId, Subject>>>, reports: mpsc::UnboundedSender<Report>) {
     sleep(FIRST).await;
     let mut subjects = std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner));
     let mut early = true;
@@ -77,16 +77,17 @@ async fn follow(due: Arc<Mutex<BTreeMap<Run, Subject>>>, reports: mpsc::Unbounde
 
 /// Reports where these runs listen; returns live ones that do not listen on their main port.
 fn look(
-    subjects: BTreeMap<Run, Subject>,
+    subjects: BTreeMap<RunId, Subject>,
     early: bool,
     reports: &mpsc::UnboundedSender<Report>,
-) -> BTreeMap<Run, Subject> {
+) -> BTreeMap<RunId, Subject> {
     let trees: Vec<Vec<u32>> = subjects.values().map(|subject| (subject.tree)()).collect();
     let seen = ports::listening(&trees);
     let mut missing = BTreeMap::new();
     for (((run, subject), tree), listening) in subjects.into_iter().zip(&trees).zip(seen) {
         let Some(listening) = listening.filter(|_| !tree.is_empty()) else { continue };
-        let ports = || listening.iter().filter_map(Address::tcp).map(|address| address.port());
+        let ports =
+            || listening.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
         let misses = subject.port.is_some_and(|main| !ports().any(|port| port == main));
         // Without a receiver the stack is shutting down.
         let _ = reports.send(Report { run, what: Finding::Surveyed { listening, early } });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::process::{Spent, Tree};
-use crate::model::{Run, ServiceView};
+use crate::model::{RunId, ServiceView};
 
 /// How long a measurement serves all clients. CPU time is counted in ticks of 10 ms, so shorter
 /// intervals mean little, and a hundred clients must not cost more than one.
@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A run that can be measured.
 pub struct Subject {
     /// The run.
-    pub run: Run,
+    pub run: RunId,
     /// When its start was ordered.
     pub since: Instant,
     /// Its processes.
@@ -42,7 +42,7 @@ impl Usage {
 /// Measures usage since the last measurement.
 #[derive(Debug, Default)]
 pub struct Meter {
-    looks: BTreeMap<Run, Look>,
+    looks: BTreeMap<RunId, Look>,
 }
 
 /// A measurement of a run.
@@ -56,7 +56,7 @@ struct Look {
 impl Meter {
     /// Measures these runs: CPU share since the last measurement, or else since the start of the
     /// run. Walks process trees, so it must not run in the supervisor's loop.
-    pub fn measure(&mut self, subjects: &[Subject]) -> BTreeMap<Run, Usage> {
+    pub fn measure(&mut self, subjects: &[Subject]) -> BTreeMap<RunId, Usage> {
         let now = Instant::now();
         self.looks.retain(|run, _| subjects.iter().any(|subject| subject.run == *run));
         let due = |subject: &&Subject| {
@@ -74,7 +74,7 @@ impl Meter {
         self.looks.iter().map(|(run, look)| (*run, look.usage)).collect()
     }
 
-    fn note(&mut self, run: Run, began: Instant, now: Instant, spent: Spent) {
+    fn note(&mut self, run: RunId, began: Instant, now: Instant, spent: Spent) {
         let (since, before) = match self.looks.get(&run) {
             Some(look) => (look.at, look.spent.cpu),
             None => (began, Duration::ZERO),
@@ -101,15 +101,15 @@ mod tests {
         let now = Instant::now();
         let long_ago = now.checked_sub(Duration::from_secs(9)).expect("uptime exceeds 9 s");
         let spent = Spent { cpu: Duration::from_secs(9), memory: 7 };
-        meter.note(Run(1), long_ago, now + Duration::from_secs(60), spent);
-        meter.note(Run(2), long_ago, long_ago, spent);
-        meter.note(Run(3), long_ago, now, spent);
-        let subject = |run| Subject { run: Run(run), since: long_ago, tree: Tree::none() };
+        meter.note(RunId(1), long_ago, now + Duration::from_secs(60), spent);
+        meter.note(RunId(2), long_ago, long_ago, spent);
+        meter.note(RunId(3), long_ago, now, spent);
+        let subject = |run| Subject { run: RunId(run), since: long_ago, tree: Tree::none() };
         let usage = meter.measure(&[subject(1), subject(2)]);
         // The first was just measured; the second has no processes left, and the third was not
         // requested.
-        assert_eq!(usage.keys().collect::<Vec<_>>(), [&Run(1)]);
-        assert_eq!(usage[&Run(1)].memory_bytes, 7);
+        assert_eq!(usage.keys().collect::<Vec<_>>(), [&RunId(1)]);
+        assert_eq!(usage[&RunId(1)].memory_bytes, 7);
     }
 
     #[test]
@@ -119,8 +119,8 @@ mod tests {
         let spent = |ms| Spent { cpu: Duration::from_millis(ms), memory: 7 };
         let mut meter = Meter::default();
         let mut look = |run, now, cpu| {
-            meter.note(Run(run), began, at(now), spent(cpu));
-            meter.looks[&Run(run)].usage.cpu_percent
+            meter.note(RunId(run), began, at(now), spent(cpu));
+            meter.looks[&RunId(run)].usage.cpu_percent
         };
         assert_eq!(look(1, 1000, 500), 50.0, "since its start");
         assert_eq!(look(1, 2000, 500), 0.0);

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use devstack::model::{Command, Exit, Run, Tty};
+use devstack::model::{CommandLine, ProcessExit, RunId, TtyMode};
 use devstack::runtime::process::{Handed, Leash};
 
 use crate::alone::alone;
@@ -21,15 +21,15 @@ fn sockets(count: usize) -> (Vec<Handed>, Vec<u16>) {
     (listeners.into_iter().enumerate().map(hand).collect(), ports)
 }
 
-fn start(lab: &Lab, run: u64, command: Command, handed: Vec<Handed>) -> (Run, Leash, Heard) {
+fn start(lab: &Lab, run: u64, command: CommandLine, handed: Vec<Handed>) -> (RunId, Leash, Heard) {
     let heard = Heard::default();
-    let (run, launch) = (Run(run), lab.launch(command));
-    let leash = lab.processes.spawn_with(run, &launch, Tty::No, handed, heard.clone());
+    let (run, launch) = (RunId(run), lab.launch(command));
+    let leash = lab.processes.spawn_with(run, &launch, TtyMode::No, handed, heard.clone());
     (run, leash, heard)
 }
 
-fn words(words: &[&str]) -> Command {
-    Command::exec(words.iter().copied())
+fn words(words: &[&str]) -> CommandLine {
+    CommandLine::exec(words.iter().copied())
 }
 
 /// The ports that these descriptors of a process listen on.
@@ -110,13 +110,13 @@ fn ends_are_exact_and_others_get_nothing() {
     alone(|| {
         lab(async |mut lab| {
             for (run, script, exit) in [
-                (100, "exit 7", Exit::Code(7)),
-                (101, "ulimit -c 0; kill -SEGV $$", Exit::Signal(libc::SIGSEGV)),
+                (100, "exit 7", ProcessExit::Code(7)),
+                (101, "ulimit -c 0; kill -SEGV $$", ProcessExit::Signal(libc::SIGSEGV)),
             ] {
                 let (run, ..) = start(&lab, run, words(&["/bin/sh", "-c", script]), sockets(2).0);
                 assert_eq!(lab.whole(run).await, exit);
                 let other = lab.script("ls /proc/self/fd; env");
-                assert_eq!(lab.whole(other.run).await, Exit::Code(0));
+                assert_eq!(lab.whole(other.run).await, ProcessExit::Code(0));
                 let said = other.heard.out();
                 // The last one is that of `ls` itself.
                 assert!(said.starts_with("0\n1\n2\n3\n") && !said.contains("LISTEN_"), "{said}");

@@ -3,7 +3,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use devstack::model::{Command, Exit, Launch, Message, Run, Stream, Tty};
+use devstack::model::{
+    CommandLine, LaunchConfig, Message, OutputStream, ProcessExit, RunId, TtyMode,
+};
 use devstack::runtime::process::{Fact, Guard, Leash, Processes, Sink, What};
 use tokio::sync::{Notify, mpsc};
 
@@ -18,15 +20,15 @@ pub struct Lab {
     early: VecDeque<Fact>,
     next: u64,
     /// Whether what is started gets a terminal.
-    pub tty: Tty,
+    pub tty: TtyMode,
     pub dir: tempfile::TempDir,
     /// What was told of each run so far, to check the order.
-    told: BTreeMap<Run, Vec<&'static str>>,
+    told: BTreeMap<RunId, Vec<&'static str>>,
 }
 
 /// A run and its output.
 pub struct Started {
-    pub run: Run,
+    pub run: RunId,
     pub leash: Leash,
     pub heard: Heard,
 }
@@ -43,16 +45,16 @@ struct Text {
 }
 
 impl Sink for Heard {
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         let mut text = self.0.0.lock().expect("nobody panics with it");
         match stream {
-            Stream::Stdout => text.out.extend(bytes),
-            Stream::Stderr => text.err.extend(bytes),
+            OutputStream::Stdout => text.out.extend(bytes),
+            OutputStream::Stderr => text.err.extend(bytes),
         }
         self.0.1.notify_one();
     }
 
-    fn closed(&mut self, _exit: Option<Exit>) {
+    fn closed(&mut self, _exit: Option<ProcessExit>) {
         self.0.0.lock().expect("nobody panics with it").closed += 1;
         self.0.1.notify_one();
     }
@@ -118,37 +120,43 @@ pub fn lab_with<F: Future<Output = ()>>(guard: Guard, body: impl FnOnce(Lab) -> 
         let processes = Processes::new(guard, tell, false).expect("a socket");
         let dir = tempfile::tempdir().expect("a folder");
         let (early, told) = (VecDeque::new(), BTreeMap::new());
-        let tty = Tty::No;
+        let tty = TtyMode::No;
         body(Lab { guard: pid, processes, facts, early, next: 0, tty, dir, told }).await;
     });
 }
 
 impl Lab {
-    pub fn launch(&self, command: Command) -> Launch {
+    pub fn launch(&self, command: CommandLine) -> LaunchConfig {
         let dir = self.dir.path().to_owned();
-        Launch { command, dir, env: BTreeMap::new(), host: "127.0.0.1".to_owned(), needs: None }
+        LaunchConfig {
+            command,
+            dir,
+            env: BTreeMap::new(),
+            host: "127.0.0.1".to_owned(),
+            requires: None,
+        }
     }
 
     /// Starts a script, with a shell that stays.
     pub fn script(&mut self, script: &str) -> Started {
         let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        self.start(&self.launch(Command::exec(words)))
+        self.start(&self.launch(CommandLine::exec(words)))
     }
 
-    pub fn start(&mut self, launch: &Launch) -> Started {
+    pub fn start(&mut self, launch: &LaunchConfig) -> Started {
         let heard = Heard::default();
         let (run, leash) = self.start_with(launch, heard.clone());
         Started { run, leash, heard }
     }
 
-    pub fn start_with(&mut self, launch: &Launch, sink: impl Sink) -> (Run, Leash) {
+    pub fn start_with(&mut self, launch: &LaunchConfig, sink: impl Sink) -> (RunId, Leash) {
         self.next += 1;
-        let run = Run(self.next);
+        let run = RunId(self.next);
         (run, self.processes.spawn(run, launch, self.tty, sink))
     }
 
     /// The next fact about a run.
-    pub async fn fact(&mut self, run: Run) -> What {
+    pub async fn fact(&mut self, run: RunId) -> What {
         if let Some(at) = self.early.iter().position(|fact| fact.run == run) {
             return self.early.remove(at).expect("just found").what;
         }
@@ -176,21 +184,21 @@ impl Lab {
         assert!(whole.iter().any(|whole| whole.starts_with(told)), "{}: {told:?}", fact.run);
     }
 
-    pub async fn spawned(&mut self, run: Run) -> u32 {
+    pub async fn spawned(&mut self, run: RunId) -> u32 {
         match self.fact(run).await {
             What::Spawned { pid } => pid,
             other => panic!("not spawned: {other:?}"),
         }
     }
 
-    pub async fn exited(&mut self, run: Run) -> Exit {
+    pub async fn exited(&mut self, run: RunId) -> ProcessExit {
         match self.fact(run).await {
             What::Exited(exit) => exit,
             other => panic!("not exited: {other:?}"),
         }
     }
 
-    pub async fn emptied(&mut self, run: Run) -> Vec<(u32, String)> {
+    pub async fn emptied(&mut self, run: RunId) -> Vec<(u32, String)> {
         match self.fact(run).await {
             What::Emptied { leftovers } => leftovers,
             other => panic!("not emptied: {other:?}"),
@@ -198,7 +206,7 @@ impl Lab {
     }
 
     /// From start to end.
-    pub async fn whole(&mut self, run: Run) -> Exit {
+    pub async fn whole(&mut self, run: RunId) -> ProcessExit {
         self.spawned(run).await;
         let exit = self.exited(run).await;
         assert!(self.emptied(run).await.is_empty());
@@ -206,7 +214,7 @@ impl Lab {
     }
 
     /// Why it could not be started.
-    pub async fn refused(&mut self, run: Run) -> Message {
+    pub async fn refused(&mut self, run: RunId) -> Message {
         let What::NotSpawned(why) = self.fact(run).await else { panic!("it was started") };
         assert!(!why.help.is_empty(), "{why:?}");
         assert!(self.emptied(run).await.is_empty());
@@ -214,7 +222,7 @@ impl Lab {
     }
 
     /// The end of a run that is started already.
-    pub async fn whole_end(&mut self, run: Run) -> Exit {
+    pub async fn whole_end(&mut self, run: RunId) -> ProcessExit {
         let exit = self.exited(run).await;
         self.emptied(run).await;
         exit

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 
-use devstack::model::{Command, Exit, Stream};
+use devstack::model::{CommandLine, OutputStream, ProcessExit};
 use devstack::runtime::process::Sink;
 use tokio::sync::Notify;
 
@@ -18,7 +18,7 @@ fn nothing_printed_is_lost() {
             let script =
                 "head -c 3000000 /dev/zero >&2 & head -c 5000000 /dev/zero; wait; printf end";
             let started = lab.script(script);
-            assert_eq!(lab.whole(started.run).await, Exit::Code(0));
+            assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             assert_eq!(started.heard.sizes(), (5_000_003, 3_000_000));
             assert!(started.heard.out().ends_with("end"));
             assert_eq!(started.heard.closed(), 1);
@@ -31,33 +31,33 @@ fn nothing_printed_is_lost() {
 struct Bell(Arc<Notify>);
 
 impl Sink for Bell {
-    fn push(&mut self, stream: Stream, _: &[u8]) {
-        if stream == Stream::Stderr {
+    fn push(&mut self, stream: OutputStream, _: &[u8]) {
+        if stream == OutputStream::Stderr {
             self.0.notify_one();
         }
     }
-    fn closed(&mut self, _exit: Option<Exit>) {}
+    fn closed(&mut self, _exit: Option<ProcessExit>) {}
 }
 
 #[test]
 fn a_flood_holds_up_nothing_else() {
     alone(|| {
         lab(async |mut lab| {
-            let flood = lab.launch(Command::Shell("yes & exec yes".to_owned()));
+            let flood = lab.launch(CommandLine::Shell("yes & exec yes".to_owned()));
             let floods = [(); 2].map(|()| lab.start_with(&flood, Bell(Arc::default())));
             let heard = Arc::new(Notify::new());
-            let both = lab.launch(Command::Shell("yes & echo up >&2; wait".to_owned()));
+            let both = lab.launch(CommandLine::Shell("yes & echo up >&2; wait".to_owned()));
             let (run, leash) = lab.start_with(&both, Bell(heard.clone()));
             crate::lab::soon(heard.notified()).await;
             let quiet = lab.script("echo up; exit 5");
-            assert_eq!(lab.whole(quiet.run).await, Exit::Code(5));
+            assert_eq!(lab.whole(quiet.run).await, ProcessExit::Code(5));
             leash.stop(libc::SIGTERM);
             lab.spawned(run).await;
-            assert_eq!(lab.whole_end(run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.whole_end(run).await, ProcessExit::Signal(libc::SIGTERM));
             for (run, leash) in floods {
                 leash.kill();
                 lab.spawned(run).await;
-                assert_eq!(lab.whole_end(run).await, Exit::Signal(libc::SIGKILL));
+                assert_eq!(lab.whole_end(run).await, ProcessExit::Signal(libc::SIGKILL));
             }
             lab.finish().await;
         })
@@ -74,7 +74,7 @@ fn a_stranger_with_the_pipe_does_not_hold_the_end() {
             let path = format!("/proc/{pid}/fd/1");
             let mut held = fs::File::options().write(true).open(path).expect("it is our process");
             started.leash.stop(libc::SIGTERM);
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.emptied(started.run).await;
             assert_eq!(started.heard.closed(), 1);
             assert!(held.write_all(b"x").is_err(), "our end is closed");
@@ -87,16 +87,16 @@ fn a_stranger_with_the_pipe_does_not_hold_the_end() {
 fn a_sink_that_panics_harms_nobody() {
     struct Bad;
     impl Sink for Bad {
-        fn push(&mut self, _: Stream, _: &[u8]) {
+        fn push(&mut self, _: OutputStream, _: &[u8]) {
             panic!("on purpose");
         }
-        fn closed(&mut self, _exit: Option<Exit>) {}
+        fn closed(&mut self, _exit: Option<ProcessExit>) {}
     }
     alone(|| {
         lab(async |mut lab| {
-            let launch = lab.launch(Command::Shell("echo x; echo y; exit 4".to_owned()));
+            let launch = lab.launch(CommandLine::Shell("echo x; echo y; exit 4".to_owned()));
             let (run, _leash) = lab.start_with(&launch, Bad);
-            assert_eq!(lab.whole(run).await, Exit::Code(4));
+            assert_eq!(lab.whole(run).await, ProcessExit::Code(4));
             lab.finish().await;
         })
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use devstack::model::{Command, Exit};
+use devstack::model::{CommandLine, ProcessExit};
 use devstack::runtime::process::Guard;
 
 use crate::alone::alone;
@@ -18,7 +18,7 @@ fn codes_are_exact() {
             let runs: Vec<_> =
                 (0..=255).map(|code| (code, lab.script(&format!("exit {code}")))).collect();
             for (code, started) in runs {
-                assert_eq!(lab.whole(started.run).await, Exit::Code(code));
+                assert_eq!(lab.whole(started.run).await, ProcessExit::Code(code));
                 assert_eq!(started.heard.closed(), 1);
             }
             lab.finish().await;
@@ -34,7 +34,7 @@ fn signals_are_exact() {
             let stopping = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
             for signal in (1..=31).filter(|s| !harmless.contains(s) && !stopping.contains(s)) {
                 let started = lab.script(&format!("ulimit -c 0; kill -{signal} $$; exit 1"));
-                assert_eq!(lab.whole(started.run).await, Exit::Signal(signal));
+                assert_eq!(lab.whole(started.run).await, ProcessExit::Signal(signal));
             }
             lab.finish().await;
         })
@@ -95,14 +95,14 @@ fn the_child_gets_a_clean_start() {
 fn the_environment_is_complete() {
     alone(|| {
         lab(async |mut lab| {
-            let mut launch = lab.launch(Command::exec(vec!["env".to_owned(), "-0".to_owned()]));
+            let mut launch = lab.launch(CommandLine::exec(vec!["env".to_owned(), "-0".to_owned()]));
             // Far more than a socket takes at once.
             let big: BTreeMap<_, _> =
                 (0..10).map(|i| (format!("BIG{i}"), "x".repeat(100_000))).collect();
             launch.env = big.clone();
             launch.env.insert("PORT".to_owned(), "5001".to_owned());
             let started = lab.start(&launch);
-            assert_eq!(lab.whole(started.run).await, Exit::Code(0));
+            assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             let out = started.heard.out();
             let vars: BTreeMap<&str, &str> =
                 out.split('\0').filter_map(|v| v.split_once('=')).collect();
@@ -131,7 +131,7 @@ fn refusals_are_told_apart() {
             file("ruby", "#!/no/ruby\n", 0o755);
             file("dos", "#!/bin/sh\r\n", 0o755);
             file("text", "echo hello\n", 0o755);
-            let word = |word: &str| Command::exec(vec![word.to_owned()]);
+            let word = |word: &str| CommandLine::exec(vec![word.to_owned()]);
             let table = [
                 (word("no-such-program"), "program `no-such-program` not found on PATH"),
                 (word("./none"), "no such program: "),
@@ -142,13 +142,13 @@ fn refusals_are_told_apart() {
                 (word("."), "program `.` not found on PATH"),
                 (word("./"), "is a directory"),
                 (word("a\0b"), "NUL"),
-                (Command::Shell(String::new()), "the command is empty"),
+                (CommandLine::Shell(String::new()), "the command is empty"),
                 (
-                    Command::exec(vec!["echo".to_owned(), "x".repeat(200_000)]),
+                    CommandLine::exec(vec!["echo".to_owned(), "x".repeat(200_000)]),
                     "too large for this system",
                 ),
                 (
-                    Command::exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]),
+                    CommandLine::exec(vec!["echo".to_owned(), "x".repeat(17 << 20)]),
                     "too large for this system",
                 ),
             ];
@@ -180,7 +180,7 @@ fn a_program_that_is_being_written_is_waited_for() {
             let copy = lab.dir.path().join("copy");
             fs::copy("/bin/true", &copy).expect("it is there");
             let writer = fs::File::options().append(true).open(&copy).expect("ours");
-            let launch = lab.launch(Command::exec(vec!["./copy".to_owned()]));
+            let launch = lab.launch(CommandLine::exec(vec!["./copy".to_owned()]));
             // A stop ends the waiting.
             let busy = lab.start(&launch);
             busy.leash.stop(libc::SIGTERM);
@@ -188,7 +188,7 @@ fn a_program_that_is_being_written_is_waited_for() {
             assert!(refusal.text.contains("still being written"), "{refusal:?}");
             let patient = lab.start(&launch);
             drop(writer);
-            assert_eq!(lab.whole(patient.run).await, Exit::Code(0));
+            assert_eq!(lab.whole(patient.run).await, ProcessExit::Code(0));
             lab.finish().await;
         })
     });
@@ -199,14 +199,14 @@ fn no_shell_stays_where_none_is_needed() {
     alone(|| {
         lab(async |mut lab| {
             for text in ["sleep 1000", "sleep $TIME", "A=1 sleep $TIME >log 2>&1"] {
-                let mut launch = lab.launch(Command::Shell(format!("{text} ")));
+                let mut launch = lab.launch(CommandLine::Shell(format!("{text} ")));
                 launch.env.insert("TIME".to_owned(), "1000".to_owned());
                 let started = lab.start(&launch);
                 let pid = lab.spawned(started.run).await;
                 becomes_sleep(pid).await;
                 assert_eq!(started.leash.tree_pids(), [pid]);
                 started.leash.stop(libc::SIGTERM);
-                assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
+                assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             }
             lab.finish().await;
         })

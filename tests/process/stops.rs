@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use devstack::model::{Class, Command, Exit, Message};
+use devstack::model::{CommandLine, Message, MessageClass, ProcessExit};
 
 use crate::alone::alone;
 use crate::lab::{Heard, Lab, Started, lab};
@@ -13,7 +13,7 @@ fn stop_by(lab: &Lab, started: &Started, script: &str) -> (Heard, Receiver<Messa
     let (tell, told) = channel();
     let heard = Heard::default();
     let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let launch = lab.launch(Command::exec(words));
+    let launch = lab.launch(CommandLine::exec(words));
     let tell = move |message| tell.send(message).expect("somebody waits");
     lab.processes.stop_by(&started.leash, &launch, libc::SIGINT, heard.clone(), tell);
     (heard, told)
@@ -35,7 +35,7 @@ fn a_command_stops_the_main_process() {
             let (heard, told) = stop_by(&lab, &started, "echo stops $MAINPID; kill -QUIT $MAINPID");
             let main = started.leash.tree_pids()[0];
             assert_eq!(heard.lines(1).await, [format!("stops {main}")]);
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGQUIT));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGQUIT));
             assert!(lab.emptied(started.run).await.is_empty());
             assert_eq!((heard.closed(), told.try_iter().count()), (1, 0));
             lab.finish().await;
@@ -54,7 +54,7 @@ fn what_is_left_after_a_command_gets_time_and_is_nobodys_fault() {
             lab.spawned(started.run).await;
             started.heard.lines(1).await;
             stop_by(&lab, &started, "kill -KILL $MAINPID");
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGKILL));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             assert!(lab.emptied(started.run).await.is_empty());
             assert_eq!(started.heard.out(), "up\ndone\n");
             lab.finish().await;
@@ -71,19 +71,19 @@ fn a_command_that_fails_is_told_and_the_signal_is_sent() {
             {
                 let started = up(&mut lab).await;
                 let (_, told) = stop_by(&lab, &started, script);
-                assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGINT));
+                assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGINT));
                 let message = told.recv().expect("it is told");
-                assert_eq!(message.class, Class::StopTimeout);
+                assert_eq!(message.class, MessageClass::StopTimeout);
                 assert!(message.text.contains(text), "{message}");
                 assert!(message.text.ends_with("sending SIGINT instead"), "{message}");
             }
             let started = up(&mut lab).await;
             let (tell, told) = channel();
-            let launch = lab.launch(Command::exec(vec!["no-such-program".to_owned()]));
+            let launch = lab.launch(CommandLine::exec(vec!["no-such-program".to_owned()]));
             let tell = move |message| tell.send(message).expect("somebody waits");
             let (leash, sink) = (&started.leash, Heard::default());
             lab.processes.stop_by(leash, &launch, libc::SIGTERM, sink, tell);
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             assert!(told.recv().expect("it is told").text.contains("could not start"));
             lab.finish().await;
         })
@@ -99,7 +99,7 @@ fn the_run_is_not_over_before_its_stop_command() {
             let (heard, told) = stop_by(&lab, &started, script);
             // Once is enough.
             let (second, _) = stop_by(&lab, &started, "echo second");
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.emptied(started.run).await;
             assert_eq!((heard.out().as_str(), heard.closed()), ("last\n", 1));
             assert_eq!((second.out().as_str(), told.try_iter().count()), ("", 0));
@@ -117,7 +117,7 @@ fn a_kill_ends_the_stop_command_with_all_it_started() {
             let (heard, told) = stop_by(&lab, &started, script);
             let hidden = Pinned::new(heard.lines(1).await[0].parse().expect("a pid"));
             started.leash.kill();
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGKILL));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             lab.emptied(started.run).await;
             assert!(hidden.ends_within(std::time::Duration::ZERO));
             assert_eq!(told.try_iter().count(), 0);

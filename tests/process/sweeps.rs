@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use devstack::model::Command;
+use devstack::model::CommandLine;
 use devstack::runtime::process::{leftovers, sweep};
 
 use crate::alone::{plays, start_role};
@@ -24,7 +24,7 @@ fn recorder() {
         let (started, pids) = tree(&mut lab, &format!("trap '' TERM; {TREE}")).await;
         // `env` keeps its number when it becomes the program, and clears what it inherited.
         let bare = ["/usr/bin/env", "-i", "/bin/sleep", "1000"].map(str::to_owned).to_vec();
-        let bare = lab.start(&lab.launch(Command::exec(bare)));
+        let bare = lab.start(&lab.launch(CommandLine::exec(bare)));
         let main = lab.spawned(bare.run).await;
         becomes_sleep(main).await;
         let text = || std::fs::read_to_string(&record).expect("it was written before the start");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use devstack::model::{Command, Exit, Tty};
+use devstack::model::{CommandLine, ProcessExit, TtyMode};
 
 use crate::alone::alone;
 use crate::lab::{Lab, lab};
@@ -11,7 +11,7 @@ use crate::sample::fds;
 /// A place where everything gets a terminal.
 fn terminal_lab<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
     lab(|mut lab| {
-        lab.tty = Tty::Yes;
+        lab.tty = TtyMode::Yes;
         body(lab)
     });
 }
@@ -26,10 +26,10 @@ fn the_three_descriptors_are_the_terminal_of_the_session() {
         terminal_lab(async |mut lab| {
             lab.processes.resize(33, 101);
             let mut launch =
-                lab.launch(Command::exec(["/bin/sh", "-c", LOOK].map(str::to_owned).to_vec()));
+                lab.launch(CommandLine::exec(["/bin/sh", "-c", LOOK].map(str::to_owned).to_vec()));
             launch.env.insert("TERM".to_owned(), "vt100".to_owned());
             let started = lab.start(&launch);
-            assert_eq!(lab.whole(started.run).await, Exit::Code(0));
+            assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             let out = started.heard.out();
             let lines: Vec<&str> = out.lines().collect();
             assert_eq!(lines[..3], ["terminal 0", "terminal 1", "terminal 2"]);
@@ -51,15 +51,16 @@ fn the_three_descriptors_are_the_terminal_of_the_session() {
 fn auto_means_a_terminal_when_devstack_has_one() {
     alone(|| {
         lab(async |mut lab| {
-            lab.tty = Tty::Auto;
+            lab.tty = TtyMode::Auto;
             let script = "test -t 1 && echo terminal || echo none; echo ${TERM:-unset}";
             let words = ["/usr/bin/env", "-u", "TERM", "/bin/sh", "-c", script];
-            let started = lab.start(&lab.launch(Command::exec(words.map(str::to_owned).to_vec())));
-            assert_eq!(lab.whole(started.run).await, Exit::Code(0));
+            let started =
+                lab.start(&lab.launch(CommandLine::exec(words.map(str::to_owned).to_vec())));
+            assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             assert_eq!(started.heard.out(), "none\nunset\n");
             lab.processes = lab.processes.on_terminal();
             let started = lab.script("test -t 1 && echo terminal; stty size");
-            assert_eq!(lab.whole(started.run).await, Exit::Code(0));
+            assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             assert_eq!(started.heard.out(), "terminal\r\n24 80\r\n");
             lab.finish().await;
         })
@@ -79,7 +80,7 @@ fn the_last_lines_are_not_lost() {
                 };
                 let started = lab.script(script);
                 lab.spawned(started.run).await;
-                assert_eq!(lab.whole_end(started.run).await, Exit::Code(0));
+                assert_eq!(lab.whole_end(started.run).await, ProcessExit::Code(0));
                 let out = started.heard.out();
                 assert!(out.ends_with("1999\r\n2000\r\nend\r\n"), "round {round}: {}", out.len());
                 assert_eq!(out.lines().count(), 2001);
@@ -100,7 +101,7 @@ fn a_new_size_is_told() {
             lab.processes.resize(40, 120);
             assert_eq!(started.heard.lines(2).await, ["up", "40 120"]);
             started.leash.stop(libc::SIGTERM);
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })
     });
@@ -124,7 +125,7 @@ fn a_terminal_that_is_closed_and_opened_again_goes_on() {
             fs::write(&fifo, "go\n").expect("the service reads it");
             assert_eq!(started.heard.lines(2).await, ["up", "again"]);
             started.leash.stop(libc::SIGTERM);
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })
     });
@@ -140,7 +141,7 @@ fn terminals_leave_no_descriptors() {
             let before = (fds(std::process::id()), fds(lab.guard));
             for _ in 0..50 {
                 let started = lab.script("echo up; exit 3");
-                assert_eq!(lab.whole(started.run).await, Exit::Code(3));
+                assert_eq!(lab.whole(started.run).await, ProcessExit::Code(3));
             }
             assert_eq!((fds(std::process::id()), fds(lab.guard)), before);
             lab.finish().await;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use devstack::model::Exit;
+use devstack::model::ProcessExit;
 
 use crate::alone::alone;
 use crate::lab::lab;
@@ -22,7 +22,7 @@ fn a_stop_ends_the_whole_tree() {
             known.retain(|pid| pids.iter().all(|pinned| pinned.pid != *pid));
             assert!(known.len() <= 2, "strangers: {known:?}");
             started.leash.stop(libc::SIGTERM);
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             assert!(lab.emptied(started.run).await.is_empty());
             all_gone(&pids);
             assert!(started.leash.tree_pids().is_empty());
@@ -37,7 +37,7 @@ fn a_kill_ends_the_whole_tree() {
         lab(async |mut lab| {
             let (started, pids) = tree(&mut lab, &format!("trap '' TERM; {TREE}")).await;
             started.leash.kill();
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGKILL));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             lab.emptied(started.run).await;
             all_gone(&pids);
             lab.finish().await;
@@ -53,7 +53,7 @@ fn what_outlives_the_main_process_is_named_and_ended() {
             let (started, pids) = tree(&mut lab, TREE).await;
             let main = &pids[0];
             main.signal(libc::SIGKILL);
-            assert_eq!(lab.exited(started.run).await, Exit::Signal(libc::SIGKILL));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             let leftovers = lab.emptied(started.run).await;
             for pinned in pids.iter().filter(|p| p.pid != main.pid) {
                 let found = leftovers.iter().find(|(pid, _)| *pid == pinned.pid);
@@ -81,7 +81,7 @@ fn leftovers_that_ignore_term_are_killed() {
             let left = Pinned::new(started.heard.lines(1).await[0].parse().expect("a pid"));
             becomes_sleep(left.pid).await;
             fs::write(lab.dir.path().join("gate"), "go\n").expect("the service reads it");
-            assert_eq!(lab.exited(started.run).await, Exit::Code(0));
+            assert_eq!(lab.exited(started.run).await, ProcessExit::Code(0));
             assert_eq!(lab.emptied(started.run).await, [(left.pid, "sleep".to_owned())]);
             all_gone(&[left]);
             lab.finish().await;
@@ -97,7 +97,7 @@ fn a_stopped_process_can_be_stopped_for_good() {
             lab.spawned(started.run).await;
             started.heard.lines(1).await;
             started.leash.stop(libc::SIGTERM);
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGTERM));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })
     });
@@ -119,7 +119,7 @@ fn a_chain_of_forks_is_ended() {
             lab.spawned(started.run).await;
             started.heard.lines(20).await;
             started.leash.kill();
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGKILL));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             let at_end = started.heard.out().len();
             lab.finish().await;
             assert_eq!(started.heard.out().len(), at_end);
@@ -146,7 +146,7 @@ fn strangers_cannot_signal_guard_or_keeper_away() {
                 }
             }
             started.leash.signal(libc::SIGUSR1);
-            assert_eq!(lab.whole_end(started.run).await, Exit::Signal(libc::SIGUSR1));
+            assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGUSR1));
             lab.finish().await;
         })
     });

@@ -13,7 +13,7 @@ use super::args;
 use super::complain::{Trouble, end, refuse};
 use crate::control::{AttachEvent, AttachQuery, Attachment, Client, Failure, Heard};
 use crate::error::exit;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::console;
 use crate::runtime::process::{Device, Size};
 use crate::runtime::signals::{Called, Signals};
@@ -23,7 +23,7 @@ use screen::Screen;
 
 pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
     if !stdin().is_terminal() || !stdout().is_terminal() {
-        let message = Message::new(Class::Usage, "`devstack attach` requires a terminal")
+        let message = Message::new(MessageClass::Usage, "`devstack attach` requires a terminal")
             .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md");
         return refuse(&message, exit::USAGE, false);
     }
@@ -176,19 +176,21 @@ impl Desk {
         if let Over::Left = over {
             self.screen.say(&format!("detached from {}", self.name));
         }
-        if let Over::Closed(Message { class: Class::NotRunning, text, .. }) = &over {
+        if let Over::Closed(Message { class: MessageClass::NotRunning, text, .. }) = &over {
             self.screen.say(text);
         }
         self.screen.finish().await;
         drop(self.raw);
         match over {
             Over::Left => exit::OK,
-            Over::Closed(why) if why.class == Class::NotRunning => exit::OK,
+            Over::Closed(why) if why.class == MessageClass::NotRunning => exit::OK,
             Over::Closed(why) => refuse(&why, exit::FAILED, false),
             Over::Failed(failure) => end(Err(failure.into()), false, &mut stderr()),
             Over::Lost => {
-                let why =
-                    Message::new(Class::NotRunning, "lost the stack: its devstack was killed");
+                let why = Message::new(
+                    MessageClass::NotRunning,
+                    "lost the stack: its devstack was killed",
+                );
                 refuse(&why.help("start it again with `devstack up`"), exit::FAILED, false)
             }
             Over::Signal(number) => 128 + number,

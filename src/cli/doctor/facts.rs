@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::model::{Message, PortWish};
+use crate::model::{Message, PortRequest};
 use crate::ports::Availability;
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(super) struct Stack {
     pub watches: bool,
     pub runs: bool,
     pub unstartable: Vec<Unstartable>,
-    pub wishes: Vec<PortWish>,
+    pub wishes: Vec<PortRequest>,
     /// Wanted ports below 1024, and whether they are available.
     pub low: Vec<(u16, Availability)>,
     /// Services that would get another port than the wanted one, or why no ports can be assigned.

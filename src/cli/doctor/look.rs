@@ -92,7 +92,7 @@ fn stack(draft: &Draft) -> Stack {
     let chosen = situation.ask(draft, |asked| ports.preview(asked));
     let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
     let moves = chosen.map(|chosen| {
-        let moved = |((service, port), chosen): (&Key, &crate::model::Port)| {
+        let moved = |((service, port), chosen): (&Key, &crate::model::AssignedPort)| {
             let why = chosen.moved.clone()?;
             Some(Move { whose: whose(service.as_str(), port), number: chosen.number, why })
         };

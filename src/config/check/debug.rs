@@ -1,4 +1,4 @@
-use crate::model::{DEBUG_PORT, OnConflict};
+use crate::model::{ConflictPolicy, DEBUG_PORT};
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Value};
@@ -11,7 +11,7 @@ impl Check<'_, '_> {
         &mut self,
         entry: Option<&Entry<'_>>,
         ports: &[PortSpec],
-        on_conflict: OnConflict,
+        on_conflict: ConflictPolicy,
     ) -> Option<DebugSpec> {
         let entry = entry?;
         if let Value::Text(_) | Value::List(_) = &entry.node.value {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::model::{HealthAction, Kind};
+use crate::model::{HealthAction, ServiceKind};
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Table};
@@ -22,12 +22,12 @@ impl Check<'_, '_> {
     pub(super) fn health(
         &mut self,
         entry: Option<&Entry<'_>>,
-        kind: Kind,
+        kind: ServiceKind,
         ports: &[PortSpec],
     ) -> Option<HealthSpec> {
         let entry = entry?;
         let table = self.table("health", &entry.node)?;
-        if kind == Kind::Task {
+        if kind == ServiceKind::Task {
             let fault = Fault::at(entry.key, "tasks cannot have `health`");
             let help = "remove it, or make this a service: tasks run to completion";
             self.fault(fault.help(help));

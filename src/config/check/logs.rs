@@ -2,7 +2,7 @@ use super::super::fault::Fault;
 use super::super::node::{Node, Table, Value};
 use super::super::suggest::quote;
 use super::{Check, keys};
-use crate::model::LogLimits;
+use crate::model::LogRetention;
 
 /// A single read of a busy service is never split and can fill half of this.
 const SMALLEST: u64 = 256_000;
@@ -28,8 +28,8 @@ pub(in super::super) const UNITS: [(&str, u64); 10] = [
 const HELP: &str = "use a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
 
 impl Check<'_, '_> {
-    pub(super) fn logs(&mut self, stack: &Table<'_>) -> LogLimits {
-        let mut limits = LogLimits::default();
+    pub(super) fn logs(&mut self, stack: &Table<'_>) -> LogRetention {
+        let mut limits = LogRetention::default();
         let Some(entry) = stack.get("logs") else { return limits };
         let Some(table) = self.table("logs", &entry.node) else { return limits };
         self.only_keys(table, keys::LOGS, "[stack.logs]");

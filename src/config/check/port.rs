@@ -1,4 +1,4 @@
-use crate::model::{Name, OnConflict};
+use crate::model::{ConflictPolicy, Name};
 
 use super::super::fault::Fault;
 use super::super::node::{Node, Table, Value};
@@ -12,11 +12,11 @@ pub(super) const MAIN: &str = "main";
 
 pub(in super::super) const MAX_PORTS: usize = 64;
 
-pub(in super::super) const ON_CONFLICT: [(&str, OnConflict); 4] = [
-    ("next", OnConflict::Next),
-    ("auto", OnConflict::Auto),
-    ("fail", OnConflict::Fail),
-    ("ask", OnConflict::Ask),
+pub(in super::super) const ON_CONFLICT: [(&str, ConflictPolicy); 4] = [
+    ("next", ConflictPolicy::Next),
+    ("auto", ConflictPolicy::Auto),
+    ("fail", ConflictPolicy::Fail),
+    ("ask", ConflictPolicy::Ask),
 ];
 
 impl Check<'_, '_> {
@@ -24,7 +24,7 @@ impl Check<'_, '_> {
     pub(super) fn ports(
         &mut self,
         table: &Table<'_>,
-        on_conflict: OnConflict,
+        on_conflict: ConflictPolicy,
     ) -> (Vec<PortSpec>, bool) {
         let (port, ports) = (table.get("port"), table.get("ports"));
         if let (Some(port), Some(ports)) = (port, ports) {
@@ -64,7 +64,7 @@ impl Check<'_, '_> {
         name: &str,
         key: &str,
         node: &Node<'_>,
-        on_conflict: OnConflict,
+        on_conflict: ConflictPolicy,
     ) -> PortSpec {
         let mut spec = PortSpec::any(name, on_conflict, node.at);
         let Value::Table(table) = &node.value else {
@@ -127,7 +127,7 @@ impl Check<'_, '_> {
         }
     }
 
-    pub(super) fn on_conflict(&mut self, node: &Node<'_>) -> Option<OnConflict> {
+    pub(super) fn on_conflict(&mut self, node: &Node<'_>) -> Option<ConflictPolicy> {
         self.word("on_conflict", node, &ON_CONFLICT)
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::Needs;
+use crate::model::RequiredPrograms;
 use crate::presets::{self, Preset};
 
 use super::super::fault::Fault;
@@ -25,9 +25,9 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub fn needs(self) -> Needs {
+    pub fn needs(self) -> RequiredPrograms {
         let facts = self.preset.facts();
-        Needs { programs: facts.needs.clone(), install: facts.install.clone() }
+        RequiredPrograms { programs: facts.needs.clone(), install: facts.install.clone() }
     }
 
     /// Returns its `[service]` table. All spans point to where the preset was named, so that

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::model::Kind;
+use crate::model::ServiceKind;
 
 use super::super::node::{Entry, Table};
 use super::super::spec::{PortSpec, ReadySpec};
@@ -14,7 +14,7 @@ impl Check<'_, '_> {
     pub(super) fn ready(
         &mut self,
         entry: Option<&Entry<'_>>,
-        kind: Kind,
+        kind: ServiceKind,
         ports: &[PortSpec],
     ) -> ReadySpec {
         let nothing = Table::new();
@@ -23,7 +23,7 @@ impl Check<'_, '_> {
         // Cheap ones first.
         let kinds = ["delay", "tcp", "http", "log", "exec", "notify"];
         let mut ready = ReadySpec {
-            probes: self.probes(table, &kinds, kind == Kind::Service, ports),
+            probes: self.probes(table, &kinds, kind == ServiceKind::Service, ports),
             timeout: TIMEOUT,
             interval: INTERVAL,
         };

@@ -1,25 +1,32 @@
 use std::time::Duration;
 
-use crate::model::{Kind, Policy, Restart};
+use crate::model::{RestartConfig, RestartPolicy, ServiceKind};
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Value};
 use super::{Check, keys};
 
-pub(in super::super) const POLICIES: [(&str, Policy); 3] =
-    [("no", Policy::No), ("on-failure", Policy::OnFailure), ("always", Policy::Always)];
+pub(in super::super) const POLICIES: [(&str, RestartPolicy); 3] = [
+    ("no", RestartPolicy::No),
+    ("on-failure", RestartPolicy::OnFailure),
+    ("always", RestartPolicy::Always),
+];
 
 pub(in super::super) const MAX_RESTARTS: i64 = 1_000_000;
 
 impl Check<'_, '_> {
     /// Checks `restart`: a policy or a table. The default for a task is not to restart.
-    pub(super) fn restart(&mut self, entry: Option<&Entry<'_>>, kind: Kind) -> Restart {
-        let mut restart = Restart {
+    pub(super) fn restart(
+        &mut self,
+        entry: Option<&Entry<'_>>,
+        kind: ServiceKind,
+    ) -> RestartConfig {
+        let mut restart = RestartConfig {
             policy: match kind {
-                Kind::Service => Policy::OnFailure,
-                Kind::Task => Policy::No,
+                ServiceKind::Service => RestartPolicy::OnFailure,
+                ServiceKind::Task => RestartPolicy::No,
             },
-            max: 8,
+            max_failures: 8,
             window: Duration::from_secs(120),
             delay: Duration::from_millis(250),
             max_delay: Duration::from_secs(15),
@@ -44,14 +51,14 @@ impl Check<'_, '_> {
             }
             _ => self.wrong("restart", "a string or a table", &entry.node),
         }
-        if restart.policy == Policy::Always && kind == Kind::Task {
+        if restart.policy == RestartPolicy::Always && kind == ServiceKind::Task {
             let fault = Fault::at(entry.node.at, "a task that always restarts never completes");
             self.fault(fault.help("use \"on-failure\", or make it a service"));
         }
         restart
     }
 
-    fn restart_table(&mut self, entry: &Entry<'_>, restart: &mut Restart) {
+    fn restart_table(&mut self, entry: &Entry<'_>, restart: &mut RestartConfig) {
         let Some(table) = self.table("restart", &entry.node) else { return };
         self.only_keys(table, keys::RESTART, "`restart`");
         if let Some(entry) = table.get("policy")
@@ -62,7 +69,7 @@ impl Check<'_, '_> {
         if let Some(entry) = table.get("max")
             && let Some(max) = self.number("max", &entry.node, 1..=MAX_RESTARTS)
         {
-            restart.max = u32::try_from(max).unwrap_or(u32::MAX);
+            restart.max_failures = u32::try_from(max).unwrap_or(u32::MAX);
         }
         if let Some(entry) = table.get("window")
             && let Some(window) = self.positive_duration("window", &entry.node)

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::model::{Color, Kind, Name, OnExit, Tty, UrlForm};
+use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::recognise;
 
 use super::super::fault::Fault;
@@ -12,25 +12,25 @@ use super::preset::{Chosen, words};
 use super::stack::Defaults;
 use super::{Check, keys};
 
-pub(in super::super) const KINDS: [(&str, Kind); 2] =
-    [("service", Kind::Service), ("task", Kind::Task)];
+pub(in super::super) const KINDS: [(&str, ServiceKind); 2] =
+    [("service", ServiceKind::Service), ("task", ServiceKind::Task)];
 
 pub(in super::super) const ON_EXIT: [(&str, OnExit); 2] =
     [("none", OnExit::None), ("shutdown", OnExit::Shutdown)];
 
-pub(in super::super) const COLORS: [(&str, Color); 12] = [
-    ("red", Color::Red),
-    ("green", Color::Green),
-    ("yellow", Color::Yellow),
-    ("blue", Color::Blue),
-    ("magenta", Color::Magenta),
-    ("cyan", Color::Cyan),
-    ("bright-red", Color::BrightRed),
-    ("bright-green", Color::BrightGreen),
-    ("bright-yellow", Color::BrightYellow),
-    ("bright-blue", Color::BrightBlue),
-    ("bright-magenta", Color::BrightMagenta),
-    ("bright-cyan", Color::BrightCyan),
+pub(in super::super) const COLORS: [(&str, LabelColor); 12] = [
+    ("red", LabelColor::Red),
+    ("green", LabelColor::Green),
+    ("yellow", LabelColor::Yellow),
+    ("blue", LabelColor::Blue),
+    ("magenta", LabelColor::Magenta),
+    ("cyan", LabelColor::Cyan),
+    ("bright-red", LabelColor::BrightRed),
+    ("bright-green", LabelColor::BrightGreen),
+    ("bright-yellow", LabelColor::BrightYellow),
+    ("bright-blue", LabelColor::BrightBlue),
+    ("bright-magenta", LabelColor::BrightMagenta),
+    ("bright-cyan", LabelColor::BrightCyan),
 ];
 
 impl Check<'_, '_> {
@@ -49,7 +49,7 @@ impl Check<'_, '_> {
         let kind = table
             .get("kind")
             .and_then(|entry| self.word("kind", &entry.node, &KINDS))
-            .unwrap_or(Kind::Service);
+            .unwrap_or(ServiceKind::Service);
         let (dir, dir_at) = match table.get("dir") {
             Some(entry) => match self.path("dir", &entry.node) {
                 Some(dir) => (dir, Some(entry.node.at)),
@@ -85,7 +85,7 @@ impl Check<'_, '_> {
             needs: preset.filter(|_| !own_command).map(Chosen::needs),
             watch_at: written.get("watch").map(|entry| entry.node.at),
             url: preset.and_then(|chosen| self.preset_url(chosen)),
-            url_form: UrlForm::default(),
+            url_form: UrlFormat::default(),
             env_files: table
                 .get("env_file")
                 .map_or_else(Vec::new, |entry| self.env_files(&entry.node)),
@@ -106,7 +106,7 @@ impl Check<'_, '_> {
             stop: self.stop(table.get("stop")),
             debug: self.debug(table.get("debug"), &ports, defaults.on_conflict),
             watch: self.watch(table.get("watch"), &dir),
-            tty: table.get("tty").and_then(|entry| self.tty(&entry.node)).unwrap_or(Tty::Auto),
+            tty: table.get("tty").and_then(|entry| self.tty(&entry.node)).unwrap_or(TtyMode::Auto),
             profiles: table.get("profiles").and_then(|entry| self.profiles(&entry.node)),
             autostart: table
                 .get("autostart")
@@ -150,11 +150,11 @@ impl Check<'_, '_> {
         }
     }
 
-    fn tty(&mut self, node: &Node<'_>) -> Option<Tty> {
+    fn tty(&mut self, node: &Node<'_>) -> Option<TtyMode> {
         match &node.value {
-            Value::Boolean(true) => Some(Tty::Yes),
-            Value::Boolean(false) => Some(Tty::No),
-            Value::Text(text) if text == "auto" => Some(Tty::Auto),
+            Value::Boolean(true) => Some(TtyMode::Yes),
+            Value::Boolean(false) => Some(TtyMode::No),
+            Value::Text(text) if text == "auto" => Some(TtyMode::Auto),
             Value::Text(text) => {
                 let fault = Fault::at(node.at, format!("invalid value {} for `tty`", quote(text)));
                 self.fault(fault.help("use true, false or \"auto\""));

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{Class, Kind, Name, OnConflict};
+use crate::model::{ConflictPolicy, MessageClass, Name, ServiceKind};
 
 use super::super::fault::Fault;
 use super::super::node::{Node, Table, Value};
@@ -22,7 +22,7 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 #[derive(Debug, Clone)]
 pub(super) struct Defaults {
     pub host: String,
-    pub on_conflict: OnConflict,
+    pub on_conflict: ConflictPolicy,
 }
 
 impl Check<'_, '_> {
@@ -43,7 +43,7 @@ impl Check<'_, '_> {
             on_conflict: stack
                 .get("on_conflict")
                 .and_then(|entry| self.on_conflict(&entry.node))
-                .unwrap_or(OnConflict::Next),
+                .unwrap_or(ConflictPolicy::Next),
         };
         let env = match stack.get("env") {
             Some(entry) => self.variables(&entry.node),
@@ -115,7 +115,7 @@ impl Check<'_, '_> {
             Some(host) => host,
             None => {
                 let text = format!("invalid address `--host {}`", quote(host).trim_matches('`'));
-                let fault = Fault::placeless(Class::Usage, text);
+                let fault = Fault::placeless(MessageClass::Usage, text);
                 self.fault(fault.help("use an IP address such as 0.0.0.0, or localhost"));
                 DEFAULT_HOST.to_owned()
             }
@@ -221,7 +221,8 @@ impl Check<'_, '_> {
             }
         }
         let first = || {
-            let with_port = |s: &&ServiceSpec| s.kind == Kind::Service && !s.ports.is_empty();
+            let with_port =
+                |s: &&ServiceSpec| s.kind == ServiceKind::Service && !s.ports.is_empty();
             services.iter().find(with_port).map(|service| service.name.clone())
         };
         chosen.map(|(name, _)| name).or_else(first)

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Exit, Message, Name, Run};
+use crate::model::{Message, Name, ProcessExit, RunId};
 
 /// An event beside the output, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,21 +11,21 @@ pub enum AttachEvent {
         /// The attached service.
         service: Name,
         /// The current run; `None`: waiting for the next one.
-        run: Option<Run>,
+        run: Option<RunId>,
         /// Why the service is in its phase.
         cause: String,
     },
     /// A run started.
     Began {
         /// The run.
-        run: Run,
+        run: RunId,
     },
     /// A run ended; the next one is awaited.
     Ended {
         /// The run.
-        run: Run,
+        run: RunId,
         /// How its main process exited; `None` if it never had one or the client missed it.
-        exit: Option<Exit>,
+        exit: Option<ProcessExit>,
     },
     /// Output is missing here because the client did not read.
     Missed {

@@ -88,15 +88,15 @@ fn one(kind: u8, content: &[u8], out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, Exit, Message, Name, Run};
+    use crate::model::{Message, MessageClass, Name, ProcessExit, RunId};
 
     fn frames() -> Vec<Frame> {
         let service = Name::new("api").unwrap();
-        let why = Message::new(Class::NotRunning, "the stack has stopped");
+        let why = Message::new(MessageClass::NotRunning, "the stack has stopped");
         let events = [
-            AttachEvent::Attached { service, run: Some(Run(3)), cause: "ready".to_owned() },
-            AttachEvent::Began { run: Run(4) },
-            AttachEvent::Ended { run: Run(4), exit: Some(Exit::Code(1)) },
+            AttachEvent::Attached { service, run: Some(RunId(3)), cause: "ready".to_owned() },
+            AttachEvent::Began { run: RunId(4) },
+            AttachEvent::Ended { run: RunId(4), exit: Some(ProcessExit::Code(1)) },
             AttachEvent::Missed { bytes: 300 },
             AttachEvent::Closed { why },
         ];

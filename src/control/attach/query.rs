@@ -1,4 +1,4 @@
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::console::Screen;
 use crate::runtime::process::{Device, Size};
 
@@ -51,7 +51,7 @@ fn device(text: &str) -> Option<Device> {
 
 fn bad(part: &str) -> Message {
     let part: String = part.chars().take(80).collect();
-    Message::new(Class::Usage, format!("invalid query parameter `{part}`"))
+    Message::new(MessageClass::Usage, format!("invalid query parameter `{part}`"))
         .help("use a query such as service=api&rows=40&columns=120")
 }
 

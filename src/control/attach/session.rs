@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::event::AttachEvent;
 use super::frame::{Frame, Garbled, READ};
-use crate::model::{Class, Message, Name};
+use crate::model::{Message, MessageClass, Name};
 use crate::runtime::console::{Keyboard, Seat, Seen};
 use crate::runtime::handle::Attached;
 
@@ -67,7 +67,9 @@ impl Session {
                     }
                     tell(seen, &mut unwritten);
                 }
-                Turn::Closing => break Message::new(Class::NotRunning, "the stack has stopped"),
+                Turn::Closing => {
+                    break Message::new(MessageClass::NotRunning, "the stack has stopped");
+                }
                 Turn::Read(Ok(_)) => {
                     let obeyed = obey(&mut heard, |size| view.resize(size), &mut keyboard);
                     match obeyed {
@@ -75,7 +77,7 @@ impl Session {
                         Ok(false) if room => ring(&mut unwritten),
                         Ok(false) => {}
                         Err(Garbled) => {
-                            break Message::new(Class::Usage, "invalid frame")
+                            break Message::new(MessageClass::Usage, "invalid frame")
                                 .help("see docs/protocol.md for the frame format");
                         }
                     }

@@ -9,7 +9,7 @@ use super::{AttachEvent, AttachQuery, Attachment, Heard};
 use crate::control::fake::{Rig, name};
 use crate::control::limits::Limits;
 use crate::control::{Client, Failure};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 use crate::runtime::console::Screen;
 use crate::runtime::process::Size;
 
@@ -62,7 +62,7 @@ async fn all_who_are_attached_see_what_there_was_and_what_comes() {
     }
     rig.close().await;
     for mut attachment in [first, second] {
-        let why = Message::new(Class::NotRunning, "the stack has stopped");
+        let why = Message::new(MessageClass::NotRunning, "the stack has stopped");
         assert_eq!(hear(&mut attachment).await, Heard::Event(AttachEvent::Closed { why }));
         assert_eq!(attachment.hears.next().await, Ok(None));
     }
@@ -170,7 +170,7 @@ async fn attached_clients_count_among_the_connections() {
     let first = attach(&rig.client()).await;
     let second = attach(&rig.client()).await;
     let third = rig.client().attach(&query("api")).await.err().unwrap();
-    assert_eq!(third.message().class, Class::Limit);
+    assert_eq!(third.message().class, MessageClass::Limit);
     drop((first, second));
     // The server notices on its own.
     while rig.client().attach(&query("api")).await.is_err() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::script::{name, stack};
 use crate::engine::{Engine, Haste, Input, Ticket};
-use crate::model::{Class, Exit, Message, Run};
+use crate::model::{Message, MessageClass, ProcessExit, RunId};
 
 /// Returns the names of the expected services after a step with these inputs.
 fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) -> String {
@@ -22,14 +22,14 @@ fn up(text: &str) -> Engine {
 #[test]
 fn those_that_run_or_will_again() {
     let mut engine = up("api: \nweb: needs api=ready");
-    assert_eq!(after(&mut engine, 1, [Input::Spawned(Run(1), 1)]), "api web");
+    assert_eq!(after(&mut engine, 1, [Input::Spawned(RunId(1), 1)]), "api web");
     // Back-off.
-    let ended = [Input::Exited(Run(1), Exit::Code(1)), Input::Emptied(Run(1))];
+    let ended = [Input::Exited(RunId(1), ProcessExit::Code(1)), Input::Emptied(RunId(1))];
     assert_eq!(after(&mut engine, 2, ended), "api web");
     assert_eq!(after(&mut engine, 3, [Input::Stop(Ticket(1), vec![name("api")])]), "web");
     assert_eq!(after(&mut engine, 4, [Input::Start(Ticket(2), vec![name("api")])]), "api web");
     let restart = Input::Restart(Ticket(3), vec![name("api")]);
-    assert_eq!(after(&mut engine, 5, [Input::Spawned(Run(3), 3), restart]), "api web");
+    assert_eq!(after(&mut engine, 5, [Input::Spawned(RunId(3), 3), restart]), "api web");
     assert_eq!(
         after(&mut engine, 6, [Input::Apply { stack: stack("web: "), selection: None }]),
         "web"
@@ -42,9 +42,12 @@ fn those_that_run_or_will_again() {
 #[test]
 fn not_those_that_are_over_nor_those_that_need_one_that_failed() {
     let mut engine = up("api: \nweb: needs api=ready\nother: ");
-    let missing = Message::new(Class::Spawn, "no such program");
-    assert_eq!(after(&mut engine, 1, [Input::NotSpawned(Run(1), missing)]), "other");
-    let done =
-        [Input::Spawned(Run(2), 2), Input::Exited(Run(2), Exit::Code(0)), Input::Emptied(Run(2))];
+    let missing = Message::new(MessageClass::Spawn, "no such program");
+    assert_eq!(after(&mut engine, 1, [Input::NotSpawned(RunId(1), missing)]), "other");
+    let done = [
+        Input::Spawned(RunId(2), 2),
+        Input::Exited(RunId(2), ProcessExit::Code(0)),
+        Input::Emptied(RunId(2)),
+    ];
     assert_eq!(after(&mut engine, 2, done), "");
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::script::{moved, stack};
 use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Ticket, Time, Until};
 use crate::model::{
-    Class, Condition, Exit, Happening, Message, Name, Phase, Run, Service, ServiceView, Stack,
-    WatchAction, Watched,
+    Condition, EventKind, Message, MessageClass, Name, Phase, ProcessExit, RunId, Service,
+    ServiceView, Stack, WatchAction, WatchId,
 };
 
 /// Number of steps of all scripts together; `DEVSTACK_RANDOM_STEPS` overrides it.
@@ -50,23 +50,23 @@ struct World {
     seed: u64,
     now: Time,
     stack: Arc<Stack>,
-    lives: BTreeMap<Run, (Arc<Service>, Life)>,
+    lives: BTreeMap<RunId, (Arc<Service>, Life)>,
     /// The running watch commands, with their last order: 0 none, 1 stop, 2 kill.
     jobs: BTreeMap<Job, (Name, u8)>,
     /// Runs that have not seen a change that should replace them.
-    stale: BTreeSet<Run>,
+    stale: BTreeSet<RunId>,
     told: BTreeMap<Name, Phase>,
     stopped: BTreeSet<Name>,
     /// Services for which ports are being chosen.
     displaced: BTreeSet<Name>,
     /// The run whose tree was last reported empty.
-    emptied: Option<(Run, Arc<Service>)>,
+    emptied: Option<(RunId, Arc<Service>)>,
     open: BTreeSet<Ticket>,
     /// Requests that only wait, and what for.
     waits: BTreeMap<Ticket, (Vec<Name>, Until)>,
     tickets: u64,
-    signalled: BTreeSet<Run>,
-    killed: BTreeSet<Run>,
+    signalled: BTreeSet<RunId>,
+    killed: BTreeSet<RunId>,
     /// Services that may be stopped in this step despite being debugged.
     asked: Asked,
     ending: bool,
@@ -174,12 +174,12 @@ impl World {
         }
     }
 
-    fn is_debugged(&self, run: Run) -> bool {
+    fn is_debugged(&self, run: RunId) -> bool {
         self.lives.get(&run).is_some_and(|(service, _)| service.mode.is_debug())
     }
 
     /// A debugged run may be stopped because it loses a port before it is ready.
-    fn robbed(&self, run: Run) -> Asked {
+    fn robbed(&self, run: RunId) -> Asked {
         let name = self.lives.get(&run).map(|(service, _)| service.name.clone());
         let is_up =
             |name: &Name| matches!(self.told.get(name), Some(Phase::Ready | Phase::Unhealthy));
@@ -188,7 +188,7 @@ impl World {
 
     /// Debugged runs stop only on request, on a configuration change, after losing a port before
     /// they are ready, or in a shutdown.
-    fn spared(&self, run: Run) {
+    fn spared(&self, run: RunId) {
         let (service, life) = &self.lives[&run];
         let asked = match &self.asked {
             Asked::Nobody => false,
@@ -229,7 +229,7 @@ impl World {
             let lives = &self.lives;
             self.stale.retain(|run| lives.get(run).is_some_and(|(other, _)| other.name != name));
         }
-        Input::JobEnded(job, Err(Message::new(Class::Build, "it failed")))
+        Input::JobEnded(job, Err(Message::new(MessageClass::Build, "it failed")))
     }
 
     fn save(&mut self, name: Name, dice: &mut Dice) -> Input {
@@ -245,7 +245,7 @@ impl World {
             let lives = self.lives.iter().filter(|(_, (service, _))| service.name == name);
             self.stale.extend(lives.map(|(run, _)| *run));
         }
-        Input::FilesChanged(BTreeMap::from([(Watched { service: name, place }, path)]))
+        Input::FilesChanged(BTreeMap::from([(WatchId { service: name, index: place }, path)]))
     }
 
     /// Every change is in the running process, or something is still being done about it.
@@ -260,14 +260,14 @@ impl World {
             }
             let view = engine.view_of(&service.name, |_| String::new());
             let message = view.and_then(|view| view.message);
-            if message.is_none_or(|message| message.class != Class::WatchDegraded) {
+            if message.is_none_or(|message| message.class != MessageClass::WatchDegraded) {
                 self.fail(&format!("a change was lost: {} keeps running as {run}", service.name));
             }
         }
     }
 
     /// A graceful shutdown stops dependents before dependencies.
-    fn in_order(&self, run: Run, polite: bool) {
+    fn in_order(&self, run: RunId, polite: bool) {
         let (service, _) = &self.lives[&run];
         let needed = |(other, _): &(Arc<Service>, Life)| {
             self.stack
@@ -280,8 +280,8 @@ impl World {
         }
     }
 
-    fn hear(&mut self, service: Option<Name>, what: Happening) {
-        let (Some(service), Happening::Phase { to, run, .. }) = (service, what) else { return };
+    fn hear(&mut self, service: Option<Name>, what: EventKind) {
+        let (Some(service), EventKind::Phase { to, run, .. }) = (service, what) else { return };
         if to == Phase::Unhealthy && run.is_some_and(|run| self.is_debugged(run)) {
             self.fail("a run that is being debugged became unhealthy");
         }
@@ -300,7 +300,7 @@ impl World {
 
     /// Returns something that may happen now, in any order the system could deliver it.
     fn next(&mut self, dice: &mut Dice) -> Input {
-        let runs: Vec<Run> = self.lives.keys().copied().collect();
+        let runs: Vec<RunId> = self.lives.keys().copied().collect();
         let pick = |dice: &mut Dice| {
             let names: Vec<&Name> = self.stack.services.keys().collect();
             names[dice.roll(names.len() as u64) as usize].clone()
@@ -366,9 +366,9 @@ impl World {
                 self.waits.remove(&ticket);
                 Input::Forget(ticket)
             }
-            10 => Input::Held(Run(dice.roll(200)), "a stale probe".into()),
+            10 => Input::Held(RunId(dice.roll(200)), "a stale probe".into()),
             15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
-            11 => Input::Exited(Run(1_000_000 + dice.roll(9)), Exit::Code(1)),
+            11 => Input::Exited(RunId(1_000_000 + dice.roll(9)), ProcessExit::Code(1)),
             // A shutdown accepts no other stack.
             12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
             12 => {
@@ -433,7 +433,7 @@ impl World {
         let mut outcome = BTreeMap::new();
         for name in std::mem::take(&mut self.displaced) {
             let placed = match dice.roll(4) {
-                0 => Err(Message::new(Class::Port, "held")),
+                0 => Err(Message::new(MessageClass::Port, "held")),
                 1 => Ok(()),
                 _ => {
                     self.stack = moved(&self.stack, &name, 6000 + dice.roll(9) as u16);
@@ -458,24 +458,24 @@ impl World {
         found
     }
 
-    fn fact(&mut self, run: Run, dice: &mut Dice) -> Input {
+    fn fact(&mut self, run: RunId, dice: &mut Dice) -> Input {
         let (service, life) = self.lives.get_mut(&run).expect("the run was just picked");
         let ported = !service.ports.is_empty();
         match *life {
             Life::Ordered if dice.roll(12) == 0 => {
                 self.lives.remove(&run);
-                Input::NotSpawned(run, Message::new(Class::Spawn, "no such program"))
+                Input::NotSpawned(run, Message::new(MessageClass::Spawn, "no such program"))
             }
             Life::Ordered if ported && dice.roll(6) == 0 => {
                 self.lives.remove(&run);
-                Input::Robbed(run, Message::new(Class::Port, "taken"))
+                Input::Robbed(run, Message::new(MessageClass::Port, "taken"))
             }
             Life::Ordered => {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
             }
             Life::Alive if ported && dice.roll(8) == 0 => {
-                Input::Robbed(run, Message::new(Class::Port, "taken"))
+                Input::Robbed(run, Message::new(MessageClass::Port, "taken"))
             }
             Life::Alive => match dice.roll(8) {
                 4 => Input::Unwell(run, "it answered 500".into()),
@@ -483,14 +483,14 @@ impl World {
                 0 => Input::Held(run, "it answered".into()),
                 1 => Input::Failing(run, "refused".into()),
                 6 => Input::Listens(run, Vec::new()),
-                7 => Input::Remarks(run, vec![Message::new(Class::Port, "open")]),
+                7 => Input::Remarks(run, vec![Message::new(MessageClass::Port, "open")]),
                 2 => {
                     *life = Life::Ended;
-                    Input::Exited(run, Exit::Code([0, 0, 1, 2][dice.roll(4) as usize]))
+                    Input::Exited(run, ProcessExit::Code([0, 0, 1, 2][dice.roll(4) as usize]))
                 }
                 _ if self.signalled.contains(&run) || self.killed.contains(&run) => {
                     *life = Life::Ended;
-                    Input::Exited(run, Exit::Signal(15))
+                    Input::Exited(run, ProcessExit::Signal(15))
                 }
                 _ => Input::Tick,
             },
@@ -500,7 +500,7 @@ impl World {
             }
             Life::Examined => {
                 self.lives.remove(&run);
-                let message = Message::new(Class::Port, "taken");
+                let message = Message::new(MessageClass::Port, "taken");
                 let excuse = match dice.roll(3) {
                     0 => Excuse::None,
                     1 => Excuse::Robbed(message),
@@ -687,7 +687,7 @@ fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
         if world.halted {
             break;
         }
-        let runs: Vec<Run> = world.lives.keys().copied().collect();
+        let runs: Vec<RunId> = world.lives.keys().copied().collect();
         let jobs = !world.jobs.is_empty() && (runs.is_empty() || dice.roll(3) == 0);
         let input = match runs.get(dice.roll(runs.len().max(1) as u64) as usize) {
             _ if jobs => world.job_ends(&mut dice),

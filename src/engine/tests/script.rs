@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket, Until};
 use crate::model::{
-    Class, Command, Condition, DEBUG_PORT, Debug, Debugger, Debugging, Exit, Health, HealthAction,
-    Kind, Launch, Message, Mode, Name, OnExit, Policy, Port, Probe, Ready, Restart, Run, Service,
-    Stack, StackState, Stop, Tty, UrlForm, Watch, WatchAction, Watched, signal_number,
+    AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
+    HealthAction, HealthConfig, LaunchConfig, Message, MessageClass, Name, OnExit, Probe,
+    ProcessExit, ReadyConfig, RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceKind,
+    Stack, StackState, StopConfig, TtyMode, UrlFormat, WatchAction, WatchConfig, WatchId,
+    signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -33,7 +35,7 @@ pub fn stack(text: &str) -> Arc<Stack> {
         primary: None,
         groups: BTreeMap::new(),
         files: BTreeSet::new(),
-        live: true,
+        live_reload: true,
         logs: Default::default(),
     })
 }
@@ -59,8 +61,8 @@ fn service(head: &str, rest: &str) -> Service {
                 service.ready.probes = vec![Probe::Tcp { port }];
             }
             ("task", _) => {
-                service.kind = Kind::Task;
-                service.restart.policy = Policy::No;
+                service.kind = ServiceKind::Task;
+                service.restart.policy = RestartPolicy::No;
             }
             ("watch", "") => service.watch.push(watch(WatchAction::Restart { build: None })),
             ("watch", what) => service.watch.push(watch(action(what))),
@@ -70,15 +72,15 @@ fn service(head: &str, rest: &str) -> Service {
             }
             ("manual", _) => service.autostart = false,
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
-            ("policy", "no") => service.restart.policy = Policy::No,
-            ("policy", "always") => service.restart.policy = Policy::Always,
-            ("command", text) => service.launch.command = Command::Shell(text.into()),
+            ("policy", "no") => service.restart.policy = RestartPolicy::No,
+            ("policy", "always") => service.restart.policy = RestartPolicy::Always,
+            ("command", text) => service.launch.command = CommandLine::Shell(text.into()),
             ("grace", ms) => service.stop.grace = millis(ms),
             ("port", number) => {
                 let number = number.parse().expect("a port");
                 let name = "main".to_owned();
                 service.ports =
-                    vec![Port { name, number, wanted: None, pinned: false, moved: None }];
+                    vec![AssignedPort { name, number, wanted: None, pinned: false, moved: None }];
                 service.launch.env.insert("PORT".into(), number.to_string());
             }
             ("health", action) => {
@@ -87,7 +89,8 @@ fn service(head: &str, rest: &str) -> Service {
                     _ => HealthAction::Report,
                 };
                 let interval = Duration::from_secs(5);
-                service.health = Some(Health { probes: Vec::new(), interval, failures: 3, action });
+                service.health =
+                    Some(HealthConfig { probes: Vec::new(), interval, failures: 3, action });
             }
             ("ok", code) => drop(service.success_codes.insert(code.parse().expect("a code"))),
             other => panic!("unknown word: {other:?}"),
@@ -97,12 +100,12 @@ fn service(head: &str, rest: &str) -> Service {
 }
 
 /// `api`, `api:FILE` or `api:FILE:INDEX`.
-fn watched(word: &str) -> (Watched, PathBuf) {
+fn watched(word: &str) -> (WatchId, PathBuf) {
     let mut parts = word.split(':');
     let service = name(parts.next().expect("a name"));
     let path = PathBuf::from("/stack").join(parts.next().unwrap_or("main.rs"));
     let place = parts.next().map_or(0, |place| place.parse().expect("an index"));
-    (Watched { service, place }, path)
+    (WatchId { service, index: place }, path)
 }
 
 fn until(word: &str) -> Until {
@@ -117,10 +120,11 @@ fn until(word: &str) -> Until {
 
 /// Puts a service into debug mode, as a configuration would.
 fn debug(service: &mut Service, number: u16, waits: bool) {
-    let debugger = Some(Debugger::Debugpy);
-    service.mode = Mode::Debug(Debugging { port: number, debugger, waits });
+    let debugger = Some(DebuggerKind::Debugpy);
+    service.mode =
+        RunMode::Debug(DebugTarget { port: number, debugger, waits_for_debugger: waits });
     let name = DEBUG_PORT.to_owned();
-    service.ports.push(Port { name, number, wanted: None, pinned: false, moved: None });
+    service.ports.push(AssignedPort { name, number, wanted: None, pinned: false, moved: None });
     service.launch.env.insert("DEVSTACK_MODE".into(), "debug".into());
 }
 
@@ -128,17 +132,17 @@ fn millis(text: &str) -> Duration {
     Duration::from_millis(text.parse().expect("milliseconds"))
 }
 
-fn watch(action: WatchAction) -> Watch {
+fn watch(action: WatchAction) -> WatchConfig {
     let settle = Duration::from_millis(10);
     let (include, exclude) = (Vec::new(), Vec::new());
-    Watch { root: "/stack".into(), include, exclude, settle, poll: None, action }
+    WatchConfig { root: "/stack".into(), include, exclude, debounce: settle, poll: None, action }
 }
 
 /// `watch=build` (before a restart), `watch=HUP` (a signal) and `watch=run` (just a command).
 fn action(what: &str) -> WatchAction {
     match what {
-        "build" => WatchAction::Restart { build: Some(Command::Shell("make".into())) },
-        "run" => WatchAction::Run(Command::Shell("make schema".into())),
+        "build" => WatchAction::Restart { build: Some(CommandLine::Shell("make".into())) },
+        "run" => WatchAction::Run(CommandLine::Shell("make schema".into())),
         name => WatchAction::Signal(signal_number(name).expect("a signal")),
     }
 }
@@ -146,41 +150,41 @@ fn action(what: &str) -> WatchAction {
 fn plain(text: &str) -> Service {
     Service {
         name: name(text),
-        kind: Kind::Service,
-        mode: Mode::Run,
-        debug: Some(Debug { debugger: None, prefer: None, program: None }),
-        launch: Launch {
-            command: Command::Shell(text.into()),
+        kind: ServiceKind::Service,
+        mode: RunMode::Run,
+        debug: Some(DebugConfig { debugger: None, prefer: None, program: None }),
+        launch: LaunchConfig {
+            command: CommandLine::Shell(text.into()),
             dir: "/stack".into(),
             env: BTreeMap::new(),
             host: "127.0.0.1".into(),
-            needs: None,
+            requires: None,
         },
         ports: Vec::new(),
         depends_on: BTreeMap::new(),
-        ready: Ready {
+        ready: ReadyConfig {
             probes: Vec::new(),
             timeout: Duration::from_secs(60),
             interval: Duration::from_millis(250),
         },
-        restart: Restart {
-            policy: Policy::OnFailure,
-            max: 8,
+        restart: RestartConfig {
+            policy: RestartPolicy::OnFailure,
+            max_failures: 8,
             window: Duration::from_secs(120),
             delay: Duration::from_millis(250),
             max_delay: Duration::from_secs(15),
         },
         success_codes: BTreeSet::from([0]),
-        stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
+        stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
         watch: Vec::new(),
-        tty: Tty::No,
+        tty: TtyMode::No,
         health: None,
         autostart: true,
-        passed: Vec::new(),
+        socket_activated: Vec::new(),
         on_exit: OnExit::None,
         color: None,
         description: None,
-        url_form: UrlForm::default(),
+        url_form: UrlFormat::default(),
         advice: None,
     }
 }
@@ -193,14 +197,15 @@ pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
             let moved = Arc::make_mut(other);
             for port in moved.ports.iter_mut().take(1) {
                 port.number = number;
-                if let (Mode::Debug(debugging), DEBUG_PORT) = (&mut moved.mode, port.name.as_str())
+                if let (RunMode::Debug(debugging), DEBUG_PORT) =
+                    (&mut moved.mode, port.name.as_str())
                 {
                     debugging.port = number;
                 }
             }
             moved.launch.env.insert("PORT".into(), number.to_string());
         } else if other.depends_on.contains_key(service) {
-            let variable = format!("{}_PORT", service.as_variable());
+            let variable = format!("{}_PORT", service.to_env_prefix());
             Arc::make_mut(other).launch.env.insert(variable, number.to_string());
         }
     }
@@ -208,7 +213,7 @@ pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
 }
 
 fn taken() -> Message {
-    Message::new(Class::Port, "port 5000 was taken by x (pid 7)")
+    Message::new(MessageClass::Port, "port 5000 was taken by x (pid 7)")
 }
 
 /// An engine with a trace.
@@ -291,7 +296,7 @@ impl Script {
             let start = past.start;
             say(format!("{run}, start {start} at {at}: {exit}, {by}, lived {lived}"));
         }
-        why.probe.iter().for_each(|probe| say(format!("{} probe: {}", probe.about, probe.text)));
+        why.probe.iter().for_each(|probe| say(format!("{} probe: {}", probe.probe, probe.text)));
         if let Some(trigger) = &why.trigger {
             say(format!("{} at {}: {}", trigger.path, trigger.at, trigger.action));
         }
@@ -334,7 +339,7 @@ impl Script {
 
     fn input(&mut self, words: &str) -> Input {
         let words: Vec<&str> = words.split_whitespace().collect();
-        let run = || Run(words[1].parse().expect("a run"));
+        let run = || RunId(words[1].parse().expect("a run"));
         let names = || words[1..].iter().map(|word| name(word)).collect::<Vec<_>>();
         match words[0] {
             "apply" => {
@@ -356,22 +361,25 @@ impl Script {
             }
             "built" => Input::JobEnded(Job(run().0), Ok(())),
             "broken" => {
-                let message = Message::new(Class::Build, "`make` failed (exit 2)");
+                let message = Message::new(MessageClass::Build, "`make` failed (exit 2)");
                 Input::JobEnded(Job(run().0), Err(message))
             }
             "changing" => Input::FilesChanging(true),
             "quiet" => Input::FilesChanging(false),
             "spawned" => Input::Spawned(run(), 4000 + run().0 as u32),
-            "missing" => {
-                Input::NotSpawned(run(), Message::new(Class::Spawn, "no such program: `nope`"))
-            }
+            "missing" => Input::NotSpawned(
+                run(),
+                Message::new(MessageClass::Spawn, "no such program: `nope`"),
+            ),
             "held" => Input::Held(run(), "port 1 accepts connections".into()),
             "failing" => Input::Failing(run(), "connection refused".into()),
             "robbed" => Input::Robbed(run(), taken()),
             "examined" => {
                 let excuse = match words[2] {
                     "robbed" => Excuse::Robbed(taken()),
-                    "unheld" => Excuse::Unheld(Message::new(Class::Port, "port 5000 was held")),
+                    "unheld" => {
+                        Excuse::Unheld(Message::new(MessageClass::Port, "port 5000 was held"))
+                    }
                     _ => Excuse::None,
                 };
                 Input::Examined(run(), excuse)
@@ -381,15 +389,17 @@ impl Script {
             "well" => Input::Well(run()),
             "attachable" => Input::Attachable(run()),
             "slept" => Input::Slept(millis(words[1])),
-            "exited" => Input::Exited(run(), Exit::Code(words[2].parse().expect("a code"))),
-            "died" => Input::Exited(run(), Exit::Signal(words[2].parse().expect("a signal"))),
+            "exited" => Input::Exited(run(), ProcessExit::Code(words[2].parse().expect("a code"))),
+            "died" => {
+                Input::Exited(run(), ProcessExit::Signal(words[2].parse().expect("a signal")))
+            }
             "emptied" => Input::Emptied(run()),
             "listens" => {
                 let address = |word: &&str| word.parse().expect("an address");
                 Input::Listens(run(), words[2..].iter().map(address).collect())
             }
             "remarks" => {
-                let message = |word: &&str| Message::new(Class::Port, *word);
+                let message = |word: &&str| Message::new(MessageClass::Port, *word);
                 Input::Remarks(run(), words[2..].iter().map(message).collect())
             }
             "tick" => Input::Tick,
@@ -407,7 +417,7 @@ impl Script {
                     self.stack = moved(&self.stack, &name(service), number);
                     Ok(())
                 }
-                Err(_) => Err(Message::new(Class::Port, "port 5000 is in use by x (pid 7)")),
+                Err(_) => Err(Message::new(MessageClass::Port, "port 5000 is in use by x (pid 7)")),
             };
             outcome.insert(name(service), placed);
         }

@@ -309,10 +309,10 @@ fn the_url_follows_the_listener() {
 
     use super::script::{name, stack};
     use crate::engine::{Engine, Input};
-    use crate::model::{Exit, Message, Run};
+    use crate::model::{Message, ProcessExit, RunId};
 
     let mut engine = Engine::new();
-    let run = Run(1);
+    let run = RunId(1);
     let view =
         |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("api exists");
     let at = |text: &str| text.split(' ').map(|word| word.parse().expect("an address")).collect();
@@ -329,11 +329,14 @@ fn the_url_follows_the_listener() {
         (view(&engine).port, view(&engine).listening.map(|all| all.len())),
         (Some(5001), Some(2))
     );
-    step(&mut engine, Input::Remarks(run, vec![Message::new(crate::model::Class::Port, "open")]));
+    step(
+        &mut engine,
+        Input::Remarks(run, vec![Message::new(crate::model::MessageClass::Port, "open")]),
+    );
     assert_eq!(view(&engine).message.map(|message| message.text).as_deref(), Some("open"));
     step(&mut engine, Input::Listens(run, Vec::new()));
     assert_eq!((view(&engine).url, view(&engine).listening), (None, Some(Vec::new())));
-    step(&mut engine, Input::Exited(run, Exit::Code(1)));
+    step(&mut engine, Input::Exited(run, ProcessExit::Code(1)));
     step(&mut engine, Input::Emptied(run));
     let over = view(&engine);
     assert_eq!((over.url, over.listening, over.port), (None, None, Some(5001)));
@@ -346,13 +349,13 @@ fn a_storm_is_spread_over_time() {
 
     use super::script::stack;
     use crate::engine::{Effect, Engine, Input};
-    use crate::model::{Exit, Run};
+    use crate::model::{ProcessExit, RunId};
 
     let text: String = (0..200).map(|i| format!("s{i}: \n")).collect();
     let mut engine = Engine::new();
     engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
-    let ends = (1..=200).map(Run).flat_map(|run| {
-        [Input::Spawned(run, 1), Input::Exited(run, Exit::Code(1)), Input::Emptied(run)]
+    let ends = (1..=200).map(RunId).flat_map(|run| {
+        [Input::Spawned(run, 1), Input::Exited(run, ProcessExit::Code(1)), Input::Emptied(run)]
     });
     engine.step(Duration::ZERO, ends);
     let mut starts: Vec<Duration> = Vec::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::Ports;
-use crate::model::{Name, OnConflict, PortWish, Weight};
+use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight};
 use crate::ports::LeaseFolder;
 
 const STACKS: usize = 20;
@@ -15,20 +15,20 @@ const SERVICES: u16 = 50;
 /// Preferred by all stacks, so that they conflict. Not a range that programs commonly use.
 const FIRST: u16 = 5_600;
 
-fn wishes() -> Vec<PortWish> {
+fn wishes() -> Vec<PortRequest> {
     let wish = |at: u16| {
         let (number, on_conflict) = match at % 5 {
-            0..=2 => (Some(FIRST + at), OnConflict::Next),
-            3 => (Some(FIRST + at), OnConflict::Auto),
-            _ => (None, OnConflict::Next),
+            0..=2 => (Some(FIRST + at), ConflictPolicy::Next),
+            3 => (Some(FIRST + at), ConflictPolicy::Auto),
+            _ => (None, ConflictPolicy::Next),
         };
-        let weight = if number.is_some() { Weight::Preferred } else { Weight::Any };
-        PortWish {
+        let weight = if number.is_some() { PortWeight::Preferred } else { PortWeight::Any };
+        PortRequest {
             service: Name::new(&format!("s{at}")).unwrap(),
             port: "main".to_owned(),
             number,
             weight,
-            source: "devstack.toml".to_owned(),
+            requested_by: "devstack.toml".to_owned(),
             on_conflict,
         }
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Asked, Ports, holders_in};
-use crate::model::{Message, Port};
+use crate::model::{AssignedPort, Message};
 use crate::ports::choose::{Chosen, Numbers, choose};
 use crate::ports::lease::LeaseFolder;
 use crate::ports::market::unoccupied;
@@ -32,7 +32,7 @@ impl Ports {
     ///
     /// # Errors
     /// The same.
-    pub fn preview(&self, asked: &Asked<'_>) -> Result<BTreeMap<Key, Port>, Vec<Message>> {
+    pub fn preview(&self, asked: &Asked<'_>) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
         let Chosen { choices, conflicts } = choose(&self.question(asked), &mut Glance(self));
         let (insisting, _) = asked.judge(conflicts);
         if !insisting.is_empty() {

@@ -3,28 +3,28 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::{Asked, Ports};
-use crate::model::{Class, Name, OnConflict, PortWish, Weight};
+use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
 use crate::ports::{Availability, Key, Owner, holders, listener_owner, listeners, probe};
 
 fn of(service: &str) -> Key {
     (Name::new(service).unwrap(), "main".to_owned())
 }
 
-fn wish(service: &str, number: Option<u16>, weight: Weight) -> PortWish {
+fn wish(service: &str, number: Option<u16>, weight: PortWeight) -> PortRequest {
     let (service, port) = of(service);
-    let source = if weight == Weight::Pinned { "--port" } else { "devstack.toml" };
-    PortWish {
+    let source = if weight == PortWeight::Pinned { "--port" } else { "devstack.toml" };
+    PortRequest {
         service,
         port,
         number,
         weight,
-        source: source.to_owned(),
-        on_conflict: OnConflict::Next,
+        requested_by: source.to_owned(),
+        on_conflict: ConflictPolicy::Next,
     }
 }
 
-fn any(service: &str) -> PortWish {
-    wish(service, None, Weight::Any)
+fn any(service: &str) -> PortRequest {
+    wish(service, None, PortWeight::Any)
 }
 
 fn open(place: &Path, stack: &str) -> Ports {
@@ -33,7 +33,7 @@ fn open(place: &Path, stack: &str) -> Ports {
     Ports::open(&place.join("leases"), &folder.join("ports.json"), &folder)
 }
 
-fn numbers(ports: &mut Ports, wishes: &[PortWish]) -> Vec<u16> {
+fn numbers(ports: &mut Ports, wishes: &[PortRequest]) -> Vec<u16> {
     let given = ports.assign(wishes, &BTreeMap::new()).unwrap();
     given.values().map(|port| port.number).collect()
 }
@@ -74,7 +74,8 @@ fn a_listener_on_any_address_is_a_conflict_and_is_named() {
 
         let place = tempfile::tempdir().unwrap();
         let mut ports = open(place.path(), "shop");
-        let given = ports.assign(&[wish("api", Some(port), Weight::Preferred)], &BTreeMap::new());
+        let given =
+            ports.assign(&[wish("api", Some(port), PortWeight::Preferred)], &BTreeMap::new());
         let api = &given.unwrap()[&of("api")];
         assert_ne!(api.number, port);
         assert_eq!(api.wanted, Some(port));
@@ -90,10 +91,10 @@ fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
     let port = port_of(&held);
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [any("web"), wish("api", Some(port), Weight::Pinned)];
+    let wishes = [any("web"), wish("api", Some(port), PortWeight::Pinned)];
     let told = ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].class, Class::Port);
+    assert_eq!(told[0].class, MessageClass::Port);
     assert!(
         told[0].text.starts_with(&format!("api: port {port} is in use by ")),
         "{}",
@@ -112,7 +113,7 @@ fn a_pinned_number_is_given_as_soon_as_it_is_free() {
         let held = listen("127.0.0.1:0");
         let port = port_of(&held);
         let mut ports = open(place.path(), "shop");
-        let wishes = [wish("api", Some(port), Weight::Pinned)];
+        let wishes = [wish("api", Some(port), PortWeight::Pinned)];
         ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
         drop(held);
         let given = ports.assign(&wishes, &BTreeMap::new());
@@ -155,7 +156,7 @@ fn why_a_port_moved_stays_known_while_it_is_kept() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [wish("api", Some(port_of(&held)), Weight::Preferred)];
+    let wishes = [wish("api", Some(port_of(&held)), PortWeight::Preferred)];
     let first = ports.assign(&wishes, &BTreeMap::new()).unwrap();
     drop(held);
     let mine = BTreeMap::from([(of("api"), first[&of("api")].number)]);
@@ -166,7 +167,7 @@ fn why_a_port_moved_stays_known_while_it_is_kept() {
 fn the_same_stack_gets_the_same_numbers_again() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
-    let preferred = wish("db", Some(port_of(&held)), Weight::Preferred);
+    let preferred = wish("db", Some(port_of(&held)), PortWeight::Preferred);
     let wishes = [any("api"), preferred, any("web")];
     let first = numbers(&mut open(place.path(), "shop"), &wishes);
     assert_eq!(numbers(&mut open(place.path(), "shop"), &wishes), first);
@@ -180,7 +181,7 @@ fn another_stack_is_kept_off_and_named_until_it_ends() {
     let number = numbers(&mut first, &[any("api")])[0];
 
     let mut second = open(place.path(), "copy");
-    let wishes = [wish("api", Some(number), Weight::Preferred)];
+    let wishes = [wish("api", Some(number), PortWeight::Preferred)];
     let moved = second.assign(&wishes, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number);
     let why = moved[&of("api")].moved.clone().unwrap();
@@ -201,7 +202,8 @@ fn release_unused_gives_back_only_what_is_unused() {
     first.release_unused(&still, &BTreeSet::new());
 
     let mut second = open(place.path(), "copy");
-    let wishes = [wish("a", Some(api), Weight::Preferred), wish("b", Some(web), Weight::Preferred)];
+    let wishes =
+        [wish("a", Some(api), PortWeight::Preferred), wish("b", Some(web), PortWeight::Preferred)];
     let given = second.assign(&wishes, &BTreeMap::new()).unwrap();
     assert_ne!(given[&of("a")].number, api);
     assert_eq!(given[&of("b")].number, web);
@@ -218,9 +220,9 @@ fn many_stacks_at_once_get_disjoint_numbers() {
         let wishes: Vec<_> = (0..10).map(|at| any(&format!("s{at}"))).collect();
         numbers(&mut scout, &wishes)
     };
-    let wishes: Vec<PortWish> = (0..SERVICES)
+    let wishes: Vec<PortRequest> = (0..SERVICES)
         .map(|at| match preferred.get(at) {
-            Some(&number) => wish(&format!("s{at}"), Some(number), Weight::Preferred),
+            Some(&number) => wish(&format!("s{at}"), Some(number), PortWeight::Preferred),
             None => any(&format!("s{at}")),
         })
         .collect();
@@ -249,7 +251,7 @@ fn what_does_not_work_is_said_and_left_out() {
     let given = ports.assign(&[any("api")], &BTreeMap::new()).unwrap();
     assert!(given[&of("api")].number >= 1024);
     let notes = ports.notes();
-    assert!(notes.iter().all(|note| note.class == Class::Disk));
+    assert!(notes.iter().all(|note| note.class == MessageClass::Disk));
     assert!(
         notes.iter().any(|note| note.text.contains("cannot reserve ports against other stacks")),
         "{notes:?}"
@@ -267,7 +269,7 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
         .into_iter()
         .find(|port| matches!(probe(*port), Availability::Free));
     let Some(number) = free else { return };
-    let wishes = [wish("irc", Some(number), Weight::Preferred)];
+    let wishes = [wish("irc", Some(number), PortWeight::Preferred)];
     if numbers(&mut ports, &wishes) == [number] {
         assert!(ports.notes()[0].text.contains("browsers block"));
         ports.assign(&wishes, &BTreeMap::from([(of("irc"), number)])).unwrap();
@@ -280,7 +282,7 @@ fn a_privileged_number_is_used_or_explained() {
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
     let given =
-        ports.assign(&[wish("web", Some(999), Weight::Preferred)], &BTreeMap::new()).unwrap();
+        ports.assign(&[wish("web", Some(999), PortWeight::Preferred)], &BTreeMap::new()).unwrap();
     match given[&of("web")].moved.as_deref() {
         None => assert_eq!(given[&of("web")].number, 999, "this user may"),
         Some(why) => {
@@ -371,7 +373,7 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
 #[test]
 #[ignore = "prints measurements"]
 fn measure() {
-    let wishes: Vec<PortWish> = (0..100).map(|at| any(&format!("s{at}"))).collect();
+    let wishes: Vec<PortRequest> = (0..100).map(|at| any(&format!("s{at}"))).collect();
     let mut times = Vec::new();
     for _ in 0..50 {
         // Keep leases in memory if the system has a directory for that.
@@ -400,9 +402,9 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     let held = listen("127.0.0.1:0");
     let (taken, free) = (port_of(&held), numbers(&mut open(place.path(), "x"), &[any("x")])[0]);
     let wishes = [
-        wish("late", Some(taken), Weight::Pinned),
-        wish("same", Some(free), Weight::Pinned),
-        wish("web", Some(free), Weight::Preferred),
+        wish("late", Some(taken), PortWeight::Pinned),
+        wish("same", Some(free), PortWeight::Pinned),
+        wish("web", Some(free), PortWeight::Preferred),
     ];
     let idle = ["late", "same"].map(|name| Name::new(name).unwrap());
     let mine = BTreeMap::new();
@@ -411,7 +413,7 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
         mine: &mine,
         idle: &idle.into(),
         shunned: &BTreeSet::new(),
-        insists: &|wish: &PortWish| wish.service.as_str() == "web",
+        insists: &|wish: &PortRequest| wish.service.as_str() == "web",
     };
     let assigned = ports.choose(&asked).unwrap();
     assert_eq!(assigned.ports[&of("web")].number, free);

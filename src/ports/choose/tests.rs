@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 use super::{Choice, Chosen, Conflict, Numbers, Question, choose, key, wanted};
-use crate::model::{Name, OnConflict, Port, PortWish, Weight};
+use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
 use crate::ports::known::refused_by_browsers;
 use crate::ports::{Key, Lessee, Limits, Obstacle};
 
@@ -51,27 +51,32 @@ fn world(in_use: &[u16]) -> World {
     World { in_use: in_use.iter().copied().collect(), unprivileged_from: 1024, ..World::default() }
 }
 
-fn wish(service: &str, number: u16, weight: Weight, on_conflict: OnConflict) -> PortWish {
-    PortWish {
+fn wish(
+    service: &str,
+    number: u16,
+    weight: PortWeight,
+    on_conflict: ConflictPolicy,
+) -> PortRequest {
+    PortRequest {
         service: Name::new(service).unwrap(),
         port: "main".to_owned(),
         number: (number > 0).then_some(number),
         weight,
-        source: "devstack.toml".to_owned(),
+        requested_by: "devstack.toml".to_owned(),
         on_conflict,
     }
 }
 
-fn prefer(service: &str, number: u16) -> PortWish {
-    wish(service, number, Weight::Preferred, OnConflict::Next)
+fn prefer(service: &str, number: u16) -> PortRequest {
+    wish(service, number, PortWeight::Preferred, ConflictPolicy::Next)
 }
 
-fn pin(service: &str, number: u16) -> PortWish {
-    wish(service, number, Weight::Pinned, OnConflict::Next)
+fn pin(service: &str, number: u16) -> PortRequest {
+    wish(service, number, PortWeight::Pinned, ConflictPolicy::Next)
 }
 
-fn any(service: &str) -> PortWish {
-    wish(service, 0, Weight::Any, OnConflict::Next)
+fn any(service: &str) -> PortRequest {
+    wish(service, 0, PortWeight::Any, ConflictPolicy::Next)
 }
 
 fn of(service: &str) -> Key {
@@ -82,12 +87,13 @@ fn of(service: &str) -> Key {
 #[derive(Default)]
 struct Earlier {
     mine: BTreeMap<Key, u16>,
-    before: BTreeMap<Key, Port>,
+    before: BTreeMap<Key, AssignedPort>,
 }
 
 impl Earlier {
     fn running(mut self, service: &str, number: u16, wanted: Option<u16>) -> Earlier {
-        let port = Port { name: "main".to_owned(), number, wanted, pinned: false, moved: None };
+        let port =
+            AssignedPort { name: "main".to_owned(), number, wanted, pinned: false, moved: None };
         self.mine.insert(of(service), number);
         self.before.insert(of(service), port);
         self
@@ -95,7 +101,7 @@ impl Earlier {
 
     fn ask<'a>(
         &self,
-        wishes: &'a [PortWish],
+        wishes: &'a [PortRequest],
         world: &mut World,
     ) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'a>>> {
         let limits = Limits::new(32_768, 60_999);
@@ -111,7 +117,7 @@ fn all(chosen: Chosen<'_>) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'_>>> {
     if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
 
-fn numbers(wishes: &[PortWish], world: &mut World) -> Vec<u16> {
+fn numbers(wishes: &[PortRequest], world: &mut World) -> Vec<u16> {
     let choices = Earlier::default().ask(wishes, world).unwrap();
     wishes.iter().map(|wish| choices[&key(wish)].number).collect()
 }
@@ -151,7 +157,7 @@ fn a_privileged_number_becomes_its_usual_counterpart() {
     assert_eq!(given, [8080, 8443, 8081]);
     assert_eq!(choices[&of("a")].obstacle, Some(Obstacle::Denied));
     assert_eq!(numbers(&[prefer("a", 80)], &mut world(&[8080, 8081])), [8082]);
-    let auto = wish("a", 80, Weight::Preferred, OnConflict::Auto);
+    let auto = wish("a", 80, PortWeight::Preferred, ConflictPolicy::Auto);
     assert_eq!(numbers(&[auto], &mut world(&[])), [8080]);
 }
 
@@ -215,7 +221,7 @@ fn a_taken_slot_leads_to_suggestions_and_then_to_a_scan() {
 
 #[test]
 fn conflicts_are_all_told_and_each_has_another_way_out() {
-    let strict = wish("b", 5001, Weight::Preferred, OnConflict::Fail);
+    let strict = wish("b", 5001, PortWeight::Preferred, ConflictPolicy::Fail);
     let wishes = [pin("a", 5000), strict, prefer("c", 5000), pin("d", 80)];
     let conflicts = Earlier::default().ask(&wishes, &mut world(&[5000, 5001])).unwrap_err();
     let told: Vec<_> = conflicts
@@ -316,7 +322,7 @@ fn two_running_services_can_swap() {
 #[test]
 fn a_move_is_no_longer_kept_when_the_policy_becomes_fail() {
     let earlier = Earlier::default().running("a", 5001, Some(5000));
-    let strict = [wish("a", 5000, Weight::Preferred, OnConflict::Fail)];
+    let strict = [wish("a", 5000, PortWeight::Preferred, ConflictPolicy::Fail)];
     let conflicts = earlier.ask(&strict, &mut world(&[5000, 5001])).unwrap_err();
     assert_eq!(conflicts[0].obstacle, Obstacle::InUse);
     assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number, 5000);
@@ -342,17 +348,17 @@ fn crowded() -> impl Strategy<Value = u16> {
     proptest::num::u32::ANY.prop_map(spot)
 }
 
-fn any_wish() -> impl Strategy<Value = (u16, Weight, OnConflict, bool)> {
+fn any_wish() -> impl Strategy<Value = (u16, PortWeight, ConflictPolicy, bool)> {
     (proptest::num::u32::ANY, 0_u32..60 * 60 * 2).prop_map(|(number, drawn)| {
         let weight = match drawn % 60 {
-            0 => Weight::Pinned,
-            1..35 => Weight::Preferred,
-            _ => Weight::Any,
+            0 => PortWeight::Pinned,
+            1..35 => PortWeight::Preferred,
+            _ => PortWeight::Any,
         };
         let policy = match drawn / 60 % 60 {
-            0 => OnConflict::Fail,
-            1..30 => OnConflict::Next,
-            _ => OnConflict::Auto,
+            0 => ConflictPolicy::Fail,
+            1..30 => ConflictPolicy::Next,
+            _ => ConflictPolicy::Auto,
         };
         (spot(number), weight, policy, drawn / 3_600 == 0)
     })
@@ -404,7 +410,7 @@ proptest! {
         let Chosen { choices, conflicts } = choose(&question, &mut world);
         for conflict in &conflicts {
             prop_assert!(
-                conflict.wish.weight == Weight::Pinned || conflict.wish.on_conflict == OnConflict::Fail
+                conflict.wish.weight == PortWeight::Pinned || conflict.wish.on_conflict == ConflictPolicy::Fail
             );
             let other = conflict.alternative.unwrap();
             prop_assert!(limits.allow(other) && !wishes.iter().any(|wish| wanted(wish) == Some(other)));
@@ -434,8 +440,8 @@ proptest! {
                 prop_assert_eq!(&choice.obstacle, &None);
                 continue;
             }
-            prop_assert!(wish.weight != Weight::Pinned);
-            prop_assert!(wish.on_conflict != OnConflict::Fail || wish.weight == Weight::Any);
+            prop_assert!(wish.weight != PortWeight::Pinned);
+            prop_assert!(wish.on_conflict != ConflictPolicy::Fail || wish.weight == PortWeight::Any);
             prop_assert_eq!(choice.obstacle.is_some(), wanted(wish).is_some());
             prop_assert!(number >= 1024 && !refused_by_browsers(number));
             prop_assert!(!(ephemeral.0..=ephemeral.1).contains(&number));

@@ -11,7 +11,7 @@ use super::seat::Seat;
 use super::seen::Seen;
 use super::traces::Traces;
 use super::view::View;
-use crate::model::{Exit, Message, Run};
+use crate::model::{Message, ProcessExit, RunId};
 use crate::runtime::process::{Device, Size, Terminal};
 
 /// The terminal of a service through all its runs, and the clients attached to it.
@@ -31,7 +31,7 @@ struct State {
 
 #[derive(Debug)]
 struct Present {
-    run: Run,
+    run: RunId,
     terminal: Arc<Terminal>,
 }
 
@@ -70,7 +70,7 @@ impl Console {
     }
 
     /// Returns the run that has the terminal now.
-    pub fn run(&self) -> Option<Run> {
+    pub fn run(&self) -> Option<RunId> {
         self.lock().present.as_ref().map(|present| present.run)
     }
 
@@ -80,7 +80,7 @@ impl Console {
     }
 
     /// A run is about to start on this pty.
-    pub(crate) fn begin(&self, run: Run, terminal: Arc<Terminal>) {
+    pub(crate) fn begin(&self, run: RunId, terminal: Arc<Terminal>) {
         let mut state = self.lock();
         state.present = Some(Present { run, terminal });
         state.fit();
@@ -95,7 +95,7 @@ impl Console {
 
     /// The run has ended, with the exit of its main process, if there was one. Modes that it left
     /// on are undone for the next run.
-    pub(crate) fn end(&self, run: Run, exit: Option<Exit>) {
+    pub(crate) fn end(&self, run: RunId, exit: Option<ProcessExit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
             if !state.traces.again().is_empty() {

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::newest::Newest;
 use super::seen::Seen;
 use super::traces::Traces;
-use crate::model::{Message, Run};
+use crate::model::{Message, RunId};
 use crate::runtime::process::Size;
 
 /// Bytes of output that may wait for a client. A healthy one takes them within milliseconds.
@@ -26,7 +26,7 @@ pub(super) struct Place {
     /// Bytes missed since the client fell behind. While this is set, nothing is queued.
     lost: Option<u64>,
     /// The run that the client knows to be live.
-    run: Option<Run>,
+    run: Option<RunId>,
     closed: Option<Message>,
 }
 
@@ -38,7 +38,7 @@ enum Item {
 
 impl Place {
     /// A client that knows of this run.
-    pub fn new(size: Size, run: Option<Run>, bell: Arc<Notify>) -> Place {
+    pub fn new(size: Size, run: Option<RunId>, bell: Arc<Notify>) -> Place {
         Place { size, bell, queue: VecDeque::new(), bytes: 0, lost: None, run, closed: None }
     }
 
@@ -68,7 +68,7 @@ impl Place {
 
     /// Returns the next update. After a gap: how much was missed, then the current run, modes and
     /// scrollback.
-    pub fn take(&mut self, run: Option<Run>, newest: &Newest, traces: &Traces) -> Option<Seen> {
+    pub fn take(&mut self, run: Option<RunId>, newest: &Newest, traces: &Traces) -> Option<Seen> {
         if self.queue.is_empty()
             && let Some(lost) = self.lost.take()
         {
@@ -84,7 +84,7 @@ impl Place {
         }
     }
 
-    fn catch_up(&mut self, lost: u64, run: Option<Run>, newest: &Newest, traces: &Traces) {
+    fn catch_up(&mut self, lost: u64, run: Option<RunId>, newest: &Newest, traces: &Traces) {
         let again = newest.bytes(lost);
         let missed = lost - again.len() as u64;
         if missed > 0 {
@@ -126,11 +126,11 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(run: Option<Run>) -> Place {
+    fn place(run: Option<RunId>) -> Place {
         Place::new(Size { rows: 24, columns: 80 }, run, Arc::default())
     }
 
-    fn all(place: &mut Place, run: Option<Run>, newest: &Newest) -> Vec<Seen> {
+    fn all(place: &mut Place, run: Option<RunId>, newest: &Newest) -> Vec<Seen> {
         std::iter::from_fn(|| place.take(run, newest, &Traces::default())).collect()
     }
 
@@ -140,24 +140,24 @@ mod tests {
 
     #[test]
     fn output_is_joined_and_events_stand_between() {
-        let mut place = place(Some(Run(1)));
+        let mut place = place(Some(RunId(1)));
         for text in ["a", "b"] {
             place.output(text.as_bytes());
         }
-        place.event(Seen::Ended(Run(1), None));
-        place.event(Seen::Began(Run(2)));
+        place.event(Seen::Ended(RunId(1), None));
+        place.event(Seen::Began(RunId(2)));
         place.output(b"c");
-        let seen = all(&mut place, Some(Run(2)), &Newest::default());
+        let seen = all(&mut place, Some(RunId(2)), &Newest::default());
         assert_eq!(
             seen,
-            [output("ab"), Seen::Ended(Run(1), None), Seen::Began(Run(2)), output("c")]
+            [output("ab"), Seen::Ended(RunId(1), None), Seen::Began(RunId(2)), output("c")]
         );
         assert_eq!(place.bytes, 0);
     }
 
     #[test]
     fn who_does_not_keep_up_is_told_how_much_is_missing_and_what_is_so_now() {
-        let (mut place, mut newest) = (place(Some(Run(1))), Newest::default());
+        let (mut place, mut newest) = (place(Some(RunId(1))), Newest::default());
         let mut sent = 0;
         let mut send = |place: &mut Place, newest: &mut Newest, text: &str| {
             place.output(text.as_bytes());
@@ -167,17 +167,17 @@ mod tests {
         for _ in 0..20_000 {
             send(&mut place, &mut newest, "a line of some length\r\n");
         }
-        place.event(Seen::Ended(Run(1), None));
-        place.event(Seen::Began(Run(2)));
+        place.event(Seen::Ended(RunId(1), None));
+        place.event(Seen::Began(RunId(2)));
         send(&mut place, &mut newest, "(Pdb) ");
         assert!(place.bytes <= QUEUED);
-        let seen = all(&mut place, Some(Run(2)), &newest);
+        let seen = all(&mut place, Some(RunId(2)), &newest);
         let [Seen::Output(first), Seen::Missed(missed), ended, began, Seen::Output(last)] =
             &seen[..]
         else {
             panic!("{seen:?}")
         };
-        assert_eq!((ended, began), (&Seen::Ended(Run(1), None), &Seen::Began(Run(2))));
+        assert_eq!((ended, began), (&Seen::Ended(RunId(1), None), &Seen::Began(RunId(2))));
         assert_eq!(first.len() as u64 + missed + last.len() as u64, sent as u64);
         assert!(last.starts_with(b"a line") && last.ends_with(b"\r\n(Pdb) "), "{last:?}");
     }
@@ -195,15 +195,15 @@ mod tests {
     #[test]
     fn restarts_that_nobody_reads_of_do_not_pile_up() {
         let mut place = place(None);
-        for run in (1..10_000).map(Run) {
+        for run in (1..10_000).map(RunId) {
             place.event(Seen::Began(run));
             place.event(Seen::Ended(run, None));
         }
-        place.event(Seen::Began(Run(10_000)));
+        place.event(Seen::Began(RunId(10_000)));
         assert!(place.queue.len() <= ITEMS);
-        let seen = all(&mut place, Some(Run(10_000)), &Newest::default());
-        assert_eq!(seen.last(), Some(&Seen::Began(Run(10_000))));
-        place.close(Message::new(crate::model::Class::Usage, "over"));
+        let seen = all(&mut place, Some(RunId(10_000)), &Newest::default());
+        assert_eq!(seen.last(), Some(&Seen::Began(RunId(10_000))));
+        place.close(Message::new(crate::model::MessageClass::Usage, "over"));
         assert!(matches!(all(&mut place, None, &Newest::default())[..], [Seen::Closed(_)]));
     }
 }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use super::console::Console;
 use super::line_ends::LineEnds;
-use crate::model::{Exit, Message, Run, Stream};
+use crate::model::{Message, OutputStream, ProcessExit, RunId};
 use crate::runtime::log::Capture;
 use crate::runtime::process::{Sink, Terminal};
 
 /// Sends the output of a run to the log and, if it has a pty, to the attached clients.
 pub(in crate::runtime) struct RunOutput {
     capture: Capture,
-    run: Run,
+    run: RunId,
     console: Arc<Console>,
     /// The reason clients get when the service has no terminal any more.
     without: Message,
@@ -18,7 +18,7 @@ pub(in crate::runtime) struct RunOutput {
 }
 
 impl RunOutput {
-    pub fn new(capture: Capture, run: Run, console: Arc<Console>, without: Message) -> RunOutput {
+    pub fn new(capture: Capture, run: RunId, console: Arc<Console>, without: Message) -> RunOutput {
         RunOutput { capture, run, console, without, ends: None }
     }
 }
@@ -34,7 +34,7 @@ impl Sink for RunOutput {
         }
     }
 
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         match &mut self.ends {
             Some(ends) => {
                 self.console.push(bytes);
@@ -44,9 +44,9 @@ impl Sink for RunOutput {
         }
     }
 
-    fn closed(&mut self, exit: Option<Exit>) {
+    fn closed(&mut self, exit: Option<ProcessExit>) {
         if let Some(ends) = &mut self.ends {
-            self.capture.push(Stream::Stdout, ends.rest());
+            self.capture.push(OutputStream::Stdout, ends.rest());
         }
         self.capture.close();
         self.console.end(self.run, exit);

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::model::{Exit, Message, Run};
+use crate::model::{Message, ProcessExit, RunId};
 
 /// What an attached client gets, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,9 +10,9 @@ pub enum Seen {
     /// Bytes of output that are missing here because the client did not take them in time.
     Missed(u64),
     /// A run began.
-    Began(Run),
+    Began(RunId),
     /// A run ended. The exit of its main process; `None` if there was none or it was missed.
-    Ended(Run, Option<Exit>),
+    Ended(RunId, Option<ProcessExit>),
     /// No update follows, and why.
     Closed(Message),
 }

@@ -85,14 +85,14 @@ mod tests {
 
     use super::*;
     use crate::control::fake;
-    use crate::model::{Event, Happening, Message};
+    use crate::model::{Event, EventKind, Message};
     use crate::runtime::feed::Teller;
     use crate::runtime::feed::ring::MAX_EVENTS;
     use crate::runtime::handle::Ask;
     use crate::runtime::log::{Logs, Look, Output};
 
     fn note(teller: &Teller) {
-        let what = Happening::Note(Message::new(crate::model::Class::Port, "moved"));
+        let what = EventKind::Note(Message::new(crate::model::MessageClass::Port, "moved"));
         teller.tell(String::new(), &Event { service: None, what });
     }
 

@@ -1,5 +1,5 @@
 use super::amount::Amount;
-use crate::model::{Run, Stream};
+use crate::model::{OutputStream, RunId};
 
 /// A stretch of lines of one stream in a log file. Only the last can be without newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,14 +8,14 @@ pub(super) struct Batch {
     pub at: i64,
     /// Number of the first line within the stack; the other lines follow without gaps.
     pub seq: u64,
-    pub run: Run,
+    pub run: RunId,
     /// Offset of the first byte in the log file.
     pub offset: u64,
     /// Length in bytes, above 0.
     pub len: u32,
     /// Number of lines, a last one without newline included. Below `LINES_END`.
     pub lines: u32,
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// The first line continues the previous line of this stream, which was too long.
     pub continues: bool,
     /// The last line has no newline: it was too long or the stream ended.
@@ -94,7 +94,7 @@ impl Batch {
 
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut word = self.lines & (LINES_END - 1);
-        word |= if self.stream == Stream::Stderr { STDERR } else { 0 };
+        word |= if self.stream == OutputStream::Stderr { STDERR } else { 0 };
         word |= if self.continues { CONTINUES } else { 0 };
         word |= if self.open { OPEN } else { 0 };
         word |= if self.lost { LOST } else { 0 };
@@ -126,11 +126,11 @@ impl Batch {
         (sane && small && fits).then(|| Batch {
             at: i64::from_le_bytes(long(0).to_le_bytes()),
             seq,
-            run: Run(long(16)),
+            run: RunId(long(16)),
             offset,
             len,
             lines,
-            stream: if word & STDERR == 0 { Stream::Stdout } else { Stream::Stderr },
+            stream: if word & STDERR == 0 { OutputStream::Stdout } else { OutputStream::Stderr },
             continues: word & CONTINUES != 0,
             open: word & OPEN != 0,
             lost,
@@ -146,11 +146,11 @@ mod tests {
         Batch {
             at: -5,
             seq: 7,
-            run: Run(3),
+            run: RunId(3),
             offset: 100,
             len: 20,
             lines: 2,
-            stream: Stream::Stderr,
+            stream: OutputStream::Stderr,
             continues: true,
             open: false,
             lost: false,
@@ -197,8 +197,8 @@ mod tests {
         for other in [
             Batch { seq: 10, ..next },
             Batch { offset: 121, ..next },
-            Batch { run: Run(4), ..next },
-            Batch { stream: Stream::Stdout, ..next },
+            Batch { run: RunId(4), ..next },
+            Batch { stream: OutputStream::Stdout, ..next },
             Batch { at: 1000, ..next },
             Batch { continues: true, ..next },
             Batch { lost: true, ..next },

@@ -7,13 +7,13 @@ use super::lines::{LINE_MAX, cut};
 use super::logs::Inner;
 use super::pattern::Patterns;
 use super::piece::Piece;
-use crate::model::{Run, Stream};
+use crate::model::{OutputStream, RunId};
 
 /// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
 pub struct Capture {
     pub(super) inner: Arc<Inner>,
     pub(super) lane: Arc<Lane>,
-    pub(super) run: Run,
+    pub(super) run: RunId,
     pub(super) patterns: Patterns,
     pub(super) carries: [Carry; 2],
 }
@@ -29,7 +29,7 @@ pub(super) struct Carry {
 
 impl Capture {
     /// Takes bytes in the order they were read. Never waits for the terminal or for readers.
-    pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         for part in bytes.chunks(LINE_MAX) {
             let mut carry = std::mem::take(&mut self.carries[stream as usize]);
             self.take(stream, &mut carry, part);
@@ -39,7 +39,7 @@ impl Capture {
 
     /// Ends the output: stores a last line without newline and gives up on the patterns.
     pub fn close(&mut self) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             let carry = std::mem::take(&mut self.carries[stream as usize]);
             if !carry.bytes.is_empty() {
                 self.store(stream, carry.continues, true, [&carry.bytes, &[]]);
@@ -49,7 +49,7 @@ impl Capture {
     }
 
     /// Takes at most [`MAX_LINE`] bytes: only the line that starts in `carry` can be too long.
-    fn take(&mut self, stream: Stream, carry: &mut Carry, bytes: &[u8]) {
+    fn take(&mut self, stream: OutputStream, carry: &mut Carry, bytes: &[u8]) {
         let Some(first) = memchr(b'\n', bytes) else {
             carry.bytes.extend_from_slice(bytes);
             return self.cut(stream, carry);
@@ -68,7 +68,7 @@ impl Capture {
         carry.bytes.extend_from_slice(rest);
     }
 
-    fn cut(&mut self, stream: Stream, carry: &mut Carry) {
+    fn cut(&mut self, stream: OutputStream, carry: &mut Carry) {
         while carry.bytes.len() > LINE_MAX {
             let at = cut(&carry.bytes);
             self.store(stream, carry.continues, true, [&carry.bytes[..at], &[]]);
@@ -77,7 +77,7 @@ impl Capture {
         }
     }
 
-    fn store(&mut self, stream: Stream, continues: bool, open: bool, parts: [&[u8]; 2]) {
+    fn store(&mut self, stream: OutputStream, continues: bool, open: bool, parts: [&[u8]; 2]) {
         if !self.patterns.is_empty() {
             self.search(continues, parts);
         }

@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::lock;
 use super::segment::{Kind, Next, Segment};
 use super::volume::Volume;
-use crate::model::Run;
+use crate::model::RunId;
 
 /// State of a service log from which a reader finds its starting point.
 pub(super) struct Extent {
@@ -24,7 +24,7 @@ pub(super) struct Extent {
     /// Everything the service has printed.
     pub total: Amount,
     /// The run that printed last.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
 }
 
 #[derive(Clone)]

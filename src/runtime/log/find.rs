@@ -3,7 +3,7 @@ use tokio::sync::oneshot;
 
 use super::logs::Logs;
 use super::pattern::Patterns;
-use crate::model::{Name, Run};
+use crate::model::{Name, RunId};
 
 impl Logs {
     /// Searches the output of a run that has already started, from its first line on, as
@@ -12,7 +12,7 @@ impl Logs {
     pub fn find(
         &self,
         service: &Name,
-        run: Run,
+        run: RunId,
         patterns: Vec<Regex>,
     ) -> Vec<oneshot::Receiver<String>> {
         let (mut patterns, found) = Patterns::new(patterns);

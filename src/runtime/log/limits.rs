@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::model::LogLimits;
+use crate::model::LogRetention;
 
 /// How much log of each service is kept on disk. All service logs share it, so edits apply at once.
 #[derive(Default)]
@@ -10,13 +10,13 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub fn new(limits: LogLimits) -> Limits {
+    pub fn new(limits: LogRetention) -> Limits {
         let own = Limits::default();
         own.set(limits);
         own
     }
 
-    pub fn set(&self, limits: LogLimits) {
+    pub fn set(&self, limits: LogRetention) {
         self.max_size.store(limits.max_size, Ordering::Relaxed);
         self.keep.store(limits.keep, Ordering::Relaxed);
     }

@@ -25,7 +25,7 @@ use super::spoken::Spoken;
 use super::voice::Voice;
 use super::wanted::Wanted;
 use super::{filter, lines, lock, printer};
-use crate::model::{Class, Color, LogLimits, Message, Name, Run, Stream};
+use crate::model::{LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId};
 
 /// The log of a stack: captures, stores and prints the output of its services, and serves readers.
 /// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
@@ -88,7 +88,7 @@ impl Logs {
         }
         let shown = !matches!(output, Output::None);
         let folder = folder.ok();
-        let limits = Arc::new(Limits::new(LogLimits::default()));
+        let limits = Arc::new(Limits::new(LogRetention::default()));
         let inner = Arc::new(Inner {
             own: Arc::new(Lane::new(Voice::Devstack, folder.clone(), limits.clone())),
             folder,
@@ -103,18 +103,20 @@ impl Logs {
         if shown && let Err(error) = printer::start(inner.clone(), look, output) {
             inner.queue.close();
             let text = format!("cannot show the log: cannot start a thread: {error}");
-            inner.notes.tell(Message::new(Class::Limit, text).help("use `devstack logs -f`"));
+            inner
+                .notes
+                .tell(Message::new(MessageClass::Limit, text).help("use `devstack logs -f`"));
         }
         Logs { _end: Arc::new(End(inner.clone())), inner }
     }
 
     /// Sets how much is kept on disk from now on.
-    pub fn limit(&self, limits: LogLimits) {
+    pub fn limit(&self, limits: LogRetention) {
         self.inner.limits.set(limits);
     }
 
     /// Sets the services and the colors the user chose; called again after a reload.
-    pub fn services(&self, list: &[(Name, Option<Color>)]) {
+    pub fn services(&self, list: &[(Name, Option<LabelColor>)]) {
         self.inner.queue.state().table = Arc::new(Table::new(list));
     }
 
@@ -124,7 +126,7 @@ impl Logs {
     pub fn capture(
         &self,
         service: &Name,
-        run: Run,
+        run: RunId,
         patterns: Vec<Regex>,
     ) -> (Capture, Vec<oneshot::Receiver<String>>) {
         let (patterns, found) = Patterns::new(patterns);
@@ -260,7 +262,7 @@ impl Inner {
     fn say(&self, said: &Said) {
         let at = now();
         let line = Spoken::stored(said, at);
-        let (run, stream) = (Run(0), Stream::Stdout);
+        let (run, stream) = (RunId(0), OutputStream::Stdout);
         let piece = Piece { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
         let number = |lines| {
             let Numbered { seq, .. } = self.queue.lines(&self.own, &piece, lines);

@@ -9,8 +9,8 @@ use super::logs::Logs;
 use super::said::{Said, Tone};
 use super::summary::{summary, took};
 use crate::model::{
-    Cause, Class, DEBUG_PORT, Event, Happening, Message, Name, Phase, Plan, ServiceView, Shown,
-    Snapshot, Stack, signal_name,
+    Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
+    ServiceView, Snapshot, Stack, signal_name,
 };
 use crate::runtime::process::headline;
 
@@ -62,7 +62,7 @@ pub fn live(live: bool) -> Said {
 
 /// Formats an applied plan: one line per change, and the number of unchanged services.
 fn applied(plan: &Plan) -> String {
-    let keeps = match plan.keeps.len() {
+    let keeps = match plan.unchanged.len() {
         0 => String::new(),
         1 => "; 1 service unchanged".to_owned(),
         many => format!("; {many} services unchanged"),
@@ -81,35 +81,36 @@ fn lines(
         |tone, text: String| vec![Said { service: event.service.clone(), tone, text, more: false }];
     match &event.what {
         // Not requested, or already reported.
-        Happening::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
-        | Happening::Gone => Vec::new(),
-        Happening::Phase { from, to, cause, run: _ } => match &event.service {
+        EventKind::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
+        | EventKind::ServiceRemoved => Vec::new(),
+        EventKind::Phase { from, to, cause, run: _ } => match &event.service {
             Some(name) => Scene { name, snapshot, stack, tail }.phase(*from, *to, cause),
             None => Vec::new(),
         },
         // The following phase reports how it ended.
-        Happening::Ended { .. } => Vec::new(),
-        Happening::BuildStarted { command, path } => {
+        EventKind::Ended { .. } => Vec::new(),
+        EventKind::BuildStarted { command, path } => {
             let (command, path) = (headline(command), short(path, stack));
             line(Tone::Plain, format!("running `{command}`: {path} changed"))
         }
-        Happening::Built { command, took: time } => {
+        EventKind::Built { command, took: time } => {
             let took = took(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
             line(Tone::Good, format!("`{}` succeeded in {took}", headline(command)))
         }
-        Happening::Signalled { signal, path } => {
+        EventKind::Signalled { signal, path } => {
             let name =
                 signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
             line(Tone::Plain, format!("sent {name}: {} changed", short(path, stack)))
         }
-        Happening::Note(message) => {
-            let tone = if message.class == Class::Build { Tone::Failure } else { Tone::Warning };
+        EventKind::Note(message) => {
+            let tone =
+                if message.class == MessageClass::Build { Tone::Failure } else { Tone::Warning };
             line(tone, with_help(message))
         }
-        Happening::Attachable(place) => line(Tone::Good, format!("debug   {place}")),
-        Happening::Settled { well: _ } => summary(snapshot, stack),
-        Happening::Applied(plan) => line(Tone::Notice, applied(plan)),
-        Happening::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
+        EventKind::DebuggerListening(place) => line(Tone::Good, format!("debug   {place}")),
+        EventKind::Settled { well: _ } => summary(snapshot, stack),
+        EventKind::Applied(plan) => line(Tone::Notice, applied(plan)),
+        EventKind::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
     }
 }
 
@@ -153,7 +154,7 @@ impl Scene<'_> {
 
     fn waiting(&self, cause: &Cause) -> Vec<Said> {
         match cause {
-            Cause::Robbed(message) => self.say(Tone::Warning, message.text.clone()),
+            Cause::PortLost(message) => self.say(Tone::Warning, message.text.clone()),
             _ => Vec::new(),
         }
     }
@@ -176,13 +177,13 @@ impl Scene<'_> {
             }
         }
         // Only once: every restart would repeat it.
-        let first =
-            matches!(cause, Cause::Robbed(_)) || self.view().is_none_or(|view| view.restarts == 0);
+        let first = matches!(cause, Cause::PortLost(_))
+            || self.view().is_none_or(|view| view.restarts == 0);
         let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
         if first && !moved.is_empty() {
             text += &format!(": {}", moved.join("; "));
         }
-        if let Cause::Unheld(how) = cause {
+        if let Cause::PortReservationDropped(how) = cause {
             text += &format!(": {how}");
         }
         // A preceding stop has already named the file.
@@ -212,14 +213,14 @@ impl Scene<'_> {
             // Reported for the whole stack, or by the following phase.
             Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
             // The waiting phase that follows names the process that took the port.
-            Cause::Robbed(_) => self.say(Tone::Plain, "stopping: its port was taken"),
-            Cause::GraceOver(_) => self.say(Tone::Warning, cause.to_string()),
+            Cause::PortLost(_) => self.say(Tone::Plain, "stopping: its port was taken"),
+            Cause::Killed(_) => self.say(Tone::Warning, cause.to_string()),
             Cause::FileChanged(path) => {
                 self.say(Tone::Plain, format!("restarting: {} changed", self.short(path)))
             }
             Cause::ConfigChanged(what) => self.say(Tone::Plain, format!("restarting: {what}")),
-            Cause::Asked("restart") => self.say(Tone::Plain, "restarting"),
-            Cause::Asked(_) => self.say(Tone::Plain, "stopping"),
+            Cause::Requested("restart") => self.say(Tone::Plain, "restarting"),
+            Cause::Requested(_) => self.say(Tone::Plain, "stopping"),
             other => self.say(Tone::Plain, format!("stopping: {other}")),
         }
     }
@@ -256,12 +257,15 @@ impl Scene<'_> {
 
 /// Shows a path relative to the directory of the stack.
 fn short(path: &Path, stack: &Stack) -> String {
-    Shown(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
+    DisplayPath(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
 }
 
 /// Returns whether the last log lines add anything: not if the service never ran.
 fn has_lines(message: &Message) -> bool {
-    !matches!(message.class, Class::Spawn | Class::DepFailed | Class::Port | Class::Config)
+    !matches!(
+        message.class,
+        MessageClass::Spawn | MessageClass::DepFailed | MessageClass::Port | MessageClass::Config
+    )
 }
 
 fn with_help(message: &Message) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::lock;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Problems with the log itself, to be reported to the user.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Notes {
         state.disk_told = Some(Instant::now());
         let text = format!("cannot write {what}: {error}; keeping recent lines in memory");
         let help = "free up disk space or check the permissions of .devstack/logs; writing resumes automatically";
-        let message = Message { class: Class::Disk, text, help: help.to_owned() };
+        let message = Message { class: MessageClass::Disk, text, help: help.to_owned() };
         tracing::warn!("{}", message.text);
         Self::add(&mut state, message);
         drop(state);

@@ -8,7 +8,7 @@ use super::palette::Table;
 use super::said::{Said, Tone};
 use super::spoken::Spoken;
 use super::{json, lines, record::Record};
-use crate::model::{Name, Run, Stream};
+use crate::model::{Name, OutputStream, RunId};
 
 /// Turns chunks, log lines and status lines into printed bytes.
 ///
@@ -21,7 +21,7 @@ use crate::model::{Name, Run, Stream};
 pub struct Painter {
     look: Look,
     table: Arc<Table>,
-    filters: BTreeMap<(Name, Stream), Filter>,
+    filters: BTreeMap<(Name, OutputStream), Filter>,
     /// The start of each line, rebuilt for each chunk.
     prefix: Vec<u8>,
     zone: jiff::tz::TimeZone,
@@ -55,8 +55,8 @@ impl Mark {
 
 pub(super) struct Lines<'a> {
     pub service: &'a Name,
-    pub run: Run,
-    pub stream: Stream,
+    pub run: RunId,
+    pub stream: OutputStream,
     /// Number of the first line.
     pub seq: u64,
     /// Milliseconds since the Unix epoch.

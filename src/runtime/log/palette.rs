@@ -1,26 +1,26 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Color, Name};
+use crate::model::{LabelColor, Name};
 
 /// Colors of the services and the width of the name column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    colors: BTreeMap<Name, Color>,
+    colors: BTreeMap<Name, LabelColor>,
     width: usize,
 }
 
 /// Colors for services without a chosen one. Red is reserved for failures.
-const PALETTE: [Color; 10] = [
-    Color::Cyan,
-    Color::Yellow,
-    Color::Green,
-    Color::Magenta,
-    Color::Blue,
-    Color::BrightCyan,
-    Color::BrightYellow,
-    Color::BrightGreen,
-    Color::BrightMagenta,
-    Color::BrightBlue,
+const PALETTE: [LabelColor; 10] = [
+    LabelColor::Cyan,
+    LabelColor::Yellow,
+    LabelColor::Green,
+    LabelColor::Magenta,
+    LabelColor::Blue,
+    LabelColor::BrightCyan,
+    LabelColor::BrightYellow,
+    LabelColor::BrightGreen,
+    LabelColor::BrightMagenta,
+    LabelColor::BrightBlue,
 ];
 
 /// Widest name column: one long name must not push all lines to the right.
@@ -29,11 +29,11 @@ const WIDTH_MAX: usize = 20;
 impl Table {
     /// Gives each service the color that the user chose, or a stable one by the hash of its name,
     /// which differs from the neighbor's and repeats only once all are in use.
-    pub fn new(services: &[(Name, Option<Color>)]) -> Table {
-        let wishes: BTreeMap<&Name, Option<Color>> =
+    pub fn new(services: &[(Name, Option<LabelColor>)]) -> Table {
+        let wishes: BTreeMap<&Name, Option<LabelColor>> =
             services.iter().map(|(name, color)| (name, *color)).collect();
-        let mut colors: BTreeMap<Name, Color> = BTreeMap::new();
-        let mut used: Vec<Color> = wishes.values().flatten().copied().collect();
+        let mut colors: BTreeMap<Name, LabelColor> = BTreeMap::new();
+        let mut used: Vec<LabelColor> = wishes.values().flatten().copied().collect();
         let mut before = None;
         for (name, wish) in wishes {
             let color = wish.unwrap_or_else(|| free(name, &used, before));
@@ -60,7 +60,7 @@ impl Table {
 }
 
 /// Returns the first color from the hash of `name` on that is neither in use nor the neighbor's.
-fn free(name: &Name, used: &[Color], before: Option<Color>) -> Color {
+fn free(name: &Name, used: &[LabelColor], before: Option<LabelColor>) -> LabelColor {
     let hash = xxhash_rust::xxh3::xxh3_64(name.as_str().as_bytes());
     let first = (hash % PALETTE.len() as u64) as usize;
     let mut from_there = PALETTE.iter().cycle().skip(first).take(PALETTE.len());
@@ -71,20 +71,20 @@ fn free(name: &Name, used: &[Color], before: Option<Color>) -> Color {
         .expect("a palette of ten has a color other than the neighbor's")
 }
 
-fn sgr(color: Color) -> &'static str {
+fn sgr(color: LabelColor) -> &'static str {
     match color {
-        Color::Red => "\x1b[31m",
-        Color::Green => "\x1b[32m",
-        Color::Yellow => "\x1b[33m",
-        Color::Blue => "\x1b[34m",
-        Color::Magenta => "\x1b[35m",
-        Color::Cyan => "\x1b[36m",
-        Color::BrightRed => "\x1b[91m",
-        Color::BrightGreen => "\x1b[92m",
-        Color::BrightYellow => "\x1b[93m",
-        Color::BrightBlue => "\x1b[94m",
-        Color::BrightMagenta => "\x1b[95m",
-        Color::BrightCyan => "\x1b[96m",
+        LabelColor::Red => "\x1b[31m",
+        LabelColor::Green => "\x1b[32m",
+        LabelColor::Yellow => "\x1b[33m",
+        LabelColor::Blue => "\x1b[34m",
+        LabelColor::Magenta => "\x1b[35m",
+        LabelColor::Cyan => "\x1b[36m",
+        LabelColor::BrightRed => "\x1b[91m",
+        LabelColor::BrightGreen => "\x1b[92m",
+        LabelColor::BrightYellow => "\x1b[93m",
+        LabelColor::BrightBlue => "\x1b[94m",
+        LabelColor::BrightMagenta => "\x1b[95m",
+        LabelColor::BrightCyan => "\x1b[96m",
     }
 }
 
@@ -92,7 +92,7 @@ fn sgr(color: Color) -> &'static str {
 mod tests {
     use super::*;
 
-    fn names(count: usize) -> Vec<(Name, Option<Color>)> {
+    fn names(count: usize) -> Vec<(Name, Option<LabelColor>)> {
         (0..count).map(|i| (Name::new(&format!("s{i:02}")).unwrap(), None)).collect()
     }
 
@@ -100,7 +100,7 @@ mod tests {
     fn colours_are_stable_and_neighbours_differ() {
         let table = Table::new(&names(40));
         assert_eq!(table, Table::new(&names(40)));
-        let all: Vec<Color> = table.colors.values().copied().collect();
+        let all: Vec<LabelColor> = table.colors.values().copied().collect();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
         let mut ten: Vec<String> =
             Table::new(&names(10)).colors.values().map(|color| format!("{color:?}")).collect();
@@ -113,7 +113,7 @@ mod tests {
     fn the_users_colour_counts_and_the_column_has_a_limit() {
         let api = Name::new("api").unwrap();
         let long = Name::new(&"x".repeat(50)).unwrap();
-        let table = Table::new(&[(api.clone(), Some(Color::Red)), (long, None)]);
+        let table = Table::new(&[(api.clone(), Some(LabelColor::Red)), (long, None)]);
         assert_eq!(table.start(&api), "\x1b[31m");
         assert_eq!(table.width(), WIDTH_MAX);
     }

@@ -1,11 +1,11 @@
 use bytes::Bytes;
 
-use crate::model::{Run, Stream};
+use crate::model::{OutputStream, RunId};
 
 /// Captured lines of one stream, not numbered yet.
 pub(super) struct Piece<'a> {
-    pub run: Run,
-    pub stream: Stream,
+    pub run: RunId,
+    pub stream: OutputStream,
     pub continues: bool,
     pub open: bool,
     /// Milliseconds since the Unix epoch.

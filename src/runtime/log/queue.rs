@@ -8,7 +8,7 @@ use super::lane::{Lane, Numbered};
 use super::lock;
 use super::palette::Table;
 use super::piece::Piece;
-use crate::model::{Run, Stream};
+use crate::model::{OutputStream, RunId};
 
 /// Chunks to be printed, between the captures and the printer. Numbers every line.
 pub(super) struct Queue {
@@ -48,8 +48,8 @@ pub(super) enum Mode {
 
 pub(super) struct Slab {
     pub lane: Arc<Lane>,
-    pub run: Run,
-    pub stream: Stream,
+    pub run: RunId,
+    pub stream: OutputStream,
     /// Number of the first line.
     pub seq: u64,
     /// Number after the last line.

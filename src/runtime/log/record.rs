@@ -1,6 +1,6 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::model::{Name, Run, Stream, to_base64};
+use crate::model::{Name, OutputStream, RunId, to_base64};
 
 /// One line printed by a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,9 +8,9 @@ pub struct Record {
     /// The service that printed it.
     pub service: Name,
     /// The run that printed it.
-    pub run: Run,
+    pub run: RunId,
     /// The stream it was printed to.
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// When it was read, in milliseconds since the Unix epoch.
     pub at: i64,
     /// Number within the stack, which orders lines even when the clock jumps.
@@ -61,8 +61,8 @@ mod tests {
     fn record(line: &[u8]) -> Record {
         Record {
             service: Name::new("api").unwrap(),
-            run: Run(3),
-            stream: Stream::Stderr,
+            run: RunId(3),
+            stream: OutputStream::Stderr,
             at: 1_763_629_200_120,
             seq: 9,
             line: line.to_vec(),

@@ -15,7 +15,7 @@ use super::reader::{Page, page};
 use super::voice::Voice;
 use super::volume::{Files, Header, Volume};
 use super::wanted::Wanted;
-use crate::model::{Name, Run, Stream};
+use crate::model::{Name, OutputStream, RunId};
 
 /// Reads the log of a stack that has ended or crashed: pages of lines in order.
 pub struct Stored {
@@ -147,7 +147,7 @@ fn unindexed(files: &Files, last: Option<Batch>, size: u64) -> io::Result<Vec<Ba
     let changed = files.log.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);
     let (mut offset, mut seq) = last.map_or((0, 0), |last| (last.end(), last.seq_end()));
-    let run = last.map_or(Run(0), |last| last.run);
+    let run = last.map_or(RunId(0), |last| last.run);
     let mut continues = false;
     let mut batches = Vec::new();
     while offset < size {
@@ -156,7 +156,7 @@ fn unindexed(files: &Files, last: Option<Batch>, size: u64) -> io::Result<Vec<Ba
         let len = memchr::memrchr(b'\n', &bytes).map_or(bytes.len(), |at| at + 1);
         let open = bytes[len - 1] != b'\n';
         let count = lines::count(&bytes[..len]) as u32;
-        let stream = Stream::Stdout;
+        let stream = OutputStream::Stdout;
         batches.push(Batch {
             at,
             seq,

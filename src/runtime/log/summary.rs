@@ -1,6 +1,6 @@
 use super::said::{Said, Tone};
 
-use crate::model::{Address, Phase, ServiceView, Snapshot, Stack, is_loopback};
+use crate::model::{ListenAddress, Phase, ServiceView, Snapshot, Stack, is_loopback};
 
 /// Returns the summary of a start: a line for the stack, then one per service with phase, duration,
 /// URL and ports that moved. Services that were not requested are left out.
@@ -54,7 +54,7 @@ const NETWORK: &str = "Network  ";
 pub fn reach(snapshot: &Snapshot) -> Vec<String> {
     let running = || snapshot.services.iter().filter(|view| view.url.is_some());
     let is_open = |view: &ServiceView| match &view.listening {
-        Some(listening) => listening.iter().any(Address::is_open),
+        Some(listening) => listening.iter().any(ListenAddress::is_public),
         None => !is_loopback(&view.host),
     };
     let (open, shut): (Vec<_>, Vec<_>) = running().partition(|view| is_open(view));

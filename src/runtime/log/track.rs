@@ -15,7 +15,7 @@ use super::lock;
 use super::segment::{Kind, Segment};
 use super::volume::{Files, Volume};
 use super::wanted::Wanted;
-use crate::model::Run;
+use crate::model::RunId;
 
 /// A reader's position in one service log.
 pub(super) struct Track {
@@ -34,7 +34,7 @@ pub(super) struct Track {
     /// Lines before this number are skipped.
     from: u64,
     /// Lines of other runs are skipped.
-    run: Option<Run>,
+    run: Option<RunId>,
     wanted: Arc<Wanted>,
     /// The file that is read in this step, with its number.
     open: Option<(u64, Arc<Files>)>,
@@ -306,7 +306,7 @@ fn reaches_back(extent: &Extent, wanted: &Wanted) -> bool {
 struct Walk<'a> {
     lines: u64,
     found: u64,
-    run: Option<Run>,
+    run: Option<RunId>,
     /// Number of the first line to return.
     from: Option<u64>,
     wanted: &'a Wanted,

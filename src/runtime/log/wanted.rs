@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::narration::Narration;
 use super::spoken::Spoken;
 use super::{filter, lines};
-use crate::model::{Name, Stream};
+use crate::model::{Name, OutputStream};
 
 /// Which lines a reader gets.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +12,7 @@ pub struct Wanted {
     /// Only lines read at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
     /// Only lines of this stream.
-    pub stream: Option<Stream>,
+    pub stream: Option<OutputStream>,
     /// Only lines that match, without escape sequences. Long lines are matched in pieces of 64 KiB.
     pub grep: Option<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either

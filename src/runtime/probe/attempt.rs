@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::model::Address;
+use crate::model::ListenAddress;
 
 /// What one attempt of a probe saw.
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub(super) enum Attempt {
     /// The probe succeeded; what was seen, as in `GET /health returned 200`.
     Held(String),
     /// The probe succeeded, and the run listens on its port at these addresses.
-    HeldAt(String, Vec<Address>),
+    HeldAt(String, Vec<ListenAddress>),
     /// The probe failed, and why.
     Failed(String),
     Nobody(u16),

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::attempt::Attempt;
 use super::{Sight, Trial, Verdict};
-use crate::model::{Class, Command, Exit, Launch, Stream};
+use crate::model::{CommandLine, LaunchConfig, MessageClass, OutputStream, ProcessExit};
 use crate::runtime::process::{Processes, Sink, shown};
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
@@ -21,8 +21,12 @@ const OUTPUT_MAX: usize = 2 << 10;
 const COLORS: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
 
 /// Runs the command; exit code 0 is a success.
-pub(super) async fn attempt(command: &Command, launch: &Launch, sight: &Sight) -> Attempt {
-    let mut launch = Launch { command: command.clone(), ..launch.clone() };
+pub(super) async fn attempt(
+    command: &CommandLine,
+    launch: &LaunchConfig,
+    sight: &Sight,
+) -> Attempt {
+    let mut launch = LaunchConfig { command: command.clone(), ..launch.clone() };
     if !COLORS.iter().any(|name| launch.env.contains_key(*name)) {
         // The output becomes part of a message.
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
@@ -30,11 +34,11 @@ pub(super) async fn attempt(command: &Command, launch: &Launch, sight: &Sight) -
     let Trial { verdict, said } = sight.try_out(launch).await;
     let command = shown(command);
     let what = match verdict {
-        Verdict::Ended(Exit::Code(0)) => {
+        Verdict::Ended(ProcessExit::Code(0)) => {
             return Attempt::Held(format!("`{command}` exited with code 0"));
         }
         Verdict::Ended(exit) => format!("failed ({exit})"),
-        Verdict::NotStarted(why) if why.class == Class::Limit => {
+        Verdict::NotStarted(why) if why.class == MessageClass::Limit => {
             return Attempt::Limited(std::io::Error::other(why.text));
         }
         Verdict::NotStarted(why) => format!("could not start: {}", why.text),
@@ -47,12 +51,16 @@ pub(super) async fn attempt(command: &Command, launch: &Launch, sight: &Sight) -
 
 /// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
 /// at the time limit, when dropped, or with devstack.
-pub async fn try_out(processes: &Processes, launch: &Launch) -> Trial {
+pub async fn try_out(processes: &Processes, launch: &LaunchConfig) -> Trial {
     try_out_within(ATTEMPT_MAX, processes, launch).await
 }
 
 /// Like `run_command`, with another time limit.
-pub async fn try_out_within(limit: Duration, processes: &Processes, launch: &Launch) -> Trial {
+pub async fn try_out_within(
+    limit: Duration,
+    processes: &Processes,
+    launch: &LaunchConfig,
+) -> Trial {
     let tail = Tail::default();
     let mut aside = processes.aside(launch, tail.clone());
     let verdict = match timeout(limit, aside.exited()).await {
@@ -78,14 +86,14 @@ impl Tail {
 }
 
 impl Sink for Tail {
-    fn push(&mut self, _: Stream, bytes: &[u8]) {
+    fn push(&mut self, _: OutputStream, bytes: &[u8]) {
         let mut tail = self.lock();
         tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
         let surplus = tail.len().saturating_sub(OUTPUT_MAX);
         tail.drain(..surplus);
     }
 
-    fn closed(&mut self, _exit: Option<Exit>) {}
+    fn closed(&mut self, _exit: Option<ProcessExit>) {}
 }
 
 #[cfg(test)]
@@ -105,16 +113,16 @@ mod tests {
                 async { trial }
             },
         );
-        let launch = Launch {
-            command: Command::Shell("the service".into()),
+        let launch = LaunchConfig {
+            command: CommandLine::Shell("the service".into()),
             dir: "/".into(),
             env: [("A".to_owned(), "1".to_owned())].into(),
             host: "127.0.0.1".into(),
-            needs: None,
+            requires: None,
         };
-        let attempt = attempt(&Command::Shell("the probe".into()), &launch, &sight).await;
+        let attempt = attempt(&CommandLine::Shell("the probe".into()), &launch, &sight).await;
         let asked = asked.lock().unwrap().take().unwrap();
-        assert_eq!(asked.command, Command::Shell("the probe".into()));
+        assert_eq!(asked.command, CommandLine::Shell("the probe".into()));
         let env: Vec<&str> = asked.env.keys().map(String::as_str).collect();
         assert_eq!(env, ["A", "NO_COLOR"]);
         attempt
@@ -122,14 +130,14 @@ mod tests {
 
     #[tokio::test]
     async fn code_0_holds_and_the_rest_says_why_with_output() {
-        let code = |code| Verdict::Ended(Exit::Code(code));
+        let code = |code| Verdict::Ended(ProcessExit::Code(code));
         assert!(matches!(attempt_of(code(0), "fine").await, Attempt::Held(_)));
         for (verdict, said, text) in [
             (code(3), "no\nand more\n", "`the probe` failed (exit 3): no\nand more"),
-            (Verdict::Ended(Exit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
+            (Verdict::Ended(ProcessExit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
             (Verdict::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
             (
-                Verdict::NotStarted(Message::new(Class::Spawn, "no such program")),
+                Verdict::NotStarted(Message::new(MessageClass::Spawn, "no such program")),
                 "",
                 "`the probe` could not start: no such program",
             ),
@@ -139,15 +147,15 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        let limit = Verdict::NotStarted(Message::new(Class::Limit, "too many"));
+        let limit = Verdict::NotStarted(Message::new(MessageClass::Limit, "too many"));
         assert!(matches!(attempt_of(limit, "").await, Attempt::Limited(_)));
     }
 
     #[test]
     fn only_the_end_of_much_output_is_kept() {
         let mut tail = Tail::default();
-        tail.push(Stream::Stdout, &[b'x'; 300_000]);
-        tail.push(Stream::Stderr, b"the end");
+        tail.push(OutputStream::Stdout, &[b'x'; 300_000]);
+        tail.push(OutputStream::Stderr, b"the end");
         let kept: Vec<u8> = tail.lock().iter().copied().collect();
         assert!(kept.ends_with(b"xthe end") && kept.len() == OUTPUT_MAX);
     }

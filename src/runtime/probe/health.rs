@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::attempt::Attempt;
 use super::probing::{Probing, attempt};
 use super::{Finding, Report, Sight};
-use crate::model::{Class, Health, Launch, Message, Run};
+use crate::model::{HealthConfig, LaunchConfig, Message, MessageClass, RunId};
 
 /// The shortest pause between rounds, in case none is configured.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -17,9 +17,9 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// configured number of failed rounds in a row, `Healthy` on the first success and on the first
 /// after that, and one note if a limit of devstack prevents probing.
 pub fn health(
-    run: Run,
-    health: &Health,
-    launch: &Launch,
+    run: RunId,
+    health: &HealthConfig,
+    launch: &LaunchConfig,
     sight: Sight,
     report: mpsc::UnboundedSender<Report>,
 ) -> Probing {
@@ -37,9 +37,9 @@ pub fn health(
 }
 
 struct Care {
-    run: Run,
-    health: Health,
-    launch: Launch,
+    run: RunId,
+    health: HealthConfig,
+    launch: LaunchConfig,
     sight: Sight,
     report: mpsc::UnboundedSender<Report>,
     failure: Arc<Mutex<Option<String>>>,
@@ -98,7 +98,7 @@ impl Care {
                 Some(Attempt::Limited(error)) => {
                     let text = format!("cannot run a health probe: {error}");
                     let help = "raise the open file limit: `ulimit -n 10240`";
-                    return Round::Untried(Message::new(Class::Limit, text).help(help));
+                    return Round::Untried(Message::new(MessageClass::Limit, text).help(help));
                 }
             }
         }
@@ -121,7 +121,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::model::{Command, HealthAction, Probe};
+    use crate::model::{CommandLine, HealthAction, Probe};
     use crate::runtime::probe::Owner;
 
     /// Long enough for any machine; a test that reaches it has failed.
@@ -137,19 +137,19 @@ mod tests {
         fn new(failures: u32, probes: impl FnOnce(&std::path::Path) -> Vec<Probe>) -> Scene {
             let dir = tempfile::tempdir().unwrap();
             let (tell, reports) = mpsc::unbounded_channel();
-            let launch = Launch {
-                command: Command::Shell("true".into()),
+            let launch = LaunchConfig {
+                command: CommandLine::Shell("true".into()),
                 dir: dir.path().to_owned(),
                 env: BTreeMap::new(),
                 host: "127.0.0.1".into(),
-                needs: None,
+                requires: None,
             };
             let interval = Duration::from_millis(2);
             let action = HealthAction::Report;
-            let asked = Health { probes: probes(dir.path()), interval, failures, action };
+            let asked = HealthConfig { probes: probes(dir.path()), interval, failures, action };
             let sight = Sight::new(|| vec![1], |_, _| Owner::Ours(Vec::new()), |_| Vec::new());
             let sight = sight.trying(crate::runtime::probe::tests::in_shell);
-            let probing = Some(health(Run(7), &asked, &launch, sight, tell));
+            let probing = Some(health(RunId(7), &asked, &launch, sight, tell));
             Scene { probing, reports, dir }
         }
 
@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn bad_rounds_in_a_row_count_and_one_good_one_is_enough() {
         // Each line of `tried` is a round; the service is unhealthy while `good` is missing.
-        let probe = Command::Shell("echo >> tried; test -e good".into());
+        let probe = CommandLine::Shell("echo >> tried; test -e good".into());
         let mut scene = Scene::new(3, |_| vec![Probe::Exec { command: probe }]);
         let good = scene.dir.path().join("good");
         for _ in 0..2 {

@@ -6,12 +6,12 @@ use tokio::time::sleep;
 
 use super::pauses::{FIRST, Pauses};
 use super::{Finding, Owner, Probing, Report, Sight};
-use crate::model::{Class, Message, Run};
+use crate::model::{Message, MessageClass, RunId};
 
 /// Checks until a run listens on `port`, at once and then with pauses of at most `interval`. Never
 /// connects: a debugger may accept one connection only, and take this for the user's.
 pub fn listens(
-    run: Run,
+    run: RunId,
     port: u16,
     interval: Duration,
     sight: Sight,
@@ -31,7 +31,7 @@ pub fn listens(
                     let text = format!("debug port {port} is in use by {who}, not by this service");
                     let help =
                         format!("stop it (see `devstack ports {port}`), or set `debug.port`");
-                    let message = Message::new(Class::Port, text).help(help);
+                    let message = Message::new(MessageClass::Port, text).help(help);
                     send(&report, run, Finding::Foreign(port, message));
                 }
                 Owner::Foreign(_) | Owner::Shared(..) | Owner::Nobody => {}
@@ -42,7 +42,7 @@ pub fn listens(
     Probing::new(task.abort_handle(), Arc::new(Mutex::new(None)))
 }
 
-fn send(report: &mpsc::UnboundedSender<Report>, run: Run, what: Finding) {
+fn send(report: &mpsc::UnboundedSender<Report>, run: RunId, what: Finding) {
     // The receiver is dropped when the stack shuts down.
     let _ = report.send(Report { run, what });
 }

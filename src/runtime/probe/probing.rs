@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::attempt::Attempt;
 use super::pauses::{FIRST, FIRST_EXEC, Pauses};
 use super::{Finding, Report, Sight, exec, http, tcp};
-use crate::model::{self, Address, Class, Launch, Message, Ready, Run};
+use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
 /// debugger or metrics port.
@@ -44,9 +44,9 @@ impl Drop for Probing {
 /// `matches` has one receiver for each log and notify probe, in order, which resolves when a line
 /// matched or the service reported ready. The caller enforces the readiness timeout.
 pub fn probe(
-    run: Run,
-    ready: &Ready,
-    launch: &Launch,
+    run: RunId,
+    ready: &ReadyConfig,
+    launch: &LaunchConfig,
     sight: Sight,
     matches: Vec<oneshot::Receiver<String>>,
     report: mpsc::UnboundedSender<Report>,
@@ -105,7 +105,7 @@ struct Single {
     probe: model::Probe,
     interval: Duration,
     begin: Instant,
-    launch: Arc<Launch>,
+    launch: Arc<LaunchConfig>,
     sight: Arc<Sight>,
     tell: mpsc::UnboundedSender<(usize, Told)>,
 }
@@ -165,7 +165,7 @@ impl Single {
                 Attempt::Foreign(port, who) => self.foreign(port, &who),
                 Attempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");
-                    let message = Message::new(Class::Limit, text)
+                    let message = Message::new(MessageClass::Limit, text)
                         .help("raise the open file limit: `ulimit -n 10240`");
                     self.say(Told::Once(Finding::Note(message)));
                 }
@@ -188,7 +188,10 @@ impl Single {
         self.say(Told::Failed(text.clone()));
         let help =
             format!("stop it (see `devstack ports {port}`), or give the service another port");
-        self.say(Told::Once(Finding::Foreign(port, Message::new(Class::Port, text).help(help))));
+        self.say(Told::Once(Finding::Foreign(
+            port,
+            Message::new(MessageClass::Port, text).help(help),
+        )));
     }
 
     fn say(&self, told: Told) {
@@ -200,7 +203,7 @@ impl Single {
 /// Tries a probe once; `None` for probes that only wait.
 pub(super) async fn attempt(
     probe: &model::Probe,
-    launch: &Launch,
+    launch: &LaunchConfig,
     sight: &Sight,
 ) -> Option<Attempt> {
     match probe {
@@ -215,14 +218,14 @@ pub(super) async fn attempt(
 
 /// Combines the updates of a run's probes.
 struct Watch {
-    run: Run,
+    run: RunId,
     report: mpsc::UnboundedSender<Report>,
     failure: Arc<Mutex<Option<String>>>,
     /// Findings that are reported only once, by kind and port.
     said: BTreeSet<(&'static str, u16)>,
     sight: Arc<Sight>,
     /// Where the run listened when probes succeeded.
-    seen: BTreeSet<Address>,
+    seen: BTreeSet<ListenAddress>,
 }
 
 impl Watch {

@@ -1,10 +1,10 @@
-use crate::model::{Address, Message, Run};
+use crate::model::{ListenAddress, Message, RunId};
 
 /// What a probe found about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The run. A report about an earlier run must be ignored.
-    pub run: Run,
+    pub run: RunId,
     /// What was found.
     pub what: Finding,
 }
@@ -23,14 +23,14 @@ pub enum Finding {
         /// The assigned port.
         given: u16,
         /// Where the run listens, on assigned ports too.
-        actual: Vec<Address>,
+        actual: Vec<ListenAddress>,
     },
     /// Where the run listens, as far as probes checked. Reported once, right before `Ready`.
-    Listens(Vec<Address>),
+    Listens(Vec<ListenAddress>),
     /// Everywhere the run listens, scanned after it was ready.
     Surveyed {
         /// All addresses, sorted.
-        listening: Vec<Address>,
+        listening: Vec<ListenAddress>,
         /// The first scan; what is missing may still appear and is scanned for again.
         early: bool,
     },

@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use super::{Owner, Trial, Verdict};
-use crate::model::{Address, Class, Launch, Message};
+use crate::model::{LaunchConfig, ListenAddress, Message, MessageClass};
 
 type Tree = dyn Fn() -> Vec<u32> + Send + Sync;
 type Whose = dyn Fn(u16, &[u32]) -> Owner + Send + Sync;
-type Trying = dyn Fn(Launch) -> Pin<Box<dyn Future<Output = Trial> + Send>> + Send + Sync;
-type Listening = dyn Fn(&[u32]) -> Vec<Address> + Send + Sync;
+type Trying = dyn Fn(LaunchConfig) -> Pin<Box<dyn Future<Output = Trial> + Send>> + Send + Sync;
+type Listening = dyn Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync;
 
 /// What probes can see of a run. Probe tasks call the functions, which should return within a few
 /// milliseconds.
@@ -27,7 +27,7 @@ impl Sight {
     pub fn new(
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
         owner: impl Fn(u16, &[u32]) -> Owner + Send + Sync + 'static,
-        listening: impl Fn(&[u32]) -> Vec<Address> + Send + Sync + 'static,
+        listening: impl Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync + 'static,
     ) -> Sight {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
         let (given, main, alone, trying) = (BTreeSet::new(), None, false, None);
@@ -49,18 +49,18 @@ impl Sight {
     }
 
     /// Sets the function that runs probe commands. Dropping its future must end the command.
-    pub fn trying<F>(self, trying: impl Fn(Launch) -> F + Send + Sync + 'static) -> Sight
+    pub fn trying<F>(self, trying: impl Fn(LaunchConfig) -> F + Send + Sync + 'static) -> Sight
     where
         F: Future<Output = Trial> + Send + 'static,
     {
         Sight { trying: Some(Box::new(move |launch| Box::pin(trying(launch)))), ..self }
     }
 
-    pub(super) async fn try_out(&self, launch: Launch) -> Trial {
+    pub(super) async fn try_out(&self, launch: LaunchConfig) -> Trial {
         match &self.trying {
             Some(trying) => trying(launch).await,
             None => {
-                let why = Message::new(Class::Internal, "no runner for probe commands");
+                let why = Message::new(MessageClass::Internal, "no runner for probe commands");
                 Trial { verdict: Verdict::NotStarted(why), said: Vec::new() }
             }
         }
@@ -76,17 +76,17 @@ impl Sight {
     }
 
     /// Whether the main port is among these; true without a main port.
-    pub(super) fn main_among(&self, seen: &BTreeSet<Address>) -> bool {
-        let mut ports = seen.iter().filter_map(Address::tcp).map(|address| address.port());
+    pub(super) fn main_among(&self, seen: &BTreeSet<ListenAddress>) -> bool {
+        let mut ports = seen.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
         self.main.is_none_or(|main| ports.any(|port| port == main))
     }
 
     /// Where the run listens on its main port; `None` if it has none or that is unknown.
-    pub(super) fn main_port(&self) -> Option<Vec<Address>> {
+    pub(super) fn main_port(&self) -> Option<Vec<ListenAddress>> {
         match self.owner(self.main?) {
             Owner::Ours(listening) if listening.is_empty() => None,
             Owner::Ours(listening) | Owner::Shared(listening, _) => {
-                Some(listening.into_iter().map(Address::Tcp).collect())
+                Some(listening.into_iter().map(ListenAddress::Tcp).collect())
             }
             Owner::Foreign(_) | Owner::Nobody => Some(Vec::new()),
             Owner::Unknown => None,
@@ -94,11 +94,11 @@ impl Sight {
     }
 
     /// Where the run listens, if any of that is not an assigned port.
-    pub(super) fn elsewhere(&self) -> Option<Vec<Address>> {
+    pub(super) fn elsewhere(&self) -> Option<Vec<ListenAddress>> {
         let listening = (self.listening)(&(self.tree)());
-        let strange = |address: &Address| match address {
-            Address::Tcp(address) => !self.given.contains(&address.port()),
-            Address::Unix(_) => true,
+        let strange = |address: &ListenAddress| match address {
+            ListenAddress::Tcp(address) => !self.given.contains(&address.port()),
+            ListenAddress::Unix(_) => true,
         };
         listening.iter().any(strange).then_some(listening)
     }

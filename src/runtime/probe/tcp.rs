@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::attempt::Attempt;
 use super::{Owner, Sight};
-use crate::model::{Address, covers};
+use crate::model::{ListenAddress, accepts};
 
 /// A local connection takes microseconds unless the listener's backlog is full.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -39,7 +39,9 @@ impl Places {
     pub(super) fn held(self, what: String) -> Attempt {
         match self.listening.is_empty() {
             true => Attempt::Held(what),
-            false => Attempt::HeldAt(what, self.listening.into_iter().map(Address::Tcp).collect()),
+            false => {
+                Attempt::HeldAt(what, self.listening.into_iter().map(ListenAddress::Tcp).collect())
+            }
         }
     }
 }
@@ -59,7 +61,7 @@ pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Att
     let mut reachable = addresses(host, port);
     let ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
     if !ips.is_empty() {
-        reachable.retain(|address| covers(&ips, address.ip()));
+        reachable.retain(|address| accepts(&ips, address.ip()));
         let single = listening.iter().filter(|address| !address.ip().is_unspecified());
         let more: Vec<_> = single.filter(|address| !reachable.contains(address)).collect();
         reachable.extend(more);

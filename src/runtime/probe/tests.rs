@@ -10,16 +10,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Finding, Owner, Probing, Report, Sight, Trial, Verdict, probe};
-use crate::model::{Address, Class, Command, Exit, Launch, Probe, Ready, Run};
+use crate::model::{
+    CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit, ReadyConfig, RunId,
+};
 
 /// Long enough for any machine; a test that reaches it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-const RUN: Run = Run(7);
+const RUN: RunId = RunId(7);
 
 struct Scene {
     owner: Arc<Mutex<Owner>>,
-    listening: Arc<Mutex<Vec<Address>>>,
+    listening: Arc<Mutex<Vec<ListenAddress>>>,
     reports: mpsc::UnboundedReceiver<Report>,
     probing: Option<Probing>,
 }
@@ -47,14 +49,17 @@ impl Scene {
             move |_| ports.lock().unwrap().clone(),
         );
         let sight = sight.trying(in_shell);
-        let ready =
-            Ready { probes, timeout: Duration::from_secs(60), interval: Duration::from_millis(20) };
-        let launch = Launch {
-            command: Command::Shell("true".into()),
+        let ready = ReadyConfig {
+            probes,
+            timeout: Duration::from_secs(60),
+            interval: Duration::from_millis(20),
+        };
+        let launch = LaunchConfig {
+            command: CommandLine::Shell("true".into()),
             dir: std::env::temp_dir(),
             env: BTreeMap::new(),
             host: "127.0.0.1".into(),
-            needs: None,
+            requires: None,
         };
         let probing = Some(probe(RUN, &ready, &launch, sight, lines, tell));
         Scene { owner, listening, reports, probing }
@@ -97,17 +102,17 @@ impl Scene {
 }
 
 /// Runs a probe command without a keeper.
-pub(super) async fn in_shell(launch: Launch) -> Trial {
+pub(super) async fn in_shell(launch: LaunchConfig) -> Trial {
     let words = match launch.command {
-        Command::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
-        Command::Exec(words) => words.iter().map(|word| word.text().to_owned()).collect(),
+        CommandLine::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
+        CommandLine::Exec(words) => words.iter().map(|word| word.expose().to_owned()).collect(),
     };
     let run = move || {
         let mut command = std::process::Command::new(&words[0]);
         command.args(&words[1..]).current_dir(launch.dir).output()
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-    let verdict = Verdict::Ended(Exit::Code(output.status.code().unwrap()));
+    let verdict = Verdict::Ended(ProcessExit::Code(output.status.code().unwrap()));
     Trial { verdict, said: output.stdout }
 }
 
@@ -187,7 +192,7 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
                     told.0 += 1;
                 }
                 Finding::Foreign(_, message) => {
-                    assert_eq!(message.class, Class::Port);
+                    assert_eq!(message.class, MessageClass::Port);
                     assert!(!message.help.is_empty());
                     told.1 += 1;
                 }
@@ -202,8 +207,8 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
     }
 }
 
-fn at(ports: &[u16]) -> Vec<Address> {
-    ports.iter().map(|port| Address::Tcp(([127, 0, 0, 1], *port).into())).collect()
+fn at(ports: &[u16]) -> Vec<ListenAddress> {
+    ports.iter().map(|port| ListenAddress::Tcp(([127, 0, 0, 1], *port).into())).collect()
 }
 
 #[tokio::test]
@@ -214,7 +219,7 @@ async fn it_is_told_where_the_port_was_found() {
     let (address, _) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for (here, probe) in [(here, Probe::Tcp { port }), (address, http(address))] {
         let mut scene = Scene::new(Owner::Ours(vec![here]), vec![probe]);
-        assert_eq!(scene.next().await, Finding::Listens(vec![Address::Tcp(here)]));
+        assert_eq!(scene.next().await, Finding::Listens(vec![ListenAddress::Tcp(here)]));
         assert!(matches!(scene.next().await, Finding::Held(_)));
     }
 }
@@ -334,7 +339,7 @@ async fn several_probes_must_all_have_held() {
     let probes = vec![
         Probe::Log { pattern: "up".into() },
         Probe::Exec {
-            command: Command::Exec(vec!["/bin/sh".into(), "-c".into(), "exit 0".into()]),
+            command: CommandLine::Exec(vec!["/bin/sh".into(), "-c".into(), "exit 0".into()]),
         },
         Probe::Tcp { port },
     ];

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::model::{Exit, Message};
+use crate::model::{Message, ProcessExit};
 
 /// The result of a probe command.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Trial {
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// On its own.
-    Ended(Exit),
+    Ended(ProcessExit),
     /// It never ran, and why.
     NotStarted(Message),
     /// It was killed after this time.

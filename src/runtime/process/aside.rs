@@ -2,7 +2,7 @@ use tokio::sync::mpsc;
 
 use super::fact::{Fact, What};
 use super::leash::Leash;
-use crate::model::{Exit, Message};
+use crate::model::{Message, ProcessExit};
 
 /// A short command that is not a run of a service. It has a keeper like one, but its reports arrive
 /// only here. Dropping this kills its tree.
@@ -19,7 +19,7 @@ impl Aside {
     }
 
     /// Waits for the exit of its main process, or why it did not start. Resolves only once.
-    pub async fn exited(&mut self) -> Result<Exit, Message> {
+    pub async fn exited(&mut self) -> Result<ProcessExit, Message> {
         while let Some(fact) = self.facts.recv().await {
             match fact.what {
                 What::Exited(exit) => return Ok(exit),

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use super::terminal::Terminal;
-use crate::model::{Exit, Message, Run, Stream};
+use crate::model::{Message, OutputStream, ProcessExit, RunId};
 
 /// Something that happened to a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact {
     /// The run it happened to.
-    pub run: Run,
+    pub run: RunId,
     /// What happened.
     pub what: What,
 }
@@ -24,7 +24,7 @@ pub enum What {
     /// The run could not be started, and why.
     NotSpawned(Message),
     /// The main process exited.
-    Exited(Exit),
+    Exited(ProcessExit),
     /// No process of the tree is alive, its output is read to the end and its sink is closed.
     Emptied {
         /// Pid and short name of processes that outlived the main process although no stop was
@@ -39,7 +39,7 @@ pub trait Sink: Send + 'static {
     fn begins(&mut self, _terminal: Option<&Arc<Terminal>>) {}
     /// Takes bytes as they were read, in order for each stream. Must not block. Lines of a pty end
     /// with `\r\n`.
-    fn push(&mut self, stream: Stream, bytes: &[u8]);
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]);
     /// The output has ended. `exit` is that of the main process, if there was one.
-    fn closed(&mut self, exit: Option<Exit>);
+    fn closed(&mut self, exit: Option<ProcessExit>);
 }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use super::program::{NoProgram, resolve};
 use super::refusal;
 use super::wire::Stage;
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// Why a command was not started, as distinguished by shells.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub fn replace(
 }
 
 fn missing(word: &str, dir: &Path) -> Message {
-    let message = Message::new(Class::Spawn, format!("command not found: `{word}`"));
+    let message = Message::new(MessageClass::Spawn, format!("command not found: `{word}`"));
     match word {
         "" => message.help("give a command after `--`"),
         _ if word.contains(char::is_whitespace) => {

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::oneshot;
 
-use crate::model::Exit;
+use crate::model::ProcessExit;
 
 /// The process that stays with the caller, and its child, the daemon. It never reaps the child, so
 /// the child's pid is not recycled while this process lives.
@@ -48,7 +48,7 @@ impl Front {
     }
 
     /// Resolves to the daemon's exit status once it has exited.
-    pub fn ended(&self) -> oneshot::Receiver<Exit> {
+    pub fn ended(&self) -> oneshot::Receiver<ProcessExit> {
         let (tell, ended) = oneshot::channel();
         let child = self.child;
         // Not the runtime's pool: the runtime would wait for that thread when it shuts down.
@@ -64,14 +64,14 @@ impl Front {
     }
 }
 
-fn wait(child: i32) -> Option<Exit> {
+fn wait(child: i32) -> Option<ProcessExit> {
     let child = Pid::from_raw(child)?;
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     loop {
         match waitid(WaitId::Pid(child), options) {
             Ok(Some(status)) => {
-                let code = status.exit_status().map(Exit::Code);
-                return code.or_else(|| status.terminating_signal().map(Exit::Signal));
+                let code = status.exit_status().map(ProcessExit::Code);
+                return code.or_else(|| status.terminating_signal().map(ProcessExit::Signal));
             }
             Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,

@@ -18,7 +18,7 @@ use super::platform::{self, Signals};
 use super::reap::{Reaped, bury, next_dead};
 use super::tree::kill_children;
 use super::wire::{ENDS, REQUEST, Report, Stage, asked};
-use crate::model::Exit;
+use crate::model::ProcessExit;
 
 /// How long keepers may take to end their trees once the supervisor is gone.
 const ENDING_GRACE: Duration = Duration::from_millis(700);
@@ -139,7 +139,7 @@ impl Guard {
                 Reaped::Dead(pid) => {
                     let exit = bury(pid);
                     if let Some(run) = self.keepers.remove(&pid)
-                        && exit != Some(Exit::Code(0))
+                        && exit != Some(ProcessExit::Code(0))
                     {
                         self.lost.push(run);
                     }

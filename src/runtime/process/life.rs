@@ -22,14 +22,14 @@ use super::output::Output;
 use super::stopper::Stopper;
 use super::wire::{Order, Report};
 use super::{platform, refusal, strays};
-use crate::model::{Exit, Run};
+use crate::model::{ProcessExit, RunId};
 
 /// How many bytes of reports are read at once.
 const REPORTS: usize = 4096;
 
 /// The task of one run, from the request for a keeper to the last report.
 pub(super) struct Life {
-    pub run: Run,
+    pub run: RunId,
     pub facts: mpsc::UnboundedSender<Fact>,
     pub link: Arc<Link>,
     pub line: Arc<Line>,
@@ -50,7 +50,7 @@ pub(super) enum Told {
     Nothing,
     Spawned,
     /// The main process exited; `None`: it never ran.
-    Ended(Option<Exit>),
+    Ended(Option<ProcessExit>),
 }
 
 enum End {
@@ -248,7 +248,7 @@ impl Life {
                 None
             }
             Told::Spawned => {
-                let exit = Exit::Signal(libc::SIGKILL);
+                let exit = ProcessExit::Signal(libc::SIGKILL);
                 self.tell(What::Exited(exit));
                 Some(exit)
             }
@@ -270,7 +270,7 @@ impl Life {
     }
 }
 
-pub(super) fn tell(facts: &mpsc::UnboundedSender<Fact>, run: Run, what: What) {
+pub(super) fn tell(facts: &mpsc::UnboundedSender<Fact>, run: RunId, what: What) {
     // Fails only when the supervisor's loop has ended.
     let _ = facts.send(Fact { run, what });
 }

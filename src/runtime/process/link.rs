@@ -20,7 +20,7 @@ use super::line::Line;
 use super::steady::wait_for;
 use super::strays;
 use super::wire::{ENDS, Order, ask};
-use crate::model::Run;
+use crate::model::RunId;
 
 /// Used when the guard's socket or the system's limit of descriptors in flight is full.
 const TRY_AGAIN: Duration = Duration::from_millis(1);
@@ -42,7 +42,7 @@ pub(super) struct Link {
 
 #[derive(Debug, Default)]
 struct State {
-    runs: BTreeMap<Run, Entry>,
+    runs: BTreeMap<RunId, Entry>,
     requests: VecDeque<Request>,
 }
 
@@ -56,7 +56,7 @@ struct Entry {
 
 #[derive(Debug)]
 struct Request {
-    run: Run,
+    run: RunId,
     ends: Vec<OwnedFd>,
 }
 
@@ -77,7 +77,7 @@ impl Link {
     /// for the service. `None` when the guard is gone.
     pub fn request(
         &self,
-        run: Run,
+        run: RunId,
         ends: Vec<OwnedFd>,
         line: Arc<Line>,
         pids: Arc<Pids>,
@@ -107,7 +107,7 @@ impl Link {
     }
 
     /// Removes a run that has ended.
-    pub fn forget(&self, run: Run) {
+    pub fn forget(&self, run: RunId) {
         if let Some(ledger) = self.ledger() {
             ledger.ended(run.0);
         }
@@ -193,7 +193,7 @@ impl Link {
                 Err(_) => return false,
             }
             while let Some((number, rest)) = inbox.split_first_chunk() {
-                let run = Run(u64::from_le_bytes(*number));
+                let run = RunId(u64::from_le_bytes(*number));
                 *inbox = rest.to_vec();
                 if let Some(lost) = self.lock().runs.get_mut(&run).and_then(|e| e.lost.take()) {
                     // Fails only when the run's task has ended.

@@ -7,7 +7,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::source::Source;
 use super::steady::wait_for;
-use crate::model::Stream;
+use crate::model::OutputStream;
 
 /// Bytes read of one stream before others have their turn.
 const TURN: usize = 256 * 1024;
@@ -30,7 +30,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Outlet {
     fd: AsyncFd<Source>,
-    stream: Stream,
+    stream: OutputStream,
     /// Reads in a row that found the pipe full.
     full: u8,
     grown: bool,
@@ -49,7 +49,7 @@ pub(super) enum Flow {
 
 impl Outlet {
     /// Takes a read end. The write end stays blocking, as programs expect.
-    pub fn new(source: Source, stream: Stream) -> io::Result<Outlet> {
+    pub fn new(source: Source, stream: OutputStream) -> io::Result<Outlet> {
         rustix::io::ioctl_fionbio(&source, true)?;
         let fd = wait_for(source, Interest::READABLE)?;
         Ok(Outlet { fd, stream, full: 0, grown: false })
@@ -61,7 +61,7 @@ impl Outlet {
         let _ = self.fd.readable().await.map(|mut ready| ready.retain_ready());
     }
 
-    pub fn pump(&mut self, push: &mut dyn FnMut(Stream, &[u8])) -> Flow {
+    pub fn pump(&mut self, push: &mut dyn FnMut(OutputStream, &[u8])) -> Flow {
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
             while taken < TURN {
@@ -84,7 +84,7 @@ impl Outlet {
 
     /// Reads what dead writers left, but no more than is there now: an unrelated process that was
     /// given the pipe may write forever.
-    pub fn drain(&mut self, push: &mut dyn FnMut(Stream, &[u8])) {
+    pub fn drain(&mut self, push: &mut dyn FnMut(OutputStream, &[u8])) {
         let left = self.fd.get_ref().left();
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
@@ -136,7 +136,7 @@ mod tests {
 
     fn pipe() -> (Outlet, PipeWriter) {
         let (ours, theirs) = io::pipe().expect("a pipe");
-        (Outlet::new(Source::Pipe(ours), Stream::Stdout).expect("a runtime"), theirs)
+        (Outlet::new(Source::Pipe(ours), OutputStream::Stdout).expect("a runtime"), theirs)
     }
 
     fn drained(outlet: &mut Outlet, mut seen: impl FnMut(&[u8])) -> usize {

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fact::Sink;
-use crate::model::{Exit, Stream};
+use crate::model::{OutputStream, ProcessExit};
 
 /// A sink that may panic: it then gets no more output, and the run continues.
 pub(super) struct Output<S: Sink>(Option<S>);
@@ -11,12 +11,12 @@ impl<S: Sink> Output<S> {
         Output(Some(sink))
     }
 
-    pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.with(|sink| sink.push(stream, bytes));
     }
 
     /// Closes the sink, once, with the exit of the main process, if there was one.
-    pub fn close(&mut self, exit: Option<Exit>) {
+    pub fn close(&mut self, exit: Option<ProcessExit>) {
         self.with(|sink| sink.closed(exit));
         self.0 = None;
     }

@@ -6,7 +6,7 @@ use super::handed::{Handed, variables};
 use super::parcel::Unpackable;
 use super::program::{NoProgram, resolve};
 use super::{parcel, refusal, words};
-use crate::model::{Launch, Message, Needs};
+use crate::model::{LaunchConfig, Message, RequiredPrograms};
 
 /// A launch that is ready for a keeper.
 pub(super) struct Prepared {
@@ -19,7 +19,7 @@ pub(super) struct Prepared {
 
 /// Finds argv, program and environment of a launch, or returns why it cannot start.
 pub(super) fn prepare(
-    launch: &Launch,
+    launch: &LaunchConfig,
     environment: &Environment,
     terminal: bool,
     handed: &[Handed],
@@ -37,7 +37,7 @@ pub(super) fn prepare(
     let no_program = |word: &str, no: &NoProgram| {
         dir_trouble(launch).unwrap_or_else(|| refusal::no_program(word, dir, no))
     };
-    if let Some(Needs { programs, install }) = &launch.needs {
+    if let Some(RequiredPrograms { programs, install }) = &launch.requires {
         for word in programs {
             resolve(word, dir, path)
                 .map_err(|no| refusal::not_installed(no_program(word, &no), install))?;
@@ -51,11 +51,11 @@ pub(super) fn prepare(
 }
 
 /// Returns why this launch could not start, without trying. Only reads the file system.
-pub fn rehearse(launch: &Launch) -> Option<Message> {
+pub fn rehearse(launch: &LaunchConfig) -> Option<Message> {
     prepare(launch, &Environment::here(), false, &[]).err()
 }
 
-fn dir_trouble(launch: &Launch) -> Option<Message> {
+fn dir_trouble(launch: &LaunchConfig) -> Option<Message> {
     match launch.dir.metadata() {
         Ok(facts) if facts.is_dir() => None,
         Ok(_) => Some(refusal::no_dir(&launch.dir, &std::io::ErrorKind::NotADirectory.into())),

@@ -29,7 +29,7 @@ use super::steady::wait_for;
 use super::terminal::{Size, Terminal, Terminals};
 use super::wire::{ENDS, Order};
 use super::{refusal, stopper, strays};
-use crate::model::{Launch, Message, Run, Stream, Tty};
+use crate::model::{LaunchConfig, Message, OutputStream, RunId, TtyMode};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
 /// stuck in the kernel for longer is left to the guard.
@@ -100,7 +100,7 @@ impl Processes {
 
     /// Starts a run. Never blocks and never fails: its run reports follow, the last of them
     /// `TreeEmpty`. A run number must not be reused. Output to a pty arrives as stdout.
-    pub fn spawn(&self, run: Run, launch: &Launch, tty: Tty, sink: impl Sink) -> Leash {
+    pub fn spawn(&self, run: RunId, launch: &LaunchConfig, tty: TtyMode, sink: impl Sink) -> Leash {
         self.spawn_with(run, launch, tty, Vec::new(), sink)
     }
 
@@ -108,9 +108,9 @@ impl Processes {
     /// described by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
     pub fn spawn_with(
         &self,
-        run: Run,
-        launch: &Launch,
-        tty: Tty,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
         handed: Vec<Handed>,
         sink: impl Sink,
     ) -> Leash {
@@ -118,16 +118,16 @@ impl Processes {
     }
 
     /// Reports a run that cannot even be tried as one that failed to start for this reason.
-    pub fn refuse(&self, run: Run, why: Message, sink: impl Sink) -> Leash {
+    pub fn refuse(&self, run: RunId, why: Message, sink: impl Sink) -> Leash {
         not_started(&self.facts, run, why, sink)
     }
 
     fn start(
         &self,
         facts: &mpsc::UnboundedSender<Fact>,
-        run: Run,
-        launch: &Launch,
-        tty: Tty,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
         handed: Vec<Handed>,
         mut sink: impl Sink,
     ) -> Leash {
@@ -143,7 +143,7 @@ impl Processes {
     }
 
     /// Starts a command that is not a run of a service, such as a probe.
-    pub fn aside(&self, launch: &Launch, sink: impl Sink) -> Aside {
+    pub fn aside(&self, launch: &LaunchConfig, sink: impl Sink) -> Aside {
         let (leash, facts) = self.start_aside(launch, sink);
         Aside { leash, facts }
     }
@@ -152,12 +152,12 @@ impl Processes {
     /// like one, but its reports go only to the caller.
     fn start_aside(
         &self,
-        launch: &Launch,
+        launch: &LaunchConfig,
         sink: impl Sink,
     ) -> (Leash, mpsc::UnboundedReceiver<Fact>) {
         let (tell, facts) = mpsc::unbounded_channel();
-        let run = Run(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
-        (self.start(&tell, run, launch, Tty::No, Vec::new(), sink), facts)
+        let run = RunId(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
+        (self.start(&tell, run, launch, TtyMode::No, Vec::new(), sink), facts)
     }
 
     /// Stops a run with a command, which gets the main pid in `MAINPID` and has a tree of its own.
@@ -166,7 +166,7 @@ impl Processes {
     pub fn stop_by(
         &self,
         leash: &Leash,
-        launch: &Launch,
+        launch: &LaunchConfig,
         otherwise: i32,
         sink: impl Sink,
         tell: impl FnOnce(Message) + Send + 'static,
@@ -195,9 +195,9 @@ impl Processes {
     fn begin(
         &self,
         facts: &mpsc::UnboundedSender<Fact>,
-        run: Run,
-        launch: &Launch,
-        tty: Tty,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
         handed: Vec<Handed>,
         sink: &mut impl Sink,
     ) -> Result<Life, Message> {
@@ -231,32 +231,32 @@ impl Processes {
     }
 
     /// Whether services with this `tty` setting get a pty.
-    pub fn gives_terminal(&self, tty: Tty) -> bool {
+    pub fn gives_terminal(&self, tty: TtyMode) -> bool {
         match tty {
-            Tty::Yes => true,
-            Tty::Auto => self.on_terminal,
-            Tty::No => false,
+            TtyMode::Yes => true,
+            TtyMode::Auto => self.on_terminal,
+            TtyMode::No => false,
         }
     }
 
-    fn terminal(&self, tty: Tty) -> Result<Option<Arc<Terminal>>, Message> {
+    fn terminal(&self, tty: TtyMode) -> Result<Option<Arc<Terminal>>, Message> {
         match tty {
-            Tty::Yes => {
+            TtyMode::Yes => {
                 let terminal = self.terminals.open();
                 terminal.map(Some).map_err(|error| refusal::no_means("a terminal", &error))
             }
-            Tty::Auto if self.on_terminal => {
+            TtyMode::Auto if self.on_terminal => {
                 let complain =
                     |error: &io::Error| tracing::debug!("cannot open a terminal: {error}");
                 Ok(self.terminals.open().inspect_err(complain).ok())
             }
-            Tty::Auto | Tty::No => Ok(None),
+            TtyMode::Auto | TtyMode::No => Ok(None),
         }
     }
 
     fn ask(
         &self,
-        run: Run,
+        run: RunId,
         ends: Vec<OwnedFd>,
         line: &Arc<Line>,
         pids: &Arc<Pids>,
@@ -305,7 +305,7 @@ impl Processes {
 
 fn not_started(
     facts: &mpsc::UnboundedSender<Fact>,
-    run: Run,
+    run: RunId,
     why: Message,
     sink: impl Sink,
 ) -> Leash {
@@ -344,14 +344,14 @@ impl Ends {
     fn pipes() -> io::Result<([Option<Outlet>; 2], [OwnedFd; 2])> {
         let (out, stdout) = io::pipe()?;
         let (err, stderr) = io::pipe()?;
-        let out = Outlet::new(Source::Pipe(out), Stream::Stdout)?;
-        let err = Outlet::new(Source::Pipe(err), Stream::Stderr)?;
+        let out = Outlet::new(Source::Pipe(out), OutputStream::Stdout)?;
+        let err = Outlet::new(Source::Pipe(err), OutputStream::Stderr)?;
         Ok(([Some(out), Some(err)], [stdout.into(), stderr.into()]))
     }
 
     fn terminal(terminal: Arc<Terminal>) -> io::Result<([Option<Outlet>; 2], [OwnedFd; 2])> {
         let ends = [terminal.end()?, terminal.end()?];
-        let outlet = Outlet::new(Source::Terminal(terminal), Stream::Stdout)?;
+        let outlet = Outlet::new(Source::Terminal(terminal), OutputStream::Stdout)?;
         Ok(([Some(outlet), None], ends))
     }
 }

@@ -1,6 +1,6 @@
 use std::mem::MaybeUninit;
 
-use crate::model::Exit;
+use crate::model::ProcessExit;
 
 /// State of this process's children.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn next_dead() -> Reaped {
 }
 
 /// Reaps a child found by `poll_child` and returns its exit.
-pub(super) fn bury(pid: u32) -> Option<Exit> {
+pub(super) fn bury(pid: u32) -> Option<ProcessExit> {
     let mut status = 0;
     // SAFETY: takes a number and writes to `status`.
     let got = unsafe { libc::waitpid(pid.cast_signed(), &mut status, libc::WNOHANG) };
@@ -46,8 +46,8 @@ pub(super) fn bury(pid: u32) -> Option<Exit> {
         return None;
     }
     if libc::WIFSIGNALED(status) {
-        Some(Exit::Signal(libc::WTERMSIG(status)))
+        Some(ProcessExit::Signal(libc::WTERMSIG(status)))
     } else {
-        Some(Exit::Code(libc::WEXITSTATUS(status)))
+        Some(ProcessExit::Code(libc::WEXITSTATUS(status)))
     }
 }

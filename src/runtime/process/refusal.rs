@@ -8,13 +8,13 @@ use super::parcel::Unpackable;
 use super::program::NoProgram;
 use super::wire::Stage;
 use super::words::shown;
-use crate::model::{Class, Command, Exit, Message};
+use crate::model::{CommandLine, Message, MessageClass, ProcessExit};
 
 /// Bytes read to find a `#!` line: the kernel reads no more of it.
 const HEAD: u64 = 256;
 
 fn spawn(text: String, help: impl Into<String>) -> Message {
-    Message::new(Class::Spawn, text).help(help)
+    Message::new(MessageClass::Spawn, text).help(help)
 }
 
 pub(super) fn no_command() -> Message {
@@ -68,7 +68,7 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &NoProgram) -> Message {
 /// Adds how to install a program that is required.
 pub(super) fn not_installed(message: Message, install: &str) -> Message {
     match message.class {
-        Class::Spawn => {
+        MessageClass::Spawn => {
             let help = format!(
                 "install it: {install}; or {}",
                 message.help.trim_start_matches("install it, ")
@@ -99,12 +99,12 @@ fn too_long() -> Message {
     spawn(text.to_owned(), "pass the data in a file; see `getconf ARG_MAX` for the limit")
 }
 
-pub(super) fn stop_failed(command: &Command, why: &str, signal: i32) -> Message {
+pub(super) fn stop_failed(command: &CommandLine, why: &str, signal: i32) -> Message {
     let command = shown(command);
-    let signal = Exit::Signal(signal);
+    let signal = ProcessExit::Signal(signal);
     let text = format!("stop command `{command}` {why}; sending {signal} instead");
     let help = "fix `stop.command`; its output is in the service's log";
-    Message::new(Class::StopTimeout, text).help(help)
+    Message::new(MessageClass::StopTimeout, text).help(help)
 }
 
 /// The system is out of something a run needs.
@@ -115,12 +115,12 @@ pub(super) fn no_means(what: &str, error: &io::Error) -> Message {
         Some(libc::EAGAIN) => "raise the process limit (see `ulimit -u`)",
         _ => "free up memory or other resources, then start again",
     };
-    Message::new(Class::Limit, text).help(help)
+    Message::new(MessageClass::Limit, text).help(help)
 }
 
 /// The guard is gone, so no process could be started safely.
 pub(super) fn no_guard() -> Message {
-    Message::new(Class::Internal, "devstack's guard process was killed")
+    Message::new(MessageClass::Internal, "devstack's guard process was killed")
         .help("run `devstack up` again")
 }
 

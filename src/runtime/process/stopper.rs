@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::fact::{Fact, What};
 use super::leash::Leash;
-use crate::model::Exit;
+use crate::model::ProcessExit;
 
 /// The stop command of a run. A run has at most one in its life.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub(super) async fn outcome(mut facts: mpsc::UnboundedReceiver<Fact>) -> Option<
     let mut failure = None;
     while let Some(fact) = facts.recv().await {
         match fact.what {
-            What::Spawned { .. } | What::Exited(Exit::Code(0)) => {}
+            What::Spawned { .. } | What::Exited(ProcessExit::Code(0)) => {}
             What::NotSpawned(why) => failure = Some(format!("could not start: {why}")),
             What::Exited(exit) => failure = Some(format!("failed ({exit})")),
             What::Emptied { .. } => break,

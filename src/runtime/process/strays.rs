@@ -19,7 +19,7 @@ pub(super) async fn reap_guard(guard: u32) -> bool {
     let _ = tokio::time::timeout(EVENT, platform::ended(guard)).await;
     for _ in 0..LOOKS {
         if let Some(exit) = reap::bury(guard) {
-            return exit == crate::model::Exit::Code(0);
+            return exit == crate::model::ProcessExit::Code(0);
         }
         if platform::look(guard).is_none_or(|p| p.parent != std::process::id()) {
             return false;

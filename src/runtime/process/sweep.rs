@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::platform;
 use super::proc::Proc;
 use super::record::{Identity, Record, SHORTEST_TOKEN};
-use crate::model::{Class, Message};
+use crate::model::{Message, MessageClass};
 
 /// The environment variable that every process of a service inherits.
 pub(super) const TOKEN: &str = "DEVSTACK_RUN";
@@ -49,14 +49,14 @@ impl Swept {
     pub fn messages(&self) -> Vec<Message> {
         let orphan = |text: &str, who: &[(u32, String)]| {
             (!who.is_empty())
-                .then(|| Message::new(Class::Orphan, format!("{text}: {}", names(who))))
+                .then(|| Message::new(MessageClass::Orphan, format!("{text}: {}", names(who))))
         };
         let ended = orphan("terminated leftover processes of an earlier devstack", &self.ended);
         let alive = orphan("cannot kill leftover processes of an earlier devstack", &self.alive)
             .map(|message| message.help("inspect them with `ps` and kill them manually"));
         let trouble = self.trouble.as_ref().map(|text| {
             let text = format!("cannot look for leftover processes: {text}");
-            Message::new(Class::Orphan, text)
+            Message::new(MessageClass::Orphan, text)
                 .help("inspect processes with `ps` and `kill` your own leftovers")
         });
         [ended, alive, trouble].into_iter().flatten().collect()
@@ -416,7 +416,7 @@ mod tests {
         std::fs::write(&path, "{}").expect("writable");
         let messages = sweep(&path).messages();
         assert!(messages[0].text.contains("runs.json.bad"), "{messages:?}");
-        assert_eq!(messages[0].class, Class::Orphan);
+        assert_eq!(messages[0].class, MessageClass::Orphan);
         assert!(sweep(&path).messages().is_empty());
     }
 }

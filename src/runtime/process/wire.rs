@@ -1,7 +1,7 @@
 //! Protocol between supervisor and keeper on a run's own socket. Both are the same program, so it
 //! has no version, but an invalid frame must still do no harm.
 
-use crate::model::Exit;
+use crate::model::ProcessExit;
 
 /// The most orphans that a report names.
 pub(super) const MAX_LEFTOVERS: usize = 64;
@@ -74,7 +74,7 @@ pub(super) enum Report {
     /// The start failed. No report follows.
     Failed { stage: Stage, errno: i32 },
     /// The main process exited.
-    Exited(Exit),
+    Exited(ProcessExit),
     /// The tree is empty. No report follows.
     Empty { leftovers: Vec<(u32, String)> },
 }
@@ -102,8 +102,8 @@ impl Report {
             }
             Report::Exited(exit) => {
                 let (how, value) = match exit {
-                    Exit::Code(code) => (0, code),
-                    Exit::Signal(signal) => (1, signal),
+                    ProcessExit::Code(code) => (0, code),
+                    ProcessExit::Signal(signal) => (1, signal),
                 };
                 to.push(how);
                 to.extend(value.to_le_bytes());
@@ -163,11 +163,11 @@ fn stage(body: &[u8]) -> Result<Stage, Nonsense> {
     }
 }
 
-fn exit(body: &[u8]) -> Result<Exit, Nonsense> {
+fn exit(body: &[u8]) -> Result<ProcessExit, Nonsense> {
     let value = u32_at(body, 1)?.cast_signed();
     match body.first() {
-        Some(0) => Ok(Exit::Code(value)),
-        Some(1) => Ok(Exit::Signal(value)),
+        Some(0) => Ok(ProcessExit::Code(value)),
+        Some(1) => Ok(ProcessExit::Signal(value)),
         _ => Err(Nonsense),
     }
 }
@@ -194,8 +194,8 @@ mod tests {
         let reports = [
             Report::Spawned { keeper: 7, pid: u32::MAX },
             Report::Failed { stage: Stage::Dir, errno: 2 },
-            Report::Exited(Exit::Code(255)),
-            Report::Exited(Exit::Signal(64)),
+            Report::Exited(ProcessExit::Code(255)),
+            Report::Exited(ProcessExit::Signal(64)),
             Report::Empty { leftovers: vec![] },
             Report::Empty { leftovers: vec![(1, "a b".to_owned()), (2, String::new())] },
         ];

@@ -1,4 +1,4 @@
-use crate::model::{Command, Expanded};
+use crate::model::{CommandLine, RedactedText};
 
 const SHELL: &str = "/bin/sh";
 
@@ -20,25 +20,25 @@ const FOREGOING: &[&str] = &[
 
 /// Returns the argv of a command. An array is executed as it is. A text is for `sh -c`, but without
 /// a shell where none is needed, and with `exec` where the shell would only wait for one program.
-pub(super) fn words(command: &Command) -> Option<Vec<String>> {
+pub(super) fn words(command: &CommandLine) -> Option<Vec<String>> {
     match command {
-        Command::Exec(words) => {
-            (!words.is_empty()).then(|| words.iter().map(|word| word.text().to_owned()).collect())
+        CommandLine::Exec(words) => {
+            (!words.is_empty()).then(|| words.iter().map(|word| word.expose().to_owned()).collect())
         }
-        Command::Shell(text) => from_text(text.trim()),
+        CommandLine::Shell(text) => from_text(text.trim()),
     }
 }
 
 /// A command as the user wrote it, without secrets.
-pub(in crate::runtime) fn shown(command: &Command) -> String {
+pub(in crate::runtime) fn shown(command: &CommandLine) -> String {
     match command {
-        Command::Shell(text) => text.clone(),
-        Command::Exec(words) => shell_words::join(words.iter().map(Expanded::shown)),
+        CommandLine::Shell(text) => text.clone(),
+        CommandLine::Exec(words) => shell_words::join(words.iter().map(RedactedText::redacted)),
     }
 }
 
 /// A command as the user wrote it, cut to its first line.
-pub(in crate::runtime) fn headline(command: &Command) -> String {
+pub(in crate::runtime) fn headline(command: &CommandLine) -> String {
     let shown = shown(command);
     match shown.trim().split_once('\n') {
         Some((first, _)) => format!("{first} …"),
@@ -88,8 +88,8 @@ fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
 }
 
 /// Whether a shell stays the parent of the program.
-pub(in crate::runtime) fn keeps_shell(command: &Command) -> bool {
-    let Command::Shell(_) = command else { return false };
+pub(in crate::runtime) fn keeps_shell(command: &CommandLine) -> bool {
+    let CommandLine::Shell(_) = command else { return false };
     match words(command).as_deref() {
         Some([shell, _, script]) if shell == SHELL => {
             !script.split(|c: char| !c.is_alphanumeric()).any(|word| word == "exec")
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn shell(text: &str) -> Option<Vec<String>> {
-        words(&Command::Shell(text.to_owned()))
+        words(&CommandLine::Shell(text.to_owned()))
     }
 
     #[test]
@@ -284,13 +284,13 @@ mod tests {
         ];
         for (text, script) in table {
             assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", script], "{text}");
-            assert!(!keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+            assert!(!keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
         for text in ["a | b", "a && b | c", "(a)", "npm i && cd x", "if a; then b; fi"] {
-            assert!(keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+            assert!(keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
         for text in ["a b", "(exec a)", "A=1 a", "cd x && exec y | z"] {
-            assert!(!keeps_shell(&Command::Shell(text.to_owned())), "{text}");
+            assert!(!keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
     }
 
@@ -340,13 +340,13 @@ mod tests {
     #[test]
     fn nothing_to_execute() {
         assert_eq!(shell(" \t\n"), None);
-        assert_eq!(words(&Command::Exec(vec![])), None);
+        assert_eq!(words(&CommandLine::Exec(vec![])), None);
     }
 
     #[test]
     fn words_are_taken_as_they_are() {
         let list = vec!["a b".to_owned(), "$X".to_owned()];
-        assert_eq!(words(&Command::exec(list.clone())), Some(list));
+        assert_eq!(words(&CommandLine::exec(list.clone())), Some(list));
     }
 
     proptest::proptest! {

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::{Loader, Present, Previewed, Reloaded};
 use crate::config::{self, Debugged, Draft};
-use crate::model::{Name, OnConflict, PortWish, Service, Stack, Weight};
+use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight, Service, Stack};
 use crate::ports::Ports;
 use crate::runtime::steady;
 
@@ -68,9 +68,13 @@ impl Reloader {
         let wish =
             wishes.iter().find(|wish| wish.service == service.name && Some(&wish.port) == named);
         let moves = wish.is_some_and(|wish| match (wish.weight, wish.on_conflict) {
-            (Weight::Any, _) | (Weight::Preferred, OnConflict::Next | OnConflict::Auto) => true,
-            (Weight::Preferred, OnConflict::Fail | OnConflict::Ask | OnConflict::Strict) => false,
-            (Weight::Pinned, _) => false,
+            (PortWeight::Any, _)
+            | (PortWeight::Preferred, ConflictPolicy::Next | ConflictPolicy::Auto) => true,
+            (
+                PortWeight::Preferred,
+                ConflictPolicy::Fail | ConflictPolicy::Ask | ConflictPolicy::Strict,
+            ) => false,
+            (PortWeight::Pinned, _) => false,
         });
         if moves {
             self.shunned.entry(service.name.clone()).or_default().insert(port);
@@ -100,7 +104,7 @@ impl Reloader {
     }
 
     /// The port requests of the last applied configuration, with these services in debug mode.
-    pub(in crate::runtime) fn known(&self, debugged: &Debugged) -> Vec<PortWish> {
+    pub(in crate::runtime) fn known(&self, debugged: &Debugged) -> Vec<PortRequest> {
         self.applied.wishes_with(debugged)
     }
 

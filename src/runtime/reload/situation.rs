@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Debugged, Draft};
 use crate::engine::Selection;
-use crate::model::{Name, PortWish};
+use crate::model::{Name, PortRequest};
 use crate::ports::{Asked, Key};
 
 /// Constraints on a stack made from a configuration.
@@ -20,7 +20,7 @@ pub struct Situation {
     pub debugged: Debugged,
     /// Port requests that are not new: if one can no longer be met, the start of its service
     /// reports that, and it does not keep other changes from being applied.
-    pub known: Vec<PortWish>,
+    pub known: Vec<PortRequest>,
 }
 
 impl Situation {
@@ -44,7 +44,7 @@ impl Situation {
         let others = draft.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
         let insists =
-            |wish: &PortWish| starting.contains(&wish.service) && !self.known.contains(wish);
+            |wish: &PortRequest| starting.contains(&wish.service) && !self.known.contains(wish);
         let (wishes, mine) = (draft.wishes_with(&self.debugged), &self.mine);
         let shunned = &BTreeSet::new();
         choose(&Asked { wishes: &wishes, mine, idle: &idle, shunned, insists: &insists })

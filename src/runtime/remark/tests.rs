@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Advice, Command, Kind, Launch, Mode, Name, OnExit, Policy, Port, Ready, Restart, Stop, Tty,
+    AssignedPort, BindHints, CommandLine, LaunchConfig, Name, OnExit, ReadyConfig, RestartConfig,
+    RestartPolicy, RunMode, ServiceKind, StopConfig, TtyMode,
 };
 
 /// `api` with this command and host, and ports 5001 and 9100.
 fn service(command: &str, host: &str) -> Service {
-    let port = |name: &str, number| Port {
+    let port = |name: &str, number| AssignedPort {
         name: name.to_owned(),
         number,
         wanted: None,
@@ -16,32 +17,38 @@ fn service(command: &str, host: &str) -> Service {
     };
     let time = Duration::from_secs(1);
     Service {
-        mode: Mode::Run,
+        mode: RunMode::Run,
         debug: None,
         name: Name::new("api").unwrap(),
-        kind: Kind::Service,
-        launch: Launch {
-            command: Command::Shell(command.to_owned()),
+        kind: ServiceKind::Service,
+        launch: LaunchConfig {
+            command: CommandLine::Shell(command.to_owned()),
             dir: "/shop".into(),
             env: Default::default(),
             host: host.to_owned(),
-            needs: None,
+            requires: None,
         },
         ports: vec![port("http", 5001), port("metrics", 9100)],
         depends_on: Default::default(),
-        ready: Ready { probes: Vec::new(), timeout: time, interval: time },
+        ready: ReadyConfig { probes: Vec::new(), timeout: time, interval: time },
         health: None,
-        restart: Restart { policy: Policy::No, max: 1, window: time, delay: time, max_delay: time },
+        restart: RestartConfig {
+            policy: RestartPolicy::No,
+            max_failures: 1,
+            window: time,
+            delay: time,
+            max_delay: time,
+        },
         success_codes: Default::default(),
-        stop: Stop { signal: 15, command: None, grace: time },
+        stop: StopConfig { signal: 15, command: None, grace: time },
         watch: Vec::new(),
-        tty: Tty::No,
-        passed: Vec::new(),
+        tty: TtyMode::No,
+        socket_activated: Vec::new(),
         url_form: Default::default(),
-        advice: Some(Advice {
+        advice: Some(BindHints {
             port: "pass --port $PORT".to_owned(),
             host: Some("pass --host $HOST".to_owned()),
-            variable: (command == "flask run").then(|| "FLASK_RUN_PORT".to_owned()),
+            port_variable: (command == "flask run").then(|| "FLASK_RUN_PORT".to_owned()),
         })
         .filter(|_| command != "./api"),
         autostart: true,
@@ -51,7 +58,7 @@ fn service(command: &str, host: &str) -> Service {
     }
 }
 
-fn read(text: &str) -> Vec<Address> {
+fn read(text: &str) -> Vec<ListenAddress> {
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 

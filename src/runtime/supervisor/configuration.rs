@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use super::switch::unable;
 use crate::engine::Input;
-use crate::model::{Class, Message, Plan, PlanView, Stack};
+use crate::model::{Message, MessageClass, Plan, PlanView, Stack};
 use crate::runtime::log::narrate;
 use crate::runtime::reload::{
     Made, Present, Previewed, Reloaded, Situation, debugged_in, ports_of,
@@ -47,7 +47,7 @@ impl Supervisor {
     /// Compares a preview with the running stack.
     pub(super) fn planned(&self, found: Previewed) -> Result<PlanView, Message> {
         if self.engine.is_ending() {
-            return Err(Message::new(Class::NotRunning, "the stack is stopping"));
+            return Err(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
         let (stack, notes) = found?;
         let plan = self.plan(&stack);
@@ -56,7 +56,7 @@ impl Supervisor {
             stack: self.stack.name.clone(),
             dir: self.stack.dir.clone(),
             running: true,
-            live: self.stack.live && self.reloader.follows,
+            live: self.stack.live_reload && self.reloader.follows,
             plan,
             notes,
         })
@@ -87,8 +87,8 @@ impl Supervisor {
                 let plan = self.plan(&stack);
                 let mended = std::mem::take(&mut self.broken);
                 self.waits = Plan::default();
-                if self.stack.live != stack.live {
-                    self.logs.say(narrate::live(stack.live));
+                if self.stack.live_reload != stack.live_reload {
+                    self.logs.say(narrate::live(stack.live_reload));
                 } else if mended && plan.is_empty() {
                     self.logs.say(narrate::mended_config());
                 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use crate::config::Debugged;
 use crate::engine::Input;
-use crate::model::{Class, Message, Name, Stack};
+use crate::model::{Message, MessageClass, Name, Stack};
 use crate::runtime::handle::{Answer, Request};
 use crate::runtime::reload::{Made, Present, joined};
 
@@ -26,7 +26,8 @@ impl Supervisor {
         on: bool,
         tell: oneshot::Sender<Answer>,
     ) {
-        let names: Vec<Name> = names.iter().flat_map(|name| self.stack.named(name)).collect();
+        let names: Vec<Name> =
+            names.iter().flat_map(|name| self.stack.services_named(name)).collect();
         match self.refusal(&names, on) {
             // The client may have left.
             Some(refusal) => drop(tell.send(Err(refusal))),
@@ -46,14 +47,14 @@ impl Supervisor {
         for Switch { tell, .. } in self.switches.extract_if(.., opposite) {
             let text = "superseded by a request for the other mode";
             // The client may have left.
-            let _ = tell.send(Err(Message::new(Class::Busy, text)));
+            let _ = tell.send(Err(Message::new(MessageClass::Busy, text)));
         }
     }
 
     /// Returns why a mode request is impossible, if it is.
     fn refusal(&self, names: &[Name], on: bool) -> Option<Message> {
         if self.engine.is_ending() {
-            return Some(Message::new(Class::NotRunning, "the stack is stopping"));
+            return Some(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
         let can = |name: &Name| {
             self.stack.services.get(name).is_some_and(|service| service.debug.is_some())
@@ -122,13 +123,13 @@ pub(super) fn unable<'a>(
     let services = debugged.iter().filter_map(|name| stack.services.get(name));
     services.filter(|service| service.debug.is_none()).map(|service| {
         let text = format!("{} no longer has a `debug` entry: back in run mode", service.name);
-        Message::new(Class::Config, text)
+        Message::new(MessageClass::Config, text)
     })
 }
 
 /// The error for debugging a service without a `debug` entry.
 pub(crate) fn no_debug_entry<'a>(service: &Name, with: impl Iterator<Item = &'a Name>) -> Message {
-    let message = Message::new(Class::Usage, format!("{service} has no `debug` entry"));
+    let message = Message::new(MessageClass::Usage, format!("{service} has no `debug` entry"));
     let with: Vec<&str> = with.map(Name::as_str).collect();
     match with.as_slice() {
         [] => message

@@ -2,7 +2,7 @@
 
 use super::{Supervisor, Wake};
 use crate::engine::{Haste, Input, Ticket};
-use crate::model::{Class, Message, Name, Run, Service};
+use crate::model::{Message, MessageClass, Name, RunId, Service};
 use crate::ports::Network;
 use crate::runtime::console::Screen;
 use crate::runtime::ending::Ending;
@@ -84,7 +84,7 @@ impl Supervisor {
     fn attach(&mut self, name: &Name, screen: Screen) -> Result<Attached, Message> {
         let service = self.stack.services.get(name);
         let service = service.ok_or_else(|| {
-            Message::new(Class::Usage, format!("{name} is no longer in the stack"))
+            Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
         })?;
         let (seat, run) = self.hands.attach(service, screen)?;
         let view = self.engine.view_of(name, |at| self.clock.date(at));
@@ -177,7 +177,7 @@ impl Supervisor {
     }
 
     /// The service of a run, as configured now.
-    fn service_of(&self, run: Run) -> Option<&Service> {
+    fn service_of(&self, run: RunId) -> Option<&Service> {
         self.stack.services.get(self.engine.service_of(run)?).map(|service| &**service)
     }
 

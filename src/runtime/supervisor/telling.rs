@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Supervisor, colors};
 use crate::engine::{Effect, Time};
 use crate::model::{
-    Event, Happening, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, Why,
+    Event, EventKind, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, WhyView,
 };
 use crate::ports::Network;
 use crate::runtime::log::{narrate, qr_code};
@@ -40,21 +40,21 @@ impl Supervisor {
     }
 
     /// Explains a service, with the same view of it as in snapshots.
-    pub(super) fn explain(&mut self, name: &Name) -> Option<Why> {
+    pub(super) fn explain(&mut self, name: &Name) -> Option<WhyView> {
         let clock = &self.clock;
         let why = self.engine.explain(clock.now(), name, |at| clock.date(at))?;
         let seen = self.snapshot();
         let service = seen.services.iter().find(|service| service.name == *name).cloned();
-        Some(Why { service: service.unwrap_or(why.service), ..why })
+        Some(WhyView { service: service.unwrap_or(why.service), ..why })
     }
 
     /// A snapshot for the status lines of an event: the affected service, or everything for the
     /// summary.
     fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
         let one = match (&event.what, &event.service) {
-            (Happening::Settled { .. }, _) => return self.snapshot(),
+            (EventKind::Settled { .. }, _) => return self.snapshot(),
             // Needs no view of the service; a shutdown has hundreds of these.
-            (Happening::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
+            (EventKind::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
             (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
             (_, None) => None,
         };
@@ -70,24 +70,24 @@ impl Supervisor {
 
     /// Handles consequences of an event and prints its status lines.
     pub(super) fn narrate(&mut self, event: Event) {
-        if let Happening::ShuttingDown(_) = event.what {
+        if let EventKind::ShuttingDown(_) = event.what {
             self.hands.unwatch();
         }
-        if let Happening::Settled { .. } = event.what {
+        if let EventKind::Settled { .. } = event.what {
             self.settled.send_replace(true);
         }
-        if let Happening::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
+        if let EventKind::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
             self.hands.survey(run);
             event.service.iter().for_each(|name| self.reloader.forgive(name));
         }
-        if let Happening::Applied(_) = event.what {
+        if let EventKind::Applied(_) = event.what {
             self.logs.services(&colors(&self.stack));
             self.hands.keep_consoles(&self.stack);
         }
         let scene = self.scene(&event);
         let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.say(line));
-        if let (Happening::Settled { .. }, Some(before)) = (event.what, self.qr) {
+        if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
             // Each line starts with a service name and a marker.
             let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
             let before = usize::from(before) + names.unwrap_or(0) + 3;
@@ -107,7 +107,7 @@ impl Supervisor {
 
     /// Reports a note about the whole stack.
     pub fn note(&mut self, message: Message) {
-        self.tell(Event { service: None, what: Happening::Note(message) });
+        self.tell(Event { service: None, what: EventKind::Note(message) });
     }
 }
 

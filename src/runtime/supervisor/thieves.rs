@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Supervisor;
 use crate::engine::{Effect, Excuse, Input};
-use crate::model::{Class, Event, Happening, Message, Phase, Run, Service};
+use crate::model::{Event, EventKind, Message, MessageClass, Phase, RunId, Service};
 use crate::ports::{self, Holder, Key, Listener, Owner};
 use crate::runtime::{in_use, remark};
 
@@ -23,7 +23,7 @@ impl Supervisor {
         effects.retain(|effect| match effect {
             Effect::Spawn(run, _) => !robbed.contains_key(run),
             Effect::Tell(event) => match event.what {
-                Happening::Phase { to: Phase::Starting, run: Some(run), .. } => {
+                EventKind::Phase { to: Phase::Starting, run: Some(run), .. } => {
                     !robbed.contains_key(&run)
                 }
                 _ => true,
@@ -33,8 +33,8 @@ impl Supervisor {
         robbed.into_iter().map(|(run, message)| Input::Robbed(run, message)).collect()
     }
 
-    fn robbed(&self, effects: &[Effect]) -> BTreeMap<Run, Message> {
-        let spawns: Vec<(Run, &Arc<Service>)> = effects.iter().filter_map(spawned).collect();
+    fn robbed(&self, effects: &[Effect]) -> BTreeMap<RunId, Message> {
+        let spawns: Vec<(RunId, &Arc<Service>)> = effects.iter().filter_map(spawned).collect();
         if spawns.is_empty() {
             return BTreeMap::new();
         }
@@ -56,7 +56,7 @@ impl Supervisor {
             let why = thief.or_else(|| {
                 let number = unclaimed?.number;
                 let text = format!("port {number} was unavailable; choosing again");
-                Some(Message::new(Class::Port, text))
+                Some(Message::new(MessageClass::Port, text))
             });
             robbed.extend(why.map(|why| (run, why)));
         }
@@ -65,7 +65,7 @@ impl Supervisor {
 
     /// Finds out why a run that exited before it was ready is not to blame, if so. None of its
     /// processes is left.
-    pub(super) fn examine(&mut self, run: Run, service: &Service) -> Input {
+    pub(super) fn examine(&mut self, run: RunId, service: &Service) -> Input {
         Input::Examined(run, self.excuse(service))
     }
 
@@ -90,14 +90,14 @@ impl Supervisor {
         if let Some(number) = opened_twice(service, &blamed) {
             self.tell(Event {
                 service: Some(name.clone()),
-                what: Happening::Note(remark::opened_twice(number)),
+                what: EventKind::Note(remark::opened_twice(number)),
             });
             return Excuse::None;
         }
         if self.reloader.ports().unhold(name) {
             let text =
                 "restarting without the port reservation (the service binds without SO_REUSEADDR)";
-            return Excuse::Unheld(Message::new(Class::Port, text));
+            return Excuse::Unheld(Message::new(MessageClass::Port, text));
         }
         // Either a process that has exited since, or connections in TIME_WAIT, which a program
         // without `SO_REUSEADDR` cannot bind over. If the port may not move, time may help. Many
@@ -108,14 +108,14 @@ impl Supervisor {
         match meant.or_else(|| numbers.iter().find(|number| ports::lingers(**number))).copied() {
             Some(number) if self.reloader.shun(service, number) => {
                 let text = format!("port {number} was in use, but nothing is listening on it");
-                Excuse::Robbed(Message::new(Class::Port, text))
+                Excuse::Robbed(Message::new(MessageClass::Port, text))
             }
             Some(_) | None => Excuse::None,
         }
     }
 
     /// Returns the process that listens on a port in place of a run that is not ready.
-    pub(super) fn thief(&self, run: Run, port: u16) -> Option<Message> {
+    pub(super) fn thief(&self, run: RunId, port: u16) -> Option<Message> {
         let service = self.engine.launched(run)?;
         if !numbers(service).contains(&port) {
             return None;
@@ -123,14 +123,14 @@ impl Supervisor {
         match ports::listener_owner(port, &self.hands.tree(run)) {
             Owner::Foreign(holder) | Owner::Shared(_, holder) => {
                 let certain = !holder.may_stand_in() && !holder.is_devstack();
-                certain.then(|| Message::new(Class::Port, ports::taken(port, &[holder])))
+                certain.then(|| Message::new(MessageClass::Port, ports::taken(port, &[holder])))
             }
             Owner::Owned(_) | Owner::Nobody | Owner::Unknown => None,
         }
     }
 }
 
-fn spawned(effect: &Effect) -> Option<(Run, &Arc<Service>)> {
+fn spawned(effect: &Effect) -> Option<(RunId, &Arc<Service>)> {
     match effect {
         Effect::Spawn(run, service) if !service.ports.is_empty() => Some((*run, service)),
         _ => None,
@@ -140,7 +140,7 @@ fn spawned(effect: &Effect) -> Option<(Run, &Arc<Service>)> {
 /// Returns the passed port that the program tried to open itself, if that was the problem.
 fn opened_twice(service: &Service, blamed: &[&String]) -> Option<u16> {
     let named = |number: u16| blamed.iter().any(|line| in_use::names(line, number));
-    let passed: Vec<u16> = service.passed_ports().map(|port| port.number).collect();
+    let passed: Vec<u16> = service.activated_ports().map(|port| port.number).collect();
     let all = passed.len() == service.ports.len();
     let unnamed = all && !passed.iter().any(|number| named(*number));
     passed.into_iter().find(|number| unnamed || named(*number))
@@ -171,7 +171,7 @@ fn thief(
         let holders = holders.get(&port.number)?;
         let thieves = holders.iter().filter(|holder| !holder.is_devstack() && counts(holder));
         let thieves: Vec<Holder> = thieves.cloned().collect();
-        let taken = || Message::new(Class::Port, ports::taken(port.number, &thieves));
+        let taken = || Message::new(MessageClass::Port, ports::taken(port.number, &thieves));
         (!thieves.is_empty()).then(taken)
     })
 }

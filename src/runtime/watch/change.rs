@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::model::{Message, Watched};
+use crate::model::{Message, WatchId};
 
 /// What the watcher reports to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Files of these watches changed; each with the file whose event came first.
-    Services(BTreeMap<Watched, PathBuf>),
+    Services(BTreeMap<WatchId, PathBuf>),
     /// These configuration or environment files changed, appeared or disappeared; paths as given.
     Config(BTreeSet<PathBuf>),
     /// Whether more files are changing after a reported change. Always becomes `false` again, at

@@ -7,7 +7,7 @@ use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
 
 use super::inbox::Inbox;
 use super::mounts::Mounts;
-use crate::model::{Class, Message, Shown};
+use crate::model::{DisplayPath, Message, MessageClass};
 
 /// Maximum number of watched directories; any more are polled. The default limit on Linux is
 /// between 8,192 and 1,048,576 for all programs of a user, and each watch costs the kernel about 1
@@ -186,7 +186,7 @@ impl Cover {
                 "can watch only {} of {all} directories ({why}); polling the others every 2s",
                 all - bare
             );
-            messages.push(Message::new(Class::WatchDegraded, text).help(remedy(all)));
+            messages.push(Message::new(MessageClass::WatchDegraded, text).help(remedy(all)));
         }
         messages
     }
@@ -198,19 +198,19 @@ impl Cover {
         if self.told_of.insert(place.clone()) {
             let text = format!(
                 "files below {} may change without notification ({kind}); polling them every 2s",
-                Shown(&place)
+                DisplayPath(&place)
             );
             let help =
                 "keep them on a local disk, or set the polling interval: watch = { poll = \"1s\" }";
-            self.news.push(Message::new(Class::WatchDegraded, text).help(help));
+            self.news.push(Message::new(MessageClass::WatchDegraded, text).help(help));
         }
     }
 
     fn note_denied(&mut self, folder: &Path) {
         if self.told_of.insert(folder.to_owned()) {
-            let text = format!("cannot read {}; changes in it will be missed", Shown(folder));
+            let text = format!("cannot read {}; changes in it will be missed", DisplayPath(folder));
             let help = "exclude it from `watch` with `!`, or make it readable and restart devstack";
-            self.news.push(Message::new(Class::WatchDegraded, text).help(help));
+            self.news.push(Message::new(MessageClass::WatchDegraded, text).help(help));
         }
     }
 

@@ -6,7 +6,7 @@ use globset::{GlobSet, GlobSetBuilder};
 
 use super::pattern::{Pattern, Sense};
 use super::rules::{Verdict, is_never};
-use crate::model::Watch;
+use crate::model::WatchConfig;
 
 /// Maximum number of directories with other names through symlinks: a tree of symlinks may be
 /// endless.
@@ -45,7 +45,7 @@ struct Globs(Vec<(PathBuf, GlobSet)>);
 
 impl Filter {
     /// Compiles the globs. The configuration has checked them; an invalid one is skipped.
-    pub fn new(watch: &Watch, root: &Path) -> Filter {
+    pub fn new(watch: &WatchConfig, root: &Path) -> Filter {
         let read = |list: &[String], sense| -> Vec<Pattern> {
             let read = |text: &String| match Pattern::new(root, text, sense) {
                 Ok(pattern) => Some(pattern),
@@ -189,11 +189,11 @@ mod tests {
     fn filter(include: &[&str], exclude: &[&str]) -> Filter {
         let list = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
         let root = PathBuf::from("/p/api");
-        let watch = Watch {
+        let watch = WatchConfig {
             root: root.clone(),
             include: list(include),
             exclude: list(exclude),
-            settle: Duration::ZERO,
+            debounce: Duration::ZERO,
             poll: None,
             action: crate::model::WatchAction::Restart { build: None },
         };

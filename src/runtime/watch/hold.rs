@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::settle::{SETTLE_CAP, Settle};
-use crate::model::Watched;
+use crate::model::WatchId;
 
 /// Changes delayed for services with a longer quiet period than the others.
 #[derive(Debug, Default)]
-pub(super) struct Holds(BTreeMap<Watched, Held>);
+pub(super) struct Holds(BTreeMap<WatchId, Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -24,7 +24,7 @@ impl Held {
 
 impl Holds {
     /// Delays a change whose last event was at `last`.
-    pub fn add(&mut self, name: Watched, path: PathBuf, last: Instant, quiet: Duration) {
+    pub fn add(&mut self, name: WatchId, path: PathBuf, last: Instant, quiet: Duration) {
         let settle = Settle { first: last, last };
         let held = self.0.entry(name).or_insert(Held { path, settle, quiet });
         held.settle.last = last;
@@ -36,16 +36,16 @@ impl Holds {
     }
 
     /// Takes those that are due.
-    pub fn take(&mut self, now: Instant) -> BTreeMap<Watched, PathBuf> {
+    pub fn take(&mut self, now: Instant) -> BTreeMap<WatchId, PathBuf> {
         let (due, later) =
             std::mem::take(&mut self.0).into_iter().partition(|(_, held)| held.due() <= now);
         self.0 = later;
-        let due: BTreeMap<Watched, Held> = due;
+        let due: BTreeMap<WatchId, Held> = due;
         due.into_iter().map(|(name, held)| (name, held.path)).collect()
     }
 
     /// Drops changes of services that are no longer watched.
-    pub fn retain(&mut self, keep: impl Fn(&Watched) -> bool) {
+    pub fn retain(&mut self, keep: impl Fn(&WatchId) -> bool) {
         self.0.retain(|name, _| keep(name));
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     fn a_held_change_waits_for_its_own_pause_and_keeps_its_first_file() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let name = Watched::first(crate::model::Name::new("api").unwrap());
+        let name = WatchId::first(crate::model::Name::new("api").unwrap());
         let quiet = Duration::from_millis(300);
         let mut holds = Holds::default();
         holds.add(name.clone(), "/a".into(), at(0), quiet);

@@ -8,7 +8,7 @@ use notify::event::{CreateKind, Event, EventKind, RemoveKind};
 use super::clock::FileTime;
 use super::settle::Settle;
 use super::touch::{Touch, is_noise};
-use crate::model::{Watch, Watched};
+use crate::model::{WatchConfig, WatchId};
 
 /// Maximum number of paths in a batch. Beyond it they are dropped and everything is compared, as
 /// the kernel does with its own queue of the same length.
@@ -39,7 +39,7 @@ struct State {
 
 /// What to watch from now on.
 pub(super) struct Order {
-    pub services: BTreeMap<Watched, Watch>,
+    pub services: BTreeMap<WatchId, WatchConfig>,
     pub files: BTreeSet<PathBuf>,
     /// A service's file modified after this time has changed when the walk finds it.
     pub services_since: FileTime,

@@ -19,7 +19,7 @@ use super::polls::Polls;
 use super::settle::SETTLE;
 use super::tree::{Changed, Id, Tree, Unknown};
 use super::waits::Waits;
-use crate::model::{Watch, WatchAction, Watched};
+use crate::model::{WatchAction, WatchConfig, WatchId};
 
 #[cfg(target_os = "linux")]
 use super::linux as system;
@@ -61,9 +61,9 @@ pub(super) struct Lookout {
     tree: Tree,
     files: Files,
     /// Services with equal `watch` share a filter.
-    filters: Vec<(Watch, Id)>,
+    filters: Vec<(WatchConfig, Id)>,
     next_id: Id,
-    services: BTreeMap<Watched, (Id, Duration)>,
+    services: BTreeMap<WatchId, (Id, Duration)>,
     pending: Pending,
     holds: Holds,
     /// Whether it was reported that more files are changing.
@@ -143,13 +143,13 @@ impl Lookout {
 
     fn set(&mut self, order: Order) {
         self.services.clear();
-        let mut kept: Vec<(Watch, Id)> = Vec::new();
+        let mut kept: Vec<(WatchConfig, Id)> = Vec::new();
         let mut new = BTreeSet::new();
         for (name, watch) in order.services {
-            let settle = watch.settle;
+            let settle = watch.debounce;
             // The action and the quiet period do not affect the filter.
             let action = WatchAction::Restart { build: None };
-            let watch = Watch { settle: Duration::ZERO, action, ..watch };
+            let watch = WatchConfig { debounce: Duration::ZERO, action, ..watch };
             let known = kept.iter().chain(&self.filters).find(|(known, _)| *known == watch);
             let id = known.map(|(_, id)| *id).unwrap_or_else(|| {
                 self.next_id += 1;
@@ -356,7 +356,8 @@ impl Lookout {
     /// directory does not mean the configuration files in it: a reload decides on its own what they
     /// restart.
     fn is_source(&self, path: &Path, id: Id) -> bool {
-        let names = |watch: &Watch| watch.include.iter().any(|glob| watch.root.join(glob) == path);
+        let names =
+            |watch: &WatchConfig| watch.include.iter().any(|glob| watch.root.join(glob) == path);
         !self.files.holds(path)
             || self.filters.iter().any(|(watch, other)| *other == id && names(watch))
     }

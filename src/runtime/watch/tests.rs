@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::lookout::Limits;
 use super::settle::SETTLE;
 use super::{Change, Watcher};
-use crate::model::{Class, Message, Name, Watch, WatchAction, Watched};
+use crate::model::{Message, MessageClass, Name, WatchAction, WatchConfig, WatchId};
 
 mod configuration;
 mod counts;
@@ -45,8 +45,8 @@ fn limits() -> Limits {
     Limits { folders: 10_000, read_after: Duration::ZERO }
 }
 
-fn name(text: &str) -> Watched {
-    Watched::first(Name::new(text).unwrap())
+fn name(text: &str) -> WatchId {
+    WatchId::first(Name::new(text).unwrap())
 }
 
 impl Scene {
@@ -94,16 +94,16 @@ impl Scene {
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
     }
 
-    fn watch(&self, include: &[&str], exclude: &[&str]) -> Watch {
+    fn watch(&self, include: &[&str], exclude: &[&str]) -> WatchConfig {
         let list = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
         let (include, exclude) = (list(include), list(exclude));
         let action = WatchAction::Restart { build: None };
         let root = self.top.clone();
-        Watch { root, include, exclude, settle: SETTLE, poll: None, action }
+        WatchConfig { root, include, exclude, debounce: SETTLE, poll: None, action }
     }
 
     /// Watches for one service, `api`, and waits until that works: a first file is seen.
-    async fn begin(&mut self, watch: Watch) {
+    async fn begin(&mut self, watch: WatchConfig) {
         let inside = watch.include.is_empty();
         let mut services = BTreeMap::from([(name("api"), watch)]);
         if !inside {

@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::{Class, Message, Shown, Watched};
+use crate::model::{DisplayPath, Message, MessageClass, WatchId};
 
 /// Paths that services watch but that do not exist. Each is reported once.
 #[derive(Debug, Default)]
-pub(super) struct Waits(BTreeMap<Watched, Vec<PathBuf>>);
+pub(super) struct Waits(BTreeMap<WatchId, Vec<PathBuf>>);
 
 impl Waits {
     /// Returns the new warnings, given what is missing now.
     pub fn news<'a>(
         &mut self,
-        absent: impl Iterator<Item = (&'a Watched, Vec<PathBuf>)>,
+        absent: impl Iterator<Item = (&'a WatchId, Vec<PathBuf>)>,
     ) -> Vec<Message> {
         let mut news = Vec::new();
         for (watched, paths) in absent {
@@ -19,15 +19,16 @@ impl Waits {
             let before = self.0.insert(watched.clone(), paths.clone()).unwrap_or_default();
             let new = paths.iter().filter(|path| !before.contains(path));
             news.extend(new.map(|path| {
-                let text = format!("{name} cannot watch {}: path does not exist yet", Shown(path));
+                let text =
+                    format!("{name} cannot watch {}: path does not exist yet", DisplayPath(path));
                 let help = "create it (it is watched once it exists), or fix the service's `watch`";
-                Message::new(Class::WatchDegraded, text).help(help)
+                Message::new(MessageClass::WatchDegraded, text).help(help)
             }));
         }
         news
     }
 
-    pub fn retain(&mut self, keep: impl Fn(&Watched) -> bool) {
+    pub fn retain(&mut self, keep: impl Fn(&WatchId) -> bool) {
         self.0.retain(|name, _| keep(name));
     }
 }
@@ -40,7 +41,7 @@ mod tests {
     #[test]
     fn a_wait_is_told_once_until_it_has_ended() {
         let mut waits = Waits::default();
-        let name = Watched::first(Name::new("api").unwrap());
+        let name = WatchId::first(Name::new("api").unwrap());
         let mut told = |paths: &[&str]| {
             let paths = paths.iter().map(PathBuf::from).collect();
             waits.news([(&name, paths)].into_iter()).len()

@@ -13,7 +13,7 @@ use super::cover::FOLDERS_MAX;
 use super::inbox::{Inbox, Order};
 use super::lookout::{Limits, Lookout};
 use super::{Change, lookout};
-use crate::model::{Class, Message, Watch, Watched};
+use crate::model::{Message, MessageClass, WatchConfig, WatchId};
 
 /// Watches files for services and the configuration on its own thread. Dropping it stops that.
 pub struct Watcher {
@@ -54,7 +54,7 @@ impl Watcher {
     /// Replaces what is watched: files of services by their globs, and single `files`, which need
     /// not exist. Returns at once; unchanged targets keep their state. Files modified after this
     /// call count as changed even if the walk finds them before their event.
-    pub fn set(&mut self, services: BTreeMap<Watched, Watch>, files: BTreeSet<PathBuf>) {
+    pub fn set(&mut self, services: BTreeMap<WatchId, WatchConfig>, files: BTreeSet<PathBuf>) {
         if !self.started && services.is_empty() && files.is_empty() {
             return;
         }
@@ -73,7 +73,7 @@ impl Watcher {
             let lookout = Lookout::new(inbox, changes.clone(), limits, own_output());
             if catch_unwind(AssertUnwindSafe(|| lookout.run())).is_err() {
                 let text = "internal error: file watcher stopped; changes will be missed";
-                let message = Message::new(Class::Internal, text).help("restart devstack");
+                let message = Message::new(MessageClass::Internal, text).help("restart devstack");
                 // Without a receiver the stack is shutting down.
                 let _ = changes.send(Change::Degraded(message));
                 let _ = changes.send(Change::More(false));
@@ -83,7 +83,7 @@ impl Watcher {
             Ok(_) => true,
             Err(error) => {
                 let text = format!("cannot watch files: cannot start a thread ({error})");
-                let message = Message::new(Class::WatchDegraded, text)
+                let message = Message::new(MessageClass::WatchDegraded, text)
                     .help("raise the process limit (`ulimit -u`)");
                 let _ = self.changes.send(Change::Degraded(message));
                 false

@@ -3,7 +3,7 @@ use std::io;
 use super::super::facts::{LeftStack, Move};
 use super::super::finding::State;
 use super::*;
-use crate::model::{Class, Name, OnConflict, PortWish, Weight};
+use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
 
 /// Returns facts without any problem.
 fn well() -> Facts {
@@ -34,14 +34,14 @@ fn well() -> Facts {
     }
 }
 
-fn wish(number: u16) -> PortWish {
-    PortWish {
+fn wish(number: u16) -> PortRequest {
+    PortRequest {
         service: Name::new("api").expect("valid name"),
         port: "main".to_owned(),
         number: Some(number),
-        weight: Weight::Preferred,
-        source: "devstack.toml".to_owned(),
-        on_conflict: OnConflict::Next,
+        weight: PortWeight::Preferred,
+        requested_by: "devstack.toml".to_owned(),
+        on_conflict: ConflictPolicy::Next,
     }
 }
 
@@ -183,7 +183,8 @@ fn every_trouble_is_told_with_its_remedy() {
         ),
         (
             |facts| {
-                facts.configuration = Configuration::Wrong(Message::new(Class::Config, "x:1:1: no"))
+                facts.configuration =
+                    Configuration::Wrong(Message::new(MessageClass::Config, "x:1:1: no"))
             },
             State::Wrong,
             "configuration",
@@ -192,8 +193,9 @@ fn every_trouble_is_told_with_its_remedy() {
         ),
         (
             |facts| {
-                let message = Message::new(Class::Spawn, "program `flask` not found on PATH")
-                    .help("install it");
+                let message =
+                    Message::new(MessageClass::Spawn, "program `flask` not found on PATH")
+                        .help("install it");
                 stack(facts).unstartable =
                     vec![Unstartable { service: "api".to_owned(), starts: true, why: message }];
             },
@@ -204,7 +206,8 @@ fn every_trouble_is_told_with_its_remedy() {
         ),
         (
             |facts| {
-                let message = Message::new(Class::Port, "port 5000 is in use by x").help("stop it");
+                let message =
+                    Message::new(MessageClass::Port, "port 5000 is in use by x").help("stop it");
                 stack(facts).ports = Err(vec![message]);
             },
             State::Wrong,
@@ -248,7 +251,8 @@ fn every_trouble_is_told_with_its_remedy() {
 #[test]
 fn a_service_that_does_not_start_by_itself_fails_nothing() {
     let finding = after(|facts| {
-        let why = Message::new(Class::Spawn, "program `x` not found on PATH").help("install it");
+        let why =
+            Message::new(MessageClass::Spawn, "program `x` not found on PATH").help("install it");
         stack(facts).unstartable =
             vec![Unstartable { service: "mail".to_owned(), starts: false, why }];
     });

@@ -20,19 +20,21 @@ debug = { command = ['debugpy', '${DEBUG_HOST}:${DEBUG_PORT}', '${DEBUG_WAIT:-no
 fn another_command_and_a_port_of_its_own() {
     let project = Project::new(API);
     let run = project.stack().services[&name("api")].clone();
-    assert_eq!(run.mode, Mode::Run);
-    assert_eq!(run.launch.command, Command::Exec(vec!["./api".into(), "5000".into()]));
+    assert_eq!(run.mode, RunMode::Run);
+    assert_eq!(run.launch.command, CommandLine::Exec(vec!["./api".into(), "5000".into()]));
     assert_eq!(run.launch.env["DEVSTACK_MODE"], "run");
     assert!(!run.launch.env.keys().any(|name| name.starts_with("DEBUG_")));
-    let entry = Debug { debugger: Some(Debugger::Debugpy), prefer: Some(5678), program: None };
+    let entry =
+        DebugConfig { debugger: Some(DebuggerKind::Debugpy), prefer: Some(5678), program: None };
     assert_eq!(run.debug, Some(entry));
 
     let debug = debugged(&project, "api");
     let words = ["debugpy", "127.0.0.1:5678", "1", "5000"].map(str::to_owned);
-    assert_eq!(debug.launch.command, Command::exec(words.to_vec()));
+    assert_eq!(debug.launch.command, CommandLine::exec(words.to_vec()));
     assert_eq!(debug.launch.env["DEVSTACK_MODE"], "debug");
-    let mode = Debugging { port: 5678, debugger: Some(Debugger::Debugpy), waits: true };
-    assert_eq!(debug.mode, Mode::Debug(mode));
+    let mode =
+        DebugTarget { port: 5678, debugger: Some(DebuggerKind::Debugpy), waits_for_debugger: true };
+    assert_eq!(debug.mode, RunMode::Debug(mode));
     let ports: Vec<_> = debug.ports.iter().map(|port| (&*port.name, port.number)).collect();
     assert_eq!(ports, [("main", 5000), ("debug", 5678)]);
 }
@@ -47,7 +49,7 @@ fn only_those_in_debug_mode_wish_for_its_port() {
     assert_eq!(draft.wishes_with(&Debugged::from([name("web")])).len(), 1);
     let wishes = draft.wishes_with(&Debugged::from([name("api")]));
     let last = wishes.last().expect("two");
-    assert_eq!((&*last.port, last.number, last.weight), ("debug", Some(6000), Weight::Pinned));
+    assert_eq!((&*last.port, last.number, last.weight), ("debug", Some(6000), PortWeight::Pinned));
     assert_eq!(draft.debuggable().count(), 1);
 }
 
@@ -57,7 +59,11 @@ fn a_debugger_alone_is_no_main_port() {
     let debug = debugged(&project, "api");
     assert_eq!((debug.port(), debug.url(), debug.ports.len()), (None, None, 1));
     assert!(!debug.launch.env.contains_key("PORT"));
-    assert_eq!(debug.launch.command, Command::Shell("a".into()), "its command looks for itself");
+    assert_eq!(
+        debug.launch.command,
+        CommandLine::Shell("a".into()),
+        "its command looks for itself"
+    );
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn a_preset_brings_its_own_unless_the_command_is_another() {
         project.stack().services[&name("api")].debug.clone()
     };
     let debugpy = entry("").expect("Flask has one");
-    assert_eq!((debugpy.debugger, debugpy.prefer), (Some(Debugger::Debugpy), Some(5678)));
+    assert_eq!((debugpy.debugger, debugpy.prefer), (Some(DebuggerKind::Debugpy), Some(5678)));
     assert_eq!(entry("debug = { port = 6000 }").expect("the rest stays").prefer, Some(6000));
     assert_eq!(entry("command = 'gunicorn app:app'"), None);
 }

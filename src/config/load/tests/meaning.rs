@@ -12,27 +12,27 @@ fn a_small_file_gets_every_default() {
     assert_eq!(stack.dir, project.folder.path());
     assert_eq!(stack.primary, Some(name("api")));
     let api = &stack.services[&name("api")];
-    assert_eq!(api.launch.command, Command::Shell("serve".into()));
+    assert_eq!(api.launch.command, CommandLine::Shell("serve".into()));
     assert_eq!(api.launch.dir, stack.dir);
     assert_eq!(api.launch.host, "127.0.0.1");
     assert_eq!(api.ready.probes, [Probe::Tcp { port: 5000 }]);
     assert_eq!(api.ready.timeout, Duration::from_secs(60));
     assert_eq!(api.ready.interval, Duration::from_millis(250));
-    let restart = Restart {
-        policy: Policy::OnFailure,
-        max: 8,
+    let restart = RestartConfig {
+        policy: RestartPolicy::OnFailure,
+        max_failures: 8,
         window: Duration::from_secs(120),
         delay: Duration::from_millis(250),
         max_delay: Duration::from_secs(15),
     };
     assert_eq!(api.restart, restart);
-    assert_eq!(api.stop, Stop { signal: 15, command: None, grace: Duration::from_secs(5) });
+    assert_eq!(api.stop, StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) });
     assert_eq!(api.success_codes.iter().collect::<Vec<_>>(), [&0]);
     assert!(api.autostart && api.watch.is_empty() && api.on_exit == OnExit::None);
-    assert!(api.health.is_none() && api.tty == Tty::Auto);
+    assert!(api.health.is_none() && api.tty == TtyMode::Auto);
     let once = &stack.services[&name("once")];
-    assert_eq!(once.launch.command, Command::Exec(vec!["a".into(), "b".into()]));
-    assert_eq!(once.restart.policy, Policy::No);
+    assert_eq!(once.launch.command, CommandLine::Exec(vec!["a".into(), "b".into()]));
+    assert_eq!(once.restart.policy, RestartPolicy::No);
     assert_eq!(once.ready.probes, []);
 }
 
@@ -89,11 +89,14 @@ fn every_key_reaches_the_stack() {
     let project = Project::new(text).file("src/x", "");
     let draft = project.draft();
     let conflicts: Vec<_> = draft.wishes().iter().map(|w| (&*w.port, w.on_conflict)).collect();
-    let expected =
-        [("http", OnConflict::Fail), ("metrics", OnConflict::Fail), ("main", OnConflict::Auto)];
+    let expected = [
+        ("http", ConflictPolicy::Fail),
+        ("metrics", ConflictPolicy::Fail),
+        ("main", ConflictPolicy::Auto),
+    ];
     assert_eq!(conflicts, expected);
     let chosen = |service: &str, port: &str, number| {
-        let chosen = Port {
+        let chosen = AssignedPort {
             name: port.to_owned(),
             number,
             wanted: None,
@@ -110,7 +113,10 @@ fn every_key_reaches_the_stack() {
     let stack = draft.resolve(&ports);
     assert_eq!((stack.name.as_str(), stack.primary), ("shop", Some(name("api"))));
     let api = &stack.services[&name("api")];
-    assert_eq!(api.launch.command, Command::Exec(["serve", "--db", "5433"].map(Into::into).into()));
+    assert_eq!(
+        api.launch.command,
+        CommandLine::Exec(["serve", "--db", "5433"].map(Into::into).into())
+    );
     assert_eq!(api.launch.dir, project.path("src"));
     assert_eq!(
         api.ports,
@@ -134,11 +140,11 @@ fn every_key_reaches_the_stack() {
                 own_port: Some(8001)
             },
             Probe::Log { pattern: r"listening on http://127\.0\.0\.1:8001$".into() },
-            Probe::Exec { command: Command::Exec(vec!["check".into(), "9001".into()]) },
+            Probe::Exec { command: CommandLine::Exec(vec!["check".into(), "9001".into()]) },
             Probe::Notify,
         ]
     );
-    let health = Health {
+    let health = HealthConfig {
         probes: vec![
             Probe::Tcp { port: 9001 },
             Probe::Http {
@@ -146,26 +152,26 @@ fn every_key_reaches_the_stack() {
                 any_status: false,
                 own_port: Some(8001),
             },
-            Probe::Exec { command: Command::Shell("ping 8001".into()) },
+            Probe::Exec { command: CommandLine::Shell("ping 8001".into()) },
         ],
         interval: Duration::from_secs(30),
         failures: 1,
         action: HealthAction::Restart,
     };
     assert_eq!(api.health, Some(health));
-    assert_eq!(api.tty, Tty::No);
-    assert_eq!(api.restart.policy, Policy::Always);
-    assert_eq!((api.restart.max, api.restart.max_delay), (3, Duration::from_secs(4)));
+    assert_eq!(api.tty, TtyMode::No);
+    assert_eq!(api.restart.policy, RestartPolicy::Always);
+    assert_eq!((api.restart.max_failures, api.restart.max_delay), (3, Duration::from_secs(4)));
     assert_eq!(api.success_codes.iter().copied().collect::<Vec<_>>(), [0, 143]);
-    let command = Some(Command::Exec(["stop", "8001", "9001"].map(Into::into).into()));
-    assert_eq!(api.stop, Stop { signal: 2, command, grace: Duration::from_millis(1500) });
+    let command = Some(CommandLine::Exec(["stop", "8001", "9001"].map(Into::into).into()));
+    assert_eq!(api.stop, StopConfig { signal: 2, command, grace: Duration::from_millis(1500) });
     let watch = api.watch.first().expect("it watches");
     assert_eq!(watch.root, project.path("src"));
     assert_eq!(watch.include, ["**/*.py", "templates/**", "app", "app/**"]);
     assert_eq!(watch.exclude, ["tests/**", "*.pyc"]);
-    assert_eq!(watch.settle, Duration::from_millis(50));
+    assert_eq!(watch.debounce, Duration::from_millis(50));
     assert_eq!((api.autostart, api.on_exit), (false, OnExit::Shutdown));
-    assert_eq!(api.color, Some(Color::BrightBlue));
+    assert_eq!(api.color, Some(LabelColor::BrightBlue));
     assert_eq!(api.description.as_deref(), Some("the shop at http://127.0.0.1:8001"));
     let env = &api.launch.env;
     for (name, value) in [
@@ -205,7 +211,7 @@ fn references_are_replaced_where_they_may_stand() {
     let stack = project.stack();
     let api = &stack.services[&name("api")];
     let command = r#"x=$HOME; echo "${x%.*}" ${x-1.5} $$ \${api.port} 5000 shop ${VAR:-a.b} ${#x}"#;
-    assert_eq!(api.launch.command, Command::Shell(command.into()));
+    assert_eq!(api.launch.command, CommandLine::Shell(command.into()));
     assert_eq!(api.launch.dir, project.path("shop"));
     assert_eq!(api.launch.env["U"], "http://127.0.0.1:5000/shop");
     assert_eq!(api.launch.env["D"], "5000");
@@ -246,7 +252,7 @@ fn health_looks_at_the_main_port_when_nothing_is_said() {
     )
     .stack();
     let [a, b] = ["a", "b"].map(|service| &stack.services[&name(service)]);
-    let health = Health {
+    let health = HealthConfig {
         probes: vec![Probe::Tcp { port: 5000 }],
         interval: Duration::from_secs(5),
         failures: 3,
@@ -255,7 +261,7 @@ fn health_looks_at_the_main_port_when_nothing_is_said() {
     assert_eq!((&a.health, &b.health), (&Some(health), &None));
     assert_eq!(a.ready.probes, [Probe::Tcp { port: 5000 }], "`notify = false` says nothing");
     assert_eq!(b.ready.probes, [Probe::Notify]);
-    assert_eq!((a.tty, b.tty), (Tty::Yes, Tty::Auto));
+    assert_eq!((a.tty, b.tty), (TtyMode::Yes, TtyMode::Auto));
 }
 
 #[test]
@@ -296,13 +302,13 @@ fn watches_say_what_follows() {
     let actions = |service: &str| -> Vec<WatchAction> {
         stack.services[&name(service)].watch.iter().map(|watch| watch.action.clone()).collect()
     };
-    let format = Expanded::new("--message-format=short", "--message-format=${FORMAT}");
-    let build = Some(Command::exec(["cargo".into(), "build".into(), format]));
+    let format = RedactedText::new("--message-format=short", "--message-format=${FORMAT}");
+    let build = Some(CommandLine::exec(["cargo".into(), "build".into(), format]));
     assert_eq!(actions("a"), [WatchAction::Restart { build }]);
     assert_eq!(
         actions("b"),
         [
-            WatchAction::Run(Command::Shell("make schema-4000".into())),
+            WatchAction::Run(CommandLine::Shell("make schema-4000".into())),
             WatchAction::Signal(10),
             WatchAction::Signal(1),
             WatchAction::Restart { build: None },
@@ -317,10 +323,10 @@ fn logs_have_limits() {
         let text = format!("{text}\n[services.a]\ncommand = \"x\"");
         Project::new(&text).stack().logs
     };
-    assert_eq!(limits(""), LogLimits { max_size: 50_000_000, keep: 3 });
-    assert_eq!(limits("[stack.logs]\nkeep = 0"), LogLimits { max_size: 50_000_000, keep: 0 });
+    assert_eq!(limits(""), LogRetention { max_size: 50_000_000, keep: 3 });
+    assert_eq!(limits("[stack.logs]\nkeep = 0"), LogRetention { max_size: 50_000_000, keep: 0 });
     let both = "[stack]\nlogs = { max_size = \"1GiB\", keep = 10 }";
-    assert_eq!(limits(both), LogLimits { max_size: 1 << 30, keep: 10 });
+    assert_eq!(limits(both), LogRetention { max_size: 1 << 30, keep: 10 });
 }
 
 #[test]
@@ -341,8 +347,8 @@ fn people_read_variables_by_their_names_and_what_devstack_knows_as_it_is() {
         api.launch.command.line(),
         format!("serve {port} ${{TOKEN}} ${{NONE}} a-{port}-{stack}")
     );
-    let Command::Exec(words) = &api.launch.command else { panic!("it is an array") };
-    let texts: Vec<&str> = words.iter().map(|word| word.text()).collect();
+    let CommandLine::Exec(words) = &api.launch.command else { panic!("it is an array") };
+    let texts: Vec<&str> = words.iter().map(|word| word.expose()).collect();
     assert_eq!(texts[..4], ["serve", "5000", "secret", "x"]);
     assert!(!format!("{:?}", api.ready.probes).contains("secret"));
 }

@@ -91,15 +91,15 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
-fn wish<'a>(draft: &'a Draft, service: &str, port: &str) -> &'a PortWish {
+fn wish<'a>(draft: &'a Draft, service: &str, port: &str) -> &'a PortRequest {
     let found = draft.wishes().iter().find(|w| w.service == name(service) && w.port == port);
     found.expect("the port is wished for")
 }
 
 /// The number, its weight and its origin.
-fn said(draft: &Draft, service: &str) -> (Option<u16>, Weight, String) {
+fn said(draft: &Draft, service: &str) -> (Option<u16>, PortWeight, String) {
     let wish = wish(draft, service, "main");
-    (wish.number, wish.weight, wish.source.clone())
+    (wish.number, wish.weight, wish.requested_by.clone())
 }
 
 /// Two services with ports.

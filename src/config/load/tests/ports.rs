@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_strongest_source_decides_a_port() {
-    use Weight::{Any, Pinned, Preferred};
+    use PortWeight::{Any, Pinned, Preferred};
     let project = Project::new(TWO);
     let is = |number, weight, source: &str| (Some(number), weight, source.to_owned());
     assert_eq!(said(&project.draft(), "api"), is(5000, Preferred, "devstack.toml"));
@@ -26,7 +26,7 @@ fn the_strongest_source_decides_a_port() {
     });
     assert_eq!(said(&project.draft(), "api"), is(5005, Pinned, "--port"));
     assert_eq!(said(&project.draft(), "web"), (None, Any, "--port".into()));
-    assert!(project.draft().wishes().iter().all(|w| w.on_conflict == OnConflict::Strict));
+    assert!(project.draft().wishes().iter().all(|w| w.on_conflict == ConflictPolicy::Strict));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn port_in_the_env_of_a_service_is_a_preference() {
     let project = Project::new(&text).env("PORT", "");
     assert_eq!(
         said(&project.draft(), "web"),
-        (Some(3100), Weight::Preferred, "devstack.toml".into())
+        (Some(3100), PortWeight::Preferred, "devstack.toml".into())
     );
     let stack = project.stack();
     assert_eq!(
@@ -118,7 +118,7 @@ fn a_passed_port_is_ready_when_it_answers() {
     let answer = Probe::Http { url, any_status: true, own_port: Some(8000) };
     let health = api.health.as_ref().expect("it was written");
     assert_eq!((&api.ready.probes, &health.probes), (&vec![answer.clone()], &vec![answer]));
-    assert_eq!(api.passed_ports().map(|port| port.number).collect::<Vec<_>>(), [8000]);
+    assert_eq!(api.activated_ports().map(|port| port.number).collect::<Vec<_>>(), [8000]);
     // The user's own probe replaces the default; the other port may be probed over TCP.
     let ready = Project::new(&format!("{text}\nready = {{ tcp = 'own' }}")).stack();
     assert_eq!(ready.services[&name("api")].ready.probes, [Probe::Tcp { port: 8001 }]);

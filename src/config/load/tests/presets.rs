@@ -19,8 +19,8 @@ fn service(project: &Project, service: &str) -> std::sync::Arc<Service> {
 fn shown(project: &Project, service: &Service) -> String {
     let mut out = String::new();
     let command = match &service.launch.command {
-        Command::Shell(text) => text.trim().to_owned(),
-        Command::Exec(words) => format!("{words:?}"),
+        CommandLine::Shell(text) => text.trim().to_owned(),
+        CommandLine::Exec(words) => format!("{words:?}"),
     };
     let ports: Vec<String> =
         service.ports.iter().map(|port| format!("{}={:?}", port.name, port.wanted)).collect();
@@ -39,7 +39,7 @@ fn shown(project: &Project, service: &Service) -> String {
     for watch in &service.watch {
         line("watch", &watch.include.join(" "));
     }
-    line("needs", &format!("{:?}", service.launch.needs.as_ref().map(|needs| &needs.programs)));
+    line("needs", &format!("{:?}", service.launch.requires.as_ref().map(|needs| &needs.programs)));
     let advice = service.advice.as_ref().expect("every preset has some");
     line("takes port", &advice.port);
     line("takes host", advice.host.as_deref().unwrap_or_default());
@@ -47,7 +47,7 @@ fn shown(project: &Project, service: &Service) -> String {
         let debugged = BTreeSet::from([service.name.clone()]);
         let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
         let service = &stack.services[&service.name];
-        if let (Command::Shell(command), Mode::Debug(mode)) =
+        if let (CommandLine::Shell(command), RunMode::Debug(mode)) =
             (&service.launch.command, service.mode)
         {
             line("debug", &format!("{:?} on {}: {}", mode.debugger, mode.port, command.trim()));
@@ -65,7 +65,10 @@ fn every_preset_is_a_service() {
         let wish = &draft.wishes()[0];
         let usual = preset.outline().port();
         let source = format!("preset {}", preset.name);
-        assert_eq!((wish.number, wish.weight, &wish.source), (usual, Weight::Preferred, &source));
+        assert_eq!(
+            (wish.number, wish.weight, &wish.requested_by),
+            (usual, PortWeight::Preferred, &source)
+        );
         let text = shown(&project, &service(&project, "db"));
         insta::with_settings!({ snapshot_path => "../../snapshots/presets", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(preset.name, text);
@@ -92,8 +95,8 @@ fn what_a_service_says_itself_goes_before_its_preset() {
     let project =
         self::db("preset = 'postgres'\ncommand = 'pg'\nready = { tcp = true }\nwatch = true");
     let db = service(&project, "db");
-    assert_eq!(db.launch.command, Command::Shell("pg".into()));
-    assert_eq!(db.launch.needs, None, "what another command needs is not known");
+    assert_eq!(db.launch.command, CommandLine::Shell("pg".into()));
+    assert_eq!(db.launch.requires, None, "what another command needs is not known");
     assert_eq!(db.ready.probes, [Probe::Tcp { port: 5432 }], "probes take the place of probes");
     assert!(!db.watch.is_empty());
 }
@@ -143,7 +146,7 @@ fn usual_ports_are_parted_and_written_ones_stay() {
 fn named_ports_of_a_preset_can_be_written_one_by_one() {
     let ports = |keys: &str| {
         let service = service(&db(&format!("{keys}\npreset = 'mailpit'")), "db");
-        let port = |port: &Port| (port.name.clone(), port.wanted);
+        let port = |port: &AssignedPort| (port.name.clone(), port.wanted);
         service.ports.iter().map(port).collect::<Vec<_>>()
     };
     let is = |list: &[(&str, Option<u16>)]| -> Vec<(String, Option<u16>)> {
@@ -158,11 +161,11 @@ fn named_ports_of_a_preset_can_be_written_one_by_one() {
     let vite = service(&db("preset = 'vite'\nports = { web = 1, hmr = 2 }"), "db");
     assert_eq!(vite.ports.len(), 2, "they take the place of its only one");
     let decided = db("preset = 'nats'").env("DB_PORT", "4000");
-    assert_eq!(said_port(&decided, "client"), (Some(4000), Weight::Pinned));
-    assert_eq!(said_port(&decided, "monitoring"), (Some(8222), Weight::Preferred));
+    assert_eq!(said_port(&decided, "client"), (Some(4000), PortWeight::Pinned));
+    assert_eq!(said_port(&decided, "monitoring"), (Some(8222), PortWeight::Preferred));
 }
 
-fn said_port(project: &Project, port: &str) -> (Option<u16>, Weight) {
+fn said_port(project: &Project, port: &str) -> (Option<u16>, PortWeight) {
     let draft = project.draft();
     let wish = wish(&draft, "db", port);
     (wish.number, wish.weight)

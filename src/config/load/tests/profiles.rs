@@ -39,7 +39,7 @@ fn profiles_that_no_service_has_are_told() {
     );
     let error = load(&project.sources).expect_err("it has mistakes");
     let [first, second] = error.list() else { panic!("{error}") };
-    assert_eq!(first.message().class, Class::Usage);
+    assert_eq!(first.message().class, MessageClass::Usage);
     assert_eq!(first.message().help, "did you mean `dev`?");
     assert_eq!(second.message().help, "available profiles: `dev` or `ops`");
     let draft = Project::new(PROFILES).env("DEVSTACK_PROFILES", "dev,of-another").draft();

@@ -5,13 +5,13 @@ use super::*;
 /// Three replicas, a service that depends on all of them, and one that depends on the second.
 const THREE: &str = "[services.api]\ncommand = ['serve', '$PORT', '${api.url}', '${api-3.port}']\nport = 5000\nreplicas = 3\n[services.web]\ncommand = 'web ${api.url} ${api-2.url}'\ndepends_on = ['api']\n[services.cron]\ncommand = 'cron'\ndepends_on = { api-2 = 'started' }\n";
 
-fn words(words: &[&str]) -> Command {
-    Command::exec(words.iter().copied())
+fn words(words: &[&str]) -> CommandLine {
+    CommandLine::exec(words.iter().copied())
 }
 
 #[track_caller]
-fn numbers(draft: &Draft) -> Vec<(String, Option<u16>, Weight)> {
-    let wish = |wish: &PortWish| (wish.service.to_string(), wish.number, wish.weight);
+fn numbers(draft: &Draft) -> Vec<(String, Option<u16>, PortWeight)> {
+    let wish = |wish: &PortRequest| (wish.service.to_string(), wish.number, wish.weight);
     draft.wishes().iter().map(wish).collect()
 }
 
@@ -44,7 +44,7 @@ fn the_name_of_a_group_means_all_of_it_or_its_first() {
     let ready = ["api-1", "api-2", "api-3"].map(|member| (name(member), Condition::Ready));
     assert_eq!(web.depends_on, BTreeMap::from(ready));
     let command = "web http://127.0.0.1:5000 http://127.0.0.1:5001";
-    assert_eq!(web.launch.command, Command::Shell(command.into()));
+    assert_eq!(web.launch.command, CommandLine::Shell(command.into()));
     let env = &web.launch.env;
     assert_eq!(env["DEVSTACK_API_URL"], "http://127.0.0.1:5000");
     assert_eq!(env["DEVSTACK_API_3_URL"], "http://127.0.0.1:5002");
@@ -70,7 +70,7 @@ fn one_replica_is_no_group() {
 
 #[test]
 fn ports_that_mean_all_replicas_are_counted_on() {
-    use Weight::{Any, Pinned, Preferred};
+    use PortWeight::{Any, Pinned, Preferred};
     let is = |service: &str, number, weight| (service.to_owned(), number, weight);
     let all = |first: u16, weight| {
         let member = |i: u16| (format!("api-{}", i + 1), Some(first + i), weight);

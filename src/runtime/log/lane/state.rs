@@ -19,7 +19,7 @@ use super::super::ring::Ring;
 use super::super::segment::{Kind, Next, Segment};
 use super::super::voice::Voice;
 use super::super::volume::{self, Files, Volume};
-use crate::model::Run;
+use crate::model::RunId;
 
 /// Files, segments and counters of a service log.
 pub(super) struct State {
@@ -45,7 +45,7 @@ pub(super) struct State {
     pub counts: Counts,
     /// Everything that came in, except for the chunk being stored.
     pub total: Amount,
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// Number of the newest file.
     number: u64,
     /// Earlier memory segments that slow readers still hold.

@@ -20,15 +20,15 @@ proptest! {
     #[test]
     fn whatever_the_clock_does_lines_keep_their_order(times in times()) {
         let bench = Bench::new(Escapes::Keep);
-        bench.logs.limit(crate::model::LogLimits { max_size: 1000, keep: 1000 });
+        bench.logs.limit(crate::model::LogRetention { max_size: 1000, keep: 1000 });
         let captures = ["api", "web"].map(|service| {
-            bench.logs.capture(&name(service), Run(1), Vec::new()).0
+            bench.logs.capture(&name(service), RunId(1), Vec::new()).0
         });
         let mut expected = Vec::new();
         for (number, at) in times.into_iter().enumerate() {
             let capture = &captures[number % 3 % 2];
             let text = format!("{number}\n");
-            let (run, stream) = (Run(1), Stream::Stdout);
+            let (run, stream) = (RunId(1), OutputStream::Stdout);
             let parts = [text.as_bytes(), &[][..]];
             let piece = Piece { run, stream, continues: false, open: false, at, parts };
             capture.inner.store(&capture.lane, &piece);

@@ -32,7 +32,7 @@ proptest! {
     #[test]
     fn a_damaged_log_is_read_as_far_as_it_goes(damages in damages(), last in 0..40usize) {
         let bench = Bench::new(Escapes::Keep);
-        bench.logs.limit(crate::model::LogLimits { max_size: 1000, keep: 3 });
+        bench.logs.limit(crate::model::LogRetention { max_size: 1000, keep: 3 });
         for i in 0..60 {
             bench.run("api", i, &format!("{i} {}\nmore\n", "x".repeat(20)));
             bench.run("web", i, "w");

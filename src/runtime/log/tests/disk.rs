@@ -1,7 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::model::Class;
+use crate::model::MessageClass;
 use crate::runtime::log::segment::Kind;
 
 #[test]
@@ -15,8 +15,8 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
     assert_eq!((mode("."), mode("api.log"), mode("api.idx")), (0o700, 0o600, 0o600));
     let logs = Logs::open(&bench.folder(), look(Escapes::Keep), Output::None);
     assert!(stored(&bench.folder(), 9).is_empty());
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
-    capture.push(Stream::Stdout, b"second\n");
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"second\n");
     assert_eq!(bench.file("api.log"), b"second\n");
     let last = bench.dir.path().join("logs.1");
     assert_eq!(std::fs::read(last.join("api.log")).unwrap(), b"first\n");
@@ -29,13 +29,13 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let screen = Screen::default();
     let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), screen.output());
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..20_000 {
-        capture.push(Stream::Stdout, format!("line {i} {}\n", "x".repeat(40)).as_bytes());
+        capture.push(OutputStream::Stdout, format!("line {i} {}\n", "x".repeat(40)).as_bytes());
     }
     assert_eq!(logs.tail(&name("api"), 1), [format!("line 19999 {}", "x".repeat(40))]);
     let notes = logs.notes();
-    assert_eq!(notes.iter().map(|note| note.class).collect::<Vec<_>>(), [Class::Disk]);
+    assert_eq!(notes.iter().map(|note| note.class).collect::<Vec<_>>(), [MessageClass::Disk]);
     assert!(logs.notes().is_empty());
     let counts = logs.counts(&name("api"));
     assert_eq!(counts.stored, 0);
@@ -51,10 +51,10 @@ async fn a_reader_is_told_what_is_lost() {
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), Output::None);
     let mut reader = logs.reader(None, 0, true);
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let mut first = None;
     for i in 0..20_000 {
-        capture.push(Stream::Stdout, format!("{i} {}\n", "x".repeat(90)).as_bytes());
+        capture.push(OutputStream::Stdout, format!("{i} {}\n", "x".repeat(90)).as_bytes());
         if i == 9 {
             first = reader.next().await;
         }
@@ -76,10 +76,10 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let screen = Screen::shut();
     let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), screen.output());
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let count = 40_000;
     for _ in 0..count {
-        capture.push(Stream::Stdout, format!("{}\n", "x".repeat(499)).as_bytes());
+        capture.push(OutputStream::Stdout, format!("{}\n", "x".repeat(499)).as_bytes());
     }
     screen.open_gate();
     assert!(logs.finish(PATIENCE));
@@ -155,8 +155,8 @@ fn a_linked_folder_is_not_used() {
     symlink(&other, dir.path().join("logs")).unwrap();
     let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), Output::None);
     assert_eq!(logs.notes().len(), 1);
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
-    capture.push(Stream::Stdout, b"one\n");
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"one\n");
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);
 }
 

@@ -6,12 +6,12 @@ use crate::runtime::log::LINE_MAX;
 /// Pushes `bytes` in pieces of these sizes, repeated; returns the file and the printed text.
 fn through(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, String) {
     let bench = Bench::new(Escapes::Keep);
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let mut sizes = sizes.iter().cycle();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-        capture.push(Stream::Stdout, piece);
+        capture.push(OutputStream::Stdout, piece);
         rest = after;
     }
     capture.close();
@@ -41,10 +41,10 @@ fn a_long_line_comes_in_pieces_and_memory_stays_small() {
 #[test]
 fn a_line_without_end_is_never_held() {
     let bench = Bench::new(Escapes::Keep);
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let piece = vec![b'x'; LINE_MAX];
     for _ in 0..512 {
-        capture.push(Stream::Stdout, &piece);
+        capture.push(OutputStream::Stdout, &piece);
         assert!(bench.logs.inner.queue.bytes() <= crate::runtime::log::queue::Queue::BYTES_MAX);
     }
     capture.close();
@@ -56,10 +56,10 @@ fn a_line_without_end_is_never_held() {
 #[test]
 fn each_stream_is_stored_in_order_and_whole() {
     let bench = Bench::new(Escapes::Keep);
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let mut sent = [Vec::new(), Vec::new()];
     for i in 0..5000u32 {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             let text = format!("{stream:?} line {i}\n");
             let (a, b) = text.split_at(i as usize % text.len());
             capture.push(stream, a.as_bytes());
@@ -70,7 +70,7 @@ fn each_stream_is_stored_in_order_and_whole() {
     drop(capture);
     bench.finish();
     let records = bench.stored();
-    for stream in [Stream::Stdout, Stream::Stderr] {
+    for stream in [OutputStream::Stdout, OutputStream::Stderr] {
         let ours = records.iter().filter(|record| record.stream == stream);
         let bytes: Vec<u8> = ours.flat_map(|r| [&r.line[..], b"\n"].concat()).collect();
         assert!(bytes == sent[stream as usize], "{stream:?}");
@@ -89,9 +89,9 @@ async fn a_pattern_is_found_wherever_the_reads_end() {
     for at in 0..text.len() {
         let bench = Bench::new(Escapes::Colors);
         let (mut capture, found) =
-            bench.logs.capture(&name("api"), Run(1), vec![pattern(), pattern()]);
-        capture.push(Stream::Stderr, &text[..at]);
-        capture.push(Stream::Stderr, &text[at..]);
+            bench.logs.capture(&name("api"), RunId(1), vec![pattern(), pattern()]);
+        capture.push(OutputStream::Stderr, &text[..at]);
+        capture.push(OutputStream::Stderr, &text[at..]);
         for found in found {
             assert_eq!(found.await.unwrap(), "ready on 5001", "cut at {at}");
         }
@@ -102,17 +102,17 @@ async fn a_pattern_is_found_wherever_the_reads_end() {
 async fn a_pattern_is_found_in_the_last_line_and_in_the_start_of_a_long_one() {
     let bench = Bench::new(Escapes::Keep);
     let pattern = |text| vec![regex::bytes::Regex::new(text).unwrap()];
-    let (mut capture, mut found) = bench.logs.capture(&name("a"), Run(1), pattern("^done$"));
-    capture.push(Stream::Stdout, b"done");
+    let (mut capture, mut found) = bench.logs.capture(&name("a"), RunId(1), pattern("^done$"));
+    capture.push(OutputStream::Stdout, b"done");
     capture.close();
     assert_eq!(found.remove(0).await.unwrap(), "done");
 
-    let (mut capture, mut found) = bench.logs.capture(&name("b"), Run(2), pattern("^begin"));
-    capture.push(Stream::Stdout, &[&b"begin"[..], &vec![b'x'; 3 * LINE_MAX]].concat());
+    let (mut capture, mut found) = bench.logs.capture(&name("b"), RunId(2), pattern("^begin"));
+    capture.push(OutputStream::Stdout, &[&b"begin"[..], &vec![b'x'; 3 * LINE_MAX]].concat());
     assert_eq!(found.remove(0).await.unwrap().len(), LINE_MAX);
 
-    let (mut capture, mut found) = bench.logs.capture(&name("c"), Run(3), pattern("never"));
-    capture.push(Stream::Stdout, b"other\n");
+    let (mut capture, mut found) = bench.logs.capture(&name("c"), RunId(3), pattern("never"));
+    capture.push(OutputStream::Stdout, b"other\n");
     drop(capture);
     assert!(found.remove(0).await.is_err());
 }

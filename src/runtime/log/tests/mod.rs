@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::{Escapes, Logs, Look, Output, Stored, Wanted, lock};
-use crate::model::{Name, Run, Stream};
+use crate::model::{Name, OutputStream, RunId};
 
 /// Far longer than any test needs; ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,8 +124,8 @@ impl Bench {
 
     /// Runs a service that prints `text` to standard output and exits.
     fn run(&self, service: &str, run: u64, text: &str) {
-        let (mut capture, _) = self.logs.capture(&name(service), Run(run), Vec::new());
-        capture.push(Stream::Stdout, text.as_bytes());
+        let (mut capture, _) = self.logs.capture(&name(service), RunId(run), Vec::new());
+        capture.push(OutputStream::Stdout, text.as_bytes());
         capture.close();
     }
 

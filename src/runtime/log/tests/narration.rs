@@ -4,58 +4,65 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Action, Change, Command, Exit, Kind, Launch, Mode, OnExit, Policy, Port, Probe, Ready, Restart,
-    Run, Service, StackState, Stop, Tty, UrlForm,
+    AssignedPort, ChangeAction, CommandLine, LaunchConfig, OnExit, Probe, ProcessExit, ReadyConfig,
+    RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceChange, ServiceKind, StackState,
+    StopConfig, TtyMode, UrlFormat,
 };
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn port(label: &str, number: u16, moved: Option<&str>) -> Port {
+fn port(label: &str, number: u16, moved: Option<&str>) -> AssignedPort {
     let wanted = Some(5000);
-    Port { name: label.to_owned(), number, wanted, pinned: false, moved: moved.map(str::to_owned) }
+    AssignedPort {
+        name: label.to_owned(),
+        number,
+        wanted,
+        pinned: false,
+        moved: moved.map(str::to_owned),
+    }
 }
 
-fn service(text: &str, ports: Vec<Port>) -> Service {
+fn service(text: &str, ports: Vec<AssignedPort>) -> Service {
     let probes = ports.first().map(|_| Probe::Tcp { port: 5001 }).into_iter().collect();
     Service {
         name: name(text),
-        kind: Kind::Service,
-        mode: Mode::Run,
+        kind: ServiceKind::Service,
+        mode: RunMode::Run,
         debug: None,
-        launch: Launch {
-            command: Command::Shell("true".to_owned()),
+        launch: LaunchConfig {
+            command: CommandLine::Shell("true".to_owned()),
             dir: "/shop".into(),
             env: BTreeMap::new(),
             host: "127.0.0.1".to_owned(),
-            needs: None,
+            requires: None,
         },
         ports,
         depends_on: BTreeMap::new(),
-        ready: Ready {
+        ready: ReadyConfig {
             probes,
             timeout: Duration::from_secs(60),
             interval: Duration::from_millis(250),
         },
-        restart: Restart {
-            policy: Policy::OnFailure,
-            max: 8,
+        restart: RestartConfig {
+            policy: RestartPolicy::OnFailure,
+            max_failures: 8,
             window: Duration::from_secs(120),
             delay: Duration::from_millis(250),
             max_delay: Duration::from_secs(15),
         },
         success_codes: BTreeSet::from([0]),
-        stop: Stop { signal: 15, command: None, grace: Duration::from_secs(5) },
+        stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
         watch: Vec::new(),
-        tty: Tty::No,
+        tty: TtyMode::No,
         health: None,
         autostart: true,
-        passed: Vec::new(),
+        socket_activated: Vec::new(),
         on_exit: OnExit::None,
         color: None,
         description: None,
-        url_form: UrlForm::default(),
+        url_form: UrlFormat::default(),
         advice: None,
     }
 }
@@ -75,7 +82,7 @@ fn stack() -> Stack {
         groups: BTreeMap::new(),
         primary: None,
         files: BTreeSet::new(),
-        live: true,
+        live_reload: true,
         logs: Default::default(),
     }
 }
@@ -137,12 +144,12 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
 }
 
 fn failure() -> Message {
-    Message::new(Class::CrashLoop, "ended 8 times within 120 s, last with exit 1")
+    Message::new(MessageClass::CrashLoop, "ended 8 times within 120 s, last with exit 1")
         .help("fix it and save, or `devstack restart web`")
 }
 
 /// Returns the status lines of these events as text: service, tone and line.
-fn told(happenings: Vec<(Option<&str>, Happening)>) -> String {
+fn told(happenings: Vec<(Option<&str>, EventKind)>) -> String {
     let stack = stack();
     let mut text = String::new();
     for (service, what) in happenings {
@@ -158,13 +165,13 @@ fn told(happenings: Vec<(Option<&str>, Happening)>) -> String {
     text
 }
 
-fn phase(service: &str, to: Phase, cause: Cause) -> (Option<&str>, Happening) {
-    (Some(service), Happening::Phase { from: None, to, cause, run: Some(Run(1)) })
+fn phase(service: &str, to: Phase, cause: Cause) -> (Option<&str>, EventKind) {
+    (Some(service), EventKind::Phase { from: None, to, cause, run: Some(RunId(1)) })
 }
 
-fn restarted(service: &str, cause: Cause) -> (Option<&str>, Happening) {
+fn restarted(service: &str, cause: Cause) -> (Option<&str>, EventKind) {
     let (from, to) = (Some(Phase::Stopping), Phase::Starting);
-    (Some(service), Happening::Phase { from, to, cause, run: Some(Run(2)) })
+    (Some(service), EventKind::Phase { from, to, cause, run: Some(RunId(2)) })
 }
 
 #[test]
@@ -174,13 +181,13 @@ fn the_normal_course_is_brief() {
         phase("migrate", Phase::Starting, Cause::Up),
         phase("migrate", Phase::Starting, Cause::Spawned { pid: 7 }),
         phase("migrate", Phase::Ready, Cause::NoProbe),
-        phase("migrate", Phase::Stopping, Cause::Exited(Exit::Code(0))),
-        phase("migrate", Phase::Done, Cause::Exited(Exit::Code(0))),
+        phase("migrate", Phase::Stopping, Cause::Exited(ProcessExit::Code(0))),
+        phase("migrate", Phase::Done, Cause::Exited(ProcessExit::Code(0))),
         phase("api", Phase::Starting, Cause::Up),
         phase("web", Phase::Starting, Cause::NeededBy(name("api"))),
-        phase("api", Phase::Ready, Cause::Probed("GET / returned 200".to_owned())),
-        phase("web", Phase::Done, Cause::Exited(Exit::Code(0))),
-        (None, Happening::ShuttingDown("Ctrl-C".to_owned())),
+        phase("api", Phase::Ready, Cause::ProbePassed("GET / returned 200".to_owned())),
+        phase("web", Phase::Done, Cause::Exited(ProcessExit::Code(0))),
+        (None, EventKind::ShuttingDown("Ctrl-C".to_owned())),
         phase("api", Phase::Stopping, Cause::Shutdown("Ctrl-C".to_owned())),
         phase("api", Phase::Idle, Cause::Shutdown("Ctrl-C".to_owned())),
     ]), @r"
@@ -201,17 +208,17 @@ fn changes_say_what_changed() {
         phase("web", Phase::Starting, Cause::FileChanged("/shop/web/app.js".into())),
         restarted("web", Cause::FileChanged("/shop/web/app.js".into())),
         phase("web", Phase::Stopping, Cause::ConfigChanged("command changed".to_owned())),
-        phase("web", Phase::Stopping, Cause::Asked("restart")),
-        phase("web", Phase::Stopping, Cause::Asked("stop")),
-        phase("web", Phase::Stopping, Cause::GraceOver(Duration::from_secs(5))),
-        phase("web", Phase::Idle, Cause::Asked("stop")),
+        phase("web", Phase::Stopping, Cause::Requested("restart")),
+        phase("web", Phase::Stopping, Cause::Requested("stop")),
+        phase("web", Phase::Stopping, Cause::Killed(Duration::from_secs(5))),
+        phase("web", Phase::Idle, Cause::Requested("stop")),
         phase("web", Phase::Stopping, Cause::Removed),
-        (None, Happening::Applied(Plan {
+        (None, EventKind::Applied(Plan {
             changes: vec![
-                Change::new(name("db"), Action::Remove, "removed"),
-                Change::new(name("web"), Action::Restart, "command changed"),
+                ServiceChange::new(name("db"), ChangeAction::Remove, "removed"),
+                ServiceChange::new(name("web"), ChangeAction::Restart, "command changed"),
             ],
-            keeps: vec![name("api")],
+            unchanged: vec![name("api")],
         })),
     ]), @r"
     web     Plain    restarting: web/app.js changed
@@ -231,15 +238,19 @@ fn changes_say_what_changed() {
 
 #[test]
 fn a_failure_says_why_and_what_to_do() {
-    let retry = Cause::Retry { exit: Exit::Code(1), delay: Duration::from_millis(250), count: 1 };
-    let spawn = Message::new(Class::Spawn, "no such program: flask").help("install it");
-    let late = Message::new(Class::ReadyTimeout, "not ready within 60s: connection refused");
+    let retry = Cause::BackingOff {
+        exit: ProcessExit::Code(1),
+        delay: Duration::from_millis(250),
+        count: 1,
+    };
+    let spawn = Message::new(MessageClass::Spawn, "no such program: flask").help("install it");
+    let late = Message::new(MessageClass::ReadyTimeout, "not ready within 60s: connection refused");
     insta::assert_snapshot!(told(vec![
         phase("web", Phase::Backoff, retry),
         phase("web", Phase::Failed, Cause::Failed(failure())),
         phase("api", Phase::Failed, Cause::Failed(spawn)),
         phase("api", Phase::Unhealthy, Cause::Failed(late)),
-        (Some("api"), Happening::Note(Message::new(Class::Port, "listens on 5000").help("pass --port"))),
+        (Some("api"), EventKind::Note(Message::new(MessageClass::Port, "listens on 5000").help("pass --port"))),
     ]), @r"
     web     Warning  exit 1; attempt 2 in 250ms
     web     Failure  failed: ended 8 times within 120 s, last with exit 1

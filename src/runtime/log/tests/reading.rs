@@ -99,9 +99,9 @@ fn the_tail_is_of_the_last_run_and_plain() {
 #[test]
 fn records_say_run_stream_and_pieces() {
     let bench = Bench::new(Escapes::Keep);
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(7), Vec::new());
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(7), Vec::new());
     let long = "x".repeat(crate::runtime::log::LINE_MAX + 5);
-    capture.push(Stream::Stderr, format!("a\n{long}\nb").as_bytes());
+    capture.push(OutputStream::Stderr, format!("a\n{long}\nb").as_bytes());
     capture.close();
     bench.finish();
     let seen: Vec<_> = bench
@@ -109,7 +109,7 @@ fn records_say_run_stream_and_pieces() {
         .iter()
         .map(|r| (r.run.0, r.stream, r.seq, r.line.len(), r.continues, r.open))
         .collect();
-    let err = Stream::Stderr;
+    let err = OutputStream::Stderr;
     assert_eq!(
         seen,
         [

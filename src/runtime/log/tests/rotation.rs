@@ -3,14 +3,14 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::LogLimits;
+use crate::model::LogRetention;
 use crate::runtime::log::segment::{Kind, Next, Segment};
 use crate::runtime::log::volume::Header;
 use crate::runtime::log::{Amount, Page, Reader};
 
 fn bench(max_size: u64, keep: u32) -> Bench {
     let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogLimits { max_size, keep });
+    bench.logs.limit(LogRetention { max_size, keep });
     bench
 }
 
@@ -181,7 +181,7 @@ fn no_old_file_need_be_kept_and_an_edit_counts_at_once() {
     let bench = bench(1000, 0);
     fill(&bench, 0..50);
     assert_eq!(files(&bench, 2), ["api.idx", "api.log"]);
-    bench.logs.limit(LogLimits { max_size: 1_000_000, keep: 0 });
+    bench.logs.limit(LogRetention { max_size: 1_000_000, keep: 0 });
     fill(&bench, 50..100);
     bench.finish();
     let kept = bench.stored().len();
@@ -191,12 +191,12 @@ fn no_old_file_need_be_kept_and_an_edit_counts_at_once() {
 #[test]
 fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
     let bench = Bench::with(Escapes::Keep, Screen::shut());
-    bench.logs.limit(LogLimits { max_size: 100_000, keep: 1 });
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    bench.logs.limit(LogRetention { max_size: 100_000, keep: 1 });
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (count, mut bytes) = (40_000, 0);
     for i in 0..count {
         let text = format!("{i} {}\n", "x".repeat(499));
-        capture.push(Stream::Stdout, text.as_bytes());
+        capture.push(OutputStream::Stdout, text.as_bytes());
         bytes += text.len();
     }
     drop(capture);
@@ -299,7 +299,7 @@ proptest! {
                             take(reader.next().await.unwrap());
                         }
                     }
-                    Step::Limit(max_size, keep) => bench.logs.limit(LogLimits { max_size, keep }),
+                    Step::Limit(max_size, keep) => bench.logs.limit(LogRetention { max_size, keep }),
                 }
             }
             bench.finish();

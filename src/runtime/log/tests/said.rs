@@ -1,6 +1,6 @@
 use super::super::{Item, Narration, Said, Tone};
 use super::*;
-use crate::model::LogLimits;
+use crate::model::LogRetention;
 
 /// Formats what a reader gets, one text each: `api one`, `* ready`.
 fn show(items: Vec<Item>) -> Vec<String> {
@@ -79,7 +79,7 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
         (
             None,
             usize::MAX,
-            Wanted { stream: Some(Stream::Stdout), ..wanted(Narration::With) },
+            Wanted { stream: Some(OutputStream::Stdout), ..wanted(Narration::With) },
             &["api one", "api two", "web three"],
         ),
     ];
@@ -109,7 +109,7 @@ async fn a_follower_hears_it_and_ends_where_it_is_told_to() {
 #[tokio::test]
 async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_missed() {
     let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogLimits { max_size: 4_000, keep: 1 });
+    bench.logs.limit(LogRetention { max_size: 4_000, keep: 1 });
     let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::Only));
     for number in 0..500 {
         bench.logs.say(Said::all(Tone::Plain, format!("number {number}")));
@@ -191,7 +191,7 @@ async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
 #[test]
 fn what_devstack_said_while_the_terminal_stood_still_too_long_is_counted_as_missing() {
     let bench = Bench::with(Escapes::Keep, Screen::shut());
-    bench.logs.limit(LogLimits { max_size: 1_000_000, keep: 1 });
+    bench.logs.limit(LogRetention { max_size: 1_000_000, keep: 1 });
     let (count, long) = (1_000, "x".repeat(20_000));
     for number in 0..count {
         bench.logs.say(Said::all(Tone::Plain, format!("{number} {long}")));

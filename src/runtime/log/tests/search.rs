@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::LogLimits;
+use crate::model::LogRetention;
 use crate::runtime::log::{Said, Tone};
 
 fn grep(pattern: &str) -> Wanted {
@@ -23,7 +23,7 @@ async fn found(bench: &Bench, last: usize, wanted: &Wanted) -> Vec<String> {
 #[tokio::test]
 async fn lines_are_found_by_what_is_in_them_across_files() {
     let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogLimits { max_size: 2000, keep: 100 });
+    bench.logs.limit(LogRetention { max_size: 2000, keep: 100 });
     for i in 0..300u64 {
         let word = if i % 7 == 0 { "\x1b[31mer\x1b[1mror\x1b[0m" } else { "fine" };
         bench.run("api", i, &format!("{word} {i}\nnothing\n"));
@@ -47,24 +47,24 @@ async fn lines_are_found_by_what_is_in_them_across_files() {
 #[tokio::test]
 async fn lines_are_found_by_their_stream_and_by_their_time() {
     let bench = Bench::new(Escapes::Keep);
-    let (mut capture, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..50 {
-        capture.push(Stream::Stdout, format!("out {i}\n").as_bytes());
-        capture.push(Stream::Stderr, format!("err {i}\nerr {i} more\n").as_bytes());
+        capture.push(OutputStream::Stdout, format!("out {i}\n").as_bytes());
+        capture.push(OutputStream::Stderr, format!("err {i}\nerr {i} more\n").as_bytes());
     }
     drop(capture);
     bench.finish();
     let of = |stream| Wanted { stream: Some(stream), ..Wanted::default() };
-    assert_eq!(found(&bench, 2, &of(Stream::Stdout)).await, ["api out 48", "api out 49"]);
-    let errors = found(&bench, 3, &of(Stream::Stderr)).await;
+    assert_eq!(found(&bench, 2, &of(OutputStream::Stdout)).await, ["api out 48", "api out 49"]);
+    let errors = found(&bench, 3, &of(OutputStream::Stderr)).await;
     assert_eq!(errors, ["api err 48 more", "api err 49", "api err 49 more"]);
-    assert_eq!(found(&bench, usize::MAX, &of(Stream::Stderr)).await.len(), 100);
+    assert_eq!(found(&bench, usize::MAX, &of(OutputStream::Stderr)).await.len(), 100);
     let at = bench.stored()[0].at;
     let since = |at| Wanted { since: Some(at), ..Wanted::default() };
     assert_eq!(found(&bench, usize::MAX, &since(at)).await.len(), 150);
     assert!(found(&bench, usize::MAX, &since(at + 3_600_000)).await.is_empty());
     assert!(found(&bench, 7, &since(at + 3_600_000)).await.is_empty());
-    let both = Wanted { since: Some(at), stream: Some(Stream::Stderr), ..grep(" 7 ") };
+    let both = Wanted { since: Some(at), stream: Some(OutputStream::Stderr), ..grep(" 7 ") };
     assert_eq!(found(&bench, usize::MAX, &both).await, ["api err 7 more"]);
 }
 
@@ -89,11 +89,11 @@ fn json_has_one_object_a_line_and_every_byte() {
     let screen = Screen::default();
     let look = Look { json: true, ..look(Escapes::Colors) };
     let logs = Logs::open(dir.path(), look, screen.output());
-    let (mut capture, _) = logs.capture(&name("api"), Run(4), Vec::new());
-    capture.push(Stream::Stdout, b"one\n\x1b[31mtwo\r\n\n");
+    let (mut capture, _) = logs.capture(&name("api"), RunId(4), Vec::new());
+    capture.push(OutputStream::Stdout, b"one\n\x1b[31mtwo\r\n\n");
     logs.say(Said::of(&name("api"), Tone::Good, "ready \"now\"\nmore"));
     logs.say(Said::all(Tone::Failure, "all"));
-    capture.push(Stream::Stderr, b"\xff\x00");
+    capture.push(OutputStream::Stderr, b"\xff\x00");
     drop(capture);
     assert!(logs.finish(PATIENCE));
     let objects: Vec<serde_json::Value> = screen

@@ -5,12 +5,12 @@ use crate::runtime::log::{Said, Tone};
 /// Prints numbered lines of two services within the bound of the queue; returns the expected text.
 fn flood(bench: &Bench, lines: usize) -> String {
     let mut expected = String::new();
-    let (mut api, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
-    let (mut web, _) = bench.logs.capture(&name("web"), Run(2), Vec::new());
+    let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
     for i in 0..lines {
         let text = format!("line {i} {}\n", "x".repeat(500));
         for (service, capture) in [("api", &mut api), ("web", &mut web)] {
-            capture.push(Stream::Stdout, text.as_bytes());
+            capture.push(OutputStream::Stdout, text.as_bytes());
             expected.push_str(&format!("{service} | {text}"));
         }
         if i % 1000 == 0 {
@@ -103,8 +103,8 @@ fn finish_gives_up_on_a_terminal_that_takes_nothing() {
 fn without_an_output_everything_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let logs = Logs::open(dir.path(), look(Escapes::Keep), Output::None);
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
-    capture.push(Stream::Stdout, b"one\n");
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"one\n");
     // The index is complete at once: there is no printer to flush it later.
     assert_eq!(texts(&stored(dir.path(), usize::MAX)), ["api one"]);
 }
@@ -112,13 +112,13 @@ fn without_an_output_everything_is_stored() {
 #[test]
 fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
     let bench = Bench::new(Escapes::Colors);
-    let (mut api, _) = bench.logs.capture(&name("api"), Run(1), Vec::new());
-    let (mut web, _) = bench.logs.capture(&name("web"), Run(2), Vec::new());
-    api.push(Stream::Stdout, b"a\x1b[3");
-    web.push(Stream::Stdout, b"plain\n");
-    api.push(Stream::Stdout, b"1mred\n\x1b]52;c;aGk=");
-    web.push(Stream::Stdout, b"more\n");
-    api.push(Stream::Stdout, b"\x07\nnext\n50%\r100%\r\n");
+    let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
+    api.push(OutputStream::Stdout, b"a\x1b[3");
+    web.push(OutputStream::Stdout, b"plain\n");
+    api.push(OutputStream::Stdout, b"1mred\n\x1b]52;c;aGk=");
+    web.push(OutputStream::Stdout, b"more\n");
+    api.push(OutputStream::Stdout, b"\x07\nnext\n50%\r100%\r\n");
     drop(api);
     assert_eq!(
         bench.finish(),
@@ -153,10 +153,10 @@ fn colours_of_names_and_of_what_devstack_says() {
     let dir = tempfile::tempdir().unwrap();
     let screen = Screen::default();
     let logs = Logs::open(dir.path(), Look::new(true, false), screen.output());
-    logs.services(&[(name("api"), Some(crate::model::Color::Cyan))]);
+    logs.services(&[(name("api"), Some(crate::model::LabelColor::Cyan))]);
     logs.say(Said::of(&name("api"), Tone::Good, "ready in 5 ms"));
-    let (mut capture, _) = logs.capture(&name("api"), Run(1), Vec::new());
-    capture.push(Stream::Stdout, b"hello\n");
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"hello\n");
     assert!(logs.finish(PATIENCE));
     assert_eq!(
         screen.text(),

@@ -112,9 +112,9 @@ fn many_threads_at_once_and_an_output_that_comes_and_goes() {
         for service in ["a", "b", "c", "d"] {
             let (logs, padding) = (bench.logs.clone(), &padding);
             scope.spawn(move || {
-                let (mut capture, _) = logs.capture(&name(service), Run(1), Vec::new());
+                let (mut capture, _) = logs.capture(&name(service), RunId(1), Vec::new());
                 for i in 0..LINES {
-                    capture.push(Stream::Stdout, format!("{i} {padding}\n").as_bytes());
+                    capture.push(OutputStream::Stdout, format!("{i} {padding}\n").as_bytes());
                     if i == LINES / 2 {
                         logs.say(crate::runtime::log::Said::all(
                             crate::runtime::log::Tone::Plain,

@@ -20,7 +20,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::model::Run;
+use crate::model::RunId;
 
 /// The environment variable with the socket's path.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
@@ -65,7 +65,7 @@ impl Notice {
     ///
     /// # Errors
     /// The system's error when the socket cannot be created.
-    pub fn open(dir: &Path, run: Run) -> io::Result<Notice> {
+    pub fn open(dir: &Path, run: RunId) -> io::Result<Notice> {
         let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -94,8 +94,10 @@ async fn a_change_goes_to_everyone_who_wants_it_and_to_nobody_else() {
     for folder in ["api", "web", "shared"] {
         scene.old(&format!("{folder}/start.py"), "");
     }
-    let watch =
-        |dir: &str, include: &[&str]| Watch { root: scene.path(dir), ..scene.watch(include, &[]) };
+    let watch = |dir: &str, include: &[&str]| WatchConfig {
+        root: scene.path(dir),
+        ..scene.watch(include, &[])
+    };
     let services = BTreeMap::from([
         (name("api"), watch("api", &["**", "../shared/**"])),
         (name("web"), watch("web", &["**", "../shared/**"])),

@@ -115,8 +115,8 @@ async fn a_link_that_is_as_new_as_the_watch_is_a_change() {
     scene.watcher.begin();
     symlink("releases/1", scene.path("current")).unwrap();
     symlink("../releases/1", scene.path("links/in")).unwrap();
-    let current = Watch { root: scene.path("current"), ..scene.watch(&[], &[]) };
-    let links = Watch { root: scene.path("links"), ..scene.watch(&[], &[]) };
+    let current = WatchConfig { root: scene.path("current"), ..scene.watch(&[], &[]) };
+    let links = WatchConfig { root: scene.path("links"), ..scene.watch(&[], &[]) };
     let services = BTreeMap::from([(name("api"), current), (name("web"), links)]);
     scene.watcher.set(services, BTreeSet::new());
     let told = scene.next().await;
@@ -172,7 +172,8 @@ async fn files_and_folders_behind_links_count() {
     scene.old("api/a.py", "a");
     old_link("../shared/lib", &scene.path("api/lib"));
     old_link("../shared/one.py", &scene.path("api/one.py"));
-    let watch = Watch { root: scene.path("api"), ..scene.watch(&["**/*.py"], &["lib/skip/**"]) };
+    let watch =
+        WatchConfig { root: scene.path("api"), ..scene.watch(&["**/*.py"], &["lib/skip/**"]) };
     scene.watcher.set(BTreeMap::from([(name("api"), watch)]), BTreeSet::new());
     scene.write("api/a.py", "b");
     assert_eq!(scene.file().await, Path::new("api/a.py"));

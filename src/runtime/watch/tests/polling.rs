@@ -11,7 +11,7 @@ async fn what_cannot_be_watched_is_polled_and_said_once() {
     let services = BTreeMap::from([(name("api"), scene.watch(&[], &[]))]);
     scene.watcher.set(services, BTreeSet::new());
     let message = scene.message().await;
-    assert_eq!(message.class, Class::WatchDegraded);
+    assert_eq!(message.class, MessageClass::WatchDegraded);
     assert!(message.text.contains("3 of 11 directories"), "{}", message.text);
     assert!(!message.help.is_empty());
     for folder in 0..10 {
@@ -32,7 +32,7 @@ async fn what_the_system_does_not_tell_is_found_by_polling() {
     scene.old("src/a.py", "a");
     scene.old("src/other.txt", "a");
     let poll = Some(Duration::from_millis(20));
-    let watch = Watch { root: scene.path("src"), poll, ..scene.watch(&["*.py"], &[]) };
+    let watch = WatchConfig { root: scene.path("src"), poll, ..scene.watch(&["*.py"], &[]) };
     scene.watcher.set(BTreeMap::from([(name("api"), watch)]), BTreeSet::new());
     let (far, other) = (scene.path("far.py"), scene.path("far.txt"));
     fs::hard_link(scene.path("src/a.py"), &far).unwrap();
