@@ -23,7 +23,7 @@ pub mod exit {
     /// `run`: a service exited while the command ran, and the command itself exited with 0.
     pub const RUN_SERVICE_DIED: i32 = 122;
     /// `run`: devstack could not verify that no process is left.
-    pub const RUN_UNPROVED: i32 = 123;
+    pub const RUN_NOT_CLEAN: i32 = 123;
     /// `run`: `--timeout` expired.
     pub const RUN_TIMEOUT: i32 = 124;
     /// `run`: the command is not executable.
@@ -33,14 +33,14 @@ pub mod exit {
 }
 
 /// Formats a message for the user: `error: …`, then a `help: …` line for each line of help.
-pub fn shown(message: &Message) -> String {
+pub fn render_message(message: &Message) -> String {
     let help = message.help.lines().map(|line| format!("  help: {line}\n"));
     format!("error: {}\n", message.text) + &help.collect::<String>()
 }
 
 /// Formats a message for the user or as JSON, with line ends.
-pub fn said(message: &Message, as_json: bool) -> String {
-    if as_json { json(message) + "\n" } else { shown(message) }
+pub fn render(message: &Message, as_json: bool) -> String {
+    if as_json { json(message) + "\n" } else { render_message(message) }
 }
 
 /// Formats a message as JSON: `{"error": {"class", "text", "help"}}`.

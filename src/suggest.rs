@@ -1,7 +1,7 @@
 //! "did you mean": one similarity measure for everything that has a name.
 
 /// How similar a word must be to be suggested; same measure and bound as clap.
-const ALIKE: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
 /// At most this many candidates are compared: 4,096 services with 4,096 mistakes must stay fast.
 const MAX_CANDIDATES: usize = 512;
@@ -20,8 +20,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if candidate.len() > LONGEST {
             continue;
         }
-        let score = alike(&lower, &candidate.to_lowercase());
-        if score > ALIKE && best.is_none_or(|(top, _)| score > top) {
+        let score = similarity(&lower, &candidate.to_lowercase());
+        if score > MIN_SIMILARITY && best.is_none_or(|(top, _)| score > top) {
             best = Some((score, candidate));
         }
     }
@@ -29,7 +29,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Returns a similarity from 0 to 1. Swapping two letters counts as one typo.
-fn alike(word: &str, candidate: &str) -> f64 {
+fn similarity(word: &str, candidate: &str) -> f64 {
     if word.len() > 1 && strsim::osa_distance(word, candidate) == 1 {
         return 0.95;
     }

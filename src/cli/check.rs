@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::complain::{print, refuse};
 use crate::config::{self, Overrides};
-use crate::error::{exit, json, shown};
+use crate::error::{exit, json, render_message};
 
 /// `devstack check`: checks the configuration without starting anything.
 pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
@@ -18,7 +18,7 @@ pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
         Err(wrong) => say(&wrong.render(super::color(&stderr())), exit::USAGE),
         Ok(draft) => {
             for note in draft.notes() {
-                say(&shown(note).replacen("error:", "note:", 1), exit::OK);
+                say(&render_message(note).replacen("error:", "note:", 1), exit::OK);
             }
             let services = draft.services().count();
             let text = if as_json {

@@ -42,7 +42,7 @@ pub(super) fn end(result: Result<(), Trouble>, json: bool, err: &mut dyn Write) 
 }
 
 pub(super) fn refuse(message: &Message, code: i32, as_json: bool) -> i32 {
-    let _ = io::stderr().write_all(error::said(message, as_json).as_bytes());
+    let _ = io::stderr().write_all(error::render(message, as_json).as_bytes());
     code
 }
 

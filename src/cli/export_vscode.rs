@@ -6,9 +6,9 @@ use super::args;
 use super::complain::print;
 use crate::config::{self, Draft, Overrides};
 use crate::control;
-use crate::error::{exit, shown};
-use crate::export::LaunchFile;
-use crate::export::vscode::{Attach, merge};
+use crate::error::{exit, render_message};
+use crate::export::LaunchJson;
+use crate::export::vscode::{AttachTarget, merge};
 use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service, Snapshot};
 use crate::ports::Ports;
 
@@ -29,9 +29,9 @@ fn say(text: &str) {
 }
 
 fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> {
-    let failed = |message: Message| (shown(&message), exit::FAILED);
+    let failed = |message: Message| (render_message(&message), exit::FAILED);
     let sources = super::sources(files, Overrides::default())
-        .map_err(|message| (shown(&message), exit::USAGE))?;
+        .map_err(|message| (render_message(&message), exit::USAGE))?;
     let draft = config::load(&sources)
         .map_err(|wrong| (wrong.render(super::color(&stderr())), exit::USAGE))?;
     let running = running(draft.dir());
@@ -42,7 +42,7 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
         let text = format!("nothing to attach to{}", list(": ", &left_out));
         return Err(failed(Message::new(MessageClass::Config, text).help(help)));
     }
-    let file = LaunchFile::of(draft.dir());
+    let file = LaunchJson::of(draft.dir());
     let existing = file.read().map_err(failed)?;
     let text = merge(existing.as_deref(), &attach, &file.workspace).map_err(failed)?;
     let left_out = list("skipped: ", &left_out);
@@ -65,7 +65,7 @@ fn list(before: &str, of: &[String]) -> String {
     if of.is_empty() { String::new() } else { format!("{before}{}", of.join(", ")) }
 }
 
-fn told(one: &Attach) -> String {
+fn told(one: &AttachTarget) -> String {
     format!("{} ({} at {}:{})", one.service, one.debugger.as_str(), one.host, one.port)
 }
 
@@ -101,7 +101,7 @@ fn first(mut messages: Vec<Message>) -> Message {
 }
 
 /// Returns an entry for each service that can have one, and why the others have none.
-fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<Attach>, Vec<String>) {
+fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<AttachTarget>, Vec<String>) {
     let stack = draft.resolve(&BTreeMap::new());
     let (mut attach, mut left_out) = (Vec::new(), Vec::new());
     for (name, service) in &stack.services {
@@ -113,10 +113,10 @@ fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<Attach>, Vec<Stri
     (attach, left_out)
 }
 
-fn entry(service: &Service, port: Option<u16>) -> Result<Attach, &'static str> {
+fn entry(service: &Service, port: Option<u16>) -> Result<AttachTarget, &'static str> {
     let debug = service.debug.as_ref().ok_or("no `debug` entry")?;
     let debugger = debug.debugger.ok_or("unknown debugger in `debug.command`")?;
-    Ok(Attach {
+    Ok(AttachTarget {
         service: service.name.clone(),
         debugger,
         host: DEBUG_HOST.to_owned(),

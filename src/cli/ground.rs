@@ -10,7 +10,7 @@ use super::up::selection;
 use crate::config::{self, Debugged, Diagnostics, Draft, Overrides, Sources};
 use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
-use crate::error::{exit, said, shown};
+use crate::error::{exit, render, render_message};
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{Answer, Dispute, Ports};
 use crate::runtime::process;
@@ -142,11 +142,13 @@ impl Refused {
     /// Returns the text for stderr and the exit code. JSON is always a single object.
     pub fn said(&self, as_json: bool) -> (String, i32) {
         match self {
-            Refused::Because(reasons, code) if as_json => (said(&joined(reasons), true), *code),
-            Refused::Because(reasons, code) => (reasons.iter().map(shown).collect(), *code),
-            Refused::Wrong(wrong) if as_json => (said(&wrong.summary(), true), exit::USAGE),
+            Refused::Because(reasons, code) if as_json => (render(&joined(reasons), true), *code),
+            Refused::Because(reasons, code) => {
+                (reasons.iter().map(render_message).collect(), *code)
+            }
+            Refused::Wrong(wrong) if as_json => (render(&wrong.summary(), true), exit::USAGE),
             Refused::Wrong(wrong) => (wrong.render(super::color(&stderr())), exit::USAGE),
-            Refused::Busy(busy) => (said(&busy.message(), as_json), exit::BUSY),
+            Refused::Busy(busy) => (render(&busy.message(), as_json), exit::BUSY),
             Refused::Interrupted => (String::new(), 128 + libc::SIGINT),
         }
     }

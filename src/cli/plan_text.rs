@@ -1,4 +1,4 @@
-use crate::error::shown;
+use crate::error::render_message;
 use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
 
 pub(super) fn text(view: &PlanView) -> String {
@@ -7,7 +7,7 @@ pub(super) fn text(view: &PlanView) -> String {
         false => of_up(view),
     };
     for note in &view.notes {
-        text += &shown(note).replacen("error:", "note:", 1);
+        text += &render_message(note).replacen("error:", "note:", 1);
     }
     text
 }

@@ -2,7 +2,7 @@ use super::args;
 use super::complain::{print, refuse};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
-use crate::presets::{self, Outline, Preset};
+use crate::presets::{self, Preset, PresetSummary};
 use crate::suggest::did_you_mean;
 
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
@@ -20,7 +20,7 @@ pub(super) fn presets(args: &args::Presets) -> i32 {
 
 struct Row {
     preset: &'static Preset,
-    outline: Outline,
+    outline: PresetSummary,
 }
 
 impl Row {

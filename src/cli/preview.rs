@@ -6,7 +6,7 @@ use super::up::selection;
 use crate::config::{self, Draft, Overrides};
 use crate::control;
 use crate::engine::Selection;
-use crate::error::{exit, said};
+use crate::error::{exit, render};
 use crate::model::{Message, Stack};
 use crate::ports::Ports;
 use crate::runtime::reload::{Situation, hosts_exist, joined};
@@ -23,7 +23,7 @@ pub(super) struct Refused(pub String, pub i32);
 
 impl Refused {
     pub fn because(message: &Message, code: i32, as_json: bool) -> Refused {
-        Refused(said(message, as_json), code)
+        Refused(render(message, as_json), code)
     }
 
     /// Prints the text to stderr; returns the exit code.

@@ -68,7 +68,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
             tell(json, &do_not_end(&left));
         }
         match (outcome.code, finished.code) {
-            (exit::OK, Some(_)) if !(outcome.proved && left.is_empty()) => exit::RUN_UNPROVED,
+            (exit::OK, Some(_)) if !(outcome.proved && left.is_empty()) => exit::RUN_NOT_CLEAN,
             (exit::OK, Some(own)) => own,
             (exit::OK, None) => stopped_early(json),
             (code, Some(_) | None) => code,
@@ -78,7 +78,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
 
 /// Prints a message to stderr, between the lines of the log.
 fn tell(json: bool, message: &Message) {
-    eprint!("{}", error::said(message, json));
+    eprint!("{}", error::render(message, json));
 }
 
 /// The stack was stopped regularly before the command finished.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::model::{Message, MessageClass, UrlFormat};
-use crate::presets::Reloader;
+use crate::presets::FrameworkReloader;
 
 use super::book::Book;
 use super::check::words;
@@ -87,7 +87,7 @@ fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<Str
 fn own_reloader(
     service: &ServiceSpec,
     environment: &mut Environment<'_>,
-) -> Option<&'static Reloader> {
+) -> Option<&'static FrameworkReloader> {
     let reloader = service.framework?.facts().reloader.as_ref()?;
     service.watch.iter().find(|watch| watch.action.restarts())?;
     // A variable that cannot be expanded was reported.
@@ -97,7 +97,7 @@ fn own_reloader(
 
 /// Excludes the files of the framework's own reloader from `watch`, so that a change does not
 /// restart the service twice. Adds a note if the user wrote the `watch`.
-fn leave_to(reloader: &Reloader, service: &mut ServiceSpec, report: &mut Report) {
+fn leave_to(reloader: &FrameworkReloader, service: &mut ServiceSpec, report: &mut Report) {
     let Some(framework) = service.framework else { return };
     for watch in service.watch.iter_mut().filter(|watch| watch.action.restarts()) {
         let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));

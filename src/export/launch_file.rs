@@ -6,19 +6,19 @@ use crate::model::{Message, MessageClass};
 
 /// The `launch.json` that VS Code reads for a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchFile {
+pub struct LaunchJson {
     /// The directory opened in VS Code, which contains `.vscode`.
     pub workspace: PathBuf,
 }
 
-impl LaunchFile {
+impl LaunchJson {
     /// Finds the file for the stack in `dir`, an absolute path: in the nearest `.vscode` up to the
     /// root of the repository, else in a new one in `dir`.
-    pub fn of(dir: &Path) -> LaunchFile {
+    pub fn of(dir: &Path) -> LaunchJson {
         let root = dir.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(dir);
         let inside = dir.ancestors().take_while(|folder| folder.starts_with(root));
         let found = inside.into_iter().find(|folder| folder.join(".vscode").is_dir());
-        LaunchFile { workspace: found.unwrap_or(dir).to_owned() }
+        LaunchJson { workspace: found.unwrap_or(dir).to_owned() }
     }
 
     /// Returns its path.
@@ -34,7 +34,7 @@ impl LaunchFile {
         match fs::read_to_string(self.path()) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.trouble("read", &error)),
+            Err(error) => Err(self.file_error("read", &error)),
         }
     }
 
@@ -43,7 +43,7 @@ impl LaunchFile {
     /// # Errors
     /// It cannot be written (class `disk`); its content is then unchanged.
     pub fn write(&self, text: &str) -> Result<(), Message> {
-        self.replace(text).map_err(|error| self.trouble("write", &error))
+        self.replace(text).map_err(|error| self.file_error("write", &error))
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
@@ -67,7 +67,7 @@ impl LaunchFile {
         written
     }
 
-    fn trouble(&self, what: &str, error: &io::Error) -> Message {
+    fn file_error(&self, what: &str, error: &io::Error) -> Message {
         let text = format!("cannot {what} {}: {error}", self.path().display());
         Message::new(MessageClass::Disk, text).help("use `--dry-run` to print it instead")
     }
@@ -78,7 +78,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::LaunchFile;
+    use super::LaunchJson;
 
     #[test]
     fn the_nearest_folder_in_the_repository_is_taken() {
@@ -87,19 +87,19 @@ mod tests {
         let stack = root.join("repo/apps/shop");
         fs::create_dir_all(&stack).unwrap();
         fs::create_dir(root.join(".vscode")).unwrap();
-        assert_eq!(LaunchFile::of(&stack).workspace, stack, "without a repository: a new one");
+        assert_eq!(LaunchJson::of(&stack).workspace, stack, "without a repository: a new one");
         fs::create_dir(root.join("repo/.git")).unwrap();
-        assert_eq!(LaunchFile::of(&stack).workspace, stack, "nothing above the repository");
+        assert_eq!(LaunchJson::of(&stack).workspace, stack, "nothing above the repository");
         fs::create_dir(root.join("repo/.vscode")).unwrap();
-        assert_eq!(LaunchFile::of(&stack).workspace, root.join("repo"));
+        assert_eq!(LaunchJson::of(&stack).workspace, root.join("repo"));
         fs::create_dir(root.join("repo/apps/.vscode")).unwrap();
-        assert_eq!(LaunchFile::of(&stack).workspace, root.join("repo/apps"));
+        assert_eq!(LaunchJson::of(&stack).workspace, root.join("repo/apps"));
     }
 
     #[test]
     fn links_and_permissions_stay() {
         let place = tempfile::tempdir().unwrap();
-        let file = LaunchFile { workspace: place.path().to_owned() };
+        let file = LaunchJson { workspace: place.path().to_owned() };
         assert_eq!(file.read().unwrap(), None);
         file.write("{}").unwrap();
         assert_eq!(file.read().unwrap().as_deref(), Some("{}"));
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_left_as_it_was() {
         let place = tempfile::tempdir().unwrap();
-        let file = LaunchFile { workspace: place.path().to_owned() };
+        let file = LaunchJson { workspace: place.path().to_owned() };
         fs::create_dir_all(file.path()).unwrap();
         assert!(file.write("{}").unwrap_err().text.starts_with("cannot write"));
         assert!(file.read().unwrap_err().text.starts_with("cannot read"));

@@ -3,4 +3,4 @@
 mod launch_file;
 pub mod vscode;
 
-pub use launch_file::LaunchFile;
+pub use launch_file::LaunchJson;

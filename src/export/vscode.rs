@@ -11,7 +11,7 @@ use crate::model::{DebuggerKind, Message, MessageClass, Name};
 
 /// Where a debugger attaches to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attach {
+pub struct AttachTarget {
     /// The service.
     pub service: Name,
     /// The kind of debugger.
@@ -42,7 +42,7 @@ const EMPTY: &str = "{\n  \"version\": \"0.2.0\"\n}\n";
 /// The text is not valid for VS Code (class `config`); the file should then be left alone.
 pub fn merge(
     existing: Option<&str>,
-    attach: &[Attach],
+    attach: &[AttachTarget],
     workspace: &Path,
 ) -> Result<String, Message> {
     let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or(EMPTY);
@@ -58,10 +58,10 @@ pub fn merge(
     }
     let configurations = list(&object, "configurations")?;
     for one in attach {
-        put(&configurations, &title(&one.service), entry(one, workspace));
+        upsert(&configurations, &title(&one.service), entry(one, workspace));
     }
     let compounds = list(&object, "compounds")?;
-    put_all(&compounds, attach)?;
+    upsert_compound(&compounds, attach)?;
     Ok(format!("{mark}{root}"))
 }
 
@@ -95,7 +95,7 @@ fn title(service: &Name) -> String {
 }
 
 /// Keys with the attach address. They are updated in an existing entry; other keys are only added.
-const PLACES: [&str; 8] = [
+const ADDRESS_KEYS: [&str; 8] = [
     "connect",
     "address",
     "host",
@@ -106,7 +106,7 @@ const PLACES: [&str; 8] = [
     "processCreateCommands",
 ];
 
-fn put(entries: &CstArray, name: &str, wanted: Entry) {
+fn upsert(entries: &CstArray, name: &str, wanted: LaunchEntry) {
     let Some(there) = named(entries, name) else {
         let fields = wanted.iter().map(|(key, value)| ((*key).to_owned(), input(value)));
         entries.append(CstInputValue::Object(fields.collect()));
@@ -120,14 +120,16 @@ fn put(entries: &CstArray, name: &str, wanted: Entry) {
     for (key, value) in &wanted {
         match there.get(key) {
             None => drop(there.append(key, input(value))),
-            Some(property) if PLACES.contains(key) || !fits => renew(&property, value),
+            Some(property) if ADDRESS_KEYS.contains(key) || !fits => {
+                set_if_different(&property, value)
+            }
             Some(_) => {}
         }
     }
 }
 
 /// Sets only what differs, as deeply as possible, to keep comments in between.
-fn renew(property: &CstObjectProp, wanted: &Value) {
+fn set_if_different(property: &CstObjectProp, wanted: &Value) {
     let same = property.value().and_then(|value| value.to_serde_value());
     if same.as_ref() == Some(wanted) {
         return;
@@ -137,7 +139,7 @@ fn renew(property: &CstObjectProp, wanted: &Value) {
             for (key, value) in wanted {
                 match there.get(key) {
                     None => drop(there.append(key, input(value))),
-                    Some(inner) => renew(&inner, value),
+                    Some(inner) => set_if_different(&inner, value),
                 }
             }
         }
@@ -146,7 +148,7 @@ fn renew(property: &CstObjectProp, wanted: &Value) {
 }
 
 /// Updates the compound of everything: devstack's current entries, plus whatever the user added.
-fn put_all(compounds: &CstArray, attach: &[Attach]) -> Result<(), Message> {
+fn upsert_compound(compounds: &CstArray, attach: &[AttachTarget]) -> Result<(), Message> {
     let titles: Vec<String> = attach.iter().map(|one| title(&one.service)).collect();
     let Some(there) = named(compounds, ALL) else {
         let titles = titles.into_iter().map(CstInputValue::from).collect();
@@ -184,20 +186,20 @@ fn text_of(node: &CstNode) -> Option<String> {
 }
 
 /// Keys and values of an entry, in display order.
-type Entry = Vec<(&'static str, Value)>;
+type LaunchEntry = Vec<(&'static str, Value)>;
 
-fn entry(one: &Attach, workspace: &Path) -> Entry {
-    let Attach { host, port, .. } = one;
+fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
+    let AttachTarget { host, port, .. } = one;
     let dir = in_workspace(&one.dir, workspace);
     let place = format!("{host}:{port}");
-    let head = |kind: &str, request: &str| -> Entry {
+    let head = |kind: &str, request: &str| -> LaunchEntry {
         vec![
             ("name", title(&one.service).into()),
             ("type", kind.into()),
             ("request", request.into()),
         ]
     };
-    let (mut entry, rest): (Entry, Entry) = match one.debugger {
+    let (mut entry, rest): (LaunchEntry, LaunchEntry) = match one.debugger {
         DebuggerKind::Debugpy => {
             // No path mappings: the editor and the service see the same files.
             let connect = json!({ "host": host, "port": port });
@@ -253,7 +255,7 @@ fn entry(one: &Attach, workspace: &Path) -> Entry {
 }
 
 /// Returns the program under a native debugger, as a path for the editor.
-fn program(one: &Attach, dir: &str) -> String {
+fn program(one: &AttachTarget, dir: &str) -> String {
     match &one.program {
         Some(program) if Path::new(program).is_absolute() => program.clone(),
         Some(program) => format!("{dir}/{}", program.trim_start_matches("./")),
@@ -290,11 +292,11 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{Attach, merge};
+    use super::{AttachTarget, merge};
     use crate::model::{DebuggerKind, Name};
 
-    fn attach(service: &str, debugger: DebuggerKind, port: u16) -> Attach {
-        Attach {
+    fn attach(service: &str, debugger: DebuggerKind, port: u16) -> AttachTarget {
+        AttachTarget {
             service: Name::new(service).unwrap(),
             debugger,
             host: "127.0.0.1".to_owned(),
@@ -304,7 +306,7 @@ mod tests {
         }
     }
 
-    fn merged(existing: Option<&str>, all: &[Attach]) -> String {
+    fn merged(existing: Option<&str>, all: &[AttachTarget]) -> String {
         merge(existing, all, Path::new("/home/x/shop")).unwrap()
     }
 

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 /// What a preset file says besides its `[service]` table.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Facts {
+pub struct PresetFacts {
     /// How to detect it in a command: a program and words that must follow it, such as `flask run`.
     #[serde(default)]
     pub programs: Vec<String>,
@@ -17,7 +17,7 @@ pub struct Facts {
     /// The format of its URL, with references such as `${HOST}:${PORT}`; `None`: `http://…`.
     pub url: Option<String>,
     /// Its built-in reloader.
-    pub reloader: Option<Reloader>,
+    pub reloader: Option<FrameworkReloader>,
     /// Programs that its command requires.
     pub needs: Vec<String>,
     /// How to install them.
@@ -30,7 +30,7 @@ pub struct Facts {
 /// Hot reload built into a framework.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reloader {
+pub struct FrameworkReloader {
     /// Words of the command that enable it; empty: enabled by default.
     #[serde(default)]
     pub on: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Reloader {
     pub files: Vec<String>,
 }
 
-impl Reloader {
+impl FrameworkReloader {
     /// Whether it is enabled in a command with these words; `variable` looks up a variable.
     pub fn is_on(&self, words: &[String], variable: impl FnOnce(&str) -> Option<String>) -> bool {
         let has = |list: &[String]| list.iter().any(|word| words.contains(word));

@@ -12,10 +12,10 @@ mod recognise;
 mod server;
 mod takes;
 
-pub use facts::{Facts, Reloader};
-pub use outline::Outline;
+pub use facts::{FrameworkReloader, PresetFacts};
+pub use outline::PresetSummary;
 pub use preset::Preset;
-pub use recognise::{recognise, takes};
+pub use recognise::{detect_bind_hints, detect_preset};
 pub use takes::Takes;
 
 /// Builds the presets from the names of their files.

@@ -4,14 +4,14 @@ use serde::Deserialize;
 
 /// What a list of presets shows of one preset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
+pub struct PresetSummary {
     /// A short description.
     pub description: String,
     /// Its usual ports; the first is the main one.
     pub ports: Vec<(String, u16)>,
 }
 
-impl Outline {
+impl PresetSummary {
     /// Returns its usual main port; `None`: any.
     pub fn port(&self) -> Option<u16> {
         self.ports.first().map(|(_, port)| *port)
@@ -20,12 +20,12 @@ impl Outline {
 
 /// The parts of a preset file that the summary needs.
 #[derive(Deserialize)]
-struct File {
-    service: Service,
+struct SummaryFile {
+    service: SummaryService,
 }
 
 #[derive(Deserialize)]
-struct Service {
+struct SummaryService {
     description: String,
     port: Option<u16>,
     #[serde(default)]
@@ -33,13 +33,14 @@ struct Service {
 }
 
 /// Reads the summary from a preset file; `None` if it is not one.
-pub(super) fn outline(text: &str) -> Option<Outline> {
-    let Service { description, port, ports } = toml::from_str::<File>(text).ok()?.service;
+pub(super) fn outline(text: &str) -> Option<PresetSummary> {
+    let SummaryService { description, port, ports } =
+        toml::from_str::<SummaryFile>(text).ok()?.service;
     // Values that are not numbers mean any port.
     let number = |(name, port): (String, toml::Value)| {
         port.as_integer().and_then(|port| u16::try_from(port).ok()).map(|port| (name, port))
     };
     let main = port.map(|number| ("main".to_owned(), number));
     let ports = main.into_iter().chain(ports.into_iter().filter_map(number)).collect();
-    Some(Outline { description, ports })
+    Some(PresetSummary { description, ports })
 }

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use super::outline::outline;
-use super::{Facts, Outline};
+use super::{PresetFacts, PresetSummary};
 
 /// A framework or data store.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Preset {
     pub name: &'static str,
     /// The text of its file.
     pub text: &'static str,
-    facts: OnceLock<Facts>,
+    facts: OnceLock<PresetFacts>,
 }
 
 impl Preset {
@@ -19,14 +19,14 @@ impl Preset {
     }
 
     /// Returns what its file says besides `[service]`. Parsed on first use.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &PresetFacts {
         self.facts.get_or_init(|| {
             toml::from_str(self.text).expect("a test parses every file of this directory")
         })
     }
 
     /// Returns its summary for lists.
-    pub fn outline(&self) -> Outline {
+    pub fn outline(&self) -> PresetSummary {
         outline(self.text).expect("a test parses every file of this directory")
     }
 }

@@ -33,55 +33,55 @@ const LAUNCHERS: [&str; 26] = [
 
 /// Detects the preset of the framework that a command starts. Never guesses: `npm run dev` names
 /// none. `words` may come from a shell command; its last simple command wins.
-pub fn recognise(words: &[String]) -> Option<&'static Preset> {
-    simple(words).find_map(|words| programs(words).find_map(preset))
+pub fn detect_preset(words: &[String]) -> Option<&'static Preset> {
+    split_commands(words).find_map(|words| programs(words).find_map(preset))
 }
 
 /// Detects how a command's server takes its port and host. The server is a preset, a known server,
 /// or a package manager script, which receives the arguments after it.
-pub fn takes(words: &[String]) -> Option<Takes> {
-    simple(words).find_map(|words| {
-        let known = |found: Program<'_>| {
-            let preset = preset(found).map(|preset| preset.facts().takes());
-            preset.or_else(|| other(found))
+pub fn detect_bind_hints(words: &[String]) -> Option<Takes> {
+    split_commands(words).find_map(|words| {
+        let known = |found: NamedProgram<'_>| {
+            let preset = preset(found).map(|preset| preset.facts().bind_hints());
+            preset.or_else(|| find_server(found))
         };
         script(words).or_else(|| programs(words).find_map(known))
     })
 }
 
 /// Splits a shell command into simple commands, last one first.
-fn simple(words: &[String]) -> impl Iterator<Item = &[String]> {
+fn split_commands(words: &[String]) -> impl Iterator<Item = &[String]> {
     let between = |word: &String| matches!(word.as_str(), "&&" | "||" | ";" | "|" | "&");
     words.split(between).rev()
 }
 
 /// A program without its directory, and the words after it.
-type Program<'w> = (&'w str, &'w [String]);
+type NamedProgram<'w> = (&'w str, &'w [String]);
 
 /// Returns the programs that a command starts, last one first: `node` may start another one.
-fn programs(words: &[String]) -> impl Iterator<Item = Program<'_>> {
+fn programs(words: &[String]) -> impl Iterator<Item = NamedProgram<'_>> {
     let all = words.iter().enumerate().map(|(at, word)| (file_name(word), &words[at + 1..]));
-    let mut named = all.filter(|(word, _)| !leads(word));
+    let mut named = all.filter(|(word, _)| !is_launcher_word(word));
     let first = named.next();
     let second = first.filter(|(program, _)| *program == "node").and_then(|_| named.next());
     second.into_iter().chain(first)
 }
 
-fn preset(found: Program<'_>) -> Option<&'static Preset> {
+fn preset(found: NamedProgram<'_>) -> Option<&'static Preset> {
     all().iter().find(|preset| {
         // Parse only the few presets that mention the word.
         preset.text.contains(found.0) && names(&preset.facts().programs, found)
     })
 }
 
-fn other(found: Program<'_>) -> Option<Takes> {
+fn find_server(found: NamedProgram<'_>) -> Option<Takes> {
     let is_in = || server::TEXT.contains(found.0);
     let server = is_in().then(|| servers().iter().find(|server| names(&server.programs, found)));
-    Some(server??.takes())
+    Some(server??.bind_hints())
 }
 
 /// Whether one of these entries, a program and words that must follow, matches.
-fn names(entries: &[String], (program, rest): Program<'_>) -> bool {
+fn names(entries: &[String], (program, rest): NamedProgram<'_>) -> bool {
     entries.iter().any(|entry| {
         let mut words = entry.split(' ');
         words.next() == Some(program) && words.all(|word| rest.iter().any(|other| other == word))
@@ -90,7 +90,8 @@ fn names(entries: &[String], (program, rest): Program<'_>) -> bool {
 
 /// A script in `package.json`, whose command is unknown here.
 fn script(words: &[String]) -> Option<Takes> {
-    let at = words.iter().position(|word| !leads(file_name(word)) || is_manager(word))?;
+    let at =
+        words.iter().position(|word| !is_launcher_word(file_name(word)) || is_manager(word))?;
     let manager = file_name(&words[at]);
     match (manager, words.get(at + 1).map(String::as_str)) {
         ("npm", Some("run" | "start" | "run-script")) => {}
@@ -108,7 +109,7 @@ fn is_manager(word: &str) -> bool {
 }
 
 /// Whether the program comes later: an option, an assignment, a launcher or Python.
-fn leads(word: &str) -> bool {
+fn is_launcher_word(word: &str) -> bool {
     let assigns = word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     });

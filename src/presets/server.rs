@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// A server without a preset that is only detected. The fields are as in [`super::PresetFacts`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Server {
+pub(super) struct KnownServer {
     pub programs: Vec<String>,
     pub takes_port: String,
     pub takes_host: Option<String>,
@@ -15,12 +15,12 @@ pub(super) struct Server {
 pub(super) const TEXT: &str = include_str!("servers.toml");
 
 #[derive(Deserialize)]
-struct File {
-    server: Vec<Server>,
+struct ServersFile {
+    server: Vec<KnownServer>,
 }
 
 /// Returns all of them, in file order.
-pub(super) fn servers() -> &'static [Server] {
-    static ALL: OnceLock<Vec<Server>> = OnceLock::new();
-    ALL.get_or_init(|| toml::from_str::<File>(TEXT).expect("a test parses this file").server)
+pub(super) fn servers() -> &'static [KnownServer] {
+    static ALL: OnceLock<Vec<KnownServer>> = OnceLock::new();
+    ALL.get_or_init(|| toml::from_str::<ServersFile>(TEXT).expect("a test parses this file").server)
 }

@@ -1,5 +1,5 @@
-use super::Facts;
-use super::server::Server;
+use super::PresetFacts;
+use super::server::KnownServer;
 
 /// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub struct Takes {
     pub variable: Option<String>,
 }
 
-impl Facts {
+impl PresetFacts {
     /// Returns how the framework takes its port and host.
-    pub fn takes(&self) -> Takes {
+    pub fn bind_hints(&self) -> Takes {
         Takes {
             port: self.takes_port.clone(),
             host: Some(self.takes_host.clone()),
@@ -23,8 +23,8 @@ impl Facts {
     }
 }
 
-impl Server {
-    pub(super) fn takes(&self) -> Takes {
+impl KnownServer {
+    pub(super) fn bind_hints(&self) -> Takes {
         Takes {
             port: self.takes_port.clone(),
             host: self.takes_host.clone(),

@@ -92,7 +92,7 @@ fn frameworks_are_recognised_by_the_words_of_a_command_and_never_guessed() {
         ("", None),
         ("&&", None),
     ] {
-        assert_eq!(recognise(&words(command)).map(|preset| preset.name), name, "{command}");
+        assert_eq!(detect_preset(&words(command)).map(|preset| preset.name), name, "{command}");
     }
 }
 
@@ -116,7 +116,7 @@ fn reloaders_are_on_as_their_frameworks_define_it() {
 
 #[test]
 fn servers_are_told_apart_by_their_commands() {
-    let port = |command: &str| takes(&words(command)).map(|takes| takes.port);
+    let port = |command: &str| detect_bind_hints(&words(command)).map(|takes| takes.port);
     for (command, expected) in [
         ("flask run", "pass --port $PORT"),
         ("flask --app shop run --debug", "pass --port $PORT"),
@@ -162,7 +162,7 @@ fn servers_are_told_apart_by_their_commands() {
     ] {
         assert_eq!(port(command), None, "{command}");
     }
-    let flask = takes(&words("flask run")).expect("flask is known");
+    let flask = detect_bind_hints(&words("flask run")).expect("flask is known");
     assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
     assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
 }
@@ -177,7 +177,7 @@ fn every_server_can_be_recognised_and_is_listed_once() {
         assert!(!server.programs.is_empty() && !server.takes_port.is_empty());
         for program in &server.programs {
             assert!(seen.insert(program), "{program} is listed twice");
-            assert_eq!(takes(&words(program)), Some(server.takes()), "{program}");
+            assert_eq!(detect_bind_hints(&words(program)), Some(server.bind_hints()), "{program}");
         }
     }
 }

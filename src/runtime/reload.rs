@@ -122,12 +122,12 @@ impl Loader {
         };
         if let Err(message) = hosts_exist(&draft) {
             let why = "the configuration is invalid";
-            let (text, files) = (crate::error::shown(&message), draft.files().clone());
+            let (text, files) = (crate::error::render_message(&message), draft.files().clone());
             return Reloaded::Broken { why, text, files };
         }
         if let Some(message) = present.refuses(&draft) {
             let why = "the stack must be restarted";
-            let (text, files) = (crate::error::shown(&message), draft.files().clone());
+            let (text, files) = (crate::error::render_message(&message), draft.files().clone());
             return Reloaded::Broken { why, text, files };
         }
         // `live = true` in an edit applies to that edit.
@@ -139,7 +139,7 @@ impl Loader {
         };
         loaded.unwrap_or_else(|conflicts| Reloaded::Broken {
             why: "a requested port is unavailable",
-            text: conflicts.iter().map(crate::error::shown).collect(),
+            text: conflicts.iter().map(crate::error::render_message).collect(),
             files: draft.files().clone(),
         })
     }

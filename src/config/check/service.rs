@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
-use crate::presets::recognise;
+use crate::presets::detect_preset;
 
 use super::super::fault::Fault;
 use super::super::node::{Entry, Node, Table, Value};
@@ -69,7 +69,7 @@ impl Check<'_, '_> {
         let own_command = written.contains_key("command");
         let framework = match preset {
             Some(chosen) => Some(chosen.preset),
-            None => recognise(&words(&command)),
+            None => detect_preset(&words(&command)),
         };
         if let Some(entry) = table.get("primary") {
             self.boolean("primary", &entry.node);
