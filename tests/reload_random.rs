@@ -120,7 +120,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let (engine, now) = (Engine::staying(), Duration::ZERO);
+        let (engine, now) = (Engine::keep_alive(), Duration::ZERO);
         World { engine, now, lives: BTreeMap::new(), touched: BTreeSet::new() }
     }
 
@@ -144,7 +144,8 @@ impl World {
                 self.touched.insert(service.name.clone());
                 let mut follows = vec![Input::Spawned(run, run.0 as u32)];
                 if service.kind == ServiceKind::Task {
-                    follows.extend([Input::Exited(run, ProcessExit::Code(0)), Input::Emptied(run)]);
+                    follows
+                        .extend([Input::Exited(run, ProcessExit::Code(0)), Input::TreeEmpty(run)]);
                 } else {
                     self.lives.insert(run, (*service).clone());
                 }
@@ -153,24 +154,26 @@ impl World {
             Effect::Stop(run, _) => {
                 let service = self.lives.remove(&run).expect("it lives");
                 self.touched.insert(service.name);
-                vec![Input::Exited(run, ProcessExit::Signal(15)), Input::Emptied(run)]
+                vec![Input::Exited(run, ProcessExit::Signal(15)), Input::TreeEmpty(run)]
             }
-            Effect::Probe(run, service) => {
+            Effect::StartReadyProbes(run, service) => {
                 let ready = service.kind == ServiceKind::Service;
-                ready.then(|| Input::Held(run, "it answered".into())).into_iter().collect()
+                ready.then(|| Input::ProbesPassed(run, "it answered".into())).into_iter().collect()
             }
-            Effect::Examine(..) | Effect::Place(_) => panic!("nobody crashes, no port is taken"),
+            Effect::InvestigateExit(..) | Effect::ReassignPorts(_) => {
+                panic!("nobody crashes, no port is taken")
+            }
             // Nothing is saved here but the configuration.
             Effect::Signal(..)
             | Effect::StartJob(..)
             | Effect::StopJob(_)
             | Effect::KillJob(_)
             | Effect::Kill(_)
-            | Effect::WatchHealth(..)
+            | Effect::StartHealthProbes(..)
             | Effect::AwaitDebugger(..)
-            | Effect::Tell(_)
+            | Effect::Emit(_)
             | Effect::Answer(..)
-            | Effect::Halt(_) => Vec::new(),
+            | Effect::Exit(_) => Vec::new(),
         }
     }
 

@@ -21,7 +21,7 @@ use super::service_query;
 use super::upgraded::Upgraded;
 use super::{LogQuery, LogReader, LogSource, Version};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
-use crate::runtime::handle::{Answer, Handle, Request as Ask, Until};
+use crate::runtime::handle::{Answer, Handle, Request as Ask, WaitUntil};
 
 pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
 
@@ -273,10 +273,10 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
         No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
     })?;
     let until = match wanted.what {
-        None => Until::Up,
-        Some(WaitFor::Ready) => Until::Ready,
-        Some(WaitFor::Completed) => Until::Completed,
-        Some(WaitFor::Stopped) => Until::Stopped,
+        None => WaitUntil::Up,
+        Some(WaitFor::Ready) => WaitUntil::Ready,
+        Some(WaitFor::Completed) => WaitUntil::Completed,
+        Some(WaitFor::Stopped) => WaitUntil::Stopped,
     };
     Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
 }

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::Limits;
 use crate::model::{Snapshot, WhyView};
-use crate::runtime::handle::{Request, Until};
+use crate::runtime::handle::{Request, WaitUntil};
 
 /// Sends bytes and reads everything until the server closes.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
@@ -136,11 +136,14 @@ async fn who_waits_is_answered_and_says_what_for() {
         until,
     };
     for (body, asked) in [
-        ("", wait(&[], Until::Up)),
-        ("{}", wait(&[], Until::Up)),
-        (r#"{"for": "stopped"}"#, wait(&[], Until::Stopped)),
-        (r#"{"services": ["api", "api"], "for": "ready"}"#, wait(&["api"], Until::Ready)),
-        (r#"{"services": ["migrate"], "for": "completed"}"#, wait(&["migrate"], Until::Completed)),
+        ("", wait(&[], WaitUntil::Up)),
+        ("{}", wait(&[], WaitUntil::Up)),
+        (r#"{"for": "stopped"}"#, wait(&[], WaitUntil::Stopped)),
+        (r#"{"services": ["api", "api"], "for": "ready"}"#, wait(&["api"], WaitUntil::Ready)),
+        (
+            r#"{"services": ["migrate"], "for": "completed"}"#,
+            wait(&["migrate"], WaitUntil::Completed),
+        ),
     ] {
         let (status, _) = ask_json(&rig, "POST", "/v1/wait", body).await;
         assert_eq!((status, rig.asked.lock().unwrap().pop()), (200, Some(asked)), "{body}");

@@ -10,48 +10,50 @@ use std::path::PathBuf;
 
 use super::effect::Effect;
 use super::input::Ticket;
-use super::pending::{Goal, Pending};
-use super::slot::{KillAt, Listening, Slot, State, Time};
+use super::pending::{PendingRequest, RequestGoal};
+use super::slot::{DebuggerState, EngineTime, KillDeadline, RunState, ServiceState};
 use super::{Engine, EventKind};
 use crate::model::{Cause, DisplayDuration, Message, MessageClass, Name, RunId, RunMode};
 
 impl Engine {
     /// Adds a request that waits until these services run in run mode.
     pub(super) fn undebug(&mut self, ticket: Ticket, names: Vec<Name>, effects: &mut Vec<Effect>) {
-        match self.check(&names) {
-            Ok(names) => self.pending.push(Pending { ticket, goal: Goal::Undebugged, names }),
+        match self.resolve_names(&names) {
+            Ok(names) => {
+                self.requests.push(PendingRequest { ticket, goal: RequestGoal::Undebugged, names })
+            }
             Err(message) => effects.push(Effect::Answer(ticket, Err(message))),
         }
     }
 
-    pub(super) fn attachable(&mut self, run: RunId, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.current(run) else { return };
+    pub(super) fn debugger_listening(&mut self, run: RunId, effects: &mut Vec<Effect>) {
+        let Some(slot) = self.live_service_mut(run) else { return };
         let RunMode::Debug(debugging) = slot.launched.mode else { return };
-        let before = std::mem::replace(&mut slot.debugger, Listening::Seen);
-        if before == Listening::Missed {
+        let before = std::mem::replace(&mut slot.debugger, DebuggerState::Seen);
+        if before == DebuggerState::Missed {
             slot.note.take_if(|note| note.class == MessageClass::Port);
         }
-        if before != Listening::Seen {
-            slot.say(EventKind::DebuggerListening(debugging.attach_hint()), effects);
+        if before != DebuggerState::Seen {
+            slot.emit(EventKind::DebuggerListening(debugging.attach_hint()), effects);
         }
     }
 }
 
-impl Slot {
+impl ServiceState {
     /// Whether a run is live that a debugger can attach to.
     pub fn is_debugged(&self) -> bool {
         let goes_on = match self.state {
-            State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. } => true,
-            State::Idle
-            | State::Stopping { .. }
-            | State::Draining { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => false,
+            RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. } => true,
+            RunState::Idle
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => false,
         };
         goes_on && self.launched.mode.is_debug()
     }
@@ -60,17 +62,17 @@ impl Slot {
     pub fn awaits_debugger(&self) -> bool {
         match self.launched.mode {
             RunMode::Debug(debugging) => {
-                debugging.waits_for_debugger && self.debugger == Listening::Seen
+                debugging.waits_for_debugger && self.debugger == DebuggerState::Seen
             }
             RunMode::Run => false,
         }
     }
 
     /// `api: attach debugpy at 127.0.0.1:5678`
-    pub fn told_in_debug(&self) -> String {
+    pub fn describe_debug(&self) -> String {
         let name = &self.service.name;
         match self.launched.mode {
-            RunMode::Debug(debugging) if self.debugger == Listening::Seen => {
+            RunMode::Debug(debugging) if self.debugger == DebuggerState::Seen => {
                 format!("{name}: {}", debugging.attach_hint())
             }
             RunMode::Debug(debugging) => {
@@ -81,20 +83,20 @@ impl Slot {
     }
 
     /// When the user is notified that no debugger can attach.
-    pub fn debugger_deadline(&self) -> Option<Time> {
+    pub fn debugger_deadline(&self) -> Option<EngineTime> {
         match self.debugger {
-            Listening::Awaited(at) => self.is_debugged().then_some(at),
-            Listening::Unknown | Listening::Seen | Listening::Missed => None,
+            DebuggerState::Awaited(at) => self.is_debugged().then_some(at),
+            DebuggerState::Unknown | DebuggerState::Seen | DebuggerState::Missed => None,
         }
     }
 
     /// Reports that no debugger can attach, once that is due.
-    pub fn miss_debugger(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub fn report_missing_debugger(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         let RunMode::Debug(debugging) = self.launched.mode else { return };
         if self.debugger_deadline().is_none_or(|at| at > now) {
             return;
         }
-        self.debugger = Listening::Missed;
+        self.debugger = DebuggerState::Missed;
         let text = format!(
             "in debug mode, but not listening on {} after {}",
             debugging.address(),
@@ -103,20 +105,20 @@ impl Slot {
         let help = "have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT";
         let message = Message::new(MessageClass::Port, text).help(help);
         self.note.get_or_insert_with(|| message.clone());
-        self.say(EventKind::Note(message), effects);
+        self.emit(EventKind::Note(message), effects);
     }
 
     /// Returns when a run is killed that is asked to stop now.
-    pub fn kill_at(&self, now: Time) -> KillAt {
+    pub fn kill_deadline(&self, now: EngineTime) -> KillDeadline {
         let at = now + self.service.stop.grace;
         match self.launched.mode {
-            RunMode::Debug(_) => KillAt::Held(Some(at)),
-            RunMode::Run => KillAt::At(at),
+            RunMode::Debug(_) => KillDeadline::Held(Some(at)),
+            RunMode::Run => KillDeadline::At(at),
         }
     }
 
     /// Reports a slow stop and why the run is not killed.
-    pub fn tell_held_stop(&self, why: &Cause, effects: &mut Vec<Effect>) {
+    pub fn report_slow_stop(&self, why: &Cause, effects: &mut Vec<Effect>) {
         let name = &self.service.name;
         let text = format!(
             "{name} did not stop within {}: it is being debugged and may be paused at a breakpoint",
@@ -128,21 +130,21 @@ impl Slot {
         };
         let help = format!("continue it in the debugger, or {again}");
         let message = Message::new(MessageClass::StopTimeout, text).help(help);
-        self.say(EventKind::Note(message), effects);
+        self.emit(EventKind::Note(message), effects);
     }
 
     /// Kills a debugged run that is slow to stop, because the user asked a second time.
-    pub fn insist(&mut self, now: Time) {
-        if let State::Stopping { kill: kill @ KillAt::Held(None), .. } = &mut self.state {
-            *kill = KillAt::At(now);
+    pub fn force_stop(&mut self, now: EngineTime) {
+        if let RunState::Stopping { kill: kill @ KillDeadline::Held(None), .. } = &mut self.state {
+            *kill = KillDeadline::At(now);
         }
     }
 
     /// Defers a file change during debugging. Watch commands run once it is back in run mode.
-    pub fn hold_save(&mut self, files: &BTreeMap<usize, PathBuf>, effects: &mut Vec<Effect>) {
-        self.keep_commands(files);
+    pub fn defer_change(&mut self, files: &BTreeMap<usize, PathBuf>, effects: &mut Vec<Effect>) {
+        self.defer_commands(files);
         let Some(path) = files.values().next() else { return };
-        if std::mem::replace(&mut self.saves.hold_told, true) {
+        if std::mem::replace(&mut self.saves.defer_reported, true) {
             return;
         }
         let name = &self.service.name;
@@ -151,33 +153,36 @@ impl Slot {
         let help = format!("run `devstack restart {name}` to apply the change");
         let message = Message::new(MessageClass::WatchDegraded, text).help(help);
         self.note = Some(message.clone());
-        self.say(EventKind::Note(message), effects);
+        self.emit(EventKind::Note(message), effects);
     }
 
     /// Retries a service in debug mode that does not run, after any file change.
     pub fn retry_debug(&mut self, files: &BTreeMap<usize, PathBuf>) {
-        self.keep_commands(files);
+        self.defer_commands(files);
         let Some(path) = files.values().next() else { return };
         match self.state {
-            State::Idle | State::Draining { .. } | State::Backoff { .. } | State::Over(_) => {
-                self.renew(Cause::FileChanged(path.clone()));
+            RunState::Idle
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Over(_) => {
+                self.restart_with(Cause::FileChanged(path.clone()));
             }
             // The next run starts after the change anyway.
-            State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Stopping { .. }
-            | State::Displaced { .. } => {}
+            RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Displaced { .. } => {}
         }
     }
 
-    fn keep_commands(&mut self, files: &BTreeMap<usize, PathBuf>) {
+    fn defer_commands(&mut self, files: &BTreeMap<usize, PathBuf>) {
         for (place, path) in files {
             let watch = self.service.watch.get(*place);
             if watch.is_some_and(|watch| watch.action.command().is_some()) {
-                self.saves.held.insert(*place, path.clone());
+                self.saves.deferred.insert(*place, path.clone());
             }
         }
     }

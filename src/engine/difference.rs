@@ -1,14 +1,14 @@
 use crate::model::{CommandLine, LaunchConfig, RunMode, Service};
 
 /// Names at most this many variables in a sentence: a new env file would hide the rest of the line.
-const MOST_NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// The field that differs when a service changes mode; not a key of the file.
 pub(super) const MODE: &str = "mode";
 
 /// How two definitions of one service differ.
 #[derive(Debug, Default)]
-pub(super) struct Difference {
+pub(super) struct ServiceDiff {
     /// Why a process of the old definition must restart, each a fragment.
     pub restart: Vec<String>,
     /// Every difference, by its key in the file.
@@ -17,9 +17,9 @@ pub(super) struct Difference {
     pub variables: Vec<String>,
 }
 
-impl Difference {
-    pub fn between(old: &Service, new: &Service) -> Difference {
-        let mut found = Difference::default();
+impl ServiceDiff {
+    pub fn between(old: &Service, new: &Service) -> ServiceDiff {
+        let mut found = ServiceDiff::default();
         // All other differences follow from the mode.
         match (old.mode, new.mode) {
             (RunMode::Run, RunMode::Debug(_)) => {
@@ -44,16 +44,16 @@ impl Difference {
             found.restart("kind", format!("now a {}", new.kind.as_str()));
         }
         let known = found.fields.clone();
-        found.fields.extend(in_place(old, new).filter(|field| !known.contains(field)));
+        found.fields.extend(live_fields(old, new).filter(|field| !known.contains(field)));
         found
     }
 
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
     /// Describes the difference, as a fragment.
-    pub fn because(&self) -> String {
+    pub fn summary(&self) -> String {
         match self.restart.is_empty() {
             true => format!("{} changed", self.fields.join(", ")),
             false => self.restart.join(", "),
@@ -97,7 +97,7 @@ impl Difference {
 }
 
 /// Returns the keys that differ but need no restart. Destructured, so no field is forgotten.
-fn in_place(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> {
+fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static str> {
     let Service {
         name: _,
         kind: _,
@@ -148,9 +148,9 @@ fn sockets(service: &Service) -> Vec<(&str, u16)> {
 }
 
 fn listed(names: &[String]) -> String {
-    match names.get(MOST_NAMED..) {
+    match names.get(MAX_NAMED..) {
         Some(more) if !more.is_empty() => {
-            format!("{} and {} more", names[..MOST_NAMED].join(", "), more.len())
+            format!("{} and {} more", names[..MAX_NAMED].join(", "), more.len())
         }
         Some(_) | None => names.join(", "),
     }

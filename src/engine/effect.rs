@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::input::{Job, Ticket};
+use super::input::{JobId, Ticket};
 use crate::model::{
     CommandLine, DisplayDuration, Event, EventKind, Message, Name, RunId, Service, ServiceChange,
     StopConfig, signal_name,
@@ -17,30 +17,30 @@ pub enum Effect {
     /// Kill the process tree of a run.
     Kill(RunId),
     /// Start the readiness probes of a run, replacing earlier ones.
-    Probe(RunId, Arc<Service>),
+    StartReadyProbes(RunId, Arc<Service>),
     /// Start the health probes of a ready run.
-    WatchHealth(RunId, Arc<Service>),
+    StartHealthProbes(RunId, Arc<Service>),
     /// Find out when the debugger of a run is listening, without connecting to it.
     AwaitDebugger(RunId, Arc<Service>),
     /// Find out whether an early exit was the fault of the service; nothing of the run is left.
     /// Answered with [`super::Input::ExitInvestigated`].
-    Examine(RunId, Arc<Service>),
+    InvestigateExit(RunId, Arc<Service>),
     /// Choose new ports for a service. Answered with [`super::Input::PortsReassigned`].
-    Place(Name),
+    ReassignPorts(Name),
     /// Send a signal to the main process of a run.
     Signal(RunId, i32),
     /// Run a watch command of a service; its output belongs to this run, if there is one.
-    StartJob(Job, Arc<Service>, Option<RunId>, CommandLine),
+    StartJob(JobId, Arc<Service>, Option<RunId>, CommandLine),
     /// Send SIGTERM to a watch command.
-    StopJob(Job),
+    StopJob(JobId),
     /// Kill everything left of a watch command.
-    KillJob(Job),
+    KillJob(JobId),
     /// Publish an event.
-    Tell(Event),
+    Emit(Event),
     /// Answer a request that took effect or never will.
     Answer(Ticket, Result<String, Message>),
     /// Exit with this code; nothing is left.
-    Halt(i32),
+    Exit(i32),
 }
 
 /// One line; the golden traces in tests consist of these.
@@ -55,13 +55,15 @@ impl fmt::Display for Effect {
                 write!(f, "stop {run} {}", signal_name(*signal).unwrap_or("?"))
             }
             Effect::Kill(run) => write!(f, "kill {run}"),
-            Effect::Probe(run, service) => write!(f, "probe {} {run}", service.name),
-            Effect::WatchHealth(run, service) => write!(f, "watch health {} {run}", service.name),
+            Effect::StartReadyProbes(run, service) => write!(f, "probe {} {run}", service.name),
+            Effect::StartHealthProbes(run, service) => {
+                write!(f, "watch health {} {run}", service.name)
+            }
             Effect::AwaitDebugger(run, service) => {
                 write!(f, "await debugger of {} {run}", service.name)
             }
-            Effect::Examine(run, service) => write!(f, "examine {} {run}", service.name),
-            Effect::Place(name) => write!(f, "place {name}"),
+            Effect::InvestigateExit(run, service) => write!(f, "examine {} {run}", service.name),
+            Effect::ReassignPorts(name) => write!(f, "place {name}"),
             Effect::Signal(run, signal) => {
                 write!(f, "signal {run} {}", signal_name(*signal).unwrap_or("?"))
             }
@@ -70,12 +72,12 @@ impl fmt::Display for Effect {
             }
             Effect::StopJob(job) => write!(f, "stop {job}"),
             Effect::KillJob(job) => write!(f, "kill {job}"),
-            Effect::Tell(event) => write_event(f, event),
+            Effect::Emit(event) => write_event(f, event),
             Effect::Answer(ticket, Ok(text)) => write!(f, "answer {}: {text}", ticket.0),
             Effect::Answer(ticket, Err(message)) => {
                 write!(f, "refuse {}: [{}] {message}", ticket.0, message.class.as_str())
             }
-            Effect::Halt(code) => write!(f, "halt {code}"),
+            Effect::Exit(code) => write!(f, "halt {code}"),
         }
     }
 }

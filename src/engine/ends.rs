@@ -1,5 +1,7 @@
-use super::slot::{End, KillAt, Outcome, Slot, State, Time, Verdict};
-use super::{Effect, Engine, Haste};
+use super::slot::{
+    EngineTime, ExitVerdict, KillDeadline, RecentExit, RunState, ServiceOutcome, ServiceState,
+};
+use super::{Effect, Engine, ShutdownMode};
 use crate::model::{
     Cause, Event, EventKind, ExitClass, Message, MessageClass, OnExit, ProcessExit, RestartPolicy,
     RunId,
@@ -11,117 +13,132 @@ impl Engine {
         &mut self,
         run: RunId,
         exit: ProcessExit,
-        now: Time,
+        now: EngineTime,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(slot) = self.current(run) else { return };
+        let Some(slot) = self.live_service_mut(run) else { return };
         let success =
             matches!(exit, ProcessExit::Code(code) if slot.service.success_codes.contains(&code));
         let (verdict, kill) = match &slot.state {
-            State::Stopping { kill, why: Cause::HealthFailed(_), .. } => {
-                (Verdict::Unwell(exit), *kill)
+            RunState::Stopping { kill, why: Cause::HealthFailed(_), .. } => {
+                (ExitVerdict::Unhealthy(exit), *kill)
             }
-            State::Stopping { kill, why: Cause::PortLost(message), .. } => {
-                (Verdict::Robbed(message.clone()), *kill)
+            RunState::Stopping { kill, why: Cause::PortLost(message), .. } => {
+                (ExitVerdict::PortLost(message.clone()), *kill)
             }
-            State::Stopping { kill, .. } => (Verdict::ByUs, *kill),
-            State::Draining { .. } => return,
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => {
-                let verdict =
-                    if success { Verdict::Expected(exit) } else { Verdict::Unexpected(exit) };
-                (verdict, KillAt::Never)
+            RunState::Stopping { kill, .. } => (ExitVerdict::Requested, *kill),
+            RunState::Draining { .. } => return,
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => {
+                let verdict = if success {
+                    ExitVerdict::Expected(exit)
+                } else {
+                    ExitVerdict::Unexpected(exit)
+                };
+                (verdict, KillDeadline::Never)
             }
         };
         let kill = match kill {
             // A process that has exited can no longer stop at a breakpoint.
-            KillAt::Held(_) => KillAt::At(now + slot.service.stop.grace),
-            KillAt::At(_) | KillAt::Ordered | KillAt::Never => kill,
+            KillDeadline::Held(_) => KillDeadline::At(now + slot.service.stop.grace),
+            KillDeadline::At(_) | KillDeadline::Ordered | KillDeadline::Never => kill,
         };
-        let unexpected = matches!(verdict, Verdict::Unexpected(_));
-        let by_itself = matches!(verdict, Verdict::Expected(_) | Verdict::Unexpected(_));
-        slot.past.ended(run, slot.runs, now, exit, by(&verdict));
+        let unexpected = matches!(verdict, ExitVerdict::Unexpected(_));
+        let by_itself = matches!(verdict, ExitVerdict::Expected(_) | ExitVerdict::Unexpected(_));
+        slot.past.ended(run, slot.runs, now, exit, exit_class(&verdict));
         slot.exit = Some(exit);
-        slot.saves.mark(now);
-        slot.state = State::Draining { run, verdict, kill };
+        slot.saves.last_activity(now);
+        slot.state = RunState::Draining { run, verdict, kill };
         // An exit that may be another process's fault is judged once nothing of the run is left.
-        let judged = !(unexpected && slot.lacks_port());
+        let judged = !(unexpected && slot.may_have_lost_port());
         let ends_stack = by_itself && judged && slot.service.on_exit == OnExit::Shutdown;
         let name = slot.service.name.clone();
         let what = EventKind::Ended { run, exit, unexpected };
-        effects.push(Effect::Tell(Event { service: Some(name.clone()), what }));
+        effects.push(Effect::Emit(Event { service: Some(name.clone()), what }));
         if ends_stack {
-            self.end(now, format!("{name} exited ({exit})"), exit.exit_code(), Haste::Polite);
+            self.begin_shutdown(
+                now,
+                format!("{name} exited ({exit})"),
+                exit.exit_code(),
+                ShutdownMode::Polite,
+            );
         }
     }
 
-    pub(super) fn emptied(&mut self, now: Time, run: RunId, effects: &mut Vec<Effect>) {
-        let ending = self.ending.is_some();
-        let Some(slot) = self.current(run) else { return };
+    pub(super) fn tree_empty(&mut self, now: EngineTime, run: RunId, effects: &mut Vec<Effect>) {
+        let ending = self.shutdown.is_some();
+        let Some(slot) = self.live_service_mut(run) else { return };
         let verdict = match &slot.state {
-            State::Draining { verdict, .. } => verdict.clone(),
-            State::Stopping { .. } => Verdict::ByUs,
+            RunState::Draining { verdict, .. } => verdict.clone(),
+            RunState::Stopping { .. } => ExitVerdict::Requested,
             // Lost without a report of its exit: treated as killed.
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => Verdict::Unexpected(ProcessExit::Signal(9)),
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => ExitVerdict::Unexpected(ProcessExit::Signal(9)),
         };
-        if let Verdict::Unexpected(exit) = verdict
-            && slot.lacks_port()
+        if let ExitVerdict::Unexpected(exit) = verdict
+            && slot.may_have_lost_port()
             && slot.wanted()
-            && slot.restart.is_none()
+            && slot.pending_restart.is_none()
             && !ending
         {
-            let verdict = Verdict::Unclear(exit);
-            slot.state = State::Draining { run, verdict, kill: KillAt::Never };
-            return effects.push(Effect::Examine(run, slot.launched.clone()));
+            let verdict = ExitVerdict::Undecided(exit);
+            slot.state = RunState::Draining { run, verdict, kill: KillDeadline::Never };
+            return effects.push(Effect::InvestigateExit(run, slot.launched.clone()));
         }
-        slot.state = match (slot.restart.take(), verdict) {
-            (Some(_), _) | (None, Verdict::ByUs) => State::Idle,
-            (None, Verdict::Expected(exit)) => slot.after_expected(now, exit, ending),
-            (None, Verdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
+        slot.state = match (slot.pending_restart.take(), verdict) {
+            (Some(_), _) | (None, ExitVerdict::Requested) => RunState::Idle,
+            (None, ExitVerdict::Expected(exit)) => slot.after_expected(now, exit, ending),
+            (None, ExitVerdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
             // Reached only if a report arrived twice.
-            (None, Verdict::Unclear(exit)) => slot.after_unexpected(now, exit, ending),
-            (None, Verdict::Robbed(message)) => slot.displaced(message, ending, effects),
-            (None, Verdict::Unwell(_)) if !slot.wanted() => State::Idle,
-            (None, Verdict::Unwell(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, ExitVerdict::Undecided(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, ExitVerdict::PortLost(message)) => slot.await_port(message, ending, effects),
+            (None, ExitVerdict::Unhealthy(_)) if !slot.wanted() => RunState::Idle,
+            (None, ExitVerdict::Unhealthy(exit)) => slot.after_unexpected(now, exit, ending),
         };
         self.runs.remove(&run);
     }
 }
 
-fn by(verdict: &Verdict) -> ExitClass {
+fn exit_class(verdict: &ExitVerdict) -> ExitClass {
     match verdict {
-        Verdict::ByUs | Verdict::Unwell(_) | Verdict::Robbed(_) => ExitClass::Us,
-        Verdict::Expected(_) => ExitClass::Expected,
-        Verdict::Unexpected(_) | Verdict::Unclear(_) => ExitClass::Unexpected,
+        ExitVerdict::Requested | ExitVerdict::Unhealthy(_) | ExitVerdict::PortLost(_) => {
+            ExitClass::Us
+        }
+        ExitVerdict::Expected(_) => ExitClass::Expected,
+        ExitVerdict::Unexpected(_) | ExitVerdict::Undecided(_) => ExitClass::Unexpected,
     }
 }
 
-impl Slot {
-    fn after_expected(&mut self, now: Time, exit: ProcessExit, ending: bool) -> State {
+impl ServiceState {
+    fn after_expected(&mut self, now: EngineTime, exit: ProcessExit, ending: bool) -> RunState {
         match self.service.restart.policy {
             RestartPolicy::Always if !ending => self.back_off(now, exit, false),
             RestartPolicy::Always | RestartPolicy::No | RestartPolicy::OnFailure => {
-                State::Over(Outcome::Done(exit))
+                RunState::Over(ServiceOutcome::Done(exit))
             }
         }
     }
 
-    pub(super) fn after_unexpected(&mut self, now: Time, exit: ProcessExit, ending: bool) -> State {
+    pub(super) fn after_unexpected(
+        &mut self,
+        now: EngineTime,
+        exit: ProcessExit,
+        ending: bool,
+    ) -> RunState {
         match self.service.restart.policy {
             RestartPolicy::Always | RestartPolicy::OnFailure if !ending => {
                 self.back_off(now, exit, true)
@@ -131,17 +148,17 @@ impl Slot {
                     ProcessExit::Code(code) => format!("exited with code {code}"),
                     ProcessExit::Signal(_) => format!("killed by {exit}"),
                 };
-                State::Over(Outcome::Failed(Message::new(MessageClass::Exit, text)))
+                RunState::Over(ServiceOutcome::Failed(Message::new(MessageClass::Exit, text)))
             }
         }
     }
 
     /// Delays the next start, doubling the delay each time, or gives up after too many exits.
-    fn back_off(&mut self, now: Time, exit: ProcessExit, unexpected: bool) -> State {
+    fn back_off(&mut self, now: EngineTime, exit: ProcessExit, unexpected: bool) -> RunState {
         let rule = self.service.restart.clone();
-        self.ends.retain(|end| end.at + rule.window >= now);
-        self.ends.push(End { at: now, unexpected });
-        let crashes = self.ends.iter().filter(|end| end.unexpected).count() as u32;
+        self.recent_exits.retain(|end| end.at + rule.window >= now);
+        self.recent_exits.push(RecentExit { at: now, unexpected });
+        let crashes = self.recent_exits.iter().filter(|end| end.unexpected).count() as u32;
         if unexpected && crashes >= rule.max_failures {
             let text = format!(
                 "exited {crashes} times within {}; last: {exit}",
@@ -149,11 +166,11 @@ impl Slot {
             );
             let message = Message::new(MessageClass::CrashLoop, text)
                 .help(format!("fix it; a change to a watched file or to its config restarts it, or run `devstack restart {}`", self.service.name));
-            return State::Over(Outcome::Failed(message));
+            return RunState::Over(ServiceOutcome::Failed(message));
         }
-        let doublings = self.ends.len() as u32 - 1;
+        let doublings = self.recent_exits.len() as u32 - 1;
         let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
         let count = self.runs;
-        State::Backoff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
+        RunState::Backoff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
     }
 }

@@ -1,8 +1,8 @@
 //! Explains the state of a service to the user. Changes nothing.
 
-use super::past::{PastEnd, Triggered};
-use super::slot::{KillAt, Outcome, Slot, State, Time, Want};
-use super::{Blocked, Engine};
+use super::past::{EndedRun, LastTrigger};
+use super::slot::{DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState};
+use super::{BlockedServices, Engine};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
     FileTrigger, HealthAction, HealthConfig, Message, Name, NextStep, PastRun, PortStatus,
@@ -13,22 +13,22 @@ impl Engine {
     /// Explains a service's state, without its log; `date` formats times. `None`: unknown service.
     pub fn explain(
         &self,
-        now: Time,
+        now: EngineTime,
         name: &Name,
-        date: impl Fn(Time) -> String,
+        date: impl Fn(EngineTime) -> String,
     ) -> Option<WhyView> {
-        let slot = self.slots.get(name)?;
-        let blocked = self.blocked();
-        let (text, at) = self.next(slot, blocked.get(name));
+        let slot = self.services.get(name)?;
+        let blocked = self.blocked_services();
+        let (text, at) = self.next_step(slot, blocked.get(name));
         let until =
-            |at: Time| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
+            |at: EngineTime| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
         Some(WhyView {
             version: 1,
             stack: self.stack.as_ref().map(|stack| stack.name.clone()).unwrap_or_default(),
             at: date(now),
             service: self.view(name, slot, &blocked, &date),
             next: NextStep { text, in_ms: at.map(until) },
-            waits: self.waits(slot, &blocked),
+            waits: self.blocked_on(slot, &blocked),
             exits: slot.past.runs.iter().map(|end| past_run(end, &date)).collect(),
             probe: slot.failing_probe(),
             trigger: slot.past.trigger.as_ref().map(|trigger| triggered(trigger, &date)),
@@ -37,71 +37,82 @@ impl Engine {
         })
     }
 
-    fn waits(&self, slot: &Slot, blocked: &Blocked) -> Vec<BlockedOn> {
-        if self.ending.is_some() || !slot.wanted() || !matches!(slot.state, State::Idle) {
+    fn blocked_on(&self, slot: &ServiceState, blocked: &BlockedServices) -> Vec<BlockedOn> {
+        if self.shutdown.is_some() || !slot.wanted() || !matches!(slot.state, RunState::Idle) {
             return Vec::new();
         }
         let waited = |name: Name, condition: Option<Condition>| {
-            let (phase, cause) = self.standing_of(self.slots.get(&name)?, blocked.get(&name));
+            let (phase, cause) = self.phase_of(self.services.get(&name)?, blocked.get(&name));
             let cause = cause.to_string();
             Some(BlockedOn { service: name, condition, phase, cause })
         };
-        let needs = self.needs(slot);
+        let needs = self.unmet_dependencies(slot);
         if !needs.is_empty() {
             let all = needs.into_iter();
             return all.filter_map(|need| waited(need.service, Some(need.condition))).collect();
         }
-        let other = self.former(slot).or_else(|| Some(self.port_in_the_way(slot)?.1));
+        let other = self.renamed_from_live(slot).or_else(|| Some(self.port_blocked_by(slot)?.1));
         other.and_then(|name| waited(name, None)).into_iter().collect()
     }
 
     /// Returns what happens next without user action, and when.
-    fn next(&self, slot: &Slot, blocked: Option<&Message>) -> (String, Option<Time>) {
-        let ending = self.ending.is_some();
+    fn next_step(
+        &self,
+        slot: &ServiceState,
+        blocked: Option<&Message>,
+    ) -> (String, Option<EngineTime>) {
+        let ending = self.shutdown.is_some();
         match &slot.state {
-            State::Idle | State::Over(_) | State::Backoff { .. } | State::Displaced { .. }
+            RunState::Idle
+            | RunState::Over(_)
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
                 if ending =>
             {
                 ("nothing: the stack is stopping".to_owned(), None)
             }
-            State::Idle => (self.next_of_idle(slot, blocked), None),
-            State::Launching { .. } => ("its process is starting".to_owned(), None),
-            State::Starting { ready_by, .. } => (slot.next_of_starting(), *ready_by),
-            State::Late { .. } => {
+            RunState::Idle => (self.next_of_idle(slot, blocked), None),
+            RunState::Launching { .. } => ("its process is starting".to_owned(), None),
+            RunState::Starting { ready_by, .. } => (slot.next_of_starting(), *ready_by),
+            RunState::Late { .. } => {
                 let text = format!("readiness is still probed every {}", interval(slot));
                 (text, None)
             }
-            State::Ready { .. } => (slot.next_of_ready(), None),
-            State::Unwell { .. } => (slot.next_of_unwell(), None),
-            State::Stopping { kill, .. } => {
+            RunState::Ready { .. } => (slot.next_of_ready(), None),
+            RunState::Unwell { .. } => (slot.next_of_unwell(), None),
+            RunState::Stopping { kill, .. } => {
                 let again =
                     if slot.wanted() && !ending { "it restarts once stopped; " } else { "" };
-                let (text, at) = killed(slot, *kill);
+                let (text, at) = kill_step(slot, *kill);
                 (again.to_owned() + &text, at)
             }
-            State::Draining { kill, .. } => match kill {
-                KillAt::At(at) => ("remaining processes are killed".to_owned(), Some(*at)),
-                KillAt::Held(_) | KillAt::Ordered | KillAt::Never => {
+            RunState::Draining { kill, .. } => match kill {
+                KillDeadline::At(at) => ("remaining processes are killed".to_owned(), Some(*at)),
+                KillDeadline::Held(_) | KillDeadline::Ordered | KillDeadline::Never => {
                     ("remaining processes are being terminated".to_owned(), None)
                 }
             },
-            State::Backoff { until, .. } => {
+            RunState::Backoff { until, .. } => {
                 (format!("attempt {}", slot.runs.saturating_add(1)), Some(*until))
             }
-            State::Displaced { .. } => ("choosing another port".to_owned(), None),
-            State::Over(Outcome::Done(_) | Outcome::Failed(_)) => (slot.armed(), None),
+            RunState::Displaced { .. } => ("choosing another port".to_owned(), None),
+            RunState::Over(ServiceOutcome::Done(_) | ServiceOutcome::Failed(_)) => {
+                (slot.restart_triggers(), None)
+            }
         }
     }
 
-    fn next_of_idle(&self, slot: &Slot, blocked: Option<&Message>) -> String {
+    fn next_of_idle(&self, slot: &ServiceState, blocked: Option<&Message>) -> String {
         let name = &slot.service.name;
-        match &slot.want {
-            Want::Removed => "nothing: removed from the configuration".to_owned(),
-            Want::No | Want::Stopped => format!("nothing: run `devstack start {name}` to start it"),
-            Want::Yes(_) if blocked.is_some() => format!(
+        match &slot.desired {
+            DesiredState::Removed => "nothing: removed from the configuration".to_owned(),
+            DesiredState::No | DesiredState::Stopped => {
+                format!("nothing: run `devstack start {name}` to start it")
+            }
+            DesiredState::Yes(_) if blocked.is_some() => format!(
                 "nothing until its dependencies are fixed; it then starts automatically, or run `devstack restart {name}`"
             ),
-            Want::Yes(_) => match self.needs(slot).as_slice() {
+            DesiredState::Yes(_) => match self.unmet_dependencies(slot).as_slice() {
                 [] => "it starts after that".to_owned(),
                 needs => format!("it starts when {}", all_of(needs)),
             },
@@ -109,7 +120,7 @@ impl Engine {
     }
 }
 
-impl Slot {
+impl ServiceState {
     fn next_of_starting(&self) -> String {
         if self.awaits_debugger() {
             return "it continues once a debugger attaches".to_owned();
@@ -152,7 +163,7 @@ impl Slot {
     }
 
     /// What restarts a finished service.
-    fn armed(&self) -> String {
+    fn restart_triggers(&self) -> String {
         let name = &self.service.name;
         let saved = if self.service.watch.is_empty() { "" } else { "a watched file or to " };
         format!(
@@ -164,9 +175,9 @@ impl Slot {
         let probe = |about: &str, text: &str| {
             Some(FailingProbe { probe: about.to_owned(), text: text.to_owned() })
         };
-        match (&self.state, &self.failing) {
-            (State::Unwell { message, .. }, _) => probe("health", &message.text),
-            (State::Stopping { why: Cause::HealthFailed(why), .. }, _) => probe("health", why),
+        match (&self.state, &self.probe_failure) {
+            (RunState::Unwell { message, .. }, _) => probe("health", &message.text),
+            (RunState::Stopping { why: Cause::HealthFailed(why), .. }, _) => probe("health", why),
             (_, Some(failing)) => probe("ready", failing),
             (_, None) => None,
         }
@@ -190,14 +201,14 @@ impl Slot {
     }
 }
 
-fn interval(slot: &Slot) -> DisplayDuration {
+fn interval(slot: &ServiceState) -> DisplayDuration {
     DisplayDuration(slot.service.ready.interval)
 }
 
-fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
+fn kill_step(slot: &ServiceState, kill: KillDeadline) -> (String, Option<EngineTime>) {
     match kill {
-        KillAt::At(at) => ("it is killed if still running".to_owned(), Some(at)),
-        KillAt::Held(_) => {
+        KillDeadline::At(at) => ("it is killed if still running".to_owned(), Some(at)),
+        KillDeadline::Held(_) => {
             let name = &slot.service.name;
             (
                 format!(
@@ -206,8 +217,8 @@ fn killed(slot: &Slot, kill: KillAt) -> (String, Option<Time>) {
                 None,
             )
         }
-        KillAt::Ordered => ("it is being killed".to_owned(), None),
-        KillAt::Never => ("it is stopping".to_owned(), None),
+        KillDeadline::Ordered => ("it is being killed".to_owned(), None),
+        KillDeadline::Never => ("it is stopping".to_owned(), None),
     }
 }
 
@@ -222,13 +233,13 @@ fn one_of(need: &Dependency) -> String {
     format!("{} {verb} {}", need.service, need.condition)
 }
 
-fn past_run(end: &PastEnd, date: impl Fn(Time) -> String) -> PastRun {
+fn past_run(end: &EndedRun, date: impl Fn(EngineTime) -> String) -> PastRun {
     let lived = |lived: std::time::Duration| u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
-    let PastEnd { run, start, exit, by, .. } = *end;
+    let EndedRun { run, start, exit, by, .. } = *end;
     PastRun { run, start, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
 }
 
-fn triggered(trigger: &Triggered, date: impl Fn(Time) -> String) -> FileTrigger {
+fn triggered(trigger: &LastTrigger, date: impl Fn(EngineTime) -> String) -> FileTrigger {
     let path = DisplayPath(&trigger.path).to_string();
     FileTrigger { at: date(trigger.at), path, action: trigger.action.clone() }
 }

@@ -26,11 +26,11 @@ pub enum Input {
     /// can attach to each.
     Debug(Ticket, Vec<Name>),
     /// These services are back in run mode. Answered when those that run are ready or done.
-    Undebug(Ticket, Vec<Name>),
+    LeaveDebug(Ticket, Vec<Name>),
     /// Wait for these services, or for all requested ones, without changing anything.
-    Wait(Ticket, Vec<Name>, Until),
+    Wait(Ticket, Vec<Name>, WaitUntil),
     /// The client of this request is gone; no answer is needed.
-    Forget(Ticket),
+    Cancel(Ticket),
     /// Stop everything and exit.
     Shutdown {
         /// The request to answer, if any.
@@ -40,36 +40,36 @@ pub enum Input {
         /// The resulting exit code of `up`.
         code: i32,
         /// Graceful or immediate.
-        haste: Haste,
+        haste: ShutdownMode,
     },
     /// Files changed; one of them for each watch.
     FilesChanged(BTreeMap<WatchId, PathBuf>),
     /// Whether files are still changing. If so, a restart caused by a change delays its start until
     /// they stop, which the watcher always reports soon.
-    FilesChanging(bool),
+    StillChanging(bool),
     /// The command of a watch exited and nothing of it is left; the error if it did not succeed.
-    JobEnded(Job, Result<(), Message>),
+    JobEnded(JobId, Result<(), Message>),
     /// The main process of a run was spawned, with this pid.
     Spawned(RunId, u32),
     /// The main process of a run could not be spawned; nothing of it is left.
-    NotSpawned(RunId, Message),
+    SpawnFailed(RunId, Message),
     /// Every readiness probe of a run passed; what the last one saw.
-    Held(RunId, String),
+    ProbesPassed(RunId, String),
     /// A readiness probe of a run failed; why.
-    Failing(RunId, String),
+    ProbeFailed(RunId, String),
     /// The health probes of a run failed often enough in a row; why.
-    Unwell(RunId, String),
+    HealthFailed(RunId, String),
     /// The health probes of a run pass again.
-    Well(RunId),
+    HealthRecovered(RunId),
     /// The debugger of a run is listening.
-    Attachable(RunId),
+    DebuggerListening(RunId),
     /// Another process is listening on a port of a run that is not ready. If its spawn was ordered,
     /// the spawn was not carried out.
-    Robbed(RunId, Message),
+    PortLost(RunId, Message),
     /// The result of [`super::Effect::InvestigateExit`].
-    Examined(RunId, Excuse),
+    ExitInvestigated(RunId, ExitBlame),
     /// Ports were chosen again.
-    Placed {
+    PortsReassigned {
         /// The stack with the new ports.
         stack: Arc<Stack>,
         /// The services that [`super::Effect::ReassignPorts`] was about; an error means no port.
@@ -78,28 +78,28 @@ pub enum Input {
     /// A note about a run that changes nothing.
     Note(RunId, Message),
     /// Where a run is listening.
-    Listens(RunId, Vec<ListenAddress>),
+    ListeningOn(RunId, Vec<ListenAddress>),
     /// Warnings about where a run is listening; replaces earlier ones.
-    Remarks(RunId, Vec<Message>),
+    ListenWarnings(RunId, Vec<Message>),
     /// The main process of a run exited.
     Exited(RunId, ProcessExit),
     /// The process tree of a run is verified to be empty and its output is read to the end.
-    Emptied(RunId),
+    TreeEmpty(RunId),
     /// The supervisor or the machine was suspended for this long; deadlines are postponed.
-    Slept(Duration),
+    TimeSkipped(Duration),
     /// Only time has passed.
     Tick,
 }
 
 /// Why an early exit of a run is not the fault of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Excuse {
+pub enum ExitBlame {
     /// It is the fault of the service.
     None,
     /// Another process took one of its ports.
-    Robbed(Message),
+    PortTaken(Message),
     /// devstack's own port reservation was in the way and has been dropped.
-    Unheld(Message),
+    ReservationInTheWay(Message),
 }
 
 /// What `up` was asked to start.
@@ -113,7 +113,7 @@ pub struct Selection {
 
 /// How to shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Haste {
+pub enum ShutdownMode {
     /// Send stop signals, dependents before dependencies, each with its grace period.
     Polite,
     /// Kill everything immediately.
@@ -122,7 +122,7 @@ pub enum Haste {
 
 /// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub enum WaitUntil {
     /// Services are ready and tasks have completed.
     Up,
     /// Each is ready; a completed task counts.
@@ -139,9 +139,9 @@ pub struct Ticket(pub u64);
 
 /// Identifies one execution of a watch command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Job(pub u64);
+pub struct JobId(pub u64);
 
-impl fmt::Display for Job {
+impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "job {}", self.0)
     }

@@ -36,65 +36,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{Excuse, Haste, Input, Job, Selection, Ticket, Until};
-pub use slot::Time;
+pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil};
+pub use slot::EngineTime;
 
-use tell::Outlook;
+use tell::StackOutlook;
 
 use crate::model::{
     Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
 };
-use pending::Pending;
-use slot::{KillAt, Slot, State};
+use pending::PendingRequest;
+use slot::{KillDeadline, RunState, ServiceState};
 
 /// A service that stays ready this long is stable: earlier exits no longer count.
-const STABLE: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Limits restarts after a back-off, so a stack that crashes as a whole leaves the machine usable.
-const RESPAWNS_A_SECOND: usize = 20;
+const MAX_RESTARTS_PER_SECOND: usize = 20;
 
 /// A graceful shutdown turns into a kill after this long; CI runners wait no longer either.
-const SHUTDOWN_CAP: Duration = Duration::from_secs(30);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The state machine; see the module documentation.
 pub struct Engine {
     stack: Option<Arc<Stack>>,
     selection: Option<Selection>,
-    slots: BTreeMap<Name, Slot>,
+    services: BTreeMap<Name, ServiceState>,
     /// Dependencies before dependents.
     order: Vec<Name>,
     runs: BTreeMap<RunId, Name>,
     next_run: u64,
     /// Number of watch jobs started so far.
-    jobs: u64,
-    ending: Option<Ending>,
-    pending: Vec<Pending>,
+    last_job: u64,
+    shutdown: Option<ShutdownState>,
+    requests: Vec<PendingRequest>,
     /// Whether everything requested has been ready, done or failed once.
     settled: bool,
     /// Whether an apply has changed something. Until then no service can be on another's port.
-    changed: bool,
+    applied_once: bool,
     /// Whether files are still changing after the last reported changes.
     files_changing: bool,
     /// State of the whole stack at the end of the last step.
-    outlook: Outlook,
+    outlook: StackOutlook,
     /// When services restarted after a back-off, within the last second.
-    respawns: VecDeque<Time>,
+    recent_restarts: VecDeque<EngineTime>,
     halted: bool,
     /// Keeps the engine alive when nothing runs and nothing will start on its own.
-    stays: bool,
+    keep_alive: bool,
 }
 
 /// Services that cannot start because a dependency has failed, with the root cause.
-type Blocked = BTreeMap<Name, Message>;
+type BlockedServices = BTreeMap<Name, Message>;
 
 /// A shutdown in progress.
 #[derive(Debug, Clone)]
-struct Ending {
+struct ShutdownState {
     /// Always [`Cause::Shutdown`]; the cause of every idle service during the shutdown.
     why: Cause,
     code: i32,
-    haste: Haste,
-    cap: Time,
+    haste: ShutdownMode,
+    cap: EngineTime,
     told: bool,
 }
 
@@ -110,31 +110,35 @@ impl Engine {
         Engine {
             stack: None,
             selection: None,
-            slots: BTreeMap::new(),
+            services: BTreeMap::new(),
             order: Vec::new(),
             runs: BTreeMap::new(),
             next_run: 1,
-            jobs: 0,
-            ending: None,
-            pending: Vec::new(),
+            last_job: 0,
+            shutdown: None,
+            requests: Vec::new(),
             settled: false,
-            changed: false,
+            applied_once: false,
             files_changing: false,
-            outlook: Outlook::default(),
-            respawns: VecDeque::new(),
+            outlook: StackOutlook::default(),
+            recent_restarts: VecDeque::new(),
             halted: false,
-            stays: false,
+            keep_alive: false,
         }
     }
 
     /// Creates an engine that exits only after a shutdown, for a caller that needs the stack until
     /// then and judges failures itself.
-    pub fn staying() -> Engine {
-        Engine { stays: true, ..Engine::new() }
+    pub fn keep_alive() -> Engine {
+        Engine { keep_alive: true, ..Engine::new() }
     }
 
     /// Absorbs all inputs in order, then decides once and returns the effects to carry out.
-    pub fn step(&mut self, now: Time, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
+    pub fn step(
+        &mut self,
+        now: EngineTime,
+        inputs: impl IntoIterator<Item = Input>,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.halted {
             return effects;
@@ -143,47 +147,51 @@ impl Engine {
             self.absorb(now, input, &mut effects);
         }
         self.expire(now, &mut effects);
-        self.lower(now, &mut effects);
-        self.raise(now, &mut effects);
-        self.tell(now, &mut effects);
+        self.stop_unwanted(now, &mut effects);
+        self.start_wanted(now, &mut effects);
+        self.emit_changes(now, &mut effects);
         effects
     }
 
     /// Returns when [`Engine::step`] must be called even if nothing happens.
-    pub fn next_deadline(&self) -> Option<Time> {
-        let slots = self.slots.values();
+    pub fn next_deadline(&self) -> Option<EngineTime> {
+        let slots = self.services.values();
         let slots = slots
             .flat_map(|slot| [slot.deadline(), slot.saves.deadline(), slot.debugger_deadline()])
             .flatten();
-        let cap = self.ending.as_ref().filter(|ending| ending.haste == Haste::Polite);
+        let cap = self.shutdown.as_ref().filter(|ending| ending.haste == ShutdownMode::Polite);
         slots.chain(cap.map(|ending| ending.cap)).min()
     }
 
     /// Returns the current view of every service; `date` formats `since`.
-    pub fn views(&self, date: impl Fn(Time) -> String) -> Vec<ServiceView> {
-        let blocked = self.blocked();
-        self.slots.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
+    pub fn views(&self, date: impl Fn(EngineTime) -> String) -> Vec<ServiceView> {
+        let blocked = self.blocked_services();
+        self.services.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
     }
 
     /// Returns the current view of one service; `date` formats `since`.
-    pub fn view_of(&self, name: &Name, date: impl Fn(Time) -> String) -> Option<ServiceView> {
-        let slot = self.slots.get(name)?;
-        let blocked = if slot.live_run().is_some() { Blocked::new() } else { self.blocked() };
+    pub fn view_of(&self, name: &Name, date: impl Fn(EngineTime) -> String) -> Option<ServiceView> {
+        let slot = self.services.get(name)?;
+        let blocked = if slot.live_run().is_some() {
+            BlockedServices::new()
+        } else {
+            self.blocked_services()
+        };
         Some(self.view(name, slot, &blocked, date))
     }
 
     /// Returns the state of the whole stack.
-    pub fn state(&self) -> StackState {
-        match (&self.ending, self.slots.values().any(Slot::is_live)) {
+    pub fn stack_state(&self) -> StackState {
+        match (&self.shutdown, self.services.values().any(ServiceState::is_live)) {
             (Some(_), true) => StackState::Stopping,
             (Some(_), false) => StackState::Stopped,
-            (None, _) => self.outlook.standing(),
+            (None, _) => self.outlook.stack_state(),
         }
     }
 
     /// Whether a shutdown has begun; nothing is applied after that.
     pub fn is_ending(&self) -> bool {
-        self.ending.is_some()
+        self.shutdown.is_some()
     }
 
     /// Returns the service of a live run.
@@ -192,37 +200,37 @@ impl Engine {
     }
 
     /// Whether a spawn was ordered and has not been reported on yet.
-    pub fn is_launching(&self) -> bool {
-        self.slots.values().any(|slot| matches!(slot.state, State::Launching { .. }))
+    pub fn has_pending_spawn(&self) -> bool {
+        self.services.values().any(|slot| matches!(slot.state, RunState::Launching { .. }))
     }
 
     /// Returns the services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
-        let live = self.slots.iter().filter(|(_, slot)| slot.live_run().is_some());
+        let live = self.services.iter().filter(|(_, slot)| slot.live_run().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the services that should not run.
     pub fn unwanted(&self) -> BTreeSet<Name> {
-        let unwanted = self.slots.iter().filter(|(_, slot)| !slot.wanted());
+        let unwanted = self.services.iter().filter(|(_, slot)| !slot.wanted());
         unwanted.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the ports given to processes that may be alive.
     pub fn ports_in_use(&self) -> BTreeSet<u16> {
-        let live = self.slots.values().filter(|slot| slot.live_run().is_some());
+        let live = self.services.values().filter(|slot| slot.live_run().is_some());
         live.flat_map(|slot| slot.launched.ports.iter().map(|port| port.number)).collect()
     }
 
     /// Returns the service of a live run, as it was started.
-    pub fn launched(&self, run: RunId) -> Option<&Arc<Service>> {
-        let slot = self.slots.get(self.runs.get(&run)?)?;
+    pub fn launched_service(&self, run: RunId) -> Option<&Arc<Service>> {
+        let slot = self.services.get(self.runs.get(&run)?)?;
         (slot.live_run() == Some(run)).then_some(&slot.launched)
     }
 
     /// Returns a service as its live run was started, with that run, or as its next run will start.
     pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<RunId>)> {
-        let slot = self.slots.get(name)?;
+        let slot = self.services.get(name)?;
         Some(match slot.live_run() {
             Some(run) => (&slot.launched, Some(run)),
             None => (&slot.service, None),
@@ -231,47 +239,49 @@ impl Engine {
 
     /// Whether a live run is the first of its service.
     pub fn is_first(&self, run: RunId) -> bool {
-        let slot = self.runs.get(&run).and_then(|name| self.slots.get(name));
+        let slot = self.runs.get(&run).and_then(|name| self.services.get(name));
         slot.is_some_and(|slot| slot.runs <= 1)
     }
 
     /// Returns the services that connections may wait for: running and meant to stay, or about to
     /// start on their own. Excludes services that were stopped, gave up, or need a failed one.
     /// Empty during a shutdown.
-    pub fn awaited(&self) -> impl Iterator<Item = &Arc<Service>> {
-        let blocked = self.blocked();
-        let ending = self.ending.is_some();
-        let awaited = move |slot: &&Slot| {
-            let over = matches!(slot.state, State::Over(_));
+    pub fn expected_services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let blocked = self.blocked_services();
+        let ending = self.shutdown.is_some();
+        let awaited = move |slot: &&ServiceState| {
+            let over = matches!(slot.state, RunState::Over(_));
             !ending && slot.wanted() && !over && !blocked.contains_key(&slot.service.name)
         };
-        self.slots.values().filter(awaited).map(|slot| &slot.service)
+        self.services.values().filter(awaited).map(|slot| &slot.service)
     }
 
-    fn current(&mut self, run: RunId) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(self.runs.get(&run)?)?;
+    fn live_service_mut(&mut self, run: RunId) -> Option<&mut ServiceState> {
+        let slot = self.services.get_mut(self.runs.get(&run)?)?;
         (slot.live_run() == Some(run)).then_some(slot)
     }
 }
 
-impl Slot {
-    fn deadline(&self) -> Option<Time> {
+impl ServiceState {
+    fn deadline(&self) -> Option<EngineTime> {
         match self.state {
-            State::Starting { ready_by, .. } => ready_by,
-            State::Ready { at, .. } => (!self.ends.is_empty()).then_some(at + STABLE),
-            State::Stopping { kill: KillAt::At(at), .. }
-            | State::Draining { kill: KillAt::At(at), .. } => Some(at),
-            State::Stopping { kill: KillAt::Held(at), .. }
-            | State::Draining { kill: KillAt::Held(at), .. } => at,
-            State::Backoff { until, .. } => Some(until),
-            State::Idle
-            | State::Launching { .. }
-            | State::Late { .. }
-            | State::Unwell { .. }
-            | State::Stopping { kill: KillAt::Ordered | KillAt::Never, .. }
-            | State::Draining { kill: KillAt::Ordered | KillAt::Never, .. }
-            | State::Displaced { .. }
-            | State::Over(_) => None,
+            RunState::Starting { ready_by, .. } => ready_by,
+            RunState::Ready { at, .. } => {
+                (!self.recent_exits.is_empty()).then_some(at + STABLE_AFTER)
+            }
+            RunState::Stopping { kill: KillDeadline::At(at), .. }
+            | RunState::Draining { kill: KillDeadline::At(at), .. } => Some(at),
+            RunState::Stopping { kill: KillDeadline::Held(at), .. }
+            | RunState::Draining { kill: KillDeadline::Held(at), .. } => at,
+            RunState::Backoff { until, .. } => Some(until),
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Late { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
+            | RunState::Draining { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => None,
         }
     }
 }

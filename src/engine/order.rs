@@ -5,19 +5,19 @@ use super::{Engine, Selection};
 use crate::model::{Cause, Name, Service, Stack};
 
 impl Engine {
-    pub(super) fn sort(&mut self) {
-        let all = self.slots.iter().map(|(name, slot)| (name, &*slot.service));
-        self.order = sorted(all.collect()).into_iter().cloned().collect();
+    pub(super) fn update_order(&mut self) {
+        let all = self.services.iter().map(|(name, slot)| (name, &*slot.service));
+        self.order = topological_order(all.collect()).into_iter().cloned().collect();
     }
 }
 
 /// Returns the names of `services`, dependencies before dependents.
 pub(super) fn start_order(services: &BTreeMap<Name, Arc<Service>>) -> Vec<&Name> {
-    sorted(services.iter().map(|(name, service)| (name, &**service)).collect())
+    topological_order(services.iter().map(|(name, service)| (name, &**service)).collect())
 }
 
 /// Checked stacks have no cycle; services in one would be left out and never start.
-fn sorted<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
+fn topological_order<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
     let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
     let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
     for (name, service) in &services {
@@ -44,15 +44,17 @@ fn sorted<'a>(services: BTreeMap<&'a Name, &'a Service>) -> Vec<&'a Name> {
 }
 
 /// Returns the services of `stack` that a selection wants, and why.
-pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<Name, Cause> {
+pub(super) fn selected(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<Name, Cause> {
     match selection {
         None => {
             let auto = stack.services.iter().filter(|(_, service)| service.autostart);
-            closure(stack, auto.map(|(name, _)| name.clone()), Cause::Up)
+            with_dependencies(stack, auto.map(|(name, _)| name.clone()), Cause::Up)
         }
-        Some(Selection { names, with_dependencies: true }) => {
-            closure(stack, names.iter().flat_map(|name| stack.services_named(name)), Cause::Up)
-        }
+        Some(Selection { names, with_dependencies: true }) => with_dependencies(
+            stack,
+            names.iter().flat_map(|name| stack.services_named(name)),
+            Cause::Up,
+        ),
         Some(Selection { names, with_dependencies: false }) => names
             .iter()
             .flat_map(|name| stack.services_named(name))
@@ -62,7 +64,7 @@ pub(super) fn wanted(stack: &Stack, selection: Option<&Selection>) -> BTreeMap<N
 }
 
 /// Returns `names` and everything they depend on.
-pub(super) fn closure(
+pub(super) fn with_dependencies(
     stack: &Stack,
     names: impl IntoIterator<Item = Name>,
     cause: Cause,

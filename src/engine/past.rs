@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::slot::Time;
+use super::slot::EngineTime;
 use crate::model::{ExitClass, ProcessExit, RunId};
 
 /// How many runs of a service are remembered: as many as fit on a screen with the rest of `why`.
@@ -10,42 +10,49 @@ pub(super) const HISTORY: usize = 5;
 
 /// Recent history of a service, for `why`. No decision depends on it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Past {
+pub(super) struct RunHistory {
     /// How the last runs exited, newest first.
-    pub runs: VecDeque<PastEnd>,
+    pub runs: VecDeque<EndedRun>,
     /// When the process of the current or last run was spawned; `None`: not reported.
-    pub spawned: Option<Time>,
+    pub spawned: Option<EngineTime>,
     /// The file change that last led to an action.
-    pub trigger: Option<Triggered>,
+    pub trigger: Option<LastTrigger>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct PastEnd {
+pub(super) struct EndedRun {
     pub run: RunId,
     /// Which start of the service it was, counted from 1.
     pub start: u32,
-    pub at: Time,
+    pub at: EngineTime,
     pub exit: ProcessExit,
     pub lived: Option<Duration>,
     pub by: ExitClass,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Triggered {
-    pub at: Time,
+pub(super) struct LastTrigger {
+    pub at: EngineTime,
     pub path: PathBuf,
     /// The action, as text for the user.
     pub action: String,
 }
 
-impl Past {
-    pub fn ended(&mut self, run: RunId, start: u32, at: Time, exit: ProcessExit, by: ExitClass) {
+impl RunHistory {
+    pub fn ended(
+        &mut self,
+        run: RunId,
+        start: u32,
+        at: EngineTime,
+        exit: ProcessExit,
+        by: ExitClass,
+    ) {
         let lived = self.spawned.take().map(|spawned| at.saturating_sub(spawned));
-        self.runs.push_front(PastEnd { run, start, at, exit, lived, by });
+        self.runs.push_front(EndedRun { run, start, at, exit, lived, by });
         self.runs.truncate(HISTORY);
     }
 
-    pub fn triggered(&mut self, at: Time, path: PathBuf, action: String) {
-        self.trigger = Some(Triggered { at, path, action });
+    pub fn triggered(&mut self, at: EngineTime, path: PathBuf, action: String) {
+        self.trigger = Some(LastTrigger { at, path, action });
     }
 }

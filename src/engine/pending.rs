@@ -1,19 +1,19 @@
-use super::input::{Ticket, Until};
-use super::slot::{Listening, Outcome, Slot, State, Want};
-use super::{Blocked, Effect, Engine};
+use super::input::{Ticket, WaitUntil};
+use super::slot::{DebuggerState, DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::{BlockedServices, Effect, Engine};
 use crate::model::{Message, MessageClass, Name, RunId};
 
 /// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
-pub(super) struct Pending {
+pub(super) struct PendingRequest {
     pub ticket: Ticket,
-    pub goal: Goal,
+    pub goal: RequestGoal,
     pub names: Vec<Name>,
 }
 
 /// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
+pub(super) enum RequestGoal {
     /// Each is ready or done, in any run.
     Up,
     /// Each is ready or done, in this run or a later one.
@@ -26,10 +26,10 @@ pub(super) enum Goal {
     /// Nothing is left of the stack.
     End,
     /// A condition that a client waits for.
-    Until(Until),
+    Until(WaitUntil),
 }
 
-pub(super) enum Verdict {
+pub(super) enum GoalStatus {
     Yet,
     True,
     Never(Message),
@@ -37,136 +37,155 @@ pub(super) enum Verdict {
 
 impl Engine {
     /// Answers every request that is fulfilled or never will be.
-    pub(super) fn answer(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
-        let pending = std::mem::take(&mut self.pending);
+    pub(super) fn answer_requests(&mut self, blocked: &BlockedServices, effects: &mut Vec<Effect>) {
+        let pending = std::mem::take(&mut self.requests);
         for one in pending {
-            let names = self.about(&one);
-            let mut open = one.goal == Goal::End;
+            let names = self.affected_services(&one);
+            let mut open = one.goal == RequestGoal::End;
             let mut refusal = None;
             for name in &names {
-                match self.judge(one.goal, name, blocked.get(name)) {
-                    Verdict::Yet => open = true,
-                    Verdict::True => {}
-                    Verdict::Never(message) => refusal = refusal.or(Some(message)),
+                match self.goal_status(one.goal, name, blocked.get(name)) {
+                    GoalStatus::Yet => open = true,
+                    GoalStatus::True => {}
+                    GoalStatus::Never(message) => refusal = refusal.or(Some(message)),
                 }
             }
             match refusal {
                 Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
-                None if open => self.pending.push(one),
-                None => effects.push(Effect::Answer(one.ticket, Ok(self.said(one.goal, &names)))),
+                None if open => self.requests.push(one),
+                None => effects
+                    .push(Effect::Answer(one.ticket, Ok(self.success_text(one.goal, &names)))),
             }
         }
     }
 
     /// Answers all remaining requests before the engine exits.
-    pub(super) fn answer_all(&mut self, effects: &mut Vec<Effect>) {
-        for one in std::mem::take(&mut self.pending) {
+    pub(super) fn answer_remaining(&mut self, effects: &mut Vec<Effect>) {
+        for one in std::mem::take(&mut self.requests) {
             let answer = match one.goal {
-                Goal::End | Goal::Down | Goal::Until(Until::Stopped) => {
-                    Ok(self.said(one.goal, &self.about(&one)))
+                RequestGoal::End | RequestGoal::Down | RequestGoal::Until(WaitUntil::Stopped) => {
+                    Ok(self.success_text(one.goal, &self.affected_services(&one)))
                 }
-                Goal::Up
-                | Goal::Renewed(_)
-                | Goal::Debugged
-                | Goal::Undebugged
-                | Goal::Until(Until::Up | Until::Ready | Until::Completed) => Err(ending()),
+                RequestGoal::Up
+                | RequestGoal::Renewed(_)
+                | RequestGoal::Debugged
+                | RequestGoal::Undebugged
+                | RequestGoal::Until(WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed) => {
+                    Err(shutting_down_error())
+                }
             };
             effects.push(Effect::Answer(one.ticket, answer));
         }
     }
 
-    fn said(&self, goal: Goal, about: &[Name]) -> String {
+    fn success_text(&self, goal: RequestGoal, about: &[Name]) -> String {
         let names: Vec<&str> = about.iter().map(Name::as_str).collect();
         let names = names.join(", ");
         match goal {
-            Goal::Until(until) => self.said_until(until, about),
-            Goal::Up => format!("started {names}"),
-            Goal::Renewed(_) => format!("restarted {names}"),
-            Goal::Debugged => {
-                let slots = about.iter().filter_map(|name| self.slots.get(name));
-                let told: Vec<String> = slots.map(Slot::told_in_debug).collect();
+            RequestGoal::Until(until) => self.wait_text(until, about),
+            RequestGoal::Up => format!("started {names}"),
+            RequestGoal::Renewed(_) => format!("restarted {names}"),
+            RequestGoal::Debugged => {
+                let slots = about.iter().filter_map(|name| self.services.get(name));
+                let told: Vec<String> = slots.map(ServiceState::describe_debug).collect();
                 told.join("; ")
             }
-            Goal::Undebugged => format!("{names}: in run mode"),
-            Goal::Down => format!("stopped {names}"),
-            Goal::End => "stopped the stack".to_owned(),
+            RequestGoal::Undebugged => format!("{names}: in run mode"),
+            RequestGoal::Down => format!("stopped {names}"),
+            RequestGoal::End => "stopped the stack".to_owned(),
         }
     }
 
-    fn judge(&self, goal: Goal, name: &Name, blocked: Option<&Message>) -> Verdict {
-        let Some(slot) = self.slots.get(name) else {
+    fn goal_status(&self, goal: RequestGoal, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+        let Some(slot) = self.services.get(name) else {
             return match goal {
-                Goal::Down | Goal::End => Verdict::True,
-                Goal::Until(until) => self.judge_until(until, name, blocked),
-                Goal::Up | Goal::Renewed(_) | Goal::Debugged | Goal::Undebugged => {
+                RequestGoal::Down | RequestGoal::End => GoalStatus::True,
+                RequestGoal::Until(until) => self.wait_status(until, name, blocked),
+                RequestGoal::Up
+                | RequestGoal::Renewed(_)
+                | RequestGoal::Debugged
+                | RequestGoal::Undebugged => {
                     let text = format!("{name} was removed from the configuration");
-                    Verdict::Never(Message::new(MessageClass::Busy, text))
+                    GoalStatus::Never(Message::new(MessageClass::Busy, text))
                 }
             };
         };
         match goal {
-            Goal::End => Verdict::Yet,
-            Goal::Until(until) => self.judge_until(until, name, blocked),
-            Goal::Down if slot.wanted() => {
+            RequestGoal::End => GoalStatus::Yet,
+            RequestGoal::Until(until) => self.wait_status(until, name, blocked),
+            RequestGoal::Down if slot.wanted() => {
                 let text = format!("{name} was started again before it stopped");
-                Verdict::Never(Message::new(MessageClass::Busy, text))
+                GoalStatus::Never(Message::new(MessageClass::Busy, text))
             }
-            Goal::Down if slot.is_live() => Verdict::Yet,
-            Goal::Down => Verdict::True,
-            Goal::Up => risen(slot, RunId(0), blocked, self.ending.is_some()),
-            Goal::Renewed(run) => risen(slot, run, blocked, self.ending.is_some()),
-            Goal::Debugged if slot.is_debugged() && slot.restart.is_none() => match slot.debugger {
-                Listening::Seen | Listening::Missed => Verdict::True,
-                Listening::Unknown | Listening::Awaited(_) => Verdict::Yet,
-            },
-            Goal::Debugged => risen(slot, RunId(0), blocked, self.ending.is_some()),
-            Goal::Undebugged if !slot.wanted() => Verdict::True,
-            Goal::Undebugged => risen(slot, RunId(0), blocked, self.ending.is_some()),
+            RequestGoal::Down if slot.is_live() => GoalStatus::Yet,
+            RequestGoal::Down => GoalStatus::True,
+            RequestGoal::Up => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
+            RequestGoal::Renewed(run) => goal_reached(slot, run, blocked, self.shutdown.is_some()),
+            RequestGoal::Debugged if slot.is_debugged() && slot.pending_restart.is_none() => {
+                match slot.debugger {
+                    DebuggerState::Seen | DebuggerState::Missed => GoalStatus::True,
+                    DebuggerState::Unknown | DebuggerState::Awaited(_) => GoalStatus::Yet,
+                }
+            }
+            RequestGoal::Debugged => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
+            RequestGoal::Undebugged if !slot.wanted() => GoalStatus::True,
+            RequestGoal::Undebugged => {
+                goal_reached(slot, RunId(0), blocked, self.shutdown.is_some())
+            }
         }
     }
 }
 
-fn risen(slot: &Slot, least: RunId, blocked: Option<&Message>, ending: bool) -> Verdict {
+fn goal_reached(
+    slot: &ServiceState,
+    least: RunId,
+    blocked: Option<&Message>,
+    ending: bool,
+) -> GoalStatus {
     let fresh = slot.run.is_some_and(|run| run >= least);
     if ending {
-        return Verdict::Never(self::ending());
+        return GoalStatus::Never(self::shutting_down_error());
     }
-    match slot.want {
-        Want::Stopped | Want::No | Want::Removed => {
+    match slot.desired {
+        DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
             let text = format!("{} was stopped before it was ready", slot.service.name);
-            return Verdict::Never(Message::new(MessageClass::Busy, text));
+            return GoalStatus::Never(Message::new(MessageClass::Busy, text));
         }
-        Want::Yes(_) => {}
+        DesiredState::Yes(_) => {}
     }
     match &slot.state {
-        State::Ready { .. } if fresh && slot.restart.is_none() => Verdict::True,
+        RunState::Ready { .. } if fresh && slot.pending_restart.is_none() => GoalStatus::True,
         // It waits for a debugger, and the client may be the one to attach it.
-        State::Starting { .. } if fresh && slot.restart.is_none() && slot.awaits_debugger() => {
-            Verdict::True
+        RunState::Starting { .. }
+            if fresh && slot.pending_restart.is_none() && slot.awaits_debugger() =>
+        {
+            GoalStatus::True
         }
-        State::Over(Outcome::Done(_)) if fresh => Verdict::True,
-        State::Over(Outcome::Failed(message)) if fresh => Verdict::Never(message.clone()),
-        State::Late { message, .. } if fresh && slot.restart.is_none() => {
-            Verdict::Never(message.clone())
+        RunState::Over(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
+        RunState::Over(ServiceOutcome::Failed(message)) if fresh => {
+            GoalStatus::Never(message.clone())
         }
-        State::Idle => match blocked {
-            Some(message) => Verdict::Never(message.clone()),
-            None => Verdict::Yet,
+        RunState::Late { message, .. } if fresh && slot.pending_restart.is_none() => {
+            GoalStatus::Never(message.clone())
+        }
+        RunState::Idle => match blocked {
+            Some(message) => GoalStatus::Never(message.clone()),
+            None => GoalStatus::Yet,
         },
-        State::Launching { .. }
-        | State::Starting { .. }
-        | State::Late { .. }
-        | State::Ready { .. }
-        | State::Unwell { .. }
-        | State::Stopping { .. }
-        | State::Draining { .. }
-        | State::Backoff { .. }
-        | State::Displaced { .. }
-        | State::Over(_) => Verdict::Yet,
+        RunState::Launching { .. }
+        | RunState::Starting { .. }
+        | RunState::Late { .. }
+        | RunState::Ready { .. }
+        | RunState::Unwell { .. }
+        | RunState::Stopping { .. }
+        | RunState::Draining { .. }
+        | RunState::Backoff { .. }
+        | RunState::Displaced { .. }
+        | RunState::Over(_) => GoalStatus::Yet,
     }
 }
 
 /// Error for a request that a shutdown makes impossible.
-pub(super) fn ending() -> Message {
+pub(super) fn shutting_down_error() -> Message {
     Message::new(MessageClass::NotRunning, "the stack is stopping")
 }

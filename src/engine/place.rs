@@ -1,133 +1,141 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::slot::{Outcome, Slot, State, Time, Verdict};
-use super::{Effect, Engine, Excuse};
+use super::slot::{EngineTime, ExitVerdict, RunState, ServiceOutcome, ServiceState};
+use super::{Effect, Engine, ExitBlame};
 use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
-const MOST_ROBBERIES: u32 = 10;
+const MAX_PORT_LOSSES: u32 = 10;
 
 /// Lost races for a port. They do not count as crashes: the service waits for another port.
 impl Engine {
-    pub(super) fn robbed(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
-        let ending = self.ending.is_some();
-        let Some(slot) = self.current(run) else { return };
+    pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
+        let ending = self.shutdown.is_some();
+        let Some(slot) = self.live_service_mut(run) else { return };
         match &slot.state {
-            State::Launching { .. } => {
+            RunState::Launching { .. } => {
                 slot.runs -= 1;
-                slot.state = slot.displaced(message, ending, effects);
+                slot.state = slot.await_port(message, ending, effects);
                 self.runs.remove(&run);
             }
             // A stop was ordered before it was spawned.
-            State::Stopping { pid: None, .. } => {
-                slot.state = State::Idle;
+            RunState::Stopping { pid: None, .. } => {
+                slot.state = RunState::Idle;
                 self.runs.remove(&run);
             }
-            State::Starting { .. } | State::Late { .. } => {
-                if slot.restart.is_none() {
-                    slot.restart = Some(Cause::PortLost(message));
+            RunState::Starting { .. } | RunState::Late { .. } => {
+                if slot.pending_restart.is_none() {
+                    slot.pending_restart = Some(Cause::PortLost(message));
                 }
             }
             // Only its debugger can lack a port now: no reason to stop a running service.
-            State::Ready { .. } | State::Unwell { .. } if slot.is_debugged() => {
+            RunState::Ready { .. } | RunState::Unwell { .. } if slot.is_debugged() => {
                 slot.note.get_or_insert_with(|| message.clone());
-                slot.say(EventKind::Note(message), effects);
+                slot.emit(EventKind::Note(message), effects);
             }
-            State::Idle
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Stopping { .. }
-            | State::Draining { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => {}
+            RunState::Idle
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => {}
         }
     }
 
-    pub(super) fn examined(
+    pub(super) fn exit_investigated(
         &mut self,
-        now: Time,
+        now: EngineTime,
         run: RunId,
-        excuse: Excuse,
+        excuse: ExitBlame,
         effects: &mut Vec<Effect>,
     ) {
-        let ending = self.ending.is_some();
-        let Some(slot) = self.current(run) else { return };
-        let State::Draining { verdict: Verdict::Unclear(exit), .. } = slot.state else { return };
-        let renewed = slot.restart.take().is_some();
+        let ending = self.shutdown.is_some();
+        let Some(slot) = self.live_service_mut(run) else { return };
+        let RunState::Draining { verdict: ExitVerdict::Undecided(exit), .. } = slot.state else {
+            return;
+        };
+        let renewed = slot.pending_restart.take().is_some();
         let mut ends_stack = false;
         slot.state = match excuse {
-            Excuse::Robbed(_) | Excuse::Unheld(_) | Excuse::None if renewed => State::Idle,
-            Excuse::Robbed(message) => slot.displaced(message, ending, effects),
-            Excuse::Unheld(message) => {
-                slot.because = Some(Cause::PortReservationDropped(message.text));
-                State::Idle
+            ExitBlame::PortTaken(_) | ExitBlame::ReservationInTheWay(_) | ExitBlame::None
+                if renewed =>
+            {
+                RunState::Idle
             }
-            Excuse::None => {
+            ExitBlame::PortTaken(message) => slot.await_port(message, ending, effects),
+            ExitBlame::ReservationInTheWay(message) => {
+                slot.start_cause = Some(Cause::PortReservationDropped(message.text));
+                RunState::Idle
+            }
+            ExitBlame::None => {
                 ends_stack = slot.service.on_exit == OnExit::Shutdown;
                 slot.after_unexpected(now, exit, ending || ends_stack)
             }
         };
         if ends_stack {
             let why = format!("{} exited ({exit})", slot.service.name);
-            self.end(now, why, exit.exit_code(), super::Haste::Polite);
+            self.begin_shutdown(now, why, exit.exit_code(), super::ShutdownMode::Polite);
         }
         self.runs.remove(&run);
     }
 
-    pub(super) fn placed(
+    pub(super) fn ports_reassigned(
         &mut self,
-        now: Time,
+        now: EngineTime,
         stack: Arc<Stack>,
         outcome: BTreeMap<Name, Result<(), Message>>,
         effects: &mut Vec<Effect>,
     ) {
         // The configuration did not change, so no plan is emitted.
-        self.take_over(now, stack, self.selection.clone(), effects);
+        self.replace_stack(now, stack, self.selection.clone(), effects);
         for (name, placed) in outcome {
-            let Some(slot) = self.slots.get_mut(&name) else { continue };
-            let State::Displaced { message } = &slot.state else { continue };
+            let Some(slot) = self.services.get_mut(&name) else { continue };
+            let RunState::Displaced { message } = &slot.state else { continue };
             slot.state = match placed {
                 Ok(()) => {
-                    slot.because = Some(Cause::PortLost(message.clone()));
-                    State::Idle
+                    slot.start_cause = Some(Cause::PortLost(message.clone()));
+                    RunState::Idle
                 }
-                Err(message) => State::Over(Outcome::Failed(message)),
+                Err(message) => RunState::Over(ServiceOutcome::Failed(message)),
             };
         }
     }
 }
 
-impl Slot {
+impl ServiceState {
     /// Whether the current run may have exited because it lost a port before it was ready.
-    pub(super) fn lacks_port(&self) -> bool {
-        self.ready_after.is_none() && !self.launched.ports.is_empty()
+    pub(super) fn may_have_lost_port(&self) -> bool {
+        self.time_to_ready.is_none() && !self.launched.ports.is_empty()
     }
 
     /// Returns the next state after a port was lost and nothing of the service runs.
-    pub(super) fn displaced(
+    pub(super) fn await_port(
         &mut self,
         message: Message,
         ending: bool,
         effects: &mut Vec<Effect>,
-    ) -> State {
+    ) -> RunState {
         if ending || !self.wanted() {
-            return State::Idle;
+            return RunState::Idle;
         }
-        self.robberies += 1;
-        if self.robberies > MOST_ROBBERIES {
+        self.port_losses += 1;
+        if self.port_losses > MAX_PORT_LOSSES {
             let text = format!(
-                "lost its port to another process {MOST_ROBBERIES} times in a row; last: {}",
+                "lost its port to another process {MAX_PORT_LOSSES} times in a row; last: {}",
                 message.text
             );
             let help = format!(
                 "stop the processes that take its port, then run `devstack restart {}`",
                 self.service.name
             );
-            return State::Over(Outcome::Failed(Message::new(MessageClass::Port, text).help(help)));
+            return RunState::Over(ServiceOutcome::Failed(
+                Message::new(MessageClass::Port, text).help(help),
+            ));
         }
-        effects.push(Effect::Place(self.service.name.clone()));
-        State::Displaced { message }
+        effects.push(Effect::ReassignPorts(self.service.name.clone()));
+        RunState::Displaced { message }
     }
 }

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::difference::Difference;
-use super::order::{start_order, wanted};
-use super::rename::renames;
-use super::slot::{Outcome, Slot, State, Want};
+use super::difference::ServiceDiff;
+use super::order::{selected, start_order};
+use super::rename::detect_renames;
+use super::slot::{DesiredState, RunState, ServiceOutcome, ServiceState};
 use super::{Engine, Selection};
 use crate::model::{
     Cause, ChangeAction, Dependency, Name, Plan, RestartPolicy, Service, ServiceChange, Stack,
@@ -13,8 +13,9 @@ use crate::model::{
 impl Engine {
     /// Returns what applying `stack` would change, if `selection` is what `up` was asked to start.
     pub fn plan(&self, stack: &Stack, selection: Option<&Selection>) -> Plan {
-        let base = wanted(stack, selection);
-        let renamed = self.stack.as_ref().map_or_else(BTreeMap::new, |old| renames(old, stack));
+        let base = selected(stack, selection);
+        let renamed =
+            self.stack.as_ref().map_or_else(BTreeMap::new, |old| detect_renames(old, stack));
         let mut plan = Plan::default();
         let old = self.stack.iter().flat_map(|old| old.services.keys());
         let gone = old.filter(|name| !stack.services.contains_key(*name));
@@ -24,14 +25,14 @@ impl Engine {
         for name in start_order(&stack.services) {
             let service = &stack.services[name];
             let known = self.stack.as_ref().is_some_and(|old| old.services.contains_key(name));
-            let change = match (renamed.get(name), self.slots.get(name).filter(|_| known)) {
+            let change = match (renamed.get(name), self.services.get(name).filter(|_| known)) {
                 (Some(former), _) => Some(self.rename(former, service, base.get(name))),
                 (None, None) => Some(added(service, base.get(name))),
                 (None, Some(slot)) => slot.change(service, base.get(name)),
             };
             let runs_on =
                 change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
-            if runs_on && self.slots.get(name).is_some_and(|slot| slot.live_run().is_some()) {
+            if runs_on && self.services.get(name).is_some_and(|slot| slot.live_run().is_some()) {
                 plan.unchanged.push(name.clone());
             }
             plan.changes.extend(change);
@@ -41,8 +42,8 @@ impl Engine {
     }
 
     fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> ServiceChange {
-        let slot = self.slots.get(former);
-        let starts = match slot.map(|slot| slot.next_want(base)) {
+        let slot = self.services.get(former);
+        let starts = match slot.map(|slot| slot.desired_after(base)) {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
@@ -53,36 +54,44 @@ impl Engine {
     }
 }
 
-impl Slot {
+impl ServiceState {
     /// Returns the desired state after an apply; `base` is why a fresh start would run the service.
     /// Explicit user requests stay in effect.
-    pub fn next_want(&self, base: Option<&Cause>) -> Want {
-        match &self.want {
-            Want::Stopped | Want::Yes(Cause::Requested(_)) => self.want.clone(),
-            Want::No | Want::Removed | Want::Yes(_) => {
-                base.map_or(Want::No, |cause| Want::Yes(cause.clone()))
+    pub fn desired_after(&self, base: Option<&Cause>) -> DesiredState {
+        match &self.desired {
+            DesiredState::Stopped | DesiredState::Yes(Cause::Requested(_)) => self.desired.clone(),
+            DesiredState::No | DesiredState::Removed | DesiredState::Yes(_) => {
+                base.map_or(DesiredState::No, |cause| DesiredState::Yes(cause.clone()))
             }
         }
     }
 
     /// Returns the change that the new definition `service` causes, if any.
     fn change(&self, service: &Service, base: Option<&Cause>) -> Option<ServiceChange> {
-        let difference = Difference::between(&self.service, service);
-        let next = self.next_want(base);
+        let difference = ServiceDiff::between(&self.service, service);
+        let next = self.desired_after(base);
         let action = match (self.wanted(), &next) {
-            (true, Want::Yes(_)) if difference.is_none() => return None,
-            (true, Want::Yes(_)) => self.takes(&difference, service),
-            (false, Want::Yes(_)) => ChangeAction::Start,
-            (true, Want::No | Want::Stopped | Want::Removed) => ChangeAction::Stop,
-            (false, Want::No | Want::Stopped | Want::Removed) if difference.is_none() => {
+            (true, DesiredState::Yes(_)) if difference.is_empty() => return None,
+            (true, DesiredState::Yes(_)) => self.action_for(&difference, service),
+            (false, DesiredState::Yes(_)) => ChangeAction::Start,
+            (true, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
+                ChangeAction::Stop
+            }
+            (false, DesiredState::No | DesiredState::Stopped | DesiredState::Removed)
+                if difference.is_empty() =>
+            {
                 return None;
             }
-            (false, Want::No | Want::Stopped | Want::Removed) => self.prepares(),
+            (false, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
+                self.deferred_action()
+            }
         };
-        let because = match (&next, difference.is_none()) {
-            (_, false) => difference.because(),
-            (Want::Yes(cause), true) => cause.to_string(),
-            (Want::No | Want::Stopped | Want::Removed, true) => "no longer needed".into(),
+        let because = match (&next, difference.is_empty()) {
+            (_, false) => difference.summary(),
+            (DesiredState::Yes(cause), true) => cause.to_string(),
+            (DesiredState::No | DesiredState::Stopped | DesiredState::Removed, true) => {
+                "no longer needed".into()
+            }
         };
         let fields = difference.fields.iter().map(|field| (*field).to_owned()).collect();
         let variables = difference.variables;
@@ -90,50 +99,52 @@ impl Slot {
     }
 
     /// Returns how a service that stays wanted takes a difference.
-    fn takes(&self, difference: &Difference, service: &Service) -> ChangeAction {
+    fn action_for(&self, difference: &ServiceDiff, service: &Service) -> ChangeAction {
         let restart = !difference.restart.is_empty();
         match &self.state {
-            State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Stopping { .. }
-            | State::Draining { .. }
+            RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
                 if restart =>
             {
                 ChangeAction::Restart
             }
             // The change may be the fix.
-            State::Backoff { .. } | State::Over(Outcome::Failed(_)) => ChangeAction::Start,
-            State::Over(Outcome::Done(_)) => match service.restart.policy {
+            RunState::Backoff { .. } | RunState::Over(ServiceOutcome::Failed(_)) => {
+                ChangeAction::Start
+            }
+            RunState::Over(ServiceOutcome::Done(_)) => match service.restart.policy {
                 _ if restart => ChangeAction::Start,
                 RestartPolicy::Always => ChangeAction::Start,
                 RestartPolicy::No | RestartPolicy::OnFailure => ChangeAction::Prepare,
             },
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Stopping { .. }
-            | State::Draining { .. }
-            | State::Displaced { .. } => self.prepares(),
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
+            | RunState::Displaced { .. } => self.deferred_action(),
         }
     }
 
     /// Returns how a service takes a difference that does not affect whether it runs.
-    fn prepares(&self) -> ChangeAction {
+    fn deferred_action(&self) -> ChangeAction {
         if self.live_run().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
     }
 }
 
-impl Want {
+impl DesiredState {
     fn is_yes(&self) -> bool {
         match self {
-            Want::Yes(_) => true,
-            Want::No | Want::Stopped | Want::Removed => false,
+            DesiredState::Yes(_) => true,
+            DesiredState::No | DesiredState::Stopped | DesiredState::Removed => false,
         }
     }
 }

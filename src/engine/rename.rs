@@ -4,21 +4,21 @@ use super::Selection;
 use crate::model::{Name, Plan, Service, Stack};
 
 /// The variable with a service's own name.
-const OWN_NAME: &str = "DEVSTACK_SERVICE";
+const SERVICE_NAME_VARIABLE: &str = "DEVSTACK_SERVICE";
 
 /// Returns the services of `new` that are renamed services of `old`: equal in everything except the
 /// name and the assigned port numbers. Maps new name to old name.
-pub(super) fn renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
+pub(super) fn detect_renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
     let gone = old.services.iter().filter(|(name, _)| !new.services.contains_key(*name));
     let mut gone: Vec<(&Name, String)> =
-        gone.map(|(name, service)| (name, nameless(service))).collect();
+        gone.map(|(name, service)| (name, fingerprint(service))).collect();
     let mut found = BTreeMap::new();
     let come = new.services.iter().filter(|(name, _)| !old.services.contains_key(*name));
     for (name, service) in come {
         if gone.is_empty() {
             break;
         }
-        let wanted = nameless(service);
+        let wanted = fingerprint(service);
         if let Some(index) = gone.iter().position(|(_, known)| *known == wanted) {
             found.insert(name.clone(), gone.remove(index).0.clone());
         }
@@ -27,10 +27,10 @@ pub(super) fn renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
 }
 
 /// Formats a service without its name and port numbers, for comparison.
-fn nameless(service: &Service) -> String {
+fn fingerprint(service: &Service) -> String {
     let numbers: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let mut service = Service { name: service.name.clone(), ..service.clone() };
-    service.launch.env.remove(OWN_NAME);
+    service.launch.env.remove(SERVICE_NAME_VARIABLE);
     service.ports.iter_mut().for_each(|port| port.moved = None);
     let Service { name, .. } = &service;
     let head = format!("name: {name:?}");

@@ -2,66 +2,66 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Effect;
-use super::past::Past;
-use super::saves::Saves;
+use super::past::RunHistory;
+use super::saves::WatchActions;
 use crate::model::{Cause, ListenAddress, Message, Name, Phase, ProcessExit, RunId, Service};
 
 /// Time since the supervisor started, from a monotonic clock.
-pub type Time = Duration;
+pub type EngineTime = Duration;
 
 /// Everything the engine knows about one service.
 #[derive(Debug, Clone)]
-pub(super) struct Slot {
+pub(super) struct ServiceState {
     /// The current definition.
     pub service: Arc<Service>,
     /// The definition that the current or last run was started with.
     pub launched: Arc<Service>,
-    pub want: Want,
+    pub desired: DesiredState,
     /// Its former name; it starts once nothing runs under that name.
-    pub after: Option<Name>,
-    pub state: State,
+    pub renamed_from: Option<Name>,
+    pub state: RunState,
     /// Why the current run must stop and another must follow.
-    pub restart: Option<Cause>,
+    pub pending_restart: Option<Cause>,
     /// Why the next run starts, if not for the reason that the service is wanted.
-    pub because: Option<Cause>,
+    pub start_cause: Option<Cause>,
     /// Recent exits that were not requested, oldest first. Cleared after `STABLE_AFTER`.
-    pub ends: Vec<End>,
+    pub recent_exits: Vec<RecentExit>,
     /// How often in a row it lost a port before it was ready.
-    pub robberies: u32,
+    pub port_losses: u32,
     /// How the last run exited.
     pub exit: Option<ProcessExit>,
     pub run: Option<RunId>,
     pub runs: u32,
     /// What the failing readiness probe of the current run last saw.
-    pub failing: Option<String>,
+    pub probe_failure: Option<String>,
     /// A note for the user about the current run.
     pub note: Option<Message>,
-    pub debugger: Listening,
+    pub debugger: DebuggerState,
     /// Where the current run is listening; `None`: unknown.
     pub listening: Option<Vec<ListenAddress>>,
     /// Warnings about where the current run is listening.
-    pub remarks: Vec<Message>,
+    pub warnings: Vec<Message>,
     /// The warnings last reported. Kept across restarts so that none is repeated.
-    pub remarked: Vec<Message>,
+    pub reported_warnings: Vec<Message>,
     /// Time from spawn to ready of the current or last run.
-    pub ready_after: Option<Duration>,
-    pub saves: Saves,
-    pub past: Past,
-    pub told: Option<Told>,
+    pub time_to_ready: Option<Duration>,
+    pub saves: WatchActions,
+    pub past: RunHistory,
+    pub told: Option<ReportedPhase>,
     /// When the reported phase began.
-    pub since: Time,
+    pub since: EngineTime,
 }
 
 /// What is reported of a service: its phase, why, and the live run.
-pub(super) type Told = (Phase, Cause, Option<RunId>);
+pub(super) type ReportedPhase = (Phase, Cause, Option<RunId>);
 
 /// Whether the debugger of a run is listening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listening {
+pub(super) enum DebuggerState {
     /// Not checked.
     Unknown,
     /// Not yet; when the user is notified.
-    Awaited(Time),
+    Awaited(EngineTime),
     /// It is listening.
     Seen,
     /// Not listening for so long that the user was notified. Still checked.
@@ -70,14 +70,14 @@ pub(super) enum Listening {
 
 /// An exit that was not requested.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct End {
-    pub at: Time,
+pub(super) struct RecentExit {
+    pub at: EngineTime,
     pub unexpected: bool,
 }
 
 /// Whether a service should run.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Want {
+pub(super) enum DesiredState {
     /// Not requested.
     No,
     /// Stopped by the user; an apply does not start it.
@@ -90,7 +90,7 @@ pub(super) enum Want {
 
 /// What a service is doing. Each state carries its own deadlines.
 #[derive(Debug, Clone)]
-pub(super) enum State {
+pub(super) enum RunState {
     /// Nothing runs.
     Idle,
     /// A spawn was ordered.
@@ -99,34 +99,34 @@ pub(super) enum State {
     Starting {
         run: RunId,
         pid: u32,
-        spawned: Time,
+        spawned: EngineTime,
         /// When it is late; `None`: no limit.
-        ready_by: Option<Time>,
+        ready_by: Option<EngineTime>,
     },
     /// Running and still probed, but not ready in time.
-    Late { run: RunId, pid: u32, spawned: Time, message: Message },
+    Late { run: RunId, pid: u32, spawned: EngineTime, message: Message },
     /// Running and ready.
-    Ready { run: RunId, pid: u32, at: Time, cause: Cause },
+    Ready { run: RunId, pid: u32, at: EngineTime, cause: Cause },
     /// Running and was ready, but its health probes fail.
     Unwell { run: RunId, pid: u32, message: Message },
     /// A stop or kill was ordered.
-    Stopping { run: RunId, pid: Option<u32>, why: Cause, kill: KillAt },
+    Stopping { run: RunId, pid: Option<u32>, why: Cause, kill: KillDeadline },
     /// Its main process exited; other processes of its tree or unread output remain.
-    Draining { run: RunId, verdict: Verdict, kill: KillAt },
+    Draining { run: RunId, verdict: ExitVerdict, kill: KillDeadline },
     /// The next start is delayed.
-    Backoff { until: Time, cause: Cause },
+    Backoff { until: EngineTime, cause: Cause },
     /// Another process has one of its ports; it waits for a different one.
     Displaced { message: Message },
     /// It is finished and does not start again unless something changes.
-    Over(Outcome),
+    Over(ServiceOutcome),
 }
 
 /// When the remains of a run are killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KillAt {
-    At(Time),
+pub(super) enum KillDeadline {
+    At(EngineTime),
     /// Not by time, because it is being debugged; when to notify the user, unless already done.
-    Held(Option<Time>),
+    Held(Option<EngineTime>),
     Ordered,
     /// The executor cleans up the rest on its own.
     Never,
@@ -134,74 +134,77 @@ pub(super) enum KillAt {
 
 /// How a run is judged once its main process has exited.
 #[derive(Debug, Clone)]
-pub(super) enum Verdict {
-    ByUs,
+pub(super) enum ExitVerdict {
+    Requested,
     /// Exited on its own with a success code.
     Expected(ProcessExit),
     /// Exited on its own otherwise.
     Unexpected(ProcessExit),
     /// Stopped because it was unhealthy, which counts as a crash.
-    Unwell(ProcessExit),
+    Unhealthy(ProcessExit),
     /// Stopped because another process has one of its ports.
-    Robbed(Message),
+    PortLost(Message),
     /// Nothing of it is left; an investigation decides whether it is to blame.
-    Unclear(ProcessExit),
+    Undecided(ProcessExit),
 }
 
 /// How a service finished for good.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum ServiceOutcome {
     Done(ProcessExit),
     Failed(Message),
 }
 
-impl Slot {
-    pub fn new(service: Arc<Service>, want: Want, now: Time) -> Slot {
-        Slot {
+impl ServiceState {
+    pub fn new(service: Arc<Service>, want: DesiredState, now: EngineTime) -> ServiceState {
+        ServiceState {
             launched: service.clone(),
             service,
-            want,
-            after: None,
-            state: State::Idle,
-            restart: None,
-            because: None,
-            ends: Vec::new(),
-            robberies: 0,
+            desired: want,
+            renamed_from: None,
+            state: RunState::Idle,
+            pending_restart: None,
+            start_cause: None,
+            recent_exits: Vec::new(),
+            port_losses: 0,
             exit: None,
             run: None,
             runs: 0,
-            failing: None,
+            probe_failure: None,
             note: None,
-            debugger: Listening::Unknown,
+            debugger: DebuggerState::Unknown,
             listening: None,
-            remarks: Vec::new(),
-            remarked: Vec::new(),
-            ready_after: None,
-            saves: Saves::default(),
-            past: Past::default(),
+            warnings: Vec::new(),
+            reported_warnings: Vec::new(),
+            time_to_ready: None,
+            saves: WatchActions::default(),
+            past: RunHistory::default(),
             told: None,
             since: now,
         }
     }
 
     pub fn wanted(&self) -> bool {
-        match self.want {
-            Want::Yes(_) => true,
-            Want::No | Want::Stopped | Want::Removed => false,
+        match self.desired {
+            DesiredState::Yes(_) => true,
+            DesiredState::No | DesiredState::Stopped | DesiredState::Removed => false,
         }
     }
 
     /// Returns the run that has or may have live processes.
     pub fn live_run(&self) -> Option<RunId> {
         match self.state {
-            State::Launching { run, .. }
-            | State::Starting { run, .. }
-            | State::Late { run, .. }
-            | State::Ready { run, .. }
-            | State::Unwell { run, .. }
-            | State::Stopping { run, .. }
-            | State::Draining { run, .. } => Some(run),
-            State::Idle | State::Backoff { .. } | State::Displaced { .. } | State::Over(_) => None,
+            RunState::Launching { run, .. }
+            | RunState::Starting { run, .. }
+            | RunState::Late { run, .. }
+            | RunState::Ready { run, .. }
+            | RunState::Unwell { run, .. }
+            | RunState::Stopping { run, .. }
+            | RunState::Draining { run, .. } => Some(run),
+            RunState::Idle
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => None,
         }
     }
 
@@ -212,132 +215,140 @@ impl Slot {
 
     pub fn pid(&self) -> Option<u32> {
         match self.state {
-            State::Starting { pid, .. }
-            | State::Late { pid, .. }
-            | State::Ready { pid, .. }
-            | State::Unwell { pid, .. } => Some(pid),
-            State::Stopping { pid, .. } => pid,
-            State::Idle
-            | State::Launching { .. }
-            | State::Draining { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => None,
+            RunState::Starting { pid, .. }
+            | RunState::Late { pid, .. }
+            | RunState::Ready { pid, .. }
+            | RunState::Unwell { pid, .. } => Some(pid),
+            RunState::Stopping { pid, .. } => pid,
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => None,
         }
     }
 
     /// Ends a back-off or a finished state that a change or the user made pointless.
-    pub fn rearm(&mut self) {
+    pub fn clear_wait(&mut self) {
         match self.state {
-            State::Backoff { .. } | State::Over(_) => {
-                self.state = State::Idle;
-                self.ends.clear();
-                self.robberies = 0;
+            RunState::Backoff { .. } | RunState::Over(_) => {
+                self.state = RunState::Idle;
+                self.recent_exits.clear();
+                self.port_losses = 0;
             }
-            State::Idle
-            | State::Displaced { .. }
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
-            | State::Stopping { .. }
-            | State::Draining { .. } => {}
+            RunState::Idle
+            | RunState::Displaced { .. }
+            | RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. } => {}
         }
     }
 
     /// Starts the health probes, if any, of a run that became ready.
     pub fn watch_health(&self, run: RunId, effects: &mut Vec<Effect>) {
         if self.service.health.is_some() && !self.launched.mode.is_debug() {
-            effects.push(Effect::WatchHealth(run, self.service.clone()));
+            effects.push(Effect::StartHealthProbes(run, self.service.clone()));
         }
     }
 
     /// Replaces or stops the health probes, and their findings, after a configuration change.
-    pub fn look_after_anew(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    pub fn restart_health_probes(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         let run = match self.state {
-            State::Ready { run, .. } => run,
-            State::Unwell { run, pid, .. } => {
+            RunState::Ready { run, .. } => run,
+            RunState::Unwell { run, pid, .. } => {
                 let cause = Cause::ConfigChanged("health changed".to_owned());
-                self.state = State::Ready { run, pid, at: now, cause };
+                self.state = RunState::Ready { run, pid, at: now, cause };
                 run
             }
-            State::Idle
-            | State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Stopping { .. }
-            | State::Draining { .. }
-            | State::Backoff { .. }
-            | State::Displaced { .. }
-            | State::Over(_) => return,
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => return,
         };
         if !self.launched.mode.is_debug() {
-            effects.push(Effect::WatchHealth(run, self.service.clone()));
+            effects.push(Effect::StartHealthProbes(run, self.service.clone()));
         }
     }
 
     pub fn shift(&mut self, time: Duration) {
-        for end in &mut self.ends {
+        for end in &mut self.recent_exits {
             end.at += time;
         }
         self.saves.shift(time);
-        if let Listening::Awaited(at) = &mut self.debugger {
+        if let DebuggerState::Awaited(at) = &mut self.debugger {
             *at += time;
         }
         match &mut self.state {
-            State::Starting { spawned, ready_by, .. } => {
+            RunState::Starting { spawned, ready_by, .. } => {
                 *spawned += time;
                 if let Some(by) = ready_by {
                     *by += time;
                 }
             }
-            State::Late { spawned, .. } => *spawned += time,
-            State::Ready { at, .. } => *at += time,
-            State::Stopping { kill: KillAt::At(at) | KillAt::Held(Some(at)), .. }
-            | State::Draining { kill: KillAt::At(at) | KillAt::Held(Some(at)), .. } => *at += time,
-            State::Backoff { until, .. } => *until += time,
-            State::Idle
-            | State::Launching { .. }
-            | State::Unwell { .. }
-            | State::Stopping {
-                kill: KillAt::Held(None) | KillAt::Ordered | KillAt::Never, ..
+            RunState::Late { spawned, .. } => *spawned += time,
+            RunState::Ready { at, .. } => *at += time,
+            RunState::Stopping {
+                kill: KillDeadline::At(at) | KillDeadline::Held(Some(at)),
+                ..
             }
-            | State::Draining {
-                kill: KillAt::Held(None) | KillAt::Ordered | KillAt::Never, ..
+            | RunState::Draining {
+                kill: KillDeadline::At(at) | KillDeadline::Held(Some(at)),
+                ..
+            } => *at += time,
+            RunState::Backoff { until, .. } => *until += time,
+            RunState::Idle
+            | RunState::Launching { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping {
+                kill: KillDeadline::Held(None) | KillDeadline::Ordered | KillDeadline::Never,
+                ..
             }
-            | State::Displaced { .. }
-            | State::Over(_) => {}
+            | RunState::Draining {
+                kill: KillDeadline::Held(None) | KillDeadline::Ordered | KillDeadline::Never,
+                ..
+            }
+            | RunState::Displaced { .. }
+            | RunState::Over(_) => {}
         }
     }
 
     /// Requests a run that starts after now.
-    pub fn renew(&mut self, cause: Cause) {
-        self.because = Some(cause.clone());
+    pub fn restart_with(&mut self, cause: Cause) {
+        self.start_cause = Some(cause.clone());
         match self.state {
-            State::Launching { .. }
-            | State::Starting { .. }
-            | State::Late { .. }
-            | State::Ready { .. }
-            | State::Unwell { .. }
+            RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
             // Exited on its own: this run must not be judged any more.
-            | State::Draining {
+            | RunState::Draining {
                 verdict:
-                    Verdict::Expected(_)
-                    | Verdict::Unexpected(_)
-                    | Verdict::Unwell(_)
-                    | Verdict::Unclear(_),
+                    ExitVerdict::Expected(_)
+                    | ExitVerdict::Unexpected(_)
+                    | ExitVerdict::Unhealthy(_)
+                    | ExitVerdict::Undecided(_),
                 ..
             } => {
-                self.restart = Some(cause);
+                self.pending_restart = Some(cause);
             }
             // The current run is stopping already; the next one starts after now anyway.
-            State::Stopping { .. }
-            | State::Draining { verdict: Verdict::ByUs | Verdict::Robbed(_), .. } => {}
-            State::Idle | State::Backoff { .. } | State::Displaced { .. } | State::Over(_) => {
-                self.rearm();
+            RunState::Stopping { .. }
+            | RunState::Draining { verdict: ExitVerdict::Requested | ExitVerdict::PortLost(_), .. } => {}
+            RunState::Idle | RunState::Backoff { .. } | RunState::Displaced { .. } | RunState::Over(_) => {
+                self.clear_wait();
             }
         }
-        self.ends.clear();
+        self.recent_exits.clear();
     }
 }

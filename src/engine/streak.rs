@@ -4,39 +4,39 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::slot::Time;
+use super::slot::EngineTime;
 use crate::model::DisplayDuration;
 
 /// A change this soon after a start may come from what was started.
-pub(super) const SOON: Duration = Duration::from_secs(2);
+pub(super) const SOON_AFTER_START: Duration = Duration::from_secs(2);
 
 /// A user does not repeatedly save a file within this time after a start.
-const AT_ONCE: Duration = Duration::from_millis(500);
+const IMMEDIATELY: Duration = Duration::from_millis(500);
 
 /// This many changes in a row, each immediately after a start, are suspicious. Nothing is paused
 /// yet: a script that saves as soon as it sees the restart looks the same.
-const ODD: u32 = 10;
+const SUSPICIOUS_COUNT: u32 = 10;
 
 /// Fewer changes than this prove nothing. If restarts are slow, a user who waits for each one also
 /// saves soon after it, but not this often in a row.
-const LEAST: u32 = 8;
+const MIN_LOOP_COUNT: u32 = 8;
 
 /// A user does not keep up a row of changes for this long; a hundred scripted saves take less.
-const LONG: Duration = Duration::from_secs(20);
+const MIN_LOOP_DURATION: Duration = Duration::from_secs(20);
 
 /// A row of this many changes is a loop, even with different (generated) file names.
-const MANY: u32 = 250;
+const CERTAIN_LOOP_COUNT: u32 = 250;
 
 /// How many files of a row are remembered. A row with more has generated names.
-const PATHS: usize = 16;
+const MAX_PATHS: usize = 16;
 
 /// How long the files of a loop must be left alone before a change of them counts as the user's.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
 /// Changes in a row, each soon after the start that the previous one caused.
 #[derive(Debug, Clone)]
-pub(super) struct Streak {
-    since: Time,
+pub(super) struct RestartLoop {
+    since: EngineTime,
     count: u32,
     /// How many, counted from the first, came immediately after a start.
     at_once: u32,
@@ -45,36 +45,37 @@ pub(super) struct Streak {
 
 /// What one more change means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum LoopVerdict {
     Usual,
     /// The service seems to write the file. Returned once per row.
     Odd,
     Loop,
 }
 
-impl Streak {
-    pub fn new(now: Time) -> Streak {
-        Streak { since: now, count: 0, at_once: 0, paths: BTreeSet::new() }
+impl RestartLoop {
+    pub fn new(now: EngineTime) -> RestartLoop {
+        RestartLoop { since: now, count: 0, at_once: 0, paths: BTreeSet::new() }
     }
 
     /// Adds a change that came `after` the last start.
-    pub fn add(&mut self, now: Time, path: &Path, after: Duration) -> Judgement {
-        let all_at_once = self.at_once == self.count && after < AT_ONCE;
+    pub fn add(&mut self, now: EngineTime, path: &Path, after: Duration) -> LoopVerdict {
+        let all_at_once = self.at_once == self.count && after < IMMEDIATELY;
         self.count += 1;
         self.at_once += u32::from(all_at_once);
-        if self.paths.len() <= PATHS {
+        if self.paths.len() <= MAX_PATHS {
             self.paths.insert(path.to_owned());
         }
-        let long = self.count >= LEAST && now.saturating_sub(self.since) >= LONG;
+        let long =
+            self.count >= MIN_LOOP_COUNT && now.saturating_sub(self.since) >= MIN_LOOP_DURATION;
         // A loop changes the same files again; a user who works through a project does not.
-        let few = self.paths.len() <= PATHS;
+        let few = self.paths.len() <= MAX_PATHS;
         let same = few && self.paths.len() as u32 * 2 <= self.count;
-        if (long && same) || self.count >= MANY {
-            Judgement::Loop
-        } else if self.at_once == ODD && all_at_once && same {
-            Judgement::Odd
+        if (long && same) || self.count >= CERTAIN_LOOP_COUNT {
+            LoopVerdict::Loop
+        } else if self.at_once == SUSPICIOUS_COUNT && all_at_once && same {
+            LoopVerdict::Odd
         } else {
-            Judgement::Usual
+            LoopVerdict::Usual
         }
     }
 
@@ -84,13 +85,13 @@ impl Streak {
     }
 
     /// `25 times in 20s, each within 2s of a start`.
-    pub fn told(&self, now: Time) -> String {
+    pub fn summary(&self, now: EngineTime) -> String {
         let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
         format!(
             "{} times in {}, each within {} of a start",
             self.count,
             DisplayDuration(took),
-            DisplayDuration(SOON)
+            DisplayDuration(SOON_AFTER_START)
         )
     }
 
@@ -98,26 +99,26 @@ impl Streak {
         &self.paths
     }
 
-    pub fn into_pause(self, now: Time) -> Pause {
-        Pause { files: (self.paths.len() <= PATHS).then_some(self.paths), last: now }
+    pub fn into_pause(self, now: EngineTime) -> WatchPause {
+        WatchPause { files: (self.paths.len() <= MAX_PATHS).then_some(self.paths), last: now }
     }
 }
 
 /// A watch that is paused until the user saves a file.
 #[derive(Debug, Clone)]
-pub(super) struct Pause {
+pub(super) struct WatchPause {
     /// The files of the loop; `None`: any.
     files: Option<BTreeSet<PathBuf>>,
     /// When a watched file last changed.
-    last: Time,
+    last: EngineTime,
 }
 
-impl Pause {
+impl WatchPause {
     /// Records a change and returns whether the user made it. A service that no longer restarts may
     /// keep writing, but then its files are never quiet.
-    pub fn is_over(&mut self, now: Time, path: &Path) -> bool {
+    pub fn is_over(&mut self, now: EngineTime, path: &Path) -> bool {
         let of_the_loop = self.files.as_ref().is_none_or(|files| files.contains(path));
-        let quiet = now >= self.last + QUIET;
+        let quiet = now >= self.last + QUIET_PERIOD;
         self.last = now;
         !of_the_loop || quiet
     }
@@ -139,10 +140,10 @@ mod tests {
     /// Returns after how many of 400 changes, one every `every` ms and `after` ms after a start, a
     /// loop is found.
     fn found(every: u64, after: u64, file: impl Fn(u64) -> String) -> Option<u64> {
-        let mut streak = Streak::new(ms(0));
+        let mut streak = RestartLoop::new(ms(0));
         (1..=400).find(|n| {
             let path = PathBuf::from(file(*n));
-            streak.add(ms((n - 1) * every), &path, ms(after)) == Judgement::Loop
+            streak.add(ms((n - 1) * every), &path, ms(after)) == LoopVerdict::Loop
         })
     }
 
@@ -151,28 +152,28 @@ mod tests {
         let one = |_| "a".to_owned();
         assert_eq!(found(1000, 900, one), Some(21));
         assert_eq!(found(5000, 1900, one), Some(8));
-        assert_eq!(found(30, 10, one), Some(u64::from(MANY)));
+        assert_eq!(found(30, 10, one), Some(u64::from(CERTAIN_LOOP_COUNT)));
         assert_eq!(found(1000, 900, |n| format!("{}", n % 3)), Some(21));
-        assert_eq!(found(1000, 900, |n| format!("{n}")), Some(u64::from(MANY)));
+        assert_eq!(found(1000, 900, |n| format!("{n}")), Some(u64::from(CERTAIN_LOOP_COUNT)));
     }
 
     #[test]
     fn ten_saves_in_ten_seconds_and_a_hundred_by_a_script_are_none() {
-        let mut streak = Streak::new(ms(0));
+        let mut streak = RestartLoop::new(ms(0));
         for n in 0..10 {
-            assert_eq!(streak.add(ms(n * 1000), Path::new("a"), ms(950)), Judgement::Usual);
+            assert_eq!(streak.add(ms(n * 1000), Path::new("a"), ms(950)), LoopVerdict::Usual);
         }
-        let mut streak = Streak::new(ms(0));
-        let judged: Vec<Judgement> =
+        let mut streak = RestartLoop::new(ms(0));
+        let judged: Vec<LoopVerdict> =
             (0..100).map(|n| streak.add(ms(n * 150), Path::new("a"), ms(100))).collect();
-        assert_eq!(judged.iter().filter(|one| **one == Judgement::Odd).count(), 1);
-        assert_eq!(judged[9], Judgement::Odd);
-        assert!(!judged.contains(&Judgement::Loop));
+        assert_eq!(judged.iter().filter(|one| **one == LoopVerdict::Odd).count(), 1);
+        assert_eq!(judged[9], LoopVerdict::Odd);
+        assert!(!judged.contains(&LoopVerdict::Loop));
     }
 
     #[test]
     fn a_pause_ends_with_another_file_or_after_a_rest() {
-        let mut streak = Streak::new(ms(0));
+        let mut streak = RestartLoop::new(ms(0));
         streak.add(ms(0), Path::new("a"), ms(0));
         let mut pause = streak.clone().into_pause(ms(0));
         assert!(!pause.is_over(ms(4000), Path::new("a")));

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Effect;
-use super::slot::{Slot, State, Time, Verdict};
-use super::streak::{Judgement, SOON, Streak};
+use super::slot::{EngineTime, ExitVerdict, RunState, ServiceState};
+use super::streak::{LoopVerdict, RestartLoop, SOON_AFTER_START};
 use crate::model::{EventKind, Message, MessageClass};
 
-impl Slot {
+impl ServiceState {
     /// Whether a file change leads to anything. The only place that pauses watches.
-    pub(super) fn heeds(
+    pub(super) fn accepts_change(
         &mut self,
-        now: Time,
+        now: EngineTime,
         files: &BTreeMap<usize, PathBuf>,
         effects: &mut Vec<Effect>,
     ) -> bool {
@@ -22,62 +22,62 @@ impl Slot {
             if !pause.is_over(now, path) {
                 return false;
             }
-            self.saves.trust();
+            self.saves.reset_loop_detection();
         }
         let ended = matches!(
             self.state,
-            State::Stopping { .. } | State::Draining { verdict: Verdict::ByUs, .. }
+            RunState::Stopping { .. } | RunState::Draining { verdict: ExitVerdict::Requested, .. }
         );
         if ended
-            || self.restart.is_some()
-            || files.keys().all(|place| self.saves.due.contains_key(place))
+            || self.pending_restart.is_some()
+            || files.keys().all(|place| self.saves.queued.contains_key(place))
         {
             // The change makes no difference to what follows.
             return true;
         }
-        let after = self.saves.mark.map(|mark| now.saturating_sub(mark));
-        match after.filter(|after| *after < SOON) {
-            Some(after) => !self.suspect(now, path.clone(), after, effects),
+        let after = self.saves.last_activity.map(|mark| now.saturating_sub(mark));
+        match after.filter(|after| *after < SOON_AFTER_START) {
+            Some(after) => !self.record_change(now, path.clone(), after, effects),
             None if self.saves.job.is_some() => {
-                self.saves.during = Some((now, path.clone()));
+                self.saves.change_during_job = Some((now, path.clone()));
                 true
             }
             None => {
-                self.saves.streak = None;
+                self.saves.restart_loop = None;
                 true
             }
         }
     }
 
     /// Records a change that may be the service's own work. Returns true for a restart loop.
-    fn suspect(
+    fn record_change(
         &mut self,
-        now: Time,
+        now: EngineTime,
         path: PathBuf,
         after: Duration,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let streak = self.saves.streak.get_or_insert_with(|| Streak::new(now));
+        let streak = self.saves.restart_loop.get_or_insert_with(|| RestartLoop::new(now));
         let judgement = streak.add(now, &path, after);
         match judgement {
-            Judgement::Usual => false,
-            Judgement::Odd => {
-                let message = self.oddness();
-                self.say(EventKind::Note(message), effects);
+            LoopVerdict::Usual => false,
+            LoopVerdict::Odd => {
+                let message = self.suspicion();
+                self.emit(EventKind::Note(message), effects);
                 false
             }
-            Judgement::Loop => {
-                let message = self.circle(now);
-                if let Some(streak) = self.saves.streak.take() {
+            LoopVerdict::Loop => {
+                let message = self.loop_message(now);
+                if let Some(streak) = self.saves.restart_loop.take() {
                     self.saves.pause = Some((streak.into_pause(now), message.clone()));
                 }
-                self.say(EventKind::Note(message), effects);
+                self.emit(EventKind::Note(message), effects);
                 true
             }
         }
     }
 
-    fn oddness(&self) -> Message {
+    fn suspicion(&self) -> Message {
         let (name, files) = (&self.service.name, self.suspects());
         let text = format!(
             "{} changed repeatedly, each time right after {name} started",
@@ -86,9 +86,10 @@ impl Slot {
         Message::new(MessageClass::WatchDegraded, text).help(self.remedy(&files))
     }
 
-    fn circle(&self, now: Time) -> Message {
+    fn loop_message(&self, now: EngineTime) -> Message {
         let (name, files) = (&self.service.name, self.suspects());
-        let told = self.saves.streak.as_ref().map(|streak| streak.told(now)).unwrap_or_default();
+        let told =
+            self.saves.restart_loop.as_ref().map(|streak| streak.summary(now)).unwrap_or_default();
         let text =
             format!("file watching for {name} is paused: {} changed {told}", files.join(", "));
         let help = format!(
@@ -109,7 +110,7 @@ impl Slot {
 
     /// Returns some files of the restart loop, as globs.
     fn suspects(&self) -> Vec<String> {
-        let paths = self.saves.streak.iter().flat_map(Streak::paths);
+        let paths = self.saves.restart_loop.iter().flat_map(RestartLoop::paths);
         let glob = |path: &PathBuf| {
             let roots = self.service.watch.iter().map(|watch| &watch.root);
             let inner = roots.into_iter().find_map(|root| path.strip_prefix(root).ok());
@@ -123,13 +124,13 @@ impl Slot {
     }
 
     /// Decides whether a change during a watch command was the command's own work.
-    pub(super) fn judge_during(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let Some((at, path)) = self.saves.during.take() else { return };
+    pub(super) fn judge_change_during_job(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
+        let Some((at, path)) = self.saves.change_during_job.take() else { return };
         let before = now.saturating_sub(at);
-        if before >= SOON {
-            self.saves.streak = None;
-        } else if self.suspect(now, path, before, effects) {
-            self.saves.due.clear();
+        if before >= SOON_AFTER_START {
+            self.saves.restart_loop = None;
+        } else if self.record_change(now, path, before, effects) {
+            self.saves.queued.clear();
         }
     }
 }

@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 
-use super::slot::{Listening, Outcome, Slot, State, Time, Told, Want};
-use super::{Blocked, Effect, Engine};
+use super::slot::{
+    DebuggerState, DesiredState, EngineTime, ReportedPhase, RunState, ServiceOutcome, ServiceState,
+};
+use super::{BlockedServices, Effect, Engine};
 use crate::model::{
     Cause, DebugView, Dependency, Event, EventKind, Message, Name, Phase, RunMode, ServiceView,
     StackState, listening_port, local_url,
@@ -9,17 +11,17 @@ use crate::model::{
 
 /// State of everything requested, as a whole.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Outlook {
+pub(super) struct StackOutlook {
     /// Something failed or is unhealthy.
     failed: bool,
     /// Something is neither ready, done nor failed.
     under_way: bool,
 }
 
-impl Outlook {
+impl StackOutlook {
     /// Returns the stack state outside a shutdown. A failure shows at once: clients that wait for
     /// the stack need not wait for services that are still starting.
-    pub fn standing(self) -> StackState {
+    pub fn stack_state(self) -> StackState {
         match (self.failed, self.under_way) {
             (true, _) => StackState::Degraded,
             (false, true) => StackState::Starting,
@@ -30,14 +32,14 @@ impl Outlook {
 
 /// The last move of a step: emit what changed since the last report.
 impl Engine {
-    pub(super) fn tell(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        self.tell_ending(effects);
-        let blocked = self.blocked();
-        let mut changed: Vec<(Name, Told)> = self
-            .slots
+    pub(super) fn emit_changes(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
+        self.emit_shutdown(effects);
+        let blocked = self.blocked_services();
+        let mut changed: Vec<(Name, ReportedPhase)> = self
+            .services
             .iter()
             .filter_map(|(name, slot)| {
-                let (phase, cause) = self.standing_of(slot, blocked.get(name));
+                let (phase, cause) = self.phase_of(slot, blocked.get(name));
                 let run = slot.live_run();
                 let same = slot
                     .told
@@ -47,38 +49,44 @@ impl Engine {
             })
             .collect();
         // Results come before what starts because of them.
-        changed.sort_by_key(|(_, (phase, ..))| begins(*phase));
+        changed.sort_by_key(|(_, (phase, ..))| is_transition(*phase));
         for (name, new) in changed {
-            self.tell_change(now, name, new, effects);
+            self.emit_phase(now, name, new, effects);
         }
-        self.answer(&blocked, effects);
+        self.answer_requests(&blocked, effects);
         self.outlook = self.outlook(&blocked);
         self.settle(effects);
         self.halt(&blocked, effects);
     }
 
-    fn tell_change(&mut self, now: Time, name: Name, new: Told, effects: &mut Vec<Effect>) {
-        let slot = self.slots.get_mut(&name).expect("the slot was just compared");
+    fn emit_phase(
+        &mut self,
+        now: EngineTime,
+        name: Name,
+        new: ReportedPhase,
+        effects: &mut Vec<Effect>,
+    ) {
+        let slot = self.services.get_mut(&name).expect("the slot was just compared");
         let from = slot.told.as_ref().map(|(old, ..)| *old);
         if from != Some(new.0) {
             slot.since = now;
         }
         let (to, cause, run) = new.clone();
         let what = EventKind::Phase { from, to, cause, run };
-        effects.push(Effect::Tell(Event { service: Some(name), what }));
+        effects.push(Effect::Emit(Event { service: Some(name), what }));
         slot.told = Some(new);
     }
 
-    fn tell_ending(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.told) {
+    fn emit_shutdown(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(ending) = self.shutdown.as_mut().filter(|ending| !ending.told) {
             ending.told = true;
             let what = EventKind::ShuttingDown(ending.why.to_string());
-            effects.push(Effect::Tell(Event { service: None, what }));
+            effects.push(Effect::Emit(Event { service: None, what }));
         }
     }
 
     fn settle(&mut self, effects: &mut Vec<Effect>) {
-        if self.settled || self.stack.is_none() || self.ending.is_some() {
+        if self.settled || self.stack.is_none() || self.shutdown.is_some() {
             return;
         }
         if self.outlook.under_way {
@@ -86,49 +94,49 @@ impl Engine {
         }
         self.settled = true;
         let what = EventKind::Settled { well: !self.outlook.failed };
-        effects.push(Effect::Tell(Event { service: None, what }));
+        effects.push(Effect::Emit(Event { service: None, what }));
     }
 
     /// Exits when a shutdown is complete, or when nothing runs and nothing will start on its own.
-    fn halt(&mut self, blocked: &Blocked, effects: &mut Vec<Effect>) {
-        if self.stack.is_none() || self.slots.values().any(Slot::is_live) {
+    fn halt(&mut self, blocked: &BlockedServices, effects: &mut Vec<Effect>) {
+        if self.stack.is_none() || self.services.values().any(ServiceState::is_live) {
             return;
         }
-        let code = match &self.ending {
+        let code = match &self.shutdown {
             Some(ending) => Some(ending.code),
-            None if self.stays => None,
-            None => self.spent(blocked),
+            None if self.keep_alive => None,
+            None => self.exit_code_when_idle(blocked),
         };
         if let Some(code) = code {
             self.halted = true;
-            self.answer_all(effects);
-            effects.push(Effect::Halt(code));
+            self.answer_remaining(effects);
+            effects.push(Effect::Exit(code));
         }
     }
 
     /// Returns the exit code if everything requested has finished and only the user could start it
     /// again. A service with watches waits for a file change, a stopped one for the user, and a
     /// stack whose configuration no longer requests anything for the next edit.
-    fn spent(&self, blocked: &Blocked) -> Option<i32> {
-        if self.changed && !self.slots.values().any(Slot::wanted) {
+    fn exit_code_when_idle(&self, blocked: &BlockedServices) -> Option<i32> {
+        if self.applied_once && !self.services.values().any(ServiceState::wanted) {
             return None;
         }
         let mut failed = false;
-        for (name, slot) in &self.slots {
-            let over = match (&slot.want, &slot.state) {
-                (Want::No, _) => true,
-                (Want::Stopped | Want::Removed, _) => false,
-                (Want::Yes(_), _) if !slot.service.watch.is_empty() => false,
-                (Want::Yes(_), State::Over(Outcome::Done(_))) => true,
-                (Want::Yes(_), State::Over(Outcome::Failed(_))) => {
+        for (name, slot) in &self.services {
+            let over = match (&slot.desired, &slot.state) {
+                (DesiredState::No, _) => true,
+                (DesiredState::Stopped | DesiredState::Removed, _) => false,
+                (DesiredState::Yes(_), _) if !slot.service.watch.is_empty() => false,
+                (DesiredState::Yes(_), RunState::Over(ServiceOutcome::Done(_))) => true,
+                (DesiredState::Yes(_), RunState::Over(ServiceOutcome::Failed(_))) => {
                     failed = true;
                     true
                 }
-                (Want::Yes(_), State::Idle) if blocked.contains_key(name) => {
+                (DesiredState::Yes(_), RunState::Idle) if blocked.contains_key(name) => {
                     failed = true;
                     true
                 }
-                (Want::Yes(_), _) => false,
+                (DesiredState::Yes(_), _) => false,
             };
             if !over {
                 return None;
@@ -137,10 +145,10 @@ impl Engine {
         Some(i32::from(failed))
     }
 
-    fn outlook(&self, blocked: &Blocked) -> Outlook {
-        let mut outlook = Outlook { failed: false, under_way: false };
-        for (name, slot) in self.slots.iter().filter(|(_, slot)| slot.wanted()) {
-            match self.standing_of(slot, blocked.get(name)).0 {
+    fn outlook(&self, blocked: &BlockedServices) -> StackOutlook {
+        let mut outlook = StackOutlook { failed: false, under_way: false };
+        for (name, slot) in self.services.iter().filter(|(_, slot)| slot.wanted()) {
+            match self.phase_of(slot, blocked.get(name)).0 {
                 Phase::Ready | Phase::Done => {}
                 Phase::Failed | Phase::Unhealthy => outlook.failed = true,
                 Phase::Idle
@@ -154,66 +162,70 @@ impl Engine {
     }
 
     /// Returns the phase of a service and why. Borrows, because every step asks for every service.
-    pub(super) fn standing_of<'a>(
+    pub(super) fn phase_of<'a>(
         &'a self,
-        slot: &'a Slot,
+        slot: &'a ServiceState,
         blocked: Option<&Message>,
     ) -> (Phase, Cow<'a, Cause>) {
         let failed = |message: &Message| Cow::Owned(Cause::Failed(message.clone()));
-        match (&slot.state, &slot.want) {
-            (State::Idle, want) => match (&self.ending, want) {
+        match (&slot.state, &slot.desired) {
+            (RunState::Idle, want) => match (&self.shutdown, want) {
                 (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
                 (None, want) => self.standing_of_idle(slot, want, blocked),
             },
-            (State::Launching { why, .. }, _) => (Phase::Starting, Cow::Borrowed(why)),
-            (State::Starting { pid, .. }, _) => {
+            (RunState::Launching { why, .. }, _) => (Phase::Starting, Cow::Borrowed(why)),
+            (RunState::Starting { pid, .. }, _) => {
                 (Phase::Starting, Cow::Owned(Cause::Spawned { pid: *pid }))
             }
-            (State::Late { message, .. } | State::Unwell { message, .. }, _) => {
+            (RunState::Late { message, .. } | RunState::Unwell { message, .. }, _) => {
                 (Phase::Unhealthy, failed(message))
             }
-            (State::Ready { cause, .. }, _) => (Phase::Ready, Cow::Borrowed(cause)),
-            (State::Stopping { why, .. }, _) => (Phase::Stopping, Cow::Borrowed(why)),
-            (State::Draining { .. }, _) => {
+            (RunState::Ready { cause, .. }, _) => (Phase::Ready, Cow::Borrowed(cause)),
+            (RunState::Stopping { why, .. }, _) => (Phase::Stopping, Cow::Borrowed(why)),
+            (RunState::Draining { .. }, _) => {
                 let exit = slot.exit.expect("a draining run has an exit");
                 (Phase::Stopping, Cow::Owned(Cause::Exited(exit)))
             }
-            (State::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
-            (State::Displaced { message }, _) => {
+            (RunState::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
+            (RunState::Displaced { message }, _) => {
                 (Phase::Waiting, Cow::Owned(Cause::PortLost(message.clone())))
             }
-            (State::Over(Outcome::Done(exit)), _) => {
+            (RunState::Over(ServiceOutcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
-            (State::Over(Outcome::Failed(message)), _) => (Phase::Failed, failed(message)),
+            (RunState::Over(ServiceOutcome::Failed(message)), _) => {
+                (Phase::Failed, failed(message))
+            }
         }
     }
 
     fn standing_of_idle<'a>(
         &self,
-        slot: &Slot,
-        want: &Want,
+        slot: &ServiceState,
+        want: &DesiredState,
         blocked: Option<&Message>,
     ) -> (Phase, Cow<'a, Cause>) {
         let (phase, cause) = match (want, blocked) {
-            (Want::Yes(_), Some(message)) => (Phase::Failed, Cause::Failed(message.clone())),
-            (Want::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
-            (Want::No, _) => (Phase::Idle, Cause::NotAsked),
-            (Want::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
-            (Want::Removed, _) => (Phase::Idle, Cause::Removed),
+            (DesiredState::Yes(_), Some(message)) => {
+                (Phase::Failed, Cause::Failed(message.clone()))
+            }
+            (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
+            (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
+            (DesiredState::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
+            (DesiredState::Removed, _) => (Phase::Idle, Cause::Removed),
         };
         (phase, Cow::Owned(cause))
     }
 
-    fn waiting_cause(&self, slot: &Slot) -> Cause {
-        let needs = self.needs(slot);
+    fn waiting_cause(&self, slot: &ServiceState) -> Cause {
+        let needs = self.unmet_dependencies(slot);
         if !needs.is_empty() {
             return Cause::WaitingFor(needs);
         }
-        if let Some(former) = self.former(slot) {
+        if let Some(former) = self.renamed_from_live(slot) {
             return Cause::WaitingForRename(former);
         }
-        match self.port_in_the_way(slot) {
+        match self.port_blocked_by(slot) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
             None if self.waits_for_files(slot) => Cause::WaitingForFiles,
             None => Cause::WaitingFor(needs),
@@ -223,25 +235,25 @@ impl Engine {
     pub(super) fn view(
         &self,
         name: &Name,
-        slot: &Slot,
-        blocked: &Blocked,
-        date: impl Fn(Time) -> String,
+        slot: &ServiceState,
+        blocked: &BlockedServices,
+        date: impl Fn(EngineTime) -> String,
     ) -> ServiceView {
         let service = &slot.service;
         let mode = if slot.live_run().is_some() { slot.launched.mode } else { service.mode };
-        let (phase, cause) = self.standing_of(slot, blocked.get(name));
+        let (phase, cause) = self.phase_of(slot, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
             // Between two runs there is nothing newer to report.
             Cause::PortLost(message) if slot.live_run().is_none() => Some(message.clone()),
-            Cause::PortLost(message) => slot.said().or(Some(message)).cloned(),
-            _ => slot.said().cloned(),
+            Cause::PortLost(message) => slot.notice().or(Some(message)).cloned(),
+            _ => slot.notice().cloned(),
         };
         let waiting_on: Vec<Dependency> = match phase {
-            Phase::Waiting => self.needs(slot),
+            Phase::Waiting => self.unmet_dependencies(slot),
             _ => Vec::new(),
         };
-        let cause = match (&slot.failing, phase) {
+        let cause = match (&slot.probe_failure, phase) {
             (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
             (Some(_) | None, _) => cause.to_string(),
         };
@@ -250,7 +262,10 @@ impl Engine {
             group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
             kind: service.kind.as_str().to_owned(),
             mode: mode.as_str().to_owned(),
-            debug: debug_view(mode, slot.debugger == Listening::Seen && slot.live_run().is_some()),
+            debug: debug_view(
+                mode,
+                slot.debugger == DebuggerState::Seen && slot.live_run().is_some(),
+            ),
             phase,
             since: date(slot.since),
             cause,
@@ -272,16 +287,16 @@ impl Engine {
             waiting_on,
             cpu_percent: None,
             memory_bytes: None,
-            ready_after_ms: slot.ready_after.map(|after| after.as_millis() as u64),
+            ready_after_ms: slot.time_to_ready.map(|after| after.as_millis() as u64),
             message,
         }
     }
 }
 
-impl Slot {
+impl ServiceState {
     /// What the user should know beyond the phase.
-    fn said(&self) -> Option<&Message> {
-        self.saves.message().or(self.note.as_ref()).or(self.remarks.first())
+    fn notice(&self) -> Option<&Message> {
+        self.saves.message().or(self.note.as_ref()).or(self.warnings.first())
     }
 
     /// Returns its URL: where it is listening or, until that is known, where it should.
@@ -323,7 +338,7 @@ fn debug_view(mode: RunMode, listening: bool) -> Option<DebugView> {
 }
 
 /// Whether this phase is a transition rather than a result.
-fn begins(phase: Phase) -> bool {
+fn is_transition(phase: Phase) -> bool {
     match phase {
         Phase::Waiting | Phase::Starting | Phase::Stopping => true,
         Phase::Idle

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::engine::Time;
+use crate::engine::EngineTime;
 
 /// A monotonic clock for decisions, with the date at its start for display. Dates are derived from
 /// the monotonic time, so they never run backwards.
@@ -21,17 +21,17 @@ impl Clock {
     }
 
     /// Returns the time since the start.
-    pub fn now(&self) -> Time {
+    pub fn now(&self) -> EngineTime {
         self.start.elapsed()
     }
 
     /// Converts a deadline of the engine to an instant to sleep until.
-    pub fn instant(&self, at: Time) -> Instant {
+    pub fn instant(&self, at: EngineTime) -> Instant {
         self.start + at
     }
 
     /// Formats as RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.120Z`.
-    pub fn date(&self, at: Time) -> String {
+    pub fn date(&self, at: EngineTime) -> String {
         let date = Timestamp::try_from(self.date + at).unwrap_or(Timestamp::MAX);
         let millis = Duration::from_millis(date.as_millisecond().unsigned_abs());
         let date = Timestamp::from_millisecond(millis.as_millis() as i64).unwrap_or(Timestamp::MAX);

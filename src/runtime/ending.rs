@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::engine::Haste;
+use crate::engine::ShutdownMode;
 
 /// A request to shut down the stack from devstack itself: on a time limit, a closed output, or the
 /// exit of the command of `run`.
@@ -13,7 +13,7 @@ pub struct Ending {
     /// The resulting exit code.
     pub code: i32,
     /// Graceful or immediate.
-    pub haste: Haste,
+    pub haste: ShutdownMode,
 }
 
 /// Sends shutdown requests to the supervisor. Cheap to clone.
@@ -28,12 +28,12 @@ impl Ender {
 
     /// Shuts down gracefully: dependents first, each with its grace period.
     pub fn end(&self, why: impl Into<String>, code: i32) {
-        self.send(Ending { why: why.into(), code, haste: Haste::Polite });
+        self.send(Ending { why: why.into(), code, haste: ShutdownMode::Polite });
     }
 
     /// Kills everything.
     pub fn kill(&self, why: impl Into<String>, code: i32) {
-        self.send(Ending { why: why.into(), code, haste: Haste::Now });
+        self.send(Ending { why: why.into(), code, haste: ShutdownMode::Now });
     }
 
     fn send(&self, ending: Ending) {

@@ -9,8 +9,8 @@ use super::feed::{Events, FeedTap};
 use super::given::Given;
 use super::log::Logs;
 use super::usage::{Meter, Subject};
-pub use crate::engine::Until;
-use crate::engine::{Haste, Input, Ticket};
+pub use crate::engine::WaitUntil;
+use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WhyView};
 
 /// Number of log lines in `why`: they fit on a screen with the rest.
@@ -37,7 +37,7 @@ pub enum Request {
         /// The services; all when empty.
         names: Vec<Name>,
         /// The condition to wait for.
-        until: Until,
+        until: WaitUntil,
     },
     /// Shut down.
     Down,
@@ -50,13 +50,13 @@ impl Request {
             Request::Stop(names) => Input::Stop(ticket, names),
             Request::Restart(names) => Input::Restart(ticket, names),
             Request::Debug { names, on: true } => Input::Debug(ticket, names),
-            Request::Debug { names, on: false } => Input::Undebug(ticket, names),
+            Request::Debug { names, on: false } => Input::LeaveDebug(ticket, names),
             Request::Wait { names, until } => Input::Wait(ticket, names, until),
             Request::Down => Input::Shutdown {
                 ticket: Some(ticket),
                 why: "`devstack down`".to_owned(),
                 code: 0,
-                haste: Haste::Polite,
+                haste: ShutdownMode::Polite,
             },
         }
     }

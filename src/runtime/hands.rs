@@ -17,7 +17,7 @@ use super::process::{Environment, Leash, Processes, Sink};
 use super::survey::Survey;
 use super::usage::Subject;
 use super::watch::Watcher;
-use crate::engine::Job;
+use crate::engine::JobId;
 use crate::model::{
     CommandLine, LaunchConfig, Message, MessageClass, Name, OutputStream, Probe, ProcessExit,
     RunId, RunMode, Service, Stack, StopConfig, WatchId,
@@ -272,7 +272,7 @@ impl Hands {
     /// Runs a watch command of a service. Its output goes to the service's log.
     pub(super) fn start_job(
         &mut self,
-        job: Job,
+        job: JobId,
         service: &Service,
         run: Option<RunId>,
         command: &CommandLine,
@@ -282,15 +282,15 @@ impl Hands {
         self.jobs.start(job, &launch, Recorded(capture));
     }
 
-    pub(super) fn stop_job(&self, job: Job) {
+    pub(super) fn stop_job(&self, job: JobId) {
         self.jobs.stop(job);
     }
 
-    pub(super) fn kill_job(&self, job: Job) {
+    pub(super) fn kill_job(&self, job: JobId) {
         self.jobs.kill(job);
     }
 
-    pub(super) fn forget_job(&mut self, job: Job) {
+    pub(super) fn forget_job(&mut self, job: JobId) {
         self.jobs.forget(job);
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::log::last_lines;
 use super::process::{Leash, Processes, Sink, headline};
-use crate::engine::Job;
+use crate::engine::JobId;
 use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
 
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
@@ -21,7 +21,7 @@ const OUTPUT_MAX: usize = 8 << 10;
 #[derive(Debug)]
 pub struct Done {
     /// The job.
-    pub job: Job,
+    pub job: JobId,
     /// Success is exit code 0.
     pub result: Result<(), Message>,
 }
@@ -30,7 +30,7 @@ pub struct Done {
 pub(super) struct Jobs {
     processes: Arc<Processes>,
     done: mpsc::UnboundedSender<Done>,
-    live: BTreeMap<Job, Leash>,
+    live: BTreeMap<JobId, Leash>,
 }
 
 impl Jobs {
@@ -39,7 +39,7 @@ impl Jobs {
     }
 
     /// Starts a command. Its result is reported once, when none of its processes is left.
-    pub fn start(&mut self, job: Job, launch: &LaunchConfig, sink: impl Sink) {
+    pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl Sink) {
         let tail = Tail::default();
         let mut aside = self.processes.aside(launch, Tee { sink, tail: tail.clone() });
         self.live.insert(job, aside.leash().clone());
@@ -57,19 +57,19 @@ impl Jobs {
         });
     }
 
-    pub fn stop(&self, job: Job) {
+    pub fn stop(&self, job: JobId) {
         if let Some(leash) = self.live.get(&job) {
             leash.stop(libc::SIGTERM);
         }
     }
 
-    pub fn kill(&self, job: Job) {
+    pub fn kill(&self, job: JobId) {
         if let Some(leash) = self.live.get(&job) {
             leash.kill();
         }
     }
 
-    pub fn forget(&mut self, job: Job) {
+    pub fn forget(&mut self, job: JobId) {
         self.live.remove(&job);
     }
 }

@@ -19,7 +19,7 @@ use super::process::Fact;
 use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
 use super::watch::Change;
-use crate::engine::{Effect, Engine, Input, Selection, Ticket, Time};
+use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
 use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
 
 /// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
@@ -108,7 +108,7 @@ pub struct Supervisor {
     tickets: u64,
     interrupts: u32,
     /// When the loop last ran.
-    seen: Time,
+    seen: EngineTime,
     /// The current snapshot, if it was requested since the last change.
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
@@ -148,7 +148,7 @@ impl Supervisor {
         let teller = Teller::new();
         let handle = Handle::new(ask, setup.logs.clone(), teller.tap());
         let supervisor = Supervisor {
-            engine: if setup.stay { Engine::staying() } else { Engine::new() },
+            engine: if setup.stay { Engine::keep_alive() } else { Engine::new() },
             clock,
             hands: setup.hands,
             senses: setup.senses,
@@ -169,7 +169,7 @@ impl Supervisor {
             waiting: BTreeMap::new(),
             tickets: 0,
             interrupts: 0,
-            seen: Time::ZERO,
+            seen: EngineTime::ZERO,
             snapshot: None,
             state,
             settled: watch::Sender::new(false),
@@ -205,7 +205,7 @@ impl Supervisor {
         while self.halt.is_none() {
             // The file walk would compete with starting services; it notices changes made before
             // it.
-            if !watching && !self.engine.is_launching() {
+            if !watching && !self.engine.has_pending_spawn() {
                 watching = true;
                 self.watch();
             }
@@ -252,7 +252,7 @@ impl Supervisor {
     }
 
     /// Returns when to wake at the latest.
-    fn next_wake(&self) -> Option<Time> {
+    fn next_wake(&self) -> Option<EngineTime> {
         self.engine.next_deadline().map(|at| at.min(self.seen + BEAT))
     }
 
@@ -272,19 +272,22 @@ impl Supervisor {
         let now = self.clock.now();
         let late = self.next_wake().and_then(|at| now.checked_sub(at));
         if let Some(late) = late.filter(|late| *late > OVERSLEPT) {
-            inputs.insert(0, Input::Slept(late));
+            inputs.insert(0, Input::TimeSkipped(late));
         }
         self.seen = now;
         // These have no effects, but matter in a snapshot of a service that is not ready.
         let failing = inputs.iter().any(|input| {
-            matches!(input, Input::Failing(..) | Input::Listens(..) | Input::Remarks(..))
+            matches!(
+                input,
+                Input::ProbeFailed(..) | Input::ListeningOn(..) | Input::ListenWarnings(..)
+            )
         });
         let mut effects = self.engine.step(now, inputs);
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
             if self.hands.passes() {
                 // Before anything starts: a port may move from one service to another.
-                self.hands.pass_only(self.engine.awaited());
+                self.hands.pass_only(self.engine.expected_services());
             }
             let mut found = self.intercept(&mut effects);
             for effect in effects {
@@ -313,7 +316,7 @@ impl Supervisor {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
-            Effect::WatchHealth(run, service) => self.hands.watch_health(run, &service),
+            Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
             Effect::Kill(run) => self.hands.kill(run),
             Effect::Signal(run, signal) => self.hands.signal(run, signal),
             Effect::StartJob(job, service, run, command) => {
@@ -322,17 +325,17 @@ impl Supervisor {
             Effect::StopJob(job) => self.hands.stop_job(job),
             Effect::KillJob(job) => self.hands.kill_job(job),
             Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
-            Effect::Probe(run, service) => self.hands.probe(run, &service),
-            Effect::Tell(event) => self.narrate(event),
+            Effect::StartReadyProbes(run, service) => self.hands.probe(run, &service),
+            Effect::Emit(event) => self.narrate(event),
             Effect::Answer(ticket, answer) => {
                 if let Some(tell) = self.waiting.remove(&ticket) {
                     // The client may have left.
                     let _ = tell.send(answer);
                 }
             }
-            Effect::Examine(run, service) => return Some(self.examine(run, &service)),
-            Effect::Place(name) => self.reloader.place(name),
-            Effect::Halt(code) => self.halt = Some(code),
+            Effect::InvestigateExit(run, service) => return Some(self.examine(run, &service)),
+            Effect::ReassignPorts(name) => self.reloader.place(name),
+            Effect::Exit(code) => self.halt = Some(code),
         }
         None
     }

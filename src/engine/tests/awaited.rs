@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::script::{name, stack};
-use crate::engine::{Engine, Haste, Input, Ticket};
+use crate::engine::{Engine, Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, ProcessExit, RunId};
 
 /// Returns the names of the expected services after a step with these inputs.
 fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) -> String {
     engine.step(Duration::from_millis(ms), inputs);
-    let names: Vec<&str> = engine.awaited().map(|service| service.name.as_str()).collect();
+    let names: Vec<&str> =
+        engine.expected_services().map(|service| service.name.as_str()).collect();
     names.join(" ")
 }
 
@@ -24,7 +25,7 @@ fn those_that_run_or_will_again() {
     let mut engine = up("api: \nweb: needs api=ready");
     assert_eq!(after(&mut engine, 1, [Input::Spawned(RunId(1), 1)]), "api web");
     // Back-off.
-    let ended = [Input::Exited(RunId(1), ProcessExit::Code(1)), Input::Emptied(RunId(1))];
+    let ended = [Input::Exited(RunId(1), ProcessExit::Code(1)), Input::TreeEmpty(RunId(1))];
     assert_eq!(after(&mut engine, 2, ended), "api web");
     assert_eq!(after(&mut engine, 3, [Input::Stop(Ticket(1), vec![name("api")])]), "web");
     assert_eq!(after(&mut engine, 4, [Input::Start(Ticket(2), vec![name("api")])]), "api web");
@@ -35,7 +36,7 @@ fn those_that_run_or_will_again() {
         "web"
     );
     let why = "SIGINT".to_owned();
-    let end = Input::Shutdown { ticket: None, why, code: 130, haste: Haste::Polite };
+    let end = Input::Shutdown { ticket: None, why, code: 130, haste: ShutdownMode::Polite };
     assert_eq!(after(&mut engine, 7, [end]), "");
 }
 
@@ -43,11 +44,11 @@ fn those_that_run_or_will_again() {
 fn not_those_that_are_over_nor_those_that_need_one_that_failed() {
     let mut engine = up("api: \nweb: needs api=ready\nother: ");
     let missing = Message::new(MessageClass::Spawn, "no such program");
-    assert_eq!(after(&mut engine, 1, [Input::NotSpawned(RunId(1), missing)]), "other");
+    assert_eq!(after(&mut engine, 1, [Input::SpawnFailed(RunId(1), missing)]), "other");
     let done = [
         Input::Spawned(RunId(2), 2),
         Input::Exited(RunId(2), ProcessExit::Code(0)),
-        Input::Emptied(RunId(2)),
+        Input::TreeEmpty(RunId(2)),
     ];
     assert_eq!(after(&mut engine, 2, done), "");
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::script::{moved, stack};
-use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Ticket, Time, Until};
+use crate::engine::{
+    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WaitUntil,
+};
 use crate::model::{
     Condition, EventKind, Message, MessageClass, Name, Phase, ProcessExit, RunId, Service,
     ServiceView, Stack, WatchAction, WatchId,
@@ -48,11 +50,11 @@ enum Asked {
 /// The simulated world: processes as the engine's orders made them.
 struct World {
     seed: u64,
-    now: Time,
+    now: EngineTime,
     stack: Arc<Stack>,
     lives: BTreeMap<RunId, (Arc<Service>, Life)>,
     /// The running watch commands, with their last order: 0 none, 1 stop, 2 kill.
-    jobs: BTreeMap<Job, (Name, u8)>,
+    jobs: BTreeMap<JobId, (Name, u8)>,
     /// Runs that have not seen a change that should replace them.
     stale: BTreeSet<RunId>,
     told: BTreeMap<Name, Phase>,
@@ -63,7 +65,7 @@ struct World {
     emptied: Option<(RunId, Arc<Service>)>,
     open: BTreeSet<Ticket>,
     /// Requests that only wait, and what for.
-    waits: BTreeMap<Ticket, (Vec<Name>, Until)>,
+    waits: BTreeMap<Ticket, (Vec<Name>, WaitUntil)>,
     tickets: u64,
     signalled: BTreeSet<RunId>,
     killed: BTreeSet<RunId>,
@@ -135,36 +137,36 @@ impl World {
                 }
                 Effect::StopJob(job) => self.end_job(job, 1),
                 Effect::KillJob(job) => self.end_job(job, 2),
-                Effect::WatchHealth(run, _) if self.is_debugged(run) => {
+                Effect::StartHealthProbes(run, _) if self.is_debugged(run) => {
                     self.fail("health probes of a run that is being debugged");
                 }
-                Effect::Probe(run, _)
-                | Effect::WatchHealth(run, _)
+                Effect::StartReadyProbes(run, _)
+                | Effect::StartHealthProbes(run, _)
                 | Effect::AwaitDebugger(run, _) => {
                     if self.lives.get(&run).map(|(_, life)| *life) != Some(Life::Alive) {
                         self.fail("a probe of a run that is not alive");
                     }
                 }
-                Effect::Examine(run, service) => {
+                Effect::InvestigateExit(run, service) => {
                     let emptied = self.emptied.take();
                     if emptied.as_ref().map(|(run, _)| *run) != Some(run) {
                         self.fail("an investigation of a run that has not exited");
                     }
                     self.lives.insert(run, (service, Life::Examined));
                 }
-                Effect::Place(name) => {
+                Effect::ReassignPorts(name) => {
                     if self.ending || self.stopped.contains(&name) {
                         self.fail("ports for a service that is not wanted");
                     }
                     self.displaced.insert(name);
                 }
-                Effect::Tell(event) => self.hear(event.service, event.what),
+                Effect::Emit(event) => self.hear(event.service, event.what),
                 Effect::Answer(ticket, _) => {
                     if !self.open.remove(&ticket) {
                         self.fail("an answer to no open request");
                     }
                 }
-                Effect::Halt(_) => {
+                Effect::Exit(_) => {
                     if !self.lives.is_empty() || !self.jobs.is_empty() {
                         self.fail("halted with live runs or commands");
                     }
@@ -200,7 +202,7 @@ impl World {
         }
     }
 
-    fn job(&mut self, job: Job, name: &Name) {
+    fn job(&mut self, job: JobId, name: &Name) {
         if self.ending || self.stopped.contains(name) {
             self.fail("a command for a service that was stopped");
         }
@@ -210,7 +212,7 @@ impl World {
         self.jobs.insert(job, (name.clone(), 0));
     }
 
-    fn end_job(&mut self, job: Job, told: u8) {
+    fn end_job(&mut self, job: JobId, told: u8) {
         match self.jobs.get_mut(&job) {
             Some((_, before)) if *before < told => *before = told,
             _ => self.fail("a command was stopped twice or does not exist"),
@@ -218,7 +220,7 @@ impl World {
     }
 
     fn job_ends(&mut self, dice: &mut Dice) -> Input {
-        let jobs: Vec<Job> = self.jobs.keys().copied().collect();
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         let job = jobs[dice.roll(jobs.len() as u64) as usize];
         let (name, told) = self.jobs.remove(&job).expect("the job was just picked");
         if told == 0 && dice.roll(2) == 0 {
@@ -342,7 +344,7 @@ impl World {
                 let name = pick(dice);
                 self.save(name, dice)
             }
-            19 => Input::FilesChanging(dice.roll(2) == 0),
+            19 => Input::StillChanging(dice.roll(2) == 0),
             16 => {
                 let name = pick(dice);
                 self.stopped.remove(&name);
@@ -353,10 +355,10 @@ impl World {
             }
             17 => {
                 let name = pick(dice);
-                Input::Undebug(self.ticket(), vec![name])
+                Input::LeaveDebug(self.ticket(), vec![name])
             }
             18 if !runs.is_empty() => {
-                Input::Attachable(runs[dice.roll(runs.len() as u64) as usize])
+                Input::DebuggerListening(runs[dice.roll(runs.len() as u64) as usize])
             }
             22 | 23 => self.wait(dice),
             24 => {
@@ -364,10 +366,10 @@ impl World {
                 let ticket = Ticket(dice.roll(self.tickets + 2));
                 self.open.remove(&ticket);
                 self.waits.remove(&ticket);
-                Input::Forget(ticket)
+                Input::Cancel(ticket)
             }
-            10 => Input::Held(RunId(dice.roll(200)), "a stale probe".into()),
-            15 => Input::Slept(Duration::from_millis(dice.roll(5000))),
+            10 => Input::ProbesPassed(RunId(dice.roll(200)), "a stale probe".into()),
+            15 => Input::TimeSkipped(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(RunId(1_000_000 + dice.roll(9)), ProcessExit::Code(1)),
             // A shutdown accepts no other stack.
             12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
@@ -381,8 +383,8 @@ impl World {
                 self.displaced.retain(|name| new.contains_key(name));
                 Input::Apply { stack: self.stack.clone(), selection: None }
             }
-            13 if dice.roll(12) == 0 => self.shutdown(Haste::Polite),
-            14 if dice.roll(20) == 0 => self.shutdown(Haste::Now),
+            13 if dice.roll(12) == 0 => self.shutdown(ShutdownMode::Polite),
+            14 if dice.roll(20) == 0 => self.shutdown(ShutdownMode::Now),
             _ => Input::Tick,
         }
     }
@@ -391,7 +393,7 @@ impl World {
         let names: Vec<Name> = self.stack.services.keys().cloned().collect();
         let picked = (0..dice.roll(3)).map(|_| dice.roll(names.len() as u64) as usize);
         let picked: Vec<Name> = picked.map(|at| names[at].clone()).collect();
-        let all = [Until::Up, Until::Ready, Until::Completed, Until::Stopped];
+        let all = [WaitUntil::Up, WaitUntil::Ready, WaitUntil::Completed, WaitUntil::Stopped];
         let until = all[dice.roll(4) as usize];
         let ticket = self.ticket();
         self.waits.insert(ticket, (picked.clone(), until));
@@ -406,24 +408,24 @@ impl World {
             let task = view.kind == "task";
             let done = view.phase == Phase::Done;
             match until {
-                Until::Up if task => done,
-                Until::Up => view.phase == Phase::Ready,
-                Until::Ready => view.phase == Phase::Ready || (task && done),
-                Until::Completed => done,
-                Until::Stopped => {
+                WaitUntil::Up if task => done,
+                WaitUntil::Up => view.phase == Phase::Ready,
+                WaitUntil::Ready => view.phase == Phase::Ready || (task && done),
+                WaitUntil::Completed => done,
+                WaitUntil::Stopped => {
                     matches!(view.phase, Phase::Idle | Phase::Done | Phase::Failed)
                 }
             }
         };
         let of = |name: &Name| views.iter().find(|view| view.name == *name);
-        let so = |name: &Name| of(name).map_or(*until == Until::Stopped, |view| is(&view));
+        let so = |name: &Name| of(name).map_or(*until == WaitUntil::Stopped, |view| is(&view));
         if yes && !names.iter().all(so) {
             self.fail(&format!("{ticket:?} was answered before {names:?} were {until:?}"));
         }
         if !yes && !self.ending && !names.is_empty() && names.iter().all(so) {
             self.fail(&format!("{ticket:?} was refused although {names:?} were {until:?}"));
         }
-        if !yes && *until == Until::Stopped {
+        if !yes && *until == WaitUntil::Stopped {
             self.fail("a wait for a stop was refused");
         }
     }
@@ -442,7 +444,7 @@ impl World {
             };
             outcome.insert(name, placed);
         }
-        Input::Placed { stack: self.stack.clone(), outcome }
+        Input::PortsReassigned { stack: self.stack.clone(), outcome }
     }
 
     fn dependencies(&self, name: &Name) -> Vec<Name> {
@@ -464,26 +466,26 @@ impl World {
         match *life {
             Life::Ordered if dice.roll(12) == 0 => {
                 self.lives.remove(&run);
-                Input::NotSpawned(run, Message::new(MessageClass::Spawn, "no such program"))
+                Input::SpawnFailed(run, Message::new(MessageClass::Spawn, "no such program"))
             }
             Life::Ordered if ported && dice.roll(6) == 0 => {
                 self.lives.remove(&run);
-                Input::Robbed(run, Message::new(MessageClass::Port, "taken"))
+                Input::PortLost(run, Message::new(MessageClass::Port, "taken"))
             }
             Life::Ordered => {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
             }
             Life::Alive if ported && dice.roll(8) == 0 => {
-                Input::Robbed(run, Message::new(MessageClass::Port, "taken"))
+                Input::PortLost(run, Message::new(MessageClass::Port, "taken"))
             }
             Life::Alive => match dice.roll(8) {
-                4 => Input::Unwell(run, "it answered 500".into()),
-                5 => Input::Well(run),
-                0 => Input::Held(run, "it answered".into()),
-                1 => Input::Failing(run, "refused".into()),
-                6 => Input::Listens(run, Vec::new()),
-                7 => Input::Remarks(run, vec![Message::new(MessageClass::Port, "open")]),
+                4 => Input::HealthFailed(run, "it answered 500".into()),
+                5 => Input::HealthRecovered(run),
+                0 => Input::ProbesPassed(run, "it answered".into()),
+                1 => Input::ProbeFailed(run, "refused".into()),
+                6 => Input::ListeningOn(run, Vec::new()),
+                7 => Input::ListenWarnings(run, vec![Message::new(MessageClass::Port, "open")]),
                 2 => {
                     *life = Life::Ended;
                     Input::Exited(run, ProcessExit::Code([0, 0, 1, 2][dice.roll(4) as usize]))
@@ -496,17 +498,17 @@ impl World {
             },
             Life::Ended => {
                 self.emptied = self.lives.remove(&run).map(|(service, _)| (run, service));
-                Input::Emptied(run)
+                Input::TreeEmpty(run)
             }
             Life::Examined => {
                 self.lives.remove(&run);
                 let message = Message::new(MessageClass::Port, "taken");
                 let excuse = match dice.roll(3) {
-                    0 => Excuse::None,
-                    1 => Excuse::Robbed(message),
-                    _ => Excuse::Unheld(message),
+                    0 => ExitBlame::None,
+                    1 => ExitBlame::PortTaken(message),
+                    _ => ExitBlame::ReservationInTheWay(message),
                 };
-                Input::Examined(run, excuse)
+                Input::ExitInvestigated(run, excuse)
             }
         }
     }
@@ -517,7 +519,7 @@ impl World {
         Ticket(self.tickets)
     }
 
-    fn shutdown(&mut self, haste: Haste) -> Input {
+    fn shutdown(&mut self, haste: ShutdownMode) -> Input {
         self.ending = true;
         Input::Shutdown { ticket: Some(self.ticket()), why: "the test".into(), code: 0, haste }
     }
@@ -620,8 +622,8 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     };
     world.log.push(format!("{:>9?} {shown}", world.now));
     world.asked = match &input {
-        Input::Apply { .. } | Input::Placed { .. } => Asked::All,
-        Input::Robbed(run, _) => world.robbed(*run),
+        Input::Apply { .. } | Input::PortsReassigned { .. } => Asked::All,
+        Input::PortLost(run, _) => world.robbed(*run),
         Input::Stop(_, names) | Input::Restart(_, names) => Asked::These(names.clone()),
         _ => Asked::Nobody,
     };
@@ -642,7 +644,8 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
 
 /// Connections may wait for every service that starts, but for none that was stopped.
 fn awaited_rightly(engine: &Engine, world: &World, effects: &[Effect]) {
-    let awaited: BTreeSet<&Name> = engine.awaited().map(|service| &service.name).collect();
+    let awaited: BTreeSet<&Name> =
+        engine.expected_services().map(|service| &service.name).collect();
     if world.ending && !awaited.is_empty() {
         world.fail(&format!("services are expected during a shutdown: {awaited:?}"));
     }
@@ -680,7 +683,7 @@ fn dependencies_hold(engine: &Engine, world: &World, effects: &[Effect]) {
 /// Whatever happened before, a shutdown completes and every request gets an answer.
 fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
     if !world.halted {
-        let input = world.shutdown(Haste::Polite);
+        let input = world.shutdown(ShutdownMode::Polite);
         advance(&mut engine, &mut world, input);
     }
     for _ in 0..10_000 {

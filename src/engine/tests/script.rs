@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Effect, Engine, Excuse, Haste, Input, Job, Selection, Ticket, Until};
+use crate::engine::{
+    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil,
+};
 use crate::model::{
     AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
     HealthAction, HealthConfig, LaunchConfig, Message, MessageClass, Name, OnExit, Probe,
@@ -108,12 +110,12 @@ fn watched(word: &str) -> (WatchId, PathBuf) {
     (WatchId { service, index: place }, path)
 }
 
-fn until(word: &str) -> Until {
+fn until(word: &str) -> WaitUntil {
     match word {
-        "up" => Until::Up,
-        "ready" => Until::Ready,
-        "completed" => Until::Completed,
-        "stopped" => Until::Stopped,
+        "up" => WaitUntil::Up,
+        "ready" => WaitUntil::Ready,
+        "completed" => WaitUntil::Completed,
+        "stopped" => WaitUntil::Stopped,
         other => panic!("unknown wait condition: {other}"),
     }
 }
@@ -258,7 +260,7 @@ impl Script {
 
     /// Traces the published state of the stack from here on.
     pub fn watching(mut self) -> Script {
-        self.states = Some(self.engine.state());
+        self.states = Some(self.engine.stack_state());
         self
     }
 
@@ -330,7 +332,7 @@ impl Script {
         for effect in effects {
             let _ = writeln!(self.trace, "         {effect}");
         }
-        let state = self.engine.state();
+        let state = self.engine.stack_state();
         if self.states.is_some_and(|old| old != state) {
             let _ = writeln!(self.trace, "         = {state:?}");
             self.states = Some(state);
@@ -347,60 +349,61 @@ impl Script {
             }
             "start" => Input::Start(self.ticket(), names()),
             "debug" => Input::Debug(self.ticket(), names()),
-            "undebug" => Input::Undebug(self.ticket(), names()),
+            "undebug" => Input::LeaveDebug(self.ticket(), names()),
             "stop" => Input::Stop(self.ticket(), names()),
             "restart" => Input::Restart(self.ticket(), names()),
             "wait" => Input::Wait(self.ticket(), names()[1..].to_vec(), until(words[1])),
-            "forget" => Input::Forget(Ticket(run().0)),
-            "down" => self.shutdown("asked to end", 0, Haste::Polite),
-            "ctrl-c" => self.shutdown("Ctrl-C", 130, Haste::Polite),
-            "kill-all" => self.shutdown("Ctrl-C again", 130, Haste::Now),
+            "forget" => Input::Cancel(Ticket(run().0)),
+            "down" => self.shutdown("asked to end", 0, ShutdownMode::Polite),
+            "ctrl-c" => self.shutdown("Ctrl-C", 130, ShutdownMode::Polite),
+            "kill-all" => self.shutdown("Ctrl-C again", 130, ShutdownMode::Now),
             "saved" => {
                 let saved = |word: &&str| watched(word);
                 Input::FilesChanged(words[1..].iter().map(saved).collect())
             }
-            "built" => Input::JobEnded(Job(run().0), Ok(())),
+            "built" => Input::JobEnded(JobId(run().0), Ok(())),
             "broken" => {
                 let message = Message::new(MessageClass::Build, "`make` failed (exit 2)");
-                Input::JobEnded(Job(run().0), Err(message))
+                Input::JobEnded(JobId(run().0), Err(message))
             }
-            "changing" => Input::FilesChanging(true),
-            "quiet" => Input::FilesChanging(false),
+            "changing" => Input::StillChanging(true),
+            "quiet" => Input::StillChanging(false),
             "spawned" => Input::Spawned(run(), 4000 + run().0 as u32),
-            "missing" => Input::NotSpawned(
+            "missing" => Input::SpawnFailed(
                 run(),
                 Message::new(MessageClass::Spawn, "no such program: `nope`"),
             ),
-            "held" => Input::Held(run(), "port 1 accepts connections".into()),
-            "failing" => Input::Failing(run(), "connection refused".into()),
-            "robbed" => Input::Robbed(run(), taken()),
+            "held" => Input::ProbesPassed(run(), "port 1 accepts connections".into()),
+            "failing" => Input::ProbeFailed(run(), "connection refused".into()),
+            "robbed" => Input::PortLost(run(), taken()),
             "examined" => {
                 let excuse = match words[2] {
-                    "robbed" => Excuse::Robbed(taken()),
-                    "unheld" => {
-                        Excuse::Unheld(Message::new(MessageClass::Port, "port 5000 was held"))
-                    }
-                    _ => Excuse::None,
+                    "robbed" => ExitBlame::PortTaken(taken()),
+                    "unheld" => ExitBlame::ReservationInTheWay(Message::new(
+                        MessageClass::Port,
+                        "port 5000 was held",
+                    )),
+                    _ => ExitBlame::None,
                 };
-                Input::Examined(run(), excuse)
+                Input::ExitInvestigated(run(), excuse)
             }
             "placed" => self.placed(&words[1..]),
-            "unwell" => Input::Unwell(run(), "GET /health returned 500".into()),
-            "well" => Input::Well(run()),
-            "attachable" => Input::Attachable(run()),
-            "slept" => Input::Slept(millis(words[1])),
+            "unwell" => Input::HealthFailed(run(), "GET /health returned 500".into()),
+            "well" => Input::HealthRecovered(run()),
+            "attachable" => Input::DebuggerListening(run()),
+            "slept" => Input::TimeSkipped(millis(words[1])),
             "exited" => Input::Exited(run(), ProcessExit::Code(words[2].parse().expect("a code"))),
             "died" => {
                 Input::Exited(run(), ProcessExit::Signal(words[2].parse().expect("a signal")))
             }
-            "emptied" => Input::Emptied(run()),
+            "emptied" => Input::TreeEmpty(run()),
             "listens" => {
                 let address = |word: &&str| word.parse().expect("an address");
-                Input::Listens(run(), words[2..].iter().map(address).collect())
+                Input::ListeningOn(run(), words[2..].iter().map(address).collect())
             }
             "remarks" => {
                 let message = |word: &&str| Message::new(MessageClass::Port, *word);
-                Input::Remarks(run(), words[2..].iter().map(message).collect())
+                Input::ListenWarnings(run(), words[2..].iter().map(message).collect())
             }
             "tick" => Input::Tick,
             other => panic!("unknown input: {other}"),
@@ -421,7 +424,7 @@ impl Script {
             };
             outcome.insert(name(service), placed);
         }
-        Input::Placed { stack: self.stack.clone(), outcome }
+        Input::PortsReassigned { stack: self.stack.clone(), outcome }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -429,7 +432,7 @@ impl Script {
         Ticket(self.tickets)
     }
 
-    fn shutdown(&mut self, why: &str, code: i32, haste: Haste) -> Input {
+    fn shutdown(&mut self, why: &str, code: i32, haste: ShutdownMode) -> Input {
         Input::Shutdown { ticket: Some(self.ticket()), why: why.into(), code, haste }
     }
 }

@@ -320,10 +320,10 @@ fn the_url_follows_the_listener() {
     step(&mut engine, Input::Apply { stack: stack("api: port=5001, probe=5001"), selection: None });
     assert_eq!((view(&engine).url, view(&engine).listening), (None, None));
     step(&mut engine, Input::Spawned(run, 7));
-    step(&mut engine, Input::Listens(run, at("[::1]:5000 127.0.0.1:9229")));
+    step(&mut engine, Input::ListeningOn(run, at("[::1]:5000 127.0.0.1:9229")));
     assert_eq!(view(&engine).url.as_deref(), Some("http://[::1]:5000"));
-    step(&mut engine, Input::Held(run, "ready".to_owned()));
-    step(&mut engine, Input::Listens(run, at("[::1]:5000 [::1]:5001")));
+    step(&mut engine, Input::ProbesPassed(run, "ready".to_owned()));
+    step(&mut engine, Input::ListeningOn(run, at("[::1]:5000 [::1]:5001")));
     assert_eq!(view(&engine).url.as_deref(), Some("http://[::1]:5001"));
     assert_eq!(
         (view(&engine).port, view(&engine).listening.map(|all| all.len())),
@@ -331,13 +331,13 @@ fn the_url_follows_the_listener() {
     );
     step(
         &mut engine,
-        Input::Remarks(run, vec![Message::new(crate::model::MessageClass::Port, "open")]),
+        Input::ListenWarnings(run, vec![Message::new(crate::model::MessageClass::Port, "open")]),
     );
     assert_eq!(view(&engine).message.map(|message| message.text).as_deref(), Some("open"));
-    step(&mut engine, Input::Listens(run, Vec::new()));
+    step(&mut engine, Input::ListeningOn(run, Vec::new()));
     assert_eq!((view(&engine).url, view(&engine).listening), (None, Some(Vec::new())));
     step(&mut engine, Input::Exited(run, ProcessExit::Code(1)));
-    step(&mut engine, Input::Emptied(run));
+    step(&mut engine, Input::TreeEmpty(run));
     let over = view(&engine);
     assert_eq!((over.url, over.listening, over.port), (None, None, Some(5001)));
 }
@@ -355,7 +355,7 @@ fn a_storm_is_spread_over_time() {
     let mut engine = Engine::new();
     engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
     let ends = (1..=200).map(RunId).flat_map(|run| {
-        [Input::Spawned(run, 1), Input::Exited(run, ProcessExit::Code(1)), Input::Emptied(run)]
+        [Input::Spawned(run, 1), Input::Exited(run, ProcessExit::Code(1)), Input::TreeEmpty(run)]
     });
     engine.step(Duration::ZERO, ends);
     let mut starts: Vec<Duration> = Vec::new();

@@ -108,7 +108,7 @@ impl Supervisor {
             Reloaded::Placed { stack, outcome, notes } => {
                 notes.into_iter().for_each(|note| self.note(note));
                 self.stack = stack.clone();
-                inputs.push(Input::Placed { stack, outcome });
+                inputs.push(Input::PortsReassigned { stack, outcome });
             }
             Reloaded::Broken { why, text, files } => {
                 self.broken = true;

@@ -1,7 +1,7 @@
 //! Turns what woke the loop into engine inputs.
 
 use super::{Supervisor, Wake};
-use crate::engine::{Haste, Input, Ticket};
+use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, Name, RunId, Service};
 use crate::ports::Network;
 use crate::runtime::console::Screen;
@@ -37,7 +37,7 @@ impl Supervisor {
                 let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
                 let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
                 gone.iter().for_each(|ticket| drop(self.waiting.remove(ticket)));
-                inputs.extend(gone.into_iter().map(Input::Forget));
+                inputs.extend(gone.into_iter().map(Input::Cancel));
             }
             Wake::Ask(Ask::Look(tell)) => {
                 // The client may have left.
@@ -97,7 +97,7 @@ impl Supervisor {
             What::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
             What::NotSpawned(message) => {
                 self.hands.forget(run);
-                inputs.push(Input::NotSpawned(run, message));
+                inputs.push(Input::SpawnFailed(run, message));
             }
             What::Exited(exit) => {
                 self.hands.stop_probing(run);
@@ -112,7 +112,7 @@ impl Supervisor {
                 if let Some(message) = orphans(&leftovers) {
                     inputs.push(Input::Note(run, message));
                 }
-                inputs.push(Input::Emptied(run));
+                inputs.push(Input::TreeEmpty(run));
                 self.reloader.release_unused(&self.stack, || self.engine.ports_in_use());
             }
         }
@@ -125,7 +125,7 @@ impl Supervisor {
         match change {
             Change::Services(files) => inputs.push(Input::FilesChanged(files)),
             Change::Config(_) => self.reloader.reload(),
-            Change::More(more) => inputs.push(Input::FilesChanging(more)),
+            Change::More(more) => inputs.push(Input::StillChanging(more)),
             Change::Degraded(message) => self.note(message),
         }
     }
@@ -133,17 +133,17 @@ impl Supervisor {
     fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
         let run = report.run;
         match report.what {
-            Finding::Held(what) => inputs.push(Input::Held(run, what)),
-            Finding::Failing(why) => inputs.push(Input::Failing(run, why)),
-            Finding::Unwell(why) => inputs.push(Input::Unwell(run, why)),
-            Finding::Well => inputs.push(Input::Well(run)),
-            Finding::Attachable => inputs.push(Input::Attachable(run)),
+            Finding::Held(what) => inputs.push(Input::ProbesPassed(run, what)),
+            Finding::Failing(why) => inputs.push(Input::ProbeFailed(run, why)),
+            Finding::Unwell(why) => inputs.push(Input::HealthFailed(run, why)),
+            Finding::Well => inputs.push(Input::HealthRecovered(run)),
+            Finding::Attachable => inputs.push(Input::DebuggerListening(run)),
             Finding::Foreign(port, message) => inputs.push(match self.thief(run, port) {
-                Some(thief) => Input::Robbed(run, thief),
+                Some(thief) => Input::PortLost(run, thief),
                 None => Input::Note(run, message),
             }),
             Finding::Note(message) => inputs.push(Input::Note(run, message)),
-            Finding::Listens(addresses) => inputs.push(Input::Listens(run, addresses)),
+            Finding::Listens(addresses) => inputs.push(Input::ListeningOn(run, addresses)),
             Finding::Elsewhere { given, actual } => {
                 let Some(service) = self.service_of(run) else { return };
                 // Debuggers open ports of their own, and keep the program from opening its own.
@@ -152,12 +152,18 @@ impl Supervisor {
                 }
                 let message = elsewhere(service, given, &actual);
                 // The scan after the service is ready clears this if it is no longer true.
-                inputs.extend([Input::Listens(run, actual), Input::Remarks(run, vec![message])]);
+                inputs.extend([
+                    Input::ListeningOn(run, actual),
+                    Input::ListenWarnings(run, vec![message]),
+                ]);
             }
             Finding::Surveyed { listening, early } => {
                 let Some(service) = self.service_of(run) else { return };
                 let remarks = surveyed(service, &listening, early, Network::all);
-                inputs.extend([Input::Listens(run, listening), Input::Remarks(run, remarks)]);
+                inputs.extend([
+                    Input::ListeningOn(run, listening),
+                    Input::ListenWarnings(run, remarks),
+                ]);
             }
         }
     }
@@ -190,13 +196,13 @@ impl Supervisor {
                 ticket: None,
                 why: name.to_owned(),
                 code,
-                haste: Haste::Polite,
+                haste: ShutdownMode::Polite,
             }),
             2 => inputs.push(Input::Shutdown {
                 ticket: None,
                 why: format!("{name} again"),
                 code,
-                haste: Haste::Now,
+                haste: ShutdownMode::Now,
             }),
             _ => self.halt = Some(code),
         }

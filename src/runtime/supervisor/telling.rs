@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Supervisor, colors};
-use crate::engine::{Effect, Time};
+use crate::engine::{Effect, EngineTime};
 use crate::model::{
     Event, EventKind, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, WhyView,
 };
@@ -14,14 +14,14 @@ use crate::runtime::reach;
 impl Supervisor {
     /// Drops the old snapshot before sending events: the reader of an event never gets an older
     /// snapshot.
-    pub(super) fn publish(&mut self, now: Time, effects: &[Effect]) {
+    pub(super) fn publish(&mut self, now: EngineTime, effects: &[Effect]) {
         self.snapshot = None;
         for effect in effects {
-            if let Effect::Tell(event) = effect {
+            if let Effect::Emit(event) = effect {
                 self.teller.tell(self.clock.date(now), event);
             }
         }
-        let state = self.engine.state();
+        let state = self.engine.stack_state();
         self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
     }
 
@@ -31,7 +31,7 @@ impl Supervisor {
         let make = || {
             let services = engine.views(|at| clock.date(at));
             let mode = mode_of(&services);
-            let (state, event) = (engine.state(), teller.newest());
+            let (state, event) = (engine.stack_state(), teller.newest());
             let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
             reach::fill(&mut snapshot, stack, Network::all);
             Arc::new(snapshot)

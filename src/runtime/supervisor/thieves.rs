@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Supervisor;
-use crate::engine::{Effect, Excuse, Input};
+use crate::engine::{Effect, ExitBlame, Input};
 use crate::model::{Event, EventKind, Message, MessageClass, Phase, RunId, Service};
 use crate::ports::{self, Holder, Key, Listener, Owner};
 use crate::runtime::{in_use, remark};
@@ -22,7 +22,7 @@ impl Supervisor {
         }
         effects.retain(|effect| match effect {
             Effect::Spawn(run, _) => !robbed.contains_key(run),
-            Effect::Tell(event) => match event.what {
+            Effect::Emit(event) => match event.what {
                 EventKind::Phase { to: Phase::Starting, run: Some(run), .. } => {
                     !robbed.contains_key(&run)
                 }
@@ -30,7 +30,7 @@ impl Supervisor {
             },
             _ => true,
         });
-        robbed.into_iter().map(|(run, message)| Input::Robbed(run, message)).collect()
+        robbed.into_iter().map(|(run, message)| Input::PortLost(run, message)).collect()
     }
 
     fn robbed(&self, effects: &[Effect]) -> BTreeMap<RunId, Message> {
@@ -66,10 +66,10 @@ impl Supervisor {
     /// Finds out why a run that exited before it was ready is not to blame, if so. None of its
     /// processes is left.
     pub(super) fn examine(&mut self, run: RunId, service: &Service) -> Input {
-        Input::Examined(run, self.excuse(service))
+        Input::ExitInvestigated(run, self.excuse(service))
     }
 
-    fn excuse(&mut self, service: &Service) -> Excuse {
+    fn excuse(&mut self, service: &Service) -> ExitBlame {
         let name = &service.name;
         let lines = self.logs.tail(name, SEARCHED);
         let blamed: Vec<&String> = lines.iter().filter(|line| in_use::is_said(line)).collect();
@@ -77,27 +77,27 @@ impl Supervisor {
         // Blame an unidentified process only if the output mentions the error as well.
         let certain = |holder: &Holder| !blamed.is_empty() || !holder.may_stand_in();
         if let Some(message) = thief(service, &holders, certain) {
-            return Excuse::Robbed(message);
+            return ExitBlame::PortTaken(message);
         }
         if holders.values().flatten().any(|holder| !holder.is_devstack()) {
-            return Excuse::None;
+            return ExitBlame::None;
         }
         if blamed.is_empty() {
             // In case it was the hold, release it for the next start.
             self.reloader.ports().let_go(name);
-            return Excuse::None;
+            return ExitBlame::None;
         }
         if let Some(number) = opened_twice(service, &blamed) {
             self.tell(Event {
                 service: Some(name.clone()),
                 what: EventKind::Note(remark::opened_twice(number)),
             });
-            return Excuse::None;
+            return ExitBlame::None;
         }
         if self.reloader.ports().unhold(name) {
             let text =
                 "restarting without the port reservation (the service binds without SO_REUSEADDR)";
-            return Excuse::Unheld(Message::new(MessageClass::Port, text));
+            return ExitBlame::ReservationInTheWay(Message::new(MessageClass::Port, text));
         }
         // Either a process that has exited since, or connections in TIME_WAIT, which a program
         // without `SO_REUSEADDR` cannot bind over. If the port may not move, time may help. Many
@@ -108,15 +108,15 @@ impl Supervisor {
         match meant.or_else(|| numbers.iter().find(|number| ports::lingers(**number))).copied() {
             Some(number) if self.reloader.shun(service, number) => {
                 let text = format!("port {number} was in use, but nothing is listening on it");
-                Excuse::Robbed(Message::new(MessageClass::Port, text))
+                ExitBlame::PortTaken(Message::new(MessageClass::Port, text))
             }
-            Some(_) | None => Excuse::None,
+            Some(_) | None => ExitBlame::None,
         }
     }
 
     /// Returns the process that listens on a port in place of a run that is not ready.
     pub(super) fn thief(&self, run: RunId, port: u16) -> Option<Message> {
-        let service = self.engine.launched(run)?;
+        let service = self.engine.launched_service(run)?;
         if !numbers(service).contains(&port) {
             return None;
         }
