@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use devstack::config::{self, Sources};
+use devstack::config::{self, ConfigSources};
 use devstack::engine::{Effect, Engine, Input};
 use devstack::model::{
     ChangeAction, Condition, Name, Phase, Plan, ProcessExit, RunId, Service, ServiceKind,
@@ -104,7 +104,7 @@ fn edited(dice: &mut Dice, old: &str, port: u16) -> String {
 
 fn stack(project: &Project, text: &str) -> Stack {
     project.write("devstack.toml", text);
-    let sources = Sources { cwd: project.dir(), ..Sources::default() };
+    let sources = ConfigSources { cwd: project.dir(), ..ConfigSources::default() };
     let draft = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     draft.resolve(&BTreeMap::new())
 }

@@ -2,13 +2,14 @@ use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use super::complain::{print, refuse};
-use crate::config::{self, Overrides};
+use crate::config::{self, ConfigOverrides};
 use crate::error::{exit, json, render_message};
 
 /// `devstack check`: checks the configuration without starting anything.
 pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
     let as_json = args.json;
-    let overrides = Overrides { profiles: args.profiles.clone(), ..Overrides::default() };
+    let overrides =
+        ConfigOverrides { profiles: args.profiles.clone(), ..ConfigOverrides::default() };
     let sources = match super::sources(files, overrides) {
         Ok(sources) => sources,
         Err(message) => return refuse(&message, exit::USAGE, as_json),

@@ -9,7 +9,7 @@ use clap_complete::env::{EnvCompleter, Shells};
 
 use super::args::{Cli, Shell};
 use super::complain::print;
-use crate::config::{self, Names, Overrides};
+use crate::config::{self, ConfigNames, ConfigOverrides};
 use crate::presets;
 
 /// Variable with which a shell asks for completions of the words after `--`.
@@ -98,11 +98,11 @@ fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<Com
 }
 
 /// Returns the names in the configuration that the command line refers to.
-fn names() -> Names {
+fn names() -> ConfigNames {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let files = files(words).into_iter().filter(|file| file.is_file()).collect();
-    super::sources(files, Overrides::default())
-        .map(|sources| config::names(&sources))
+    super::sources(files, ConfigOverrides::default())
+        .map(|sources| config::config_names(&sources))
         .unwrap_or_default()
 }
 

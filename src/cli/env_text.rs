@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use crate::config::dotenv_line;
+use crate::config::format_line;
 use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
@@ -21,7 +21,7 @@ pub(super) struct Written {
 /// Formats variables as in env files, which are UTF-8.
 pub(super) fn dotenv(view: &EnvView) -> Written {
     lines(view, |variable| {
-        dotenv_line(&variable.name, variable.value.text()?).map(String::into_bytes)
+        format_line(&variable.name, variable.value.text()?).map(String::into_bytes)
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args;
 use super::complain::print;
-use crate::config::{self, Draft, Overrides};
+use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
 use crate::error::{exit, render_message};
 use crate::export::LaunchJson;
@@ -30,7 +30,7 @@ fn say(text: &str) {
 
 fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> {
     let failed = |message: Message| (render_message(&message), exit::FAILED);
-    let sources = super::sources(files, Overrides::default())
+    let sources = super::sources(files, ConfigOverrides::default())
         .map_err(|message| (render_message(&message), exit::USAGE))?;
     let draft = config::load(&sources)
         .map_err(|wrong| (wrong.render(super::color(&stderr())), exit::USAGE))?;
@@ -76,13 +76,13 @@ fn running(dir: &Path) -> Option<Snapshot> {
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and
 /// remembered.
-fn ports(draft: &Draft, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
+fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
     let views = running.into_iter().flat_map(|snapshot| &snapshot.services);
     let now = views.filter_map(|view| Some((view.name.clone(), view.debug.as_ref()?.port)));
     let mut ports: BTreeMap<Name, u16> = now.collect();
     let debuggable = draft.debuggable().filter(|name| !ports.contains_key(*name));
     let debuggable = debuggable.cloned().collect();
-    let mut wishes = draft.wishes_with(&debuggable);
+    let mut wishes = draft.port_requests_with(&debuggable);
     wishes.retain(|wish| wish.port == DEBUG_PORT && debuggable.contains(&wish.service));
     if wishes.is_empty() {
         return Ok(ports);
@@ -101,7 +101,7 @@ fn first(mut messages: Vec<Message>) -> Message {
 }
 
 /// Returns an entry for each service that can have one, and why the others have none.
-fn entries(draft: &Draft, ports: &BTreeMap<Name, u16>) -> (Vec<AttachTarget>, Vec<String>) {
+fn entries(draft: &Config, ports: &BTreeMap<Name, u16>) -> (Vec<AttachTarget>, Vec<String>) {
     let stack = draft.resolve(&BTreeMap::new());
     let (mut attach, mut left_out) = (Vec::new(), Vec::new());
     for (name, service) in &stack.services {

@@ -40,7 +40,7 @@ pub(super) fn environment(
 fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refused> {
     let refused = |message: &Message, code| Refused::because(message, code, as_json);
     let Preview { draft, stack, .. } = Preview::look(files, &AsUp::default(), as_json)?;
-    let named = Name::new(text).map(|name| draft.named(&name)).unwrap_or_default();
+    let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
     if named.is_empty() {
         let names = draft.services().chain(draft.groups());
         return Err(refused(&super::unknown_service(text, names), exit::NOT_RUNNING));

@@ -7,7 +7,7 @@ use super::launch::Plan;
 use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
-use crate::config::{self, Debugged, Diagnostics, Draft, Overrides, Sources};
+use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices, DiagnosticList};
 use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, render, render_message};
@@ -26,7 +26,7 @@ pub(super) struct Ground {
     /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
     pub loader: Loader,
-    pub draft: Arc<Draft>,
+    pub draft: Arc<Config>,
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
     pub notes: Vec<Message>,
@@ -98,10 +98,10 @@ fn blind() -> Message {
 }
 
 /// Returns the services that `--debug` names, or all that have a `debug` entry.
-fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
-    let can: Debugged = draft.debuggable().cloned().collect();
+fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Message> {
+    let can: DebugServices = draft.debuggable().cloned().collect();
     let texts = match wanted {
-        None => return Ok(Debugged::new()),
+        None => return Ok(DebugServices::new()),
         Some("") if can.is_empty() => {
             let text = "no service has a `debug` entry";
             let help = "add one to a service: debug = { command = \"…\" }";
@@ -110,9 +110,9 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
         Some("") => return Ok(can),
         Some(texts) => texts,
     };
-    let mut chosen = Debugged::new();
+    let mut chosen = DebugServices::new();
     for text in texts.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        let named = Name::new(text).map(|name| draft.named(&name)).unwrap_or_default();
+        let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
         if named.is_empty() {
             return Err(super::unknown_service(text, draft.services()));
         }
@@ -128,7 +128,7 @@ fn debugged(draft: &Draft, wanted: Option<&str>) -> Result<Debugged, Message> {
 pub(super) enum Refused {
     /// At least one message, and the exit code.
     Because(Vec<Message>, i32),
-    Wrong(Diagnostics),
+    Wrong(DiagnosticList),
     Busy(Busy),
     /// The user pressed Ctrl-C at a prompt.
     Interrupted,
@@ -169,10 +169,10 @@ impl Refused {
     }
 }
 
-fn sources(plan: &Plan) -> Result<Sources, Refused> {
+fn sources(plan: &Plan) -> Result<ConfigSources, Refused> {
     super::sources(
         plan.files.clone(),
-        Overrides {
+        ConfigOverrides {
             ports: plan.starting.ports.clone(),
             strict_ports: plan.strict_ports,
             host: match plan.starting.lan {

@@ -73,7 +73,7 @@ pub use ps_all::ps_all;
 pub use wait::{WaitOptions, wait};
 pub use why::why;
 
-use crate::config::{Overrides, Sources};
+use crate::config::{ConfigOverrides, ConfigSources};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{Look, reader_gone};
@@ -106,7 +106,7 @@ pub fn main() -> i32 {
         Command::Ports(args) => ports::ports(&files, &args),
         Command::Presets(args) => presets::presets(&args),
         Command::Doctor(args) => doctor::doctor(files, args.json),
-        Command::Schema => complain::print(&crate::config::schema()),
+        Command::Schema => complain::print(&crate::config::json_schema()),
         Command::Completions(args) => completions::completions(args.shell),
         Command::Man(args) => man::man(&args),
         Command::Ps(args) | Command::Down(args) if args.all && !files.is_empty() => {
@@ -278,13 +278,13 @@ fn look(terminal: bool, shown: Shown) -> Look {
     Look { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
 }
 
-fn sources(files: Vec<PathBuf>, overrides: Overrides) -> Result<Sources, Message> {
+fn sources(files: Vec<PathBuf>, overrides: ConfigOverrides) -> Result<ConfigSources, Message> {
     let cwd = std::env::current_dir().map_err(|error| {
         Message::new(MessageClass::Usage, format!("cannot access the current directory: {error}"))
             .help("change to an existing directory")
     })?;
     let user = Some(rustix::process::geteuid().as_raw());
-    Ok(Sources { files, cwd, env: outer_env(), user, overrides })
+    Ok(ConfigSources { files, cwd, env: outer_env(), user, overrides })
 }
 
 /// Returns devstack's own environment, without variables that are not UTF-8.

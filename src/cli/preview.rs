@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::args::AsUp;
 use super::up::selection;
-use crate::config::{self, Draft, Overrides};
+use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
 use crate::engine::Selection;
 use crate::error::{exit, render};
@@ -13,7 +13,7 @@ use crate::runtime::reload::{Situation, hosts_exist, joined};
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(super) struct Preview {
-    pub draft: Draft,
+    pub draft: Config,
     pub stack: Stack,
     pub selection: Option<Selection>,
 }
@@ -39,7 +39,7 @@ impl Preview {
     pub fn look(files: Vec<PathBuf>, up: &AsUp, as_json: bool) -> Result<Preview, Refused> {
         let refused = |message: &Message, code| Refused::because(message, code, as_json);
         let AsUp { services, ports, profiles, host, no_deps, strict_ports } = up;
-        let overrides = Overrides {
+        let overrides = ConfigOverrides {
             ports: ports.clone(),
             strict_ports: *strict_ports,
             host: host.clone(),

@@ -10,7 +10,7 @@ use super::launch::{self, Launched, Place, Plan};
 use super::log_args::Form;
 use super::opener::Opener;
 use super::{args, background};
-use crate::config::Draft;
+use crate::config::Config;
 use crate::engine::Selection;
 use crate::error::exit;
 use crate::model::{Message, Name, Snapshot};
@@ -129,7 +129,7 @@ pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -
 
 /// Returns the services selected by name; `None` for everything.
 pub(super) fn selection(
-    draft: &Draft,
+    draft: &Config,
     names: &[String],
     no_deps: bool,
 ) -> Result<Option<Selection>, Message> {
@@ -138,7 +138,7 @@ pub(super) fn selection(
     }
     let mut chosen = BTreeSet::new();
     for name in names {
-        match Name::new(name).ok().filter(|name| !draft.named(name).is_empty()) {
+        match Name::new(name).ok().filter(|name| !draft.services_named(name).is_empty()) {
             Some(name) => drop(chosen.insert(name)),
             None => {
                 let names = draft.services().chain(draft.groups());

@@ -4,7 +4,7 @@ use crate::model::{BindHints, CommandLine};
 use crate::presets::{Preset, Takes, detect_bind_hints};
 
 /// Returns the hints for this command, or else for its preset; `None` if neither is known.
-pub(super) fn advice(command: &CommandLine, framework: Option<&Preset>) -> Option<BindHints> {
+pub(super) fn bind_hints(command: &CommandLine, framework: Option<&Preset>) -> Option<BindHints> {
     let words = match command {
         CommandLine::Exec(words) => words.iter().map(|word| word.expose().to_owned()).collect(),
         CommandLine::Shell(text) => {
@@ -19,14 +19,15 @@ pub(super) fn advice(command: &CommandLine, framework: Option<&Preset>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::advice;
+    use super::bind_hints;
     use crate::model::CommandLine;
     use crate::presets::find;
 
     #[test]
     fn the_command_knows_better_than_the_preset() {
-        let port =
-            |command: &CommandLine, preset: &str| advice(command, find(preset)).map(|it| it.port);
+        let port = |command: &CommandLine, preset: &str| {
+            bind_hints(command, find(preset)).map(|it| it.port)
+        };
         let shell = |text: &str| CommandLine::Shell(text.to_owned());
         let gunicorn = shell("cd api; exec gunicorn app:app");
         assert_eq!(port(&gunicorn, "flask").as_deref(), Some("pass --bind $HOST:$PORT"));
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn an_array_is_known_by_its_words() {
         let words = ["python", "-m", "flask", "run"].map(Into::into);
-        let flask = advice(&CommandLine::Exec(words.into()), None).expect("it is known");
+        let flask = bind_hints(&CommandLine::Exec(words.into()), None).expect("it is known");
         assert_eq!(flask.port, "pass --port $PORT");
         assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
         assert_eq!(flask.port_variable.as_deref(), Some("FLASK_RUN_PORT"));

@@ -4,38 +4,38 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::book::Book;
-use super::build::Builder;
+use super::book::AddressBook;
+use super::build::ServiceBuilder;
 use super::check;
-use super::env_file::EnvFiles;
+use super::env_file::EnvFileSet;
 use super::framework;
 use super::hidden;
 use super::links;
-use super::node::{Table, merge};
+use super::node::{RawTable, merge};
 use super::parse::parse;
-use super::place::Place;
+use super::place::Span;
 use super::profiles;
 use super::replicas;
-use super::report::Report;
-use super::source::Source;
-use super::sources::Overrides;
+use super::report::LoadReport;
+use super::source::SourceFile;
+use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 use super::usual;
-use super::verify::verify;
-use super::wishes::{Wishes, wishes};
+use super::verify::dry_build;
+use super::wishes::{PortRequests, port_requests};
 
 /// A checked configuration, its env files and its port requests (in run mode, and of debuggers).
-pub(super) type Parts = (StackSpec, EnvFiles, Wishes);
+pub(super) type ConfigParts = (StackSpec, EnvFileSet, PortRequests);
 
 /// Parses, merges and checks configuration files, later ones over earlier ones. `None` if nothing
 /// can be checked further; the reason is in the report.
-pub(super) fn check_texts(
-    texts: &[(u32, Arc<Source>)],
+pub(super) fn parse_and_check(
+    texts: &[(u32, Arc<SourceFile>)],
     dir: &Path,
     host: Option<&str>,
-    report: &mut Report,
+    report: &mut LoadReport,
 ) -> Option<StackSpec> {
-    let mut merged = Table::new();
+    let mut merged = RawTable::new();
     let mut complete = true;
     for (file, source) in texts {
         match parse(source.text(), *file, report) {
@@ -46,30 +46,31 @@ pub(super) fn check_texts(
     if !complete {
         return None;
     }
-    let first = Place::new(texts.first()?.0, 0..0);
+    let first = Span::new(texts.first()?.0, 0..0);
     check::check(&merged, first, dir, host, report)
 }
 
 /// Combines a checked configuration with its env files and checks what spans services.
-pub(super) fn assemble(
+pub(super) fn resolve_spec(
     mut spec: StackSpec,
-    env_files: EnvFiles,
+    env_files: EnvFileSet,
     outer: &BTreeMap<String, String>,
-    overrides: &Overrides,
-    report: &mut Report,
-) -> Parts {
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
+) -> ConfigParts {
     links::check(&spec, report);
-    hidden::note(&spec, report);
-    profiles::choose(&mut spec, outer, overrides, report);
-    framework::fill(&mut spec, &env_files, outer, report);
+    hidden::note_reserved_variables(&spec, report);
+    profiles::apply_profiles(&mut spec, outer, overrides, report);
+    framework::apply_preset_facts(&mut spec, &env_files, outer, report);
     replicas::expand(&mut spec, report);
-    usual::part(&mut spec);
-    links::same_port(&spec, report);
-    let wishes = wishes(&spec, &env_files, outer, overrides, report);
+    usual::spread_preset_ports(&mut spec);
+    links::check_duplicate_ports(&spec, report);
+    let wishes = port_requests(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();
-    let book = Book::widest(&spec);
-    let builder = Builder { spec: &spec, files: &env_files, outer, book: &book, ports: &ports };
-    verify(builder, report);
+    let book = AddressBook::with_longest_ports(&spec);
+    let builder =
+        ServiceBuilder { spec: &spec, files: &env_files, outer, book: &book, ports: &ports };
+    dry_build(builder, report);
     drop(book);
     (spec, env_files, wishes)
 }
@@ -84,20 +85,20 @@ mod tests {
 
     /// Everything except reading: for any text, loading terminates and its errors can be rendered.
     fn survives(text: String, local: String, env: String) {
-        let mut report = Report::default();
-        let source = |name: &str, text| Source::config(PathBuf::from(name), name.into(), text);
+        let mut report = LoadReport::default();
+        let source = |name: &str, text| SourceFile::config(PathBuf::from(name), name.into(), text);
         let texts = [
             report.add_source(source("devstack.toml", text)),
             report.add_source(source("devstack.local.toml", local)),
         ];
-        if let Some(spec) = check_texts(&texts, Path::new("/shop"), None, &mut report) {
-            let mut files = EnvFiles::default();
-            let secret = Source::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
+        if let Some(spec) = parse_and_check(&texts, Path::new("/shop"), None, &mut report) {
+            let mut files = EnvFileSet::default();
+            let secret = SourceFile::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
             let (file, _) = report.add_source(secret);
             files.add(PathBuf::from("/shop/.env"), file, &mut report);
             let outer = [("PORT", "1"), ("DEVSTACK_PROFILES", "a,,é")];
             let outer = outer.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-            assemble(spec, files, &outer, &Overrides::default(), &mut report);
+            resolve_spec(spec, files, &outer, &ConfigOverrides::default(), &mut report);
         }
         if let Err(diagnostics) = report.finish() {
             assert!(!diagnostics.list().is_empty());

@@ -3,66 +3,72 @@ use std::collections::BTreeMap;
 use crate::model::{AssignedPort, Name, UrlFormat, connectable_host};
 
 use super::spec::{PortSpec, StackSpec};
-use super::template::{Field, StackField};
+use super::template::{ServiceField, StackField};
 
 /// Answers `${db.url}` and `${stack.dir}`. A group has the address of its first replica.
-pub(super) struct Book<'a> {
+pub(super) struct AddressBook<'a> {
     name: &'a str,
     dir: String,
-    services: BTreeMap<&'a str, Address<'a>>,
+    services: BTreeMap<&'a str, ServiceAddress<'a>>,
 }
 
 #[derive(Clone)]
-struct Address<'a> {
+struct ServiceAddress<'a> {
     host: &'a str,
     url_form: &'a UrlFormat,
     /// By name, main port first.
     ports: Vec<(&'a str, u16)>,
 }
 
-impl<'a> Book<'a> {
+impl<'a> AddressBook<'a> {
     /// Uses these ports; one missing from `ports` gets its preferred number, or 1.
-    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<(Name, String), AssignedPort>) -> Book<'a> {
-        Book::with(spec, |service, port| {
+    pub fn new(
+        spec: &'a StackSpec,
+        ports: &BTreeMap<(Name, String), AssignedPort>,
+    ) -> AddressBook<'a> {
+        AddressBook::with(spec, |service, port| {
             let chosen = ports.get(&(service.clone(), port.name.clone()));
-            chosen.map(|port| port.number).or(port.prefer).unwrap_or(1)
+            chosen.map(|port| port.number).or(port.preferred).unwrap_or(1)
         })
     }
 
     /// Uses numbers of maximum length while ports are not chosen, so that no text grows later.
-    pub fn widest(spec: &'a StackSpec) -> Book<'a> {
-        Book::with(spec, |_, _| u16::MAX)
+    pub fn with_longest_ports(spec: &'a StackSpec) -> AddressBook<'a> {
+        AddressBook::with(spec, |_, _| u16::MAX)
     }
 
-    fn with(spec: &'a StackSpec, number: impl Fn(&Name, &PortSpec) -> u16) -> Book<'a> {
+    fn with(spec: &'a StackSpec, number: impl Fn(&Name, &PortSpec) -> u16) -> AddressBook<'a> {
         let services = spec.services.iter().map(|(name, service)| {
             let port = |port: &'a PortSpec| (port.name.as_str(), number(name, port));
             let ports = service.ports.iter().map(port).collect();
-            (name.as_str(), Address { host: &service.host, url_form: &service.url_form, ports })
+            (
+                name.as_str(),
+                ServiceAddress { host: &service.host, url_form: &service.url_form, ports },
+            )
         });
-        let mut services: BTreeMap<&str, Address<'_>> = services.collect();
+        let mut services: BTreeMap<&str, ServiceAddress<'_>> = services.collect();
         for (group, names) in &spec.groups {
             let first = names.first().and_then(|name| services.get(name.as_str())).cloned();
             services.extend(first.map(|first| (group.as_str(), first)));
         }
         let dir = spec.dir.to_string_lossy().into_owned();
-        Book { name: &spec.name, dir, services }
+        AddressBook { name: &spec.name, dir, services }
     }
 
     /// For texts that must not depend on ports.
-    pub fn without_services(spec: &'a StackSpec) -> Book<'a> {
+    pub fn without_services(spec: &'a StackSpec) -> AddressBook<'a> {
         let dir = spec.dir.to_string_lossy().into_owned();
-        Book { name: &spec.name, dir, services: BTreeMap::new() }
+        AddressBook { name: &spec.name, dir, services: BTreeMap::new() }
     }
 
     /// Returns `None` if there is no such service or port.
-    pub fn service(&self, service: &str, field: &Field) -> Option<String> {
+    pub fn service(&self, service: &str, field: &ServiceField) -> Option<String> {
         let address = self.services.get(service)?;
         match field {
-            Field::Host => Some(connectable_host(address.host).to_owned()),
-            Field::Url => Some(address.url_form.format(address.host, address.main()?)),
-            Field::Port(None) => Some(address.main()?.to_string()),
-            Field::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
+            ServiceField::Host => Some(connectable_host(address.host).to_owned()),
+            ServiceField::Url => Some(address.url_form.format(address.host, address.main()?)),
+            ServiceField::Port(None) => Some(address.main()?.to_string()),
+            ServiceField::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
         }
     }
 
@@ -84,7 +90,7 @@ impl<'a> Book<'a> {
     }
 }
 
-impl Address<'_> {
+impl ServiceAddress<'_> {
     fn main(&self) -> Option<u16> {
         self.ports.first().map(|(_, number)| *number)
     }

@@ -8,43 +8,44 @@ use crate::model::{
     ReadyConfig, RedactedText, RunMode, Service, StopConfig, WatchAction, WatchConfig, host_port,
 };
 
-use super::advice::advice;
-use super::book::Book;
+use super::advice::bind_hints;
+use super::book::AddressBook;
 use super::debugging;
-use super::env_file::EnvFiles;
-use super::environment::{Environment, layers};
+use super::env_file::EnvFileSet;
+use super::environment::{EnvResolver, layers};
 use super::links;
 use super::spec::{
-    ActionSpec, CommandSpec, PortSpec, ProbeSpec, Replicas, ServiceSpec, StackSpec, WatchSpec,
+    CommandSpec, PortSpec, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec, WatchActionSpec,
+    WatchSpec,
 };
-use super::template::{Field, Part, Template, Trouble, expand};
+use super::template::{ExpandError, ServiceField, Template, TemplatePart, expand};
 
 #[derive(Clone, Copy)]
-pub(super) struct Builder<'a> {
+pub(super) struct ServiceBuilder<'a> {
     pub spec: &'a StackSpec,
-    pub files: &'a EnvFiles,
+    pub files: &'a EnvFileSet,
     pub outer: &'a BTreeMap<String, String>,
-    pub book: &'a Book<'a>,
+    pub book: &'a AddressBook<'a>,
     pub ports: &'a BTreeMap<(Name, String), AssignedPort>,
 }
 
-pub(super) struct Built {
+pub(super) struct BuiltService {
     pub service: Service,
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<ExpandError>,
     /// Variables to suggest for an unknown one; empty if there are no errors.
     pub names: Vec<String>,
 }
 
-impl Builder<'_> {
+impl ServiceBuilder<'_> {
     /// Builds the service. Texts that cannot be expanded are left empty and reported.
     ///
     /// `debugged`: use debug mode, if the service has a `debug` entry.
-    pub fn build(&self, spec: &ServiceSpec, debugged: bool) -> Built {
+    pub fn build(&self, spec: &ServiceSpec, debugged: bool) -> BuiltService {
         let debug = spec.debug.as_ref();
         let mode = self.mode(spec, debugged);
         let mut environment = self.environment_in(spec, mode);
         let (env, mut troubles) = environment.all();
-        let mut texts = Texts { environment: &mut environment, troubles: &mut troubles };
+        let mut texts = TextExpander { environment: &mut environment, troubles: &mut troubles };
         let command = match mode {
             RunMode::Run => &spec.command,
             RunMode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
@@ -72,12 +73,12 @@ impl Builder<'_> {
             true => Vec::new(),
             false => environment.names().into_iter().map(str::to_owned).collect(),
         };
-        let advice = advice(&command, spec.framework);
+        let advice = bind_hints(&command, spec.preset);
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
             mode,
-            debug: debug.map(|debug| debugging::entry(spec, debug)),
+            debug: debug.map(|debug| debugging::debug_config(spec, debug)),
             launch: LaunchConfig {
                 command,
                 dir: spec.dir.clone(),
@@ -86,7 +87,7 @@ impl Builder<'_> {
                 requires: spec.needs.clone(),
             },
             ports: self.ports(spec, mode),
-            socket_activated: passed(spec),
+            socket_activated: activated_port_names(spec),
             depends_on: self.depends_on(spec),
             ready,
             health,
@@ -102,20 +103,21 @@ impl Builder<'_> {
             url_form: spec.url_form.clone(),
             advice,
         };
-        Built { service, troubles, names }
+        BuiltService { service, troubles, names }
     }
 
-    pub fn environment<'b>(&'b self, spec: &'b ServiceSpec, debugged: bool) -> Environment<'b> {
+    pub fn environment<'b>(&'b self, spec: &'b ServiceSpec, debugged: bool) -> EnvResolver<'b> {
         self.environment_in(spec, self.mode(spec, debugged))
     }
 
-    fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: RunMode) -> Environment<'b> {
+    fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: RunMode) -> EnvResolver<'b> {
         let layers = layers(self.spec, spec, self.files);
-        Environment::new(self.book, layers, self.set(spec, mode), self.outer).within(spec)
+        EnvResolver::new(self.book, layers, self.injected_variables(spec, mode), self.outer)
+            .for_service(spec)
     }
 
     /// Returns the variables that devstack itself sets for a service.
-    fn set(&self, spec: &ServiceSpec, mode: RunMode) -> BTreeMap<String, String> {
+    fn injected_variables(&self, spec: &ServiceSpec, mode: RunMode) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
         let mut put = |name: String, value: String| {
             set.insert(name, value);
@@ -140,14 +142,18 @@ impl Builder<'_> {
             let wait = if debugging.waits_for_debugger { "1" } else { "" };
             put("DEBUG_WAIT".to_owned(), wait.to_owned());
         }
-        if let Replicas::Member { number, .. } = spec.replicas {
+        if let ReplicaSpec::Member { number, .. } = spec.replicas {
             put("DEVSTACK_REPLICA".to_owned(), number.to_string());
         }
         let whole = |names: &[Name]| names.iter().all(|name| spec.depends_on.contains_key(name));
         let groups = self.spec.groups.iter().filter(|(_, names)| whole(names));
         for name in spec.depends_on.keys().chain(groups.map(|(name, _)| name)) {
             let variable = name.to_env_prefix();
-            let fields = [("HOST", Field::Host), ("PORT", Field::Port(None)), ("URL", Field::Url)];
+            let fields = [
+                ("HOST", ServiceField::Host),
+                ("PORT", ServiceField::Port(None)),
+                ("URL", ServiceField::Url),
+            ];
             for (suffix, field) in fields {
                 if let Some(value) = self.book.service(name.as_str(), &field) {
                     put(format!("DEVSTACK_{variable}_{suffix}"), value);
@@ -161,7 +167,7 @@ impl Builder<'_> {
         let Some(debug) = spec.debug.as_ref().filter(|_| debugged) else { return RunMode::Run };
         RunMode::Debug(DebugTarget {
             port: self.port(spec, &debug.port).number,
-            debugger: debugging::debugger(spec, debug),
+            debugger: debugging::detect_debugger(spec, debug),
             waits_for_debugger: debug.waits,
         })
     }
@@ -175,17 +181,17 @@ impl Builder<'_> {
         let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
         chosen.unwrap_or_else(|| AssignedPort {
             name: port.name.clone(),
-            number: port.prefer.unwrap_or(1),
-            wanted: port.prefer,
+            number: port.preferred.unwrap_or(1),
+            wanted: port.preferred,
             pinned: false,
             moved: None,
         })
     }
 
     fn depends_on(&self, spec: &ServiceSpec) -> BTreeMap<Name, crate::model::Condition> {
-        let condition = |(name, dependency): (&Name, &super::spec::Dependency)| {
+        let condition = |(name, dependency): (&Name, &super::spec::DependencySpec)| {
             let target = self.spec.services.get(name)?;
-            Some((name.clone(), links::meant(target, dependency)))
+            Some((name.clone(), links::default_condition(target, dependency)))
         };
         spec.depends_on.iter().filter_map(condition).collect()
     }
@@ -194,12 +200,17 @@ impl Builder<'_> {
         &self,
         spec: &ServiceSpec,
         probes: &[ProbeSpec],
-        texts: &mut Texts<'_, '_>,
+        texts: &mut TextExpander<'_, '_>,
     ) -> Vec<Probe> {
         probes.iter().map(|probe| self.probe(spec, probe, texts)).collect()
     }
 
-    fn probe(&self, spec: &ServiceSpec, probe: &ProbeSpec, texts: &mut Texts<'_, '_>) -> Probe {
+    fn probe(
+        &self,
+        spec: &ServiceSpec,
+        probe: &ProbeSpec,
+        texts: &mut TextExpander<'_, '_>,
+    ) -> Probe {
         let own = |name: &str| self.book.port(spec.name.as_str(), name).unwrap_or(1);
         match probe {
             ProbeSpec::OwnTcp(name) => Probe::Tcp { port: own(name) },
@@ -231,7 +242,7 @@ impl Builder<'_> {
 
     /// Returns the port of a URL if it is a local port of this service.
     fn own_port(&self, spec: &ServiceSpec, url: &str) -> Option<u16> {
-        let (host, port) = authority(url)?;
+        let (host, port) = parse_http_authority(url)?;
         let loopback = host == "localhost"
             || host == spec.host
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -240,12 +251,12 @@ impl Builder<'_> {
     }
 }
 
-fn passed(spec: &ServiceSpec) -> Vec<String> {
-    spec.ports.iter().filter(|port| port.pass).map(|port| port.name.clone()).collect()
+fn activated_port_names(spec: &ServiceSpec) -> Vec<String> {
+    spec.ports.iter().filter(|port| port.socket_activation).map(|port| port.name.clone()).collect()
 }
 
 /// Returns host and port of an `http://` URL, or `None` for a URL that cannot be probed.
-pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
+pub(super) fn parse_http_authority(url: &str) -> Option<(&str, u16)> {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) || !url.is_ascii() {
         return None;
     }
@@ -268,12 +279,12 @@ pub(super) fn authority(url: &str) -> Option<(&str, u16)> {
 }
 
 /// Expands texts and collects the errors.
-struct Texts<'e, 'a> {
-    environment: &'e mut Environment<'a>,
-    troubles: &'e mut Vec<Trouble>,
+struct TextExpander<'e, 'a> {
+    environment: &'e mut EnvResolver<'a>,
+    troubles: &'e mut Vec<ExpandError>,
 }
 
-impl Texts<'_, '_> {
+impl TextExpander<'_, '_> {
     fn text(&mut self, template: &Template) -> String {
         let text = self.environment.expand(template);
         text.unwrap_or_else(|trouble| {
@@ -283,7 +294,7 @@ impl Texts<'_, '_> {
     }
 
     fn expanded(&mut self, template: &Template) -> RedactedText {
-        RedactedText::new(self.text(template), self.environment.shown(template))
+        RedactedText::new(self.text(template), self.environment.redacted(template))
     }
 
     fn command(&mut self, command: &CommandSpec) -> CommandLine {
@@ -297,11 +308,11 @@ impl Texts<'_, '_> {
 
     fn watch(&mut self, watch: &WatchSpec) -> WatchConfig {
         let action = match &watch.action {
-            ActionSpec::Restart { build } => {
+            WatchActionSpec::Restart { build } => {
                 WatchAction::Restart { build: build.as_ref().map(|command| self.command(command)) }
             }
-            ActionSpec::Signal(number) => WatchAction::Signal(*number),
-            ActionSpec::Run(command) => WatchAction::Run(self.command(command)),
+            WatchActionSpec::Signal(number) => WatchAction::Signal(*number),
+            WatchActionSpec::Run(command) => WatchAction::Run(self.command(command)),
         };
         WatchConfig {
             root: watch.root.clone(),
@@ -318,8 +329,10 @@ impl Texts<'_, '_> {
         let mut pattern = String::new();
         for part in &template.parts {
             match part {
-                Part::Text(text) => pattern.push_str(text),
-                Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => {
+                TemplatePart::Text(text) => pattern.push_str(text),
+                TemplatePart::Service { .. }
+                | TemplatePart::Stack { .. }
+                | TemplatePart::Variable { .. } => {
                     let part = std::slice::from_ref(part);
                     match expand(part, template.at, self.environment) {
                         Ok(text) => pattern.push_str(&regex::escape(&text)),
@@ -334,13 +347,13 @@ impl Texts<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::authority;
+    use super::parse_http_authority;
 
     #[test]
     fn urls_have_a_host_and_a_port() {
-        assert_eq!(authority("http://localhost:80/x"), Some(("localhost", 80)));
-        assert_eq!(authority("http://example.org"), Some(("example.org", 80)));
-        assert_eq!(authority("http://[::1]:5000?x"), Some(("::1", 5000)));
+        assert_eq!(parse_http_authority("http://localhost:80/x"), Some(("localhost", 80)));
+        assert_eq!(parse_http_authority("http://example.org"), Some(("example.org", 80)));
+        assert_eq!(parse_http_authority("http://[::1]:5000?x"), Some(("::1", 5000)));
         for bad in [
             "",
             "/x",
@@ -354,7 +367,7 @@ mod tests {
             "http://u@h/",
             "http://a:b",
         ] {
-            assert_eq!(authority(bad), None, "{bad}");
+            assert_eq!(parse_http_authority(bad), None, "{bad}");
         }
     }
 }

@@ -3,17 +3,17 @@
 use crate::model::{DebugConfig, DebuggerKind};
 
 use super::spec::{CommandSpec, DebugSpec, ServiceSpec};
-use super::template::{Part, Template};
+use super::template::{Template, TemplatePart};
 
-pub(super) fn entry(service: &ServiceSpec, debug: &DebugSpec) -> DebugConfig {
-    let debugger = debugger(service, debug);
+pub(super) fn debug_config(service: &ServiceSpec, debug: &DebugSpec) -> DebugConfig {
+    let debugger = detect_debugger(service, debug);
     let native = matches!(debugger, Some(DebuggerKind::Gdb | DebuggerKind::Lldb));
-    let program = if native { program(&words(command(service, debug))) } else { None };
-    DebugConfig { debugger, prefer: debug.port.prefer, program }
+    let program = if native { native_program(&words(command(service, debug))) } else { None };
+    DebugConfig { debugger, prefer: debug.port.preferred, program }
 }
 
 /// Detects the debugger from the command, or else from variables such as `NODE_OPTIONS`.
-pub(super) fn debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<DebuggerKind> {
+pub(super) fn detect_debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<DebuggerKind> {
     let words: Vec<String> = command(service, debug).templates().iter().map(written).collect();
     let variables: Vec<String> = service.env.values().map(written).collect();
     let of = |texts: &[String]| DebuggerKind::detect(texts.iter().map(String::as_str));
@@ -26,9 +26,11 @@ fn command<'a>(service: &'a ServiceSpec, debug: &'a DebugSpec) -> &'a CommandSpe
 
 /// Returns a text with `$` in place of each reference.
 fn written(template: &Template) -> String {
-    let part = |part: &Part| match part {
-        Part::Text(text) => text.clone(),
-        Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => "$".to_owned(),
+    let part = |part: &TemplatePart| match part {
+        TemplatePart::Text(text) => text.clone(),
+        TemplatePart::Service { .. }
+        | TemplatePart::Stack { .. }
+        | TemplatePart::Variable { .. } => "$".to_owned(),
     };
     template.parts.iter().map(part).collect()
 }
@@ -41,7 +43,7 @@ fn words(command: &CommandSpec) -> Vec<String> {
 }
 
 /// Returns the program after `gdbserver HOST:PORT` or `lldb-server gdbserver HOST:PORT --`.
-fn program(words: &[String]) -> Option<String> {
+fn native_program(words: &[String]) -> Option<String> {
     let server = |word: &&String| word.rsplit('/').next() == Some("gdbserver");
     let mut rest = words.iter().skip_while(|word| !server(word)).skip(1);
     rest.by_ref().find(|word| !word.starts_with('-'))?;
@@ -52,7 +54,7 @@ fn program(words: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use super::native_program;
 
     #[test]
     fn the_program_stands_behind_the_address() {
@@ -65,7 +67,7 @@ mod tests {
             ("cargo run", None),
         ] {
             let words = shell_words::split(text).unwrap();
-            assert_eq!(program(&words).as_deref(), expected, "{text}");
+            assert_eq!(native_program(&words).as_deref(), expected, "{text}");
         }
     }
 }

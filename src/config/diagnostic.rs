@@ -3,18 +3,18 @@ use std::sync::Arc;
 
 use crate::model::Message;
 
-use super::source::Source;
+use super::source::SourceFile;
 
 /// One error in a configuration: text, help, and where it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnostic {
     pub(super) message: Message,
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<LabeledSpan>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Mark {
-    pub source: Arc<Source>,
+pub(super) struct LabeledSpan {
+    pub source: Arc<SourceFile>,
     pub range: Range<usize>,
     pub label: String,
 }
@@ -29,11 +29,11 @@ impl Diagnostic {
     pub fn location(&self) -> Option<(&str, usize, usize)> {
         let mark = self.marks.first()?;
         let (line, column) = mark.source.line_column(mark.range.start);
-        Some((mark.source.shown(), line, column))
+        Some((mark.source.display_name(), line, column))
     }
 
     /// The sort key: by file and position, errors without a span first.
     pub(super) fn order(&self) -> Option<(&str, usize)> {
-        self.marks.first().map(|mark| (mark.source.shown(), mark.range.start))
+        self.marks.first().map(|mark| (mark.source.display_name(), mark.range.start))
     }
 }

@@ -9,13 +9,13 @@ use super::render;
 
 /// All errors of a configuration, in the order of the files. Never empty.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Diagnostics {
+pub struct DiagnosticList {
     pub(super) list: Vec<Diagnostic>,
     pub(super) dropped: usize,
     pub(super) files: BTreeSet<PathBuf>,
 }
 
-impl Diagnostics {
+impl DiagnosticList {
     /// Returns the errors, at least one.
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
@@ -51,10 +51,10 @@ impl Diagnostics {
     }
 }
 
-impl fmt::Display for Diagnostics {
+impl fmt::Display for DiagnosticList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Diagnostics {}
+impl std::error::Error for DiagnosticList {}

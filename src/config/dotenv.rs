@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Variable {
+pub(super) struct DotenvEntry {
     pub name: String,
     pub value: String,
     pub range: Range<usize>,
@@ -15,19 +15,19 @@ pub(super) struct Variable {
 
 /// A line that cannot be parsed: what is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BadLine {
+pub(super) struct DotenvError {
     pub text: &'static str,
     pub help: &'static str,
     pub range: Range<usize>,
 }
 
 /// Returns the variables of an env file in order, and the lines that cannot be parsed.
-pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
+pub(super) fn parse(text: &str) -> (Vec<DotenvEntry>, Vec<DotenvError>) {
     let (mut variables, mut bad) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < text.len() {
         let line_end = end_of_line(text, at);
-        match statement(text, at, line_end) {
+        match parse_line(text, at, line_end) {
             Ok((variable, end)) => {
                 variables.extend(variable);
                 at = end_of_line(text, end) + 1;
@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> (Vec<Variable>, Vec<BadLine>) {
 
 /// Formats a line that sets a variable, or returns `None` if the name is not valid in an env file.
 /// Shells read the line the same way, unless the value needs both kinds of quotes.
-pub fn dotenv_line(name: &str, value: &str) -> Option<String> {
+pub fn format_line(name: &str, value: &str) -> Option<String> {
     if !is_name(name) {
         return None;
     }
@@ -76,18 +76,18 @@ fn end_of_line(text: &str, at: usize) -> usize {
 }
 
 /// Parses one line from `start`. Returns its variable, if any, and an offset in its last line.
-fn statement(
+fn parse_line(
     text: &str,
     start: usize,
     line_end: usize,
-) -> Result<(Option<Variable>, usize), BadLine> {
+) -> Result<(Option<DotenvEntry>, usize), DotenvError> {
     let line = &text[start..line_end];
     let trimmed = line.trim_start();
     if trimmed.trim_end().is_empty() || trimmed.starts_with('#') {
         return Ok((None, line_end));
     }
     let mut key_start = start + line.len() - trimmed.len();
-    let bad = |range: Range<usize>, text, help| Err(BadLine { text, help, range });
+    let bad = |range: Range<usize>, text, help| Err(DotenvError { text, help, range });
     if let Some(rest) = trimmed.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']))
     {
         key_start = line_end - rest.trim_start().len();
@@ -109,7 +109,7 @@ fn statement(
             "remove it: variables cannot contain NUL",
         );
     }
-    Ok((Some(Variable { name: name.to_owned(), value, range: whole }), end))
+    Ok((Some(DotenvEntry { name: name.to_owned(), value, range: whole }), end))
 }
 
 fn is_name(name: &str) -> bool {
@@ -118,7 +118,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Parses the value from `start`. Returns it with an offset in its last line.
-fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), BadLine> {
+fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), DotenvError> {
     let line = &text[start..line_end];
     let trimmed = line.trim_start();
     let open = line_end - trimmed.len();
@@ -132,7 +132,7 @@ fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), B
     if rest.is_empty() || rest.starts_with('#') {
         return Ok((value, close));
     }
-    Err(BadLine {
+    Err(DotenvError {
         text: "text after the closing quote",
         help: "quote the whole value, or put # before a comment",
         range: close..rest_end,
@@ -147,13 +147,13 @@ fn unquoted(line: &str) -> String {
     line[..end].trim().to_owned()
 }
 
-fn single_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
+fn single_quoted(text: &str, open: usize) -> Result<(String, usize), DotenvError> {
     let inner = &text[open + 1..];
     let close = inner.find('\'').ok_or_else(|| open_quote(open))?;
     Ok((inner[..close].replace("\r\n", "\n"), open + 1 + close + 1))
 }
 
-fn double_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
+fn double_quoted(text: &str, open: usize) -> Result<(String, usize), DotenvError> {
     let mut out = String::new();
     let mut chars = text[open + 1..].char_indices();
     while let Some((i, c)) = chars.next() {
@@ -174,9 +174,9 @@ fn double_quoted(text: &str, open: usize) -> Result<(String, usize), BadLine> {
     Err(open_quote(open))
 }
 
-fn open_quote(open: usize) -> BadLine {
+fn open_quote(open: usize) -> DotenvError {
     let help = "close it, or use the other kind of quotes";
-    BadLine { text: OPEN_QUOTE, help, range: open..open + 1 }
+    DotenvError { text: OPEN_QUOTE, help, range: open..open + 1 }
 }
 
 #[cfg(test)]
@@ -252,14 +252,14 @@ mod tests {
 
     #[test]
     fn quotes_only_where_they_are_needed() {
-        let line = |value| dotenv_line("A", value).unwrap();
+        let line = |value| format_line("A", value).unwrap();
         assert_eq!(line("http://a.b:80/c_d-e"), "A=http://a.b:80/c_d-e\n");
         assert_eq!(line("a b"), "A='a b'\n");
         assert_eq!(line("a\nb"), "A='a\nb'\n");
         assert_eq!(line("it's $5"), "A=\"it's \\$5\"\n");
         assert_eq!(line("a\r\nb"), "A=\"a\\r\\nb\"\n");
         for name in ["", "1A", "A B", "ä", "A=", "A\n"] {
-            assert_eq!(dotenv_line(name, "b"), None, "{name:?}");
+            assert_eq!(format_line(name, "b"), None, "{name:?}");
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(value in "[a-c'\"\\\\\n\r \t#$`=é!-]{0,30}", next in "[^\0]{0,20}") {
-            let text = dotenv_line("A", &value).unwrap() + &dotenv_line("B.c-d", &next).unwrap();
+            let text = format_line("A", &value).unwrap() + &format_line("B.c-d", &next).unwrap();
             prop_assert_eq!(pairs(&text), [("A".to_owned(), value), ("B.c-d".to_owned(), next)]);
         }
     }

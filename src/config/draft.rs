@@ -4,30 +4,30 @@ use std::sync::Arc;
 
 use crate::model::{AssignedPort, Message, Name, PortRequest, Stack};
 
-use super::book::Book;
-use super::build::Builder;
-use super::env_file::EnvFiles;
-use super::explain::{Explained, explain};
-use super::source::Source;
+use super::book::AddressBook;
+use super::build::ServiceBuilder;
+use super::env_file::EnvFileSet;
+use super::explain::{ExplainedEnv, explain};
+use super::source::SourceFile;
 use super::spec::StackSpec;
-use super::wishes::Wishes;
+use super::wishes::PortRequests;
 
 /// The services to start in debug mode, if they have a `debug` entry.
-pub type Debugged = BTreeSet<Name>;
+pub type DebugServices = BTreeSet<Name>;
 
 /// A checked configuration whose ports are not chosen yet.
 #[derive(Debug)]
-pub struct Draft {
+pub struct Config {
     pub(super) spec: StackSpec,
-    pub(super) env_files: EnvFiles,
+    pub(super) env_files: EnvFileSet,
     pub(super) outer: BTreeMap<String, String>,
-    pub(super) wishes: Wishes,
+    pub(super) port_requests: PortRequests,
     pub(super) notes: Vec<Message>,
     pub(super) files: BTreeSet<PathBuf>,
-    pub(super) sources: Vec<Arc<Source>>,
+    pub(super) sources: Vec<Arc<SourceFile>>,
 }
 
-impl Draft {
+impl Config {
     /// Returns the name of the stack.
     pub fn name(&self) -> &str {
         &self.spec.name
@@ -49,7 +49,7 @@ impl Draft {
     }
 
     /// Returns the service with this name, or all replicas of a group. Empty if it is unknown.
-    pub fn named(&self, name: &Name) -> Vec<Name> {
+    pub fn services_named(&self, name: &Name) -> Vec<Name> {
         match (self.spec.groups.get(name), self.spec.services.get(name)) {
             (Some(members), _) => members.clone(),
             (None, Some(service)) => vec![service.name.clone()],
@@ -68,7 +68,7 @@ impl Draft {
         let mut open: Vec<Name> = names.iter().cloned().collect();
         let mut found = names;
         while let Some(service) = open.pop().and_then(|name| self.spec.services.get(&name)) {
-            for need in service.depends_on.keys().flat_map(|need| self.named(need)) {
+            for need in service.depends_on.keys().flat_map(|need| self.services_named(need)) {
                 if found.insert(need.clone()) {
                     open.push(need);
                 }
@@ -83,14 +83,14 @@ impl Draft {
     }
 
     /// Returns the port requests in run mode, ordered by service name, main ports first.
-    pub fn wishes(&self) -> &[PortRequest] {
-        &self.wishes.always
+    pub fn port_requests(&self) -> &[PortRequest] {
+        &self.port_requests.always
     }
 
     /// Returns the port requests in run mode, then those of the debuggers of `debugged`.
-    pub fn wishes_with(&self, debugged: &Debugged) -> Vec<PortRequest> {
-        let debug = self.wishes.debug.iter().filter(|wish| debugged.contains(&wish.service));
-        self.wishes.always.iter().chain(debug).cloned().collect()
+    pub fn port_requests_with(&self, debugged: &DebugServices) -> Vec<PortRequest> {
+        let debug = self.port_requests.debug.iter().filter(|wish| debugged.contains(&wish.service));
+        self.port_requests.always.iter().chain(debug).cloned().collect()
     }
 
     /// Returns the services with a `debug` entry, in order.
@@ -100,7 +100,7 @@ impl Draft {
     }
 
     /// Whether edits of the configuration are applied while the stack runs.
-    pub fn live(&self) -> bool {
+    pub fn live_reload(&self) -> bool {
         self.spec.live
     }
 
@@ -117,16 +117,16 @@ impl Draft {
     /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
     /// number, for tests only: real choices cover every request.
     pub fn resolve(&self, ports: &BTreeMap<(Name, String), AssignedPort>) -> Stack {
-        self.resolve_with(ports, &Debugged::new())
+        self.resolve_with(ports, &DebugServices::new())
     }
 
     /// Builds the stack with these services in debug mode, if they have a `debug` entry.
     pub fn resolve_with(
         &self,
         ports: &BTreeMap<(Name, String), AssignedPort>,
-        debugged: &Debugged,
+        debugged: &DebugServices,
     ) -> Stack {
-        let book = Book::new(&self.spec, ports);
+        let book = AddressBook::new(&self.spec, ports);
         let builder = self.builder(&book, ports);
         let services = self.spec.services.iter().map(|(name, spec)| {
             // Loading built every service once, so no text can fail now.
@@ -147,13 +147,13 @@ impl Draft {
 
     /// Returns the origins of a service's variables: the values it gets with these ports, and the
     /// values they shadow. Empty for an unknown service.
-    pub fn explain(
+    pub fn explain_env(
         &self,
         service: &Name,
         ports: &BTreeMap<(Name, String), AssignedPort>,
         debugged: bool,
-    ) -> Explained {
-        let book = Book::new(&self.spec, ports);
+    ) -> ExplainedEnv {
+        let book = AddressBook::new(&self.spec, ports);
         let builder = self.builder(&book, ports);
         let spec = self.spec.services.get(service);
         spec.map(|spec| explain(&builder, spec, debugged, &self.sources)).unwrap_or_default()
@@ -161,10 +161,10 @@ impl Draft {
 
     fn builder<'a>(
         &'a self,
-        book: &'a Book<'a>,
+        book: &'a AddressBook<'a>,
         ports: &'a BTreeMap<(Name, String), AssignedPort>,
-    ) -> Builder<'a> {
+    ) -> ServiceBuilder<'a> {
         let (spec, files, outer) = (&self.spec, &self.env_files, &self.outer);
-        Builder { spec, files, outer, book, ports }
+        ServiceBuilder { spec, files, outer, book, ports }
     }
 }

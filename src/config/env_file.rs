@@ -2,41 +2,41 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::dotenv;
-use super::fault::Fault;
-use super::place::Place;
-use super::report::Report;
+use super::fault::DiagnosticBuilder;
+use super::place::Span;
+use super::report::LoadReport;
 use super::suggest::quote;
 
 #[derive(Debug, Clone)]
-pub(super) struct Setting {
+pub(super) struct EnvFileEntry {
     pub value: String,
-    pub at: Place,
+    pub at: Span,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct EnvFile {
-    pub settings: BTreeMap<String, Setting>,
+    pub settings: BTreeMap<String, EnvFileEntry>,
 }
 
 /// The env files that exist and could be parsed, by path.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EnvFiles {
+pub(super) struct EnvFileSet {
     pub files: BTreeMap<PathBuf, EnvFile>,
     /// Whether a file is missing or has errors. Then unset variables are not reported.
     pub incomplete: bool,
 }
 
-impl EnvFiles {
-    pub fn add(&mut self, path: PathBuf, file: u32, report: &mut Report) {
+impl EnvFileSet {
+    pub fn add(&mut self, path: PathBuf, file: u32, report: &mut LoadReport) {
         let (variables, bad) = dotenv::parse(report.text(file));
         self.incomplete |= !bad.is_empty();
         for line in bad {
-            let fault = Fault::at(Place::new(file, line.range), line.text);
-            report.push(fault.help(line.help));
+            let fault = DiagnosticBuilder::at(Span::new(file, line.range), line.text);
+            report.error(fault.help(line.help));
         }
-        let setting = |variable: dotenv::Variable| {
-            let at = Place::new(file, variable.range);
-            (variable.name, Setting { value: variable.value, at })
+        let setting = |variable: dotenv::DotenvEntry| {
+            let at = Span::new(file, variable.range);
+            (variable.name, EnvFileEntry { value: variable.value, at })
         };
         let settings = variables.into_iter().map(setting).collect();
         self.files.insert(path, EnvFile { settings });
@@ -44,17 +44,17 @@ impl EnvFiles {
 
     pub fn unreadable(
         &mut self,
-        at: Option<Place>,
+        at: Option<Span>,
         shown: &str,
         (why, help): (&str, &str),
-        report: &mut Report,
+        report: &mut LoadReport,
     ) {
         self.incomplete = true;
         let text = format!("cannot read env file {}: {why}", quote(shown));
         let fault = match at {
-            Some(at) => Fault::at(at, text),
-            None => Fault::placeless(crate::model::MessageClass::Config, text),
+            Some(at) => DiagnosticBuilder::at(at, text),
+            None => DiagnosticBuilder::without_span(crate::model::MessageClass::Config, text),
         };
-        report.push(fault.help(help));
+        report.error(fault.help(help));
     }
 }

@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use crate::model::{SourceLocation, VariableOrigin};
 
-use super::build::Builder;
-use super::environment::{Giver, Layer};
-use super::place::Place;
-use super::source::Source;
+use super::build::ServiceBuilder;
+use super::environment::{EnvLayer, ValueSource};
+use super::place::Span;
+use super::source::SourceFile;
 use super::spec::ServiceSpec;
 
 /// For each variable, all origins above the inherited environment with their values, strongest
 /// first. A value is `None` if it is shadowed and cannot be expanded.
-pub type Explained = BTreeMap<String, Vec<(VariableOrigin, Option<String>)>>;
+pub type ExplainedEnv = BTreeMap<String, Vec<(VariableOrigin, Option<String>)>>;
 
 /// Explains a service's environment; `sources` are the files that spans point into.
 pub(super) fn explain(
-    builder: &Builder<'_>,
+    builder: &ServiceBuilder<'_>,
     spec: &ServiceSpec,
     debugged: bool,
-    sources: &[Arc<Source>],
-) -> Explained {
+    sources: &[Arc<SourceFile>],
+) -> ExplainedEnv {
     let mut environment = builder.environment(spec, debugged);
-    let mut explained = Explained::new();
-    for (name, given) in environment.explained() {
+    let mut explained = ExplainedEnv::new();
+    for (name, given) in environment.all_sources() {
         let origin = |giver| match giver {
-            Giver::Devstack => VariableOrigin::Devstack,
-            Giver::Layer(index) => origin(spec, environment.layer(index), &name, sources),
+            ValueSource::Devstack => VariableOrigin::Devstack,
+            ValueSource::Layer(index) => origin(spec, environment.layer(index), &name, sources),
         };
         let said = given.into_iter().map(|(giver, value)| (origin(giver), value)).collect();
         explained.insert(name, said);
@@ -37,25 +37,25 @@ pub(super) fn explain(
 
 fn origin(
     spec: &ServiceSpec,
-    layer: Layer<'_>,
+    layer: EnvLayer<'_>,
     name: &str,
-    sources: &[Arc<Source>],
+    sources: &[Arc<SourceFile>],
 ) -> VariableOrigin {
     let place = layer.place(name).expect("the layer sets this variable");
     let written = || written(place, sources);
     match layer {
-        Layer::ServiceEnv(_) => VariableOrigin::ServiceEnv(written()),
-        Layer::ServiceFile(_) => VariableOrigin::ServiceFile(written()),
-        Layer::StackEnv(_) => VariableOrigin::StackEnv(written()),
-        Layer::StackFile(_) => VariableOrigin::StackFile(written()),
-        Layer::Preset(_) => {
-            let preset = spec.framework.map_or("", |preset| preset.name);
+        EnvLayer::ServiceEnv(_) => VariableOrigin::ServiceEnv(written()),
+        EnvLayer::ServiceFile(_) => VariableOrigin::ServiceFile(written()),
+        EnvLayer::StackEnv(_) => VariableOrigin::StackEnv(written()),
+        EnvLayer::StackFile(_) => VariableOrigin::StackFile(written()),
+        EnvLayer::Preset(_) => {
+            let preset = spec.preset.map_or("", |preset| preset.name);
             VariableOrigin::Preset { preset: preset.to_owned() }
         }
     }
 }
 
-fn written(place: Place, sources: &[Arc<Source>]) -> SourceLocation {
+fn written(place: Span, sources: &[Arc<SourceFile>]) -> SourceLocation {
     let source = &sources[place.file as usize];
     let (line, _) = source.line_column(place.start as usize);
     SourceLocation { file: source.path().to_string_lossy().into_owned(), line }

@@ -1,40 +1,40 @@
 use crate::model::{Message, MessageClass};
 
-use super::place::Place;
+use super::place::Span;
 
 /// An error whose spans are still numbers, without excerpts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct DiagnosticBuilder {
     pub message: Message,
-    pub marks: Vec<(Place, String)>,
+    pub marks: Vec<(Span, String)>,
 }
 
-impl Fault {
-    pub fn at(place: Place, text: impl Into<String>) -> Fault {
-        Fault {
+impl DiagnosticBuilder {
+    pub fn at(place: Span, text: impl Into<String>) -> DiagnosticBuilder {
+        DiagnosticBuilder {
             message: Message::new(MessageClass::Config, text),
             marks: vec![(place, String::new())],
         }
     }
 
-    pub fn placeless(class: MessageClass, text: impl Into<String>) -> Fault {
-        Fault { message: Message::new(class, text), marks: Vec::new() }
+    pub fn without_span(class: MessageClass, text: impl Into<String>) -> DiagnosticBuilder {
+        DiagnosticBuilder { message: Message::new(class, text), marks: Vec::new() }
     }
 
-    pub fn help(mut self, help: impl Into<String>) -> Fault {
+    pub fn help(mut self, help: impl Into<String>) -> DiagnosticBuilder {
         self.message.help = help.into();
         self
     }
 
     /// Sets the label of the last span.
-    pub fn label(mut self, label: impl Into<String>) -> Fault {
+    pub fn label(mut self, label: impl Into<String>) -> DiagnosticBuilder {
         if let Some(mark) = self.marks.last_mut() {
             mark.1 = label.into();
         }
         self
     }
 
-    pub fn also(mut self, place: Place, label: impl Into<String>) -> Fault {
+    pub fn secondary(mut self, place: Span, label: impl Into<String>) -> DiagnosticBuilder {
         self.marks.push((place, label.into()));
         self
     }

@@ -7,28 +7,28 @@ use std::fmt::Write as _;
 use crate::model::{Message, MessageClass, UrlFormat};
 use crate::presets::FrameworkReloader;
 
-use super::book::Book;
-use super::check::words;
-use super::env_file::EnvFiles;
-use super::environment::{Environment, layers};
-use super::fault::Fault;
-use super::report::Report;
+use super::book::AddressBook;
+use super::check::static_words;
+use super::env_file::EnvFileSet;
+use super::environment::{EnvResolver, layers};
+use super::fault::DiagnosticBuilder;
+use super::report::LoadReport;
 use super::spec::{ServiceSpec, StackSpec};
-use super::template::{Expand, Part, Template, Trouble, expand};
+use super::template::{Expand, ExpandError, Template, TemplatePart, expand};
 
-pub(super) fn fill(
+pub(super) fn apply_preset_facts(
     spec: &mut StackSpec,
-    files: &EnvFiles,
+    files: &EnvFileSet,
     outer: &BTreeMap<String, String>,
-    report: &mut Report,
+    report: &mut LoadReport,
 ) {
-    let book = Book::without_services(spec);
+    let book = AddressBook::without_services(spec);
     let mut found = Vec::new();
-    for service in spec.services.values().filter(|service| service.framework.is_some()) {
+    for service in spec.services.values().filter(|service| service.preset.is_some()) {
         let layers = layers(spec, service, files);
-        let mut environment = Environment::new(&book, layers, BTreeMap::new(), outer);
+        let mut environment = EnvResolver::new(&book, layers, BTreeMap::new(), outer);
         let url = url_form(service, &mut environment, report);
-        let reloader = own_reloader(service, &mut environment);
+        let reloader = active_reloader(service, &mut environment);
         found.push((service.name.clone(), url, reloader));
     }
     drop(book);
@@ -36,23 +36,23 @@ pub(super) fn fill(
         let Some(service) = spec.services.get_mut(&name) else { continue };
         service.url_form = url.unwrap_or_default();
         if let Some(reloader) = reloader {
-            leave_to(reloader, service, report);
+            exclude_reloaded_files(reloader, service, report);
         }
     }
 }
 
 fn url_form(
     service: &ServiceSpec,
-    environment: &mut Environment<'_>,
-    report: &mut Report,
+    environment: &mut EnvResolver<'_>,
+    report: &mut LoadReport,
 ) -> Option<UrlFormat> {
-    let [before, after] = service.url.as_ref()?;
+    let [before, after] = service.url_templates.as_ref()?;
     let mut text = |template| match encoded(template, environment) {
         Ok(text) => Some(text),
-        Err(Trouble::Unknown { at }) => {
+        Err(ExpandError::UnknownReference { at }) => {
             let text = format!("the URL of {} cannot refer to another service", service.name);
             let help = "use plain strings: its variables are needed before ports are assigned";
-            report.push(Fault::at(at, text).help(help));
+            report.error(DiagnosticBuilder::at(at, text).help(help));
             None
         }
         // Reported when the environment is resolved.
@@ -62,12 +62,14 @@ fn url_form(
 }
 
 /// Expands a part of a URL, percent-encoding the values of references.
-fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<String, Trouble> {
+fn encoded(template: &Template, environment: &mut EnvResolver<'_>) -> Result<String, ExpandError> {
     let mut url = String::new();
     for part in &template.parts {
         match part {
-            Part::Text(text) => url.push_str(text),
-            Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => {
+            TemplatePart::Text(text) => url.push_str(text),
+            TemplatePart::Service { .. }
+            | TemplatePart::Stack { .. }
+            | TemplatePart::Variable { .. } => {
                 let value = expand(std::slice::from_ref(part), template.at, environment)?;
                 for byte in value.bytes() {
                     match byte {
@@ -84,21 +86,25 @@ fn encoded(template: &Template, environment: &mut Environment<'_>) -> Result<Str
 }
 
 /// The framework's own reloader, if this service turns it on.
-fn own_reloader(
+fn active_reloader(
     service: &ServiceSpec,
-    environment: &mut Environment<'_>,
+    environment: &mut EnvResolver<'_>,
 ) -> Option<&'static FrameworkReloader> {
-    let reloader = service.framework?.facts().reloader.as_ref()?;
+    let reloader = service.preset?.facts().reloader.as_ref()?;
     service.watch.iter().find(|watch| watch.action.restarts())?;
     // A variable that cannot be expanded was reported.
     let variable = |name: &str| environment.variable(name, service.at).ok().flatten();
-    reloader.is_on(&words(&service.command), variable).then_some(reloader)
+    reloader.is_on(&static_words(&service.command), variable).then_some(reloader)
 }
 
 /// Excludes the files of the framework's own reloader from `watch`, so that a change does not
 /// restart the service twice. Adds a note if the user wrote the `watch`.
-fn leave_to(reloader: &FrameworkReloader, service: &mut ServiceSpec, report: &mut Report) {
-    let Some(framework) = service.framework else { return };
+fn exclude_reloaded_files(
+    reloader: &FrameworkReloader,
+    service: &mut ServiceSpec,
+    report: &mut LoadReport,
+) {
+    let Some(framework) = service.preset else { return };
     for watch in service.watch.iter_mut().filter(|watch| watch.action.restarts()) {
         let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));
         let files: Vec<String> = files.cloned().collect();
@@ -110,7 +116,7 @@ fn leave_to(reloader: &FrameworkReloader, service: &mut ServiceSpec, report: &mu
             service.name,
             reloader.files.join(", ")
         );
-        let switch = reloader.on.iter().find(|word| words(&service.command).contains(word));
+        let switch = reloader.on.iter().find(|word| static_words(&service.command).contains(word));
         let help = match (switch, &reloader.variable, reloader.off.first()) {
             (Some(word), _, _) if word.starts_with('-') => {
                 format!("remove `{word}` to have devstack restart it instead")

@@ -1,20 +1,20 @@
 use crate::model::{Message, MessageClass};
 
-use super::report::Report;
-use super::spec::{Replicas, StackSpec, Variables};
+use super::report::LoadReport;
+use super::spec::{ReplicaSpec, StackSpec, TemplateVars};
 
 /// Notes variables in `env` that have no effect because devstack sets them. `PORT` does have one.
-pub(super) fn note(spec: &StackSpec, report: &mut Report) {
+pub(super) fn note_reserved_variables(spec: &StackSpec, report: &mut LoadReport) {
     note_in(&spec.env, "of the stack", false, report);
     for service in spec.services.values() {
         if !service.env.is_empty() {
-            let many = service.replicas != Replicas::One;
+            let many = service.replicas != ReplicaSpec::One;
             note_in(&service.env, &format!("of {}", service.name), many, report);
         }
     }
 }
 
-fn note_in(env: &Variables, whose: &str, many: bool, report: &mut Report) {
+fn note_in(env: &TemplateVars, whose: &str, many: bool, report: &mut LoadReport) {
     for name in env.keys() {
         let help = match name.as_str() {
             "HOST" => "set `host = \"…\"` instead",

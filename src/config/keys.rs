@@ -6,7 +6,7 @@ mod service;
 mod shapes;
 mod stack;
 
-pub(super) use key::{Key, has};
+pub(super) use key::{SchemaKey, has};
 pub(super) use parts::{DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH};
 pub(super) use service::SERVICE;
 pub(super) use shapes::table;
@@ -16,7 +16,7 @@ use super::suggest::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(super) fn all() -> [(&'static str, &'static [Key]); 13] {
+pub(super) fn all() -> [(&'static str, &'static [SchemaKey]); 13] {
     [
         ("file", FILE),
         ("stack", STACK),
@@ -35,7 +35,7 @@ pub(super) fn all() -> [(&'static str, &'static [Key]); 13] {
 }
 
 /// Tables within a service, for keys that were written one level too high.
-const NESTED: &[(&str, &[Key])] = &[
+const NESTED: &[(&str, &[SchemaKey])] = &[
     ("port", PORT),
     ("ready", READY),
     ("health", HEALTH),
@@ -71,7 +71,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("disabled", "autostart"),
 ];
 
-pub(super) fn service_key_elsewhere(key: &str) -> Option<String> {
+pub(super) fn suggest_service_key(key: &str) -> Option<String> {
     if let Some((_, ours)) = SYNONYMS.iter().find(|(theirs, _)| *theirs == key) {
         return Some(format!("did you mean `{ours}`?"));
     }
@@ -82,7 +82,7 @@ pub(super) fn service_key_elsewhere(key: &str) -> Option<String> {
     has(STACK, key).then(|| format!("move it to `[stack]`: `{key}` is not a service key"))
 }
 
-pub(super) fn health_key_elsewhere(key: &str) -> Option<String> {
+pub(super) fn suggest_health_key(key: &str) -> Option<String> {
     let why = match key {
         "log" => "a log line is printed only once, so it cannot show later health",
         "notify" => "READY=1 is sent only once, so it cannot show later health",
@@ -95,7 +95,7 @@ pub(super) fn health_key_elsewhere(key: &str) -> Option<String> {
 }
 
 /// Whether an unknown key of a service was probably meant as `command`.
-pub(super) fn means_command(key: &str) -> bool {
+pub(super) fn is_misspelled_command(key: &str) -> bool {
     if has(SERVICE, key) {
         return false;
     }
@@ -105,7 +105,7 @@ pub(super) fn means_command(key: &str) -> bool {
     }
 }
 
-pub(super) fn stack_key_elsewhere(key: &str) -> Option<String> {
+pub(super) fn suggest_stack_key(key: &str) -> Option<String> {
     if matches!(key, "service" | "processes" | "process" | "apps" | "tasks") {
         return Some("did you mean `services`?".to_owned());
     }

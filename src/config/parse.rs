@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::deep_stack::on_deep_stack;
-use super::fault::Fault;
-use super::node::{Entry, Node, Table, Value};
-use super::place::Place;
-use super::report::Report;
+use super::fault::DiagnosticBuilder;
+use super::node::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::place::Span;
+use super::report::LoadReport;
 use super::suggest::quote;
 
 /// Valid files need at most six levels; without a limit, recursion could overflow the stack.
@@ -18,29 +18,29 @@ const MAX_DEPTH: usize = 24;
 
 /// How many characters that can open a level of nesting (`.`, `[`, `{`) a text may have to be
 /// parsed on the current stack. A hundred services have about a thousand.
-const FEW_LEVELS: usize = 2000;
+const MAX_SHALLOW_LEVELS: usize = 2000;
 
 /// Parses a file. Syntax errors are reported, several at once. Then there is no tree, because what
 /// surrounds a syntax error is guesswork.
-pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
-    if !is_deep(text) {
+pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Option<RawTable<'t>> {
+    if !needs_deep_stack(text) {
         return parse_here(text, file, report);
     }
     let parsed = on_deep_stack(|| parse_here(text, file, report));
     parsed.unwrap_or_else(|error| {
         let text = format!("cannot start a thread to parse this file: {error}");
-        let fault = Fault::at(Place::new(file, 0..0), text);
-        report.push(fault.help("free up threads or memory, then try again"));
+        let fault = DiagnosticBuilder::at(Span::new(file, 0..0), text);
+        report.error(fault.help("free up threads or memory, then try again"));
         None
     })
 }
 
 /// Whether a text may be nested too deeply for the current stack.
-pub(super) fn is_deep(text: &str) -> bool {
-    text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count() >= FEW_LEVELS
+pub(super) fn needs_deep_stack(text: &str) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'.' | b'[' | b'{')).count() >= MAX_SHALLOW_LEVELS
 }
 
-fn parse_here<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table<'t>> {
+fn parse_here<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Option<RawTable<'t>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let before = report.count();
     let mut repeated: Option<Range<usize>> = None;
@@ -58,12 +58,12 @@ fn parse_here<'t>(text: &'t str, file: u32, report: &mut Report) -> Option<Table
             let is_header = text[line_start..].trim_start().starts_with('[');
             repeated = is_header.then(|| range.clone());
         }
-        report.push(syntax_fault(error, text, Place::new(file, range)));
+        report.error(syntax_fault(error, text, Span::new(file, range)));
     }
     if !errors.is_empty() {
         return None;
     }
-    let mut convert = Convert { file, report };
+    let mut convert = TomlConverter { file, report };
     let table = convert.table(table.into_inner(), 0);
     (convert.report.count() == before).then_some(table)
 }
@@ -85,11 +85,12 @@ fn range_of(error: &toml::de::Error, text: &str) -> Range<usize> {
     start..end
 }
 
-fn syntax_fault(error: &toml::de::Error, text: &str, at: Place) -> Fault {
+fn syntax_fault(error: &toml::de::Error, text: &str, at: Span) -> DiagnosticBuilder {
     let message = error.message();
     if is_duplicate(error) {
         let key = quote(&text[at.start as usize..at.end as usize]);
-        return Fault::at(at, format!("duplicate key {key}")).help("remove one of them");
+        return DiagnosticBuilder::at(at, format!("duplicate key {key}"))
+            .help("remove one of them");
     }
     let help = if message.starts_with("string values must be quoted") {
         "quote strings: key = \"value\""
@@ -98,64 +99,66 @@ fn syntax_fault(error: &toml::de::Error, text: &str, at: Place) -> Fault {
     } else {
         "invalid TOML: tables are [name], keys are key = value, and strings must be quoted"
     };
-    Fault::at(at, message).help(help)
+    DiagnosticBuilder::at(at, message).help(help)
 }
 
-struct Convert<'r> {
+struct TomlConverter<'r> {
     file: u32,
-    report: &'r mut Report,
+    report: &'r mut LoadReport,
 }
 
-impl Convert<'_> {
-    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
-        Place::new(self.file, spanned.span())
+impl TomlConverter<'_> {
+    fn place<T>(&self, spanned: &Spanned<T>) -> Span {
+        Span::new(self.file, spanned.span())
     }
 
-    fn table<'t>(&mut self, table: DeTable<'t>, depth: usize) -> Table<'t> {
+    fn table<'t>(&mut self, table: DeTable<'t>, depth: usize) -> RawTable<'t> {
         let entry = |(key, value): (Spanned<Cow<'t, str>>, Spanned<DeValue<'t>>)| {
             let at = self.place(&key);
             let name = key.into_inner();
             self.refuse_nul(&name, at);
-            (name, Entry { key: at, node: self.node(value, depth + 1) })
+            (name, RawEntry { key: at, node: self.node(value, depth + 1) })
         };
         table.into_iter().map(entry).collect()
     }
 
-    fn node<'t>(&mut self, spanned: Spanned<DeValue<'t>>, depth: usize) -> Node<'t> {
+    fn node<'t>(&mut self, spanned: Spanned<DeValue<'t>>, depth: usize) -> SpannedValue<'t> {
         let at = self.place(&spanned);
         if depth > MAX_DEPTH {
             let text = "values are nested too deeply".to_owned();
-            self.report.push(Fault::at(at, text).help("reduce the nesting to at most six levels"));
-            return Node { at, value: Value::Boolean(false) };
+            self.report.error(
+                DiagnosticBuilder::at(at, text).help("reduce the nesting to at most six levels"),
+            );
+            return SpannedValue { at, value: RawValue::Boolean(false) };
         }
-        Node { at, value: self.value(spanned.into_inner(), at, depth) }
+        SpannedValue { at, value: self.value(spanned.into_inner(), at, depth) }
     }
 
-    fn value<'t>(&mut self, value: DeValue<'t>, at: Place, depth: usize) -> Value<'t> {
+    fn value<'t>(&mut self, value: DeValue<'t>, at: Span, depth: usize) -> RawValue<'t> {
         match value {
             DeValue::String(text) => {
                 self.refuse_nul(&text, at);
-                Value::Text(text)
+                RawValue::Text(text)
             }
             DeValue::Integer(number) => {
-                Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
+                RawValue::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok())
             }
-            DeValue::Float(number) => Value::Float(number.as_str().to_owned()),
-            DeValue::Boolean(yes) => Value::Boolean(yes),
-            DeValue::Datetime(_) => Value::Date,
+            DeValue::Float(number) => RawValue::Float(number.as_str().to_owned()),
+            DeValue::Boolean(yes) => RawValue::Boolean(yes),
+            DeValue::Datetime(_) => RawValue::Date,
             DeValue::Array(list) => {
-                Value::List(list.into_iter().map(|item| self.node(item, depth + 1)).collect())
+                RawValue::List(list.into_iter().map(|item| self.node(item, depth + 1)).collect())
             }
-            DeValue::Table(table) => Value::Table(self.table(table, depth)),
+            DeValue::Table(table) => RawValue::Table(self.table(table, depth)),
         }
     }
 
     /// Rejects NUL: arguments, variables and paths cannot contain it.
-    fn refuse_nul(&mut self, text: &str, at: Place) {
+    fn refuse_nul(&mut self, text: &str, at: Span) {
         if text.contains('\0') {
-            let fault = Fault::at(at, "string contains a NUL character");
+            let fault = DiagnosticBuilder::at(at, "string contains a NUL character");
             self.report
-                .push(fault.help("remove it: arguments, variables and paths cannot contain NUL"));
+                .error(fault.help("remove it: arguments, variables and paths cannot contain NUL"));
         }
     }
 }

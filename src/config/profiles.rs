@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Message, MessageClass, Name};
 
-use super::fault::Fault;
-use super::report::Report;
-use super::sources::Overrides;
-use super::spec::{Dependency, ServiceSpec, StackSpec};
-use super::suggest::{did_you_mean, one_of, quote};
+use super::fault::DiagnosticBuilder;
+use super::report::LoadReport;
+use super::sources::ConfigOverrides;
+use super::spec::{DependencySpec, ServiceSpec, StackSpec};
+use super::suggest::{did_you_mean, list_or, quote};
 
 /// The variable with the selected profiles, separated by commas.
 const VARIABLE: &str = "DEVSTACK_PROFILES";
 
 /// Clears `autostart` of services whose profiles are not selected; reports dependencies on them.
-pub(super) fn choose(
+pub(super) fn apply_profiles(
     spec: &mut StackSpec,
     outer: &BTreeMap<String, String>,
-    overrides: &Overrides,
-    report: &mut Report,
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
 ) {
-    let chosen = chosen(spec, outer, overrides, report);
+    let chosen = selected_profiles(spec, outer, overrides, report);
     let mut left_out = BTreeSet::new();
     for service in spec.services.values_mut() {
         let Some(profiles) = &service.profiles else { continue };
@@ -34,11 +34,11 @@ pub(super) fn choose(
     }
 }
 
-fn chosen(
+fn selected_profiles(
     spec: &StackSpec,
     outer: &BTreeMap<String, String>,
-    overrides: &Overrides,
-    report: &mut Report,
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
 ) -> BTreeSet<Name> {
     let profiles = spec.services.values().filter_map(|service| service.profiles.as_ref());
     let known: BTreeSet<&Name> = profiles.flat_map(|profiles| &profiles.names).collect();
@@ -47,7 +47,7 @@ fn chosen(
         let names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
         did_you_mean(text, names.iter().copied(), || match names.len() {
             0 => "no service in this file sets `profiles`".to_owned(),
-            1..=10 => format!("available profiles: {}", one_of(&names)),
+            1..=10 => format!("available profiles: {}", list_or(&names)),
             _ => "use a profile listed in the `profiles` of a service".to_owned(),
         })
     };
@@ -57,7 +57,9 @@ fn chosen(
             Some(name) => drop(chosen.insert(name)),
             None => {
                 let text_of = format!("--profile: unknown profile {}", quote(text));
-                report.push(Fault::placeless(MessageClass::Usage, text_of).help(help(text)));
+                report.error(
+                    DiagnosticBuilder::without_span(MessageClass::Usage, text_of).help(help(text)),
+                );
             }
         }
     }
@@ -76,15 +78,15 @@ fn chosen(
 }
 
 /// Reports services that start, even as a dependency, and depend on one that was left out.
-fn dependencies(spec: &StackSpec, left_out: &BTreeSet<Name>, report: &mut Report) {
+fn dependencies(spec: &StackSpec, left_out: &BTreeSet<Name>, report: &mut LoadReport) {
     let starts = spec.services.values().filter(|service| service.autostart);
     let mut ahead: Vec<&ServiceSpec> = starts.collect();
     let mut seen: BTreeSet<&Name> = ahead.iter().map(|service| &service.name).collect();
     while let Some(service) = ahead.pop() {
         for (name, dependency) in &service.depends_on {
-            let Some(target) = spec.written(name.as_str()) else { continue };
+            let Some(target) = spec.find_written(name.as_str()) else { continue };
             if left_out.contains(&target.name) {
-                report.push(missing(service, dependency, target));
+                report.error(unselected_dependency(service, dependency, target));
             } else if seen.insert(&target.name) {
                 ahead.push(target);
             }
@@ -92,18 +94,22 @@ fn dependencies(spec: &StackSpec, left_out: &BTreeSet<Name>, report: &mut Report
     }
 }
 
-fn missing(service: &ServiceSpec, dependency: &Dependency, target: &ServiceSpec) -> Fault {
+fn unselected_dependency(
+    service: &ServiceSpec,
+    dependency: &DependencySpec,
+    target: &ServiceSpec,
+) -> DiagnosticBuilder {
     let names = target.profiles.iter().flat_map(|profiles| &profiles.names);
     let names: Vec<&str> = names.map(Name::as_str).collect();
     let text = format!(
         "`{}` depends on `{}`, which starts only with profile {}",
         service.name,
         target.name,
-        one_of(&names)
+        list_or(&names)
     );
-    let mut fault = Fault::at(dependency.at, text);
+    let mut fault = DiagnosticBuilder::at(dependency.at, text);
     if let Some(profiles) = &target.profiles {
-        fault = fault.also(profiles.at, "not active");
+        fault = fault.secondary(profiles.at, "not active");
     }
     let first = names.first().copied().unwrap_or_default();
     let help = format!(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Mark};
-use super::diagnostics::Diagnostics;
-use super::source::Source;
+use super::diagnostic::{Diagnostic, LabeledSpan};
+use super::diagnostics::DiagnosticList;
+use super::source::SourceFile;
 
 /// Columns of an excerpt. Longer lines are cut around the span.
 const WIDTH: usize = 120;
@@ -16,7 +16,7 @@ const WIDTH: usize = 120;
 /// In bytes: layout takes time for each character of a line, and a line may have 1 MiB.
 const EXCERPT: usize = 16 * 1024;
 
-pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
+pub(super) fn render(diagnostics: &DiagnosticList, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.term_width(WIDTH).decor_style(DecorStyle::Ascii);
     let mut out = String::new();
@@ -68,14 +68,14 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
 }
 
 /// File, line and column without an excerpt.
-fn origin(mark: &Mark) -> Origin<'_> {
+fn origin(mark: &LabeledSpan) -> Origin<'_> {
     let (line, column) = mark.source.line_column(mark.range.start);
-    Origin::path(mark.source.shown()).line(line).char_column(column)
+    Origin::path(mark.source.display_name()).line(line).char_column(column)
 }
 
 fn snippet<'a>(
-    source: &'a Source,
-    marks: &'a [Mark],
+    source: &'a SourceFile,
+    marks: &'a [LabeledSpan],
     primary: bool,
 ) -> Snippet<'a, Annotation<'a>> {
     let cut = excerpt(source.text(), marks);
@@ -89,14 +89,14 @@ fn snippet<'a>(
         kind.span(start..end.max(start)).label(label)
     });
     Snippet::source(&source.text()[cut.clone()])
-        .path(source.shown())
+        .path(source.display_name())
         .line_start(first_line)
         .annotations(annotations)
 }
 
 /// Returns the lines that the spans touch, at most [`EXCERPT`] bytes. Long lines are cut at the
 /// end, never at the start, so that columns stay correct.
-fn excerpt(text: &str, marks: &[Mark]) -> Range<usize> {
+fn excerpt(text: &str, marks: &[LabeledSpan]) -> Range<usize> {
     let start = marks.iter().map(|mark| mark.range.start).min().unwrap_or(0).min(text.len());
     let end = marks.iter().map(|mark| mark.range.end).max().unwrap_or(0).min(text.len());
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

@@ -4,36 +4,36 @@ use std::collections::BTreeMap;
 
 use crate::model::{MessageClass, Name};
 
-use super::fault::Fault;
-use super::report::Report;
-use super::spec::{Dependency, Replicas, ServiceSpec, StackSpec};
+use super::fault::DiagnosticBuilder;
+use super::report::LoadReport;
+use super::spec::{DependencySpec, ReplicaSpec, ServiceSpec, StackSpec};
 
 /// Maximum number of dependencies in total: as many as a file of maximum size can hold without
 /// groups.
 const MAX_LINKS: usize = 256 * 1024;
 
-type Groups = BTreeMap<Name, Vec<Name>>;
+type ReplicaGroups = BTreeMap<Name, Vec<Name>>;
 
 /// Creates the replicas of all services that have some. Settings common to all replicas are checked
 /// before that, so that each error is reported once.
-pub(super) fn expand(spec: &mut StackSpec, report: &mut Report) {
-    let groups: Groups = spec.services.values().filter_map(group).collect();
+pub(super) fn expand(spec: &mut StackSpec, report: &mut LoadReport) {
+    let groups: ReplicaGroups = spec.services.values().filter_map(group).collect();
     if groups.is_empty() {
         return;
     }
-    if links(spec, &groups) > MAX_LINKS {
+    if count_dependencies(spec, &groups) > MAX_LINKS {
         let text = "replicas have too many dependencies on each other";
         let help = format!("reduce them: the limit for all services is {MAX_LINKS}");
-        report.push(Fault::placeless(MessageClass::Config, text).help(help));
+        report.error(DiagnosticBuilder::without_span(MessageClass::Config, text).help(help));
         return;
     }
     for (_, mut service) in std::mem::take(&mut spec.services) {
-        service.depends_on = each(service.depends_on, &groups);
+        service.depends_on = expand_dependencies(service.depends_on, &groups);
         let Some(names) = groups.get(&service.name) else {
             spec.services.insert(service.name.clone(), service);
             continue;
         };
-        room(&service, names.len(), report);
+        check_port_range(&service, names.len(), report);
         let members = (1..).zip(names).map(|(number, name)| member(&service, name, number));
         spec.services.extend(members.map(|member| (member.name.clone(), member)));
     }
@@ -44,12 +44,12 @@ pub(super) fn expand(spec: &mut StackSpec, report: &mut Report) {
 }
 
 fn group(service: &ServiceSpec) -> Option<(Name, Vec<Name>)> {
-    let Replicas::Many(of) = service.replicas else { return None };
+    let ReplicaSpec::Many(of) = service.replicas else { return None };
     let name = |number| Name::new(&format!("{}-{number}", service.name)).ok();
     Some((service.name.clone(), (1..=of).filter_map(name).collect()))
 }
 
-fn links(spec: &StackSpec, groups: &Groups) -> usize {
+fn count_dependencies(spec: &StackSpec, groups: &ReplicaGroups) -> usize {
     let many = |name: &Name| groups.get(name).map_or(1, Vec::len);
     let of = |service: &ServiceSpec| {
         many(&service.name) * service.depends_on.keys().map(many).sum::<usize>()
@@ -58,7 +58,10 @@ fn links(spec: &StackSpec, groups: &Groups) -> usize {
 }
 
 /// Expands groups; a dependency on a single replica takes precedence over one on its group.
-fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, Dependency> {
+fn expand_dependencies(
+    written: BTreeMap<Name, DependencySpec>,
+    groups: &ReplicaGroups,
+) -> BTreeMap<Name, DependencySpec> {
     let mut all = BTreeMap::new();
     for (name, dependency) in &written {
         let names = groups.get(name).into_iter().flatten();
@@ -69,25 +72,27 @@ fn each(written: BTreeMap<Name, Dependency>, groups: &Groups) -> BTreeMap<Name, 
 }
 
 /// Reports ports whose range is too small for all replicas.
-fn room(service: &ServiceSpec, of: usize, report: &mut Report) {
+fn check_port_range(service: &ServiceSpec, of: usize, report: &mut LoadReport) {
     for port in service.ports.iter().chain(service.debug.iter().map(|debug| &debug.port)) {
-        let Some(first) = port.prefer else { continue };
+        let Some(first) = port.preferred else { continue };
         if usize::from(first) + of - 1 > usize::from(u16::MAX) {
             let text = format!("{of} replicas starting at port {first} exceed 65535");
-            report.push(Fault::at(port.at, text).help("use a smaller number, or \"auto\""));
+            report.error(
+                DiagnosticBuilder::at(port.at, text).help("use a smaller number, or \"auto\""),
+            );
         }
     }
 }
 
 fn member(written: &ServiceSpec, name: &Name, number: u16) -> ServiceSpec {
-    let Replicas::Many(of) = written.replicas else { return written.clone() };
+    let ReplicaSpec::Many(of) = written.replicas else { return written.clone() };
     let mut member = written.clone();
     member.name = name.clone();
-    member.replicas = Replicas::Member { group: written.name.clone(), number, of };
+    member.replicas = ReplicaSpec::Member { group: written.name.clone(), number, of };
     for port in member.ports.iter_mut().chain(member.debug.iter_mut().map(|debug| &mut debug.port))
     {
         // A range that is too small was reported.
-        port.prefer = port.prefer.and_then(|first| first.checked_add(number - 1));
+        port.preferred = port.preferred.and_then(|first| first.checked_add(number - 1));
     }
     member
 }

@@ -4,37 +4,37 @@ use std::sync::Arc;
 
 use crate::model::Message;
 
-use super::diagnostic::{Diagnostic, Mark};
-use super::diagnostics::Diagnostics;
-use super::fault::Fault;
-use super::place::Place;
-use super::source::Source;
+use super::diagnostic::{Diagnostic, LabeledSpan};
+use super::diagnostics::DiagnosticList;
+use super::fault::DiagnosticBuilder;
+use super::place::Span;
+use super::source::SourceFile;
 
 /// More than a user reads at once, and few enough that a hostile file cannot fill the memory.
-const MAX_FAULTS: usize = 50;
+const MAX_ERRORS: usize = 50;
 
 /// The files that were read, and the errors found so far.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    sources: Vec<Arc<Source>>,
-    faults: Vec<Fault>,
+pub(super) struct LoadReport {
+    sources: Vec<Arc<SourceFile>>,
+    faults: Vec<DiagnosticBuilder>,
     dropped: usize,
     notes: Vec<Message>,
     looked_for: BTreeSet<PathBuf>,
-    seen: HashSet<(Option<Place>, String)>,
+    seen: HashSet<(Option<Span>, String)>,
 }
 
-pub(super) struct Findings {
+pub(super) struct LoadedFiles {
     /// Worth knowing, but not errors.
     pub notes: Vec<Message>,
     /// Every file that was read or looked for.
     pub files: BTreeSet<PathBuf>,
-    pub sources: Vec<Arc<Source>>,
+    pub sources: Vec<Arc<SourceFile>>,
 }
 
-impl Report {
+impl LoadReport {
     /// Adds a file and returns its number.
-    pub fn add_source(&mut self, source: Source) -> (u32, Arc<Source>) {
+    pub fn add_source(&mut self, source: SourceFile) -> (u32, Arc<SourceFile>) {
         let source = Arc::new(source);
         self.sources.push(Arc::clone(&source));
         ((self.sources.len() - 1) as u32, source)
@@ -45,20 +45,20 @@ impl Report {
     }
 
     pub fn shown(&self, file: u32) -> &str {
-        self.sources[file as usize].shown()
+        self.sources[file as usize].display_name()
     }
 
-    pub fn look_for(&mut self, path: PathBuf) {
+    pub fn track_file(&mut self, path: PathBuf) {
         self.looked_for.insert(path);
     }
 
     /// Whether the list is full. Loops that produce many errors should stop then.
     pub fn is_full(&self) -> bool {
-        self.faults.len() >= MAX_FAULTS
+        self.faults.len() >= MAX_ERRORS
     }
 
     /// Adds an error. The same text at the same place counts once.
-    pub fn push(&mut self, fault: Fault) {
+    pub fn error(&mut self, fault: DiagnosticBuilder) {
         if self.is_full() {
             self.dropped += 1;
             return;
@@ -70,7 +70,7 @@ impl Report {
     }
 
     pub fn note(&mut self, note: Message) {
-        if self.notes.len() < MAX_FAULTS && !self.notes.contains(&note) {
+        if self.notes.len() < MAX_ERRORS && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
@@ -79,22 +79,22 @@ impl Report {
         self.faults.len() + self.dropped
     }
 
-    pub fn finish(self) -> Result<Findings, Diagnostics> {
+    pub fn finish(self) -> Result<LoadedFiles, DiagnosticList> {
         let sources = self.sources;
         if self.faults.is_empty() {
-            return Ok(Findings { notes: self.notes, files: self.looked_for, sources });
+            return Ok(LoadedFiles { notes: self.notes, files: self.looked_for, sources });
         }
-        let diagnostic = |fault: Fault| Diagnostic {
+        let diagnostic = |fault: DiagnosticBuilder| Diagnostic {
             message: fault.message,
             marks: fault.marks.into_iter().map(|mark| attach(&sources, mark)).collect(),
         };
         let mut list: Vec<Diagnostic> = self.faults.into_iter().map(diagnostic).collect();
         list.sort_by(|a, b| a.order().cmp(&b.order()));
-        Err(Diagnostics { list, dropped: self.dropped, files: self.looked_for })
+        Err(DiagnosticList { list, dropped: self.dropped, files: self.looked_for })
     }
 }
 
-fn attach(sources: &[Arc<Source>], (place, label): (Place, String)) -> Mark {
+fn attach(sources: &[Arc<SourceFile>], (place, label): (Span, String)) -> LabeledSpan {
     let source = Arc::clone(&sources[place.file as usize]);
-    Mark { source, range: place.start as usize..place.end as usize, label }
+    LabeledSpan { source, range: place.start as usize..place.end as usize, label }
 }

@@ -6,7 +6,7 @@ use super::keys::{self, table};
 /// Returns the schema as JSON, with a final newline. Draft 7 is what all TOML editors understand.
 ///
 /// No key is required, because files that override another one must be valid too.
-pub fn schema() -> String {
+pub fn json_schema() -> String {
     let mut schema = table(keys::FILE);
     schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     schema["title"] = "devstack.toml".into();

@@ -2,22 +2,22 @@ use std::path::{Path, PathBuf};
 
 /// A file that was read, kept for excerpts in diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceFile {
     path: PathBuf,
-    shown: String,
+    display_name: String,
     text: String,
     secret: bool,
 }
 
-impl Source {
+impl SourceFile {
     /// A configuration file. `shown` is its display name. A byte order mark is removed.
-    pub(super) fn config(path: PathBuf, shown: String, text: String) -> Source {
-        Source { path, shown, text: without_mark(text), secret: false }
+    pub(super) fn config(path: PathBuf, shown: String, text: String) -> SourceFile {
+        SourceFile { path, display_name: shown, text: without_mark(text), secret: false }
     }
 
     /// An env file. Its text is never shown, because it may contain secrets.
-    pub(super) fn secret(path: PathBuf, shown: String, text: String) -> Source {
-        Source { path, shown, text: without_mark(text), secret: true }
+    pub(super) fn secret(path: PathBuf, shown: String, text: String) -> SourceFile {
+        SourceFile { path, display_name: shown, text: without_mark(text), secret: true }
     }
 
     /// Returns the absolute path.
@@ -26,8 +26,8 @@ impl Source {
     }
 
     /// Returns the display name: relative to the working directory where possible.
-    pub fn shown(&self) -> &str {
-        &self.shown
+    pub fn display_name(&self) -> &str {
+        &self.display_name
     }
 
     /// Whether excerpts must not be shown.

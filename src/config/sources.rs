@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 /// What a configuration is loaded from.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// The files given with `-f`, later ones over earlier ones. If empty, `devstack.toml` is
     /// searched in `cwd` and its parents.
     pub files: Vec<PathBuf>,
@@ -14,12 +14,12 @@ pub struct Sources {
     /// The user ID that devstack runs as, whose env files are trusted. `None`: trust all files.
     pub user: Option<u32>,
     /// What the command line overrides.
-    pub overrides: Overrides,
+    pub overrides: ConfigOverrides,
 }
 
 /// What the command line changes in a configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Overrides {
+pub struct ConfigOverrides {
     /// `--port api=6000` or `--port api.metrics=6000`. 0 means any port; the last one wins.
     pub ports: Vec<(String, u16)>,
     /// `--strict-ports`: fail if a preferred port is taken.

@@ -11,17 +11,17 @@ use crate::model::{
 
 use crate::presets::Preset;
 
-use super::place::Place;
+use super::place::Span;
 use super::template::Template;
 
 /// Variables as written, by name.
-pub(super) type Variables = BTreeMap<String, Template>;
+pub(super) type TemplateVars = BTreeMap<String, Template>;
 
 #[derive(Debug)]
 pub(super) struct StackSpec {
     pub name: String,
     pub dir: PathBuf,
-    pub env: Variables,
+    pub env: TemplateVars,
     pub env_files: Vec<EnvFileSpec>,
     pub services: BTreeMap<Name, ServiceSpec>,
     /// Replicas by group name, once they are created.
@@ -34,7 +34,7 @@ pub(super) struct StackSpec {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Replicas {
+pub(super) enum ReplicaSpec {
     One,
     /// A service with this many replicas (at least 2) that are not created yet.
     Many(u16),
@@ -51,27 +51,27 @@ pub(super) struct EnvFileSpec {
     pub path: PathBuf,
     pub optional: bool,
     /// `None` for the default files.
-    pub at: Option<Place>,
+    pub at: Option<Span>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct ServiceSpec {
     pub name: Name,
     /// The span of its name.
-    pub at: Place,
-    pub replicas: Replicas,
+    pub at: Span,
+    pub replicas: ReplicaSpec,
     pub kind: ServiceKind,
     pub command: CommandSpec,
     pub dir: PathBuf,
     /// The span of `dir`.
-    pub dir_at: Option<Place>,
-    pub env: Variables,
+    pub dir_at: Option<Span>,
+    pub env: TemplateVars,
     pub env_files: Vec<EnvFileSpec>,
     pub host: String,
     pub ports: Vec<PortSpec>,
     /// Whether it uses `ports` rather than `port`.
     pub named_ports: bool,
-    pub depends_on: BTreeMap<Name, Dependency>,
+    pub depends_on: BTreeMap<Name, DependencySpec>,
     pub ready: ReadySpec,
     pub health: Option<HealthSpec>,
     pub restart: RestartConfig,
@@ -87,15 +87,15 @@ pub(super) struct ServiceSpec {
     pub color: Option<LabelColor>,
     pub description: Option<Template>,
     /// Variables of the preset, below all others in the configuration.
-    pub preset_env: Variables,
+    pub preset_env: TemplateVars,
     /// Its preset, or the one detected from its command.
-    pub framework: Option<&'static Preset>,
+    pub preset: Option<&'static Preset>,
     /// What the preset's command requires, if that command is used.
     pub needs: Option<RequiredPrograms>,
     /// The span of `watch`, if the service itself has one.
-    pub watch_at: Option<Place>,
+    pub watch_at: Option<Span>,
     /// The preset's URL before and after the address.
-    pub url: Option<[Template; 2]>,
+    pub url_templates: Option<[Template; 2]>,
     /// The expanded `url`; set once the environment is known.
     pub url_form: UrlFormat,
 }
@@ -104,7 +104,7 @@ pub(super) struct ServiceSpec {
 pub(super) struct ProfilesSpec {
     /// At least one.
     pub names: Vec<Name>,
-    pub at: Place,
+    pub at: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -119,22 +119,30 @@ pub(super) struct PortSpec {
     /// `main`, or its name in `ports`.
     pub name: String,
     /// `None` means `"auto"`.
-    pub prefer: Option<u16>,
+    pub preferred: Option<u16>,
     pub on_conflict: ConflictPolicy,
     /// The variable that pins the port.
     pub env: Option<String>,
     /// Whether devstack opens the socket and passes it to the service.
-    pub pass: bool,
+    pub socket_activation: bool,
     /// The span of the number.
-    pub at: Place,
+    pub at: Span,
     /// The preset whose default port this is; `None` if the user wrote it.
     pub preset: Option<&'static str>,
 }
 
 impl PortSpec {
-    pub fn any(name: &str, on_conflict: ConflictPolicy, at: Place) -> PortSpec {
+    pub fn any(name: &str, on_conflict: ConflictPolicy, at: Span) -> PortSpec {
         let name = name.to_owned();
-        PortSpec { name, prefer: None, on_conflict, env: None, pass: false, at, preset: None }
+        PortSpec {
+            name,
+            preferred: None,
+            on_conflict,
+            env: None,
+            socket_activation: false,
+            at,
+            preset: None,
+        }
     }
 }
 
@@ -150,11 +158,11 @@ pub(super) struct DebugSpec {
 
 /// A dependency of a service, as written.
 #[derive(Debug, Clone)]
-pub(super) struct Dependency {
+pub(super) struct DependencySpec {
     /// `None` means the default for its kind: `ready` or `completed`.
     pub condition: Option<Condition>,
     /// The span of the name.
-    pub at: Place,
+    pub at: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -190,30 +198,30 @@ pub(super) struct WatchSpec {
     pub exclude: Vec<String>,
     pub settle: Duration,
     pub poll: Option<Duration>,
-    pub action: ActionSpec,
+    pub action: WatchActionSpec,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum ActionSpec {
+pub(super) enum WatchActionSpec {
     Restart { build: Option<CommandSpec> },
     Signal(i32),
     Run(CommandSpec),
 }
 
-impl ActionSpec {
+impl WatchActionSpec {
     /// Whether a change leads to a restart, directly or after a command.
     pub fn restarts(&self) -> bool {
         match self {
-            ActionSpec::Restart { .. } => true,
-            ActionSpec::Signal(_) | ActionSpec::Run(_) => false,
+            WatchActionSpec::Restart { .. } => true,
+            WatchActionSpec::Signal(_) | WatchActionSpec::Run(_) => false,
         }
     }
 
     pub fn command(&self) -> Option<&CommandSpec> {
         match self {
-            ActionSpec::Restart { build } => build.as_ref(),
-            ActionSpec::Signal(_) => None,
-            ActionSpec::Run(command) => Some(command),
+            WatchActionSpec::Restart { build } => build.as_ref(),
+            WatchActionSpec::Signal(_) => None,
+            WatchActionSpec::Run(command) => Some(command),
         }
     }
 }
@@ -272,20 +280,20 @@ impl ProbeSpec {
 
 impl StackSpec {
     /// Returns the service as written: the one with this name, or the one it is a replica of.
-    pub fn written(&self, name: &str) -> Option<&ServiceSpec> {
+    pub fn find_written(&self, name: &str) -> Option<&ServiceSpec> {
         let whole = |name: &str| Name::new(name).ok().and_then(|name| self.services.get(&name));
         whole(name).or_else(|| {
-            let (group, number) = replica(name)?;
+            let (group, number) = split_replica_name(name)?;
             whole(group).filter(|service| match service.replicas {
-                Replicas::Many(of) => number <= of,
-                Replicas::One | Replicas::Member { .. } => false,
+                ReplicaSpec::Many(of) => number <= of,
+                ReplicaSpec::One | ReplicaSpec::Member { .. } => false,
             })
         })
     }
 }
 
 /// Splits the name of a replica into group and number (from 1): `api-2`.
-pub(super) fn replica(name: &str) -> Option<(&str, u16)> {
+pub(super) fn split_replica_name(name: &str) -> Option<(&str, u16)> {
     let (group, number) = name.rsplit_once('-')?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
     let number = number.parse().ok().filter(|_| plain)?;
@@ -296,16 +304,16 @@ impl ServiceSpec {
     /// The name in the file: for a replica, that of its group.
     pub fn written_name(&self) -> &Name {
         match &self.replicas {
-            Replicas::Member { group, .. } => group,
-            Replicas::One | Replicas::Many(_) => &self.name,
+            ReplicaSpec::Member { group, .. } => group,
+            ReplicaSpec::One | ReplicaSpec::Many(_) => &self.name,
         }
     }
 
     /// The distance of a replica's ports from the first replica's.
-    pub fn offset(&self) -> u16 {
+    pub fn port_offset(&self) -> u16 {
         match self.replicas {
-            Replicas::Member { number, .. } => number - 1,
-            Replicas::One | Replicas::Many(_) => 0,
+            ReplicaSpec::Member { number, .. } => number - 1,
+            ReplicaSpec::One | ReplicaSpec::Many(_) => 0,
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// Joins alternatives: `a`, `b` or `c`.
-pub(super) fn one_of(words: &[&str]) -> String {
+pub(super) fn list_or(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [only] => format!("`{only}`"),

@@ -5,34 +5,37 @@ use std::collections::HashSet;
 
 use crate::model::{CommandLine, MessageClass, Probe, Service};
 
-use super::build::{Builder, Built, authority};
-use super::env_file::EnvFiles;
-use super::fault::Fault;
-use super::place::Place;
-use super::report::Report;
-use super::spec::{CommandSpec, EnvFileSpec, ProbeSpec, ServiceSpec, Variables};
+use super::build::{BuiltService, ServiceBuilder, parse_http_authority};
+use super::env_file::EnvFileSet;
+use super::fault::DiagnosticBuilder;
+use super::place::Span;
+use super::report::LoadReport;
+use super::spec::{CommandSpec, EnvFileSpec, ProbeSpec, ServiceSpec, TemplateVars};
 use super::suggest::{did_you_mean, quote};
-use super::template::{Template, Trouble};
+use super::template::{ExpandError, Template};
 
 /// Of all variables together, in bytes: 1 MiB of configuration must not expand to gigabytes.
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 
 /// Builds every service that can fail and reports the errors in its texts.
-pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
+pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
     let stack = builder.spec;
     let simple_env = stack.env.values().all(Template::is_simple);
     let shared = written(&stack.env) + in_files(&stack.env_files, builder.files);
     let mut total = 0;
     let mut patterns = HashSet::new();
     for spec in stack.services.values() {
-        let built = (!simple_env || !is_simple(spec)).then(|| builder.build(spec, false));
+        let built = (!simple_env || !cannot_fail(spec)).then(|| builder.build(spec, false));
         total += match &built {
             Some(built) => built.service.launch.env.iter().map(|(k, v)| k.len() + v.len()).sum(),
             None => shared + written(&spec.env) + in_files(&spec.env_files, builder.files),
         };
         if total > MAX_TOTAL {
-            let fault = Fault::placeless(MessageClass::Config, "the environments are too large");
-            report.push(fault.help("reduce them: the limit for all services is 64 MiB"));
+            let fault = DiagnosticBuilder::without_span(
+                MessageClass::Config,
+                "the environments are too large",
+            );
+            report.error(fault.help("reduce them: the limit for all services is 64 MiB"));
             return;
         }
         if spec.debug.is_some() {
@@ -41,7 +44,7 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
         }
         let Some(built) = built else { continue };
         for trouble in &built.troubles {
-            tell(trouble, spec, &built, builder.files.incomplete, report);
+            report_error(trouble, spec, &built, builder.files.incomplete, report);
         }
         if built.troubles.is_empty() {
             let service = &built.service;
@@ -54,13 +57,18 @@ pub(super) fn verify(builder: Builder<'_>, report: &mut Report) {
     }
 }
 
-fn in_debug_mode(builder: Builder<'_>, spec: &ServiceSpec, told: &[Trouble], report: &mut Report) {
+fn in_debug_mode(
+    builder: ServiceBuilder<'_>,
+    spec: &ServiceSpec,
+    told: &[ExpandError],
+    report: &mut LoadReport,
+) {
     let Some(command) = spec.debug.as_ref().and_then(|debug| debug.command.as_ref()) else {
         return;
     };
     let built = builder.build(spec, true);
     for trouble in built.troubles.iter().filter(|trouble| !told.contains(trouble)) {
-        tell(trouble, spec, &built, builder.files.incomplete, report);
+        report_error(trouble, spec, &built, builder.files.incomplete, report);
     }
     if built.troubles.is_empty() {
         program(command, &built.service.launch.command, spec.at, report);
@@ -68,7 +76,7 @@ fn in_debug_mode(builder: Builder<'_>, spec: &ServiceSpec, told: &[Trouble], rep
 }
 
 /// Whether building this service cannot fail.
-fn is_simple(spec: &ServiceSpec) -> bool {
+fn cannot_fail(spec: &ServiceSpec) -> bool {
     let path = |template: &Template| {
         let text = template.as_text();
         text.is_some_and(|text| text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()))
@@ -99,30 +107,30 @@ fn names_program(command: &CommandSpec) -> bool {
     }
 }
 
-fn written(variables: &Variables) -> usize {
+fn written(variables: &TemplateVars) -> usize {
     variables.iter().map(|(name, template)| name.len() + template.len()).sum()
 }
 
-fn in_files(wanted: &[EnvFileSpec], files: &EnvFiles) -> usize {
+fn in_files(wanted: &[EnvFileSpec], files: &EnvFileSet) -> usize {
     let settings = wanted.iter().filter_map(|file| files.files.get(&file.path));
     settings.flat_map(|file| &file.settings).map(|(name, set)| name.len() + set.value.len()).sum()
 }
 
-fn tell(
-    trouble: &Trouble,
+fn report_error(
+    trouble: &ExpandError,
     spec: &ServiceSpec,
-    built: &Built,
+    built: &BuiltService,
     incomplete: bool,
-    report: &mut Report,
+    report: &mut LoadReport,
 ) {
     if report.is_full() {
         return;
     }
     let fault = match trouble {
         // The reference itself was reported by other checks.
-        Trouble::Unknown { .. } => return,
-        Trouble::Missing { .. } | Trouble::Required { .. } if incomplete => return,
-        Trouble::Missing { name, at } => {
+        ExpandError::UnknownReference { .. } => return,
+        ExpandError::Missing { .. } | ExpandError::Required { .. } if incomplete => return,
+        ExpandError::Missing { name, at } => {
             let names = built.names.iter().map(String::as_str);
             let help = did_you_mean(name, names, || {
                 format!(
@@ -130,32 +138,39 @@ fn tell(
                     spec.written_name()
                 )
             });
-            Fault::at(*at, format!("variable {} is not set", quote(name))).help(help)
+            DiagnosticBuilder::at(*at, format!("variable {} is not set", quote(name))).help(help)
         }
-        Trouble::Required { name, message, at } => {
+        ExpandError::Required { name, message, at } => {
             let text = match message.trim() {
                 "" => format!("variable {} is not set", quote(name)),
                 message => format!("{}: {}", quote(name), quote(message).trim_matches('`')),
             };
-            Fault::at(*at, text).help(format!("set {name} for {}", spec.written_name()))
+            DiagnosticBuilder::at(*at, text).help(format!("set {name} for {}", spec.written_name()))
         }
-        Trouble::Cycle { path, at } => Fault::at(*at, format!("reference cycle: {path}"))
-            .help("break the cycle by removing one of these references"),
-        Trouble::Deep { at } => Fault::at(*at, "variable references are nested too deeply")
-            .help("remove some of these references"),
-        Trouble::Large { at } => Fault::at(*at, "expanded value exceeds 1 MiB")
+        ExpandError::Cycle { path, at } => {
+            DiagnosticBuilder::at(*at, format!("reference cycle: {path}"))
+                .help("break the cycle by removing one of these references")
+        }
+        ExpandError::TooDeep { at } => {
+            DiagnosticBuilder::at(*at, "variable references are nested too deeply")
+                .help("remove some of these references")
+        }
+        ExpandError::TooLarge { at } => DiagnosticBuilder::at(*at, "expanded value exceeds 1 MiB")
             .help("shorten it: no program accepts a value of this size"),
     };
-    report.push(fault);
+    report.error(fault);
 }
 
 /// Checks that an array command has a program after expansion.
-fn program(written: &CommandSpec, command: &CommandLine, otherwise: Place, report: &mut Report) {
+fn program(written: &CommandSpec, command: &CommandLine, otherwise: Span, report: &mut LoadReport) {
     if let CommandLine::Exec(words) = command
         && words.first().is_none_or(|program| program.expose().is_empty())
     {
         let at = written.templates().first().map_or(otherwise, |word| word.at);
-        report.push(Fault::at(at, "the command is empty").help("set what to run: command = \"…\""));
+        report.error(
+            DiagnosticBuilder::at(at, "the command is empty")
+                .help("set what to run: command = \"…\""),
+        );
     }
 }
 
@@ -163,7 +178,7 @@ fn probes(
     spec: &ServiceSpec,
     service: &Service,
     patterns: &mut HashSet<String>,
-    report: &mut Report,
+    report: &mut LoadReport,
 ) {
     let health = service.health.iter().flat_map(|health| &health.probes);
     for (written, probe) in spec.probes().zip(service.ready.probes.iter().chain(health)) {
@@ -184,18 +199,20 @@ fn probes(
     }
 }
 
-fn http(url: &str, at: Place, report: &mut Report) {
-    if authority(url).is_some() {
+fn http(url: &str, at: Span, report: &mut LoadReport) {
+    if parse_http_authority(url).is_some() {
         return;
     }
     let help = match url.starts_with("https://") {
         true => "use http://; probes do not support other schemes",
         false => "use a path such as \"/health\", or a URL such as \"http://127.0.0.1:8080/\"",
     };
-    report.push(Fault::at(at, format!("unsupported probe URL {}", quote(url))).help(help));
+    report.error(
+        DiagnosticBuilder::at(at, format!("unsupported probe URL {}", quote(url))).help(help),
+    );
 }
 
-fn log(pattern: &str, at: Place, report: &mut Report) {
+fn log(pattern: &str, at: Span, report: &mut LoadReport) {
     let Err(error) = regex::Regex::new(pattern) else { return };
     let text = match &error {
         regex::Error::CompiledTooBig(_) => "the regular expression is too large".to_owned(),
@@ -207,5 +224,5 @@ fn log(pattern: &str, at: Place, report: &mut Report) {
     };
     let help =
         "to match literal text, use '…' and escape each of . + * ? ( ) [ ] { } ^ $ | with `\\`";
-    report.push(Fault::at(at, text).help(help));
+    report.error(DiagnosticBuilder::at(at, text).help(help));
 }

@@ -4,43 +4,43 @@ use std::collections::BTreeMap;
 
 use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
 
-use super::book::Book;
-use super::env_file::EnvFiles;
-use super::environment::{Environment, Layer, layers};
-use super::fault::Fault;
-use super::place::Place;
-use super::report::Report;
-use super::sources::Overrides;
-use super::spec::{PortSpec, Replicas, ServiceSpec, StackSpec};
+use super::book::AddressBook;
+use super::env_file::EnvFileSet;
+use super::environment::{EnvLayer, EnvResolver, layers};
+use super::fault::DiagnosticBuilder;
+use super::place::Span;
+use super::report::LoadReport;
+use super::sources::ConfigOverrides;
+use super::spec::{PortSpec, ReplicaSpec, ServiceSpec, StackSpec};
 use super::suggest::{did_you_mean, quote};
-use super::template::Trouble;
+use super::template::ExpandError;
 
 /// The variable for the main port of the service whose variables contain it.
 const PORT: &str = "PORT";
 
 /// The port requests of a stack.
 #[derive(Debug, Clone)]
-pub(super) struct Wishes {
+pub(super) struct PortRequests {
     pub always: Vec<PortRequest>,
     pub debug: Vec<PortRequest>,
 }
 
 /// Returns requests ordered by name, main ports first.
-pub(super) fn wishes(
+pub(super) fn port_requests(
     spec: &StackSpec,
-    files: &EnvFiles,
+    files: &EnvFileSet,
     outer: &BTreeMap<String, String>,
-    overrides: &Overrides,
-    report: &mut Report,
-) -> Wishes {
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
+) -> PortRequests {
     let pinned = command_line(spec, overrides, report);
-    let book = Book::without_services(spec);
+    let book = AddressBook::without_services(spec);
     let (mut wishes, mut debug) = (Vec::new(), Vec::new());
     for service in spec.services.values() {
         let is_primary = spec.primary.as_ref() == Some(&service.name);
         let debugger = service.debug.iter().map(|debug| (usize::MAX, &debug.port));
         for (index, port) in service.ports.iter().enumerate().chain(debugger) {
-            let mut asking = Asking {
+            let mut asking = PortPrecedence {
                 spec,
                 service,
                 port,
@@ -71,14 +71,14 @@ pub(super) fn wishes(
             });
         }
     }
-    same_pin(wishes.iter().chain(&debug), report);
-    Wishes { always: wishes, debug }
+    check_duplicate_pins(wishes.iter().chain(&debug), report);
+    PortRequests { always: wishes, debug }
 }
 
 fn command_line<'a>(
     spec: &'a StackSpec,
-    overrides: &Overrides,
-    report: &mut Report,
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
 ) -> BTreeMap<(&'a Name, &'a str), u16> {
     let mut pinned = BTreeMap::new();
     for (target, number) in &overrides.ports {
@@ -87,7 +87,7 @@ fn command_line<'a>(
             None => (target.as_str(), None),
         };
         let usage = |text: String| {
-            Fault::placeless(
+            DiagnosticBuilder::without_span(
                 MessageClass::Usage,
                 format!("--port {}={number}: {text}", plain(target)),
             )
@@ -98,7 +98,7 @@ fn command_line<'a>(
             let all: Vec<&str> = names.clone().collect();
             let help =
                 did_you_mean(name, names, || format!("available services: {}", all.join(", ")));
-            report.push(usage(format!("unknown service {}", quote(name))).help(help));
+            report.error(usage(format!("unknown service {}", quote(name))).help(help));
             continue;
         };
         let found = match port {
@@ -111,12 +111,12 @@ fn command_line<'a>(
         match (found, port) {
             (Some(found), _) => {
                 for (offset, service) in (0..).zip(&named) {
-                    let Some(number) = apart(*number, offset) else {
+                    let Some(number) = replica_port(*number, offset) else {
                         let help =
                             "use a smaller number: replicas use this port and the following ones";
                         let many = named.len();
                         let text = format!("no room for {many} replicas below port 65536");
-                        report.push(usage(text).help(help));
+                        report.error(usage(text).help(help));
                         break;
                     };
                     pinned.insert((&service.name, found.name.as_str()), number);
@@ -126,11 +126,11 @@ fn command_line<'a>(
                 let names = service.ports.iter().map(|port| port.name.as_str());
                 let help = did_you_mean(port, names, || format!("add it to `ports` of {name}"));
                 let text = format!("service `{name}` has no port {}", quote(port));
-                report.push(usage(text).help(help));
+                report.error(usage(text).help(help));
             }
             (None, None) => {
                 let help = format!("set `port = \"auto\"` for {name} in the file");
-                report.push(usage(format!("service `{name}` has no port")).help(help));
+                report.error(usage(format!("service `{name}` has no port")).help(help));
             }
         }
     }
@@ -148,25 +148,25 @@ fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
 }
 
 /// Returns a replica's number, given the first one's. 0 stays any; `None` if the range overflows.
-fn apart(number: u16, offset: u16) -> Option<u16> {
+fn replica_port(number: u16, offset: u16) -> Option<u16> {
     if number == 0 { Some(0) } else { number.checked_add(offset) }
 }
 
 /// One port and everything that can decide its number.
-struct Asking<'a, 'r> {
+struct PortPrecedence<'a, 'r> {
     spec: &'a StackSpec,
     service: &'a ServiceSpec,
     port: &'a PortSpec,
     main: bool,
     is_primary: bool,
-    book: &'a Book<'a>,
-    files: &'a EnvFiles,
+    book: &'a AddressBook<'a>,
+    files: &'a EnvFileSet,
     outer: &'a BTreeMap<String, String>,
-    report: &'r mut Report,
+    report: &'r mut LoadReport,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Reading {
+enum PortText {
     /// A number; `None` means any.
     Port(Option<u16>),
     Nothing,
@@ -175,7 +175,7 @@ enum Reading {
     Bad,
 }
 
-impl Asking<'_, '_> {
+impl PortPrecedence<'_, '_> {
     /// Returns the number (`None`: any), whether it is pinned, and its origin.
     fn decide(&mut self, on_line: Option<u16>) -> (Option<u16>, bool, String) {
         if let Some(number) = on_line {
@@ -183,77 +183,77 @@ impl Asking<'_, '_> {
         }
         let own = self.own_variables();
         for (variable, offset) in &own {
-            if let Some(number) = self.outside_says(variable, *offset) {
+            if let Some(number) = self.from_environment(variable, *offset) {
                 return (number, true, variable.clone());
             }
         }
         if self.main
             && self.is_primary
-            && let Some(number) = self.outside_says(PORT, 0)
+            && let Some(number) = self.from_environment(PORT, 0)
         {
             return (number, true, PORT.to_owned());
         }
-        if let Some((number, source)) = self.files_say(&own) {
+        if let Some((number, source)) = self.from_env_files(&own) {
             return (number, false, source);
         }
         let source = match self.port.preset {
             Some(preset) => format!("preset {preset}"),
             None => self.report.shown(self.port.at.file).to_owned(),
         };
-        (self.port.prefer, false, source)
+        (self.port.preferred, false, source)
     }
 
     /// Returns the variables for this port only, strongest first, each with the offset of this
     /// port: a variable for all replicas sets the port of the first.
     fn own_variables(&self) -> Vec<(String, u16)> {
-        let (name, offset) = (&self.service.name, self.service.offset());
+        let (name, offset) = (&self.service.name, self.service.port_offset());
         let default = |name: &Name| format!("{}_PORT", name.to_env_prefix());
         match (&self.port.env, &self.service.replicas) {
             (Some(variable), _) => vec![(variable.clone(), offset)],
             (None, _) if !self.main => Vec::new(),
-            (None, Replicas::Member { group, .. }) => {
+            (None, ReplicaSpec::Member { group, .. }) => {
                 vec![(default(name), 0), (default(group), offset)]
             }
-            (None, Replicas::One | Replicas::Many(_)) => vec![(default(name), 0)],
+            (None, ReplicaSpec::One | ReplicaSpec::Many(_)) => vec![(default(name), 0)],
         }
     }
 
-    fn outside_says(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
+    fn from_environment(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
         let value = self.outer.get(variable)?;
         let help = format!("unset {variable}, or set it to a number from 1 to 65535");
-        self.take(variable, value, offset, None, help)
+        self.interpret(variable, value, offset, None, help)
     }
 
     /// The number from env files and `env`, strongest first.
-    fn files_say(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
+    fn from_env_files(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
         let layers = layers(self.spec, self.service, self.files);
         for (index, layer) in layers.iter().enumerate() {
             // `PORT` of a service applies to that service; of the stack, to the primary one.
             let means_this = match layer {
-                Layer::ServiceEnv(_) | Layer::ServiceFile(_) => self.main,
-                Layer::StackEnv(_) | Layer::StackFile(_) => self.main && self.is_primary,
-                Layer::Preset(_) => false,
+                EnvLayer::ServiceEnv(_) | EnvLayer::ServiceFile(_) => self.main,
+                EnvLayer::StackEnv(_) | EnvLayer::StackFile(_) => self.main && self.is_primary,
+                EnvLayer::Preset(_) => false,
             };
             let own = own.iter().map(|(variable, offset)| (variable.as_str(), *offset));
-            let port = means_this.then(|| (PORT, self.service.offset()));
+            let port = means_this.then(|| (PORT, self.service.port_offset()));
             for (variable, offset) in own.chain(port) {
                 let Some(at) = layer.place(variable) else { continue };
                 let nothing = BTreeMap::new();
                 let mut environment =
-                    Environment::new(self.book, layers.clone(), nothing, self.outer);
+                    EnvResolver::new(self.book, layers.clone(), nothing, self.outer);
                 let value = match environment.at(variable, index) {
                     Ok(value) => value.unwrap_or_default(),
-                    Err(Trouble::Unknown { at }) => {
+                    Err(ExpandError::UnknownReference { at }) => {
                         let text = format!("`{variable}` cannot refer to another port");
                         let help = "set a number or remove it: this variable determines a port";
-                        self.report.push(Fault::at(at, text).help(help));
+                        self.report.error(DiagnosticBuilder::at(at, text).help(help));
                         continue;
                     }
                     // Reported when the environment is resolved.
                     Err(_) => continue,
                 };
                 let help = "use a number from 1 to 65535, or remove it".to_owned();
-                if let Some(number) = self.take(variable, &value, offset, Some(at), help) {
+                if let Some(number) = self.interpret(variable, &value, offset, Some(at), help) {
                     return Some((number, self.report.shown(at.file).to_owned()));
                 }
             }
@@ -262,33 +262,33 @@ impl Asking<'_, '_> {
     }
 
     /// Returns the number if the value has one. Otherwise notes or reports what is wrong.
-    fn take(
+    fn interpret(
         &mut self,
         variable: &str,
         value: &str,
         offset: u16,
-        at: Option<Place>,
+        at: Option<Span>,
         help: String,
     ) -> Option<Option<u16>> {
         let blame = |text: String| match at {
-            Some(at) => Fault::at(at, text),
-            None => Fault::placeless(MessageClass::Config, text),
+            Some(at) => DiagnosticBuilder::at(at, text),
+            None => DiagnosticBuilder::without_span(MessageClass::Config, text),
         };
         match read(value) {
-            Reading::Port(None) => Some(None),
-            Reading::Port(Some(first)) => {
-                let number = apart(first, offset);
+            PortText::Port(None) => Some(None),
+            PortText::Port(Some(first)) => {
+                let number = replica_port(first, offset);
                 if number.is_none() {
                     let text = format!(
                         "{variable}={first} leaves no room for the replicas of {}",
                         self.service.written_name()
                     );
-                    self.report.push(blame(text).help("use a smaller number"));
+                    self.report.error(blame(text).help("use a smaller number"));
                 }
                 number.map(Some)
             }
-            Reading::Nothing => None,
-            Reading::Address => {
+            PortText::Nothing => None,
+            PortText::Address => {
                 let said = match at {
                     Some(at) => format!("{variable} in {}", self.report.shown(at.file)),
                     None => format!("{variable}={}", plain(value)),
@@ -298,41 +298,44 @@ impl Asking<'_, '_> {
                 self.report.note(Message::new(MessageClass::Port, text).help(help));
                 None
             }
-            Reading::Bad => {
+            PortText::Bad => {
                 let text = match at {
                     // A value in a file may be a misplaced password; the location is shown anyway.
                     Some(_) => format!("{variable} is not a valid port"),
                     None => format!("{variable}={} is not a valid port", plain(value)),
                 };
-                self.report.push(blame(text).help(help));
+                self.report.error(blame(text).help(help));
                 None
             }
         }
     }
 }
 
-fn read(value: &str) -> Reading {
+fn read(value: &str) -> PortText {
     let value = value.trim();
     if value.is_empty() {
-        return Reading::Nothing;
+        return PortText::Nothing;
     }
     if value.contains("://") {
-        return Reading::Address;
+        return PortText::Address;
     }
     if value == "auto" {
-        return Reading::Port(None);
+        return PortText::Port(None);
     }
     // Rust parses `+80`, other programs do not.
     if !value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Reading::Bad;
+        return PortText::Bad;
     }
     match value.parse::<u16>() {
-        Ok(number) => Reading::Port((number > 0).then_some(number)),
-        Err(_) => Reading::Bad,
+        Ok(number) => PortText::Port((number > 0).then_some(number)),
+        Err(_) => PortText::Bad,
     }
 }
 
-fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortRequest>, report: &mut Report) {
+fn check_duplicate_pins<'a>(
+    wishes: impl Iterator<Item = &'a PortRequest>,
+    report: &mut LoadReport,
+) {
     let mut taken: BTreeMap<u16, &PortRequest> = BTreeMap::new();
     for wish in wishes.filter(|wish| wish.weight == PortWeight::Pinned) {
         let Some(number) = wish.number else { continue };
@@ -341,8 +344,8 @@ fn same_pin<'a>(wishes: impl Iterator<Item = &'a PortRequest>, report: &mut Repo
             "{} and {} are both pinned to port {number}, by {} and {}",
             other.service, wish.service, other.requested_by, wish.requested_by
         );
-        let fault = Fault::placeless(MessageClass::Config, text);
-        report.push(fault.help("use another number for one of them, or 0 for any port"));
+        let fault = DiagnosticBuilder::without_span(MessageClass::Config, text);
+        report.error(fault.help("use another number for one of them, or 0 for any port"));
     }
 }
 
@@ -358,17 +361,17 @@ mod tests {
     #[test]
     fn texts_are_read_as_ports() {
         for (text, reading) in [
-            ("6000", Reading::Port(Some(6000))),
-            (" 6000 ", Reading::Port(Some(6000))),
-            ("0", Reading::Port(None)),
-            ("auto", Reading::Port(None)),
-            ("", Reading::Nothing),
-            ("tcp://10.0.0.1:80", Reading::Address),
-            ("65536", Reading::Bad),
-            ("-1", Reading::Bad),
-            ("+80", Reading::Bad),
-            ("0x50", Reading::Bad),
-            ("http", Reading::Bad),
+            ("6000", PortText::Port(Some(6000))),
+            (" 6000 ", PortText::Port(Some(6000))),
+            ("0", PortText::Port(None)),
+            ("auto", PortText::Port(None)),
+            ("", PortText::Nothing),
+            ("tcp://10.0.0.1:80", PortText::Address),
+            ("65536", PortText::Bad),
+            ("-1", PortText::Bad),
+            ("+80", PortText::Bad),
+            ("0x50", PortText::Bad),
+            ("http", PortText::Bad),
         ] {
             assert_eq!(read(text), reading, "{text}");
         }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::process::{Environment, Giver};
-use crate::config::{Draft, Explained};
+use crate::config::{Config, ExplainedEnv};
 use crate::model::{
     AssignedPort, EnvValue, EnvVariable, EnvView, Name, RunId, Service, ShadowedValue, Stack,
     VariableOrigin,
@@ -20,7 +20,7 @@ pub struct Given {
     /// The stack as configured.
     pub stack: Arc<Stack>,
     /// The configuration of the stack.
-    pub draft: Arc<Draft>,
+    pub draft: Arc<Config>,
     /// The inherited environment.
     pub environment: Arc<Environment>,
     /// Whether the service gets a terminal.
@@ -33,7 +33,7 @@ impl Given {
     pub fn view(&self) -> EnvView {
         let Given { service, run, stack, draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
-        let explained = draft.explain(&service.name, &ports(stack), debugged);
+        let explained = draft.explain_env(&service.name, &ports(stack), debugged);
         let all = environment.given(&service.launch.env, *terminal);
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, Giver))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.
@@ -55,7 +55,7 @@ impl Given {
         name: &str,
         value: &OsStr,
         giver: Giver,
-        explained: &Explained,
+        explained: &ExplainedEnv,
     ) -> EnvVariable {
         let said = explained.get(name).map_or(&[][..], Vec::as_slice);
         let (origin, hidden) = match (giver, said.split_first()) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{self, Debugged, Diagnostics, Draft, Sources};
+use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{Answer, Assigned, Dispute, Key, Network, Ports};
 
@@ -53,9 +53,9 @@ pub struct Made {
     /// Notes for the user.
     pub notes: Vec<Message>,
     /// The configuration it was made from.
-    pub draft: Arc<Draft>,
+    pub draft: Arc<Config>,
     /// Services that were to be in debug mode.
-    pub debugged: Debugged,
+    pub debugged: DebugServices,
 }
 
 /// What a new stack is compared with.
@@ -75,7 +75,7 @@ impl Present {
     }
 
     /// Returns why the running stack cannot become this configuration.
-    fn refuses(&self, draft: &Draft) -> Option<Message> {
+    fn refuses(&self, draft: &Config) -> Option<Message> {
         if self.name != draft.name() {
             let (old, new) = (&self.name, draft.name());
             let text = format!("cannot rename the running stack from `{old}` to `{new}`");
@@ -100,7 +100,7 @@ impl Present {
 #[derive(Clone)]
 pub struct Loader {
     /// The files, and overrides from the command line.
-    pub sources: Sources,
+    pub sources: ConfigSources,
     /// The ports of this stack. Locked only while they are assigned or read.
     pub ports: Arc<Mutex<Ports>>,
     /// Whether diagnostics are colored.
@@ -111,7 +111,7 @@ pub struct Loader {
 
 impl Loader {
     /// Decides what to do with a configuration that was read.
-    fn judge(&self, present: &Present, read: Result<Draft, Diagnostics>) -> Reloaded {
+    fn judge(&self, present: &Present, read: Result<Config, DiagnosticList>) -> Reloaded {
         let draft = match read {
             Ok(draft) => Arc::new(draft),
             Err(wrong) => {
@@ -131,7 +131,7 @@ impl Loader {
             return Reloaded::Broken { why, text, files };
         }
         // `live = true` in an edit applies to that edit.
-        let loaded = match present.live || draft.live() {
+        let loaded = match present.live || draft.live_reload() {
             true => self.make(&draft, &present.situation).map(Reloaded::Stack),
             false => {
                 self.think(&draft, &present.situation).map(|(stack, _)| Reloaded::Waits(stack))
@@ -145,7 +145,7 @@ impl Loader {
     }
 
     /// Chooses ports without asking the user.
-    fn make(&self, draft: &Arc<Draft>, situation: &Situation) -> Result<Made, Vec<Message>> {
+    fn make(&self, draft: &Arc<Config>, situation: &Situation) -> Result<Made, Vec<Message>> {
         let (stack, notes) = self.choose_asking(draft, situation, &mut |_| Answer::Quit)?;
         let debugged = situation.debugged.clone();
         Ok(Made { stack, notes, draft: draft.clone(), debugged })
@@ -157,7 +157,7 @@ impl Loader {
     /// One message for each unavailable port.
     pub fn choose_asking(
         &self,
-        draft: &Draft,
+        draft: &Config,
         situation: &Situation,
         ask: &mut dyn FnMut(&Dispute) -> Answer,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
@@ -171,7 +171,7 @@ impl Loader {
     /// keep their mode.
     fn place(
         &self,
-        draft: &Draft,
+        draft: &Config,
         stack: &Stack,
         lost: &BTreeSet<Name>,
         shunned: &BTreeSet<u16>,
@@ -182,7 +182,7 @@ impl Loader {
         mine.retain(|key, number| !ports.is_unclaimed(key, *number));
         let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
         let debugged = debugged_in(stack);
-        let assigned = ports.place(&draft.wishes_with(&debugged), &mine, &idle, shunned);
+        let assigned = ports.place(&draft.port_requests_with(&debugged), &mine, &idle, shunned);
         let stack = self.resolve(draft, &assigned, &debugged);
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
@@ -209,7 +209,7 @@ impl Loader {
 
     fn think(
         &self,
-        draft: &Draft,
+        draft: &Config,
         situation: &Situation,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let ports = situation.ask(draft, |asked| self.ports().preview(asked))?;
@@ -217,7 +217,7 @@ impl Loader {
         Ok((self.resolve(draft, &assigned, &situation.debugged), draft.notes().to_vec()))
     }
 
-    fn resolve(&self, draft: &Draft, assigned: &Assigned, debugged: &Debugged) -> Arc<Stack> {
+    fn resolve(&self, draft: &Config, assigned: &Assigned, debugged: &DebugServices) -> Arc<Stack> {
         let mut stack = draft.resolve_with(&assigned.ports, debugged);
         (self.adapt)(&mut stack);
         Arc::new(stack)
@@ -236,7 +236,7 @@ pub(super) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap
     ports.collect()
 }
 
-pub(super) fn debugged_in(stack: &Stack) -> Debugged {
+pub(super) fn debugged_in(stack: &Stack) -> DebugServices {
     let debugged = stack.services.values().filter(|service| service.mode.is_debug());
     debugged.map(|service| service.name.clone()).collect()
 }
@@ -257,7 +257,7 @@ pub fn joined(messages: &[Message]) -> Message {
 ///
 /// # Errors
 /// One message that names the services and the available addresses.
-pub fn hosts_exist(draft: &Draft) -> Result<(), Message> {
+pub fn hosts_exist(draft: &Config) -> Result<(), Message> {
     let mut known = BTreeMap::new();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, host) in draft.hosts() {

@@ -13,7 +13,7 @@ use super::facts::{
 use super::judge::whose;
 use super::system;
 use crate::cli::left_behind::LeftBehind;
-use crate::config::{self, Draft, Overrides, Sources};
+use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{self, Abandoned, Client, Folder};
 use crate::model::{Message, Name};
 use crate::ports::{self, Key, LeaseFolder, Ports, probe};
@@ -30,7 +30,7 @@ const FIRST_UNPRIVILEGED: u16 = 1024;
 /// Collects all facts. Takes milliseconds, or a second if no name server responds.
 pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
     let names = ask_for_names();
-    let sources = crate::cli::sources(files, Overrides::default())?;
+    let sources = crate::cli::sources(files, ConfigOverrides::default())?;
     let (configuration, dir) = configuration(&sources);
     let project = Project { writable: can_write(&dir), distant: distant_file_system(&dir), dir };
     let left = left(&project.dir);
@@ -66,7 +66,7 @@ fn ask_for_names() -> mpsc::Receiver<Localhost> {
     answers
 }
 
-fn configuration(sources: &Sources) -> (Configuration, PathBuf) {
+fn configuration(sources: &ConfigSources) -> (Configuration, PathBuf) {
     let here = || sources.cwd.clone();
     let absent = || {
         let mut above = sources.cwd.ancestors();
@@ -82,7 +82,7 @@ fn configuration(sources: &Sources) -> (Configuration, PathBuf) {
     }
 }
 
-fn stack(draft: &Draft) -> Stack {
+fn stack(draft: &Config) -> Stack {
     let running = running(draft.dir());
     let mine = running.clone().unwrap_or_default();
     let leases = lease_folder();
@@ -104,7 +104,7 @@ fn stack(draft: &Draft) -> Stack {
         let starts = starting.contains(&service.name);
         Some(Unstartable { service: service.name.to_string(), starts, why })
     });
-    let low = draft.wishes().iter().filter_map(|wish| wish.number);
+    let low = draft.port_requests().iter().filter_map(|wish| wish.number);
     let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
     Stack {
         name: stack.name.clone(),
@@ -113,7 +113,7 @@ fn stack(draft: &Draft) -> Stack {
         runs: running.is_some(),
         unstartable: unstartable.collect(),
         low: low.map(|number| (number, probe(number))).collect(),
-        wishes: draft.wishes().to_vec(),
+        wishes: draft.port_requests().to_vec(),
         ports: moves,
     }
 }

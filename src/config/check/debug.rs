@@ -1,39 +1,40 @@
 use crate::model::{ConflictPolicy, DEBUG_PORT};
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Value};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawValue};
 use super::super::spec::{DebugSpec, PortSpec};
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `debug`: how to start a service for a debugger. `ports` are its other ports.
     pub(super) fn debug(
         &mut self,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&RawEntry<'_>>,
         ports: &[PortSpec],
         on_conflict: ConflictPolicy,
     ) -> Option<DebugSpec> {
         let entry = entry?;
-        if let Value::Text(_) | Value::List(_) = &entry.node.value {
-            let text = format!("expected a table for `debug`, found {}", entry.node.value.kind());
-            let fault = Fault::at(entry.node.at, text);
-            self.fault(fault.help("write debug = { command = \"…\", port = \"auto\" }"));
+        if let RawValue::Text(_) | RawValue::List(_) = &entry.node.value {
+            let text = format!("expected a table for `debug`, found {}", entry.node.value.type_name());
+            let fault = DiagnosticBuilder::at(entry.node.at, text);
+            self.error(fault.help("write debug = { command = \"…\", port = \"auto\" }"));
             return None;
         }
         let table = self.table("debug", &entry.node)?;
-        self.only_keys(table, keys::DEBUG, "`debug`");
+        self.check_keys(table, keys::DEBUG, "`debug`");
         if let Some(port) = ports.iter().find(|port| port.name == DEBUG_PORT) {
             let text = "port name already used by `debug`";
-            let fault = Fault::at(port.at, text).also(entry.key, "`debug` is here");
-            self.fault(fault.help("rename the port in `ports`"));
+            let fault =
+                DiagnosticBuilder::at(port.at, text).secondary(entry.key, "`debug` is here");
+            self.error(fault.help("rename the port in `ports`"));
         }
         let port = match table.get("port") {
             Some(entry) => self.port(DEBUG_PORT, "debug.port", &entry.node, on_conflict),
             None => PortSpec::any(DEBUG_PORT, on_conflict, entry.node.at),
         };
-        if port.pass {
-            let fault = Fault::at(port.at, "`debug.port` does not support `pass`");
-            self.fault(fault.help("remove `pass`: debuggers open their own port"));
+        if port.socket_activation {
+            let fault = DiagnosticBuilder::at(port.at, "`debug.port` does not support `pass`");
+            self.error(fault.help("remove `pass`: debuggers open their own port"));
         }
         Some(DebugSpec {
             command: table

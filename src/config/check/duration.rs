@@ -1,49 +1,56 @@
 use std::time::Duration;
 
-use super::super::fault::Fault;
-use super::super::node::{Node, Value};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawValue, SpannedValue};
 use super::super::suggest::quote;
-use super::Check;
+use super::ConfigChecker;
 
 /// The longest duration accepted: enough for any stack, and sums of a few stay far from overflow.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks a duration such as `"250ms"`, `"5s"`, `"2m"` or `"1h"`; zero is allowed.
-    pub(super) fn duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
+    pub(super) fn duration(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<Duration> {
         let help = "use a number with a unit: \"250ms\", \"5s\", \"2m\"";
         let text = match &node.value {
-            Value::Text(text) => &**text,
-            Value::Integer(Some(number @ 0..)) => {
+            RawValue::Text(text) => &**text,
+            RawValue::Integer(Some(number @ 0..)) => {
                 let text = format!("`{key}` has no unit");
                 let help = format!("use \"{number}s\" or \"{number}ms\"");
-                self.fault(Fault::at(node.at, text).help(help));
+                self.error(DiagnosticBuilder::at(node.at, text).help(help));
                 return None;
             }
             _ => {
-                self.wrong(key, "a duration", node);
+                self.type_error(key, "a duration", node);
                 return None;
             }
         };
         match parse(text) {
-            Some(duration) if duration <= LONGEST => Some(duration),
+            Some(duration) if duration <= MAX_DURATION => Some(duration),
             Some(_) => {
                 let text = format!("`{key}` must not exceed one week");
-                self.fault(Fault::at(node.at, text).help(help));
+                self.error(DiagnosticBuilder::at(node.at, text).help(help));
                 None
             }
             None => {
                 let text = format!("invalid value {} for `{key}`", quote(text));
-                self.fault(Fault::at(node.at, text).help(help));
+                self.error(DiagnosticBuilder::at(node.at, text).help(help));
                 None
             }
         }
     }
 
-    pub(super) fn positive_duration(&mut self, key: &str, node: &Node<'_>) -> Option<Duration> {
+    pub(super) fn positive_duration(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+    ) -> Option<Duration> {
         let duration = self.duration(key, node)?;
         if duration.is_zero() {
-            self.fault(Fault::at(node.at, format!("`{key}` must be greater than zero")));
+            self.error(DiagnosticBuilder::at(
+                node.at,
+                format!("`{key}` must be greater than zero"),
+            ));
             return None;
         }
         Some(duration)

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use crate::model::{HealthAction, ServiceKind};
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Table};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawTable};
 use super::super::spec::{HealthSpec, PortSpec, ProbeSpec};
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -17,23 +17,23 @@ pub(in super::super) const MAX_FAILURES: i64 = 100_000;
 pub(in super::super) const ACTIONS: [(&str, HealthAction); 2] =
     [("report", HealthAction::Report), ("restart", HealthAction::Restart)];
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `health`: the probes of a ready service. Default: it listens on its main port.
     pub(super) fn health(
         &mut self,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&RawEntry<'_>>,
         kind: ServiceKind,
         ports: &[PortSpec],
     ) -> Option<HealthSpec> {
         let entry = entry?;
         let table = self.table("health", &entry.node)?;
         if kind == ServiceKind::Task {
-            let fault = Fault::at(entry.key, "tasks cannot have `health`");
+            let fault = DiagnosticBuilder::at(entry.key, "tasks cannot have `health`");
             let help = "remove it, or make this a service: tasks run to completion";
-            self.fault(fault.help(help));
+            self.error(fault.help(help));
             return None;
         }
-        self.unknown_keys(table, keys::HEALTH, "`health`", keys::health_key_elsewhere);
+        self.unknown_keys(table, keys::HEALTH, "`health`", keys::suggest_health_key);
         let probes = self.health_probes(entry, table, ports);
         let mut health = HealthSpec {
             probes,
@@ -50,7 +50,7 @@ impl Check<'_, '_> {
                 number.and_then(|number| u32::try_from(number).ok()).unwrap_or(FAILURES);
         }
         if let Some(entry) = table.get("action") {
-            let action = self.word("action", &entry.node, &ACTIONS);
+            let action = self.keyword("action", &entry.node, &ACTIONS);
             health.action = action.unwrap_or(HealthAction::Report);
         }
         Some(health)
@@ -58,8 +58,8 @@ impl Check<'_, '_> {
 
     fn health_probes(
         &mut self,
-        entry: &Entry<'_>,
-        table: &Table<'_>,
+        entry: &RawEntry<'_>,
+        table: &RawTable<'_>,
         ports: &[PortSpec],
     ) -> Vec<ProbeSpec> {
         let known = |key: &&str| table.contains_key(*key);
@@ -69,8 +69,8 @@ impl Check<'_, '_> {
         let probes = self.probes(table, &["tcp", "http", "exec"], !refused, ports);
         let refused = refused || self.report.count() > before;
         if probes.is_empty() && !refused {
-            let fault = Fault::at(entry.key, "`health` has no probe");
-            self.fault(fault.help("set `tcp`, `http` or `exec`"));
+            let fault = DiagnosticBuilder::at(entry.key, "`health` has no probe");
+            self.error(fault.help("set `tcp`, `http` or `exec`"));
         }
         probes
     }

@@ -1,13 +1,13 @@
-use super::super::fault::Fault;
-use super::super::node::{Node, Table, Value};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawTable, RawValue, SpannedValue};
 use super::super::suggest::quote;
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 use crate::model::LogRetention;
 
 /// A single read of a busy service is never split and can fill half of this.
-const SMALLEST: u64 = 256_000;
+const MIN_LOG_SIZE: u64 = 256_000;
 /// More than today's laptop disks hold.
-const LARGEST: u64 = 10_000_000_000_000;
+const MAX_LOG_SIZE: u64 = 10_000_000_000_000;
 /// Reading the whole log opens each of these files.
 pub(in super::super) const MAX_KEPT: i64 = 1000;
 
@@ -27,12 +27,12 @@ pub(in super::super) const UNITS: [(&str, u64); 10] = [
 
 const HELP: &str = "use a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
 
-impl Check<'_, '_> {
-    pub(super) fn logs(&mut self, stack: &Table<'_>) -> LogRetention {
+impl ConfigChecker<'_, '_> {
+    pub(super) fn logs(&mut self, stack: &RawTable<'_>) -> LogRetention {
         let mut limits = LogRetention::default();
         let Some(entry) = stack.get("logs") else { return limits };
         let Some(table) = self.table("logs", &entry.node) else { return limits };
-        self.only_keys(table, keys::LOGS, "[stack.logs]");
+        self.check_keys(table, keys::LOGS, "[stack.logs]");
         if let Some(size) = table.get("max_size").and_then(|entry| self.size(&entry.node)) {
             limits.max_size = size;
         }
@@ -44,28 +44,28 @@ impl Check<'_, '_> {
     }
 
     /// Checks a size such as `"50MB"`; returns bytes.
-    fn size(&mut self, node: &Node<'_>) -> Option<u64> {
+    fn size(&mut self, node: &SpannedValue<'_>) -> Option<u64> {
         let text = match &node.value {
-            Value::Text(text) => &**text,
-            Value::Integer(_) => {
-                self.fault(Fault::at(node.at, "`max_size` has no unit").help(HELP));
+            RawValue::Text(text) => &**text,
+            RawValue::Integer(_) => {
+                self.error(DiagnosticBuilder::at(node.at, "`max_size` has no unit").help(HELP));
                 return None;
             }
             _ => {
-                self.wrong("max_size", "a size", node);
+                self.type_error("max_size", "a size", node);
                 return None;
             }
         };
         match parse(text) {
-            Some(size) if (SMALLEST..=LARGEST).contains(&size) => Some(size),
+            Some(size) if (MIN_LOG_SIZE..=MAX_LOG_SIZE).contains(&size) => Some(size),
             Some(_) => {
                 let text = "`max_size` must be between 256KB and 10TB";
-                self.fault(Fault::at(node.at, text));
+                self.error(DiagnosticBuilder::at(node.at, text));
                 None
             }
             None => {
                 let text = format!("invalid value {} for `max_size`", quote(text));
-                self.fault(Fault::at(node.at, text).help(HELP));
+                self.error(DiagnosticBuilder::at(node.at, text).help(HELP));
                 None
             }
         }

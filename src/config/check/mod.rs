@@ -20,54 +20,54 @@ mod stop;
 mod unsupported;
 pub(super) mod watch;
 
-pub(super) use preset::words;
+pub(super) use preset::static_words;
 
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
-use super::keys::{self, Key, has};
-use super::node::{Entry, Node, Table, Value};
-use super::place::Place;
-use super::report::Report;
+use super::fault::DiagnosticBuilder;
+use super::keys::{self, SchemaKey, has};
+use super::node::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::place::Span;
+use super::report::LoadReport;
 use super::spec::StackSpec;
-use super::suggest::{did_you_mean, one_of, quote};
-use super::template::{Parser, Part, StackField, Syntax, Template};
+use super::suggest::{did_you_mean, list_or, quote};
+use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
 
 /// Checks a merged file. `dir` is the directory of the first file. `None` if nothing can be checked
 /// further; the reason is in the report.
 pub(super) fn check(
-    file: &Table<'_>,
-    first: Place,
+    file: &RawTable<'_>,
+    first: Span,
     dir: &Path,
     host: Option<&str>,
-    report: &mut Report,
+    report: &mut LoadReport,
 ) -> Option<StackSpec> {
-    let empty = Table::new();
+    let empty = RawTable::new();
     let services = match file.get("services").map(|entry| &entry.node.value) {
-        Some(Value::Table(services)) => services,
+        Some(RawValue::Table(services)) => services,
         _ => &empty,
     };
-    let mut check = Check { report, services, stack_name: String::new(), dir };
+    let mut check = ConfigChecker { report, services, stack_name: String::new(), dir };
     check.file(file, first, host)
 }
 
-struct Check<'c, 't> {
-    report: &'c mut Report,
+struct ConfigChecker<'c, 't> {
+    report: &'c mut LoadReport,
     /// All services as written, to tell known names from unknown ones.
-    services: &'c Table<'t>,
+    services: &'c RawTable<'t>,
     stack_name: String,
     dir: &'c Path,
 }
 
-impl Check<'_, '_> {
-    fn fault(&mut self, fault: Fault) {
-        self.report.push(fault);
+impl ConfigChecker<'_, '_> {
+    fn error(&mut self, fault: DiagnosticBuilder) {
+        self.report.error(fault);
     }
 
-    fn wrong(&mut self, key: &str, must: &str, node: &Node<'_>) {
-        let text = format!("expected {must} for `{key}`, found {}", node.value.kind());
-        let fault = Fault::at(node.at, text);
-        self.fault(match how_to_write(must, &node.value) {
+    fn type_error(&mut self, key: &str, must: &str, node: &SpannedValue<'_>) {
+        let text = format!("expected {must} for `{key}`, found {}", node.value.type_name());
+        let fault = DiagnosticBuilder::at(node.at, text);
+        self.error(match syntax_hint(must, &node.value) {
             Some(help) => fault.help(help),
             None => fault,
         });
@@ -76,8 +76,8 @@ impl Check<'_, '_> {
     /// Reports the keys of `table` that are not in `known`; `elsewhere` suggests where they belong.
     fn unknown_keys(
         &mut self,
-        table: &Table<'_>,
-        known: &[Key],
+        table: &RawTable<'_>,
+        known: &[SchemaKey],
         what: &str,
         elsewhere: fn(&str) -> Option<String>,
     ) {
@@ -85,32 +85,33 @@ impl Check<'_, '_> {
             if has(known, key) {
                 continue;
             }
-            let fault = Fault::at(entry.key, format!("unknown key {} in {what}", quote(key)));
+            let fault =
+                DiagnosticBuilder::at(entry.key, format!("unknown key {} in {what}", quote(key)));
             if self.report.is_full() {
                 // The report is full, so looking for a suggestion is wasted time.
-                self.report.push(fault);
+                self.report.error(fault);
                 continue;
             }
             let help = unknown_key_help(key, known, elsewhere);
-            self.fault(fault.help(help));
+            self.error(fault.help(help));
         }
     }
 
-    fn text<'a>(&mut self, key: &str, node: &'a Node<'_>) -> Option<&'a str> {
+    fn text<'a>(&mut self, key: &str, node: &'a SpannedValue<'_>) -> Option<&'a str> {
         match &node.value {
-            Value::Text(text) => Some(text),
+            RawValue::Text(text) => Some(text),
             _ => {
-                self.wrong(key, "a string", node);
+                self.type_error(key, "a string", node);
                 None
             }
         }
     }
 
-    fn boolean(&mut self, key: &str, node: &Node<'_>) -> Option<bool> {
+    fn boolean(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<bool> {
         match node.value {
-            Value::Boolean(yes) => Some(yes),
+            RawValue::Boolean(yes) => Some(yes),
             _ => {
-                self.wrong(key, "a boolean", node);
+                self.type_error(key, "a boolean", node);
                 None
             }
         }
@@ -119,38 +120,46 @@ impl Check<'_, '_> {
     fn number(
         &mut self,
         key: &str,
-        node: &Node<'_>,
+        node: &SpannedValue<'_>,
         range: std::ops::RangeInclusive<i64>,
     ) -> Option<i64> {
         match node.value {
-            Value::Integer(Some(number)) if range.contains(&number) => Some(number),
-            Value::Integer(_) => {
+            RawValue::Integer(Some(number)) if range.contains(&number) => Some(number),
+            RawValue::Integer(_) => {
                 let text = format!("`{key}` must be between {} and {}", range.start(), range.end());
-                self.fault(Fault::at(node.at, text));
+                self.error(DiagnosticBuilder::at(node.at, text));
                 None
             }
             _ => {
-                self.wrong(key, "an integer", node);
+                self.type_error(key, "an integer", node);
                 None
             }
         }
     }
 
-    fn table<'a, 't>(&mut self, key: &str, node: &'a Node<'t>) -> Option<&'a Table<'t>> {
+    fn table<'a, 't>(&mut self, key: &str, node: &'a SpannedValue<'t>) -> Option<&'a RawTable<'t>> {
         match &node.value {
-            Value::Table(table) => Some(table),
+            RawValue::Table(table) => Some(table),
             _ => {
-                self.wrong(key, "a table", node);
+                self.type_error(key, "a table", node);
                 None
             }
         }
     }
 
-    fn word<T: Copy>(&mut self, key: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
-        let Value::Text(text) = &node.value else {
+    fn keyword<T: Copy>(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let RawValue::Text(text) = &node.value else {
             let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let text = format!("expected a string for `{key}`, found {}", node.value.kind());
-            self.fault(Fault::at(node.at, text).help(format!("use one of {}", known.join(", "))));
+            let text = format!("expected a string for `{key}`, found {}", node.value.type_name());
+            self.error(
+                DiagnosticBuilder::at(node.at, text)
+                    .help(format!("use one of {}", known.join(", "))),
+            );
             return None;
         };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
@@ -158,34 +167,37 @@ impl Check<'_, '_> {
         }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let help =
-            did_you_mean(text, known.iter().copied(), || format!("use one of {}", one_of(&known)));
+            did_you_mean(text, known.iter().copied(), || format!("use one of {}", list_or(&known)));
         let text = format!("invalid value {} for `{key}`", quote(text));
-        self.fault(Fault::at(node.at, text).help(help));
+        self.error(DiagnosticBuilder::at(node.at, text).help(help));
         None
     }
 
-    fn template(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
+    fn template(&mut self, text: &str, at: Span, syntax: TemplateSyntax) -> Template {
         let services = self.services;
-        let is_service = |name: &str| Check::is_service(services, name);
-        Parser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
+        let is_service = |name: &str| ConfigChecker::is_service(services, name);
+        TemplateParser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
     }
 
     /// Checks a text that must be known before ports are chosen: it may only refer to the stack.
-    fn fixed_text(&mut self, key: &str, node: &Node<'_>) -> Option<String> {
+    fn static_text(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
         let text = self.text(key, node)?;
-        let template = self.template(text, node.at, Syntax::References);
+        let template = self.template(text, node.at, TemplateSyntax::References);
         let mut out = String::new();
         for part in &template.parts {
             match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Stack { field: StackField::Name, .. } => out.push_str(&self.stack_name),
-                Part::Stack { field: StackField::Dir, .. } => {
+                TemplatePart::Text(text) => out.push_str(text),
+                TemplatePart::Stack { field: StackField::Name, .. } => {
+                    out.push_str(&self.stack_name)
+                }
+                TemplatePart::Stack { field: StackField::Dir, .. } => {
                     out.push_str(&self.dir.to_string_lossy());
                 }
-                Part::Service { at, .. } | Part::Variable { at, .. } => {
-                    let fault = Fault::at(*at, format!("`{key}` cannot refer to services"));
+                TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {
+                    let fault =
+                        DiagnosticBuilder::at(*at, format!("`{key}` cannot refer to services"));
                     let help = "use only `${stack.name}` and `${stack.dir}` here";
-                    self.fault(fault.help(help));
+                    self.error(fault.help(help));
                     return None;
                 }
             }
@@ -194,54 +206,60 @@ impl Check<'_, '_> {
     }
 
     /// Checks a path; relative ones start at the directory of the file.
-    fn path(&mut self, key: &str, node: &Node<'_>) -> Option<PathBuf> {
-        let text = self.fixed_text(key, node)?;
+    fn path(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<PathBuf> {
+        let text = self.static_text(key, node)?;
         if text.is_empty() {
-            let fault = Fault::at(node.at, format!("`{key}` is empty"));
-            self.fault(fault.help("use `.` for the directory of devstack.toml"));
+            let fault = DiagnosticBuilder::at(node.at, format!("`{key}` is empty"));
+            self.error(fault.help("use `.` for the directory of devstack.toml"));
             return None;
         }
-        Some(tidy(&self.dir.join(text)))
+        Some(normalize(&self.dir.join(text)))
     }
 }
 
-fn in_order<'a, 't>(table: &'a Table<'t>) -> Vec<(&'a str, &'a Entry<'t>)> {
-    let mut entries: Vec<(&str, &Entry<'t>)> =
+fn in_order<'a, 't>(table: &'a RawTable<'t>) -> Vec<(&'a str, &'a RawEntry<'t>)> {
+    let mut entries: Vec<(&str, &RawEntry<'t>)> =
         table.iter().map(|(name, entry)| (&**name, entry)).collect();
     entries.sort_by_key(|(_, entry)| entry.key);
     entries
 }
 
 /// Removes `.` from a path. `..` stays, because the parent of a symlink's target may be elsewhere.
-fn tidy(path: &Path) -> PathBuf {
+fn normalize(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
 /// Returns a hint on how to write the expected type.
-fn how_to_write(must: &str, value: &Value<'_>) -> Option<&'static str> {
+fn syntax_hint(must: &str, value: &RawValue<'_>) -> Option<&'static str> {
     let text =
         must.starts_with("a string") || must.starts_with("a path") || must == "a signal name";
     match value {
-        Value::Text(_) if must == "a boolean" => Some("use true or false, without quotes"),
-        Value::Text(_) if must == "an integer" => Some("remove the quotes"),
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date if text => {
+        RawValue::Text(_) if must == "a boolean" => Some("use true or false, without quotes"),
+        RawValue::Text(_) if must == "an integer" => Some("remove the quotes"),
+        RawValue::Integer(_) | RawValue::Float(_) | RawValue::Boolean(_) | RawValue::Date
+            if text =>
+        {
             Some("add quotes")
         }
         _ if must == "a duration" => Some("use a number with a unit: \"250ms\", \"5s\", \"2m\""),
         _ if must == "a table" => Some("write a table as { key = value }"),
         _ if must.starts_with("an array") => Some("write an array as [\"one\", \"two\"]"),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::Date
-        | Value::List(_)
-        | Value::Table(_) => None,
+        RawValue::Text(_)
+        | RawValue::Integer(_)
+        | RawValue::Float(_)
+        | RawValue::Boolean(_)
+        | RawValue::Date
+        | RawValue::List(_)
+        | RawValue::Table(_) => None,
     }
 }
 
 /// Returns where an unknown key belongs, or which key was probably meant.
-fn unknown_key_help(key: &str, known: &[Key], elsewhere: fn(&str) -> Option<String>) -> String {
+fn unknown_key_help(
+    key: &str,
+    known: &[SchemaKey],
+    elsewhere: fn(&str) -> Option<String>,
+) -> String {
     if let Some(help) = elsewhere(key) {
         return help;
     }
@@ -250,7 +268,7 @@ fn unknown_key_help(key: &str, known: &[Key], elsewhere: fn(&str) -> Option<Stri
         [first, .., last] if known.len() > 10 => {
             format!("remove it; known keys range from `{first}` to `{last}`")
         }
-        known => format!("use one of {}", one_of(known)),
+        known => format!("use one of {}", list_or(known)),
     })
 }
 

@@ -5,26 +5,26 @@ use std::borrow::Cow;
 use crate::model::RequiredPrograms;
 use crate::presets::{self, Preset};
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Node, Table, Value, merge};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue, merge};
 use super::super::parse::parse;
-use super::super::place::Place;
-use super::super::report::Report;
-use super::super::spec::{CommandSpec, Variables};
+use super::super::place::Span;
+use super::super::report::LoadReport;
+use super::super::spec::{CommandSpec, TemplateVars};
 use super::super::suggest::{did_you_mean, quote};
-use super::super::template::{Part, Syntax, Template};
-use super::Check;
+use super::super::template::{Template, TemplatePart, TemplateSyntax};
+use super::ConfigChecker;
 
 /// The placeholder for the address in the URL of a preset.
 const ADDRESS: &str = "${HOST}:${PORT}";
 
 #[derive(Clone, Copy)]
-pub(super) struct Chosen {
+pub(super) struct ChosenPreset {
     pub preset: &'static Preset,
-    pub at: Place,
+    pub at: Span,
 }
 
-impl Chosen {
+impl ChosenPreset {
     pub fn needs(self) -> RequiredPrograms {
         let facts = self.preset.facts();
         RequiredPrograms { programs: facts.needs.clone(), install: facts.install.clone() }
@@ -32,27 +32,27 @@ impl Chosen {
 
     /// Returns its `[service]` table. All spans point to where the preset was named, so that
     /// diagnostics show the user's file; keys come before the service's own.
-    fn service(self, begin: Place) -> Table<'static> {
-        let mut nothing = Report::default();
+    fn service(self, begin: Span) -> RawTable<'static> {
+        let mut nothing = LoadReport::default();
         let mut file = parse(self.preset.text, 0, &mut nothing).unwrap_or_default();
         match file.remove("service").map(|entry| entry.node.value) {
-            Some(Value::Table(mut table)) => {
-                move_to(&mut table, begin, self.at);
+            Some(RawValue::Table(mut table)) => {
+                relocate_spans(&mut table, begin, self.at);
                 table
             }
             // Cannot happen: a test parses every preset as a service.
-            Some(_) | None => Table::new(),
+            Some(_) | None => RawTable::new(),
         }
     }
 }
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Merges a service with its preset, key by key. Keys of the service win.
     pub(super) fn with_preset<'a, 't>(
         &mut self,
-        begin: Place,
-        written: &'a Table<'t>,
-    ) -> (Option<Chosen>, Cow<'a, Table<'t>>) {
+        begin: Span,
+        written: &'a RawTable<'t>,
+    ) -> (Option<ChosenPreset>, Cow<'a, RawTable<'t>>) {
         let Some(chosen) = written.get("preset").and_then(|entry| self.preset(&entry.node)) else {
             return (None, Cow::Borrowed(written));
         };
@@ -67,16 +67,16 @@ impl Check<'_, '_> {
             drop_probes(&mut base, ready);
         }
         let mut written = written.clone();
-        fit_ports(&mut base, &mut written);
-        let mut table: Table<'t> = base;
+        merge_ports(&mut base, &mut written);
+        let mut table: RawTable<'t> = base;
         merge(&mut table, written);
         (Some(chosen), Cow::Owned(table))
     }
 
-    fn preset(&mut self, node: &Node<'_>) -> Option<Chosen> {
+    fn preset(&mut self, node: &SpannedValue<'_>) -> Option<ChosenPreset> {
         let name = self.text("preset", node)?;
         if let Some(preset) = presets::find(name) {
-            return Some(Chosen { preset, at: node.at });
+            return Some(ChosenPreset { preset, at: node.at });
         }
         let names = presets::all().iter().map(|preset| preset.name);
         let all: Vec<&str> = names.clone().collect();
@@ -85,73 +85,82 @@ impl Check<'_, '_> {
             near if near.is_empty() => format!("available presets: {all}"),
             near => format!("{near} Available presets: {all}"),
         };
-        self.fault(Fault::at(node.at, format!("unknown preset {}", quote(name))).help(help));
+        self.error(
+            DiagnosticBuilder::at(node.at, format!("unknown preset {}", quote(name))).help(help),
+        );
         None
     }
 
     /// Returns the URL of a preset as the templates before and after the address.
-    pub(super) fn preset_url(&mut self, chosen: Chosen) -> Option<[Template; 2]> {
+    pub(super) fn preset_url(&mut self, chosen: ChosenPreset) -> Option<[Template; 2]> {
         let (before, after) = chosen.preset.facts().url.as_deref()?.split_once(ADDRESS)?;
-        Some([before, after].map(|text| self.template(text, chosen.at, Syntax::Full)))
+        Some([before, after].map(|text| self.template(text, chosen.at, TemplateSyntax::Full)))
     }
 
-    pub(super) fn preset_env(&mut self, chosen: Chosen) -> Variables {
+    pub(super) fn preset_env(&mut self, chosen: ChosenPreset) -> TemplateVars {
         let env = chosen.service(chosen.at).remove("env");
-        env.map_or_else(Variables::new, |entry| self.variables(&entry.node))
+        env.map_or_else(TemplateVars::new, |entry| self.variables(&entry.node))
     }
 }
 
 /// Drops the preset's probes if `ready` has its own. `timeout` and `interval` alone keep them.
-fn drop_probes(base: &mut Table<'_>, written: &Entry<'_>) {
-    let Value::Table(written) = &written.node.value else { return };
+fn drop_probes(base: &mut RawTable<'_>, written: &RawEntry<'_>) {
+    let RawValue::Table(written) = &written.node.value else { return };
     let probes = |key: &str| !matches!(key, "timeout" | "interval");
     if written.keys().any(|key| probes(key))
-        && let Some(Value::Table(ready)) = base.get_mut("ready").map(|entry| &mut entry.node.value)
+        && let Some(RawValue::Table(ready)) =
+            base.get_mut("ready").map(|entry| &mut entry.node.value)
     {
         ready.retain(|key, _| !probes(key));
     }
 }
 
 /// `port` replaces the main port of a preset with several, `ports` a preset's single port.
-fn fit_ports<'t>(base: &mut Table<'t>, written: &mut Table<'t>) {
+fn merge_ports<'t>(base: &mut RawTable<'t>, written: &mut RawTable<'t>) {
     if written.contains_key("ports") {
         base.remove("port");
         return;
     }
-    let Some(Value::Table(ports)) = base.get("ports").map(|entry| &entry.node.value) else {
+    let Some(RawValue::Table(ports)) = base.get("ports").map(|entry| &entry.node.value) else {
         return;
     };
     let Some(main) = ports.keys().next().cloned() else { return };
     if let Some(port) = written.remove("port") {
         let (key, at) = (port.key, port.node.at);
-        let ports = Table::from([(main, port)]);
-        let node = Node { at, value: Value::Table(ports) };
-        written.insert("ports".into(), Entry { key, node });
+        let ports = RawTable::from([(main, port)]);
+        let node = SpannedValue { at, value: RawValue::Table(ports) };
+        written.insert("ports".into(), RawEntry { key, node });
     }
 }
 
-fn move_to(table: &mut Table<'_>, begin: Place, at: Place) {
+fn relocate_spans(table: &mut RawTable<'_>, begin: Span, at: Span) {
     for entry in table.values_mut() {
         entry.key = begin;
         move_node(&mut entry.node, begin, at);
     }
 }
 
-fn move_node(node: &mut Node<'_>, begin: Place, at: Place) {
+fn move_node(node: &mut SpannedValue<'_>, begin: Span, at: Span) {
     node.at = at;
     match &mut node.value {
-        Value::List(list) => list.iter_mut().for_each(|node| move_node(node, begin, at)),
-        Value::Table(table) => move_to(table, begin, at),
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date => {}
+        RawValue::List(list) => list.iter_mut().for_each(|node| move_node(node, begin, at)),
+        RawValue::Table(table) => relocate_spans(table, begin, at),
+        RawValue::Text(_)
+        | RawValue::Integer(_)
+        | RawValue::Float(_)
+        | RawValue::Boolean(_)
+        | RawValue::Date => {}
     }
 }
 
 /// Returns the words of a command as written, for detecting its framework. References become `$`.
-pub(in super::super) fn words(command: &CommandSpec) -> Vec<String> {
+pub(in super::super) fn static_words(command: &CommandSpec) -> Vec<String> {
     let text = |template: &Template| {
-        let part = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Service { .. } | Part::Stack { .. } | Part::Variable { .. } => "$".to_owned(),
+        let part = |part: &TemplatePart| match part {
+            TemplatePart::Text(text) => text.clone(),
+            TemplatePart::Service { .. }
+            | TemplatePart::Stack { .. }
+            | TemplatePart::Variable { .. } => "$".to_owned(),
         };
         template.parts.iter().map(part).collect::<String>()
     };

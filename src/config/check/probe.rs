@@ -1,22 +1,22 @@
-use super::super::fault::Fault;
-use super::super::node::{Node, Table, Value};
-use super::super::place::Place;
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawTable, RawValue, SpannedValue};
+use super::super::place::Span;
 use super::super::spec::{PortSpec, ProbeSpec};
 use super::super::suggest::{did_you_mean, quote};
-use super::super::template::{Part, Syntax, Template};
-use super::{Check, keys};
+use super::super::template::{Template, TemplatePart, TemplateSyntax};
+use super::{ConfigChecker, keys};
 
-enum PortOf {
+enum ProbePort {
     Own(String),
     Number(u16),
 }
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks the probes of these keys, in this order. The default, if `by_default`: the service
     /// listens on its main port; with socket activation devstack listens, so it must answer there.
     pub(super) fn probes(
         &mut self,
-        table: &Table<'_>,
+        table: &RawTable<'_>,
         keys: &[&str],
         by_default: bool,
         ports: &[PortSpec],
@@ -26,7 +26,7 @@ impl Check<'_, '_> {
         for &key in keys {
             let Some(entry) = table.get(key) else { continue };
             let node = &entry.node;
-            chosen |= key != "notify" || node.value != Value::Boolean(false);
+            chosen |= key != "notify" || node.value != RawValue::Boolean(false);
             probes.extend(match key {
                 "delay" => self.duration("delay", node).map(ProbeSpec::Delay),
                 "tcp" => self.tcp(node, ports),
@@ -37,7 +37,7 @@ impl Check<'_, '_> {
             });
         }
         if let (true, false, Some(main)) = (by_default, chosen, ports.first()) {
-            probes.push(match main.pass {
+            probes.push(match main.socket_activation {
                 true => ProbeSpec::OwnAnswer(main.name.clone()),
                 false => ProbeSpec::OwnTcp(main.name.clone()),
             });
@@ -45,70 +45,76 @@ impl Check<'_, '_> {
         probes
     }
 
-    fn tcp(&mut self, node: &Node<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
-        if node.value == Value::Boolean(false) {
+    fn tcp(&mut self, node: &SpannedValue<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
+        if node.value == RawValue::Boolean(false) {
             return None;
         }
         let probed = self.probe_port("tcp", node, ports)?;
         let passed = ports.iter().find(|port| {
-            port.pass
+            port.socket_activation
                 && match &probed {
-                    PortOf::Own(name) => port.name == *name,
-                    PortOf::Number(number) => port.prefer == Some(*number),
+                    ProbePort::Own(name) => port.name == *name,
+                    ProbePort::Number(number) => port.preferred == Some(*number),
                 }
         });
         if let Some(port) = passed {
-            let fault = Fault::at(node.at, "a TCP probe is meaningless on a passed port");
+            let fault =
+                DiagnosticBuilder::at(node.at, "a TCP probe is meaningless on a passed port");
             let help =
                 "use `http`, `log`, `exec` or `notify`: devstack itself is listening on this port";
-            self.fault(fault.also(port.at, "this port is passed").help(help));
+            self.error(fault.secondary(port.at, "this port is passed").help(help));
             return None;
         }
         Some(match probed {
-            PortOf::Own(name) => ProbeSpec::OwnTcp(name),
-            PortOf::Number(number) => ProbeSpec::Tcp(number),
+            ProbePort::Own(name) => ProbeSpec::OwnTcp(name),
+            ProbePort::Number(number) => ProbeSpec::Tcp(number),
         })
     }
 
     /// Checks a port: `true` for the main port, a name, or a number.
-    fn probe_port(&mut self, key: &str, node: &Node<'_>, ports: &[PortSpec]) -> Option<PortOf> {
+    fn probe_port(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+        ports: &[PortSpec],
+    ) -> Option<ProbePort> {
         match &node.value {
-            Value::Boolean(true) => self.main_port(node.at, ports).map(PortOf::Own),
-            Value::Text(name) => match ports.iter().find(|port| port.name == **name) {
-                Some(port) => Some(PortOf::Own(port.name.clone())),
+            RawValue::Boolean(true) => self.main_port(node.at, ports).map(ProbePort::Own),
+            RawValue::Text(name) => match ports.iter().find(|port| port.name == **name) {
+                Some(port) => Some(ProbePort::Own(port.name.clone())),
                 None => {
                     let names = ports.iter().map(|port| port.name.as_str());
                     let help = did_you_mean(name, names, || {
                         "use true for the main port, a number, or a name from `ports`".into()
                     });
                     let text = format!("unknown port {}", quote(name));
-                    self.fault(Fault::at(node.at, text).help(help));
+                    self.error(DiagnosticBuilder::at(node.at, text).help(help));
                     None
                 }
             },
-            Value::Integer(_) => self.port_number(key, node)?.map(PortOf::Number),
+            RawValue::Integer(_) => self.port_number(key, node)?.map(ProbePort::Number),
             _ => {
-                self.wrong(key, "a boolean, a port or the name of a port", node);
+                self.type_error(key, "a boolean, a port or the name of a port", node);
                 None
             }
         }
     }
 
-    fn main_port(&mut self, at: Place, ports: &[PortSpec]) -> Option<String> {
+    fn main_port(&mut self, at: Span, ports: &[PortSpec]) -> Option<String> {
         if ports.is_empty() {
-            let fault = Fault::at(at, "this service has no port to probe");
-            self.fault(fault.help("set `port = \"auto\"` or a number"));
+            let fault = DiagnosticBuilder::at(at, "this service has no port to probe");
+            self.error(fault.help("set `port = \"auto\"` or a number"));
         }
         ports.first().map(|port| port.name.clone())
     }
 
     /// Checks `http`: a path on the main port, a URL, or `{ path, port }`.
-    fn http(&mut self, node: &Node<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
+    fn http(&mut self, node: &SpannedValue<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
         match &node.value {
-            Value::Text(_) => {
+            RawValue::Text(_) => {
                 let template = self.http_text(node)?;
                 let starts_with = |prefix: &str| match template.parts.first() {
-                    Some(Part::Text(text)) => text.starts_with(prefix),
+                    Some(TemplatePart::Text(text)) => text.starts_with(prefix),
                     _ => false,
                 };
                 if starts_with("/") {
@@ -117,35 +123,35 @@ impl Check<'_, '_> {
                 }
                 Some(ProbeSpec::Http(template))
             }
-            Value::Table(table) => {
-                self.only_keys(table, keys::HTTP, "`http`");
+            RawValue::Table(table) => {
+                self.check_keys(table, keys::HTTP, "`http`");
                 let path = match table.get("path") {
                     Some(entry) => self.http_text(&entry.node)?,
                     None => Template::plain("/", node.at),
                 };
                 let port = match table.get("port") {
                     Some(entry) => self.probe_port("port", &entry.node, ports)?,
-                    None => PortOf::Own(self.main_port(node.at, ports)?),
+                    None => ProbePort::Own(self.main_port(node.at, ports)?),
                 };
                 Some(match port {
-                    PortOf::Own(port) => ProbeSpec::OwnHttp { port, path },
-                    PortOf::Number(port) => ProbeSpec::PortHttp { port, path },
+                    ProbePort::Own(port) => ProbeSpec::OwnHttp { port, path },
+                    ProbePort::Number(port) => ProbeSpec::PortHttp { port, path },
                 })
             }
             _ => {
-                self.wrong("http", "a path such as \"/health\" or a URL", node);
+                self.type_error("http", "a path such as \"/health\" or a URL", node);
                 None
             }
         }
     }
 
-    fn http_text(&mut self, node: &Node<'_>) -> Option<Template> {
+    fn http_text(&mut self, node: &SpannedValue<'_>) -> Option<Template> {
         let text = self.text("http", node)?;
-        Some(self.template(text, node.at, Syntax::References))
+        Some(self.template(text, node.at, TemplateSyntax::References))
     }
 
-    fn log(&mut self, node: &Node<'_>) -> Option<ProbeSpec> {
+    fn log(&mut self, node: &SpannedValue<'_>) -> Option<ProbeSpec> {
         let text = self.text("log", node)?;
-        Some(ProbeSpec::Log(self.template(text, node.at, Syntax::References)))
+        Some(ProbeSpec::Log(self.template(text, node.at, TemplateSyntax::References)))
     }
 }

@@ -1,23 +1,24 @@
 use crate::model::Name;
 
-use super::super::fault::Fault;
-use super::super::node::{Node, Value};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawValue, SpannedValue};
 use super::super::spec::ProfilesSpec;
 use super::super::suggest::quote;
-use super::Check;
+use super::ConfigChecker;
 
 pub(in super::super) const MAX_PROFILES: usize = 64;
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `profiles`; an empty list is the same as none.
-    pub(super) fn profiles(&mut self, node: &Node<'_>) -> Option<ProfilesSpec> {
-        let Value::List(list) = &node.value else {
-            self.wrong("profiles", "an array of strings", node);
+    pub(super) fn profiles(&mut self, node: &SpannedValue<'_>) -> Option<ProfilesSpec> {
+        let RawValue::List(list) = &node.value else {
+            self.type_error("profiles", "an array of strings", node);
             return None;
         };
         if list.len() > MAX_PROFILES {
-            let fault = Fault::at(node.at, format!("too many profiles: {}", list.len()));
-            self.fault(fault.help(format!("use at most {MAX_PROFILES}")));
+            let fault =
+                DiagnosticBuilder::at(node.at, format!("too many profiles: {}", list.len()));
+            self.error(fault.help(format!("use at most {MAX_PROFILES}")));
             return None;
         }
         let mut names = Vec::with_capacity(list.len());
@@ -27,7 +28,7 @@ impl Check<'_, '_> {
                 Ok(name) => names.push(name),
                 Err(bad) => {
                     let text = format!("invalid profile name {}", quote(text));
-                    self.fault(Fault::at(item.at, text).help(bad.to_string()));
+                    self.error(DiagnosticBuilder::at(item.at, text).help(bad.to_string()));
                 }
             }
         }

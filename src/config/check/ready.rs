@@ -2,24 +2,24 @@ use std::time::Duration;
 
 use crate::model::ServiceKind;
 
-use super::super::node::{Entry, Table};
+use super::super::node::{RawEntry, RawTable};
 use super::super::spec::{PortSpec, ReadySpec};
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(250);
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `ready`. By default, a service with a port must listen on it; a task has no probes.
     pub(super) fn ready(
         &mut self,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&RawEntry<'_>>,
         kind: ServiceKind,
         ports: &[PortSpec],
     ) -> ReadySpec {
-        let nothing = Table::new();
+        let nothing = RawTable::new();
         let table = entry.and_then(|entry| self.table("ready", &entry.node)).unwrap_or(&nothing);
-        self.only_keys(table, keys::READY, "`ready`");
+        self.check_keys(table, keys::READY, "`ready`");
         // Cheap ones first.
         let kinds = ["delay", "tcp", "http", "log", "exec", "notify"];
         let mut ready = ReadySpec {

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::model::{RestartConfig, RestartPolicy, ServiceKind};
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Value};
-use super::{Check, keys};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawValue};
+use super::{ConfigChecker, keys};
 
 pub(in super::super) const POLICIES: [(&str, RestartPolicy); 3] = [
     ("no", RestartPolicy::No),
@@ -14,11 +14,11 @@ pub(in super::super) const POLICIES: [(&str, RestartPolicy); 3] = [
 
 pub(in super::super) const MAX_RESTARTS: i64 = 1_000_000;
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `restart`: a policy or a table. The default for a task is not to restart.
     pub(super) fn restart(
         &mut self,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&RawEntry<'_>>,
         kind: ServiceKind,
     ) -> RestartConfig {
         let mut restart = RestartConfig {
@@ -33,36 +33,41 @@ impl Check<'_, '_> {
         };
         let Some(entry) = entry else { return restart };
         match &entry.node.value {
-            Value::Text(_) => {
-                if let Some(policy) = self.word("restart", &entry.node, &POLICIES) {
+            RawValue::Text(_) => {
+                if let Some(policy) = self.keyword("restart", &entry.node, &POLICIES) {
                     restart.policy = policy;
                 }
             }
-            Value::Table(_) => self.restart_table(entry, &mut restart),
-            Value::Boolean(false) => {
-                let fault =
-                    Fault::at(entry.node.at, "expected a string for `restart`, found a boolean");
-                self.fault(fault.help("use \"no\""));
+            RawValue::Table(_) => self.restart_table(entry, &mut restart),
+            RawValue::Boolean(false) => {
+                let fault = DiagnosticBuilder::at(
+                    entry.node.at,
+                    "expected a string for `restart`, found a boolean",
+                );
+                self.error(fault.help("use \"no\""));
             }
-            Value::Boolean(true) => {
-                let fault =
-                    Fault::at(entry.node.at, "expected a string for `restart`, found a boolean");
-                self.fault(fault.help("use \"on-failure\" or \"always\""));
+            RawValue::Boolean(true) => {
+                let fault = DiagnosticBuilder::at(
+                    entry.node.at,
+                    "expected a string for `restart`, found a boolean",
+                );
+                self.error(fault.help("use \"on-failure\" or \"always\""));
             }
-            _ => self.wrong("restart", "a string or a table", &entry.node),
+            _ => self.type_error("restart", "a string or a table", &entry.node),
         }
         if restart.policy == RestartPolicy::Always && kind == ServiceKind::Task {
-            let fault = Fault::at(entry.node.at, "a task that always restarts never completes");
-            self.fault(fault.help("use \"on-failure\", or make it a service"));
+            let fault =
+                DiagnosticBuilder::at(entry.node.at, "a task that always restarts never completes");
+            self.error(fault.help("use \"on-failure\", or make it a service"));
         }
         restart
     }
 
-    fn restart_table(&mut self, entry: &Entry<'_>, restart: &mut RestartConfig) {
+    fn restart_table(&mut self, entry: &RawEntry<'_>, restart: &mut RestartConfig) {
         let Some(table) = self.table("restart", &entry.node) else { return };
-        self.only_keys(table, keys::RESTART, "`restart`");
+        self.check_keys(table, keys::RESTART, "`restart`");
         if let Some(entry) = table.get("policy")
-            && let Some(policy) = self.word("policy", &entry.node, &POLICIES)
+            && let Some(policy) = self.keyword("policy", &entry.node, &POLICIES)
         {
             restart.policy = policy;
         }
@@ -87,8 +92,9 @@ impl Check<'_, '_> {
             && let Some(max_delay) = self.duration("max_delay", &entry.node)
         {
             if max_delay < restart.delay {
-                let fault = Fault::at(entry.node.at, "`max_delay` is shorter than `delay`");
-                self.fault(fault.help("raise `max_delay` or lower `delay`: the delay doubles from `delay` up to `max_delay`"));
+                let fault =
+                    DiagnosticBuilder::at(entry.node.at, "`max_delay` is shorter than `delay`");
+                self.error(fault.help("raise `max_delay` or lower `delay`: the delay doubles from `delay` up to `max_delay`"));
             }
             restart.max_delay = max_delay;
         }

@@ -3,14 +3,14 @@ use std::collections::BTreeSet;
 use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::detect_preset;
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Node, Table, Value};
-use super::super::spec::{CommandSpec, ServiceSpec, Variables};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::super::spec::{CommandSpec, ServiceSpec, TemplateVars};
 use super::super::suggest::quote;
-use super::super::template::{Syntax, Template};
-use super::preset::{Chosen, words};
-use super::stack::Defaults;
-use super::{Check, keys};
+use super::super::template::{Template, TemplateSyntax};
+use super::preset::{ChosenPreset, static_words};
+use super::stack::StackDefaults;
+use super::{ConfigChecker, keys};
 
 pub(in super::super) const KINDS: [(&str, ServiceKind); 2] =
     [("service", ServiceKind::Service), ("task", ServiceKind::Task)];
@@ -33,22 +33,22 @@ pub(in super::super) const COLORS: [(&str, LabelColor); 12] = [
     ("bright-cyan", LabelColor::BrightCyan),
 ];
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks one service. Parts with errors get their defaults, so that the rest is checked too.
     pub(super) fn service(
         &mut self,
         name: Name,
-        entry: &Entry<'_>,
-        defaults: &Defaults,
+        entry: &RawEntry<'_>,
+        defaults: &StackDefaults,
     ) -> Option<ServiceSpec> {
         let written = self.table(name.as_str(), &entry.node)?;
         let (preset, table) = self.with_preset(entry.key, written);
         let table = &table;
-        self.unknown_keys(table, keys::SERVICE, "a service", keys::service_key_elsewhere);
+        self.unknown_keys(table, keys::SERVICE, "a service", keys::suggest_service_key);
         self.unsupported(table);
         let kind = table
             .get("kind")
-            .and_then(|entry| self.word("kind", &entry.node, &KINDS))
+            .and_then(|entry| self.keyword("kind", &entry.node, &KINDS))
             .unwrap_or(ServiceKind::Service);
         let (dir, dir_at) = match table.get("dir") {
             Some(entry) => match self.path("dir", &entry.node) {
@@ -64,12 +64,12 @@ impl Check<'_, '_> {
         }
         let command = self.service_command(&name, entry, table);
         let env =
-            written.get("env").map_or_else(Variables::new, |entry| self.variables(&entry.node));
-        let preset_env = preset.map_or_else(Variables::new, |chosen| self.preset_env(chosen));
+            written.get("env").map_or_else(TemplateVars::new, |entry| self.variables(&entry.node));
+        let preset_env = preset.map_or_else(TemplateVars::new, |chosen| self.preset_env(chosen));
         let own_command = written.contains_key("command");
         let framework = match preset {
             Some(chosen) => Some(chosen.preset),
-            None => detect_preset(&words(&command)),
+            None => detect_preset(&static_words(&command)),
         };
         if let Some(entry) = table.get("primary") {
             self.boolean("primary", &entry.node);
@@ -81,10 +81,10 @@ impl Check<'_, '_> {
             command,
             env,
             preset_env,
-            framework,
-            needs: preset.filter(|_| !own_command).map(Chosen::needs),
+            preset: framework,
+            needs: preset.filter(|_| !own_command).map(ChosenPreset::needs),
             watch_at: written.get("watch").map(|entry| entry.node.at),
-            url: preset.and_then(|chosen| self.preset_url(chosen)),
+            url_templates: preset.and_then(|chosen| self.preset_url(chosen)),
             url_form: UrlFormat::default(),
             env_files: table
                 .get("env_file")
@@ -114,12 +114,12 @@ impl Check<'_, '_> {
                 .unwrap_or(true),
             on_exit: table
                 .get("on_exit")
-                .and_then(|entry| self.word("on_exit", &entry.node, &ON_EXIT))
+                .and_then(|entry| self.keyword("on_exit", &entry.node, &ON_EXIT))
                 .unwrap_or(OnExit::None),
-            color: table.get("color").and_then(|entry| self.word("color", &entry.node, &COLORS)),
+            color: table.get("color").and_then(|entry| self.keyword("color", &entry.node, &COLORS)),
             description: table.get("description").and_then(|entry| {
                 let text = self.text("description", &entry.node)?;
-                Some(self.template(text, entry.node.at, Syntax::References))
+                Some(self.template(text, entry.node.at, TemplateSyntax::References))
             }),
             name,
             dir,
@@ -132,8 +132,8 @@ impl Check<'_, '_> {
     fn service_command(
         &mut self,
         name: &Name,
-        entry: &Entry<'_>,
-        table: &Table<'_>,
+        entry: &RawEntry<'_>,
+        table: &RawTable<'_>,
     ) -> CommandSpec {
         let nothing = CommandSpec::Shell(Template::plain("", entry.key));
         match table.get("command") {
@@ -141,35 +141,39 @@ impl Check<'_, '_> {
             // The invalid preset was reported.
             None if table.contains_key("preset") => nothing,
             // Reported already, as a misspelled `command`.
-            None if table.keys().any(|key| keys::means_command(key)) => nothing,
+            None if table.keys().any(|key| keys::is_misspelled_command(key)) => nothing,
             None => {
-                let fault = Fault::at(entry.key, format!("service `{name}` has no `command`"));
-                self.fault(fault.help("set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)"));
+                let fault =
+                    DiagnosticBuilder::at(entry.key, format!("service `{name}` has no `command`"));
+                self.error(fault.help("set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)"));
                 nothing
             }
         }
     }
 
-    fn tty(&mut self, node: &Node<'_>) -> Option<TtyMode> {
+    fn tty(&mut self, node: &SpannedValue<'_>) -> Option<TtyMode> {
         match &node.value {
-            Value::Boolean(true) => Some(TtyMode::Yes),
-            Value::Boolean(false) => Some(TtyMode::No),
-            Value::Text(text) if text == "auto" => Some(TtyMode::Auto),
-            Value::Text(text) => {
-                let fault = Fault::at(node.at, format!("invalid value {} for `tty`", quote(text)));
-                self.fault(fault.help("use true, false or \"auto\""));
+            RawValue::Boolean(true) => Some(TtyMode::Yes),
+            RawValue::Boolean(false) => Some(TtyMode::No),
+            RawValue::Text(text) if text == "auto" => Some(TtyMode::Auto),
+            RawValue::Text(text) => {
+                let fault = DiagnosticBuilder::at(
+                    node.at,
+                    format!("invalid value {} for `tty`", quote(text)),
+                );
+                self.error(fault.help("use true, false or \"auto\""));
                 None
             }
             _ => {
-                self.wrong("tty", "a boolean or \"auto\"", node);
+                self.type_error("tty", "a boolean or \"auto\"", node);
                 None
             }
         }
     }
 
-    fn success_codes(&mut self, node: &Node<'_>) -> BTreeSet<i32> {
-        let Value::List(list) = &node.value else {
-            self.wrong("success_codes", "an array of integers", node);
+    fn success_codes(&mut self, node: &SpannedValue<'_>) -> BTreeSet<i32> {
+        let RawValue::List(list) = &node.value else {
+            self.type_error("success_codes", "an array of integers", node);
             return BTreeSet::from([0]);
         };
         let codes = list.iter().filter_map(|item| self.number("success_codes", item, 0..=255));

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::model::{ConflictPolicy, MessageClass, Name, ServiceKind};
 
-use super::super::fault::Fault;
-use super::super::node::{Node, Table, Value};
-use super::super::place::Place;
-use super::super::spec::{EnvFileSpec, Replicas, ServiceSpec, StackSpec, Variables};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawTable, RawValue, SpannedValue};
+use super::super::place::Span;
+use super::super::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
 use super::super::suggest::quote;
-use super::{Check, in_order, keys, nowhere, unknown_key_help};
+use super::{ConfigChecker, in_order, keys, nowhere, unknown_key_help};
 
 /// Maximum number of services: more than one machine runs, and few enough for every list.
 const MAX_SERVICES: usize = 4096;
@@ -20,25 +20,25 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 
 /// Settings of `[stack]` that apply to every service.
 #[derive(Debug, Clone)]
-pub(super) struct Defaults {
+pub(super) struct StackDefaults {
     pub host: String,
     pub on_conflict: ConflictPolicy,
 }
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     pub(super) fn file(
         &mut self,
-        file: &Table<'_>,
-        first: Place,
+        file: &RawTable<'_>,
+        first: Span,
         host: Option<&str>,
     ) -> Option<StackSpec> {
         self.unknown_file_keys(file);
-        let empty = Table::new();
+        let empty = RawTable::new();
         let stack = file.get("stack").and_then(|entry| self.table("stack", &entry.node));
         let stack = stack.unwrap_or(&empty);
-        self.unknown_keys(stack, keys::STACK, "[stack]", keys::stack_key_elsewhere);
+        self.unknown_keys(stack, keys::STACK, "[stack]", keys::suggest_stack_key);
         self.stack_name = self.name(stack);
-        let defaults = Defaults {
+        let defaults = StackDefaults {
             host: self.stack_host(stack, host),
             on_conflict: stack
                 .get("on_conflict")
@@ -47,7 +47,7 @@ impl Check<'_, '_> {
         };
         let env = match stack.get("env") {
             Some(entry) => self.variables(&entry.node),
-            None => Variables::new(),
+            None => TemplateVars::new(),
         };
         let env_files = match stack.get("env_file") {
             Some(entry) => self.env_files(&entry.node),
@@ -66,7 +66,7 @@ impl Check<'_, '_> {
     }
 
     /// Reports unknown keys at the top level; a table with a command is a misplaced service.
-    fn unknown_file_keys(&mut self, file: &Table<'_>) {
+    fn unknown_file_keys(&mut self, file: &RawTable<'_>) {
         for (key, entry) in file {
             if keys::has(keys::FILE, key) {
                 continue;
@@ -74,11 +74,11 @@ impl Check<'_, '_> {
             let text = format!("unknown top-level key {}", quote(key));
             if self.report.is_full() {
                 // The report is full, so looking for a suggestion is wasted time.
-                self.fault(Fault::at(entry.key, text));
+                self.error(DiagnosticBuilder::at(entry.key, text));
                 continue;
             }
             let is_service = match &entry.node.value {
-                Value::Table(table) => {
+                RawValue::Table(table) => {
                     table.contains_key("command") || table.contains_key("preset")
                 }
                 _ => false,
@@ -86,13 +86,13 @@ impl Check<'_, '_> {
             let help = if is_service {
                 format!("put services under `services`: [services.{key}]")
             } else {
-                unknown_key_help(key, keys::FILE, keys::stack_key_elsewhere)
+                unknown_key_help(key, keys::FILE, keys::suggest_stack_key)
             };
-            self.fault(Fault::at(entry.key, text).help(help));
+            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
         }
     }
 
-    fn name(&mut self, stack: &Table<'_>) -> String {
+    fn name(&mut self, stack: &RawTable<'_>) -> String {
         let folder = slug(self.dir);
         let Some(entry) = stack.get("name") else { return folder };
         let Some(name) = self.text("name", &entry.node) else { return folder };
@@ -100,36 +100,36 @@ impl Check<'_, '_> {
             Ok(name) => name.to_string(),
             Err(bad) => {
                 let text = format!("invalid name {}", quote(name));
-                self.fault(Fault::at(entry.node.at, text).help(bad.to_string()));
+                self.error(DiagnosticBuilder::at(entry.node.at, text).help(bad.to_string()));
                 folder
             }
         }
     }
 
-    fn stack_host(&mut self, stack: &Table<'_>, host: Option<&str>) -> String {
+    fn stack_host(&mut self, stack: &RawTable<'_>, host: Option<&str>) -> String {
         let written = stack.get("host").and_then(|entry| self.host(&entry.node));
         let Some(host) = host else {
             return written.unwrap_or_else(|| DEFAULT_HOST.to_owned());
         };
-        match normal_host(host) {
+        match normalize_host(host) {
             Some(host) => host,
             None => {
                 let text = format!("invalid address `--host {}`", quote(host).trim_matches('`'));
-                let fault = Fault::placeless(MessageClass::Usage, text);
-                self.fault(fault.help("use an IP address such as 0.0.0.0, or localhost"));
+                let fault = DiagnosticBuilder::without_span(MessageClass::Usage, text);
+                self.error(fault.help("use an IP address such as 0.0.0.0, or localhost"));
                 DEFAULT_HOST.to_owned()
             }
         }
     }
 
-    pub(super) fn host(&mut self, node: &Node<'_>) -> Option<String> {
+    pub(super) fn host(&mut self, node: &SpannedValue<'_>) -> Option<String> {
         let host = self.text("host", node)?;
-        if let Some(host) = normal_host(host) {
+        if let Some(host) = normalize_host(host) {
             return Some(host);
         }
         let text = format!("invalid address {}", quote(host));
         let help = "use an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
-        self.fault(Fault::at(node.at, text).help(help));
+        self.error(DiagnosticBuilder::at(node.at, text).help(help));
         None
     }
 
@@ -141,28 +141,28 @@ impl Check<'_, '_> {
     /// Returns the services that can be checked further, in the order of the file.
     fn all_services(
         &mut self,
-        file: &Table<'_>,
-        first: Place,
-        defaults: &Defaults,
+        file: &RawTable<'_>,
+        first: Span,
+        defaults: &StackDefaults,
     ) -> Option<Vec<ServiceSpec>> {
         let help = "add a service: [services.web], followed by command = \"…\"";
         let Some(entry) = file.get("services") else {
             if !file.keys().any(|key| key != "stack") {
                 let text =
                     if file.is_empty() { "the file is empty" } else { "no services defined" };
-                self.fault(Fault::at(first, text).help(help));
+                self.error(DiagnosticBuilder::at(first, text).help(help));
             }
             return None;
         };
         let table = self.table("services", &entry.node)?;
         if table.is_empty() {
-            self.fault(Fault::at(entry.key, "no services defined").help(help));
+            self.error(DiagnosticBuilder::at(entry.key, "no services defined").help(help));
             return None;
         }
         if table.len() > MAX_SERVICES {
             let text = format!("too many services: {}", table.len());
             let help = format!("use at most {MAX_SERVICES}");
-            self.fault(Fault::at(entry.key, text).help(help));
+            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
             return None;
         }
         let mut services = Vec::with_capacity(table.len());
@@ -173,20 +173,20 @@ impl Check<'_, '_> {
                     Ok(slug) => format!("use `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
                     Err(bad) => bad.to_string(),
                 };
-                self.fault(Fault::at(entry.key, text).help(help));
+                self.error(DiagnosticBuilder::at(entry.key, text).help(help));
                 continue;
             };
             services.extend(self.service(checked, entry, defaults));
         }
         let each = |service: &ServiceSpec| match service.replicas {
-            Replicas::Many(of) => usize::from(of),
-            Replicas::One | Replicas::Member { .. } => 1,
+            ReplicaSpec::Many(of) => usize::from(of),
+            ReplicaSpec::One | ReplicaSpec::Member { .. } => 1,
         };
         let all: usize = services.iter().map(each).sum();
         if all > MAX_SERVICES {
             let text = format!("too many services: {all}");
             let help = format!("use at most {MAX_SERVICES}, including replicas");
-            self.fault(Fault::at(entry.key, text).help(help));
+            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
             return None;
         }
         Some(services)
@@ -194,26 +194,27 @@ impl Check<'_, '_> {
 
     /// The service that an outer `PORT` sets: marked as primary, or the first non-task with a port.
     fn primary(&mut self, services: &[ServiceSpec]) -> Option<Name> {
-        let mut chosen: Option<(Name, Place)> = None;
+        let mut chosen: Option<(Name, Span)> = None;
         for service in services {
-            let Some(Value::Table(table)) =
+            let Some(RawValue::Table(table)) =
                 self.services.get(service.name.as_str()).map(|entry| &entry.node.value)
             else {
                 continue;
             };
             let Some(node) = table.get("primary").map(|entry| &entry.node) else { continue };
-            if node.value != Value::Boolean(true) {
+            if node.value != RawValue::Boolean(true) {
                 continue;
             }
             if service.ports.is_empty() {
                 let text = format!("{} is primary but has no port", service.name);
-                self.fault(Fault::at(node.at, text).help("set `port = \"auto\"`"));
+                self.error(DiagnosticBuilder::at(node.at, text).help("set `port = \"auto\"`"));
             }
             match &chosen {
                 Some((other, at)) => {
                     let text = format!("{other} and {} are both primary", service.name);
-                    let fault = Fault::at(node.at, text).also(*at, "first set here");
-                    self.fault(
+                    let fault =
+                        DiagnosticBuilder::at(node.at, text).secondary(*at, "first set here");
+                    self.error(
                         fault.help("keep one: an inherited `PORT` can apply to only one service"),
                     );
                 }
@@ -228,13 +229,18 @@ impl Check<'_, '_> {
         chosen.map(|(name, _)| name).or_else(first)
     }
 
-    pub(super) fn only_keys(&mut self, table: &Table<'_>, known: &[keys::Key], what: &str) {
+    pub(super) fn check_keys(
+        &mut self,
+        table: &RawTable<'_>,
+        known: &[keys::SchemaKey],
+        what: &str,
+    ) {
         self.unknown_keys(table, known, what, nowhere);
     }
 }
 
 /// Normalizes a host: `localhost`, or an IP address in canonical form.
-fn normal_host(host: &str) -> Option<String> {
+fn normalize_host(host: &str) -> Option<String> {
     if host == "localhost" {
         return Some(host.to_owned());
     }

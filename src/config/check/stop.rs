@@ -2,22 +2,22 @@ use std::time::Duration;
 
 use crate::model::{signal_name, signal_number};
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Node, Value};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawValue, SpannedValue};
 use super::super::spec::StopSpec;
 use super::super::suggest::{did_you_mean, quote};
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 
 const GRACE: Duration = Duration::from_secs(5);
 
-impl Check<'_, '_> {
-    pub(super) fn stop(&mut self, entry: Option<&Entry<'_>>) -> StopSpec {
+impl ConfigChecker<'_, '_> {
+    pub(super) fn stop(&mut self, entry: Option<&RawEntry<'_>>) -> StopSpec {
         let term = signal_number("TERM").expect("TERM is in the table of signals");
         let mut stop = StopSpec { signal: term, command: None, grace: GRACE };
         let Some(table) = entry.and_then(|entry| self.table("stop", &entry.node)) else {
             return stop;
         };
-        self.only_keys(table, keys::STOP, "`stop`");
+        self.check_keys(table, keys::STOP, "`stop`");
         if let Some(entry) = table.get("signal") {
             stop.signal = self.signal(&entry.node).unwrap_or(term);
         }
@@ -31,9 +31,9 @@ impl Check<'_, '_> {
     }
 
     /// Checks a signal: a name with or without `SIG`, or a number.
-    pub(super) fn signal(&mut self, node: &Node<'_>) -> Option<i32> {
+    pub(super) fn signal(&mut self, node: &SpannedValue<'_>) -> Option<i32> {
         match &node.value {
-            Value::Text(name) => {
+            RawValue::Text(name) => {
                 if let Some(number) = signal_number(name) {
                     return Some(number);
                 }
@@ -43,14 +43,14 @@ impl Check<'_, '_> {
                     "use \"TERM\", \"INT\", \"QUIT\", \"HUP\" or another signal name".to_owned()
                 });
                 let text = format!("unknown signal {}", quote(name));
-                self.fault(Fault::at(node.at, text).help(help));
+                self.error(DiagnosticBuilder::at(node.at, text).help(help));
                 None
             }
-            Value::Integer(_) => {
+            RawValue::Integer(_) => {
                 self.number("signal", node, 1..=31).and_then(|number| i32::try_from(number).ok())
             }
             _ => {
-                self.wrong("signal", "a signal name", node);
+                self.type_error("signal", "a signal name", node);
                 None
             }
         }

@@ -1,22 +1,22 @@
-use super::super::node::{Node, Table, Value};
-use super::Check;
+use super::super::node::{RawTable, RawValue, SpannedValue};
+use super::ConfigChecker;
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Rejects keys that are not implemented: a silently ignored key is worse than an error. Types
     /// are checked first, so that type errors are reported as such.
-    pub(super) fn unsupported(&mut self, table: &Table<'_>) {
+    pub(super) fn unsupported(&mut self, table: &RawTable<'_>) {
         let Some(entry) = table.get("proxy") else { return };
         if self.proxy(&entry.node) {
-            self.not_yet("proxy", entry.key);
+            self.unsupported_key("proxy", entry.key);
         }
     }
 
-    fn proxy(&mut self, node: &Node<'_>) -> bool {
+    fn proxy(&mut self, node: &SpannedValue<'_>) -> bool {
         match &node.value {
-            Value::Boolean(yes) => *yes,
-            Value::Table(_) => true,
+            RawValue::Boolean(yes) => *yes,
+            RawValue::Table(_) => true,
             _ => {
-                self.wrong("proxy", "a boolean or a table", node);
+                self.type_error("proxy", "a boolean or a table", node);
                 false
             }
         }

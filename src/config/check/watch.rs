@@ -5,55 +5,58 @@ use globset::GlobBuilder;
 
 use crate::model::signal_number;
 
-use super::super::fault::Fault;
-use super::super::node::{Entry, Node, Table, Value};
-use super::super::place::Place;
-use super::super::spec::{ActionSpec, WatchSpec};
+use super::super::fault::DiagnosticBuilder;
+use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::super::place::Span;
+use super::super::spec::{WatchActionSpec, WatchSpec};
 use super::super::suggest::quote;
-use super::{Check, keys};
+use super::{ConfigChecker, keys};
 
 /// An editor writes a file within a few milliseconds.
-const SETTLE: Duration = Duration::from_millis(10);
+const DEFAULT_DEBOUNCE: Duration = Duration::from_millis(10);
 
-const POLL: Duration = Duration::from_secs(2);
+const DEFAULT_POLL: Duration = Duration::from_secs(2);
 
 /// A shorter interval would be a busy loop in large trees.
 const POLL_MIN: Duration = Duration::from_millis(100);
 
-pub(in super::super) const ACTIONS: [(&str, Word); 3] =
-    [("restart", Word::Restart), ("signal", Word::Signal), ("run", Word::Run)];
+pub(in super::super) const ACTIONS: [(&str, WatchActionKeyword); 3] = [
+    ("restart", WatchActionKeyword::Restart),
+    ("signal", WatchActionKeyword::Signal),
+    ("run", WatchActionKeyword::Run),
+];
 
 #[derive(Clone, Copy)]
-pub(in super::super) enum Word {
+pub(in super::super) enum WatchActionKeyword {
     Restart,
     Signal,
     Run,
 }
 
-impl Check<'_, '_> {
+impl ConfigChecker<'_, '_> {
     /// Checks `watch`; `dir` is the directory of the service.
-    pub(super) fn watch(&mut self, entry: Option<&Entry<'_>>, dir: &Path) -> Vec<WatchSpec> {
+    pub(super) fn watch(&mut self, entry: Option<&RawEntry<'_>>, dir: &Path) -> Vec<WatchSpec> {
         let Some(node) = entry.map(|entry| &entry.node) else { return Vec::new() };
         let mut watch = WatchSpec {
             root: dir.to_owned(),
             include: Vec::new(),
             exclude: Vec::new(),
-            settle: SETTLE,
+            settle: DEFAULT_DEBOUNCE,
             poll: None,
-            action: ActionSpec::Restart { build: None },
+            action: WatchActionSpec::Restart { build: None },
         };
         match &node.value {
-            Value::Boolean(true) => {}
-            Value::Boolean(false) => return Vec::new(),
-            Value::List(list) if list.is_empty() => return Vec::new(),
-            Value::List(list) if list.iter().any(is_table) => {
+            RawValue::Boolean(true) => {}
+            RawValue::Boolean(false) => return Vec::new(),
+            RawValue::List(list) if list.is_empty() => return Vec::new(),
+            RawValue::List(list) if list.iter().any(is_table) => {
                 let each = list.iter().map(|node| self.watch_table(node, watch.clone()));
                 return each.collect();
             }
-            Value::List(_) | Value::Text(_) => self.globs("watch", node, false, &mut watch),
-            Value::Table(_) => return vec![self.watch_table(node, watch)],
+            RawValue::List(_) | RawValue::Text(_) => self.globs("watch", node, false, &mut watch),
+            RawValue::Table(_) => return vec![self.watch_table(node, watch)],
             _ => {
-                self.wrong(
+                self.type_error(
                     "watch",
                     "a boolean, an array of globs, a table or an array of tables",
                     node,
@@ -64,9 +67,9 @@ impl Check<'_, '_> {
         vec![watch]
     }
 
-    fn watch_table(&mut self, node: &Node<'_>, mut watch: WatchSpec) -> WatchSpec {
+    fn watch_table(&mut self, node: &SpannedValue<'_>, mut watch: WatchSpec) -> WatchSpec {
         let Some(table) = self.table("watch", node) else { return watch };
-        self.only_keys(table, keys::WATCH, "`watch`");
+        self.check_keys(table, keys::WATCH, "`watch`");
         if let Some(entry) = table.get("paths") {
             self.globs("paths", &entry.node, false, &mut watch);
         }
@@ -74,7 +77,7 @@ impl Check<'_, '_> {
             self.globs("ignore", &entry.node, true, &mut watch);
         }
         if let Some(entry) = table.get("settle") {
-            watch.settle = self.duration("settle", &entry.node).unwrap_or(SETTLE);
+            watch.settle = self.duration("settle", &entry.node).unwrap_or(DEFAULT_DEBOUNCE);
         }
         if let Some(entry) = table.get("poll") {
             watch.poll = self.poll(&entry.node);
@@ -86,45 +89,45 @@ impl Check<'_, '_> {
     }
 
     /// `signal` alone implies the action; `run` does not, because a command may precede a restart.
-    fn action(&mut self, table: &Table<'_>, at: Place) -> Option<ActionSpec> {
+    fn action(&mut self, table: &RawTable<'_>, at: Span) -> Option<WatchActionSpec> {
         let (run, signal) = (table.get("run"), table.get("signal"));
         let word = match table.get("action") {
-            Some(entry) => self.word("action", &entry.node, &ACTIONS)?,
-            None if signal.is_some() => Word::Signal,
-            None => Word::Restart,
+            Some(entry) => self.keyword("action", &entry.node, &ACTIONS)?,
+            None if signal.is_some() => WatchActionKeyword::Signal,
+            None => WatchActionKeyword::Restart,
         };
         let command = run.map(|entry| self.command("run", &entry.node));
         let number = signal.map(|entry| self.signal(&entry.node));
         match word {
-            Word::Restart => {
-                self.surplus("signal", signal, "a restart", "action = \"signal\"");
-                Some(ActionSpec::Restart { build: command.flatten() })
+            WatchActionKeyword::Restart => {
+                self.reject_key("signal", signal, "a restart", "action = \"signal\"");
+                Some(WatchActionSpec::Restart { build: command.flatten() })
             }
-            Word::Signal => {
-                self.surplus("run", run, "a signal", "action = \"run\" or \"restart\"");
+            WatchActionKeyword::Signal => {
+                self.reject_key("run", run, "a signal", "action = \"run\" or \"restart\"");
                 let hup = signal_number("HUP").expect("HUP is in the table of signals");
-                Some(ActionSpec::Signal(number.flatten().unwrap_or(hup)))
+                Some(WatchActionSpec::Signal(number.flatten().unwrap_or(hup)))
             }
-            Word::Run => {
-                self.surplus("signal", signal, "a command", "action = \"signal\"");
+            WatchActionKeyword::Run => {
+                self.reject_key("signal", signal, "a command", "action = \"signal\"");
                 if command.is_none() {
-                    let fault = Fault::at(at, "`action = \"run\"` needs a command");
-                    self.fault(fault.help("set what to run: run = \"make schema\""));
+                    let fault = DiagnosticBuilder::at(at, "`action = \"run\"` needs a command");
+                    self.error(fault.help("set what to run: run = \"make schema\""));
                 }
-                command.flatten().map(ActionSpec::Run)
+                command.flatten().map(WatchActionSpec::Run)
             }
         }
     }
 
-    fn poll(&mut self, node: &Node<'_>) -> Option<Duration> {
-        if let Value::Boolean(on) = node.value {
-            return on.then_some(POLL);
+    fn poll(&mut self, node: &SpannedValue<'_>) -> Option<Duration> {
+        if let RawValue::Boolean(on) = node.value {
+            return on.then_some(DEFAULT_POLL);
         }
         let every = self.duration("poll", node)?;
         if every < POLL_MIN {
             let text = format!("`poll` must be at least {}ms", POLL_MIN.as_millis());
-            self.fault(
-                Fault::at(node.at, text)
+            self.error(
+                DiagnosticBuilder::at(node.at, text)
                     .help("use a longer interval: polling reads every watched file"),
             );
             return None;
@@ -133,21 +136,22 @@ impl Check<'_, '_> {
     }
 
     /// Rejects a key that this action does not use.
-    fn surplus(&mut self, key: &str, entry: Option<&Entry<'_>>, action: &str, other: &str) {
+    fn reject_key(&mut self, key: &str, entry: Option<&RawEntry<'_>>, action: &str, other: &str) {
         if let Some(entry) = entry {
-            let fault = Fault::at(entry.key, format!("`{key}` does not apply to {action}"));
-            self.fault(fault.help(format!("remove it, or set {other}")));
+            let fault =
+                DiagnosticBuilder::at(entry.key, format!("`{key}` does not apply to {action}"));
+            self.error(fault.help(format!("remove it, or set {other}")));
         }
     }
 
     /// Globs with a leading `!` exclude; all do if `exclude` is set.
-    fn globs(&mut self, key: &str, node: &Node<'_>, exclude: bool, watch: &mut WatchSpec) {
+    fn globs(&mut self, key: &str, node: &SpannedValue<'_>, exclude: bool, watch: &mut WatchSpec) {
         let items = match &node.value {
-            Value::List(list) => list.as_slice(),
+            RawValue::List(list) => list.as_slice(),
             _ => std::slice::from_ref(node),
         };
         for item in items {
-            let Some(text) = self.fixed_text(key, item) else { continue };
+            let Some(text) = self.static_text(key, item) else { continue };
             let (glob, negated) = match text.strip_prefix('!') {
                 Some(rest) => (rest, true),
                 None => (text.as_str(), false),
@@ -160,19 +164,19 @@ impl Check<'_, '_> {
     }
 
     /// Checks a glob. A plain path matches the file, or everything below the directory.
-    fn glob(&mut self, glob: &str, node: &Node<'_>) -> Option<Vec<String>> {
+    fn glob(&mut self, glob: &str, node: &SpannedValue<'_>) -> Option<Vec<String>> {
         let glob = glob.strip_prefix("./").unwrap_or(glob);
         let plain = glob.trim_end_matches('/');
         if plain.is_empty() || Path::new(glob).is_absolute() {
             let text = format!("invalid glob {}", quote(glob));
             let help = "use globs relative to the service's directory: \"src/**\", \"*.py\"";
-            self.fault(Fault::at(node.at, text).help(help));
+            self.error(DiagnosticBuilder::at(node.at, text).help(help));
             return None;
         }
         if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
             let text = format!("invalid glob {}: {}", quote(glob), error.kind());
             let help = "use `*` for names, `**` for directories, `[abc]` for one character, `{a,b}` for alternatives";
-            self.fault(Fault::at(node.at, text).help(help));
+            self.error(DiagnosticBuilder::at(node.at, text).help(help));
             return None;
         }
         Some(if plain == "." {
@@ -187,6 +191,6 @@ impl Check<'_, '_> {
     }
 }
 
-fn is_table(node: &Node<'_>) -> bool {
-    matches!(node.value, Value::Table(_))
+fn is_table(node: &SpannedValue<'_>) -> bool {
+    matches!(node.value, RawValue::Table(_))
 }

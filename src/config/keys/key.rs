@@ -1,9 +1,9 @@
 use serde_json::Value;
 
 /// One key of a table. The checker, its help texts and the JSON schema are all built from these.
-pub(in super::super) struct Key {
+pub(in super::super) struct SchemaKey {
     pub name: &'static str,
-    pub about: &'static str,
+    pub description: &'static str,
     /// The JSON Schema of its value.
     pub shape: fn() -> Value,
     /// The default, in TOML. `None` if it depends on something that `description` names.
@@ -12,22 +12,22 @@ pub(in super::super) struct Key {
     pub examples: &'static [&'static str],
 }
 
-impl Key {
-    pub const fn new(name: &'static str, shape: fn() -> Value, about: &'static str) -> Key {
-        Key { name, about, shape, default: None, examples: &[] }
+impl SchemaKey {
+    pub const fn new(name: &'static str, shape: fn() -> Value, about: &'static str) -> SchemaKey {
+        SchemaKey { name, description: about, shape, default: None, examples: &[] }
     }
 
-    pub const fn default(mut self, text: &'static str) -> Key {
+    pub const fn default(mut self, text: &'static str) -> SchemaKey {
         self.default = Some(text);
         self
     }
 
-    pub const fn examples(mut self, texts: &'static [&'static str]) -> Key {
+    pub const fn examples(mut self, texts: &'static [&'static str]) -> SchemaKey {
         self.examples = texts;
         self
     }
 }
 
-pub(in super::super) fn has(keys: &[Key], name: &str) -> bool {
+pub(in super::super) fn has(keys: &[SchemaKey], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }

@@ -7,7 +7,8 @@ use super::super::check::{
     depends, health, logs as log_limits, port, profiles, replicas, restart, service, watch,
 };
 use super::{
-    DEBUG, ENV_FILE, HEALTH, HTTP, Key, LOGS, PORT, READY, RESTART, SERVICE, STACK, STOP, WATCH,
+    DEBUG, ENV_FILE, HEALTH, HTTP, LOGS, PORT, READY, RESTART, SERVICE, STACK, STOP, SchemaKey,
+    WATCH,
 };
 use crate::model::signal_name;
 use crate::presets;
@@ -17,16 +18,16 @@ const NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
 
 const DURATION: &str = r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$";
 
-pub(in super::super) fn table(keys: &[Key]) -> Value {
+pub(in super::super) fn table(keys: &[SchemaKey]) -> Value {
     let properties: Map<String, Value> =
-        keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
+        keys.iter().map(|key| (key.name.to_owned(), with_docs(key))).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 /// Returns the schema of a key, with description, default and examples.
-fn described(key: &Key) -> Value {
+fn with_docs(key: &SchemaKey) -> Value {
     let mut shape = (key.shape)();
-    shape["description"] = key.about.into();
+    shape["description"] = key.description.into();
     if let Some(text) = key.default {
         shape["default"] = written(text);
     }
@@ -46,12 +47,12 @@ fn any_of(shapes: impl IntoIterator<Item = Value>) -> Value {
     json!({ "anyOf": shapes.into_iter().collect::<Vec<_>>() })
 }
 
-fn words<T>(table: &[(&str, T)]) -> Value {
+fn enum_of<T>(table: &[(&str, T)]) -> Value {
     let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
     json!({ "type": "string", "enum": words })
 }
 
-fn whole(from: i64, to: i64) -> Value {
+fn integer_range(from: i64, to: i64) -> Value {
     json!({ "type": "integer", "minimum": from, "maximum": to })
 }
 
@@ -59,7 +60,7 @@ fn list(of: Value) -> Value {
     json!({ "type": "array", "items": of })
 }
 
-fn by_name(of: Value) -> Value {
+fn map_of(of: Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": of })
 }
 
@@ -77,11 +78,11 @@ pub(super) fn size() -> Value {
 }
 
 pub(super) fn kept_logs() -> Value {
-    whole(0, log_limits::MAX_KEPT)
+    integer_range(0, log_limits::MAX_KEPT)
 }
 
 pub(super) fn services() -> Value {
-    by_name(table(SERVICE))
+    map_of(table(SERVICE))
 }
 
 pub(super) fn text() -> Value {
@@ -92,7 +93,7 @@ pub(super) fn boolean() -> Value {
     json!({ "type": "boolean" })
 }
 
-pub(super) fn no() -> Value {
+pub(super) fn only_false() -> Value {
     json!({ "enum": [false] })
 }
 
@@ -149,11 +150,11 @@ pub(super) fn env_files() -> Value {
 }
 
 pub(super) fn on_conflict() -> Value {
-    words(&port::ON_CONFLICT)
+    enum_of(&port::ON_CONFLICT)
 }
 
 pub(super) fn port_number() -> Value {
-    any_of([whole(1, 65_535), json!({ "type": "string", "enum": ["auto"] })])
+    any_of([integer_range(1, 65_535), json!({ "type": "string", "enum": ["auto"] })])
 }
 
 pub(super) fn port() -> Value {
@@ -165,18 +166,18 @@ pub(super) fn debug() -> Value {
 }
 
 pub(super) fn ports() -> Value {
-    let mut ports = by_name(port());
+    let mut ports = map_of(port());
     ports["maxProperties"] = port::MAX_PORTS.into();
     ports
 }
 
 pub(super) fn depends_on() -> Value {
-    let table = by_name(words(&depends::CONDITIONS));
+    let table = map_of(enum_of(&depends::CONDITIONS));
     any_of([list(name()), table])
 }
 
 pub(super) fn probe_port() -> Value {
-    any_of([boolean(), whole(1, 65_535), name()])
+    any_of([boolean(), integer_range(1, 65_535), name()])
 }
 
 pub(super) fn http() -> Value {
@@ -192,19 +193,19 @@ pub(super) fn health() -> Value {
 }
 
 pub(super) fn failures() -> Value {
-    whole(1, health::MAX_FAILURES)
+    integer_range(1, health::MAX_FAILURES)
 }
 
 pub(super) fn health_action() -> Value {
-    words(&health::ACTIONS)
+    enum_of(&health::ACTIONS)
 }
 
 pub(super) fn policy() -> Value {
-    words(&restart::POLICIES)
+    enum_of(&restart::POLICIES)
 }
 
 pub(super) fn max_restarts() -> Value {
-    whole(1, restart::MAX_RESTARTS)
+    integer_range(1, restart::MAX_RESTARTS)
 }
 
 pub(super) fn restart() -> Value {
@@ -212,7 +213,7 @@ pub(super) fn restart() -> Value {
 }
 
 pub(super) fn exit_codes() -> Value {
-    list(whole(0, 255))
+    list(integer_range(0, 255))
 }
 
 pub(super) fn signal() -> Value {
@@ -222,7 +223,7 @@ pub(super) fn signal() -> Value {
         names.iter().map(|name| name.chars().map(any_case).collect()).collect();
     let pattern = format!("^([Ss][Ii][Gg])?({})$", spelled.join("|"));
     let other = json!({ "type": "string", "pattern": pattern });
-    any_of([json!({ "type": "string", "enum": names }), other, whole(1, 31)])
+    any_of([json!({ "type": "string", "enum": names }), other, integer_range(1, 31)])
 }
 
 pub(super) fn stop() -> Value {
@@ -242,23 +243,23 @@ pub(super) fn poll() -> Value {
 }
 
 pub(super) fn watch_action() -> Value {
-    words(&watch::ACTIONS)
+    enum_of(&watch::ACTIONS)
 }
 
 pub(super) fn replicas() -> Value {
-    whole(1, replicas::MAX_REPLICAS.into())
+    integer_range(1, replicas::MAX_REPLICAS.into())
 }
 
 pub(super) fn kind() -> Value {
-    words(&service::KINDS)
+    enum_of(&service::KINDS)
 }
 
 pub(super) fn on_exit() -> Value {
-    words(&service::ON_EXIT)
+    enum_of(&service::ON_EXIT)
 }
 
 pub(super) fn color() -> Value {
-    words(&service::COLORS)
+    enum_of(&service::COLORS)
 }
 
 pub(super) fn tty() -> Value {

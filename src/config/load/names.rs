@@ -2,15 +2,15 @@ use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{LOCAL, Text, find, folder_of, read_text};
-use crate::config::Sources;
-use crate::config::parse::is_deep;
-use crate::config::report::Report;
+use super::{FileText, LOCAL, config_dir, find_files, read_text};
+use crate::config::ConfigSources;
+use crate::config::parse::needs_deep_stack;
+use crate::config::report::LoadReport;
 use crate::model::Name;
 
 /// Names that a configuration defines, for shell completion.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct ConfigNames {
     /// Services as written, without single replicas.
     pub services: BTreeSet<String>,
     /// Profiles of all services.
@@ -19,21 +19,21 @@ pub struct Names {
 
 /// Returns the names in the configuration files, as far as they can be read. Never fails: a file
 /// that is being edited may have errors and still define names.
-pub fn names(sources: &Sources) -> Names {
-    let mut names = Names::default();
-    let mut paths = find(sources, &mut Report::default()).unwrap_or_default();
-    let local = paths.first().map(|first| folder_of(first).join(LOCAL));
+pub fn config_names(sources: &ConfigSources) -> ConfigNames {
+    let mut names = ConfigNames::default();
+    let mut paths = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
+    let local = paths.first().map(|first| config_dir(first).join(LOCAL));
     paths.extend(local);
     for path in paths {
-        let Ok(Text { text, .. }) = read_text(&path) else { continue };
-        if !is_deep(&text) {
+        let Ok(FileText { text, .. }) = read_text(&path) else { continue };
+        if !needs_deep_stack(&text) {
             names.read(&text);
         }
     }
     names
 }
 
-impl Names {
+impl ConfigNames {
     fn read(&mut self, text: &str) {
         let (file, _) = DeTable::parse_recoverable(text);
         let Some(DeValue::Table(services)) = file.get_ref().get("services").map(|s| s.get_ref())
@@ -57,12 +57,12 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::ConfigNames;
 
     #[test]
     fn names_are_read_out_of_what_can_be_read() {
         let read = |text: &str| {
-            let mut names = Names::default();
+            let mut names = ConfigNames::default();
             names.read(text);
             let list = |names: std::collections::BTreeSet<String>| {
                 names.into_iter().collect::<Vec<_>>().join(" ")

@@ -9,7 +9,7 @@ use std::path::Path;
 const MAX_FILE: u64 = 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) enum Unreadable {
+pub(super) enum ReadFileError {
     Absent,
     NotAFile(&'static str),
     TooLarge,
@@ -23,43 +23,43 @@ pub(super) enum Unreadable {
     Failed(io::Error),
 }
 
-impl Unreadable {
+impl ReadFileError {
     pub fn text(&self) -> String {
         match self {
-            Unreadable::Absent => "no such file".to_owned(),
-            Unreadable::NotAFile(what) => format!("it is {what}"),
-            Unreadable::TooLarge => "it is larger than 1 MiB".to_owned(),
-            Unreadable::NotUtf8 { line } => format!("line {line} is not UTF-8"),
-            Unreadable::Foreign { owner } => {
+            ReadFileError::Absent => "no such file".to_owned(),
+            ReadFileError::NotAFile(what) => format!("it is {what}"),
+            ReadFileError::TooLarge => "it is larger than 1 MiB".to_owned(),
+            ReadFileError::NotUtf8 { line } => format!("line {line} is not UTF-8"),
+            ReadFileError::Foreign { owner } => {
                 format!("it is owned by user {owner}, not by you or the owner of the configuration")
             }
-            Unreadable::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            ReadFileError::Failed(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "permission denied".to_owned()
             }
-            Unreadable::Failed(error) => error.to_string(),
+            ReadFileError::Failed(error) => error.to_string(),
         }
     }
 
     pub fn help(&self) -> &'static str {
         match self {
-            Unreadable::Absent | Unreadable::NotAFile(_) => {
+            ReadFileError::Absent | ReadFileError::NotAFile(_) => {
                 "give an existing file, or omit -f to use devstack.toml from this or a parent directory"
             }
-            Unreadable::TooLarge => "check the path: a configuration is a short text file",
-            Unreadable::NotUtf8 { .. } => "save it as UTF-8",
-            Unreadable::Foreign { .. } => COPY,
-            Unreadable::Failed(_) => "make it readable, for example with chmod u+r",
+            ReadFileError::TooLarge => "check the path: a configuration is a short text file",
+            ReadFileError::NotUtf8 { .. } => "save it as UTF-8",
+            ReadFileError::Foreign { .. } => COPY,
+            ReadFileError::Failed(_) => "make it readable, for example with chmod u+r",
         }
     }
 
     pub fn env_help(&self) -> &'static str {
         match self {
-            Unreadable::Foreign { .. } => COPY,
-            Unreadable::Absent
-            | Unreadable::NotAFile(_)
-            | Unreadable::TooLarge
-            | Unreadable::NotUtf8 { .. }
-            | Unreadable::Failed(_) => {
+            ReadFileError::Foreign { .. } => COPY,
+            ReadFileError::Absent
+            | ReadFileError::NotAFile(_)
+            | ReadFileError::TooLarge
+            | ReadFileError::NotUtf8 { .. }
+            | ReadFileError::Failed(_) => {
                 "fix the path or the file, or write { path = \"…\", optional = true } if it may be missing"
             }
         }
@@ -68,7 +68,7 @@ impl Unreadable {
 
 const COPY: &str = "replace it with your own copy";
 
-pub(super) struct Text {
+pub(super) struct FileText {
     pub text: String,
     /// The user ID.
     pub owner: u32,
@@ -76,33 +76,33 @@ pub(super) struct Text {
 
 /// Reads a regular file of at most [`MAX_FILE`] bytes. Pipes and devices are rejected before they
 /// are opened: opening a pipe waits for a writer, and a device may never end.
-pub(super) fn read_text(path: &Path) -> Result<Text, Unreadable> {
+pub(super) fn read_text(path: &Path) -> Result<FileText, ReadFileError> {
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Absent,
-        _ => Unreadable::Failed(error),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadFileError::Absent,
+        _ => ReadFileError::Failed(error),
     };
-    regular(&std::fs::metadata(path).map_err(failed)?)?;
+    require_regular_file(&std::fs::metadata(path).map_err(failed)?)?;
     let file = File::open(path).map_err(failed)?;
     // Another file may have replaced it.
     let about = file.metadata().map_err(failed)?;
-    regular(&about)?;
+    require_regular_file(&about)?;
     let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0) + 1);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Unreadable::TooLarge);
+        return Err(ReadFileError::TooLarge);
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        Unreadable::NotUtf8 { line: good.iter().filter(|&&byte| byte == b'\n').count() + 1 }
+        ReadFileError::NotUtf8 { line: good.iter().filter(|&&byte| byte == b'\n').count() + 1 }
     })?;
-    Ok(Text { text, owner: about.uid() })
+    Ok(FileText { text, owner: about.uid() })
 }
 
-fn regular(about: &Metadata) -> Result<(), Unreadable> {
+fn require_regular_file(about: &Metadata) -> Result<(), ReadFileError> {
     match about {
-        about if about.is_dir() => Err(Unreadable::NotAFile("a directory")),
-        about if !about.is_file() => Err(Unreadable::NotAFile("not a regular file")),
-        about if about.len() > MAX_FILE => Err(Unreadable::TooLarge),
+        about if about.is_dir() => Err(ReadFileError::NotAFile("a directory")),
+        about if !about.is_file() => Err(ReadFileError::NotAFile("not a regular file")),
+        about if about.len() > MAX_FILE => Err(ReadFileError::TooLarge),
         _ => Ok(()),
     }
 }

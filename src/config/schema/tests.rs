@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::assemble::{assemble, check_texts};
-use super::super::env_file::EnvFiles;
-use super::super::keys::{self, Key};
-use super::super::report::Report;
-use super::super::{Overrides, Source, Sources, load};
-use super::schema;
+use super::super::assemble::{parse_and_check, resolve_spec};
+use super::super::env_file::EnvFileSet;
+use super::super::keys::{self, SchemaKey};
+use super::super::report::LoadReport;
+use super::super::{ConfigOverrides, ConfigSources, SourceFile, load};
+use super::json_schema;
 use crate::model::Stack;
 
 mod validator;
@@ -19,7 +19,7 @@ mod validator;
 use validator::misfit;
 
 static SCHEMA: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(&schema()).expect("it is JSON"));
+    LazyLock::new(|| serde_json::from_str(&json_schema()).expect("it is JSON"));
 
 fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -131,12 +131,12 @@ fn folder() -> TempDir {
 
 fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
     fs::write(folder.path().join("devstack.toml"), text).expect("a file");
-    let sources = Sources {
+    let sources = ConfigSources {
         files: Vec::new(),
         cwd: folder.path().to_owned(),
         env: BTreeMap::new(),
         user: None,
-        overrides: Overrides::default(),
+        overrides: ConfigOverrides::default(),
     };
     let draft = load(&sources).map_err(|error| format!("{text}\n{error}"))?;
     Ok(draft.resolve(&BTreeMap::new()))
@@ -153,10 +153,14 @@ fn what_is_said_of_every_key_is_so() {
 }
 
 /// Default and examples of a key are accepted and valid; values of other types are neither.
-fn check(folder: &TempDir, table: &str, key: &Key) {
+fn check(folder: &TempDir, table: &str, key: &SchemaKey) {
     let name = format!("{table}: {}", key.name);
     assert!(key.default.is_some() || !key.examples.is_empty(), "{name} has nothing to show");
-    assert!(key.about.ends_with('.') && key.about.len() < 300, "{name}: {}", key.about);
+    assert!(
+        key.description.ends_with('.') && key.description.len() < 300,
+        "{name}: {}",
+        key.description
+    );
     for value in key.default.iter().chain(key.examples) {
         let text = file_with(table, key.name, value);
         stack_of(folder, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -188,12 +192,13 @@ fn defaults_are_those_of_the_checker() {
 
 /// Whether a file is correct as far as it can be checked on its own.
 fn is_accepted(text: &str) -> bool {
-    let mut report = Report::default();
-    let source = Source::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
+    let mut report = LoadReport::default();
+    let source =
+        SourceFile::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
     let texts = [report.add_source(source)];
-    if let Some(spec) = check_texts(&texts, Path::new("/shop"), None, &mut report) {
-        let (files, outer) = (EnvFiles::default(), BTreeMap::new());
-        assemble(spec, files, &outer, &Overrides::default(), &mut report);
+    if let Some(spec) = parse_and_check(&texts, Path::new("/shop"), None, &mut report) {
+        let (files, outer) = (EnvFileSet::default(), BTreeMap::new());
+        resolve_spec(spec, files, &outer, &ConfigOverrides::default(), &mut report);
     }
     report.finish().is_ok()
 }

@@ -1,56 +1,56 @@
-use super::super::place::Place;
-use super::{Field, Missing, Part, StackField};
+use super::super::place::Span;
+use super::{ServiceField, StackField, TemplatePart, WhenUnset};
 
 pub(in super::super) trait Expand {
-    fn service(&self, service: &str, field: &Field) -> Option<String>;
+    fn service(&self, service: &str, field: &ServiceField) -> Option<String>;
     fn stack(&self, field: StackField) -> String;
     /// Returns a variable; `Ok(None)` if it is not set.
-    fn variable(&mut self, name: &str, at: Place) -> Result<Option<String>, Trouble>;
+    fn variable(&mut self, name: &str, at: Span) -> Result<Option<String>, ExpandError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum Trouble {
+pub(in super::super) enum ExpandError {
     /// The variable is not set and has no default.
-    Missing { name: String, at: Place },
+    Missing { name: String, at: Span },
     /// The variable is unset or empty; `message` is from `${VAR:?message}`.
-    Required { name: String, message: String, at: Place },
+    Required { name: String, message: String, at: Span },
     /// The variables refer to each other: `A → B → A`.
-    Cycle { path: String, at: Place },
+    Cycle { path: String, at: Span },
     /// Variables are nested too deeply.
-    Deep { at: Place },
+    TooDeep { at: Span },
     /// The result is larger than any program accepts.
-    Large { at: Place },
+    TooLarge { at: Span },
     /// The service or port does not exist.
-    Unknown { at: Place },
+    UnknownReference { at: Span },
 }
 
 /// Maximum size of a value in bytes. Linux limits a single argument or variable to 128 KiB.
 const MAX_VALUE: usize = 1024 * 1024;
 
 pub(in super::super) fn expand(
-    parts: &[Part],
-    at: Place,
+    parts: &[TemplatePart],
+    at: Span,
     with: &mut impl Expand,
-) -> Result<String, Trouble> {
-    if let [Part::Text(text)] = parts {
+) -> Result<String, ExpandError> {
+    if let [TemplatePart::Text(text)] = parts {
         return Ok(text.clone());
     }
     let mut out = String::new();
     for part in parts {
         match part {
-            Part::Text(text) => out.push_str(text),
-            Part::Stack { field, .. } => out.push_str(&with.stack(*field)),
-            Part::Service { service, field, at } => match with.service(service, field) {
+            TemplatePart::Text(text) => out.push_str(text),
+            TemplatePart::Stack { field, .. } => out.push_str(&with.stack(*field)),
+            TemplatePart::Service { service, field, at } => match with.service(service, field) {
                 Some(text) => out.push_str(&text),
-                None => return Err(Trouble::Unknown { at: *at }),
+                None => return Err(ExpandError::UnknownReference { at: *at }),
             },
-            Part::Variable { name, missing, at } => {
+            TemplatePart::Variable { name, missing, at } => {
                 let value = with.variable(name, *at)?;
                 out.push_str(&or_missing(value, name, missing, *at, with)?);
             }
         }
         if out.len() > MAX_VALUE {
-            return Err(Trouble::Large { at });
+            return Err(ExpandError::TooLarge { at });
         }
     }
     Ok(out)
@@ -59,17 +59,19 @@ pub(in super::super) fn expand(
 fn or_missing(
     value: Option<String>,
     name: &str,
-    missing: &Missing,
-    at: Place,
+    missing: &WhenUnset,
+    at: Span,
     with: &mut impl Expand,
-) -> Result<String, Trouble> {
+) -> Result<String, ExpandError> {
     match (missing, value) {
-        (Missing::Fail, Some(value)) => Ok(value),
-        (Missing::Fail, None) => Err(Trouble::Missing { name: name.to_owned(), at }),
-        (Missing::Default(_) | Missing::Message(_), Some(value)) if !value.is_empty() => Ok(value),
-        (Missing::Default(parts), _) => expand(parts, at, with),
-        (Missing::Message(message), _) => {
-            Err(Trouble::Required { name: name.to_owned(), message: message.clone(), at })
+        (WhenUnset::Fail, Some(value)) => Ok(value),
+        (WhenUnset::Fail, None) => Err(ExpandError::Missing { name: name.to_owned(), at }),
+        (WhenUnset::Default(_) | WhenUnset::Message(_), Some(value)) if !value.is_empty() => {
+            Ok(value)
+        }
+        (WhenUnset::Default(parts), _) => expand(parts, at, with),
+        (WhenUnset::Message(message), _) => {
+            Err(ExpandError::Required { name: name.to_owned(), message: message.clone(), at })
         }
     }
 }

@@ -3,35 +3,35 @@
 mod expand;
 mod parse;
 
-pub(super) use expand::{Expand, Trouble, expand};
-pub(super) use parse::{Parser, Syntax};
+pub(super) use expand::{Expand, ExpandError, expand};
+pub(super) use parse::{TemplateParser, TemplateSyntax};
 
-use super::place::Place;
+use super::place::Span;
 
 /// Even if each part is a path of 4 KiB, such a text stays far below the size limit.
-const MAX_SIMPLE: usize = 64;
+const MAX_SIMPLE_PARTS: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template {
-    pub parts: Vec<Part>,
+    pub parts: Vec<TemplatePart>,
     /// The span of the whole text.
-    pub at: Place,
+    pub at: Span,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Part {
+pub(super) enum TemplatePart {
     /// Literal text.
     Text(String),
     /// `${db.url}`: a field of a service.
-    Service { service: String, field: Field, at: Place },
+    Service { service: String, field: ServiceField, at: Span },
     /// `${stack.name}`, `${stack.dir}`.
-    Stack { field: StackField, at: Place },
+    Stack { field: StackField, at: Span },
     /// `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR:?message}`.
-    Variable { name: String, missing: Missing, at: Place },
+    Variable { name: String, missing: WhenUnset, at: Span },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum ServiceField {
     /// `http://HOST:PORT` of the main port.
     Url,
     /// The address to connect to.
@@ -48,24 +48,24 @@ pub(super) enum StackField {
 
 /// What to do if a variable is not set.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Missing {
+pub(super) enum WhenUnset {
     Fail,
     /// Use this default, also if the variable is empty.
-    Default(Vec<Part>),
+    Default(Vec<TemplatePart>),
     /// Report an error with this message, also if the variable is empty.
     Message(String),
 }
 
 impl Template {
-    pub fn plain(text: impl Into<String>, at: Place) -> Template {
-        Template { parts: vec![Part::Text(text.into())], at }
+    pub fn plain(text: impl Into<String>, at: Span) -> Template {
+        Template { parts: vec![TemplatePart::Text(text.into())], at }
     }
 
     /// Whether it can be expanded without an environment and cannot exceed the size limit. Other
     /// errors were found when it was parsed.
     pub fn is_simple(&self) -> bool {
-        let variable = |part: &Part| matches!(part, Part::Variable { .. });
-        self.parts.len() <= MAX_SIMPLE && !self.parts.iter().any(variable)
+        let variable = |part: &TemplatePart| matches!(part, TemplatePart::Variable { .. });
+        self.parts.len() <= MAX_SIMPLE_PARTS && !self.parts.iter().any(variable)
     }
 
     /// The number of bytes without the values of references.
@@ -77,25 +77,30 @@ impl Template {
     pub fn as_text(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
-            [Part::Text(text)] => Some(text),
+            [TemplatePart::Text(text)] => Some(text),
             _ => None,
         }
     }
 
     /// Calls `see` for every referenced service, including those in defaults.
-    pub fn services<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a Field, Place)) {
-        walk(&self.parts, see);
+    pub fn services<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a ServiceField, Span)) {
+        visit_services(&self.parts, see);
     }
 }
 
-fn walk<'a>(parts: &'a [Part], see: &mut dyn FnMut(&'a str, &'a Field, Place)) {
+fn visit_services<'a>(
+    parts: &'a [TemplatePart],
+    see: &mut dyn FnMut(&'a str, &'a ServiceField, Span),
+) {
     for part in parts {
         match part {
-            Part::Service { service, field, at } => see(service, field, *at),
-            Part::Variable { missing: Missing::Default(parts), .. } => walk(parts, see),
-            Part::Variable { missing: Missing::Fail | Missing::Message(_), .. }
-            | Part::Text(_)
-            | Part::Stack { .. } => {}
+            TemplatePart::Service { service, field, at } => see(service, field, *at),
+            TemplatePart::Variable { missing: WhenUnset::Default(parts), .. } => {
+                visit_services(parts, see)
+            }
+            TemplatePart::Variable { missing: WhenUnset::Fail | WhenUnset::Message(_), .. }
+            | TemplatePart::Text(_)
+            | TemplatePart::Stack { .. } => {}
         }
     }
 }

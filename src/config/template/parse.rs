@@ -1,10 +1,10 @@
 use std::ops::Range;
 
-use super::super::fault::Fault;
-use super::super::place::Place;
-use super::super::report::Report;
+use super::super::fault::DiagnosticBuilder;
+use super::super::place::Span;
+use super::super::report::LoadReport;
 use super::super::suggest::{did_you_mean, quote};
-use super::{Field, Missing, Part, StackField, Template};
+use super::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
 
 /// How deeply defaults may nest further references.
 const MAX_NESTING: usize = 8;
@@ -14,7 +14,7 @@ const FIELDS: &[&str] = &["url", "host", "port"];
 
 /// Which references a text may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Syntax {
+pub(in super::super) enum TemplateSyntax {
     /// All references; `$$` is a dollar sign. For `env` values and arrays.
     Full,
     /// No variables; everything else is kept byte for byte. For shell commands and other texts
@@ -22,26 +22,26 @@ pub(in super::super) enum Syntax {
     References,
 }
 
-pub(in super::super) struct Parser<'a> {
+pub(in super::super) struct TemplateParser<'a> {
     /// Whether a service with this name exists.
     pub is_service: &'a dyn Fn(&str) -> bool,
-    pub report: &'a mut Report,
+    pub report: &'a mut LoadReport,
 }
 
-impl Parser<'_> {
-    pub fn parse(&mut self, text: &str, at: Place, syntax: Syntax) -> Template {
+impl TemplateParser<'_> {
+    pub fn parse(&mut self, text: &str, at: Span, syntax: TemplateSyntax) -> Template {
         if !text.contains('$') {
             return Template::plain(text, at);
         }
         let origin = self.origin(text, at);
-        let mut reader = Reader { parser: self, text, at, origin, syntax };
+        let mut reader = TemplateReader { parser: self, text, at, origin, syntax };
         let parts = reader.parts(0..text.len(), 0);
         Template { parts, at }
     }
 
     /// Returns the offset of `text` in the file if it is there verbatim. With escapes in it,
     /// positions in the text do not match positions in the file.
-    fn origin(&self, text: &str, at: Place) -> Option<u32> {
+    fn origin(&self, text: &str, at: Span) -> Option<u32> {
         let written = self.report.text(at.file).get(at.start as usize..at.end as usize)?;
         let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
         let inner = inner.or_else(|| written.strip_prefix(['"', '\'']))?;
@@ -51,21 +51,21 @@ impl Parser<'_> {
     }
 }
 
-struct Reader<'p, 'a, 't> {
-    parser: &'p mut Parser<'a>,
+struct TemplateReader<'p, 'a, 't> {
+    parser: &'p mut TemplateParser<'a>,
     text: &'t str,
-    at: Place,
+    at: Span,
     origin: Option<u32>,
-    syntax: Syntax,
+    syntax: TemplateSyntax,
 }
 
 /// The part that a dollar sign starts, and the offset after it.
-type Found = Option<(Part, usize)>;
+type ParsedReference = Option<(TemplatePart, usize)>;
 
-impl Reader<'_, '_, '_> {
-    fn place(&self, range: Range<usize>) -> Place {
+impl TemplateReader<'_, '_, '_> {
+    fn place(&self, range: Range<usize>) -> Span {
         match self.origin {
-            Some(origin) => Place {
+            Some(origin) => Span {
                 file: self.at.file,
                 start: origin + range.start as u32,
                 end: origin + range.end as u32,
@@ -75,11 +75,11 @@ impl Reader<'_, '_, '_> {
     }
 
     fn fault(&mut self, range: Range<usize>, text: String, help: String) {
-        let fault = Fault::at(self.place(range), text).help(help);
-        self.parser.report.push(fault);
+        let fault = DiagnosticBuilder::at(self.place(range), text).help(help);
+        self.parser.report.error(fault);
     }
 
-    fn parts(&mut self, range: Range<usize>, depth: usize) -> Vec<Part> {
+    fn parts(&mut self, range: Range<usize>, depth: usize) -> Vec<TemplatePart> {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut i = range.start;
@@ -91,16 +91,16 @@ impl Reader<'_, '_, '_> {
             };
             plain.push_str(&rest[..next]);
             i += next;
-            let (kept, length) = self.pair(i, range.end);
+            let (kept, length) = self.escape_at(i, range.end);
             if length > 0 {
                 plain.push_str(kept);
                 i += length;
                 continue;
             }
-            match self.dollar(i, range.end, depth) {
+            match self.dollar_at(i, range.end, depth) {
                 Some((part, end)) => {
                     if !plain.is_empty() {
-                        parts.push(Part::Text(std::mem::take(&mut plain)));
+                        parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
                     }
                     parts.push(part);
                     i = end;
@@ -112,50 +112,50 @@ impl Reader<'_, '_, '_> {
             }
         }
         if !plain.is_empty() {
-            parts.push(Part::Text(plain));
+            parts.push(TemplatePart::Text(plain));
         }
         parts
     }
 
     /// Returns an escape at `i` and its length: `$$`, or in shell text a backslash and its
     /// character.
-    fn pair(&self, i: usize, end: usize) -> (&str, usize) {
+    fn escape_at(&self, i: usize, end: usize) -> (&str, usize) {
         let rest = &self.text[i..end];
         match self.syntax {
-            Syntax::Full if rest.starts_with("$$") => ("$", 2),
-            Syntax::Full if rest.starts_with('\\') => ("\\", 1),
-            Syntax::References if rest.starts_with("$$") => ("$$", 2),
-            Syntax::References if rest.starts_with('\\') => {
+            TemplateSyntax::Full if rest.starts_with("$$") => ("$", 2),
+            TemplateSyntax::Full if rest.starts_with('\\') => ("\\", 1),
+            TemplateSyntax::References if rest.starts_with("$$") => ("$$", 2),
+            TemplateSyntax::References if rest.starts_with('\\') => {
                 let length = rest.chars().take(2).map(char::len_utf8).sum();
                 (&rest[..length], length)
             }
-            Syntax::Full | Syntax::References => ("", 0),
+            TemplateSyntax::Full | TemplateSyntax::References => ("", 0),
         }
     }
 
     /// Parses what the dollar sign at `i` starts; `None` for a literal dollar sign.
-    fn dollar(&mut self, i: usize, end: usize, depth: usize) -> Found {
+    fn dollar_at(&mut self, i: usize, end: usize, depth: usize) -> ParsedReference {
         let after = &self.text[i + 1..end];
         if let Some(inner) = after.strip_prefix('{') {
             if let Some(found) = self.reference(i, inner) {
                 return Some(found);
             }
             return match self.syntax {
-                Syntax::Full => self.braced(i, end, depth),
-                Syntax::References => None,
+                TemplateSyntax::Full => self.braced_variable(i, end, depth),
+                TemplateSyntax::References => None,
             };
         }
         let length = variable_length(after);
-        if length == 0 || self.syntax == Syntax::References {
+        if length == 0 || self.syntax == TemplateSyntax::References {
             return None;
         }
         let name = after[..length].to_owned();
         let at = self.place(i..i + 1 + length);
-        Some((Part::Variable { name, missing: Missing::Fail, at }, i + 1 + length))
+        Some((TemplatePart::Variable { name, missing: WhenUnset::Fail, at }, i + 1 + length))
     }
 
     /// Parses `${service.field}` or `${stack.field}`.
-    fn reference(&mut self, i: usize, inner: &str) -> Found {
+    fn reference(&mut self, i: usize, inner: &str) -> ParsedReference {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let dot = inner.find(|c| !word(c)).filter(|&dot| dot > 0)?;
         let (head, rest) = (&inner[..dot], inner[dot..].strip_prefix('.')?);
@@ -167,12 +167,12 @@ impl Reader<'_, '_, '_> {
         let end = i + 2 + dot + 1 + close + 1;
         let at = self.place(i..end);
         if let ("stack", Some(field)) = (head, stack_field(field)) {
-            return Some((Part::Stack { field, at }, end));
+            return Some((TemplatePart::Stack { field, at }, end));
         }
         if head == "stack" && !(self.parser.is_service)(head) {
             let text = format!("unknown stack field {}", quote(field));
             self.fault(i..end, text, "use `${stack.name}` or `${stack.dir}`".into());
-            return Some((Part::Text(String::new()), end));
+            return Some((TemplatePart::Text(String::new()), end));
         }
         let Some(field) = service_field(field) else {
             let text = format!("unknown service field {}", quote(field));
@@ -180,29 +180,29 @@ impl Reader<'_, '_, '_> {
                 format!("use `${{{head}.url}}`, `${{{head}.host}}` or `${{{head}.port}}`")
             });
             self.fault(i..end, text, help);
-            return Some((Part::Text(String::new()), end));
+            return Some((TemplatePart::Text(String::new()), end));
         };
-        Some((Part::Service { service: head.to_owned(), field, at }, end))
+        Some((TemplatePart::Service { service: head.to_owned(), field, at }, end))
     }
 
     /// Whether `${head.field}` is meant for devstack. `${x-1.5}` is valid in a shell, so in shell
     /// text it must name an existing service or the stack.
     fn is_reference(&self, head: &str, field: &str) -> bool {
         match self.syntax {
-            Syntax::Full => true,
-            Syntax::References => {
+            TemplateSyntax::Full => true,
+            TemplateSyntax::References => {
                 head == "stack" || (self.parser.is_service)(head) || service_field(field).is_some()
             }
         }
     }
 
     /// Parses `${VAR}` and its forms.
-    fn braced(&mut self, i: usize, end: usize, depth: usize) -> Found {
+    fn braced_variable(&mut self, i: usize, end: usize, depth: usize) -> ParsedReference {
         let inner = &self.text[i + 2..end];
         let Some(close) = closing_brace(inner) else {
             let text = "missing `}` after `${`".to_owned();
             self.fault(i..i + 2, text, "add `}`, or write `$$` for a literal dollar sign".into());
-            return Some((Part::Text(String::new()), end));
+            return Some((TemplatePart::Text(String::new()), end));
         };
         let after = i + 2 + close + 1;
         let length = variable_length(inner);
@@ -210,12 +210,12 @@ impl Reader<'_, '_, '_> {
         let missing = if length == 0 {
             None
         } else if form.is_empty() {
-            Some(Missing::Fail)
+            Some(WhenUnset::Fail)
         } else if let Some(message) = form.strip_prefix(":?") {
-            Some(Missing::Message(message.to_owned()))
+            Some(WhenUnset::Message(message.to_owned()))
         } else if form.starts_with(":-") && depth < MAX_NESTING {
             let start = i + 2 + length + 2;
-            Some(Missing::Default(self.parts(start..i + 2 + close, depth + 1)))
+            Some(WhenUnset::Default(self.parts(start..i + 2 + close, depth + 1)))
         } else {
             None
         };
@@ -223,10 +223,10 @@ impl Reader<'_, '_, '_> {
             let text = format!("invalid reference {}", quote(&self.text[i..after]));
             let help = "use `${VAR}`, `${VAR:-default}`, `${VAR:?message}` or `${service.url}`; write `$$` for a literal dollar sign";
             self.fault(i..after, text, help.into());
-            return Some((Part::Text(String::new()), after));
+            return Some((TemplatePart::Text(String::new()), after));
         };
         let at = self.place(i..after);
-        Some((Part::Variable { name: name.to_owned(), missing, at }, after))
+        Some((TemplatePart::Variable { name: name.to_owned(), missing, at }, after))
     }
 }
 
@@ -266,11 +266,11 @@ fn stack_field(text: &str) -> Option<StackField> {
     }
 }
 
-fn service_field(text: &str) -> Option<Field> {
+fn service_field(text: &str) -> Option<ServiceField> {
     match text {
-        "url" => Some(Field::Url),
-        "host" => Some(Field::Host),
-        "port" => Some(Field::Port(None)),
-        _ => text.strip_prefix("port.").map(|name| Field::Port(Some(name.to_owned()))),
+        "url" => Some(ServiceField::Url),
+        "host" => Some(ServiceField::Host),
+        "port" => Some(ServiceField::Port(None)),
+        _ => text.strip_prefix("port.").map(|name| ServiceField::Port(Some(name.to_owned()))),
     }
 }

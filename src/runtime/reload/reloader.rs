@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::mpsc;
 
 use super::{Loader, Present, Previewed, Reloaded};
-use crate::config::{self, Debugged, Draft};
+use crate::config::{self, Config, DebugServices};
 use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight, Service, Stack};
 use crate::ports::Ports;
 use crate::runtime::steady;
@@ -24,7 +24,7 @@ pub(in crate::runtime) enum Task {
 pub struct Reloader {
     loader: Loader,
     /// The last applied configuration: the files may be in the middle of an edit.
-    applied: Arc<Draft>,
+    applied: Arc<Config>,
     busy: bool,
     /// The files have changed since they were last read.
     stale: bool,
@@ -42,7 +42,7 @@ pub struct Reloader {
 impl Reloader {
     /// Creates an idle reloader. `applied`: the configuration of the first stack. `follows`:
     /// whether changes of files are reported.
-    pub fn new(loader: Loader, applied: Arc<Draft>, follows: bool) -> Reloader {
+    pub fn new(loader: Loader, applied: Arc<Config>, follows: bool) -> Reloader {
         let (busy, stale, switching, moved) = (false, false, false, false);
         let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
         Reloader { loader, applied, busy, stale, switching, lost, shunned, moved, follows }
@@ -64,7 +64,7 @@ impl Reloader {
     /// whether it may have another one; this one is then avoided until the service is ready.
     pub(in crate::runtime) fn shun(&mut self, service: &Service, port: u16) -> bool {
         let named = service.ports.iter().find(|one| one.number == port).map(|one| &one.name);
-        let wishes = self.applied.wishes_with(&Debugged::from([service.name.clone()]));
+        let wishes = self.applied.port_requests_with(&DebugServices::from([service.name.clone()]));
         let wish =
             wishes.iter().find(|wish| wish.service == service.name && Some(&wish.port) == named);
         let moves = wish.is_some_and(|wish| match (wish.weight, wish.on_conflict) {
@@ -99,13 +99,13 @@ impl Reloader {
     }
 
     /// The last applied configuration.
-    pub(in crate::runtime) fn applied(&self) -> Arc<Draft> {
+    pub(in crate::runtime) fn applied(&self) -> Arc<Config> {
         self.applied.clone()
     }
 
     /// The port requests of the last applied configuration, with these services in debug mode.
-    pub(in crate::runtime) fn known(&self, debugged: &Debugged) -> Vec<PortRequest> {
-        self.applied.wishes_with(debugged)
+    pub(in crate::runtime) fn known(&self, debugged: &DebugServices) -> Vec<PortRequest> {
+        self.applied.port_requests_with(debugged)
     }
 
     /// Starts a task off the loop; the result is sent to `tell`. `stack` is the one in `present`.
@@ -161,7 +161,7 @@ impl Reloader {
     }
 
     /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
-    pub(in crate::runtime) fn finished(&mut self, draft: Option<&Arc<Draft>>) {
+    pub(in crate::runtime) fn finished(&mut self, draft: Option<&Arc<Config>>) {
         self.moved = true;
         self.busy = false;
         if let Some(draft) = draft {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Debugged, Draft};
+use crate::config::{Config, DebugServices};
 use crate::engine::Selection;
 use crate::model::{Name, PortRequest};
 use crate::ports::{Asked, Key};
@@ -17,7 +17,7 @@ pub struct Situation {
     /// Services about to be started by hand, whatever the selection is.
     pub asked: BTreeSet<Name>,
     /// Services that are in debug mode, or will be.
-    pub debugged: Debugged,
+    pub debugged: DebugServices,
     /// Port requests that are not new: if one can no longer be met, the start of its service
     /// reports that, and it does not keep other changes from being applied.
     pub known: Vec<PortRequest>,
@@ -25,11 +25,11 @@ pub struct Situation {
 
 impl Situation {
     /// The services that start with this configuration.
-    fn starting(&self, draft: &Draft) -> BTreeSet<Name> {
+    fn starting(&self, draft: &Config) -> BTreeSet<Name> {
         let mut starting = match &self.selection {
             None => draft.with_dependencies(draft.autostart().cloned().collect()),
             Some(Selection { names, with_dependencies }) => {
-                let names = names.iter().flat_map(|name| draft.named(name)).collect();
+                let names = names.iter().flat_map(|name| draft.services_named(name)).collect();
                 if *with_dependencies { draft.with_dependencies(names) } else { names }
             }
         };
@@ -39,13 +39,13 @@ impl Situation {
     }
 
     /// Calls `choose` with the port requests of a configuration.
-    pub fn ask<T>(&self, draft: &Draft, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
+    pub fn ask<T>(&self, draft: &Config, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
         let starting = self.starting(draft);
         let others = draft.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
         let insists =
             |wish: &PortRequest| starting.contains(&wish.service) && !self.known.contains(wish);
-        let (wishes, mine) = (draft.wishes_with(&self.debugged), &self.mine);
+        let (wishes, mine) = (draft.port_requests_with(&self.debugged), &self.mine);
         let shunned = &BTreeSet::new();
         choose(&Asked { wishes: &wishes, mine, idle: &idle, shunned, insists: &insists })
     }

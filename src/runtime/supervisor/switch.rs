@@ -4,7 +4,7 @@
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use crate::config::Debugged;
+use crate::config::DebugServices;
 use crate::engine::Input;
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::runtime::handle::{Answer, Request};
@@ -118,7 +118,7 @@ impl Supervisor {
 /// Notes on services that were in debug mode but no longer have a `debug` entry.
 pub(super) fn unable<'a>(
     stack: &'a Stack,
-    debugged: &'a Debugged,
+    debugged: &'a DebugServices,
 ) -> impl Iterator<Item = Message> {
     let services = debugged.iter().filter_map(|name| stack.services.get(name));
     services.filter(|service| service.debug.is_none()).map(|service| {

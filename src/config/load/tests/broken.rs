@@ -13,8 +13,11 @@ fn broken_examples_are_explained() {
     names.sort();
     assert!(names.len() >= 30, "only {} examples", names.len());
     for name in names {
-        let sources =
-            Sources { files: vec![name.clone().into()], cwd: folder.clone(), ..Sources::default() };
+        let sources = ConfigSources {
+            files: vec![name.clone().into()],
+            cwd: folder.clone(),
+            ..ConfigSources::default()
+        };
         let error = load(&sources).expect_err("every example here has a mistake");
         assert!(error.list().iter().all(|d| d.location().is_some()), "{name} without a place");
         let helps = |d: &crate::config::Diagnostic| {

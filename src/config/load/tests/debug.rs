@@ -1,11 +1,11 @@
 //! `debug`: services in debug mode.
 
 use super::*;
-use crate::config::Debugged;
+use crate::config::DebugServices;
 
 /// Loads a service in debug mode.
 fn debugged(project: &Project, service: &str) -> std::sync::Arc<Service> {
-    let debugged = Debugged::from([name(service)]);
+    let debugged = DebugServices::from([name(service)]);
     let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
     stack.services[&name(service)].clone()
 }
@@ -45,9 +45,9 @@ fn only_those_in_debug_mode_wish_for_its_port() {
         sources.overrides.ports = vec![("api.debug".to_owned(), 6000)];
     });
     let draft = project.draft();
-    assert_eq!(draft.wishes().len(), 1);
-    assert_eq!(draft.wishes_with(&Debugged::from([name("web")])).len(), 1);
-    let wishes = draft.wishes_with(&Debugged::from([name("api")]));
+    assert_eq!(draft.port_requests().len(), 1);
+    assert_eq!(draft.port_requests_with(&DebugServices::from([name("web")])).len(), 1);
+    let wishes = draft.port_requests_with(&DebugServices::from([name("api")]));
     let last = wishes.last().expect("two");
     assert_eq!((&*last.port, last.number, last.weight), ("debug", Some(6000), PortWeight::Pinned));
     assert_eq!(draft.debuggable().count(), 1);
@@ -75,7 +75,7 @@ fn each_replica_has_its_own() {
         .filter_map(|name| Some(debugged(&project, name).ports.first()?.number))
         .collect();
     assert_eq!(numbers, [5678, 5679]);
-    assert_eq!(project.draft().named(&name("api")), [name("api-1"), name("api-2")]);
+    assert_eq!(project.draft().services_named(&name("api")), [name("api-1"), name("api-2")]);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn files_are_found_from_below_and_by_name() {
 #[test]
 fn no_file_at_all_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
-    let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+    let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
     let error = load(&sources).expect_err("there is no file");
     let text =
         format!("no devstack.toml found in {} or any parent directory", folder.path().display());
@@ -119,7 +119,7 @@ fn passwords_are_never_shown() {
 #[test]
 fn a_mistake_without_a_place_has_no_frame() {
     let folder = tempfile::tempdir().expect("a folder");
-    let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+    let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
     let text = load(&sources).expect_err("there is no file").to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("error: no devstack.toml found in "), "{text}");

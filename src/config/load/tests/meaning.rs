@@ -88,7 +88,8 @@ fn every_key_reaches_the_stack() {
     "#;
     let project = Project::new(text).file("src/x", "");
     let draft = project.draft();
-    let conflicts: Vec<_> = draft.wishes().iter().map(|w| (&*w.port, w.on_conflict)).collect();
+    let conflicts: Vec<_> =
+        draft.port_requests().iter().map(|w| (&*w.port, w.on_conflict)).collect();
     let expected = [
         ("http", ConflictPolicy::Fail),
         ("metrics", ConflictPolicy::Fail),

@@ -15,19 +15,19 @@ mod replicas;
 
 use super::load;
 use crate::config::schema::tests::misfit_of;
-use crate::config::{Draft, Sources};
+use crate::config::{Config, ConfigSources};
 use crate::model::*;
 
 /// A temporary project with files, and how to load it.
 struct Project {
     folder: tempfile::TempDir,
-    sources: Sources,
+    sources: ConfigSources,
 }
 
 impl Project {
     fn new(text: &str) -> Project {
         let folder = tempfile::tempdir().expect("a folder");
-        let sources = Sources { cwd: folder.path().to_owned(), ..Sources::default() };
+        let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
         Project { folder, sources }.file("devstack.toml", text)
     }
 
@@ -43,7 +43,7 @@ impl Project {
         self
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Sources)) -> Project {
+    fn with(mut self, change: impl FnOnce(&mut ConfigSources)) -> Project {
         change(&mut self.sources);
         self
     }
@@ -53,7 +53,7 @@ impl Project {
     }
 
     #[track_caller]
-    fn draft(&self) -> Draft {
+    fn draft(&self) -> Config {
         let draft = load(&self.sources).unwrap_or_else(|error| panic!("{error}"));
         self.fits_the_schema();
         draft
@@ -91,13 +91,13 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
-fn wish<'a>(draft: &'a Draft, service: &str, port: &str) -> &'a PortRequest {
-    let found = draft.wishes().iter().find(|w| w.service == name(service) && w.port == port);
+fn wish<'a>(draft: &'a Config, service: &str, port: &str) -> &'a PortRequest {
+    let found = draft.port_requests().iter().find(|w| w.service == name(service) && w.port == port);
     found.expect("the port is wished for")
 }
 
 /// The number, its weight and its origin.
-fn said(draft: &Draft, service: &str) -> (Option<u16>, PortWeight, String) {
+fn said(draft: &Config, service: &str) -> (Option<u16>, PortWeight, String) {
     let wish = wish(draft, service, "main");
     (wish.number, wish.weight, wish.requested_by.clone())
 }

@@ -26,7 +26,9 @@ fn the_strongest_source_decides_a_port() {
     });
     assert_eq!(said(&project.draft(), "api"), is(5005, Pinned, "--port"));
     assert_eq!(said(&project.draft(), "web"), (None, Any, "--port".into()));
-    assert!(project.draft().wishes().iter().all(|w| w.on_conflict == ConflictPolicy::Strict));
+    assert!(
+        project.draft().port_requests().iter().all(|w| w.on_conflict == ConflictPolicy::Strict)
+    );
 }
 
 #[test]

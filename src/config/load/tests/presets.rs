@@ -62,7 +62,7 @@ fn every_preset_is_a_service() {
         let project = db(&format!("preset = '{}'", preset.name));
         let draft = project.draft();
         assert!(draft.notes().is_empty(), "{}: {:?}", preset.name, draft.notes());
-        let wish = &draft.wishes()[0];
+        let wish = &draft.port_requests()[0];
         let usual = preset.outline().port();
         let source = format!("preset {}", preset.name);
         assert_eq!(

@@ -10,9 +10,9 @@ fn words(words: &[&str]) -> CommandLine {
 }
 
 #[track_caller]
-fn numbers(draft: &Draft) -> Vec<(String, Option<u16>, PortWeight)> {
+fn numbers(draft: &Config) -> Vec<(String, Option<u16>, PortWeight)> {
     let wish = |wish: &PortRequest| (wish.service.to_string(), wish.number, wish.weight);
-    draft.wishes().iter().map(wish).collect()
+    draft.port_requests().iter().map(wish).collect()
 }
 
 #[test]
