@@ -1,25 +1,28 @@
 use super::evict::{Case, investigate};
 use super::person::{Person, Reply};
-use crate::ports::{Answer, Dispute};
+use crate::ports::{ConflictAnswer, ConflictPrompt};
 
 pub(super) struct Interrupted;
 
 /// Asks what to do about a port that is not available. End of input means to quit.
-pub(super) fn ask(dispute: &Dispute, person: &mut Person) -> Result<Answer, Interrupted> {
+pub(super) fn ask(
+    dispute: &ConflictPrompt,
+    person: &mut Person,
+) -> Result<ConflictAnswer, Interrupted> {
     let kill = if dispute.listens { ", [k]ill it" } else { "" };
-    let question = format!("{}\n  [n]ext ({}){kill}, [q]uit?", dispute.text, dispute.next);
+    let question = format!("{}\n  [n]ext ({}){kill}, [q]uit?", dispute.reason, dispute.alternative);
     loop {
         let answer = match person.ask(&question) {
             Reply::Line(line) => line,
-            Reply::End => return Ok(Answer::Quit),
+            Reply::End => return Ok(ConflictAnswer::Quit),
             Reply::Interrupt => return Err(Interrupted),
         };
         match answer.as_str() {
-            "" | "n" | "next" => return Ok(Answer::Next),
-            "q" | "quit" => return Ok(Answer::Quit),
+            "" | "n" | "next" => return Ok(ConflictAnswer::Next),
+            "q" | "quit" => return Ok(ConflictAnswer::Quit),
             "k" | "kill" if dispute.listens => {
                 if end_holders(dispute.port, person) {
-                    return Ok(Answer::Again);
+                    return Ok(ConflictAnswer::Retry);
                 }
             }
             other => {

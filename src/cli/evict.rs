@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{Message, MessageClass};
-use crate::ports::{self, Availability, Holder, Verdict, explain_held, holders, verdict};
+use crate::ports::{
+    self, KillVerdict, PortAvailability, PortHolder, explain_held, holders_of_port, kill_verdict,
+};
 use crate::runtime::process::{Eviction, Suspect, evict};
 
 /// How long a process may take to exit after TERM; the default grace period of services.
@@ -25,7 +27,7 @@ pub(super) enum Case {
 /// The listeners of a port at the time they were found.
 pub(super) struct Suspects {
     port: u16,
-    list: Vec<(Suspect, Holder)>,
+    list: Vec<(Suspect, PortHolder)>,
 }
 
 /// Result of killing the listeners of a port.
@@ -48,20 +50,20 @@ struct Ended {
 
 /// Finds what listens on `port`, and decides whether it may be killed.
 pub(super) fn investigate(port: u16) -> Case {
-    let holders = holders(port);
+    let holders = holders_of_port(port);
     if holders.is_empty() {
         return Case::Nobody;
     }
     let suspects = |pids: Vec<u32>| {
         let list =
             holders.iter().filter(|holder| holder.pid.is_some_and(|pid| pids.contains(&pid)));
-        let known = |holder: &Holder| Some((Suspect::of(holder.pid?)?, holder.clone()));
+        let known = |holder: &PortHolder| Some((Suspect::of(holder.pid?)?, holder.clone()));
         Suspects { port, list: list.filter_map(known).collect() }
     };
-    match verdict(port, &holders, &ports::own_line()) {
-        Verdict::Allowed(pids) => Case::Guilty(suspects(pids)),
-        Verdict::Unwise(pids, remedy) => Case::Unwise(suspects(pids), remedy),
-        Verdict::Refused(message) => Case::Refused(message),
+    match kill_verdict(port, &holders, &ports::own_ancestry()) {
+        KillVerdict::Allowed(pids) => Case::Guilty(suspects(pids)),
+        KillVerdict::Discouraged(pids, remedy) => Case::Unwise(suspects(pids), remedy),
+        KillVerdict::Refused(message) => Case::Refused(message),
     }
 }
 
@@ -94,7 +96,7 @@ impl Outcome {
         outcome
     }
 
-    fn take(&mut self, pid: u32, holder: &Holder, eviction: Eviction) {
+    fn take(&mut self, pid: u32, holder: &PortHolder, eviction: Eviction) {
         let said = holder.to_string();
         let mut ended = |signal| self.ended.push(Ended { pid, holder: said.clone(), signal });
         let note = match eviction {
@@ -111,17 +113,17 @@ impl Outcome {
     /// Checks whether the port is available, and if not, notes why.
     fn look(&mut self) {
         let port = self.port;
-        self.free = match ports::probe(port) {
-            Availability::Free => true,
-            Availability::InUse => {
-                let holders = holders(port);
+        self.free = match ports::availability(port) {
+            PortAvailability::Free => true,
+            PortAvailability::InUse => {
+                let holders = holders_of_port(port);
                 let again = if self.ended.is_empty() { "" } else { "; something restarts it" };
                 self.notes.push(format!("port {port} {}{again}", explain_held(&holders)));
                 false
             }
             // Free, even if this user may not bind it.
-            Availability::Denied => holders(port).is_empty(),
-            Availability::Failed(error) => {
+            PortAvailability::Denied => holders_of_port(port).is_empty(),
+            PortAvailability::Failed(error) => {
                 self.notes.push(format!("cannot check port {port}: {error}"));
                 false
             }

@@ -10,7 +10,7 @@ use crate::error::{exit, render_message};
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
 use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service, Snapshot};
-use crate::ports::Ports;
+use crate::ports::PortAllocator;
 
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
 pub(super) fn export(files: Vec<PathBuf>, args: &args::Vscode) -> i32 {
@@ -89,7 +89,7 @@ fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u1
     }
     let remembered = control::state_dir(draft.dir())?.join("ports.json");
     let leases = control::runtime_dir()?.join("ports");
-    let mut market = Ports::open(&leases, &remembered, draft.dir());
+    let mut market = PortAllocator::open(&leases, &remembered, draft.dir());
     let given = market.assign(&wishes, &BTreeMap::new()).map_err(first)?;
     ports.extend(given.into_iter().map(|((name, _), port)| (name, port.number)));
     Ok(ports)

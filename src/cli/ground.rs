@@ -12,7 +12,7 @@ use crate::control::{self, Busy, ClaimError, Instance};
 use crate::engine::Selection;
 use crate::error::{exit, render, render_message};
 use crate::model::{Message, MessageClass, Name, Stack};
-use crate::ports::{Answer, Dispute, Ports};
+use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::runtime::process;
 use crate::runtime::reload::{Loader, Situation, hosts_exist, joined};
 use crate::runtime::supervisor::no_debug_entry;
@@ -50,7 +50,7 @@ impl Ground {
         let record = LeftBehind::record(&state_dir);
         let mut notes = process::sweep(&record).messages();
         let ports = runtime_dir.join("ports");
-        let ports = Ports::open(&ports, &state_dir.join("ports.json"), draft.dir());
+        let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
         let loader = Loader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
@@ -62,12 +62,12 @@ impl Ground {
         let situation = Situation { selection, debugged, ..Situation::default() };
         let mut person = plan.may_ask.then(Person::here).flatten();
         let mut interrupted = None;
-        let mut ask = |dispute: &Dispute| match &mut person {
+        let mut ask = |dispute: &ConflictPrompt| match &mut person {
             Some(person) => ask(dispute, person).unwrap_or_else(|ctrl_c| {
                 interrupted = Some(ctrl_c);
-                Answer::Quit
+                ConflictAnswer::Quit
             }),
-            None => Answer::Quit,
+            None => ConflictAnswer::Quit,
         };
         let chosen = loader.choose_asking(&draft, &situation, &mut ask);
         let (stack, more) = chosen.map_err(|conflicts| match interrupted {

@@ -7,7 +7,7 @@ use super::person::{Person, Reply};
 use crate::control;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Snapshot};
-use crate::ports::table::{self, Report};
+use crate::ports::table::{self, PortReport};
 
 /// Text to print, or the error and exit code.
 type Answer = Result<String, (Message, i32)>;
@@ -28,9 +28,10 @@ pub(super) fn ports(files: &[PathBuf], args: &args::Ports) -> i32 {
 /// One port gives an object in JSON, several give a list.
 fn some(ports: &[u16], as_json: bool) -> Answer {
     let leases = control::runtime_dir().map_err(|message| (message, exit::FAILED))?.join("ports");
-    let reports: Vec<Report> = ports.iter().map(|port| table::report(*port, &leases)).collect();
+    let reports: Vec<PortReport> =
+        ports.iter().map(|port| table::port_report(*port, &leases)).collect();
     if !as_json {
-        return Ok(reports.iter().map(Report::text).collect());
+        return Ok(reports.iter().map(PortReport::text).collect());
     }
     let value = match reports.as_slice() {
         [report] => serde_json::to_value(report).expect("reports serialize to JSON"),
@@ -40,7 +41,7 @@ fn some(ports: &[u16], as_json: bool) -> Answer {
 }
 
 fn all(files: &[PathBuf], as_json: bool) -> Answer {
-    let rows = table::rows(&snapshot(&super::stack_dir(files))?);
+    let rows = table::port_rows(&snapshot(&super::stack_dir(files))?);
     Ok(match as_json {
         true => table::json(&rows).to_string() + "\n",
         false => table::text(&rows),

@@ -8,7 +8,7 @@ use crate::control;
 use crate::engine::Selection;
 use crate::error::{exit, render};
 use crate::model::{Message, Stack};
-use crate::ports::Ports;
+use crate::ports::PortAllocator;
 use crate::runtime::reload::{Situation, hosts_exist, joined};
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
@@ -54,7 +54,7 @@ impl Preview {
         hosts_exist(&draft).map_err(|message| refused(&message, exit::USAGE))?;
         let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
         let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
-        let ports = Ports::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
+        let ports = PortAllocator::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
         let selection = selection(&draft, services, *no_deps)
             .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
         let situation = Situation { selection, ..Situation::default() };

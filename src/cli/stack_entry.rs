@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::complain::printable;
 use crate::control::{Folder, Holder};
-use crate::ports::show_folder;
+use crate::ports::display_home_relative;
 
 /// Version of the JSON of `--all --json`.
 const VERSION: u32 = 1;
@@ -69,9 +69,9 @@ fn since(holder: &Holder) -> Option<String> {
 
 fn shown(folder: &Folder) -> String {
     match folder {
-        Folder::There(dir) | Folder::Moved(dir) => show_folder(dir),
-        Folder::Deleted(dir) => format!("{} (deleted)", show_folder(dir)),
-        Folder::Gone(dir) => format!("{} (moved or deleted)", show_folder(dir)),
+        Folder::There(dir) | Folder::Moved(dir) => display_home_relative(dir),
+        Folder::Deleted(dir) => format!("{} (deleted)", display_home_relative(dir)),
+        Folder::Gone(dir) => format!("{} (moved or deleted)", display_home_relative(dir)),
         Folder::Untold => "-".to_owned(),
     }
 }

@@ -14,32 +14,32 @@ const PREFIX: &str = "devstack-port-";
 const LOOKS: i32 = 4_096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Announced;
+pub(super) struct AlreadyAnnounced;
 
 /// As reported by the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Announcer {
+pub(super) struct PortAnnouncer {
     pub pid: Option<u32>,
     pub uid: Option<u32>,
 }
 
 /// Announces `port` while the socket is open. `None`: not supported here. Never blocks.
-pub(super) fn announce(port: u16) -> Result<Option<OwnedFd>, Announced> {
+pub(super) fn announce(port: u16) -> Result<Option<OwnedFd>, AlreadyAnnounced> {
     match listen(port) {
         Ok(socket) => Ok(Some(socket)),
-        Err(Errno::ADDRINUSE) => Err(Announced),
+        Err(Errno::ADDRINUSE) => Err(AlreadyAnnounced),
         // A sandbox may forbid abstract sockets. Leases then work only between stacks of one user.
         Err(_) => Ok(None),
     }
 }
 
 /// Returns the process that announced `port`, if there is one. Never blocks.
-pub(super) fn announcer(port: u16) -> Option<Announcer> {
+pub(super) fn announcer(port: u16) -> Option<PortAnnouncer> {
     let socket = open(SocketFlags::NONBLOCK).ok()?;
     match rustix::net::connect(&socket, &name(port).ok()?) {
         Ok(()) => {}
         // The queue is full.
-        Err(Errno::AGAIN) => return Some(Announcer::default()),
+        Err(Errno::AGAIN) => return Some(PortAnnouncer::default()),
         Err(_) => return None,
     }
     Some(peer(&socket))
@@ -47,7 +47,7 @@ pub(super) fn announcer(port: u16) -> Option<Announcer> {
 
 /// Returns the credentials from when the peer started to listen. rustix cannot be used: it rejects
 /// pid 0, which stands for a process in another pid namespace.
-fn peer(socket: &OwnedFd) -> Announcer {
+fn peer(socket: &OwnedFd) -> PortAnnouncer {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("12 bytes");
     // SAFETY: the socket is open; `peer` has `size` bytes, and any bit pattern is valid for it.
@@ -61,10 +61,10 @@ fn peer(socket: &OwnedFd) -> Announcer {
         )
     };
     if code != 0 {
-        return Announcer::default();
+        return PortAnnouncer::default();
     }
     let pid = u32::try_from(peer.pid).ok().filter(|pid| *pid > 0);
-    Announcer { pid, uid: Some(peer.uid) }
+    PortAnnouncer { pid, uid: Some(peer.uid) }
 }
 
 fn listen(port: u16) -> Result<OwnedFd, Errno> {
@@ -85,7 +85,7 @@ fn name(port: u16) -> Result<SocketAddrUnix, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announced, Announcer, announce, announcer, listen, name, open};
+    use super::{AlreadyAnnounced, PortAnnouncer, announce, announcer, listen, name, open};
     use crate::ports::lease::tests::{numbers, soon};
 
     #[test]
@@ -93,9 +93,9 @@ mod tests {
         let number = numbers() + 6;
         let Ok(Some(socket)) = announce(number) else { panic!("names can be had") };
         let uid = Some(rustix::process::geteuid().as_raw());
-        let me = Announcer { pid: Some(std::process::id()), uid };
+        let me = PortAnnouncer { pid: Some(std::process::id()), uid };
         for _ in 0..3 {
-            assert_eq!(announce(number).unwrap_err(), Announced);
+            assert_eq!(announce(number).unwrap_err(), AlreadyAnnounced);
             assert_eq!(announcer(number), Some(me));
         }
         drop(socket);
@@ -108,7 +108,7 @@ mod tests {
         let number = numbers() + 7;
         let bound = open(rustix::net::SocketFlags::empty()).unwrap();
         rustix::net::bind(&bound, &name(number).unwrap()).unwrap();
-        assert_eq!(announce(number).unwrap_err(), Announced);
+        assert_eq!(announce(number).unwrap_err(), AlreadyAnnounced);
         assert_eq!(announcer(number), None);
         drop(bound);
 
@@ -121,6 +121,6 @@ mod tests {
         rustix::net::listen(&socket, 0).unwrap();
         // The first lookup fills the queue.
         assert!(announcer(number).unwrap().uid.is_some());
-        assert_eq!(announcer(number), Some(Announcer::default()));
+        assert_eq!(announcer(number), Some(PortAnnouncer::default()));
     }
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::choose::{Choice, Chosen, Conflict, Question, choose, key, wanted};
-use super::claim::Claim;
-use super::lease::LeaseFolder;
-use super::market::Market;
-use super::remembered::Remembered;
+use super::choose::{
+    ChoiceInput, PortChoice, PortChoices, PortConflict, choose, key, requested_number,
+};
+use super::claim::PortClaim;
+use super::lease::LeaseDir;
+use super::market::SystemPorts;
+use super::remembered::PortHistory;
 use super::{
-    Answer, Dispute, Holder, Key, Lessee, Limits, Obstacle, explain, some_holders_of, system,
+    AllowedPorts, ConflictAnswer, ConflictPrompt, Key, LeaseOwner, PortHolder, PortObstacle,
+    explain, first_holders_of, system,
 };
 use crate::model::{AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortRequest};
 
@@ -20,24 +23,24 @@ mod preview;
 /// The ports of one stack: chooses them, leases them against other stacks, and remembers them.
 /// Dropping it, or the end of the process, releases all leases.
 #[derive(Debug)]
-pub struct Ports {
+pub struct PortAllocator {
     /// The project directory, shown by other stacks.
-    folder: PathBuf,
+    project_dir: PathBuf,
     seed: u64,
-    limits: Limits,
+    limits: AllowedPorts,
     /// `None` if leases do not work here.
-    leases: Option<LeaseFolder>,
-    remembered: Remembered,
-    taken: BTreeMap<u16, Claim>,
+    leases: Option<LeaseDir>,
+    remembered: PortHistory,
+    taken: BTreeMap<u16, PortClaim>,
     /// Numbers that were given without a claim, because they are in use.
-    unclaimed: BTreeMap<Key, u16>,
+    given_unclaimed: BTreeMap<Key, u16>,
     given: BTreeMap<Key, AssignedPort>,
     notes: Vec<Message>,
 }
 
 /// The input of an assignment.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct AssignRequest<'a> {
     /// All port requests of the stack.
     pub wishes: &'a [PortRequest],
     /// The ports of running services: no conflict for the same request, if it still allows them.
@@ -47,26 +50,29 @@ pub struct Asked<'a> {
     /// Numbers that a service failed to bind although they looked free.
     pub shunned: &'a BTreeSet<u16>,
     /// Whether nothing is assigned at all if this request cannot be met.
-    pub insists: &'a dyn Fn(&PortRequest) -> bool,
+    pub is_required: &'a dyn Fn(&PortRequest) -> bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AssignRequest<'a> {
     /// Creates the input for services that all start.
-    pub fn all(wishes: &'a [PortRequest], mine: &'a BTreeMap<Key, u16>) -> Asked<'a> {
+    pub fn all(wishes: &'a [PortRequest], mine: &'a BTreeMap<Key, u16>) -> AssignRequest<'a> {
         const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
         const NOTHING: &BTreeSet<u16> = &BTreeSet::new();
-        Asked { wishes, mine, idle: NOBODY, shunned: NOTHING, insists: &|_| true }
+        AssignRequest { wishes, mine, idle: NOBODY, shunned: NOTHING, is_required: &|_| true }
     }
 
     /// Splits conflicts into those of required requests and the others.
-    fn judge<'w>(&self, conflicts: Vec<Conflict<'w>>) -> (Vec<Conflict<'w>>, Vec<Conflict<'w>>) {
-        introduced(conflicts).into_iter().partition(|conflict| (self.insists)(conflict.wish))
+    fn judge<'w>(
+        &self,
+        conflicts: Vec<PortConflict<'w>>,
+    ) -> (Vec<PortConflict<'w>>, Vec<PortConflict<'w>>) {
+        introduced(conflicts).into_iter().partition(|conflict| (self.is_required)(conflict.wish))
     }
 }
 
 /// The result of an assignment.
 #[derive(Debug, Default)]
-pub struct Assigned {
+pub struct PortAssignment {
     /// A port for each request.
     pub ports: BTreeMap<Key, AssignedPort>,
     /// Why an optional request was not met. Its service must not start with the number it was
@@ -77,21 +83,21 @@ pub struct Assigned {
 /// Callers drain the notes after each call.
 const MOST_NOTES: usize = 100;
 
-impl Ports {
+impl PortAllocator {
     /// Opens the ports of the stack in a project directory (absolute). `lease_dir` is shared by all
     /// devstacks of this user and created with mode 0700 if missing; `remembered` is a file in the
     /// state directory, which should exist. Never fails: problems are in [`PortAllocator::notes`].
-    pub fn open(lease_dir: &Path, remembered: &Path, folder: &Path) -> Ports {
-        let (remembered, trouble) = Remembered::open(remembered);
+    pub fn open(lease_dir: &Path, remembered: &Path, folder: &Path) -> PortAllocator {
+        let (remembered, trouble) = PortHistory::open(remembered);
         let (first, last) = system::ephemeral();
-        let mut ports = Ports {
-            folder: folder.to_owned(),
+        let mut ports = PortAllocator {
+            project_dir: folder.to_owned(),
             seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),
-            limits: Limits::new(first, last),
+            limits: AllowedPorts::new(first, last),
             leases: None,
             remembered,
             taken: BTreeMap::new(),
-            unclaimed: BTreeMap::new(),
+            given_unclaimed: BTreeMap::new(),
             given: BTreeMap::new(),
             notes: Vec::new(),
         };
@@ -99,7 +105,7 @@ impl Ports {
             let text = format!("previous port choices were lost: {trouble}");
             ports.note(Message::new(MessageClass::Disk, text));
         }
-        match LeaseFolder::open(lease_dir) {
+        match LeaseDir::open(lease_dir) {
             Ok(leases) => ports.leases = Some(leases),
             Err(error) => ports.note(without_leases(&lease_dir.display().to_string(), &error)),
         }
@@ -115,8 +121,9 @@ impl Ports {
         wishes: &[PortRequest],
         mine: &BTreeMap<Key, u16>,
     ) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
-        let asked = Asked::all(wishes, mine);
-        self.assign_asking(&asked, &mut |_| Answer::Quit).map(|assigned| assigned.ports)
+        let asked = AssignRequest::all(wishes, mine);
+        self.assign_with_prompt(&asked, &mut |_| ConflictAnswer::Quit)
+            .map(|assigned| assigned.ports)
     }
 
     /// Chooses ports for all requests of the stack at once. Earlier numbers stay claimed until
@@ -127,62 +134,67 @@ impl Ports {
     /// One message for each required request that cannot be met (class `port`; `denied` for
     /// privileges; `limit` if no port is left or the system cannot tell), with the holder and a
     /// remedy. Nothing has changed then.
-    pub fn assign_asking(
+    pub fn assign_with_prompt(
         &mut self,
-        asked: &Asked<'_>,
-        ask: &mut dyn FnMut(&Dispute) -> Answer,
-    ) -> Result<Assigned, Vec<Message>> {
+        asked: &AssignRequest<'_>,
+        ask: &mut dyn FnMut(&ConflictPrompt) -> ConflictAnswer,
+    ) -> Result<PortAssignment, Vec<Message>> {
         let mut wishes = asked.wishes.to_vec();
         loop {
-            let conflicts = match self.choose(&Asked { wishes: &wishes, ..*asked }) {
+            let conflicts = match self.choose(&AssignRequest { wishes: &wishes, ..*asked }) {
                 Ok(assigned) => return Ok(assigned),
                 Err(conflicts) => conflicts,
             };
             let holders = holders_in(&conflicts);
-            let refusals =
-                || conflicts.iter().map(|found| explain::conflict(found, &holders)).collect();
-            let disputes: Option<Vec<Dispute>> =
-                conflicts.iter().map(|found| explain::dispute(found, &holders)).collect();
+            let refusals = || {
+                conflicts.iter().map(|found| explain::conflict_message(found, &holders)).collect()
+            };
+            let disputes: Option<Vec<ConflictPrompt>> =
+                conflicts.iter().map(|found| explain::prompt_for(found, &holders)).collect();
             let Some(dispute) = disputes.as_ref().and_then(|all| all.first()) else {
                 return Err(refusals());
             };
             match ask(dispute) {
-                Answer::Next => {
+                ConflictAnswer::Next => {
                     let agreed = key(conflicts[0].wish);
                     let wish = wishes.iter_mut().find(|wish| key(wish) == agreed);
                     wish.expect("the conflict is about one of them").on_conflict =
                         ConflictPolicy::Next;
                 }
-                Answer::Again => {}
-                Answer::Quit => return Err(refusals()),
+                ConflictAnswer::Retry => {}
+                ConflictAnswer::Quit => return Err(refusals()),
             }
         }
     }
 
     /// Chooses once and commits the result, unless required requests have conflicts; returns those.
-    fn choose<'w>(&mut self, asked: &Asked<'w>) -> Result<Assigned, Vec<Conflict<'w>>> {
-        let mut market = Market {
-            folder: &self.folder,
+    fn choose<'w>(
+        &mut self,
+        asked: &AssignRequest<'w>,
+    ) -> Result<PortAssignment, Vec<PortConflict<'w>>> {
+        let mut market = SystemPorts {
+            folder: &self.project_dir,
             leases: self.leases.as_ref(),
             remembered: &self.remembered,
             taken: &self.taken,
-            shunned: asked.shunned,
+            excluded: asked.shunned,
             claimed: BTreeMap::new(),
-            trouble: None,
+            lease_error: None,
         };
         let question = self.question(asked);
-        let Chosen { choices, conflicts } = choose(&question, &mut market);
+        let PortChoices { choices, conflicts } = choose(&question, &mut market);
         let (insisting, conflicts) = asked.judge(conflicts);
         if !insisting.is_empty() {
             return Err(insisting);
         }
         let ours = choices.values().filter(|choice| choice.claimed);
         let numbers: BTreeSet<u16> = ours.map(|choice| choice.number).collect();
-        numbers.iter().for_each(|number| market.adopt(*number));
-        let Market { claimed, trouble, .. } = market;
+        numbers.iter().for_each(|number| market.lease_without_probe(*number));
+        let SystemPorts { claimed, lease_error: trouble, .. } = market;
         self.taken.extend(claimed.into_iter().filter(|(number, _)| numbers.contains(number)));
         let unclaimed = choices.iter().filter(|(_, choice)| !choice.claimed);
-        self.unclaimed = unclaimed.map(|(key, choice)| (key.clone(), choice.number)).collect();
+        self.given_unclaimed =
+            unclaimed.map(|(key, choice)| (key.clone(), choice.number)).collect();
         self.leave_unheld(&choices);
         if let Some(error) = trouble {
             self.note(without_leases("a lock file", &error));
@@ -192,33 +204,34 @@ impl Ports {
         self.remember(&given);
         self.given.clone_from(&given);
         let holders = holders_in(&conflicts);
-        let refused =
-            |conflict: &Conflict<'_>| (key(conflict.wish), explain::refusal(conflict, &holders));
-        Ok(Assigned { ports: given, refused: conflicts.iter().map(refused).collect() })
+        let refused = |conflict: &PortConflict<'_>| {
+            (key(conflict.wish), explain::refusal_message(conflict, &holders))
+        };
+        Ok(PortAssignment { ports: given, refused: conflicts.iter().map(refused).collect() })
     }
 
     /// Reassigns ports of services that lost one. Services in `others` are served after them.
     /// Requests that cannot be met are among the refused ones.
-    pub fn place(
+    pub fn reassign(
         &mut self,
         wishes: &[PortRequest],
         mine: &BTreeMap<Key, u16>,
         others: &BTreeSet<Name>,
         shunned: &BTreeSet<u16>,
-    ) -> Assigned {
-        let asked = Asked { wishes, mine, idle: others, shunned, insists: &|_| false };
+    ) -> PortAssignment {
+        let asked = AssignRequest { wishes, mine, idle: others, shunned, is_required: &|_| false };
         self.choose(&asked).expect("only required requests fail the choice")
     }
 
-    fn question<'q, 'w>(&'q self, asked: &Asked<'w>) -> Question<'q, 'w>
+    fn question<'q, 'w>(&'q self, asked: &AssignRequest<'w>) -> ChoiceInput<'q, 'w>
     where
         'w: 'q,
     {
-        Question {
+        ChoiceInput {
             wishes: asked.wishes,
-            mine: asked.mine,
-            idle: asked.idle,
-            before: &self.given,
+            in_use: asked.mine,
+            not_starting: asked.idle,
+            previous: &self.given,
             limits: &self.limits,
             seed: self.seed,
         }
@@ -227,11 +240,11 @@ impl Ports {
     /// Whether this port was given `number` although another process has it. It must then be chosen
     /// again before its service starts.
     pub fn is_unclaimed(&self, key: &Key, number: u16) -> bool {
-        self.unclaimed.get(key) == Some(&number)
+        self.given_unclaimed.get(key) == Some(&number)
     }
 
     /// Drops the holds on the service's ports until the next choice. False if there were none.
-    pub fn let_go(&mut self, service: &Name) -> bool {
+    pub fn drop_holds(&mut self, service: &Name) -> bool {
         let given = self.given.iter().filter(|((name, _), _)| name == service);
         let mut held = false;
         for port in given.map(|(_, port)| port.number) {
@@ -242,20 +255,21 @@ impl Ports {
 
     /// Drops the holds now and for later starts, for a program that cannot bind a held port. False
     /// if there were none, so that they cannot be the reason.
-    pub fn unhold(&mut self, service: &Name) -> bool {
+    pub fn never_hold(&mut self, service: &Name) -> bool {
         let given = self.given.iter().filter(|((name, _), _)| name == service);
         let keys: Vec<Key> = given.map(|(key, _)| key.clone()).collect();
-        let held = self.let_go(service);
+        let held = self.drop_holds(service);
         for key in keys.into_iter().filter(|_| held) {
-            if let Err(error) = self.remembered.unhold(&key) {
+            if let Err(error) = self.remembered.disable_hold(&key) {
                 self.note(not_remembered(&error));
             }
         }
         held
     }
 
-    fn leave_unheld(&mut self, choices: &BTreeMap<Key, Choice>) {
-        for (key, choice) in choices.iter().filter(|(key, _)| self.remembered.is_unheld(key)) {
+    fn leave_unheld(&mut self, choices: &BTreeMap<Key, PortChoice>) {
+        for (key, choice) in choices.iter().filter(|(key, _)| self.remembered.is_hold_disabled(key))
+        {
             if let Some(claim) = self.taken.get_mut(&choice.number) {
                 debug!("{}/{} is not held", key.0, key.1);
                 claim.hold = None;
@@ -268,7 +282,7 @@ impl Ports {
     pub fn release_unused(&mut self, still: &BTreeMap<Key, AssignedPort>, leaving: &BTreeSet<u16>) {
         let used: BTreeSet<u16> = still.values().map(|port| port.number).collect();
         self.taken.retain(|number, _| used.contains(number) || leaving.contains(number));
-        self.unclaimed
+        self.given_unclaimed
             .retain(|key, number| still.get(key).is_some_and(|port| port.number == *number));
         self.given.clone_from(still);
     }
@@ -278,13 +292,13 @@ impl Ports {
         std::mem::take(&mut self.notes)
     }
 
-    fn describe(&self, choices: &BTreeMap<Key, Choice>) -> BTreeMap<Key, AssignedPort> {
+    fn describe(&self, choices: &BTreeMap<Key, PortChoice>) -> BTreeMap<Key, AssignedPort> {
         let obstacles =
             choices.values().filter_map(|choice| Some((choice.wanted?, choice.obstacle.as_ref()?)));
         let holders = name(obstacles);
-        let describe = |(key, choice): (&Key, &Choice)| {
+        let describe = |(key, choice): (&Key, &PortChoice)| {
             let moved = self.why_moved(key, choice, &holders);
-            let Choice { number, wanted, pinned, .. } = *choice;
+            let PortChoice { number, wanted, pinned, .. } = *choice;
             (key.clone(), AssignedPort { name: key.1.clone(), number, wanted, pinned, moved })
         };
         choices.iter().map(describe).collect()
@@ -293,14 +307,14 @@ impl Ports {
     fn why_moved(
         &self,
         key: &Key,
-        choice: &Choice,
-        holders: &BTreeMap<u16, Vec<Holder>>,
+        choice: &PortChoice,
+        holders: &BTreeMap<u16, Vec<PortHolder>>,
     ) -> Option<String> {
         let wanted = choice.wanted.filter(|wanted| *wanted != choice.number)?;
         if let Some(obstacle) = &choice.obstacle {
             let holders = holders.get(&wanted).map(Vec::as_slice).unwrap_or_default();
-            let obstacle = introduce(wanted, obstacle.clone());
-            return Some(explain::obstacle(wanted, &obstacle, holders));
+            let obstacle = identify_lease_owner(wanted, obstacle.clone());
+            return Some(explain::obstacle_text(wanted, &obstacle, holders));
         }
         let before = self.given.get(key).filter(|before| before.number == choice.number);
         before.and_then(|before| before.moved.clone())
@@ -309,7 +323,7 @@ impl Ports {
     fn remark(&mut self, given: &BTreeMap<Key, AssignedPort>) {
         for (key, port) in given {
             if self.given.get(key).is_none_or(|before| before.number != port.number)
-                && let Some(remark) = explain::remark(key, port.number)
+                && let Some(remark) = explain::browser_warning(key, port.number)
             {
                 self.note(remark);
             }
@@ -335,34 +349,38 @@ fn not_remembered(error: &io::Error) -> Message {
     Message::new(MessageClass::Disk, format!("cannot save ports for the next start: {error}"))
 }
 
-fn introduced(mut conflicts: Vec<Conflict<'_>>) -> Vec<Conflict<'_>> {
+fn introduced(mut conflicts: Vec<PortConflict<'_>>) -> Vec<PortConflict<'_>> {
     for found in &mut conflicts {
-        if let Some(number) = wanted(found.wish) {
-            let obstacle = std::mem::replace(&mut found.obstacle, Obstacle::InUse);
-            found.obstacle = introduce(number, obstacle);
+        if let Some(number) = requested_number(found.wish) {
+            let obstacle = std::mem::replace(&mut found.obstacle, PortObstacle::InUse);
+            found.obstacle = identify_lease_owner(number, obstacle);
         }
     }
     conflicts
 }
 
 /// Looks up the owner of a lease that is not from this user's lease directory.
-fn introduce(number: u16, obstacle: Obstacle) -> Obstacle {
+fn identify_lease_owner(number: u16, obstacle: PortObstacle) -> PortObstacle {
     match obstacle {
-        Obstacle::Leased(lessee) if lessee == Lessee::default() => {
-            Obstacle::Leased(system::announcer(number).unwrap_or(lessee))
+        PortObstacle::Leased(lessee) if lessee == LeaseOwner::default() => {
+            PortObstacle::Leased(system::announcer(number).unwrap_or(lessee))
         }
         other => other,
     }
 }
 
-fn holders_in(conflicts: &[Conflict<'_>]) -> BTreeMap<u16, Vec<Holder>> {
-    name(conflicts.iter().filter_map(|found| Some((wanted(found.wish)?, &found.obstacle))))
+fn holders_in(conflicts: &[PortConflict<'_>]) -> BTreeMap<u16, Vec<PortHolder>> {
+    name(
+        conflicts.iter().filter_map(|found| Some((requested_number(found.wish)?, &found.obstacle))),
+    )
 }
 
 /// Finds the holders of all numbers in use, in one scan over the processes.
-fn name<'a>(obstacles: impl Iterator<Item = (u16, &'a Obstacle)>) -> BTreeMap<u16, Vec<Holder>> {
-    let in_use = obstacles.filter(|(_, obstacle)| **obstacle == Obstacle::InUse);
-    some_holders_of(&in_use.map(|(number, _)| number).collect())
+fn name<'a>(
+    obstacles: impl Iterator<Item = (u16, &'a PortObstacle)>,
+) -> BTreeMap<u16, Vec<PortHolder>> {
+    let in_use = obstacles.filter(|(_, obstacle)| **obstacle == PortObstacle::InUse);
+    first_holders_of(&in_use.map(|(number, _)| number).collect())
 }
 
 fn without_leases(what: &str, error: &io::Error) -> Message {

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::container::container;
-use super::holder::{Process, clean};
-use super::kin::{Kin, ancestors};
-use super::{Origin, system};
+use super::container::detect_container;
+use super::holder::{HolderProcess, truncate_escaped};
+use super::kin::{AncestorInfo, ancestors};
+use super::{HolderOrigin, system};
 
 /// The process name of a keeper; every service runs below one.
 const KEEPER: &str = "ds-keep";
@@ -16,50 +16,54 @@ const LONGEST_NAME: usize = 63;
 
 /// Finds what processes belong to, with a cache.
 #[derive(Default)]
-pub(super) struct Belonging {
+pub(super) struct OriginResolver {
     own_groups: String,
     /// Project directories of devstack processes, by pid.
     folders: BTreeMap<u32, Option<PathBuf>>,
 }
 
-impl Belonging {
-    pub fn new() -> Belonging {
+impl OriginResolver {
+    pub fn new() -> OriginResolver {
         let own_groups = system::control_groups(None).unwrap_or_default();
-        Belonging { own_groups, folders: BTreeMap::new() }
+        OriginResolver { own_groups, folders: BTreeMap::new() }
     }
 
     /// Returns what a process belongs to, if that can be proved.
-    pub fn origin(&mut self, process: &Process) -> Option<Origin> {
-        let above: Vec<(u32, Kin)> = ancestors(process.pid).collect();
+    pub fn resolve(&mut self, process: &HolderProcess) -> Option<HolderOrigin> {
+        let above: Vec<(u32, AncestorInfo)> = ancestors(process.pid).collect();
         if let Some(service) = self.service(process, &above) {
             return Some(service);
         }
         if let Some(folder) = self.stack_folder(process.pid) {
-            return Some(Origin::Stack { folder });
+            return Some(HolderOrigin::Stack { folder });
         }
         let groups = system::control_groups(Some(process.pid)).unwrap_or_default();
-        if let Some(container) = container(process, &groups, &self.own_groups) {
+        if let Some(container) = detect_container(process, &groups, &self.own_groups) {
             return Some(container);
         }
         if process.name == SYSTEMD {
-            return Some(Origin::SocketUnit);
+            return Some(HolderOrigin::SocketUnit);
         }
         let unit = unit_in(&groups).filter(|unit| unit_in(&self.own_groups) != Some(*unit))?;
-        Some(Origin::Unit { unit: clean(unit, LONGEST_NAME) })
+        Some(HolderOrigin::Unit { unit: truncate_escaped(unit, LONGEST_NAME) })
     }
 
     /// Returns the service of the nearest keeper above; names come from the process's environment.
-    fn service(&mut self, process: &Process, above: &[(u32, Kin)]) -> Option<Origin> {
-        let keeper = |(_, kin): &(u32, Kin)| kin.name == KEEPER && kin.uid == process.uid;
+    fn service(
+        &mut self,
+        process: &HolderProcess,
+        above: &[(u32, AncestorInfo)],
+    ) -> Option<HolderOrigin> {
+        let keeper = |(_, kin): &(u32, AncestorInfo)| kin.name == KEEPER && kin.uid == process.uid;
         let at = above.iter().position(keeper)?;
         let [stack, service] =
             system::variables(process.pid, ["DEVSTACK_STACK", "DEVSTACK_SERVICE"]);
         let shown = |name: Option<String>| {
-            name.map(|name| clean(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
+            name.map(|name| truncate_escaped(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
         // A keeper's parent is the guard, whose parent is devstack.
         let folder = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
-        Some(Origin::Service { stack: shown(stack), service: shown(service), folder })
+        Some(HolderOrigin::Service { stack: shown(stack), service: shown(service), folder })
     }
 
     fn stack_folder(&mut self, pid: u32) -> Option<PathBuf> {
@@ -68,18 +72,18 @@ impl Belonging {
 }
 
 /// Whether the process has lost its parent: it was adopted by init or by the user's systemd.
-pub(super) fn is_orphan(process: &Process, origin: Option<&Origin>) -> bool {
+pub(super) fn is_orphan(process: &HolderProcess, origin: Option<&HolderOrigin>) -> bool {
     // On other systems, launchd starts programs itself, so parent 1 proves nothing.
     if cfg!(not(target_os = "linux")) || process.pid == 1 {
         return false;
     }
     let adopted = process.parent == 1
-        || system::kin(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
-    adopted && origin.is_none() && !is_unit(process.pid)
+        || system::ancestor_info(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
+    adopted && origin.is_none() && !is_in_service_unit(process.pid)
 }
 
 /// Whether the process runs in a systemd service unit.
-fn is_unit(pid: u32) -> bool {
+fn is_in_service_unit(pid: u32) -> bool {
     let groups = system::control_groups(Some(pid)).unwrap_or_default();
     groups.lines().any(|line| line.ends_with(".service"))
 }

@@ -1,10 +1,10 @@
-use super::hold::Hold;
-use super::lease::Lease;
+use super::hold::PortHold;
+use super::lease::PortLease;
 
 #[derive(Debug, Default)]
-pub struct Claim {
+pub struct PortClaim {
     /// Keeps other stacks away. `None` if leases do not work here.
-    pub _lease: Option<Lease>,
+    pub _lease: Option<PortLease>,
     /// Keeps other programs away until the service listens, if it is set.
-    pub hold: Option<Hold>,
+    pub hold: Option<PortHold>,
 }

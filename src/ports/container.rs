@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::holder::{Process, clean};
-use super::origin::{Engine, Origin};
-use super::{Listener, system};
+use super::holder::{HolderProcess, truncate_escaped};
+use super::origin::{ContainerEngine, HolderOrigin};
+use super::{ListeningSocket, system};
 
 /// Length of a container ID, and of the short form that is shown.
 const ID: usize = 64;
@@ -13,10 +13,10 @@ const SHORT_ID: usize = 12;
 const LONGEST_NAME: usize = 40;
 
 /// What engines put before the ID in the name of a control group.
-const PREFIXES: [(&str, Option<Engine>); 5] = [
-    ("docker-", Some(Engine::Docker)),
-    ("libpod-conmon-", Some(Engine::Podman)),
-    ("libpod-", Some(Engine::Podman)),
+const PREFIXES: [(&str, Option<ContainerEngine>); 5] = [
+    ("docker-", Some(ContainerEngine::Docker)),
+    ("libpod-conmon-", Some(ContainerEngine::Podman)),
+    ("libpod-", Some(ContainerEngine::Podman)),
     ("cri-containerd-", None),
     ("crio-", None),
 ];
@@ -26,63 +26,75 @@ const DOCKER_PROXY: &str = "docker-proxy";
 
 /// Returns the container that a process runs in or forwards to. `own` are the control groups of
 /// this process: processes in the same container are not foreign.
-pub(super) fn container(process: &Process, groups: &str, own: &str) -> Option<Origin> {
-    forwarder(process).or_else(|| {
+pub(super) fn detect_container(
+    process: &HolderProcess,
+    groups: &str,
+    own: &str,
+) -> Option<HolderOrigin> {
+    port_forwarder(process).or_else(|| {
         let (engine, id) = id_in(groups).filter(|found| id_in(own).as_ref() != Some(found))?;
-        Some(Origin::Container { id: Some(id), name: None, engine, address: None })
+        Some(HolderOrigin::Container { id: Some(id), name: None, engine, address: None })
     })
 }
 
 /// Detects programs outside a container that serve its ports.
-fn forwarder(process: &Process) -> Option<Origin> {
+fn port_forwarder(process: &HolderProcess) -> Option<HolderOrigin> {
     let engine = match process.name.as_str() {
         DOCKER_PROXY => return Some(docker_proxy(process)),
         "conmon" => return conmon(process),
-        "rootlessport" => Some(Engine::Podman),
+        "rootlessport" => Some(ContainerEngine::Podman),
         // Both are also used without containers.
-        "pasta" | "pasta.avx2" | "slirp4netns" if is_of_containers(process) => Some(Engine::Podman),
+        "pasta" | "pasta.avx2" | "slirp4netns" if is_of_containers(process) => {
+            Some(ContainerEngine::Podman)
+        }
         // Docker Desktop on macOS.
-        "com.docker.backend" | "vpnkit-bridge" => Some(Engine::Docker),
+        "com.docker.backend" | "vpnkit-bridge" => Some(ContainerEngine::Docker),
         _ => return None,
     };
-    Some(Origin::Container { id: None, name: None, engine, address: None })
+    Some(HolderOrigin::Container { id: None, name: None, engine, address: None })
 }
 
-fn docker_proxy(process: &Process) -> Origin {
+fn docker_proxy(process: &HolderProcess) -> HolderOrigin {
     let address = || {
-        let ip: IpAddr = option(process, "-container-ip")?.parse().ok()?;
-        let port: u16 = option(process, "-container-port")?.parse().ok()?;
+        let ip: IpAddr = argument_after(process, "-container-ip")?.parse().ok()?;
+        let port: u16 = argument_after(process, "-container-port")?.parse().ok()?;
         Some(SocketAddr::new(ip, port))
     };
-    let engine = Some(Engine::Docker);
-    Origin::Container { id: None, name: None, engine, address: address() }
+    let engine = Some(ContainerEngine::Docker);
+    HolderOrigin::Container { id: None, name: None, engine, address: address() }
 }
 
 /// Podman's monitor holds the ports of its container.
-fn conmon(process: &Process) -> Option<Origin> {
-    let id = option(process, "-c").and_then(short)?;
-    let name = option(process, "-n").map(|name| clean(name, LONGEST_NAME));
-    Some(Origin::Container { id: Some(id), name, engine: Some(Engine::Podman), address: None })
+fn conmon(process: &HolderProcess) -> Option<HolderOrigin> {
+    let id = argument_after(process, "-c").and_then(short)?;
+    let name = argument_after(process, "-n").map(|name| truncate_escaped(name, LONGEST_NAME));
+    Some(HolderOrigin::Container {
+        id: Some(id),
+        name,
+        engine: Some(ContainerEngine::Podman),
+        address: None,
+    })
 }
 
-fn is_of_containers(process: &Process) -> bool {
+fn is_of_containers(process: &HolderProcess) -> bool {
     process.words.iter().any(|word| word.contains("/netns/"))
 }
 
-fn option<'p>(process: &'p Process, name: &str) -> Option<&'p str> {
+fn argument_after<'p>(process: &'p HolderProcess, name: &str) -> Option<&'p str> {
     let mut words = process.words.iter().skip_while(|word| *word != name);
     words.nth(1).map(String::as_str)
 }
 
 /// Returns the first container that these control groups name.
-fn id_in(groups: &str) -> Option<(Option<Engine>, String)> {
+fn id_in(groups: &str) -> Option<(Option<ContainerEngine>, String)> {
     groups.split(['/', ':', '\n']).find_map(|part| {
         let part = part.strip_suffix(".scope").unwrap_or(part);
-        let of = |(prefix, engine): &(&str, Option<Engine>)| {
+        let of = |(prefix, engine): &(&str, Option<ContainerEngine>)| {
             Some((*engine, short(part.strip_prefix(prefix)?)?))
         };
         let plain = || {
-            let engine = groups.contains(&format!("/docker/{part}")).then_some(Engine::Docker);
+            let engine =
+                groups.contains(&format!("/docker/{part}")).then_some(ContainerEngine::Docker);
             Some((engine, short(part)?))
         };
         PREFIXES.iter().find_map(of).or_else(plain)
@@ -96,7 +108,7 @@ fn short(id: &str) -> Option<String> {
 
 /// Finds Docker's forwarders for a hidden listener by their command lines. They must run as the
 /// user of the socket, because any process could fake its command line.
-pub(super) fn docker_forwarders(listener: &Listener) -> Vec<u32> {
+pub(super) fn docker_forwarders(listener: &ListeningSocket) -> Vec<u32> {
     let forwards = |pid: &u32| {
         system::process(*pid).is_some_and(|process| {
             Some(process.uid) == listener.uid && forwards(&process, listener.address)
@@ -105,31 +117,31 @@ pub(super) fn docker_forwarders(listener: &Listener) -> Vec<u32> {
     system::named(DOCKER_PROXY).into_iter().filter(forwards).collect()
 }
 
-fn forwards(process: &Process, address: SocketAddr) -> bool {
-    let ip = option(process, "-host-ip").and_then(|ip| ip.parse().ok());
-    let port = option(process, "-host-port").and_then(|port| port.parse().ok());
-    option(process, "-proto") == Some("tcp")
+fn forwards(process: &HolderProcess, address: SocketAddr) -> bool {
+    let ip = argument_after(process, "-host-ip").and_then(|ip| ip.parse().ok());
+    let port = argument_after(process, "-host-port").and_then(|port| port.parse().ok());
+    argument_after(process, "-proto") == Some("tcp")
         && (ip, port) == (Some(address.ip()), Some(address.port()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{container, forwards, id_in};
-    use crate::ports::holder::Process;
-    use crate::ports::origin::Engine;
+    use super::{detect_container, forwards, id_in};
+    use crate::ports::holder::HolderProcess;
+    use crate::ports::origin::ContainerEngine;
 
     const ID: &str = "3f2ab12cd34e00112233445566778899aabbccddeeff00112233445566778899";
 
-    fn process(line: &str) -> Process {
+    fn process(line: &str) -> HolderProcess {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let name = words[0].rsplit('/').next().unwrap().to_owned();
-        Process { pid: 9, name, parent: 1, words, folder: None, age: None, uid: 0 }
+        HolderProcess { pid: 9, name, parent: 1, words, cwd: None, age: None, uid: 0 }
     }
 
     #[test]
     fn control_groups_of_every_engine_name_the_container() {
-        let docker = Some(Engine::Docker);
-        let podman = Some(Engine::Podman);
+        let docker = Some(ContainerEngine::Docker);
+        let podman = Some(ContainerEngine::Podman);
         for (groups, engine) in [
             (format!("0::/system.slice/docker-{ID}.scope\n"), docker),
             (format!("12:cpu:/docker/{ID}\n1:name=systemd:/docker/{ID}\n"), docker),
@@ -156,14 +168,16 @@ mod tests {
     #[test]
     fn who_shares_our_container_is_no_stranger() {
         let groups = format!("0::/system.slice/docker-{ID}.scope");
-        let said = |own: &str| container(&process("nginx"), &groups, own).map(|it| it.to_string());
+        let said =
+            |own: &str| detect_container(&process("nginx"), &groups, own).map(|it| it.to_string());
         assert_eq!(said("0::/user.slice").as_deref(), Some("container 3f2ab12cd34e"));
         assert_eq!(said(&groups), None);
     }
 
     #[test]
     fn forwarders_are_their_containers() {
-        let said = |line: &str| container(&process(line), "", "").map(|found| found.to_string());
+        let said =
+            |line: &str| detect_container(&process(line), "", "").map(|found| found.to_string());
         let proxy = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80";
         assert_eq!(said(proxy).as_deref(), Some("a container at 172.17.0.2:80"));
         assert_eq!(said("docker-proxy -container-ip").as_deref(), Some("a container"));

@@ -1,23 +1,23 @@
 /// A port conflict that the user may decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dispute {
+pub struct ConflictPrompt {
     /// The requested port.
     pub port: u16,
     /// The reason: `api: port 5000 is in use by …`.
-    pub text: String,
+    pub reason: String,
     /// Whether a process is listening there that could be killed.
     pub listens: bool,
     /// The port that the service would get instead.
-    pub next: u16,
+    pub alternative: u16,
 }
 
 /// The user's answer to a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ConflictAnswer {
     /// Use the other port.
     Next,
     /// Look again, because the conflict may be gone.
-    Again,
+    Retry,
     /// Do not start.
     Quit,
 }

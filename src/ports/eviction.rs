@@ -2,38 +2,38 @@
 
 use std::collections::BTreeSet;
 
-use super::{Holder, Origin};
+use super::{HolderOrigin, PortHolder};
 use crate::model::{Message, MessageClass};
 
 /// Whether the holders of a port may be killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KillVerdict {
     /// These pids may be killed.
     Allowed(Vec<u32>),
     /// These pids may be killed, but there is a better way: the text.
-    Unwise(Vec<u32>, String),
+    Discouraged(Vec<u32>, String),
     /// Some may not be killed. Killing the others would not free the port.
     Refused(Message),
 }
 
 /// `line` has the pids of this process and its ancestors; `holders` is not empty.
-pub fn verdict(port: u16, holders: &[Holder], line: &BTreeSet<u32>) -> Verdict {
+pub fn kill_verdict(port: u16, holders: &[PortHolder], line: &BTreeSet<u32>) -> KillVerdict {
     if let Some(refusal) = holders.iter().find_map(|holder| refusal(port, holder, line)) {
-        return Verdict::Refused(refusal);
+        return KillVerdict::Refused(refusal);
     }
     let pids = holders.iter().filter_map(|holder| holder.pid).collect();
-    match holders.iter().find_map(|holder| holder.origin.as_ref()?.remedy()) {
-        Some(remedy) => Verdict::Unwise(pids, remedy),
-        None => Verdict::Allowed(pids),
+    match holders.iter().find_map(|holder| holder.origin.as_ref()?.stop_hint()) {
+        Some(remedy) => KillVerdict::Discouraged(pids, remedy),
+        None => KillVerdict::Allowed(pids),
     }
 }
 
-fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> {
+fn refusal(port: u16, holder: &PortHolder, line: &BTreeSet<u32>) -> Option<Message> {
     let refuse = |why: &str, help: &str| {
         let text = format!("port {port} is in use by {holder}, {why}");
         Some(Message::new(MessageClass::Denied, text).help(help))
     };
-    let remedy = || holder.origin.as_deref().and_then(Origin::remedy);
+    let remedy = || holder.origin.as_deref().and_then(HolderOrigin::stop_hint);
     let Some(pid) = holder.pid else {
         if holder.same_user {
             let help = "it may be hidden or in a container: try `sudo ss -ltnp`";
@@ -56,13 +56,13 @@ fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> 
     }
     match holder.origin.as_deref() {
         // It would be restarted.
-        Some(Origin::Service { .. } | Origin::Stack { .. }) => {
+        Some(HolderOrigin::Service { .. } | HolderOrigin::Stack { .. }) => {
             refuse("which is managed by another devstack", &remedy().unwrap_or_default())
         }
-        Some(Origin::SocketUnit) => {
+        Some(HolderOrigin::SocketUnit) => {
             refuse("which manages this user's session", &remedy().unwrap_or_default())
         }
-        Some(Origin::Container { .. } | Origin::Unit { .. }) | None => None,
+        Some(HolderOrigin::Container { .. } | HolderOrigin::Unit { .. }) | None => None,
     }
 }
 
@@ -70,28 +70,33 @@ fn refusal(port: u16, holder: &Holder, line: &BTreeSet<u32>) -> Option<Message> 
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Verdict, verdict};
+    use super::{KillVerdict, kill_verdict};
     use crate::model::MessageClass;
-    use crate::ports::{Engine, Holder, Origin};
+    use crate::ports::{ContainerEngine, HolderOrigin, PortHolder};
 
-    fn holder(pid: u32) -> Holder {
-        let me = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
-        Holder { pid: Some(pid), name: Some("x".to_owned()), ..me }
+    fn holder(pid: u32) -> PortHolder {
+        let me = PortHolder::hidden(Some(rustix::process::geteuid().as_raw()));
+        PortHolder { pid: Some(pid), name: Some("x".to_owned()), ..me }
     }
 
-    fn of(pid: u32, origin: Origin) -> Holder {
-        Holder { origin: Some(Box::new(origin)), ..holder(pid) }
+    fn of(pid: u32, origin: HolderOrigin) -> PortHolder {
+        PortHolder { origin: Some(Box::new(origin)), ..holder(pid) }
     }
 
-    fn container() -> Origin {
-        let engine = Some(Engine::Docker);
-        Origin::Container { id: Some("3f2ab12cd34e".to_owned()), name: None, engine, address: None }
+    fn container() -> HolderOrigin {
+        let engine = Some(ContainerEngine::Docker);
+        HolderOrigin::Container {
+            id: Some("3f2ab12cd34e".to_owned()),
+            name: None,
+            engine,
+            address: None,
+        }
     }
 
     #[track_caller]
-    fn refused(holders: &[Holder], why: &str, help: &str) {
-        match verdict(5000, holders, &BTreeSet::from([70, 80])) {
-            Verdict::Refused(message) => {
+    fn refused(holders: &[PortHolder], why: &str, help: &str) {
+        match kill_verdict(5000, holders, &BTreeSet::from([70, 80])) {
+            KillVerdict::Refused(message) => {
                 assert_eq!(message.class, MessageClass::Denied);
                 assert!(message.text.contains(why) && message.help.contains(help), "{message:?}");
             }
@@ -103,10 +108,12 @@ mod tests {
     fn the_users_own_processes_may_be_ended_all_together() {
         let line = BTreeSet::from([70, 80]);
         let two = [holder(40), holder(41)];
-        assert_eq!(verdict(5000, &two, &line), Verdict::Allowed(vec![40, 41]));
-        let unit = of(42, Origin::Unit { unit: "redis.service".to_owned() });
+        assert_eq!(kill_verdict(5000, &two, &line), KillVerdict::Allowed(vec![40, 41]));
+        let unit = of(42, HolderOrigin::Unit { unit: "redis.service".to_owned() });
         for (holder, remedy) in [(of(42, container()), "docker stop"), (unit, "systemctl stop")] {
-            let Verdict::Unwise(pids, help) = verdict(5000, &[holder], &line) else { panic!() };
+            let KillVerdict::Discouraged(pids, help) = kill_verdict(5000, &[holder], &line) else {
+                panic!()
+            };
             assert_eq!(pids, [42]);
             assert!(help.contains(remedy), "{help}");
         }
@@ -114,21 +121,21 @@ mod tests {
 
     #[test]
     fn nobody_else_is() {
-        let stack = Origin::Stack { folder: "/srv/x".into() };
-        let service = Origin::Service {
+        let stack = HolderOrigin::Stack { folder: "/srv/x".into() };
+        let service = HolderOrigin::Service {
             stack: Some("shop".to_owned()),
             service: Some("api".to_owned()),
             folder: Some("/srv/y".into()),
         };
-        let strange = Holder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
-        let proxy = Holder { origin: Some(Box::new(container())), ..strange.clone() };
-        let unseen = Holder { pid: None, ..holder(1) };
+        let strange = PortHolder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
+        let proxy = PortHolder { origin: Some(Box::new(container())), ..strange.clone() };
+        let unseen = PortHolder { pid: None, ..holder(1) };
         refused(&[unseen], "which cannot be killed", "ss -ltnp");
-        refused(&[Holder::hidden(None)], "is not allowed to inspect", "ask");
-        let own = Holder::hidden(Some(rustix::process::geteuid().as_raw()));
+        refused(&[PortHolder::hidden(None)], "is not allowed to inspect", "ask");
+        let own = PortHolder::hidden(Some(rustix::process::geteuid().as_raw()));
         refused(&[own], "which cannot be killed", "ss -ltnp");
         refused(&[holder(1)], "is the init process", "");
-        refused(&[of(1, Origin::SocketUnit)], "is the init process", "list-sockets");
+        refused(&[of(1, HolderOrigin::SocketUnit)], "is the init process", "list-sockets");
         refused(&[holder(70)], "a parent of this command", "another terminal");
         refused(
             std::slice::from_ref(&strange),
@@ -138,7 +145,7 @@ mod tests {
         refused(&[proxy], "another user", "docker stop 3f2ab12cd34e");
         refused(&[of(42, service)], "another devstack", "`devstack stop api` in /srv/y");
         refused(&[of(42, stack)], "another devstack", "`devstack down` in /srv/x");
-        refused(&[of(42, Origin::SocketUnit)], "session", "list-sockets");
+        refused(&[of(42, HolderOrigin::SocketUnit)], "session", "list-sockets");
         // If one of them may not be killed, none is: the port would not be free.
         refused(&[holder(40), strange], "another user", "ask");
     }

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use super::choose::{Conflict, wanted};
-use super::{Dispute, Holder, Key, Obstacle, known, show_folder};
+use super::choose::{PortConflict, requested_number};
+use super::{ConflictPrompt, Key, PortHolder, PortObstacle, display_home_relative, known};
 use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
 
 /// Returns a fragment such as `port 5000 is in use by python3 (pid 4121: …)`.
-pub fn obstacle(port: u16, obstacle: &Obstacle, holders: &[Holder]) -> String {
+pub fn obstacle_text(port: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> String {
     match obstacle {
-        Obstacle::InUse => format!("port {port} {}{}", held(holders), usual(port, holders)),
-        Obstacle::Leased(lessee) => format!("port {port} is reserved by {lessee}"),
-        Obstacle::Denied => format!("port {port} requires privileges"),
-        Obstacle::Sibling(service) => format!("port {port} is used by {service} in this stack"),
-        Obstacle::NoneLeft => "no ports left".to_owned(),
-        Obstacle::Failed(why) => format!("cannot check port {port}: {why}"),
+        PortObstacle::InUse => {
+            format!("port {port} {}{}", holder_text(holders), usual(port, holders))
+        }
+        PortObstacle::Leased(lessee) => format!("port {port} is reserved by {lessee}"),
+        PortObstacle::Denied => format!("port {port} requires privileges"),
+        PortObstacle::SameStack(service) => {
+            format!("port {port} is used by {service} in this stack")
+        }
+        PortObstacle::NoneLeft => "no ports left".to_owned(),
+        PortObstacle::Failed(why) => format!("cannot check port {port}: {why}"),
     }
 }
 
 /// Returns the text for a service that lost `port`, as a fragment.
-pub fn taken(port: u16, holders: &[Holder]) -> String {
+pub fn loss_text(port: u16, holders: &[PortHolder]) -> String {
     match holders {
         [] => format!("port {port} was taken by an unknown process"),
         [holder] => format!("port {port} was taken by {holder}"),
@@ -30,7 +34,7 @@ pub fn taken(port: u16, holders: &[Holder]) -> String {
 }
 
 /// Returns `is in use by …`, to continue a sentence about a port.
-pub fn held(holders: &[Holder]) -> String {
+pub fn holder_text(holders: &[PortHolder]) -> String {
     match holders {
         [] => "is in use by a hidden process or a non-listening socket".to_owned(),
         [holder] => format!("is in use by {holder}"),
@@ -38,105 +42,121 @@ pub fn held(holders: &[Holder]) -> String {
     }
 }
 
-fn usual(port: u16, holders: &[Holder]) -> String {
+fn usual(port: u16, holders: &[PortHolder]) -> String {
     let unnamed = holders.iter().all(|holder| holder.name.is_none());
-    match known::usual_owner(port) {
+    match known::usual_program(port) {
         Some(owner) if unnamed => format!(" ({port} is commonly used by {owner})"),
         Some(_) | None => String::new(),
     }
 }
 
 /// Returns the message for a request that cannot be met, in a report about the whole stack.
-pub fn conflict(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
-    let message = refusal(conflict, holders);
-    let name = said_name(&conflict.wish.service, &conflict.wish.port);
+pub fn conflict_message(
+    conflict: &PortConflict<'_>,
+    holders: &BTreeMap<u16, Vec<PortHolder>>,
+) -> Message {
+    let message = refusal_message(conflict, holders);
+    let name = port_label(&conflict.wish.service, &conflict.wish.port);
     Message { text: format!("{name}: {}", message.text), ..message }
 }
 
 /// Returns the same message without the name of the service.
-pub fn refusal(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Message {
-    let Conflict { wish, obstacle: why, alternative } = conflict;
-    let number = wanted(wish).unwrap_or_default();
+pub fn refusal_message(
+    conflict: &PortConflict<'_>,
+    holders: &BTreeMap<u16, Vec<PortHolder>>,
+) -> Message {
+    let PortConflict { wish, obstacle: why, alternative } = conflict;
+    let number = requested_number(wish).unwrap_or_default();
     let holders = holders.get(&number).map(Vec::as_slice).unwrap_or_default();
     let class = match why {
-        Obstacle::Denied => MessageClass::Denied,
-        Obstacle::Failed(_) | Obstacle::NoneLeft => MessageClass::Limit,
-        Obstacle::InUse | Obstacle::Leased(_) | Obstacle::Sibling(_) => MessageClass::Port,
+        PortObstacle::Denied => MessageClass::Denied,
+        PortObstacle::Failed(_) | PortObstacle::NoneLeft => MessageClass::Limit,
+        PortObstacle::InUse | PortObstacle::Leased(_) | PortObstacle::SameStack(_) => {
+            MessageClass::Port
+        }
     };
-    let source = match wanted(wish) {
+    let source = match requested_number(wish) {
         Some(_) => format!("; requested by {}", wish.requested_by),
         None => String::new(),
     };
-    let text = format!("{}{source}", obstacle(number, why, holders));
-    let ways = [release(number, why, holders), otherwise(wish, *alternative)];
+    let text = format!("{}{source}", obstacle_text(number, why, holders));
+    let ways = [how_to_free(number, why, holders), how_to_choose_another(wish, *alternative)];
     let ways: Vec<String> = ways.into_iter().flatten().collect();
     Message::new(class, text).help(ways.join(", or "))
 }
 
 /// Returns the prompt for a request; `None` if there is nothing to choose.
-pub fn dispute(conflict: &Conflict<'_>, holders: &BTreeMap<u16, Vec<Holder>>) -> Option<Dispute> {
-    let Conflict { wish, obstacle: why, alternative } = conflict;
+pub fn prompt_for(
+    conflict: &PortConflict<'_>,
+    holders: &BTreeMap<u16, Vec<PortHolder>>,
+) -> Option<ConflictPrompt> {
+    let PortConflict { wish, obstacle: why, alternative } = conflict;
     let askable = match (wish.weight, wish.on_conflict) {
         (PortWeight::Preferred, ConflictPolicy::Ask) => true,
         (PortWeight::Preferred | PortWeight::Pinned | PortWeight::Any, _) => false,
     };
     let listens = match why {
-        Obstacle::InUse => true,
-        Obstacle::Leased(_) | Obstacle::Denied | Obstacle::Sibling(_) => false,
-        Obstacle::NoneLeft | Obstacle::Failed(_) => return None,
+        PortObstacle::InUse => true,
+        PortObstacle::Leased(_) | PortObstacle::Denied | PortObstacle::SameStack(_) => false,
+        PortObstacle::NoneLeft | PortObstacle::Failed(_) => return None,
     };
-    let port = wanted(wish).filter(|_| askable)?;
+    let port = requested_number(wish).filter(|_| askable)?;
     let holders = holders.get(&port).map(Vec::as_slice).unwrap_or_default();
     let text = said_conflict(wish, why, holders);
-    Some(Dispute { port, text, listens: listens && !holders.is_empty(), next: (*alternative)? })
+    Some(ConflictPrompt {
+        port,
+        reason: text,
+        listens: listens && !holders.is_empty(),
+        alternative: (*alternative)?,
+    })
 }
 
-fn said_conflict(wish: &PortRequest, why: &Obstacle, holders: &[Holder]) -> String {
-    let number = wanted(wish).unwrap_or_default();
-    format!("{}: {}", said_name(&wish.service, &wish.port), obstacle(number, why, holders))
+fn said_conflict(wish: &PortRequest, why: &PortObstacle, holders: &[PortHolder]) -> String {
+    let number = requested_number(wish).unwrap_or_default();
+    format!("{}: {}", port_label(&wish.service, &wish.port), obstacle_text(number, why, holders))
 }
 
 /// `api`, or `api (metrics)` for another port than the main one.
-fn said_name(service: &Name, port: &str) -> String {
+fn port_label(service: &Name, port: &str) -> String {
     match port {
         "main" => service.to_string(),
         other => format!("{service} ({other})"),
     }
 }
 
-fn release(number: u16, obstacle: &Obstacle, holders: &[Holder]) -> Option<String> {
+fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> Option<String> {
     match obstacle {
-        Obstacle::InUse => match holders {
-            [holder, ..] if holder.is_devstack() => None,
-            [Holder { origin: Some(origin), .. }, ..] => origin.remedy(),
-            [Holder { pid: Some(_), same_user: true, .. }, ..] => {
+        PortObstacle::InUse => match holders {
+            [holder, ..] if holder.is_this_process() => None,
+            [PortHolder { origin: Some(origin), .. }, ..] => origin.stop_hint(),
+            [PortHolder { pid: Some(_), same_user: true, .. }, ..] => {
                 Some(format!("kill the process with `devstack ports {number} --kill`"))
             }
             [_, ..] => Some("ask the owner of the process to stop it".to_owned()),
             [] => Some(format!("find what is using it with `devstack ports {number}`")),
         },
-        Obstacle::Leased(lessee) => match &lessee.folder {
+        PortObstacle::Leased(lessee) => match &lessee.folder {
             Some(folder) => Some(format!(
                 "stop the other stack with `devstack down` in {}",
-                show_folder(folder)
+                display_home_relative(folder)
             )),
-            None if lessee.is_strange() => Some("ask that user to stop it".to_owned()),
+            None if lessee.is_other_user() => Some("ask that user to stop it".to_owned()),
             None => Some("stop the other stack".to_owned()),
         },
-        Obstacle::Denied if cfg!(target_os = "linux") => Some(format!(
+        PortObstacle::Denied if cfg!(target_os = "linux") => Some(format!(
             "allow it with `sudo sysctl net.ipv4.ip_unprivileged_port_start={number}`"
         )),
-        Obstacle::Denied => None,
-        Obstacle::Sibling(_) => None,
-        Obstacle::NoneLeft => Some("stop another stack with `devstack down`".to_owned()),
-        Obstacle::Failed(_) => {
+        PortObstacle::Denied => None,
+        PortObstacle::SameStack(_) => None,
+        PortObstacle::NoneLeft => Some("stop another stack with `devstack down`".to_owned()),
+        PortObstacle::Failed(_) => {
             Some("check `ulimit -n` and other limits of this machine".to_owned())
         }
     }
 }
 
 /// How to request another port, in the same way as the current request.
-fn otherwise(wish: &PortRequest, alternative: Option<u16>) -> Option<String> {
+fn how_to_choose_another(wish: &PortRequest, alternative: Option<u16>) -> Option<String> {
     let number = alternative?;
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let advice = match wish.weight {
@@ -164,9 +184,9 @@ fn otherwise(wish: &PortRequest, alternative: Option<u16>) -> Option<String> {
 }
 
 /// Returns a warning about an assigned port that browsers refuse to open.
-pub fn remark((service, port): &Key, number: u16) -> Option<Message> {
-    let who = said_name(service, port);
-    known::refused_by_browsers(number).then(|| {
+pub fn browser_warning((service, port): &Key, number: u16) -> Option<Message> {
+    let who = port_label(service, port);
+    known::blocked_by_browsers(number).then(|| {
         Message::new(MessageClass::Port, format!("{who} uses port {number}, which browsers block"))
             .help("choose another port if browsers need to reach it")
     })

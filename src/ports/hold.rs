@@ -4,15 +4,15 @@ use std::os::fd::OwnedFd;
 /// connections that leave the choice to it. The socket is bound but never listens, so servers that
 /// set `SO_REUSEADDR` can still bind the port. For other servers, the hold must be dropped first.
 #[derive(Debug)]
-pub struct Hold {
+pub struct PortHold {
     _socket: OwnedFd,
 }
 
-impl Hold {
+impl PortHold {
     /// Holds `port`, which should be free. `None` if the system does not support this or is out of
     /// file descriptors; then the port is only leased.
-    pub fn take(port: u16) -> Option<Hold> {
-        super::system::hold(port).map(|socket| Hold { _socket: socket })
+    pub fn take(port: u16) -> Option<PortHold> {
+        super::system::hold(port).map(|socket| PortHold { _socket: socket })
     }
 }
 
@@ -22,8 +22,8 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::process::{Command, Stdio};
 
-    use super::Hold;
-    use crate::ports::{Availability, probe};
+    use super::PortHold;
+    use crate::ports::{PortAvailability, availability};
 
     /// The kernel's ephemeral range in the test's own network namespace.
     const RANGE: std::ops::RangeInclusive<u16> = 20_000..=20_015;
@@ -36,10 +36,10 @@ mod tests {
             let address = first.local_addr().unwrap();
             drop(first);
             // Another test may get the port in between.
-            let Some(hold) = Hold::take(address.port()) else { continue };
+            let Some(hold) = PortHold::take(address.port()) else { continue };
             let Ok(server) = TcpListener::bind(address) else { continue };
             TcpStream::connect(address).unwrap();
-            assert!(matches!(probe(address.port()), Availability::InUse), "{address}");
+            assert!(matches!(availability(address.port()), PortAvailability::InUse), "{address}");
             drop((server, hold));
         }
     }
@@ -70,7 +70,7 @@ mod tests {
         }
         let range = format!("{} {}", RANGE.start(), RANGE.end());
         std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
-        let holds = HELD.map(|port| Hold::take(port).unwrap());
+        let holds = HELD.map(|port| PortHold::take(port).unwrap());
         let free: BTreeSet<u16> = RANGE.filter(|port| !HELD.contains(port)).collect();
         assert_eq!(all_it_gives(), free);
         // Fewer later, because closed connections linger.

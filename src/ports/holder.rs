@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Origin;
+use super::HolderOrigin;
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct PortHolder {
     /// Its pid. `None` if it belongs to a user whose processes cannot be inspected.
     pub pid: Option<u32>,
     /// The name of its program.
@@ -17,7 +17,8 @@ pub struct Holder {
     /// Its command line, shortened and without control characters.
     pub command: Option<String>,
     /// Its working directory, absolute.
-    pub folder: Option<PathBuf>,
+    #[serde(rename = "folder")]
+    pub cwd: Option<PathBuf>,
     /// How long it has been running, in seconds.
     pub age_seconds: Option<u64>,
     /// The user it runs as; for a hidden process, the owner of the socket.
@@ -27,7 +28,7 @@ pub struct Holder {
     /// Whether that user is the one running devstack.
     pub same_user: bool,
     /// What it belongs to, if that can be proved.
-    pub origin: Option<Box<Origin>>,
+    pub origin: Option<Box<HolderOrigin>>,
     /// Whether its parent has exited.
     pub orphan: bool,
     /// The addresses it listens on, ascending.
@@ -35,12 +36,12 @@ pub struct Holder {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Process {
+pub(super) struct HolderProcess {
     pub pid: u32,
     pub name: String,
     pub parent: u32,
     pub words: Vec<String>,
-    pub folder: Option<PathBuf>,
+    pub cwd: Option<PathBuf>,
     pub age: Option<Duration>,
     pub uid: u32,
 }
@@ -66,43 +67,47 @@ const PROXIES: [&str; 8] = [
     "com.docker.backend",
 ];
 
-impl Holder {
+impl PortHolder {
     /// Whether it is this process, which listens only to pass the socket to a service.
-    pub fn is_devstack(&self) -> bool {
+    pub fn is_this_process(&self) -> bool {
         self.pid == Some(std::process::id())
     }
 
     /// Whether it may act for a service of this stack without being one of its processes: it
     /// forwards for a container, is run by systemd, or is hidden.
-    pub fn may_stand_in(&self) -> bool {
+    pub fn may_act_for_service(&self) -> bool {
         let proxy = |name: &String| PROXIES.iter().any(|proxy| name.starts_with(proxy));
         match self.origin.as_deref() {
-            Some(Origin::Container { .. } | Origin::Unit { .. } | Origin::SocketUnit) => true,
-            Some(Origin::Service { .. } | Origin::Stack { .. }) => false,
+            Some(
+                HolderOrigin::Container { .. }
+                | HolderOrigin::Unit { .. }
+                | HolderOrigin::SocketUnit,
+            ) => true,
+            Some(HolderOrigin::Service { .. } | HolderOrigin::Stack { .. }) => false,
             None => self.pid.is_none() || self.name.as_ref().is_none_or(proxy),
         }
     }
 
-    pub(super) fn of(process: &Process) -> Holder {
-        let name = clean(&process.name, LONGEST_NAME);
-        let command = clean(&say_command(&process.words), LONGEST_COMMAND);
-        Holder {
+    pub(super) fn of(process: &HolderProcess) -> PortHolder {
+        let name = truncate_escaped(&process.name, LONGEST_NAME);
+        let command = truncate_escaped(&short_command(&process.words), LONGEST_COMMAND);
+        PortHolder {
             pid: Some(process.pid),
             command: Some(command).filter(|command| !command.is_empty()),
             name: Some(name).filter(|name| !name.is_empty()),
-            folder: process.folder.clone(),
+            cwd: process.cwd.clone(),
             age_seconds: process.age.map(|age| age.as_secs()),
-            ..Holder::hidden(Some(process.uid))
+            ..PortHolder::hidden(Some(process.uid))
         }
     }
 
     /// Creates a holder of which at most the user is known.
-    pub(super) fn hidden(uid: Option<u32>) -> Holder {
-        Holder {
+    pub(super) fn hidden(uid: Option<u32>) -> PortHolder {
+        PortHolder {
             pid: None,
             name: None,
             command: None,
-            folder: None,
+            cwd: None,
             age_seconds: None,
             uid,
             user: uid.and_then(user_name),
@@ -119,7 +124,7 @@ impl Holder {
 }
 
 /// `python3 (pid 4121: flask run, in ~/old/app, for 2 h)`, or as much as is known.
-impl fmt::Display for Holder {
+impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(pid) = self.pid else {
             return match (self.same_user, self.user()) {
@@ -136,9 +141,9 @@ impl fmt::Display for Holder {
             write!(f, " of user {user}")?;
         }
         let elsewhere =
-            matches!(self.origin.as_deref(), Some(Origin::Service { folder: Some(_), .. }));
-        let folder = self.folder.as_ref().filter(|_| !elsewhere);
-        let folder = folder.map(|folder| format!("in {}", show_folder(folder)));
+            matches!(self.origin.as_deref(), Some(HolderOrigin::Service { folder: Some(_), .. }));
+        let folder = self.cwd.as_ref().filter(|_| !elsewhere);
+        let folder = folder.map(|folder| format!("in {}", display_home_relative(folder)));
         let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
         let orphan = self.orphan.then(|| "orphaned".to_owned());
         let details: Vec<String> =
@@ -151,7 +156,7 @@ impl fmt::Display for Holder {
 }
 
 /// Formats a directory for display: `~` for the home directory, no control characters.
-pub fn show_folder(folder: &Path) -> String {
+pub fn display_home_relative(folder: &Path) -> String {
     let home = std::env::home_dir().filter(|home| home.is_absolute() && home.parent().is_some());
     let short = home.and_then(|home| folder.strip_prefix(home).ok().map(Path::to_owned));
     let text = match short {
@@ -172,7 +177,7 @@ fn show_age(seconds: u64) -> String {
 }
 
 /// Drops what the name already shows: `flask run` instead of `/usr/bin/python3 /usr/bin/flask run`.
-fn say_command(words: &[String]) -> String {
+fn short_command(words: &[String]) -> String {
     let Some((program, arguments)) = words.split_first() else { return String::new() };
     let program = base_name(program);
     let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -198,7 +203,7 @@ fn base_name(path: &str) -> &str {
 }
 
 /// Truncates to `longest` characters and escapes those that can move the cursor or hide others.
-pub(super) fn clean(text: &str, longest: usize) -> String {
+pub(super) fn truncate_escaped(text: &str, longest: usize) -> String {
     let text = text.trim();
     let mut shown: String = text.chars().take(longest).collect();
     if text.chars().nth(longest).is_some() {
@@ -234,7 +239,7 @@ pub(super) fn user_name(uid: u32) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Holder, Origin, Process, say_command, show_age};
+    use super::{HolderOrigin, HolderProcess, PortHolder, short_command, show_age};
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -252,48 +257,48 @@ mod tests {
             ("python3", "python3"),
             ("python3 -m", "python3 -m"),
         ] {
-            assert_eq!(say_command(&words(given)), said);
+            assert_eq!(short_command(&words(given)), said);
         }
-        assert_eq!(say_command(&[]), "");
+        assert_eq!(short_command(&[]), "");
     }
 
     #[test]
     fn a_holder_is_said_in_one_phrase() {
         let home = std::env::home_dir().unwrap();
-        let process = Process {
+        let process = HolderProcess {
             pid: 4121,
             name: "python3".to_owned(),
             parent: 1,
             words: words("/usr/bin/python3 /usr/bin/flask run"),
-            folder: Some(home.join("old/app")),
+            cwd: Some(home.join("old/app")),
             age: Some(Duration::from_secs(2 * 3600 + 5)),
             uid: rustix::process::geteuid().as_raw(),
         };
-        let holder = Holder::of(&process);
+        let holder = PortHolder::of(&process);
         assert_eq!(holder.to_string(), "python3 (pid 4121: flask run, in ~/old/app, for 2h)");
-        let left = Holder { orphan: true, ..holder.clone() };
+        let left = PortHolder { orphan: true, ..holder.clone() };
         assert!(left.to_string().ends_with(", for 2h, orphaned)"), "{left}");
         let (stack, service) = (Some("shop".to_owned()), Some("api".to_owned()));
-        let origin = Origin::Service { stack, service, folder: Some(home.join("wt")) };
+        let origin = HolderOrigin::Service { stack, service, folder: Some(home.join("wt")) };
         let origin = Some(Box::new(origin));
-        let service = Holder { origin, ..holder };
+        let service = PortHolder { origin, ..holder };
         let said = "service api of stack shop in ~/wt (pid 4121: flask run, for 2h)";
         assert_eq!(service.to_string(), said);
-        let bare = Process { words: Vec::new(), folder: None, age: None, ..process };
-        assert_eq!(Holder::of(&bare).to_string(), "python3 (pid 4121)");
+        let bare = HolderProcess { words: Vec::new(), cwd: None, age: None, ..process };
+        assert_eq!(PortHolder::of(&bare).to_string(), "python3 (pid 4121)");
     }
 
     #[test]
     fn a_hidden_holder_is_not_guessed() {
-        assert_eq!(Holder::hidden(None).to_string(), "an unknown process");
+        assert_eq!(PortHolder::hidden(None).to_string(), "an unknown process");
         let stranger =
-            Holder { same_user: false, user: None, ..Holder::hidden(Some(4_000_000_000)) };
+            PortHolder { same_user: false, user: None, ..PortHolder::hidden(Some(4_000_000_000)) };
         assert_eq!(stranger.to_string(), "an unknown process of user 4000000000");
     }
 
     #[test]
     fn hostile_command_lines_are_harmless() {
-        let process = Process {
+        let process = HolderProcess {
             pid: 1,
             name: "a\u{1b}[2J".to_owned(),
             parent: 1,
@@ -302,11 +307,11 @@ mod tests {
                 "\u{1b}]52;c;\u{7}\u{202e}\n".to_owned(),
                 "y".repeat(100_000),
             ],
-            folder: None,
+            cwd: None,
             age: None,
             uid: 1,
         };
-        let said = Holder::of(&process).to_string();
+        let said = PortHolder::of(&process).to_string();
         assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said}");
         assert!(said.len() < 400, "{said}");
     }

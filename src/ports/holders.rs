@@ -2,36 +2,36 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::belonging::{Belonging, is_orphan};
+use super::belonging::{OriginResolver, is_orphan};
 use super::container::docker_forwarders;
-use super::holder::Process;
-use super::{Holder, Listener, system};
+use super::holder::HolderProcess;
+use super::{ListeningSocket, PortHolder, system};
 
 /// Returns the processes that listen on `port`, longest-running first. A hidden process gives a
 /// holder without pid. Empty if there is no listener or the system shows none. Takes milliseconds.
-pub fn holders(port: u16) -> Vec<Holder> {
+pub fn holders_of_port(port: u16) -> Vec<PortHolder> {
     let found = system::listeners(Some(port)).unwrap_or_default();
     let pids = system::pids_by_socket(&numbers(&found));
     name_listeners(&found, &pids).remove(&port).unwrap_or_default()
 }
 
 /// Like [`holders_of_port`] for several ports, at the same cost.
-pub fn holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
+pub fn holders_of_ports(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>> {
     let found = listeners_on(ports);
     name_listeners(&found, &system::pids_by_socket(&numbers(&found)))
 }
 
 /// Returns one holder of each port and its ancestors with the same socket, for messages. Takes a
 /// millisecond or two, unless the holder is hidden or among the oldest processes.
-pub fn some_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<Holder>> {
+pub fn first_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>> {
     name_holders(&listeners_on(ports))
 }
 
-pub(super) fn name_holders(listeners: &[Listener]) -> BTreeMap<u16, Vec<Holder>> {
-    name_listeners(listeners, &system::some_pids_by_socket(&numbers(listeners)))
+pub(super) fn name_holders(listeners: &[ListeningSocket]) -> BTreeMap<u16, Vec<PortHolder>> {
+    name_listeners(listeners, &system::first_pids_by_socket(&numbers(listeners)))
 }
 
-fn listeners_on(ports: &BTreeSet<u16>) -> Vec<Listener> {
+fn listeners_on(ports: &BTreeSet<u16>) -> Vec<ListeningSocket> {
     if ports.is_empty() {
         return Vec::new();
     }
@@ -40,16 +40,16 @@ fn listeners_on(ports: &BTreeSet<u16>) -> Vec<Listener> {
     found
 }
 
-fn numbers(listeners: &[Listener]) -> BTreeSet<u64> {
+fn numbers(listeners: &[ListeningSocket]) -> BTreeSet<u64> {
     listeners.iter().map(|listener| listener.socket).collect()
 }
 
 /// `pids` maps sockets to the processes that have them open.
 fn name_listeners(
-    listeners: &[Listener],
+    listeners: &[ListeningSocket],
     pids: &BTreeMap<u64, Vec<u32>>,
-) -> BTreeMap<u16, Vec<Holder>> {
-    let mut by_port: BTreeMap<u16, Found> = BTreeMap::new();
+) -> BTreeMap<u16, Vec<PortHolder>> {
+    let mut by_port: BTreeMap<u16, PortListeners> = BTreeMap::new();
     for listener in listeners {
         let found = by_port.entry(listener.address.port()).or_default();
         let forwarders;
@@ -68,36 +68,41 @@ fn name_listeners(
             found.hidden.entry(listener.uid).or_default().insert(address);
         }
     }
-    let mut belonging = Belonging::new();
+    let mut belonging = OriginResolver::new();
     by_port.into_iter().map(|(port, found)| (port, found.named(&mut belonging))).collect()
 }
 
 #[derive(Default)]
-struct Found {
+struct PortListeners {
     pids: BTreeMap<u32, BTreeSet<IpAddr>>,
     /// Owners of sockets whose processes are hidden.
     hidden: BTreeMap<Option<u32>, BTreeSet<IpAddr>>,
 }
 
-impl Found {
-    fn named(mut self, belonging: &mut Belonging) -> Vec<Holder> {
-        let mut processes: Vec<Process> =
+impl PortListeners {
+    fn named(mut self, belonging: &mut OriginResolver) -> Vec<PortHolder> {
+        let mut processes: Vec<HolderProcess> =
             self.pids.keys().copied().filter_map(system::process).collect();
         // A server is older than workers that share its socket; a devstack that passes a socket
         // only keeps it for the service, so it comes last.
-        let passes = |process: &Process| process.name == "devstack";
+        let passes = |process: &HolderProcess| process.name == "devstack";
         processes.sort_by_key(|process| (passes(process), Reverse(process.age), process.pid));
-        let mut shown = |process: &Process| {
-            let origin = belonging.origin(process);
+        let mut shown = |process: &HolderProcess| {
+            let origin = belonging.resolve(process);
             let orphan = is_orphan(process, origin.as_ref());
             let addresses = self.pids.remove(&process.pid).unwrap_or_default();
             let addresses = addresses.into_iter().collect();
-            Holder { origin: origin.map(Box::new), orphan, addresses, ..Holder::of(process) }
+            PortHolder {
+                origin: origin.map(Box::new),
+                orphan,
+                addresses,
+                ..PortHolder::of(process)
+            }
         };
-        let mut holders: Vec<Holder> = processes.iter().map(&mut shown).collect();
-        holders.extend(self.hidden.into_iter().map(|(uid, addresses)| Holder {
+        let mut holders: Vec<PortHolder> = processes.iter().map(&mut shown).collect();
+        holders.extend(self.hidden.into_iter().map(|(uid, addresses)| PortHolder {
             addresses: addresses.into_iter().collect(),
-            ..Holder::hidden(uid)
+            ..PortHolder::hidden(uid)
         }));
         holders
     }
@@ -110,7 +115,7 @@ mod tests {
 
     use rustix::io::{FdFlags, fcntl_setfd};
 
-    use super::{holders, some_holders_of};
+    use super::{first_holders_of, holders_of_port};
 
     /// Measures how long naming a holder takes among many processes with open files.
     #[test]
@@ -138,8 +143,8 @@ mod tests {
             times.sort();
             println!("{what}: fastest {:?}, median {:?}", times[0], times[times.len() / 2]);
         };
-        let somebody = |port: u16| some_holders_of(&[port].into())[&port][0].pid;
-        measure("all holders", &old, &|| holders(old_port)[0].pid);
+        let somebody = |port: u16| first_holders_of(&[port].into())[&port][0].pid;
+        measure("all holders", &old, &|| holders_of_port(old_port)[0].pid);
         measure("somebody older than all", &old, &|| somebody(old_port));
         measure("somebody younger", &new, &|| somebody(new_port));
         others.extend([old, new]);

@@ -10,7 +10,7 @@ const REFUSED_BY_BROWSERS: [u16; 82] = [
 ];
 
 /// Programs that usually have a port, as far as developers meet them; sorted by port.
-const USUAL: [(u16, &str); 52] = [
+const WELL_KNOWN: [(u16, &str); 52] = [
     (22, "SSH"),
     (53, "DNS"),
     (80, "a web server"),
@@ -69,43 +69,43 @@ const USUAL: [(u16, &str); 52] = [
 const AIRPLAY: [u16; 2] = [5000, 7000];
 
 /// Whether browsers refuse to open `http://…:port`.
-pub fn refused_by_browsers(port: u16) -> bool {
+pub fn blocked_by_browsers(port: u16) -> bool {
     REFUSED_BY_BROWSERS.binary_search(&port).is_ok()
 }
 
 /// Returns the program that usually has this port on this operating system.
-pub fn usual_owner(port: u16) -> Option<&'static str> {
+pub fn usual_program(port: u16) -> Option<&'static str> {
     if cfg!(target_os = "macos") && AIRPLAY.contains(&port) {
         return Some("AirPlay (System Settings, AirDrop & Handoff, AirPlay Receiver)");
     }
-    let at = USUAL.binary_search_by_key(&port, |(number, _)| *number).ok()?;
-    Some(USUAL[at].1)
+    let at = WELL_KNOWN.binary_search_by_key(&port, |(number, _)| *number).ok()?;
+    Some(WELL_KNOWN[at].1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{REFUSED_BY_BROWSERS, USUAL, refused_by_browsers, usual_owner};
+    use super::{REFUSED_BY_BROWSERS, WELL_KNOWN, blocked_by_browsers, usual_program};
 
     #[test]
     fn lists_are_sorted_so_that_they_can_be_searched() {
         assert!(REFUSED_BY_BROWSERS.is_sorted());
-        assert!(USUAL.is_sorted_by_key(|(port, _)| *port));
+        assert!(WELL_KNOWN.is_sorted_by_key(|(port, _)| *port));
     }
 
     #[test]
     fn browsers_refuse_x11_and_irc_but_not_web_ports() {
         for port in [1, 6000, 6665, 6669, 4190, 6679, 10080] {
-            assert!(refused_by_browsers(port), "{port}");
+            assert!(blocked_by_browsers(port), "{port}");
         }
         for port in [80, 443, 3000, 5000, 6001, 8080, 20000] {
-            assert!(!refused_by_browsers(port), "{port}");
+            assert!(!blocked_by_browsers(port), "{port}");
         }
     }
 
     #[test]
     fn usual_owners_are_found_by_port() {
-        assert_eq!(usual_owner(5432), Some("PostgreSQL"));
-        assert_eq!(usual_owner(6379), Some("Redis"));
-        assert_eq!(usual_owner(5433), None);
+        assert_eq!(usual_program(5432), Some("PostgreSQL"));
+        assert_eq!(usual_program(6379), Some("Redis"));
+        assert_eq!(usual_program(5433), None);
     }
 }

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lessee, system};
+use super::{LeaseOwner, system};
 
 /// A port that no other devstack takes while this value lives. The kernel releases it when the
 /// process dies in any way, because lock and announcement belong to open files. (A forked child
 /// that never execs would keep the lease; nothing forks once leases exist.)
 #[derive(Debug)]
-pub struct Lease {
+pub struct PortLease {
     file: File,
     /// Makes the lease visible to other users, where the system supports it.
     _announcement: Option<OwnedFd>,
 }
 
-impl Drop for Lease {
+impl Drop for PortLease {
     fn drop(&mut self) {
         // The label counts while the file is locked, so the next owner could briefly be taken for
         // us. Overwriting one byte makes it invalid. Errors do not matter.
@@ -27,9 +27,9 @@ impl Drop for Lease {
 }
 
 #[derive(Debug)]
-pub enum Leasing {
-    Taken(Lease),
-    Held(Lessee),
+pub enum LeaseAttempt {
+    Taken(PortLease),
+    Held(LeaseOwner),
     /// Leases do not work here, for example because the disk is full.
     Failed(io::Error),
 }
@@ -38,11 +38,11 @@ pub enum Leasing {
 /// deleted: they are small, and on ext4 re-creating a name deleted seconds ago takes a millisecond,
 /// which would slow down restarts of large stacks.
 #[derive(Debug, Clone)]
-pub struct LeaseFolder {
+pub struct LeaseDir {
     path: PathBuf,
 }
 
-enum Locking {
+enum LockAttempt {
     /// Locked, and still the file of that port.
     Ours(File),
     Theirs(File),
@@ -59,23 +59,23 @@ const LONGEST_TEXT: u64 = 16 * 1024;
 
 /// The content of a lock file, for the messages of other devstacks.
 #[derive(Serialize, Deserialize)]
-struct Label {
+struct LeaseLabel {
     pid: u32,
     folder: PathBuf,
 }
 
-impl Label {
+impl LeaseLabel {
     fn lives(&self) -> bool {
         let pid = self.pid.try_into().ok().and_then(rustix::process::Pid::from_raw);
         pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
     }
 }
 
-impl LeaseFolder {
+impl LeaseDir {
     /// Creates the directory with mode 0700 if missing. Fails if another user owns it.
-    pub fn open(path: &Path) -> io::Result<LeaseFolder> {
+    pub fn open(path: &Path) -> io::Result<LeaseDir> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let leases = LeaseFolder::check(path)?;
+        let leases = LeaseDir::check(path)?;
         if path.symlink_metadata()?.mode() & 0o077 != 0 {
             std::fs::set_permissions(path, PermissionsExt::from_mode(0o700))?;
         }
@@ -83,11 +83,11 @@ impl LeaseFolder {
     }
 
     /// Opens an existing directory for reading; `None` if there is none that can be trusted.
-    pub fn find(path: &Path) -> Option<LeaseFolder> {
-        LeaseFolder::check(path).ok()
+    pub fn find(path: &Path) -> Option<LeaseDir> {
+        LeaseDir::check(path).ok()
     }
 
-    fn check(path: &Path) -> io::Result<LeaseFolder> {
+    fn check(path: &Path) -> io::Result<LeaseDir> {
         let found = path.symlink_metadata()?;
         if !found.is_dir() {
             return Err(io::Error::other("not a directory"));
@@ -95,34 +95,34 @@ impl LeaseFolder {
         if found.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::other("owned by another user"));
         }
-        Ok(LeaseFolder { path: path.to_owned() })
+        Ok(LeaseDir { path: path.to_owned() })
     }
 
     /// Tries to lease `port`; never blocks.
-    pub fn take(&self, port: u16, folder: &Path) -> Leasing {
+    pub fn take(&self, port: u16, folder: &Path) -> LeaseAttempt {
         for _ in 0..TRIES {
             match self.lock(port) {
-                Ok(Locking::Ours(file)) => return announced(file, port, folder),
-                Ok(Locking::Theirs(file)) => {
+                Ok(LockAttempt::Ours(file)) => return announce_lease(file, port, folder),
+                Ok(LockAttempt::Theirs(file)) => {
                     if let Some(folder) = read_label(&file) {
-                        return Leasing::Held(Lessee::here(Some(folder)));
+                        return LeaseAttempt::Held(LeaseOwner::this_user(Some(folder)));
                     }
                     std::thread::yield_now();
                 }
-                Ok(Locking::Removed) => {}
-                Err(error) => return Leasing::Failed(error),
+                Ok(LockAttempt::Removed) => {}
+                Err(error) => return LeaseAttempt::Failed(error),
             }
         }
-        Leasing::Held(Lessee::default())
+        LeaseAttempt::Held(LeaseOwner::default())
     }
 
     /// Returns the devstack that has `port`, if there is one.
-    pub fn holder(&self, port: u16) -> Option<Lessee> {
+    pub fn owner(&self, port: u16) -> Option<LeaseOwner> {
         let file = OpenOptions::new().read(true).open(self.file_of(port)).ok()?;
         match file.try_lock_shared() {
             // Closing the file releases the lock immediately.
             Ok(()) | Err(TryLockError::Error(_)) => None,
-            Err(TryLockError::WouldBlock) => Some(Lessee::here(read_label(&file))),
+            Err(TryLockError::WouldBlock) => Some(LeaseOwner::this_user(read_label(&file))),
         }
     }
 
@@ -153,22 +153,22 @@ impl LeaseFolder {
         stale
     }
 
-    fn lock(&self, port: u16) -> io::Result<Locking> {
+    fn lock(&self, port: u16) -> io::Result<LockAttempt> {
         let path = self.file_of(port);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).mode(0o600).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Locking::Theirs(file)),
+            Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Theirs(file)),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let locked = file.metadata()?;
         match path.symlink_metadata() {
             Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
-                Ok(Locking::Ours(file))
+                Ok(LockAttempt::Ours(file))
             }
-            Ok(_) => Ok(Locking::Removed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Locking::Removed),
+            Ok(_) => Ok(LockAttempt::Removed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LockAttempt::Removed),
             Err(error) => Err(error),
         }
     }
@@ -179,28 +179,28 @@ impl LeaseFolder {
 }
 
 /// Creates the lease, unless a devstack with another lease directory has announced the port.
-fn announced(file: File, port: u16, folder: &Path) -> Leasing {
+fn announce_lease(file: File, port: u16, folder: &Path) -> LeaseAttempt {
     match system::announce(port) {
         Ok(announcement) => {
             label(&file, folder);
-            Leasing::Taken(Lease { file, _announcement: announcement })
+            LeaseAttempt::Taken(PortLease { file, _announcement: announcement })
         }
         // Looking up the owner is slower and only needed for messages.
-        Err(_) => Leasing::Held(Lessee::default()),
+        Err(_) => LeaseAttempt::Held(LeaseOwner::default()),
     }
 }
 
 /// Returns the project directory from a lock file that process `pid` has open. `None` if it is not
 /// a lock file, or was written by another process.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows open files"))]
-pub(super) fn folder_of(file: &File, pid: u32) -> Option<PathBuf> {
+pub(super) fn project_dir_of(file: &File, pid: u32) -> Option<PathBuf> {
     let label = parse_label(file)?;
     (label.pid == pid).then_some(label.folder)
 }
 
 /// Writes the owner into the file. The lock works without it, so a full disk is not an error.
 fn label(file: &File, folder: &Path) {
-    let label = Label { pid: std::process::id(), folder: folder.to_owned() };
+    let label = LeaseLabel { pid: std::process::id(), folder: folder.to_owned() };
     // A path that is not UTF-8 has no JSON form and is left out.
     let mut text = serde_json::to_vec(&label).unwrap_or_default();
     // Pad with blanks to overwrite the previous label. Truncating is avoided: some file systems
@@ -214,10 +214,10 @@ fn label(file: &File, folder: &Path) {
 
 /// Returns `None` for a label that a killed owner left behind.
 fn read_label(file: &File) -> Option<PathBuf> {
-    parse_label(file).filter(Label::lives).map(|label| label.folder)
+    parse_label(file).filter(LeaseLabel::lives).map(|label| label.folder)
 }
 
-fn parse_label(file: &File) -> Option<Label> {
+fn parse_label(file: &File) -> Option<LeaseLabel> {
     let mut text = Vec::new();
     file.take(LONGEST_TEXT).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
@@ -229,8 +229,8 @@ pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use super::{LeaseFolder, Leasing, Locking};
-    use crate::ports::Lessee;
+    use super::{LeaseAttempt, LeaseDir, LockAttempt};
+    use crate::ports::LeaseOwner;
 
     /// Eight ports that no other test process leases, because leases are visible on the whole
     /// machine. They are ephemeral, so devstack never assigns them.
@@ -252,28 +252,28 @@ pub(super) mod tests {
     fn a_lease_excludes_others_until_it_is_dropped_and_says_who_has_it() {
         let place = tempfile::tempdir().unwrap();
         let number = numbers();
-        let first = LeaseFolder::open(&place.path().join("a/leases")).unwrap();
-        let second = LeaseFolder::open(&place.path().join("a/leases")).unwrap();
-        let Leasing::Taken(lease) = first.take(number, Path::new("/home/x/shop")) else {
+        let first = LeaseDir::open(&place.path().join("a/leases")).unwrap();
+        let second = LeaseDir::open(&place.path().join("a/leases")).unwrap();
+        let LeaseAttempt::Taken(lease) = first.take(number, Path::new("/home/x/shop")) else {
             panic!("a fresh folder has no leases");
         };
         match second.take(number, Path::new("/y")) {
-            Leasing::Held(lessee) => assert_eq!(lessee.folder, Some("/home/x/shop".into())),
+            LeaseAttempt::Held(lessee) => assert_eq!(lessee.folder, Some("/home/x/shop".into())),
             other => panic!("{other:?}"),
         }
-        assert_eq!(second.holder(number).unwrap().folder, Some("/home/x/shop".into()));
-        assert!(matches!(second.take(number + 1, Path::new("/y")), Leasing::Taken(_)));
+        assert_eq!(second.owner(number).unwrap().folder, Some("/home/x/shop".into()));
+        assert!(matches!(second.take(number + 1, Path::new("/y")), LeaseAttempt::Taken(_)));
         drop(lease);
-        soon(|| second.holder(number).is_none());
-        soon(|| matches!(second.take(number, Path::new("/y")), Leasing::Taken(_)));
+        soon(|| second.owner(number).is_none());
+        soon(|| matches!(second.take(number, Path::new("/y")), LeaseAttempt::Taken(_)));
     }
 
     #[test]
     fn a_lock_that_outlives_its_devstack_is_stale_and_others_are_not() {
         let place = tempfile::tempdir().unwrap();
-        let leases = LeaseFolder::open(place.path()).unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
         let number = numbers() + 3;
-        let Leasing::Taken(_lease) = leases.take(number, Path::new("/x")) else {
+        let LeaseAttempt::Taken(_lease) = leases.take(number, Path::new("/x")) else {
             panic!("it is free")
         };
         assert_eq!(leases.stale(), []);
@@ -301,9 +301,9 @@ pub(super) mod tests {
     fn holds_until_it_is_killed() {
         let Some(place) = std::env::var_os("LEASE_FOLDER") else { return };
         let number = std::env::var("LEASE_NUMBER").unwrap().parse().unwrap();
-        let leases = LeaseFolder::open(Path::new(&place)).unwrap();
+        let leases = LeaseDir::open(Path::new(&place)).unwrap();
         let lease = leases.take(number, Path::new("/killed"));
-        assert!(matches!(lease, Leasing::Taken(_)));
+        assert!(matches!(lease, LeaseAttempt::Taken(_)));
         println!("\ntaken");
         // Exits with the other test, even if that one fails or is killed.
         std::io::stdin().lines().for_each(drop);
@@ -327,19 +327,19 @@ pub(super) mod tests {
             .unwrap();
         let mut lines = std::io::BufReader::new(holder.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "taken"));
-        let leases = LeaseFolder::open(place.path()).unwrap();
-        assert_eq!(leases.holder(number).unwrap().folder, Some("/killed".into()));
+        let leases = LeaseDir::open(place.path()).unwrap();
+        assert_eq!(leases.owner(number).unwrap().folder, Some("/killed".into()));
         holder.kill().unwrap();
         holder.wait().unwrap();
-        soon(|| leases.holder(number).is_none());
-        soon(|| matches!(leases.take(number, Path::new("/y")), Leasing::Taken(_)));
+        soon(|| leases.owner(number).is_none());
+        soon(|| matches!(leases.take(number, Path::new("/y")), LeaseAttempt::Taken(_)));
     }
 
     #[test]
     fn the_label_of_a_dead_holder_is_not_believed() {
         let place = tempfile::tempdir().unwrap();
         let number = numbers() + 3;
-        let leases = LeaseFolder::open(place.path()).unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let dead = child.id();
         child.wait().unwrap();
@@ -349,7 +349,7 @@ pub(super) mod tests {
         file.lock().unwrap();
         assert!(matches!(
             leases.take(number, Path::new("/y")),
-            Leasing::Held(Lessee { folder: None, .. })
+            LeaseAttempt::Held(LeaseOwner { folder: None, .. })
         ));
         for garbage in
             ["", "{", "\0\u{1}", r#"{"pid":0,"folder":"/x"}"#, r#"{"pid":-1,"folder":"/"}"#]
@@ -357,7 +357,7 @@ pub(super) mod tests {
             std::fs::write(&path, garbage).unwrap();
             assert!(matches!(
                 leases.take(number, Path::new("/y")),
-                Leasing::Held(Lessee { folder: None, .. })
+                LeaseAttempt::Held(LeaseOwner { folder: None, .. })
             ));
         }
     }
@@ -368,40 +368,42 @@ pub(super) mod tests {
         let path = place.path().join("leases");
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        LeaseFolder::open(&path).unwrap();
+        LeaseDir::open(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
 
         let file = place.path().join("file");
         std::fs::write(&file, "").unwrap();
-        LeaseFolder::open(&file).unwrap_err();
+        LeaseDir::open(&file).unwrap_err();
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        LeaseFolder::open(&link).unwrap_err();
+        LeaseDir::open(&link).unwrap_err();
     }
 
     #[test]
     fn a_lease_is_seen_from_another_folder_and_its_label_is_replaced() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let number = numbers() + 4;
-        let first = LeaseFolder::open(one.path()).unwrap();
-        let second = LeaseFolder::open(two.path()).unwrap();
-        let Leasing::Taken(lease) = first.take(number, Path::new("/srv/one")) else { panic!() };
+        let first = LeaseDir::open(one.path()).unwrap();
+        let second = LeaseDir::open(two.path()).unwrap();
+        let LeaseAttempt::Taken(lease) = first.take(number, Path::new("/srv/one")) else {
+            panic!()
+        };
         if cfg!(target_os = "linux") {
             match second.take(number, Path::new("/srv/two")) {
-                Leasing::Held(lessee) => assert_eq!(lessee, Lessee::default()),
+                LeaseAttempt::Held(lessee) => assert_eq!(lessee, LeaseOwner::default()),
                 other => panic!("{other:?}"),
             }
             let lessee = crate::ports::system::announcer(number).unwrap();
             // Other tests of this process hold leases for other directories.
-            assert!(lessee.folder.is_some() && !lessee.is_strange());
+            assert!(lessee.folder.is_some() && !lessee.is_other_user());
             assert_eq!(lessee.pid, Some(std::process::id()));
         }
         drop(lease);
-        let took = |leases: &LeaseFolder, folder: &Path| {
+        let took = |leases: &LeaseDir, folder: &Path| {
             let mut lease = None;
             soon(|| match leases.take(number, folder) {
-                Leasing::Taken(taken) => lease.replace(taken).is_none(),
-                Leasing::Held(_) | Leasing::Failed(_) => false,
+                LeaseAttempt::Taken(taken) => lease.replace(taken).is_none(),
+                LeaseAttempt::Held(_) | LeaseAttempt::Failed(_) => false,
             });
             lease
         };
@@ -409,11 +411,11 @@ pub(super) mod tests {
         // A shorter path over a longer one, and one without a JSON form over both.
         for (folder, said) in [("/a/long/name", "/a/long/name"), ("/b", "/b")] {
             let _lease = took(&first, Path::new(folder));
-            assert_eq!(first.holder(number).unwrap().folder, Some(said.into()));
+            assert_eq!(first.owner(number).unwrap().folder, Some(said.into()));
         }
         let unspeakable = std::ffi::OsStr::from_bytes(b"/\xff");
         let _lease = took(&first, Path::new(unspeakable));
-        assert_eq!(first.holder(number), Some(Lessee::default()));
+        assert_eq!(first.owner(number), Some(LeaseOwner::default()));
     }
 
     /// Many threads lease a port while its file is deleted again and again: a lease has the current
@@ -425,14 +427,14 @@ pub(super) mod tests {
         const TURNS: usize = 200;
         let place = tempfile::tempdir().unwrap();
         let number = numbers() + 5;
-        let leases = LeaseFolder::open(place.path()).unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
         let mut removed = 0;
         std::thread::scope(|scope| {
             let claim = || {
                 let (mut turns, mut removed) = (0, 0);
                 while turns < TURNS {
                     match leases.lock(number).unwrap() {
-                        Locking::Ours(file) => {
+                        LockAttempt::Ours(file) => {
                             // Only the lock's owner deletes the file, so it must be the same one.
                             let path = leases.file_of(number);
                             let found = path.metadata().unwrap().ino();
@@ -440,8 +442,8 @@ pub(super) mod tests {
                             std::fs::remove_file(path).unwrap();
                             turns += 1;
                         }
-                        Locking::Theirs(_) => std::thread::yield_now(),
-                        Locking::Removed => removed += 1,
+                        LockAttempt::Theirs(_) => std::thread::yield_now(),
+                        LockAttempt::Removed => removed += 1,
                     }
                 }
                 removed
@@ -456,10 +458,10 @@ pub(super) mod tests {
     #[ignore = "a measurement: cargo test --lib cost_of_leases -- --ignored --nocapture"]
     fn cost_of_leases() {
         let place = tempfile::tempdir().unwrap();
-        let leases = LeaseFolder::open(place.path()).unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
         for _ in 0..20 {
             let begin = std::time::Instant::now();
-            let hundred: Vec<Leasing> =
+            let hundred: Vec<LeaseAttempt> =
                 (61_000..61_100).map(|port| leases.take(port, Path::new("/srv/shop"))).collect();
             let taken = begin.elapsed();
             drop(hundred);

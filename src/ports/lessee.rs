@@ -3,11 +3,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{holder, show_folder};
+use super::{display_home_relative, holder};
 
 /// A devstack that leased a port. Unknown facts are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lessee {
+pub struct LeaseOwner {
     /// Its project directory.
     pub folder: Option<PathBuf>,
     /// Its pid, if it belongs to another user or its directory is unknown.
@@ -18,35 +18,39 @@ pub struct Lessee {
     pub user: Option<String>,
 }
 
-impl Lessee {
-    pub(super) fn here(folder: Option<PathBuf>) -> Lessee {
-        Lessee { folder, ..Lessee::default() }
+impl LeaseOwner {
+    pub(super) fn this_user(folder: Option<PathBuf>) -> LeaseOwner {
+        LeaseOwner { folder, ..LeaseOwner::default() }
     }
 
     #[cfg_attr(
         all(not(target_os = "linux"), not(test)),
         expect(dead_code, reason = "only Linux shows leases of other users")
     )]
-    pub(super) fn process(pid: Option<u32>, uid: Option<u32>, folder: Option<PathBuf>) -> Lessee {
-        Lessee { folder, pid, uid, user: uid.and_then(holder::user_name) }
+    pub(super) fn process(
+        pid: Option<u32>,
+        uid: Option<u32>,
+        folder: Option<PathBuf>,
+    ) -> LeaseOwner {
+        LeaseOwner { folder, pid, uid, user: uid.and_then(holder::user_name) }
     }
 
     /// Whether it is known to belong to another user.
-    pub fn is_strange(&self) -> bool {
+    pub fn is_other_user(&self) -> bool {
         self.uid.is_some_and(|uid| uid != rustix::process::geteuid().as_raw())
     }
 }
 
 /// `another devstack stack (in ~/shop)`, `a devstack of user alice (pid 4100)`, …
-impl fmt::Display for Lessee {
+impl fmt::Display for LeaseOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.user, self.uid) {
-            (Some(user), _) if self.is_strange() => write!(f, "a stack of user {user}")?,
-            (None, Some(uid)) if self.is_strange() => write!(f, "a stack of user {uid}")?,
+            (Some(user), _) if self.is_other_user() => write!(f, "a stack of user {user}")?,
+            (None, Some(uid)) if self.is_other_user() => write!(f, "a stack of user {uid}")?,
             (Some(_) | None, Some(_) | None) => f.write_str("another stack")?,
         }
         match (&self.folder, self.pid) {
-            (Some(folder), _) => write!(f, " (in {})", show_folder(folder)),
+            (Some(folder), _) => write!(f, " (in {})", display_home_relative(folder)),
             (None, Some(pid)) => write!(f, " (pid {pid})"),
             (None, None) => Ok(()),
         }
@@ -55,22 +59,23 @@ impl fmt::Display for Lessee {
 
 #[cfg(test)]
 mod tests {
-    use super::Lessee;
+    use super::LeaseOwner;
 
     #[test]
     fn a_lessee_is_said_as_far_as_it_is_known() {
         let me = rustix::process::geteuid().as_raw();
-        let strange = |pid| Lessee { user: None, ..Lessee::process(pid, Some(me + 7), None) };
+        let strange =
+            |pid| LeaseOwner { user: None, ..LeaseOwner::process(pid, Some(me + 7), None) };
         for (lessee, said) in [
-            (Lessee::here(None), "another stack".to_owned()),
-            (Lessee::here(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
-            (Lessee::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
+            (LeaseOwner::this_user(None), "another stack".to_owned()),
+            (LeaseOwner::this_user(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
+            (LeaseOwner::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
             (strange(Some(7)), format!("a stack of user {} (pid 7)", me + 7)),
             (strange(None), format!("a stack of user {}", me + 7)),
         ] {
             assert_eq!(lessee.to_string(), said);
         }
-        let alice = Lessee { user: Some("alice".to_owned()), ..strange(Some(9)) };
+        let alice = LeaseOwner { user: Some("alice".to_owned()), ..strange(Some(9)) };
         assert_eq!(alice.to_string(), "a stack of user alice (pid 9)");
     }
 }

@@ -4,10 +4,10 @@ use super::known;
 
 /// Which ports devstack may assign on this machine without a request for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct AllowedPorts {
     /// The kernel's outgoing range. `None` if avoiding it would leave too few ports.
     ephemeral: Option<RangeInclusive<u16>>,
-    auto: RangeInclusive<u16>,
+    auto_range: RangeInclusive<u16>,
 }
 
 /// Lower ports are privileged on most systems and belong to standard services.
@@ -22,9 +22,9 @@ const AUTO_LOWER: RangeInclusive<u16> = 10_000..=19_999;
 /// A smaller range would be used up by a few worktrees of large stacks.
 const FEWEST: u16 = 2_000;
 
-impl Limits {
+impl AllowedPorts {
     /// Creates the limits for an ephemeral range from `first` to `last`.
-    pub fn new(first: u16, last: u16) -> Limits {
+    pub fn new(first: u16, last: u16) -> AllowedPorts {
         let ephemeral = first..=last;
         let wide = |range: &RangeInclusive<u16>| {
             range.end() > range.start() && range.end() - range.start() >= FEWEST
@@ -37,27 +37,27 @@ impl Limits {
         ];
         let outside = |range: &RangeInclusive<u16>| *range.end() < first || *range.start() > last;
         match candidates.into_iter().find(|range| wide(range) && outside(range)) {
-            Some(auto) => Limits { ephemeral: Some(ephemeral), auto },
-            None => Limits { ephemeral: None, auto: AUTO },
+            Some(auto) => AllowedPorts { ephemeral: Some(ephemeral), auto_range: auto },
+            None => AllowedPorts { ephemeral: None, auto_range: AUTO },
         }
     }
 
     /// Returns the range of `auto`; never empty.
-    pub fn auto(&self) -> RangeInclusive<u16> {
-        self.auto.clone()
+    pub fn auto_range(&self) -> RangeInclusive<u16> {
+        self.auto_range.clone()
     }
 
     /// Whether `port` may be assigned without a request for it.
-    pub fn allow(&self, port: u16) -> bool {
+    pub fn is_allowed(&self, port: u16) -> bool {
         port >= FIRST_UNPRIVILEGED
-            && !known::refused_by_browsers(port)
+            && !known::blocked_by_browsers(port)
             && !self.ephemeral.as_ref().is_some_and(|range| range.contains(&port))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Limits;
+    use super::AllowedPorts;
 
     #[test]
     fn auto_keeps_out_of_the_ephemeral_range_where_that_leaves_room() {
@@ -68,27 +68,27 @@ mod tests {
             (15_000, 65_535, 10_000..=14_999),
             (10_000, 60_000, 60_001..=65_535),
         ] {
-            let limits = Limits::new(first, last);
-            assert_eq!(limits.auto(), auto);
-            assert!(!limits.allow(first) && !limits.allow(last));
-            assert!(limits.allow(*auto.start()) && limits.allow(*auto.end()));
+            let limits = AllowedPorts::new(first, last);
+            assert_eq!(limits.auto_range(), auto);
+            assert!(!limits.is_allowed(first) && !limits.is_allowed(last));
+            assert!(limits.is_allowed(*auto.start()) && limits.is_allowed(*auto.end()));
         }
     }
 
     #[test]
     fn an_ephemeral_range_of_everything_switches_the_rule_off() {
         for (first, last) in [(1024, 65_535), (9_000, 65_535), (1, u16::MAX)] {
-            let limits = Limits::new(first, last);
-            assert_eq!(limits.auto(), 20_000..=32_767);
-            assert!(limits.allow(40_000));
-            assert!(!limits.allow(1023) && !limits.allow(6000));
+            let limits = AllowedPorts::new(first, last);
+            assert_eq!(limits.auto_range(), 20_000..=32_767);
+            assert!(limits.is_allowed(40_000));
+            assert!(!limits.is_allowed(1023) && !limits.is_allowed(6000));
         }
     }
 
     #[test]
     fn nonsense_from_the_system_gives_a_usable_range() {
         for (first, last) in [(0, 0), (65_535, 0), (60_000, 50_000)] {
-            assert!(!Limits::new(first, last).auto().is_empty());
+            assert!(!AllowedPorts::new(first, last).auto_range().is_empty());
         }
     }
 }

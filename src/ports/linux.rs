@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::announcement::{self, Announcer};
-use super::holder::Process;
+use super::announcement::{self, PortAnnouncer};
+use super::holder::HolderProcess;
 use super::holders::name_holders;
-use super::kin::Kin;
-use super::probe::{Address, Availability, Trial, attempt, bound};
-use super::{Lessee, Listener, Owner, lease, sock_diag, walk};
+use super::kin::AncestorInfo;
+use super::probe::{BindAddress, BindAttempt, PortAvailability, bind_reusable, try_bind};
+use super::{LeaseOwner, ListenerOwner, ListeningSocket, lease, sock_diag, walk};
 
 /// The kernel's default, if the range cannot be read.
 const EPHEMERAL: (u16, u16) = (32_768, 60_999);
@@ -30,17 +30,19 @@ const LARGEST_ENVIRONMENT: u64 = 2 * 1024 * 1024;
 const MOST_FILES: usize = 10_000;
 
 /// One listening dual-stack socket detects every conflict; without IPv6, an IPv4 socket does.
-pub(super) fn probe(port: u16) -> Availability {
-    let trial = |address| attempt(Trial { address, listen: true }, port);
-    trial(Address::Both)
-        .or_else(|| trial(Address::Wildcard4))
-        .unwrap_or_else(|| Availability::Failed(io::Error::other("there is no network")))
+pub(super) fn probe(port: u16) -> PortAvailability {
+    let trial = |address| try_bind(BindAttempt { address, listen: true }, port);
+    trial(BindAddress::Both)
+        .or_else(|| trial(BindAddress::Wildcard4))
+        .unwrap_or_else(|| PortAvailability::Failed(io::Error::other("there is no network")))
 }
 
 /// Without `listen`, the socket does not block programs that set `SO_REUSEADDR`, but the kernel
 /// still does not pick the port itself.
 pub(super) fn hold(port: u16) -> Option<OwnedFd> {
-    bound(Address::Both, port).or_else(|_| bound(Address::Wildcard4, port)).ok()
+    bind_reusable(BindAddress::Both, port)
+        .or_else(|_| bind_reusable(BindAddress::Wildcard4, port))
+        .ok()
 }
 
 pub(super) fn ephemeral() -> (u16, u16) {
@@ -52,7 +54,7 @@ pub(super) fn ephemeral() -> (u16, u16) {
     read().unwrap_or(EPHEMERAL)
 }
 
-pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+pub(super) fn listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
     match sock_diag::listeners(port) {
         Ok(found) => Some(found),
         Err(error) => {
@@ -62,7 +64,7 @@ pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     }
 }
 
-fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+fn proc_listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
     let four = std::fs::read_to_string("/proc/net/tcp");
     let six = std::fs::read_to_string("/proc/net/tcp6");
     if four.is_err() && six.is_err() {
@@ -71,7 +73,7 @@ fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
     let tables = [four.unwrap_or_default(), six.unwrap_or_default()];
     let lines = tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(read_line);
     // The table does not show which IPv6 sockets are IPv6-only; few are.
-    let lines = lines.flat_map(|listener| listener.of_each_family(false));
+    let lines = lines.flat_map(|listener| listener.per_family(false));
     let mut found: Vec<_> =
         lines.filter(|found| port.is_none_or(|port| found.address.port() == port)).collect();
     found.sort();
@@ -79,7 +81,7 @@ fn proc_listeners(port: Option<u16>) -> Option<Vec<Listener>> {
 }
 
 /// Parses a line of `/proc/net/tcp` or `tcp6`, if it is a listener.
-fn read_line(line: &str) -> Option<Listener> {
+fn read_line(line: &str) -> Option<ListeningSocket> {
     let words: Vec<&str> = line.split_whitespace().collect();
     if *words.get(3)? != "0A" {
         return None;
@@ -99,54 +101,54 @@ fn read_line(line: &str) -> Option<Listener> {
     };
     let uid = words.get(7)?.parse().ok();
     let address = (address.to_canonical(), port).into();
-    Some(Listener { address, socket: words.get(9)?.parse().ok()?, uid })
+    Some(ListeningSocket { address, socket: words.get(9)?.parse().ok()?, uid })
 }
 
 /// Returns the devstack that announced `port`, if any. Takes up to a millisecond.
-pub(super) fn announcer(port: u16) -> Option<Lessee> {
-    let Announcer { pid, uid } = announcement::announcer(port)?;
-    Some(Lessee::process(pid, uid, pid.and_then(stack_folder)))
+pub(super) fn announcer(port: u16) -> Option<LeaseOwner> {
+    let PortAnnouncer { pid, uid } = announcement::announcer(port)?;
+    Some(LeaseOwner::process(pid, uid, pid.and_then(stack_folder)))
 }
 
 pub(super) use super::announcement::announce;
-pub(super) use super::walk::{pids_by_socket, some_pids_by_socket};
+pub(super) use super::walk::{first_pids_by_socket, pids_by_socket};
 
 /// See [`super::listener_owner`].
-pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
-    let Some(found) = listeners(Some(port)) else { return Owner::Unknown };
+pub(super) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
+    let Some(found) = listeners(Some(port)) else { return ListenerOwner::Unknown };
     if found.is_empty() {
-        return Owner::Nobody;
+        return ListenerOwner::NotListening;
     }
     let sockets: BTreeSet<u64> = found.iter().map(|listener| listener.socket).collect();
     let mut hidden = false;
     let mut held = BTreeSet::new();
     for &pid in tree {
         match sockets_of(pid, &sockets) {
-            Seen::These(some) => held.extend(some),
-            Seen::Hidden => hidden = true,
+            SocketScan::These(some) => held.extend(some),
+            SocketScan::Hidden => hidden = true,
         }
         if held == sockets {
             break;
         }
     }
-    let (ours, strangers): (Vec<Listener>, Vec<Listener>) =
+    let (ours, strangers): (Vec<ListeningSocket>, Vec<ListeningSocket>) =
         found.into_iter().partition(|listener| held.contains(&listener.socket));
     let ours: Vec<_> = ours.iter().map(|listener| listener.address).collect();
     match (ours.is_empty(), hidden) {
-        (true, true) => return Owner::Unknown,
+        (true, true) => return ListenerOwner::Unknown,
         (true, false) => {}
         (false, hidden) => {
-            if hidden || !strangers.iter().any(Listener::is_local) {
-                return Owner::Owned(ours);
+            if hidden || !strangers.iter().any(ListeningSocket::is_reachable_locally) {
+                return ListenerOwner::Ours(ours);
             }
         }
     }
     let holder = name_holders(&strangers).remove(&port).and_then(|all| all.into_iter().next());
     match (holder, ours.is_empty()) {
-        (Some(holder), true) => Owner::Foreign(holder),
-        (Some(holder), false) => Owner::Shared(ours, holder),
-        (None, true) => Owner::Nobody,
-        (None, false) => Owner::Owned(ours),
+        (Some(holder), true) => ListenerOwner::Foreign(holder),
+        (Some(holder), false) => ListenerOwner::Shared(ours, holder),
+        (None, true) => ListenerOwner::NotListening,
+        (None, false) => ListenerOwner::Ours(ours),
     }
 }
 
@@ -156,8 +158,8 @@ pub(super) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BT
     let (mut held, mut hidden) = (BTreeSet::new(), false);
     for &pid in tree {
         match sockets_of(pid, sockets) {
-            Seen::These(some) => held.extend(some),
-            Seen::Hidden => hidden = true,
+            SocketScan::These(some) => held.extend(some),
+            SocketScan::Hidden => hidden = true,
         }
     }
     (!hidden || !held.is_empty()).then_some(held)
@@ -179,18 +181,18 @@ fn read_unix_line(line: &str) -> Option<(u64, String)> {
     (flags & ACCEPTS != 0 && !name.is_empty()).then_some((socket, name))
 }
 
-enum Seen {
+enum SocketScan {
     /// Those among the sockets in question. Empty if the process has exited.
     These(BTreeSet<u64>),
     /// The process is alive but may not be inspected.
     Hidden,
 }
 
-fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> Seen {
+fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> SocketScan {
     match walk::sockets_of(pid, wanted) {
-        Ok(held) => Seen::These(held),
-        Err(_) if lives(pid) => Seen::Hidden,
-        Err(_) => Seen::These(BTreeSet::new()),
+        Ok(held) => SocketScan::These(held),
+        Err(_) if lives(pid) => SocketScan::Hidden,
+        Err(_) => SocketScan::These(BTreeSet::new()),
     }
 }
 
@@ -208,17 +210,17 @@ fn lives(pid: u32) -> bool {
     }
 }
 
-pub(super) fn process(pid: u32) -> Option<Process> {
+pub(super) fn process(pid: u32) -> Option<HolderProcess> {
     let Stat { name, parent, start, .. } = stat(pid)?;
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    Some(Process { pid, name, parent, words: words(pid), folder, age: age(start), uid })
+    Some(HolderProcess { pid, name, parent, words: words(pid), cwd: folder, age: age(start), uid })
 }
 
-pub(super) fn kin(pid: u32) -> Option<Kin> {
+pub(super) fn ancestor_info(pid: u32) -> Option<AncestorInfo> {
     let Stat { name, parent, .. } = stat(pid)?;
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-    Some(Kin { name, parent, uid })
+    Some(AncestorInfo { name, parent, uid })
 }
 
 pub(super) fn named(name: &str) -> Vec<u32> {
@@ -261,7 +263,7 @@ pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
         if bytes.ends_with(b".lock")
             && plain()
             && let Ok(open) = std::fs::File::open(file.path())
-            && let Some(folder) = lease::folder_of(&open, pid)
+            && let Some(folder) = lease::project_dir_of(&open, pid)
         {
             return Some(folder);
         }
@@ -319,7 +321,7 @@ fn age(start: u64) -> Option<Duration> {
 mod tests {
     use std::net::TcpListener;
 
-    use super::{Listener, listeners, proc_listeners, read_line, read_stat};
+    use super::{ListeningSocket, listeners, proc_listeners, read_line, read_stat};
 
     #[test]
     fn proc_net_and_sock_diag_say_the_same() {
@@ -327,8 +329,9 @@ mod tests {
             let Ok(held) = TcpListener::bind(address) else { continue };
             let address = held.local_addr().unwrap();
             let port = Some(address.port());
-            let here =
-                |found: Vec<Listener>| found.into_iter().find(|found| found.address == address);
+            let here = |found: Vec<ListeningSocket>| {
+                found.into_iter().find(|found| found.address == address)
+            };
             let proc_net = here(proc_listeners(port).unwrap());
             assert_eq!(proc_net, here(listeners(port).unwrap()));
             assert!(proc_net.is_some());

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A TCP socket that accepts connections. A dual-stack wildcard socket is listed once per family.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listener {
+pub struct ListeningSocket {
     /// The address it listens on.
     pub address: SocketAddr,
     /// The kernel's number of the socket, which processes that share it have in common.
@@ -11,9 +11,9 @@ pub struct Listener {
     pub uid: Option<u32>,
 }
 
-impl Listener {
+impl ListeningSocket {
     /// Whether local clients can reach it: it is on loopback or on a wildcard address.
-    pub fn is_local(&self) -> bool {
+    pub fn is_reachable_locally(&self) -> bool {
         let address = match self.address.ip() {
             IpAddr::V6(address) => address.to_canonical(),
             address @ IpAddr::V4(_) => address,
@@ -22,10 +22,10 @@ impl Listener {
     }
 
     /// Returns one listener for each address family that the socket accepts.
-    pub(super) fn of_each_family(self, v6_only: bool) -> impl Iterator<Item = Listener> {
+    pub(super) fn per_family(self, v6_only: bool) -> impl Iterator<Item = ListeningSocket> {
         let both = !v6_only && self.address.is_ipv6() && self.address.ip().is_unspecified();
         let four = (IpAddr::from(Ipv4Addr::UNSPECIFIED), self.address.port()).into();
-        let four = both.then(|| Listener { address: four, ..self.clone() });
+        let four = both.then(|| ListeningSocket { address: four, ..self.clone() });
         four.into_iter().chain([self])
     }
 }

@@ -8,17 +8,21 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::holder::Process;
-use super::kin::Kin;
-use super::probe::{Address, Availability, Trial, attempt};
-use super::{Holder, Lessee, Listener, Owner};
+use super::holder::HolderProcess;
+use super::kin::AncestorInfo;
+use super::probe::{BindAddress, BindAttempt, PortAvailability, try_bind};
+use super::{LeaseOwner, ListenerOwner, ListeningSocket, PortHolder};
 
 /// The system's default, if the range cannot be read.
 const EPHEMERAL: (u16, u16) = (49_152, 65_535);
 
 /// A wildcard and a loopback address can be bound side by side, so each is tried separately.
-const ADDRESSES: [Address; 4] =
-    [Address::Loopback4, Address::Loopback6, Address::Wildcard4, Address::Wildcard6];
+const ADDRESSES: [BindAddress; 4] = [
+    BindAddress::Loopback4,
+    BindAddress::Loopback6,
+    BindAddress::Wildcard4,
+    BindAddress::Wildcard6,
+];
 
 const LONGEST_COMMAND_LINE: usize = 64 * 1024;
 
@@ -32,7 +36,7 @@ const IPV6: u8 = 2;
 
 /// `struct socket_fdinfo`; unused fields are bytes.
 #[repr(C)]
-struct SocketInfo {
+struct SocketFdInfo {
     file: [u64; 3],
     stat: [u64; 17],
     socket: u64,
@@ -58,15 +62,15 @@ struct SocketInfo {
 }
 
 // The size of the structure on every 64-bit macOS.
-const _: () = assert!(size_of::<SocketInfo>() == 792);
+const _: () = assert!(size_of::<SocketFdInfo>() == 792);
 
-pub(super) fn probe(port: u16) -> Availability {
-    let mut found = Availability::Free;
+pub(super) fn probe(port: u16) -> PortAvailability {
+    let mut found = PortAvailability::Free;
     for address in ADDRESSES {
-        match attempt(Trial { address, listen: false }, port) {
-            None | Some(Availability::Free) => {}
-            Some(Availability::InUse) => return Availability::InUse,
-            Some(other @ (Availability::Denied | Availability::Failed(_))) => found = other,
+        match try_bind(BindAttempt { address, listen: false }, port) {
+            None | Some(PortAvailability::Free) => {}
+            Some(PortAvailability::InUse) => return PortAvailability::InUse,
+            Some(other @ (PortAvailability::Denied | PortAvailability::Failed(_))) => found = other,
         }
     }
     found
@@ -98,7 +102,7 @@ fn number(name: &CStr) -> Option<c_int> {
 }
 
 /// Returns all listeners of this user's processes. Others are hidden.
-pub(super) fn listeners(port: Option<u16>) -> Option<Vec<Listener>> {
+pub(super) fn listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
     let mut found: Vec<_> = pids().into_iter().flat_map(listeners_of).collect();
     found.retain(|listener| port.is_none_or(|port| listener.address.port() == port));
     found.sort();
@@ -112,29 +116,29 @@ pub(super) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::convert::Infa
 }
 
 /// Always `None`, because macOS has no announcements.
-pub(super) fn announcer(_port: u16) -> Option<Lessee> {
+pub(super) fn announcer(_port: u16) -> Option<LeaseOwner> {
     None
 }
 
 /// Never returns `NotListening`, because sockets of other users are hidden.
-pub(super) fn owner(port: u16, tree: &[u32]) -> Owner {
-    let ours: Vec<Listener> = (tree.iter().flat_map(|pid| listeners_of(*pid)))
+pub(super) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
+    let ours: Vec<ListeningSocket> = (tree.iter().flat_map(|pid| listeners_of(*pid)))
         .filter(|listener| listener.address.port() == port)
         .collect();
     let sockets: BTreeSet<u64> = ours.iter().map(|listener| listener.socket).collect();
-    let stranger = |found: &Listener| {
+    let stranger = |found: &ListeningSocket| {
         found.address.port() == port
             && !sockets.contains(&found.socket)
-            && (sockets.is_empty() || found.is_local())
+            && (sockets.is_empty() || found.is_reachable_locally())
     };
     let listens = |pid: u32| listeners_of(pid).iter().any(stranger);
     let ours: BTreeSet<_> = ours.iter().map(|listener| listener.address).collect();
     let ours: Vec<_> = ours.into_iter().collect();
     match pids().into_iter().find(|pid| listens(*pid)).and_then(process) {
-        Some(process) if ours.is_empty() => Owner::Foreign(Holder::of(&process)),
-        Some(process) => Owner::Shared(ours, Holder::of(&process)),
-        None if ours.is_empty() => Owner::Unknown,
-        None => Owner::Owned(ours),
+        Some(process) if ours.is_empty() => ListenerOwner::Foreign(PortHolder::of(&process)),
+        Some(process) => ListenerOwner::Shared(ours, PortHolder::of(&process)),
+        None if ours.is_empty() => ListenerOwner::Unknown,
+        None => ListenerOwner::Ours(ours),
     }
 }
 
@@ -161,7 +165,7 @@ pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>>
 }
 
 /// The same as [`pids_by_socket`], because stopping early gains nothing here.
-pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
+pub(super) fn first_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     pids_by_socket(sockets)
 }
 
@@ -177,12 +181,12 @@ fn pids() -> Vec<u32> {
     pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()
 }
 
-fn listeners_of(pid: u32) -> Vec<Listener> {
+fn listeners_of(pid: u32) -> Vec<ListeningSocket> {
     let Ok(pid) = c_int::try_from(pid) else { return Vec::new() };
     let files = descriptors(pid);
     let found = files.into_iter().filter_map(|fd| {
         let info = socket_info(pid, fd)?;
-        Some(read_listener(&info)?.of_each_family(info.version & IPV4 == 0))
+        Some(read_listener(&info)?.per_family(info.version & IPV4 == 0))
     });
     found.flatten().collect()
 }
@@ -207,9 +211,9 @@ fn descriptors(pid: c_int) -> Vec<c_int> {
     files.iter().filter(|file| socket(file)).map(|file| file.proc_fd).collect()
 }
 
-fn socket_info(pid: c_int, fd: c_int) -> Option<SocketInfo> {
-    let mut info = MaybeUninit::<SocketInfo>::zeroed();
-    let size = c_int::try_from(size_of::<SocketInfo>()).expect("792 bytes");
+fn socket_info(pid: c_int, fd: c_int) -> Option<SocketFdInfo> {
+    let mut info = MaybeUninit::<SocketFdInfo>::zeroed();
+    let size = c_int::try_from(size_of::<SocketFdInfo>()).expect("792 bytes");
     // SAFETY: the buffer has `size` bytes.
     let written =
         unsafe { libc::proc_pidfdinfo(pid, fd, SOCKET_INFO, info.as_mut_ptr().cast(), size) };
@@ -217,7 +221,7 @@ fn socket_info(pid: c_int, fd: c_int) -> Option<SocketInfo> {
     (written == size).then(|| unsafe { info.assume_init() })
 }
 
-fn read_listener(info: &SocketInfo) -> Option<Listener> {
+fn read_listener(info: &SocketFdInfo) -> Option<ListeningSocket> {
     if info.kind != KIND_TCP || info.state != STATE_LISTEN {
         return None;
     }
@@ -231,7 +235,7 @@ fn read_listener(info: &SocketInfo) -> Option<Listener> {
     } else {
         IpAddr::from(Ipv6Addr::from(info.local_address))
     };
-    Some(Listener {
+    Some(ListeningSocket {
         address: (address.to_canonical(), port).into(),
         socket: info.socket,
         uid: None,
@@ -239,26 +243,26 @@ fn read_listener(info: &SocketInfo) -> Option<Listener> {
 }
 
 /// `None` if it has exited or belongs to another user.
-pub(super) fn process(pid: u32) -> Option<Process> {
+pub(super) fn process(pid: u32) -> Option<HolderProcess> {
     let number = c_int::try_from(pid).ok()?;
     let info: libc::proc_bsdinfo = info(number, libc::PROC_PIDTBSDINFO)?;
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(info.pbi_start_tvsec);
-    Some(Process {
+    Some(HolderProcess {
         pid,
         name: text(info.pbi_name.map(i8::cast_unsigned).as_slice()),
         parent: info.pbi_ppid,
         words: words(number),
-        folder: folder(number),
+        cwd: folder(number),
         age: SystemTime::now().duration_since(start).ok(),
         uid: info.pbi_uid,
     })
 }
 
 /// `None` if it has exited or belongs to another user.
-pub(super) fn kin(pid: u32) -> Option<Kin> {
+pub(super) fn ancestor_info(pid: u32) -> Option<AncestorInfo> {
     let info: libc::proc_bsdinfo = info(c_int::try_from(pid).ok()?, libc::PROC_PIDTBSDINFO)?;
     let name = text(info.pbi_comm.map(i8::cast_unsigned).as_slice());
-    Some(Kin { name, parent: info.pbi_ppid, uid: info.pbi_uid })
+    Some(AncestorInfo { name, parent: info.pbi_ppid, uid: info.pbi_uid })
 }
 
 /// Only used for port forwarders of other users, whose listeners are hidden on macOS.

@@ -2,60 +2,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use super::choose::Numbers;
-use super::claim::Claim;
-use super::hold::Hold;
-use super::lease::{Lease, LeaseFolder, Leasing};
-use super::probe::{Availability, probe};
-use super::remembered::Remembered;
-use super::{Key, Obstacle};
+use super::choose::PortSource;
+use super::claim::PortClaim;
+use super::hold::PortHold;
+use super::lease::{LeaseAttempt, LeaseDir, PortLease};
+use super::probe::{PortAvailability, availability};
+use super::remembered::PortHistory;
+use super::{Key, PortObstacle};
 
 /// The ports of this machine, during one choice.
-pub struct Market<'a> {
+pub struct SystemPorts<'a> {
     pub folder: &'a Path,
-    pub leases: Option<&'a LeaseFolder>,
-    pub remembered: &'a Remembered,
-    pub taken: &'a BTreeMap<u16, Claim>,
+    pub leases: Option<&'a LeaseDir>,
+    pub remembered: &'a PortHistory,
+    pub taken: &'a BTreeMap<u16, PortClaim>,
     /// Numbers to avoid although nothing listens there.
-    pub shunned: &'a BTreeSet<u16>,
-    pub claimed: BTreeMap<u16, Claim>,
+    pub excluded: &'a BTreeSet<u16>,
+    pub claimed: BTreeMap<u16, PortClaim>,
     /// The error of a failed lease, if there was one.
-    pub trouble: Option<io::Error>,
+    pub lease_error: Option<io::Error>,
 }
 
-impl Market<'_> {
+impl SystemPorts<'_> {
     /// Leases without probing, for ports that running services of this stack have.
-    pub fn adopt(&mut self, port: u16) {
+    pub fn lease_without_probe(&mut self, port: u16) {
         if !self.taken.contains_key(&port) && !self.claimed.contains_key(&port) {
             let lease = self.lease(port).unwrap_or_default();
-            self.claimed.insert(port, Claim { _lease: lease, hold: None });
+            self.claimed.insert(port, PortClaim { _lease: lease, hold: None });
         }
     }
 
-    fn lease(&mut self, port: u16) -> Result<Option<Lease>, Obstacle> {
+    fn lease(&mut self, port: u16) -> Result<Option<PortLease>, PortObstacle> {
         let Some(leases) = self.leases else { return Ok(None) };
         match leases.take(port, self.folder) {
-            Leasing::Taken(lease) => Ok(Some(lease)),
-            Leasing::Held(lessee) => Err(Obstacle::Leased(lessee)),
-            Leasing::Failed(error) => {
-                self.trouble = Some(error);
+            LeaseAttempt::Taken(lease) => Ok(Some(lease)),
+            LeaseAttempt::Held(lessee) => Err(PortObstacle::Leased(lessee)),
+            LeaseAttempt::Failed(error) => {
+                self.lease_error = Some(error);
                 Ok(None)
             }
         }
     }
 }
 
-impl Numbers for Market<'_> {
+impl PortSource for SystemPorts<'_> {
     /// Leases before probing, so that two devstacks never take each other's probe for a holder.
-    fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
-        if self.shunned.contains(&port) {
-            return Err(Obstacle::InUse);
+    fn claim(&mut self, port: u16) -> Result<(), PortObstacle> {
+        if self.excluded.contains(&port) {
+            return Err(PortObstacle::InUse);
         }
         let ours = self.taken.contains_key(&port) || self.claimed.contains_key(&port);
         let lease = if ours { None } else { self.lease(port)? };
-        unoccupied(port)?;
+        check_bindable(port)?;
         if !ours {
-            self.claimed.insert(port, Claim { _lease: lease, hold: Hold::take(port) });
+            self.claimed.insert(port, PortClaim { _lease: lease, hold: PortHold::take(port) });
         }
         Ok(())
     }
@@ -71,15 +71,17 @@ impl Numbers for Market<'_> {
 
 /// Checks that `port` can be bound. Probes twice if it is in use: the first attempt may have hit
 /// another process's probe, which lasts only microseconds.
-pub fn unoccupied(port: u16) -> Result<(), Obstacle> {
-    let found = match probe(port) {
-        Availability::InUse => probe(port),
-        other @ (Availability::Free | Availability::Denied | Availability::Failed(_)) => other,
+pub fn check_bindable(port: u16) -> Result<(), PortObstacle> {
+    let found = match availability(port) {
+        PortAvailability::InUse => availability(port),
+        other @ (PortAvailability::Free
+        | PortAvailability::Denied
+        | PortAvailability::Failed(_)) => other,
     };
     match found {
-        Availability::Free => Ok(()),
-        Availability::InUse => Err(Obstacle::InUse),
-        Availability::Denied => Err(Obstacle::Denied),
-        Availability::Failed(error) => Err(Obstacle::Failed(error.to_string())),
+        PortAvailability::Free => Ok(()),
+        PortAvailability::InUse => Err(PortObstacle::InUse),
+        PortAvailability::Denied => Err(PortObstacle::Denied),
+        PortAvailability::Failed(error) => Err(PortObstacle::Failed(error.to_string())),
     }
 }

@@ -42,23 +42,23 @@ mod system;
 #[cfg(target_os = "linux")]
 mod walk;
 
-pub use assign::{Asked, Assigned, Ports};
-pub use dispute::{Answer, Dispute};
-pub use eviction::{Verdict, verdict};
-pub use explain::{held as explain_held, taken};
-pub use holder::{Holder, show_folder};
-pub use holders::{holders, holders_of, some_holders_of};
-pub use kin::own_line;
-pub use lease::LeaseFolder;
-pub use lessee::Lessee;
-pub use limits::Limits;
-pub use listener::Listener;
-pub use network::Network;
-pub use obstacle::Obstacle;
-pub use origin::{Engine, Origin};
-pub use owner::Owner;
-pub use passed::{open_listener, renew_listener};
-pub use probe::{Availability, lingers, probe};
+pub use assign::{AssignRequest, PortAllocator, PortAssignment};
+pub use dispute::{ConflictAnswer, ConflictPrompt};
+pub use eviction::{KillVerdict, kill_verdict};
+pub use explain::{holder_text as explain_held, loss_text};
+pub use holder::{PortHolder, display_home_relative};
+pub use holders::{first_holders_of, holders_of_port, holders_of_ports};
+pub use kin::own_ancestry;
+pub use lease::LeaseDir;
+pub use lessee::LeaseOwner;
+pub use limits::AllowedPorts;
+pub use listener::ListeningSocket;
+pub use network::NetworkInterface;
+pub use obstacle::PortObstacle;
+pub use origin::{ContainerEngine, HolderOrigin};
+pub use owner::ListenerOwner;
+pub use passed::{open_listener, reset_listener};
+pub use probe::{PortAvailability, availability, is_in_time_wait};
 
 use std::collections::BTreeSet;
 
@@ -68,31 +68,31 @@ use crate::model::{ListenAddress, Name};
 pub type Key = (Name, String);
 
 /// Returns the first and last port that the kernel uses for outgoing connections.
-pub fn outgoing() -> (u16, u16) {
+pub fn ephemeral_range() -> (u16, u16) {
     system::ephemeral()
 }
 
 /// Returns all visible TCP listeners of this machine, both families.
-pub fn listeners() -> Vec<Listener> {
+pub fn listeners() -> Vec<ListeningSocket> {
     system::listeners(None).unwrap_or_default()
 }
 
 /// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
 /// foreign holder takes milliseconds. Processes started after `tree` was listed count as foreign.
-pub fn listener_owner(port: u16, tree: &[u32]) -> Owner {
-    system::owner(port, tree)
+pub fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
+    system::listener_owner(port, tree)
 }
 
 /// Whether this process listens on `port`, on any address.
 pub fn listens(pid: u32, port: u16) -> bool {
-    let addresses = listening(&[vec![pid]]).into_iter().flatten().flatten();
+    let addresses = listen_addresses(&[vec![pid]]).into_iter().flatten().flatten();
     addresses.filter_map(|address| address.tcp()).any(|address| address.port() == port)
 }
 
 /// Returns where each tree listens: TCP addresses in order, or Unix sockets if there are none.
 /// `None` if the system does not show it. Takes a few hundred microseconds, plus some tens per
 /// process.
-pub fn listening(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
+pub fn listen_addresses(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
     let Some(found) = system::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
     let mut unix = None;

@@ -7,7 +7,7 @@ use crate::model::{ListenAddress, UrlFormat, accepts};
 
 /// A network of this machine, with its address there; never loopback or link-local.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Network {
+pub struct NetworkInterface {
     /// The name of the interface.
     pub name: String,
     /// The address of this machine.
@@ -16,7 +16,7 @@ pub struct Network {
     pub prefix: u8,
 }
 
-const MOST: usize = 3;
+const MAX_SHOWN: usize = 3;
 
 /// Name prefixes of interfaces for local containers and virtual machines.
 const VIRTUAL: [&str; 14] = [
@@ -24,10 +24,10 @@ const VIRTUAL: [&str; 14] = [
     "cali", "bridge", "vnic",
 ];
 
-impl Network {
+impl NetworkInterface {
     /// Returns the networks of this machine: physical before virtual ones, IPv4 before IPv6. Takes
     /// about 100 microseconds.
-    pub fn all() -> Vec<Network> {
+    pub fn list() -> Vec<NetworkInterface> {
         let found = if_addrs::get_if_addrs().unwrap_or_default();
         let up = found.into_iter().filter(|interface| match interface.oper_status {
             IfOperStatus::Down | IfOperStatus::NotPresent | IfOperStatus::LowerLayerDown => false,
@@ -42,9 +42,9 @@ impl Network {
                 IfAddr::V4(four) => four.prefixlen,
                 IfAddr::V6(six) => six.prefixlen,
             };
-            Network { address: interface.ip(), name: interface.name, prefix }
+            NetworkInterface { address: interface.ip(), name: interface.name, prefix }
         };
-        let mut all: Vec<Network> = useful.map(network).collect();
+        let mut all: Vec<NetworkInterface> = useful.map(network).collect();
         // A stable sort: the system lists the most important one first.
         all.sort_by_key(|network| (network.is_virtual(), network.address.is_ipv6()));
         all
@@ -55,7 +55,7 @@ impl Network {
     }
 
     /// Returns the network in CIDR notation: `192.168.1.0/24`.
-    pub fn range(&self) -> String {
+    pub fn cidr(&self) -> String {
         let first: IpAddr = match self.address {
             IpAddr::V4(ip) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
@@ -71,7 +71,7 @@ impl Network {
 
     /// Returns the URLs at which other machines reach `port` of a service, at most three.
     pub fn urls(
-        all: &[Network],
+        all: &[NetworkInterface],
         form: &UrlFormat,
         port: u16,
         listening: &[ListenAddress],
@@ -80,23 +80,23 @@ impl Network {
             listening.iter().filter_map(ListenAddress::tcp).filter(|at| at.port() == port);
         let ips: Vec<IpAddr> = on_port.map(|address| address.ip()).collect();
         let open = all.iter().filter(|network| accepts(&ips, network.address));
-        let url = |network: &Network| form.format(&network.address.to_string(), port);
-        open.map(url).take(MOST).collect()
+        let url = |network: &NetworkInterface| form.format(&network.address.to_string(), port);
+        open.map(url).take(MAX_SHOWN).collect()
     }
 
     /// Returns the networks that can reach one of these addresses, as CIDR, at most three. Virtual
     /// networks are only included if there are no others.
-    pub fn ranges(all: &[Network], listening: &[ListenAddress]) -> Vec<String> {
+    pub fn reachable_from(all: &[NetworkInterface], listening: &[ListenAddress]) -> Vec<String> {
         let ips: Vec<IpAddr> = listening.iter().filter_map(|at| Some(at.tcp()?.ip())).collect();
-        let mut open: Vec<&Network> =
+        let mut open: Vec<&NetworkInterface> =
             all.iter().filter(|network| accepts(&ips, network.address)).collect();
         if open.iter().any(|network| !network.is_virtual()) {
             open.retain(|network| !network.is_virtual());
         }
         let mut ranges: Vec<String> = Vec::new();
         for network in open {
-            let range = network.range();
-            if !ranges.contains(&range) && ranges.len() < MOST {
+            let range = network.cidr();
+            if !ranges.contains(&range) && ranges.len() < MAX_SHOWN {
                 ranges.push(range);
             }
         }
@@ -105,7 +105,7 @@ impl Network {
 
     /// Checks whether a service can bind `host`. Otherwise returns what it could bind instead.
     /// Wildcards and `localhost` are always possible.
-    pub fn has(host: &str) -> Result<(), Vec<String>> {
+    pub fn check_host(host: &str) -> Result<(), Vec<String>> {
         let Ok(ip) = host.parse::<IpAddr>() else { return Ok(()) };
         // On Linux, all of 127.0.0.0/8 can be bound although it is not listed.
         let always =
@@ -124,8 +124,8 @@ impl Network {
 mod tests {
     use super::*;
 
-    fn network(name: &str, address: &str, prefix: u8) -> Network {
-        Network { name: name.to_owned(), address: address.parse().unwrap(), prefix }
+    fn network(name: &str, address: &str, prefix: u8) -> NetworkInterface {
+        NetworkInterface { name: name.to_owned(), address: address.parse().unwrap(), prefix }
     }
 
     fn read(text: &str) -> Vec<ListenAddress> {
@@ -141,7 +141,7 @@ mod tests {
             ("fd00:1::7", 64, "fd00:1::/64"),
             ("fd00:1::7", 128, "fd00:1::7/128"),
         ] {
-            assert_eq!(network("e", address, prefix).range(), range);
+            assert_eq!(network("e", address, prefix).cidr(), range);
         }
     }
 
@@ -152,27 +152,37 @@ mod tests {
             network("eth0", "fd00::7", 64),
             network("docker0", "172.17.0.1", 16),
         ];
-        let urls =
-            |text: &str| Network::urls(&all, &UrlFormat::default(), 80, &read(text)).join(" ");
+        let urls = |text: &str| {
+            NetworkInterface::urls(&all, &UrlFormat::default(), 80, &read(text)).join(" ")
+        };
         assert_eq!(urls("0.0.0.0:80"), "http://192.168.1.7:80 http://172.17.0.1:80");
         assert_eq!(urls("[::]:80"), "http://[fd00::7]:80");
         assert_eq!(urls("192.168.1.7:80"), "http://192.168.1.7:80");
         assert_eq!(urls("127.0.0.1:80 0.0.0.0:81"), "");
-        assert_eq!(Network::ranges(&all, &read("0.0.0.0:80 0.0.0.0:81")), ["192.168.1.0/24"]);
-        assert_eq!(Network::ranges(&all[2..], &read("0.0.0.0:80")), ["172.17.0.0/16"]);
-        assert!(Network::ranges(&all, &read("127.0.0.1:80")).is_empty());
+        assert_eq!(
+            NetworkInterface::reachable_from(&all, &read("0.0.0.0:80 0.0.0.0:81")),
+            ["192.168.1.0/24"]
+        );
+        assert_eq!(
+            NetworkInterface::reachable_from(&all[2..], &read("0.0.0.0:80")),
+            ["172.17.0.0/16"]
+        );
+        assert!(NetworkInterface::reachable_from(&all, &read("127.0.0.1:80")).is_empty());
         let many = ["10.0.0.1", "10.1.0.1", "10.2.0.1", "10.3.0.1"].map(|ip| network("e", ip, 16));
-        assert_eq!(Network::urls(&many, &UrlFormat::default(), 1, &read("0.0.0.0:1")).len(), MOST);
-        assert_eq!(Network::ranges(&many, &read("0.0.0.0:1")).len(), MOST);
+        assert_eq!(
+            NetworkInterface::urls(&many, &UrlFormat::default(), 1, &read("0.0.0.0:1")).len(),
+            MAX_SHOWN
+        );
+        assert_eq!(NetworkInterface::reachable_from(&many, &read("0.0.0.0:1")).len(), MAX_SHOWN);
     }
 
     #[test]
     fn only_addresses_of_this_machine_can_be_bound() {
         for host in ["0.0.0.0", "::", "localhost", "127.0.0.1"] {
-            assert_eq!(Network::has(host), Ok(()), "{host}");
+            assert_eq!(NetworkInterface::check_host(host), Ok(()), "{host}");
         }
         // Reserved for documentation.
-        let possible = Network::has("203.0.113.9").unwrap_err();
+        let possible = NetworkInterface::check_host("203.0.113.9").unwrap_err();
         assert!(possible.iter().any(|text| text.starts_with("127.0.0.1 (")), "{possible:?}");
     }
 }

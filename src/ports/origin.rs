@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::show_folder;
+use super::display_home_relative;
 
 /// What a process belongs to, if that can be proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Origin {
+pub enum HolderOrigin {
     /// A service of a devstack of this user: one of its keepers is an ancestor of the process.
     Service {
         /// The name of its stack.
@@ -31,7 +31,7 @@ pub enum Origin {
         /// Its name.
         name: Option<String>,
         /// The engine that runs it.
-        engine: Option<Engine>,
+        engine: Option<ContainerEngine>,
         /// The address that connections are forwarded to.
         address: Option<SocketAddr>,
     },
@@ -47,42 +47,42 @@ pub enum Origin {
 /// A container engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Engine {
+pub enum ContainerEngine {
     /// Docker.
     Docker,
     /// Podman.
     Podman,
 }
 
-impl Engine {
+impl ContainerEngine {
     /// Returns the command of the engine.
     pub fn command(self) -> &'static str {
         match self {
-            Engine::Docker => "docker",
-            Engine::Podman => "podman",
+            ContainerEngine::Docker => "docker",
+            ContainerEngine::Podman => "podman",
         }
     }
 }
 
-impl Origin {
+impl HolderOrigin {
     /// Returns how to stop the holder through its manager, if it has one.
-    pub fn remedy(&self) -> Option<String> {
+    pub fn stop_hint(&self) -> Option<String> {
         match self {
-            Origin::Service { service, folder, .. } => {
+            HolderOrigin::Service { service, folder, .. } => {
                 let command = match service {
                     Some(service) => format!("`devstack stop {service}`"),
                     None => "`devstack down`".to_owned(),
                 };
-                let place = folder
-                    .as_ref()
-                    .map_or(String::new(), |folder| format!(" in {}", show_folder(folder)));
+                let place = folder.as_ref().map_or(String::new(), |folder| {
+                    format!(" in {}", display_home_relative(folder))
+                });
                 Some(format!("stop it with {command}{place}"))
             }
-            Origin::Stack { folder } => {
-                Some(format!("stop it with `devstack down` in {}", show_folder(folder)))
+            HolderOrigin::Stack { folder } => {
+                Some(format!("stop it with `devstack down` in {}", display_home_relative(folder)))
             }
-            Origin::Container { id, name, engine, .. } => {
-                let command = engine.unwrap_or(Engine::Docker).command();
+            HolderOrigin::Container { id, name, engine, .. } => {
+                let command = engine.unwrap_or(ContainerEngine::Docker).command();
                 Some(match name.as_ref().or(id.as_ref()) {
                     Some(which) if engine.is_some() => {
                         format!("stop the container with `{command} stop {which}`")
@@ -92,8 +92,10 @@ impl Origin {
                     }
                 })
             }
-            Origin::Unit { unit } => Some(format!("stop the unit with `systemctl stop {unit}`")),
-            Origin::SocketUnit => {
+            HolderOrigin::Unit { unit } => {
+                Some(format!("stop the unit with `systemctl stop {unit}`"))
+            }
+            HolderOrigin::SocketUnit => {
                 Some("stop its socket unit (list them with `systemctl list-sockets`)".to_owned())
             }
         }
@@ -101,10 +103,10 @@ impl Origin {
 }
 
 /// Shown instead of a program name: `service api of stack shop in ~/shop`.
-impl fmt::Display for Origin {
+impl fmt::Display for HolderOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Service { stack, service, folder } => {
+            HolderOrigin::Service { stack, service, folder } => {
                 match service {
                     Some(service) => write!(f, "service {service}")?,
                     None => f.write_str("a service")?,
@@ -114,10 +116,12 @@ impl fmt::Display for Origin {
                     None => f.write_str(" of a stack")?,
                 }
                 let Some(folder) = folder else { return Ok(()) };
-                write!(f, " in {}", show_folder(folder))
+                write!(f, " in {}", display_home_relative(folder))
             }
-            Origin::Stack { folder } => write!(f, "devstack in {}", show_folder(folder)),
-            Origin::Container { id, name, address, .. } => {
+            HolderOrigin::Stack { folder } => {
+                write!(f, "devstack in {}", display_home_relative(folder))
+            }
+            HolderOrigin::Container { id, name, address, .. } => {
                 match id {
                     Some(id) => write!(f, "container {id}")?,
                     None => f.write_str("a container")?,
@@ -128,36 +132,36 @@ impl fmt::Display for Origin {
                 let Some(address) = address else { return Ok(()) };
                 write!(f, " at {address}")
             }
-            Origin::Unit { unit } => write!(f, "{unit}"),
-            Origin::SocketUnit => f.write_str("systemd (socket unit)"),
+            HolderOrigin::Unit { unit } => write!(f, "{unit}"),
+            HolderOrigin::SocketUnit => f.write_str("systemd (socket unit)"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Engine, Origin};
+    use super::{ContainerEngine, HolderOrigin};
 
     #[test]
     fn origins_are_said_with_what_to_type() {
-        let service = |service: Option<&str>, folder: Option<&str>| Origin::Service {
+        let service = |service: Option<&str>, folder: Option<&str>| HolderOrigin::Service {
             stack: service.map(|_| "shop".to_owned()),
             service: service.map(str::to_owned),
             folder: folder.map(Into::into),
         };
-        let container = |id: Option<&str>, engine, address: Option<&str>| Origin::Container {
+        let container = |id: Option<&str>, engine, address: Option<&str>| HolderOrigin::Container {
             id: id.map(str::to_owned),
             name: None,
             engine,
             address: address.map(|address| address.parse().unwrap()),
         };
-        let named = Origin::Container {
+        let named = HolderOrigin::Container {
             id: Some("3f2ab12cd34e".to_owned()),
             name: Some("web".to_owned()),
-            engine: Some(Engine::Podman),
+            engine: Some(ContainerEngine::Podman),
             address: None,
         };
-        let unit = Origin::Unit { unit: "redis.service".to_owned() };
+        let unit = HolderOrigin::Unit { unit: "redis.service".to_owned() };
         for (origin, said, remedy) in [
             (
                 service(Some("api"), Some("/srv/shop")),
@@ -166,34 +170,34 @@ mod tests {
             ),
             (service(None, None), "a service of a stack", "stop it with `devstack down`"),
             (
-                Origin::Stack { folder: "/srv/shop".into() },
+                HolderOrigin::Stack { folder: "/srv/shop".into() },
                 "devstack in /srv/shop",
                 "stop it with `devstack down` in /srv/shop",
             ),
             (
-                container(None, Some(Engine::Docker), Some("172.17.0.2:80")),
+                container(None, Some(ContainerEngine::Docker), Some("172.17.0.2:80")),
                 "a container at 172.17.0.2:80",
                 "stop the container (list containers with `docker ps`)",
             ),
             (
-                container(Some("3f2ab12cd34e"), Some(Engine::Docker), None),
+                container(Some("3f2ab12cd34e"), Some(ContainerEngine::Docker), None),
                 "container 3f2ab12cd34e",
                 "stop the container with `docker stop 3f2ab12cd34e`",
             ),
             (named, "container 3f2ab12cd34e web", "stop the container with `podman stop web`"),
             (unit, "redis.service", "stop the unit with `systemctl stop redis.service`"),
             (
-                Origin::SocketUnit,
+                HolderOrigin::SocketUnit,
                 "systemd (socket unit)",
                 "stop its socket unit (list them with `systemctl list-sockets`)",
             ),
         ] {
             assert_eq!(
-                (origin.to_string().as_str(), origin.remedy().as_deref()),
+                (origin.to_string().as_str(), origin.stop_hint().as_deref()),
                 (said, Some(remedy))
             );
             let json = serde_json::to_string(&origin).unwrap();
-            assert_eq!(serde_json::from_str::<Origin>(&json).unwrap(), origin);
+            assert_eq!(serde_json::from_str::<HolderOrigin>(&json).unwrap(), origin);
         }
     }
 }

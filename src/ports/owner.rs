@@ -1,18 +1,18 @@
 use std::net::SocketAddr;
 
-use super::Holder;
+use super::PortHolder;
 
 /// The owner of a port's listener, from the view of a process tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum ListenerOwner {
     /// A process of the tree listens, on these addresses.
-    Owned(Vec<SocketAddr>),
+    Ours(Vec<SocketAddr>),
     /// A process of the tree listens, and a foreign one on another address that clients try.
-    Shared(Vec<SocketAddr>, Holder),
+    Shared(Vec<SocketAddr>, PortHolder),
     /// Only a foreign process listens.
-    Foreign(Holder),
+    Foreign(PortHolder),
     /// Nothing listens.
-    Nobody,
+    NotListening,
     /// The system does not show it.
     Unknown,
 }

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
 
-use super::holders::holders;
-use super::{Obstacle, explain, probe};
+use super::holders::holders_of_port;
+use super::{PortObstacle, explain, probe};
 use crate::model::{Message, MessageClass};
 
 /// How many connections may wait during a restart. Linux caps this at `net.core.somaxconn`, which
@@ -29,7 +29,7 @@ pub fn open_listener(address: SocketAddr) -> Result<OwnedFd, Message> {
 ///
 /// # Errors
 /// The system error; the socket is unusable then.
-pub fn renew_listener(socket: impl AsFd) -> io::Result<()> {
+pub fn reset_listener(socket: impl AsFd) -> io::Result<()> {
     // The flag is shared by all processes that have the socket, and event loops set it.
     rustix::io::ioctl_fionbio(&socket, false)?;
     // Also revives a socket that was shut down.
@@ -55,11 +55,11 @@ fn refusal(address: SocketAddr, error: Errno) -> Message {
             let help = format!(
                 "run `devstack ports {port}` for details, or give the service another port"
             );
-            (MessageClass::Port, Obstacle::InUse, help)
+            (MessageClass::Port, PortObstacle::InUse, help)
         }
         Errno::ACCESS | Errno::PERM => (
             MessageClass::Denied,
-            Obstacle::Denied,
+            PortObstacle::Denied,
             "give the service a port of 1024 or higher".to_owned(),
         ),
         Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => {
@@ -69,11 +69,11 @@ fn refusal(address: SocketAddr, error: Errno) -> Message {
         }
         other => {
             let why = io::Error::from(other).to_string();
-            (MessageClass::Limit, Obstacle::Failed(why), "check `ulimit -n`".to_owned())
+            (MessageClass::Limit, PortObstacle::Failed(why), "check `ulimit -n`".to_owned())
         }
     };
-    let holders = if class == MessageClass::Port { holders(port) } else { Vec::new() };
-    Message::new(class, explain::obstacle(port, &obstacle, &holders)).help(help)
+    let holders = if class == MessageClass::Port { holders_of_port(port) } else { Vec::new() };
+    Message::new(class, explain::obstacle_text(port, &obstacle, &holders)).help(help)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
         rustix::net::shutdown(&user, rustix::net::Shutdown::Both).unwrap();
         drop(user);
         TcpStream::connect(address).unwrap_err();
-        renew_listener(&socket).unwrap();
+        reset_listener(&socket).unwrap();
         let _waiting = TcpStream::connect(address).unwrap();
         // It blocks again, or accepting without a waiting connection would fail.
         let (one, two) = (TcpListener::from(socket), std::sync::mpsc::channel());

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 /// The result of trying to bind a port.
 #[derive(Debug)]
-pub enum Availability {
+pub enum PortAvailability {
     /// It can be bound on all relevant addresses.
     Free,
     /// It is in use.
@@ -21,8 +21,8 @@ pub enum Availability {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trial {
-    pub address: Address,
+pub(super) struct BindAttempt {
+    pub address: BindAddress,
     /// Whether to listen as well. On Linux, only that detects sockets that share addresses; on
     /// macOS, it would trigger the firewall prompt.
     pub listen: bool,
@@ -33,7 +33,7 @@ pub(super) struct Trial {
     target_os = "linux",
     expect(dead_code, reason = "Linux needs two of them, macOS the others")
 )]
-pub(super) enum Address {
+pub(super) enum BindAddress {
     /// `[::]` for both families at once.
     Both,
     /// `0.0.0.0`.
@@ -46,27 +46,27 @@ pub(super) enum Address {
     Loopback6,
 }
 
-impl Address {
+impl BindAddress {
     fn with(self, port: u16) -> SocketAddr {
         match self {
-            Address::Both | Address::Wildcard6 => (Ipv6Addr::UNSPECIFIED, port).into(),
-            Address::Wildcard4 => (Ipv4Addr::UNSPECIFIED, port).into(),
-            Address::Loopback4 => (Ipv4Addr::LOCALHOST, port).into(),
-            Address::Loopback6 => (Ipv6Addr::LOCALHOST, port).into(),
+            BindAddress::Both | BindAddress::Wildcard6 => (Ipv6Addr::UNSPECIFIED, port).into(),
+            BindAddress::Wildcard4 => (Ipv4Addr::UNSPECIFIED, port).into(),
+            BindAddress::Loopback4 => (Ipv4Addr::LOCALHOST, port).into(),
+            BindAddress::Loopback6 => (Ipv6Addr::LOCALHOST, port).into(),
         }
     }
 }
 
 /// Probes all loopback and wildcard addresses. Recently closed connections (TIME_WAIT) and sockets
 /// that are bound but not listening are ignored.
-pub fn probe(port: u16) -> Availability {
+pub fn availability(port: u16) -> PortAvailability {
     super::system::probe(port)
 }
 
 /// Whether `port` cannot be bound without `SO_REUSEADDR`. If nothing listens on it or holds it, the
 /// reason is a closed connection (TIME_WAIT, a minute on Linux). Takes microseconds.
-pub fn lingers(port: u16) -> bool {
-    let careless = |address: Address| {
+pub fn is_in_time_wait(port: u16) -> bool {
+    let careless = |address: BindAddress| {
         let address = address.with(port);
         let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
         let socket = open(family)?;
@@ -75,24 +75,24 @@ pub fn lingers(port: u16) -> bool {
         }
         rustix::net::bind(&socket, &address)
     };
-    [Address::Wildcard4, Address::Wildcard6]
+    [BindAddress::Wildcard4, BindAddress::Wildcard6]
         .into_iter()
         .any(|address| careless(address) == Err(Errno::ADDRINUSE))
 }
 
 /// Binds and closes again. `None` if this machine does not have the address.
-pub(super) fn attempt(trial: Trial, port: u16) -> Option<Availability> {
+pub(super) fn try_bind(trial: BindAttempt, port: u16) -> Option<PortAvailability> {
     match bind(trial, port) {
-        Ok(()) => Some(Availability::Free),
+        Ok(()) => Some(PortAvailability::Free),
         Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => None,
-        Err(Errno::ADDRINUSE) => Some(Availability::InUse),
-        Err(Errno::ACCESS | Errno::PERM) => Some(Availability::Denied),
-        Err(other) => Some(Availability::Failed(other.into())),
+        Err(Errno::ADDRINUSE) => Some(PortAvailability::InUse),
+        Err(Errno::ACCESS | Errno::PERM) => Some(PortAvailability::Denied),
+        Err(other) => Some(PortAvailability::Failed(other.into())),
     }
 }
 
-fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
-    let socket = bound(trial.address, port)?;
+fn bind(trial: BindAttempt, port: u16) -> Result<(), Errno> {
+    let socket = bind_reusable(trial.address, port)?;
     if trial.listen {
         rustix::net::listen(&socket, 1)?;
     }
@@ -100,8 +100,8 @@ fn bind(trial: Trial, port: u16) -> Result<(), Errno> {
 }
 
 /// Binds a socket the way servers do.
-pub(super) fn bound(address: Address, port: u16) -> Result<OwnedFd, Errno> {
-    let both = address == Address::Both;
+pub(super) fn bind_reusable(address: BindAddress, port: u16) -> Result<OwnedFd, Errno> {
+    let both = address == BindAddress::Both;
     let address = address.with(port);
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = open(family)?;

@@ -10,13 +10,13 @@ use super::Key;
 
 /// The ports a stack had last time: a small file in its state directory.
 #[derive(Debug)]
-pub struct Remembered {
+pub struct PortHistory {
     path: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, HistoryEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+struct HistoryEntry {
     wanted: Option<u16>,
     number: u16,
     /// The program cannot bind a port that is held.
@@ -30,9 +30,9 @@ fn is_false(it: &bool) -> bool {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct HistoryFile {
     version: u32,
-    ports: BTreeMap<String, Entry>,
+    ports: BTreeMap<String, HistoryEntry>,
 }
 
 const VERSION: u32 = 1;
@@ -43,28 +43,28 @@ const LARGEST: u64 = 256 * 1024;
 /// How many ports are remembered. Beyond that, most belong to services renamed long ago.
 const MOST: usize = 1_000;
 
-impl Remembered {
+impl PortHistory {
     /// Reads the file. An invalid one is moved aside as `.bad`, which the returned text reports.
-    pub fn open(path: &Path) -> (Remembered, Option<String>) {
+    pub fn open(path: &Path) -> (PortHistory, Option<String>) {
         let (entries, trouble) = match read(path) {
             Ok(text) if text.is_empty() => (BTreeMap::new(), None),
             Ok(text) => match parse(&text) {
                 Some(entries) => (entries, None),
-                None => (BTreeMap::new(), Some(set_aside(path))),
+                None => (BTreeMap::new(), Some(quarantine(path))),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), None),
             Err(error) => {
                 (BTreeMap::new(), Some(format!("cannot read {}: {error}", path.display())))
             }
         };
-        (Remembered { path: path.to_owned(), entries }, trouble)
+        (PortHistory { path: path.to_owned(), entries }, trouble)
     }
 
     /// Reads the file if it exists and is valid; never changes anything.
-    pub fn look(path: Option<&Path>) -> Remembered {
+    pub fn look(path: Option<&Path>) -> PortHistory {
         let text = path.and_then(|path| read(path).ok());
         let entries = text.and_then(|text| parse(&text)).unwrap_or_default();
-        Remembered { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
+        PortHistory { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
     }
 
     /// Returns the number that this port had last time, if the same number was requested then.
@@ -73,12 +73,12 @@ impl Remembered {
         (entry.wanted == wanted && entry.number > 0).then_some(entry.number)
     }
 
-    pub fn is_unheld(&self, key: &Key) -> bool {
+    pub fn is_hold_disabled(&self, key: &Key) -> bool {
         self.entries.get(&text_of(key)).is_some_and(|entry| entry.unheld)
     }
 
     /// Records that the program on this port cannot bind a held port.
-    pub fn unhold(&mut self, key: &Key) -> io::Result<()> {
+    pub fn disable_hold(&mut self, key: &Key) -> io::Result<()> {
         match self.entries.get_mut(&text_of(key)) {
             Some(entry) if !entry.unheld => {
                 entry.unheld = true;
@@ -96,8 +96,8 @@ impl Remembered {
         let mut entries = self.entries.clone();
         let mut current = BTreeMap::new();
         for (key, wanted, number) in given {
-            let unheld = self.is_unheld(key);
-            current.insert(text_of(key), Entry { wanted, number, unheld });
+            let unheld = self.is_hold_disabled(key);
+            current.insert(text_of(key), HistoryEntry { wanted, number, unheld });
         }
         entries.extend(current.clone());
         if entries.len() > MOST {
@@ -113,7 +113,7 @@ impl Remembered {
     /// Replaces the file atomically.
     fn write(&self) -> io::Result<()> {
         static WRITES: AtomicU32 = AtomicU32::new(0);
-        let stored = Stored { version: VERSION, ports: self.entries.clone() };
+        let stored = HistoryFile { version: VERSION, ports: self.entries.clone() };
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
         // Several devstacks may write at once, so each has its own temporary file.
@@ -138,15 +138,15 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn parse(text: &[u8]) -> Option<BTreeMap<String, Entry>> {
+fn parse(text: &[u8]) -> Option<BTreeMap<String, HistoryEntry>> {
     if text.len() as u64 > LARGEST {
         return None;
     }
-    let stored: Stored = serde_json::from_slice(text).ok()?;
+    let stored: HistoryFile = serde_json::from_slice(text).ok()?;
     (stored.version == VERSION).then_some(stored.ports)
 }
 
-fn set_aside(path: &Path) -> String {
+fn quarantine(path: &Path) -> String {
     let aside = beside(path, "bad");
     match fs::rename(path, &aside) {
         Ok(()) => {
@@ -167,7 +167,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{LARGEST, MOST, Remembered};
+    use super::{LARGEST, MOST, PortHistory};
     use crate::model::Name;
     use crate::ports::Key;
 
@@ -179,13 +179,13 @@ mod tests {
     fn what_was_given_is_known_again_for_the_same_wish() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("ports.json");
-        let (mut first, trouble) = Remembered::open(&path);
+        let (mut first, trouble) = PortHistory::open(&path);
         assert_eq!(trouble, None);
         let (api, web) = (key("api"), key("web"));
         first.keep([(&api, Some(5000), 5001), (&web, None, 20_123)].into_iter()).unwrap();
         first.keep([(&web, None, 20_124)].into_iter()).unwrap();
 
-        let (second, trouble) = Remembered::open(&path);
+        let (second, trouble) = PortHistory::open(&path);
         assert_eq!(trouble, None);
         assert_eq!(second.last(&api, Some(5000)), Some(5001));
         assert_eq!(second.last(&api, Some(6000)), None);
@@ -203,19 +203,19 @@ mod tests {
             let place = tempfile::tempdir().unwrap();
             let path = place.path().join("ports.json");
             std::fs::write(&path, garbage).unwrap();
-            let (mut kept, trouble) = Remembered::open(&path);
+            let (mut kept, trouble) = PortHistory::open(&path);
             assert!(trouble.unwrap().contains("ports.json.bad"));
             let aside = std::fs::read_to_string(place.path().join("ports.json.bad")).unwrap();
             assert_eq!(aside, garbage);
             kept.keep([(&key("api"), None, 20_000)].into_iter()).unwrap();
-            assert_eq!(Remembered::open(&path).0.last(&key("api"), None), Some(20_000));
+            assert_eq!(PortHistory::open(&path).0.last(&key("api"), None), Some(20_000));
         }
     }
 
     #[test]
     fn the_file_does_not_grow_without_end() {
         let place = tempfile::tempdir().unwrap();
-        let (mut kept, _) = Remembered::open(&place.path().join("ports.json"));
+        let (mut kept, _) = PortHistory::open(&place.path().join("ports.json"));
         for round in 0..=MOST {
             kept.keep([(&key(&format!("s{round}")), None, 20_000)].into_iter()).unwrap();
         }

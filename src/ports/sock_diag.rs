@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::Listener;
+use super::ListeningSocket;
 
 const HEADER: usize = 16;
 /// `struct inet_diag_req_v2`.
@@ -39,12 +39,12 @@ const BUFFER: usize = 32 * 1024;
 /// At 400 sockets each, more than any machine has listeners.
 const MOST_DATAGRAMS: usize = 1_000;
 
-enum Reply {
+enum DumpStatus {
     More,
     Done,
 }
 
-pub fn listeners(port: Option<u16>) -> io::Result<Vec<Listener>> {
+pub fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
     let socket = open()?;
     let mut found = Vec::new();
     for family in [AddressFamily::INET, AddressFamily::INET6] {
@@ -64,22 +64,22 @@ fn dump(
     socket: &OwnedFd,
     family: AddressFamily,
     port: Option<u16>,
-    found: &mut Vec<Listener>,
+    found: &mut Vec<ListeningSocket>,
 ) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
-    rustix::net::sendto(socket, &question(family, port), SendFlags::empty(), &kernel)?;
+    rustix::net::sendto(socket, &dump_request(family, port), SendFlags::empty(), &kernel)?;
     let mut buffer = [0_u8; BUFFER];
     for _ in 0..MOST_DATAGRAMS {
         let length = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?.0;
         match read_datagram(&buffer[..length], found)? {
-            Reply::More => {}
-            Reply::Done => return Ok(()),
+            DumpStatus::More => {}
+            DumpStatus::Done => return Ok(()),
         }
     }
     Err(io::Error::other("the kernel's socket list never ended"))
 }
 
-fn question(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
+fn dump_request(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
     let filter = port.map(filter).unwrap_or_default();
     let length = u32::try_from(HEADER + REQUEST + filter.len()).expect("about 100 bytes");
     let mut bytes = Vec::with_capacity(128);
@@ -112,7 +112,7 @@ fn filter(port: u16) -> Vec<u8> {
     bytes
 }
 
-fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Reply> {
+fn read_datagram(mut bytes: &[u8], found: &mut Vec<ListeningSocket>) -> io::Result<DumpStatus> {
     while bytes.len() >= HEADER {
         let length = u32_at(bytes, 0) as usize;
         if length < HEADER || length > bytes.len() {
@@ -120,17 +120,17 @@ fn read_datagram(mut bytes: &[u8], found: &mut Vec<Listener>) -> io::Result<Repl
         }
         let body = &bytes[HEADER..length];
         match u16::from_ne_bytes([bytes[4], bytes[5]]) {
-            NLMSG_DONE => return Ok(Reply::Done),
+            NLMSG_DONE => return Ok(DumpStatus::Done),
             NLMSG_ERROR => return Err(refusal(body)),
             SOCK_DIAG_BY_FAMILY if body.len() >= ANSWER => {
-                found.extend(read_listener(body).of_each_family(v6_only(&body[ANSWER..])));
+                found.extend(read_listener(body).per_family(v6_only(&body[ANSWER..])));
             }
             _ => {}
         }
         // Messages are aligned to four bytes.
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Ok(Reply::More)
+    Ok(DumpStatus::More)
 }
 
 fn refusal(body: &[u8]) -> io::Error {
@@ -141,7 +141,7 @@ fn refusal(body: &[u8]) -> io::Error {
 }
 
 /// `body` has at least `ANSWER` bytes.
-fn read_listener(body: &[u8]) -> Listener {
+fn read_listener(body: &[u8]) -> ListeningSocket {
     let port = u16::from_be_bytes([body[4], body[5]]);
     let address = if i32::from(body[0]) == libc::AF_INET {
         let bytes: [u8; 4] = body[8..12].try_into().expect("four bytes");
@@ -150,7 +150,7 @@ fn read_listener(body: &[u8]) -> Listener {
         let bytes: [u8; 16] = body[8..24].try_into().expect("sixteen bytes");
         IpAddr::from(Ipv6Addr::from(bytes))
     };
-    Listener {
+    ListeningSocket {
         address: (address.to_canonical(), port).into(),
         socket: u64::from(u32_at(body, 68)),
         uid: Some(u32_at(body, 64)),

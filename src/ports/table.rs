@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lease::LeaseFolder;
-use super::probe::{Availability, probe};
-use super::{Holder, Lessee, explain, holders, holders_of, kin, known, show_folder, system};
+use super::lease::LeaseDir;
+use super::probe::{PortAvailability, availability};
+use super::{
+    LeaseOwner, PortHolder, display_home_relative, explain, holders_of_port, holders_of_ports, kin,
+    known, system,
+};
 use crate::model::{ListenAddress, Name, ServiceView, Snapshot};
 
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct PortRow {
     /// The service that has the port.
     pub service: Name,
     /// `main`, or its name in `ports`.
@@ -26,7 +29,7 @@ pub struct Row {
     /// Whether anything is listening there now.
     pub listening: bool,
     /// The process that listens there, preferably the service's own.
-    pub holder: Option<Holder>,
+    pub holder: Option<PortHolder>,
     /// Whether that process belongs to the service.
     pub own: bool,
     /// Other ports that the service listens on, if nothing listens on this one.
@@ -34,24 +37,24 @@ pub struct Row {
     pub elsewhere: Vec<u16>,
     /// The holder of the requested number, if the service has another one.
     #[serde(default)]
-    pub wanted_holder: Option<Holder>,
+    pub wanted_holder: Option<PortHolder>,
 }
 
 /// Returns the ports of a running stack with their current state. Takes milliseconds.
-pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
+pub fn port_rows(snapshot: &Snapshot) -> Vec<PortRow> {
     let wanted = |view: &ServiceView| view.wanted_ports.clone().into_values();
     let numbers = |view: &ServiceView| wanted(view).chain(view.ports.clone().into_values());
-    let all = holders_of(&snapshot.services.iter().flat_map(numbers).collect());
+    let all = holders_of_ports(&snapshot.services.iter().flat_map(numbers).collect());
     let mut rows = Vec::new();
     for view in &snapshot.services {
-        let is_own = |holder: &&Holder| is_of(holder, view.pid);
+        let is_own = |holder: &&PortHolder| is_of(holder, view.pid);
         for (port, &actual) in &view.ports {
             let holders = all.get(&actual).map(Vec::as_slice).unwrap_or_default();
             let own = holders.iter().find(is_own);
             let holder = own.or(holders.first()).cloned();
             let wanted = view.wanted_ports.get(port).copied();
             let moved = wanted.filter(|wanted| *wanted != actual);
-            rows.push(Row {
+            rows.push(PortRow {
                 service: view.name.clone(),
                 port: port.clone(),
                 wanted,
@@ -75,14 +78,14 @@ fn elsewhere(view: &ServiceView) -> Vec<u16> {
 }
 
 /// Whether a holder is below the same keeper as this main process.
-fn is_of(holder: &Holder, main: Option<u32>) -> bool {
+fn is_of(holder: &PortHolder, main: Option<u32>) -> bool {
     let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
     let keeper = kin::ancestors(main).next().map(|(keeper, _)| keeper);
     pid == main || kin::ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
 }
 
 /// Formats the rows as a table with a header.
-pub fn text(rows: &[Row]) -> String {
+pub fn text(rows: &[PortRow]) -> String {
     if rows.is_empty() {
         return "no service in this stack has a port\n".to_owned();
     }
@@ -92,7 +95,7 @@ pub fn text(rows: &[Row]) -> String {
             None if row.elsewhere.is_empty() => "none".to_owned(),
             None => format!("none; {} is listening on {}", row.service, list(&row.elsewhere)),
             // The line already starts with the name of the service.
-            Some(holder) if row.own => Holder { origin: None, ..holder.clone() }.to_string(),
+            Some(holder) if row.own => PortHolder { origin: None, ..holder.clone() }.to_string(),
             Some(holder) => holder.to_string(),
         };
         [row.service.to_string(), row.port.clone(), wanted, row.actual.to_string(), holder]
@@ -109,11 +112,11 @@ pub fn text(rows: &[Row]) -> String {
         writeln!(text, "{service:a$}  {port:b$}  {wanted:>c$}  {actual:>d$}  {holder}")
             .expect("writing to a String does not fail");
     }
-    text.extend(rows.iter().filter_map(missed));
+    text.extend(rows.iter().filter_map(preferred_port_note));
     text
 }
 
-fn missed(row: &Row) -> Option<String> {
+fn preferred_port_note(row: &PortRow) -> Option<String> {
     let wanted = row.wanted.filter(|wanted| *wanted != row.actual)?;
     let service = &row.service;
     Some(match &row.wanted_holder {
@@ -127,25 +130,25 @@ fn list(ports: &[u16]) -> String {
 }
 
 /// Returns the rows as a JSON object: `{"version": 1, "ports": […]}`.
-pub fn json(rows: &[Row]) -> serde_json::Value {
+pub fn json(rows: &[PortRow]) -> serde_json::Value {
     serde_json::json!({ "version": 1, "ports": rows })
 }
 
 /// What is known about one port of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct PortReport {
     /// The port.
     pub port: u16,
     /// Whether it can be bound.
-    pub state: State,
+    pub state: PortState,
     /// The processes listening there, longest-running first.
-    pub holders: Vec<Holder>,
+    pub holders: Vec<PortHolder>,
     /// Whether a devstack has leased it for a service.
     pub leased: bool,
     /// The project directory of that devstack, if known.
     pub leased_by: Option<PathBuf>,
     /// Details about that devstack.
-    pub lessee: Option<Lessee>,
+    pub lessee: Option<LeaseOwner>,
     /// The program that usually has it.
     pub usually: Option<String>,
     /// Whether browsers refuse to open it.
@@ -155,7 +158,7 @@ pub struct Report {
 /// Whether a port can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum PortState {
     /// It can be bound.
     Free,
     /// It is in use.
@@ -167,42 +170,42 @@ pub enum State {
 }
 
 /// Inspects one port. Takes milliseconds if it is in use.
-pub fn report(port: u16, lease_dir: &Path) -> Report {
-    let found = holders(port);
-    let state = match probe(port) {
+pub fn port_report(port: u16, lease_dir: &Path) -> PortReport {
+    let found = holders_of_port(port);
+    let state = match availability(port) {
         // The kernel checks privileges first, so a denied port may also have a listener.
-        _ if !found.is_empty() => State::InUse,
-        Availability::Free => State::Free,
-        Availability::InUse => State::InUse,
-        Availability::Denied => State::Denied,
-        Availability::Failed(_) => State::Unknown,
+        _ if !found.is_empty() => PortState::InUse,
+        PortAvailability::Free => PortState::Free,
+        PortAvailability::InUse => PortState::InUse,
+        PortAvailability::Denied => PortState::Denied,
+        PortAvailability::Failed(_) => PortState::Unknown,
     };
-    let here = LeaseFolder::find(lease_dir).and_then(|leases| leases.holder(port));
+    let here = LeaseDir::find(lease_dir).and_then(|leases| leases.owner(port));
     let lessee = here.or_else(|| system::announcer(port));
-    Report {
+    PortReport {
         port,
         state,
         holders: found,
         leased: lessee.is_some(),
         leased_by: lessee.as_ref().and_then(|lessee| lessee.folder.clone()),
         lessee,
-        usually: known::usual_owner(port).map(str::to_owned),
-        refused_by_browsers: known::refused_by_browsers(port),
+        usually: known::usual_program(port).map(str::to_owned),
+        refused_by_browsers: known::blocked_by_browsers(port),
     }
 }
 
-impl Report {
+impl PortReport {
     /// Formats the report as text.
     pub fn text(&self) -> String {
         let port = self.port;
         let mut lines = vec![match self.state {
-            State::Free if self.leased => format!("nothing is listening on port {port}"),
-            State::Free => format!("port {port} is free"),
-            State::InUse => format!("port {port} {}", explain::held(&self.holders)),
-            State::Denied => {
+            PortState::Free if self.leased => format!("nothing is listening on port {port}"),
+            PortState::Free => format!("port {port} is free"),
+            PortState::InUse => format!("port {port} {}", explain::holder_text(&self.holders)),
+            PortState::Denied => {
                 format!("port {port} requires privileges; no listener is visible")
             }
-            State::Unknown => format!("cannot check port {port} on this machine"),
+            PortState::Unknown => format!("cannot check port {port} on this machine"),
         }];
         lines.extend(self.holders.iter().skip(1).map(|holder| format!("  and by {holder}")));
         let addresses: BTreeSet<&IpAddr> =
@@ -212,8 +215,8 @@ impl Report {
             lines.push(format!("listening on {}", addresses.join(", ")));
         }
         lines.extend(self.lessee.as_ref().map(|lessee| match &lessee.folder {
-            Some(folder) => format!("reserved by the stack in {}", show_folder(folder)),
-            None if lessee.is_strange() => format!("reserved by {lessee}"),
+            Some(folder) => format!("reserved by the stack in {}", display_home_relative(folder)),
+            None if lessee.is_other_user() => format!("reserved by {lessee}"),
             None => "reserved by a stack".to_owned(),
         }));
         lines.extend(
@@ -232,16 +235,16 @@ mod tests {
     use std::net::TcpListener;
     use std::path::Path;
 
-    use super::{Report, Row, State, json, report, rows, text};
+    use super::{PortReport, PortRow, PortState, json, port_report, port_rows, text};
     use crate::model::{Name, Phase, ServiceView, Snapshot, StackState};
-    use crate::ports::{Holder, LeaseFolder};
+    use crate::ports::{LeaseDir, PortHolder};
 
-    fn holder(pid: u32) -> Holder {
-        Holder {
+    fn holder(pid: u32) -> PortHolder {
+        PortHolder {
             pid: Some(pid),
             name: Some("python3".to_owned()),
             command: Some("flask run".to_owned()),
-            folder: Some("/srv/app".into()),
+            cwd: Some("/srv/app".into()),
             age_seconds: Some(7_200),
             uid: Some(1000),
             user: None,
@@ -252,8 +255,8 @@ mod tests {
         }
     }
 
-    fn row(service: &str, wanted: Option<u16>, actual: u16, pid: Option<u32>) -> Row {
-        Row {
+    fn row(service: &str, wanted: Option<u16>, actual: u16, pid: Option<u32>) -> PortRow {
+        PortRow {
             service: Name::new(service).unwrap(),
             port: "main".to_owned(),
             wanted,
@@ -280,7 +283,7 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
         assert_eq!(text(&[]), "no service in this stack has a port\n");
         let value = json(&rows);
         assert_eq!(value["ports"][0]["holder"]["pid"], 4121);
-        assert_eq!(serde_json::from_value::<Vec<Row>>(value["ports"].clone()).unwrap(), rows);
+        assert_eq!(serde_json::from_value::<Vec<PortRow>>(value["ports"].clone()).unwrap(), rows);
     }
 
     #[test]
@@ -327,7 +330,7 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
             networks: Vec::new(),
             services: vec![api],
         };
-        let rows = rows(&snapshot);
+        let rows = port_rows(&snapshot);
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].actual, rows[0].wanted, rows[0].listening), (number, Some(5000), true));
         assert_eq!(rows[0].holder.as_ref().unwrap().pid, Some(std::process::id()));
@@ -341,23 +344,23 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = held.local_addr().unwrap().port();
         let none = place.path().join("none");
-        let found = report(port, &none);
+        let found = port_report(port, &none);
         assert!(!none.exists(), "looking makes nothing");
-        assert_eq!((found.state, found.leased), (State::InUse, false));
+        assert_eq!((found.state, found.leased), (PortState::InUse, false));
         assert_eq!(found.holders[0].pid, Some(std::process::id()));
 
-        let leases = LeaseFolder::open(place.path()).unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
         let _lease = leases.take(port, Path::new("/srv/shop"));
-        let found = report(port, place.path());
+        let found = port_report(port, place.path());
         assert_eq!(found.leased_by.as_deref(), Some(Path::new("/srv/shop")));
         assert!(found.text().contains("reserved by the stack in /srv/shop\n"));
     }
 
     #[test]
     fn reports_read_well() {
-        let plain = Report {
+        let plain = PortReport {
             port: 5432,
-            state: State::Free,
+            state: PortState::Free,
             holders: Vec::new(),
             leased: false,
             leased_by: None,
@@ -366,7 +369,8 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
             refused_by_browsers: false,
         };
         assert_eq!(plain.text(), "port 5432 is free\n5432 is commonly used by PostgreSQL\n");
-        let two = Report { state: State::InUse, holders: vec![holder(1), holder(2)], ..plain };
+        let two =
+            PortReport { state: PortState::InUse, holders: vec![holder(1), holder(2)], ..plain };
         let text = two.text();
         assert!(text.starts_with("port 5432 is in use by python3 (pid 1: "), "{text}");
         assert!(text.contains(" and 1 more\n  and by python3 (pid 2: "), "{text}");

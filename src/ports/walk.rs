@@ -20,14 +20,14 @@ const WORTH_A_THREAD: usize = 32;
 
 /// Returns all processes that have one of these sockets open, except hidden ones.
 pub(super) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
-    walk(sockets, &|_| false)
+    scan_processes(sockets, &|_| false)
 }
 
 /// Returns one process for each of these sockets, and its ancestors that have it too. Starts with
 /// the newest processes, because an unexpected holder is seldom old.
-pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
+pub(super) fn first_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let missing = Mutex::new(sockets.clone());
-    let mut found = walk(sockets, &|held| {
+    let mut found = scan_processes(sockets, &|held| {
         let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
         missing.retain(|socket| !held.contains(socket));
         missing.is_empty()
@@ -45,7 +45,7 @@ pub(super) fn some_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<
 }
 
 /// Scans processes, newest first, until `enough` returns true for the sockets of one of them.
-fn walk(
+fn scan_processes(
     sockets: &BTreeSet<u64>,
     enough: &(dyn Fn(&BTreeSet<u64>) -> bool + Sync),
 ) -> BTreeMap<u64, Vec<u32>> {
@@ -126,7 +126,7 @@ mod tests {
 
     use rustix::io::{FdFlags, fcntl_setfd};
 
-    use super::{pids_by_socket, some_pids_by_socket, walk};
+    use super::{first_pids_by_socket, pids_by_socket, scan_processes};
 
     fn number(held: &TcpListener) -> u64 {
         let target = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).unwrap();
@@ -153,7 +153,7 @@ mod tests {
             found.into_values().flatten().collect::<BTreeSet<u32>>()
         };
         // Parallel tests fork too, and their children may briefly have the socket.
-        let (all, some) = (set(pids_by_socket(&wanted)), set(some_pids_by_socket(&wanted)));
+        let (all, some) = (set(pids_by_socket(&wanted)), set(first_pids_by_socket(&wanted)));
         for child in [&mut heir, &mut other] {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -167,11 +167,11 @@ mod tests {
         let (one, two) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
         let (one, two) = (one.unwrap(), two.unwrap());
         let wanted = BTreeSet::from([number(&one), number(&two)]);
-        let found = some_pids_by_socket(&wanted);
+        let found = first_pids_by_socket(&wanted);
         assert_eq!(found.keys().copied().collect::<BTreeSet<u64>>(), wanted);
         // A socket without a process does not affect the others.
-        let found = some_pids_by_socket(&wanted.iter().copied().chain([u64::MAX]).collect());
+        let found = first_pids_by_socket(&wanted.iter().copied().chain([u64::MAX]).collect());
         assert_eq!(found.keys().copied().collect::<BTreeSet<u64>>(), wanted);
-        assert!(walk(&BTreeSet::from([u64::MAX]), &|_| true).is_empty());
+        assert!(scan_processes(&BTreeSet::from([u64::MAX]), &|_| true).is_empty());
     }
 }

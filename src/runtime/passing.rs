@@ -95,7 +95,7 @@ impl Socket {
     }
 
     fn hand(&self) -> std::io::Result<Handed> {
-        ports::renew_listener(&self.fd)?;
+        ports::reset_listener(&self.fd)?;
         Ok(Handed { name: self.port.clone(), socket: self.fd.try_clone()? })
     }
 }

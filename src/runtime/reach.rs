@@ -1,13 +1,13 @@
 //! URLs that other machines can reach.
 
 use crate::model::{ListenAddress, Snapshot, Stack, listening_port};
-use crate::ports::Network;
+use crate::ports::NetworkInterface;
 
 /// Adds network URLs to a snapshot. Calls `networks` only if something listens beyond loopback.
 pub(super) fn fill(
     snapshot: &mut Snapshot,
     stack: &Stack,
-    networks: impl FnOnce() -> Vec<Network>,
+    networks: impl FnOnce() -> Vec<NetworkInterface>,
 ) {
     let is_open = |listening: &Vec<ListenAddress>| listening.iter().any(ListenAddress::is_public);
     if !snapshot.services.iter().any(|view| view.listening.as_ref().is_some_and(is_open)) {
@@ -25,8 +25,8 @@ pub(super) fn fill(
             // A removed service that is still stopping has no format any more.
             let service = stack.services.get(&view.name);
             let form = service.map(|service| service.url_form.clone()).unwrap_or_default();
-            view.network_urls = Network::urls(&networks, &form, port, listening);
+            view.network_urls = NetworkInterface::urls(&networks, &form, port, listening);
         }
     }
-    snapshot.networks = Network::ranges(&networks, &all);
+    snapshot.networks = NetworkInterface::reachable_from(&networks, &all);
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
 use crate::model::{Message, MessageClass, Name, Stack};
-use crate::ports::{Answer, Assigned, Dispute, Key, Network, Ports};
+use crate::ports::{
+    ConflictAnswer, ConflictPrompt, Key, NetworkInterface, PortAllocator, PortAssignment,
+};
 
 mod reloader;
 mod situation;
@@ -102,7 +104,7 @@ pub struct Loader {
     /// The files, and overrides from the command line.
     pub sources: ConfigSources,
     /// The ports of this stack. Locked only while they are assigned or read.
-    pub ports: Arc<Mutex<Ports>>,
+    pub ports: Arc<Mutex<PortAllocator>>,
     /// Whether diagnostics are colored.
     pub color: bool,
     /// Modifies a stack before it is used.
@@ -146,7 +148,7 @@ impl Loader {
 
     /// Chooses ports without asking the user.
     fn make(&self, draft: &Arc<Config>, situation: &Situation) -> Result<Made, Vec<Message>> {
-        let (stack, notes) = self.choose_asking(draft, situation, &mut |_| Answer::Quit)?;
+        let (stack, notes) = self.choose_asking(draft, situation, &mut |_| ConflictAnswer::Quit)?;
         let debugged = situation.debugged.clone();
         Ok(Made { stack, notes, draft: draft.clone(), debugged })
     }
@@ -159,10 +161,10 @@ impl Loader {
         &self,
         draft: &Config,
         situation: &Situation,
-        ask: &mut dyn FnMut(&Dispute) -> Answer,
+        ask: &mut dyn FnMut(&ConflictPrompt) -> ConflictAnswer,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let mut ports = self.ports();
-        let assigned = situation.ask(draft, |asked| ports.assign_asking(asked, ask))?;
+        let assigned = situation.ask(draft, |asked| ports.assign_with_prompt(asked, ask))?;
         let notes = draft.notes().iter().cloned().chain(ports.notes()).collect();
         Ok((self.resolve(draft, &assigned, &situation.debugged), notes))
     }
@@ -182,7 +184,7 @@ impl Loader {
         mine.retain(|key, number| !ports.is_unclaimed(key, *number));
         let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
         let debugged = debugged_in(stack);
-        let assigned = ports.place(&draft.port_requests_with(&debugged), &mine, &idle, shunned);
+        let assigned = ports.reassign(&draft.port_requests_with(&debugged), &mine, &idle, shunned);
         let stack = self.resolve(draft, &assigned, &debugged);
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
@@ -213,17 +215,22 @@ impl Loader {
         situation: &Situation,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let ports = situation.ask(draft, |asked| self.ports().preview(asked))?;
-        let assigned = Assigned { ports, ..Assigned::default() };
+        let assigned = PortAssignment { ports, ..PortAssignment::default() };
         Ok((self.resolve(draft, &assigned, &situation.debugged), draft.notes().to_vec()))
     }
 
-    fn resolve(&self, draft: &Config, assigned: &Assigned, debugged: &DebugServices) -> Arc<Stack> {
+    fn resolve(
+        &self,
+        draft: &Config,
+        assigned: &PortAssignment,
+        debugged: &DebugServices,
+    ) -> Arc<Stack> {
         let mut stack = draft.resolve_with(&assigned.ports, debugged);
         (self.adapt)(&mut stack);
         Arc::new(stack)
     }
 
-    fn ports(&self) -> MutexGuard<'_, Ports> {
+    fn ports(&self) -> MutexGuard<'_, PortAllocator> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -261,7 +268,7 @@ pub fn hosts_exist(draft: &Config) -> Result<(), Message> {
     let mut known = BTreeMap::new();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, host) in draft.hosts() {
-        if known.entry(host).or_insert_with(|| Network::has(host)).is_err() {
+        if known.entry(host).or_insert_with(|| NetworkInterface::check_host(host)).is_err() {
             missing.entry(host).or_default().push(name.as_str());
         }
     }

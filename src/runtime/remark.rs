@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{ListenAddress, Message, MessageClass, Service, is_loopback, listening_port};
-use crate::ports::Network;
+use crate::ports::NetworkInterface;
 
 /// Maximum number of processes or addresses named in a message.
 const MOST_NAMED: usize = 5;
@@ -39,7 +39,7 @@ pub(super) fn surveyed(
     service: &Service,
     listening: &[ListenAddress],
     early: bool,
-    networks: impl FnOnce() -> Vec<Network>,
+    networks: impl FnOnce() -> Vec<NetworkInterface>,
 ) -> Vec<Message> {
     let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
     let actual = listening_port(&ports, listening);
@@ -59,14 +59,14 @@ fn reach(
     service: &Service,
     port: Option<u16>,
     listening: &[ListenAddress],
-    networks: impl FnOnce() -> Vec<Network>,
+    networks: impl FnOnce() -> Vec<NetworkInterface>,
 ) -> Option<Message> {
     let host = service.launch.host.as_str();
     let advice = service.advice.as_ref().and_then(|advice| advice.host.clone());
     let open: Vec<&ListenAddress> =
         listening.iter().filter(|address| address.is_public()).collect();
     if is_loopback(host) && !open.is_empty() {
-        let who = match Network::ranges(&networks(), listening).as_slice() {
+        let who = match NetworkInterface::reachable_from(&networks(), listening).as_slice() {
             [] => "other machines can reach it once this one is on a network".to_owned(),
             [range] => format!("anyone on this network ({range}) can reach it"),
             ranges => format!("anyone on these networks ({}) can reach it", ranges.join(", ")),

@@ -82,7 +82,7 @@ fn look(
     reports: &mpsc::UnboundedSender<Report>,
 ) -> BTreeMap<RunId, Subject> {
     let trees: Vec<Vec<u32>> = subjects.values().map(|subject| (subject.tree)()).collect();
-    let seen = ports::listening(&trees);
+    let seen = ports::listen_addresses(&trees);
     let mut missing = BTreeMap::new();
     for (((run, subject), tree), listening) in subjects.into_iter().zip(&trees).zip(seen) {
         let Some(listening) = listening.filter(|_| !tree.is_empty()) else { continue };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::model::{Message, PortRequest};
-use crate::ports::Availability;
+use crate::ports::PortAvailability;
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -90,7 +90,7 @@ pub(super) struct Stack {
     pub unstartable: Vec<Unstartable>,
     pub wishes: Vec<PortRequest>,
     /// Wanted ports below 1024, and whether they are available.
-    pub low: Vec<(u16, Availability)>,
+    pub low: Vec<(u16, PortAvailability)>,
     /// Services that would get another port than the wanted one, or why no ports can be assigned.
     pub ports: Result<Vec<Move>, Vec<Message>>,
 }

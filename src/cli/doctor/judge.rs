@@ -7,7 +7,7 @@ use super::facts::{
 };
 use super::finding::Finding;
 use crate::model::Message;
-use crate::ports::{Availability, known, show_folder};
+use crate::ports::{PortAvailability, display_home_relative, known};
 
 /// Files that devstack opens for itself.
 const OWN_FILES: u64 = 64;
@@ -165,7 +165,7 @@ fn localhost(names: &Localhost) -> Finding {
 }
 
 fn project(project: &Project, watches: bool) -> Vec<Finding> {
-    let dir = show_folder(&project.dir);
+    let dir = display_home_relative(&project.dir);
     let mut findings = vec![match project.writable {
         true => Finding::ok("project", format!("{dir} is writable")),
         false => Finding::note(
@@ -239,12 +239,12 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
     }
     for (port, availability) in &stack.low {
         match availability {
-            Availability::Denied => findings.push(Finding::note(
+            PortAvailability::Denied => findings.push(Finding::note(
                 "privileged-ports",
                 format!("port {port} requires privileges"),
                 low_help(*port),
             )),
-            Availability::Free | Availability::InUse | Availability::Failed(_) => {}
+            PortAvailability::Free | PortAvailability::InUse | PortAvailability::Failed(_) => {}
         }
     }
     for wish in &stack.wishes {
@@ -259,7 +259,7 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
             );
             findings.push(Finding::note("outgoing-range", text, help));
         }
-        if known::refused_by_browsers(number) {
+        if known::blocked_by_browsers(number) {
             let text = format!("{whose}: browsers block port {number}");
             findings.push(Finding::note(
                 "browsers",
@@ -287,7 +287,7 @@ pub(super) fn whose(service: &str, port: &str) -> String {
 fn left(left: &Left) -> Vec<Finding> {
     let mut findings = Vec::new();
     for stack in &left.stacks {
-        let dir = stack.dir.as_deref().map(show_folder);
+        let dir = stack.dir.as_deref().map(display_home_relative);
         match &stack.processes {
             Ok(processes) if processes.is_empty() => {}
             Ok(processes) => {

@@ -16,7 +16,7 @@ use crate::cli::left_behind::LeftBehind;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{self, Abandoned, Client, Folder};
 use crate::model::{Message, Name};
-use crate::ports::{self, Key, LeaseFolder, Ports, probe};
+use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
 use crate::runtime::process;
 use crate::runtime::reload::Situation;
 use crate::runtime::watch::distant_file_system;
@@ -39,7 +39,7 @@ pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
         watchers: system::watchers(),
         files: system::files(),
         processes: system::processes(),
-        outgoing: ports::outgoing(),
+        outgoing: ports::ephemeral_range(),
         pins: process::pins(),
         sight: system::sight(),
         localhost: names.recv_timeout(PATIENCE).unwrap_or(Localhost::Silent),
@@ -87,7 +87,7 @@ fn stack(draft: &Config) -> Stack {
     let mine = running.clone().unwrap_or_default();
     let leases = lease_folder();
     let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
-    let ports = Ports::look(&leases, remembered.as_deref(), draft.dir());
+    let ports = PortAllocator::look(&leases, remembered.as_deref(), draft.dir());
     let situation = Situation { mine, ..Situation::default() };
     let chosen = situation.ask(draft, |asked| ports.preview(asked));
     let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
@@ -112,7 +112,7 @@ fn stack(draft: &Config) -> Stack {
         watches: stack.services.values().any(|service| !service.watch.is_empty()),
         runs: running.is_some(),
         unstartable: unstartable.collect(),
-        low: low.map(|number| (number, probe(number))).collect(),
+        low: low.map(|number| (number, availability(number))).collect(),
         wishes: draft.port_requests().to_vec(),
         ports: moves,
     }
@@ -160,6 +160,6 @@ fn left(dir: &Path) -> Left {
     Left {
         stacks: recorded.chain(lost).collect(),
         sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
-        leases: LeaseFolder::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),
+        leases: LeaseDir::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),
     }
 }

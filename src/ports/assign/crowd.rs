@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::Ports;
+use super::PortAllocator;
 use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight};
-use crate::ports::LeaseFolder;
+use crate::ports::LeaseDir;
 
 const STACKS: usize = 20;
 const SERVICES: u16 = 50;
@@ -36,16 +36,16 @@ fn wishes() -> Vec<PortRequest> {
 }
 
 /// A process that holds the ports of one stack until it is killed.
-struct Stack {
+struct StressStack {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
-impl Stack {
+impl StressStack {
     /// Starts the process and waits until it is about to choose.
-    fn start(leases: &Path, folder: &Path) -> Stack {
+    fn start(leases: &Path, folder: &Path) -> StressStack {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "ports::assign::crowd::one_of_a_crowd"])
+            .args(["--ignored", "--exact", "--nocapture", "ports::assign::crowd::stress_child"])
             .env("CROWD_LEASES", leases)
             .env("CROWD_FOLDER", folder)
             .stdin(Stdio::piped())
@@ -54,7 +54,7 @@ impl Stack {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "here"));
-        Stack { child, lines }
+        StressStack { child, lines }
     }
 
     fn go(&mut self) {
@@ -75,13 +75,13 @@ impl Stack {
 
 #[test]
 #[ignore = "a process of `twenty_starts_at_once_share_no_port_and_keep_theirs`, which starts it"]
-fn one_of_a_crowd() {
+fn stress_child() {
     let Some(folder) = std::env::var_os("CROWD_FOLDER").map(PathBuf::from) else { return };
     let leases = PathBuf::from(std::env::var_os("CROWD_LEASES").unwrap());
     println!("\nhere");
     let mut input = std::io::stdin().lines();
     input.next();
-    let mut ports = Ports::open(&leases, &folder.join("ports.json"), &folder);
+    let mut ports = PortAllocator::open(&leases, &folder.join("ports.json"), &folder);
     let given = ports.assign(&wishes(), &BTreeMap::new()).unwrap();
     let numbers: Vec<String> = given.values().map(|port| port.number.to_string()).collect();
     println!("ports {}", numbers.join(" "));
@@ -102,10 +102,10 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
         true => place.path().join(format!("leases-{at}")),
         false => place.path().join("leases"),
     };
-    let mut stacks: Vec<Stack> =
-        (0..STACKS).map(|at| Stack::start(&leases(at), &folder(at))).collect();
-    stacks.iter_mut().for_each(Stack::go);
-    let given: Vec<Vec<u16>> = stacks.iter_mut().map(Stack::ports).collect();
+    let mut stacks: Vec<StressStack> =
+        (0..STACKS).map(|at| StressStack::start(&leases(at), &folder(at))).collect();
+    stacks.iter_mut().for_each(StressStack::go);
+    let given: Vec<Vec<u16>> = stacks.iter_mut().map(StressStack::ports).collect();
     let all: BTreeSet<u16> = given.iter().flatten().copied().collect();
     assert_eq!(all.len(), STACKS * usize::from(SERVICES), "a port was given twice: {given:?}");
 
@@ -114,7 +114,7 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
     for at in 0..STACKS {
         let mut before = given[at].clone();
         let kept = (0..5).any(|_| {
-            let again = Stack::start(&leases(at), &folder(at));
+            let again = StressStack::start(&leases(at), &folder(at));
             std::mem::replace(&mut stacks[at], again).kill();
             stacks[at].go();
             let now = stacks[at].ports();
@@ -125,10 +125,10 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
         });
         assert!(kept, "worktree {at} gets other ports each time");
     }
-    stacks.into_iter().for_each(Stack::kill);
+    stacks.into_iter().for_each(StressStack::kill);
     // Killed stacks hold no leases.
     for at in 0..STACKS {
-        let leases = LeaseFolder::find(&leases(at)).unwrap();
-        assert!(all.iter().all(|port| leases.holder(*port).is_none()), "worktree {at}");
+        let leases = LeaseDir::find(&leases(at)).unwrap();
+        assert!(all.iter().all(|port| leases.owner(*port).is_none()), "worktree {at}");
     }
 }

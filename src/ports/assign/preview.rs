@@ -3,26 +3,26 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Asked, Ports, holders_in};
+use super::{AssignRequest, PortAllocator, holders_in};
 use crate::model::{AssignedPort, Message};
-use crate::ports::choose::{Chosen, Numbers, choose};
-use crate::ports::lease::LeaseFolder;
-use crate::ports::market::unoccupied;
-use crate::ports::remembered::Remembered;
-use crate::ports::{Key, Limits, Obstacle, explain, system};
+use crate::ports::choose::{PortChoices, PortSource, choose};
+use crate::ports::lease::LeaseDir;
+use crate::ports::market::check_bindable;
+use crate::ports::remembered::PortHistory;
+use crate::ports::{AllowedPorts, Key, PortObstacle, explain, system};
 
-impl Ports {
+impl PortAllocator {
     /// Opens the ports of a stack read-only: creates nothing that [`PortAllocator::open`] would.
-    pub fn look(lease_dir: &Path, remembered: Option<&Path>, folder: &Path) -> Ports {
+    pub fn look(lease_dir: &Path, remembered: Option<&Path>, folder: &Path) -> PortAllocator {
         let (first, last) = system::ephemeral();
-        Ports {
-            folder: folder.to_owned(),
+        PortAllocator {
+            project_dir: folder.to_owned(),
             seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),
-            limits: Limits::new(first, last),
-            leases: LeaseFolder::find(lease_dir),
-            remembered: Remembered::look(remembered),
+            limits: AllowedPorts::new(first, last),
+            leases: LeaseDir::find(lease_dir),
+            remembered: PortHistory::look(remembered),
             taken: BTreeMap::new(),
-            unclaimed: BTreeMap::new(),
+            given_unclaimed: BTreeMap::new(),
             given: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -32,31 +32,38 @@ impl Ports {
     ///
     /// # Errors
     /// The same.
-    pub fn preview(&self, asked: &Asked<'_>) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
-        let Chosen { choices, conflicts } = choose(&self.question(asked), &mut Glance(self));
+    pub fn preview(
+        &self,
+        asked: &AssignRequest<'_>,
+    ) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
+        let PortChoices { choices, conflicts } =
+            choose(&self.question(asked), &mut PreviewPorts(self));
         let (insisting, _) = asked.judge(conflicts);
         if !insisting.is_empty() {
             let holders = holders_in(&insisting);
-            return Err(insisting.iter().map(|one| explain::conflict(one, &holders)).collect());
+            return Err(insisting
+                .iter()
+                .map(|one| explain::conflict_message(one, &holders))
+                .collect());
         }
         Ok(self.describe(&choices))
     }
 }
 
-struct Glance<'a>(&'a Ports);
+struct PreviewPorts<'a>(&'a PortAllocator);
 
-impl Numbers for Glance<'_> {
-    fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
+impl PortSource for PreviewPorts<'_> {
+    fn claim(&mut self, port: u16) -> Result<(), PortObstacle> {
         let leased = || {
             let leases = self.0.leases.as_ref();
-            leases.and_then(|leases| leases.holder(port)).or_else(|| system::announcer(port))
+            leases.and_then(|leases| leases.owner(port)).or_else(|| system::announcer(port))
         };
         if !self.0.taken.contains_key(&port)
             && let Some(lessee) = leased()
         {
-            return Err(Obstacle::Leased(lessee));
+            return Err(PortObstacle::Leased(lessee));
         }
-        unoccupied(port)
+        check_bindable(port)
     }
 
     fn suggest(&mut self) -> Option<u16> {

@@ -2,9 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::{Asked, Ports};
+use super::{AssignRequest, PortAllocator};
 use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
-use crate::ports::{Availability, Key, Owner, holders, listener_owner, listeners, probe};
+use crate::ports::{
+    Key, ListenerOwner, PortAvailability, availability, holders_of_port, listener_owner, listeners,
+};
 
 fn of(service: &str) -> Key {
     (Name::new(service).unwrap(), "main".to_owned())
@@ -27,13 +29,13 @@ fn any(service: &str) -> PortRequest {
     wish(service, None, PortWeight::Any)
 }
 
-fn open(place: &Path, stack: &str) -> Ports {
+fn open(place: &Path, stack: &str) -> PortAllocator {
     let folder = place.join(stack);
     std::fs::create_dir_all(&folder).unwrap();
-    Ports::open(&place.join("leases"), &folder.join("ports.json"), &folder)
+    PortAllocator::open(&place.join("leases"), &folder.join("ports.json"), &folder)
 }
 
-fn numbers(ports: &mut Ports, wishes: &[PortRequest]) -> Vec<u16> {
+fn numbers(ports: &mut PortAllocator, wishes: &[PortRequest]) -> Vec<u16> {
     let given = ports.assign(wishes, &BTreeMap::new()).unwrap();
     given.values().map(|port| port.number).collect()
 }
@@ -70,7 +72,7 @@ fn a_listener_on_any_address_is_a_conflict_and_is_named() {
     for address in places() {
         let held = listen(address);
         let port = port_of(&held);
-        assert!(matches!(probe(port), Availability::InUse), "{address}");
+        assert!(matches!(availability(port), PortAvailability::InUse), "{address}");
 
         let place = tempfile::tempdir().unwrap();
         let mut ports = open(place.path(), "shop");
@@ -133,7 +135,7 @@ fn a_connection_that_was_just_closed_is_no_conflict() {
         std::io::Read::read(&mut &client, &mut [0]).unwrap();
         drop(client);
         drop(server);
-        matches!(probe(port), Availability::Free)
+        matches!(availability(port), PortAvailability::Free)
     }));
 }
 
@@ -233,7 +235,7 @@ fn many_stacks_at_once_get_disjoint_numbers() {
         let given = numbers(&mut ports, &wishes);
         (ports, given)
     };
-    let stacks: Vec<(Ports, Vec<u16>)> = std::thread::scope(|scope| {
+    let stacks: Vec<(PortAllocator, Vec<u16>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..STACKS).map(|stack| scope.spawn(move || start(stack))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
@@ -247,7 +249,7 @@ fn what_does_not_work_is_said_and_left_out() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("file");
     std::fs::write(&file, "no folder").unwrap();
-    let mut ports = Ports::open(&file, &file.join("ports.json"), place.path());
+    let mut ports = PortAllocator::open(&file, &file.join("ports.json"), place.path());
     let given = ports.assign(&[any("api")], &BTreeMap::new()).unwrap();
     assert!(given[&of("api")].number >= 1024);
     let notes = ports.notes();
@@ -267,7 +269,7 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
     // Whichever is free on this machine.
     let free = [6665, 6666, 6667, 6668, 6669, 6679]
         .into_iter()
-        .find(|port| matches!(probe(*port), Availability::Free));
+        .find(|port| matches!(availability(*port), PortAvailability::Free));
     let Some(number) = free else { return };
     let wishes = [wish("irc", Some(number), PortWeight::Preferred)];
     if numbers(&mut ports, &wishes) == [number] {
@@ -301,19 +303,19 @@ fn the_tree_that_listens_is_told_from_strangers() {
     for address in places() {
         let held = listen(address);
         let port = port_of(&held);
-        assert!(matches!(listener_owner(port, &[me]), Owner::Owned(_)));
-        assert!(matches!(listener_owner(port, &[u32::MAX, me]), Owner::Owned(_)));
+        assert!(matches!(listener_owner(port, &[me]), ListenerOwner::Ours(_)));
+        assert!(matches!(listener_owner(port, &[u32::MAX, me]), ListenerOwner::Ours(_)));
         match listener_owner(port, &[]) {
-            Owner::Foreign(holder) => {
+            ListenerOwner::Foreign(holder) => {
                 assert_eq!(holder.pid, Some(me));
                 assert!(holder.same_user);
                 let here = std::env::current_dir().unwrap().canonicalize().unwrap();
-                assert_eq!(holder.folder.unwrap().canonicalize().unwrap(), here);
+                assert_eq!(holder.cwd.unwrap().canonicalize().unwrap(), here);
                 assert!(holder.age_seconds.is_some());
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(holders(port).first().and_then(|holder| holder.pid), Some(me));
+        assert_eq!(holders_of_port(port).first().and_then(|holder| holder.pid), Some(me));
         let found: Vec<SocketAddr> = listeners().into_iter().map(|found| found.address).collect();
         assert!(found.contains(&held.local_addr().unwrap()));
     }
@@ -329,9 +331,12 @@ fn nobody_listens_on_a_number_that_is_only_bound() {
     sockopt::set_socket_reuseaddr(&hold, true).unwrap();
     bind(&hold, &everywhere).unwrap();
     let address: SocketAddr = getsockname(&hold).unwrap().try_into().unwrap();
-    assert_eq!(listener_owner(address.port(), &[std::process::id()]), Owner::Nobody);
-    assert_eq!(holders(address.port()), []);
-    assert!(matches!(probe(address.port()), Availability::Free), "a hold is no conflict");
+    assert_eq!(listener_owner(address.port(), &[std::process::id()]), ListenerOwner::NotListening);
+    assert_eq!(holders_of_port(address.port()), []);
+    assert!(
+        matches!(availability(address.port()), PortAvailability::Free),
+        "a hold is no conflict"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -358,9 +363,9 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
     let pid = child.id();
     drop(child.stdin.take());
     child.wait().unwrap();
-    assert!(matches!(owner, Owner::Owned(_)), "{owner:?}");
+    assert!(matches!(owner, ListenerOwner::Ours(_)), "{owner:?}");
     match stranger {
-        Owner::Foreign(holder) => {
+        ListenerOwner::Foreign(holder) => {
             assert_eq!(holder.pid, Some(pid));
             assert_eq!(holder.name.as_deref(), Some("sh"));
             assert_eq!(holder.command.as_deref(), Some("sh -c echo up; read end"));
@@ -408,12 +413,12 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     ];
     let idle = ["late", "same"].map(|name| Name::new(name).unwrap());
     let mine = BTreeMap::new();
-    let asked = Asked {
+    let asked = AssignRequest {
         wishes: &wishes,
         mine: &mine,
         idle: &idle.into(),
         shunned: &BTreeSet::new(),
-        insists: &|wish: &PortRequest| wish.service.as_str() == "web",
+        is_required: &|wish: &PortRequest| wish.service.as_str() == "web",
     };
     let assigned = ports.choose(&asked).unwrap();
     assert_eq!(assigned.ports[&of("web")].number, free);
@@ -432,9 +437,9 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     let mine = BTreeMap::from([(of("web"), free)]);
     let others = ["web", "same"].map(|name| Name::new(name).unwrap());
     let others = others.into();
-    let placed = ports.place(&wishes, &mine, &others, &BTreeSet::from([taken]));
+    let placed = ports.reassign(&wishes, &mine, &others, &BTreeSet::from([taken]));
     assert!(placed.refused.contains_key(&of("late")), "nobody listens, but it is shunned");
-    let placed = ports.place(&wishes, &mine, &others, &BTreeSet::new());
+    let placed = ports.reassign(&wishes, &mine, &others, &BTreeSet::new());
     assert_eq!(placed.ports[&of("web")].number, free);
     assert_eq!(placed.refused.keys().filter(|key| **key == of("same")).count(), 1);
 }
@@ -445,14 +450,15 @@ fn a_program_that_cannot_bind_what_is_held_is_remembered() {
     let place = tempfile::tempdir().unwrap();
     let (api, web) = (Name::new("api").unwrap(), Name::new("web").unwrap());
     let wishes = [any("api"), any("web")];
-    let held =
-        |ports: &Ports, name: &str| ports.taken[&ports.given[&of(name)].number].hold.is_some();
+    let held = |ports: &PortAllocator, name: &str| {
+        ports.taken[&ports.given[&of(name)].number].hold.is_some()
+    };
     let mut ports = open(place.path(), "shop");
     numbers(&mut ports, &wishes);
     assert!(held(&ports, "api") && held(&ports, "web"));
-    assert!(ports.unhold(&api), "it was that");
-    assert!(!ports.unhold(&api), "a second time it was something else");
-    assert!(ports.let_go(&web));
+    assert!(ports.never_hold(&api), "it was that");
+    assert!(!ports.never_hold(&api), "a second time it was something else");
+    assert!(ports.drop_holds(&web));
     assert!(!held(&ports, "api") && !held(&ports, "web"));
     drop(ports);
     let mut ports = open(place.path(), "shop");
@@ -484,12 +490,12 @@ fn a_stranger_beside_the_tree_on_an_address_of_its_own_is_seen() {
         let seen = [vec![me], vec![them], vec![me, them]].map(|tree| listener_owner(port, &tree));
         drop(child.stdin.take());
         child.wait().unwrap();
-        let pid = |owner: &Owner| match owner {
-            Owner::Shared(_, holder) => holder.pid,
+        let pid = |owner: &ListenerOwner| match owner {
+            ListenerOwner::Shared(_, holder) => holder.pid,
             other => panic!("{other:?}"),
         };
         assert_eq!((pid(&seen[0]), pid(&seen[1])), (Some(them), Some(me)));
-        assert!(matches!(&seen[2], Owner::Owned(at) if at.len() == 2));
+        assert!(matches!(&seen[2], ListenerOwner::Ours(at) if at.len() == 2));
         drop(mine);
     }
 }

@@ -3,10 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Choice, Chosen, Conflict, Numbers, Question, choose, key, wanted};
+use super::{
+    ChoiceInput, PortChoice, PortChoices, PortConflict, PortSource, choose, key, requested_number,
+};
 use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
-use crate::ports::known::refused_by_browsers;
-use crate::ports::{Key, Lessee, Limits, Obstacle};
+use crate::ports::known::blocked_by_browsers;
+use crate::ports::{AllowedPorts, Key, LeaseOwner, PortObstacle};
 
 /// A fake machine.
 #[derive(Debug, Default)]
@@ -20,19 +22,19 @@ struct World {
     claimed: Vec<u16>,
 }
 
-impl Numbers for World {
-    fn claim(&mut self, port: u16) -> Result<(), Obstacle> {
+impl PortSource for World {
+    fn claim(&mut self, port: u16) -> Result<(), PortObstacle> {
         if self.broken {
-            return Err(Obstacle::Failed("too many open files".to_owned()));
+            return Err(PortObstacle::Failed("too many open files".to_owned()));
         }
         if self.leased.contains(&port) {
-            return Err(Obstacle::Leased(Lessee::default()));
+            return Err(PortObstacle::Leased(LeaseOwner::default()));
         }
         if port < self.unprivileged_from {
-            return Err(Obstacle::Denied);
+            return Err(PortObstacle::Denied);
         }
         if self.in_use.contains(&port) {
-            return Err(Obstacle::InUse);
+            return Err(PortObstacle::InUse);
         }
         self.claimed.push(port);
         Ok(())
@@ -103,17 +105,24 @@ impl Earlier {
         &self,
         wishes: &'a [PortRequest],
         world: &mut World,
-    ) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'a>>> {
-        let limits = Limits::new(32_768, 60_999);
+    ) -> Result<BTreeMap<Key, PortChoice>, Vec<PortConflict<'a>>> {
+        let limits = AllowedPorts::new(32_768, 60_999);
         let Earlier { mine, before } = self;
         let idle = BTreeSet::new();
-        let question = Question { wishes, mine, idle: &idle, before, limits: &limits, seed: 7 };
+        let question = ChoiceInput {
+            wishes,
+            in_use: mine,
+            not_starting: &idle,
+            previous: before,
+            limits: &limits,
+            seed: 7,
+        };
         all(choose(&question, world))
     }
 }
 
 /// Returns the choices if there is no conflict.
-fn all(chosen: Chosen<'_>) -> Result<BTreeMap<Key, Choice>, Vec<Conflict<'_>>> {
+fn all(chosen: PortChoices<'_>) -> Result<BTreeMap<Key, PortChoice>, Vec<PortConflict<'_>>> {
     if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
 
@@ -155,7 +164,7 @@ fn a_privileged_number_becomes_its_usual_counterpart() {
     let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
     let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
     assert_eq!(given, [8080, 8443, 8081]);
-    assert_eq!(choices[&of("a")].obstacle, Some(Obstacle::Denied));
+    assert_eq!(choices[&of("a")].obstacle, Some(PortObstacle::Denied));
     assert_eq!(numbers(&[prefer("a", 80)], &mut world(&[8080, 8081])), [8082]);
     let auto = wish("a", 80, PortWeight::Preferred, ConflictPolicy::Auto);
     assert_eq!(numbers(&[auto], &mut world(&[])), [8080]);
@@ -192,14 +201,14 @@ fn any_has_its_own_slot_by_folder_and_name() {
     let first = numbers(&[any("a"), any("b")], &mut world(&[]));
     assert_eq!(first, numbers(&[any("a"), any("b")], &mut world(&[])));
     assert_ne!(first[0], first[1]);
-    let limits = Limits::new(32_768, 60_999);
+    let limits = AllowedPorts::new(32_768, 60_999);
     let wishes = [any("a")];
     let (mine, before) = Default::default();
-    let elsewhere = Question {
+    let elsewhere = ChoiceInput {
         wishes: &wishes,
-        mine: &mine,
-        idle: &BTreeSet::new(),
-        before: &before,
+        in_use: &mine,
+        not_starting: &BTreeSet::new(),
+        previous: &before,
         limits: &limits,
         seed: 8,
     };
@@ -231,9 +240,9 @@ fn conflicts_are_all_told_and_each_has_another_way_out() {
     assert_eq!(
         told,
         [
-            ("a", Obstacle::InUse, Some(5002)),
-            ("d", Obstacle::Denied, Some(8080)),
-            ("b", Obstacle::InUse, Some(5003)),
+            ("a", PortObstacle::InUse, Some(5002)),
+            ("d", PortObstacle::Denied, Some(8080)),
+            ("b", PortObstacle::InUse, Some(5003)),
         ]
     );
 }
@@ -243,11 +252,11 @@ fn two_wishes_for_one_number_give_it_to_the_stronger_and_then_to_the_first() {
     let wishes = [prefer("a", 5000), pin("b", 5000), prefer("c", 6100), prefer("d", 6100)];
     let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
     assert_eq!(choices[&of("b")].number, 5000);
-    assert_eq!(choices[&of("a")].obstacle, Some(Obstacle::Sibling(Name::new("b").unwrap())));
+    assert_eq!(choices[&of("a")].obstacle, Some(PortObstacle::SameStack(Name::new("b").unwrap())));
     assert_eq!((choices[&of("c")].number, choices[&of("d")].number), (6100, 6101));
     let wishes = [pin("a", 5000), pin("b", 5000)];
     let conflicts = Earlier::default().ask(&wishes, &mut world(&[])).unwrap_err();
-    assert_eq!(conflicts[0].obstacle, Obstacle::Sibling(Name::new("a").unwrap()));
+    assert_eq!(conflicts[0].obstacle, PortObstacle::SameStack(Name::new("a").unwrap()));
 }
 
 #[test]
@@ -255,12 +264,12 @@ fn nothing_left_and_nothing_to_find_out_are_told() {
     let everything: Vec<u16> = (1..=u16::MAX).collect();
     let wishes = [any("a"), prefer("b", 5000)];
     let conflicts = Earlier::default().ask(&wishes, &mut world(&everything)).unwrap_err();
-    assert!(conflicts.iter().all(|found| found.obstacle == Obstacle::NoneLeft));
+    assert!(conflicts.iter().all(|found| found.obstacle == PortObstacle::NoneLeft));
     assert_eq!(conflicts.len(), 2);
 
     let mut broken = World { broken: true, ..World::default() };
     let conflicts = Earlier::default().ask(&wishes, &mut broken).unwrap_err();
-    assert!(conflicts.iter().all(|found| matches!(found.obstacle, Obstacle::Failed(_))));
+    assert!(conflicts.iter().all(|found| matches!(found.obstacle, PortObstacle::Failed(_))));
 }
 
 #[test]
@@ -273,7 +282,7 @@ fn a_running_service_keeps_what_it_has_where_the_wish_is_the_same() {
     // Its own listeners are in use; 5000 is free again.
     let mut world = world(&[5001, 23_000, 3000]);
     let choices = earlier.ask(&wishes, &mut world).unwrap();
-    assert!(choices.values().all(|choice| choice.kept));
+    assert!(choices.values().all(|choice| choice.unchanged));
     let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
     assert_eq!(given, [5001, 23_000, 3000]);
     assert_eq!(world.claimed, Vec::<u16>::new(), "nothing was even looked at");
@@ -285,8 +294,8 @@ fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
     let in_use = [5001, 23_000];
     let changed = [prefer("a", 6100), any("b")];
     let choices = earlier.ask(&changed, &mut world(&in_use)).unwrap();
-    assert_eq!((choices[&of("a")].number, choices[&of("a")].kept), (6100, false));
-    assert!(choices[&of("b")].kept);
+    assert_eq!((choices[&of("a")].number, choices[&of("a")].unchanged), (6100, false));
+    assert!(choices[&of("b")].unchanged);
 
     let pinned = [prefer("a", 5000), any("b"), pin("c", 23_000)];
     let choices = earlier.ask(&pinned, &mut world(&in_use)).unwrap();
@@ -297,7 +306,7 @@ fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
     let choices = earlier.ask(&preferred, &mut world(&in_use)).unwrap();
     assert_eq!((choices[&of("b")].number, choices[&of("c")].number), (23_000, 23_001));
     let obstacle = choices[&of("c")].obstacle.clone();
-    assert_eq!(obstacle, Some(Obstacle::Sibling(Name::new("b").unwrap())));
+    assert_eq!(obstacle, Some(PortObstacle::SameStack(Name::new("b").unwrap())));
 }
 
 #[test]
@@ -324,7 +333,7 @@ fn a_move_is_no_longer_kept_when_the_policy_becomes_fail() {
     let earlier = Earlier::default().running("a", 5001, Some(5000));
     let strict = [wish("a", 5000, PortWeight::Preferred, ConflictPolicy::Fail)];
     let conflicts = earlier.ask(&strict, &mut world(&[5000, 5001])).unwrap_err();
-    assert_eq!(conflicts[0].obstacle, Obstacle::InUse);
+    assert_eq!(conflicts[0].obstacle, PortObstacle::InUse);
     assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number, 5000);
 }
 
@@ -393,7 +402,7 @@ proptest! {
         let mut idle = BTreeSet::new();
         for (at, (number, weight, policy, running)) in drawn.into_iter().enumerate() {
             let wish = wish(&format!("s{at}"), number, weight, policy);
-            world.last.insert((key(&wish), wanted(&wish)), last[at]);
+            world.last.insert((key(&wish), requested_number(&wish)), last[at]);
             if running && !mine.values().any(|held| *held == last[at]) {
                 mine.insert(key(&wish), last[at]);
                 world.in_use.insert(last[at]);
@@ -402,20 +411,20 @@ proptest! {
             }
             wishes.push(wish);
         }
-        let limits = Limits::new(ephemeral.0, ephemeral.1);
+        let limits = AllowedPorts::new(ephemeral.0, ephemeral.1);
         let before = BTreeMap::new();
-        let question = Question {
-            wishes: &wishes, mine: &mine, idle: &idle, before: &before, limits: &limits, seed: 3,
+        let question = ChoiceInput {
+            wishes: &wishes, in_use: &mine, not_starting: &idle, previous: &before, limits: &limits, seed: 3,
         };
-        let Chosen { choices, conflicts } = choose(&question, &mut world);
+        let PortChoices { choices, conflicts } = choose(&question, &mut world);
         for conflict in &conflicts {
             prop_assert!(
                 conflict.wish.weight == PortWeight::Pinned || conflict.wish.on_conflict == ConflictPolicy::Fail
             );
             let other = conflict.alternative.unwrap();
-            prop_assert!(limits.allow(other) && !wishes.iter().any(|wish| wanted(wish) == Some(other)));
+            prop_assert!(limits.is_allowed(other) && !wishes.iter().any(|wish| requested_number(wish) == Some(other)));
             prop_assert!(!choices[&key(conflict.wish)].claimed);
-            if let Obstacle::Sibling(sibling) = &conflict.obstacle {
+            if let PortObstacle::SameStack(sibling) = &conflict.obstacle {
                 prop_assert!(!idle.contains(sibling) || idle.contains(&conflict.wish.service));
             }
         }
@@ -428,24 +437,24 @@ proptest! {
         for wish in &wishes {
             let choice = &choices[&key(wish)];
             if !choice.claimed {
-                prop_assert!(wanted(wish) == Some(choice.number));
+                prop_assert!(requested_number(wish) == Some(choice.number));
                 continue;
             }
             let number = choice.number;
             let held = mine.values().any(|held| *held == number);
             prop_assert!(held || world.claimed.contains(&number));
             prop_assert!(held || (!world.in_use.contains(&number) && !world.leased.contains(&number)));
-            prop_assert_eq!(choice.kept, choice.kept && mine.get(&key(wish)) == Some(&number));
-            if wanted(wish) == Some(number) || choice.kept {
+            prop_assert_eq!(choice.unchanged, choice.unchanged && mine.get(&key(wish)) == Some(&number));
+            if requested_number(wish) == Some(number) || choice.unchanged {
                 prop_assert_eq!(&choice.obstacle, &None);
                 continue;
             }
             prop_assert!(wish.weight != PortWeight::Pinned);
             prop_assert!(wish.on_conflict != ConflictPolicy::Fail || wish.weight == PortWeight::Any);
-            prop_assert_eq!(choice.obstacle.is_some(), wanted(wish).is_some());
-            prop_assert!(number >= 1024 && !refused_by_browsers(number));
+            prop_assert_eq!(choice.obstacle.is_some(), requested_number(wish).is_some());
+            prop_assert!(number >= 1024 && !blocked_by_browsers(number));
             prop_assert!(!(ephemeral.0..=ephemeral.1).contains(&number));
-            prop_assert!(!wishes.iter().any(|other| wanted(other) == Some(number)), "stolen");
+            prop_assert!(!wishes.iter().any(|other| requested_number(other) == Some(number)), "stolen");
         }
     }
 }

@@ -11,8 +11,9 @@ pub(super) fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>
     let (leash, processes) = (leash.clone(), processes.clone());
     // Listening on its other ports is expected too.
     let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
-    let listening =
-        |tree: &[u32]| ports::listening(&[tree.to_vec()]).into_iter().flatten().flatten().collect();
+    let listening = |tree: &[u32]| {
+        ports::listen_addresses(&[tree.to_vec()]).into_iter().flatten().flatten().collect()
+    };
     let sight = Sight::new(move || leash.tree_pids(), owner, listening).given(&given);
     sight.trying(move |launch| {
         let processes = processes.clone();
@@ -22,14 +23,14 @@ pub(super) fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>
 
 fn owner(port: u16, tree: &[u32]) -> probe::Owner {
     match ports::listener_owner(port, tree) {
-        ports::Owner::Owned(listening) => probe::Owner::Ours(listening),
-        ports::Owner::Shared(listening, holder) => {
+        ports::ListenerOwner::Ours(listening) => probe::Owner::Ours(listening),
+        ports::ListenerOwner::Shared(listening, holder) => {
             probe::Owner::Shared(listening, holder.to_string())
         }
         // A socket to be passed that no process of the tree has.
-        ports::Owner::Foreign(holder) if holder.is_devstack() => probe::Owner::Nobody,
-        ports::Owner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
-        ports::Owner::Nobody => probe::Owner::Nobody,
-        ports::Owner::Unknown => probe::Owner::Unknown,
+        ports::ListenerOwner::Foreign(holder) if holder.is_this_process() => probe::Owner::Nobody,
+        ports::ListenerOwner::Foreign(holder) => probe::Owner::Foreign(holder.to_string()),
+        ports::ListenerOwner::NotListening => probe::Owner::Nobody,
+        ports::ListenerOwner::Unknown => probe::Owner::Unknown,
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::{Loader, Present, Previewed, Reloaded};
 use crate::config::{self, Config, DebugServices};
 use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight, Service, Stack};
-use crate::ports::Ports;
+use crate::ports::PortAllocator;
 use crate::runtime::steady;
 
 /// Work done off the loop.
@@ -169,7 +169,7 @@ impl Reloader {
         }
     }
 
-    pub(in crate::runtime) fn ports(&self) -> MutexGuard<'_, Ports> {
+    pub(in crate::runtime) fn ports(&self) -> MutexGuard<'_, PortAllocator> {
         self.loader.ports()
     }
 

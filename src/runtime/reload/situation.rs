@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::{Config, DebugServices};
 use crate::engine::Selection;
 use crate::model::{Name, PortRequest};
-use crate::ports::{Asked, Key};
+use crate::ports::{AssignRequest, Key};
 
 /// Constraints on a stack made from a configuration.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ impl Situation {
     }
 
     /// Calls `choose` with the port requests of a configuration.
-    pub fn ask<T>(&self, draft: &Config, choose: impl FnOnce(&Asked<'_>) -> T) -> T {
+    pub fn ask<T>(&self, draft: &Config, choose: impl FnOnce(&AssignRequest<'_>) -> T) -> T {
         let starting = self.starting(draft);
         let others = draft.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
@@ -47,6 +47,12 @@ impl Situation {
             |wish: &PortRequest| starting.contains(&wish.service) && !self.known.contains(wish);
         let (wishes, mine) = (draft.port_requests_with(&self.debugged), &self.mine);
         let shunned = &BTreeSet::new();
-        choose(&Asked { wishes: &wishes, mine, idle: &idle, shunned, insists: &insists })
+        choose(&AssignRequest {
+            wishes: &wishes,
+            mine,
+            idle: &idle,
+            shunned,
+            is_required: &insists,
+        })
     }
 }

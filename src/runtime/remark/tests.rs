@@ -64,7 +64,7 @@ fn read(text: &str) -> Vec<ListenAddress> {
 
 /// The notes about a service that listens on these addresses, as lines.
 fn said(command: &str, host: &str, listening: &str, networks: &[&str]) -> String {
-    let network = |address: &&str| Network {
+    let network = |address: &&str| NetworkInterface {
         name: "eth0".to_owned(),
         address: address.parse().unwrap(),
         prefix: 24,

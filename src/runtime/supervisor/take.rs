@@ -3,7 +3,7 @@
 use super::{Supervisor, Wake};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, Name, RunId, Service};
-use crate::ports::Network;
+use crate::ports::NetworkInterface;
 use crate::runtime::console::Screen;
 use crate::runtime::ending::Ending;
 use crate::runtime::given::Given;
@@ -159,7 +159,7 @@ impl Supervisor {
             }
             Finding::Surveyed { listening, early } => {
                 let Some(service) = self.service_of(run) else { return };
-                let remarks = surveyed(service, &listening, early, Network::all);
+                let remarks = surveyed(service, &listening, early, NetworkInterface::list);
                 inputs.extend([
                     Input::ListeningOn(run, listening),
                     Input::ListenWarnings(run, remarks),

@@ -7,7 +7,7 @@ use crate::engine::{Effect, EngineTime};
 use crate::model::{
     Event, EventKind, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, WhyView,
 };
-use crate::ports::Network;
+use crate::ports::NetworkInterface;
 use crate::runtime::log::{narrate, qr_code};
 use crate::runtime::reach;
 
@@ -33,7 +33,7 @@ impl Supervisor {
             let mode = mode_of(&services);
             let (state, event) = (engine.stack_state(), teller.newest());
             let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
-            reach::fill(&mut snapshot, stack, Network::all);
+            reach::fill(&mut snapshot, stack, NetworkInterface::list);
             Arc::new(snapshot)
         };
         self.snapshot.get_or_insert_with(make).clone()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Supervisor;
 use crate::engine::{Effect, ExitBlame, Input};
 use crate::model::{Event, EventKind, Message, MessageClass, Phase, RunId, Service};
-use crate::ports::{self, Holder, Key, Listener, Owner};
+use crate::ports::{self, Key, ListenerOwner, ListeningSocket, PortHolder};
 use crate::runtime::{in_use, remark};
 
 /// Number of log lines of a run to search for an address in use: as long as a traceback.
@@ -41,7 +41,7 @@ impl Supervisor {
         let numbers = spawns.iter().flat_map(|(_, service)| numbers(service)).collect();
         // Listeners on addresses that are not local are rarely in the way; if they are, the service
         // reports it.
-        let holders = holders(&numbers, Listener::is_local);
+        let holders = holders(&numbers, ListeningSocket::is_reachable_locally);
         let ports = self.reloader.ports();
         let mut robbed = BTreeMap::new();
         for (run, service) in spawns {
@@ -51,7 +51,7 @@ impl Supervisor {
             });
             let thief = thief(service, &holders, |holder| {
                 // The service's own container may outlive the program that started it.
-                self.engine.is_first(run) || !holder.may_stand_in()
+                self.engine.is_first(run) || !holder.may_act_for_service()
             });
             let why = thief.or_else(|| {
                 let number = unclaimed?.number;
@@ -75,16 +75,16 @@ impl Supervisor {
         let blamed: Vec<&String> = lines.iter().filter(|line| in_use::is_said(line)).collect();
         let holders = holders(&numbers(service), |_| true);
         // Blame an unidentified process only if the output mentions the error as well.
-        let certain = |holder: &Holder| !blamed.is_empty() || !holder.may_stand_in();
+        let certain = |holder: &PortHolder| !blamed.is_empty() || !holder.may_act_for_service();
         if let Some(message) = thief(service, &holders, certain) {
             return ExitBlame::PortTaken(message);
         }
-        if holders.values().flatten().any(|holder| !holder.is_devstack()) {
+        if holders.values().flatten().any(|holder| !holder.is_this_process()) {
             return ExitBlame::None;
         }
         if blamed.is_empty() {
             // In case it was the hold, release it for the next start.
-            self.reloader.ports().let_go(name);
+            self.reloader.ports().drop_holds(name);
             return ExitBlame::None;
         }
         if let Some(number) = opened_twice(service, &blamed) {
@@ -94,7 +94,7 @@ impl Supervisor {
             });
             return ExitBlame::None;
         }
-        if self.reloader.ports().unhold(name) {
+        if self.reloader.ports().never_hold(name) {
             let text =
                 "restarting without the port reservation (the service binds without SO_REUSEADDR)";
             return ExitBlame::ReservationInTheWay(Message::new(MessageClass::Port, text));
@@ -105,7 +105,10 @@ impl Supervisor {
         let named = |number: &u16| blamed.iter().any(|line| in_use::names(line, *number));
         let numbers = numbers(service);
         let meant = numbers.iter().find(|number| named(number));
-        match meant.or_else(|| numbers.iter().find(|number| ports::lingers(**number))).copied() {
+        match meant
+            .or_else(|| numbers.iter().find(|number| ports::is_in_time_wait(**number)))
+            .copied()
+        {
             Some(number) if self.reloader.shun(service, number) => {
                 let text = format!("port {number} was in use, but nothing is listening on it");
                 ExitBlame::PortTaken(Message::new(MessageClass::Port, text))
@@ -121,11 +124,11 @@ impl Supervisor {
             return None;
         }
         match ports::listener_owner(port, &self.hands.tree(run)) {
-            Owner::Foreign(holder) | Owner::Shared(_, holder) => {
-                let certain = !holder.may_stand_in() && !holder.is_devstack();
-                certain.then(|| Message::new(MessageClass::Port, ports::taken(port, &[holder])))
+            ListenerOwner::Foreign(holder) | ListenerOwner::Shared(_, holder) => {
+                let certain = !holder.may_act_for_service() && !holder.is_this_process();
+                certain.then(|| Message::new(MessageClass::Port, ports::loss_text(port, &[holder])))
             }
-            Owner::Owned(_) | Owner::Nobody | Owner::Unknown => None,
+            ListenerOwner::Ours(_) | ListenerOwner::NotListening | ListenerOwner::Unknown => None,
         }
     }
 }
@@ -154,24 +157,24 @@ fn numbers(service: &Service) -> BTreeSet<u16> {
 /// use.
 fn holders(
     numbers: &BTreeSet<u16>,
-    counts: impl Fn(&Listener) -> bool,
-) -> BTreeMap<u16, Vec<Holder>> {
+    counts: impl Fn(&ListeningSocket) -> bool,
+) -> BTreeMap<u16, Vec<PortHolder>> {
     let listening = ports::listeners().into_iter().filter(counts);
     let listening = listening.map(|listener| listener.address.port());
-    ports::holders_of(&listening.filter(|port| numbers.contains(port)).collect())
+    ports::holders_of_ports(&listening.filter(|port| numbers.contains(port)).collect())
 }
 
 /// Describes the first port of the service with a holder that counts.
 fn thief(
     service: &Service,
-    holders: &BTreeMap<u16, Vec<Holder>>,
-    counts: impl Fn(&Holder) -> bool,
+    holders: &BTreeMap<u16, Vec<PortHolder>>,
+    counts: impl Fn(&PortHolder) -> bool,
 ) -> Option<Message> {
     service.ports.iter().find_map(|port| {
         let holders = holders.get(&port.number)?;
-        let thieves = holders.iter().filter(|holder| !holder.is_devstack() && counts(holder));
-        let thieves: Vec<Holder> = thieves.cloned().collect();
-        let taken = || Message::new(MessageClass::Port, ports::taken(port.number, &thieves));
+        let thieves = holders.iter().filter(|holder| !holder.is_this_process() && counts(holder));
+        let thieves: Vec<PortHolder> = thieves.cloned().collect();
+        let taken = || Message::new(MessageClass::Port, ports::loss_text(port.number, &thieves));
         (!thieves.is_empty()).then(taken)
     })
 }

@@ -226,7 +226,10 @@ fn every_trouble_is_told_with_its_remedy() {
             "--kill",
         ),
         (
-            |facts| stack(facts).low = vec![(80, Availability::Denied), (81, Availability::Free)],
+            |facts| {
+                stack(facts).low =
+                    vec![(80, PortAvailability::Denied), (81, PortAvailability::Free)]
+            },
             State::Note,
             "privileged-ports",
             "port 80",
@@ -268,7 +271,7 @@ fn what_does_not_concern_a_stack_is_not_told() {
     let mut facts = well();
     facts.project.distant = Some("nfs4".to_owned());
     stack(&mut facts).watches = false;
-    stack(&mut facts).low = vec![(80, Availability::Failed(io::Error::other("x")))];
+    stack(&mut facts).low = vec![(80, PortAvailability::Failed(io::Error::other("x")))];
     assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
     facts.machine.watches = Some(Usage { used: 1_000_000, most: None });
     facts.machine.processes = Some(Usage { used: 1_000_000, most: None });
