@@ -1,18 +1,18 @@
 use std::io::{self, Write};
 
-use crate::control::Failure;
+use crate::control::ClientError;
 use crate::error;
 use crate::model::Message;
 
 pub(super) enum Trouble {
     /// The stack did not do what was requested.
-    Failure(Failure),
+    Failure(ClientError),
     /// The output cannot be written.
     Output(io::Error),
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
+impl From<ClientError> for Trouble {
+    fn from(failure: ClientError) -> Trouble {
         Trouble::Failure(failure)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
-use crate::control::Failure;
+use crate::control::ClientError;
 
 /// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
 pub async fn start(
@@ -60,14 +60,14 @@ pub async fn debug(
 pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let answer = async {
         match async { options.client()?.down().await }.await {
-            Err(failure @ Failure::NotRunning(_)) => leftovers(options, failure),
+            Err(failure @ ClientError::NotRunning(_)) => leftovers(options, failure),
             other => other,
         }
     };
     say(options, answer, out, err).await
 }
 
-fn leftovers(options: &ControlOptions, not_running: Failure) -> Result<String, Failure> {
+fn leftovers(options: &ControlOptions, not_running: ClientError) -> Result<String, ClientError> {
     // An explicit socket may belong to another directory.
     let left = options.socket.is_none().then(|| LeftBehind::find(&options.dir)).flatten();
     let ended = left.map_or(Ok(None), |left| left.end_processes())?;
@@ -76,7 +76,7 @@ fn leftovers(options: &ControlOptions, not_running: Failure) -> Result<String, F
 
 async fn say(
     options: &ControlOptions,
-    answer: impl Future<Output = Result<String, Failure>>,
+    answer: impl Future<Output = Result<String, ClientError>>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {

@@ -12,7 +12,7 @@ use super::{
     ControlOptions, LogFace, LogsOptions, StoredItems, down, logs, ps, restart, start, stop,
 };
 use crate::control::fake::{Rig, line, name, snapshot};
-use crate::control::{LogItem, LogLine, LogQuery};
+use crate::control::{LogItem, LogLineView, LogQuery};
 use crate::model::{Message, Name};
 use crate::runtime::log::Narration;
 
@@ -52,7 +52,7 @@ fn text(bytes: Vec<u8>) -> String {
 #[derive(Default)]
 struct PlainFace {
     width: usize,
-    kept: Vec<LogLine>,
+    kept: Vec<LogLineView>,
 }
 
 impl LogFace for PlainFace {
@@ -67,7 +67,7 @@ impl LogFace for PlainFace {
                 writeln!(out, "{:width$}| {what}", line.service, width = self.width).unwrap();
             }
             LogItem::Missed { missed, .. } => writeln!(out, "{missed} lines are lost").unwrap(),
-            LogItem::Said(spoken) => writeln!(out, "* {}", spoken.text).unwrap(),
+            LogItem::Status(spoken) => writeln!(out, "* {}", spoken.text).unwrap(),
         }
     }
 
@@ -77,8 +77,9 @@ impl LogFace for PlainFace {
     }
 
     fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredItems, Message> {
-        let wanted =
-            |line: &&LogLine| query.services.is_empty() || query.services.contains(&line.service);
+        let wanted = |line: &&LogLineView| {
+            query.services.is_empty() || query.services.contains(&line.service)
+        };
         let lines = self.kept.iter().filter(wanted).cloned().map(LogItem::Line);
         Ok(Box::new(
             [lines.collect(), vec![LogItem::Missed { service: None, missed: 7, bytes: 70 }]]
@@ -162,7 +163,7 @@ async fn logs_are_painted_or_json() {
     options.control.json = true;
     let mut out = Vec::new();
     assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
-    let lines: Vec<LogLine> =
+    let lines: Vec<LogLineView> =
         text(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, [line("api", 2), line("api", 3)]);
 

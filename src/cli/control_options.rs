@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::control::{Client, Failure};
+use crate::control::{ClientError, ControlClient};
 
 /// Options of every command that talks to a running stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub struct ControlOptions {
 
 impl ControlOptions {
     /// Returns a client for the stack.
-    pub(super) fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<ControlClient, ClientError> {
         match &self.socket {
-            Some(socket) => Ok(Client::at(socket)),
-            None => Client::here(&self.dir),
+            Some(socket) => Ok(ControlClient::at(socket)),
+            None => ControlClient::here(&self.dir),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::ControlOptions;
 use super::complain::{Trouble, complain, end, printable};
 use super::left_behind::{LeftBehind, told};
 use super::stack_entry::{StackEntry, json_of_all, say_none};
-use crate::control::{Abandoned, Client, Failure, Located};
+use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, Swept};
@@ -15,16 +15,16 @@ use crate::runtime::process::{self, Swept};
 /// Result for one stack: what was done, or why it still runs.
 struct Outcome {
     entry: StackEntry,
-    result: Result<String, Failure>,
+    result: Result<String, ClientError>,
 }
 
 /// `devstack down --all`: stops all stacks of this user at once, and cleans up after killed ones.
 pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut under_way = JoinSet::new();
-    for stack in Located::all() {
+    for stack in LocatedInstance::all() {
         under_way.spawn(async move { Some(stop(stack).await) });
     }
-    for stack in Abandoned::all() {
+    for stack in CrashedInstance::all() {
         under_way.spawn_blocking(move || clear(&stack));
     }
     let mut outcomes = Vec::new();
@@ -44,11 +44,11 @@ pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut d
     if failed { exit::FAILED } else { code }
 }
 
-async fn stop(stack: Located) -> Outcome {
+async fn stop(stack: LocatedInstance) -> Outcome {
     let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
-    let result = match Client::of(stack.found.clone()).down().await {
+    let result = match ControlClient::of(stack.found.clone()).down().await {
         // It exited on its own meanwhile, so it is stopped as requested.
-        Err(Failure::NotRunning(_)) if !stack.found.is_running() => {
+        Err(ClientError::NotRunning(_)) if !stack.found.is_running() => {
             Ok("the stack has stopped".to_owned())
         }
         other => other,
@@ -57,9 +57,9 @@ async fn stop(stack: Located) -> Outcome {
 }
 
 /// Cleans up after a killed devstack; `None` if nothing was left. Blocks for a few seconds at most.
-fn clear(stack: &Abandoned) -> Option<Outcome> {
+fn clear(stack: &CrashedInstance) -> Option<Outcome> {
     let mut swept = Swept::default();
-    let settled = stack.settle(|| {
+    let settled = stack.clean_up(|| {
         let record = stack.state_dir.as_deref().map(LeftBehind::record);
         let by_record = record.as_deref().map_or(Swept::default(), process::sweep);
         // Even if there is a record: it may belong to another stack of the same directory.
@@ -72,7 +72,7 @@ fn clear(stack: &Abandoned) -> Option<Outcome> {
         (Ok(Some(text)), _) => Ok(text),
         (Ok(None), Err(error)) => {
             let text = format!("cannot clean up after a killed devstack: {error}");
-            Err(Failure::Refused(Message::new(MessageClass::Denied, text)))
+            Err(ClientError::Refused(Message::new(MessageClass::Denied, text)))
         }
         (Err(failure), _) => Err(failure),
     };
@@ -108,7 +108,7 @@ fn close(
 
 fn json(outcomes: Vec<Outcome>) -> String {
     let stack = |Outcome { entry, result }| {
-        let error = result.as_ref().err().map(|failure: &Failure| failure.message().clone());
+        let error = result.as_ref().err().map(|failure: &ClientError| failure.message().clone());
         Stack { entry, text: result.ok(), error }
     };
     let mut stacks: Vec<Stack> = outcomes.into_iter().map(stack).collect();

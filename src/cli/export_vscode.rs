@@ -71,7 +71,7 @@ fn told(one: &AttachTarget) -> String {
 
 fn running(dir: &Path) -> Option<Snapshot> {
     let runtime = super::runtime().ok()?;
-    runtime.block_on(async { control::Client::here(dir)?.stack().await }).ok()
+    runtime.block_on(async { control::ControlClient::here(dir)?.stack().await }).ok()
 }
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and

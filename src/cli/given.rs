@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::args::AsUp;
 use super::preview::{Preview, Refused};
-use crate::control::{Client, Failure, only_one};
+use crate::control::{ClientError, ControlClient, exactly_one};
 use crate::error::exit;
 use crate::model::{EnvView, Message, Name};
 use crate::runtime::given::Given;
@@ -25,14 +25,14 @@ pub(super) fn environment(
     as_json: bool,
 ) -> Result<(EnvView, Source), Refused> {
     let refused = |message: &Message, code| Refused::because(message, code, as_json);
-    let asked = Client::here(&super::stack_dir(&files)).and_then(|client| {
-        let start = |error| Failure::Refused(super::no_runtime(&error));
+    let asked = ControlClient::here(&super::stack_dir(&files)).and_then(|client| {
+        let start = |error| ClientError::Refused(super::no_runtime(&error));
         let runtime = super::runtime().map_err(start)?;
         runtime.block_on(client.env(service))
     });
     match asked {
         Ok(view) => Ok((view, Source::Stack)),
-        Err(Failure::NotRunning(_)) => Ok((of_up(files, service, as_json)?, Source::Files)),
+        Err(ClientError::NotRunning(_)) => Ok((of_up(files, service, as_json)?, Source::Files)),
         Err(failure) => Err(refused(failure.message(), failure.exit_code())),
     }
 }
@@ -45,7 +45,7 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
         let names = draft.services().chain(draft.groups());
         return Err(refused(&super::unknown_service(text, names), exit::NOT_RUNNING));
     }
-    let name = only_one(text, named).map_err(|message| refused(&message, exit::USAGE))?;
+    let name = exactly_one(text, named).map_err(|message| refused(&message, exit::USAGE))?;
     let service = stack.services.get(&name).expect("in the stack as in its config").clone();
     let given = Given {
         service,

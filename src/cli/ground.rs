@@ -8,7 +8,7 @@ use super::left_behind::LeftBehind;
 use super::person::Person;
 use super::up::selection;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices, DiagnosticList};
-use crate::control::{self, Busy, ClaimError, Instance};
+use crate::control::{self, AlreadyRunning, ClaimError, InstanceLock};
 use crate::engine::Selection;
 use crate::error::{exit, render, render_message};
 use crate::model::{Message, MessageClass, Name, Stack};
@@ -20,7 +20,7 @@ use crate::runtime::supervisor::no_debug_entry;
 /// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
 /// the directory, and leases keep them off its ports.
 pub(super) struct Ground {
-    pub instance: Instance,
+    pub instance: InstanceLock,
     pub state_dir: PathBuf,
     pub runtime_dir: PathBuf,
     /// Path of the process record, for cleanup after a crash.
@@ -44,7 +44,7 @@ impl Ground {
         let debugged = debugged(&draft, plan.debug.as_deref())
             .map_err(|message| Refused::because(&message, exit::USAGE))?;
         hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
-        let instance = Instance::claim(draft.dir(), draft.name()).map_err(Refused::no_claim)?;
+        let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(Refused::no_claim)?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
         let record = LeftBehind::record(&state_dir);
@@ -129,7 +129,7 @@ pub(super) enum Refused {
     /// At least one message, and the exit code.
     Because(Vec<Message>, i32),
     Wrong(DiagnosticList),
-    Busy(Busy),
+    Busy(AlreadyRunning),
     /// The user pressed Ctrl-C at a prompt.
     Interrupted,
 }

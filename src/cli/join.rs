@@ -6,7 +6,7 @@ use super::complain::{self, printable};
 use super::log_args::Shown;
 use super::log_face::Face;
 use super::logs::{LogsOptions, logs};
-use crate::control::{Busy, Client, Failure, find_services};
+use crate::control::{AlreadyRunning, ClientError, ControlClient, find_services};
 use crate::error::exit;
 use crate::model::Phase;
 use crate::runtime::log::Narration;
@@ -17,7 +17,7 @@ const LAST: usize = 20;
 
 /// The stack that is already running, and the request to start another one.
 pub(super) struct Running {
-    pub busy: Busy,
+    pub busy: AlreadyRunning,
     /// Where the search for it starts.
     pub dir: PathBuf,
     /// Services requested by name.
@@ -53,11 +53,11 @@ fn refuse(running: &Running, hint: &str) -> i32 {
 
 impl Running {
     /// Returns how to start the requested services that are not running; empty if there are none.
-    async fn hint(&self) -> Result<String, Failure> {
+    async fn hint(&self) -> Result<String, ClientError> {
         if self.services.is_empty() {
             return Ok(String::new());
         }
-        let stack = Client::here(&self.dir)?.stack().await?;
+        let stack = ControlClient::here(&self.dir)?.stack().await?;
         let is_down = |name: &String| {
             let found = find_services(&stack, name).unwrap_or_default();
             let of = |view: &&crate::model::ServiceView| found.contains(&view.name);

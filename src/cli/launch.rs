@@ -196,7 +196,7 @@ where
     runtime.shutdown_background();
     logs.finish(LAST_LINES);
     // `down` waits for the lock, and must not return before this process has exited.
-    ground.instance.end_with_process();
+    ground.instance.hold_until_exit();
     outcome
 }
 
@@ -239,7 +239,7 @@ fn setup(
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
     let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
-    if let Err(error) = ground.instance.mark(processes.token()) {
+    if let Err(error) = ground.instance.record_token(processes.token()) {
         // As with the process record: only needed after a crash.
         tracing::warn!(%error, "cannot record the token of the stack");
     }

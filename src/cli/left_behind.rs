@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::control::{ClaimError, Failure, Instance, existing_state_dir};
+use crate::control::{ClaimError, ClientError, InstanceLock, existing_state_dir};
 use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, Swept};
 
@@ -32,28 +32,28 @@ impl LeftBehind {
 
     /// Terminates processes of a devstack that was killed with its helpers; `None` if there are
     /// none. Blocks for up to four seconds.
-    pub fn end_processes(&self) -> Result<Option<String>, Failure> {
+    pub fn end_processes(&self) -> Result<Option<String>, ClientError> {
         let record = LeftBehind::record(&self.state_dir);
         if !record.exists() {
             return Ok(None);
         }
         let name = self.project.file_name().unwrap_or_default().to_string_lossy();
         // Keeps an `up` from starting meanwhile.
-        let _claim = Instance::claim(&self.project, &name).map_err(|error| match error {
-            ClaimError::Busy(_) => Failure::Busy(error.message()),
-            ClaimError::Failed(message) => Failure::Denied(message),
+        let _claim = InstanceLock::claim(&self.project, &name).map_err(|error| match error {
+            ClaimError::Busy(_) => ClientError::Busy(error.message()),
+            ClaimError::Failed(message) => ClientError::Denied(message),
         })?;
         told(&process::sweep(&record))
     }
 }
 
 /// Describes a cleanup; `None` if nothing was left. An error if processes are still running.
-pub(super) fn told(swept: &Swept) -> Result<Option<String>, Failure> {
+pub(super) fn told(swept: &Swept) -> Result<Option<String>, ClientError> {
     let messages: Vec<Message> = swept.messages();
     let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
     if !swept.is_clean() {
         let help = messages.last().map_or("", |message| message.help.as_str());
-        return Err(Failure::Refused(Message::new(MessageClass::Orphan, text).help(help)));
+        return Err(ClientError::Refused(Message::new(MessageClass::Orphan, text).help(help)));
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::control::Pattern;
+use crate::control::LogPattern;
 use crate::runtime::log::Narration;
 
 /// `devstack logs`.
@@ -24,7 +24,7 @@ pub struct Logs {
     pub since: Option<i64>,
     /// Only lines that match this regular expression; begin it with (?i) to ignore case
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
-    pub grep: Option<Pattern>,
+    pub grep: Option<LogPattern>,
     /// Only lines from this stream
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<Stream>,
@@ -125,6 +125,6 @@ fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::new(text).map_err(|message| message.text)
+fn pattern(text: &str) -> Result<LogPattern, String> {
+    LogPattern::new(text).map_err(|message| message.text)
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::logs::{LogFace, StoredItems};
-use crate::control::{LogItem, LogLine, LogQuery, lost};
+use crate::control::{LogItem, LogLineView, LogQuery, missed_items};
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Said, Stored, Table, Tone};
 
@@ -37,7 +37,7 @@ impl LogFace for Face {
                 let lost = Amount { lines: *missed, bytes: *bytes };
                 self.0.missed(service.as_ref(), lost, out);
             }
-            LogItem::Said(spoken) => self.0.spoken(spoken, out),
+            LogItem::Status(spoken) => self.0.spoken(spoken, out),
         }
     }
 
@@ -53,7 +53,7 @@ impl LogFace for Face {
         let dir = state.join("logs");
         let services = (!query.services.is_empty()).then_some(&*query.services);
         let last = query.last.unwrap_or(usize::MAX);
-        let pages = Stored::open(&dir, services, last, query.wanted())
+        let pages = Stored::open(&dir, services, last, query.log_filter())
             .map_err(|error| unreadable(&dir, &error))?;
         Ok(Box::new(pages.map(items)))
     }
@@ -64,15 +64,15 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
 }
 
 fn items(page: Page) -> Vec<LogItem> {
-    let missed: Vec<LogItem> = lost(&page.missed).collect();
+    let missed: Vec<LogItem> = missed_items(&page.missed).collect();
     let items = page.items().into_iter().map(|item| match item {
         Item::Line(record) => LogItem::Line(line(record)),
-        Item::Said(spoken) => LogItem::Said(spoken),
+        Item::Said(spoken) => LogItem::Status(spoken),
     });
     missed.into_iter().chain(items).collect()
 }
 
-fn record(line: &LogLine) -> Record {
+fn record(line: &LogLineView) -> Record {
     Record {
         service: line.service.clone(),
         run: line.run,
@@ -86,7 +86,7 @@ fn record(line: &LogLine) -> Record {
 }
 
 /// Converts a record through JSON, so that stored and live logs look the same.
-fn line(record: Record) -> LogLine {
+fn line(record: Record) -> LogLineView {
     let json = serde_json::to_value(&record).expect("records serialize to JSON");
     serde_json::from_value(json).expect("records and lines have the same JSON")
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
-use crate::control::{Client, Failure, LogItem, LogQuery, Pattern, find_services};
+use crate::control::{ClientError, ControlClient, LogItem, LogPattern, LogQuery, find_services};
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 use crate::runtime::log::Narration;
 
@@ -24,7 +24,7 @@ pub struct LogsOptions {
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match.
-    pub grep: Option<Pattern>,
+    pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those.
     pub narration: Narration,
 }
@@ -32,7 +32,15 @@ pub struct LogsOptions {
 impl LogsOptions {
     fn query(&self, services: Vec<Name>, follow: bool) -> LogQuery {
         let LogsOptions { last, since, stream, narration, .. } = *self;
-        LogQuery { services, last, follow, since, stream, grep: self.grep.clone(), narration }
+        LogQuery {
+            services,
+            last,
+            follow,
+            since,
+            stream,
+            grep: self.grep.clone(),
+            status_mode: narration,
+        }
     }
 }
 
@@ -72,14 +80,14 @@ pub async fn logs(
                 () = gone => Ok(()),
             }
         }
-        Err(failure @ Failure::NotRunning(_)) => kept(options, failure, face, out),
+        Err(failure @ ClientError::NotRunning(_)) => kept(options, failure, face, out),
         Err(failure) => Err(failure.into()),
     };
     end(result, options.control.json, err)
 }
 
 /// Connects to the stack, if it runs.
-async fn ask(options: &LogsOptions) -> Result<(Client, Snapshot), Failure> {
+async fn ask(options: &LogsOptions) -> Result<(ControlClient, Snapshot), ClientError> {
     let client = options.control.client()?;
     let snapshot = client.stack().await?;
     Ok((client, snapshot))
@@ -87,13 +95,14 @@ async fn ask(options: &LogsOptions) -> Result<(Client, Snapshot), Failure> {
 
 async fn live(
     options: &LogsOptions,
-    client: &Client,
+    client: &ControlClient,
     snapshot: &Snapshot,
     face: &mut dyn LogFace,
     out: &mut dyn Write,
 ) -> Result<(), Trouble> {
-    let find = |text: &String| find_services(snapshot, text).map_err(Failure::UnknownService);
-    let wanted = options.services.iter().map(find).collect::<Result<Vec<_>, Failure>>()?.concat();
+    let find = |text: &String| find_services(snapshot, text).map_err(ClientError::UnknownService);
+    let wanted =
+        options.services.iter().map(find).collect::<Result<Vec<_>, ClientError>>()?.concat();
     let all = snapshot.services.iter().map(|service| service.name.clone());
     face.set_services(&if wanted.is_empty() { all.collect() } else { wanted.clone() });
 
@@ -119,20 +128,20 @@ async fn live(
 /// Prints the stored log of a stack that does not run, if there is one.
 fn kept(
     options: &LogsOptions,
-    not_running: Failure,
+    not_running: ClientError,
     face: &mut dyn LogFace,
     out: &mut dyn Write,
 ) -> Result<(), Trouble> {
     let Some(left) = LeftBehind::find(&options.control.dir) else { return Err(not_running.into()) };
     let dir = left.state_dir;
-    let services = face.stored_services(&dir).map_err(Failure::Refused)?;
+    let services = face.stored_services(&dir).map_err(ClientError::Refused)?;
     let Some(services) = services else { return Err(not_running.into()) };
     let wanted = kept_services(&options.services, &services)?;
     face.set_services(if wanted.is_empty() { &services } else { &wanted });
 
     let query = options.query(wanted, false);
     let mut text = Vec::new();
-    for items in face.stored(&dir, &query).map_err(Failure::Refused)? {
+    for items in face.stored(&dir, &query).map_err(ClientError::Refused)? {
         text.clear();
         for item in &items {
             if options.control.json {
@@ -147,13 +156,13 @@ fn kept(
     Ok(out.flush()?)
 }
 
-fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure> {
+fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, ClientError> {
     let find = |text: &String| {
         let found = kept.iter().find(|name| name.as_str() == text);
         found.cloned().ok_or_else(|| {
             let names: Vec<&str> = kept.iter().map(Name::as_str).collect();
             let message = Message::new(MessageClass::Usage, format!("no log found for `{text}`"));
-            Failure::UnknownService(match names.as_slice() {
+            ClientError::UnknownService(match names.as_slice() {
                 [] => message.help("check the name; no service of this stack has logged anything"),
                 names => message.help(format!("use one of {}", names.join(", "))),
             })
@@ -162,9 +171,9 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, Failure>
     wanted.iter().map(find).collect()
 }
 
-fn parse(line: &[u8]) -> Result<LogItem, Failure> {
+fn parse(line: &[u8]) -> Result<LogItem, ClientError> {
     serde_json::from_slice(line).map_err(|error| {
         let text = format!("invalid log line: {error}");
-        Failure::Refused(Message::new(MessageClass::Internal, text))
+        ClientError::Refused(Message::new(MessageClass::Internal, text))
     })
 }

@@ -8,7 +8,7 @@ use super::browser::Browser;
 use super::complain::{Trouble, end, printable, refuse};
 use super::page;
 use super::{args, no_runtime, runtime, stack_dir};
-use crate::control::{Client, Failure};
+use crate::control::{ClientError, ControlClient};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::process::{self, NotStarted};
@@ -44,9 +44,9 @@ fn chatter() -> Stdio {
     }
 }
 
-fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), Failure> {
-    let client = Client::here(&stack_dir(files))?;
-    let runtime = runtime().map_err(|error| Failure::Refused(no_runtime(&error)))?;
+fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), ClientError> {
+    let client = ControlClient::here(&stack_dir(files))?;
+    let runtime = runtime().map_err(|error| ClientError::Refused(no_runtime(&error)))?;
     let say = |name: &Name, why: &str| {
         // Only informative: waiting continues even if this cannot be written.
         let _ = writeln!(stderr(), "waiting for {name}: {}", printable(why));

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::browser::Browser;
 use super::open::NO_BROWSER;
 use super::page::{self, Page};
-use crate::control::{Client, Failure};
+use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, Snapshot};
 use crate::runtime::handle::Handle;
 use crate::runtime::log::{Said, Tone};
@@ -39,7 +39,7 @@ impl Opener {
 
     /// Opens the page of a stack that is already running; returns a message for the user.
     pub async fn of_running(self, dir: &Path) -> String {
-        let asked = async { page::ask(&Client::here(dir)?, None, |_, _| {}).await };
+        let asked = async { page::ask(&ControlClient::here(dir)?, None, |_, _| {}).await };
         match asked.await {
             Ok((_, url)) => self.open(&url).1,
             Err(failure) => format!("cannot open a page: {}", failure.message().text),
@@ -58,7 +58,8 @@ impl Opener {
 }
 
 fn find(snapshot: &Snapshot) -> Result<String, Message> {
-    let name = page::meant(snapshot, None).map_err(|failure: Failure| failure.message().clone())?;
+    let name =
+        page::meant(snapshot, None).map_err(|failure: ClientError| failure.message().clone())?;
     match page::page(snapshot, &name)? {
         Page::Ready(url) => Ok(url),
         Page::NotYet(why) => Err(Message::new(

@@ -1,6 +1,6 @@
 //! Finds the page of a service, and whether it can be opened now.
 
-use crate::control::{Client, Failure, WaitFor, find_services, only_one};
+use crate::control::{ClientError, ControlClient, WaitFor, exactly_one, find_services};
 use crate::model::{Message, MessageClass, Name, Phase, ServiceView, Snapshot};
 
 /// The page of a service, or why it has to wait.
@@ -11,15 +11,15 @@ pub(super) enum Page {
 }
 
 /// Resolves the name, or selects the primary service.
-pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Failure> {
+pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, ClientError> {
     match service {
         Some(text) => {
-            let found = find_services(stack, text).map_err(Failure::UnknownService)?;
-            only_one(text, found).map_err(Failure::Refused)
+            let found = find_services(stack, text).map_err(ClientError::UnknownService)?;
+            exactly_one(text, found).map_err(ClientError::Refused)
         }
         None => stack.primary.clone().ok_or_else(|| {
             let text = format!("no service of {} has a port", stack.stack);
-            Failure::Refused(
+            ClientError::Refused(
                 Message::new(MessageClass::Usage, text).help("set a `port` for one of them"),
             )
         }),
@@ -66,23 +66,25 @@ fn url(view: &ServiceView) -> Result<String, Message> {
 
 /// Finds the page of a service and waits until it is ready, passing the reason to `say`.
 pub(super) async fn ask(
-    client: &Client,
+    client: &ControlClient,
     service: Option<&str>,
     say: impl FnOnce(&Name, &str),
-) -> Result<(Name, String), Failure> {
+) -> Result<(Name, String), ClientError> {
     let stack = client.stack().await?;
     let name = meant(&stack, service)?;
-    match page(&stack, &name).map_err(Failure::Refused)? {
+    match page(&stack, &name).map_err(ClientError::Refused)? {
         Page::Ready(url) => return Ok((name, url)),
         Page::NotYet(why) => say(&name, &why),
     }
     client.wait(&[name.to_string()], Some(WaitFor::Ready)).await?;
-    match page(&client.stack().await?, &name).map_err(Failure::Refused)? {
+    match page(&client.stack().await?, &name).map_err(ClientError::Refused)? {
         Page::Ready(url) => Ok((name, url)),
         Page::NotYet(why) => {
             let message =
                 Message::new(MessageClass::Exit, format!("{name} is no longer ready: {why}"));
-            Err(Failure::Refused(message.help(format!("run `devstack why {name}` for details"))))
+            Err(ClientError::Refused(
+                message.help(format!("run `devstack why {name}` for details")),
+            ))
         }
     }
 }

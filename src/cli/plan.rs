@@ -4,16 +4,16 @@ use super::args;
 use super::complain::{print, printable};
 use super::plan_text::text;
 use super::preview::{Preview, Refused};
-use crate::control::{Client, Failure};
+use crate::control::{ClientError, ControlClient};
 use crate::engine::Engine;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, PlanView};
 
 /// `devstack plan`: shows what applying the configuration, or `up`, would change.
 pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
-    let found = match Client::here(&super::stack_dir(&files)) {
+    let found = match ControlClient::here(&super::stack_dir(&files)) {
         Ok(client) => of_running(&client, args),
-        Err(Failure::NotRunning(_)) => of_up(files, args),
+        Err(ClientError::NotRunning(_)) => of_up(files, args),
         Err(failure) => Err(Refused::by(&failure, args.json)),
     };
     match found {
@@ -23,7 +23,7 @@ pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
 }
 
 impl Refused {
-    fn by(failure: &Failure, as_json: bool) -> Refused {
+    fn by(failure: &ClientError, as_json: bool) -> Refused {
         let (message, code) = (failure.message(), failure.exit_code());
         let several = message.class == MessageClass::Config && message.text.contains('\n');
         match several && !as_json {
@@ -37,7 +37,7 @@ impl Refused {
     }
 }
 
-fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
+fn of_running(client: &ControlClient, args: &args::Plan) -> Result<String, Refused> {
     if !args.up.is_empty() {
         let text = "a stack is running in this directory, so services and options cannot be given";
         let message = Message::new(MessageClass::Usage, text)
@@ -48,7 +48,7 @@ fn of_running(client: &Client, args: &args::Plan) -> Result<String, Refused> {
         Refused::because(&super::no_runtime(&error), exit::FAILED, args.json)
     };
     let runtime = super::runtime().map_err(start)?;
-    let refused = |failure: Failure| Refused::by(&failure, args.json);
+    let refused = |failure: ClientError| Refused::by(&failure, args.json);
     match args.json {
         true => {
             let sent = runtime.block_on(client.plan_json()).map_err(refused)?;

@@ -51,7 +51,7 @@ fn all(files: &[PathBuf], as_json: bool) -> Answer {
 fn snapshot(dir: &Path) -> Result<Snapshot, (Message, i32)> {
     let start = |error| (super::no_runtime(&error), exit::FAILED);
     let runtime = super::runtime().map_err(start)?;
-    let stack = runtime.block_on(async { control::Client::here(dir)?.stack().await });
+    let stack = runtime.block_on(async { control::ControlClient::here(dir)?.stack().await });
     stack.map_err(|failure| (failure.message().clone(), failure.exit_code()))
 }
 

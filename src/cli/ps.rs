@@ -3,7 +3,7 @@ use std::io::Write;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::ps_table::ps_table;
-use crate::control::Failure;
+use crate::control::ClientError;
 use crate::model::{Message, MessageClass};
 
 /// `devstack ps`: lists the services of the stack; with `json`, prints the snapshot as received.
@@ -22,9 +22,9 @@ async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Troub
     Ok(out.flush()?)
 }
 
-pub(super) fn now() -> Result<jiff::Timestamp, Failure> {
+pub(super) fn now() -> Result<jiff::Timestamp, ClientError> {
     jiff::Timestamp::try_from(std::time::SystemTime::now()).map_err(|error| {
-        Failure::Refused(Message::new(
+        ClientError::Refused(Message::new(
             MessageClass::Internal,
             format!("cannot read the clock: {error}"),
         ))

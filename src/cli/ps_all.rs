@@ -9,12 +9,12 @@ use super::complain::{Trouble, end};
 use super::ps::now;
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use super::stacks_table::stacks_table;
-use crate::control::{Client, Failure, Located};
+use crate::control::{ClientError, ControlClient, LocatedInstance};
 use crate::model::{Message, Snapshot};
 
 /// `devstack ps --all`: lists all stacks of this user; one that does not respond is no error.
 pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    let stacks = ask_all(Located::all()).await;
+    let stacks = ask_all(LocatedInstance::all()).await;
     if stacks.is_empty() && !options.json {
         say_none(err);
     }
@@ -22,13 +22,15 @@ pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn
 }
 
 /// Asks all stacks at once, with the same time limit. Omits those that stopped meanwhile.
-async fn ask_all(stacks: Vec<Located>) -> Vec<(StackEntry, Result<Value, Failure>)> {
-    let ask = |stack: Located| {
+async fn ask_all(stacks: Vec<LocatedInstance>) -> Vec<(StackEntry, Result<Value, ClientError>)> {
+    let ask = |stack: LocatedInstance| {
         tokio::spawn(async move {
-            let answer = Client::of(stack.found.clone()).stack_json().await;
-            let answer = answer
-                .and_then(|json| serde_json::from_slice::<Value>(&json).map_err(Failure::garbled));
-            let ended = matches!(answer, Err(Failure::NotRunning(_))) && !stack.found.is_running();
+            let answer = ControlClient::of(stack.found.clone()).stack_json().await;
+            let answer = answer.and_then(|json| {
+                serde_json::from_slice::<Value>(&json).map_err(ClientError::unreadable_response)
+            });
+            let ended =
+                matches!(answer, Err(ClientError::NotRunning(_))) && !stack.found.is_running();
             let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
             (!ended).then_some((entry, answer))
         })
@@ -44,7 +46,7 @@ async fn ask_all(stacks: Vec<Located>) -> Vec<(StackEntry, Result<Value, Failure
 
 fn show(
     options: &ControlOptions,
-    stacks: Vec<(StackEntry, Result<Value, Failure>)>,
+    stacks: Vec<(StackEntry, Result<Value, ClientError>)>,
     out: &mut dyn Write,
 ) -> Result<(), Trouble> {
     if options.json {
@@ -55,15 +57,20 @@ fn show(
     Ok(out.flush()?)
 }
 
-fn text(stacks: Vec<(StackEntry, Result<Value, Failure>)>, now: Timestamp, color: bool) -> String {
-    let read = |value| serde_json::from_value::<Snapshot>(value).map_err(Failure::garbled);
+fn text(
+    stacks: Vec<(StackEntry, Result<Value, ClientError>)>,
+    now: Timestamp,
+    color: bool,
+) -> String {
+    let read =
+        |value| serde_json::from_value::<Snapshot>(value).map_err(ClientError::unreadable_response);
     let read: Vec<_> =
         stacks.into_iter().map(|(entry, answer)| (entry, answer.and_then(read))).collect();
     stacks_table(&read, now, color)
 }
 
-fn json(stacks: Vec<(StackEntry, Result<Value, Failure>)>) -> String {
-    let stack = |(entry, answer): (StackEntry, Result<Value, Failure>)| {
+fn json(stacks: Vec<(StackEntry, Result<Value, ClientError>)>) -> String {
+    let stack = |(entry, answer): (StackEntry, Result<Value, ClientError>)| {
         let error = answer.as_ref().err().map(|failure| failure.message().clone());
         Stack { entry, snapshot: answer.ok(), error }
     };

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::word::Word;
-use crate::control::{LogItem, lost};
+use crate::control::{LogItem, missed_items};
 use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
 use crate::runtime::handle::Handle;
 use crate::runtime::log::{Item, Logs, Narration, Page, Reader, Wanted};
@@ -132,9 +132,9 @@ fn is(phase: Phase) -> String {
 }
 
 fn words(page: Page) -> Vec<Word> {
-    let missed: Vec<LogItem> = lost(&page.missed).collect();
+    let missed: Vec<LogItem> = missed_items(&page.missed).collect();
     let said = page.items().into_iter().filter_map(|item| match item {
-        Item::Said(spoken) => Some(LogItem::Said(spoken)),
+        Item::Said(spoken) => Some(LogItem::Status(spoken)),
         Item::Line(_) => None,
     });
     missed.into_iter().chain(said).map(Word::Log).collect()

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::complain::printable;
-use crate::control::{Folder, Holder};
+use crate::control::{InstanceRecord, ProjectDir};
 use crate::ports::display_home_relative;
 
 /// Version of the JSON of `--all --json`.
@@ -29,7 +29,7 @@ pub(super) struct StackEntry {
 }
 
 impl StackEntry {
-    pub fn new(holder: Option<&Holder>, folder: &Folder) -> StackEntry {
+    pub fn new(holder: Option<&InstanceRecord>, folder: &ProjectDir) -> StackEntry {
         StackEntry {
             stack: holder.map(|holder| holder.stack.clone()),
             dir: folder.path().map(|dir| dir.to_string_lossy().into_owned()),
@@ -61,17 +61,17 @@ pub(super) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
     serde_json::to_string(&all).expect("stacks serialize to JSON")
 }
 
-fn since(holder: &Holder) -> Option<String> {
+fn since(holder: &InstanceRecord) -> Option<String> {
     let millis = holder.since().duration_since(UNIX_EPOCH).ok()?.as_millis();
     let since = Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()?;
     Some(format!("{since:.3}"))
 }
 
-fn shown(folder: &Folder) -> String {
+fn shown(folder: &ProjectDir) -> String {
     match folder {
-        Folder::There(dir) | Folder::Moved(dir) => display_home_relative(dir),
-        Folder::Deleted(dir) => format!("{} (deleted)", display_home_relative(dir)),
-        Folder::Gone(dir) => format!("{} (moved or deleted)", display_home_relative(dir)),
-        Folder::Untold => "-".to_owned(),
+        ProjectDir::InPlace(dir) | ProjectDir::Moved(dir) => display_home_relative(dir),
+        ProjectDir::Deleted(dir) => format!("{} (deleted)", display_home_relative(dir)),
+        ProjectDir::Missing(dir) => format!("{} (moved or deleted)", display_home_relative(dir)),
+        ProjectDir::Unknown => "-".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use super::complain::printable;
 use super::ps_table::{age, paint};
 use super::stack_entry::StackEntry;
 use super::table::{Cell, NONE, heads, table};
-use crate::control::Failure;
+use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
 
 const HEADS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
@@ -25,12 +25,12 @@ const PHASES: [Phase; 9] = [
 
 /// Formats stacks as a table, one line each, followed by why some did not respond.
 pub(super) fn stacks_table(
-    stacks: &[(StackEntry, Result<Snapshot, Failure>)],
+    stacks: &[(StackEntry, Result<Snapshot, ClientError>)],
     now: Timestamp,
     color: bool,
 ) -> String {
     let plain = |text: String| (text, Style::new());
-    let row = |(entry, answer): &(StackEntry, Result<Snapshot, Failure>)| {
+    let row = |(entry, answer): &(StackEntry, Result<Snapshot, ClientError>)| {
         vec![
             plain(entry.name()),
             plain(entry.shown_dir.clone()),
@@ -55,7 +55,7 @@ pub(super) fn stacks_table(
     text
 }
 
-fn state(answer: &Result<Snapshot, Failure>, color: bool) -> Cell {
+fn state(answer: &Result<Snapshot, ClientError>, color: bool) -> Cell {
     match answer {
         Ok(snapshot) => {
             let (word, like) = match snapshot.state {
@@ -69,11 +69,11 @@ fn state(answer: &Result<Snapshot, Failure>, color: bool) -> Cell {
         }
         Err(failure) => {
             let word = match failure {
-                Failure::NotRunning(_) => "stopping",
-                Failure::Busy(_) => "not responding",
-                Failure::Mismatch(_) => "other version",
-                Failure::Denied(_) => "denied",
-                Failure::UnknownService(_) | Failure::Refused(_) => "unknown",
+                ClientError::NotRunning(_) => "stopping",
+                ClientError::Busy(_) => "not responding",
+                ClientError::ProtocolMismatch(_) => "other version",
+                ClientError::Denied(_) => "denied",
+                ClientError::UnknownService(_) | ClientError::Refused(_) => "unknown",
             };
             let red = if color { AnsiColor::Red.on_default() } else { Style::new() };
             (word.to_owned(), red)

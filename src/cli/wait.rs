@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ControlOptions;
 use super::complain::{Trouble, end};
 use super::wait_progress::WaitProgress;
-use crate::control::{Client, Failure, Lines, WaitFor};
+use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
 use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
@@ -45,7 +45,7 @@ pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Writ
 }
 
 enum Turn {
-    Answer(Result<String, Failure>),
+    Answer(Result<String, ClientError>),
     Events(Option<Vec<bytes::Bytes>>),
     TimeIsUp,
 }
@@ -90,7 +90,7 @@ async fn limit(timeout: Option<Duration>) {
 }
 
 /// Returns the next event lines; `None` at the end of the stream, after which it never resolves.
-async fn next(events: &mut Option<Lines>) -> Option<Vec<bytes::Bytes>> {
+async fn next(events: &mut Option<LineStream>) -> Option<Vec<bytes::Bytes>> {
     match events {
         // The answer to the wait request explains the failure.
         Some(lines) => lines.next().await.unwrap_or(None),
@@ -114,9 +114,12 @@ fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write)
 }
 
 /// Counts a stopped stack as stopped services.
-fn or_ended(answer: Result<String, Failure>, what: Option<WaitFor>) -> Result<String, Failure> {
+fn or_ended(
+    answer: Result<String, ClientError>,
+    what: Option<WaitFor>,
+) -> Result<String, ClientError> {
     match answer {
-        Err(Failure::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
+        Err(ClientError::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
             Ok("the stack has stopped".to_owned())
         }
         answer => answer,
@@ -124,16 +127,19 @@ fn or_ended(answer: Result<String, Failure>, what: Option<WaitFor>) -> Result<St
 }
 
 /// Returns what is not true yet.
-async fn missing(client: &Client, progress: &WaitProgress) -> Result<Vec<String>, Failure> {
+async fn missing(
+    client: &ControlClient,
+    progress: &WaitProgress,
+) -> Result<Vec<String>, ClientError> {
     match client.stack().await {
         Ok(now) => Ok(progress.missing(&now)),
         // The answer to the wait request is more specific.
-        Err(Failure::NotRunning(_)) => Ok(Vec::new()),
+        Err(ClientError::NotRunning(_)) => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
 }
 
-fn late(options: &WaitOptions, missing: &[String]) -> Failure {
+fn late(options: &WaitOptions, missing: &[String]) -> ClientError {
     let what = match options.what {
         None | Some(WaitFor::Ready) => "ready",
         Some(WaitFor::Completed) => "completed",
@@ -142,5 +148,5 @@ fn late(options: &WaitOptions, missing: &[String]) -> Failure {
     let limit = DisplayDuration(options.timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));
     let help = "run `devstack why SERVICE` for details; work already requested continues";
-    Failure::Refused(Message::new(MessageClass::ReadyTimeout, text).help(help))
+    ClientError::Refused(Message::new(MessageClass::ReadyTimeout, text).help(help))
 }

@@ -4,20 +4,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::fake::{Rig, line, name, snapshot};
-use super::limits::Limits;
-use super::places::Places;
-use super::{Client, Failure, Instance, Lines, LogItem, LogLine, LogQuery, ndjson};
+use super::limits::ServerLimits;
+use super::places::UserDirs;
+use super::{
+    ClientError, ControlClient, InstanceLock, LineStream, LogItem, LogLineView, LogQuery, ndjson,
+};
 use crate::runtime::log::{Amount, Missed};
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
 }
 
-async fn read(lines: &mut Lines, count: usize) -> Vec<LogLine> {
+async fn read(lines: &mut LineStream, count: usize) -> Vec<LogLineView> {
     let mut all = Vec::new();
     while all.len() < count {
         let more = lines.next().await.unwrap().unwrap();
-        all.extend(more.iter().map(|line| serde_json::from_slice::<LogLine>(line).unwrap()));
+        all.extend(more.iter().map(|line| serde_json::from_slice::<LogLineView>(line).unwrap()));
     }
     all
 }
@@ -35,7 +37,7 @@ async fn asks_and_gets_answers() {
         "restarted api, migrate"
     );
     assert_eq!(client.down().await.unwrap(), "everything is stopped");
-    assert!(matches!(client.stack().await, Err(Failure::NotRunning(_))));
+    assert!(matches!(client.stack().await, Err(ClientError::NotRunning(_))));
 }
 
 #[tokio::test]
@@ -55,22 +57,24 @@ async fn failures_are_told_apart() {
     let rig = Rig::new();
     let client = rig.client();
     let failure = client.start(&names(&["apu"])).await.unwrap_err();
-    assert!(matches!(&failure, Failure::UnknownService(why) if why.help == "did you mean `api`?"));
+    assert!(
+        matches!(&failure, ClientError::UnknownService(why) if why.help == "did you mean `api`?")
+    );
     assert_eq!(failure.exit_code(), 3);
     let failure = client.start(&names(&["db"])).await.unwrap_err();
-    assert!(matches!(&failure, Failure::Refused(why) if why.text == "db crashes"));
+    assert!(matches!(&failure, ClientError::Refused(why) if why.text == "db crashes"));
     assert_eq!(failure.exit_code(), 1);
     let failure = client.start(&names(&["no such\nname"])).await.unwrap_err();
     assert_eq!(failure.message().text, "unknown service `no such\\nname` in stack shop");
     assert_eq!(client.start(&[]).await.unwrap_err().exit_code(), 2);
     let query = LogQuery { services: vec![name("zzz")], ..LogQuery::default() };
-    assert!(matches!(client.logs(&query).await.err(), Some(Failure::UnknownService(_))));
+    assert!(matches!(client.logs(&query).await.err(), Some(ClientError::UnknownService(_))));
 
-    let limits = Limits::of_this_user();
-    let rig = Rig::within(Limits { uid: limits.uid + 1, ..limits });
-    assert!(matches!(rig.client().stack().await, Err(Failure::Denied(_))));
-    let rig = Rig::within(Limits { connections: 0, ..limits });
-    assert!(matches!(rig.client().stack().await, Err(Failure::Refused(_))));
+    let limits = ServerLimits::of_this_user();
+    let rig = Rig::within(ServerLimits { uid: limits.uid + 1, ..limits });
+    assert!(matches!(rig.client().stack().await, Err(ClientError::Denied(_))));
+    let rig = Rig::within(ServerLimits { connections: 0, ..limits });
+    assert!(matches!(rig.client().stack().await, Err(ClientError::Refused(_))));
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn logs_follow_until_the_stack_ends() {
     assert_eq!(read(&mut lines, 1).await, [line("api", 3)]);
     rig.logs.print(line("db", 4));
     rig.logs.print(line("api", 4));
-    let long = LogLine { line: Some("y".repeat(3_000_000)), ..line("api", 5) };
+    let long = LogLineView { line: Some("y".repeat(3_000_000)), ..line("api", 5) };
     rig.logs.print(long.clone());
     assert_eq!(read(&mut lines, 2).await, [line("api", 4), long]);
     rig.start_to_close();
@@ -94,7 +98,7 @@ async fn logs_follow_until_the_stack_ends() {
 }
 
 /// Sends the same bytes on every connection.
-fn impostor(answer: &'static [u8]) -> (tempfile::TempDir, Client) {
+fn impostor(answer: &'static [u8]) -> (tempfile::TempDir, ControlClient) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -104,7 +108,7 @@ fn impostor(answer: &'static [u8]) -> (tempfile::TempDir, Client) {
             let _ = stream.write_all(answer).await;
         }
     });
-    (dir, Client::at(&socket))
+    (dir, ControlClient::at(&socket))
 }
 
 #[tokio::test]
@@ -113,9 +117,9 @@ async fn another_protocol_is_named_and_down_works_all_the_same() {
         connection: close\r\ncontent-length: 16\r\n\r\n{\"text\": \"gone\"}";
     let (_dir, client) = impostor(answer);
     let failure = client.stack().await.unwrap_err();
-    assert!(matches!(&failure, Failure::Mismatch(why) if why.text.contains("9.1.0")));
+    assert!(matches!(&failure, ClientError::ProtocolMismatch(why) if why.text.contains("9.1.0")));
     assert_eq!(failure.exit_code(), 2);
-    assert!(matches!(client.stop(&names(&["api"])).await, Err(Failure::Mismatch(_))));
+    assert!(matches!(client.stop(&names(&["api"])).await, Err(ClientError::ProtocolMismatch(_))));
     assert_eq!(client.down().await.unwrap(), "gone");
 }
 
@@ -137,8 +141,8 @@ async fn a_devstack_that_does_not_answer_is_busy() {
     let socket = dir.path().join("s");
     // Listens but never accepts, like a process that was suspended with SIGSTOP.
     let _listener = UnixListener::bind(&socket).unwrap();
-    let failure = Client::at(&socket).down().await.unwrap_err();
-    assert!(matches!(failure, Failure::Busy(_)));
+    let failure = ControlClient::at(&socket).down().await.unwrap_err();
+    assert!(matches!(failure, ClientError::Busy(_)));
     assert_eq!(failure.exit_code(), 4);
 }
 
@@ -147,12 +151,12 @@ async fn down_waits_until_the_folder_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let project = dir.path().join("project");
     std::fs::create_dir(&project).unwrap();
-    let places = Places::new(Limits::of_this_user().uid, None, None, dir.path().to_owned());
-    let instance = Instance::claim_in(&places, &project, "shop").unwrap();
+    let places = UserDirs::new(ServerLimits::of_this_user().uid, None, None, dir.path().to_owned());
+    let instance = InstanceLock::claim_in(&places, &project, "shop").unwrap();
     let listener = instance.listen().unwrap();
     let socket = instance.socket().to_owned();
-    let mut rig = Rig::on(listener, socket, dir, Limits::of_this_user());
-    let client = Client::of(Instance::find_in(&places, &project).unwrap());
+    let mut rig = Rig::on(listener, socket, dir, ServerLimits::of_this_user());
+    let client = ControlClient::of(InstanceLock::find_in(&places, &project).unwrap());
     let down = tokio::spawn(async move { client.down().await });
     (&mut rig.server).await.unwrap().unwrap();
     // The response is written and there was ample time to read it, but the lock is still held.
@@ -162,7 +166,7 @@ async fn down_waits_until_the_folder_is_free() {
     assert!(!down.is_finished());
     drop(instance);
     assert_eq!(down.await.unwrap().unwrap(), "everything is stopped");
-    Instance::claim_in(&places, &project, "shop").unwrap();
+    InstanceLock::claim_in(&places, &project, "shop").unwrap();
 }
 
 #[test]

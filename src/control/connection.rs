@@ -12,19 +12,19 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::Failure;
-use super::protocol::{PROTOCOL, PROTOCOL_HEADER, Refusal, VERSION, VERSION_HEADER};
+use super::ClientError;
+use super::protocol::{ErrorResponse, PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
 use crate::model::{Message, MessageClass};
 
 /// Maximum size of a response that is read whole, in bytes: a snapshot of thousands of services.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-pub(super) struct Connection {
+pub(super) struct ControlConnection {
     sender: SendRequest<Full<Bytes>>,
 }
 
-impl Connection {
-    pub async fn open(socket: &Path) -> io::Result<Connection> {
+impl ControlConnection {
+    pub async fn open(socket: &Path) -> io::Result<ControlConnection> {
         let stream = TokioIo::new(UnixStream::connect(socket).await?);
         let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
         tokio::spawn(async move {
@@ -32,7 +32,7 @@ impl Connection {
                 tracing::debug!(%error, "lost the connection to the stack");
             }
         });
-        Ok(Connection { sender })
+        Ok(ControlConnection { sender })
     }
 
     /// Sends a request and waits for the head of the response, whatever its status.
@@ -41,7 +41,7 @@ impl Connection {
         method: Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, ClientError> {
         self.ask(request(method, path), body).await
     }
 
@@ -50,7 +50,7 @@ impl Connection {
         &mut self,
         path: &str,
         protocol: &'static str,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let request = request(Method::GET, path);
         let request = request.header(CONNECTION, "upgrade").header(UPGRADE, protocol);
         self.ask(request, Vec::new()).await
@@ -60,12 +60,16 @@ impl Connection {
         &mut self,
         request: Builder,
         body: Vec<u8>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let request = request.body(Full::from(body)).expect("paths are valid URIs");
-        self.sender.ready().await.map_err(|_| Failure::ended())?;
+        self.sender.ready().await.map_err(|_| ClientError::ended())?;
         // Any other failure is a connection that closed without a response.
         self.sender.send_request(request).await.map_err(|error| {
-            if error.is_parse() { Failure::garbled(error) } else { Failure::ended() }
+            if error.is_parse() {
+                ClientError::unreadable_response(error)
+            } else {
+                ClientError::ended()
+            }
         })
     }
 }
@@ -79,15 +83,15 @@ fn request(method: Method, path: &str) -> Builder {
 pub(super) async fn soon<T>(
     patience: Duration,
     pid: Option<u32>,
-    what: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    what: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
     match tokio::time::timeout(patience, what).await {
         Ok(result) => result,
-        Err(_) => Err(silent(patience, pid)),
+        Err(_) => Err(timeout_error(patience, pid)),
     }
 }
 
-fn silent(patience: Duration, pid: Option<u32>) -> Failure {
+fn timeout_error(patience: Duration, pid: Option<u32>) -> ClientError {
     let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
     let text = format!("devstack{who} did not respond within {patience:?}");
     let help = match pid {
@@ -96,11 +100,11 @@ fn silent(patience: Duration, pid: Option<u32>) -> Failure {
         }
         None => String::new(),
     };
-    Failure::Busy(Message::new(MessageClass::Busy, text).help(help))
+    ClientError::Busy(Message::new(MessageClass::Busy, text).help(help))
 }
 
 /// Returns an error unless the response uses this client's protocol.
-pub(super) fn same_protocol(answer: &Response<Incoming>) -> Result<(), Failure> {
+pub(super) fn check_protocol(answer: &Response<Incoming>) -> Result<(), ClientError> {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let theirs = header(PROTOCOL_HEADER);
     if theirs.and_then(|text| text.parse().ok()) == Some(PROTOCOL) {
@@ -112,31 +116,31 @@ pub(super) fn same_protocol(answer: &Response<Incoming>) -> Result<(), Failure> 
         theirs.unwrap_or("unknown"),
     );
     let help = "run `devstack down` (it works across versions), then start the stack again";
-    Err(Failure::Mismatch(Message::new(MessageClass::Usage, text).help(help)))
+    Err(ClientError::ProtocolMismatch(Message::new(MessageClass::Usage, text).help(help)))
 }
 
 /// Reads the body of a successful response; returns the error of any other.
-pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, Failure> {
+pub(super) async fn read_body(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = match body {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(Failure::garbled(format!("it exceeds {MAX_ANSWER} bytes")));
+            return Err(ClientError::unreadable_response(format!("it exceeds {MAX_ANSWER} bytes")));
         }
-        Err(_) => return Err(Failure::ended()),
+        Err(_) => return Err(ClientError::ended()),
     };
     if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
-    let Ok(Refusal { error }) = serde_json::from_slice(body) else {
-        return Failure::garbled(format!("status {status}"));
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let Ok(ErrorResponse { error }) = serde_json::from_slice(body) else {
+        return ClientError::unreadable_response(format!("status {status}"));
     };
     match status {
-        StatusCode::NOT_FOUND => Failure::UnknownService(error),
-        StatusCode::FORBIDDEN => Failure::Denied(error),
-        StatusCode::GONE => Failure::NotRunning(error),
-        _ => Failure::Refused(error),
+        StatusCode::NOT_FOUND => ClientError::UnknownService(error),
+        StatusCode::FORBIDDEN => ClientError::Denied(error),
+        StatusCode::GONE => ClientError::NotRunning(error),
+        _ => ClientError::Refused(error),
     }
 }

@@ -4,7 +4,7 @@ use crate::model::{Message, MessageClass};
 
 /// Why a client got no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum ClientError {
     /// No devstack runs here, or it exited before it answered.
     NotRunning(Message),
     /// The stack has no such service.
@@ -12,34 +12,34 @@ pub enum Failure {
     /// A devstack runs here but does not respond.
     Busy(Message),
     /// The running devstack speaks another protocol.
-    Mismatch(Message),
+    ProtocolMismatch(Message),
     /// The running devstack belongs to another user.
     Denied(Message),
     /// The request was understood but did not take effect.
     Refused(Message),
 }
 
-impl Failure {
+impl ClientError {
     /// Returns the message for the user.
     pub fn message(&self) -> &Message {
         match self {
-            Failure::NotRunning(message)
-            | Failure::UnknownService(message)
-            | Failure::Busy(message)
-            | Failure::Mismatch(message)
-            | Failure::Denied(message)
-            | Failure::Refused(message) => message,
+            ClientError::NotRunning(message)
+            | ClientError::UnknownService(message)
+            | ClientError::Busy(message)
+            | ClientError::ProtocolMismatch(message)
+            | ClientError::Denied(message)
+            | ClientError::Refused(message) => message,
         }
     }
 
     /// Returns the exit code for a command that fails with this error.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Failure::NotRunning(_) | Failure::UnknownService(_) => 3,
-            Failure::Busy(_) => 4,
-            Failure::Mismatch(_) => 2,
-            Failure::Denied(_) => 1,
-            Failure::Refused(message) => match message.class {
+            ClientError::NotRunning(_) | ClientError::UnknownService(_) => 3,
+            ClientError::Busy(_) => 4,
+            ClientError::ProtocolMismatch(_) => 2,
+            ClientError::Denied(_) => 1,
+            ClientError::Refused(message) => match message.class {
                 MessageClass::Usage | MessageClass::Config => 2,
                 MessageClass::NotRunning => 3,
                 MessageClass::Busy
@@ -63,37 +63,37 @@ impl Failure {
         }
     }
 
-    pub(super) fn not_running() -> Failure {
+    pub(super) fn not_running() -> ClientError {
         let message =
             Message::new(MessageClass::NotRunning, "no stack is running in this directory");
-        Failure::NotRunning(message.help("start one with `devstack up`"))
+        ClientError::NotRunning(message.help("start one with `devstack up`"))
     }
 
     /// The stack stopped before it responded.
-    pub(super) fn ended() -> Failure {
+    pub(super) fn ended() -> ClientError {
         let message =
             Message::new(MessageClass::NotRunning, "the stack stopped before it responded");
-        Failure::NotRunning(message.help("start it again with `devstack up`"))
+        ClientError::NotRunning(message.help("start it again with `devstack up`"))
     }
 
     /// The stack stopped in the middle of its response.
-    pub(super) fn cut_off() -> Failure {
+    pub(super) fn truncated() -> ClientError {
         let text = "the stack stopped while responding; the response is incomplete";
-        Failure::NotRunning(Message::new(MessageClass::NotRunning, text))
+        ClientError::NotRunning(Message::new(MessageClass::NotRunning, text))
     }
 
     /// The response cannot be understood.
-    pub fn garbled(what: impl fmt::Display) -> Failure {
+    pub fn unreadable_response(what: impl fmt::Display) -> ClientError {
         let text = format!("invalid response from the stack: {what}");
         let help = "run `devstack down` (it works across versions), then `devstack up`: the stack may run another version";
-        Failure::Refused(Message::new(MessageClass::Internal, text).help(help))
+        ClientError::Refused(Message::new(MessageClass::Internal, text).help(help))
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.message().fmt(f)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for ClientError {}

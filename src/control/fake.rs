@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::limits::Limits;
+use super::limits::ServerLimits;
 use super::server::serve_within;
-use super::spare::Spare;
-use super::{Client, LogLine, LogQuery, LogReader, LogSource, ndjson};
+use super::spare::ReservedFds;
+use super::{ControlClient, LogBodyReader, LogLineView, LogQuery, LogSource, ndjson};
 use crate::model::{
     BlockedOn, ChangeAction, Condition, Dependency, ExitClass, FailingProbe, FileTrigger, Message,
     MessageClass, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView, PortStatus,
@@ -203,8 +203,8 @@ pub fn why() -> WhyView {
 }
 
 /// Returns line number `seq` of a service.
-pub fn line(service: &str, seq: u64) -> LogLine {
-    LogLine {
+pub fn line(service: &str, seq: u64) -> LogLineView {
+    LogLineView {
         service: name(service),
         run: RunId(1),
         stream: OutputStream::Stdout,
@@ -219,13 +219,13 @@ pub fn line(service: &str, seq: u64) -> LogLine {
 
 #[derive(Clone)]
 pub struct MemoryLogs {
-    lines: Arc<watch::Sender<Vec<LogLine>>>,
+    lines: Arc<watch::Sender<Vec<LogLineView>>>,
     /// Number of readers.
     pub readers: Arc<watch::Sender<usize>>,
 }
 
 pub struct MemoryReader {
-    lines: watch::Receiver<Vec<LogLine>>,
+    lines: watch::Receiver<Vec<LogLineView>>,
     query: LogQuery,
     /// Number of lines read; `None` before the first call.
     seen: Option<usize>,
@@ -233,14 +233,14 @@ pub struct MemoryReader {
 }
 
 impl MemoryLogs {
-    pub fn new(lines: Vec<LogLine>) -> MemoryLogs {
+    pub fn new(lines: Vec<LogLineView>) -> MemoryLogs {
         MemoryLogs {
             lines: Arc::new(watch::Sender::new(lines)),
             readers: Arc::new(watch::Sender::new(0)),
         }
     }
 
-    pub fn print(&self, line: LogLine) {
+    pub fn print(&self, line: LogLineView) {
         self.lines.send_modify(|lines| lines.push(line));
     }
 
@@ -260,12 +260,12 @@ impl LogSource for MemoryLogs {
     }
 }
 
-impl LogReader for MemoryReader {
+impl LogBodyReader for MemoryReader {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let all = self.lines.borrow_and_update().clone();
             let new = &all[self.seen.unwrap_or(0)..];
-            let wanted = |line: &&LogLine| {
+            let wanted = |line: &&LogLineView| {
                 self.query.services.is_empty() || self.query.services.contains(&line.service)
             };
             let mut lines: Vec<_> = new.iter().filter(wanted).collect();
@@ -308,10 +308,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Rig {
-        Rig::within(Limits::of_this_user())
+        Rig::within(ServerLimits::of_this_user())
     }
 
-    pub fn within(limits: Limits) -> Rig {
+    pub fn within(limits: ServerLimits) -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -319,7 +319,7 @@ impl Rig {
         Rig::on(listener, socket, dir, limits)
     }
 
-    pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: Limits) -> Rig {
+    pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: ServerLimits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
         let teller = Arc::new(Teller::new());
         let handle = Handle::new(requests, logs_nowhere(), teller.tap());
@@ -340,7 +340,7 @@ impl Rig {
         };
         let server = tokio::spawn(serve_within(
             limits,
-            Spare::default(),
+            ReservedFds::default(),
             listener,
             handle,
             logs.clone(),
@@ -350,8 +350,8 @@ impl Rig {
         Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
     }
 
-    pub fn client(&self) -> Client {
-        Client::at(&self.socket)
+    pub fn client(&self) -> ControlClient {
+        ControlClient::at(&self.socket)
     }
 
     pub async fn close(mut self) {

@@ -33,7 +33,7 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
 }
 
 /// Returns the only service in `meant`; the error lists them if there are several.
-pub fn only_one(text: &str, meant: Vec<Name>) -> Result<Name, Message> {
+pub fn exactly_one(text: &str, meant: Vec<Name>) -> Result<Name, Message> {
     match <[Name; 1]>::try_from(meant) {
         Ok([name]) => Ok(name),
         Err(several) => {

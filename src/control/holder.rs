@@ -12,7 +12,7 @@ const MAX_RECORD: u64 = 64 * 1024;
 
 /// Contents of a lock file, for information only: the lock itself shows whether devstack runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct InstanceRecord {
     /// Process id of the devstack.
     pub pid: u32,
     /// Name of its stack.
@@ -28,11 +28,11 @@ pub struct Holder {
     pub token: Option<String>,
 }
 
-impl Holder {
+impl InstanceRecord {
     /// Returns the record of this process for `dir`.
-    pub(super) fn this_process(dir: &Path, stack: &str) -> Holder {
+    pub(super) fn this_process(dir: &Path, stack: &str) -> InstanceRecord {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Holder {
+        InstanceRecord {
             pid: std::process::id(),
             stack: stack.to_owned(),
             dir: dir.to_string_lossy().into_owned(),
@@ -55,7 +55,7 @@ impl Holder {
     }
 
     /// Reads the record from a lock file; `None` if it is empty or invalid.
-    pub(super) fn read(mut file: &File) -> Option<Holder> {
+    pub(super) fn read(mut file: &File) -> Option<InstanceRecord> {
         let mut text = Vec::new();
         file.rewind().ok()?;
         file.take(MAX_RECORD).read_to_end(&mut text).ok()?;

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::holder::Holder;
-use super::places::Places;
+use super::holder::InstanceRecord;
+use super::places::UserDirs;
 use crate::model::{Message, MessageClass};
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
@@ -25,10 +25,10 @@ const PROJECT_FILE: &str = "devstack.toml";
 /// The right to be the devstack of a directory. It ends with the process, even after SIGKILL: the
 /// kernel owns the lock, so a stale lock file blocks nothing.
 #[derive(Debug)]
-pub struct Instance {
+pub struct InstanceLock {
     lock: File,
     socket: PathBuf,
-    holder: Holder,
+    holder: InstanceRecord,
     /// The project directory. While it is open, its inode number is not reused, even after
     /// deletion, and the system can tell where it was moved.
     _folder: Option<File>,
@@ -36,7 +36,7 @@ pub struct Instance {
 
 /// Another devstack runs in this directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Busy {
+pub struct AlreadyRunning {
     /// Process id; 0 if it has not written its record yet, or is about to exit.
     pub pid: u32,
     /// Name of its stack; empty if it has not written its record yet.
@@ -49,20 +49,20 @@ pub struct Busy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimError {
     /// Another devstack runs here.
-    Busy(Busy),
+    Busy(AlreadyRunning),
     /// The lock could not be taken for another reason.
     Failed(Message),
 }
 
 /// A running devstack.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct RunningInstance {
     /// Its project directory.
     pub dir: PathBuf,
     /// Its socket.
     pub socket: PathBuf,
     /// The record in its lock file; `None` at the moment it starts.
-    pub holder: Option<Holder>,
+    pub holder: Option<InstanceRecord>,
     lock: PathBuf,
 }
 
@@ -84,7 +84,7 @@ impl ClaimError {
     }
 }
 
-impl Busy {
+impl AlreadyRunning {
     /// Returns the message for a user who tried to start another one.
     pub fn message(&self) -> Message {
         Message::new(MessageClass::Busy, self.to_string())
@@ -92,7 +92,7 @@ impl Busy {
     }
 }
 
-impl fmt::Display for Busy {
+impl fmt::Display for AlreadyRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
             0 => f.write_str("a stack is starting or stopping in this directory"),
@@ -105,38 +105,38 @@ impl fmt::Display for Busy {
     }
 }
 
-impl Instance {
+impl InstanceLock {
     /// Claims `project_dir`, unless another devstack has it. Waits a few hundredths of a second at
     /// most. Symlinks, bind mounts and a moved directory count as the same project.
-    pub fn claim(project_dir: &Path, stack: &str) -> Result<Instance, ClaimError> {
-        Instance::claim_in(&Places::of_this_user(), project_dir, stack)
+    pub fn claim(project_dir: &Path, stack: &str) -> Result<InstanceLock, ClaimError> {
+        InstanceLock::claim_in(&UserDirs::of_this_user(), project_dir, stack)
     }
 
     pub(super) fn claim_in(
-        places: &Places,
+        places: &UserDirs,
         project_dir: &Path,
         stack: &str,
-    ) -> Result<Instance, ClaimError> {
+    ) -> Result<InstanceLock, ClaimError> {
         let trouble = |error| ClaimError::Failed(cannot_claim(project_dir, &error));
-        let id = identity(project_dir, places.uid).map_err(trouble)?;
+        let id = directory_id(project_dir, places.uid).map_err(trouble)?;
         let runtime = places.runtime_dir().map_err(ClaimError::Failed)?;
         let path = lock_path(&runtime, &id);
-        if let Some(other) = elsewhere(places, &runtime, &id) {
-            return Err(ClaimError::Busy(busy(&other)));
+        if let Some(other) = other_runtime_lock(places, &runtime, &id) {
+            return Err(ClaimError::Busy(already_running(&other)));
         }
         let lock = open_lock(&path, true).map_err(trouble)?;
         if !try_lock(&lock).map_err(trouble)? {
-            return Err(ClaimError::Busy(busy(&lock)));
+            return Err(ClaimError::Busy(already_running(&lock)));
         }
-        let holder = Holder::this_process(project_dir, stack);
+        let holder = InstanceRecord::this_process(project_dir, stack);
         holder.write(&lock).map_err(trouble)?;
         let _folder = File::open(project_dir).ok();
-        Ok(Instance { lock, socket: path.with_extension("sock"), holder, _folder })
+        Ok(InstanceLock { lock, socket: path.with_extension("sock"), holder, _folder })
     }
 
     /// Records the token that marks every process of the stack from now on.
-    pub fn mark(&self, token: &str) -> io::Result<()> {
-        Holder { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
+    pub fn record_token(&self, token: &str) -> io::Result<()> {
+        InstanceRecord { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
     }
 
     /// Returns the path of the socket, which may not exist yet.
@@ -159,33 +159,33 @@ impl Instance {
 
     /// Releases everything but the lock, which is kept until the process exits: the next owner can
     /// rely on nothing of this devstack being left. Dropping the value frees the directory at once.
-    pub fn end_with_process(self) {
-        self.leave();
+    pub fn hold_until_exit(self) {
+        self.clean_up();
         std::mem::forget(self);
     }
 
     /// Removes what looks like a running or crashed devstack.
-    fn leave(&self) {
+    fn clean_up(&self) {
         let _ = fs::remove_file(&self.socket);
         let _ = self.lock.set_len(0);
     }
 
     /// Finds the devstack that runs in `start_dir` or its nearest ancestor, but not above a
     /// directory with a `devstack.toml`: an outer project is never meant.
-    pub fn find(start_dir: &Path) -> Option<Found> {
-        Instance::find_in(&Places::of_this_user(), start_dir)
+    pub fn find(start_dir: &Path) -> Option<RunningInstance> {
+        InstanceLock::find_in(&UserDirs::of_this_user(), start_dir)
     }
 
-    pub(super) fn find_in(places: &Places, start_dir: &Path) -> Option<Found> {
+    pub(super) fn find_in(places: &UserDirs, start_dir: &Path) -> Option<RunningInstance> {
         let folders = places.runtime_dirs();
         let Ok(start) = fs::canonicalize(start_dir) else {
             // The current directory may be deleted: it has no path any more but is still the same.
-            let id = identity(start_dir, places.uid).ok()?;
-            return folders.iter().find_map(|runtime| running(start_dir, runtime, &id));
+            let id = directory_id(start_dir, places.uid).ok()?;
+            return folders.iter().find_map(|runtime| instance_at(start_dir, runtime, &id));
         };
         for dir in start.ancestors() {
-            let Ok(id) = identity(dir, places.uid) else { continue };
-            if let Some(found) = folders.iter().find_map(|runtime| running(dir, runtime, &id)) {
+            let Ok(id) = directory_id(dir, places.uid) else { continue };
+            if let Some(found) = folders.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
                 return Some(found);
             }
             if dir.join(PROJECT_FILE).exists() {
@@ -196,21 +196,21 @@ impl Instance {
     }
 }
 
-impl Drop for Instance {
+impl Drop for InstanceLock {
     fn drop(&mut self) {
         // While the lock is still ours. The file stays: otherwise two devstacks could lock
         // different files of the same name.
-        self.leave();
+        self.clean_up();
     }
 }
 
-impl Found {
+impl RunningInstance {
     /// Describes the devstack of `dir` by its lock, which must be held.
-    pub(super) fn new(dir: &Path, path: PathBuf, lock: &File) -> Found {
-        Found {
+    pub(super) fn new(dir: &Path, path: PathBuf, lock: &File) -> RunningInstance {
+        RunningInstance {
             dir: dir.to_owned(),
             socket: path.with_extension("sock"),
-            holder: Holder::read(lock),
+            holder: InstanceRecord::read(lock),
             lock: path,
         }
     }
@@ -231,7 +231,7 @@ impl Found {
 }
 
 /// Returns the id of a project: device and inode of the directory, and the user, hashed.
-pub(super) fn identity(dir: &Path, uid: u32) -> io::Result<String> {
+pub(super) fn directory_id(dir: &Path, uid: u32) -> io::Result<String> {
     identity_of(&fs::metadata(dir)?, uid).ok_or(io::Error::from(io::ErrorKind::NotADirectory))
 }
 
@@ -294,26 +294,26 @@ pub(super) fn is_held(lock: &File) -> bool {
 }
 
 /// Finds the lock of a devstack of this project that was started with another environment.
-pub(super) fn elsewhere(places: &Places, runtime: &Path, id: &str) -> Option<File> {
+pub(super) fn other_runtime_lock(places: &UserDirs, runtime: &Path, id: &str) -> Option<File> {
     let mut folders = places.runtime_dirs();
     folders.retain(|dir| dir != runtime);
     let locks = folders.iter().filter_map(|dir| open_lock(&lock_path(dir, id), false).ok());
     locks.into_iter().find(is_held)
 }
 
-fn running(dir: &Path, runtime: &Path, id: &str) -> Option<Found> {
+fn instance_at(dir: &Path, runtime: &Path, id: &str) -> Option<RunningInstance> {
     let path = lock_path(runtime, id);
     let lock = open_lock(&path, false).ok()?;
-    is_held(&lock).then(|| Found::new(dir, path, &lock))
+    is_held(&lock).then(|| RunningInstance::new(dir, path, &lock))
 }
 
 /// Describes the lock's owner. Waits briefly if it has not written its record yet: until then the
 /// file is empty or describes a crashed devstack.
-fn busy(lock: &File) -> Busy {
+fn already_running(lock: &File) -> AlreadyRunning {
     let mut holder = None;
     for _ in 0..NAME_TRIES {
-        holder = Holder::read(lock);
-        if holder.as_ref().is_some_and(Holder::is_alive) {
+        holder = InstanceRecord::read(lock);
+        if holder.as_ref().is_some_and(InstanceRecord::is_alive) {
             break;
         }
         #[expect(
@@ -323,8 +323,10 @@ fn busy(lock: &File) -> Busy {
         thread::sleep(PAUSE);
     }
     match holder {
-        Some(holder) => Busy { pid: holder.pid, since: holder.since(), stack: holder.stack },
-        None => Busy { pid: 0, stack: String::new(), since: SystemTime::now() },
+        Some(holder) => {
+            AlreadyRunning { pid: holder.pid, since: holder.since(), stack: holder.stack }
+        }
+        None => AlreadyRunning { pid: 0, stack: String::new(), since: SystemTime::now() },
     }
 }
 

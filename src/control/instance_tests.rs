@@ -8,13 +8,13 @@ use std::sync::Barrier;
 
 use tempfile::TempDir;
 
-use super::instance::{ClaimError, Instance, identity};
-use super::places::Places;
-use super::{Busy, Found};
+use super::instance::{ClaimError, InstanceLock, directory_id};
+use super::places::UserDirs;
+use super::{AlreadyRunning, RunningInstance};
 
 struct Home {
     dir: TempDir,
-    places: Places,
+    places: UserDirs,
 }
 
 impl Home {
@@ -23,7 +23,7 @@ impl Home {
         let runtime = dir.path().join("run");
         fs::create_dir(&runtime).unwrap();
         let state = dir.path().join("state");
-        let places = Places::new(uid(), Some(runtime), Some(state), dir.path().to_owned());
+        let places = UserDirs::new(uid(), Some(runtime), Some(state), dir.path().to_owned());
         Home { dir, places }
     }
 
@@ -33,12 +33,12 @@ impl Home {
         dir
     }
 
-    fn claim(&self, dir: &Path) -> Result<Instance, ClaimError> {
-        Instance::claim_in(&self.places, dir, "shop")
+    fn claim(&self, dir: &Path) -> Result<InstanceLock, ClaimError> {
+        InstanceLock::claim_in(&self.places, dir, "shop")
     }
 
-    fn find(&self, dir: &Path) -> Option<Found> {
-        Instance::find_in(&self.places, dir)
+    fn find(&self, dir: &Path) -> Option<RunningInstance> {
+        InstanceLock::find_in(&self.places, dir)
     }
 }
 
@@ -50,9 +50,9 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-fn is_busy(result: Result<Instance, ClaimError>) -> bool {
+fn is_busy(result: Result<InstanceLock, ClaimError>) -> bool {
     match result {
-        Err(ClaimError::Busy(Busy { pid, stack, .. })) => {
+        Err(ClaimError::Busy(AlreadyRunning { pid, stack, .. })) => {
             pid == std::process::id() && stack == "shop"
         }
         Err(ClaimError::Failed(_)) | Ok(_) => false,
@@ -85,10 +85,10 @@ fn one_that_is_about_to_end_keeps_its_folder_until_it_has() {
     let socket = instance.socket().to_owned();
     let _listener = instance.listen().unwrap();
     let found = home.find(&project).unwrap();
-    instance.end_with_process();
+    instance.hold_until_exit();
     assert!(!socket.exists());
     assert!(found.is_running());
-    assert!(matches!(home.claim(&project), Err(ClaimError::Busy(Busy { pid: 0, .. }))));
+    assert!(matches!(home.claim(&project), Err(ClaimError::Busy(AlreadyRunning { pid: 0, .. }))));
 }
 
 #[test]
@@ -168,8 +168,8 @@ const CHILD: &str = "DEVSTACK_TEST_CLAIM";
 #[test]
 fn a_devstack_that_is_killed_frees_its_folder() {
     if let Some(dir) = std::env::var_os(CHILD).map(PathBuf::from) {
-        let places = Places::new(uid(), None, None, dir.clone());
-        let instance = Instance::claim_in(&places, &dir, "killed").unwrap();
+        let places = UserDirs::new(uid(), None, None, dir.clone());
+        let instance = InstanceLock::claim_in(&places, &dir, "killed").unwrap();
         let _listener = instance.listen().unwrap();
         eprintln!("claimed");
         // Until this process, or the test that started it, is killed.
@@ -177,7 +177,7 @@ fn a_devstack_that_is_killed_frees_its_folder() {
         return;
     }
     let home = Home::new();
-    let places = Places::new(uid(), None, None, home.dir.path().to_owned());
+    let places = UserDirs::new(uid(), None, None, home.dir.path().to_owned());
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -192,15 +192,15 @@ fn a_devstack_that_is_killed_frees_its_folder() {
         .unwrap();
     let said = std::io::BufReader::new(child.stderr.take().unwrap());
     assert!(said.lines().any(|line| line.unwrap() == "claimed"));
-    let found = Instance::find_in(&places, home.dir.path()).unwrap();
+    let found = InstanceLock::find_in(&places, home.dir.path()).unwrap();
     assert_eq!(found.holder.as_ref().unwrap().pid, child.id());
-    let refused = Instance::claim_in(&places, home.dir.path(), "next").unwrap_err();
+    let refused = InstanceLock::claim_in(&places, home.dir.path(), "next").unwrap_err();
     assert!(matches!(&refused, ClaimError::Busy(busy) if busy.pid == child.id()));
     assert!(refused.message().text.contains("killed"));
     child.kill().unwrap();
     found.wait_until_ended().unwrap();
     assert!(found.socket.exists());
-    let instance = Instance::claim_in(&places, home.dir.path(), "next").unwrap();
+    let instance = InstanceLock::claim_in(&places, home.dir.path(), "next").unwrap();
     let _listener = instance.listen().unwrap();
     child.wait().unwrap();
 }
@@ -225,8 +225,8 @@ fn a_project_is_the_folder_and_not_its_name() {
     let project = home.folder("project");
     let link = home.dir.path().join("link");
     symlink(&project, &link).unwrap();
-    assert_eq!(identity(&project, 1).unwrap(), identity(&link, 1).unwrap());
-    assert_ne!(identity(&project, 1).unwrap(), identity(&project, 2).unwrap());
+    assert_eq!(directory_id(&project, 1).unwrap(), directory_id(&link, 1).unwrap());
+    assert_ne!(directory_id(&project, 1).unwrap(), directory_id(&project, 2).unwrap());
     let _instance = home.claim(&link).unwrap();
     assert!(is_busy(home.claim(&project)));
     assert!(home.find(&link).is_some());
@@ -258,10 +258,10 @@ fn a_long_runtime_folder_is_passed_over() {
     let home = Home::new();
     let long = home.folder(&"r".repeat(100));
     let temp = home.folder("temp");
-    let places = Places::new(uid(), Some(long), None, temp.clone());
+    let places = UserDirs::new(uid(), Some(long), None, temp.clone());
     assert_eq!(places.runtime_dir().unwrap(), temp.join(format!("devstack-{}", uid())));
     let project = home.folder("project");
-    Instance::claim_in(&places, &project, "shop").unwrap().listen().unwrap();
+    InstanceLock::claim_in(&places, &project, "shop").unwrap().listen().unwrap();
 }
 
 #[test]
@@ -271,9 +271,9 @@ fn a_folder_that_others_can_enter_is_passed_over() {
     fs::set_permissions(&loose, fs::Permissions::from_mode(0o755)).unwrap();
     symlink(home.folder("elsewhere"), linked.join("devstack")).unwrap();
     let runtime = loose.parent().map(Path::to_owned);
-    let places = Places::new(uid(), runtime, Some(linked), temp.clone());
+    let places = UserDirs::new(uid(), runtime, Some(linked), temp.clone());
     assert_eq!(places.runtime_dir().unwrap().parent(), Some(temp.as_path()));
-    let stranger = Places::new(uid() + 1, Some(home.folder("d")), None, home.folder("e"));
+    let stranger = UserDirs::new(uid() + 1, Some(home.folder("d")), None, home.folder("e"));
     // Our directories are unusable for another user; `/tmp` only works if the name is not taken.
     assert!(stranger.runtime_dirs().iter().all(|dir| !dir.starts_with(home.dir.path())));
 }
@@ -283,8 +283,8 @@ fn another_environment_finds_the_same_stack() {
     let home = Home::new();
     let project = home.folder("project");
     let state = home.dir.path().join("state");
-    let cron = Places::new(uid(), None, Some(state.clone()), home.dir.path().to_owned());
-    let instance = Instance::claim_in(&cron, &project, "shop").unwrap();
+    let cron = UserDirs::new(uid(), None, Some(state.clone()), home.dir.path().to_owned());
+    let instance = InstanceLock::claim_in(&cron, &project, "shop").unwrap();
     assert!(instance.socket().starts_with(&state));
     assert!(is_busy(home.claim(&project)));
     assert_eq!(home.find(&project).unwrap().socket, instance.socket());

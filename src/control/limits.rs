@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// What clients may use of the server. Tests use smaller limits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct ServerLimits {
     /// The only user whose processes are admitted.
     pub uid: u32,
     /// Number of clients served at once.
@@ -16,13 +16,13 @@ pub(crate) struct Limits {
     pub close_time: Duration,
 }
 
-impl Limits {
+impl ServerLimits {
     /// Maximum request head, and buffered response data for a client that does not read, in bytes.
     pub const BUFFER: usize = 64 * 1024;
 
     /// Returns the limits for normal use, admitting this process's user.
-    pub fn of_this_user() -> Limits {
-        Limits {
+    pub fn of_this_user() -> ServerLimits {
+        ServerLimits {
             uid: rustix::process::geteuid().as_raw(),
             // Enough for a user, an editor and some agents; leaves file descriptors for services.
             connections: 256,

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::LogReader;
+use super::LogBodyReader;
 use crate::runtime::feed::Events;
 
 /// Source of a streamed response.
@@ -9,7 +9,7 @@ pub(super) enum LineReader<R> {
     Events(Events),
 }
 
-impl<R: LogReader> LogReader for LineReader<R> {
+impl<R: LogBodyReader> LogBodyReader for LineReader<R> {
     async fn next(&mut self) -> Option<Bytes> {
         match self {
             LineReader::Log(reader) => reader.next().await,

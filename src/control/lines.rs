@@ -3,32 +3,34 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use memchr::memchr;
 
-use super::Failure;
+use super::ClientError;
 
 /// Maximum length of a line in bytes; must hold a snapshot of thousands of services.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
 /// A stream of log lines or events, one JSON object each.
-pub struct Lines {
+pub struct LineStream {
     body: Incoming,
     /// Received but not returned yet; between calls at most part of a line.
     pending: BytesMut,
 }
 
-impl Lines {
-    pub(super) fn new(body: Incoming) -> Lines {
-        Lines { body, pending: BytesMut::new() }
+impl LineStream {
+    pub(super) fn new(body: Incoming) -> LineStream {
+        LineStream { body, pending: BytesMut::new() }
     }
 
     /// Returns the next lines, at least one, without newlines; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, ClientError> {
         loop {
             let lines = self.whole_lines();
             if !lines.is_empty() {
                 return Ok(Some(lines));
             }
             if self.pending.len() > MAX_LINE {
-                return Err(Failure::garbled(format!("line exceeds {MAX_LINE} bytes")));
+                return Err(ClientError::unreadable_response(format!(
+                    "line exceeds {MAX_LINE} bytes"
+                )));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -36,7 +38,7 @@ impl Lines {
                         self.pending.extend_from_slice(&data);
                     }
                 }
-                Some(Err(_)) => return Err(Failure::cut_off()),
+                Some(Err(_)) => return Err(ClientError::truncated()),
                 None => return Ok(None),
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::instance::identity_of;
 
 /// Returns the path of the directory with this id, if the process has it open.
-pub(super) fn open_folder(pid: u32, id: &str, uid: u32) -> Option<PathBuf> {
+pub(super) fn open_dir_path(pid: u32, id: &str, uid: u32) -> Option<PathBuf> {
     let open = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).ok()?;
     let is = |link: &PathBuf| {
         let found = fs::metadata(link).ok().and_then(|found| identity_of(&found, uid));

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::LogQuery;
-use super::log_source::{LogReader, LogSource, ndjson};
+use super::log_source::{LogBodyReader, LogSource, ndjson};
 use crate::runtime::log::{Logs, Reader, Wanted};
 
 impl LogSource for Logs {
@@ -10,18 +10,18 @@ impl LogSource for Logs {
     fn reader(&self, query: &LogQuery) -> Reader {
         let services = (!query.services.is_empty()).then(|| query.services.clone());
         let last = query.last.unwrap_or(usize::MAX);
-        self.search(services, last, query.follow, query.wanted())
+        self.search(services, last, query.follow, query.log_filter())
     }
 }
 
 impl LogQuery {
-    pub fn wanted(&self) -> Wanted {
+    pub fn log_filter(&self) -> Wanted {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        Wanted { since: self.since, stream: self.stream, grep, narration: self.narration }
+        Wanted { since: self.since, stream: self.stream, grep, narration: self.status_mode }
     }
 }
 
-impl LogReader for Reader {
+impl LogBodyReader for Reader {
     async fn next(&mut self) -> Option<Bytes> {
         let mut page = Reader::next(self).await?;
         let missed = std::mem::take(&mut page.missed);

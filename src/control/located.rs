@@ -2,28 +2,28 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::folder::Folder;
-use super::instance::{Found, is_held, open_lock};
-use super::locks::locks;
-use super::places::Places;
+use super::folder::ProjectDir;
+use super::instance::{RunningInstance, is_held, open_lock};
+use super::locks::lock_files;
+use super::places::UserDirs;
 
 /// A running devstack and the current location of its project directory.
 #[derive(Debug, Clone)]
-pub struct Located {
+pub struct LocatedInstance {
     /// The devstack.
-    pub found: Found,
+    pub found: RunningInstance,
     /// Its project directory.
-    pub folder: Folder,
+    pub folder: ProjectDir,
 }
 
-impl Located {
+impl LocatedInstance {
     /// Returns every running devstack of this user on this machine, sorted by directory, also if
     /// started with another environment or moved. Contacts none of them, so none can block.
-    pub fn all() -> Vec<Located> {
-        Located::all_in(&Places::of_this_user())
+    pub fn all() -> Vec<LocatedInstance> {
+        LocatedInstance::all_in(&UserDirs::of_this_user())
     }
 
-    pub(super) fn all_in(places: &Places) -> Vec<Located> {
+    pub(super) fn all_in(places: &UserDirs) -> Vec<LocatedInstance> {
         // Two paths may lead to the same lock directory.
         let mut seen = BTreeSet::new();
         let look = |(id, path): (String, PathBuf)| {
@@ -32,12 +32,13 @@ impl Located {
             if !is_held(&lock) || !seen.insert((file.dev(), file.ino())) {
                 return None;
             }
-            let mut found = Found::new(Path::new(""), path, &lock);
-            let folder = Folder::of_running(found.holder.as_ref(), &id, places.uid);
+            let mut found = RunningInstance::new(Path::new(""), path, &lock);
+            let folder = ProjectDir::of_running(found.holder.as_ref(), &id, places.uid);
             found.dir = folder.path().unwrap_or(Path::new("")).to_owned();
-            Some(Located { found, folder })
+            Some(LocatedInstance { found, folder })
         };
-        let mut all: Vec<Located> = locks(places).into_iter().filter_map(look).collect();
+        let mut all: Vec<LocatedInstance> =
+            lock_files(places).into_iter().filter_map(look).collect();
         all.sort_by(|one, other| one.found.dir.cmp(&other.found.dir));
         all
     }

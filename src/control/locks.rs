@@ -1,13 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::places::Places;
+use super::places::UserDirs;
 
 /// Hexadecimal digits of a directory id.
 const DIGITS: usize = 16;
 
 /// Returns the directory id and path of all lock files of this user, sorted.
-pub(super) fn locks(places: &Places) -> Vec<(String, PathBuf)> {
+pub(super) fn lock_files(places: &UserDirs) -> Vec<(String, PathBuf)> {
     let folders = places.runtime_dirs();
     let files = folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
     let mut locks: Vec<(String, PathBuf)> =

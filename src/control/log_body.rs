@@ -8,41 +8,41 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::watch;
 
-use super::LogReader;
+use super::LogBodyReader;
 
 /// How long last lines may take to read when the server closes; shorter than its own limit, so that
 /// clients get a complete response.
 const DRAIN_TIME: Duration = Duration::from_millis(300);
 
-type Step<R> = Pin<Box<dyn Future<Output = (R, Option<Bytes>)> + Send>>;
+type NextChunk<R> = Pin<Box<dyn Future<Output = (R, Option<Bytes>)> + Send>>;
 
 /// Body that streams lines. It reads only when the client has room, and owns the reader.
-pub(super) struct LogBody<R> {
-    step: Option<Step<R>>,
+pub(super) struct StreamBody<R> {
+    step: Option<NextChunk<R>>,
     /// Resolves shortly after the server begins to close.
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl<R: LogReader> LogBody<R> {
+impl<R: LogBodyReader> StreamBody<R> {
     /// Returns a body that ends with the reader, or when idle after `closing` becomes true.
-    pub fn new(reader: R, mut closing: watch::Receiver<bool>) -> LogBody<R> {
+    pub fn new(reader: R, mut closing: watch::Receiver<bool>) -> StreamBody<R> {
         let closing = async move {
             // An error means that the server is gone, which is closing as well.
             let _ = closing.wait_for(|closing| *closing).await;
             tokio::time::sleep(DRAIN_TIME).await;
         };
-        LogBody { step: Some(step(reader)), closing: Box::pin(closing) }
+        StreamBody { step: Some(step(reader)), closing: Box::pin(closing) }
     }
 }
 
-fn step<R: LogReader>(mut reader: R) -> Step<R> {
+fn step<R: LogBodyReader>(mut reader: R) -> NextChunk<R> {
     Box::pin(async move {
         let lines = reader.next().await;
         (reader, lines)
     })
 }
 
-impl<R: LogReader> Body for LogBody<R> {
+impl<R: LogBodyReader> Body for StreamBody<R> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,5 +1,5 @@
-use super::Pattern;
-use super::url_text::{decode, encode};
+use super::LogPattern;
+use super::url_text::{percent_decode, percent_encode};
 use crate::model::{Message, MessageClass, Name, OutputStream};
 use crate::runtime::log::Narration;
 
@@ -17,9 +17,9 @@ pub struct LogQuery {
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match.
-    pub grep: Option<Pattern>,
+    pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
-    pub narration: Narration,
+    pub status_mode: Narration,
 }
 
 const PARAMETERS: &str =
@@ -31,9 +31,9 @@ impl LogQuery {
         let mut query = LogQuery::default();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let bad = |help: &str| bad(part, help);
-            let value =
-                decode(value).ok_or_else(|| bad("follow `%` with two hexadecimal digits"))?;
+            let bad = |help: &str| invalid_parameter(part, help);
+            let value = percent_decode(value)
+                .ok_or_else(|| bad("follow `%` with two hexadecimal digits"))?;
             match key {
                 "service" => {
                     let name = Name::new(&value).map_err(|why| bad(&why.to_string()))?;
@@ -61,10 +61,10 @@ impl LogQuery {
                     });
                 }
                 "grep" => {
-                    query.grep = Some(Pattern::new(&value).map_err(|why| bad(&why.text))?);
+                    query.grep = Some(LogPattern::new(&value).map_err(|why| bad(&why.text))?);
                 }
                 "said" => {
-                    query.narration = match value.as_str() {
+                    query.status_mode = match value.as_str() {
                         "false" => Narration::Without,
                         "true" => Narration::With,
                         "only" => Narration::Only,
@@ -99,9 +99,9 @@ impl LogQuery {
         }
         if let Some(grep) = &self.grep {
             text.push_str("&grep=");
-            encode(grep.regex().as_str(), &mut text);
+            percent_encode(grep.regex().as_str(), &mut text);
         }
-        text.push_str(match self.narration {
+        text.push_str(match self.status_mode {
             Narration::Without => "",
             Narration::With => "&said=true",
             Narration::Only => "&said=only",
@@ -110,7 +110,7 @@ impl LogQuery {
     }
 }
 
-fn bad(part: &str, help: &str) -> Message {
+fn invalid_parameter(part: &str, help: &str) -> Message {
     let part: String = part.chars().take(80).collect();
     Message::new(MessageClass::Usage, format!("invalid query parameter `{part}`")).help(help)
 }
@@ -134,12 +134,12 @@ mod tests {
             LogQuery {
                 since: Some(1_763_629_200_120),
                 stream: Some(OutputStream::Stderr),
-                grep: Some(Pattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()),
+                grep: Some(LogPattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()),
                 ..LogQuery::default()
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
-            LogQuery { narration: Narration::With, ..LogQuery::default() },
-            LogQuery { narration: Narration::Only, ..LogQuery::default() },
+            LogQuery { status_mode: Narration::With, ..LogQuery::default() },
+            LogQuery { status_mode: Narration::Only, ..LogQuery::default() },
         ] {
             let text = query.to_text();
             assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
@@ -173,6 +173,6 @@ mod tests {
         }
         assert_eq!(LogQuery::parse("&&"), Ok(LogQuery::default()));
         let plus = LogQuery::parse("grep=a+b").unwrap().grep;
-        assert_eq!(plus, Some(Pattern::new("a b").unwrap()));
+        assert_eq!(plus, Some(LogPattern::new("a b").unwrap()));
     }
 }

@@ -9,14 +9,14 @@ use crate::runtime::log::Missed;
 /// Source of log readers, as the server needs it.
 pub trait LogSource: Clone + Send + 'static {
     /// Reader of the log.
-    type Reader: LogReader;
+    type Reader: LogBodyReader;
 
     /// Starts reading. Dropping the reader ends its subscription.
     fn reader(&self, query: &LogQuery) -> Self::Reader;
 }
 
 /// Returns lines on demand, so that a slow client delays only itself.
-pub trait LogReader: Send + 'static {
+pub trait LogBodyReader: Send + 'static {
     /// Returns the next lines as JSON objects with newlines; `None` at the end. Waits only if the
     /// query follows.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
@@ -26,7 +26,7 @@ pub trait LogReader: Send + 'static {
 /// that cannot be serialized.
 pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> Bytes {
     let mut text = Vec::new();
-    for item in lost(missed) {
+    for item in missed_items(missed) {
         object(&item, &mut text);
     }
     for record in records {
@@ -36,7 +36,7 @@ pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> B
 }
 
 /// Converts missed lines to log items.
-pub fn lost(missed: &Missed) -> impl Iterator<Item = LogItem> {
+pub fn missed_items(missed: &Missed) -> impl Iterator<Item = LogItem> {
     missed.iter().map(|(service, lost)| LogItem::Missed {
         service: service.cloned(),
         missed: lost.lines,

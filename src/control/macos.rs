@@ -3,6 +3,6 @@
 use std::path::PathBuf;
 
 /// Always unknown.
-pub(super) fn open_folder(_pid: u32, _id: &str, _uid: u32) -> Option<PathBuf> {
+pub(super) fn open_dir_path(_pid: u32, _id: &str, _uid: u32) -> Option<PathBuf> {
     None
 }

@@ -51,19 +51,21 @@ mod spare;
 mod upgraded;
 mod url_text;
 
-pub use abandoned::Abandoned;
-pub use attach::{AttachEvent, AttachQuery, Attachment, Heard, Hears, Says};
-pub use client::Client;
-pub use failure::Failure;
-pub use find_services::{find_services, only_one};
-pub use folder::Folder;
-pub use holder::Holder;
-pub use instance::{Busy, ClaimError, Found, Instance};
-pub use lines::Lines;
-pub use located::Located;
+pub use abandoned::CrashedInstance;
+pub use attach::{
+    AttachConnection, AttachEvent, AttachMessage, AttachQuery, AttachReader, AttachWriter,
+};
+pub use client::ControlClient;
+pub use failure::ClientError;
+pub use find_services::{exactly_one, find_services};
+pub use folder::ProjectDir;
+pub use holder::InstanceRecord;
+pub use instance::{AlreadyRunning, ClaimError, InstanceLock, RunningInstance};
+pub use lines::LineStream;
+pub use located::LocatedInstance;
 pub use log_query::LogQuery;
-pub use log_source::{LogReader, LogSource, lost, ndjson};
-pub use pattern::Pattern;
+pub use log_source::{LogBodyReader, LogSource, missed_items, ndjson};
+pub use pattern::LogPattern;
 pub use places::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
-pub use protocol::{LogItem, LogLine, PROTOCOL, Version, WaitFor};
+pub use protocol::{LogItem, LogLineView, PROTOCOL, VersionResponse, WaitFor};
 pub use server::serve;

@@ -4,9 +4,9 @@ use crate::model::{Message, MessageClass};
 
 /// Regular expression to search lines for.
 #[derive(Debug, Clone)]
-pub struct Pattern(Regex);
+pub struct LogPattern(Regex);
 
-impl Pattern {
+impl LogPattern {
     /// Maximum size of the compiled regex in bytes: a client must not fill the supervisor's memory.
     const SIZE: usize = 1024 * 1024;
 
@@ -14,9 +14,9 @@ impl Pattern {
     ///
     /// # Errors
     /// The message points at the mistake.
-    pub fn new(text: &str) -> Result<Pattern, Message> {
+    pub fn new(text: &str) -> Result<LogPattern, Message> {
         let regex = regex::bytes::RegexBuilder::new(text).size_limit(Self::SIZE).build();
-        regex.map(Pattern).map_err(|error| {
+        regex.map(LogPattern).map_err(|error| {
             Message::new(MessageClass::Usage, format!("invalid regular expression: {error}"))
         })
     }
@@ -27,10 +27,10 @@ impl Pattern {
     }
 }
 
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Pattern) -> bool {
+impl PartialEq for LogPattern {
+    fn eq(&self, other: &LogPattern) -> bool {
         self.0.as_str() == other.0.as_str()
     }
 }
 
-impl Eq for Pattern {}
+impl Eq for LogPattern {}

@@ -26,35 +26,35 @@ const STATE_DIR: &str = ".devstack";
 
 /// Where a user's locks, sockets and state may be.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(super) struct UserDirs {
     pub uid: u32,
     /// Directories for locks and sockets, best first.
     runtime: Vec<PathBuf>,
     /// Whether [`ONLY_DIR`] rules out other directories.
-    only: bool,
+    with_only: bool,
     /// The user's state directory for devstack, if the user has a home.
     state: Option<PathBuf>,
 }
 
-impl Places {
+impl UserDirs {
     /// Returns the directories of this process's user, from its environment.
-    pub fn of_this_user() -> Places {
+    pub fn of_this_user() -> UserDirs {
         // By the XDG rules, a relative path counts as not set.
         let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
         let uid = geteuid().as_raw();
-        let places = Places::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
+        let places = UserDirs::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
         match std::env::var_os(ONLY_DIR).filter(|dir| !dir.is_empty()) {
             // Not ignored if relative: the user would reach stacks that the variable is meant to
             // exclude.
-            Some(dir) => places.only(dir.into()),
+            Some(dir) => places.with_only(dir.into()),
             None => places,
         }
     }
 
     /// Restricts locks and sockets to this directory.
-    pub fn only(self, dir: PathBuf) -> Places {
-        Places { runtime: vec![dir], only: true, ..self }
+    pub fn with_only(self, dir: PathBuf) -> UserDirs {
+        UserDirs { runtime: vec![dir], with_only: true, ..self }
     }
 
     /// Returns directories below the given ones; `/tmp` is the fallback if they are too long.
@@ -63,7 +63,7 @@ impl Places {
         runtime: Option<PathBuf>,
         state: Option<PathBuf>,
         temp: PathBuf,
-    ) -> Places {
+    ) -> UserDirs {
         let state = state.map(|dir| dir.join("devstack"));
         let own = format!("devstack-{uid}");
         let mut folders = Vec::new();
@@ -71,7 +71,7 @@ impl Places {
         folders.extend(state.clone());
         folders.extend([temp.join(&own), Path::new("/tmp").join(&own)]);
         folders.dedup();
-        Places { uid, runtime: folders, only: false, state }
+        UserDirs { uid, runtime: folders, with_only: false, state }
     }
 
     /// Returns the best usable directory for new locks and sockets, creating it if necessary.
@@ -84,7 +84,7 @@ impl Places {
             }
         }
         let text = format!("no usable directory for the lock and socket ({})", reasons.join("; "));
-        let variable = if self.only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
+        let variable = if self.with_only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
         let help = format!("set {variable} to a directory that only you can access (mode 0700)");
         Err(Message::new(MessageClass::Denied, text).help(help))
     }
@@ -94,10 +94,10 @@ impl Places {
     pub fn runtime_dirs(&self) -> Vec<PathBuf> {
         let login = Path::new("/run/user").join(self.uid.to_string()).join("devstack");
         let mut folders = self.runtime.clone();
-        if !self.only && !folders.contains(&login) {
+        if !self.with_only && !folders.contains(&login) {
             folders.push(login);
         }
-        folders.retain(|dir| dir.is_absolute() && private(dir, self.uid).is_ok());
+        folders.retain(|dir| dir.is_absolute() && check_private(dir, self.uid).is_ok());
         folders
     }
 
@@ -110,14 +110,14 @@ impl Places {
         }
         // Parents are created for the state directory only: the others belong to the login session,
         // the system or the user.
-        let parents = !self.only && self.state.as_deref() == Some(dir);
+        let parents = !self.with_only && self.state.as_deref() == Some(dir);
         make_private(dir, parents)?;
-        private(dir, self.uid)
+        check_private(dir, self.uid)
     }
 
     pub fn state_dir(&self, project: &Path, id: &str) -> Result<PathBuf, Message> {
         let beside = project.join(STATE_DIR);
-        let error = match self.own_state_dir(&beside) {
+        let error = match self.prepare_state_dir(&beside) {
             Ok(()) => return Ok(beside),
             Err(error) => error,
         };
@@ -125,23 +125,24 @@ impl Places {
         let Some(state) = elsewhere else { return Err(no_state(&beside, &error)) };
         let dir = state.join("projects").join(id);
         make_private(&dir, true).map_err(|error| no_state(&dir, &error))?;
-        self.own_state_dir(&dir).map_err(|error| no_state(&dir, &error))?;
+        self.prepare_state_dir(&dir).map_err(|error| no_state(&dir, &error))?;
         Ok(dir)
     }
 
     pub fn existing_state_dir(&self, project: &Path, id: &str) -> Option<PathBuf> {
-        let beside = Some(project.join(STATE_DIR)).filter(|dir| private(dir, self.uid).is_ok());
+        let beside =
+            Some(project.join(STATE_DIR)).filter(|dir| check_private(dir, self.uid).is_ok());
         beside.or_else(|| self.existing_state_dir_elsewhere(id))
     }
 
     /// Returns the state directory of a project that is not writable or no longer exists.
     pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
         let dir = self.state.as_deref()?.join("projects").join(id);
-        private(&dir, self.uid).is_ok().then_some(dir)
+        check_private(&dir, self.uid).is_ok().then_some(dir)
     }
 
     /// Creates `dir`, keeps other users out of it, and keeps it out of git.
-    fn own_state_dir(&self, dir: &Path) -> io::Result<()> {
+    fn prepare_state_dir(&self, dir: &Path) -> io::Result<()> {
         make_private(dir, false)?;
         let found = real_dir(dir, self.uid)?;
         if found.mode() & 0o777 != 0o700 {
@@ -164,26 +165,26 @@ impl Places {
 /// with its own `.gitignore`; below the user's state directory if the project is not writable.
 /// Fails if neither is usable, or if `.devstack` is not a directory of this user.
 pub fn state_dir(project: &Path) -> Result<PathBuf, Message> {
-    let places = Places::of_this_user();
-    let id = super::instance::identity(project, places.uid)
+    let places = UserDirs::of_this_user();
+    let id = super::instance::directory_id(project, places.uid)
         .map_err(|error| no_state(&project.join(STATE_DIR), &error))?;
     places.state_dir(project, &id)
 }
 
 /// Returns the directory for locks, sockets and leases of this user, mode 0700.
 pub fn runtime_dir() -> Result<PathBuf, Message> {
-    Places::of_this_user().runtime_dir()
+    UserDirs::of_this_user().runtime_dir()
 }
 
 /// Like [`runtime_dir`], but returns the best existing directory and creates nothing.
 pub fn existing_runtime_dir() -> Option<PathBuf> {
-    Places::of_this_user().runtime_dirs().into_iter().next()
+    UserDirs::of_this_user().runtime_dirs().into_iter().next()
 }
 
 /// Like [`state_dir`], but only if a stack has created it before. Creates nothing.
 pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
-    let places = Places::of_this_user();
-    let id = super::instance::identity(project, places.uid).ok()?;
+    let places = UserDirs::of_this_user();
+    let id = super::instance::directory_id(project, places.uid).ok()?;
     places.existing_state_dir(project, &id)
 }
 
@@ -210,7 +211,7 @@ fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
 }
 
 /// Checks that `dir` is a real directory of this user that no other user can enter.
-fn private(dir: &Path, uid: u32) -> io::Result<()> {
+fn check_private(dir: &Path, uid: u32) -> io::Result<()> {
     let mode = real_dir(dir, uid)?.mode() & 0o777;
     if mode == 0o700 {
         return Ok(());

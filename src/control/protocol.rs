@@ -17,14 +17,14 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Body of `POST /v1/start`, `stop`, `restart`, `debug` and `undebug`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Services {
+pub(super) struct ServicesRequest {
     /// At least one service.
     pub services: Vec<String>,
 }
 
 /// Body of `POST /v1/wait`; an empty body means no fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Awaited {
+pub(super) struct WaitRequest {
     /// Empty for all requested services.
     #[serde(default)]
     pub services: Vec<String>,
@@ -47,20 +47,20 @@ pub enum WaitFor {
 
 /// Response to a request that took effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct TextResponse {
     /// The result, for the user.
     pub text: String,
 }
 
 /// Response to a request that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct ErrorResponse {
     pub error: Message,
 }
 
 /// Response to `GET /v1/version`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
+pub struct VersionResponse {
     /// Version of the devstack.
     pub version: String,
     /// Version of its protocol.
@@ -72,7 +72,7 @@ pub struct Version {
 #[serde(untagged)]
 pub enum LogItem {
     /// A line of a service.
-    Line(LogLine),
+    Line(LogLineView),
     /// Lines that are missing at this point.
     Missed {
         /// Their service; `None` from an older devstack.
@@ -85,12 +85,13 @@ pub enum LogItem {
         bytes: u64,
     },
     /// A status line of devstack itself.
-    Said(Spoken),
+    #[serde(rename = "Said")]
+    Status(Spoken),
 }
 
 /// A line of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
+pub struct LogLineView {
     /// The service that printed it.
     pub service: Name,
     /// The run that printed it.
@@ -115,7 +116,7 @@ pub struct LogLine {
     pub open: bool,
 }
 
-impl LogLine {
+impl LogLineView {
     /// Returns the bytes of the line.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
         match (&self.line, &self.line_base64) {

@@ -9,36 +9,37 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::attach::{AttachQuery, Session, UPGRADE};
-use super::find_services::{find_services, only_one};
-use super::limits::Limits;
+use super::attach::{AttachQuery, AttachSession, UPGRADE};
+use super::find_services::{exactly_one, find_services};
+use super::limits::ServerLimits;
 use super::line_reader::LineReader;
-use super::log_body::LogBody;
+use super::log_body::StreamBody;
 use super::protocol::{
-    Awaited, PROTOCOL, PROTOCOL_HEADER, Refusal, Services, Told, VERSION, VERSION_HEADER, WaitFor,
+    ErrorResponse, PROTOCOL, PROTOCOL_HEADER, ServicesRequest, TextResponse, VERSION,
+    VERSION_HEADER, WaitFor, WaitRequest,
 };
 use super::service_query;
-use super::upgraded::Upgraded;
-use super::{LogQuery, LogReader, LogSource, Version};
+use super::upgraded::UpgradeSlot;
+use super::{LogBodyReader, LogQuery, LogSource, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
 use crate::runtime::handle::{Answer, Handle, Request as Ask, WaitUntil};
 
-pub(super) type Reply<R> = Response<Either<Full<Bytes>, LogBody<LineReader<R>>>>;
+pub(super) type ApiResponse<R> = Response<Either<Full<Bytes>, StreamBody<LineReader<R>>>>;
 
 /// What a request can reach. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Routes<L> {
+pub(super) struct Router<L> {
     pub handle: Handle,
     pub logs: L,
     pub closing: watch::Receiver<bool>,
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Response to every request of a client that is not admitted.
-    pub refuse: Option<No>,
+    pub refuse: Option<ApiError>,
     /// Receives the session if the connection stops being HTTP.
-    pub upgraded: Upgraded,
+    pub upgraded: UpgradeSlot,
 }
 
-enum Route {
+enum Endpoint {
     Stack,
     Plan,
     Env,
@@ -54,107 +55,114 @@ enum Route {
 
 /// An error response: status and reason.
 #[derive(Clone)]
-pub(super) struct No(pub StatusCode, pub Message);
+pub(super) struct ApiError(pub StatusCode, pub Message);
 
-impl<L: LogSource> Routes<L> {
+impl<L: LogSource> Router<L> {
     /// Responds to a request. Client errors are responses, too.
-    pub async fn answer(self, request: Request<Incoming>) -> Result<Reply<L::Reader>, Infallible> {
-        Ok(match self.take(request).await {
+    pub async fn respond(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<ApiResponse<L::Reader>, Infallible> {
+        Ok(match self.handle(request).await {
             Ok(reply) => reply,
-            Err(No(status, error)) => whole(json(status, &Refusal { error })),
+            Err(ApiError(status, error)) => full_body(json(status, &ErrorResponse { error })),
         })
     }
 
-    async fn take(self, request: Request<Incoming>) -> Result<Reply<L::Reader>, No> {
+    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse<L::Reader>, ApiError> {
         if let Some(no) = self.refuse {
             return Err(no);
         }
         match route(request.method(), request.uri().path())? {
-            Route::Stack => match wants_usage(request.uri().query().unwrap_or(""))? {
+            Endpoint::Stack => match wants_usage(request.uri().query().unwrap_or(""))? {
                 true => {
                     let seen = self.handle.snapshot_with_usage().await;
-                    let seen = seen.map_err(|message| No(status(message.class), message))?;
-                    Ok(whole(json(StatusCode::OK, &seen)))
+                    let seen = seen.map_err(|message| ApiError(status(message.class), message))?;
+                    Ok(full_body(json(StatusCode::OK, &seen)))
                 }
-                false => Ok(whole(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+                false => Ok(full_body(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
             },
-            Route::Plan => {
+            Endpoint::Plan => {
                 let plan = self.handle.plan().await;
-                let plan = plan.map_err(|message| No(status(message.class), message))?;
-                Ok(whole(json(StatusCode::OK, &plan)))
+                let plan = plan.map_err(|message| ApiError(status(message.class), message))?;
+                Ok(full_body(json(StatusCode::OK, &plan)))
             }
-            Route::Why => {
+            Endpoint::Why => {
                 let view = why(&self.handle, request.uri().query().unwrap_or("")).await?;
-                Ok(whole(json(StatusCode::OK, &view)))
+                Ok(full_body(json(StatusCode::OK, &view)))
             }
-            Route::Env => {
+            Endpoint::Env => {
                 let view = environment(&self.handle, request.uri().query().unwrap_or("")).await?;
-                Ok(whole(json(StatusCode::OK, &view)))
+                Ok(full_body(json(StatusCode::OK, &view)))
             }
-            Route::Version => {
-                let version = Version { version: VERSION.to_owned(), protocol: PROTOCOL };
-                Ok(whole(json(StatusCode::OK, &version)))
+            Endpoint::Version => {
+                let version = VersionResponse { version: VERSION.to_owned(), protocol: PROTOCOL };
+                Ok(full_body(json(StatusCode::OK, &version)))
             }
-            Route::Logs => self.logs(request.uri().query().unwrap_or("")).await,
-            Route::Events => self.events(request.uri().query()),
-            Route::Attach => self.attach(request).await,
-            Route::Down => {
+            Endpoint::Logs => self.logs(request.uri().query().unwrap_or("")).await,
+            Endpoint::Events => self.events(request.uri().query()),
+            Endpoint::Attach => self.attach(request).await,
+            Endpoint::Down => {
                 body(request, &self.limits).await?;
-                told(self.handle.ask(Ask::Down).await)
+                text_response(self.handle.ask(Ask::Down).await)
             }
-            Route::Wait => {
+            Endpoint::Wait => {
                 let body = body(request, &self.limits).await?;
                 let ask = awaited(&body, &*snapshot(&self.handle).await?)?;
-                told(self.handle.ask(ask).await)
+                text_response(self.handle.ask(ask).await)
             }
-            Route::Services(ask) => {
+            Endpoint::Services(ask) => {
                 let body = body(request, &self.limits).await?;
                 let wanted = services(&body, &*snapshot(&self.handle).await?)?;
-                told(self.handle.ask(ask(wanted)).await)
+                text_response(self.handle.ask(ask(wanted)).await)
             }
         }
     }
 
     /// Accepts the upgrade and leaves the session to the task that serves the connection.
-    async fn attach(self, mut request: Request<Incoming>) -> Result<Reply<L::Reader>, No> {
+    async fn attach(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<ApiResponse<L::Reader>, ApiError> {
         let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
         if !request.headers().get(header::UPGRADE).is_some_and(asks) {
-            return Ok(whole(upgrade_required()));
+            return Ok(full_body(upgrade_required()));
         }
         let query = AttachQuery::parse(request.uri().query().unwrap_or(""))
-            .map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+            .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
-        let service = only_known(&snapshot, &query.service)?;
+        let service = resolve_service(&snapshot, &query.service)?;
         let attached = self.handle.attach(service.clone(), query.screen).await;
-        let attached = attached.map_err(|message| No(status(message.class), message))?;
+        let attached = attached.map_err(|message| ApiError(status(message.class), message))?;
         let upgrade = hyper::upgrade::on(&mut request);
-        self.upgraded.put(Session { upgrade, service, attached });
+        self.upgraded.put(AttachSession { upgrade, service, attached });
         let mut reply = Response::new(Full::default());
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         name_protocol(&mut reply);
         let headers = reply.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
-        Ok(whole(reply))
+        Ok(full_body(reply))
     }
 
-    async fn logs(self, query: &str) -> Result<Reply<L::Reader>, No> {
-        let mut query = LogQuery::parse(query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
+    async fn logs(self, query: &str) -> Result<ApiResponse<L::Reader>, ApiError> {
+        let mut query =
+            LogQuery::parse(query).map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
         let mut meant = Vec::new();
         for name in &query.services {
-            meant.extend(known(&snapshot, name.as_str())?);
+            meant.extend(resolve_services(&snapshot, name.as_str())?);
         }
         query.services = meant;
         let lines = LineReader::Log(self.logs.reader(&query));
         Ok(stream(lines, self.closing))
     }
 
-    fn events(self, query: Option<&str>) -> Result<Reply<L::Reader>, No> {
+    fn events(self, query: Option<&str>) -> Result<ApiResponse<L::Reader>, ApiError> {
         if query.is_some_and(|query| !query.is_empty()) {
             let text = "/v1/events takes no parameters";
             let help = "omit them: it always reports all services";
-            return Err(No(
+            return Err(ApiError(
                 StatusCode::BAD_REQUEST,
                 Message::new(MessageClass::Usage, text).help(help),
             ));
@@ -163,58 +171,63 @@ impl<L: LogSource> Routes<L> {
     }
 }
 
-fn wants_usage(query: &str) -> Result<bool, No> {
+fn wants_usage(query: &str) -> Result<bool, ApiError> {
     match query {
         "" | "usage=true" => Ok(true),
         "usage=false" => Ok(false),
         _ => {
             let text = "invalid query parameter";
             let help = "use only `usage`: /v1/stack?usage=false omits CPU and memory";
-            Err(No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help)))
+            Err(ApiError(
+                StatusCode::BAD_REQUEST,
+                Message::new(MessageClass::Usage, text).help(help),
+            ))
         }
     }
 }
 
-async fn environment(handle: &Handle, query: &str) -> Result<EnvView, No> {
-    let text =
-        service_query::parse("/v1/env", query).map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
-    let service = only_known(&*snapshot(handle).await?, &text)?;
+async fn environment(handle: &Handle, query: &str) -> Result<EnvView, ApiError> {
+    let text = service_query::parse("/v1/env", query)
+        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+    let service = resolve_service(&*snapshot(handle).await?, &text)?;
     let view = handle.environment(service).await;
-    view.map_err(|message| No(status(message.class), message))
+    view.map_err(|message| ApiError(status(message.class), message))
 }
 
-async fn why(handle: &Handle, query: &str) -> Result<WhyView, No> {
+async fn why(handle: &Handle, query: &str) -> Result<WhyView, ApiError> {
     let text = service_query::parse("/v1/why", query);
-    let text = text.map_err(|why| No(StatusCode::BAD_REQUEST, why))?;
-    let service = only_known(&*snapshot(handle).await?, &text)?;
-    handle.why(service).await.map_err(|message| No(status(message.class), message))
+    let text = text.map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+    let service = resolve_service(&*snapshot(handle).await?, &text)?;
+    handle.why(service).await.map_err(|message| ApiError(status(message.class), message))
 }
 
-async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, No> {
-    handle.snapshot().await.map_err(|message| No(status(message.class), message))
+async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, ApiError> {
+    handle.snapshot().await.map_err(|message| ApiError(status(message.class), message))
 }
 
-fn route(method: &Method, path: &str) -> Result<Route, No> {
+fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
     let (allowed, route) = match path {
-        "/v1/stack" => (Method::GET, Route::Stack),
-        "/v1/plan" => (Method::GET, Route::Plan),
-        "/v1/env" => (Method::GET, Route::Env),
-        "/v1/why" => (Method::GET, Route::Why),
-        "/v1/version" => (Method::GET, Route::Version),
-        "/v1/logs" => (Method::GET, Route::Logs),
-        "/v1/events" => (Method::GET, Route::Events),
-        "/v1/attach" => (Method::GET, Route::Attach),
-        "/v1/down" => (Method::POST, Route::Down),
-        "/v1/start" => (Method::POST, Route::Services(Ask::Start)),
-        "/v1/stop" => (Method::POST, Route::Services(Ask::Stop)),
-        "/v1/debug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: true })),
-        "/v1/undebug" => (Method::POST, Route::Services(|names| Ask::Debug { names, on: false })),
-        "/v1/wait" => (Method::POST, Route::Wait),
-        "/v1/restart" => (Method::POST, Route::Services(Ask::Restart)),
+        "/v1/stack" => (Method::GET, Endpoint::Stack),
+        "/v1/plan" => (Method::GET, Endpoint::Plan),
+        "/v1/env" => (Method::GET, Endpoint::Env),
+        "/v1/why" => (Method::GET, Endpoint::Why),
+        "/v1/version" => (Method::GET, Endpoint::Version),
+        "/v1/logs" => (Method::GET, Endpoint::Logs),
+        "/v1/events" => (Method::GET, Endpoint::Events),
+        "/v1/attach" => (Method::GET, Endpoint::Attach),
+        "/v1/down" => (Method::POST, Endpoint::Down),
+        "/v1/start" => (Method::POST, Endpoint::Services(Ask::Start)),
+        "/v1/stop" => (Method::POST, Endpoint::Services(Ask::Stop)),
+        "/v1/debug" => (Method::POST, Endpoint::Services(|names| Ask::Debug { names, on: true })),
+        "/v1/undebug" => {
+            (Method::POST, Endpoint::Services(|names| Ask::Debug { names, on: false }))
+        }
+        "/v1/wait" => (Method::POST, Endpoint::Wait),
+        "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
         _ => {
             let text = format!("unknown path (devstack {VERSION})");
             let help = "see docs/protocol.md, or start with `GET /v1/stack`";
-            return Err(No(
+            return Err(ApiError(
                 StatusCode::NOT_FOUND,
                 Message::new(MessageClass::Usage, text).help(help),
             ));
@@ -224,14 +237,14 @@ fn route(method: &Method, path: &str) -> Result<Route, No> {
         return Ok(route);
     }
     let text = format!("{path} allows only {allowed}");
-    Err(No(StatusCode::METHOD_NOT_ALLOWED, Message::new(MessageClass::Usage, text)))
+    Err(ApiError(StatusCode::METHOD_NOT_ALLOWED, Message::new(MessageClass::Usage, text)))
 }
 
 /// Reads the request body within the limits of size and time.
-async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> {
+async fn body(request: Request<Incoming>, limits: &ServerLimits) -> Result<Bytes, ApiError> {
     let too_long = || {
         let text = format!("request body exceeds {} bytes", limits.body);
-        No(StatusCode::PAYLOAD_TOO_LARGE, Message::new(MessageClass::Limit, text))
+        ApiError(StatusCode::PAYLOAD_TOO_LARGE, Message::new(MessageClass::Limit, text))
     };
     let body = request.into_body();
     // Reject a declared length over the limit without reading.
@@ -244,19 +257,19 @@ async fn body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, No> 
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => {
             let broken = Message::new(MessageClass::Usage, "invalid request body");
-            Err(No(StatusCode::BAD_REQUEST, broken))
+            Err(ApiError(StatusCode::BAD_REQUEST, broken))
         }
-        Err(_) => Err(No(StatusCode::REQUEST_TIMEOUT, late)),
+        Err(_) => Err(ApiError(StatusCode::REQUEST_TIMEOUT, late)),
     }
 }
 
 /// Returns the services that a request body names, without duplicates.
-fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
+fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
     let bad = |text: String| {
         let help = r#"send a body such as {"services": ["api"]}"#;
-        No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
     };
-    let wanted: Services =
+    let wanted: ServicesRequest =
         serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
     if wanted.services.is_empty() {
         return Err(bad("no services given".to_owned()));
@@ -264,13 +277,14 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, No> {
     all_known(snapshot, &wanted.services)
 }
 
-fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
-    let read = if body.is_empty() { Ok(Awaited::default()) } else { serde_json::from_slice(body) };
-    let wanted: Awaited = read.map_err(|why| {
+fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
+    let read =
+        if body.is_empty() { Ok(WaitRequest::default()) } else { serde_json::from_slice(body) };
+    let wanted: WaitRequest = read.map_err(|why| {
         let text = format!("invalid request body: {why}");
         let help =
             r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
-        No(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
     })?;
     let until = match wanted.what {
         None => WaitUntil::Up,
@@ -281,10 +295,10 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, No> {
     Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
 }
 
-fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, No> {
+fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {
     let mut names = Vec::new();
     for text in texts {
-        for name in known(snapshot, text)? {
+        for name in resolve_services(snapshot, text)? {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -294,27 +308,28 @@ fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, No> {
 }
 
 /// Resolves a name to its service or replicas.
-fn known(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, No> {
-    find_services(snapshot, text).map_err(|why| No(StatusCode::NOT_FOUND, why))
+fn resolve_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, ApiError> {
+    find_services(snapshot, text).map_err(|why| ApiError(StatusCode::NOT_FOUND, why))
 }
 
 /// Resolves a name to exactly one service.
-fn only_known(snapshot: &Snapshot, text: &str) -> Result<Name, No> {
-    only_one(text, known(snapshot, text)?).map_err(|why| No(StatusCode::BAD_REQUEST, why))
+fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
+    exactly_one(text, resolve_services(snapshot, text)?)
+        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {
     let text = format!("this path requires an upgrade to `{UPGRADE}`");
     let error = Message::new(MessageClass::Usage, text).help("use `devstack attach SERVICE`");
-    let mut reply = json(StatusCode::UPGRADE_REQUIRED, &Refusal { error });
+    let mut reply = json(StatusCode::UPGRADE_REQUIRED, &ErrorResponse { error });
     reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
     reply
 }
 
-fn told<R>(answer: Answer) -> Result<Reply<R>, No> {
+fn text_response<R>(answer: Answer) -> Result<ApiResponse<R>, ApiError> {
     match answer {
-        Ok(text) => Ok(whole(json(StatusCode::OK, &Told { text }))),
-        Err(error) => Err(No(status(error.class), error)),
+        Ok(text) => Ok(full_body(json(StatusCode::OK, &TextResponse { text }))),
+        Err(error) => Err(ApiError(status(error.class), error)),
     }
 }
 
@@ -343,13 +358,16 @@ fn status(class: MessageClass) -> StatusCode {
     }
 }
 
-fn stream<R: LogReader>(lines: LineReader<R>, closing: watch::Receiver<bool>) -> Reply<R> {
-    let mut reply = Response::new(Either::Right(LogBody::new(lines, closing)));
+fn stream<R: LogBodyReader>(
+    lines: LineReader<R>,
+    closing: watch::Receiver<bool>,
+) -> ApiResponse<R> {
+    let mut reply = Response::new(Either::Right(StreamBody::new(lines, closing)));
     label(&mut reply, "application/x-ndjson");
     reply
 }
 
-fn whole<R>(reply: Response<Full<Bytes>>) -> Reply<R> {
+fn full_body<R>(reply: Response<Full<Bytes>>) -> ApiResponse<R> {
     reply.map(Either::Left)
 }
 

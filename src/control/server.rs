@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::LogSource;
-use super::limits::Limits;
-use super::routes::{No, Routes};
-use super::spare::Spare;
-use super::upgraded::Upgraded;
+use super::limits::ServerLimits;
+use super::routes::{ApiError, Router};
+use super::spare::ReservedFds;
+use super::upgraded::UpgradeSlot;
 use crate::model::{Message, MessageClass};
 use crate::runtime::handle::Handle;
 
@@ -33,14 +33,14 @@ pub fn serve<L: LogSource>(
     logs: L,
     shutdown: impl Future<Output = ()>,
 ) -> impl Future<Output = io::Result<()>> {
-    let spare = Spare::filled();
-    serve_within(Limits::of_this_user(), spare, listener, handle, logs, shutdown)
+    let spare = ReservedFds::filled();
+    serve_within(ServerLimits::of_this_user(), spare, listener, handle, logs, shutdown)
 }
 
 /// Like [`serve`], with custom limits.
 pub(super) async fn serve_within<L: LogSource>(
-    limits: Limits,
-    mut spare: Spare,
+    limits: ServerLimits,
+    mut spare: ReservedFds,
     listener: StdListener,
     handle: Handle,
     logs: L,
@@ -49,30 +49,30 @@ pub(super) async fn serve_within<L: LogSource>(
     let listener = UnixListener::from_std(listener)?;
     let (close, closing) = watch::channel(false);
     let routes =
-        Routes { handle, logs, closing, limits, refuse: None, upgraded: Upgraded::default() };
+        Router { handle, logs, closing, limits, refuse: None, upgraded: UpgradeSlot::default() };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let turn = tokio::select! {
             biased;
-            () = &mut shutdown => Turn::Close,
-            Some(_) = connections.join_next() => Turn::Ended,
-            accepted = listener.accept() => Turn::Came(accepted.map(|(stream, _)| stream)),
+            () = &mut shutdown => ServerInput::Close,
+            Some(_) = connections.join_next() => ServerInput::Ended,
+            accepted = listener.accept() => ServerInput::Came(accepted.map(|(stream, _)| stream)),
         };
         match turn {
-            Turn::Close => break,
-            Turn::Ended => spare.fill(),
-            Turn::Came(Err(error)) if spare.make_room(&error) => {}
-            Turn::Came(Err(error)) => {
+            ServerInput::Close => break,
+            ServerInput::Ended => spare.refill(),
+            ServerInput::Came(Err(error)) if spare.release_one(&error) => {}
+            ServerInput::Came(Err(error)) => {
                 tracing::warn!(%error, "cannot accept a client");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Turn::Came(Ok(stream)) => {
+            ServerInput::Came(Ok(stream)) => {
                 let served = connections.len();
                 if served < limits.connections + MAX_REFUSED {
                     let refuse = admit(&stream, &limits, served).err();
-                    let upgraded = Upgraded::default();
-                    let routes = Routes { refuse, upgraded, ..routes.clone() };
+                    let upgraded = UpgradeSlot::default();
+                    let routes = Router { refuse, upgraded, ..routes.clone() };
                     connections.spawn(connection(stream, routes));
                 }
             }
@@ -89,7 +89,7 @@ pub(super) async fn serve_within<L: LogSource>(
     Ok(())
 }
 
-enum Turn {
+enum ServerInput {
     Close,
     Ended,
     /// A client connected, or accepting it failed.
@@ -97,7 +97,7 @@ enum Turn {
 }
 
 /// Returns an error for a client that is not admitted.
-fn admit(stream: &UnixStream, limits: &Limits, served: usize) -> Result<(), No> {
+fn admit(stream: &UnixStream, limits: &ServerLimits, served: usize) -> Result<(), ApiError> {
     let peer = stream.peer_cred().map(|peer| peer.uid());
     if peer.as_ref().ok() != Some(&limits.uid) {
         let text = match peer {
@@ -106,31 +106,31 @@ fn admit(stream: &UnixStream, limits: &Limits, served: usize) -> Result<(), No> 
             }
             Err(error) => format!("cannot identify the client: {error}"),
         };
-        return Err(No(StatusCode::FORBIDDEN, Message::new(MessageClass::Denied, text)));
+        return Err(ApiError(StatusCode::FORBIDDEN, Message::new(MessageClass::Denied, text)));
     }
     if served >= limits.connections {
         let text = format!("too many clients: {}", limits.connections);
         let busy = Message::new(MessageClass::Limit, text).help("try again in a few seconds");
-        return Err(No(StatusCode::SERVICE_UNAVAILABLE, busy));
+        return Err(ApiError(StatusCode::SERVICE_UNAVAILABLE, busy));
     }
     Ok(())
 }
 
 /// Serves one client until the connection ends.
-async fn connection<L: LogSource>(stream: UnixStream, routes: Routes<L>) {
+async fn connection<L: LogSource>(stream: UnixStream, routes: Router<L>) {
     let (mut closing, upgraded) = (routes.closing.clone(), routes.upgraded.clone());
     let attached_until = closing.clone();
     // An error means that the server is gone, which is closing as well.
     let closes = async move { drop(closing.wait_for(|closing| *closing).await) };
     let served = routes.refuse.is_none();
     let head_time = routes.limits.head_time;
-    let service = service_fn(move |request| routes.clone().answer(request));
+    let service = service_fn(move |request| routes.clone().respond(request));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_time)
             .keep_alive(served)
-            .max_buf_size(Limits::BUFFER)
+            .max_buf_size(ServerLimits::BUFFER)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
     );

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::fake::{Rig, line, name, plan, snapshot};
-use super::limits::Limits;
+use super::limits::ServerLimits;
 use crate::model::{Snapshot, WhyView};
 use crate::runtime::handle::{Request, WaitUntil};
 
@@ -45,9 +45,14 @@ async fn ask_json(rig: &Rig, method: &str, path: &str, body: &str) -> (u16, Valu
     (status, serde_json::from_str(&body).unwrap())
 }
 
-fn quick() -> Limits {
+fn quick() -> ServerLimits {
     let brief = Duration::from_millis(50);
-    Limits { head_time: brief, body_time: brief, close_time: brief, ..Limits::of_this_user() }
+    ServerLimits {
+        head_time: brief,
+        body_time: brief,
+        close_time: brief,
+        ..ServerLimits::of_this_user()
+    }
 }
 
 #[tokio::test]
@@ -272,7 +277,7 @@ async fn long_bodies_are_refused_unread() {
     let answer = raw(&rig, gigabyte.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 
-    let small = Limits { body: 1000, ..Limits::of_this_user() };
+    let small = ServerLimits { body: 1000, ..ServerLimits::of_this_user() };
     let rig = Rig::within(small);
     let chunk = format!("400\r\n{}\r\n", " ".repeat(1024));
     let chunked = format!("POST /v1/stop HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{chunk}");
@@ -306,8 +311,8 @@ async fn three_hundred_clients_at_once() {
 
 #[tokio::test]
 async fn others_are_not_let_in() {
-    let limits = Limits::of_this_user();
-    let rig = Rig::within(Limits { uid: limits.uid + 1, ..limits });
+    let limits = ServerLimits::of_this_user();
+    let rig = Rig::within(ServerLimits { uid: limits.uid + 1, ..limits });
     let (status, body) = ask_json(&rig, "POST", "/v1/down", "").await;
     assert_eq!(status, 403);
     assert_eq!(body["error"]["class"], "denied");
@@ -349,7 +354,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
     let mut stuck = UnixStream::connect(&rig.socket).await.unwrap();
     stuck.write_all(b"GET /v1/logs?follow=true HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     rig.logs.until_readers(1).await;
-    let long = super::LogLine { line: Some("x".repeat(100_000)), ..line("api", 4) };
+    let long = super::LogLineView { line: Some("x".repeat(100_000)), ..line("api", 4) };
     for _ in 0..20 {
         rig.logs.print(long.clone());
         assert_eq!(ask(&rig, "GET", "/v1/version", "").await.0, 200);

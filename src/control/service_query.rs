@@ -1,4 +1,4 @@
-use super::url_text::{decode, encode};
+use super::url_text::{percent_decode, percent_encode};
 use crate::model::{Message, MessageClass};
 
 /// Parses the service name from the query of `path`.
@@ -12,15 +12,15 @@ pub(super) fn parse(path: &str, query: &str) -> Result<String, Message> {
         return Err(bad("exactly one service is required"));
     };
     match part.split_once('=') {
-        Some(("service", name)) => decode(name).ok_or_else(|| bad("invalid query")),
+        Some(("service", name)) => percent_decode(name).ok_or_else(|| bad("invalid query")),
         Some(_) | None => Err(bad("unknown query parameter")),
     }
 }
 
 /// Returns `path` with a query for the service.
-pub(super) fn path(path: &str, service: &str) -> String {
+pub(super) fn service_path(path: &str, service: &str) -> String {
     let mut path = format!("{path}?service=");
-    encode(service, &mut path);
+    percent_encode(service, &mut path);
     path
 }
 
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn any_name_survives() {
         for name in ["api", "a-1", "", "ä b&c=%"] {
-            let path = path("/v1/env", name);
+            let path = service_path("/v1/env", name);
             let (_, query) = path.split_once('?').unwrap();
             assert_eq!(parse("/v1/env", query), Ok(name.to_owned()));
         }

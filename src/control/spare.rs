@@ -7,17 +7,17 @@ const MOST: usize = 8;
 /// File descriptors reserved for clients, so that a devstack whose services use up the limit of
 /// open files can still be queried and stopped.
 #[derive(Debug, Default)]
-pub(super) struct Spare(Vec<File>);
+pub(super) struct ReservedFds(Vec<File>);
 
-impl Spare {
+impl ReservedFds {
     /// Reserves all descriptors, or as many as the system provides.
-    pub fn filled() -> Spare {
-        let mut spare = Spare::default();
-        spare.fill();
+    pub fn filled() -> ReservedFds {
+        let mut spare = ReservedFds::default();
+        spare.refill();
         spare
     }
 
-    pub fn fill(&mut self) {
+    pub fn refill(&mut self) {
         while self.0.len() < MOST
             && let Ok(file) = File::open("/dev/null")
         {
@@ -26,7 +26,7 @@ impl Spare {
     }
 
     /// Releases one descriptor if `error` means that none are available. Returns whether it did.
-    pub fn make_room(&mut self, error: &io::Error) -> bool {
+    pub fn release_one(&mut self, error: &io::Error) -> bool {
         let none = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
         none && self.0.pop().is_some()
     }
@@ -38,15 +38,15 @@ mod tests {
 
     #[test]
     fn only_a_lack_of_descriptors_is_helped_and_not_for_ever() {
-        let mut spare = Spare::default();
+        let mut spare = ReservedFds::default();
         let [lack, other] = [libc::EMFILE, libc::ECONNABORTED].map(io::Error::from_raw_os_error);
-        assert!(!spare.make_room(&lack));
-        spare.fill();
-        spare.fill();
-        assert!(!spare.make_room(&other));
-        let given = (0..100).take_while(|_| spare.make_room(&lack)).count();
+        assert!(!spare.release_one(&lack));
+        spare.refill();
+        spare.refill();
+        assert!(!spare.release_one(&other));
+        let given = (0..100).take_while(|_| spare.release_one(&lack)).count();
         assert_eq!(given, MOST);
-        spare.fill();
-        assert!(spare.make_room(&lack));
+        spare.refill();
+        assert!(spare.release_one(&lack));
     }
 }

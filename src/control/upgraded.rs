@@ -1,18 +1,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::attach::Session;
+use super::attach::AttachSession;
 
 /// The session after an HTTP upgrade. The route stores it and the connection's task takes it, so
 /// that it still counts as the same client and ends with the server.
 #[derive(Clone, Default)]
-pub(super) struct Upgraded(Arc<Mutex<Option<Session>>>);
+pub(super) struct UpgradeSlot(Arc<Mutex<Option<AttachSession>>>);
 
-impl Upgraded {
-    pub fn put(&self, session: Session) {
+impl UpgradeSlot {
+    pub fn put(&self, session: AttachSession) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
 
-    pub fn take(&self) -> Option<Session> {
+    pub fn take(&self) -> Option<AttachSession> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

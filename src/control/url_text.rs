@@ -1,7 +1,7 @@
 //! Percent-encoding for URL queries.
 
 /// Appends `text`, percent-encoded.
-pub(super) fn encode(text: &str, out: &mut String) {
+pub(super) fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
@@ -11,7 +11,7 @@ pub(super) fn encode(text: &str, out: &mut String) {
 }
 
 /// Decodes percent-encoded text; `+` is a space. `None` if the result is not valid UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(super) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -11,7 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args;
 use super::complain::{Trouble, end, refuse};
-use crate::control::{AttachEvent, AttachQuery, Attachment, Client, Failure, Heard};
+use crate::control::{
+    AttachConnection, AttachEvent, AttachMessage, AttachQuery, ClientError, ControlClient,
+};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::runtime::console;
@@ -43,8 +45,8 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
     code
 }
 
-async fn begin(dir: &std::path::Path, service: &str) -> Result<(Attachment, Desk), Trouble> {
-    let client = Client::here(dir)?;
+async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection, Desk), Trouble> {
+    let client = ControlClient::here(dir)?;
     let screen = console::Screen { size: screen_size(), terminal: Device::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
@@ -69,7 +71,7 @@ struct Desk {
 }
 
 enum Turn {
-    Heard(Result<Option<Heard>, Failure>),
+    Heard(Result<Option<AttachMessage>, ClientError>),
     Typed(Option<Vec<u8>>),
     Called(Called),
     Continued,
@@ -79,7 +81,7 @@ enum Turn {
 enum Over {
     Left,
     Closed(Message),
-    Failed(Failure),
+    Failed(ClientError),
     Lost,
     Signal(i32),
     TerminalGone,
@@ -87,7 +89,7 @@ enum Over {
 
 impl Desk {
     /// Forwards keys and output until either side ends the session; returns the exit code.
-    async fn sit(mut self, mut attachment: Attachment) -> i32 {
+    async fn sit(mut self, mut attachment: AttachConnection) -> i32 {
         let over = loop {
             let turn = self.next(&mut attachment).await;
             match self.take(turn, &mut attachment) {
@@ -98,8 +100,8 @@ impl Desk {
         self.leave(over).await
     }
 
-    async fn next(&mut self, attachment: &mut Attachment) -> Turn {
-        let Attachment { hears, says } = attachment;
+    async fn next(&mut self, attachment: &mut AttachConnection) -> Turn {
+        let AttachConnection { hears, says } = attachment;
         let screen = &mut self.screen;
         let heard = async {
             match screen.room().await {
@@ -113,20 +115,20 @@ impl Desk {
             keys = self.keys.next() => Turn::Typed(keys),
             turn = heard => turn,
             // The connection is closed; read what is left first.
-            () = says.work() => Turn::Heard(hears.next().await),
+            () = says.flush() => Turn::Heard(hears.next().await),
         }
     }
 
-    fn take(&mut self, turn: Turn, attachment: &mut Attachment) -> Option<Over> {
+    fn take(&mut self, turn: Turn, attachment: &mut AttachConnection) -> Option<Over> {
         match turn {
-            Turn::Heard(Ok(Some(Heard::Output(bytes)))) => self.screen.show(&bytes),
-            Turn::Heard(Ok(Some(Heard::Event(event)))) => return self.tell(event),
+            Turn::Heard(Ok(Some(AttachMessage::Output(bytes)))) => self.screen.show(&bytes),
+            Turn::Heard(Ok(Some(AttachMessage::Event(event)))) => return self.tell(event),
             Turn::Heard(Ok(None)) => return Some(Over::Lost),
             Turn::Heard(Err(failure)) => return Some(Over::Failed(failure)),
             Turn::Typed(None) | Turn::ScreenGone => return Some(Over::TerminalGone),
             Turn::Typed(Some(typed)) => {
                 let (keys, leaves) = keys::until_leave(&typed);
-                if !keys.is_empty() && !attachment.says.type_in(keys) {
+                if !keys.is_empty() && !attachment.says.send_keys(keys) {
                     self.screen.ring();
                 }
                 return leaves.then_some(Over::Left);

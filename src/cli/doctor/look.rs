@@ -14,7 +14,7 @@ use super::judge::whose;
 use super::system;
 use crate::cli::left_behind::LeftBehind;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
-use crate::control::{self, Abandoned, Client, Folder};
+use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
 use crate::model::{Message, Name};
 use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
 use crate::runtime::process;
@@ -119,7 +119,7 @@ fn stack(draft: &Config) -> Stack {
 }
 
 fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
-    let client = Client::here(dir).ok()?;
+    let client = ControlClient::here(dir).ok()?;
     let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
     let ports = snapshot.services.into_iter().flat_map(|service| {
         let name = service.name;
@@ -138,10 +138,13 @@ fn can_write(dir: &Path) -> bool {
 
 /// Finds what killed stacks left, in this directory and wherever a lock file records one.
 fn left(dir: &Path) -> Left {
-    let abandoned = Abandoned::all();
-    let there = |one: &Abandoned| match &one.folder {
-        Folder::There(dir) => Some(dir.clone()),
-        Folder::Moved(_) | Folder::Deleted(_) | Folder::Gone(_) | Folder::Untold => None,
+    let abandoned = CrashedInstance::all();
+    let there = |one: &CrashedInstance| match &one.folder {
+        ProjectDir::InPlace(dir) => Some(dir.clone()),
+        ProjectDir::Moved(_)
+        | ProjectDir::Deleted(_)
+        | ProjectDir::Missing(_)
+        | ProjectDir::Unknown => None,
     };
     let mut dirs: Vec<PathBuf> = abandoned.iter().filter_map(there).collect();
     dirs.push(dir.to_owned());

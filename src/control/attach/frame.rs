@@ -12,7 +12,7 @@ const HEAD: usize = 5;
 
 /// A frame: a letter for the kind, the content length in four bytes (big endian), the content.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Frame {
+pub(super) enum AttachFrame {
     /// `i`: keys for the service.
     Input(Bytes),
     /// `r`: size of the client's terminal as two bytes for rows and two for columns.
@@ -25,19 +25,19 @@ pub(super) enum Frame {
 
 /// Bytes that are not a valid frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Garbled;
+pub(super) struct InvalidFrame;
 
-impl Frame {
+impl AttachFrame {
     /// Appends the frame; content over the limit is split into several frames.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Frame::Input(keys) => parts(b'i', keys, out),
-            Frame::Output(bytes) => parts(b'o', bytes, out),
-            Frame::Resize(Size { rows, columns }) => {
+            AttachFrame::Input(keys) => parts(b'i', keys, out),
+            AttachFrame::Output(bytes) => parts(b'o', bytes, out),
+            AttachFrame::Resize(Size { rows, columns }) => {
                 let [[a, b], [c, d]] = [rows.to_be_bytes(), columns.to_be_bytes()];
                 one(b'r', &[a, b, c, d], out);
             }
-            Frame::Event(event) => {
+            AttachFrame::Event(event) => {
                 let json = serde_json::to_vec(event).expect("events serialize to JSON");
                 one(b'e', &json, out);
             }
@@ -45,31 +45,33 @@ impl Frame {
     }
 
     /// Removes the first frame from the bytes read; `None` if it is incomplete.
-    pub fn decode(read: &mut BytesMut) -> Result<Option<Frame>, Garbled> {
+    pub fn decode(read: &mut BytesMut) -> Result<Option<AttachFrame>, InvalidFrame> {
         let Some((head, rest)) = read.split_first_chunk::<HEAD>() else { return Ok(None) };
         let [kind, length @ ..] = *head;
         let length = u32::from_be_bytes(length) as usize;
         if length > CONTENT_MAX || !b"iroe".contains(&kind) {
-            return Err(Garbled);
+            return Err(InvalidFrame);
         }
         if rest.len() < length {
             return Ok(None);
         }
         read.advance(HEAD);
         let content = read.split_to(length).freeze();
-        Frame::of(kind, content).map(Some)
+        AttachFrame::of(kind, content).map(Some)
     }
 
-    fn of(kind: u8, content: Bytes) -> Result<Frame, Garbled> {
+    fn of(kind: u8, content: Bytes) -> Result<AttachFrame, InvalidFrame> {
         match (kind, &*content) {
-            (b'i', _) => Ok(Frame::Input(content)),
-            (b'o', _) => Ok(Frame::Output(content)),
+            (b'i', _) => Ok(AttachFrame::Input(content)),
+            (b'o', _) => Ok(AttachFrame::Output(content)),
             (b'r', &[a, b, c, d]) => {
                 let [rows, columns] = [[a, b], [c, d]].map(u16::from_be_bytes);
-                Ok(Frame::Resize(Size { rows, columns }))
+                Ok(AttachFrame::Resize(Size { rows, columns }))
             }
-            (b'e', json) => serde_json::from_slice(json).map(Frame::Event).map_err(|_| Garbled),
-            (_, _) => Err(Garbled),
+            (b'e', json) => {
+                serde_json::from_slice(json).map(AttachFrame::Event).map_err(|_| InvalidFrame)
+            }
+            (_, _) => Err(InvalidFrame),
         }
     }
 }
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
     use crate::model::{Message, MessageClass, Name, ProcessExit, RunId};
 
-    fn frames() -> Vec<Frame> {
+    fn frames() -> Vec<AttachFrame> {
         let service = Name::new("api").unwrap();
         let why = Message::new(MessageClass::NotRunning, "the stack has stopped");
         let events = [
@@ -101,11 +103,11 @@ mod tests {
             AttachEvent::Closed { why },
         ];
         let mut frames = vec![
-            Frame::Input(Bytes::from_static(b"n\r")),
-            Frame::Resize(Size { rows: 40, columns: 300 }),
-            Frame::Output(Bytes::from_static(b"\x1b[1m(Pdb)\0 \xff")),
+            AttachFrame::Input(Bytes::from_static(b"n\r")),
+            AttachFrame::Resize(Size { rows: 40, columns: 300 }),
+            AttachFrame::Output(Bytes::from_static(b"\x1b[1m(Pdb)\0 \xff")),
         ];
-        frames.extend(events.map(Frame::Event));
+        frames.extend(events.map(AttachFrame::Event));
         frames
     }
 
@@ -116,7 +118,7 @@ mod tests {
         let (mut read, mut found) = (BytesMut::new(), Vec::new());
         for byte in all {
             read.put_u8(byte);
-            while let Some(frame) = Frame::decode(&mut read).unwrap() {
+            while let Some(frame) = AttachFrame::decode(&mut read).unwrap() {
                 found.push(frame);
             }
         }
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_as_the_documentation_has_them() {
-        let text = |frame: &Frame| {
+        let text = |frame: &AttachFrame| {
             let mut bytes = BytesMut::new();
             frame.encode(&mut bytes);
             bytes.escape_ascii().to_string()
@@ -138,9 +140,9 @@ mod tests {
     #[test]
     fn long_contents_become_several_frames() {
         let mut all = BytesMut::new();
-        Frame::Output(vec![b'x'; 2 * CONTENT_MAX + 1].into()).encode(&mut all);
-        let lengths = std::iter::from_fn(|| match Frame::decode(&mut all) {
-            Ok(Some(Frame::Output(part))) => Some(part.len()),
+        AttachFrame::Output(vec![b'x'; 2 * CONTENT_MAX + 1].into()).encode(&mut all);
+        let lengths = std::iter::from_fn(|| match AttachFrame::decode(&mut all) {
+            Ok(Some(AttachFrame::Output(part))) => Some(part.len()),
             other => panic!("{other:?}"),
         });
         assert_eq!(lengths.take(3).collect::<Vec<_>>(), [CONTENT_MAX, CONTENT_MAX, 1]);
@@ -157,12 +159,14 @@ mod tests {
             b"e\0\0\0\x02{]",
             b"x\0\0\0\0",
         ] {
-            let garbled = Frame::decode(&mut BytesMut::from(garbage));
-            assert_eq!(garbled, Err(Garbled), "{}", garbage.escape_ascii());
+            let garbled = AttachFrame::decode(&mut BytesMut::from(garbage));
+            assert_eq!(garbled, Err(InvalidFrame), "{}", garbage.escape_ascii());
         }
-        let later = Frame::decode(&mut BytesMut::from(&b"e\0\0\0\x10{\"event\":\"later\"}"[..]));
-        assert_eq!(later, Err(Garbled), "cut off");
-        let later = Frame::decode(&mut BytesMut::from(&b"e\0\0\0\x11{\"event\":\"later\"}"[..]));
-        assert_eq!(later, Ok(Some(Frame::Event(AttachEvent::Unknown))));
+        let later =
+            AttachFrame::decode(&mut BytesMut::from(&b"e\0\0\0\x10{\"event\":\"later\"}"[..]));
+        assert_eq!(later, Err(InvalidFrame), "cut off");
+        let later =
+            AttachFrame::decode(&mut BytesMut::from(&b"e\0\0\0\x11{\"event\":\"later\"}"[..]));
+        assert_eq!(later, Ok(Some(AttachFrame::Event(AttachEvent::Unknown))));
     }
 }

@@ -8,10 +8,10 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use attachment::{Attachment, Heard, Hears, Says};
+pub use attachment::{AttachConnection, AttachMessage, AttachReader, AttachWriter};
 pub use event::AttachEvent;
 pub use query::AttachQuery;
-pub(super) use session::Session;
+pub(super) use session::AttachSession;
 
 /// Value of the HTTP `Upgrade` header.
 pub(super) const UPGRADE: &str = "devstack-attach";

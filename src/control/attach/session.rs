@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::event::AttachEvent;
-use super::frame::{Frame, Garbled, READ};
+use super::frame::{AttachFrame, InvalidFrame, READ};
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::console::{Keyboard, Seat, Seen};
 use crate::runtime::handle::Attached;
@@ -14,23 +14,23 @@ use crate::runtime::handle::Attached;
 const UNWRITTEN: usize = 64 * 1024;
 
 /// An attached client, over an upgraded connection.
-pub(in crate::control) struct Session {
+pub(in crate::control) struct AttachSession {
     pub upgrade: OnUpgrade,
     pub service: Name,
     pub attached: Attached,
 }
 
-enum Turn {
+enum SessionInput {
     Read(std::io::Result<usize>),
     Written(std::io::Result<usize>),
     Seen(Seen),
     Closing,
 }
 
-impl Session {
+impl AttachSession {
     /// Serves until the client, the service or the stack is gone; blocks neither stack nor service.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
-        let Session { upgrade, service, attached } = self;
+        let AttachSession { upgrade, service, attached } = self;
         let Attached { seat: Seat { mut view, mut keyboard, nudge }, run, cause } = attached;
         let nudge = async {
             if let Some(nudge) = nudge {
@@ -44,39 +44,39 @@ impl Session {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
         let (mut heard, mut unwritten) = (BytesMut::new(), BytesMut::new());
         let first = AttachEvent::Attached { service, run, cause };
-        Frame::Event(first).encode(&mut unwritten);
+        AttachFrame::Event(first).encode(&mut unwritten);
         let why = loop {
             let room = unwritten.len() < UNWRITTEN;
             heard.reserve(READ);
             let turn = tokio::select! {
-                count = read.read_buf(&mut heard) => Turn::Read(count),
-                count = write.write(&unwritten), if !unwritten.is_empty() => Turn::Written(count),
-                seen = view.next(), if room => Turn::Seen(seen),
+                count = read.read_buf(&mut heard) => SessionInput::Read(count),
+                count = write.write(&unwritten), if !unwritten.is_empty() => SessionInput::Written(count),
+                seen = view.next(), if room => SessionInput::Seen(seen),
                 () = keyboard.work() => continue,
                 () = &mut nudge => continue,
                 // An error means that the server is gone, which is closing as well.
-                _ = closing.wait_for(|closing| *closing) => Turn::Closing,
+                _ = closing.wait_for(|closing| *closing) => SessionInput::Closing,
             };
             match turn {
-                Turn::Read(Ok(0) | Err(_)) | Turn::Written(Err(_)) => return,
-                Turn::Written(Ok(count)) => unwritten.advance(count),
-                Turn::Seen(Seen::Closed(why)) => break why,
-                Turn::Seen(seen) => {
+                SessionInput::Read(Ok(0) | Err(_)) | SessionInput::Written(Err(_)) => return,
+                SessionInput::Written(Ok(count)) => unwritten.advance(count),
+                SessionInput::Seen(Seen::Closed(why)) => break why,
+                SessionInput::Seen(seen) => {
                     if let Seen::Ended(..) = seen {
                         keyboard.turn_to_present();
                     }
-                    tell(seen, &mut unwritten);
+                    send_output(seen, &mut unwritten);
                 }
-                Turn::Closing => {
+                SessionInput::Closing => {
                     break Message::new(MessageClass::NotRunning, "the stack has stopped");
                 }
-                Turn::Read(Ok(_)) => {
-                    let obeyed = obey(&mut heard, |size| view.resize(size), &mut keyboard);
+                SessionInput::Read(Ok(_)) => {
+                    let obeyed = apply_frames(&mut heard, |size| view.resize(size), &mut keyboard);
                     match obeyed {
                         Ok(true) => {}
-                        Ok(false) if room => ring(&mut unwritten),
+                        Ok(false) if room => ring_bell(&mut unwritten),
                         Ok(false) => {}
-                        Err(Garbled) => {
+                        Err(InvalidFrame) => {
                             break Message::new(MessageClass::Usage, "invalid frame")
                                 .help("see docs/protocol.md for the frame format");
                         }
@@ -85,11 +85,11 @@ impl Session {
             }
         };
         while let Some(seen) = view.now() {
-            tell(seen, &mut unwritten);
+            send_output(seen, &mut unwritten);
         }
         // Free the client's slot before the last frame: it may never be read.
         drop((view, keyboard));
-        Frame::Event(AttachEvent::Closed { why }).encode(&mut unwritten);
+        AttachFrame::Event(AttachEvent::Closed { why }).encode(&mut unwritten);
         let last = async {
             write.write_all(&unwritten).await?;
             write.shutdown().await
@@ -103,34 +103,34 @@ impl Session {
 }
 
 /// Applies the client's frames. Returns whether all keys were accepted.
-fn obey(
+fn apply_frames(
     heard: &mut BytesMut,
     resize: impl Fn(crate::runtime::process::Size),
     keyboard: &mut Keyboard,
-) -> Result<bool, Garbled> {
+) -> Result<bool, InvalidFrame> {
     let mut taken = true;
-    while let Some(frame) = Frame::decode(heard)? {
+    while let Some(frame) = AttachFrame::decode(heard)? {
         match frame {
-            Frame::Input(keys) => taken &= keyboard.type_in(&keys),
-            Frame::Resize(size) => resize(size),
-            Frame::Output(_) | Frame::Event(_) => return Err(Garbled),
+            AttachFrame::Input(keys) => taken &= keyboard.type_in(&keys),
+            AttachFrame::Resize(size) => resize(size),
+            AttachFrame::Output(_) | AttachFrame::Event(_) => return Err(InvalidFrame),
         }
     }
     Ok(taken)
 }
 
 /// Rings the bell, as a terminal does when its line buffer is full.
-fn ring(unwritten: &mut BytesMut) {
-    Frame::Output(Bytes::from_static(b"\x07")).encode(unwritten);
+fn ring_bell(unwritten: &mut BytesMut) {
+    AttachFrame::Output(Bytes::from_static(b"\x07")).encode(unwritten);
 }
 
-fn tell(seen: Seen, unwritten: &mut BytesMut) {
+fn send_output(seen: Seen, unwritten: &mut BytesMut) {
     let event = match seen {
-        Seen::Output(bytes) => return Frame::Output(bytes).encode(unwritten),
+        Seen::Output(bytes) => return AttachFrame::Output(bytes).encode(unwritten),
         Seen::Missed(bytes) => AttachEvent::Missed { bytes },
         Seen::Began(run) => AttachEvent::Began { run },
         Seen::Ended(run, exit) => AttachEvent::Ended { run, exit },
         Seen::Closed(why) => AttachEvent::Closed { why },
     };
-    Frame::Event(event).encode(unwritten);
+    AttachFrame::Event(event).encode(unwritten);
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::{AttachEvent, AttachQuery, Attachment, Heard};
+use super::{AttachConnection, AttachEvent, AttachMessage, AttachQuery};
 use crate::control::fake::{Rig, name};
-use crate::control::limits::Limits;
-use crate::control::{Client, Failure};
+use crate::control::limits::ServerLimits;
+use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, MessageClass};
 use crate::runtime::console::Screen;
 use crate::runtime::process::Size;
@@ -21,27 +21,27 @@ fn query(service: &str) -> AttachQuery {
     AttachQuery { service: service.to_owned(), screen }
 }
 
-async fn attach(client: &Client) -> Attachment {
+async fn attach(client: &ControlClient) -> AttachConnection {
     let mut attachment = client.attach(&query("api")).await.unwrap();
     let first = attachment.hears.next().await.unwrap().unwrap();
     let cause = "api is well".to_owned();
     assert_eq!(
         first,
-        Heard::Event(AttachEvent::Attached { service: name("api"), run: None, cause })
+        AttachMessage::Event(AttachEvent::Attached { service: name("api"), run: None, cause })
     );
     attachment
 }
 
-async fn hear(attachment: &mut Attachment) -> Heard {
+async fn hear(attachment: &mut AttachConnection) -> AttachMessage {
     attachment.hears.next().await.unwrap().unwrap()
 }
 
-async fn hear_until(attachment: &mut Attachment, end: &str) -> Vec<u8> {
+async fn hear_until(attachment: &mut AttachConnection, end: &str) -> Vec<u8> {
     let mut all = Vec::new();
     while !all.ends_with(end.as_bytes()) {
         match hear(attachment).await {
-            Heard::Output(bytes) => all.extend_from_slice(&bytes),
-            Heard::Event(event) => panic!("{event:?}"),
+            AttachMessage::Output(bytes) => all.extend_from_slice(&bytes),
+            AttachMessage::Event(event) => panic!("{event:?}"),
         }
     }
     all
@@ -63,7 +63,7 @@ async fn all_who_are_attached_see_what_there_was_and_what_comes() {
     rig.close().await;
     for mut attachment in [first, second] {
         let why = Message::new(MessageClass::NotRunning, "the stack has stopped");
-        assert_eq!(hear(&mut attachment).await, Heard::Event(AttachEvent::Closed { why }));
+        assert_eq!(hear(&mut attachment).await, AttachMessage::Event(AttachEvent::Closed { why }));
         assert_eq!(attachment.hears.next().await, Ok(None));
     }
 }
@@ -75,7 +75,10 @@ async fn the_last_output_comes_before_the_last_word() {
     rig.console.push(b"last words");
     rig.start_to_close();
     hear_until(&mut attachment, "last words").await;
-    assert!(matches!(hear(&mut attachment).await, Heard::Event(AttachEvent::Closed { .. })));
+    assert!(matches!(
+        hear(&mut attachment).await,
+        AttachMessage::Event(AttachEvent::Closed { .. })
+    ));
 }
 
 #[tokio::test]
@@ -96,12 +99,12 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
         let (mut read, mut missed, mut last) = (0, 0, Vec::new());
         while !last.ends_with(b"(Pdb) ") {
             match hear(attachment).await {
-                Heard::Output(bytes) => {
+                AttachMessage::Output(bytes) => {
                     read += bytes.len();
                     last = bytes.to_vec();
                 }
-                Heard::Event(AttachEvent::Missed { bytes }) => missed += bytes,
-                Heard::Event(event) => panic!("{event:?}"),
+                AttachMessage::Event(AttachEvent::Missed { bytes }) => missed += bytes,
+                AttachMessage::Event(event) => panic!("{event:?}"),
             }
         }
         assert_eq!(read as u64 + missed, sent as u64);
@@ -112,7 +115,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
 #[tokio::test]
 async fn a_client_that_never_reads_does_not_keep_the_server_open() {
     let brief = Duration::from_millis(50);
-    let rig = Rig::within(Limits { close_time: brief, ..Limits::of_this_user() });
+    let rig = Rig::within(ServerLimits { close_time: brief, ..ServerLimits::of_this_user() });
     let attachment = attach(&rig.client()).await;
     for _ in 0..FLOOD / 1024 {
         rig.console.push(&[b'x'; 1024]);
@@ -142,7 +145,7 @@ async fn who_sends_garbage_is_told_and_disconnected() {
     }
     // Half a frame, then the client is gone.
     let mut half = attach(&rig.client()).await;
-    half.says.type_in(b"x");
+    half.says.send_keys(b"x");
     drop(half);
     rig.console.push(b"still here");
     hear_until(&mut attach(&rig.client()).await, "still here").await;
@@ -152,9 +155,11 @@ async fn who_sends_garbage_is_told_and_disconnected() {
 async fn what_cannot_be_attached_to_is_refused() {
     let rig = Rig::new();
     let unknown = rig.client().attach(&query("apu")).await.err().unwrap();
-    assert!(matches!(&unknown, Failure::UnknownService(why) if why.help == "did you mean `api`?"));
+    assert!(
+        matches!(&unknown, ClientError::UnknownService(why) if why.help == "did you mean `api`?")
+    );
     let odd = rig.client().attach(&query("../x y")).await.err().unwrap();
-    assert!(matches!(odd, Failure::UnknownService(_)), "{odd:?}");
+    assert!(matches!(odd, ClientError::UnknownService(_)), "{odd:?}");
     let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
     let plain = "GET /v1/attach?service=api HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(plain.as_bytes()).await.unwrap();
@@ -166,7 +171,7 @@ async fn what_cannot_be_attached_to_is_refused() {
 
 #[tokio::test]
 async fn attached_clients_count_among_the_connections() {
-    let rig = Rig::within(Limits { connections: 2, ..Limits::of_this_user() });
+    let rig = Rig::within(ServerLimits { connections: 2, ..ServerLimits::of_this_user() });
     let first = attach(&rig.client()).await;
     let second = attach(&rig.client()).await;
     let third = rig.client().attach(&query("api")).await.err().unwrap();
