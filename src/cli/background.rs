@@ -10,14 +10,14 @@ use super::logs::LogFace;
 use super::word::Word;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, ProcessExit};
-use crate::runtime::process::Front;
+use crate::runtime::process::Foreground;
 use crate::runtime::signals::{Called, Signals};
 
 /// How much of the error file is shown, in bytes.
 const ERRORS_MAX: u64 = 16 * 1024;
 
 /// The foreground process of `devstack up -d`: shows status lines until the start is finished.
-pub(super) fn attend(front: Front, shown: Shown) -> i32 {
+pub(super) fn attend(front: Foreground, shown: Shown) -> i32 {
     let json = shown.output == Form::Json;
     let outcome = super::runtime().and_then(|runtime| {
         let outcome = runtime.block_on(Attendant::new(front, shown).attend());
@@ -32,7 +32,7 @@ pub(super) fn attend(front: Front, shown: Shown) -> i32 {
 }
 
 struct Attendant {
-    front: Front,
+    front: Foreground,
     face: Face,
     json: bool,
     start: Start,
@@ -58,7 +58,7 @@ enum Outcome {
 }
 
 impl Attendant {
-    fn new(front: Front, shown: Shown) -> Attendant {
+    fn new(front: Foreground, shown: Shown) -> Attendant {
         let face = Face::new(super::look(stdout().is_terminal(), shown));
         let json = shown.output == Form::Json;
         Attendant { front, face, json, start: Start::Before }
@@ -85,7 +85,7 @@ impl Attendant {
         let mut signals = Signals::listen()?;
         let mut lines = BufReader::new(UnixStream::from_std(self.front.socket()?)?).lines();
         let mut open = true;
-        let mut ended = self.front.ended();
+        let mut ended = self.front.daemon_exited();
         loop {
             tokio::select! {
                 biased;
@@ -112,7 +112,7 @@ impl Attendant {
             Called::End(libc::SIGHUP, _) => return true,
             Called::End(signal, _) => {
                 self.start = Start::CalledOff;
-                self.front.pass_on(signal);
+                self.front.forward_signal(signal);
             }
             Called::Resized => {}
         }

@@ -14,7 +14,7 @@ impl Browser {
         let is_there = |program: &str| {
             let dir = std::env::current_dir().unwrap_or_default();
             let path = std::env::var_os("PATH");
-            crate::runtime::process::locate(program.as_ref(), &dir, path.as_ref()).is_ok()
+            crate::runtime::process::locate_program(program.as_ref(), &dir, path.as_ref()).is_ok()
         };
         Browser::choose(variable, is_there)
     }

@@ -10,7 +10,7 @@ use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
-use crate::runtime::process::{self, Swept};
+use crate::runtime::process::{self, CleanupReport};
 
 /// Result for one stack: what was done, or why it still runs.
 struct Outcome {
@@ -58,12 +58,16 @@ async fn stop(stack: LocatedInstance) -> Outcome {
 
 /// Cleans up after a killed devstack; `None` if nothing was left. Blocks for a few seconds at most.
 fn clear(stack: &CrashedInstance) -> Option<Outcome> {
-    let mut swept = Swept::default();
+    let mut swept = CleanupReport::default();
     let settled = stack.clean_up(|| {
         let record = stack.state_dir.as_deref().map(LeftBehind::record);
-        let by_record = record.as_deref().map_or(Swept::default(), process::sweep);
+        let by_record = record.as_deref().map_or(CleanupReport::default(), process::clean_up);
         // Even if there is a record: it may belong to another stack of the same directory.
-        let by_mark = stack.holder.token.as_deref().map_or(Swept::default(), process::sweep_marked);
+        let by_mark = stack
+            .holder
+            .token
+            .as_deref()
+            .map_or(CleanupReport::default(), process::clean_up_by_token);
         swept = by_record.and(by_mark);
         swept.is_clean()
     });

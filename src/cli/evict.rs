@@ -8,7 +8,7 @@ use crate::model::{Message, MessageClass};
 use crate::ports::{
     self, KillVerdict, PortAvailability, PortHolder, explain_held, holders_of_port, kill_verdict,
 };
-use crate::runtime::process::{Eviction, Suspect, evict};
+use crate::runtime::process::{KillOutcome, KillTarget, kill_holders};
 
 /// How long a process may take to exit after TERM; the default grace period of services.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub(super) enum Case {
 /// The listeners of a port at the time they were found.
 pub(super) struct Suspects {
     port: u16,
-    list: Vec<(Suspect, PortHolder)>,
+    list: Vec<(KillTarget, PortHolder)>,
 }
 
 /// Result of killing the listeners of a port.
@@ -57,7 +57,7 @@ pub(super) fn investigate(port: u16) -> Case {
     let suspects = |pids: Vec<u32>| {
         let list =
             holders.iter().filter(|holder| holder.pid.is_some_and(|pid| pids.contains(&pid)));
-        let known = |holder: &PortHolder| Some((Suspect::of(holder.pid?)?, holder.clone()));
+        let known = |holder: &PortHolder| Some((KillTarget::of(holder.pid?)?, holder.clone()));
         Suspects { port, list: list.filter_map(known).collect() }
     };
     match kill_verdict(port, &holders, &ports::own_ancestry()) {
@@ -77,9 +77,9 @@ impl Suspects {
     /// Kills the processes, then checks whether the port is free. Blocks for up to seven seconds.
     pub fn evict(self) -> Outcome {
         let port = self.port;
-        let suspects: Vec<Suspect> = self.list.iter().map(|(suspect, _)| *suspect).collect();
+        let suspects: Vec<KillTarget> = self.list.iter().map(|(suspect, _)| *suspect).collect();
         // Checks again that each process still listens, because pids are reused.
-        let found = evict(&suspects, GRACE, |pid| ports::listens(pid, port));
+        let found = kill_holders(&suspects, GRACE, |pid| ports::listens(pid, port));
         let mut outcome = Outcome { port, ended: Vec::new(), free: false, notes: Vec::new() };
         for ((suspect, holder), eviction) in self.list.iter().zip(found) {
             outcome.take(suspect.pid(), holder, eviction);
@@ -96,16 +96,18 @@ impl Outcome {
         outcome
     }
 
-    fn take(&mut self, pid: u32, holder: &PortHolder, eviction: Eviction) {
+    fn take(&mut self, pid: u32, holder: &PortHolder, eviction: KillOutcome) {
         let said = holder.to_string();
         let mut ended = |signal| self.ended.push(Ended { pid, holder: said.clone(), signal });
         let note = match eviction {
-            Eviction::Ended => return ended("TERM"),
-            Eviction::Killed => return ended("KILL"),
-            Eviction::Gone => "had already exited",
-            Eviction::Innocent => "is no longer listening there and was left alone",
-            Eviction::LetGo => "got TERM and is no longer listening there, but has not exited yet",
-            Eviction::Alive => "did not exit after TERM and KILL; it is stuck in the kernel",
+            KillOutcome::Terminated => return ended("TERM"),
+            KillOutcome::Killed => return ended("KILL"),
+            KillOutcome::AlreadyGone => "had already exited",
+            KillOutcome::AlreadyReleased => "is no longer listening there and was left alone",
+            KillOutcome::Released => {
+                "got TERM and is no longer listening there, but has not exited yet"
+            }
+            KillOutcome::Alive => "did not exit after TERM and KILL; it is stuck in the kernel",
         };
         self.notes.push(format!("{said} {note}"));
     }

@@ -9,7 +9,7 @@ use super::env_args::Exec;
 use super::given::{OF_FILES, Source, environment};
 use crate::error::exit;
 use crate::model::{EnvView, VariableOrigin};
-use crate::runtime::process::{self, NotStarted};
+use crate::runtime::process::{self, ExecError};
 
 /// Variables that describe the terminal or output: the command has the caller's, not devstack's.
 const OF_THE_OUTPUT: [&str; 10] = [
@@ -35,9 +35,9 @@ pub(super) fn exec(files: Vec<PathBuf>, args: &Exec) -> i32 {
         // Only informative: the command runs even if this cannot be written.
         let _ = writeln!(stderr(), "{OF_FILES}");
     }
-    match process::replace(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
-        NotStarted::Missing(message) => refuse(&message, exit::RUN_NOT_FOUND, false),
-        NotStarted::NotExecutable(message) => refuse(&message, exit::RUN_NOT_EXECUTABLE, false),
+    match process::exec(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
+        ExecError::Missing(message) => refuse(&message, exit::RUN_NOT_FOUND, false),
+        ExecError::NotExecutable(message) => refuse(&message, exit::RUN_NOT_EXECUTABLE, false),
     }
 }
 

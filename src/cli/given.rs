@@ -9,7 +9,7 @@ use crate::control::{ClientError, ControlClient, exactly_one};
 use crate::error::exit;
 use crate::model::{EnvView, Message, Name};
 use crate::runtime::given::Given;
-use crate::runtime::process::Environment;
+use crate::runtime::process::InheritedEnv;
 
 pub(super) enum Source {
     /// The running stack, with its configuration and ports.
@@ -52,7 +52,7 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
         run: None,
         stack: Arc::new(stack),
         draft: Arc::new(draft),
-        environment: Arc::new(Environment::here()),
+        environment: Arc::new(InheritedEnv::current()),
         terminal: false,
     };
     Ok(given.view())

@@ -36,7 +36,7 @@ impl Ground {
     /// Loads the configuration, claims its directory, cleans up after a crash and assigns ports.
     pub fn take(plan: &Plan) -> Result<Ground, Refused> {
         let refuse = |message: Message| Refused::because(&message, plan.refused);
-        if !process::sees_itself() {
+        if !process::proc_is_mounted() {
             return Err(refuse(blind()));
         }
         let draft = config::load(&sources(plan)?).map_err(Refused::Wrong)?;
@@ -48,7 +48,7 @@ impl Ground {
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
         let record = LeftBehind::record(&state_dir);
-        let mut notes = process::sweep(&record).messages();
+        let mut notes = process::clean_up(&record).messages();
         let ports = runtime_dir.join("ports");
         let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
         let loader = Loader {

@@ -17,7 +17,7 @@ use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 use crate::runtime::hands::Hands;
 use crate::runtime::log::{Logs, Output};
-use crate::runtime::process::{Back, Guard, Processes};
+use crate::runtime::process::{Daemon, GuardHandle, ProcessManager};
 use crate::runtime::reload::Reloader;
 use crate::runtime::signals::Signals;
 use crate::runtime::supervisor::{Senses, Setup, Supervisor, TerminalSize};
@@ -52,7 +52,7 @@ pub(super) struct Plan {
     /// Exit code if the stack cannot start, but not because of the user's input.
     pub refused: i32,
     /// Detaches into the background once nothing can be asked or refused any more.
-    pub back: Option<Back>,
+    pub back: Option<Daemon>,
 }
 
 /// Where the log is shown.
@@ -135,7 +135,7 @@ where
 {
     let code = plan.refused;
     let internal = |what, error| Refused::internal(what, &error, code);
-    let guard = Guard::start().map_err(|error| internal("start the guard process", error))?;
+    let guard = GuardHandle::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
     let watcher = plan.follow.then(|| Watcher::start(changes));
@@ -153,7 +153,7 @@ where
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.join("background.err");
-    let back = plan.back.take().map(|back| back.let_go(&errors)).transpose();
+    let back = plan.back.take().map(|back| back.leave_terminal(&errors)).transpose();
     let front = back.map_err(|error| internal("detach into the background", error))?;
     let outcome = runtime.block_on(async {
         let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
@@ -228,7 +228,7 @@ fn end_unheard(ender: &Ender, errno: i32) {
 }
 
 fn setup(
-    guard: Guard,
+    guard: GuardHandle,
     plan: &Plan,
     ground: &Ground,
     logs: &Logs,
@@ -238,13 +238,14 @@ fn setup(
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
-    let mut processes = Processes::new(guard, facts, shows_color(plan))?.record_in(&ground.record);
+    let mut processes =
+        ProcessManager::new(guard, facts, shows_color(plan))?.record_to(&ground.record);
     if let Err(error) = ground.instance.record_token(processes.token()) {
         // As with the process record: only needed after a crash.
         tracing::warn!(%error, "cannot record the token of the stack");
     }
     if on_terminal(plan) {
-        processes = processes.on_terminal();
+        processes = processes.with_terminal();
     }
     if on_terminal(plan)
         && let Some((rows, columns)) = terminal_size()

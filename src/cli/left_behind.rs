@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::control::{ClaimError, ClientError, InstanceLock, existing_state_dir};
 use crate::model::{Message, MessageClass};
-use crate::runtime::process::{self, Swept};
+use crate::runtime::process::{self, CleanupReport};
 
 /// What a stack that no longer runs has left in its project.
 pub(super) struct LeftBehind {
@@ -43,12 +43,12 @@ impl LeftBehind {
             ClaimError::Busy(_) => ClientError::Busy(error.message()),
             ClaimError::Failed(message) => ClientError::Denied(message),
         })?;
-        told(&process::sweep(&record))
+        told(&process::clean_up(&record))
     }
 }
 
 /// Describes a cleanup; `None` if nothing was left. An error if processes are still running.
-pub(super) fn told(swept: &Swept) -> Result<Option<String>, ClientError> {
+pub(super) fn told(swept: &CleanupReport) -> Result<Option<String>, ClientError> {
     let messages: Vec<Message> = swept.messages();
     let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
     if !swept.is_clean() {

@@ -86,7 +86,7 @@ pub fn main() -> i32 {
     if completions::answered() {
         return exit::OK;
     }
-    crate::runtime::process::outlive_file_limits();
+    crate::runtime::process::ignore_file_size_signal();
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -11,7 +11,7 @@ use super::{args, no_runtime, runtime, stack_dir};
 use crate::control::{ClientError, ControlClient};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
-use crate::runtime::process::{self, NotStarted};
+use crate::runtime::process::{self, ExecError};
 
 /// Help for machines where no browser can be started.
 pub(super) const NO_BROWSER: &str = "open it on a machine with a browser, or set BROWSER";
@@ -30,8 +30,8 @@ pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
         return refuse(&message, exit::FAILED, args.json);
     };
     let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let (NotStarted::Missing(message) | NotStarted::NotExecutable(message)) =
-        process::replace(&browser.command(&url.into()), &dir, std::env::vars_os(), chatter());
+    let (ExecError::Missing(message) | ExecError::NotExecutable(message)) =
+        process::exec(&browser.command(&url.into()), &dir, std::env::vars_os(), chatter());
     refuse(&message, exit::FAILED, args.json)
 }
 

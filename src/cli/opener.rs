@@ -11,16 +11,16 @@ use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, Snapshot};
 use crate::runtime::handle::Handle;
 use crate::runtime::log::{Said, Tone};
-use crate::runtime::process::Later;
+use crate::runtime::process::DeferredCommand;
 
 /// Opens one page, or reports why it cannot.
-pub(super) struct Opener(Option<Later>);
+pub(super) struct Opener(Option<DeferredCommand>);
 
 impl Opener {
     /// Prepares the browser; must be called before there are threads and before the guard is
     /// forked.
     pub fn new() -> Opener {
-        let later = |browser: Browser| Later::new(|url| browser.command(&url)).ok();
+        let later = |browser: Browser| DeferredCommand::new(|url| browser.command(&url)).ok();
         Opener(Browser::here().and_then(later))
     }
 
@@ -49,7 +49,7 @@ impl Opener {
     fn open(self, url: &str) -> (Tone, String) {
         match self.0 {
             Some(later) => {
-                later.go(url);
+                later.start(url);
                 (Tone::Notice, format!("opening {url}"))
             }
             None => (Tone::Warning, format!("no browser found for {url}: {NO_BROWSER}")),

@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
-use crate::runtime::process::{self, NotStarted, Orphans};
+use crate::runtime::process::{self, CommandOrphans, ExecError};
 use crate::runtime::signals::Signals;
 
 /// How long the command may take to exit after TERM.
@@ -61,7 +61,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         // The stack has stopped, so the command was terminated as well; its task is bounded.
         let finished = smoke.await.unwrap_or_default();
         let left = match finished.orphans {
-            Some(orphans) => orphans.end().await,
+            Some(orphans) => orphans.kill_remaining().await,
             None => Vec::new(),
         };
         if !left.is_empty() {
@@ -136,7 +136,7 @@ struct Finished {
     /// The exit code; `None` if the stack was stopped for another reason.
     code: Option<i32>,
     /// Orphans of the command, if it was started.
-    orphans: Option<Orphans>,
+    orphans: Option<CommandOrphans>,
 }
 
 impl Smoke {
@@ -169,7 +169,7 @@ impl Smoke {
                 return Finished::default();
             }
         };
-        let mut orphans = Orphans::before_start();
+        let mut orphans = CommandOrphans::before_start();
         // Register before the command runs, so that no exit is missed.
         let ends = signal(SignalKind::child()).ok();
         let mut child = match self.spawn(&snapshot) {
@@ -180,7 +180,7 @@ impl Smoke {
             }
         };
         let code = self.attend(&mut child, &orphans, ends, timeout, limit).await;
-        let left = orphans.tell_to_end();
+        let left = orphans.terminate();
         if left > 0 {
             let text = match left {
                 1 => "the command left 1 process running; terminating it".to_owned(),
@@ -200,13 +200,14 @@ impl Smoke {
     }
 
     fn spawn(&self, snapshot: &Snapshot) -> Result<Child, (Message, i32)> {
-        let refuse = |no: NotStarted| match no {
-            NotStarted::Missing(message) => (message, exit::RUN_NOT_FOUND),
-            NotStarted::NotExecutable(message) => (message, exit::RUN_NOT_EXECUTABLE),
+        let refuse = |no: ExecError| match no {
+            ExecError::Missing(message) => (message, exit::RUN_NOT_FOUND),
+            ExecError::NotExecutable(message) => (message, exit::RUN_NOT_EXECUTABLE),
         };
         let dir = std::env::current_dir().unwrap_or_default();
         let path = std::env::var_os("PATH");
-        let program = process::locate(&self.command[0], &dir, path.as_ref()).map_err(refuse)?;
+        let program =
+            process::locate_program(&self.command[0], &dir, path.as_ref()).map_err(refuse)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the command of `run` is the user's own foreground program, not a run"
@@ -215,14 +216,14 @@ impl Smoke {
         command.arg0(&self.command[0]).args(&self.command[1..]);
         command.envs(variables(&self.stack, snapshot));
         command.stdin(Stdio::inherit()).kill_on_drop(true);
-        command.spawn().map_err(|error| refuse(process::refused(&program, &dir, &error)))
+        command.spawn().map_err(|error| refuse(process::exec_refused(&program, &dir, &error)))
     }
 
     /// Waits for the command. `None`: the stack was stopped for another reason.
     async fn attend(
         &mut self,
         child: &mut Child,
-        orphans: &Orphans,
+        orphans: &CommandOrphans,
         mut ends: Option<Signal>,
         timeout: Option<Duration>,
         limit: impl Future<Output = ()>,
@@ -256,7 +257,7 @@ impl Smoke {
                         return None;
                     }
                 }
-                () = any_end(&mut ends) => orphans.bury_dead(child.id()),
+                () = any_end(&mut ends) => orphans.reap_exited(child.id()),
             }
         }
     }
@@ -294,7 +295,7 @@ impl Smoke {
     async fn stop(&mut self, child: &mut Child, told: bool) {
         let mut wait = if told { self.wait(OWN_WAY, child).await } else { Wait::Over };
         if let (Wait::Over, Some(pid)) = (&wait, child.id()) {
-            process::terminate(pid);
+            process::terminate_child(pid);
             wait = self.wait(GRACE, child).await;
         }
         match wait {

@@ -16,7 +16,7 @@ use crate::error::exit;
 use crate::model::{Message, Name, Snapshot};
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
-use crate::runtime::process::{self, Fork};
+use crate::runtime::process::{self, ForkSide};
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
 pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
@@ -39,8 +39,8 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
     let as_json = plan.shown.output == Form::Json;
     if args.detach {
         // Fork first, while the process is still small.
-        match process::detach() {
-            Ok(Fork::Front(front)) => {
+        match process::daemonize() {
+            Ok(ForkSide::Front(front)) => {
                 let opener = args.open.then(Opener::new);
                 let code = background::attend(front, plan.shown);
                 if let (exit::OK, Some(opener)) = (code, opener) {
@@ -48,7 +48,7 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
                 }
                 return code;
             }
-            Ok(Fork::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
+            Ok(ForkSide::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
             Err(error) => {
                 let why = Refused::internal("detach into the background", &error, plan.refused);
                 return launch::refused(&why, as_json);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::process::{Environment, Giver};
+use super::process::{EnvProvider, InheritedEnv};
 use crate::config::{Config, ExplainedEnv};
 use crate::model::{
     AssignedPort, EnvValue, EnvVariable, EnvView, Name, RunId, Service, ShadowedValue, Stack,
@@ -22,7 +22,7 @@ pub struct Given {
     /// The configuration of the stack.
     pub draft: Arc<Config>,
     /// The inherited environment.
-    pub environment: Arc<Environment>,
+    pub environment: Arc<InheritedEnv>,
     /// Whether the service gets a terminal.
     pub terminal: bool,
 }
@@ -34,8 +34,8 @@ impl Given {
         let Given { service, run, stack, draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
         let explained = draft.explain_env(&service.name, &ports(stack), debugged);
-        let all = environment.given(&service.launch.env, *terminal);
-        let variable = |(name, (value, giver)): (&OsStr, (&OsStr, Giver))| {
+        let all = environment.with_providers(&service.launch.env, *terminal);
+        let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.
             Some(self.variable(name.to_str()?, value, giver, &explained))
         };
@@ -54,19 +54,19 @@ impl Given {
         &self,
         name: &str,
         value: &OsStr,
-        giver: Giver,
+        giver: EnvProvider,
         explained: &ExplainedEnv,
     ) -> EnvVariable {
         let said = explained.get(name).map_or(&[][..], Vec::as_slice);
         let (origin, hidden) = match (giver, said.split_first()) {
-            (Giver::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
-            (Giver::Default, _) => (VariableOrigin::Devstack, &[][..]),
-            (Giver::Service, Some(((origin, known), hidden)))
+            (EnvProvider::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
+            (EnvProvider::Default, _) => (VariableOrigin::Devstack, &[][..]),
+            (EnvProvider::Service, Some(((origin, known), hidden)))
                 if known.as_deref().map(OsStr::new) == Some(value) =>
             {
                 (origin.clone(), hidden)
             }
-            (Giver::Service, Some(_) | None) => (VariableOrigin::PreviousConfig, &[][..]),
+            (EnvProvider::Service, Some(_) | None) => (VariableOrigin::PreviousConfig, &[][..]),
         };
         let hides = hidden.iter().map(|(origin, value)| ShadowedValue {
             value: value
@@ -75,7 +75,8 @@ impl Given {
                 .unwrap_or_default(),
             origin: origin.clone(),
         });
-        let below = (giver == Giver::Service).then(|| self.environment.inherited(name)).flatten();
+        let below =
+            (giver == EnvProvider::Service).then(|| self.environment.inherited(name)).flatten();
         let below = below.map(|value| ShadowedValue {
             value: EnvValue::new(value),
             origin: VariableOrigin::Inherited,

@@ -13,7 +13,7 @@ use super::jobs::{Done, Jobs};
 use super::log::{Capture, Logs};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report};
-use super::process::{Environment, Leash, Processes, Sink};
+use super::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
 use super::survey::Survey;
 use super::usage::Subject;
 use super::watch::Watcher;
@@ -28,7 +28,7 @@ mod sight;
 
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Hands {
-    processes: Arc<Processes>,
+    processes: Arc<ProcessManager>,
     logs: Logs,
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
@@ -61,7 +61,7 @@ struct Held {
     name: Name,
     /// The assigned main port.
     port: Option<u16>,
-    leash: Leash,
+    leash: RunHandle,
     launch: LaunchConfig,
     began: Instant,
     /// One per log probe, created before the process so that no line is missed; `None`: already
@@ -109,7 +109,7 @@ impl Held {
 impl Hands {
     /// Creates an executor without runs. `watcher`: `None` when no files are watched.
     pub fn new(
-        processes: Processes,
+        processes: ProcessManager,
         logs: Logs,
         reports: mpsc::UnboundedSender<Report>,
         done: mpsc::UnboundedSender<Done>,
@@ -151,7 +151,7 @@ impl Hands {
         }
         let leash = match self.passing.for_run(service) {
             Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, output),
-            Err(why) => self.processes.refuse(run, why, output),
+            Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
         let port = service.port().map(|port| port.number);
@@ -217,7 +217,13 @@ impl Hands {
             // Without a receiver the stack is shutting down.
             let _ = reports.send(Report { run, what: Finding::Note(message) });
         };
-        self.processes.stop_by(&held.leash, &launch, stop.signal, Recorded(capture), tell);
+        self.processes.stop_with_command(
+            &held.leash,
+            &launch,
+            stop.signal,
+            Recorded(capture),
+            tell,
+        );
     }
 
     pub(super) fn kill(&self, run: RunId) {
@@ -259,7 +265,7 @@ impl Hands {
     /// Schedules a scan of where a run listens that became ready.
     pub(super) fn survey(&self, run: RunId) {
         if let Some(held) = self.runs.get(&run) {
-            self.survey.add(run, held.leash.tree(), held.port);
+            self.survey.add(run, held.leash.tree_fn(), held.port);
         }
     }
 
@@ -350,7 +356,7 @@ impl Hands {
     }
 
     /// The inherited environment, and whether this service gets a terminal.
-    pub(super) fn surroundings(&self, service: &Service) -> (Arc<Environment>, bool) {
+    pub(super) fn surroundings(&self, service: &Service) -> (Arc<InheritedEnv>, bool) {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
@@ -361,7 +367,7 @@ impl Hands {
     /// The runs with their processes, to measure their usage.
     pub(super) fn subjects(&self) -> Vec<Subject> {
         let subject = |(run, held): (&RunId, &Held)| {
-            let (since, tree) = (held.began, held.leash.spending());
+            let (since, tree) = (held.began, held.leash.usage());
             Subject { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()
@@ -397,7 +403,7 @@ impl Hands {
     /// left.
     pub(super) async fn finish(self) -> bool {
         drop(self.watcher);
-        self.processes.finish().await
+        self.processes.shut_down().await
     }
 }
 
@@ -429,7 +435,7 @@ fn no_terminal(service: &Service) -> Message {
 /// A log capture as the sink of a command.
 struct Recorded(Capture);
 
-impl Sink for Recorded {
+impl OutputSink for Recorded {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.0.push(stream, bytes);
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use super::log::last_lines;
-use super::process::{Leash, Processes, Sink, headline};
+use super::process::{OutputSink, ProcessManager, RunHandle, command_summary};
 use crate::engine::JobId;
 use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
 
@@ -28,22 +28,22 @@ pub struct Done {
 
 /// The running commands. Each has its own keeper, so that none of its processes outlives devstack.
 pub(super) struct Jobs {
-    processes: Arc<Processes>,
+    processes: Arc<ProcessManager>,
     done: mpsc::UnboundedSender<Done>,
-    live: BTreeMap<JobId, Leash>,
+    live: BTreeMap<JobId, RunHandle>,
 }
 
 impl Jobs {
-    pub fn new(processes: Arc<Processes>, done: mpsc::UnboundedSender<Done>) -> Jobs {
+    pub fn new(processes: Arc<ProcessManager>, done: mpsc::UnboundedSender<Done>) -> Jobs {
         Jobs { processes, done, live: BTreeMap::new() }
     }
 
     /// Starts a command. Its result is reported once, when none of its processes is left.
-    pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl Sink) {
+    pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl OutputSink) {
         let tail = Tail::default();
-        let mut aside = self.processes.aside(launch, Tee { sink, tail: tail.clone() });
+        let mut aside = self.processes.spawn_one_shot(launch, Tee { sink, tail: tail.clone() });
         self.live.insert(job, aside.leash().clone());
-        let (done, command) = (self.done.clone(), headline(&launch.command));
+        let (done, command) = (self.done.clone(), command_summary(&launch.command));
         tokio::spawn(async move {
             let end = aside.exited().await;
             aside.emptied().await;
@@ -109,7 +109,7 @@ struct Tee<S> {
     tail: Tail,
 }
 
-impl<S: Sink> Sink for Tee<S> {
+impl<S: OutputSink> OutputSink for Tee<S> {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.tail.push(bytes);
         self.sink.push(stream, bytes);

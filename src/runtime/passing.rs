@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::process::{self, Handed};
+use super::process::{self, ListenFd};
 use super::remark;
 use crate::model::{CommandLine, Message, MessageClass, Name, Service};
 use crate::ports;
@@ -52,7 +52,7 @@ impl Passing {
     pub fn remark(&mut self, service: &Service) -> Option<Message> {
         let (name, command) = (&service.name, &service.launch.command);
         if service.socket_activated.is_empty()
-            || !process::keeps_shell(command)
+            || !process::runs_under_shell(command)
             || self.remarked.get(name) == Some(command)
         {
             return None;
@@ -63,7 +63,7 @@ impl Passing {
 
     /// Returns the sockets for a run, in the order of the ports. Held sockets are reset; missing
     /// ones are opened.
-    pub fn for_run(&mut self, service: &Service) -> Result<Vec<Handed>, Message> {
+    pub fn for_run(&mut self, service: &Service) -> Result<Vec<ListenFd>, Message> {
         if service.socket_activated.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,9 +94,9 @@ impl Socket {
         })
     }
 
-    fn hand(&self) -> std::io::Result<Handed> {
+    fn hand(&self) -> std::io::Result<ListenFd> {
         ports::reset_listener(&self.fd)?;
-        Ok(Handed { name: self.port.clone(), socket: self.fd.try_clone()? })
+        Ok(ListenFd { name: self.port.clone(), socket: self.fd.try_clone()? })
     }
 }
 

@@ -15,7 +15,7 @@ use super::jobs::Done;
 use super::log::{Logs, narrate};
 use super::outcome::Outcome;
 use super::probe::Report;
-use super::process::Fact;
+use super::process::RunReport;
 use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
 use super::watch::Change;
@@ -70,7 +70,7 @@ pub type TerminalSize = Box<dyn Fn() -> Option<(u16, u16)>>;
 /// Channels where reports arrive.
 pub struct Senses {
     /// Reports of runs.
-    pub facts: mpsc::UnboundedReceiver<Fact>,
+    pub facts: mpsc::UnboundedReceiver<RunReport>,
     /// Reports of probes.
     pub reports: mpsc::UnboundedReceiver<Report>,
     /// Results of watch commands.
@@ -125,7 +125,7 @@ type Preview = (Previewed, configuration::TellPlan);
 
 /// What woke the loop.
 enum Wake {
-    Fact(Fact),
+    Fact(RunReport),
     Report(Report),
     Done(Done),
     Change(Change),

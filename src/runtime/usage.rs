@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::process::{Spent, Tree};
+use super::process::{RunTree, TreeUsage};
 use crate::model::{RunId, ServiceView};
 
 /// How long a measurement serves all clients. CPU time is counted in ticks of 10 ms, so shorter
@@ -20,7 +20,7 @@ pub struct Subject {
     /// When its start was ordered.
     pub since: Instant,
     /// Its processes.
-    pub tree: Tree,
+    pub tree: RunTree,
 }
 
 /// Resource usage of a service.
@@ -49,7 +49,7 @@ pub struct Meter {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Instant,
-    spent: Spent,
+    spent: TreeUsage,
     usage: Usage,
 }
 
@@ -64,8 +64,8 @@ impl Meter {
             last.is_none_or(|look| now.saturating_duration_since(look.at) >= SHARED)
         };
         let due: Vec<&Subject> = subjects.iter().filter(due).collect();
-        let trees: Vec<Tree> = due.iter().map(|subject| subject.tree.clone()).collect();
-        for (subject, spent) in due.into_iter().zip(Tree::spent(&trees)) {
+        let trees: Vec<RunTree> = due.iter().map(|subject| subject.tree.clone()).collect();
+        for (subject, spent) in due.into_iter().zip(RunTree::spent(&trees)) {
             match spent {
                 Some(spent) => self.note(subject.run, subject.since, now, spent),
                 None => drop(self.looks.remove(&subject.run)),
@@ -74,7 +74,7 @@ impl Meter {
         self.looks.iter().map(|(run, look)| (*run, look.usage)).collect()
     }
 
-    fn note(&mut self, run: RunId, began: Instant, now: Instant, spent: Spent) {
+    fn note(&mut self, run: RunId, began: Instant, now: Instant, spent: TreeUsage) {
         let (since, before) = match self.looks.get(&run) {
             Some(look) => (look.at, look.spent.cpu),
             None => (began, Duration::ZERO),
@@ -100,11 +100,11 @@ mod tests {
         let mut meter = Meter::default();
         let now = Instant::now();
         let long_ago = now.checked_sub(Duration::from_secs(9)).expect("uptime exceeds 9 s");
-        let spent = Spent { cpu: Duration::from_secs(9), memory: 7 };
+        let spent = TreeUsage { cpu: Duration::from_secs(9), memory: 7 };
         meter.note(RunId(1), long_ago, now + Duration::from_secs(60), spent);
         meter.note(RunId(2), long_ago, long_ago, spent);
         meter.note(RunId(3), long_ago, now, spent);
-        let subject = |run| Subject { run: RunId(run), since: long_ago, tree: Tree::none() };
+        let subject = |run| Subject { run: RunId(run), since: long_ago, tree: RunTree::none() };
         let usage = meter.measure(&[subject(1), subject(2)]);
         // The first was just measured; the second has no processes left, and the third was not
         // requested.
@@ -116,7 +116,7 @@ mod tests {
     fn a_share_is_that_since_the_last_look() {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
-        let spent = |ms| Spent { cpu: Duration::from_millis(ms), memory: 7 };
+        let spent = |ms| TreeUsage { cpu: Duration::from_millis(ms), memory: 7 };
         let mut meter = Meter::default();
         let mut look = |run, now, cpu| {
             meter.note(RunId(run), began, at(now), spent(cpu));

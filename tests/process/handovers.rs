@@ -5,23 +5,28 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use devstack::model::{CommandLine, ProcessExit, RunId, TtyMode};
-use devstack::runtime::process::{Handed, Leash};
+use devstack::runtime::process::{ListenFd, RunHandle};
 
 use crate::alone::alone;
 use crate::lab::{Heard, Lab, eventually, lab};
 use crate::sample::{becomes_sleep, fds, group_of, parent_of};
 
 /// So many sockets that listen, by their names.
-fn sockets(count: usize) -> (Vec<Handed>, Vec<u16>) {
+fn sockets(count: usize) -> (Vec<ListenFd>, Vec<u16>) {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let ports = listeners.iter().map(|one| one.local_addr().expect("it listens").port()).collect();
     let hand =
-        |(at, one): (usize, TcpListener)| Handed { name: format!("n{at}"), socket: one.into() };
+        |(at, one): (usize, TcpListener)| ListenFd { name: format!("n{at}"), socket: one.into() };
     (listeners.into_iter().enumerate().map(hand).collect(), ports)
 }
 
-fn start(lab: &Lab, run: u64, command: CommandLine, handed: Vec<Handed>) -> (RunId, Leash, Heard) {
+fn start(
+    lab: &Lab,
+    run: u64,
+    command: CommandLine,
+    handed: Vec<ListenFd>,
+) -> (RunId, RunHandle, Heard) {
     let heard = Heard::default();
     let (run, launch) = (RunId(run), lab.launch(command));
     let leash = lab.processes.spawn_with(run, &launch, TtyMode::No, handed, heard.clone());

@@ -28,7 +28,7 @@ fn supervisor() {
         lab.emptied(started.run).await;
         println!("\nemptied {exit}");
         let guard = Pinned::try_new(lab.guard);
-        let proved = lab.processes.finish().await;
+        let proved = lab.processes.shut_down().await;
         // It and the keepers are not waited for, and end by themselves.
         assert!(guard.is_none_or(|guard| guard.ends_within(PROMPT)));
         eventually(|| children(std::process::id()).is_empty()).await;
@@ -108,7 +108,7 @@ fn a_lost_guard_is_noticed_and_nothing_more_is_started() {
             soon(lost).await;
             let late = lab.script("exit 0");
             assert!(lab.refused(late.run).await.text.contains("guard"));
-            assert!(lab.processes.finish().await);
+            assert!(lab.processes.shut_down().await);
         })
     });
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use devstack::model::{
     CommandLine, LaunchConfig, Message, OutputStream, ProcessExit, RunId, TtyMode,
 };
-use devstack::runtime::process::{Fact, Guard, Leash, Processes, Sink, What};
+use devstack::runtime::process::{
+    GuardHandle, OutputSink, ProcessManager, RunChange, RunHandle, RunReport,
+};
 use tokio::sync::{Notify, mpsc};
 
 /// When nothing happens for so long, something hangs. Far above anything that is expected.
@@ -15,9 +17,9 @@ const HANG: Duration = Duration::from_secs(60);
 /// A place to start processes.
 pub struct Lab {
     pub guard: u32,
-    pub processes: Processes,
-    facts: mpsc::UnboundedReceiver<Fact>,
-    early: VecDeque<Fact>,
+    pub processes: ProcessManager,
+    facts: mpsc::UnboundedReceiver<RunReport>,
+    early: VecDeque<RunReport>,
     next: u64,
     /// Whether what is started gets a terminal.
     pub tty: TtyMode,
@@ -29,7 +31,7 @@ pub struct Lab {
 /// A run and its output.
 pub struct Started {
     pub run: RunId,
-    pub leash: Leash,
+    pub leash: RunHandle,
     pub heard: Heard,
 }
 
@@ -44,7 +46,7 @@ struct Text {
     closed: u32,
 }
 
-impl Sink for Heard {
+impl OutputSink for Heard {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         let mut text = self.0.0.lock().expect("nobody panics with it");
         match stream {
@@ -106,18 +108,18 @@ pub async fn eventually(holds: impl Fn() -> bool) {
 
 /// Forks a guard, then runs `body` in a runtime, as devstack does.
 pub fn lab<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
-    let guard = Guard::start().expect("a process can be forked");
+    let guard = GuardHandle::start().expect("a process can be forked");
     lab_with(guard, body);
 }
 
 /// The same with a guard that is there already.
-pub fn lab_with<F: Future<Output = ()>>(guard: Guard, body: impl FnOnce(Lab) -> F) {
+pub fn lab_with<F: Future<Output = ()>>(guard: GuardHandle, body: impl FnOnce(Lab) -> F) {
     let pid = guard.pid();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (tell, facts) = mpsc::unbounded_channel();
-        let processes = Processes::new(guard, tell, false).expect("a socket");
+        let processes = ProcessManager::new(guard, tell, false).expect("a socket");
         let dir = tempfile::tempdir().expect("a folder");
         let (early, told) = (VecDeque::new(), BTreeMap::new());
         let tty = TtyMode::No;
@@ -149,14 +151,18 @@ impl Lab {
         Started { run, leash, heard }
     }
 
-    pub fn start_with(&mut self, launch: &LaunchConfig, sink: impl Sink) -> (RunId, Leash) {
+    pub fn start_with(
+        &mut self,
+        launch: &LaunchConfig,
+        sink: impl OutputSink,
+    ) -> (RunId, RunHandle) {
         self.next += 1;
         let run = RunId(self.next);
         (run, self.processes.spawn(run, launch, self.tty, sink))
     }
 
     /// The next fact about a run.
-    pub async fn fact(&mut self, run: RunId) -> What {
+    pub async fn fact(&mut self, run: RunId) -> RunChange {
         if let Some(at) = self.early.iter().position(|fact| fact.run == run) {
             return self.early.remove(at).expect("just found").what;
         }
@@ -171,12 +177,12 @@ impl Lab {
     }
 
     /// The order of facts is promised.
-    fn check(&mut self, fact: &Fact) {
+    fn check(&mut self, fact: &RunReport) {
         let name = match fact.what {
-            What::Spawned { .. } => "spawned",
-            What::NotSpawned(_) => "not spawned",
-            What::Exited(_) => "exited",
-            What::Emptied { .. } => "emptied",
+            RunChange::Spawned { .. } => "spawned",
+            RunChange::SpawnFailed(_) => "not spawned",
+            RunChange::Exited(_) => "exited",
+            RunChange::TreeEmpty { .. } => "emptied",
         };
         let told = self.told.entry(fact.run).or_default();
         told.push(name);
@@ -186,21 +192,21 @@ impl Lab {
 
     pub async fn spawned(&mut self, run: RunId) -> u32 {
         match self.fact(run).await {
-            What::Spawned { pid } => pid,
+            RunChange::Spawned { pid } => pid,
             other => panic!("not spawned: {other:?}"),
         }
     }
 
     pub async fn exited(&mut self, run: RunId) -> ProcessExit {
         match self.fact(run).await {
-            What::Exited(exit) => exit,
+            RunChange::Exited(exit) => exit,
             other => panic!("not exited: {other:?}"),
         }
     }
 
     pub async fn emptied(&mut self, run: RunId) -> Vec<(u32, String)> {
         match self.fact(run).await {
-            What::Emptied { leftovers } => leftovers,
+            RunChange::TreeEmpty { orphans: leftovers } => leftovers,
             other => panic!("not emptied: {other:?}"),
         }
     }
@@ -215,7 +221,7 @@ impl Lab {
 
     /// Why it could not be started.
     pub async fn refused(&mut self, run: RunId) -> Message {
-        let What::NotSpawned(why) = self.fact(run).await else { panic!("it was started") };
+        let RunChange::SpawnFailed(why) = self.fact(run).await else { panic!("it was started") };
         assert!(!why.help.is_empty(), "{why:?}");
         assert!(self.emptied(run).await.is_empty());
         why
@@ -230,7 +236,7 @@ impl Lab {
 
     /// Ends everything; nothing may be left.
     pub async fn finish(self) {
-        assert!(soon(self.processes.finish()).await, "it is proved that nothing is left");
+        assert!(soon(self.processes.shut_down()).await, "it is proved that nothing is left");
         // The guard and the keepers are not waited for, and end by themselves.
         eventually(|| children(std::process::id()).is_empty()).await;
     }

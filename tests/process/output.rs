@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use devstack::model::{CommandLine, OutputStream, ProcessExit};
-use devstack::runtime::process::Sink;
+use devstack::runtime::process::OutputSink;
 use tokio::sync::Notify;
 
 use crate::alone::alone;
@@ -30,7 +30,7 @@ fn nothing_printed_is_lost() {
 /// Throws stdout away and rings at the first byte of stderr.
 struct Bell(Arc<Notify>);
 
-impl Sink for Bell {
+impl OutputSink for Bell {
     fn push(&mut self, stream: OutputStream, _: &[u8]) {
         if stream == OutputStream::Stderr {
             self.0.notify_one();
@@ -86,7 +86,7 @@ fn a_stranger_with_the_pipe_does_not_hold_the_end() {
 #[test]
 fn a_sink_that_panics_harms_nobody() {
     struct Bad;
-    impl Sink for Bad {
+    impl OutputSink for Bad {
         fn push(&mut self, _: OutputStream, _: &[u8]) {
             panic!("on purpose");
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use devstack::model::{CommandLine, ProcessExit};
-use devstack::runtime::process::Guard;
+use devstack::runtime::process::GuardHandle;
 
 use crate::alone::alone;
 use crate::lab::{children, eventually, lab, lab_with};
@@ -50,7 +50,7 @@ fn the_child_gets_a_clean_start() {
         let strays = unsafe { [libc::dup(1), libc::dup(1)] };
         // SAFETY: no handler is involved.
         unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
-        let guard = Guard::start().expect("a process can be forked");
+        let guard = GuardHandle::start().expect("a process can be forked");
         // SAFETY: as above.
         let late = unsafe { libc::dup(1) };
         assert!(strays.iter().chain([&late]).all(|fd| *fd > 2));

@@ -15,7 +15,7 @@ fn stop_by(lab: &Lab, started: &Started, script: &str) -> (Heard, Receiver<Messa
     let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let launch = lab.launch(CommandLine::exec(words));
     let tell = move |message| tell.send(message).expect("somebody waits");
-    lab.processes.stop_by(&started.leash, &launch, libc::SIGINT, heard.clone(), tell);
+    lab.processes.stop_with_command(&started.leash, &launch, libc::SIGINT, heard.clone(), tell);
     (heard, told)
 }
 
@@ -82,7 +82,7 @@ fn a_command_that_fails_is_told_and_the_signal_is_sent() {
             let launch = lab.launch(CommandLine::exec(vec!["no-such-program".to_owned()]));
             let tell = move |message| tell.send(message).expect("somebody waits");
             let (leash, sink) = (&started.leash, Heard::default());
-            lab.processes.stop_by(leash, &launch, libc::SIGTERM, sink, tell);
+            lab.processes.stop_with_command(leash, &launch, libc::SIGTERM, sink, tell);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             assert!(told.recv().expect("it is told").text.contains("could not start"));
             lab.finish().await;

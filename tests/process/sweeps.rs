@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devstack::model::CommandLine;
-use devstack::runtime::process::{leftovers, sweep};
+use devstack::runtime::process::{clean_up, find_orphans};
 
 use crate::alone::{plays, start_role};
 use crate::lab::{eventually, lab};
@@ -20,7 +20,7 @@ fn recorder() {
     }
     lab(async |mut lab| {
         let record = lab.dir.path().join("runs.json");
-        lab.processes = lab.processes.record_in(&record);
+        lab.processes = lab.processes.record_to(&record);
         let (started, pids) = tree(&mut lab, &format!("trap '' TERM; {TREE}")).await;
         // `env` keeps its number when it becomes the program, and clears what it inherited.
         let bare = ["/usr/bin/env", "-i", "/bin/sleep", "1000"].map(str::to_owned).to_vec();
@@ -68,8 +68,8 @@ fn stops(child: &std::process::Child) {
 fn the_next_one_finds_and_ends_what_is_left() {
     let (mut child, _lines, pids, record) = start();
     // While the supervisor lives nothing is anybody else's affair.
-    assert!(leftovers(&record).expect("it can be read").is_empty());
-    assert!(sweep(&record).messages().is_empty() && record.exists());
+    assert!(find_orphans(&record).expect("it can be read").is_empty());
+    assert!(clean_up(&record).messages().is_empty() && record.exists());
     // Stopped first, so that none of them sees the end of another; and killed from below, because the end of
     // its parent makes a stopped group go on.
     let supervisor = Pinned::new(child.id());
@@ -84,7 +84,7 @@ fn the_next_one_finds_and_ends_what_is_left() {
     for pinned in &pids[3..] {
         assert!(!pinned.ends_within(Duration::ZERO), "process {} is no leftover", pinned.pid);
     }
-    let swept = sweep(&record);
+    let swept = clean_up(&record);
     for pinned in &pids[3..] {
         assert!(pinned.ends_within(Duration::ZERO), "process {} lives: {swept:?}", pinned.pid);
         assert!(swept.ended.iter().any(|(pid, _)| *pid == pinned.pid), "{swept:?}");

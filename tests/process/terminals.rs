@@ -58,7 +58,7 @@ fn auto_means_a_terminal_when_devstack_has_one() {
                 lab.start(&lab.launch(CommandLine::exec(words.map(str::to_owned).to_vec())));
             assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             assert_eq!(started.heard.out(), "none\nunset\n");
-            lab.processes = lab.processes.on_terminal();
+            lab.processes = lab.processes.with_terminal();
             let started = lab.script("test -t 1 && echo terminal; stty size");
             assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             assert_eq!(started.heard.out(), "terminal\r\n24 80\r\n");

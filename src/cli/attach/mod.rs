@@ -17,7 +17,7 @@ use crate::control::{
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::runtime::console;
-use crate::runtime::process::{Device, Size};
+use crate::runtime::process::{TermSize, TtyId};
 use crate::runtime::signals::{Called, Signals};
 use keys::Keys;
 use raw_mode::RawMode;
@@ -47,7 +47,7 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
 
 async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection, Desk), Trouble> {
     let client = ControlClient::here(dir)?;
-    let screen = console::Screen { size: screen_size(), terminal: Device::of(stdout()) };
+    let screen = console::Screen { size: screen_size(), terminal: TtyId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal kills this process, which would leave the terminal in raw mode.
@@ -201,9 +201,9 @@ impl Desk {
     }
 }
 
-fn screen_size() -> Size {
+fn screen_size() -> TermSize {
     let size = rustix::termios::tcgetwinsize(stdout()).ok();
-    size.map_or(Size { rows: 0, columns: 0 }, |size| Size {
+    size.map_or(TermSize { rows: 0, columns: 0 }, |size| TermSize {
         rows: size.ws_row,
         columns: size.ws_col,
     })

@@ -59,7 +59,7 @@ pub(super) fn processes() -> Option<Usage> {
 
 /// Returns which processes are visible, by the mount options of `/proc`.
 pub(super) fn sight() -> Sight {
-    if !process::sees_itself() {
+    if !process::proc_is_mounted() {
         return Sight::Nothing;
     }
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

@@ -40,7 +40,7 @@ pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
         files: system::files(),
         processes: system::processes(),
         outgoing: ports::ephemeral_range(),
-        pins: process::pins(),
+        pins: process::can_pin_processes(),
         sight: system::sight(),
         localhost: names.recv_timeout(PATIENCE).unwrap_or(Localhost::Silent),
     };
@@ -100,7 +100,7 @@ fn stack(draft: &Config) -> Stack {
     });
     let starting = draft.with_dependencies(draft.autostart().cloned().collect());
     let unstartable = stack.services.values().filter_map(|service| {
-        let why = process::rehearse(&service.launch)?;
+        let why = process::check_launch(&service.launch)?;
         let starts = starting.contains(&service.name);
         Some(Unstartable { service: service.name.to_string(), starts, why })
     });
@@ -151,13 +151,17 @@ fn left(dir: &Path) -> Left {
     dirs.sort();
     dirs.dedup();
     let recorded = dirs.iter().filter_map(|dir| LeftBehind::find(dir)).map(|left| LeftStack {
-        processes: process::leftovers(&LeftBehind::record(&left.state_dir))
+        processes: process::find_orphans(&LeftBehind::record(&left.state_dir))
             .map_err(|error| error.to_string()),
         dir: Some(left.project),
     });
     // The directory is gone, and the process record with it; only the token is left.
     let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| LeftStack {
-        processes: Ok(one.holder.token.as_deref().map_or(Vec::new(), process::marked_leftovers)),
+        processes: Ok(one
+            .holder
+            .token
+            .as_deref()
+            .map_or(Vec::new(), process::find_orphans_by_token)),
         dir: None,
     });
     Left {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use super::event::AttachEvent;
 use super::frame::{AttachFrame, READ};
 use crate::control::ClientError;
-use crate::runtime::process::Size;
+use crate::runtime::process::TermSize;
 
 /// Maximum bytes of keys that a suspended stack has not read; more than a user types blindly.
 const UNSENT: usize = 1 << 20;
@@ -92,7 +92,7 @@ impl AttachWriter {
     }
 
     /// Queues a new terminal size.
-    pub fn resize(&mut self, size: Size) {
+    pub fn resize(&mut self, size: TermSize) {
         AttachFrame::Resize(size).encode(&mut self.unsent);
     }
 

@@ -1,7 +1,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::event::AttachEvent;
-use crate::runtime::process::Size;
+use crate::runtime::process::TermSize;
 
 /// Maximum content of a frame in bytes.
 pub(super) const CONTENT_MAX: usize = 64 * 1024;
@@ -16,7 +16,7 @@ pub(super) enum AttachFrame {
     /// `i`: keys for the service.
     Input(Bytes),
     /// `r`: size of the client's terminal as two bytes for rows and two for columns.
-    Resize(Size),
+    Resize(TermSize),
     /// `o`: output of the terminal.
     Output(Bytes),
     /// `e`: an event as JSON.
@@ -33,7 +33,7 @@ impl AttachFrame {
         match self {
             AttachFrame::Input(keys) => parts(b'i', keys, out),
             AttachFrame::Output(bytes) => parts(b'o', bytes, out),
-            AttachFrame::Resize(Size { rows, columns }) => {
+            AttachFrame::Resize(TermSize { rows, columns }) => {
                 let [[a, b], [c, d]] = [rows.to_be_bytes(), columns.to_be_bytes()];
                 one(b'r', &[a, b, c, d], out);
             }
@@ -66,7 +66,7 @@ impl AttachFrame {
             (b'o', _) => Ok(AttachFrame::Output(content)),
             (b'r', &[a, b, c, d]) => {
                 let [rows, columns] = [[a, b], [c, d]].map(u16::from_be_bytes);
-                Ok(AttachFrame::Resize(Size { rows, columns }))
+                Ok(AttachFrame::Resize(TermSize { rows, columns }))
             }
             (b'e', json) => {
                 serde_json::from_slice(json).map(AttachFrame::Event).map_err(|_| InvalidFrame)
@@ -104,7 +104,7 @@ mod tests {
         ];
         let mut frames = vec![
             AttachFrame::Input(Bytes::from_static(b"n\r")),
-            AttachFrame::Resize(Size { rows: 40, columns: 300 }),
+            AttachFrame::Resize(TermSize { rows: 40, columns: 300 }),
             AttachFrame::Output(Bytes::from_static(b"\x1b[1m(Pdb)\0 \xff")),
         ];
         frames.extend(events.map(AttachFrame::Event));

@@ -1,6 +1,6 @@
 use crate::model::{Message, MessageClass};
 use crate::runtime::console::Screen;
-use crate::runtime::process::{Device, Size};
+use crate::runtime::process::{TermSize, TtyId};
 
 /// Parameters of `GET /v1/attach`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl AttachQuery {
     /// Parses `service=api&rows=40&columns=120&terminal=24-5`.
     pub(in crate::control) fn parse(text: &str) -> Result<AttachQuery, Message> {
         let mut service = None;
-        let mut size = Size { rows: 0, columns: 0 };
+        let mut size = TermSize { rows: 0, columns: 0 };
         let mut terminal = None;
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
@@ -38,15 +38,15 @@ impl AttachQuery {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let service: String = service.chars().map(plain).collect();
         let terminal =
-            terminal.map(|Device { system, inode }| format!("&terminal={system}-{inode}"));
+            terminal.map(|TtyId { system, inode }| format!("&terminal={system}-{inode}"));
         let terminal = terminal.unwrap_or_default();
         format!("service={service}&rows={}&columns={}{terminal}", size.rows, size.columns)
     }
 }
 
-fn device(text: &str) -> Option<Device> {
+fn device(text: &str) -> Option<TtyId> {
     let (system, inode) = text.split_once('-')?;
-    Some(Device { system: system.parse().ok()?, inode: inode.parse().ok()? })
+    Some(TtyId { system: system.parse().ok()?, inode: inode.parse().ok()? })
 }
 
 fn bad(part: &str) -> Message {
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn queries_survive_their_text() {
-        let size = Size { rows: 40, columns: 120 };
-        let terminal = Some(Device { system: 24, inode: u64::MAX });
+        let size = TermSize { rows: 40, columns: 120 };
+        let terminal = Some(TtyId { system: 24, inode: u64::MAX });
         for terminal in [terminal, None] {
             let screen = Screen { size, terminal };
             let query = AttachQuery { service: "api-2".to_owned(), screen };

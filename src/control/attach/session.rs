@@ -105,7 +105,7 @@ impl AttachSession {
 /// Applies the client's frames. Returns whether all keys were accepted.
 fn apply_frames(
     heard: &mut BytesMut,
-    resize: impl Fn(crate::runtime::process::Size),
+    resize: impl Fn(crate::runtime::process::TermSize),
     keyboard: &mut Keyboard,
 ) -> Result<bool, InvalidFrame> {
     let mut taken = true;

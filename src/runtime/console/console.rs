@@ -12,7 +12,7 @@ use super::seen::Seen;
 use super::traces::Traces;
 use super::view::View;
 use crate::model::{Message, ProcessExit, RunId};
-use crate::runtime::process::{Device, Size, Terminal};
+use crate::runtime::process::{Pty, TermSize, TtyId};
 
 /// The terminal of a service through all its runs, and the clients attached to it.
 #[derive(Debug, Default)]
@@ -32,14 +32,14 @@ struct State {
 #[derive(Debug)]
 struct Present {
     run: RunId,
-    terminal: Arc<Terminal>,
+    terminal: Arc<Pty>,
 }
 
 impl Console {
     /// Attaches a client with a screen of this size. It first gets the newest lines that fit on its
     /// screen, then the modes that the run has switched. A full-screen program is made to redraw if
     /// the new size does not cause that anyway.
-    pub fn sit(self: &Arc<Self>, size: Size) -> Seat {
+    pub fn sit(self: &Arc<Self>, size: TermSize) -> Seat {
         let mut state = self.lock();
         state.numbers += 1;
         let number = state.numbers;
@@ -75,12 +75,12 @@ impl Console {
     }
 
     /// Whether the service currently runs on this terminal.
-    pub fn is_shown_on(&self, terminal: Device) -> bool {
+    pub fn is_shown_on(&self, terminal: TtyId) -> bool {
         self.terminal().is_some_and(|own| own.device() == Some(terminal))
     }
 
     /// A run is about to start on this pty.
-    pub(crate) fn begin(&self, run: RunId, terminal: Arc<Terminal>) {
+    pub(crate) fn begin(&self, run: RunId, terminal: Arc<Pty>) {
         let mut state = self.lock();
         state.present = Some(Present { run, terminal });
         state.fit();
@@ -112,7 +112,7 @@ impl Console {
         state.each(|place| place.close(why.clone()));
     }
 
-    pub(super) fn terminal(&self) -> Option<Arc<Terminal>> {
+    pub(super) fn terminal(&self) -> Option<Arc<Pty>> {
         self.lock().present.as_ref().map(|present| present.terminal.clone())
     }
 
@@ -123,7 +123,7 @@ impl Console {
         places.get_mut(&number)?.take(run, newest, traces)
     }
 
-    pub(super) fn resize(&self, number: u64, size: Size) {
+    pub(super) fn resize(&self, number: u64, size: TermSize) {
         let mut state = self.lock();
         if let Some(place) = state.places.get_mut(&number) {
             place.size = size;
@@ -155,8 +155,9 @@ impl State {
         let Some(present) = &self.present else { return false };
         let sizes = self.places.values().filter_map(|place| place.size.known());
         let less = u16::from(self.nudges > 0);
-        let nudged = |size: Size| Size { rows: size.rows.saturating_sub(less).max(1), ..size };
-        present.terminal.fit(sizes.reduce(Size::common).map(nudged))
+        let nudged =
+            |size: TermSize| TermSize { rows: size.rows.saturating_sub(less).max(1), ..size };
+        present.terminal.set_viewer_size(sizes.reduce(TermSize::common).map(nudged))
     }
 
     fn each(&mut self, act: impl Fn(&mut Place)) {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::console::Console;
-use crate::runtime::process::Typist;
+use crate::runtime::process::KeyWriter;
 
 /// Bytes that may wait for a service that does not read: a large paste.
 const WAITING: usize = 1 << 20;
@@ -11,7 +11,7 @@ const WAITING: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Keyboard {
     console: Arc<Console>,
-    typist: Option<Typist>,
+    typist: Option<KeyWriter>,
     waiting: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl Keyboard {
     pub fn type_in(&mut self, keys: &[u8]) -> bool {
         self.turn_to_present();
         let Some(typist) = &self.typist else { return false };
-        let taken = if self.waiting.is_empty() { typist.type_in(keys) } else { 0 };
+        let taken = if self.waiting.is_empty() { typist.write(keys) } else { 0 };
         let rest = &keys[taken..];
         let room = WAITING - self.waiting.len();
         self.waiting.extend_from_slice(&rest[..rest.len().min(room)]);
@@ -37,8 +37,8 @@ impl Keyboard {
             let Some(typist) = self.typist.as_ref().filter(|_| !self.waiting.is_empty()) else {
                 return std::future::pending().await;
             };
-            typist.room().await;
-            let taken = typist.type_in(&self.waiting);
+            typist.writable().await;
+            let taken = typist.write(&self.waiting);
             self.waiting.drain(..taken);
         }
     }
@@ -54,7 +54,7 @@ impl Keyboard {
         if !same {
             self.waiting = Vec::new();
             // Without a descriptor, act as if the service did not read.
-            self.typist = present.and_then(|terminal| Typist::new(terminal).ok());
+            self.typist = present.and_then(|terminal| KeyWriter::new(terminal).ok());
         }
     }
 }

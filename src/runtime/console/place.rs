@@ -8,7 +8,7 @@ use super::newest::Newest;
 use super::seen::Seen;
 use super::traces::Traces;
 use crate::model::{Message, RunId};
-use crate::runtime::process::Size;
+use crate::runtime::process::TermSize;
 
 /// Bytes of output that may wait for a client. A healthy one takes them within milliseconds.
 const QUEUED: usize = 256 * 1024;
@@ -18,7 +18,7 @@ const ITEMS: usize = 64;
 /// The queue of one attached client.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub size: Size,
+    pub size: TermSize,
     pub bell: Arc<Notify>,
     queue: VecDeque<Item>,
     /// Bytes of output in the queue.
@@ -38,7 +38,7 @@ enum Item {
 
 impl Place {
     /// A client that knows of this run.
-    pub fn new(size: Size, run: Option<RunId>, bell: Arc<Notify>) -> Place {
+    pub fn new(size: TermSize, run: Option<RunId>, bell: Arc<Notify>) -> Place {
         Place { size, bell, queue: VecDeque::new(), bytes: 0, lost: None, run, closed: None }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn place(run: Option<RunId>) -> Place {
-        Place::new(Size { rows: 24, columns: 80 }, run, Arc::default())
+        Place::new(TermSize { rows: 24, columns: 80 }, run, Arc::default())
     }
 
     fn all(place: &mut Place, run: Option<RunId>, newest: &Newest) -> Vec<Seen> {

@@ -4,7 +4,7 @@ use super::console::Console;
 use super::line_ends::LineEnds;
 use crate::model::{Message, OutputStream, ProcessExit, RunId};
 use crate::runtime::log::Capture;
-use crate::runtime::process::{Sink, Terminal};
+use crate::runtime::process::{OutputSink, Pty};
 
 /// Sends the output of a run to the log and, if it has a pty, to the attached clients.
 pub(in crate::runtime) struct RunOutput {
@@ -23,8 +23,8 @@ impl RunOutput {
     }
 }
 
-impl Sink for RunOutput {
-    fn begins(&mut self, terminal: Option<&Arc<Terminal>>) {
+impl OutputSink for RunOutput {
+    fn starting(&mut self, terminal: Option<&Arc<Pty>>) {
         match terminal {
             Some(terminal) => {
                 self.ends = Some(LineEnds::default());

@@ -1,10 +1,10 @@
-use crate::runtime::process::{Device, Size};
+use crate::runtime::process::{TermSize, TtyId};
 
 /// The screen of a client that attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
     /// Its size.
-    pub size: Size,
+    pub size: TermSize,
     /// Its terminal; `None` if it is not one or unknown.
-    pub terminal: Option<Device>,
+    pub terminal: Option<TtyId>,
 }

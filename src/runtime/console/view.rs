@@ -4,7 +4,7 @@ use tokio::sync::Notify;
 
 use super::console::Console;
 use super::seen::Seen;
-use crate::runtime::process::Size;
+use crate::runtime::process::TermSize;
 
 /// What a service's terminal shows from now on, read at the client's own speed.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl View {
     }
 
     /// Sets the size of the client's screen.
-    pub fn resize(&self, size: Size) {
+    pub fn resize(&self, size: TermSize) {
         self.console.resize(self.number, size);
     }
 }

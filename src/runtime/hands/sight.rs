@@ -5,9 +5,13 @@ use std::sync::Arc;
 use crate::model::Service;
 use crate::ports;
 use crate::runtime::probe::{self, Sight};
-use crate::runtime::process::{Leash, Processes};
+use crate::runtime::process::{ProcessManager, RunHandle};
 
-pub(super) fn sight(leash: &Leash, service: &Service, processes: &Arc<Processes>) -> Sight {
+pub(super) fn sight(
+    leash: &RunHandle,
+    service: &Service,
+    processes: &Arc<ProcessManager>,
+) -> Sight {
     let (leash, processes) = (leash.clone(), processes.clone());
     // Listening on its other ports is expected too.
     let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();

@@ -12,7 +12,7 @@ use crate::model::{
     Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
     ServiceView, Snapshot, Stack, signal_name,
 };
-use crate::runtime::process::headline;
+use crate::runtime::process::command_summary;
 
 /// How many log lines are shown with a failure.
 const TAIL: usize = 10;
@@ -90,12 +90,12 @@ fn lines(
         // The following phase reports how it ended.
         EventKind::Ended { .. } => Vec::new(),
         EventKind::BuildStarted { command, path } => {
-            let (command, path) = (headline(command), short(path, stack));
+            let (command, path) = (command_summary(command), short(path, stack));
             line(Tone::Plain, format!("running `{command}`: {path} changed"))
         }
         EventKind::Built { command, took: time } => {
             let took = took(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-            line(Tone::Good, format!("`{}` succeeded in {took}", headline(command)))
+            line(Tone::Good, format!("`{}` succeeded in {took}", command_summary(command)))
         }
         EventKind::Signalled { signal, path } => {
             let name =

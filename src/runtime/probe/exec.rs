@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::attempt::Attempt;
 use super::{Sight, Trial, Verdict};
 use crate::model::{CommandLine, LaunchConfig, MessageClass, OutputStream, ProcessExit};
-use crate::runtime::process::{Processes, Sink, shown};
+use crate::runtime::process::{OutputSink, ProcessManager, display_command};
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
@@ -32,7 +32,7 @@ pub(super) async fn attempt(
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
     }
     let Trial { verdict, said } = sight.try_out(launch).await;
-    let command = shown(command);
+    let command = display_command(command);
     let what = match verdict {
         Verdict::Ended(ProcessExit::Code(0)) => {
             return Attempt::Held(format!("`{command}` exited with code 0"));
@@ -51,18 +51,18 @@ pub(super) async fn attempt(
 
 /// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
 /// at the time limit, when dropped, or with devstack.
-pub async fn try_out(processes: &Processes, launch: &LaunchConfig) -> Trial {
+pub async fn try_out(processes: &ProcessManager, launch: &LaunchConfig) -> Trial {
     try_out_within(ATTEMPT_MAX, processes, launch).await
 }
 
 /// Like `run_command`, with another time limit.
 pub async fn try_out_within(
     limit: Duration,
-    processes: &Processes,
+    processes: &ProcessManager,
     launch: &LaunchConfig,
 ) -> Trial {
     let tail = Tail::default();
-    let mut aside = processes.aside(launch, tail.clone());
+    let mut aside = processes.spawn_one_shot(launch, tail.clone());
     let verdict = match timeout(limit, aside.exited()).await {
         Ok(Ok(exit)) => {
             // The output is complete only when the tree is empty.
@@ -85,7 +85,7 @@ impl Tail {
     }
 }
 
-impl Sink for Tail {
+impl OutputSink for Tail {
     fn push(&mut self, _: OutputStream, bytes: &[u8]) {
         let mut tail = self.lock();
         tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);

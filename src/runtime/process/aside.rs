@@ -1,20 +1,20 @@
 use tokio::sync::mpsc;
 
-use super::fact::{Fact, What};
-use super::leash::Leash;
+use super::fact::{RunChange, RunReport};
+use super::leash::RunHandle;
 use crate::model::{Message, ProcessExit};
 
 /// A short command that is not a run of a service. It has a keeper like one, but its reports arrive
 /// only here. Dropping this kills its tree.
 #[derive(Debug)]
-pub struct Aside {
-    pub(super) leash: Leash,
-    pub(super) facts: mpsc::UnboundedReceiver<Fact>,
+pub struct OneShotCommand {
+    pub(super) leash: RunHandle,
+    pub(super) facts: mpsc::UnboundedReceiver<RunReport>,
 }
 
-impl Aside {
+impl OneShotCommand {
     /// Returns the handle of the command.
-    pub fn leash(&self) -> &Leash {
+    pub fn leash(&self) -> &RunHandle {
         &self.leash
     }
 
@@ -22,9 +22,9 @@ impl Aside {
     pub async fn exited(&mut self) -> Result<ProcessExit, Message> {
         while let Some(fact) = self.facts.recv().await {
             match fact.what {
-                What::Exited(exit) => return Ok(exit),
-                What::NotSpawned(why) => return Err(why),
-                What::Spawned { .. } | What::Emptied { .. } => {}
+                RunChange::Exited(exit) => return Ok(exit),
+                RunChange::SpawnFailed(why) => return Err(why),
+                RunChange::Spawned { .. } | RunChange::TreeEmpty { .. } => {}
             }
         }
         // The run's task always reports this first; without the task devstack is shutting down.
@@ -36,14 +36,14 @@ impl Aside {
         self.leash.kill();
         while let Some(fact) = self.facts.recv().await {
             match fact.what {
-                What::Emptied { .. } => return,
-                What::Spawned { .. } | What::NotSpawned(_) | What::Exited(_) => {}
+                RunChange::TreeEmpty { .. } => return,
+                RunChange::Spawned { .. } | RunChange::SpawnFailed(_) | RunChange::Exited(_) => {}
             }
         }
     }
 }
 
-impl Drop for Aside {
+impl Drop for OneShotCommand {
     fn drop(&mut self) {
         self.leash.kill();
     }

@@ -8,11 +8,11 @@ use rustix::fs::OFlags;
 
 /// The process that goes to the background; it still has the caller's terminal.
 #[derive(Debug)]
-pub struct Back(UnixStream);
+pub struct Daemon(UnixStream);
 
-impl Back {
-    pub(super) fn new(socket: UnixStream) -> Back {
-        Back(socket)
+impl Daemon {
+    pub(super) fn new(socket: UnixStream) -> Daemon {
+        Daemon(socket)
     }
 
     /// Leaves the terminal for a session of its own, safe from Ctrl-C and a closed window. stdin
@@ -21,7 +21,7 @@ impl Back {
     ///
     /// # Errors
     /// The system's error when /dev/null cannot be opened or the session not be changed.
-    pub fn let_go(self, stderr: &Path) -> io::Result<UnixStream> {
+    pub fn leave_terminal(self, stderr: &Path) -> io::Result<UnixStream> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         // A full disk must not prevent the start.
         let errors = File::options()

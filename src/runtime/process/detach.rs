@@ -4,17 +4,17 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
-use super::back::Back;
-use super::front::Front;
+use super::back::Daemon;
+use super::front::Foreground;
 use super::platform;
 
 /// Which side of the fork this process is.
 #[derive(Debug)]
-pub enum Fork {
+pub enum ForkSide {
     /// The process that the user started; it reports how the daemon starts.
-    Front(Front),
+    Front(Foreground),
     /// Its child, which runs the stack.
-    Back(Back),
+    Back(Daemon),
 }
 
 /// Forks. Must be called before there are threads and before the guard is forked. The child keeps
@@ -22,7 +22,7 @@ pub enum Fork {
 ///
 /// # Errors
 /// The system's error when it cannot create a socket or a process.
-pub fn detach() -> io::Result<Fork> {
+pub fn daemonize() -> io::Result<ForkSide> {
     let (ours, theirs) = UnixStream::pair()?;
     // SAFETY: the caller guarantees that there are no other threads, so the child may do anything.
     match unsafe { libc::fork() } {
@@ -30,12 +30,12 @@ pub fn detach() -> io::Result<Fork> {
         0 => {
             drop(ours);
             // The daemon must not hold a pipe open whose reader waits for end of file.
-            platform::close_all_but(theirs.as_raw_fd());
-            Ok(Fork::Back(Back::new(theirs)))
+            platform::close_fds_except(theirs.as_raw_fd());
+            Ok(ForkSide::Back(Daemon::new(theirs)))
         }
         pid => {
             drop(theirs);
-            Ok(Fork::Front(Front::new(pid, ours)))
+            Ok(ForkSide::Front(Foreground::new(pid, ours)))
         }
     }
 }

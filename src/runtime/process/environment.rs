@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::sweep::TOKEN;
+use super::sweep::TOKEN_VAR;
 
 /// How a service manager describes its sockets to devstack.
-const ITS_MANAGERS: [&str; 5] =
+const SERVICE_MANAGER_VARS: [&str; 5] =
     ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
 /// Working directory by the path it was reached by, symlinks included.
@@ -14,7 +14,7 @@ const PWD: &str = "PWD";
 /// What services inherit: devstack's environment at its start, plus defaults that make programs
 /// behave well when their output is a pipe.
 #[derive(Clone)]
-pub struct Environment {
+pub struct InheritedEnv {
     base: BTreeMap<OsString, OsString>,
     color: bool,
     /// Marks every process of this stack, so that orphans can be found later.
@@ -23,7 +23,7 @@ pub struct Environment {
 
 /// Where a variable has its value from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Giver {
+pub enum EnvProvider {
     /// devstack's own environment.
     Inherited,
     /// The configuration of the service.
@@ -32,27 +32,28 @@ pub enum Giver {
     Default,
 }
 
-impl Environment {
+impl InheritedEnv {
     /// `color`: devstack writes to a terminal with colors.
     pub(super) fn new(
         vars: impl Iterator<Item = (OsString, OsString)>,
         color: bool,
         token: String,
-    ) -> Environment {
+    ) -> InheritedEnv {
         // Sockets of the manager are for devstack itself; directory and token differ per process.
-        let not_inherited =
-            |name: &OsStr| ITS_MANAGERS.iter().chain(&[PWD, TOKEN]).any(|theirs| name == *theirs);
+        let not_inherited = |name: &OsStr| {
+            SERVICE_MANAGER_VARS.iter().chain(&[PWD, TOKEN_VAR]).any(|theirs| name == *theirs)
+        };
         let base = vars.filter(|(name, _)| !not_inherited(name)).collect();
-        Environment { base, color, token }
+        InheritedEnv { base, color, token }
     }
 
     /// What services would inherit from a devstack started by this process, without colors.
-    pub fn here() -> Environment {
-        Environment::new(std::env::vars_os(), false, String::new())
+    pub fn current() -> InheritedEnv {
+        InheritedEnv::new(std::env::vars_os(), false, String::new())
     }
 
     /// Returns the complete environment of a process, sorted by name. `terminal`: it gets a pty.
-    pub(super) fn of<'a>(
+    pub(super) fn complete<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
         dir: &'a Path,
@@ -60,30 +61,32 @@ impl Environment {
     ) -> BTreeMap<&'a OsStr, &'a OsStr> {
         // As a shell does on `cd`: programs trust it to know the symlink they came by.
         let mut all = BTreeMap::from([(OsStr::new(PWD), dir.as_os_str())]);
-        all.extend(self.given(own, terminal).into_iter().map(|(name, (value, _))| (name, value)));
+        all.extend(
+            self.with_providers(own, terminal).into_iter().map(|(name, (value, _))| (name, value)),
+        );
         // The service cannot override it.
-        all.insert(OsStr::new(TOKEN), OsStr::new(&self.token));
+        all.insert(OsStr::new(TOKEN_VAR), OsStr::new(&self.token));
         all
     }
 
     /// The environment of a service without the variables that differ per process, with the
     /// provider of each value: `own` overrides what is inherited, and both override the defaults.
-    pub fn given<'a>(
+    pub fn with_providers<'a>(
         &'a self,
         own: &'a BTreeMap<String, String>,
         terminal: bool,
-    ) -> BTreeMap<&'a OsStr, (&'a OsStr, Giver)> {
+    ) -> BTreeMap<&'a OsStr, (&'a OsStr, EnvProvider)> {
         let base = self.base.iter();
-        let base = base.map(|(k, v)| (k.as_os_str(), (v.as_os_str(), Giver::Inherited)));
-        let mut all: BTreeMap<&OsStr, (&OsStr, Giver)> = base.collect();
-        let own = own.iter().map(|(k, v)| (OsStr::new(k), (OsStr::new(v), Giver::Service)));
-        all.extend(own.filter(|(name, _)| *name != TOKEN));
-        let one = (OsStr::new("1"), Giver::Default);
+        let base = base.map(|(k, v)| (k.as_os_str(), (v.as_os_str(), EnvProvider::Inherited)));
+        let mut all: BTreeMap<&OsStr, (&OsStr, EnvProvider)> = base.collect();
+        let own = own.iter().map(|(k, v)| (OsStr::new(k), (OsStr::new(v), EnvProvider::Service)));
+        all.extend(own.filter(|(name, _)| *name != TOKEN_VAR));
+        let one = (OsStr::new("1"), EnvProvider::Default);
         // Python buffers output to a pipe, which would delay the log.
         all.entry(OsStr::new("PYTHONUNBUFFERED")).or_insert(one);
         if terminal {
             // Understood by nearly every terminal.
-            let term = (OsStr::new("xterm-256color"), Giver::Default);
+            let term = (OsStr::new("xterm-256color"), EnvProvider::Default);
             all.entry(OsStr::new("TERM")).or_insert(term);
         }
         let decided = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
@@ -101,7 +104,7 @@ impl Environment {
 }
 
 /// Not derived: the environment may hold passwords.
-impl std::fmt::Debug for Environment {
+impl std::fmt::Debug for InheritedEnv {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment").finish_non_exhaustive()
     }
@@ -113,9 +116,9 @@ mod tests {
 
     fn of(base: &[(&str, &str)], own: &[(&str, &str)], color: bool) -> String {
         let base = base.iter().map(|(k, v)| (OsString::from(k), OsString::from(v)));
-        let environment = Environment::new(base, color, "t".to_owned());
+        let environment = InheritedEnv::new(base, color, "t".to_owned());
         let own = own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let all = environment.of(&own, Path::new("/d"), false);
+        let all = environment.complete(&own, Path::new("/d"), false);
         let text = |(k, v): (&OsStr, &OsStr)| format!("{}={}", k.display(), v.display());
         all.into_iter().map(text).collect::<Vec<_>>().join(" ")
     }

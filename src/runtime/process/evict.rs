@@ -2,36 +2,36 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::platform;
-use super::record::Identity;
+use super::record::ProcessIdentity;
 
 /// Only processes that are stuck in the kernel take longer than a moment.
-const LIMIT: Duration = Duration::from_secs(2);
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A process as it was when it was chosen. A later process with the same pid is not signalled.
 #[derive(Debug, Clone, Copy)]
-pub struct Suspect(Identity);
+pub struct KillTarget(ProcessIdentity);
 
 /// What happened to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eviction {
+pub enum KillOutcome {
     /// It had exited before the first signal.
-    Gone,
+    AlreadyGone,
     /// It had released the resource before the first signal.
-    Innocent,
+    AlreadyReleased,
     /// It exited after TERM.
-    Ended,
+    Terminated,
     /// It exited after KILL.
     Killed,
     /// It released the resource after TERM, but has not exited yet.
-    LetGo,
+    Released,
     /// It survived both signals.
     Alive,
 }
 
-impl Suspect {
+impl KillTarget {
     /// The process that has this pid now; `None` if there is none or it is a zombie.
-    pub fn of(pid: u32) -> Option<Suspect> {
-        Identity::of(pid).map(Suspect)
+    pub fn of(pid: u32) -> Option<KillTarget> {
+        ProcessIdentity::of(pid).map(KillTarget)
     }
 
     /// Returns its pid.
@@ -55,7 +55,11 @@ impl Suspect {
 /// Ends these processes while `still_holds` is true for them: TERM to all, then KILL to those that
 /// still hold the resource after `grace`. Each signal is sent only if the pid still means the same
 /// process and it `still_holds`. Blocks.
-pub fn evict(suspects: &[Suspect], grace: Duration, guilty: impl Fn(u32) -> bool) -> Vec<Eviction> {
+pub fn kill_holders(
+    suspects: &[KillTarget],
+    grace: Duration,
+    guilty: impl Fn(u32) -> bool,
+) -> Vec<KillOutcome> {
     let asked: Vec<bool> = suspects
         .iter()
         .map(|suspect| {
@@ -67,7 +71,7 @@ pub fn evict(suspects: &[Suspect], grace: Duration, guilty: impl Fn(u32) -> bool
             sent
         })
         .collect();
-    let chosen = |flags: &[bool]| -> Vec<Suspect> {
+    let chosen = |flags: &[bool]| -> Vec<KillTarget> {
         let all = suspects.iter().zip(flags);
         all.filter(|(_, chosen)| **chosen).map(|(suspect, _)| *suspect).collect()
     };
@@ -77,28 +81,28 @@ pub fn evict(suspects: &[Suspect], grace: Duration, guilty: impl Fn(u32) -> bool
         .zip(&asked)
         .map(|(suspect, asked)| *asked && suspect.signal(libc::SIGKILL, &guilty))
         .collect();
-    wait_for_end(&chosen(&killed), LIMIT);
-    let outcome = |(at, suspect): (usize, &Suspect)| match (asked[at], killed[at]) {
-        (false, _) if suspect.0.lives() => Eviction::Innocent,
-        (false, _) => Eviction::Gone,
-        (true, true) if suspect.0.lives() => Eviction::Alive,
-        (true, true) => Eviction::Killed,
-        (true, false) if suspect.0.lives() => Eviction::LetGo,
-        (true, false) => Eviction::Ended,
+    wait_for_end(&chosen(&killed), KILL_TIMEOUT);
+    let outcome = |(at, suspect): (usize, &KillTarget)| match (asked[at], killed[at]) {
+        (false, _) if suspect.0.is_alive() => KillOutcome::AlreadyReleased,
+        (false, _) => KillOutcome::AlreadyGone,
+        (true, true) if suspect.0.is_alive() => KillOutcome::Alive,
+        (true, true) => KillOutcome::Killed,
+        (true, false) if suspect.0.is_alive() => KillOutcome::Released,
+        (true, false) => KillOutcome::Terminated,
     };
     suspects.iter().enumerate().map(outcome).collect()
 }
 
-fn wait_for_end(suspects: &[Suspect], limit: Duration) {
+fn wait_for_end(suspects: &[KillTarget], limit: Duration) {
     let until = Instant::now() + limit;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let alive = suspects.iter().filter(|suspect| suspect.0.lives());
-        let alive: Vec<u32> = alive.map(Suspect::pid).collect();
+        let alive = suspects.iter().filter(|suspect| suspect.0.is_alive());
+        let alive: Vec<u32> = alive.map(KillTarget::pid).collect();
         if left.is_zero() || alive.is_empty() {
             return;
         }
-        platform::wait_for_one(&alive, left);
+        platform::wait_any_exit(&alive, left);
     }
 }
 
@@ -123,8 +127,8 @@ mod tests {
         child
     }
 
-    fn suspect(child: &Child) -> Suspect {
-        Suspect::of(child.id()).expect("is alive")
+    fn suspect(child: &Child) -> KillTarget {
+        KillTarget::of(child.id()).expect("is alive")
     }
 
     fn end(mut child: Child) -> Option<i32> {
@@ -136,19 +140,19 @@ mod tests {
         let one = shell("echo up; exec sleep 1000");
         let two = shell("echo up; kill -STOP $$; exec sleep 1000");
         let suspects = [suspect(&one), suspect(&two)];
-        assert_eq!(evict(&suspects, LONG, |_| true), [Eviction::Ended; 2]);
+        assert_eq!(kill_holders(&suspects, LONG, |_| true), [KillOutcome::Terminated; 2]);
         assert_eq!((end(one), end(two)), (Some(libc::SIGTERM), Some(libc::SIGTERM)));
-        assert_eq!(evict(&suspects, LONG, |_| true), [Eviction::Gone; 2]);
+        assert_eq!(kill_holders(&suspects, LONG, |_| true), [KillOutcome::AlreadyGone; 2]);
     }
 
     #[test]
     fn who_is_not_the_same_or_not_guilty_is_left_alone() {
         let mut child = shell("echo up; exec sleep 1000");
         let now = suspect(&child);
-        let before = Suspect(Identity { born: now.0.born - 1, ..now.0 });
+        let before = KillTarget(ProcessIdentity { born: now.0.born - 1, ..now.0 });
         let guilty = |_| panic!("must not check another process");
-        assert_eq!(evict(&[before], LONG, guilty), [Eviction::Gone]);
-        assert_eq!(evict(&[now], LONG, |_| false), [Eviction::Innocent]);
+        assert_eq!(kill_holders(&[before], LONG, guilty), [KillOutcome::AlreadyGone]);
+        assert_eq!(kill_holders(&[now], LONG, |_| false), [KillOutcome::AlreadyReleased]);
         assert_eq!(child.try_wait().expect("our child"), None);
         child.kill().expect("our child");
         end(child);
@@ -165,8 +169,8 @@ mod tests {
             pid == suspects[1].pid() || *looks.borrow() <= 2
         };
         assert_eq!(
-            evict(&suspects, Duration::from_millis(50), guilty),
-            [Eviction::LetGo, Eviction::Killed]
+            kill_holders(&suspects, Duration::from_millis(50), guilty),
+            [KillOutcome::Released, KillOutcome::Killed]
         );
         assert_eq!(end(deaf), Some(libc::SIGKILL));
         let mut honest = honest;

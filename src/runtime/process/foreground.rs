@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::program::{NoProgram, resolve};
+use super::program::{ProgramError, find_program};
 use super::refusal;
-use super::wire::Stage;
+use super::wire::StartStage;
 use crate::model::{Message, MessageClass};
 
 /// Why a command was not started, as distinguished by shells.
 #[derive(Debug)]
-pub enum NotStarted {
+pub enum ExecError {
     /// There is no such program.
     Missing(Message),
     /// The program exists but cannot be executed.
@@ -24,45 +24,49 @@ pub enum NotStarted {
 ///
 /// # Errors
 /// Why there is no such program.
-pub fn locate(word: &OsStr, dir: &Path, path: Option<&OsString>) -> Result<PathBuf, NotStarted> {
+pub fn locate_program(
+    word: &OsStr,
+    dir: &Path,
+    path: Option<&OsString>,
+) -> Result<PathBuf, ExecError> {
     // The system resolves a name that is not UTF-8.
     let Some(text) = word.to_str() else { return Ok(PathBuf::from(word)) };
-    resolve(text, dir, path.map(OsString::as_os_str)).map_err(|no| match no {
-        NoProgram::Missing(_) => NotStarted::Missing(missing(text, dir)),
-        NoProgram::NotExecutable(_) | NoProgram::Folder(_) => {
-            NotStarted::NotExecutable(refusal::no_program(text, dir, &no))
+    find_program(text, dir, path.map(OsString::as_os_str)).map_err(|no| match no {
+        ProgramError::Missing(_) => ExecError::Missing(missing(text, dir)),
+        ProgramError::NotExecutable(_) | ProgramError::Folder(_) => {
+            ExecError::NotExecutable(refusal::no_program(text, dir, &no))
         }
     })
 }
 
 /// Explains why the system did not execute `program`.
-pub fn refused(program: &Path, dir: &Path, error: &io::Error) -> NotStarted {
+pub fn exec_refused(program: &Path, dir: &Path, error: &io::Error) -> ExecError {
     let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-    NotStarted::NotExecutable(refusal::failed(Stage::Exec, errno, program, dir))
+    ExecError::NotExecutable(refusal::start_failed(StartStage::Exec, errno, program, dir))
 }
 
 /// Replaces this process with a command. Returns only on failure.
-pub fn replace(
+pub fn exec(
     words: &[OsString],
     dir: &Path,
     env: impl IntoIterator<Item = (OsString, OsString)>,
     stdout: Stdio,
-) -> NotStarted {
+) -> ExecError {
     use std::os::unix::process::CommandExt;
 
     // `.` is visible with permission to enter the directory; reading it is not required.
     if let Err(error) = std::fs::metadata(dir.join(".")) {
-        return NotStarted::NotExecutable(refusal::no_dir(dir, &error));
+        return ExecError::NotExecutable(refusal::no_dir(dir, &error));
     }
     let env: BTreeMap<OsString, OsString> = env.into_iter().collect();
-    let program = match locate(&words[0], dir, env.get(OsStr::new("PATH"))) {
+    let program = match locate_program(&words[0], dir, env.get(OsStr::new("PATH"))) {
         Ok(program) => program,
         Err(no) => return no,
     };
     let mut command = std::process::Command::new(&program);
     command.arg0(&words[0]).args(&words[1..]).current_dir(dir).env_clear().envs(env);
     command.stdout(stdout);
-    refused(&program, dir, &command.exec())
+    exec_refused(&program, dir, &command.exec())
 }
 
 fn missing(word: &str, dir: &Path) -> Message {

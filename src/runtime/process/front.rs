@@ -9,14 +9,14 @@ use crate::model::ProcessExit;
 /// The process that stays with the caller, and its child, the daemon. It never reaps the child, so
 /// the child's pid is not recycled while this process lives.
 #[derive(Debug)]
-pub struct Front {
+pub struct Foreground {
     child: i32,
     socket: Option<UnixStream>,
 }
 
-impl Front {
-    pub(super) fn new(child: i32, socket: UnixStream) -> Front {
-        Front { child, socket: Some(socket) }
+impl Foreground {
+    pub(super) fn new(child: i32, socket: UnixStream) -> Foreground {
+        Foreground { child, socket: Some(socket) }
     }
 
     /// Returns the pid of the daemon.
@@ -35,7 +35,7 @@ impl Front {
     }
 
     /// Forwards a signal that ends devstack. Does nothing once the daemon has exited.
-    pub fn pass_on(&self, signal: i32) {
+    pub fn forward_signal(&self, signal: i32) {
         let signal = match signal {
             libc::SIGINT => Signal::INT,
             libc::SIGQUIT => Signal::QUIT,
@@ -48,7 +48,7 @@ impl Front {
     }
 
     /// Resolves to the daemon's exit status once it has exited.
-    pub fn ended(&self) -> oneshot::Receiver<ProcessExit> {
+    pub fn daemon_exited(&self) -> oneshot::Receiver<ProcessExit> {
         let (tell, ended) = oneshot::channel();
         let child = self.child;
         // Not the runtime's pool: the runtime would wait for that thread when it shuts down.

@@ -6,12 +6,12 @@ use super::guard_loop;
 /// Handle on the guard, the small process that all services descend from. It outlives the
 /// supervisor even when that is killed, and then ends everything that services started.
 #[derive(Debug)]
-pub struct Guard {
+pub struct GuardHandle {
     pub(super) pid: u32,
     pub(super) socket: UnixStream,
 }
 
-impl Guard {
+impl GuardHandle {
     /// Ends a guard that has no keepers, and waits for its exit.
     pub fn dismiss(self) {
         drop(self.socket);
@@ -33,7 +33,7 @@ impl Guard {
     ///
     /// # Errors
     /// The system's error when it cannot create a socket or a process.
-    pub fn start() -> io::Result<Guard> {
+    pub fn start() -> io::Result<GuardHandle> {
         let (ours, theirs) = UnixStream::pair()?;
         // SAFETY: the caller guarantees that there are no other threads.
         match unsafe { libc::fork() } {
@@ -43,23 +43,23 @@ impl Guard {
                 guard_loop::run(theirs)
             }
             pid => {
-                raise_file_limit();
-                if let Err(error) = super::platform::adopt_orphans() {
+                raise_open_file_limit();
+                if let Err(error) = super::platform::become_subreaper() {
                     tracing::debug!("cannot adopt orphans: {error}");
                 }
-                Ok(Guard { pid: pid.cast_unsigned(), socket: ours })
+                Ok(GuardHandle { pid: pid.cast_unsigned(), socket: ours })
             }
         }
     }
 }
 
 /// Each run takes three descriptors, so the usual soft limit of 1024 is reached with 300 services.
-fn raise_file_limit() {
+fn raise_open_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     /// More is of no use, and macOS rejects more.
-    const ENOUGH: u64 = 10_240;
+    const MAX_OPEN_FILES: u64 = 10_240;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(ENOUGH, |m| m.min(ENOUGH));
+    let wanted = maximum.map_or(MAX_OPEN_FILES, |m| m.min(MAX_OPEN_FILES));
     if current.is_some_and(|c| c < wanted)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
     {

@@ -2,7 +2,7 @@ use std::os::fd::OwnedFd;
 
 /// A listening socket passed as systemd does (sd_listen_fds): from descriptor 3 on, in list order.
 #[derive(Debug)]
-pub struct Handed {
+pub struct ListenFd {
     /// Its name in `LISTEN_FDNAMES`; must not contain `:`.
     pub name: String,
     /// The socket.
@@ -10,13 +10,13 @@ pub struct Handed {
 }
 
 /// As many as a service may have ports. Linux passes at most 253 descriptors at once.
-pub(super) const MAX_HANDED: usize = 64;
+pub(super) const MAX_LISTEN_FDS: usize = 64;
 
 /// Filled in by the keeper: only the process itself knows its pid.
 pub(super) const LISTEN_PID: &str = "LISTEN_PID";
 
 /// The variables that describe these sockets to the process.
-pub(super) fn variables(handed: &[Handed]) -> Vec<(&'static str, String)> {
+pub(super) fn listen_variables(handed: &[ListenFd]) -> Vec<(&'static str, String)> {
     if handed.is_empty() {
         return Vec::new();
     }

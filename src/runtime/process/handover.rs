@@ -9,16 +9,16 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 
 use super::handed::LISTEN_PID;
-use super::parcel::Opened;
+use super::parcel::ExecImage;
 use super::{platform, reap};
 
 /// As `sd_listen_fds` defines it.
-const FIRST: RawFd = 3;
+const FIRST_PASSED_FD: RawFd = 3;
 
 /// Like `posix_spawn`, and also passes these sockets from descriptor 3 on. Only for a process with
 /// one thread. The error is that of the exec or of its preparation.
-pub(super) fn spawn(
-    parcel: &Opened<'_>,
+pub(super) fn spawn_with_fds(
+    parcel: &ExecImage<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
     terminal: Option<&CStr>,
@@ -30,24 +30,25 @@ pub(super) fn spawn(
         -1 => Err(io::Error::last_os_error()),
         0 => {
             // Above the numbers that are assigned below.
-            let aside = rustix::io::fcntl_dupfd_cloexec(&tell, FIRST + sockets.len() as RawFd);
+            let aside =
+                rustix::io::fcntl_dupfd_cloexec(&tell, FIRST_PASSED_FD + sockets.len() as RawFd);
             let tell = aside.map_or(tell, PipeWriter::from);
-            let Err(error) = become_program(parcel, stdout, stderr, terminal, sockets);
-            leave(&tell, &error)
+            let Err(error) = exec_child(parcel, stdout, stderr, terminal, sockets);
+            report_and_exit(&tell, &error)
         }
         pid => {
             drop(tell);
-            outcome(told, pid.cast_unsigned())
+            read_exec_error(told, pid.cast_unsigned())
         }
     }
 }
 
 /// A successful exec closes the pipe without writing to it.
-fn outcome(mut told: PipeReader, pid: u32) -> io::Result<u32> {
+fn read_exec_error(mut told: PipeReader, pid: u32) -> io::Result<u32> {
     let mut errno = [0; 4];
     match told.read_exact(&mut errno) {
         Ok(()) => {
-            reap::bury(pid);
+            reap::reap(pid);
             Err(io::Error::from_raw_os_error(i32::from_le_bytes(errno)))
         }
         Err(_) => Ok(pid),
@@ -55,7 +56,7 @@ fn outcome(mut told: PipeReader, pid: u32) -> io::Result<u32> {
 }
 
 /// Called in the child when the exec failed.
-fn leave(mut tell: &PipeWriter, error: &io::Error) -> ! {
+fn report_and_exit(mut tell: &PipeWriter, error: &io::Error) -> ! {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
     // Fails only when the keeper was killed, and then the child exits too.
     let _ = tell.write_all(&errno.to_le_bytes());
@@ -64,15 +65,15 @@ fn leave(mut tell: &PipeWriter, error: &io::Error) -> ! {
 }
 
 /// Sets up session, descriptors and signals of the child, then execs. Returns only on failure.
-fn become_program(
-    parcel: &Opened<'_>,
+fn exec_child(
+    parcel: &ExecImage<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
     terminal: Option<&CStr>,
     sockets: &[OwnedFd],
 ) -> io::Result<Infallible> {
     rustix::process::setsid()?;
-    let above = FIRST + sockets.len() as RawFd;
+    let above = FIRST_PASSED_FD + sockets.len() as RawFd;
     let sockets: Vec<OwnedFd> = sockets
         .iter()
         .map(|socket| rustix::io::fcntl_dupfd_cloexec(socket, above))
@@ -88,10 +89,10 @@ fn become_program(
             duplicate(stderr.as_raw_fd(), 2)?;
         }
     }
-    for (number, socket) in (FIRST..).zip(&sockets) {
+    for (number, socket) in (FIRST_PASSED_FD..).zip(&sockets) {
         duplicate(socket.as_raw_fd(), number)?;
     }
-    execute(parcel)
+    exec_with_listen_pid(parcel)
 }
 
 /// The copy does not have close-on-exec.
@@ -101,7 +102,7 @@ fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
 }
 
 /// Resets signals, clears the mask and executes the program. Returns only on failure.
-fn execute(parcel: &Opened<'_>) -> io::Result<Infallible> {
+fn exec_with_listen_pid(parcel: &ExecImage<'_>) -> io::Result<Infallible> {
     let own = CString::new(format!("{LISTEN_PID}={}", std::process::id()))?;
     let mut env = parcel.env.clone();
     for variable in env.iter_mut().filter(|variable| !variable.is_null()) {
@@ -111,7 +112,7 @@ fn execute(parcel: &Opened<'_>) -> io::Result<Infallible> {
             *variable = own.as_ptr().cast_mut();
         }
     }
-    platform::default_signals();
+    platform::reset_signals();
     // SAFETY: the set is initialized before it is read; lists end with null, their strings with
     // NUL.
     unsafe {

@@ -9,40 +9,40 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::parcel::{Opened, Parcel};
-use super::platform::{self, Signals};
-use super::reap::{Dead, Reaped, bury, next_dead};
+use super::parcel::{ExecImage, SpawnRequest};
+use super::platform::{self, ChildSignals};
+use super::reap::{ChildPoll, TreeState, poll_child, reap};
 use super::tree;
-use super::wire::{MAX_LEFTOVERS, Order, Report, Stage};
+use super::wire::{KeeperOrder, KeeperReport, MAX_REPORTED_ORPHANS, StartStage};
 use super::{child, handover};
 
 /// How long orphans may take to exit after TERM when the main process exited on its own.
-const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
+const ORPHAN_GRACE: Duration = Duration::from_millis(500);
 /// The same when a stop was requested: the rest of the tree may finish its work like the main
 /// process. The supervisor usually kills first, after the service's own grace period.
-const TOLD_GRACE: Duration = Duration::from_secs(10);
+const STOP_GRACE: Duration = Duration::from_secs(10);
 /// The same when supervisor or guard are gone: all must be over within a second.
 const ABANDONED_GRACE: Duration = Duration::from_millis(400);
 /// How often to kill again, in case a list of children was incomplete.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
 /// How often and for how long a program that is still being written is tried again.
-const BUSY_AGAIN: Duration = Duration::from_millis(20);
-const BUSY_LIMIT: Duration = Duration::from_secs(2);
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy)]
-enum Phase {
+enum KeeperPhase {
     /// The main process runs.
     Running,
     /// A stop was requested, by a signal to the main process's group or by other means.
-    Told { by_signal: bool },
+    Stopping { by_signal: bool },
     /// The orphans got TERM and are killed at this time.
-    Waning(Instant),
+    Terminating(Instant),
     /// Everything left is being killed.
     Killing,
 }
 
 /// The descriptors a keeper gets for its run.
-pub(super) struct Ends {
+pub(super) struct KeeperFds {
     /// Connection to the supervisor; at its end of file the supervisor is gone.
     pub line: UnixStream,
     /// Write end of the service's stdout, or its pty.
@@ -52,13 +52,13 @@ pub(super) struct Ends {
     pub sockets: Vec<OwnedFd>,
 }
 
-struct Keeper<'a> {
+struct KeeperLoop<'a> {
     line: UnixStream,
     guard: BorrowedFd<'a>,
-    signals: &'a Signals,
+    signals: &'a ChildSignals,
     main: u32,
     main_lives: bool,
-    phase: Phase,
+    phase: KeeperPhase,
     line_open: bool,
     guard_lives: bool,
     leftovers: Vec<(u32, String)>,
@@ -66,27 +66,29 @@ struct Keeper<'a> {
 }
 
 /// Keeps one run from start to end. `guard` reports a hang-up when the guard is gone.
-pub(super) fn keep(ends: Ends, guard: BorrowedFd<'_>, signals: &Signals) {
-    let Ends { mut line, stdout, stderr, sockets } = ends;
+pub(super) fn run_keeper(ends: KeeperFds, guard: BorrowedFd<'_>, signals: &ChildSignals) {
+    let KeeperFds { mut line, stdout, stderr, sockets } = ends;
     match start(&mut line, guard, &stdout, &stderr, &sockets) {
         Ok(main) => {
             drop((stdout, stderr, sockets));
             // The keeper must not pin the service's working directory.
             #[expect(clippy::disallowed_methods, reason = "own process with one thread")]
             let _ = std::env::set_current_dir("/");
-            Keeper::new(line, guard, signals, main).watch();
+            KeeperLoop::new(line, guard, signals, main).watch();
         }
-        Err(Refused { stage, errno }) => say(&line, &Report::Failed { stage, errno }),
+        Err(StartFailure { stage, errno }) => {
+            send_report(&line, &KeeperReport::Failed { stage, errno })
+        }
     }
 }
 
-struct Refused {
-    stage: Stage,
+struct StartFailure {
+    stage: StartStage,
     errno: i32,
 }
 
-fn refused(stage: Stage) -> impl Fn(io::Error) -> Refused {
-    move |error| Refused { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+fn refused(stage: StartStage) -> impl Fn(io::Error) -> StartFailure {
+    move |error| StartFailure { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
 /// Moves to a group of its own in the guard's session, so that no terminal and no group signal
@@ -98,34 +100,36 @@ fn start(
     stdout: &OwnedFd,
     stderr: &OwnedFd,
     sockets: &[OwnedFd],
-) -> Result<u32, Refused> {
-    platform::name_self(c"ds-keep");
-    rustix::process::setpgid(None, None).map_err(|e| refused(Stage::Keeper)(e.into()))?;
-    platform::adopt_orphans().map_err(refused(Stage::Keeper))?;
-    let parcel = receive(line).map_err(refused(Stage::Keeper))?;
-    let opened = parcel.open().ok_or(Refused { stage: Stage::Keeper, errno: libc::EBADMSG })?;
-    rustix::process::chdir(opened.dir).map_err(|e| refused(Stage::Dir)(e.into()))?;
-    execute(line, guard, &opened, stdout, stderr, sockets).map_err(refused(Stage::Exec))
+) -> Result<u32, StartFailure> {
+    platform::set_process_name(c"ds-keep");
+    rustix::process::setpgid(None, None).map_err(|e| refused(StartStage::Keeper)(e.into()))?;
+    platform::become_subreaper().map_err(refused(StartStage::Keeper))?;
+    let parcel = receive(line).map_err(refused(StartStage::Keeper))?;
+    let opened = parcel
+        .exec_image()
+        .ok_or(StartFailure { stage: StartStage::Keeper, errno: libc::EBADMSG })?;
+    rustix::process::chdir(opened.dir).map_err(|e| refused(StartStage::Dir)(e.into()))?;
+    spawn_retrying(line, guard, &opened, stdout, stderr, sockets).map_err(refused(StartStage::Exec))
 }
 
-fn receive(line: &mut UnixStream) -> io::Result<Parcel> {
-    let mut head = [0; Parcel::HEAD];
+fn receive(line: &mut UnixStream) -> io::Result<SpawnRequest> {
+    let mut head = [0; SpawnRequest::HEAD];
     line.read_exact(&mut head)?;
-    let mut parcel = Parcel::announced(head).ok_or(io::ErrorKind::InvalidData)?;
-    line.read_exact(parcel.room())?;
+    let mut parcel = SpawnRequest::with_header(head).ok_or(io::ErrorKind::InvalidData)?;
+    line.read_exact(parcel.body_mut())?;
     Ok(parcel)
 }
 
 /// Starts the program, retrying for a while if a build is still writing it.
-fn execute(
+fn spawn_retrying(
     line: &UnixStream,
     guard: BorrowedFd<'_>,
-    parcel: &Opened<'_>,
+    parcel: &ExecImage<'_>,
     stdout: &OwnedFd,
     stderr: &OwnedFd,
     sockets: &[OwnedFd],
 ) -> io::Result<u32> {
-    let limit = Instant::now() + BUSY_LIMIT;
+    let limit = Instant::now() + BUSY_TIMEOUT;
     let terminal = match rustix::termios::isatty(stdout) {
         true => Some(rustix::termios::ttyname(stdout, Vec::new())?),
         false => None,
@@ -133,15 +137,17 @@ fn execute(
     let terminal = terminal.as_deref();
     loop {
         let spawned = match sockets {
-            [] => child::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal),
-            _ => handover::spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal, sockets),
+            [] => child::posix_spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal),
+            _ => {
+                handover::spawn_with_fds(parcel, stdout.as_fd(), stderr.as_fd(), terminal, sockets)
+            }
         };
         match spawned {
             Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
                 // Anything from the supervisor now is an order to stop, or its end of file.
                 let fds =
                     &mut [PollFd::new(line, PollFlags::IN), PollFd::new(&guard, PollFlags::IN)];
-                if wait(fds, Some(BUSY_AGAIN)) {
+                if wait(fds, Some(BUSY_RETRY)) {
                     return Err(error);
                 }
             }
@@ -157,7 +163,7 @@ fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
     matches!(poll(fds, timeout.as_ref()), Ok(n) if n > 0)
 }
 
-fn say(line: &UnixStream, report: &Report) {
+fn send_report(line: &UnixStream, report: &KeeperReport) {
     let mut bytes = Vec::new();
     report.encode(&mut bytes);
     send_all(line, &bytes);
@@ -174,17 +180,22 @@ fn send_all(line: &UnixStream, mut bytes: &[u8]) {
     }
 }
 
-impl<'a> Keeper<'a> {
-    fn new(line: UnixStream, guard: BorrowedFd<'a>, signals: &'a Signals, main: u32) -> Keeper<'a> {
+impl<'a> KeeperLoop<'a> {
+    fn new(
+        line: UnixStream,
+        guard: BorrowedFd<'a>,
+        signals: &'a ChildSignals,
+        main: u32,
+    ) -> KeeperLoop<'a> {
         let mut outbox = Vec::new();
-        Report::Spawned { keeper: std::process::id(), pid: main }.encode(&mut outbox);
-        Keeper {
+        KeeperReport::Spawned { keeper: std::process::id(), pid: main }.encode(&mut outbox);
+        KeeperLoop {
             line,
             guard,
             signals,
             main,
             main_lives: true,
-            phase: Phase::Running,
+            phase: KeeperPhase::Running,
             line_open: true,
             guard_lives: true,
             leftovers: Vec::new(),
@@ -195,13 +206,13 @@ impl<'a> Keeper<'a> {
     /// Returns when the tree is empty.
     fn watch(&mut self) {
         loop {
-            if self.reap() == Dead::All {
+            if self.reap() == TreeState::Empty {
                 let leftovers = std::mem::take(&mut self.leftovers);
-                Report::Empty { leftovers }.encode(&mut self.outbox);
+                KeeperReport::Empty { leftovers }.encode(&mut self.outbox);
                 self.flush();
                 return;
             }
-            self.end_if_due();
+            self.kill_if_due();
             self.flush();
             self.listen();
         }
@@ -215,63 +226,65 @@ impl<'a> Keeper<'a> {
     }
 
     /// Reaps exited processes. When the main process was one of them, terminates the rest.
-    fn reap(&mut self) -> Dead {
+    fn reap(&mut self) -> TreeState {
         let mut main_died = false;
         loop {
-            match next_dead() {
-                Reaped::Dead(pid) if pid == self.main && self.main_lives => {
-                    self.see_off_main();
+            match poll_child() {
+                ChildPoll::Exited(pid) if pid == self.main && self.main_lives => {
+                    self.reap_main();
                     main_died = true;
                 }
-                Reaped::Dead(pid) => {
-                    bury(pid);
+                ChildPoll::Exited(pid) => {
+                    reap(pid);
                 }
-                Reaped::NoneDead => break,
-                Reaped::NoChildren if platform::group_lives(self.main) => break,
-                Reaped::NoChildren => return Dead::All,
+                ChildPoll::AllRunning => break,
+                ChildPoll::NoChildren if platform::group_exists(self.main) => break,
+                ChildPoll::NoChildren => return TreeState::Empty,
             }
         }
-        if main_died && !matches!(self.phase, Phase::Killing) {
-            self.end_rest();
+        if main_died && !matches!(self.phase, KeeperPhase::Killing) {
+            self.terminate_orphans();
         }
-        Dead::Some
+        TreeState::Alive
     }
 
     /// Until the main process is reaped its pid is pinned, so its group can be signalled safely.
-    fn see_off_main(&mut self) {
+    fn reap_main(&mut self) {
         match self.phase {
-            Phase::Running => {
-                self.note_leftovers();
+            KeeperPhase::Running => {
+                self.record_orphans();
                 self.signal_group(libc::SIGTERM);
             }
-            Phase::Told { by_signal: false } => self.signal_group(libc::SIGTERM),
-            Phase::Told { by_signal: true } | Phase::Waning(_) | Phase::Killing => {}
+            KeeperPhase::Stopping { by_signal: false } => self.signal_group(libc::SIGTERM),
+            KeeperPhase::Stopping { by_signal: true }
+            | KeeperPhase::Terminating(_)
+            | KeeperPhase::Killing => {}
         }
         self.main_lives = false;
-        if let Some(exit) = bury(self.main) {
-            Report::Exited(exit).encode(&mut self.outbox);
+        if let Some(exit) = reap(self.main) {
+            KeeperReport::Exited(exit).encode(&mut self.outbox);
         }
     }
 
     /// The main process has exited and others have not.
-    fn end_rest(&mut self) {
+    fn terminate_orphans(&mut self) {
         let main = self.main;
         let grace = match self.phase {
             // Its group has just got TERM.
-            Phase::Running => Some(LEFTOVER_GRACE),
+            KeeperPhase::Running => Some(ORPHAN_GRACE),
             // Some programs take a second TERM as "at once", so only the rest of the tree gets one.
-            Phase::Told { .. } => Some(TOLD_GRACE),
-            Phase::Waning(_) | Phase::Killing => None,
+            KeeperPhase::Stopping { .. } => Some(STOP_GRACE),
+            KeeperPhase::Terminating(_) | KeeperPhase::Killing => None,
         };
         if let Some(grace) = grace {
-            tree::signal_tree(libc::SIGTERM, |p| p.group != main);
-            self.phase = Phase::Waning(Instant::now() + grace);
+            tree::signal_descendants(libc::SIGTERM, |p| p.group != main);
+            self.phase = KeeperPhase::Terminating(Instant::now() + grace);
         }
     }
 
-    fn note_leftovers(&mut self) {
+    fn record_orphans(&mut self) {
         let main = self.main;
-        let alive = |pid: u32| match platform::look(pid) {
+        let alive = |pid: u32| match platform::process_stat(pid) {
             Some(p) if !p.zombie => Some((pid, p.name)),
             _ => None,
         };
@@ -280,7 +293,7 @@ impl<'a> Keeper<'a> {
             .into_iter()
             .filter(|pid| *pid != main)
             .filter_map(alive)
-            .take(MAX_LEFTOVERS)
+            .take(MAX_REPORTED_ORPHANS)
             .collect();
     }
 
@@ -304,24 +317,24 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn end_if_due(&mut self) {
+    fn kill_if_due(&mut self) {
         match self.phase {
-            Phase::Waning(until) if Instant::now() >= until => self.kill(),
-            Phase::Killing => self.kill(),
-            Phase::Running | Phase::Told { .. } | Phase::Waning(_) => {}
+            KeeperPhase::Terminating(until) if Instant::now() >= until => self.kill(),
+            KeeperPhase::Killing => self.kill(),
+            KeeperPhase::Running | KeeperPhase::Stopping { .. } | KeeperPhase::Terminating(_) => {}
         }
     }
 
     /// Kills what is there now. Called again until the tree is empty.
     fn kill(&mut self) {
-        if !matches!(self.phase, Phase::Killing) {
+        if !matches!(self.phase, KeeperPhase::Killing) {
             if !self.main_lives && self.leftovers.is_empty() {
-                self.note_leftovers();
+                self.record_orphans();
             }
-            self.phase = Phase::Killing;
+            self.phase = KeeperPhase::Killing;
         }
         tree::kill_children(|_| false);
-        if self.main_lives || platform::group_lives(self.main) {
+        if self.main_lives || platform::group_exists(self.main) {
             // SAFETY: takes numbers only; the group is still that of this tree.
             unsafe { libc::kill(-self.main.cast_signed(), libc::SIGKILL) };
         }
@@ -330,12 +343,12 @@ impl<'a> Keeper<'a> {
     /// Waits for the next event and handles it.
     fn listen(&mut self) {
         let timeout = match self.phase {
-            Phase::Running | Phase::Told { .. } => None,
-            Phase::Waning(until) => {
+            KeeperPhase::Running | KeeperPhase::Stopping { .. } => None,
+            KeeperPhase::Terminating(until) => {
                 let left = until.saturating_duration_since(Instant::now());
-                Some(platform::LOOK_AGAIN.map_or(left, |again| again.min(left)))
+                Some(platform::RESCAN_INTERVAL.map_or(left, |again| again.min(left)))
             }
-            Phase::Killing => Some(KILL_AGAIN),
+            KeeperPhase::Killing => Some(KILL_AGAIN),
         };
         let mut fds = [
             PollFd::new(self.signals, PollFlags::IN),
@@ -354,62 +367,62 @@ impl<'a> Keeper<'a> {
             self.signals.drain();
         }
         if line {
-            self.obey();
+            self.read_order();
         }
         if guard {
             self.guard_lives = false;
-            self.abandon();
+            self.stop_abandoned();
         }
     }
 
     /// Reads one order of two bytes. A full socket may split them; then the second follows at once.
-    fn obey(&mut self) {
+    fn read_order(&mut self) {
         let mut order = [0; 2];
         match rustix::net::recv(&self.line, &mut order, RecvFlags::DONTWAIT) {
             Ok((_, 2)) => self.carry_out(order),
             Ok((_, 1)) if (&self.line).read_exact(&mut order[1..]).is_ok() => self.carry_out(order),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Ok(_) | Err(_) => self.lose_line(),
+            Ok(_) | Err(_) => self.connection_lost(),
         }
     }
 
     fn carry_out(&mut self, order: [u8; 2]) {
-        match Order::decode(order) {
-            Some(Order::Signal(number)) => self.signal_main(number.into()),
-            Some(Order::Stop(number)) => {
+        match KeeperOrder::decode(order) {
+            Some(KeeperOrder::Signal(number)) => self.signal_main(number.into()),
+            Some(KeeperOrder::Stop(number)) => {
                 self.signal_group(number.into());
-                self.told(true);
+                self.mark_stopping(true);
             }
-            Some(Order::Told) => self.told(false),
-            Some(Order::Kill) => self.kill(),
-            None => self.lose_line(),
+            Some(KeeperOrder::Stopping) => self.mark_stopping(false),
+            Some(KeeperOrder::Kill) => self.kill(),
+            None => self.connection_lost(),
         }
     }
 
-    fn told(&mut self, by_signal: bool) {
-        if matches!(self.phase, Phase::Running | Phase::Told { .. }) {
-            self.phase = Phase::Told { by_signal };
+    fn mark_stopping(&mut self, by_signal: bool) {
+        if matches!(self.phase, KeeperPhase::Running | KeeperPhase::Stopping { .. }) {
+            self.phase = KeeperPhase::Stopping { by_signal };
         }
     }
 
-    fn lose_line(&mut self) {
+    fn connection_lost(&mut self) {
         self.line_open = false;
-        self.abandon();
+        self.stop_abandoned();
     }
 
     /// Supervisor or guard is gone: the whole tree must be dead within a second.
-    fn abandon(&mut self) {
+    fn stop_abandoned(&mut self) {
         let until = Instant::now() + ABANDONED_GRACE;
         match self.phase {
-            Phase::Running | Phase::Told { .. } => {
+            KeeperPhase::Running | KeeperPhase::Stopping { .. } => {
                 let main = self.main;
                 self.signal_group(libc::SIGTERM);
-                tree::signal_tree(libc::SIGTERM, |p| p.group != main);
+                tree::signal_descendants(libc::SIGTERM, |p| p.group != main);
             }
-            Phase::Waning(earlier) if earlier <= until => return,
-            Phase::Waning(_) => {}
-            Phase::Killing => return,
+            KeeperPhase::Terminating(earlier) if earlier <= until => return,
+            KeeperPhase::Terminating(_) => {}
+            KeeperPhase::Killing => return,
         }
-        self.phase = Phase::Waning(until);
+        self.phase = KeeperPhase::Terminating(until);
     }
 }

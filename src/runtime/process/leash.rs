@@ -1,30 +1,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::line::Line;
-use super::spent::Tree;
-use super::stopper::Stopper;
+use super::line::KeeperConnection;
+use super::spent::RunTree;
+use super::stopper::StopCommand;
 use super::tree;
-use super::wire::Order;
+use super::wire::KeeperOrder;
 
 /// Controls a run. Nothing here blocks, and all of it does nothing once the run has ended. Dropping
 /// the handle leaves the run alone.
 #[derive(Debug, Clone)]
-pub struct Leash {
-    pub(super) line: Option<Arc<Line>>,
-    pub(super) pids: Arc<Pids>,
-    pub(super) stopper: Arc<Stopper>,
+pub struct RunHandle {
+    pub(super) line: Option<Arc<KeeperConnection>>,
+    pub(super) pids: Arc<RunPids>,
+    pub(super) stopper: Arc<StopCommand>,
 }
 
 /// Pids of a run; 0 while unknown and after the end.
 #[derive(Debug, Default)]
-pub(super) struct Pids {
+pub(super) struct RunPids {
     pub keeper: AtomicU32,
     pub main: AtomicU32,
 }
 
-impl Pids {
-    fn tree(&self) -> Vec<u32> {
+impl RunPids {
+    fn tree_fn(&self) -> Vec<u32> {
         match self.keeper.load(Ordering::Relaxed) {
             0 => Vec::new(),
             keeper => tree::descendants(keeper),
@@ -32,40 +32,40 @@ impl Pids {
     }
 }
 
-impl Leash {
+impl RunHandle {
     /// Sends a signal that is not a request to stop, such as HUP, to the main process only.
     pub fn signal(&self, number: i32) {
-        self.order(number, Order::Signal);
+        self.order(number, KeeperOrder::Signal);
     }
 
     /// Requests a stop: sends this signal and CONT to the main process's group. When the main
     /// process exits, the rest of the tree gets TERM and is killed after ten seconds or by `kill`.
     pub fn stop(&self, number: i32) {
-        self.order(number, Order::Stop);
+        self.order(number, KeeperOrder::Stop);
     }
 
     /// Kills the whole tree until it is empty, and the stop command too.
     pub fn kill(&self) {
         self.stopper.kill();
         if let Some(line) = &self.line {
-            line.order(Order::Kill);
+            line.send_order(KeeperOrder::Kill);
         }
     }
 
     /// Lists the live processes of the tree, main process first. On macOS without orphans.
     pub fn tree_pids(&self) -> Vec<u32> {
-        self.pids.tree()
+        self.pids.tree_fn()
     }
 
     /// Returns a function that lists the tree without keeping the run.
-    pub fn tree(&self) -> impl Fn() -> Vec<u32> + Send + Sync + 'static {
+    pub fn tree_fn(&self) -> impl Fn() -> Vec<u32> + Send + Sync + 'static {
         let pids = self.pids.clone();
-        move || pids.tree()
+        move || pids.tree_fn()
     }
 
     /// Returns the tree to measure its usage.
-    pub fn spending(&self) -> Tree {
-        Tree(self.pids.clone())
+    pub fn usage(&self) -> RunTree {
+        RunTree(self.pids.clone())
     }
 
     /// Returns the main pid while it is known.
@@ -73,11 +73,11 @@ impl Leash {
         Some(self.pids.main.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
-    fn order(&self, number: i32, order: fn(u8) -> Order) {
+    fn order(&self, number: i32, order: fn(u8) -> KeeperOrder) {
         if let Some(line) = &self.line
             && let Ok(number @ 1..=64) = u8::try_from(number)
         {
-            line.order(order(number));
+            line.send_order(order(number));
         }
     }
 }

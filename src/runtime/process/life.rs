@@ -13,83 +13,83 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
-use super::fact::{Fact, Sink, What};
-use super::leash::Pids;
-use super::line::Line;
-use super::link::Link;
-use super::outlet::{Flow, Outlet};
-use super::output::Output;
-use super::stopper::Stopper;
-use super::wire::{Order, Report};
+use super::fact::{OutputSink, RunChange, RunReport};
+use super::leash::RunPids;
+use super::line::KeeperConnection;
+use super::link::GuardConnection;
+use super::outlet::{OutputReader, ReadProgress};
+use super::output::PanicSafeSink;
+use super::stopper::StopCommand;
+use super::wire::{KeeperOrder, KeeperReport};
 use super::{platform, refusal, strays};
 use crate::model::{ProcessExit, RunId};
 
 /// How many bytes of reports are read at once.
-const REPORTS: usize = 4096;
+const READ_SIZE: usize = 4096;
 
 /// The task of one run, from the request for a keeper to the last report.
-pub(super) struct Life {
+pub(super) struct RunTask {
     pub run: RunId,
-    pub facts: mpsc::UnboundedSender<Fact>,
-    pub link: Arc<Link>,
-    pub line: Arc<Line>,
-    pub pids: Arc<Pids>,
-    pub stopper: Arc<Stopper>,
+    pub facts: mpsc::UnboundedSender<RunReport>,
+    pub link: Arc<GuardConnection>,
+    pub line: Arc<KeeperConnection>,
+    pub pids: Arc<RunPids>,
+    pub stopper: Arc<StopCommand>,
     pub socket: AsyncFd<Arc<UnixStream>>,
-    pub outlets: [Option<Outlet>; 2],
+    pub outlets: [Option<OutputReader>; 2],
     pub lost: oneshot::Receiver<()>,
     pub program: PathBuf,
     pub dir: PathBuf,
     pub inbox: Vec<u8>,
-    pub told: Told,
+    pub told: RunProgress,
 }
 
 /// What was reported of a run so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum RunProgress {
     Nothing,
     Spawned,
     /// The main process exited; `None`: it never ran.
     Ended(Option<ProcessExit>),
 }
 
-enum End {
+enum RunEnd {
     /// The tree is proved empty.
     Empty(Vec<(u32, String)>),
     Lost,
 }
 
-enum Woken {
+enum RunWakeup {
     Report,
     Output,
     Room,
     Unsent,
 }
 
-impl Life {
+impl RunTask {
     /// Runs to the end and reports it once, even after a panic.
-    pub async fn live(mut self, sink: impl Sink) {
-        let mut output = Output::new(sink);
-        let end = match caught(self.watch(&mut output)).await {
+    pub async fn run(mut self, sink: impl OutputSink) {
+        let mut output = PanicSafeSink::new(sink);
+        let end = match catch_panic(self.watch(&mut output)).await {
             Some(end) => end,
             None => {
                 // Our own bug. The tree must be ended and that be reported nevertheless.
                 tracing::warn!("task of run {} panicked; killing its processes", self.run);
-                self.line.order(Order::Kill);
-                caught(self.outwait()).await.unwrap_or(End::Lost)
+                self.line.send_order(KeeperOrder::Kill);
+                catch_panic(self.wait_for_end()).await.unwrap_or(RunEnd::Lost)
             }
         };
         let leftovers = match end {
-            End::Empty(leftovers) => leftovers,
-            End::Lost => {
-                caught(self.bury_lost()).await;
+            RunEnd::Empty(leftovers) => leftovers,
+            RunEnd::Lost => {
+                catch_panic(self.clean_up_lost()).await;
                 Vec::new()
             }
         };
-        let drained = caught(async { self.drain(&mut output) }).await;
+        let drained = catch_panic(async { self.drain(&mut output) }).await;
         output.close(match self.told {
-            Told::Ended(exit) => exit,
-            Told::Nothing | Told::Spawned => None,
+            RunProgress::Ended(exit) => exit,
+            RunProgress::Nothing | RunProgress::Spawned => None,
         });
         if drained.is_none() {
             tracing::warn!("cannot read the last output of run {}", self.run);
@@ -98,34 +98,34 @@ impl Life {
         self.pids.keeper.store(0, Ordering::Relaxed);
         self.pids.main.store(0, Ordering::Relaxed);
         // Otherwise a running stop command might hit the next run.
-        self.stopper.over().await;
-        let Life { link, facts, run, .. } = self;
-        link.forget(run);
-        tell(&facts, run, What::Emptied { leftovers });
+        self.stopper.finished().await;
+        let RunTask { link, facts, run, .. } = self;
+        link.remove(run);
+        send_report(&facts, run, RunChange::TreeEmpty { orphans: leftovers });
     }
 
-    async fn watch<S: Sink>(&mut self, output: &mut Output<S>) -> End {
+    async fn watch<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) -> RunEnd {
         let mut stuck = false;
         loop {
             match self.next(stuck).await {
-                Woken::Report => {
-                    if let Some(end) = self.hear() {
+                RunWakeup::Report => {
+                    if let Some(end) = self.read_reports() {
                         return end;
                     }
                 }
-                Woken::Output => self.pump(output).await,
-                Woken::Unsent => stuck = true,
-                Woken::Room => stuck = !self.line.flush(),
+                RunWakeup::Output => self.read_output(output).await,
+                RunWakeup::Unsent => stuck = true,
+                RunWakeup::Room => stuck = !self.line.flush(),
             }
         }
     }
 
     /// Waits for work. Reports and orders come first: they are few, and output may never pause.
-    async fn next(&self, stuck: bool) -> Woken {
+    async fn next(&self, stuck: bool) -> RunWakeup {
         let [out, err] = &self.outlets;
         tokio::select! {
             biased;
-            _ = self.socket.readable() => Woken::Report,
+            _ = self.socket.readable() => RunWakeup::Report,
             room = self.socket.writable(), if stuck => {
                 if let Ok(mut room) = room {
                     if self.line.flush() {
@@ -134,23 +134,23 @@ impl Life {
                         room.clear_ready();
                     }
                 }
-                Woken::Room
+                RunWakeup::Room
             }
-            () = self.line.waiting.notified() => Woken::Unsent,
-            () = ready(out), if out.is_some() => Woken::Output,
-            () = ready(err), if err.is_some() => Woken::Output,
+            () = self.line.waiting.notified() => RunWakeup::Unsent,
+            () = ready(out), if out.is_some() => RunWakeup::Output,
+            () = ready(err), if err.is_some() => RunWakeup::Output,
         }
     }
 
     /// Gives both streams a turn, so that a flood on one cannot starve the other.
-    async fn pump<S: Sink>(&mut self, output: &mut Output<S>) {
+    async fn read_output<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) {
         let mut more = false;
         for slot in &mut self.outlets {
             let Some(outlet) = slot else { continue };
-            match outlet.pump(&mut |stream, bytes| output.push(stream, bytes)) {
-                Flow::Dry => {}
-                Flow::More => more = true,
-                Flow::Closed => *slot = None,
+            match outlet.read_turn(&mut |stream, bytes| output.push(stream, bytes)) {
+                ReadProgress::Dry => {}
+                ReadProgress::More => more = true,
+                ReadProgress::Closed => *slot = None,
             }
         }
         if more {
@@ -159,74 +159,74 @@ impl Life {
     }
 
     /// Handles reports of the keeper, and returns how the run ended if it has.
-    fn hear(&mut self) -> Option<End> {
+    fn read_reports(&mut self) -> Option<RunEnd> {
         loop {
-            let mut bytes = [0; REPORTS];
+            let mut bytes = [0; READ_SIZE];
             let read = |socket: &Arc<UnixStream>| {
                 Ok(rustix::net::recv(socket, &mut bytes[..], RecvFlags::DONTWAIT)?.1)
             };
             match self.socket.try_io(Interest::READABLE, read) {
-                Ok(0) => return Some(End::Lost),
+                Ok(0) => return Some(RunEnd::Lost),
                 Ok(count) => self.inbox.extend(&bytes[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Some(End::Lost),
+                Err(_) => return Some(RunEnd::Lost),
             }
             loop {
-                match Report::decode(&self.inbox) {
+                match KeeperReport::decode(&self.inbox) {
                     Ok(Some((report, used))) => {
                         self.inbox.drain(..used);
-                        if let Some(end) = self.take_in(report) {
+                        if let Some(end) = self.handle_report(report) {
                             return Some(end);
                         }
                     }
                     Ok(None) => break,
-                    Err(_) => return Some(End::Lost),
+                    Err(_) => return Some(RunEnd::Lost),
                 }
             }
         }
     }
 
-    fn take_in(&mut self, report: Report) -> Option<End> {
+    fn handle_report(&mut self, report: KeeperReport) -> Option<RunEnd> {
         match report {
-            Report::Spawned { keeper, pid } => {
+            KeeperReport::Spawned { keeper, pid } => {
                 self.pids.keeper.store(keeper, Ordering::Relaxed);
                 self.pids.main.store(pid, Ordering::Relaxed);
-                self.told = Told::Spawned;
+                self.told = RunProgress::Spawned;
                 if let Some(ledger) = self.link.ledger() {
-                    ledger.began(self.run.0, keeper, pid);
+                    ledger.run_started(self.run.0, keeper, pid);
                 }
-                self.tell(What::Spawned { pid });
+                self.send_report(RunChange::Spawned { pid });
                 None
             }
-            Report::Failed { stage, errno } => {
-                self.told = Told::Ended(None);
-                let why = refusal::failed(stage, errno, &self.program, &self.dir);
-                self.tell(What::NotSpawned(why));
-                Some(End::Empty(Vec::new()))
+            KeeperReport::Failed { stage, errno } => {
+                self.told = RunProgress::Ended(None);
+                let why = refusal::start_failed(stage, errno, &self.program, &self.dir);
+                self.send_report(RunChange::SpawnFailed(why));
+                Some(RunEnd::Empty(Vec::new()))
             }
-            Report::Exited(exit) => {
-                self.told = Told::Ended(Some(exit));
-                self.tell(What::Exited(exit));
+            KeeperReport::Exited(exit) => {
+                self.told = RunProgress::Ended(Some(exit));
+                self.send_report(RunChange::Exited(exit));
                 None
             }
-            Report::Empty { leftovers } => Some(End::Empty(leftovers)),
+            KeeperReport::Empty { leftovers } => Some(RunEnd::Empty(leftovers)),
         }
     }
 
     /// Reads reports and nothing else until the run ends.
-    async fn outwait(&mut self) -> End {
+    async fn wait_for_end(&mut self) -> RunEnd {
         loop {
             // Fails only when the runtime is shutting down.
             let _ = self.socket.readable().await.map(|mut r| r.retain_ready());
-            if let Some(end) = self.hear() {
+            if let Some(end) = self.read_reports() {
                 return end;
             }
         }
     }
 
     /// The keeper died. The guard kills its orphans; without a guard the supervisor does.
-    async fn bury_lost(&mut self) {
+    async fn clean_up_lost(&mut self) {
         let keeper = self.pids.keeper.load(Ordering::Relaxed);
         platform::kill_group(self.pids.main.load(Ordering::Relaxed));
         // Makes a keeper that is alive but sent an invalid report end its tree now.
@@ -234,48 +234,49 @@ impl Life {
         let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
         let by_guard = (&mut self.lost).await.is_ok();
         if !by_guard {
-            strays::end(&self.link, keeper).await;
+            strays::kill_orphans_of(&self.link, keeper).await;
         }
         let exit = match self.told {
-            Told::Nothing => {
+            RunProgress::Nothing => {
                 let why = match by_guard {
-                    true => {
-                        refusal::no_means("a keeper", &io::Error::from_raw_os_error(libc::ECHILD))
-                    }
-                    false => refusal::no_guard(),
+                    true => refusal::out_of_resources(
+                        "a keeper",
+                        &io::Error::from_raw_os_error(libc::ECHILD),
+                    ),
+                    false => refusal::guard_lost(),
                 };
-                self.tell(What::NotSpawned(why));
+                self.send_report(RunChange::SpawnFailed(why));
                 None
             }
-            Told::Spawned => {
+            RunProgress::Spawned => {
                 let exit = ProcessExit::Signal(libc::SIGKILL);
-                self.tell(What::Exited(exit));
+                self.send_report(RunChange::Exited(exit));
                 Some(exit)
             }
-            Told::Ended(exit) => exit,
+            RunProgress::Ended(exit) => exit,
         };
-        self.told = Told::Ended(exit);
+        self.told = RunProgress::Ended(exit);
     }
 
     /// Reads what is left in the pipes, which no process of the tree writes to any more.
-    fn drain<S: Sink>(&mut self, output: &mut Output<S>) {
+    fn drain<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) {
         for outlet in self.outlets.iter_mut().filter_map(Option::take) {
             let mut outlet = outlet;
             outlet.drain(&mut |stream, bytes| output.push(stream, bytes));
         }
     }
 
-    fn tell(&self, what: What) {
-        tell(&self.facts, self.run, what);
+    fn send_report(&self, what: RunChange) {
+        send_report(&self.facts, self.run, what);
     }
 }
 
-pub(super) fn tell(facts: &mpsc::UnboundedSender<Fact>, run: RunId, what: What) {
+pub(super) fn send_report(facts: &mpsc::UnboundedSender<RunReport>, run: RunId, what: RunChange) {
     // Fails only when the supervisor's loop has ended.
-    let _ = facts.send(Fact { run, what });
+    let _ = facts.send(RunReport { run, what });
 }
 
-async fn ready(outlet: &Option<Outlet>) {
+async fn ready(outlet: &Option<OutputReader>) {
     match outlet {
         Some(outlet) => outlet.ready().await,
         None => std::future::pending().await,
@@ -283,7 +284,7 @@ async fn ready(outlet: &Option<Outlet>) {
 }
 
 /// Returns the value of a future, or `None` when it panicked.
-async fn caught<F: Future>(future: F) -> Option<F::Output> {
+async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),

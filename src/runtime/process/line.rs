@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::net::SendFlags;
 use tokio::sync::Notify;
 
-use super::wire::Order;
+use super::wire::KeeperOrder;
 
 /// The supervisor's end of a run's socket, for writing. The run's task sends what did not fit.
 #[derive(Debug)]
-pub(super) struct Line {
-    outbox: Mutex<Outbox>,
+pub(super) struct KeeperConnection {
+    outbox: Mutex<OrderQueue>,
     pub waiting: Notify,
 }
 
 #[derive(Debug)]
-struct Outbox {
+struct OrderQueue {
     /// `None` once the run has ended.
     socket: Option<Arc<UnixStream>>,
     unsent: Vec<u8>,
@@ -23,27 +23,29 @@ struct Outbox {
 
 /// Bytes of orders that may wait: a client that repeats an order in a loop must not fill the memory
 /// while a keeper is stopped. Further orders would change nothing.
-const MAX_ORDERS: usize = 4096;
+const MAX_QUEUED: usize = 4096;
 
-impl Line {
-    pub fn new(socket: Arc<UnixStream>) -> Line {
-        let outbox = Outbox { socket: Some(socket), unsent: Vec::new() };
-        Line { outbox: Mutex::new(outbox), waiting: Notify::new() }
+impl KeeperConnection {
+    pub fn new(socket: Arc<UnixStream>) -> KeeperConnection {
+        let outbox = OrderQueue { socket: Some(socket), unsent: Vec::new() };
+        KeeperConnection { outbox: Mutex::new(outbox), waiting: Notify::new() }
     }
 
     /// Sends the spawn request, which is first on every connection.
-    pub fn launch(&self, parcel: Vec<u8>) {
+    pub fn send_request(&self, parcel: Vec<u8>) {
         let mut outbox = self.lock();
         outbox.unsent = parcel;
-        self.push_on(&mut outbox);
+        self.flush_or_notify(&mut outbox);
     }
 
     /// Sends an order after everything queued. Does nothing once the run has ended.
-    pub fn order(&self, order: Order) {
+    pub fn send_order(&self, order: KeeperOrder) {
         let mut outbox = self.lock();
-        if outbox.socket.is_some() && (outbox.unsent.len() < MAX_ORDERS || order == Order::Kill) {
+        if outbox.socket.is_some()
+            && (outbox.unsent.len() < MAX_QUEUED || order == KeeperOrder::Kill)
+        {
             outbox.unsent.extend(order.encode());
-            self.push_on(&mut outbox);
+            self.flush_or_notify(&mut outbox);
         }
     }
 
@@ -59,19 +61,19 @@ impl Line {
         outbox.unsent = Vec::new();
     }
 
-    fn push_on(&self, outbox: &mut Outbox) {
+    fn flush_or_notify(&self, outbox: &mut OrderQueue) {
         if !outbox.flush() {
             self.waiting.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
+    fn lock(&self) -> MutexGuard<'_, OrderQueue> {
         // Bytes and a descriptor: valid wherever the holder panicked.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Outbox {
+impl OrderQueue {
     fn flush(&mut self) -> bool {
         let Some(socket) = &self.socket else { return true };
         while !self.unsent.is_empty() {

@@ -13,56 +13,56 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::handed::MAX_HANDED;
-use super::leash::Pids;
-use super::ledger::Ledger;
-use super::line::Line;
-use super::steady::wait_for;
+use super::handed::MAX_LISTEN_FDS;
+use super::leash::RunPids;
+use super::ledger::RecordWriter;
+use super::line::KeeperConnection;
+use super::steady::register;
 use super::strays;
-use super::wire::{ENDS, Order, ask};
+use super::wire::{ENDS, KeeperOrder, ask};
 use crate::model::RunId;
 
 /// Used when the guard's socket or the system's limit of descriptors in flight is full.
-const TRY_AGAIN: Duration = Duration::from_millis(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The connection to the guard, and the runs that have a keeper.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct GuardConnection {
     socket: Arc<UnixStream>,
     guard: u32,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     /// Notified when a request could not be sent at once.
     waiting: Notify,
     /// True once the guard is gone.
     gone: watch::Sender<bool>,
     alive: watch::Sender<usize>,
     /// Writes runs to the record on disk.
-    ledger: OnceLock<Arc<Ledger>>,
+    ledger: OnceLock<Arc<RecordWriter>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    runs: BTreeMap<RunId, Entry>,
-    requests: VecDeque<Request>,
+struct ConnectionState {
+    runs: BTreeMap<RunId, RunEntry>,
+    requests: VecDeque<KeeperRequest>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RunEntry {
     /// Sent when the keeper died and its orphans are dead; dropped when the guard is gone.
     lost: Option<oneshot::Sender<()>>,
-    line: Arc<Line>,
-    pids: Arc<Pids>,
+    line: Arc<KeeperConnection>,
+    pids: Arc<RunPids>,
 }
 
 #[derive(Debug)]
-struct Request {
+struct KeeperRequest {
     run: RunId,
     ends: Vec<OwnedFd>,
 }
 
-impl Link {
-    pub fn new(socket: UnixStream, guard: u32) -> Link {
-        Link {
+impl GuardConnection {
+    pub fn new(socket: UnixStream, guard: u32) -> GuardConnection {
+        GuardConnection {
             socket: Arc::new(socket),
             guard,
             state: Mutex::default(),
@@ -79,17 +79,17 @@ impl Link {
         &self,
         run: RunId,
         ends: Vec<OwnedFd>,
-        line: Arc<Line>,
-        pids: Arc<Pids>,
+        line: Arc<KeeperConnection>,
+        pids: Arc<RunPids>,
     ) -> Option<oneshot::Receiver<()>> {
         if *self.gone.borrow() {
             return None;
         }
         let (tell, lost) = oneshot::channel();
         let mut state = self.lock();
-        state.runs.insert(run, Entry { lost: Some(tell), line, pids });
+        state.runs.insert(run, RunEntry { lost: Some(tell), line, pids });
         self.alive.send_replace(state.runs.len());
-        state.requests.push_back(Request { run, ends });
+        state.requests.push_back(KeeperRequest { run, ends });
         if !self.send_requests(&mut state) {
             self.waiting.notify_one();
         }
@@ -97,19 +97,19 @@ impl Link {
     }
 
     /// Records runs from now on.
-    pub fn record(&self, ledger: Arc<Ledger>) {
+    pub fn set_record_writer(&self, ledger: Arc<RecordWriter>) {
         // Only the first writer is kept.
         let _ = self.ledger.set(ledger);
     }
 
-    pub fn ledger(&self) -> Option<&Ledger> {
+    pub fn ledger(&self) -> Option<&RecordWriter> {
         self.ledger.get().map(Arc::as_ref)
     }
 
     /// Removes a run that has ended.
-    pub fn forget(&self, run: RunId) {
+    pub fn remove(&self, run: RunId) {
         if let Some(ledger) = self.ledger() {
-            ledger.ended(run.0);
+            ledger.run_ended(run.0);
         }
         let mut state = self.lock();
         state.runs.remove(&run);
@@ -118,7 +118,7 @@ impl Link {
 
     pub fn kill_all(&self) {
         for entry in self.lock().runs.values() {
-            entry.line.order(Order::Kill);
+            entry.line.send_order(KeeperOrder::Kill);
         }
     }
 
@@ -127,7 +127,7 @@ impl Link {
     }
 
     /// Turns true when the guard is gone.
-    pub fn gone(&self) -> watch::Receiver<bool> {
+    pub fn closed(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
     }
 
@@ -140,23 +140,23 @@ impl Link {
     }
 
     /// Makes no more requests: the guard exits when its keepers have.
-    pub fn hang_up(&self) {
+    pub fn close(&self) {
         // Fails only when the guard is gone already.
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
     }
 
     /// Registers the socket with the runtime; must be called only once.
     pub fn listen(&self) -> io::Result<AsyncFd<Arc<UnixStream>>> {
-        wait_for(self.socket.clone(), Interest::READABLE)
+        register(self.socket.clone(), Interest::READABLE)
     }
 
     /// Serves the connection until the guard is gone.
-    pub async fn serve(self: Arc<Link>, socket: AsyncFd<Arc<UnixStream>>) {
+    pub async fn serve(self: Arc<GuardConnection>, socket: AsyncFd<Arc<UnixStream>>) {
         let mut inbox = Vec::new();
         loop {
             tokio::select! {
                 _ = socket.readable() => {
-                    if !self.hear(&socket, &mut inbox) {
+                    if !self.read_lost_keepers(&socket, &mut inbox) {
                         break;
                     }
                 }
@@ -174,12 +174,12 @@ impl Link {
 
     async fn send_waiting(&self) {
         while !self.send_requests(&mut self.lock()) {
-            tokio::time::sleep(TRY_AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
     /// Reads the numbers of runs that lost their keeper. False at end of file.
-    fn hear(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
+    fn read_lost_keepers(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
         loop {
             let mut bytes = [0; 512];
             let read = |socket: &Arc<UnixStream>| {
@@ -204,7 +204,7 @@ impl Link {
     }
 
     /// Sends queued requests. False when the socket is full.
-    fn send_requests(&self, state: &mut State) -> bool {
+    fn send_requests(&self, state: &mut ConnectionState) -> bool {
         while let Some(request) = state.requests.front() {
             match send(&self.socket, request) {
                 Ok(()) => {}
@@ -218,15 +218,15 @@ impl Link {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         // Each change is one insertion or removal: valid wherever the holder panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn send(socket: &UnixStream, request: &Request) -> Result<(), Errno> {
+fn send(socket: &UnixStream, request: &KeeperRequest) -> Result<(), Errno> {
     let rights: Vec<BorrowedFd<'_>> = request.ends.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_HANDED))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_LISTEN_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&rights));
     let handed = request.ends.len().saturating_sub(ENDS) as u8;

@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::proc::Proc;
-use super::spent::Load;
+use super::proc::ProcessStat;
+use super::spent::ProcessUsage;
 
 /// Sets close-on-exec on received descriptors.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
@@ -24,16 +24,16 @@ pub(super) const SPAWN_FLAGS: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_
     | libc::POSIX_SPAWN_SETSIGMASK;
 
 /// How often to list a tree that is being terminated: never, exits of orphans are events.
-pub(super) const LOOK_AGAIN: Option<Duration> = None;
+pub(super) const RESCAN_INTERVAL: Option<Duration> = None;
 
 /// Sets the name that `ps` and `top` show for this process.
-pub(super) fn name_self(name: &std::ffi::CStr) {
+pub(super) fn set_process_name(name: &std::ffi::CStr) {
     // Everything works without a name. SAFETY: a NUL-terminated string, which is copied.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 /// Makes this process a subreaper: orphans below it become its children.
-pub(super) fn adopt_orphans() -> io::Result<()> {
+pub(super) fn become_subreaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn adopt_orphans() -> io::Result<()> {
 pub(super) fn close_on_exec(_fd: BorrowedFd<'_>) {}
 
 /// Closes every descriptor above 2 except `keep`.
-pub(super) fn close_all_but(keep: RawFd) {
+pub(super) fn close_fds_except(keep: RawFd) {
     let keep = keep as libc::c_uint;
     if close_range(3, keep.saturating_sub(1)) && close_range(keep + 1, libc::c_uint::MAX) {
         return;
@@ -67,11 +67,11 @@ fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
 }
 
 /// SIGCHLD as a descriptor to poll. All other signals are blocked.
-pub(super) struct Signals(OwnedFd);
+pub(super) struct ChildSignals(OwnedFd);
 
-impl Signals {
+impl ChildSignals {
     /// Blocks all signals of this thread and opens a signalfd for SIGCHLD.
-    pub fn new() -> io::Result<Signals> {
+    pub fn new() -> io::Result<ChildSignals> {
         // SAFETY: the sets are initialized by sigfillset and sigemptyset before they are read.
         let fd = unsafe {
             // An inherited ignored SIGCHLD would hide the exit of every child.
@@ -88,7 +88,7 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a new descriptor without another owner.
-        Ok(Signals(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(ChildSignals(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// Does nothing: a signalfd reports the signals of the process that reads it.
@@ -105,7 +105,7 @@ impl Signals {
 
 /// Resets every signal to its default, those reserved by the C library too: devstack may have
 /// inherited them as ignored.
-pub(super) fn default_signals() {
+pub(super) fn reset_signals() {
     /// Highest real-time signal.
     const LAST: libc::c_int = 64;
     // Larger than the kernel's structure on any architecture; zeroes mean the default on all.
@@ -119,7 +119,7 @@ pub(super) fn default_signals() {
     }
 }
 
-impl AsFd for Signals {
+impl AsFd for ChildSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -127,14 +127,14 @@ impl AsFd for Signals {
 
 /// Whether the group of a reaped main process has members that are not children of this process.
 /// Never on Linux: every orphan becomes a child.
-pub(super) fn group_lives(_group: u32) -> bool {
+pub(super) fn group_exists(_group: u32) -> bool {
     false
 }
 
 /// Does nothing: the orphans of a dead keeper are now children of the guard.
 pub(super) fn kill_group(_main: u32) {}
 
-pub(super) fn kill_one(child: u32) {
+pub(super) fn kill_child(child: u32) {
     // SAFETY: takes numbers only.
     unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
 }
@@ -171,7 +171,7 @@ fn threads(pid: u32) -> Vec<PathBuf> {
     for _ in 0..LISTINGS {
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
         found = entries.flatten().map(|entry| entry.path()).collect();
-        if load(pid).is_none_or(|load| found.len() as u64 >= load.threads) {
+        if process_usage(pid).is_none_or(|load| found.len() as u64 >= load.threads) {
             break;
         }
     }
@@ -180,18 +180,18 @@ fn threads(pid: u32) -> Vec<PathBuf> {
 
 /// Like `children`, by reading every process.
 fn children_by_scan(parent: u32) -> Vec<u32> {
-    let is_child = |pid: &u32| load(*pid).is_some_and(|load| load.parent == parent);
+    let is_child = |pid: &u32| process_usage(*pid).is_some_and(|load| load.parent == parent);
     processes().into_iter().filter(is_child).collect()
 }
 
 /// `/proc/PID/stat`: `pid (name) state parent group …`. The name may contain parentheses.
-struct Stat<'a> {
+struct StatFields<'a> {
     name: &'a [u8],
     /// The fields from `STATE` on, numbered from 1 as in proc(5), up to the last one needed.
     words: Vec<&'a str>,
 }
 
-impl<'a> Stat<'a> {
+impl<'a> StatFields<'a> {
     const STATE: usize = 3;
     const PARENT: usize = 4;
     const GROUP: usize = 5;
@@ -203,17 +203,18 @@ impl<'a> Stat<'a> {
     const BORN: usize = 22;
     const RESIDENT_PAGES: usize = 24;
 
-    fn read(stat: &'a [u8]) -> Option<Stat<'a>> {
+    fn read(stat: &'a [u8]) -> Option<StatFields<'a>> {
         let open = memchr::memchr(b'(', stat)?;
         let close = memchr::memrchr(b')', stat)?;
         let name = stat.get(open + 1..close)?;
         let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-        let words = rest.split_ascii_whitespace().take(Stat::RESIDENT_PAGES + 1 - Stat::STATE);
-        Some(Stat { name, words: words.collect() })
+        let words =
+            rest.split_ascii_whitespace().take(StatFields::RESIDENT_PAGES + 1 - StatFields::STATE);
+        Some(StatFields { name, words: words.collect() })
     }
 
     fn word(&self, number: usize) -> Option<&'a str> {
-        self.words.get(number - Stat::STATE).copied()
+        self.words.get(number - StatFields::STATE).copied()
     }
 
     fn number<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
@@ -228,26 +229,26 @@ impl<'a> Stat<'a> {
 }
 
 /// Reads one process; `None` when it is gone.
-pub(super) fn look(pid: u32) -> Option<Proc> {
+pub(super) fn process_stat(pid: u32) -> Option<ProcessStat> {
     with_short(&format!("/proc/{pid}/stat"), parse_stat)?
 }
 
-fn parse_stat(stat: &[u8]) -> Option<Proc> {
-    let stat = Stat::read(stat)?;
-    let dead = matches!(stat.word(Stat::STATE)?, "Z" | "X");
+fn parse_stat(stat: &[u8]) -> Option<ProcessStat> {
+    let stat = StatFields::read(stat)?;
+    let dead = matches!(stat.word(StatFields::STATE)?, "Z" | "X");
     // When only the first thread has exited, the others keep what the process had open.
-    let zombie = dead && stat.number::<u64>(Stat::THREADS)? <= 1;
-    Some(Proc {
+    let zombie = dead && stat.number::<u64>(StatFields::THREADS)? <= 1;
+    Some(ProcessStat {
         name: String::from_utf8_lossy(stat.name).into_owned(),
-        parent: stat.number(Stat::PARENT)?,
-        group: stat.number(Stat::GROUP)?,
-        born: stat.number(Stat::BORN)?,
+        parent: stat.number(StatFields::PARENT)?,
+        group: stat.number(StatFields::GROUP)?,
+        born: stat.number(StatFields::BORN)?,
         zombie,
     })
 }
 
 /// Reads what a process has used; `None` when it is gone.
-pub(super) fn load(pid: u32) -> Option<Load> {
+pub(super) fn process_usage(pid: u32) -> Option<ProcessUsage> {
     with_short(&format!("/proc/{pid}/stat"), parse_load)?
 }
 
@@ -266,14 +267,15 @@ fn with_short<T>(path: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
     }
 }
 
-fn parse_load(stat: &[u8]) -> Option<Load> {
-    let stat = Stat::read(stat)?;
-    let pages: u64 = stat.number(Stat::RESIDENT_PAGES)?;
-    Some(Load {
-        parent: stat.number(Stat::PARENT)?,
-        cpu: stat.time(Stat::USER_TIME)? + stat.time(Stat::SYSTEM_TIME)?,
-        reaped: stat.time(Stat::REAPED_USER_TIME)? + stat.time(Stat::REAPED_SYSTEM_TIME)?,
-        threads: stat.number(Stat::THREADS)?,
+fn parse_load(stat: &[u8]) -> Option<ProcessUsage> {
+    let stat = StatFields::read(stat)?;
+    let pages: u64 = stat.number(StatFields::RESIDENT_PAGES)?;
+    Some(ProcessUsage {
+        parent: stat.number(StatFields::PARENT)?,
+        cpu: stat.time(StatFields::USER_TIME)? + stat.time(StatFields::SYSTEM_TIME)?,
+        reaped: stat.time(StatFields::REAPED_USER_TIME)?
+            + stat.time(StatFields::REAPED_SYSTEM_TIME)?,
+        threads: stat.number(StatFields::THREADS)?,
         memory: pages.saturating_mul(rustix::param::page_size() as u64),
     })
 }
@@ -281,11 +283,11 @@ fn parse_load(stat: &[u8]) -> Option<Load> {
 /// Children of each process. Where the kernel does not list them, scans all processes once and
 /// keeps the result.
 #[derive(Default)]
-pub(super) struct Kinship {
+pub(super) struct ChildIndex {
     all: Option<BTreeMap<u32, Vec<u32>>>,
 }
 
-impl Kinship {
+impl ChildIndex {
     /// Lists the children of a process with that many threads; empty when it is gone.
     pub fn children(&mut self, pid: u32, threads: u64) -> Vec<u32> {
         if let Some(all) = &self.all {
@@ -298,7 +300,7 @@ impl Kinship {
         }
         let all = self.all.insert(BTreeMap::new());
         for child in processes() {
-            if let Some(load) = load(child) {
+            if let Some(load) = process_usage(child) {
                 all.entry(load.parent).or_default().push(child);
             }
         }
@@ -321,14 +323,14 @@ pub(super) fn processes() -> Vec<u32> {
 
 /// Identifies the boot and the pid namespace, which containers have their own: pids of another one
 /// mean nothing.
-pub(super) fn era() -> Option<String> {
+pub(super) fn boot_id() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), space.display()))
 }
 
 /// Returns a variable of a process's initial environment, if this user may read it.
-pub(super) fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
+pub(super) fn env_var_of(pid: u32, name: &str) -> Option<Vec<u8>> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value =
         |entry: &[u8]| Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
@@ -342,14 +344,14 @@ const UNPINNED_WAIT: Duration = Duration::from_millis(5);
 const MAX_WAIT: usize = 64;
 
 /// Waits for the exit of one of these processes, which need not be children. May return early.
-pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
+pub(super) fn wait_any_exit(pids: &[u32], limit: Duration) {
     let pin = |pid: &u32| {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed())?;
         pidfd_open(pid, PidfdFlags::empty()).ok()
     };
     let pinned: Vec<OwnedFd> = pids.iter().take(MAX_WAIT).map_while(pin).collect();
     let limit = match pinned.is_empty() {
-        true if pins() => return,
+        true if has_pidfd() => return,
         true => UNPINNED_WAIT.min(limit),
         false => limit,
     };
@@ -360,22 +362,22 @@ pub(super) fn wait_for_one(pids: &[u32], limit: Duration) {
 }
 
 /// Whether pidfds are available to this process.
-pub(super) fn pins() -> bool {
+pub(super) fn has_pidfd() -> bool {
     pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok_and(|me| send(&me, 0))
 }
 
 /// Whether `/proc` shows this process: it may not be mounted, or belong to another pid namespace.
-pub(super) fn sees_itself() -> bool {
+pub(super) fn proc_is_mounted() -> bool {
     let me = std::process::id().to_string();
     fs::read_link("/proc/self").is_ok_and(|shown| shown.as_os_str() == me.as_str())
 }
 
 /// Signals a process whose pid may have been recycled: pins it, reads it, and signals it only if
 /// `ours` accepts it.
-pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
+pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&ProcessStat) -> bool) {
     let Some(raw) = rustix::process::Pid::from_raw(pid.cast_signed()) else { return };
     let Ok(pinned) = pidfd_open(raw, PidfdFlags::empty()) else { return };
-    if look(pid).is_some_and(|p| ours(&p)) {
+    if process_stat(pid).is_some_and(|p| ours(&p)) {
         // Fails when the process is gone.
         let _ = send(&pinned, signal);
     }
@@ -389,12 +391,12 @@ fn send(pinned: &OwnedFd, signal: i32) -> bool {
 }
 
 /// Resolves when a child has exited, or at once if that cannot be waited for.
-pub(super) async fn ended(child: u32) {
+pub(super) async fn child_exited(child: u32) {
     use rustix::process::Pid;
 
     let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
     let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
-    if let Ok(fd) = super::steady::wait_for(fd, tokio::io::Interest::READABLE) {
+    if let Ok(fd) = super::steady::register(fd, tokio::io::Interest::READABLE) {
         // Readable means exited; on an error it cannot be waited for.
         let _ = fd.readable().await;
     }
@@ -408,7 +410,7 @@ mod tests {
     fn a_name_with_brackets_and_blanks_is_read_whole() {
         let stat = b"42 (a) Z (b c) S 7 40 40 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 31337 99";
         let name = "a) Z (b c".to_owned();
-        let expected = Proc { name, parent: 7, group: 40, born: 31337, zombie: false };
+        let expected = ProcessStat { name, parent: 7, group: 40, born: 31337, zombie: false };
         assert_eq!(parse_stat(stat), Some(expected));
         let dead = b"42 (x) Z 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 31337 99";
         assert!(parse_stat(dead).is_some_and(|p| p.zombie));
@@ -447,8 +449,8 @@ mod tests {
         let mut child =
             std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
         let me = std::process::id();
-        let scanned = Kinship { all: Some(BTreeMap::from([(me, vec![child.id()])])) };
-        for mut kinship in [Kinship::default(), scanned] {
+        let scanned = ChildIndex { all: Some(BTreeMap::from([(me, vec![child.id()])])) };
+        for mut kinship in [ChildIndex::default(), scanned] {
             assert!(kinship.children(me, 2).contains(&child.id()));
         }
         child.kill().expect("our child");

@@ -11,14 +11,14 @@ use std::time::Duration;
 use rustix::event::{Timespec, poll};
 use rustix::net::RecvFlags;
 
-use super::proc::Proc;
-use super::spent::Load;
+use super::proc::ProcessStat;
+use super::spent::ProcessUsage;
 
 /// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
 pub(super) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
 
 /// How often to list a tree that is being terminated: the exit of an orphan causes no event.
-pub(super) const LOOK_AGAIN: Option<Duration> = Some(Duration::from_millis(10));
+pub(super) const RESCAN_INTERVAL: Option<Duration> = Some(Duration::from_millis(10));
 
 /// From `spawn.h`; the libc crate lacks it.
 const POSIX_SPAWN_SETSID: libc::c_int = 0x0400;
@@ -36,10 +36,10 @@ const MAX_CHILDREN: usize = 4096;
 const MAX_PROCESSES: usize = 16_384;
 
 /// Does nothing: macOS names a process only after its program.
-pub(super) fn name_self(_name: &CStr) {}
+pub(super) fn set_process_name(_name: &CStr) {}
 
 /// Does nothing: there is no subreaper. `group_exists` covers what it can.
-pub(super) fn adopt_orphans() -> io::Result<()> {
+pub(super) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
@@ -50,7 +50,7 @@ pub(super) fn close_on_exec(fd: BorrowedFd<'_>) {
 }
 
 /// Closes every descriptor above 2 except `keep`.
-pub(super) fn close_all_but(keep: RawFd) {
+pub(super) fn close_fds_except(keep: RawFd) {
     // SAFETY: no arguments.
     let end = unsafe { libc::getdtablesize() };
     for fd in (3..end).filter(|fd| *fd != keep) {
@@ -60,21 +60,21 @@ pub(super) fn close_all_but(keep: RawFd) {
 }
 
 /// Where the handler writes. One per process: a keeper replaces it after its fork.
-static WAKE: AtomicI32 = AtomicI32::new(-1);
+static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn on_child(_signal: libc::c_int) {
-    let fd = WAKE.load(Ordering::Relaxed);
+    let fd = WAKE_FD.load(Ordering::Relaxed);
     // SAFETY: write is async-signal-safe; the descriptor is never closed while the handler is set.
     unsafe { libc::write(fd, c"!".as_ptr().cast(), 1) };
 }
 
 /// SIGCHLD as a descriptor to poll (a self-pipe). All other signals are blocked.
-pub(super) struct Signals(OwnedFd);
+pub(super) struct ChildSignals(OwnedFd);
 
-impl Signals {
+impl ChildSignals {
     /// Blocks all signals except SIGCHLD and handles that one.
-    pub fn new() -> io::Result<Signals> {
-        let signals = Signals(wake_pipe()?);
+    pub fn new() -> io::Result<ChildSignals> {
+        let signals = ChildSignals(wake_pipe()?);
         // SAFETY: the structures are initialized before use; the handler only writes to a pipe.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
@@ -91,7 +91,7 @@ impl Signals {
 
     /// Gives a forked child a pipe of its own.
     pub fn after_fork(&mut self) -> io::Result<()> {
-        let old = WAKE.load(Ordering::Relaxed);
+        let old = WAKE_FD.load(Ordering::Relaxed);
         self.0 = wake_pipe()?;
         // SAFETY: the copy of the parent's write end, which is not used any more.
         unsafe { libc::close(old) };
@@ -106,7 +106,7 @@ impl Signals {
 }
 
 /// Resets every signal to its default.
-pub(super) fn default_signals() {
+pub(super) fn reset_signals() {
     /// macOS has no signal above it.
     const LAST: libc::c_int = 31;
     for signal in 1..=LAST {
@@ -119,18 +119,18 @@ fn wake_pipe() -> io::Result<OwnedFd> {
     let (read, write) = io::pipe()?;
     rustix::io::ioctl_fionbio(&read, true)?;
     rustix::io::ioctl_fionbio(&write, true)?;
-    WAKE.store(OwnedFd::from(write).into_raw_fd(), Ordering::Relaxed);
+    WAKE_FD.store(OwnedFd::from(write).into_raw_fd(), Ordering::Relaxed);
     Ok(read.into())
 }
 
-impl AsFd for Signals {
+impl AsFd for ChildSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
 /// Whether the group of a reaped main process has members that are not children of this process.
-pub(super) fn group_lives(group: u32) -> bool {
+pub(super) fn group_exists(group: u32) -> bool {
     // SAFETY: signal 0 only checks.
     group > 1 && unsafe { libc::kill(-group.cast_signed(), 0) } == 0
 }
@@ -143,7 +143,7 @@ pub(super) fn kill_group(main: u32) {
     }
 }
 
-pub(super) fn kill_one(child: u32) {
+pub(super) fn kill_child(child: u32) {
     // SAFETY: takes numbers only.
     unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
 }
@@ -160,7 +160,7 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Reads one process; `None` when it is gone.
-pub(super) fn look(pid: u32) -> Option<Proc> {
+pub(super) fn process_stat(pid: u32) -> Option<ProcessStat> {
     let mut info: MaybeUninit<libc::proc_bsdinfo> = MaybeUninit::zeroed();
     let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
     // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_bsdinfo.
@@ -174,7 +174,7 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
     };
     let name: Vec<u8> =
         info.pbi_comm.iter().take_while(|c| **c != 0).map(|c| c.cast_unsigned()).collect();
-    Some(Proc {
+    Some(ProcessStat {
         name: String::from_utf8_lossy(&name).into_owned(),
         parent: info.pbi_ppid,
         group: info.pbi_pgid,
@@ -184,7 +184,7 @@ pub(super) fn look(pid: u32) -> Option<Proc> {
 }
 
 /// Reads what a process has used; `None` when it is gone. Does not include its exited children.
-pub(super) fn load(pid: u32) -> Option<Load> {
+pub(super) fn process_usage(pid: u32) -> Option<ProcessUsage> {
     let mut info: MaybeUninit<libc::proc_taskinfo> = MaybeUninit::zeroed();
     let size = size_of::<libc::proc_taskinfo>() as libc::c_int;
     // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_taskinfo.
@@ -196,9 +196,9 @@ pub(super) fn load(pid: u32) -> Option<Load> {
         }
         info.assume_init()
     };
-    Some(Load {
-        parent: look(pid)?.parent,
-        cpu: span(info.pti_total_user.saturating_add(info.pti_total_system)),
+    Some(ProcessUsage {
+        parent: process_stat(pid)?.parent,
+        cpu: ticks_to_duration(info.pti_total_user.saturating_add(info.pti_total_system)),
         reaped: Duration::ZERO,
         threads: u64::try_from(info.pti_threadnum).unwrap_or(1),
         memory: info.pti_resident_size,
@@ -206,7 +206,7 @@ pub(super) fn load(pid: u32) -> Option<Load> {
 }
 
 /// Converts Mach ticks, which are not nanoseconds on every machine.
-fn span(ticks: u64) -> Duration {
+fn ticks_to_duration(ticks: u64) -> Duration {
     /// `denominator` ticks take `nanos` nanoseconds.
     #[repr(C)]
     struct Timebase {
@@ -225,9 +225,9 @@ fn span(ticks: u64) -> Duration {
 
 /// Children of each process, listed on every call.
 #[derive(Default)]
-pub(super) struct Kinship;
+pub(super) struct ChildIndex;
 
-impl Kinship {
+impl ChildIndex {
     /// Lists the children of a process; empty when it is gone.
     pub fn children(&mut self, pid: u32, _threads: u64) -> Vec<u32> {
         children(pid)
@@ -244,7 +244,7 @@ pub(super) fn processes() -> Vec<u32> {
 }
 
 /// Identifies this boot: pids of another one mean nothing.
-pub(super) fn era() -> Option<String> {
+pub(super) fn boot_id() -> Option<String> {
     let mut text = [0u8; 64];
     let mut length = text.len();
     // SAFETY: the name is NUL-terminated, and the buffer has the length that is passed.
@@ -262,36 +262,36 @@ pub(super) fn era() -> Option<String> {
 }
 
 /// Not supported on macOS: only recorded processes and their descendants are found again.
-pub(super) fn variable(_pid: u32, _name: &str) -> Option<Vec<u8>> {
+pub(super) fn env_var_of(_pid: u32, _name: &str) -> Option<Vec<u8>> {
     None
 }
 
 /// Waits briefly: the exit of a process that is not a child causes no event.
-pub(super) fn wait_for_one(_pids: &[u32], limit: Duration) {
-    let limit = LOOK_AGAIN.map_or(limit, |again| again.min(limit));
+pub(super) fn wait_any_exit(_pids: &[u32], limit: Duration) {
+    let limit = RESCAN_INTERVAL.map_or(limit, |again| again.min(limit));
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     // An interrupted wait is just shorter.
     let _ = poll(&mut [], Some(&limit));
 }
 
 /// Always true: macOS has no pidfds, and its replacement always works.
-pub(super) fn pins() -> bool {
+pub(super) fn has_pidfd() -> bool {
     true
 }
 
 /// Always true on macOS.
-pub(super) fn sees_itself() -> bool {
+pub(super) fn proc_is_mounted() -> bool {
     true
 }
 
 /// Signals a process that may have been recycled, if `ours` accepts it. Without pidfds a gap of
 /// microseconds remains between the check and the signal.
-pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&Proc) -> bool) {
-    if pid > 1 && look(pid).is_some_and(|p| ours(&p)) {
+pub(super) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&ProcessStat) -> bool) {
+    if pid > 1 && process_stat(pid).is_some_and(|p| ours(&p)) {
         // SAFETY: takes numbers only. Fails when the process is gone.
         unsafe { libc::kill(pid.cast_signed(), signal) };
     }
 }
 
 /// Resolves when a child has exited, or at once where that cannot be waited for, as on macOS.
-pub(super) async fn ended(_child: u32) {}
+pub(super) async fn child_exited(_child: u32) {}

@@ -63,42 +63,42 @@ mod typist;
 mod wire;
 mod words;
 
-pub use aside::Aside;
-pub use back::Back;
-pub use detach::{Fork, detach};
-pub use device::Device;
-pub use environment::{Environment, Giver};
-pub use evict::{Eviction, Suspect, evict};
-pub use fact::{Fact, Sink, What};
-pub use foreground::{NotStarted, locate, refused, replace};
-pub use front::Front;
-pub use guard::Guard;
-pub use handed::Handed;
-pub use later::Later;
-pub use leash::Leash;
-pub use orphans::Orphans;
-pub use prepared::rehearse;
-pub use processes::Processes;
-pub use spent::{Spent, Tree};
-pub use sweep::{Swept, leftovers, marked_leftovers, sweep, sweep_marked};
-pub use terminal::{Size, Terminal};
+pub use aside::OneShotCommand;
+pub use back::Daemon;
+pub use detach::{ForkSide, daemonize};
+pub use device::TtyId;
+pub use environment::{EnvProvider, InheritedEnv};
+pub use evict::{KillOutcome, KillTarget, kill_holders};
+pub use fact::{OutputSink, RunChange, RunReport};
+pub use foreground::{ExecError, exec, exec_refused, locate_program};
+pub use front::Foreground;
+pub use guard::GuardHandle;
+pub use handed::ListenFd;
+pub use later::DeferredCommand;
+pub use leash::RunHandle;
+pub use orphans::CommandOrphans;
+pub use prepared::check_launch;
+pub use processes::ProcessManager;
+pub use spent::{RunTree, TreeUsage};
+pub use sweep::{CleanupReport, clean_up, clean_up_by_token, find_orphans, find_orphans_by_token};
+pub use terminal::{Pty, TermSize};
 pub use tree::own_group;
-pub use typist::Typist;
-pub(in crate::runtime) use words::{headline, keeps_shell, shown};
+pub use typist::KeyWriter;
+pub(in crate::runtime) use words::{command_summary, display_command, runs_under_shell};
 
 /// Whether processes can be pinned while they are inspected, so that no recycled pid is signalled.
-pub fn pins() -> bool {
-    platform::pins()
+pub fn can_pin_processes() -> bool {
+    platform::has_pidfd()
 }
 
 /// Whether `/proc` shows this process and its descendants. Without that a tree cannot be ended
 /// reliably, so nothing may be started.
-pub fn sees_itself() -> bool {
-    platform::sees_itself()
+pub fn proc_is_mounted() -> bool {
+    platform::proc_is_mounted()
 }
 
 /// Sends TERM to a child that has not been reaped, so its pid cannot have been recycled.
-pub fn terminate(child: u32) {
+pub fn terminate_child(child: u32) {
     let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It may have exited already.
@@ -108,7 +108,7 @@ pub fn terminate(child: u32) {
 
 /// Turns a write beyond the user's file size limit (`ulimit -f`) into an error, like a full disk,
 /// instead of a fatal SIGXFSZ. Not inherited: exec resets caught signals, unlike ignored ones.
-pub fn outlive_file_limits() {
+pub fn ignore_file_size_signal() {
     extern "C" fn nothing(_: libc::c_int) {}
     let nothing: extern "C" fn(libc::c_int) = nothing;
     // SAFETY: the handler touches nothing, so it may interrupt anything.

@@ -15,37 +15,37 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// The orphans of one command.
 #[derive(Debug)]
-pub struct Orphans {
+pub struct CommandOrphans {
     /// Children that this process had before the command: the guard, and those of a shell that
     /// became devstack through `exec`.
     before: BTreeSet<u32>,
     told: Option<Instant>,
 }
 
-impl Orphans {
+impl CommandOrphans {
     /// Must be called just before the command is started.
-    pub fn before_start() -> Orphans {
-        Orphans { before: children().collect(), told: None }
+    pub fn before_start() -> CommandOrphans {
+        CommandOrphans { before: children().collect(), told: None }
     }
 
     /// Reaps exited orphans while the command with this pid runs, which may leave thousands.
-    pub fn bury_dead(&self, command: Option<u32>) {
-        let dead = |pid: &u32| platform::look(*pid).is_some_and(|p| p.zombie);
+    pub fn reap_exited(&self, command: Option<u32>) {
+        let dead = |pid: &u32| platform::process_stat(*pid).is_some_and(|p| p.zombie);
         for pid in self
             .adopted()
             .filter(|pid| Some(*pid) != command && !leads_own_group(*pid))
             .filter(dead)
         {
-            reap::bury(pid);
+            reap::reap(pid);
         }
     }
 
     /// Terminates the orphans of a command that is reaped. Returns how many there were.
-    pub fn tell_to_end(&mut self) -> usize {
+    pub fn terminate(&mut self) -> usize {
         self.told = Some(Instant::now());
         let mut count = 0;
         for pid in self.adopted() {
-            count += usize::from(platform::look(pid).is_some_and(|p| !p.zombie));
+            count += usize::from(platform::process_stat(pid).is_some_and(|p| !p.zombie));
             for signal in [libc::SIGTERM, libc::SIGCONT] {
                 platform::signal_checked(pid, signal, |p| p.parent == std::process::id());
             }
@@ -55,13 +55,13 @@ impl Orphans {
 
     /// Waits for the orphans to exit, kills the rest and reaps all. Must be called when nothing of
     /// the stack runs any more. Returns the pids that survived.
-    pub async fn end(mut self) -> Vec<u32> {
+    pub async fn kill_remaining(mut self) -> Vec<u32> {
         if self.told.is_none() {
-            self.tell_to_end();
+            self.terminate();
         }
         let told = self.told.unwrap_or_else(Instant::now);
         let began = Instant::now();
-        while self.sweep(told.elapsed() >= GRACE) {
+        while self.reap_or_kill(told.elapsed() >= GRACE) {
             if began.elapsed() >= LIMIT {
                 return self.adopted().collect();
             }
@@ -72,17 +72,17 @@ impl Orphans {
 
     /// Reaps exited orphans, and kills the others if `kill` is set. True if there were any: an
     /// orphan that exits may hand its children to this process.
-    fn sweep(&self, kill: bool) -> bool {
+    fn reap_or_kill(&self, kill: bool) -> bool {
         let mut some = false;
         for pid in self.adopted() {
             some = true;
-            if reap::bury(pid).is_none() && kill {
+            if reap::reap(pid).is_none() && kill {
                 if leads_own_group(pid) {
                     // SAFETY: takes numbers only. The leader is not reaped, so the group is its
                     // own.
                     unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
                 }
-                platform::kill_one(pid);
+                platform::kill_child(pid);
             }
         }
         some

@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::source::Source;
-use super::steady::wait_for;
+use super::source::OutputFd;
+use super::steady::register;
 use crate::model::OutputStream;
 
 /// Bytes read of one stream before others have their turn.
 const TURN: usize = 256 * 1024;
 /// The capacity given to busy pipes. A service may set a larger one.
 #[cfg(target_os = "linux")]
-const GROWN: usize = 1 << 20;
+const LARGE_PIPE: usize = 1 << 20;
 /// A read of this much means that a pipe of the default size was full.
 const FULL: usize = 64 * 1024;
 /// Half of a user's pipe buffers on Linux (64 MiB): beyond the limit, new pipes of the user shrink.
 const MAX_GROWN: usize = 32;
 
-static LARGE: AtomicUsize = AtomicUsize::new(0);
+static GROWN_PIPES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// One buffer per thread suffices: nothing runs between a read and its push.
@@ -28,8 +28,8 @@ thread_local! {
 
 /// The read end of a service's stdout, stderr or pty.
 #[derive(Debug)]
-pub(super) struct Outlet {
-    fd: AsyncFd<Source>,
+pub(super) struct OutputReader {
+    fd: AsyncFd<OutputFd>,
     stream: OutputStream,
     /// Reads in a row that found the pipe full.
     full: u8,
@@ -38,7 +38,7 @@ pub(super) struct Outlet {
 
 /// How a turn of reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(super) enum ReadProgress {
     /// Nothing to read for now.
     Dry,
     /// There is more, but others have their turn now.
@@ -47,12 +47,12 @@ pub(super) enum Flow {
     Closed,
 }
 
-impl Outlet {
+impl OutputReader {
     /// Takes a read end. The write end stays blocking, as programs expect.
-    pub fn new(source: Source, stream: OutputStream) -> io::Result<Outlet> {
+    pub fn new(source: OutputFd, stream: OutputStream) -> io::Result<OutputReader> {
         rustix::io::ioctl_fionbio(&source, true)?;
-        let fd = wait_for(source, Interest::READABLE)?;
-        Ok(Outlet { fd, stream, full: 0, grown: false })
+        let fd = register(source, Interest::READABLE)?;
+        Ok(OutputReader { fd, stream, full: 0, grown: false })
     }
 
     /// Waits for data or end of file.
@@ -61,31 +61,33 @@ impl Outlet {
         let _ = self.fd.readable().await.map(|mut ready| ready.retain_ready());
     }
 
-    pub fn pump(&mut self, push: &mut dyn FnMut(OutputStream, &[u8])) -> Flow {
+    pub fn read_turn(&mut self, push: &mut dyn FnMut(OutputStream, &[u8])) -> ReadProgress {
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
             while taken < TURN {
-                let read = |source: &Source| Ok(source.read(&mut buffer[..])?);
+                let read = |source: &OutputFd| Ok(source.read(&mut buffer[..])?);
                 match self.fd.try_io(Interest::READABLE, read) {
-                    Ok(0) => return Flow::Closed,
+                    Ok(0) => return ReadProgress::Closed,
                     Ok(count) => {
                         push(self.stream, &buffer[..count]);
                         taken += count;
                         self.grow_when_full(count);
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flow::Dry,
-                    Err(_) => return Flow::Closed,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return ReadProgress::Dry;
+                    }
+                    Err(_) => return ReadProgress::Closed,
                 }
             }
-            Flow::More
+            ReadProgress::More
         })
     }
 
     /// Reads what dead writers left, but no more than is there now: an unrelated process that was
     /// given the pipe may write forever.
     pub fn drain(&mut self, push: &mut dyn FnMut(OutputStream, &[u8])) {
-        let left = self.fd.get_ref().left();
+        let left = self.fd.get_ref().available();
         BUFFER.with_borrow_mut(|buffer| {
             let mut taken = 0;
             while taken < left {
@@ -104,27 +106,27 @@ impl Outlet {
     /// Two full reads in a row mean that the service is waiting for devstack, so enlarge the pipe.
     fn grow_when_full(&mut self, count: usize) {
         self.full = if count >= FULL { self.full.saturating_add(1) } else { 0 };
-        if self.full == 2 && !self.grown && LARGE.load(Ordering::Relaxed) < MAX_GROWN {
+        if self.full == 2 && !self.grown && GROWN_PIPES.load(Ordering::Relaxed) < MAX_GROWN {
             self.grown = grow(self.fd.get_ref());
-            LARGE.fetch_add(self.grown.into(), Ordering::Relaxed);
+            GROWN_PIPES.fetch_add(self.grown.into(), Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Outlet {
+impl Drop for OutputReader {
     fn drop(&mut self) {
-        LARGE.fetch_sub(self.grown.into(), Ordering::Relaxed);
+        GROWN_PIPES.fetch_sub(self.grown.into(), Ordering::Relaxed);
     }
 }
 
-fn grow(source: &Source) -> bool {
+fn grow(source: &OutputFd) -> bool {
     match source {
         #[cfg(target_os = "linux")]
-        Source::Pipe(pipe) => rustix::pipe::fcntl_setpipe_size(pipe, GROWN).is_ok(),
+        OutputFd::Pipe(pipe) => rustix::pipe::fcntl_setpipe_size(pipe, LARGE_PIPE).is_ok(),
         // macOS grows pipes on its own.
         #[cfg(not(target_os = "linux"))]
-        Source::Pipe(_) => false,
-        Source::Terminal(_) => false,
+        OutputFd::Pipe(_) => false,
+        OutputFd::Terminal(_) => false,
     }
 }
 
@@ -134,12 +136,12 @@ mod tests {
 
     use super::*;
 
-    fn pipe() -> (Outlet, PipeWriter) {
+    fn pipe() -> (OutputReader, PipeWriter) {
         let (ours, theirs) = io::pipe().expect("a pipe");
-        (Outlet::new(Source::Pipe(ours), OutputStream::Stdout).expect("a runtime"), theirs)
+        (OutputReader::new(OutputFd::Pipe(ours), OutputStream::Stdout).expect("a runtime"), theirs)
     }
 
-    fn drained(outlet: &mut Outlet, mut seen: impl FnMut(&[u8])) -> usize {
+    fn drained(outlet: &mut OutputReader, mut seen: impl FnMut(&[u8])) -> usize {
         let mut taken = 0;
         outlet.drain(&mut |_, bytes| {
             seen(bytes);
@@ -154,7 +156,7 @@ mod tests {
         let (mut outlet, mut theirs) = pipe();
         assert_eq!(drained(&mut outlet, |_| {}), 0);
         // Only root may exceed the system's limit.
-        let size = [4 * GROWN, GROWN]
+        let size = [4 * LARGE_PIPE, LARGE_PIPE]
             .into_iter()
             .find_map(|size| rustix::pipe::fcntl_setpipe_size(&theirs, size).ok().map(|_| size));
         let size = size.expect("devstack's pipe size is allowed");

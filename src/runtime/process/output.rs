@@ -1,14 +1,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::fact::Sink;
+use super::fact::OutputSink;
 use crate::model::{OutputStream, ProcessExit};
 
 /// A sink that may panic: it then gets no more output, and the run continues.
-pub(super) struct Output<S: Sink>(Option<S>);
+pub(super) struct PanicSafeSink<S: OutputSink>(Option<S>);
 
-impl<S: Sink> Output<S> {
-    pub fn new(sink: S) -> Output<S> {
-        Output(Some(sink))
+impl<S: OutputSink> PanicSafeSink<S> {
+    pub fn new(sink: S) -> PanicSafeSink<S> {
+        PanicSafeSink(Some(sink))
     }
 
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {

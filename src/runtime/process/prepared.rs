@@ -1,15 +1,15 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::environment::Environment;
-use super::handed::{Handed, variables};
-use super::parcel::Unpackable;
-use super::program::{NoProgram, resolve};
+use super::environment::InheritedEnv;
+use super::handed::{ListenFd, listen_variables};
+use super::parcel::SpawnRequestError;
+use super::program::{ProgramError, find_program};
 use super::{parcel, refusal, words};
 use crate::model::{LaunchConfig, Message, RequiredPrograms};
 
 /// A launch that is ready for a keeper.
-pub(super) struct Prepared {
+pub(super) struct PreparedSpawn {
     pub parcel: Vec<u8>,
     /// The file that is executed, for messages.
     pub program: PathBuf,
@@ -20,42 +20,42 @@ pub(super) struct Prepared {
 /// Finds argv, program and environment of a launch, or returns why it cannot start.
 pub(super) fn prepare(
     launch: &LaunchConfig,
-    environment: &Environment,
+    environment: &InheritedEnv,
     terminal: bool,
-    handed: &[Handed],
-) -> Result<Prepared, Message> {
+    handed: &[ListenFd],
+) -> Result<PreparedSpawn, Message> {
     let dir = &launch.dir;
-    let words = words::words(&launch.command).ok_or_else(refusal::no_command)?;
+    let words = words::argv(&launch.command).ok_or_else(refusal::no_command)?;
     if let Some((before, _)) = words[0].split_once('\0') {
-        return Err(refusal::unpackable(&Unpackable::Nul(before.to_owned())));
+        return Err(refusal::invalid_request(&SpawnRequestError::Nul(before.to_owned())));
     }
-    let mut env = environment.of(&launch.env, dir, terminal);
-    let sockets = variables(handed);
+    let mut env = environment.complete(&launch.env, dir, terminal);
+    let sockets = listen_variables(handed);
     env.extend(sockets.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(value))));
     let path = env.get(OsStr::new("PATH")).copied();
     // If the directory is missing, nothing in it is found: report the directory then.
-    let no_program = |word: &str, no: &NoProgram| {
-        dir_trouble(launch).unwrap_or_else(|| refusal::no_program(word, dir, no))
+    let no_program = |word: &str, no: &ProgramError| {
+        check_dir(launch).unwrap_or_else(|| refusal::no_program(word, dir, no))
     };
     if let Some(RequiredPrograms { programs, install }) = &launch.requires {
         for word in programs {
-            resolve(word, dir, path)
+            find_program(word, dir, path)
                 .map_err(|no| refusal::not_installed(no_program(word, &no), install))?;
         }
     }
-    let program = resolve(&words[0], dir, path).map_err(|no| no_program(&words[0], &no))?;
+    let program = find_program(&words[0], dir, path).map_err(|no| no_program(&words[0], &no))?;
     let vars: Vec<(&OsStr, &OsStr)> = env.into_iter().collect();
-    let parcel =
-        parcel::pack(dir, &program, &words, &vars).map_err(|why| refusal::unpackable(&why))?;
-    Ok(Prepared { parcel, program, dir: dir.clone() })
+    let parcel = parcel::encode(dir, &program, &words, &vars)
+        .map_err(|why| refusal::invalid_request(&why))?;
+    Ok(PreparedSpawn { parcel, program, dir: dir.clone() })
 }
 
 /// Returns why this launch could not start, without trying. Only reads the file system.
-pub fn rehearse(launch: &LaunchConfig) -> Option<Message> {
-    prepare(launch, &Environment::here(), false, &[]).err()
+pub fn check_launch(launch: &LaunchConfig) -> Option<Message> {
+    prepare(launch, &InheritedEnv::current(), false, &[]).err()
 }
 
-fn dir_trouble(launch: &LaunchConfig) -> Option<Message> {
+fn check_dir(launch: &LaunchConfig) -> Option<Message> {
     match launch.dir.metadata() {
         Ok(facts) if facts.is_dir() => None,
         Ok(_) => Some(refusal::no_dir(&launch.dir, &std::io::ErrorKind::NotADirectory.into())),

@@ -1,6 +1,6 @@
 /// What the system reports of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Proc {
+pub(super) struct ProcessStat {
     /// Short name, at most 15 bytes on Linux.
     pub name: String,
     pub parent: u32,

@@ -8,7 +8,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Why a word does not name a program.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoProgram {
+pub(super) enum ProgramError {
     /// Not found at these paths.
     Missing(Vec<PathBuf>),
     NotExecutable(PathBuf),
@@ -17,15 +17,19 @@ pub(super) enum NoProgram {
 
 /// Finds the program that a word names: on the service's PATH, or relative to its directory if the
 /// word has a slash. Only reads the file system.
-pub(super) fn resolve(word: &str, dir: &Path, path: Option<&OsStr>) -> Result<PathBuf, NoProgram> {
+pub(super) fn find_program(
+    word: &str,
+    dir: &Path,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, ProgramError> {
     if word.contains('/') {
         // Drops `.` components, for messages.
         let file: PathBuf = dir.join(word).components().collect();
         return match kind(&file) {
-            Kind::Program => Ok(file),
-            Kind::Plain => Err(NoProgram::NotExecutable(file)),
-            Kind::Folder => Err(NoProgram::Folder(file)),
-            Kind::Nothing => Err(NoProgram::Missing(vec![file])),
+            FileKind::Program => Ok(file),
+            FileKind::Plain => Err(ProgramError::NotExecutable(file)),
+            FileKind::Folder => Err(ProgramError::Folder(file)),
+            FileKind::Nothing => Err(ProgramError::Missing(vec![file])),
         };
     }
     let mut plain = None;
@@ -33,28 +37,28 @@ pub(super) fn resolve(word: &str, dir: &Path, path: Option<&OsStr>) -> Result<Pa
     for folder in path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':') {
         let file = dir.join(OsStr::from_bytes(folder)).join(word);
         match kind(&file) {
-            Kind::Program => return Ok(file),
-            Kind::Plain => plain = plain.or(Some(file)),
-            Kind::Folder | Kind::Nothing => tried.push(file),
+            FileKind::Program => return Ok(file),
+            FileKind::Plain => plain = plain.or(Some(file)),
+            FileKind::Folder | FileKind::Nothing => tried.push(file),
         }
     }
-    Err(plain.map_or(NoProgram::Missing(tried), NoProgram::NotExecutable))
+    Err(plain.map_or(ProgramError::Missing(tried), ProgramError::NotExecutable))
 }
 
-enum Kind {
+enum FileKind {
     Program,
     Plain,
     Folder,
     Nothing,
 }
 
-fn kind(file: &Path) -> Kind {
+fn kind(file: &Path) -> FileKind {
     match file.metadata() {
-        Ok(facts) if facts.is_dir() => Kind::Folder,
-        Ok(facts) if facts.mode() & 0o111 != 0 => Kind::Program,
-        Ok(_) => Kind::Plain,
+        Ok(facts) if facts.is_dir() => FileKind::Folder,
+        Ok(facts) if facts.mode() & 0o111 != 0 => FileKind::Program,
+        Ok(_) => FileKind::Plain,
         // Unreadable counts as missing; if the word has a slash, the exec reports the reason.
-        Err(_) => Kind::Nothing,
+        Err(_) => FileKind::Nothing,
     }
 }
 
@@ -80,32 +84,32 @@ mod tests {
         let tool = file(at("c/tool"), 0o755);
         let path =
             |names: &[&str]| std::env::join_paths(names.iter().map(|n| at(n))).expect("no colon");
-        let find = |word: &str, names: &[&str]| resolve(word, root.path(), Some(&path(names)));
+        let find = |word: &str, names: &[&str]| find_program(word, root.path(), Some(&path(names)));
         assert_eq!(find("tool", &["a", "b", "c"]), Ok(tool.clone()));
-        assert_eq!(find("tool", &["a", "b"]), Err(NoProgram::NotExecutable(plain)));
-        assert_eq!(find("tool", &["b"]), Err(NoProgram::Missing(vec![at("b/tool")])));
+        assert_eq!(find("tool", &["a", "b"]), Err(ProgramError::NotExecutable(plain)));
+        assert_eq!(find("tool", &["b"]), Err(ProgramError::Missing(vec![at("b/tool")])));
         // PATH entries are relative to the service's directory; an empty one is that directory.
-        assert_eq!(resolve("tool", root.path(), Some(OsStr::new("c"))), Ok(tool.clone()));
-        assert_eq!(resolve("tool", &at("c"), Some(OsStr::new("/nowhere:"))), Ok(tool));
+        assert_eq!(find_program("tool", root.path(), Some(OsStr::new("c"))), Ok(tool.clone()));
+        assert_eq!(find_program("tool", &at("c"), Some(OsStr::new("/nowhere:"))), Ok(tool));
     }
 
     #[test]
     fn a_slash_means_from_the_folder_of_the_service() {
         let root = tempfile::tempdir().expect("temp dir");
         let tool = file(root.path().join("bin/tool"), 0o755);
-        assert_eq!(resolve("bin/tool", root.path(), None), Ok(tool.clone()));
+        assert_eq!(find_program("bin/tool", root.path(), None), Ok(tool.clone()));
         assert_eq!(
-            resolve("./tool", &root.path().join("bin"), None),
+            find_program("./tool", &root.path().join("bin"), None),
             Ok(root.path().join("bin/./tool"))
         );
-        assert_eq!(resolve(tool.to_str().expect("UTF-8"), Path::new("/"), None), Ok(tool));
+        assert_eq!(find_program(tool.to_str().expect("UTF-8"), Path::new("/"), None), Ok(tool));
         assert_eq!(
-            resolve("./bin", root.path(), None),
-            Err(NoProgram::Folder(root.path().join("./bin")))
+            find_program("./bin", root.path(), None),
+            Err(ProgramError::Folder(root.path().join("./bin")))
         );
         assert_eq!(
-            resolve("./x", root.path(), None),
-            Err(NoProgram::Missing(vec![root.path().join("./x")]))
+            find_program("./x", root.path(), None),
+            Err(ProgramError::Missing(vec![root.path().join("./x")]))
         );
     }
 }

@@ -4,22 +4,22 @@ use crate::model::ProcessExit;
 
 /// State of this process's children.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reaped {
+pub(super) enum ChildPoll {
     /// This child has exited but is not reaped, so it keeps its pid.
-    Dead(u32),
-    NoneDead,
+    Exited(u32),
+    AllRunning,
     /// There are no children, which proves that a tree is empty.
     NoChildren,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Dead {
-    Some,
-    All,
+pub(super) enum TreeState {
+    Alive,
+    Empty,
 }
 
 /// Finds an exited child without reaping it.
-pub(super) fn next_dead() -> Reaped {
+pub(super) fn poll_child() -> ChildPoll {
     let mut info: MaybeUninit<libc::siginfo_t> = MaybeUninit::zeroed();
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     loop {
@@ -29,16 +29,16 @@ pub(super) fn next_dead() -> Reaped {
             (code, info.assume_init_ref().si_pid())
         };
         match (code, std::io::Error::last_os_error().raw_os_error()) {
-            (0, _) if pid > 0 => return Reaped::Dead(pid.cast_unsigned()),
-            (0, _) => return Reaped::NoneDead,
+            (0, _) if pid > 0 => return ChildPoll::Exited(pid.cast_unsigned()),
+            (0, _) => return ChildPoll::AllRunning,
             (_, Some(libc::EINTR)) => {}
-            _ => return Reaped::NoChildren,
+            _ => return ChildPoll::NoChildren,
         }
     }
 }
 
 /// Reaps a child found by `poll_child` and returns its exit.
-pub(super) fn bury(pid: u32) -> Option<ProcessExit> {
+pub(super) fn reap(pid: u32) -> Option<ProcessExit> {
     let mut status = 0;
     // SAFETY: takes a number and writes to `status`.
     let got = unsafe { libc::waitpid(pid.cast_signed(), &mut status, libc::WNOHANG) };

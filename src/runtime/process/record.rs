@@ -13,58 +13,58 @@ const VERSION: u32 = 1;
 const LARGEST: u64 = 4 << 20;
 
 /// A shorter token might match processes that are not ours.
-pub(super) const SHORTEST_TOKEN: usize = 16;
+pub(super) const MIN_TOKEN_LEN: usize = 16;
 
 /// Identifies one process for all time: a pid may be recycled, but not with the same start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(super) struct ProcessIdentity {
     pub pid: u32,
     /// Start time, in the system's own unit since boot.
     pub born: u64,
 }
 
-impl Identity {
-    pub fn of(pid: u32) -> Option<Identity> {
-        let born = platform::look(pid).filter(|process| !process.zombie)?.born;
-        Some(Identity { pid, born })
+impl ProcessIdentity {
+    pub fn of(pid: u32) -> Option<ProcessIdentity> {
+        let born = platform::process_stat(pid).filter(|process| !process.zombie)?.born;
+        Some(ProcessIdentity { pid, born })
     }
 
-    pub fn lives(&self) -> bool {
-        Identity::of(self.pid).as_ref() == Some(self)
+    pub fn is_alive(&self) -> bool {
+        ProcessIdentity::of(self.pid).as_ref() == Some(self)
     }
 }
 
 /// What a stack keeps on disk so that its processes can be found after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct ProcessRecord {
     version: u32,
     /// Boot and pid namespace: pids of another one mean nothing.
     pub era: String,
     /// The value of `DEVSTACK_RUN` in the environment of every service.
     pub token: String,
     /// The devstack that runs the stack.
-    pub supervisor: Option<Identity>,
-    pub guard: Option<Identity>,
+    pub supervisor: Option<ProcessIdentity>,
+    pub guard: Option<ProcessIdentity>,
     /// Keeper and main process by run number.
-    pub runs: BTreeMap<u64, [Identity; 2]>,
+    pub runs: BTreeMap<u64, [ProcessIdentity; 2]>,
 }
 
-impl Record {
+impl ProcessRecord {
     /// A record of this process without runs.
-    pub fn new(token: String, guard: u32) -> Record {
-        Record {
+    pub fn new(token: String, guard: u32) -> ProcessRecord {
+        ProcessRecord {
             version: VERSION,
-            era: platform::era().unwrap_or_default(),
+            era: platform::boot_id().unwrap_or_default(),
             token,
-            supervisor: Identity::of(std::process::id()),
-            guard: Identity::of(guard),
+            supervisor: ProcessIdentity::of(std::process::id()),
+            guard: ProcessIdentity::of(guard),
             runs: BTreeMap::new(),
         }
     }
 
     /// A record of the token alone, when the file is lost.
-    pub fn of_token(token: &str) -> Record {
-        Record {
+    pub fn from_token(token: &str) -> ProcessRecord {
+        ProcessRecord {
             version: VERSION,
             era: String::new(),
             token: token.to_owned(),
@@ -75,14 +75,14 @@ impl Record {
     }
 
     /// Reads the file without changing anything. `None` when there is no file.
-    pub fn look(path: &Path) -> io::Result<Option<Record>> {
+    pub fn peek(path: &Path) -> io::Result<Option<ProcessRecord>> {
         let Some(text) = text_of(path)? else { return Ok(None) };
         let nonsense = || io::Error::other(format!("{} is corrupt", path.display()));
         parse(&text).map(Some).ok_or_else(nonsense)
     }
 
     /// Reads the file; `None` when there is none. Renames a corrupt one and returns an error.
-    pub fn read(path: &Path) -> io::Result<Option<Record>> {
+    pub fn read(path: &Path) -> io::Result<Option<ProcessRecord>> {
         let Some(text) = text_of(path)? else { return Ok(None) };
         match parse(&text) {
             Some(record) => Ok(Some(record)),
@@ -119,10 +119,10 @@ fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-fn parse(text: &[u8]) -> Option<Record> {
+fn parse(text: &[u8]) -> Option<ProcessRecord> {
     let whole = text.len() as u64 <= LARGEST;
-    let record: Record = whole.then(|| serde_json::from_slice(text).ok())??;
-    (record.version == VERSION && record.token.len() >= SHORTEST_TOKEN).then_some(record)
+    let record: ProcessRecord = whole.then(|| serde_json::from_slice(text).ok())??;
+    (record.version == VERSION && record.token.len() >= MIN_TOKEN_LEN).then_some(record)
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
@@ -136,9 +136,9 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        let me = Identity::of(std::process::id()).expect("is alive");
-        let mut record = Record::new("0123456789abcdef".to_owned(), me.pid);
+    fn record() -> ProcessRecord {
+        let me = ProcessIdentity::of(std::process::id()).expect("is alive");
+        let mut record = ProcessRecord::new("0123456789abcdef".to_owned(), me.pid);
         record.runs.insert(7, [me, me]);
         record
     }
@@ -147,9 +147,9 @@ mod tests {
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
-        assert_eq!(Record::read(&path).expect("no record"), None);
+        assert_eq!(ProcessRecord::read(&path).expect("no record"), None);
         record().write(&path).expect("writable");
-        assert_eq!(Record::read(&path).expect("valid record"), Some(record()));
+        assert_eq!(ProcessRecord::read(&path).expect("valid record"), Some(record()));
         assert_eq!(fs::read_dir(dir.path()).expect("dir exists").count(), 1, "no draft is left");
     }
 
@@ -165,9 +165,9 @@ mod tests {
         let huge = " ".repeat(LARGEST as usize + 1);
         for garbage in ["", "{", "[]", "\0", &short, &other, &huge] {
             fs::write(&path, garbage).expect("writable");
-            let error = Record::look(&path).expect_err("it is corrupt");
+            let error = ProcessRecord::peek(&path).expect_err("it is corrupt");
             assert!(error.to_string().ends_with("is corrupt") && path.exists());
-            let error = Record::read(&path).expect_err("it is corrupt");
+            let error = ProcessRecord::read(&path).expect_err("it is corrupt");
             assert!(error.to_string().ends_with("runs.json.bad"), "{error}");
             let aside = fs::read_to_string(dir.path().join("runs.json.bad")).expect("renamed file");
             assert!(aside == garbage && !path.exists());
@@ -178,11 +178,11 @@ mod tests {
     fn an_identity_is_more_than_a_number() {
         let mut child =
             std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
-        let identity = Identity::of(child.id()).expect("is alive");
-        assert!(identity.lives());
-        assert!(!Identity { born: identity.born + 1, ..identity }.lives());
+        let identity = ProcessIdentity::of(child.id()).expect("is alive");
+        assert!(identity.is_alive());
+        assert!(!ProcessIdentity { born: identity.born + 1, ..identity }.is_alive());
         child.kill().expect("our child");
         child.wait().expect("our child");
-        assert!(!identity.lives());
+        assert!(!identity.is_alive());
     }
 }

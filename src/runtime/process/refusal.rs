@@ -4,51 +4,51 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::parcel::Unpackable;
-use super::program::NoProgram;
-use super::wire::Stage;
-use super::words::shown;
+use super::parcel::SpawnRequestError;
+use super::program::ProgramError;
+use super::wire::StartStage;
+use super::words::display_command;
 use crate::model::{CommandLine, Message, MessageClass, ProcessExit};
 
 /// Bytes read to find a `#!` line: the kernel reads no more of it.
 const HEAD: u64 = 256;
 
-fn spawn(text: String, help: impl Into<String>) -> Message {
+fn spawn_error(text: String, help: impl Into<String>) -> Message {
     Message::new(MessageClass::Spawn, text).help(help)
 }
 
 pub(super) fn no_command() -> Message {
-    spawn("the command is empty".to_owned(), "set what to run: command = \"flask run\"")
+    spawn_error("the command is empty".to_owned(), "set what to run: command = \"flask run\"")
 }
 
 pub(super) fn no_dir(dir: &Path, error: &io::Error) -> Message {
     let dir = dir.display();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            spawn(format!("no such directory: {dir}"), "create it, or fix `dir`")
+            spawn_error(format!("no such directory: {dir}"), "create it, or fix `dir`")
         }
-        io::ErrorKind::NotADirectory => spawn(
+        io::ErrorKind::NotADirectory => spawn_error(
             format!("{dir} is not a directory"),
             "set `dir` to the directory to run the command in",
         ),
-        _ => spawn(
-            format!("cannot enter {dir}: {}", plain(error)),
+        _ => spawn_error(
+            format!("cannot enter {dir}: {}", os_error_text(error)),
             format!("check its permissions with `ls -ld {dir}`"),
         ),
     }
 }
 
-pub(super) fn no_program(word: &str, dir: &Path, no: &NoProgram) -> Message {
+pub(super) fn no_program(word: &str, dir: &Path, no: &ProgramError) -> Message {
     match no {
-        NoProgram::Missing(tried) if word.contains('/') => {
+        ProgramError::Missing(tried) if word.contains('/') => {
             let path = tried.first().map_or(Path::new(word), PathBuf::as_path).display();
             let help = format!(
                 "a path with a slash is relative to the service's directory, {}",
                 dir.display()
             );
-            spawn(format!("no such program: {path}"), help)
+            spawn_error(format!("no such program: {path}"), help)
         }
-        NoProgram::Missing(tried) => {
+        ProgramError::Missing(tried) => {
             let folders: Vec<String> =
                 tried.iter().filter_map(|f| f.parent()).map(|f| f.display().to_string()).collect();
             let help = format!(
@@ -56,11 +56,11 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &NoProgram) -> Message {
                 dir.display(),
                 folders.join(":")
             );
-            spawn(format!("program `{word}` not found on PATH"), help)
+            spawn_error(format!("program `{word}` not found on PATH"), help)
         }
-        NoProgram::NotExecutable(file) => not_executable(file),
-        NoProgram::Folder(file) => {
-            spawn(format!("{} is a directory", file.display()), "name a program inside it")
+        ProgramError::NotExecutable(file) => not_executable(file),
+        ProgramError::Folder(file) => {
+            spawn_error(format!("{} is a directory", file.display()), "name a program inside it")
         }
     }
 }
@@ -81,26 +81,26 @@ pub(super) fn not_installed(message: Message, install: &str) -> Message {
 
 fn not_executable(file: &Path) -> Message {
     let file = file.display();
-    spawn(format!("{file} is not executable"), format!("run `chmod +x {file}`"))
+    spawn_error(format!("{file} is not executable"), format!("run `chmod +x {file}`"))
 }
 
-pub(super) fn unpackable(why: &Unpackable) -> Message {
+pub(super) fn invalid_request(why: &SpawnRequestError) -> Message {
     match why {
-        Unpackable::Nul(before) => {
+        SpawnRequestError::Nul(before) => {
             let text = format!("NUL byte after `{before}` in the command or environment");
-            spawn(text, "remove it: arguments and variables cannot contain NUL")
+            spawn_error(text, "remove it: arguments and variables cannot contain NUL")
         }
-        Unpackable::TooLong => too_long(),
+        SpawnRequestError::TooLong => too_long(),
     }
 }
 
 fn too_long() -> Message {
     let text = "command and environment are too large for this system";
-    spawn(text.to_owned(), "pass the data in a file; see `getconf ARG_MAX` for the limit")
+    spawn_error(text.to_owned(), "pass the data in a file; see `getconf ARG_MAX` for the limit")
 }
 
-pub(super) fn stop_failed(command: &CommandLine, why: &str, signal: i32) -> Message {
-    let command = shown(command);
+pub(super) fn stop_command_failed(command: &CommandLine, why: &str, signal: i32) -> Message {
+    let command = display_command(command);
     let signal = ProcessExit::Signal(signal);
     let text = format!("stop command `{command}` {why}; sending {signal} instead");
     let help = "fix `stop.command`; its output is in the service's log";
@@ -108,8 +108,8 @@ pub(super) fn stop_failed(command: &CommandLine, why: &str, signal: i32) -> Mess
 }
 
 /// The system is out of something a run needs.
-pub(super) fn no_means(what: &str, error: &io::Error) -> Message {
-    let text = format!("cannot allocate {what} for this service: {}", plain(error));
+pub(super) fn out_of_resources(what: &str, error: &io::Error) -> Message {
+    let text = format!("cannot allocate {what} for this service: {}", os_error_text(error));
     let help = match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => "raise the open file limit: `ulimit -n 10240`",
         Some(libc::EAGAIN) => "raise the process limit (see `ulimit -u`)",
@@ -119,29 +119,32 @@ pub(super) fn no_means(what: &str, error: &io::Error) -> Message {
 }
 
 /// The guard is gone, so no process could be started safely.
-pub(super) fn no_guard() -> Message {
+pub(super) fn guard_lost() -> Message {
     Message::new(MessageClass::Internal, "devstack's guard process was killed")
         .help("run `devstack up` again")
 }
 
-pub(super) fn failed(stage: Stage, errno: i32, program: &Path, dir: &Path) -> Message {
+pub(super) fn start_failed(stage: StartStage, errno: i32, program: &Path, dir: &Path) -> Message {
     let error = io::Error::from_raw_os_error(errno);
     match stage {
-        Stage::Fork => no_means("a process", &error),
-        Stage::Keeper => no_means("a keeper", &error),
-        Stage::Dir => no_dir(dir, &error),
-        Stage::Exec => exec(errno, &error, program),
+        StartStage::Fork => out_of_resources("a process", &error),
+        StartStage::Keeper => out_of_resources("a keeper", &error),
+        StartStage::Dir => no_dir(dir, &error),
+        StartStage::Exec => exec_failed(errno, &error, program),
     }
 }
 
-fn exec(errno: i32, error: &io::Error, program: &Path) -> Message {
+fn exec_failed(errno: i32, error: &io::Error, program: &Path) -> Message {
     let shown = program.display();
     match errno {
         libc::ENOENT => missing_interpreter(program),
         libc::EACCES => match interpreter(program) {
             Some(interpreter) if Path::new(&interpreter).exists() => {
                 let text = format!("{shown} or its interpreter {interpreter} is not executable");
-                spawn(text, format!("check their permissions with `ls -l {shown} {interpreter}`"))
+                spawn_error(
+                    text,
+                    format!("check their permissions with `ls -l {shown} {interpreter}`"),
+                )
             }
             _ => not_executable(program),
         },
@@ -150,19 +153,22 @@ fn exec(errno: i32, error: &io::Error, program: &Path) -> Message {
                 "{shown} is neither a program for this machine nor a script with a `#!` line"
             );
             let help = "add a first line such as #!/bin/sh, or build the program for this machine";
-            spawn(text, help)
+            spawn_error(text, help)
         }
         libc::ETXTBSY => {
             let text = format!("{shown} is still being written by another process");
-            spawn(text, "make the service depend on the build (depends_on a task)")
+            spawn_error(text, "make the service depend on the build (depends_on a task)")
         }
         libc::E2BIG => too_long(),
-        libc::ELOOP | libc::ENAMETOOLONG | libc::ENOTDIR => {
-            spawn(format!("cannot resolve the path {shown}: {}", plain(error)), "fix `command`")
+        libc::ELOOP | libc::ENAMETOOLONG | libc::ENOTDIR => spawn_error(
+            format!("cannot resolve the path {shown}: {}", os_error_text(error)),
+            "fix `command`",
+        ),
+        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => {
+            out_of_resources("a process", error)
         }
-        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => no_means("a process", error),
-        _ => spawn(
-            format!("cannot execute {shown}: {}", plain(error)),
+        _ => spawn_error(
+            format!("cannot execute {shown}: {}", os_error_text(error)),
             format!("check its permissions with `ls -l {shown}`"),
         ),
     }
@@ -174,19 +180,23 @@ fn missing_interpreter(program: &Path) -> Message {
     match interpreter(program) {
         Some(name) if name.ends_with('\r') => {
             let text = format!("the `#!` line of {shown} ends with a carriage return");
-            spawn(text, format!("run `sed -i 's/\\r$//' {shown}`"))
+            spawn_error(text, format!("run `sed -i 's/\\r$//' {shown}`"))
         }
         Some(name) => {
             let text = format!("bad interpreter: {shown} needs {name}, which does not exist");
-            spawn(text, "install it, or fix the first line of the script (#!/usr/bin/env NAME)")
+            spawn_error(
+                text,
+                "install it, or fix the first line of the script (#!/usr/bin/env NAME)",
+            )
         }
         None if program.exists() => {
             let text = format!("{shown} needs a loader that this system does not have");
-            spawn(text, format!("check with `file {shown}`; it was built for another system"))
+            spawn_error(text, format!("check with `file {shown}`; it was built for another system"))
         }
-        None => {
-            spawn(format!("no such program: {shown}"), "build it again; it has just been removed")
-        }
+        None => spawn_error(
+            format!("no such program: {shown}"),
+            "build it again; it has just been removed",
+        ),
     }
 }
 
@@ -200,7 +210,7 @@ fn interpreter(program: &Path) -> Option<String> {
 }
 
 /// The system's error text without `(os error 2)`.
-fn plain(error: &io::Error) -> String {
+fn os_error_text(error: &io::Error) -> String {
     let text = error.to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
     let mut words = text[..end].to_owned();
@@ -217,9 +227,9 @@ mod tests {
     #[test]
     fn every_refusal_has_a_remedy() {
         let (program, dir) = (Path::new("/no/such/program"), Path::new("/no/dir"));
-        for stage in [Stage::Fork, Stage::Keeper, Stage::Dir, Stage::Exec] {
+        for stage in [StartStage::Fork, StartStage::Keeper, StartStage::Dir, StartStage::Exec] {
             for errno in 1..134 {
-                let message = failed(stage, errno, program, dir);
+                let message = start_failed(stage, errno, program, dir);
                 assert!(!message.help.is_empty(), "{message:?}");
                 assert!(
                     !message.text.ends_with('.') && !message.text.contains("os error"),
@@ -235,7 +245,7 @@ mod tests {
         let script = root.path().join("run");
         let refusal = |text: &str| {
             std::fs::write(&script, text).expect("writable");
-            failed(Stage::Exec, libc::ENOENT, &script, root.path()).text
+            start_failed(StartStage::Exec, libc::ENOENT, &script, root.path()).text
         };
         assert!(refusal("#!/no/ruby -w\n").contains("needs /no/ruby, which"));
         assert!(refusal("#! /bin/sh\r\n").contains("carriage return"));

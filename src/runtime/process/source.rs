@@ -2,26 +2,26 @@ use std::io::PipeReader;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
-use super::terminal::Terminal;
+use super::terminal::Pty;
 
 /// Assumed amount when the system reports none: that of an enlarged pipe, and more than a pty's.
-const UNTOLD: usize = 1 << 20;
+const UNKNOWN_AVAILABLE: usize = 1 << 20;
 
 /// The read end of a service's output.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum OutputFd {
     /// One of the two streams.
     Pipe(PipeReader),
     /// Both streams, mixed as on any terminal.
-    Terminal(Arc<Terminal>),
+    Terminal(Arc<Pty>),
 }
 
-impl Source {
+impl OutputFd {
     /// Reads once. A pty returns only a few kilobytes per read, so it is read until empty.
     pub fn read(&self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         let terminal = match self {
-            Source::Pipe(pipe) => return rustix::io::read(pipe, buffer),
-            Source::Terminal(terminal) => terminal,
+            OutputFd::Pipe(pipe) => return rustix::io::read(pipe, buffer),
+            OutputFd::Terminal(terminal) => terminal,
         };
         let mut taken = 0;
         while taken < buffer.len() {
@@ -36,27 +36,27 @@ impl Source {
     }
 
     /// The most bytes that can be in it now.
-    pub fn left(&self) -> usize {
+    pub fn available(&self) -> usize {
         match self {
-            Source::Pipe(pipe) => {
-                rustix::io::ioctl_fionread(pipe).map_or(UNTOLD, |count| count as usize)
+            OutputFd::Pipe(pipe) => {
+                rustix::io::ioctl_fionread(pipe).map_or(UNKNOWN_AVAILABLE, |count| count as usize)
             }
             // The system reports too little: some output may still be on its way.
-            Source::Terminal(_) => UNTOLD,
+            OutputFd::Terminal(_) => UNKNOWN_AVAILABLE,
         }
     }
 }
 
-impl AsFd for Source {
+impl AsFd for OutputFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Source::Pipe(pipe) => pipe.as_fd(),
-            Source::Terminal(terminal) => terminal.as_fd(),
+            OutputFd::Pipe(pipe) => pipe.as_fd(),
+            OutputFd::Terminal(terminal) => terminal.as_fd(),
         }
     }
 }
 
-impl AsRawFd for Source {
+impl AsRawFd for OutputFd {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }

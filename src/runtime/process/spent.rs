@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::leash::Pids;
-use super::platform::{self, Kinship};
-use super::tree::MAX_WALK;
+use super::leash::RunPids;
+use super::platform::{self, ChildIndex};
+use super::tree::MAX_TREE;
 
 /// What the processes of a run have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Spent {
+pub struct TreeUsage {
     /// CPU time since the run began, including that of reaped processes. Time of processes that
     /// were never waited for is lost, so it may shrink.
     pub cpu: Duration,
@@ -21,7 +21,7 @@ pub struct Spent {
 
 /// What the system reports that one process has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct ProcessUsage {
     pub parent: u32,
     /// Of the process itself.
     pub cpu: Duration,
@@ -34,35 +34,38 @@ pub(super) struct Load {
 
 /// The processes of a run, to measure. Does not keep or control the run.
 #[derive(Debug, Clone)]
-pub struct Tree(pub(super) Arc<Pids>);
+pub struct RunTree(pub(super) Arc<RunPids>);
 
-impl Tree {
+impl RunTree {
     #[cfg(test)]
-    pub fn none() -> Tree {
-        Tree(Arc::default())
+    pub fn none() -> RunTree {
+        RunTree(Arc::default())
     }
 
     /// Measures several trees. `None` for one without a process, or that the system does not show.
-    pub fn spent(trees: &[Tree]) -> Vec<Option<Spent>> {
-        let mut kinship = Kinship::default();
-        let keepers = trees.iter().map(|Tree(pids)| pids.keeper.load(Ordering::Relaxed));
-        keepers.map(|keeper| if keeper == 0 { None } else { below(keeper, &mut kinship) }).collect()
+    pub fn spent(trees: &[RunTree]) -> Vec<Option<TreeUsage>> {
+        let mut kinship = ChildIndex::default();
+        let keepers = trees.iter().map(|RunTree(pids)| pids.keeper.load(Ordering::Relaxed));
+        keepers
+            .map(|keeper| if keeper == 0 { None } else { usage_below(keeper, &mut kinship) })
+            .collect()
     }
 }
 
 /// Measures what is below a keeper. Of the keeper's own usage, only what it reaped counts.
-fn below(keeper: u32, kinship: &mut Kinship) -> Option<Spent> {
-    let load = platform::load(keeper)?;
-    let mut spent = Spent { cpu: load.reaped, memory: 0 };
+fn usage_below(keeper: u32, kinship: &mut ChildIndex) -> Option<TreeUsage> {
+    let load = platform::process_usage(keeper)?;
+    let mut spent = TreeUsage { cpu: load.reaped, memory: 0 };
     let mut tree = BTreeSet::from([keeper]);
     let mut parents = vec![(keeper, load.threads)];
     while let Some((parent, threads)) = parents.pop() {
         for child in kinship.children(parent, threads) {
-            if tree.len() > MAX_WALK || tree.contains(&child) {
+            if tree.len() > MAX_TREE || tree.contains(&child) {
                 continue;
             }
             // The pid may have been recycled. An orphan is now a child of the keeper.
-            let Some(load) = platform::load(child).filter(|load| tree.contains(&load.parent))
+            let Some(load) =
+                platform::process_usage(child).filter(|load| tree.contains(&load.parent))
             else {
                 continue;
             };
@@ -94,16 +97,16 @@ mod tests {
         child.stdin.as_mut().expect("piped").write_all(b".").expect("cat reads");
         child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("cat echoes");
         let me = std::process::id();
-        let own = platform::load(me).expect("this process is alive");
+        let own = platform::process_usage(me).expect("this process is alive");
         assert!(own.memory > 100_000 && own.threads >= 1, "{own:?}");
-        let load = platform::load(child.id()).expect("is alive");
+        let load = platform::process_usage(child.id()).expect("is alive");
         assert_eq!(load.parent, me);
-        let mut kinship = Kinship::default();
+        let mut kinship = ChildIndex::default();
         assert!(kinship.children(me, own.threads).contains(&child.id()));
-        let spent = below(me, &mut kinship).expect("has a child");
+        let spent = usage_below(me, &mut kinship).expect("has a child");
         assert!(spent.memory >= load.memory && spent.memory > 0, "{spent:?}");
         child.kill().expect("our child");
         child.wait().expect("our child");
-        assert_eq!(platform::load(child.id()), None);
+        assert_eq!(platform::process_usage(child.id()), None);
     }
 }

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::source::Source;
+use super::source::OutputFd;
 
 /// Types that own one descriptor and keep the same one for life.
-pub(super) trait Steady: AsRawFd {}
+pub(super) trait StableFd: AsRawFd {}
 
-impl Steady for Source {}
-impl Steady for Arc<UnixStream> {}
-impl Steady for std::os::fd::OwnedFd {}
+impl StableFd for OutputFd {}
+impl StableFd for Arc<UnixStream> {}
+impl StableFd for std::os::fd::OwnedFd {}
 
 /// Registers a descriptor with the runtime. Must be called inside one.
-pub(super) fn wait_for<T: Steady>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+pub(super) fn register<T: StableFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: a `StableFd` type owns its descriptor and never replaces it, and the `AsyncFd` only
     // gives shared access to it.
     unsafe { AsyncFd::register_with_interest(owner, interest) }.map_err(io::Error::from)

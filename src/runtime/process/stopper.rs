@@ -2,40 +2,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
-use super::fact::{Fact, What};
-use super::leash::Leash;
+use super::fact::{RunChange, RunReport};
+use super::leash::RunHandle;
 use crate::model::ProcessExit;
 
 /// The stop command of a run. A run has at most one in its life.
 #[derive(Debug)]
-pub(super) struct Stopper {
-    state: Mutex<State>,
+pub(super) struct StopCommand {
+    state: Mutex<StopCommandState>,
     busy: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StopCommandState {
     /// There was a command, or none may be started any more.
     taken: bool,
-    command: Option<Leash>,
+    command: Option<RunHandle>,
     killed: bool,
 }
 
-impl Default for Stopper {
-    fn default() -> Stopper {
-        Stopper { state: Mutex::default(), busy: watch::Sender::new(false) }
+impl Default for StopCommand {
+    fn default() -> StopCommand {
+        StopCommand { state: Mutex::default(), busy: watch::Sender::new(false) }
     }
 }
 
-impl Stopper {
+impl StopCommand {
     /// Reserves the slot for a command. `None` when it was reserved before or the run has ended.
-    pub fn reserve(self: &Arc<Stopper>) -> Option<Place> {
+    pub fn reserve(self: &Arc<StopCommand>) -> Option<StopCommandSlot> {
         let mut state = self.lock();
         if std::mem::replace(&mut state.taken, true) {
             return None;
         }
         self.busy.send_replace(true);
-        Some(Place(self.clone()))
+        Some(StopCommandSlot(self.clone()))
     }
 
     pub fn kill(&self) {
@@ -52,13 +52,13 @@ impl Stopper {
     }
 
     /// Waits until the command has finished, and accepts no other from now on.
-    pub async fn over(&self) {
+    pub async fn finished(&self) {
         self.lock().taken = true;
         // Cannot fail: the sender is ours.
         let _ = self.busy.subscribe().wait_for(|busy| !busy).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StopCommandState> {
         // Plain data: valid wherever the holder panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,10 +66,10 @@ impl Stopper {
 
 /// The reserved slot of a command, which counts as finished when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Stopper>);
+pub(super) struct StopCommandSlot(Arc<StopCommand>);
 
-impl Place {
-    pub fn fill(&self, command: Leash) {
+impl StopCommandSlot {
+    pub fn fill(&self, command: RunHandle) {
         let mut state = self.0.lock();
         if state.killed {
             command.kill();
@@ -78,7 +78,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for StopCommandSlot {
     fn drop(&mut self) {
         self.0.lock().command = None;
         self.0.busy.send_replace(false);
@@ -86,14 +86,14 @@ impl Drop for Place {
 }
 
 /// Waits until the command's tree is empty. Returns why it failed, as in `failed (exit 1)`.
-pub(super) async fn outcome(mut facts: mpsc::UnboundedReceiver<Fact>) -> Option<String> {
+pub(super) async fn failure(mut facts: mpsc::UnboundedReceiver<RunReport>) -> Option<String> {
     let mut failure = None;
     while let Some(fact) = facts.recv().await {
         match fact.what {
-            What::Spawned { .. } | What::Exited(ProcessExit::Code(0)) => {}
-            What::NotSpawned(why) => failure = Some(format!("could not start: {why}")),
-            What::Exited(exit) => failure = Some(format!("failed ({exit})")),
-            What::Emptied { .. } => break,
+            RunChange::Spawned { .. } | RunChange::Exited(ProcessExit::Code(0)) => {}
+            RunChange::SpawnFailed(why) => failure = Some(format!("could not start: {why}")),
+            RunChange::Exited(exit) => failure = Some(format!("failed ({exit})")),
+            RunChange::TreeEmpty { .. } => break,
         }
     }
     failure

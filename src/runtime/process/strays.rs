@@ -3,63 +3,63 @@
 
 use std::time::Duration;
 
-use super::link::Link;
+use super::link::GuardConnection;
 use super::{platform, reap, tree};
 
-const AGAIN: Duration = Duration::from_millis(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 /// Two seconds in all. What survives SIGKILL for longer is stuck in the kernel.
-const LOOKS: u32 = 1000;
+const MAX_RETRIES: u32 = 1000;
 
 /// How long a process that has hung up may take to exit.
-const EVENT: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits until the guard has exited and reaps it. True when it reported that nothing is left.
 pub(super) async fn reap_guard(guard: u32) -> bool {
     // Usually takes microseconds; the loop below is for systems without an exit event.
-    let _ = tokio::time::timeout(EVENT, platform::ended(guard)).await;
-    for _ in 0..LOOKS {
-        if let Some(exit) = reap::bury(guard) {
+    let _ = tokio::time::timeout(EXIT_TIMEOUT, platform::child_exited(guard)).await;
+    for _ in 0..MAX_RETRIES {
+        if let Some(exit) = reap::reap(guard) {
             return exit == crate::model::ProcessExit::Code(0);
         }
-        if platform::look(guard).is_none_or(|p| p.parent != std::process::id()) {
+        if platform::process_stat(guard).is_none_or(|p| p.parent != std::process::id()) {
             return false;
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
     false
 }
 
 /// Kills the orphans of a dead keeper when the guard is gone too.
-pub(super) async fn end(link: &Link, keeper: u32) {
-    for _ in 0..LOOKS {
+pub(super) async fn kill_orphans_of(link: &GuardConnection, keeper: u32) {
+    for _ in 0..MAX_RETRIES {
         // Until the keeper is dead, its orphans may not have been reparented.
-        let dead = platform::look(keeper).is_none_or(|p| p.zombie);
-        if sweep(link) == 0 && dead {
+        let dead = platform::process_stat(keeper).is_none_or(|p| p.zombie);
+        if kill_once(link) == 0 && dead {
             return;
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
 /// Kills everything that was adopted. True when nothing of it is left.
-pub(super) async fn end_all(link: &Link) -> bool {
-    for _ in 0..LOOKS {
-        if sweep(link) == 0 {
+pub(super) async fn kill_all(link: &GuardConnection) -> bool {
+    for _ in 0..MAX_RETRIES {
+        if kill_once(link) == 0 {
             return true;
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
     false
 }
 
 /// Kills and reaps adopted orphans, and returns how many there were. Everything that keepers start
 /// has a session of its own, so children in the session of this process are spared.
-pub(super) fn sweep(link: &Link) -> usize {
+pub(super) fn kill_once(link: &GuardConnection) -> usize {
     let own = session(0);
     let spared = |pid: u32| pid == link.guard() || session(pid) == own || link.is_keeper(pid);
     for pid in platform::children(std::process::id()) {
         if !spared(pid) {
-            reap::bury(pid);
+            reap::reap(pid);
         }
     }
     tree::kill_children(spared)

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::platform;
-use super::proc::Proc;
-use super::record::{Identity, Record, SHORTEST_TOKEN};
+use super::proc::ProcessStat;
+use super::record::{MIN_TOKEN_LEN, ProcessIdentity, ProcessRecord};
 use crate::model::{Message, MessageClass};
 
 /// The environment variable that every process of a service inherits.
-pub(super) const TOKEN: &str = "DEVSTACK_RUN";
+pub(super) const TOKEN_VAR: &str = "DEVSTACK_RUN";
 
 /// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ const NAMED: usize = 5;
 
 /// Result of a cleanup.
 #[derive(Debug, Default)]
-pub struct Swept {
+pub struct CleanupReport {
     /// Pid and short name of orphans that are dead now, ascending by pid.
     pub ended: Vec<(u32, String)>,
     /// Orphans that could not be killed.
@@ -31,9 +31,9 @@ pub struct Swept {
     pub trouble: Option<String>,
 }
 
-impl Swept {
+impl CleanupReport {
     /// Combines two reports.
-    pub fn and(mut self, other: Swept) -> Swept {
+    pub fn and(mut self, other: CleanupReport) -> CleanupReport {
         self.ended.extend(other.ended);
         self.alive.extend(other.alive);
         self.trouble = self.trouble.or(other.trouble);
@@ -74,14 +74,14 @@ fn names(who: &[(u32, String)]) -> String {
 /// KILL. Signals only recorded processes, their descendants, and processes of this user with the
 /// record's token; each is pinned and checked first. Blocks for up to three seconds if there are
 /// orphans. The caller must hold the instance lock and have started nothing yet.
-pub fn sweep(record: &Path) -> Swept {
-    let mut swept = Swept::default();
-    match Record::read(record) {
+pub fn clean_up(record: &Path) -> CleanupReport {
+    let mut swept = CleanupReport::default();
+    match ProcessRecord::read(record) {
         Ok(None) => {}
         Ok(Some(found)) if is_alive(&found) => {}
         Ok(Some(found)) => {
-            if is_of_now(&found) {
-                end(&found, &mut swept);
+            if is_current_boot(&found) {
+                terminate(&found, &mut swept);
             }
             if swept.alive.is_empty()
                 && let Err(error) = std::fs::remove_file(record)
@@ -95,18 +95,18 @@ pub fn sweep(record: &Path) -> Swept {
 }
 
 /// Like `clean_up`, by token, when the record is lost. The supervisor must be gone.
-pub fn sweep_marked(token: &str) -> Swept {
-    let mut swept = Swept::default();
-    if token.len() >= SHORTEST_TOKEN {
-        end(&Record::of_token(token), &mut swept);
+pub fn clean_up_by_token(token: &str) -> CleanupReport {
+    let mut swept = CleanupReport::default();
+    if token.len() >= MIN_TOKEN_LEN {
+        terminate(&ProcessRecord::from_token(token), &mut swept);
     }
     swept
 }
 
 /// Finds the orphans of a stack by its token, when the record is lost. Changes nothing.
-pub fn marked_leftovers(token: &str) -> Vec<(u32, String)> {
-    match token.len() >= SHORTEST_TOKEN {
-        true => list(&Record::of_token(token)),
+pub fn find_orphans_by_token(token: &str) -> Vec<(u32, String)> {
+    match token.len() >= MIN_TOKEN_LEN {
+        true => list(&ProcessRecord::from_token(token)),
         false => Vec::new(),
     }
 }
@@ -115,37 +115,38 @@ pub fn marked_leftovers(token: &str) -> Vec<(u32, String)> {
 ///
 /// # Errors
 /// When the record cannot be read.
-pub fn leftovers(record: &Path) -> io::Result<Vec<(u32, String)>> {
-    let found = Record::look(record)?.filter(|found| !is_alive(found) && is_of_now(found));
+pub fn find_orphans(record: &Path) -> io::Result<Vec<(u32, String)>> {
+    let found =
+        ProcessRecord::peek(record)?.filter(|found| !is_alive(found) && is_current_boot(found));
     Ok(found.map_or_else(Vec::new, |found| list(&found)))
 }
 
-fn list(record: &Record) -> Vec<(u32, String)> {
-    let scene = Scene::look(record, &BTreeMap::new());
+fn list(record: &ProcessRecord) -> Vec<(u32, String)> {
+    let scene = OrphanScan::look(record, &BTreeMap::new());
     scene.leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
 }
 
-fn is_of_now(record: &Record) -> bool {
-    platform::era().is_some_and(|era| era == record.era)
+fn is_current_boot(record: &ProcessRecord) -> bool {
+    platform::boot_id().is_some_and(|era| era == record.era)
 }
 
-fn is_alive(record: &Record) -> bool {
-    is_of_now(record) && record.supervisor.is_some_and(|supervisor| supervisor.lives())
+fn is_alive(record: &ProcessRecord) -> bool {
+    is_current_boot(record) && record.supervisor.is_some_and(|supervisor| supervisor.is_alive())
 }
 
-fn end(record: &Record, swept: &mut Swept) {
+fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
     let begin = Instant::now();
     let mut seen = BTreeMap::new();
     let mut asked = BTreeSet::new();
     loop {
-        let scene = Scene::look(record, &seen);
+        let scene = OrphanScan::look(record, &seen);
         seen.extend(scene.leftovers.clone());
         let kill = begin.elapsed() >= GRACE;
         // Guard and keepers exit on their own when they have nothing to keep, unless stopped.
         let rest = if scene.leftovers.is_empty() { &scene.helpers } else { &BTreeSet::new() };
         if scene.leftovers.is_empty() && rest.is_empty() || begin.elapsed() >= LIMIT {
-            let alive: BTreeSet<Identity> = scene.leftovers.keys().copied().collect();
-            let shown = |(who, name): (Identity, String)| (who.pid, name);
+            let alive: BTreeSet<ProcessIdentity> = scene.leftovers.keys().copied().collect();
+            let shown = |(who, name): (ProcessIdentity, String)| (who.pid, name);
             let (alive, ended) = seen.into_iter().partition(|(who, _)| alive.contains(who));
             swept.alive = Vec::into_iter(alive).map(shown).collect();
             swept.ended = Vec::into_iter(ended).map(shown).collect();
@@ -164,45 +165,46 @@ fn end(record: &Record, swept: &mut Swept) {
 }
 
 /// Waits until all processes of the scan are gone or it is time for the next signal.
-fn wait_for_end(scene: &Scene, until: Instant) {
+fn wait_for_end(scene: &OrphanScan, until: Instant) {
     let until = until.min(Instant::now() + GRACE);
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let all = scene.leftovers.keys().chain(&scene.helpers);
-        let alive: Vec<u32> = all.filter(|who| who.lives()).map(|who| who.pid).collect();
+        let alive: Vec<u32> = all.filter(|who| who.is_alive()).map(|who| who.pid).collect();
         if left.is_zero() || alive.is_empty() {
             return;
         }
-        platform::wait_for_one(&alive, left);
+        platform::wait_any_exit(&alive, left);
     }
 }
 
-fn signal(who: &Identity, number: i32) {
+fn signal(who: &ProcessIdentity, number: i32) {
     platform::signal_checked(who.pid, number, |process| process.born == who.born);
 }
 
 /// The processes of a record at one moment.
-struct Scene {
-    leftovers: BTreeMap<Identity, String>,
+struct OrphanScan {
+    leftovers: BTreeMap<ProcessIdentity, String>,
     /// Guard and keepers of the record, which end the same processes.
-    helpers: BTreeSet<Identity>,
+    helpers: BTreeSet<ProcessIdentity>,
 }
 
-impl Scene {
+impl OrphanScan {
     /// Processes in `seen` stay orphans: once the parent has exited, nothing else identifies them.
-    fn look(record: &Record, seen: &BTreeMap<Identity, String>) -> Scene {
-        let table: BTreeMap<u32, Proc> = platform::processes()
+    fn look(record: &ProcessRecord, seen: &BTreeMap<ProcessIdentity, String>) -> OrphanScan {
+        let table: BTreeMap<u32, ProcessStat> = platform::processes()
             .into_iter()
-            .filter_map(|pid| Some((pid, platform::look(pid)?)))
+            .filter_map(|pid| Some((pid, platform::process_stat(pid)?)))
             .collect();
-        let lives = |who: &Identity| table.get(&who.pid).is_some_and(|p| p.born == who.born);
+        let lives = |who: &ProcessIdentity| table.get(&who.pid).is_some_and(|p| p.born == who.born);
         let keepers = record.runs.values().map(|[keeper, _]| *keeper);
         let helpers: BTreeSet<u32> =
             keepers.chain(record.guard).filter(lives).map(|who| who.pid).collect();
         let mains = record.runs.values().map(|[_, main]| *main);
         let known = mains.chain(seen.keys().copied()).filter(lives);
         let marked = table.keys().copied().filter(|pid| {
-            platform::variable(*pid, TOKEN).is_some_and(|value| value == record.token.as_bytes())
+            platform::env_var_of(*pid, TOKEN_VAR)
+                .is_some_and(|value| value == record.token.as_bytes())
         });
         let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
         let mut found = with_descendants(roots.collect(), &table);
@@ -211,15 +213,15 @@ impl Scene {
         }
         let identity = |pid: &u32| {
             let process = table.get(pid).filter(|process| !process.zombie)?;
-            Some((Identity { pid: *pid, born: process.born }, process.name.clone()))
+            Some((ProcessIdentity { pid: *pid, born: process.born }, process.name.clone()))
         };
         let leftovers = found.difference(&helpers).filter_map(identity).collect();
         let helpers = helpers.iter().filter_map(identity).map(|(who, _)| who).collect();
-        Scene { leftovers, helpers }
+        OrphanScan { leftovers, helpers }
     }
 }
 
-fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, Proc>) -> BTreeSet<u32> {
+fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (pid, process) in table {
         children.entry(process.parent).or_default().push(*pid);
@@ -236,7 +238,7 @@ fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, Proc>) -> BT
 }
 
 /// A process and its ancestors: this devstack may have been started by an orphan.
-fn ancestry(mut pid: u32, table: &BTreeMap<u32, Proc>) -> BTreeSet<u32> {
+fn ancestry(mut pid: u32, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     while found.insert(pid)
         && let Some(process) = table.get(&pid)
@@ -255,7 +257,7 @@ mod tests {
 
     fn marked(token: &str, script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).env(TOKEN, token).stdout(std::process::Stdio::piped());
+        command.args(["-c", script]).env(TOKEN_VAR, token).stdout(std::process::Stdio::piped());
         let mut child = command.spawn().expect("sh exists");
         // It prints that it is set up.
         let mut word = [0; 3];
@@ -284,11 +286,11 @@ mod tests {
     /// A record of a supervisor that is gone, and its path.
     fn scene(
         token: &str,
-        change: impl FnOnce(&mut Record),
+        change: impl FnOnce(&mut ProcessRecord),
     ) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
-        let mut record = Record::new(token.to_owned(), 0);
+        let mut record = ProcessRecord::new(token.to_owned(), 0);
         if let Some(supervisor) = &mut record.supervisor {
             supervisor.born -= 1;
         }
@@ -304,27 +306,27 @@ mod tests {
         let deaf = marked(token, "trap '' TERM; env -i sleep 1000 & echo up; wait");
         let stranger = marked("token-of-the-first-test-2", SLEEPS);
         let (_dir, path) = scene(token, |_| {});
-        let listed = leftovers(&path).expect("readable");
+        let listed = find_orphans(&path).expect("readable");
         assert_eq!(listed.len(), 3, "{listed:?}");
-        let swept = sweep(&path);
+        let swept = clean_up(&path);
         assert_eq!(numbers(&swept.ended), numbers(&listed));
         assert!(swept.alive.is_empty() && swept.trouble.is_none() && !path.exists());
         assert!(swept.messages()[0].text.contains(&format!("(pid {})", polite.id())));
         assert_eq!(ended(polite).signal(), Some(libc::SIGTERM));
         assert_eq!(ended(deaf).signal(), Some(libc::SIGKILL));
         spared(stranger);
-        assert!(sweep(&path).messages().is_empty());
+        assert!(clean_up(&path).messages().is_empty());
     }
 
     #[test]
     fn recorded_processes_are_known_without_a_token() {
         let main = marked("", SLEEPS);
-        let identity = Identity::of(main.id()).expect("is alive");
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
-            let gone = Identity { pid: 1 << 30, born: 1 };
+            let gone = ProcessIdentity { pid: 1 << 30, born: 1 };
             record.runs.insert(1, [gone, identity]);
         });
-        assert_eq!(numbers(&sweep(&path).ended), [main.id()]);
+        assert_eq!(numbers(&clean_up(&path).ended), [main.id()]);
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
     }
 
@@ -332,15 +334,18 @@ mod tests {
     fn what_loses_its_parent_meanwhile_is_still_known() {
         let deaf = "trap '' TERM; echo up; exec sleep 1000";
         let main = marked("", &format!("env -i sh -c \"{deaf}\" & wait"));
-        let identity = Identity::of(main.id()).expect("is alive");
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
-            record.runs.insert(1, [Identity { pid: 1 << 30, born: 1 }, identity]);
+            record.runs.insert(1, [ProcessIdentity { pid: 1 << 30, born: 1 }, identity]);
         });
-        let listed = leftovers(&path).expect("readable");
-        assert_eq!(numbers(&sweep(&path).ended), numbers(&listed));
+        let listed = find_orphans(&path).expect("readable");
+        assert_eq!(numbers(&clean_up(&path).ended), numbers(&listed));
         assert_eq!(listed.len(), 2, "{listed:?}");
         for (pid, _) in listed {
-            assert!(platform::look(pid).is_none_or(|process| process.zombie), "{pid} lives");
+            assert!(
+                platform::process_stat(pid).is_none_or(|process| process.zombie),
+                "{pid} lives"
+            );
         }
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
     }
@@ -348,14 +353,14 @@ mod tests {
     #[test]
     fn a_recycled_number_is_spared() {
         let stranger = marked("", SLEEPS);
-        let now = Identity::of(stranger.id()).expect("is alive");
-        let before = Identity { born: now.born - 1, ..now };
+        let now = ProcessIdentity::of(stranger.id()).expect("is alive");
+        let before = ProcessIdentity { born: now.born - 1, ..now };
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.guard = Some(before);
             record.runs.insert(1, [before, before]);
         });
-        assert!(leftovers(&path).expect("readable").is_empty());
-        assert!(sweep(&path).messages().is_empty() && !path.exists());
+        assert!(find_orphans(&path).expect("readable").is_empty());
+        assert!(clean_up(&path).messages().is_empty() && !path.exists());
         spared(stranger);
     }
 
@@ -363,16 +368,16 @@ mod tests {
     fn another_boot_means_nothing_and_a_live_supervisor_everything() {
         let token = "token-of-the-fourth-test";
         let main = marked(token, SLEEPS);
-        let identity = Identity::of(main.id()).expect("is alive");
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
         let (_dir, path) = scene(token, |record| {
             record.era.push('x');
             record.runs.insert(1, [identity, identity]);
         });
-        assert!(sweep(&path).messages().is_empty() && !path.exists());
+        assert!(clean_up(&path).messages().is_empty() && !path.exists());
         let (_dir, path) = scene(token, |record| {
-            record.supervisor = Identity::of(std::process::id());
+            record.supervisor = ProcessIdentity::of(std::process::id());
         });
-        assert!(sweep(&path).messages().is_empty() && path.exists());
+        assert!(clean_up(&path).messages().is_empty() && path.exists());
         spared(main);
     }
 
@@ -386,11 +391,11 @@ mod tests {
             libc::waitpid(keeper.id().cast_signed(), &mut status, libc::WUNTRACED);
         }
         assert!(libc::WIFSTOPPED(status));
-        let identity = Identity::of(keeper.id()).expect("is alive");
+        let identity = ProcessIdentity::of(keeper.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
-            record.runs.insert(1, [identity, Identity { pid: 1 << 30, born: 1 }]);
+            record.runs.insert(1, [identity, ProcessIdentity { pid: 1 << 30, born: 1 }]);
         });
-        let swept = sweep(&path);
+        let swept = clean_up(&path);
         assert_eq!(swept.ended.len(), 1, "{swept:?}");
         assert_eq!(ended(keeper).signal(), Some(libc::SIGKILL));
     }
@@ -401,10 +406,13 @@ mod tests {
         let main = marked(token, SLEEPS);
         let stranger = marked("", SLEEPS);
         for short in ["", "token"] {
-            assert!(marked_leftovers(short).is_empty() && sweep_marked(short).ended.is_empty());
+            assert!(
+                find_orphans_by_token(short).is_empty()
+                    && clean_up_by_token(short).ended.is_empty()
+            );
         }
-        assert_eq!(numbers(&marked_leftovers(token)), [main.id()]);
-        assert_eq!(numbers(&sweep_marked(token).ended), [main.id()]);
+        assert_eq!(numbers(&find_orphans_by_token(token)), [main.id()]);
+        assert_eq!(numbers(&clean_up_by_token(token).ended), [main.id()]);
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
         spared(stranger);
     }
@@ -414,9 +422,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
         std::fs::write(&path, "{}").expect("writable");
-        let messages = sweep(&path).messages();
+        let messages = clean_up(&path).messages();
         assert!(messages[0].text.contains("runs.json.bad"), "{messages:?}");
         assert_eq!(messages[0].class, MessageClass::Orphan);
-        assert!(sweep(&path).messages().is_empty());
+        assert!(clean_up(&path).messages().is_empty());
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::platform;
 
 /// The most processes in one walk: a bound for hostile trees.
-pub(super) const MAX_WALK: usize = 10_000;
+pub(super) const MAX_TREE: usize = 10_000;
 
 /// Lists the live descendants of a process, parents before children.
 pub(super) fn descendants(root: u32) -> Vec<u32> {
@@ -12,7 +12,7 @@ pub(super) fn descendants(root: u32) -> Vec<u32> {
     let mut next = vec![root];
     while let Some(pid) = next.pop() {
         for child in platform::children(pid) {
-            if found.len() < MAX_WALK && seen.insert(child) {
+            if found.len() < MAX_TREE && seen.insert(child) {
                 found.push(child);
                 next.push(child);
             }
@@ -51,16 +51,16 @@ pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
 
 /// Sends a signal, then CONT, to the descendants that `choose` selects. Where processes cannot be
 /// pinned, only to children, which keep their pids until reaped. For a process with one thread.
-pub(super) fn signal_tree(signal: i32, choose: impl Fn(&super::proc::Proc) -> bool) {
+pub(super) fn signal_descendants(signal: i32, choose: impl Fn(&super::proc::ProcessStat) -> bool) {
     let me = std::process::id();
     let found = descendants(me);
     let tree: BTreeSet<u32> = found.iter().copied().chain([me]).collect();
-    let pins = platform::pins();
+    let pins = platform::has_pidfd();
     for pid in found {
         for signal in [signal, libc::SIGCONT] {
             if pins {
                 platform::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
-            } else if platform::look(pid).is_some_and(|p| p.parent == me && choose(&p)) {
+            } else if platform::process_stat(pid).is_some_and(|p| p.parent == me && choose(&p)) {
                 // SAFETY: takes numbers only; the process is our child.
                 unsafe { libc::kill(pid.cast_signed(), signal) };
             }

@@ -5,34 +5,34 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::steady::wait_for;
-use super::terminal::Terminal;
+use super::steady::register;
+use super::terminal::Pty;
 
 /// Writes keys to the pty of a service without blocking.
 #[derive(Debug)]
-pub struct Typist {
-    terminal: Arc<Terminal>,
+pub struct KeyWriter {
+    terminal: Arc<Pty>,
     fd: AsyncFd<OwnedFd>,
 }
 
-impl Typist {
+impl KeyWriter {
     /// Must be called inside a runtime with I/O.
     ///
     /// # Errors
     /// The system's error when there are no more descriptors.
-    pub fn new(terminal: Arc<Terminal>) -> io::Result<Typist> {
+    pub fn new(terminal: Arc<Pty>) -> io::Result<KeyWriter> {
         // Its own descriptor: the output reader is registered on the other one.
-        let fd = wait_for(terminal.keys()?, Interest::WRITABLE)?;
-        Ok(Typist { terminal, fd })
+        let fd = register(terminal.controller_fd()?, Interest::WRITABLE)?;
+        Ok(KeyWriter { terminal, fd })
     }
 
     /// Returns the pty it writes to.
-    pub fn terminal(&self) -> &Arc<Terminal> {
+    pub fn terminal(&self) -> &Arc<Pty> {
         &self.terminal
     }
 
     /// Writes as many keys as fit now, and returns how many bytes that was.
-    pub fn type_in(&self, keys: &[u8]) -> usize {
+    pub fn write(&self, keys: &[u8]) -> usize {
         let mut taken = 0;
         while taken < keys.len() {
             let write = |fd: &OwnedFd| Ok(rustix::io::write(fd, &keys[taken..])?);
@@ -46,7 +46,7 @@ impl Typist {
     }
 
     /// Waits until there may be room.
-    pub async fn room(&self) {
+    pub async fn writable(&self) {
         // Fails only when the runtime is shutting down.
         let _ = self.fd.writable().await.map(|mut room| room.retain_ready());
     }

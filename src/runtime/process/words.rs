@@ -13,14 +13,14 @@ const SHELL_WORDS: &[&str] = &[
 ];
 
 /// Those that may run before the `exec` of the last program: they do not need the shell to stay.
-const FOREGOING: &[&str] = &[
+const PRELUDE_BUILTINS: &[&str] = &[
     ":", "[", "cd", "echo", "export", "printf", "pwd", "readonly", "set", "test", "true", "ulimit",
     "umask", "unset",
 ];
 
 /// Returns the argv of a command. An array is executed as it is. A text is for `sh -c`, but without
 /// a shell where none is needed, and with `exec` where the shell would only wait for one program.
-pub(super) fn words(command: &CommandLine) -> Option<Vec<String>> {
+pub(super) fn argv(command: &CommandLine) -> Option<Vec<String>> {
     match command {
         CommandLine::Exec(words) => {
             (!words.is_empty()).then(|| words.iter().map(|word| word.expose().to_owned()).collect())
@@ -30,7 +30,7 @@ pub(super) fn words(command: &CommandLine) -> Option<Vec<String>> {
 }
 
 /// A command as the user wrote it, without secrets.
-pub(in crate::runtime) fn shown(command: &CommandLine) -> String {
+pub(in crate::runtime) fn display_command(command: &CommandLine) -> String {
     match command {
         CommandLine::Shell(text) => text.clone(),
         CommandLine::Exec(words) => shell_words::join(words.iter().map(RedactedText::redacted)),
@@ -38,8 +38,8 @@ pub(in crate::runtime) fn shown(command: &CommandLine) -> String {
 }
 
 /// A command as the user wrote it, cut to its first line.
-pub(in crate::runtime) fn headline(command: &CommandLine) -> String {
-    let shown = shown(command);
+pub(in crate::runtime) fn command_summary(command: &CommandLine) -> String {
+    let shown = display_command(command);
     match shown.trim().split_once('\n') {
         Some((first, _)) => format!("{first} …"),
         None => shown,
@@ -53,7 +53,7 @@ fn from_text(text: &str) -> Option<Vec<String>> {
     let syntax = scan(text);
     if !syntax.expands
         && !syntax.compound
-        && syntax.links.is_empty()
+        && syntax.separators.is_empty()
         && !syntax.redirects
         && syntax.program_at == 0
         && !is_shell_word(text)
@@ -70,15 +70,15 @@ fn from_text(text: &str) -> Option<Vec<String>> {
 }
 
 /// Where to insert `exec` so that the shell becomes the last program; `None`: the shell must stay.
-fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
-    if syntax.compound || (!syntax.links.is_empty() && syntax.hides_links) {
+fn exec_at(text: &str, syntax: &ShellSyntax) -> Option<usize> {
+    if syntax.compound || (!syntax.separators.is_empty() && syntax.hides_links) {
         return None;
     }
     let mut start = 0;
-    for &next in &syntax.links {
+    for &next in &syntax.separators {
         let part = &text[start..next];
         let foregoing = &part[scan(part).program_at..];
-        if is_shell_word(foregoing) && !FOREGOING.contains(&first_word(foregoing)) {
+        if is_shell_word(foregoing) && !PRELUDE_BUILTINS.contains(&first_word(foregoing)) {
             return None;
         }
         start = next;
@@ -88,9 +88,9 @@ fn exec_at(text: &str, syntax: &Syntax) -> Option<usize> {
 }
 
 /// Whether a shell stays the parent of the program.
-pub(in crate::runtime) fn keeps_shell(command: &CommandLine) -> bool {
+pub(in crate::runtime) fn runs_under_shell(command: &CommandLine) -> bool {
     let CommandLine::Shell(_) = command else { return false };
-    match words(command).as_deref() {
+    match argv(command).as_deref() {
         Some([shell, _, script]) if shell == SHELL => {
             !script.split(|c: char| !c.is_alphanumeric()).any(|word| word == "exec")
         }
@@ -109,7 +109,7 @@ fn first_word(text: &str) -> &str {
 }
 
 #[derive(Debug, Default)]
-struct Syntax {
+struct ShellSyntax {
     /// An expansion or comment: variables, globs, `~`, braces, `#`.
     expands: bool,
     /// `<` or `>`.
@@ -117,7 +117,7 @@ struct Syntax {
     /// More commands than at `separators`: a pipeline, subshell, background job or substitution.
     compound: bool,
     /// Where further commands begin: after `&&`, `;` and line ends.
-    links: Vec<usize>,
+    separators: Vec<usize>,
     /// A comment or here-document, in which separators mean nothing.
     hides_links: bool,
     /// Where the program begins, after assignments such as `A=1 B=2`.
@@ -125,49 +125,49 @@ struct Syntax {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum In {
+enum QuoteState {
     Plain,
     Single,
     Double,
 }
 
-fn scan(text: &str) -> Syntax {
-    let mut syntax = Syntax::default();
-    let mut state = In::Plain;
+fn scan(text: &str) -> ShellSyntax {
+    let mut syntax = ShellSyntax::default();
+    let mut state = QuoteState::Plain;
     let mut before = ' ';
     let mut chars = text.char_indices().peekable();
-    let mut assignments = Assignments::default();
+    let mut assignments = AssignmentScan::default();
     while let Some((at, c)) = chars.next() {
         assignments.see(at, c, state);
         match (state, c) {
-            (In::Plain | In::Double, '\\') => {
+            (QuoteState::Plain | QuoteState::Double, '\\') => {
                 // Only the shell handles a line continuation.
                 syntax.expands |= chars.next().is_none_or(|(_, escaped)| escaped == '\n');
             }
-            (In::Plain, '\'') => state = In::Single,
-            (In::Plain, '"') => state = In::Double,
-            (In::Single, '\'') | (In::Double, '"') => state = In::Plain,
-            (In::Single, _) => {}
-            (In::Plain | In::Double, '$') => {
+            (QuoteState::Plain, '\'') => state = QuoteState::Single,
+            (QuoteState::Plain, '"') => state = QuoteState::Double,
+            (QuoteState::Single, '\'') | (QuoteState::Double, '"') => state = QuoteState::Plain,
+            (QuoteState::Single, _) => {}
+            (QuoteState::Plain | QuoteState::Double, '$') => {
                 syntax.expands = true;
                 syntax.compound |= chars.peek().is_some_and(|(_, next)| *next == '(');
             }
-            (In::Plain | In::Double, '`') => syntax.compound = true,
-            (In::Double, _) => {}
-            (In::Plain, '&') if chars.next_if(|(_, next)| *next == '&').is_some() => {
-                syntax.links.push(at + 2);
+            (QuoteState::Plain | QuoteState::Double, '`') => syntax.compound = true,
+            (QuoteState::Double, _) => {}
+            (QuoteState::Plain, '&') if chars.next_if(|(_, next)| *next == '&').is_some() => {
+                syntax.separators.push(at + 2);
             }
             // `2>&1` duplicates a descriptor; any other `&` starts another command.
-            (In::Plain, '&') => syntax.compound |= !matches!(before, '<' | '>'),
-            (In::Plain, ';' | '\n') => syntax.links.push(at + 1),
-            (In::Plain, '|' | '(' | ')') => syntax.compound = true,
-            (In::Plain, '<' | '>') => {
+            (QuoteState::Plain, '&') => syntax.compound |= !matches!(before, '<' | '>'),
+            (QuoteState::Plain, ';' | '\n') => syntax.separators.push(at + 1),
+            (QuoteState::Plain, '|' | '(' | ')') => syntax.compound = true,
+            (QuoteState::Plain, '<' | '>') => {
                 syntax.redirects = true;
                 syntax.hides_links |= before == '<' && c == '<';
             }
-            (In::Plain, '#') => (syntax.expands, syntax.hides_links) = (true, true),
-            (In::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~') => syntax.expands = true,
-            (In::Plain, _) => {}
+            (QuoteState::Plain, '#') => (syntax.expands, syntax.hides_links) = (true, true),
+            (QuoteState::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~') => syntax.expands = true,
+            (QuoteState::Plain, _) => {}
         }
         before = c;
     }
@@ -176,46 +176,48 @@ fn scan(text: &str) -> Syntax {
 }
 
 #[derive(Default)]
-struct Assignments {
+struct AssignmentScan {
     /// Where the current word begins, and whether it is `name=` so far.
-    word: Option<(usize, Word)>,
+    word: Option<(usize, AssignmentWord)>,
     /// Where the first word that is not an assignment begins.
     program: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
+enum AssignmentWord {
     Name,
     Assignment,
 }
 
-impl Assignments {
-    fn see(&mut self, at: usize, c: char, state: In) {
+impl AssignmentScan {
+    fn see(&mut self, at: usize, c: char, state: QuoteState) {
         if self.program.is_some() {
             return;
         }
         match self.word {
-            Some((start, Word::Name)) => match c {
-                '=' if at > start => self.word = Some((start, Word::Assignment)),
+            Some((start, AssignmentWord::Name)) => match c {
+                '=' if at > start => self.word = Some((start, AssignmentWord::Assignment)),
                 'a'..='z' | 'A'..='Z' | '_' => {}
                 '0'..='9' if at > start => {}
                 _ => self.program = Some(start),
             },
-            Some((_, Word::Assignment)) => {
-                if state == In::Plain && matches!(c, ' ' | '\t') {
+            Some((_, AssignmentWord::Assignment)) => {
+                if state == QuoteState::Plain && matches!(c, ' ' | '\t') {
                     self.word = None;
                 }
             }
             None if matches!(c, ' ' | '\t') => {}
-            None if c.is_ascii_alphabetic() || c == '_' => self.word = Some((at, Word::Name)),
+            None if c.is_ascii_alphabetic() || c == '_' => {
+                self.word = Some((at, AssignmentWord::Name))
+            }
             None => self.program = Some(at),
         }
     }
 
     fn program_at(&self, end: usize) -> usize {
         match (self.program, self.word) {
-            (Some(start), _) | (None, Some((start, Word::Name))) => start,
-            (None, Some((_, Word::Assignment)) | None) => end,
+            (Some(start), _) | (None, Some((start, AssignmentWord::Name))) => start,
+            (None, Some((_, AssignmentWord::Assignment)) | None) => end,
         }
     }
 }
@@ -225,7 +227,7 @@ mod tests {
     use super::*;
 
     fn shell(text: &str) -> Option<Vec<String>> {
-        words(&CommandLine::Shell(text.to_owned()))
+        argv(&CommandLine::Shell(text.to_owned()))
     }
 
     #[test]
@@ -284,13 +286,13 @@ mod tests {
         ];
         for (text, script) in table {
             assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", script], "{text}");
-            assert!(!keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
+            assert!(!runs_under_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
         for text in ["a | b", "a && b | c", "(a)", "npm i && cd x", "if a; then b; fi"] {
-            assert!(keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
+            assert!(runs_under_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
         for text in ["a b", "(exec a)", "A=1 a", "cd x && exec y | z"] {
-            assert!(!keeps_shell(&CommandLine::Shell(text.to_owned())), "{text}");
+            assert!(!runs_under_shell(&CommandLine::Shell(text.to_owned())), "{text}");
         }
     }
 
@@ -340,13 +342,13 @@ mod tests {
     #[test]
     fn nothing_to_execute() {
         assert_eq!(shell(" \t\n"), None);
-        assert_eq!(words(&CommandLine::Exec(vec![])), None);
+        assert_eq!(argv(&CommandLine::Exec(vec![])), None);
     }
 
     #[test]
     fn words_are_taken_as_they_are() {
         let list = vec!["a b".to_owned(), "$X".to_owned()];
-        assert_eq!(words(&CommandLine::exec(list.clone())), Some(list));
+        assert_eq!(argv(&CommandLine::exec(list.clone())), Some(list));
     }
 
     proptest::proptest! {

@@ -10,7 +10,7 @@ use crate::runtime::given::Given;
 use crate::runtime::handle::{Ask, Attached, Request};
 use crate::runtime::jobs::Done;
 use crate::runtime::probe::{Finding, Report};
-use crate::runtime::process::{Fact, What};
+use crate::runtime::process::{RunChange, RunReport};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
 use crate::runtime::watch::Change;
@@ -91,19 +91,19 @@ impl Supervisor {
         Ok(Attached { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
 
-    fn take_fact(&mut self, fact: Fact, inputs: &mut Vec<Input>) {
+    fn take_fact(&mut self, fact: RunReport, inputs: &mut Vec<Input>) {
         let run = fact.run;
         match fact.what {
-            What::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
-            What::NotSpawned(message) => {
+            RunChange::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
+            RunChange::SpawnFailed(message) => {
                 self.hands.forget(run);
                 inputs.push(Input::SpawnFailed(run, message));
             }
-            What::Exited(exit) => {
+            RunChange::Exited(exit) => {
                 self.hands.stop_probing(run);
                 inputs.push(Input::Exited(run, exit));
             }
-            What::Emptied { leftovers } => {
+            RunChange::TreeEmpty { orphans: leftovers } => {
                 // Reports sent before the end of a run belong to it, such as a failed stop command.
                 while let Ok(report) = self.senses.reports.try_recv() {
                     self.take_report(report, inputs);
