@@ -14,7 +14,7 @@ use super::{
 use crate::control::fake::{Rig, line, name, snapshot};
 use crate::control::{LogItem, LogLineView, LogQuery};
 use crate::model::{Message, Name};
-use crate::runtime::log::Narration;
+use crate::runtime::log::StatusMode;
 
 fn options(rig: &Rig) -> ControlOptions {
     ControlOptions {
@@ -40,7 +40,7 @@ fn logs_of(
     last: Option<usize>,
 ) -> LogsOptions {
     let services = names(services);
-    let (since, stream, grep, narration) = (None, None, None, Narration::Without);
+    let (since, stream, grep, narration) = (None, None, None, StatusMode::Without);
     LogsOptions { control, services, follow, last, since, stream, grep, narration }
 }
 

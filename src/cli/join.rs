@@ -9,7 +9,7 @@ use super::logs::{LogsOptions, logs};
 use crate::control::{AlreadyRunning, ClientError, ControlClient, find_services};
 use crate::error::exit;
 use crate::model::Phase;
-use crate::runtime::log::Narration;
+use crate::runtime::log::StatusMode;
 use crate::runtime::signals::Signals;
 
 /// How many lines of each service are shown first.
@@ -87,7 +87,7 @@ impl Running {
             since: None,
             stream: None,
             grep: None,
-            narration: Narration::With,
+            narration: StatusMode::With,
         };
         let mut face = Face::new(super::look(true, shown));
         let (mut out, mut err) = (stdout(), stderr());

@@ -16,7 +16,7 @@ use crate::model::Stack;
 use crate::runtime::ending::Ender;
 use crate::runtime::handle::Handle;
 use crate::runtime::hands::Hands;
-use crate::runtime::log::{Logs, Output};
+use crate::runtime::log::{LogOutput, StackLog};
 use crate::runtime::process::{Daemon, GuardHandle, ProcessManager};
 use crate::runtime::reload::Reloader;
 use crate::runtime::signals::Signals;
@@ -94,11 +94,11 @@ impl Place {
         }
     }
 
-    fn output(self) -> Output {
+    fn output(self) -> LogOutput {
         match self {
-            Place::Stdout => Output::Stdout,
-            Place::Stderr => Output::Stderr,
-            Place::Background => Output::None,
+            Place::Stdout => LogOutput::Stdout,
+            Place::Stderr => LogOutput::Stderr,
+            Place::Background => LogOutput::None,
         }
     }
 }
@@ -231,7 +231,7 @@ fn setup(
     guard: GuardHandle,
     plan: &Plan,
     ground: &Ground,
-    logs: &Logs,
+    logs: &StackLog,
     (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
     terminal_size: TerminalSize,
 ) -> std::io::Result<Setup> {
@@ -273,11 +273,11 @@ fn setup(
     })
 }
 
-fn open_logs(plan: &Plan, ground: &Ground) -> Logs {
+fn open_logs(plan: &Plan, ground: &Ground) -> StackLog {
     let terminal = on_terminal(plan);
     let look = super::look(terminal, plan.shown);
-    let logs = Logs::open(&ground.state_dir.join("logs"), look, plan.place.output());
-    logs.limit(ground.stack.logs);
+    let logs = StackLog::open(&ground.state_dir.join("logs"), look, plan.place.output());
+    logs.set_retention(ground.stack.logs);
     logs
 }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::control::LogPattern;
-use crate::runtime::log::Narration;
+use crate::runtime::log::StatusMode;
 
 /// `devstack logs`.
 #[derive(Debug, Args)]
@@ -99,11 +99,11 @@ impl Logs {
     }
 
     /// Returns whether to show status lines; not by default in JSON, where programs expect lines.
-    pub fn narration(&self) -> Narration {
+    pub fn narration(&self) -> StatusMode {
         match (self.said, self.is_json()) {
-            (Some(Saying::Yes), _) | (None, false) => Narration::With,
-            (Some(Saying::No), _) | (None, true) => Narration::Without,
-            (Some(Saying::Only), _) => Narration::Only,
+            (Some(Saying::Yes), _) | (None, false) => StatusMode::With,
+            (Some(Saying::No), _) | (None, true) => StatusMode::Without,
+            (Some(Saying::Only), _) => StatusMode::Only,
         }
     }
 }

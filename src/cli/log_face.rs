@@ -5,14 +5,17 @@ use std::sync::Arc;
 use super::logs::{LogFace, StoredItems};
 use crate::control::{LogItem, LogLineView, LogQuery, missed_items};
 use crate::model::{Message, MessageClass, Name};
-use crate::runtime::log::{Amount, Item, Look, Page, Painter, Record, Said, Stored, Table, Tone};
+use crate::runtime::log::{
+    LineFormatter, LogLine, LogPage, LogSize, LogStyle, PageItem, ServicePalette, StatusText,
+    StatusTone, StoredLogReader,
+};
 
 /// Formats log lines as in `devstack up`.
-pub(super) struct Face(Painter);
+pub(super) struct Face(LineFormatter);
 
 impl Face {
-    pub fn new(look: Look) -> Face {
-        Face(Painter::new(look, Arc::new(Table::default())))
+    pub fn new(look: LogStyle) -> Face {
+        Face(LineFormatter::new(look, Arc::new(ServicePalette::default())))
     }
 }
 
@@ -20,30 +23,30 @@ impl Face {
     /// Appends a status line that is not part of the log.
     pub fn say(&mut self, text: &str, out: &mut Vec<u8>) {
         let now = jiff::Timestamp::now().as_millisecond();
-        self.0.said(&Said::all(Tone::Notice, text), now, out);
+        self.0.status_text(&StatusText::stack_wide(StatusTone::Notice, text), now, out);
     }
 }
 
 impl LogFace for Face {
     fn set_services(&mut self, services: &[Name]) {
         let list: Vec<_> = services.iter().map(|name| (name.clone(), None)).collect();
-        self.0.set_table(Arc::new(Table::new(&list)));
+        self.0.set_palette(Arc::new(ServicePalette::new(&list)));
     }
 
     fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
         match item {
-            LogItem::Line(line) => self.0.record(&record(line), out),
+            LogItem::Line(line) => self.0.line(&record(line), out),
             LogItem::Missed { service, missed, bytes } => {
-                let lost = Amount { lines: *missed, bytes: *bytes };
+                let lost = LogSize { lines: *missed, bytes: *bytes };
                 self.0.missed(service.as_ref(), lost, out);
             }
-            LogItem::Status(spoken) => self.0.spoken(spoken, out),
+            LogItem::Status(spoken) => self.0.status_line(spoken, out),
         }
     }
 
     fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message> {
         let dir = state.join("logs");
-        match Stored::services(&dir) {
+        match StoredLogReader::services(&dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             other => other.map(Some).map_err(|error| unreadable(&dir, &error)),
         }
@@ -53,7 +56,7 @@ impl LogFace for Face {
         let dir = state.join("logs");
         let services = (!query.services.is_empty()).then_some(&*query.services);
         let last = query.last.unwrap_or(usize::MAX);
-        let pages = Stored::open(&dir, services, last, query.log_filter())
+        let pages = StoredLogReader::open(&dir, services, last, query.log_filter())
             .map_err(|error| unreadable(&dir, &error))?;
         Ok(Box::new(pages.map(items)))
     }
@@ -63,17 +66,17 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Message {
     Message::new(MessageClass::Disk, format!("cannot read {}: {error}", dir.display()))
 }
 
-fn items(page: Page) -> Vec<LogItem> {
+fn items(page: LogPage) -> Vec<LogItem> {
     let missed: Vec<LogItem> = missed_items(&page.missed).collect();
     let items = page.items().into_iter().map(|item| match item {
-        Item::Line(record) => LogItem::Line(line(record)),
-        Item::Said(spoken) => LogItem::Status(spoken),
+        PageItem::Line(record) => LogItem::Line(line(record)),
+        PageItem::Said(spoken) => LogItem::Status(spoken),
     });
     missed.into_iter().chain(items).collect()
 }
 
-fn record(line: &LogLineView) -> Record {
-    Record {
+fn record(line: &LogLineView) -> LogLine {
+    LogLine {
         service: line.service.clone(),
         run: line.run,
         stream: line.stream,
@@ -86,7 +89,7 @@ fn record(line: &LogLineView) -> Record {
 }
 
 /// Converts a record through JSON, so that stored and live logs look the same.
-fn line(record: Record) -> LogLineView {
+fn line(record: LogLine) -> LogLineView {
     let json = serde_json::to_value(&record).expect("records serialize to JSON");
     serde_json::from_value(json).expect("records and lines have the same JSON")
 }

@@ -6,7 +6,7 @@ use super::complain::{Trouble, end};
 use super::left_behind::LeftBehind;
 use crate::control::{ClientError, ControlClient, LogItem, LogPattern, LogQuery, find_services};
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
-use crate::runtime::log::Narration;
+use crate::runtime::log::StatusMode;
 
 /// Options of `devstack logs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct LogsOptions {
     /// Only lines that match.
     pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those.
-    pub narration: Narration,
+    pub narration: StatusMode,
 }
 
 impl LogsOptions {

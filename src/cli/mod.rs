@@ -76,7 +76,7 @@ pub use why::why;
 use crate::config::{ConfigOverrides, ConfigSources};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
-use crate::runtime::log::{Look, reader_gone};
+use crate::runtime::log::{LogStyle, reader_closed};
 use crate::suggest::did_you_mean;
 use args::{Cli, Command, Exported};
 use log_args::{Form, Shown};
@@ -175,7 +175,7 @@ fn all_and_one() -> Message {
 /// Resolves when stdout is a pipe and its reader has closed.
 async fn stdout_gone() {
     match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) {
-        Ok(stdout) => reader_gone(stdout).await,
+        Ok(stdout) => reader_closed(stdout).await,
         Err(_) => std::future::pending().await,
     }
 }
@@ -272,10 +272,10 @@ fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-fn look(terminal: bool, shown: Shown) -> Look {
-    let look = Look::new(terminal, no_color() || (terminal && is_dumb()));
+fn look(terminal: bool, shown: Shown) -> LogStyle {
+    let look = LogStyle::new(terminal, no_color() || (terminal && is_dumb()));
     let json = shown.output == Form::Json;
-    Look { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
+    LogStyle { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
 }
 
 fn sources(files: Vec<PathBuf>, overrides: ConfigOverrides) -> Result<ConfigSources, Message> {

@@ -10,7 +10,7 @@ use super::page::{self, Page};
 use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, Snapshot};
 use crate::runtime::handle::Handle;
-use crate::runtime::log::{Said, Tone};
+use crate::runtime::log::{StatusText, StatusTone};
 use crate::runtime::process::DeferredCommand;
 
 /// Opens one page, or reports why it cannot.
@@ -32,9 +32,9 @@ impl Opener {
         let Ok(snapshot) = handle.snapshot().await else { return };
         let (tone, text) = match find(&snapshot) {
             Ok(url) => self.open(&url),
-            Err(message) => (Tone::Warning, format!("cannot open a page: {}", message.text)),
+            Err(message) => (StatusTone::Warning, format!("cannot open a page: {}", message.text)),
         };
-        handle.logs().say(Said::all(tone, text));
+        handle.logs().write_status(StatusText::stack_wide(tone, text));
     }
 
     /// Opens the page of a stack that is already running; returns a message for the user.
@@ -46,13 +46,13 @@ impl Opener {
         }
     }
 
-    fn open(self, url: &str) -> (Tone, String) {
+    fn open(self, url: &str) -> (StatusTone, String) {
         match self.0 {
             Some(later) => {
                 later.start(url);
-                (Tone::Notice, format!("opening {url}"))
+                (StatusTone::Notice, format!("opening {url}"))
             }
-            None => (Tone::Warning, format!("no browser found for {url}: {NO_BROWSER}")),
+            None => (StatusTone::Warning, format!("no browser found for {url}: {NO_BROWSER}")),
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::complain::printable;
 use super::table::{NONE, heads, table};
 use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
-use crate::runtime::log::reach;
+use crate::runtime::log::network_lines;
 
 struct Column {
     head: &'static str,
@@ -54,7 +54,7 @@ pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
     let mut rows = vec![heads(shown.iter().map(|(column, _)| column.head), color)];
     rows.extend(snapshot.services.iter().enumerate().map(row));
     let mut text = table(&rows);
-    for (at, line) in reach(snapshot).iter().enumerate() {
+    for (at, line) in network_lines(snapshot).iter().enumerate() {
         let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
     }
     notes(&mut text, &snapshot.services);

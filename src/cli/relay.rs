@@ -10,7 +10,7 @@ use super::word::Word;
 use crate::control::{LogItem, missed_items};
 use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
 use crate::runtime::handle::Handle;
-use crate::runtime::log::{Item, Logs, Narration, Page, Reader, Wanted};
+use crate::runtime::log::{LineFilter, LogPage, LogReader, PageItem, StackLog, StatusMode};
 
 /// Sends status lines from the background to the foreground process until the start is finished.
 /// Slows nothing down: it reads like any log reader.
@@ -20,7 +20,7 @@ pub(super) struct Relay {
 }
 
 pub(super) struct Start {
-    pub logs: Logs,
+    pub logs: StackLog,
     pub handle: Handle,
     pub settled: watch::Receiver<bool>,
 }
@@ -54,10 +54,10 @@ impl Start {
         socket: &mut UnixStream,
     ) -> std::io::Result<()> {
         write(socket, [first]).await?;
-        let wanted = Wanted { narration: Narration::Only, ..Wanted::default() };
+        let wanted = LineFilter { narration: StatusMode::Only, ..LineFilter::default() };
         let mut reader = self.logs.search(None, usize::MAX, true, wanted);
         let last = self.follow(&mut reader, &mut ended, socket).await?;
-        reader.end_here();
+        reader.stop_at_end();
         while let Some(page) = reader.next().await {
             write(socket, words(page)).await?;
         }
@@ -67,7 +67,7 @@ impl Start {
     /// Runs until the start is finished or the stack has stopped; returns the final message.
     async fn follow(
         &mut self,
-        reader: &mut Reader,
+        reader: &mut LogReader,
         ended: &mut oneshot::Receiver<()>,
         socket: &mut UnixStream,
     ) -> std::io::Result<Option<Word>> {
@@ -131,11 +131,11 @@ fn is(phase: Phase) -> String {
     }
 }
 
-fn words(page: Page) -> Vec<Word> {
+fn words(page: LogPage) -> Vec<Word> {
     let missed: Vec<LogItem> = missed_items(&page.missed).collect();
     let said = page.items().into_iter().filter_map(|item| match item {
-        Item::Said(spoken) => Some(LogItem::Status(spoken)),
-        Item::Line(_) => None,
+        PageItem::Said(spoken) => Some(LogItem::Status(spoken)),
+        PageItem::Line(_) => None,
     });
     missed.into_iter().chain(said).map(Word::Log).collect()
 }

@@ -9,7 +9,7 @@ use super::places::UserDirs;
 use super::{
     ClientError, ControlClient, InstanceLock, LineStream, LogItem, LogLineView, LogQuery, ndjson,
 };
-use crate::runtime::log::{Amount, Missed};
+use crate::runtime::log::{LogSize, MissedLines};
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
@@ -171,10 +171,10 @@ async fn down_waits_until_the_folder_is_free() {
 
 #[test]
 fn what_was_lost_is_told() {
-    let mut missed = Missed::default();
-    missed.add(Some(&name("api")), Amount { lines: 12, bytes: 99 });
-    missed.add(Some(&name("db")), Amount { lines: 1, bytes: 2 });
-    missed.add(Some(&name("web")), Amount::ZERO);
+    let mut missed = MissedLines::default();
+    missed.add(Some(&name("api")), LogSize { lines: 12, bytes: 99 });
+    missed.add(Some(&name("db")), LogSize { lines: 1, bytes: 2 });
+    missed.add(Some(&name("web")), LogSize::ZERO);
     let text = ndjson(&missed, &[line("api", 1)]);
     let items: Vec<LogItem> = text
         .split(|byte| *byte == b'\n')

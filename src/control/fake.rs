@@ -24,7 +24,7 @@ use crate::model::{
 use crate::runtime::console::Console;
 use crate::runtime::feed::Teller;
 use crate::runtime::handle::{Ask, Attached, Handle, Request};
-use crate::runtime::log::{Logs, Look, Missed, Output};
+use crate::runtime::log::{LogOutput, LogStyle, MissedLines, StackLog};
 
 pub fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -274,7 +274,7 @@ impl LogBodyReader for MemoryReader {
             }
             let first = self.seen.replace(all.len()).is_none();
             if !lines.is_empty() {
-                return Some(ndjson(&Missed::default(), &lines));
+                return Some(ndjson(&MissedLines::default(), &lines));
             }
             if !self.query.follow || (!first && self.lines.changed().await.is_err()) {
                 return None;
@@ -445,6 +445,10 @@ async fn supervisor(
 }
 
 /// Returns a log that is neither stored nor shown: these tests read from [`MemoryLogs`].
-fn logs_nowhere() -> Logs {
-    Logs::open(std::path::Path::new("/nonexistent"), Look::new(false, true), Output::None)
+fn logs_nowhere() -> StackLog {
+    StackLog::open(
+        std::path::Path::new("/nonexistent"),
+        LogStyle::new(false, true),
+        LogOutput::None,
+    )
 }

@@ -2,12 +2,12 @@ use bytes::Bytes;
 
 use super::LogQuery;
 use super::log_source::{LogBodyReader, LogSource, ndjson};
-use crate::runtime::log::{Logs, Reader, Wanted};
+use crate::runtime::log::{LineFilter, LogReader, StackLog};
 
-impl LogSource for Logs {
-    type Reader = Reader;
+impl LogSource for StackLog {
+    type Reader = LogReader;
 
-    fn reader(&self, query: &LogQuery) -> Reader {
+    fn reader(&self, query: &LogQuery) -> LogReader {
         let services = (!query.services.is_empty()).then(|| query.services.clone());
         let last = query.last.unwrap_or(usize::MAX);
         self.search(services, last, query.follow, query.log_filter())
@@ -15,15 +15,15 @@ impl LogSource for Logs {
 }
 
 impl LogQuery {
-    pub fn log_filter(&self) -> Wanted {
+    pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        Wanted { since: self.since, stream: self.stream, grep, narration: self.status_mode }
+        LineFilter { since: self.since, stream: self.stream, grep, narration: self.status_mode }
     }
 }
 
-impl LogBodyReader for Reader {
+impl LogBodyReader for LogReader {
     async fn next(&mut self) -> Option<Bytes> {
-        let mut page = Reader::next(self).await?;
+        let mut page = LogReader::next(self).await?;
         let missed = std::mem::take(&mut page.missed);
         Some(ndjson(&missed, page.items()))
     }

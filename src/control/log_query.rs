@@ -1,7 +1,7 @@
 use super::LogPattern;
 use super::url_text::{percent_decode, percent_encode};
 use crate::model::{Message, MessageClass, Name, OutputStream};
-use crate::runtime::log::Narration;
+use crate::runtime::log::StatusMode;
 
 /// Selects lines of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +19,7 @@ pub struct LogQuery {
     /// Only lines that match.
     pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
-    pub status_mode: Narration,
+    pub status_mode: StatusMode,
 }
 
 const PARAMETERS: &str =
@@ -65,9 +65,9 @@ impl LogQuery {
                 }
                 "said" => {
                     query.status_mode = match value.as_str() {
-                        "false" => Narration::Without,
-                        "true" => Narration::With,
-                        "only" => Narration::Only,
+                        "false" => StatusMode::Without,
+                        "true" => StatusMode::With,
+                        "only" => StatusMode::Only,
                         _ => return Err(bad("set `said` to `true`, `false` or `only`")),
                     };
                 }
@@ -102,9 +102,9 @@ impl LogQuery {
             percent_encode(grep.regex().as_str(), &mut text);
         }
         text.push_str(match self.status_mode {
-            Narration::Without => "",
-            Narration::With => "&said=true",
-            Narration::Only => "&said=only",
+            StatusMode::Without => "",
+            StatusMode::With => "&said=true",
+            StatusMode::Only => "&said=only",
         });
         text
     }
@@ -138,8 +138,8 @@ mod tests {
                 ..LogQuery::default()
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
-            LogQuery { status_mode: Narration::With, ..LogQuery::default() },
-            LogQuery { status_mode: Narration::Only, ..LogQuery::default() },
+            LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
+            LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
         ] {
             let text = query.to_text();
             assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{LogItem, LogQuery};
-use crate::runtime::log::Missed;
+use crate::runtime::log::MissedLines;
 
 /// Source of log readers, as the server needs it.
 pub trait LogSource: Clone + Send + 'static {
@@ -24,7 +24,7 @@ pub trait LogBodyReader: Send + 'static {
 
 /// Formats one JSON object per line: missed lines of each service, then the records, without those
 /// that cannot be serialized.
-pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> Bytes {
+pub fn ndjson(missed: &MissedLines, records: impl IntoIterator<Item: Serialize>) -> Bytes {
     let mut text = Vec::new();
     for item in missed_items(missed) {
         object(&item, &mut text);
@@ -36,7 +36,7 @@ pub fn ndjson(missed: &Missed, records: impl IntoIterator<Item: Serialize>) -> B
 }
 
 /// Converts missed lines to log items.
-pub fn missed_items(missed: &Missed) -> impl Iterator<Item = LogItem> {
+pub fn missed_items(missed: &MissedLines) -> impl Iterator<Item = LogItem> {
     missed.iter().map(|(service, lost)| LogItem::Missed {
         service: service.cloned(),
         missed: lost.lines,

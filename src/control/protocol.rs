@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Message, Name, OutputStream, RunId, from_base64};
-use crate::runtime::log::Spoken;
+use crate::runtime::log::StatusLine;
 
 /// Protocol version. It changes only when an old client would misunderstand a new server or vice
 /// versa; new paths and fields do not change it.
@@ -86,7 +86,7 @@ pub enum LogItem {
     },
     /// A status line of devstack itself.
     #[serde(rename = "Said")]
-    Status(Spoken),
+    Status(StatusLine),
 }
 
 /// A line of a service.

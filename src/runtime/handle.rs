@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::console::{Screen, Seat};
 use super::feed::{Events, FeedTap};
 use super::given::Given;
-use super::log::Logs;
+use super::log::StackLog;
 use super::usage::{Meter, Subject};
 pub use crate::engine::WaitUntil;
 use crate::engine::{Input, ShutdownMode, Ticket};
@@ -69,7 +69,7 @@ pub type Answer = Result<String, Message>;
 #[derive(Clone)]
 pub struct Handle {
     asks: mpsc::UnboundedSender<Ask>,
-    logs: Logs,
+    logs: StackLog,
     meter: Arc<Mutex<Meter>>,
     feed: FeedTap,
 }
@@ -107,7 +107,7 @@ pub struct Attached {
 }
 
 impl Handle {
-    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: Logs, feed: FeedTap) -> Handle {
+    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: StackLog, feed: FeedTap) -> Handle {
         Handle { asks, logs, meter: Arc::default(), feed }
     }
 
@@ -202,7 +202,7 @@ impl Handle {
     }
 
     /// The log of the stack.
-    pub fn logs(&self) -> &Logs {
+    pub fn logs(&self) -> &StackLog {
         &self.logs
     }
 }

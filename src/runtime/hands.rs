@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::console::{Console, RunOutput, Screen, Seat};
 use super::jobs::{Done, Jobs};
-use super::log::{Capture, Logs};
+use super::log::{LogCapture, StackLog};
 use super::passing::Passing;
 use super::probe::{self, Finding, Notice, Probing, Report};
 use super::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
@@ -29,7 +29,7 @@ mod sight;
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Hands {
     processes: Arc<ProcessManager>,
-    logs: Logs,
+    logs: StackLog,
     reports: mpsc::UnboundedSender<Report>,
     watcher: Option<Watcher>,
     runs: BTreeMap<RunId, Held>,
@@ -110,7 +110,7 @@ impl Hands {
     /// Creates an executor without runs. `watcher`: `None` when no files are watched.
     pub fn new(
         processes: ProcessManager,
-        logs: Logs,
+        logs: StackLog,
         reports: mpsc::UnboundedSender<Report>,
         done: mpsc::UnboundedSender<Done>,
         watcher: Option<Watcher>,
@@ -236,7 +236,8 @@ impl Hands {
     pub(super) fn probe(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let lines = held.lines.take();
-        let lines = lines.unwrap_or_else(|| self.logs.find(&service.name, run, patterns(service)));
+        let lines =
+            lines.unwrap_or_else(|| self.logs.await_lines(&service.name, run, patterns(service)));
         let waits = held.waits(&service.ready.probes, lines);
         let sight = sight(&held.leash, service, &self.processes).alone();
         let reports = self.reports.clone();
@@ -433,7 +434,7 @@ fn no_terminal(service: &Service) -> Message {
 }
 
 /// A log capture as the sink of a command.
-struct Recorded(Capture);
+struct Recorded(LogCapture);
 
 impl OutputSink for Recorded {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {

@@ -12,7 +12,7 @@ use super::feed::Teller;
 use super::handle::{Answer, Ask, Handle};
 use super::hands::Hands;
 use super::jobs::Done;
-use super::log::{Logs, narrate};
+use super::log::{StackLog, narrate};
 use super::outcome::Outcome;
 use super::probe::Report;
 use super::process::RunReport;
@@ -49,7 +49,7 @@ pub struct Setup {
     /// Channels with reports of the executor.
     pub senses: Senses,
     /// The log of the stack.
-    pub logs: Logs,
+    pub logs: StackLog,
     /// The initial stack.
     pub stack: Arc<Stack>,
     /// What `up` was asked to start.
@@ -88,7 +88,7 @@ pub struct Supervisor {
     clock: Clock,
     hands: Hands,
     senses: Senses,
-    logs: Logs,
+    logs: StackLog,
     teller: Teller,
     stack: Arc<Stack>,
     selection: Option<Selection>,
@@ -198,7 +198,7 @@ impl Supervisor {
     /// Runs until everything is over. Processes left then are up to the guard.
     pub async fn run(mut self) -> Outcome {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
-        self.logs.services(&colors(&stack));
+        self.logs.set_services(&colors(&stack));
         self.hands.begin();
         self.decide(vec![Input::Apply { stack, selection }]);
         let mut watching = false;
@@ -221,7 +221,7 @@ impl Supervisor {
         }
         let proved = self.hands.finish().await;
         if !proved {
-            self.logs.say(narrate::unproved());
+            self.logs.write_status(narrate::unproved());
         }
         Outcome { code: self.halt.unwrap_or(1), proved }
     }
@@ -246,7 +246,7 @@ impl Supervisor {
             Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => Wake::Previewed(found, tell),
             Some(ending) = self.endings.recv() => Wake::Ending(ending),
-            () = self.logs.noted() => Wake::LogTrouble,
+            () = self.logs.has_warnings() => Wake::LogTrouble,
             () = sleep => Wake::Deadline,
         }
     }

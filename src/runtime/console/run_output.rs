@@ -3,12 +3,12 @@ use std::sync::Arc;
 use super::console::Console;
 use super::line_ends::LineEnds;
 use crate::model::{Message, OutputStream, ProcessExit, RunId};
-use crate::runtime::log::Capture;
+use crate::runtime::log::LogCapture;
 use crate::runtime::process::{OutputSink, Pty};
 
 /// Sends the output of a run to the log and, if it has a pty, to the attached clients.
 pub(in crate::runtime) struct RunOutput {
-    capture: Capture,
+    capture: LogCapture,
     run: RunId,
     console: Arc<Console>,
     /// The reason clients get when the service has no terminal any more.
@@ -18,7 +18,12 @@ pub(in crate::runtime) struct RunOutput {
 }
 
 impl RunOutput {
-    pub fn new(capture: Capture, run: RunId, console: Arc<Console>, without: Message) -> RunOutput {
+    pub fn new(
+        capture: LogCapture,
+        run: RunId,
+        console: Arc<Console>,
+        without: Message,
+    ) -> RunOutput {
         RunOutput { capture, run, console, without, ends: None }
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     use crate::runtime::feed::Teller;
     use crate::runtime::feed::ring::MAX_EVENTS;
     use crate::runtime::handle::Ask;
-    use crate::runtime::log::{Logs, Look, Output};
+    use crate::runtime::log::{LogOutput, LogStyle, StackLog};
 
     fn note(teller: &Teller) {
         let what = EventKind::Note(Message::new(crate::model::MessageClass::Port, "moved"));
@@ -102,7 +102,7 @@ mod tests {
         let (ask, mut asks) = mpsc::unbounded_channel();
         let teller = Arc::new(Teller::new());
         let folder = std::path::Path::new("/nonexistent");
-        let logs = Logs::open(folder, Look::new(false, true), Output::None);
+        let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
         let handle = Handle::new(ask, logs, teller.tap());
         (0..before).for_each(|_| note(&teller));
         let supervisor = teller.clone();
@@ -159,7 +159,7 @@ mod tests {
         let teller = Teller::new();
         let (ask, asks) = mpsc::unbounded_channel();
         let folder = std::path::Path::new("/nonexistent");
-        let logs = Logs::open(folder, Look::new(false, true), Output::None);
+        let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
         let handle = Handle::new(ask, logs, teller.tap());
         let mut events = Events { place: Place::After(0), ..handle.events() };
         let mut slow = Events { place: Place::Lost(0), ..handle.events() };

@@ -1,9 +1,9 @@
-use super::amount::Amount;
+use super::amount::LogSize;
 use crate::model::{OutputStream, RunId};
 
 /// A stretch of lines of one stream in a log file. Only the last can be without newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(super) struct IndexEntry {
     /// When its first bytes were read, in milliseconds since the Unix epoch.
     pub at: i64,
     /// Number of the first line within the stack; the other lines follow without gaps.
@@ -34,7 +34,7 @@ const OPEN: u32 = 1 << 26;
 const LOST: u32 = 1 << 27;
 const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN | LOST;
 
-impl Batch {
+impl IndexEntry {
     /// Size of an encoded entry in bytes.
     pub const SIZE: usize = 40;
     /// Largest entry that reads are joined into, in bytes: what a reader takes at once.
@@ -52,12 +52,12 @@ impl Batch {
         if self.lost { self.offset } else { self.offset + u64::from(self.len) }
     }
 
-    pub fn amount(&self) -> Amount {
-        Amount { lines: self.lines.into(), bytes: self.len.into() }
+    pub fn amount(&self) -> LogSize {
+        LogSize { lines: self.lines.into(), bytes: self.len.into() }
     }
 
     /// Returns entries that stand for the `lost` lines, of which this one is the first.
-    pub fn gap(&self, lost: Amount) -> Vec<Batch> {
+    pub fn lost_entries(&self, lost: LogSize) -> Vec<IndexEntry> {
         let many = lost.lines.div_ceil(u64::from(LINES_END - 1));
         let parts = many.max(lost.bytes.div_ceil(u64::from(u32::MAX)));
         // Proportional shares, rounded such that they add up to the whole.
@@ -67,13 +67,20 @@ impl Batch {
             let lines = share(lost.lines, part + 1) - share(lost.lines, part);
             let bytes = share(lost.bytes, part + 1) - share(lost.bytes, part);
             let seq = self.seq + share(lost.lines, part);
-            Batch { seq, len: bytes as u32, lines: lines as u32, lost: true, open: false, ..*self }
+            IndexEntry {
+                seq,
+                len: bytes as u32,
+                lines: lines as u32,
+                lost: true,
+                open: false,
+                ..*self
+            }
         };
         (0..parts).map(gap).collect()
     }
 
     /// Appends `next` if it follows directly and is of the same kind. Returns whether it did.
-    pub fn join(&mut self, next: &Batch) -> bool {
+    pub fn join(&mut self, next: &IndexEntry) -> bool {
         let joins = self.run == next.run
             && self.stream == next.stream
             && !self.open
@@ -109,7 +116,7 @@ impl Batch {
     }
 
     /// Decodes an entry; `None` for bytes that `encode` never produces.
-    pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Batch> {
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<IndexEntry> {
         let long = |at: usize| {
             u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"))
         };
@@ -123,7 +130,7 @@ impl Batch {
         let sane = len > 0 && lines > 0 && lines <= len && word & !KNOWN == 0;
         let small = lost || len <= Self::LEN_MAX;
         let fits = offset.checked_add(u64::from(len)).is_some() && seq < SEQ_END;
-        (sane && small && fits).then(|| Batch {
+        (sane && small && fits).then(|| IndexEntry {
             at: i64::from_le_bytes(long(0).to_le_bytes()),
             seq,
             run: RunId(long(16)),
@@ -142,8 +149,8 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn batch() -> Batch {
-        Batch {
+    fn batch() -> IndexEntry {
+        IndexEntry {
             at: -5,
             seq: 7,
             run: RunId(3),
@@ -160,48 +167,48 @@ mod tests {
     #[test]
     fn what_is_lost_fits_into_the_index() {
         for lost in [
-            Amount { lines: 1, bytes: 1 },
-            Amount { lines: 100_000, bytes: 10 << 32 },
-            Amount { lines: 40 << 20, bytes: 40 << 20 },
-            Amount { lines: (40 << 20) + 1, bytes: 9 << 32 },
+            LogSize { lines: 1, bytes: 1 },
+            LogSize { lines: 100_000, bytes: 10 << 32 },
+            LogSize { lines: 40 << 20, bytes: 40 << 20 },
+            LogSize { lines: (40 << 20) + 1, bytes: 9 << 32 },
         ] {
-            let all = batch().gap(lost);
-            let mut sum = Amount::ZERO;
+            let all = batch().lost_entries(lost);
+            let mut sum = LogSize::ZERO;
             for gap in &all {
-                assert_eq!(Batch::decode(&gap.encode()), Some(*gap));
+                assert_eq!(IndexEntry::decode(&gap.encode()), Some(*gap));
                 sum += gap.amount();
             }
             assert_eq!(sum, lost);
             assert!(all.windows(2).all(|pair| pair[0].seq_end() == pair[1].seq));
         }
-        assert_eq!(batch().gap(Amount::ZERO), []);
+        assert_eq!(batch().lost_entries(LogSize::ZERO), []);
     }
 
     #[test]
     fn a_batch_survives_the_index() {
-        assert_eq!(Batch::decode(&batch().encode()), Some(batch()));
+        assert_eq!(IndexEntry::decode(&batch().encode()), Some(batch()));
     }
 
     #[test]
     fn bytes_that_are_no_batch_are_refused() {
-        assert_eq!(Batch::decode(&[0; Batch::SIZE]), None);
-        assert_eq!(Batch::decode(&[0xff; Batch::SIZE]), None);
+        assert_eq!(IndexEntry::decode(&[0; IndexEntry::SIZE]), None);
+        assert_eq!(IndexEntry::decode(&[0xff; IndexEntry::SIZE]), None);
     }
 
     #[test]
     fn only_what_follows_directly_is_joined() {
-        let next = Batch { seq: 9, offset: 120, continues: false, ..batch() };
+        let next = IndexEntry { seq: 9, offset: 120, continues: false, ..batch() };
         let mut joined = batch();
         assert!(joined.join(&next));
         assert_eq!((joined.len, joined.lines), (40, 4));
         for other in [
-            Batch { seq: 10, ..next },
-            Batch { offset: 121, ..next },
-            Batch { run: RunId(4), ..next },
-            Batch { stream: OutputStream::Stdout, ..next },
-            Batch { at: 1000, ..next },
-            Batch { continues: true, ..next },
-            Batch { lost: true, ..next },
+            IndexEntry { seq: 10, ..next },
+            IndexEntry { offset: 121, ..next },
+            IndexEntry { run: RunId(4), ..next },
+            IndexEntry { stream: OutputStream::Stdout, ..next },
+            IndexEntry { at: 1000, ..next },
+            IndexEntry { continues: true, ..next },
+            IndexEntry { lost: true, ..next },
         ] {
             assert!(!batch().join(&other), "{other:?}");
         }

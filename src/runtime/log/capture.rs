@@ -2,37 +2,37 @@ use std::sync::Arc;
 
 use memchr::{memchr, memrchr};
 
-use super::lane::Lane;
-use super::lines::{LINE_MAX, cut};
-use super::logs::Inner;
-use super::pattern::Patterns;
-use super::piece::Piece;
+use super::lane::ServiceLog;
+use super::lines::{MAX_LINE, char_boundary_cut};
+use super::logs::StackLogInner;
+use super::pattern::LinePatterns;
+use super::piece::RawChunk;
 use crate::model::{OutputStream, RunId};
 
 /// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
-pub struct Capture {
-    pub(super) inner: Arc<Inner>,
-    pub(super) lane: Arc<Lane>,
+pub struct LogCapture {
+    pub(super) inner: Arc<StackLogInner>,
+    pub(super) lane: Arc<ServiceLog>,
     pub(super) run: RunId,
-    pub(super) patterns: Patterns,
-    pub(super) carries: [Carry; 2],
+    pub(super) patterns: LinePatterns,
+    pub(super) carries: [PartialLine; 2],
 }
 
 /// The start of a line whose end has not arrived yet.
 #[derive(Default)]
-pub(super) struct Carry {
+pub(super) struct PartialLine {
     /// At most [`MAX_LINE`] bytes, none of them a newline.
     bytes: Vec<u8>,
     /// The last stored chunk was a piece of the same line.
     continues: bool,
 }
 
-impl Capture {
+impl LogCapture {
     /// Takes bytes in the order they were read. Never waits for the terminal or for readers.
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
-        for part in bytes.chunks(LINE_MAX) {
+        for part in bytes.chunks(MAX_LINE) {
             let mut carry = std::mem::take(&mut self.carries[stream as usize]);
-            self.take(stream, &mut carry, part);
+            self.split_lines(stream, &mut carry, part);
             self.carries[stream as usize] = carry;
         }
     }
@@ -45,19 +45,19 @@ impl Capture {
                 self.store(stream, carry.continues, true, [&carry.bytes, &[]]);
             }
         }
-        self.patterns = Patterns::new(Vec::new()).0;
+        self.patterns = LinePatterns::new(Vec::new()).0;
     }
 
     /// Takes at most [`MAX_LINE`] bytes: only the line that starts in `carry` can be too long.
-    fn take(&mut self, stream: OutputStream, carry: &mut Carry, bytes: &[u8]) {
+    fn split_lines(&mut self, stream: OutputStream, carry: &mut PartialLine, bytes: &[u8]) {
         let Some(first) = memchr(b'\n', bytes) else {
             carry.bytes.extend_from_slice(bytes);
-            return self.cut(stream, carry);
+            return self.cut_long_line(stream, carry);
         };
         let mut whole = bytes;
-        if carry.bytes.len() + first > LINE_MAX {
+        if carry.bytes.len() + first > MAX_LINE {
             carry.bytes.extend_from_slice(&bytes[..first]);
-            self.cut(stream, carry);
+            self.cut_long_line(stream, carry);
             whole = &bytes[first..];
         }
         let last = memrchr(b'\n', whole).expect("`whole` contains the first newline");
@@ -68,9 +68,9 @@ impl Capture {
         carry.bytes.extend_from_slice(rest);
     }
 
-    fn cut(&mut self, stream: OutputStream, carry: &mut Carry) {
-        while carry.bytes.len() > LINE_MAX {
-            let at = cut(&carry.bytes);
+    fn cut_long_line(&mut self, stream: OutputStream, carry: &mut PartialLine) {
+        while carry.bytes.len() > MAX_LINE {
+            let at = char_boundary_cut(&carry.bytes);
             self.store(stream, carry.continues, true, [&carry.bytes[..at], &[]]);
             carry.continues = true;
             carry.bytes.drain(..at);
@@ -82,7 +82,7 @@ impl Capture {
             self.search(continues, parts);
         }
         let at = super::logs::now();
-        let piece = Piece { run: self.run, stream, continues, open, at, parts };
+        let piece = RawChunk { run: self.run, stream, continues, open, at, parts };
         self.inner.store(&self.lane, &piece);
     }
 
@@ -96,7 +96,7 @@ impl Capture {
     }
 }
 
-impl Drop for Capture {
+impl Drop for LogCapture {
     fn drop(&mut self) {
         self.close();
     }

@@ -3,24 +3,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::amount::Amount;
-use super::batch::Batch;
-use super::lane::Lane;
-use super::missed::Missed;
-use super::track::Track;
-use super::voice::Voice;
-use super::wanted::Wanted;
+use super::amount::LogSize;
+use super::batch::IndexEntry;
+use super::lane::ServiceLog;
+use super::missed::MissedLines;
+use super::track::ServiceLogCursor;
+use super::voice::LogOrigin;
+use super::wanted::LineFilter;
 
 /// A reader's position in the service logs of a stack. Returns stored lines in the order of their
 /// numbers. Uses little memory and keeps no files open, however far behind it is.
 #[derive(Default)]
-pub(super) struct Cursor {
-    tracks: BTreeMap<Voice, Track>,
-    wanted: Arc<Wanted>,
+pub(super) struct LogCursor {
+    tracks: BTreeMap<LogOrigin, ServiceLogCursor>,
+    wanted: Arc<LineFilter>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum From {
+pub(super) enum ReadFrom {
     /// At the line with this number.
     Seq(u64),
     /// This many lines before the end.
@@ -30,57 +30,57 @@ pub(super) enum From {
 }
 
 /// An index entry with its bytes.
-pub(super) struct Chunk {
-    pub voice: Voice,
-    pub batch: Batch,
+pub(super) struct LogChunk {
+    pub voice: LogOrigin,
+    pub batch: IndexEntry,
     pub bytes: Bytes,
 }
 
 #[derive(Default)]
-pub(super) struct Step {
-    pub chunks: Vec<Chunk>,
+pub(super) struct ReadStep {
+    pub chunks: Vec<LogChunk>,
     /// What was lost before these chunks.
-    pub missed: Missed,
+    pub missed: MissedLines,
 }
 
-impl Chunk {
-    pub fn amount(&self) -> Amount {
-        Amount { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
+impl LogChunk {
+    pub fn amount(&self) -> LogSize {
+        LogSize { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
     }
 }
 
-impl Cursor {
+impl LogCursor {
     /// Creates a cursor that skips entries without wanted lines. Other entries are returned whole.
-    pub fn of(wanted: Arc<Wanted>) -> Cursor {
-        Cursor { tracks: BTreeMap::new(), wanted }
+    pub fn filtered(wanted: Arc<LineFilter>) -> LogCursor {
+        LogCursor { tracks: BTreeMap::new(), wanted }
     }
 
     /// Follows another service log, unless it is already followed.
-    pub fn add(&mut self, lane: &Arc<Lane>, from: From) {
+    pub fn add(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom) {
         self.add_wanted(lane, from, &self.wanted.clone());
     }
 
-    pub fn add_wanted(&mut self, lane: &Arc<Lane>, from: From, wanted: &Arc<Wanted>) {
+    pub fn add_wanted(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
         if !self.tracks.contains_key(&lane.voice) {
-            let track = Track::start(lane, from, wanted.clone());
+            let track = ServiceLogCursor::start(lane, from, wanted.clone());
             self.tracks.insert(lane.voice.clone(), track);
         }
     }
 
     /// Returns the next chunks of lines below `before`, about `bytes` bytes. Entries below it must
     /// be stored, or the writer must still hold the lock of their service log.
-    pub fn step(&mut self, before: u64, bytes: usize) -> Step {
+    pub fn step(&mut self, before: u64, bytes: usize) -> ReadStep {
         let step = self.read(before, bytes);
-        self.tracks.values_mut().for_each(Track::rest);
+        self.tracks.values_mut().for_each(ServiceLogCursor::end_step);
         step
     }
 
-    fn read(&mut self, before: u64, bytes: usize) -> Step {
-        let mut step = Step::default();
+    fn read(&mut self, before: u64, bytes: usize) -> ReadStep {
+        let mut step = ReadStep::default();
         let mut len = 0;
         while len < bytes {
             for (voice, track) in &mut self.tracks {
-                step.missed.add(voice.service(), track.fill());
+                step.missed.add(voice.service(), track.prefetch());
             }
             let tracks = self.tracks.iter_mut();
             let first = tracks.filter_map(|(voice, track)| Some((track.first()?, voice, track)));

@@ -1,46 +1,48 @@
 use std::sync::Arc;
 
-use super::amount::Amount;
-use super::batch::Batch;
-use super::lock;
-use super::segment::{Kind, Next, Segment};
-use super::volume::Volume;
+use super::amount::LogSize;
+use super::batch::IndexEntry;
+use super::lock_unpoisoned;
+use super::segment::{LogSegment, NextSegment, SegmentKind};
+use super::volume::LogFile;
 use crate::model::RunId;
 
 /// State of a service log from which a reader finds its starting point.
-pub(super) struct Extent {
+pub(super) struct LogExtent {
     /// Rotated files, oldest first.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<RotatedFile>,
     /// The segment after them.
-    pub base: Arc<Segment>,
+    pub base: Arc<LogSegment>,
     /// The segment that is written now.
-    pub segment: Arc<Segment>,
+    pub segment: Arc<LogSegment>,
     /// Number of entries in the index of the newest file.
     pub written: u64,
     /// Entries that the index does not have yet.
-    pub pending: Vec<Batch>,
+    pub pending: Vec<IndexEntry>,
     /// Number of entries in `segment`.
     pub end: u64,
     /// Everything the service has printed.
-    pub total: Amount,
+    pub total: LogSize,
     /// The run that printed last.
     pub run: Option<RunId>,
 }
 
 #[derive(Clone)]
-pub(super) struct Kept {
-    pub volume: Arc<Volume>,
+pub(super) struct RotatedFile {
+    pub volume: Arc<LogFile>,
     /// Number of entries in its index.
     pub written: u64,
 }
 
-impl Extent {
+impl LogExtent {
     /// Returns the files, newest first: their numbers for `segments_from`, their indexed entries,
     /// and how much the service had printed by the end of these.
-    pub fn volumes(&self) -> impl Iterator<Item = (usize, &Arc<Volume>, u64, Amount)> {
+    pub fn volumes(&self) -> impl Iterator<Item = (usize, &Arc<LogFile>, u64, LogSize)> {
         let newest = match &self.base.kind {
-            Kind::Disk(volume) => Some((self.kept.len(), volume, self.written, self.indexed())),
-            Kind::Memory(_) => None,
+            SegmentKind::Disk(volume) => {
+                Some((self.kept.len(), volume, self.written, self.indexed()))
+            }
+            SegmentKind::Memory(_) => None,
         };
         let kept = self.kept.iter().enumerate().rev();
         let kept = kept.map(|(at, kept)| (at, &kept.volume, kept.written, self.before(at + 1)));
@@ -48,30 +50,30 @@ impl Extent {
     }
 
     /// Returns the segments from this file on, and how much the service had printed before it.
-    pub fn chain(&self, from: usize) -> (Arc<Segment>, Amount) {
+    pub fn segments_from(&self, from: usize) -> (Arc<LogSegment>, LogSize) {
         let kept = self.kept.iter().enumerate().skip(from).rev();
         let chain = kept.fold(self.base.clone(), |segment, (at, kept)| {
             let upto = self.before(at + 1);
-            let next = Next { total: kept.written, upto, segment, first: 0 };
-            Segment::complete(kept.volume.clone(), next)
+            let next = NextSegment { total: kept.written, upto, segment, first: 0 };
+            LogSegment::complete(kept.volume.clone(), next)
         });
         (chain, self.before(from))
     }
 
     /// Returns how much the service had printed before this file.
-    fn before(&self, number: usize) -> Amount {
+    fn before(&self, number: usize) -> LogSize {
         match (self.kept.get(number), &self.base.kind) {
             (Some(kept), _) => kept.volume.before,
-            (None, Kind::Disk(volume)) => volume.before,
-            (None, Kind::Memory(ring)) => lock(ring).start(),
+            (None, SegmentKind::Disk(volume)) => volume.before,
+            (None, SegmentKind::Memory(ring)) => lock_unpoisoned(ring).start(),
         }
     }
 
     /// Returns how much the service had printed by the end of the index.
-    fn indexed(&self) -> Amount {
+    fn indexed(&self) -> LogSize {
         match &self.segment.kind {
-            Kind::Memory(ring) => lock(ring).start(),
-            Kind::Disk(_) => {
+            SegmentKind::Memory(ring) => lock_unpoisoned(ring).start(),
+            SegmentKind::Disk(_) => {
                 let mut total = self.total;
                 self.pending.iter().for_each(|batch| total -= batch.amount());
                 total

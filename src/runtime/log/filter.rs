@@ -4,8 +4,8 @@
 ///
 /// The end of a line ends every sequence, so nothing unterminated reaches the next line.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
-    state: State,
+pub(super) struct EscapeFilter {
+    state: EscapeState,
     parameters: Vec<u8>,
     /// Color sequences since the last reset, repeated after a cut or a carriage return.
     colors: Vec<u8>,
@@ -16,7 +16,7 @@ pub(super) struct Filter {
 
 /// Position of the next character within an escape sequence.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum EscapeState {
     #[default]
     Text,
     /// After ESC.
@@ -53,14 +53,14 @@ pub(super) fn are_plain(bytes: &[u8]) -> bool {
 /// Removes escape sequences and control characters; invalid UTF-8 becomes U+FFFD.
 pub(super) fn strip(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
-    Filter::default().line(text, false, false, &mut out);
+    EscapeFilter::default().line(text, false, false, &mut out);
     String::from_utf8(out).expect("the filter writes UTF-8 only")
 }
 
-impl Filter {
+impl EscapeFilter {
     /// Returns whether the next line can be copied unfiltered if it is plain.
     pub fn is_idle(&self) -> bool {
-        self.state == State::Text && !self.colored && !self.returned
+        self.state == EscapeState::Text && !self.colored && !self.returned
     }
 
     /// Appends a line without its newline to `out`. `open`: the line continues with the next call.
@@ -79,8 +79,10 @@ impl Filter {
             out.extend_from_slice(RESET);
         }
         if !open {
-            *self =
-                Filter { parameters: std::mem::take(&mut self.parameters), ..Filter::default() };
+            *self = EscapeFilter {
+                parameters: std::mem::take(&mut self.parameters),
+                ..EscapeFilter::default()
+            };
         }
     }
 
@@ -88,7 +90,7 @@ impl Filter {
         let mut rest = text;
         while let Some(next) = rest.chars().next() {
             let plain = match self.state {
-                State::Text if !self.returned => run(rest.as_bytes()),
+                EscapeState::Text if !self.returned => plain_prefix_len(rest.as_bytes()),
                 _ => 0,
             };
             out.extend_from_slice(&rest.as_bytes()[..plain]);
@@ -103,33 +105,35 @@ impl Filter {
     fn character(&mut self, c: char, colors: bool, start: usize, out: &mut Vec<u8>) {
         match (self.state, c) {
             // CAN and SUB abort every sequence.
-            (_, '\x18' | '\x1a') => self.state = State::Text,
-            (State::Hidden, '\x07' | '\u{9c}') => self.state = State::Text,
-            (State::Hidden, '\x1b') => self.state = State::HiddenEscape,
-            (State::Hidden, _) => {}
-            (State::HiddenEscape, '\\') => self.state = State::Text,
-            (State::Text | State::Charset | State::Control, '\x1b') => self.state = State::Escape,
-            (State::Escape | State::HiddenEscape, _) => self.escape(c),
-            (State::Charset, ' '..='/') => {}
-            (State::Charset, _) => self.state = State::Text,
-            (State::Control, _) => self.control(c, colors, out),
-            (State::Text, _) => self.plain(c, colors, start, out),
+            (_, '\x18' | '\x1a') => self.state = EscapeState::Text,
+            (EscapeState::Hidden, '\x07' | '\u{9c}') => self.state = EscapeState::Text,
+            (EscapeState::Hidden, '\x1b') => self.state = EscapeState::HiddenEscape,
+            (EscapeState::Hidden, _) => {}
+            (EscapeState::HiddenEscape, '\\') => self.state = EscapeState::Text,
+            (EscapeState::Text | EscapeState::Charset | EscapeState::Control, '\x1b') => {
+                self.state = EscapeState::Escape
+            }
+            (EscapeState::Escape | EscapeState::HiddenEscape, _) => self.escape(c),
+            (EscapeState::Charset, ' '..='/') => {}
+            (EscapeState::Charset, _) => self.state = EscapeState::Text,
+            (EscapeState::Control, _) => self.control(c, colors, out),
+            (EscapeState::Text, _) => self.plain(c, colors, start, out),
         }
     }
 
     fn escape(&mut self, c: char) {
         self.state = match c {
             '[' => self.begin(),
-            ']' | 'P' | 'X' | '^' | '_' => State::Hidden,
-            ' '..='/' => State::Charset,
-            '\x1b' => State::Escape,
-            _ => State::Text,
+            ']' | 'P' | 'X' | '^' | '_' => EscapeState::Hidden,
+            ' '..='/' => EscapeState::Charset,
+            '\x1b' => EscapeState::Escape,
+            _ => EscapeState::Text,
         };
     }
 
-    fn begin(&mut self) -> State {
+    fn begin(&mut self) -> EscapeState {
         self.parameters.clear();
-        State::Control
+        EscapeState::Control
     }
 
     /// Handles a control sequence. Only colors end with `m` and have no private marker.
@@ -141,7 +145,7 @@ impl Filter {
                 }
             }
             '@'..='~' => {
-                self.state = State::Text;
+                self.state = EscapeState::Text;
                 let plain = self.parameters.iter().all(|c| matches!(c, b'0'..=b'9' | b';' | b':'));
                 if c == 'm' && plain && self.parameters.len() <= PARAMETERS_MAX && colors {
                     self.color(out);
@@ -149,7 +153,7 @@ impl Filter {
             }
             // Control characters within a sequence are dropped as well.
             '\0'..='\x1f' | '\x7f' => {}
-            _ => self.state = State::Text,
+            _ => self.state = EscapeState::Text,
         }
     }
 
@@ -171,7 +175,7 @@ impl Filter {
         match c {
             '\r' => self.returned = true,
             // C1 controls: equivalent to ESC and the letter 64 code points below.
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = State::Hidden,
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = EscapeState::Hidden,
             '\u{9b}' => self.state = self.begin(),
             '\t' => self.print("\t", colors, start, out),
             '\0'..='\x1f' | '\x7f'..='\u{9f}' => {}
@@ -198,7 +202,7 @@ impl Filter {
     }
 }
 
-fn run(bytes: &[u8]) -> usize {
+fn plain_prefix_len(bytes: &[u8]) -> usize {
     let plain = |byte: &u8| matches!(byte, b'\t' | 0x20..=0x7e);
     bytes.iter().position(|byte| !plain(byte)).unwrap_or(bytes.len())
 }
@@ -211,7 +215,7 @@ mod tests {
 
     fn show(line: &[u8]) -> String {
         let mut out = Vec::new();
-        Filter::default().line(line, true, false, &mut out);
+        EscapeFilter::default().line(line, true, false, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_sequence_torn_by_a_cut_is_still_one() {
-        let mut filter = Filter::default();
+        let mut filter = EscapeFilter::default();
         let mut out = Vec::new();
         filter.line(b"a\x1b[3", true, true, &mut out);
         filter.line(b"1mb", true, true, &mut out);
@@ -308,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_but_colours_and_text_comes_out(lines in proptest::collection::vec((nasty(), any::<bool>()), 1..6)) {
-            let mut filter = Filter::default();
+            let mut filter = EscapeFilter::default();
             let colour = regex::Regex::new("\x1b\\[[0-9;:]*m").unwrap();
             for (line, open) in lines {
                 let mut out = Vec::new();
@@ -339,7 +343,7 @@ mod tests {
             let line: String = String::from_utf8_lossy(&line).replace('\r', "");
             let mut cuts: Vec<usize> = cuts.into_iter().filter(|at| line.is_char_boundary(*at)).collect();
             cuts.sort_unstable();
-            let (mut filter, mut out, mut from) = (Filter::default(), Vec::new(), 0);
+            let (mut filter, mut out, mut from) = (EscapeFilter::default(), Vec::new(), 0);
             for at in cuts {
                 filter.line(&line.as_bytes()[from..at], false, true, &mut out);
                 from = at;

@@ -1,21 +1,21 @@
 use regex::bytes::Regex;
 use tokio::sync::oneshot;
 
-use super::logs::Logs;
-use super::pattern::Patterns;
+use super::logs::StackLog;
+use super::pattern::LinePatterns;
 use crate::model::{Name, RunId};
 
-impl Logs {
+impl StackLog {
     /// Searches the output of a run that has already started, from its first line on, as
     /// [`StackLog::capture`] does for a new one. A receiver fails when the log ends without a
     /// match. Must be called within a tokio runtime.
-    pub fn find(
+    pub fn await_lines(
         &self,
         service: &Name,
         run: RunId,
         patterns: Vec<Regex>,
     ) -> Vec<oneshot::Receiver<String>> {
-        let (mut patterns, found) = Patterns::new(patterns);
+        let (mut patterns, found) = LinePatterns::new(patterns);
         let mut reader = self.reader(Some(vec![service.clone()]), usize::MAX, true);
         tokio::spawn(async move {
             while patterns.are_awaited()

@@ -8,24 +8,24 @@ use std::thread;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::lock;
-use super::voice::Voice;
+use super::lock_unpoisoned;
+use super::voice::LogOrigin;
 use crate::model::Name;
 
 /// The directory with the log files of one stack. Files are reached only through its descriptor and
 /// never through a symlink, so the log cannot be redirected to another file.
-pub(super) struct Folder {
+pub(super) struct LogDir {
     fd: OwnedFd,
     /// Names to remove; `Some` while a thread is removing files.
-    trash: Mutex<Option<Vec<String>>>,
+    removal_queue: Mutex<Option<Vec<String>>>,
 }
 
-impl Folder {
+impl LogDir {
     /// Creates the directory for this user only and opens it. An existing one replaces `PATH.1`.
-    pub fn create(path: &Path) -> io::Result<Folder> {
+    pub fn create(path: &Path) -> io::Result<LogDir> {
         let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        let folder = first.and_then(|()| Folder::open(path))?;
-        if folder.voices()?.is_empty() {
+        let folder = first.and_then(|()| LogDir::open(path))?;
+        if folder.origins()?.is_empty() {
             return Ok(folder);
         }
         let with = |end: &str| {
@@ -35,27 +35,28 @@ impl Folder {
         };
         let (last, older) = (with(".1"), with(".2"));
         // The removal thread of an earlier start may not have finished.
-        gone(&older)?;
+        remove_dir(&older)?;
         match std::fs::rename(&last, &older) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         std::fs::rename(path, &last)?;
         // These can be hundreds of files, so startup does not wait for their removal.
-        let removed = thread::Builder::new().name("log".to_owned()).spawn(move || gone(&older));
+        let removed =
+            thread::Builder::new().name("log".to_owned()).spawn(move || remove_dir(&older));
         drop(removed);
         DirBuilder::new().mode(0o700).create(path)?;
-        Folder::open(path)
+        LogDir::open(path)
     }
 
-    pub fn open(path: &Path) -> io::Result<Folder> {
+    pub fn open(path: &Path) -> io::Result<LogDir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Folder { fd, trash: Mutex::default() })
+        Ok(LogDir { fd, removal_queue: Mutex::default() })
     }
 
     /// Creates an empty file for reading and writing, replacing any file of this name.
-    pub fn make(&self, name: &str) -> io::Result<File> {
+    pub fn create_file(&self, name: &str) -> io::Result<File> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -74,7 +75,7 @@ impl Folder {
     }
 
     /// Returns whether `name` is still this file and has at least `len` bytes.
-    pub fn holds(&self, name: &str, file: &File, len: u64) -> bool {
+    pub fn is_same_file(&self, name: &str, file: &File, len: u64) -> bool {
         let (Ok(there), Ok(ours)) = (
             rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW),
             rustix::fs::fstat(file),
@@ -91,8 +92,8 @@ impl Folder {
     }
 
     /// Removes files on a separate thread: freeing a large file can take long.
-    pub fn remove(self: &Arc<Folder>, names: [String; 2]) {
-        let mut trash = lock(&self.trash);
+    pub fn remove(self: &Arc<LogDir>, names: [String; 2]) {
+        let mut trash = lock_unpoisoned(&self.removal_queue);
         if let Some(waiting) = &mut *trash {
             return waiting.extend(names);
         }
@@ -101,7 +102,7 @@ impl Folder {
             let mut names = first.to_vec();
             loop {
                 folder.unlink(&names);
-                let mut trash = lock(&folder.trash);
+                let mut trash = lock_unpoisoned(&folder.removal_queue);
                 match trash.take() {
                     Some(more) if !more.is_empty() => {
                         *trash = Some(Vec::new());
@@ -126,20 +127,20 @@ impl Folder {
     }
 
     pub fn services(&self) -> io::Result<Vec<Name>> {
-        let voices = self.voices()?;
+        let voices = self.origins()?;
         Ok(voices.iter().filter_map(|voice| voice.service().cloned()).collect())
     }
 
     /// Like `services`, including devstack itself.
-    fn voices(&self) -> io::Result<Vec<Voice>> {
-        let mut all: Vec<Voice> =
+    fn origins(&self) -> io::Result<Vec<LogOrigin>> {
+        let mut all: Vec<LogOrigin> =
             self.names()?.filter_map(|name| voice_of(&name, ".log")).collect();
         all.sort();
         all.dedup();
         Ok(all)
     }
 
-    pub fn indexes(&self) -> io::Result<Vec<(Voice, String)>> {
+    pub fn indexes(&self) -> io::Result<Vec<(LogOrigin, String)>> {
         Ok(self.names()?.filter_map(|name| Some((voice_of(&name, ".idx")?, name))).collect())
     }
 
@@ -153,7 +154,7 @@ impl Folder {
 }
 
 /// Returns the origin of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.
-fn voice_of(file: &str, end: &str) -> Option<Voice> {
+fn voice_of(file: &str, end: &str) -> Option<LogOrigin> {
     let rest = file.strip_suffix(end)?;
     let name = match rest.split_once('.') {
         Some((name, number)) => {
@@ -162,11 +163,11 @@ fn voice_of(file: &str, end: &str) -> Option<Voice> {
         }
         None => rest,
     };
-    Voice::of_stem(name)
+    LogOrigin::from_file_stem(name)
 }
 
 /// Removes a directory if it exists.
-fn gone(path: &Path) -> io::Result<()> {
+fn remove_dir(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

@@ -2,21 +2,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::amount::Amount;
-use super::batch::Batch;
-use super::segment::Next;
-use super::volume::Volume;
+use super::amount::LogSize;
+use super::batch::IndexEntry;
+use super::segment::NextSegment;
+use super::volume::LogFile;
 
 /// What a service log has at a position.
-pub(super) enum Found {
+pub(super) enum SegmentLookup {
     /// Nothing yet.
     Nothing,
     /// The segment is complete and has no more entries.
-    Next(Next),
+    Next(NextSegment),
     /// The index has entries up to this number.
-    Indexed(Arc<Volume>, u64),
+    Indexed(Arc<LogFile>, u64),
     /// Entries that the index does not have yet.
-    Pending(Arc<Volume>, Vec<Batch>),
+    Pending(Arc<LogFile>, Vec<IndexEntry>),
     /// Entries in memory, after `gone` evicted ones with the total at the end of these.
-    Held { gone: u64, upto: Amount, batches: Vec<(Batch, Bytes)> },
+    Held { gone: u64, upto: LogSize, batches: Vec<(IndexEntry, Bytes)> },
 }

@@ -5,31 +5,31 @@ use std::sync::{Arc, Mutex};
 #[cfg(test)]
 use std::time::Instant;
 
-use super::amount::Amount;
-use super::batch::Batch;
-use super::extent::{Extent, Kept};
-use super::folder::Folder;
-use super::found::Found;
-use super::limits::Limits;
-use super::lock;
-use super::logs::Counts;
-use super::notes::Notes;
-use super::piece::Piece;
-use super::segment::{Kind, Segment};
-use super::voice::Voice;
-use super::volume::Volume;
-use state::State;
+use super::amount::LogSize;
+use super::batch::IndexEntry;
+use super::extent::{LogExtent, RotatedFile};
+use super::folder::LogDir;
+use super::found::SegmentLookup;
+use super::limits::RetentionLimits;
+use super::lock_unpoisoned;
+use super::logs::StorageCounts;
+use super::notes::LogWarnings;
+use super::piece::RawChunk;
+use super::segment::{LogSegment, SegmentKind};
+use super::voice::LogOrigin;
+use super::volume::LogFile;
+use state::ServiceLogState;
 
 /// The stored output of one service or of devstack itself: the writing side. `LogCursor` reads it.
-pub(super) struct Lane {
-    pub voice: Voice,
-    state: Mutex<State>,
+pub(super) struct ServiceLog {
+    pub voice: LogOrigin,
+    state: Mutex<ServiceLogState>,
 }
 
 /// Most unindexed entries. Usually the printer flushes earlier, unless it waits for the terminal.
-const PENDING_MAX: usize = 128;
+const MAX_UNINDEXED: usize = 128;
 
-pub(super) struct Numbered {
+pub(super) struct ChunkNumber {
     /// Number of its first line.
     pub seq: u64,
     /// Whether the printer gets the chunk and flushes the index later.
@@ -37,43 +37,56 @@ pub(super) struct Numbered {
 }
 
 /// The newest file of a service of an ended stack.
-pub(super) struct Newest {
-    pub volume: Volume,
+pub(super) struct NewestFile {
+    pub volume: LogFile,
     /// Number of entries in its index.
     pub written: u64,
     /// Entries after the last indexed one.
-    pub rest: Vec<Batch>,
+    pub rest: Vec<IndexEntry>,
     /// Everything the service printed.
-    pub total: Amount,
+    pub total: LogSize,
 }
 
-impl Lane {
+impl ServiceLog {
     /// Creates a log without files; the first output creates them.
-    pub fn new(voice: Voice, folder: Option<Arc<Folder>>, limits: Arc<Limits>) -> Lane {
-        Lane { voice, state: Mutex::new(State::new(folder, limits)) }
+    pub fn new(
+        voice: LogOrigin,
+        folder: Option<Arc<LogDir>>,
+        limits: Arc<RetentionLimits>,
+    ) -> ServiceLog {
+        ServiceLog { voice, state: Mutex::new(ServiceLogState::new(folder, limits)) }
     }
 
     /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
-    pub fn over(voice: Voice, kept: VecDeque<Kept>, newest: Newest) -> Lane {
-        let mut state = State::new(None, Arc::default());
+    pub fn from_files(
+        voice: LogOrigin,
+        kept: VecDeque<RotatedFile>,
+        newest: NewestFile,
+    ) -> ServiceLog {
+        let mut state = ServiceLogState::new(None, Arc::default());
         state.kept = kept;
-        state.base = Segment::new(Kind::Disk(Arc::new(newest.volume)));
+        state.base = LogSegment::new(SegmentKind::Disk(Arc::new(newest.volume)));
         state.segment = state.base.clone();
         (state.written, state.pending) = (newest.written, newest.rest);
         state.total = newest.total;
-        Lane { voice, state: Mutex::new(state) }
+        ServiceLog { voice, state: Mutex::new(state) }
     }
 
     /// Stores a chunk. In between, `number` numbers it and passes it to the printer.
-    pub fn store(&self, piece: &Piece<'_>, notes: &Notes, number: impl FnOnce(usize) -> Numbered) {
-        let mut state = lock(&self.state);
+    pub fn store(
+        &self,
+        piece: &RawChunk<'_>,
+        notes: &LogWarnings,
+        number: impl FnOnce(usize) -> ChunkNumber,
+    ) {
+        let mut state = lock_unpoisoned(&self.state);
         let len = piece.len() as u64;
         state.counts.taken += len;
         state.run = Some(piece.run);
         let on_disk = state.write(&self.voice, piece, notes);
         let lines = piece.lines();
         let numbered = number(lines);
-        let batch = Batch {
+        let batch = IndexEntry {
             at: piece.at,
             seq: numbered.seq,
             run: piece.run,
@@ -89,8 +102,8 @@ impl Lane {
         if on_disk {
             state.end += len;
             state.counts.stored += len;
-            state.note(batch);
-            if !numbered.printed || state.pending.len() >= PENDING_MAX {
+            state.add_entry(batch);
+            if !numbered.printed || state.pending.len() >= MAX_UNINDEXED {
                 state.flush(&self.voice, notes);
             }
         } else {
@@ -99,79 +112,79 @@ impl Lane {
     }
 
     /// Writes unindexed entries to the index.
-    pub fn flush(&self, notes: &Notes) {
-        lock(&self.state).flush(&self.voice, notes);
+    pub fn flush(&self, notes: &LogWarnings) {
+        lock_unpoisoned(&self.state).flush(&self.voice, notes);
     }
 
-    pub fn counts(&self) -> Counts {
-        lock(&self.state).counts
+    pub fn counts(&self) -> StorageCounts {
+        lock_unpoisoned(&self.state).counts
     }
 
-    pub fn total(&self) -> Amount {
-        lock(&self.state).total
+    pub fn total(&self) -> LogSize {
+        lock_unpoisoned(&self.state).total
     }
 
     /// Makes the next write check the files, as happens once a second anyway.
     #[cfg(test)]
     pub fn look_now(&self) {
-        lock(&self.state).look_again = Instant::now();
+        lock_unpoisoned(&self.state).look_again = Instant::now();
     }
 
     #[cfg(test)]
-    pub fn fail_once(&self, notes: &Notes) {
-        let mut state = lock(&self.state);
-        notes.disk("the log of a test", &std::io::ErrorKind::StorageFull.into());
+    pub fn fail_once(&self, notes: &LogWarnings) {
+        let mut state = lock_unpoisoned(&self.state);
+        notes.disk_error("the log of a test", &std::io::ErrorKind::StorageFull.into());
         state.use_memory();
-        state.look_again = Instant::now() + state::LOOK * 1000;
+        state.look_again = Instant::now() + state::CHECK_INTERVAL * 1000;
     }
 
     /// Looks up entries of `segment` from number `at` on; `max` bounds those indexed or in memory.
-    pub fn find(&self, segment: &Arc<Segment>, at: u64, max: u64) -> Found {
-        let mut state = lock(&self.state);
+    pub fn lookup(&self, segment: &Arc<LogSegment>, at: u64, max: u64) -> SegmentLookup {
+        let mut state = lock_unpoisoned(&self.state);
         if let Some(next) = segment.next.get()
             && at >= next.total
         {
-            return Found::Next(next.clone());
+            return SegmentLookup::Next(next.clone());
         }
         match &segment.kind {
-            Kind::Memory(ring) => {
-                let ring = lock(ring);
-                let (gone, upto) = ring.gone();
+            SegmentKind::Memory(ring) => {
+                let ring = lock_unpoisoned(ring);
+                let (gone, upto) = ring.evicted();
                 let skip = usize::try_from(at.saturating_sub(gone)).unwrap_or(usize::MAX);
                 let batches: Vec<_> =
                     ring.batches().skip(skip).take(max as usize).cloned().collect();
                 if batches.is_empty() && at >= gone {
-                    Found::Nothing
+                    SegmentLookup::Nothing
                 } else {
-                    Found::Held { gone, upto, batches }
+                    SegmentLookup::Held { gone, upto, batches }
                 }
             }
-            Kind::Disk(volume) => {
+            SegmentKind::Disk(volume) => {
                 let indexed = segment.next.get().map_or(state.written, |next| next.total);
                 if at < indexed {
-                    return Found::Indexed(volume.clone(), indexed.min(at + max));
+                    return SegmentLookup::Indexed(volume.clone(), indexed.min(at + max));
                 }
                 let skip = usize::try_from(at - indexed).unwrap_or(usize::MAX);
                 let batches: Vec<_> = state.pending.iter().skip(skip).copied().collect();
                 if batches.is_empty() {
-                    return Found::Nothing;
+                    return SegmentLookup::Nothing;
                 }
                 // A reader has seen the last entry, so it must not grow.
                 state.sealed = true;
-                Found::Pending(volume.clone(), batches)
+                SegmentLookup::Pending(volume.clone(), batches)
             }
         }
     }
 
     /// Returns what a reader needs to find its starting point.
-    pub fn extent(&self) -> Extent {
-        let mut state = lock(&self.state);
+    pub fn extent(&self) -> LogExtent {
+        let mut state = lock_unpoisoned(&self.state);
         state.sealed = true;
         let end = match &state.segment.kind {
-            Kind::Disk(_) => state.written + state.pending.len() as u64,
-            Kind::Memory(ring) => lock(ring).count(),
+            SegmentKind::Disk(_) => state.written + state.pending.len() as u64,
+            SegmentKind::Memory(ring) => lock_unpoisoned(ring).count(),
         };
-        Extent {
+        LogExtent {
             end,
             kept: state.kept.iter().cloned().collect(),
             base: state.base.clone(),

@@ -4,14 +4,14 @@ use crate::model::LogRetention;
 
 /// How much log of each service is kept on disk. All service logs share it, so edits apply at once.
 #[derive(Default)]
-pub(super) struct Limits {
+pub(super) struct RetentionLimits {
     max_size: AtomicU64,
     keep: AtomicU32,
 }
 
-impl Limits {
-    pub fn new(limits: LogRetention) -> Limits {
-        let own = Limits::default();
+impl RetentionLimits {
+    pub fn new(limits: LogRetention) -> RetentionLimits {
+        let own = RetentionLimits::default();
         own.set(limits);
         own
     }

@@ -2,12 +2,12 @@ use memchr::memchr;
 
 /// Longest line that is handled in one piece, in bytes without its end. Longer lines are cut into
 /// pieces of this size, which bounds the memory for a line that never ends.
-pub const LINE_MAX: usize = 64 * 1024;
+pub const MAX_LINE: usize = 64 * 1024;
 
 /// Returns where to cut a line of more than [`MAX_LINE`] bytes without splitting a UTF-8 character.
-pub(super) fn cut(line: &[u8]) -> usize {
+pub(super) fn char_boundary_cut(line: &[u8]) -> usize {
     let inside = |at: &usize| line[*at] & 0b1100_0000 == 0b1000_0000;
-    (LINE_MAX - 3..=LINE_MAX).rev().find(|at| !inside(at)).unwrap_or(LINE_MAX)
+    (MAX_LINE - 3..=MAX_LINE).rev().find(|at| !inside(at)).unwrap_or(MAX_LINE)
 }
 
 /// Splits `bytes` into lines, each with its newline; the last can be without.
@@ -31,7 +31,7 @@ pub(super) fn count(bytes: &[u8]) -> usize {
 }
 
 /// Removes the line end: `\n` or `\r\n`.
-pub(super) fn content(line: &[u8]) -> &[u8] {
+pub(super) fn trim_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -46,15 +46,15 @@ mod tests {
         assert_eq!(all, [&b"a\n"[..], b"\n", b"b\r\n", b"c"]);
         assert_eq!(count(b"a\n\nb\r\nc"), 4);
         assert_eq!(count(b""), 0);
-        assert_eq!(content(b"b\r\n"), b"b");
+        assert_eq!(trim_line_end(b"b\r\n"), b"b");
     }
 
     #[test]
     fn a_cut_tears_no_character() {
-        let mut line = vec![b'x'; LINE_MAX - 1];
+        let mut line = vec![b'x'; MAX_LINE - 1];
         line.extend("ä".as_bytes());
-        assert_eq!(cut(&line), LINE_MAX - 1);
-        assert_eq!(cut(&vec![b'x'; LINE_MAX + 1]), LINE_MAX);
-        assert_eq!(cut(&vec![0x80; LINE_MAX + 1]), LINE_MAX, "not UTF-8 at all");
+        assert_eq!(char_boundary_cut(&line), MAX_LINE - 1);
+        assert_eq!(char_boundary_cut(&vec![b'x'; MAX_LINE + 1]), MAX_LINE);
+        assert_eq!(char_boundary_cut(&vec![0x80; MAX_LINE + 1]), MAX_LINE, "not UTF-8 at all");
     }
 }

@@ -7,42 +7,42 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use regex::bytes::Regex;
 use tokio::sync::{oneshot, watch};
 
-use super::capture::Capture;
-use super::cursor::{Cursor, From};
-use super::folder::Folder;
-use super::lane::{Lane, Numbered};
-use super::limits::Limits;
-use super::look::Look;
-use super::notes::Notes;
-use super::output::Output;
-use super::palette::Table;
-use super::pattern::Patterns;
-use super::piece::Piece;
-use super::queue::Queue;
-use super::reader::Reader;
-use super::said::Said;
-use super::spoken::Spoken;
-use super::voice::Voice;
-use super::wanted::Wanted;
-use super::{filter, lines, lock, printer};
+use super::capture::LogCapture;
+use super::cursor::{LogCursor, ReadFrom};
+use super::folder::LogDir;
+use super::lane::{ChunkNumber, ServiceLog};
+use super::limits::RetentionLimits;
+use super::look::LogStyle;
+use super::notes::LogWarnings;
+use super::output::LogOutput;
+use super::palette::ServicePalette;
+use super::pattern::LinePatterns;
+use super::piece::RawChunk;
+use super::queue::PrintQueue;
+use super::reader::LogReader;
+use super::said::StatusText;
+use super::spoken::StatusLine;
+use super::voice::LogOrigin;
+use super::wanted::LineFilter;
+use super::{filter, lines, lock_unpoisoned, printer};
 use crate::model::{LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId};
 
 /// The log of a stack: captures, stores and prints the output of its services, and serves readers.
 /// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
 #[derive(Clone)]
-pub struct Logs {
-    pub(super) inner: Arc<Inner>,
-    _end: Arc<End>,
+pub struct StackLog {
+    pub(super) inner: Arc<StackLogInner>,
+    _end: Arc<EndOnDrop>,
 }
 
-pub(super) struct Inner {
-    folder: Option<Arc<Folder>>,
-    limits: Arc<Limits>,
-    lanes: Mutex<BTreeMap<Name, Arc<Lane>>>,
+pub(super) struct StackLogInner {
+    folder: Option<Arc<LogDir>>,
+    limits: Arc<RetentionLimits>,
+    lanes: Mutex<BTreeMap<Name, Arc<ServiceLog>>>,
     /// What devstack itself reports.
-    own: Arc<Lane>,
-    pub queue: Queue,
-    pub notes: Notes,
+    own: Arc<ServiceLog>,
+    pub queue: PrintQueue,
+    pub notes: LogWarnings,
     /// Changes whenever something is stored or the log ends; waiting readers subscribe.
     version: watch::Sender<u64>,
     ended: AtomicBool,
@@ -51,9 +51,9 @@ pub(super) struct Inner {
 }
 
 /// Ends the printer when the last clone is dropped.
-struct End(Arc<Inner>);
+struct EndOnDrop(Arc<StackLogInner>);
 
-impl Drop for End {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.queue.end();
     }
@@ -61,7 +61,7 @@ impl Drop for End {
 
 /// Where the bytes of a service are: `taken == stored + held + dropped`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct StorageCounts {
     /// Bytes of captured lines.
     pub taken: u64,
     /// Bytes written to log files.
@@ -70,31 +70,31 @@ pub struct Counts {
     pub dropped: u64,
 }
 
-impl Counts {
+impl StorageCounts {
     /// Returns the bytes that are in memory because the disk does not accept them.
     pub fn held(&self) -> u64 {
         self.taken - self.stored - self.dropped
     }
 }
 
-impl Logs {
+impl StackLog {
     /// Starts a log with files in `dir`; a previous one gets the suffix `.1`. Never fails: without
     /// a directory the last lines are kept in memory, see [`StackLog::take_warnings`].
-    pub fn open(dir: &Path, look: Look, output: Output) -> Logs {
-        let notes = Notes::default();
-        let folder = Folder::create(dir).map(Arc::new);
+    pub fn open(dir: &Path, look: LogStyle, output: LogOutput) -> StackLog {
+        let notes = LogWarnings::default();
+        let folder = LogDir::create(dir).map(Arc::new);
         if let Err(error) = &folder {
-            notes.disk(&format!("the log directory {}", dir.display()), error);
+            notes.disk_error(&format!("the log directory {}", dir.display()), error);
         }
-        let shown = !matches!(output, Output::None);
+        let shown = !matches!(output, LogOutput::None);
         let folder = folder.ok();
-        let limits = Arc::new(Limits::new(LogRetention::default()));
-        let inner = Arc::new(Inner {
-            own: Arc::new(Lane::new(Voice::Devstack, folder.clone(), limits.clone())),
+        let limits = Arc::new(RetentionLimits::new(LogRetention::default()));
+        let inner = Arc::new(StackLogInner {
+            own: Arc::new(ServiceLog::new(LogOrigin::Devstack, folder.clone(), limits.clone())),
             folder,
             limits,
             lanes: Mutex::default(),
-            queue: Queue::new(shown),
+            queue: PrintQueue::new(shown),
             notes,
             version: watch::Sender::new(0),
             ended: AtomicBool::new(false),
@@ -107,17 +107,17 @@ impl Logs {
                 .notes
                 .tell(Message::new(MessageClass::Limit, text).help("use `devstack logs -f`"));
         }
-        Logs { _end: Arc::new(End(inner.clone())), inner }
+        StackLog { _end: Arc::new(EndOnDrop(inner.clone())), inner }
     }
 
     /// Sets how much is kept on disk from now on.
-    pub fn limit(&self, limits: LogRetention) {
+    pub fn set_retention(&self, limits: LogRetention) {
         self.inner.limits.set(limits);
     }
 
     /// Sets the services and the colors the user chose; called again after a reload.
-    pub fn services(&self, list: &[(Name, Option<LabelColor>)]) {
-        self.inner.queue.state().table = Arc::new(Table::new(list));
+    pub fn set_services(&self, list: &[(Name, Option<LabelColor>)]) {
+        self.inner.queue.state().table = Arc::new(ServicePalette::new(list));
     }
 
     /// Starts capturing the output of a run. Each receiver gets the first line that matches its
@@ -128,26 +128,28 @@ impl Logs {
         service: &Name,
         run: RunId,
         patterns: Vec<Regex>,
-    ) -> (Capture, Vec<oneshot::Receiver<String>>) {
-        let (patterns, found) = Patterns::new(patterns);
-        let lane = self.inner.lane(service);
+    ) -> (LogCapture, Vec<oneshot::Receiver<String>>) {
+        let (patterns, found) = LinePatterns::new(patterns);
+        let lane = self.inner.service_log(service);
         let carries = Default::default();
-        (Capture { inner: self.inner.clone(), lane, run, patterns, carries }, found)
+        (LogCapture { inner: self.inner.clone(), lane, run, patterns, carries }, found)
     }
 
     /// Prints a line of devstack itself, in order with the services, and stores it for readers.
-    pub fn say(&self, line: Said) {
-        self.inner.say(&line);
+    pub fn write_status(&self, line: StatusText) {
+        self.inner.write_status(&line);
     }
 
     /// Returns at most `n` last lines of the last run of a service, as plain text for messages.
     pub fn tail(&self, service: &Name, n: usize) -> Vec<String> {
-        let Some(lane) = lock(&self.inner.lanes).get(service).cloned() else { return Vec::new() };
-        let mut cursor = Cursor::default();
-        cursor.add(&lane, From::LastOfRun(n));
+        let Some(lane) = lock_unpoisoned(&self.inner.lanes).get(service).cloned() else {
+            return Vec::new();
+        };
+        let mut cursor = LogCursor::default();
+        cursor.add(&lane, ReadFrom::LastOfRun(n));
         let chunks = cursor.step(u64::MAX, TAIL_BYTES).chunks;
         let all = chunks.iter().flat_map(|chunk| lines::lines(&chunk.bytes));
-        let mut tail: Vec<String> = all.map(|line| brief(lines::content(line))).collect();
+        let mut tail: Vec<String> = all.map(|line| shorten(lines::trim_line_end(line))).collect();
         tail.drain(..tail.len().saturating_sub(n));
         tail
     }
@@ -155,8 +157,8 @@ impl Logs {
     /// Returns a reader that starts `last` lines before the end of each service (`usize::MAX`:
     /// all). `services` restricts it to these. With `follow` it continues until
     /// [`StackLog::finish`].
-    pub fn reader(&self, services: Option<Vec<Name>>, last: usize, follow: bool) -> Reader {
-        self.search(services, last, follow, Wanted::default())
+    pub fn reader(&self, services: Option<Vec<Name>>, last: usize, follow: bool) -> LogReader {
+        self.search(services, last, follow, LineFilter::default())
     }
 
     /// Like [`StackLog::reader`], for matching lines only; `last` counts these.
@@ -165,24 +167,27 @@ impl Logs {
         services: Option<Vec<Name>>,
         last: usize,
         follow: bool,
-        wanted: Wanted,
-    ) -> Reader {
-        Reader::new(self.inner.clone(), services, last, follow, wanted)
+        wanted: LineFilter,
+    ) -> LogReader {
+        LogReader::new(self.inner.clone(), services, last, follow, wanted)
     }
 
     /// Returns what went wrong with the log since the last call.
-    pub fn notes(&self) -> Vec<Message> {
+    pub fn take_warnings(&self) -> Vec<Message> {
         self.inner.notes.take()
     }
 
     /// Waits until [`StackLog::take_warnings`] has something to return.
-    pub async fn noted(&self) {
-        self.inner.notes.some().await;
+    pub async fn has_warnings(&self) {
+        self.inner.notes.available().await;
     }
 
     /// Returns how many bytes of a service came in and where they are.
-    pub fn counts(&self, service: &Name) -> Counts {
-        lock(&self.inner.lanes).get(service).map(|lane| lane.counts()).unwrap_or_default()
+    pub fn counts(&self, service: &Name) -> StorageCounts {
+        lock_unpoisoned(&self.inner.lanes)
+            .get(service)
+            .map(|lane| lane.counts())
+            .unwrap_or_default()
     }
 
     /// Returns whether nothing is printed: the terminal is gone, the pipe was closed, or there was
@@ -229,10 +234,10 @@ const TAIL_LINE: usize = 500;
 pub(in crate::runtime) fn last_lines(bytes: &[u8], n: usize) -> Vec<String> {
     let all: Vec<&[u8]> = lines::lines(bytes).collect();
     let last = &all[all.len().saturating_sub(n)..];
-    last.iter().map(|line| brief(lines::content(line))).collect()
+    last.iter().map(|line| shorten(lines::trim_line_end(line))).collect()
 }
 
-fn brief(line: &[u8]) -> String {
+fn shorten(line: &[u8]) -> String {
     // A character has at most four bytes; the rest is room for escape sequences.
     let text = filter::strip(&line[..line.len().min(TAIL_LINE * 8)]);
     match text.char_indices().nth(TAIL_LINE) {
@@ -241,33 +246,34 @@ fn brief(line: &[u8]) -> String {
     }
 }
 
-impl Inner {
-    fn lane(&self, service: &Name) -> Arc<Lane> {
-        let voice = || Voice::Service(service.clone());
-        let make = || Arc::new(Lane::new(voice(), self.folder.clone(), self.limits.clone()));
-        lock(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
+impl StackLogInner {
+    fn service_log(&self, service: &Name) -> Arc<ServiceLog> {
+        let voice = || LogOrigin::Service(service.clone());
+        let make = || Arc::new(ServiceLog::new(voice(), self.folder.clone(), self.limits.clone()));
+        lock_unpoisoned(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
     /// Returns the logs of all current services, and last that of devstack itself.
-    pub fn all_lanes(&self) -> Vec<Arc<Lane>> {
-        lock(&self.lanes).values().chain([&self.own]).cloned().collect()
+    pub fn all_lanes(&self) -> Vec<Arc<ServiceLog>> {
+        lock_unpoisoned(&self.lanes).values().chain([&self.own]).cloned().collect()
     }
 
     /// Stores a chunk and passes it to the printer and to readers.
-    pub fn store(&self, lane: &Arc<Lane>, piece: &Piece<'_>) {
-        lane.store(piece, &self.notes, |lines| self.queue.lines(lane, piece, lines));
+    pub fn store(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>) {
+        lane.store(piece, &self.notes, |lines| self.queue.push(lane, piece, lines));
         self.stored();
     }
 
-    fn say(&self, said: &Said) {
+    fn write_status(&self, said: &StatusText) {
         let at = now();
-        let line = Spoken::stored(said, at);
+        let line = StatusLine::encode(said, at);
         let (run, stream) = (RunId(0), OutputStream::Stdout);
-        let piece = Piece { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
+        let piece =
+            RawChunk { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
         let number = |lines| {
-            let Numbered { seq, .. } = self.queue.lines(&self.own, &piece, lines);
+            let ChunkNumber { seq, .. } = self.queue.push(&self.own, &piece, lines);
             // Flush the index at once: status lines are rare, and matter most after a crash.
-            Numbered { seq, printed: false }
+            ChunkNumber { seq, printed: false }
         };
         self.own.store(&piece, &self.notes, number);
         self.stored();

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 
-use super::amount::Amount;
+use super::amount::LogSize;
 use crate::model::Name;
 
 /// What a reader missed, by service and of status lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Missed(BTreeMap<Option<Name>, Amount>);
+pub struct MissedLines(BTreeMap<Option<Name>, LogSize>);
 
-impl Missed {
+impl MissedLines {
     /// Adds what was lost of a service; `None`: of status lines.
-    pub fn add(&mut self, service: Option<&Name>, lost: Amount) {
+    pub fn add(&mut self, service: Option<&Name>, lost: LogSize) {
         if !lost.is_zero() {
             *self.0.entry(service.cloned()).or_default() += lost;
         }
@@ -21,12 +21,12 @@ impl Missed {
     }
 
     /// Returns how much was missed of each service with losses; `None`: of status lines.
-    pub fn iter(&self) -> impl Iterator<Item = (Option<&Name>, Amount)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Option<&Name>, LogSize)> {
         self.0.iter().map(|(service, lost)| (service.as_ref(), *lost))
     }
 
     /// Returns the sum of all losses.
-    pub fn total(&self) -> Amount {
-        self.0.values().fold(Amount::ZERO, |sum, lost| sum + *lost)
+    pub fn total(&self) -> LogSize {
+        self.0.values().fold(LogSize::ZERO, |sum, lost| sum + *lost)
     }
 }

@@ -63,30 +63,30 @@ mod voice;
 mod volume;
 mod wanted;
 
-pub use amount::Amount;
-pub use capture::Capture;
-pub use lines::LINE_MAX;
+pub use amount::LogSize;
+pub use capture::LogCapture;
+pub use lines::MAX_LINE;
 pub(super) use logs::last_lines;
-pub use logs::{Counts, Logs};
-pub use look::{Escapes, Look};
-pub use missed::Missed;
-pub use narration::Narration;
-pub use output::Output;
-pub use painter::Painter;
-pub use palette::Table;
+pub use logs::{StackLog, StorageCounts};
+pub use look::{EscapeMode, LogStyle};
+pub use missed::MissedLines;
+pub use narration::StatusMode;
+pub use output::LogOutput;
+pub use painter::LineFormatter;
+pub use palette::ServicePalette;
 pub use qr_code::qr_code;
-pub use reader::{Item, Page, Reader};
-pub use reader_gone::reader_gone;
-pub use record::Record;
-pub use said::{Said, Tone};
-pub use spoken::Spoken;
-pub use stored::Stored;
-pub use summary::{reach, summary};
-pub use wanted::Wanted;
+pub use reader::{LogPage, LogReader, PageItem};
+pub use reader_gone::reader_closed;
+pub use record::LogLine;
+pub use said::{StatusText, StatusTone};
+pub use spoken::StatusLine;
+pub use stored::StoredLogReader;
+pub use summary::{network_lines, startup_summary};
+pub use wanted::LineFilter;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks and ignores poisoning: every holder leaves the data consistent, even when it panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::logs::Logs;
-use super::said::{Said, Tone};
-use super::summary::{summary, took};
+use super::logs::StackLog;
+use super::said::{StatusText, StatusTone};
+use super::summary::{format_millis, startup_summary};
 use crate::model::{
     Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
     ServiceView, Snapshot, Stack, signal_name,
@@ -15,44 +15,49 @@ use crate::model::{
 use crate::runtime::process::command_summary;
 
 /// How many log lines are shown with a failure.
-const TAIL: usize = 10;
+const FAILURE_LINES: usize = 10;
 
 /// Returns the status lines for `event`. `snapshot` is the state after it, `stack` the desired one.
-pub fn event(event: &Event, snapshot: &Snapshot, stack: &Stack, logs: &Logs) -> Vec<Said> {
-    lines(event, snapshot, stack, &|service| logs.tail(service, TAIL))
+pub fn event_lines(
+    event: &Event,
+    snapshot: &Snapshot,
+    stack: &Stack,
+    logs: &StackLog,
+) -> Vec<StatusText> {
+    lines(event, snapshot, stack, &|service| logs.tail(service, FAILURE_LINES))
 }
 
 /// Reports a changed configuration that was not applied; `text` shows what is wrong.
-pub fn not_applied(why: &str, text: &str) -> Said {
-    Said::all(Tone::Failure, format!("not applied: {why}\n{}", text.trim_end()))
+pub fn not_applied(why: &str, text: &str) -> StatusText {
+    StatusText::stack_wide(StatusTone::Failure, format!("not applied: {why}\n{}", text.trim_end()))
 }
 
 /// Reports that processes of the stack may still be running.
-pub fn unproved() -> Said {
+pub fn unproved() -> StatusText {
     let text = "cannot verify that all processes of the stack have exited\nhelp: check with `ps -ef`; a leftover process may still be using a port (see `devstack ports`)";
-    Said::all(Tone::Failure, text)
+    StatusText::stack_wide(StatusTone::Failure, text)
 }
 
 /// Reports that the configuration is valid again and otherwise unchanged.
-pub fn mended_config() -> Said {
-    Said::all(Tone::Good, "configuration is valid again; nothing changed")
+pub fn config_fixed() -> StatusText {
+    StatusText::stack_wide(StatusTone::Good, "configuration is valid again; nothing changed")
 }
 
 /// Reports a valid edit that is not applied.
-pub fn waits() -> Said {
+pub fn config_not_applied() -> StatusText {
     let text = "configuration changed but not applied (`live = false`)\nhelp: run `devstack plan` to see the changes, or set `live = true` to apply them";
-    Said::all(Tone::Notice, text)
+    StatusText::stack_wide(StatusTone::Notice, text)
 }
 
 /// Reports that the configuration matches the running stack again.
-pub fn as_it_runs() -> Said {
-    Said::all(Tone::Good, "configuration matches the running stack again")
+pub fn config_matches() -> StatusText {
+    StatusText::stack_wide(StatusTone::Good, "configuration matches the running stack again")
 }
 
 /// Reports whether edits are applied from now on.
-pub fn live(live: bool) -> Said {
-    Said::all(
-        Tone::Notice,
+pub fn live(live: bool) -> StatusText {
+    StatusText::stack_wide(
+        StatusTone::Notice,
         match live {
             true => "configuration changes are applied again (`live = true`)",
             false => "configuration changes are no longer applied (`live = false`)",
@@ -76,90 +81,94 @@ fn lines(
     snapshot: &Snapshot,
     stack: &Stack,
     tail: &dyn Fn(&Name) -> Vec<String>,
-) -> Vec<Said> {
-    let line =
-        |tone, text: String| vec![Said { service: event.service.clone(), tone, text, more: false }];
+) -> Vec<StatusText> {
+    let line = |tone, text: String| {
+        vec![StatusText { service: event.service.clone(), tone, text, more: false }]
+    };
     match &event.what {
         // Not requested, or already reported.
         EventKind::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
         | EventKind::ServiceRemoved => Vec::new(),
         EventKind::Phase { from, to, cause, run: _ } => match &event.service {
-            Some(name) => Scene { name, snapshot, stack, tail }.phase(*from, *to, cause),
+            Some(name) => PhaseLines { name, snapshot, stack, tail }.phase(*from, *to, cause),
             None => Vec::new(),
         },
         // The following phase reports how it ended.
         EventKind::Ended { .. } => Vec::new(),
         EventKind::BuildStarted { command, path } => {
             let (command, path) = (command_summary(command), short(path, stack));
-            line(Tone::Plain, format!("running `{command}`: {path} changed"))
+            line(StatusTone::Plain, format!("running `{command}`: {path} changed"))
         }
         EventKind::Built { command, took: time } => {
-            let took = took(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-            line(Tone::Good, format!("`{}` succeeded in {took}", command_summary(command)))
+            let took = format_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            line(StatusTone::Good, format!("`{}` succeeded in {took}", command_summary(command)))
         }
         EventKind::Signalled { signal, path } => {
             let name =
                 signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
-            line(Tone::Plain, format!("sent {name}: {} changed", short(path, stack)))
+            line(StatusTone::Plain, format!("sent {name}: {} changed", short(path, stack)))
         }
         EventKind::Note(message) => {
-            let tone =
-                if message.class == MessageClass::Build { Tone::Failure } else { Tone::Warning };
+            let tone = if message.class == MessageClass::Build {
+                StatusTone::Failure
+            } else {
+                StatusTone::Warning
+            };
             line(tone, with_help(message))
         }
-        EventKind::DebuggerListening(place) => line(Tone::Good, format!("debug   {place}")),
-        EventKind::Settled { well: _ } => summary(snapshot, stack),
-        EventKind::Applied(plan) => line(Tone::Notice, applied(plan)),
-        EventKind::ShuttingDown(why) => line(Tone::Notice, format!("stopping: {why}")),
+        EventKind::DebuggerListening(place) => line(StatusTone::Good, format!("debug   {place}")),
+        EventKind::Settled { well: _ } => startup_summary(snapshot, stack),
+        EventKind::Applied(plan) => line(StatusTone::Notice, applied(plan)),
+        EventKind::ShuttingDown(why) => line(StatusTone::Notice, format!("stopping: {why}")),
     }
 }
 
 /// A service whose phase changed, with the context for its status lines.
-struct Scene<'a> {
+struct PhaseLines<'a> {
     name: &'a Name,
     snapshot: &'a Snapshot,
     stack: &'a Stack,
     tail: &'a dyn Fn(&Name) -> Vec<String>,
 }
 
-impl Scene<'_> {
-    fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<Said> {
+impl PhaseLines<'_> {
+    fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<StatusText> {
         match to {
             Phase::Idle => self.idle(cause),
             Phase::Waiting => self.waiting(cause),
             Phase::Starting => self.starting(from, cause),
             Phase::Ready => self.ready(cause),
-            Phase::Unhealthy => self.trouble(Tone::Warning, "unhealthy", cause),
+            Phase::Unhealthy => self.failure(StatusTone::Warning, "unhealthy", cause),
             Phase::Stopping => self.stopping(cause),
-            Phase::Backoff => self.say(Tone::Warning, cause.to_string()),
+            Phase::Backoff => self.say(StatusTone::Warning, cause.to_string()),
             Phase::Done => self.done(cause),
-            Phase::Failed => self.trouble(Tone::Failure, "failed", cause),
+            Phase::Failed => self.failure(StatusTone::Failure, "failed", cause),
         }
     }
 
-    fn say(&self, tone: Tone, text: impl Into<String>) -> Vec<Said> {
-        vec![Said::of(self.name, tone, text)]
+    fn say(&self, tone: StatusTone, text: impl Into<String>) -> Vec<StatusText> {
+        vec![StatusText::about(self.name, tone, text)]
     }
 
     fn view(&self) -> Option<&ServiceView> {
         self.snapshot.services.iter().find(|view| view.name == *self.name)
     }
 
-    fn idle(&self, cause: &Cause) -> Vec<Said> {
+    fn idle(&self, cause: &Cause) -> Vec<StatusText> {
         if matches!(cause, Cause::Shutdown(_)) {
             return Vec::new();
         }
-        self.say(Tone::Plain, "stopped")
+        self.say(StatusTone::Plain, "stopped")
     }
 
-    fn waiting(&self, cause: &Cause) -> Vec<Said> {
+    fn waiting(&self, cause: &Cause) -> Vec<StatusText> {
         match cause {
-            Cause::PortLost(message) => self.say(Tone::Warning, message.text.clone()),
+            Cause::PortLost(message) => self.say(StatusTone::Warning, message.text.clone()),
             _ => Vec::new(),
         }
     }
 
-    fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<Said> {
+    fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<StatusText> {
         if matches!(cause, Cause::Spawned { .. }) {
             // Already reported when the start was ordered.
             return Vec::new();
@@ -192,49 +201,53 @@ impl Scene<'_> {
         {
             text += &format!(": {} changed", self.short(path));
         }
-        self.say(Tone::Plain, text)
+        self.say(StatusTone::Plain, text)
     }
 
-    fn ready(&self, cause: &Cause) -> Vec<Said> {
+    fn ready(&self, cause: &Cause) -> Vec<StatusText> {
         if matches!(cause, Cause::NoProbe) {
             // Its start was reported, and nothing more is known.
             return Vec::new();
         }
         let mut text = "ready".to_owned();
         if let Some(view) = self.view() {
-            text += &view.ready_after_ms.map_or(String::new(), |ms| format!(" in {}", took(ms)));
+            text += &view
+                .ready_after_ms
+                .map_or(String::new(), |ms| format!(" in {}", format_millis(ms)));
             text += &view.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
         }
-        self.say(Tone::Good, text)
+        self.say(StatusTone::Good, text)
     }
 
-    fn stopping(&self, cause: &Cause) -> Vec<Said> {
+    fn stopping(&self, cause: &Cause) -> Vec<StatusText> {
         match cause {
             // Reported for the whole stack, or by the following phase.
             Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
             // The waiting phase that follows names the process that took the port.
-            Cause::PortLost(_) => self.say(Tone::Plain, "stopping: its port was taken"),
-            Cause::Killed(_) => self.say(Tone::Warning, cause.to_string()),
+            Cause::PortLost(_) => self.say(StatusTone::Plain, "stopping: its port was taken"),
+            Cause::Killed(_) => self.say(StatusTone::Warning, cause.to_string()),
             Cause::FileChanged(path) => {
-                self.say(Tone::Plain, format!("restarting: {} changed", self.short(path)))
+                self.say(StatusTone::Plain, format!("restarting: {} changed", self.short(path)))
             }
-            Cause::ConfigChanged(what) => self.say(Tone::Plain, format!("restarting: {what}")),
-            Cause::Requested("restart") => self.say(Tone::Plain, "restarting"),
-            Cause::Requested(_) => self.say(Tone::Plain, "stopping"),
-            other => self.say(Tone::Plain, format!("stopping: {other}")),
+            Cause::ConfigChanged(what) => {
+                self.say(StatusTone::Plain, format!("restarting: {what}"))
+            }
+            Cause::Requested("restart") => self.say(StatusTone::Plain, "restarting"),
+            Cause::Requested(_) => self.say(StatusTone::Plain, "stopping"),
+            other => self.say(StatusTone::Plain, format!("stopping: {other}")),
         }
     }
 
-    fn done(&self, cause: &Cause) -> Vec<Said> {
+    fn done(&self, cause: &Cause) -> Vec<StatusText> {
         let task = self.view().is_some_and(|view| view.kind == "task");
         match task {
-            true => self.say(Tone::Good, "completed"),
-            false => self.say(Tone::Plain, format!("done: {cause}")),
+            true => self.say(StatusTone::Good, "completed"),
+            false => self.say(StatusTone::Plain, format!("done: {cause}")),
         }
     }
 
     /// Reports what went wrong, the last log lines, and what to do.
-    fn trouble(&self, tone: Tone, phase: &str, cause: &Cause) -> Vec<Said> {
+    fn failure(&self, tone: StatusTone, phase: &str, cause: &Cause) -> Vec<StatusText> {
         let mut text = format!("{phase}: {cause}");
         let message = match cause {
             Cause::Failed(message) => Some(message),

@@ -1,6 +1,6 @@
 /// Whether a reader gets status lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Narration {
+pub enum StatusMode {
     /// Only lines of services.
     #[default]
     Without,

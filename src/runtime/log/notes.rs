@@ -4,31 +4,31 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::lock;
+use super::lock_unpoisoned;
 use crate::model::{Message, MessageClass};
 
 /// Problems with the log itself, to be reported to the user.
 #[derive(Default)]
-pub(super) struct Notes {
-    state: Mutex<State>,
+pub(super) struct LogWarnings {
+    state: Mutex<WarningState>,
     some: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct WarningState {
     waiting: VecDeque<Message>,
     disk_told: Option<Instant>,
 }
 
-impl Notes {
+impl LogWarnings {
     /// Shortest time between two disk warnings: the error recurs with every line.
     const PAUSE: Duration = Duration::from_secs(60);
     /// Most warnings that are kept until they are taken.
     const MAX: usize = 16;
 
     /// Warns that `what` cannot be written.
-    pub fn disk(&self, what: &str, error: &std::io::Error) {
-        let mut state = lock(&self.state);
+    pub fn disk_error(&self, what: &str, error: &std::io::Error) {
+        let mut state = lock_unpoisoned(&self.state);
         if state.disk_told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
             return;
         }
@@ -43,25 +43,25 @@ impl Notes {
     }
 
     pub fn tell(&self, message: Message) {
-        Self::add(&mut lock(&self.state), message);
+        Self::add(&mut lock_unpoisoned(&self.state), message);
         self.some.notify_one();
     }
 
-    fn add(state: &mut State, message: Message) {
+    fn add(state: &mut WarningState, message: Message) {
         if state.waiting.len() < Self::MAX {
             state.waiting.push_back(message);
         }
     }
 
     pub fn take(&self) -> Vec<Message> {
-        lock(&self.state).waiting.drain(..).collect()
+        lock_unpoisoned(&self.state).waiting.drain(..).collect()
     }
 
     /// Waits until there is a warning to take.
-    pub async fn some(&self) {
+    pub async fn available(&self) {
         loop {
             let notified = self.some.notified();
-            if !lock(&self.state).waiting.is_empty() {
+            if !lock_unpoisoned(&self.state).waiting.is_empty() {
                 return;
             }
             notified.await;

@@ -5,7 +5,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 /// Where the log is printed.
-pub enum Output {
+pub enum LogOutput {
     /// Standard output of this process.
     Stdout,
     /// Standard error of this process.
@@ -16,7 +16,7 @@ pub enum Output {
     Other(Box<dyn Write + Send>),
 }
 
-impl Output {
+impl LogOutput {
     /// Most bytes per write: the capacity of a pipe, to tell a slow reader from one that is stuck.
     pub(super) const WRITE_MAX: usize = 64 * 1024;
 
@@ -24,10 +24,10 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(Self::WRITE_MAX)];
         match self {
-            Output::Stdout => descriptor(rustix::stdio::stdout(), bytes),
-            Output::Stderr => descriptor(rustix::stdio::stderr(), bytes),
-            Output::None => Ok(bytes.len()),
-            Output::Other(other) => loop {
+            LogOutput::Stdout => write_fd(rustix::stdio::stdout(), bytes),
+            LogOutput::Stderr => write_fd(rustix::stdio::stderr(), bytes),
+            LogOutput::None => Ok(bytes.len()),
+            LogOutput::Other(other) => loop {
                 match other.write(bytes) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -40,14 +40,14 @@ impl Output {
     /// Flushes `Other`; descriptors have no buffer.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
-            Output::Stdout | Output::Stderr | Output::None => Ok(()),
-            Output::Other(other) => other.flush(),
+            LogOutput::Stdout | LogOutput::Stderr | LogOutput::None => Ok(()),
+            LogOutput::Other(other) => other.flush(),
         }
     }
 }
 
 /// Writes to a descriptor that is shared with other processes: its blocking mode is not changed.
-fn descriptor(output: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+fn write_fd(output: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match rustix::io::write(output, bytes) {
             Ok(len) => return Ok(len),

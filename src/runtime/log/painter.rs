@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::amount::Amount;
-use super::filter::{self, Filter};
-use super::look::{Escapes, Look};
-use super::palette::Table;
-use super::said::{Said, Tone};
-use super::spoken::Spoken;
-use super::{json, lines, record::Record};
+use super::amount::LogSize;
+use super::filter::{self, EscapeFilter};
+use super::look::{EscapeMode, LogStyle};
+use super::palette::ServicePalette;
+use super::said::{StatusText, StatusTone};
+use super::spoken::StatusLine;
+use super::{json, lines, record::LogLine};
 use crate::model::{Name, OutputStream, RunId};
 
 /// Turns chunks, log lines and status lines into printed bytes.
@@ -18,10 +18,10 @@ use crate::model::{Name, OutputStream, RunId};
 /// 09:00:00 api * a status line
 /// 09:00:00       more of it
 /// ```
-pub struct Painter {
-    look: Look,
-    table: Arc<Table>,
-    filters: BTreeMap<(Name, OutputStream), Filter>,
+pub struct LineFormatter {
+    look: LogStyle,
+    table: Arc<ServicePalette>,
+    filters: BTreeMap<(Name, OutputStream), EscapeFilter>,
     /// The start of each line, rebuilt for each chunk.
     prefix: Vec<u8>,
     zone: jiff::tz::TimeZone,
@@ -35,25 +35,25 @@ const NO_TIME: &[u8] = b"         ";
 
 /// What separates name and line.
 #[derive(Clone, Copy)]
-enum Mark {
+enum LineMarker {
     Line,
     Rest,
     Said,
     More,
 }
 
-impl Mark {
+impl LineMarker {
     fn text(self) -> &'static str {
         match self {
-            Mark::Line => " | ",
-            Mark::Rest => " > ",
-            Mark::Said => " * ",
-            Mark::More => "   ",
+            LineMarker::Line => " | ",
+            LineMarker::Rest => " > ",
+            LineMarker::Said => " * ",
+            LineMarker::More => "   ",
         }
     }
 }
 
-pub(super) struct Lines<'a> {
+pub(super) struct ChunkView<'a> {
     pub service: &'a Name,
     pub run: RunId,
     pub stream: OutputStream,
@@ -66,21 +66,21 @@ pub(super) struct Lines<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Painter {
+impl LineFormatter {
     /// Creates a formatter for one output.
-    pub fn new(look: Look, table: Arc<Table>) -> Painter {
+    pub fn new(look: LogStyle, table: Arc<ServicePalette>) -> LineFormatter {
         let zone = jiff::tz::TimeZone::system();
-        Painter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
+        LineFormatter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
     }
 
     /// Sets the colors and the width of the name column.
-    pub fn set_table(&mut self, table: Arc<Table>) {
+    pub fn set_palette(&mut self, table: Arc<ServicePalette>) {
         self.table = table;
     }
 
     /// Appends a formatted line.
-    pub fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
-        let lines = Lines {
+    pub fn line(&mut self, record: &LogLine, out: &mut Vec<u8>) {
+        let lines = ChunkView {
             service: &record.service,
             run: record.run,
             stream: record.stream,
@@ -91,15 +91,15 @@ impl Painter {
             bytes: &record.line,
         };
         match record.line.is_empty() {
-            true => self.lines(&Lines { bytes: b"\n", ..lines }, out),
+            true => self.lines(&ChunkView { bytes: b"\n", ..lines }, out),
             false => self.lines(&lines, out),
         }
     }
 
     /// Appends formatted lines, each with prefix and newline.
-    pub(super) fn lines(&mut self, lines: &Lines<'_>, out: &mut Vec<u8>) {
+    pub(super) fn lines(&mut self, lines: &ChunkView<'_>, out: &mut Vec<u8>) {
         if self.look.json {
-            return json::lines(lines, out);
+            return json::write_lines(lines, out);
         }
         let mut bytes = lines.bytes;
         if !lines.continues && !self.filters.is_empty() {
@@ -108,45 +108,49 @@ impl Painter {
         }
         if lines.continues {
             let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            self.set_prefix(Some(lines.service), Some(lines.at), Mark::Rest);
-            self.part(lines, &bytes[..first], out);
+            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Rest);
+            self.write_lines(lines, &bytes[..first], out);
             bytes = &bytes[first..];
         }
         if !bytes.is_empty() {
-            self.set_prefix(Some(lines.service), Some(lines.at), Mark::Line);
-            self.part(lines, bytes, out);
+            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Line);
+            self.write_lines(lines, bytes, out);
         }
     }
 
     /// Appends a status text; `at` is in milliseconds since the Unix epoch.
-    pub fn said(&mut self, said: &Said, at: i64, out: &mut Vec<u8>) {
+    pub fn status_text(&mut self, said: &StatusText, at: i64, out: &mut Vec<u8>) {
         match self.look.json {
-            true => json::spoken(&Spoken::new(said, at, None), out),
+            true => json::write_status(&StatusLine::new(said, at, None), out),
             false => self.speak(said, Some(at), out),
         }
     }
 
     /// Appends how much was missed at this point; `None`: of status lines.
-    pub fn missed(&mut self, service: Option<&Name>, lost: Amount, out: &mut Vec<u8>) {
+    pub fn missed(&mut self, service: Option<&Name>, lost: LogSize, out: &mut Vec<u8>) {
         if self.look.json {
-            return json::missed(service, lost, out);
+            return json::write_missed(service, lost, out);
         }
-        let Amount { lines, bytes } = lost;
+        let LogSize { lines, bytes } = lost;
         let (s, are) = if lines == 1 { ("", "is") } else { ("s", "are") };
         let text = format!("{lines} line{s} ({bytes} bytes) {are} missing (already discarded)");
         let service = service.cloned();
         // Their time is lost with them.
-        self.speak(&Said { service, tone: Tone::Warning, text, more: false }, None, out);
+        self.speak(
+            &StatusText { service, tone: StatusTone::Warning, text, more: false },
+            None,
+            out,
+        );
     }
 
-    fn speak(&mut self, said: &Said, at: Option<i64>, out: &mut Vec<u8>) {
+    fn speak(&mut self, said: &StatusText, at: Option<i64>, out: &mut Vec<u8>) {
         let (start, end) = match (self.look.color, said.tone) {
             (false, _) => ("", ""),
-            (true, Tone::Plain) => (DIM, RESET),
-            (true, Tone::Notice) => ("", ""),
-            (true, Tone::Good) => ("\x1b[32m", RESET),
-            (true, Tone::Warning) => ("\x1b[33m", RESET),
-            (true, Tone::Failure) => ("\x1b[1;31m", RESET),
+            (true, StatusTone::Plain) => (DIM, RESET),
+            (true, StatusTone::Notice) => ("", ""),
+            (true, StatusTone::Good) => ("\x1b[32m", RESET),
+            (true, StatusTone::Warning) => ("\x1b[33m", RESET),
+            (true, StatusTone::Failure) => ("\x1b[1;31m", RESET),
         };
         if self.look.color && said.service.is_none() && !said.more {
             // Overwrites a `^C` that the terminal may just have echoed.
@@ -154,31 +158,31 @@ impl Painter {
         }
         for (number, line) in said.text.lines().enumerate() {
             match number {
-                0 if !said.more => self.set_prefix(said.service.as_ref(), at, Mark::Said),
-                _ => self.set_prefix(None, at, Mark::More),
+                0 if !said.more => self.set_prefix(said.service.as_ref(), at, LineMarker::Said),
+                _ => self.set_prefix(None, at, LineMarker::More),
             }
             out.extend_from_slice(&self.prefix);
             out.extend_from_slice(start.as_bytes());
             // The text can quote file names and command lines, which are not trusted.
-            Filter::default().line(line.as_bytes(), self.look.color, false, out);
+            EscapeFilter::default().line(line.as_bytes(), self.look.color, false, out);
             out.extend_from_slice(end.as_bytes());
             out.push(b'\n');
         }
     }
 
     /// Appends a status line.
-    pub fn spoken(&mut self, spoken: &Spoken, out: &mut Vec<u8>) {
+    pub fn status_line(&mut self, spoken: &StatusLine, out: &mut Vec<u8>) {
         if self.look.json {
-            return json::spoken(spoken, out);
+            return json::write_status(spoken, out);
         }
         let (said, at) = spoken.said();
-        self.said(&said, at, out);
+        self.status_text(&said, at, out);
     }
 
-    fn part(&mut self, lines: &Lines<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+    fn write_lines(&mut self, lines: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
         match self.look.escapes {
-            Escapes::Keep => self.copy(bytes, out),
-            Escapes::Colors | Escapes::Strip => {
+            EscapeMode::Keep => self.copy(bytes, out),
+            EscapeMode::Colors | EscapeMode::Strip => {
                 let idle = self.filter_of(lines).is_none_or(|filter| filter.is_idle());
                 if idle && filter::are_plain(bytes) {
                     self.copy(bytes, out);
@@ -189,7 +193,7 @@ impl Painter {
         }
     }
 
-    fn filter_of(&self, lines: &Lines<'_>) -> Option<&Filter> {
+    fn filter_of(&self, lines: &ChunkView<'_>) -> Option<&EscapeFilter> {
         if self.filters.is_empty() {
             return None;
         }
@@ -198,7 +202,7 @@ impl Painter {
 
     /// Copies the bytes unfiltered, in one pass.
     fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let reset = self.look.color && self.look.escapes == Escapes::Keep;
+        let reset = self.look.color && self.look.escapes == EscapeMode::Keep;
         if self.prefix.is_empty() && !reset {
             out.extend_from_slice(bytes);
         } else {
@@ -225,8 +229,8 @@ impl Painter {
         out.extend_from_slice(if newline { b"\n" } else { b"" });
     }
 
-    fn filter(&mut self, from: &Lines<'_>, bytes: &[u8], out: &mut Vec<u8>) {
-        let colors = self.look.escapes == Escapes::Colors;
+    fn filter(&mut self, from: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        let colors = self.look.escapes == EscapeMode::Colors;
         let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
         for line in lines::lines(bytes) {
             out.extend_from_slice(&self.prefix);
@@ -241,7 +245,7 @@ impl Painter {
         }
     }
 
-    fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: Mark) {
+    fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: LineMarker) {
         let mut prefix = std::mem::take(&mut self.prefix);
         prefix.clear();
         if self.look.timestamps {
@@ -256,19 +260,21 @@ impl Painter {
         self.prefix = prefix;
     }
 
-    fn name(&self, service: Option<&Name>, mark: Mark, prefix: &mut Vec<u8>) {
+    fn name(&self, service: Option<&Name>, mark: LineMarker, prefix: &mut Vec<u8>) {
         let name = service.map_or("", Name::as_str);
         let padded = format!("{name:width$}", width = self.table.width());
         let (start, middle, end) = match (self.look.color, service, mark) {
             (false, _, _) => ("", "", ""),
-            (true, Some(service), Mark::Line | Mark::Rest) => {
-                (self.table.start(service), "", RESET)
+            (true, Some(service), LineMarker::Line | LineMarker::Rest) => {
+                (self.table.color_start(service), "", RESET)
             }
-            (true, Some(service), Mark::Said | Mark::More) => {
-                (self.table.start(service), BOLD, RESET)
+            (true, Some(service), LineMarker::Said | LineMarker::More) => {
+                (self.table.color_start(service), BOLD, RESET)
             }
-            (true, None, Mark::More) => ("", "", ""),
-            (true, None, Mark::Line | Mark::Rest | Mark::Said) => ("", BOLD, RESET),
+            (true, None, LineMarker::More) => ("", "", ""),
+            (true, None, LineMarker::Line | LineMarker::Rest | LineMarker::Said) => {
+                ("", BOLD, RESET)
+            }
         };
         for text in [start, &padded, middle, mark.text(), end] {
             prefix.extend_from_slice(text.as_bytes());

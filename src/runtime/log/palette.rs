@@ -4,7 +4,7 @@ use crate::model::{LabelColor, Name};
 
 /// Colors of the services and the width of the name column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
+pub struct ServicePalette {
     colors: BTreeMap<Name, LabelColor>,
     width: usize,
 }
@@ -24,19 +24,19 @@ const PALETTE: [LabelColor; 10] = [
 ];
 
 /// Widest name column: one long name must not push all lines to the right.
-const WIDTH_MAX: usize = 20;
+const MAX_NAME_WIDTH: usize = 20;
 
-impl Table {
+impl ServicePalette {
     /// Gives each service the color that the user chose, or a stable one by the hash of its name,
     /// which differs from the neighbor's and repeats only once all are in use.
-    pub fn new(services: &[(Name, Option<LabelColor>)]) -> Table {
+    pub fn new(services: &[(Name, Option<LabelColor>)]) -> ServicePalette {
         let wishes: BTreeMap<&Name, Option<LabelColor>> =
             services.iter().map(|(name, color)| (name, *color)).collect();
         let mut colors: BTreeMap<Name, LabelColor> = BTreeMap::new();
         let mut used: Vec<LabelColor> = wishes.values().flatten().copied().collect();
         let mut before = None;
         for (name, wish) in wishes {
-            let color = wish.unwrap_or_else(|| free(name, &used, before));
+            let color = wish.unwrap_or_else(|| pick_color(name, &used, before));
             used.push(color);
             if PALETTE.iter().all(|color| used.contains(color)) {
                 used.clear();
@@ -45,7 +45,7 @@ impl Table {
             colors.insert(name.clone(), color);
         }
         let width = colors.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
-        Table { colors, width: width.min(WIDTH_MAX) }
+        ServicePalette { colors, width: width.min(MAX_NAME_WIDTH) }
     }
 
     /// Returns the width of the name column in characters.
@@ -54,13 +54,13 @@ impl Table {
     }
 
     /// Returns the escape sequence that starts the color of a service.
-    pub(super) fn start(&self, name: &Name) -> &'static str {
-        sgr(self.colors.get(name).copied().unwrap_or_else(|| free(name, &[], None)))
+    pub(super) fn color_start(&self, name: &Name) -> &'static str {
+        sgr(self.colors.get(name).copied().unwrap_or_else(|| pick_color(name, &[], None)))
     }
 }
 
 /// Returns the first color from the hash of `name` on that is neither in use nor the neighbor's.
-fn free(name: &Name, used: &[LabelColor], before: Option<LabelColor>) -> LabelColor {
+fn pick_color(name: &Name, used: &[LabelColor], before: Option<LabelColor>) -> LabelColor {
     let hash = xxhash_rust::xxh3::xxh3_64(name.as_str().as_bytes());
     let first = (hash % PALETTE.len() as u64) as usize;
     let mut from_there = PALETTE.iter().cycle().skip(first).take(PALETTE.len());
@@ -98,12 +98,15 @@ mod tests {
 
     #[test]
     fn colours_are_stable_and_neighbours_differ() {
-        let table = Table::new(&names(40));
-        assert_eq!(table, Table::new(&names(40)));
+        let table = ServicePalette::new(&names(40));
+        assert_eq!(table, ServicePalette::new(&names(40)));
         let all: Vec<LabelColor> = table.colors.values().copied().collect();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
-        let mut ten: Vec<String> =
-            Table::new(&names(10)).colors.values().map(|color| format!("{color:?}")).collect();
+        let mut ten: Vec<String> = ServicePalette::new(&names(10))
+            .colors
+            .values()
+            .map(|color| format!("{color:?}"))
+            .collect();
         ten.sort();
         ten.dedup();
         assert_eq!(ten.len(), 10);
@@ -113,8 +116,8 @@ mod tests {
     fn the_users_colour_counts_and_the_column_has_a_limit() {
         let api = Name::new("api").unwrap();
         let long = Name::new(&"x".repeat(50)).unwrap();
-        let table = Table::new(&[(api.clone(), Some(LabelColor::Red)), (long, None)]);
-        assert_eq!(table.start(&api), "\x1b[31m");
-        assert_eq!(table.width(), WIDTH_MAX);
+        let table = ServicePalette::new(&[(api.clone(), Some(LabelColor::Red)), (long, None)]);
+        assert_eq!(table.color_start(&api), "\x1b[31m");
+        assert_eq!(table.width(), MAX_NAME_WIDTH);
     }
 }

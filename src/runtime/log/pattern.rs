@@ -4,13 +4,13 @@ use tokio::sync::oneshot;
 use super::{filter, lines};
 
 /// Patterns awaited in the output of one run, for readiness by log line.
-pub(super) struct Patterns {
+pub(super) struct LinePatterns {
     waiting: Vec<(Regex, oneshot::Sender<String>)>,
 }
 
-impl Patterns {
+impl LinePatterns {
     /// Returns the patterns, and for each a receiver that fails when the run ends without a match.
-    pub fn new(patterns: Vec<Regex>) -> (Patterns, Vec<oneshot::Receiver<String>>) {
+    pub fn new(patterns: Vec<Regex>) -> (LinePatterns, Vec<oneshot::Receiver<String>>) {
         let (waiting, found) = patterns
             .into_iter()
             .map(|pattern| {
@@ -18,7 +18,7 @@ impl Patterns {
                 ((pattern, tell), found)
             })
             .unzip();
-        (Patterns { waiting }, found)
+        (LinePatterns { waiting }, found)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -36,11 +36,11 @@ impl Patterns {
             if self.waiting.is_empty() {
                 return;
             }
-            self.compare(lines::content(line));
+            self.match_line(lines::trim_line_end(line));
         }
     }
 
-    fn compare(&mut self, line: &[u8]) {
+    fn match_line(&mut self, line: &[u8]) {
         let clean;
         let line = if memchr::memchr(0x1b, line).is_some() {
             clean = filter::strip(line);

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use crate::model::{OutputStream, RunId};
 
 /// Captured lines of one stream, not numbered yet.
-pub(super) struct Piece<'a> {
+pub(super) struct RawChunk<'a> {
     pub run: RunId,
     pub stream: OutputStream,
     pub continues: bool,
@@ -14,7 +14,7 @@ pub(super) struct Piece<'a> {
     pub parts: [&'a [u8]; 2],
 }
 
-impl Piece<'_> {
+impl RawChunk<'_> {
     pub fn len(&self) -> usize {
         self.parts[0].len() + self.parts[1].len()
     }

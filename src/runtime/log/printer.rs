@@ -2,50 +2,54 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::amount::Amount;
-use super::cursor::{Chunk, Cursor, From};
-use super::lane::Lane;
+use super::amount::LogSize;
+use super::cursor::{LogChunk, LogCursor, ReadFrom};
+use super::lane::ServiceLog;
 use super::lines;
-use super::logs::Inner;
-use super::look::Look;
-use super::output::Output;
-use super::painter::{Lines, Painter};
-use super::queue::{Mode, Slab};
-use super::spoken::Spoken;
-use super::voice::Voice;
+use super::logs::StackLogInner;
+use super::look::LogStyle;
+use super::output::LogOutput;
+use super::painter::{ChunkView, LineFormatter};
+use super::queue::{PrintMode, QueuedChunk};
+use super::spoken::StatusLine;
+use super::voice::LogOrigin;
 
 /// Prints the log on its own thread, the only one that waits for the terminal.
-struct Printer {
-    inner: Arc<Inner>,
-    output: Output,
-    painter: Painter,
+struct LogPrinter {
+    inner: Arc<StackLogInner>,
+    output: LogOutput,
+    painter: LineFormatter,
     /// Formatted bytes that are not written yet.
     out: Vec<u8>,
     /// Logs with printed lines whose index may not be flushed yet.
-    touched: Vec<Arc<Lane>>,
+    touched: Vec<Arc<ServiceLog>>,
     /// What was printed of each origin, or reported as missed. The rest of its total was missed.
-    passed: BTreeMap<Voice, Amount>,
+    passed: BTreeMap<LogOrigin, LogSize>,
 }
 
 /// Bytes to format before a write.
-const OUT: usize = 256 * 1024;
+const WRITE_SIZE: usize = 256 * 1024;
 
-pub(super) fn start(inner: Arc<Inner>, look: Look, output: Output) -> io::Result<()> {
-    let painter = Painter::new(look, Arc::default());
+pub(super) fn start(
+    inner: Arc<StackLogInner>,
+    look: LogStyle,
+    output: LogOutput,
+) -> io::Result<()> {
+    let painter = LineFormatter::new(look, Arc::default());
     let (touched, passed) = (Vec::new(), BTreeMap::new());
-    let out = Vec::with_capacity(2 * OUT);
-    let printer = Printer { inner, output, painter, out, touched, passed };
+    let out = Vec::with_capacity(2 * WRITE_SIZE);
+    let printer = LogPrinter { inner, output, painter, out, touched, passed };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || printer.run())?;
     Ok(())
 }
 
-impl Printer {
+impl LogPrinter {
     fn run(mut self) {
         // Keeps `finish` from waiting for this thread, even after a panic.
         let _close = CloseOnDrop(self.inner.clone());
         while let Some(slabs) = self.inner.queue.next() {
             let table = self.inner.queue.state().table.clone();
-            self.painter.set_table(table);
+            self.painter.set_palette(table);
             let done = if slabs.is_empty() { self.catch_up() } else { self.show(slabs) };
             if let Err(error) = done {
                 tracing::debug!("log output stopped: {error}");
@@ -58,42 +62,42 @@ impl Printer {
         }
     }
 
-    fn show(&mut self, slabs: VecDeque<Slab>) -> io::Result<()> {
+    fn show(&mut self, slabs: VecDeque<QueuedChunk>) -> io::Result<()> {
         for slab in slabs {
-            self.touch(&slab.lane);
-            self.pass(&slab.lane.voice, slab.amount());
+            self.mark_unflushed(&slab.lane);
+            self.count_printed(&slab.lane.voice, slab.amount());
             self.paint(&of_slab(&slab));
-            if self.out.len() >= OUT {
+            if self.out.len() >= WRITE_SIZE {
                 self.write()?;
             }
             // The queue counts the chunk until here, which bounds memory whatever the output does.
-            self.inner.queue.shown(slab);
+            self.inner.queue.recycle(slab);
         }
         self.write()?;
         self.output.flush()
     }
 
-    fn paint(&mut self, print: &Print<'_>) {
+    fn paint(&mut self, print: &PrintItem<'_>) {
         match print {
-            Print::Lines(lines) => self.painter.lines(lines, &mut self.out),
-            Print::Said { seq, bytes } => {
+            PrintItem::Lines(lines) => self.painter.lines(lines, &mut self.out),
+            PrintItem::Said { seq, bytes } => {
                 for (seq, line) in (*seq..).zip(lines::lines(bytes)) {
                     // Only a modified file has other lines.
-                    if let Some(spoken) = Spoken::read(line, seq) {
-                        self.painter.spoken(&spoken, &mut self.out);
+                    if let Some(spoken) = StatusLine::decode(line, seq) {
+                        self.painter.status_line(&spoken, &mut self.out);
                     }
                 }
             }
         }
     }
 
-    fn touch(&mut self, lane: &Arc<Lane>) {
+    fn mark_unflushed(&mut self, lane: &Arc<ServiceLog>) {
         if !self.touched.iter().any(|known| Arc::ptr_eq(known, lane)) {
             self.touched.push(lane.clone());
         }
     }
 
-    fn pass(&mut self, voice: &Voice, shown: Amount) {
+    fn count_printed(&mut self, voice: &LogOrigin, shown: LogSize) {
         match self.passed.get_mut(voice) {
             Some(passed) => *passed += shown,
             None => drop(self.passed.insert(voice.clone(), shown)),
@@ -102,18 +106,18 @@ impl Printer {
 
     /// Prints what was stored while the queue was full, until nothing is left.
     fn catch_up(&mut self) -> io::Result<()> {
-        let Mode::Behind { since } = self.inner.queue.state().mode else { return Ok(()) };
-        let mut cursor = Cursor::default();
+        let PrintMode::Behind { since } = self.inner.queue.state().mode else { return Ok(()) };
+        let mut cursor = LogCursor::default();
         loop {
             let before = self.inner.queue.state().next_seq;
             for lane in self.inner.all_lanes() {
-                cursor.add(&lane, From::Seq(since));
+                cursor.add(&lane, ReadFrom::Seq(since));
             }
-            let step = cursor.step(before, OUT);
+            let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
-                self.pass(&chunk.voice, chunk.amount());
+                self.count_printed(&chunk.voice, chunk.amount());
                 self.paint(&of_chunk(chunk));
-                if self.out.len() >= OUT {
+                if self.out.len() >= WRITE_SIZE {
                     self.write()?;
                 }
             }
@@ -122,7 +126,7 @@ impl Printer {
                 // Read before checking for more lines: without any, they are about the same lines.
                 let totals = self.totals();
                 if self.caught_up(before) {
-                    self.tell_lost(totals);
+                    self.report_missed(totals);
                     self.write()?;
                     self.touched = self.inner.all_lanes();
                     return self.output.flush();
@@ -131,17 +135,17 @@ impl Printer {
         }
     }
 
-    fn totals(&self) -> Vec<(Voice, Amount)> {
+    fn totals(&self) -> Vec<(LogOrigin, LogSize)> {
         let lanes = self.inner.all_lanes();
         lanes.into_iter().map(|lane| (lane.voice.clone(), lane.total())).collect()
     }
 
-    fn tell_lost(&mut self, totals: Vec<(Voice, Amount)>) {
+    fn report_missed(&mut self, totals: Vec<(LogOrigin, LogSize)>) {
         for (voice, total) in totals {
             let passed = self.passed.get(&voice).copied().unwrap_or_default();
             let missed = total.since(passed);
             if !missed.is_zero() {
-                self.pass(&voice, missed);
+                self.count_printed(&voice, missed);
                 self.painter.missed(voice.service(), missed, &mut self.out);
             }
         }
@@ -153,8 +157,8 @@ impl Printer {
         if state.next_seq != before {
             return false;
         }
-        if matches!(state.mode, Mode::Behind { .. }) {
-            state.mode = Mode::Live;
+        if matches!(state.mode, PrintMode::Behind { .. }) {
+            state.mode = PrintMode::Live;
         }
         true
     }
@@ -164,15 +168,15 @@ impl Printer {
         let mut start = 0;
         while start < self.out.len() {
             start += self.output.write(&self.out[start..])?;
-            self.inner.queue.step();
+            self.inner.queue.progressed();
         }
         self.out.clear();
         Ok(())
     }
 }
 
-enum Print<'a> {
-    Lines(Lines<'a>),
+enum PrintItem<'a> {
+    Lines(ChunkView<'a>),
     /// Stored status lines, with the number of the first.
     Said {
         seq: u64,
@@ -180,10 +184,10 @@ enum Print<'a> {
     },
 }
 
-fn of_slab(slab: &Slab) -> Print<'_> {
+fn of_slab(slab: &QueuedChunk) -> PrintItem<'_> {
     match slab.lane.voice.service() {
-        None => Print::Said { seq: slab.seq, bytes: &slab.bytes },
-        Some(service) => Print::Lines(Lines {
+        None => PrintItem::Said { seq: slab.seq, bytes: &slab.bytes },
+        Some(service) => PrintItem::Lines(ChunkView {
             service,
             run: slab.run,
             stream: slab.stream,
@@ -196,10 +200,10 @@ fn of_slab(slab: &Slab) -> Print<'_> {
     }
 }
 
-fn of_chunk(chunk: &Chunk) -> Print<'_> {
+fn of_chunk(chunk: &LogChunk) -> PrintItem<'_> {
     match chunk.voice.service() {
-        None => Print::Said { seq: chunk.batch.seq, bytes: &chunk.bytes },
-        Some(service) => Print::Lines(Lines {
+        None => PrintItem::Said { seq: chunk.batch.seq, bytes: &chunk.bytes },
+        Some(service) => PrintItem::Lines(ChunkView {
             service,
             run: chunk.batch.run,
             stream: chunk.batch.stream,
@@ -213,7 +217,7 @@ fn of_chunk(chunk: &Chunk) -> Print<'_> {
 }
 
 /// Closes the queue when the printer ends, even by a panic.
-struct CloseOnDrop(Arc<Inner>);
+struct CloseOnDrop(Arc<StackLogInner>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {

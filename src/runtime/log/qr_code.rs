@@ -1,6 +1,6 @@
 use fast_qr::{ECL, QRBuilder};
 
-use super::said::{Said, Tone};
+use super::said::{StatusText, StatusTone};
 use crate::model::{ServiceView, Snapshot, Stack};
 
 /// Width of the quiet zone around the code, in modules.
@@ -11,8 +11,9 @@ const LIGHT_ON_DARK: (&str, &str) = ("\x1b[97;40m", "\x1b[0m");
 
 /// Returns a QR code for the network URL of the primary service, or else of the first one
 /// reachable, or why there is none. `room`: columns of the terminal, `None` without one.
-pub fn qr_code(snapshot: &Snapshot, stack: &Stack, room: Option<usize>) -> Said {
-    let none = |why: String| Said::more(Tone::Notice, format!("  no QR code: {why}"));
+pub fn qr_code(snapshot: &Snapshot, stack: &Stack, room: Option<usize>) -> StatusText {
+    let none =
+        |why: String| StatusText::continued(StatusTone::Notice, format!("  no QR code: {why}"));
     let open = |view: &&ServiceView| !view.network_urls.is_empty();
     let primary =
         snapshot.services.iter().filter(open).find(|v| Some(&v.name) == stack.primary.as_ref());
@@ -46,5 +47,5 @@ pub fn qr_code(snapshot: &Snapshot, stack: &Stack, room: Option<usize>) -> Said 
         let line: String = (-BORDER..size + BORDER).map(half).collect();
         text += &format!("\n{start}{line}{end}");
     }
-    Said::more(Tone::Notice, text)
+    StatusText::continued(StatusTone::Notice, text)
 }

@@ -3,30 +3,30 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::amount::Amount;
-use super::lane::{Lane, Numbered};
-use super::lock;
-use super::palette::Table;
-use super::piece::Piece;
+use super::amount::LogSize;
+use super::lane::{ChunkNumber, ServiceLog};
+use super::lock_unpoisoned;
+use super::palette::ServicePalette;
+use super::piece::RawChunk;
 use crate::model::{OutputStream, RunId};
 
 /// Chunks to be printed, between the captures and the printer. Numbers every line.
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct PrintQueue {
+    state: Mutex<PrintQueueState>,
     /// The printer waits here for work.
     work: Condvar,
     /// `finish` waits here for the printer.
     progress: Condvar,
 }
 
-pub(super) struct State {
-    slabs: VecDeque<Slab>,
+pub(super) struct PrintQueueState {
+    slabs: VecDeque<QueuedChunk>,
     /// Cost of the queued chunks and of those being printed.
     bytes: usize,
     /// Number of the next line.
     pub next_seq: u64,
-    pub mode: Mode,
-    pub table: Arc<Table>,
+    pub mode: PrintMode,
+    pub table: Arc<ServicePalette>,
     /// The printer waits for work.
     idle: bool,
     ending: bool,
@@ -37,7 +37,7 @@ pub(super) struct State {
 }
 
 /// How lines reach the printer.
-pub(super) enum Mode {
+pub(super) enum PrintMode {
     /// Through the queue.
     Live,
     /// The queue was full: the printer reads stored lines from this number on.
@@ -46,8 +46,8 @@ pub(super) enum Mode {
     Closed,
 }
 
-pub(super) struct Slab {
-    pub lane: Arc<Lane>,
+pub(super) struct QueuedChunk {
+    pub lane: Arc<ServiceLog>,
     pub run: RunId,
     pub stream: OutputStream,
     /// Number of the first line.
@@ -60,45 +60,45 @@ pub(super) struct Slab {
     pub bytes: Vec<u8>,
 }
 
-impl Queue {
+impl PrintQueue {
     /// Most bytes in the queue. A terminal that is slow for a moment should not cause disk reads,
     /// and one that hangs should not cost more memory.
-    pub const BYTES_MAX: usize = 8 * 1024 * 1024;
+    pub const MAX_BYTES: usize = 8 * 1024 * 1024;
     /// Cost of a chunk besides its bytes.
-    const SLAB: usize = 128;
+    const CHUNK_COST: usize = 128;
     /// Largest chunk in bytes: what the printer writes at once.
-    const SLAB_MAX: usize = 256 * 1024;
+    const MAX_CHUNK: usize = 256 * 1024;
     /// Most buffers kept for reuse.
-    const SPARE_MAX: usize = 8;
+    const MAX_SPARE: usize = 8;
 
-    pub fn new(open: bool) -> Queue {
-        let state = State {
+    pub fn new(open: bool) -> PrintQueue {
+        let state = PrintQueueState {
             slabs: VecDeque::new(),
             bytes: 0,
             next_seq: 0,
-            mode: if open { Mode::Live } else { Mode::Closed },
+            mode: if open { PrintMode::Live } else { PrintMode::Closed },
             table: Arc::default(),
             idle: false,
             ending: false,
             steps: 0,
             spare: Vec::new(),
         };
-        Queue { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
+        PrintQueue { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
     }
 
     /// Numbers the lines of a chunk and passes them to the printer.
-    pub fn lines(&self, lane: &Arc<Lane>, piece: &Piece<'_>, lines: usize) -> Numbered {
-        let mut state = lock(&self.state);
+    pub fn push(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, lines: usize) -> ChunkNumber {
+        let mut state = lock_unpoisoned(&self.state);
         let seq = state.next_seq;
         state.next_seq += lines as u64;
         let printed = match &state.mode {
-            Mode::Closed => false,
-            Mode::Behind { .. } => true,
-            Mode::Live if state.bytes + piece.len() + Self::SLAB > Self::BYTES_MAX => {
-                state.mode = Mode::Behind { since: seq };
+            PrintMode::Closed => false,
+            PrintMode::Behind { .. } => true,
+            PrintMode::Live if state.bytes + piece.len() + Self::CHUNK_COST > Self::MAX_BYTES => {
+                state.mode = PrintMode::Behind { since: seq };
                 true
             }
-            Mode::Live => {
+            PrintMode::Live => {
                 state.add(lane, piece, seq..seq + lines as u64);
                 true
             }
@@ -106,33 +106,33 @@ impl Queue {
         if printed {
             self.wake(&mut state);
         }
-        Numbered { seq, printed }
+        ChunkNumber { seq, printed }
     }
 
-    fn wake(&self, state: &mut State) {
+    fn wake(&self, state: &mut PrintQueueState) {
         if std::mem::take(&mut state.idle) {
             self.work.notify_one();
         }
     }
 
     /// Locks the state, to read or change single fields.
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    pub fn state(&self) -> MutexGuard<'_, PrintQueueState> {
+        lock_unpoisoned(&self.state)
     }
 
     /// Waits for work: the queued chunks, or an empty list when the printer is behind. `None`:
     /// everything is printed and nothing more comes.
-    pub fn next(&self) -> Option<VecDeque<Slab>> {
-        let mut state = lock(&self.state);
+    pub fn next(&self) -> Option<VecDeque<QueuedChunk>> {
+        let mut state = lock_unpoisoned(&self.state);
         loop {
             if !state.slabs.is_empty() {
                 return Some(std::mem::take(&mut state.slabs));
             }
             match state.mode {
-                Mode::Behind { .. } => return Some(VecDeque::new()),
-                Mode::Closed => return None,
-                Mode::Live if state.ending => return None,
-                Mode::Live => {}
+                PrintMode::Behind { .. } => return Some(VecDeque::new()),
+                PrintMode::Closed => return None,
+                PrintMode::Live if state.ending => return None,
+                PrintMode::Live => {}
             }
             state.idle = true;
             state = self.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -140,25 +140,25 @@ impl Queue {
     }
 
     /// Takes back the buffer of a printed chunk.
-    pub fn shown(&self, slab: Slab) {
-        let mut state = lock(&self.state);
+    pub fn recycle(&self, slab: QueuedChunk) {
+        let mut state = lock_unpoisoned(&self.state);
         state.bytes -= slab.cost();
-        let Slab { mut bytes, .. } = slab;
-        if state.spare.len() < Self::SPARE_MAX {
+        let QueuedChunk { mut bytes, .. } = slab;
+        if state.spare.len() < Self::MAX_SPARE {
             bytes.clear();
             state.spare.push(bytes);
         }
     }
 
-    pub fn step(&self) {
-        lock(&self.state).steps += 1;
+    pub fn progressed(&self) {
+        lock_unpoisoned(&self.state).steps += 1;
         self.progress.notify_all();
     }
 
     /// Stops printing for good.
     pub fn close(&self) {
-        let mut state = lock(&self.state);
-        state.mode = Mode::Closed;
+        let mut state = lock_unpoisoned(&self.state);
+        state.mode = PrintMode::Closed;
         state.slabs.clear();
         state.bytes = 0;
         state.steps += 1;
@@ -167,19 +167,19 @@ impl Queue {
     }
 
     pub fn is_closed(&self) -> bool {
-        matches!(lock(&self.state).mode, Mode::Closed)
+        matches!(lock_unpoisoned(&self.state).mode, PrintMode::Closed)
     }
 
     /// Asks the printer to end once everything is printed.
     pub fn end(&self) {
-        lock(&self.state).ending = true;
+        lock_unpoisoned(&self.state).ending = true;
         self.work.notify_one();
     }
 
     /// Waits for the queue to close; returns `false` without any progress for `patience`.
     pub fn wait_closed(&self, patience: Duration) -> bool {
-        let mut state = lock(&self.state);
-        while !matches!(state.mode, Mode::Closed) {
+        let mut state = lock_unpoisoned(&self.state);
+        while !matches!(state.mode, PrintMode::Closed) {
             let steps = state.steps;
             let (after, waited) = self
                 .progress
@@ -187,7 +187,7 @@ impl Queue {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             state = after;
             if waited.timed_out() && state.steps == steps {
-                return matches!(state.mode, Mode::Closed);
+                return matches!(state.mode, PrintMode::Closed);
             }
         }
         true
@@ -195,13 +195,13 @@ impl Queue {
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        lock(&self.state).bytes
+        lock_unpoisoned(&self.state).bytes
     }
 }
 
-impl State {
+impl PrintQueueState {
     /// Appends to the last queued chunk if this one follows directly, or else adds a new one.
-    fn add(&mut self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: Range<u64>) {
+    fn add(&mut self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, seq: Range<u64>) {
         self.bytes += piece.len();
         if let Some(slab) = self.slabs.back_mut()
             && slab.takes(lane, piece, seq.start)
@@ -209,8 +209,8 @@ impl State {
             slab.extend(piece, seq.end);
             return;
         }
-        self.bytes += Queue::SLAB;
-        let mut slab = Slab {
+        self.bytes += PrintQueue::CHUNK_COST;
+        let mut slab = QueuedChunk {
             lane: lane.clone(),
             run: piece.run,
             stream: piece.stream,
@@ -226,28 +226,28 @@ impl State {
     }
 }
 
-impl Slab {
-    pub fn amount(&self) -> Amount {
-        Amount { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
+impl QueuedChunk {
+    pub fn amount(&self) -> LogSize {
+        LogSize { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
     }
 
     fn cost(&self) -> usize {
-        Queue::SLAB + self.bytes.len()
+        PrintQueue::CHUNK_COST + self.bytes.len()
     }
 
-    fn takes(&self, lane: &Arc<Lane>, piece: &Piece<'_>, seq: u64) -> bool {
+    fn takes(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, seq: u64) -> bool {
         Arc::ptr_eq(&self.lane, lane)
             && self.run == piece.run
             && self.end == seq
             && self.stream == piece.stream
             && !self.open
             && !piece.continues
-            && self.bytes.len() + piece.len() <= Queue::SLAB_MAX
+            && self.bytes.len() + piece.len() <= PrintQueue::MAX_CHUNK
             // Timestamps show seconds.
             && self.at.div_euclid(1000) == piece.at.div_euclid(1000)
     }
 
-    fn extend(&mut self, piece: &Piece<'_>, end: u64) {
+    fn extend(&mut self, piece: &RawChunk<'_>, end: u64) {
         self.end = end;
         self.bytes.extend_from_slice(piece.parts[0]);
         self.bytes.extend_from_slice(piece.parts[1]);

@@ -4,80 +4,80 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::cursor::{Chunk, Cursor, From, Step};
-use super::logs::Inner;
-use super::missed::Missed;
-use super::spoken::Spoken;
-use super::voice::Voice;
-use super::wanted::Wanted;
-use super::{lines, record::Record};
+use super::cursor::{LogChunk, LogCursor, ReadFrom, ReadStep};
+use super::logs::StackLogInner;
+use super::missed::MissedLines;
+use super::spoken::StatusLine;
+use super::voice::LogOrigin;
+use super::wanted::LineFilter;
+use super::{lines, record::LogLine};
 use crate::model::Name;
 
 /// Reads the log in order and at its own speed, without slowing anything down.
-pub struct Reader {
-    inner: Arc<Inner>,
+pub struct LogReader {
+    inner: Arc<StackLogInner>,
     services: Option<Vec<Name>>,
     last: usize,
-    wanted: Arc<Wanted>,
+    wanted: Arc<LineFilter>,
     /// Filter for status lines; `None`: not wanted.
-    said: Option<Arc<Wanted>>,
+    said: Option<Arc<LineFilter>>,
     /// Reads up to the line with this number; `None`: until the log ends.
     until: Option<u64>,
     changes: watch::Receiver<u64>,
     /// `None` while `job` has it.
-    cursor: Option<Cursor>,
+    cursor: Option<LogCursor>,
     /// A step that reads files on a blocking thread; kept here to survive a dropped call of `next`.
-    job: Option<JoinHandle<(Cursor, Step, bool)>>,
+    job: Option<JoinHandle<(LogCursor, ReadStep, bool)>>,
     /// Services added from now on are read from their beginning.
     begun: bool,
 }
 
 /// Some lines of the log, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct LogPage {
     /// Lines of services.
-    pub records: Vec<Record>,
+    pub records: Vec<LogLine>,
     /// Status lines between them.
-    pub said: Vec<Spoken>,
+    pub said: Vec<StatusLine>,
     /// What was lost before these, wanted or not.
-    pub missed: Missed,
+    pub missed: MissedLines,
 }
 
 /// An item of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Item {
+pub enum PageItem {
     /// A line of a service.
-    Line(Record),
+    Line(LogLine),
     /// A status line.
-    Said(Spoken),
+    Said(StatusLine),
 }
 
 /// Bytes that a reader takes at once.
-const PAGE: usize = 256 * 1024;
+const PAGE_SIZE: usize = 256 * 1024;
 
-impl Reader {
+impl LogReader {
     pub(super) fn new(
-        inner: Arc<Inner>,
+        inner: Arc<StackLogInner>,
         services: Option<Vec<Name>>,
         last: usize,
         follow: bool,
-        wanted: Wanted,
-    ) -> Reader {
+        wanted: LineFilter,
+    ) -> LogReader {
         let changes = inner.changes();
         let until = (!follow).then(|| inner.queue.state().next_seq);
         let wanted = Arc::new(wanted);
-        let said = wanted.of_said(services.as_deref()).map(Arc::new);
-        let cursor = Some(Cursor::of(wanted.clone()));
+        let said = wanted.for_status_lines(services.as_deref()).map(Arc::new);
+        let cursor = Some(LogCursor::filtered(wanted.clone()));
         let (job, begun) = (None, false);
         let mut reader =
-            Reader { inner, services, last, wanted, said, until, changes, cursor, job, begun };
+            LogReader { inner, services, last, wanted, said, until, changes, cursor, job, begun };
         reader.add_lanes();
         reader
     }
 
     /// Returns the next page, which is never empty; `None` at the end.
-    pub async fn next(&mut self) -> Option<Page> {
+    pub async fn next(&mut self) -> Option<LogPage> {
         loop {
             let (step, last) = self.step().await;
             if !step.chunks.is_empty() || !step.missed.is_empty() {
@@ -99,27 +99,28 @@ impl Reader {
     }
 
     /// Ends this reader after what is stored now.
-    pub fn end_here(&mut self) {
+    pub fn stop_at_end(&mut self) {
         self.until = Some(self.inner.queue.state().next_seq);
     }
 
     /// Runs the next step. Also returns whether an empty step means the end: only if the end was
     /// known when the step started, because an earlier one may not have seen the last lines.
-    async fn step(&mut self) -> (Step, bool) {
+    async fn step(&mut self) -> (ReadStep, bool) {
         if self.job.is_none() {
             self.add_lanes();
-            let mut cursor = self.cursor.take().unwrap_or_else(|| Cursor::of(self.wanted.clone()));
+            let mut cursor =
+                self.cursor.take().unwrap_or_else(|| LogCursor::filtered(self.wanted.clone()));
             // Read before the step: whatever is stored from here on wakes this reader again, and a
             // step that knows of the end sees everything stored before it.
             let last = self.until.is_some() || self.inner.is_ended();
             self.changes.borrow_and_update();
             let before = self.until.unwrap_or_else(|| self.inner.queue.state().next_seq);
             self.job = Some(tokio::task::spawn_blocking(move || {
-                let step = cursor.step(before, PAGE);
+                let step = cursor.step(before, PAGE_SIZE);
                 (cursor, step, last)
             }));
         }
-        let Some(job) = &mut self.job else { return (Step::default(), true) };
+        let Some(job) = &mut self.job else { return (ReadStep::default(), true) };
         let done = job.await;
         self.job = None;
         match done {
@@ -128,19 +129,19 @@ impl Reader {
                 (step, last)
             }
             // Only when the runtime shuts down, which ends this reader too.
-            Err(_) => (Step::default(), true),
+            Err(_) => (ReadStep::default(), true),
         }
     }
 
     /// Follows services that are new since the last call.
     fn add_lanes(&mut self) {
-        let from = if self.begun { From::Last(usize::MAX) } else { From::Last(self.last) };
+        let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
         self.begun = true;
         let Some(cursor) = &mut self.cursor else { return };
         for lane in self.inner.all_lanes() {
             let wanted = match &lane.voice {
-                Voice::Devstack => self.said.as_ref(),
-                Voice::Service(name) => {
+                LogOrigin::Devstack => self.said.as_ref(),
+                LogOrigin::Service(name) => {
                     let named = self.services.as_ref().is_none_or(|names| names.contains(name));
                     (named && self.wanted.has_lines()).then_some(&self.wanted)
                 }
@@ -152,55 +153,62 @@ impl Reader {
     }
 }
 
-impl Page {
+impl LogPage {
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.said.is_empty() && self.missed.is_empty()
     }
 
     /// Returns all lines in order.
-    pub fn items(self) -> Vec<Item> {
+    pub fn items(self) -> Vec<PageItem> {
         let mut said = self.said.into_iter().peekable();
         let mut items = Vec::with_capacity(self.records.len() + said.len());
         for record in self.records {
             while let Some(before) = said.next_if(|said| said.seq < Some(record.seq)) {
-                items.push(Item::Said(before));
+                items.push(PageItem::Said(before));
             }
-            items.push(Item::Line(record));
+            items.push(PageItem::Line(record));
         }
-        items.extend(said.map(Item::Said));
+        items.extend(said.map(PageItem::Said));
         items
     }
 }
 
 /// Returns the wanted lines of a step.
-pub(super) fn page(step: Step, wanted: &Wanted, said_wanted: Option<&Wanted>) -> Page {
+pub(super) fn page(
+    step: ReadStep,
+    wanted: &LineFilter,
+    said_wanted: Option<&LineFilter>,
+) -> LogPage {
     let (mut records, mut said) = (Vec::new(), Vec::new());
     for chunk in &step.chunks {
         match &chunk.voice {
-            Voice::Service(name) => {
-                records.extend(self::records(name, chunk).filter(|one| wanted.takes(&one.line)));
+            LogOrigin::Service(name) => {
+                records.extend(self::records(name, chunk).filter(|one| wanted.accepts(&one.line)));
             }
-            Voice::Devstack => said.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
+            LogOrigin::Devstack => said.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
         }
     }
-    Page { records, said, missed: step.missed }
+    LogPage { records, said, missed: step.missed }
 }
 
-fn records<'a>(service: &'a Name, chunk: &'a Chunk) -> impl Iterator<Item = Record> + 'a {
+fn records<'a>(service: &'a Name, chunk: &'a LogChunk) -> impl Iterator<Item = LogLine> + 'a {
     let last = chunk.batch.lines.saturating_sub(1) as usize;
-    lines::lines(&chunk.bytes).enumerate().map(move |(at, line)| Record {
+    lines::lines(&chunk.bytes).enumerate().map(move |(at, line)| LogLine {
         service: service.clone(),
         run: chunk.batch.run,
         stream: chunk.batch.stream,
         at: chunk.batch.at,
         seq: chunk.batch.seq + at as u64,
-        line: lines::content(line).to_vec(),
+        line: lines::trim_line_end(line).to_vec(),
         continues: at == 0 && chunk.batch.continues,
         open: at == last && chunk.batch.open,
     })
 }
 
-fn spoken<'a>(chunk: &'a Chunk, wanted: &'a Wanted) -> impl Iterator<Item = Spoken> + 'a {
-    let lines = lines::lines(&chunk.bytes).enumerate().filter(|(_, line)| wanted.takes(line));
-    lines.filter_map(|(at, line)| Spoken::read(line, chunk.batch.seq + at as u64))
+fn spoken<'a>(
+    chunk: &'a LogChunk,
+    wanted: &'a LineFilter,
+) -> impl Iterator<Item = StatusLine> + 'a {
+    let lines = lines::lines(&chunk.bytes).enumerate().filter(|(_, line)| wanted.accepts(line));
+    lines.filter_map(|(at, line)| StatusLine::decode(line, chunk.batch.seq + at as u64))
 }

@@ -6,7 +6,7 @@ use tokio::io::unix::AsyncFd;
 
 /// Resolves when a pipe or socket has no reader left, even while nothing is written to it. Never
 /// resolves for other files. Must be called within a tokio runtime.
-pub async fn reader_gone(output: OwnedFd) {
+pub async fn reader_closed(output: OwnedFd) {
     let kind = rustix::fs::fstat(&output).map(|stat| FileType::from_raw_mode(stat.st_mode));
     match kind {
         Ok(FileType::Fifo | FileType::Socket) => {}
@@ -42,7 +42,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_told_when_a_reader_goes_and_not_before() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let mut gone = Box::pin(reader_gone(writer.try_clone().unwrap().into()));
+        let mut gone = Box::pin(reader_closed(writer.try_clone().unwrap().into()));
         writer.write_all(b"line\n").unwrap();
         tokio::select! {
             biased;
@@ -52,7 +52,7 @@ mod tests {
         drop(reader);
         gone.await;
         // A reader that closed before the call.
-        reader_gone(writer.into()).await;
+        reader_closed(writer.into()).await;
     }
 
     #[tokio::test]
@@ -60,7 +60,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         tokio::select! {
             biased;
-            () = reader_gone(file.into()) => panic!("a file has no reader"),
+            () = reader_closed(file.into()) => panic!("a file has no reader"),
             () = tokio::task::yield_now() => {}
         }
     }

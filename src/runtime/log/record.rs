@@ -4,7 +4,7 @@ use crate::model::{Name, OutputStream, RunId, to_base64};
 
 /// One line printed by a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct LogLine {
     /// The service that printed it.
     pub service: Name,
     /// The run that printed it.
@@ -25,14 +25,14 @@ pub struct Record {
 
 /// As `logs --json` prints it: `line` as text, or `line_base64` if it is not UTF-8. `continues` and
 /// `open` are omitted when false.
-impl Serialize for Record {
+impl Serialize for LogLine {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let flags = usize::from(self.continues) + usize::from(self.open);
         let mut object = to.serialize_struct("Record", 6 + flags)?;
         object.serialize_field("service", &self.service)?;
         object.serialize_field("run", &self.run)?;
         object.serialize_field("stream", &self.stream)?;
-        object.serialize_field("at", &stamp(self.at))?;
+        object.serialize_field("at", &format_time(self.at))?;
         object.serialize_field("seq", &self.seq)?;
         match std::str::from_utf8(&self.line) {
             Ok(text) => object.serialize_field("line", text)?,
@@ -49,7 +49,7 @@ impl Serialize for Record {
 }
 
 /// Formats a time as RFC 3339 in UTC with milliseconds, as everywhere in JSON.
-pub(super) fn stamp(at: i64) -> String {
+pub(super) fn format_time(at: i64) -> String {
     let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
     stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
@@ -58,8 +58,8 @@ pub(super) fn stamp(at: i64) -> String {
 mod tests {
     use super::*;
 
-    fn record(line: &[u8]) -> Record {
-        Record {
+    fn record(line: &[u8]) -> LogLine {
+        LogLine {
             service: Name::new("api").unwrap(),
             run: RunId(3),
             stream: OutputStream::Stderr,
@@ -77,7 +77,7 @@ mod tests {
             serde_json::to_string(&record(b"hi \"there\"\0")).unwrap(),
             @r#"{"service":"api","run":3,"stream":"stderr","at":"2025-11-20T09:00:00.120Z","seq":9,"line":"hi \"there\"\u0000"}"#
         );
-        let open = Record { open: true, ..record(b"\xff\xfe!") };
+        let open = LogLine { open: true, ..record(b"\xff\xfe!") };
         insta::assert_snapshot!(
             serde_json::to_string(&open).unwrap(),
             @r#"{"service":"api","run":3,"stream":"stderr","at":"2025-11-20T09:00:00.120Z","seq":9,"line_base64":"//4h","open":true}"#

@@ -2,45 +2,45 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::amount::Amount;
-use super::batch::Batch;
+use super::amount::LogSize;
+use super::batch::IndexEntry;
 
 /// The last entries of a service, in memory while the disk cannot be written.
 #[derive(Default)]
-pub(super) struct Ring {
-    batches: VecDeque<(Batch, Bytes)>,
-    held: Amount,
+pub(super) struct MemoryRing {
+    batches: VecDeque<(IndexEntry, Bytes)>,
+    held: LogSize,
     /// How much the service had printed before the first entry that was ever here.
-    start: Amount,
+    start: LogSize,
     /// Number of evicted entries.
     gone: u64,
     /// Size of the evicted entries.
-    lost: Amount,
-    first_gone: Option<Batch>,
+    lost: LogSize,
+    first_gone: Option<IndexEntry>,
 }
 
-impl Ring {
+impl MemoryRing {
     /// Most bytes kept in memory per service: thousands of lines, but little for many services.
     pub const BYTES_MAX: u64 = 256 * 1024;
 
     /// Creates an empty ring for a service that has printed `start` so far.
-    pub fn after(start: Amount) -> Ring {
-        Ring { start, ..Ring::default() }
+    pub fn after(start: LogSize) -> MemoryRing {
+        MemoryRing { start, ..MemoryRing::default() }
     }
 
     /// Adds an entry and returns how many bytes were evicted for it.
-    pub fn push(&mut self, batch: Batch, bytes: Bytes) -> u64 {
+    pub fn push(&mut self, batch: IndexEntry, bytes: Bytes) -> u64 {
         self.held += batch.amount();
         self.batches.push_back((batch, bytes));
         let before = self.lost.bytes;
         while self.held.bytes > Self::BYTES_MAX && self.batches.len() > 1 {
-            self.push_out();
+            self.evict_oldest();
         }
         self.lost.bytes - before
     }
 
     /// Adds an entry whose bytes cannot be read and evicts everything. Returns the bytes lost.
-    pub fn lose(&mut self, batch: Batch) -> u64 {
+    pub fn count_lost(&mut self, batch: IndexEntry) -> u64 {
         let before = self.lost.bytes;
         self.held += batch.amount();
         self.batches.push_back((batch, Bytes::new()));
@@ -50,11 +50,11 @@ impl Ring {
 
     pub fn clear(&mut self) {
         while !self.batches.is_empty() {
-            self.push_out();
+            self.evict_oldest();
         }
     }
 
-    fn push_out(&mut self) {
+    fn evict_oldest(&mut self) {
         let Some((batch, _)) = self.batches.pop_front() else { return };
         self.first_gone.get_or_insert(batch);
         self.held -= batch.amount();
@@ -67,26 +67,26 @@ impl Ring {
         self.gone + self.batches.len() as u64
     }
 
-    pub fn held(&self) -> Amount {
+    pub fn size(&self) -> LogSize {
         self.held
     }
 
-    pub fn start(&self) -> Amount {
+    pub fn start(&self) -> LogSize {
         self.start
     }
 
     /// Returns the number of evicted entries, and how much the service had printed by their end.
-    pub fn gone(&self) -> (u64, Amount) {
+    pub fn evicted(&self) -> (u64, LogSize) {
         (self.gone, self.start + self.lost)
     }
 
     /// Returns index entries that stand for the evicted ones.
-    pub fn gap(&self) -> Vec<Batch> {
-        self.first_gone.map_or(Vec::new(), |first| first.gap(self.lost))
+    pub fn gap(&self) -> Vec<IndexEntry> {
+        self.first_gone.map_or(Vec::new(), |first| first.lost_entries(self.lost))
     }
 
     /// Returns the entries, oldest first.
-    pub fn batches(&self) -> impl DoubleEndedIterator<Item = &(Batch, Bytes)> {
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = &(IndexEntry, Bytes)> {
         self.batches.iter()
     }
 }

@@ -1,18 +1,23 @@
-use super::said::{Said, Tone};
+use super::said::{StatusText, StatusTone};
 
 use crate::model::{ListenAddress, Phase, ServiceView, Snapshot, Stack, is_loopback};
 
 /// Returns the summary of a start: a line for the stack, then one per service with phase, duration,
 /// URL and ports that moved. Services that were not requested are left out.
-pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
+pub fn startup_summary(snapshot: &Snapshot, stack: &Stack) -> Vec<StatusText> {
     let views: Vec<&ServiceView> =
         snapshot.services.iter().filter(|view| view.phase != Phase::Idle).collect();
     let bad = views.iter().filter(|view| is_bad(view.phase)).count();
     let all = views.len();
     let head = match (bad, all) {
-        (_, 0) => Said::all(Tone::Notice, format!("{}: nothing to start", stack.name)),
-        (0, _) => Said::all(Tone::Good, format!("{} is up", stack.name)),
-        _ => Said::all(Tone::Failure, format!("{}: {bad} of {all} failed", stack.name)),
+        (_, 0) => {
+            StatusText::stack_wide(StatusTone::Notice, format!("{}: nothing to start", stack.name))
+        }
+        (0, _) => StatusText::stack_wide(StatusTone::Good, format!("{} is up", stack.name)),
+        _ => StatusText::stack_wide(
+            StatusTone::Failure,
+            format!("{}: {bad} of {all} failed", stack.name),
+        ),
     };
     let open = views.iter().any(|view| !view.network_urls.is_empty());
     let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view, stack, open)).collect();
@@ -21,7 +26,7 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
     let widths = [width(0), width(1), width(2), width(3)];
     let mut lines = vec![head];
     for (view, row) in views.iter().zip(&rows) {
-        let tone = if is_bad(view.phase) { Tone::Failure } else { Tone::Notice };
+        let tone = if is_bad(view.phase) { StatusTone::Failure } else { StatusTone::Notice };
         let [name, phase, took, last] = row;
         let [names, phases, times, _] = widths;
         let mut text = format!("  {name:names$}  {phase:phases$}");
@@ -39,10 +44,10 @@ pub fn summary(snapshot: &Snapshot, stack: &Stack) -> Vec<Said> {
         for moved in moves(view, stack) {
             text += &format!("\n      {moved}");
         }
-        lines.push(Said::more(tone, text));
+        lines.push(StatusText::continued(tone, text));
     }
-    let reach = reach(snapshot).into_iter();
-    lines.extend(reach.map(|line| Said::more(Tone::Notice, format!("  {line}"))));
+    let reach = network_lines(snapshot).into_iter();
+    lines.extend(reach.map(|line| StatusText::continued(StatusTone::Notice, format!("  {line}"))));
     lines
 }
 
@@ -51,7 +56,7 @@ const LOCAL: &str = "Local    ";
 const NETWORK: &str = "Network  ";
 
 /// Returns up to two lines on what is reachable from where, if a service is or should be exposed.
-pub fn reach(snapshot: &Snapshot) -> Vec<String> {
+pub fn network_lines(snapshot: &Snapshot) -> Vec<String> {
     let running = || snapshot.services.iter().filter(|view| view.url.is_some());
     let is_open = |view: &ServiceView| match &view.listening {
         Some(listening) => listening.iter().any(ListenAddress::is_public),
@@ -84,7 +89,7 @@ fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
     // Without a probe the service was ready at once: there is no duration to show.
     let probes = stack.services.get(&view.name).map_or(&[][..], |service| &service.ready.probes);
     let waited = view.phase == Phase::Ready && !probes.is_empty();
-    let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), took);
+    let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), format_millis);
     let last = match (&view.message, &view.url) {
         (Some(message), _) if is_bad(view.phase) => message.text.clone(),
         (_, Some(url)) if open => format!("{LOCAL}{url}"),
@@ -122,7 +127,7 @@ fn is_bad(phase: Phase) -> bool {
 }
 
 /// Formats milliseconds: `412ms`, `1.5s`, `75s`.
-pub(super) fn took(ms: u64) -> String {
+pub(super) fn format_millis(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms}ms"),
         1000..10_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),

@@ -4,7 +4,7 @@ use crate::model::Name;
 
 /// Where log lines come from; each origin has its own files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Voice {
+pub(super) enum LogOrigin {
     Devstack,
     Service(Name),
 }
@@ -12,34 +12,34 @@ pub(super) enum Voice {
 /// File stem of devstack itself, which is not a valid service name.
 const DEVSTACK: &str = "_devstack";
 
-impl Voice {
-    pub fn stem(&self) -> &str {
+impl LogOrigin {
+    pub fn file_stem(&self) -> &str {
         match self {
-            Voice::Devstack => DEVSTACK,
-            Voice::Service(name) => name.as_str(),
+            LogOrigin::Devstack => DEVSTACK,
+            LogOrigin::Service(name) => name.as_str(),
         }
     }
 
-    pub fn of_stem(stem: &str) -> Option<Voice> {
+    pub fn from_file_stem(stem: &str) -> Option<LogOrigin> {
         match stem {
-            DEVSTACK => Some(Voice::Devstack),
-            stem => Name::new(stem).ok().map(Voice::Service),
+            DEVSTACK => Some(LogOrigin::Devstack),
+            stem => Name::new(stem).ok().map(LogOrigin::Service),
         }
     }
 
     pub fn service(&self) -> Option<&Name> {
         match self {
-            Voice::Devstack => None,
-            Voice::Service(name) => Some(name),
+            LogOrigin::Devstack => None,
+            LogOrigin::Service(name) => Some(name),
         }
     }
 }
 
-impl fmt::Display for Voice {
+impl fmt::Display for LogOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Voice::Devstack => f.write_str("devstack itself"),
-            Voice::Service(name) => name.fmt(f),
+            LogOrigin::Devstack => f.write_str("devstack itself"),
+            LogOrigin::Service(name) => name.fmt(f),
         }
     }
 }
@@ -50,11 +50,11 @@ mod tests {
 
     #[test]
     fn files_say_whose_they_are_and_no_service_takes_those_of_devstack() {
-        let api = Voice::Service(Name::new("api").unwrap());
-        for voice in [api, Voice::Devstack] {
-            assert_eq!(Voice::of_stem(voice.stem()), Some(voice));
+        let api = LogOrigin::Service(Name::new("api").unwrap());
+        for voice in [api, LogOrigin::Devstack] {
+            assert_eq!(LogOrigin::from_file_stem(voice.file_stem()), Some(voice));
         }
-        assert_eq!(Voice::of_stem("A"), None);
+        assert_eq!(LogOrigin::from_file_stem("A"), None);
         assert!(Name::new(DEVSTACK).is_err());
     }
 }

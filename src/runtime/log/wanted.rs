@@ -1,14 +1,14 @@
 use regex::bytes::Regex;
 
-use super::batch::Batch;
-use super::narration::Narration;
-use super::spoken::Spoken;
+use super::batch::IndexEntry;
+use super::narration::StatusMode;
+use super::spoken::StatusLine;
 use super::{filter, lines};
 use crate::model::{Name, OutputStream};
 
 /// Which lines a reader gets.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct LineFilter {
     /// Only lines read at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
     /// Only lines of this stream.
@@ -17,45 +17,45 @@ pub struct Wanted {
     pub grep: Option<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
-    pub narration: Narration,
+    pub narration: StatusMode,
 }
 
-impl Wanted {
+impl LineFilter {
     pub(super) fn has_lines(&self) -> bool {
-        self.narration != Narration::Only
+        self.narration != StatusMode::Only
     }
 
     /// Returns the filter for stored status lines: those about these services and the whole stack,
     /// or all if no services are given. `None`: status lines are not wanted.
-    pub(super) fn of_said(&self, services: Option<&[Name]>) -> Option<Wanted> {
-        let wants = self.narration != Narration::Without;
+    pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
+        let wants = self.narration != StatusMode::Without;
         if !wants || self.stream.is_some() || self.grep.is_some() {
             return None;
         }
-        let about = services.map(Spoken::about);
+        let about = services.map(StatusLine::about_pattern);
         let grep = about.and_then(|about| Regex::new(&about).ok());
-        (grep.is_some() == services.is_some()).then(|| Wanted {
+        (grep.is_some() == services.is_some()).then(|| LineFilter {
             since: self.since,
             grep,
-            ..Wanted::default()
+            ..LineFilter::default()
         })
     }
 
     /// Returns whether the entry may have wanted lines.
-    pub(super) fn may_have(&self, batch: &Batch) -> bool {
+    pub(super) fn accepts_entry(&self, batch: &IndexEntry) -> bool {
         self.since.is_none_or(|since| batch.at >= since)
             && self.stream.is_none_or(|stream| batch.stream == stream)
     }
 
     /// Returns whether every line of an accepted entry is wanted.
-    pub(super) fn takes_all(&self) -> bool {
+    pub(super) fn accepts_all(&self) -> bool {
         self.grep.is_none()
     }
 
     /// Returns whether a line of an accepted entry is wanted.
-    pub(super) fn takes(&self, line: &[u8]) -> bool {
+    pub(super) fn accepts(&self, line: &[u8]) -> bool {
         let Some(grep) = &self.grep else { return true };
-        let line = lines::content(line);
+        let line = lines::trim_line_end(line);
         match memchr::memchr(0x1b, line) {
             Some(_) => grep.is_match(filter::strip(line).as_bytes()),
             None => grep.is_match(line),

@@ -88,16 +88,16 @@ impl Supervisor {
                 let mended = std::mem::take(&mut self.broken);
                 self.waits = Plan::default();
                 if self.stack.live_reload != stack.live_reload {
-                    self.logs.say(narrate::live(stack.live_reload));
+                    self.logs.write_status(narrate::live(stack.live_reload));
                 } else if mended && plan.is_empty() {
-                    self.logs.say(narrate::mended_config());
+                    self.logs.write_status(narrate::config_fixed());
                 }
                 self.selection = self
                     .selection
                     .take()
                     .map(|selection| selection.renamed(&plan, &self.stack, &stack));
                 self.stack = stack.clone();
-                self.logs.limit(stack.logs);
+                self.logs.set_retention(stack.logs);
                 self.watch();
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });
@@ -112,7 +112,7 @@ impl Supervisor {
             }
             Reloaded::Broken { why, text, files } => {
                 self.broken = true;
-                self.logs.say(narrate::not_applied(why, &text));
+                self.logs.write_status(narrate::not_applied(why, &text));
                 self.hands.watch(&self.stack, &files);
             }
         }
@@ -125,9 +125,9 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.waits, plan.clone());
         let mended = std::mem::take(&mut self.broken);
         if !plan.is_empty() && (mended || plan != before) {
-            self.logs.say(narrate::waits());
+            self.logs.write_status(narrate::config_not_applied());
         } else if plan.is_empty() && (mended || !before.is_empty()) {
-            self.logs.say(narrate::as_it_runs());
+            self.logs.write_status(narrate::config_matches());
         }
         self.hands.watch(&self.stack, &stack.files);
     }

@@ -75,7 +75,7 @@ impl Supervisor {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
             Wake::LogTrouble => {
-                self.logs.notes().into_iter().for_each(|message| self.note(message));
+                self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
             }
             Wake::Deadline => inputs.push(Input::Tick),
         }

@@ -81,19 +81,19 @@ impl Supervisor {
             event.service.iter().for_each(|name| self.reloader.forgive(name));
         }
         if let EventKind::Applied(_) = event.what {
-            self.logs.services(&colors(&self.stack));
+            self.logs.set_services(&colors(&self.stack));
             self.hands.keep_consoles(&self.stack);
         }
         let scene = self.scene(&event);
-        let lines = narrate::event(&event, &scene, &self.stack, &self.logs);
-        lines.into_iter().for_each(|line| self.logs.say(line));
+        let lines = narrate::event_lines(&event, &scene, &self.stack, &self.logs);
+        lines.into_iter().for_each(|line| self.logs.write_status(line));
         if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
             // Each line starts with a service name and a marker.
             let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
             let before = usize::from(before) + names.unwrap_or(0) + 3;
             let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
             let room = width.map(|width| width.saturating_sub(before));
-            self.logs.say(qr_code(&scene, &self.stack, room));
+            self.logs.write_status(qr_code(&scene, &self.stack, room));
         }
     }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::runtime::log::piece::Piece;
+use crate::runtime::log::piece::RawChunk;
 
 /// Times that a clock is set to: back and forth, far, and just within what is joined.
 fn times() -> impl Strategy<Value = Vec<i64>> {
@@ -19,8 +19,8 @@ proptest! {
 
     #[test]
     fn whatever_the_clock_does_lines_keep_their_order(times in times()) {
-        let bench = Bench::new(Escapes::Keep);
-        bench.logs.limit(crate::model::LogRetention { max_size: 1000, keep: 1000 });
+        let bench = LogFixture::new(EscapeMode::Keep);
+        bench.logs.set_retention(crate::model::LogRetention { max_size: 1000, keep: 1000 });
         let captures = ["api", "web"].map(|service| {
             bench.logs.capture(&name(service), RunId(1), Vec::new()).0
         });
@@ -30,7 +30,7 @@ proptest! {
             let text = format!("{number}\n");
             let (run, stream) = (RunId(1), OutputStream::Stdout);
             let parts = [text.as_bytes(), &[][..]];
-            let piece = Piece { run, stream, continues: false, open: false, at, parts };
+            let piece = RawChunk { run, stream, continues: false, open: false, at, parts };
             capture.inner.store(&capture.lane, &piece);
             expected.push((format!("{} {number}", capture.lane.voice), number as u64));
         }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::runtime::log::{Narration, Said, Tone};
+use crate::runtime::log::{StatusMode, StatusText, StatusTone};
 
 /// What can happen to a file behind the log's back.
 #[derive(Debug, Clone)]
@@ -31,12 +31,12 @@ proptest! {
 
     #[test]
     fn a_damaged_log_is_read_as_far_as_it_goes(damages in damages(), last in 0..40usize) {
-        let bench = Bench::new(Escapes::Keep);
-        bench.logs.limit(crate::model::LogRetention { max_size: 1000, keep: 3 });
+        let bench = LogFixture::new(EscapeMode::Keep);
+        bench.logs.set_retention(crate::model::LogRetention { max_size: 1000, keep: 3 });
         for i in 0..60 {
             bench.run("api", i, &format!("{i} {}\nmore\n", "x".repeat(20)));
             bench.run("web", i, "w");
-            bench.logs.say(Said::of(&name("api"), Tone::Warning, "odd\nhelp: none"));
+            bench.logs.write_status(StatusText::about(&name("api"), StatusTone::Warning, "odd\nhelp: none"));
         }
         bench.finish();
         let entries = std::fs::read_dir(bench.folder()).unwrap();
@@ -61,8 +61,8 @@ proptest! {
             std::fs::write(file, bytes).unwrap();
         }
         for last in [last, usize::MAX] {
-            let wanted = Wanted { narration: Narration::With, ..Wanted::default() };
-            let pages = Stored::open(&bench.folder(), None, last, wanted).unwrap();
+            let wanted = LineFilter { narration: StatusMode::With, ..LineFilter::default() };
+            let pages = StoredLogReader::open(&bench.folder(), None, last, wanted).unwrap();
             let records: Vec<_> = pages.flat_map(|page| page.records).collect();
             // Overlapping entries can repeat lines, but not without bound.
             prop_assert!(records.len() < 100_000, "{}", records.len());

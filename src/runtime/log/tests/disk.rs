@@ -2,18 +2,18 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::model::MessageClass;
-use crate::runtime::log::segment::Kind;
+use crate::runtime::log::segment::SegmentKind;
 
 #[test]
 fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "first\n");
     bench.finish();
     let mode = |file: &str| {
         std::fs::metadata(bench.folder().join(file)).unwrap().permissions().mode() & 0o777
     };
     assert_eq!((mode("."), mode("api.log"), mode("api.idx")), (0o700, 0o600, 0o600));
-    let logs = Logs::open(&bench.folder(), look(Escapes::Keep), Output::None);
+    let logs = StackLog::open(&bench.folder(), look(EscapeMode::Keep), LogOutput::None);
     assert!(stored(&bench.folder(), 9).is_empty());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"second\n");
@@ -27,16 +27,16 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
 fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
-    let screen = Screen::default();
-    let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), screen.output());
+    let screen = GatedOutput::default();
+    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..20_000 {
         capture.push(OutputStream::Stdout, format!("line {i} {}\n", "x".repeat(40)).as_bytes());
     }
     assert_eq!(logs.tail(&name("api"), 1), [format!("line 19999 {}", "x".repeat(40))]);
-    let notes = logs.notes();
+    let notes = logs.take_warnings();
     assert_eq!(notes.iter().map(|note| note.class).collect::<Vec<_>>(), [MessageClass::Disk]);
-    assert!(logs.notes().is_empty());
+    assert!(logs.take_warnings().is_empty());
     let counts = logs.counts(&name("api"));
     assert_eq!(counts.stored, 0);
     assert!(counts.held() > 0 && counts.dropped > 0);
@@ -49,7 +49,7 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
 async fn a_reader_is_told_what_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
-    let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), Output::None);
+    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), LogOutput::None);
     let mut reader = logs.reader(None, 0, true);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let mut first = None;
@@ -74,8 +74,8 @@ async fn a_reader_is_told_what_is_lost() {
 fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
-    let screen = Screen::shut();
-    let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), screen.output());
+    let screen = GatedOutput::shut();
+    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let count = 40_000;
     for _ in 0..count {
@@ -97,7 +97,7 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
 }
 
 /// Makes the next write check the files, instead of a second later.
-fn look_now(bench: &Bench) {
+fn look_now(bench: &LogFixture) {
     for lane in bench.logs.inner.all_lanes() {
         lane.look_now();
     }
@@ -105,7 +105,7 @@ fn look_now(bench: &Bench) {
 
 #[tokio::test]
 async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let mut reader = bench.logs.reader(None, 0, true);
     bench.run("api", 1, "one\n");
     let precious = bench.dir.path().join("precious");
@@ -134,7 +134,7 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
 
 #[tokio::test]
 async fn a_file_that_was_made_read_only_is_still_written() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
     for file in ["api.log", "api.idx"] {
         let read_only = std::fs::Permissions::from_mode(0o400);
@@ -143,7 +143,7 @@ async fn a_file_that_was_made_read_only_is_still_written() {
     look_now(&bench);
     bench.run("api", 2, "two\n");
     bench.finish();
-    assert!(bench.logs.notes().is_empty());
+    assert!(bench.logs.take_warnings().is_empty());
     assert_eq!(texts(&bench.stored()), ["api one", "api two"]);
 }
 
@@ -153,8 +153,8 @@ fn a_linked_folder_is_not_used() {
     let other = dir.path().join("other");
     std::fs::create_dir(&other).unwrap();
     symlink(&other, dir.path().join("logs")).unwrap();
-    let logs = Logs::open(&dir.path().join("logs"), look(Escapes::Keep), Output::None);
-    assert_eq!(logs.notes().len(), 1);
+    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), LogOutput::None);
+    assert_eq!(logs.take_warnings().len(), 1);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);
@@ -162,13 +162,13 @@ fn a_linked_folder_is_not_used() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let mut reader = bench.logs.reader(None, 0, true);
     let gone = bench.dir.path().join("gone");
     std::fs::rename(bench.folder(), &gone).unwrap();
     std::fs::remove_dir(&gone).unwrap();
     bench.run("api", 1, "one\n");
-    assert_eq!(bench.logs.notes().len(), 1);
+    assert_eq!(bench.logs.take_warnings().len(), 1);
     let counts = bench.logs.counts(&name("api"));
     assert_eq!((counts.stored, counts.held(), counts.dropped), (0, 4, 0));
     assert_eq!(bench.logs.tail(&name("api"), 3), ["one"]);
@@ -177,7 +177,7 @@ async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
 
 #[test]
 fn a_disk_that_fills_up_and_is_freed() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
     let lane = bench.logs.inner.all_lanes().remove(0);
     // Simulates a write that the disk refuses.
@@ -199,7 +199,7 @@ fn a_disk_that_fills_up_and_is_freed() {
 
 #[tokio::test]
 async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
     let lane = bench.logs.inner.all_lanes().remove(0);
     lane.flush(&bench.logs.inner.notes);
@@ -209,7 +209,7 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     std::fs::remove_dir_all(bench.folder()).unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");
-    assert!(matches!(lane.extent().base.kind, Kind::Memory(_)));
+    assert!(matches!(lane.extent().base.kind, SegmentKind::Memory(_)));
     assert_eq!(bench.logs.tail(&name("api"), 9), ["three"]);
     let mut reader = bench.logs.reader(None, usize::MAX, false);
     let page = reader.next().await.unwrap();

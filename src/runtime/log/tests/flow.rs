@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::runtime::log::LINE_MAX;
+use crate::runtime::log::MAX_LINE;
 
 /// Pushes `bytes` in pieces of these sizes, repeated; returns the file and the printed text.
 fn through(bytes: &[u8], sizes: &[usize]) -> (Vec<u8>, String) {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let mut sizes = sizes.iter().cycle();
     let mut rest = bytes;
@@ -28,34 +28,36 @@ fn lines_get_their_name_and_the_file_gets_the_bytes() {
 
 #[test]
 fn a_long_line_comes_in_pieces_and_memory_stays_small() {
-    let mut text = vec![b'x'; 2 * LINE_MAX + 10];
+    let mut text = vec![b'x'; 2 * MAX_LINE + 10];
     text.extend(b"\nnext\n");
     let (file, shown) = through(&text, &[10_000]);
     assert_eq!(file, text);
     let lines: Vec<&str> = shown.lines().collect();
     let starts: Vec<(&str, usize)> =
         lines.iter().map(|line| (&line[..6], line.len() - 6)).collect();
-    assert_eq!(starts, [("api | ", LINE_MAX), ("api > ", LINE_MAX), ("api > ", 10), ("api | ", 4)]);
+    assert_eq!(starts, [("api | ", MAX_LINE), ("api > ", MAX_LINE), ("api > ", 10), ("api | ", 4)]);
 }
 
 #[test]
 fn a_line_without_end_is_never_held() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
-    let piece = vec![b'x'; LINE_MAX];
+    let piece = vec![b'x'; MAX_LINE];
     for _ in 0..512 {
         capture.push(OutputStream::Stdout, &piece);
-        assert!(bench.logs.inner.queue.bytes() <= crate::runtime::log::queue::Queue::BYTES_MAX);
+        assert!(
+            bench.logs.inner.queue.bytes() <= crate::runtime::log::queue::PrintQueue::MAX_BYTES
+        );
     }
     capture.close();
     bench.finish();
-    assert_eq!(bench.file("api.log").len(), 512 * LINE_MAX);
+    assert_eq!(bench.file("api.log").len(), 512 * MAX_LINE);
     assert_eq!(bench.stored().len(), 512);
 }
 
 #[test]
 fn each_stream_is_stored_in_order_and_whole() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let mut sent = [Vec::new(), Vec::new()];
     for i in 0..5000u32 {
@@ -87,7 +89,7 @@ async fn a_pattern_is_found_wherever_the_reads_end() {
     let pattern = || regex::bytes::Regex::new("ready on [0-9]+$").unwrap();
     let text = b"starting\n\x1b[1mready\x1b[0m on 5001\r\nready on 7\n";
     for at in 0..text.len() {
-        let bench = Bench::new(Escapes::Colors);
+        let bench = LogFixture::new(EscapeMode::Colors);
         let (mut capture, found) =
             bench.logs.capture(&name("api"), RunId(1), vec![pattern(), pattern()]);
         capture.push(OutputStream::Stderr, &text[..at]);
@@ -100,7 +102,7 @@ async fn a_pattern_is_found_wherever_the_reads_end() {
 
 #[tokio::test]
 async fn a_pattern_is_found_in_the_last_line_and_in_the_start_of_a_long_one() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let pattern = |text| vec![regex::bytes::Regex::new(text).unwrap()];
     let (mut capture, mut found) = bench.logs.capture(&name("a"), RunId(1), pattern("^done$"));
     capture.push(OutputStream::Stdout, b"done");
@@ -108,8 +110,8 @@ async fn a_pattern_is_found_in_the_last_line_and_in_the_start_of_a_long_one() {
     assert_eq!(found.remove(0).await.unwrap(), "done");
 
     let (mut capture, mut found) = bench.logs.capture(&name("b"), RunId(2), pattern("^begin"));
-    capture.push(OutputStream::Stdout, &[&b"begin"[..], &vec![b'x'; 3 * LINE_MAX]].concat());
-    assert_eq!(found.remove(0).await.unwrap().len(), LINE_MAX);
+    capture.push(OutputStream::Stdout, &[&b"begin"[..], &vec![b'x'; 3 * MAX_LINE]].concat());
+    assert_eq!(found.remove(0).await.unwrap().len(), MAX_LINE);
 
     let (mut capture, mut found) = bench.logs.capture(&name("c"), RunId(3), pattern("never"));
     capture.push(OutputStream::Stdout, b"other\n");
@@ -119,12 +121,12 @@ async fn a_pattern_is_found_in_the_last_line_and_in_the_start_of_a_long_one() {
 
 #[test]
 fn each_service_and_devstack_itself_in_order() {
-    let bench = Bench::new(Escapes::Keep);
-    bench.logs.services(&[(name("api"), None), (name("worker"), None)]);
+    let bench = LogFixture::new(EscapeMode::Keep);
+    bench.logs.set_services(&[(name("api"), None), (name("worker"), None)]);
     bench.run("api", 1, "one\n");
-    bench.logs.say(crate::runtime::log::Said::of(
+    bench.logs.write_status(crate::runtime::log::StatusText::about(
         &name("worker"),
-        crate::runtime::log::Tone::Plain,
+        crate::runtime::log::StatusTone::Plain,
         "starting \x1b]0;evil\x07\nhelp: none",
     ));
     bench.run("worker", 2, "two\n");
@@ -141,8 +143,8 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
         4 => Just(b"\n".to_vec()),
         2 => Just(b"\r\n".to_vec()),
         1 => (0..3usize, any::<u8>())
-            .prop_map(|(over, byte)| vec![byte; LINE_MAX - 1 + over]),
-        1 => (0..3usize).prop_map(|over| [&b"xyz"[over..], &"ä".repeat(LINE_MAX).into_bytes()].concat()),
+            .prop_map(|(over, byte)| vec![byte; MAX_LINE - 1 + over]),
+        1 => (0..3usize).prop_map(|over| [&b"xyz"[over..], &"ä".repeat(MAX_LINE).into_bytes()].concat()),
     ];
     proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }

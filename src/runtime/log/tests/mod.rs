@@ -15,7 +15,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::{Escapes, Logs, Look, Output, Stored, Wanted, lock};
+use super::{
+    EscapeMode, LineFilter, LogOutput, LogStyle, StackLog, StoredLogReader, lock_unpoisoned,
+};
 use crate::model::{Name, OutputStream, RunId};
 
 /// Far longer than any test needs; ends a test that would hang.
@@ -25,16 +27,16 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn look(escapes: Escapes) -> Look {
-    Look { color: false, prefix: true, timestamps: false, escapes, json: false }
+fn look(escapes: EscapeMode) -> LogStyle {
+    LogStyle { color: false, prefix: true, timestamps: false, escapes, json: false }
 }
 
 /// An output that records what is written, once its gate is open.
 #[derive(Clone, Default)]
-struct Screen(Arc<(Mutex<Shown>, Condvar)>);
+struct GatedOutput(Arc<(Mutex<GatedState>, Condvar)>);
 
 #[derive(Default)]
-struct Shown {
+struct GatedState {
     bytes: Vec<u8>,
     shut: bool,
     broken: bool,
@@ -42,43 +44,43 @@ struct Shown {
     waits: bool,
 }
 
-impl Screen {
-    fn shut() -> Screen {
-        let screen = Screen::default();
-        lock(&screen.0.0).shut = true;
+impl GatedOutput {
+    fn shut() -> GatedOutput {
+        let screen = GatedOutput::default();
+        lock_unpoisoned(&screen.0.0).shut = true;
         screen
     }
 
     fn open_gate(&self) {
-        lock(&self.0.0).shut = false;
+        lock_unpoisoned(&self.0.0).shut = false;
         self.0.1.notify_all();
     }
 
     fn break_pipe(&self) {
-        lock(&self.0.0).broken = true;
+        lock_unpoisoned(&self.0.0).broken = true;
         self.open_gate();
     }
 
     /// Waits until the printer is blocked at the gate.
     fn wait_for_printer(&self) {
-        let mut shown = lock(&self.0.0);
+        let mut shown = lock_unpoisoned(&self.0.0);
         while !shown.waits {
             shown = self.0.1.wait(shown).unwrap();
         }
     }
 
-    fn output(&self) -> Output {
-        Output::Other(Box::new(self.clone()))
+    fn output(&self) -> LogOutput {
+        LogOutput::Other(Box::new(self.clone()))
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.0.0).bytes).into_owned()
+        String::from_utf8_lossy(&lock_unpoisoned(&self.0.0).bytes).into_owned()
     }
 }
 
-impl Write for Screen {
+impl Write for GatedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut shown = lock(&self.0.0);
+        let mut shown = lock_unpoisoned(&self.0.0);
         while shown.shut {
             shown.waits = true;
             self.0.1.notify_all();
@@ -97,21 +99,21 @@ impl Write for Screen {
 }
 
 /// A log in its own directory.
-struct Bench {
+struct LogFixture {
     dir: tempfile::TempDir,
-    screen: Screen,
-    logs: Logs,
+    screen: GatedOutput,
+    logs: StackLog,
 }
 
-impl Bench {
-    fn new(escapes: Escapes) -> Bench {
-        Bench::with(escapes, Screen::default())
+impl LogFixture {
+    fn new(escapes: EscapeMode) -> LogFixture {
+        LogFixture::with(escapes, GatedOutput::default())
     }
 
-    fn with(escapes: Escapes, screen: Screen) -> Bench {
+    fn with(escapes: EscapeMode, screen: GatedOutput) -> LogFixture {
         let dir = tempfile::tempdir().unwrap();
-        let logs = Logs::open(&dir.path().join("logs"), look(escapes), screen.output());
-        Bench { dir, screen, logs }
+        let logs = StackLog::open(&dir.path().join("logs"), look(escapes), screen.output());
+        LogFixture { dir, screen, logs }
     }
 
     fn folder(&self) -> std::path::PathBuf {
@@ -135,19 +137,19 @@ impl Bench {
         self.screen.text()
     }
 
-    fn stored(&self) -> Vec<super::Record> {
+    fn stored(&self) -> Vec<super::LogLine> {
         stored(&self.folder(), usize::MAX)
     }
 }
 
 /// Returns the last lines of each service from a directory that is no longer written.
-fn stored(folder: &std::path::Path, last: usize) -> Vec<super::Record> {
-    let stored = Stored::open(folder, None, last, Wanted::default()).unwrap();
+fn stored(folder: &std::path::Path, last: usize) -> Vec<super::LogLine> {
+    let stored = StoredLogReader::open(folder, None, last, LineFilter::default()).unwrap();
     stored.flat_map(|page| page.records).collect()
 }
 
-fn texts(records: &[super::Record]) -> Vec<String> {
-    let text = |record: &super::Record| {
+fn texts(records: &[super::LogLine]) -> Vec<String> {
+    let text = |record: &super::LogLine| {
         format!("{} {}", record.service, String::from_utf8_lossy(&record.line))
     };
     records.iter().map(text).collect()

@@ -271,7 +271,7 @@ fn a_failure_says_why_and_what_to_do() {
 fn the_summary_shows_where_everything_is() {
     let stack = stack();
     let text = |web| {
-        let lines = summary(&snapshot(&stack, web), &stack);
+        let lines = startup_summary(&snapshot(&stack, web), &stack);
         lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
     };
     insta::assert_snapshot!(text(Phase::Ready), @r"
@@ -299,7 +299,7 @@ fn the_summary_shows_who_can_reach_what() {
     api.network_urls = ["192.168.1.7", "10.8.0.2"].map(|ip| format!("http://{ip}:5001")).into();
     open.networks = vec!["192.168.1.0/24".to_owned(), "10.8.0.0/24".to_owned()];
     let text = |snapshot: &Snapshot| {
-        let lines = summary(snapshot, &stack);
+        let lines = startup_summary(snapshot, &stack);
         lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
     };
     insta::assert_snapshot!(text(&open), @r"

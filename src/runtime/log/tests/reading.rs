@@ -1,7 +1,7 @@
 use super::*;
-use crate::runtime::log::{Reader, Record};
+use crate::runtime::log::{LogLine, LogReader};
 
-async fn all(mut reader: Reader) -> Vec<Record> {
+async fn all(mut reader: LogReader) -> Vec<LogLine> {
     let mut records = Vec::new();
     while let Some(page) = reader.next().await {
         assert!(page.missed.is_empty());
@@ -12,7 +12,7 @@ async fn all(mut reader: Reader) -> Vec<Record> {
 
 #[tokio::test]
 async fn the_last_lines_of_each_service_in_order() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     for i in 0..10 {
         bench.run("api", i, &format!("a{i}\nb{i}\n"));
         bench.run("web", 100 + i, &format!("w{i}\n"));
@@ -33,7 +33,7 @@ async fn the_last_lines_of_each_service_in_order() {
 
 #[tokio::test]
 async fn a_follower_gets_everything_in_order_also_of_new_services() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "before\n");
     let follower = tokio::spawn(all(bench.logs.reader(None, 1, true)));
     let mut expected = vec!["api before".to_owned()];
@@ -51,7 +51,7 @@ async fn a_follower_gets_everything_in_order_also_of_new_services() {
 
 #[tokio::test]
 async fn a_call_that_is_dropped_loses_nothing() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let mut reader = bench.logs.reader(None, 0, true);
     let mut seen = Vec::new();
     for i in 0..200 {
@@ -74,7 +74,7 @@ async fn a_call_that_is_dropped_loses_nothing() {
 
 #[tokio::test]
 async fn a_reader_that_sleeps_slows_nothing_and_misses_nothing() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let reader = bench.logs.reader(None, 0, true);
     let line = format!("{}\n", "x".repeat(999));
     for i in 0..3000 {
@@ -86,7 +86,7 @@ async fn a_reader_that_sleeps_slows_nothing_and_misses_nothing() {
 
 #[test]
 fn the_tail_is_of_the_last_run_and_plain() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     assert!(bench.logs.tail(&name("api"), 5).is_empty());
     bench.run("api", 1, "old\n");
     bench.run("api", 2, "one\n\x1b[31mtwo\x1b[0m\nthree");
@@ -98,9 +98,9 @@ fn the_tail_is_of_the_last_run_and_plain() {
 
 #[test]
 fn records_say_run_stream_and_pieces() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(7), Vec::new());
-    let long = "x".repeat(crate::runtime::log::LINE_MAX + 5);
+    let long = "x".repeat(crate::runtime::log::MAX_LINE + 5);
     capture.push(OutputStream::Stderr, format!("a\n{long}\nb").as_bytes());
     capture.close();
     bench.finish();
@@ -114,7 +114,7 @@ fn records_say_run_stream_and_pieces() {
         seen,
         [
             (7, err, 0, 1, false, false),
-            (7, err, 1, crate::runtime::log::LINE_MAX, false, true),
+            (7, err, 1, crate::runtime::log::MAX_LINE, false, true),
             (7, err, 2, 5, true, false),
             (7, err, 3, 1, false, true),
         ]
@@ -123,7 +123,7 @@ fn records_say_run_stream_and_pieces() {
 
 #[test]
 fn the_log_of_a_crash_is_readable() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     for i in 0..20 {
         bench.run("api", i, &format!("a{i}\n"));
         bench.run("web", i, &format!("w{i}\n"));
@@ -131,7 +131,7 @@ fn the_log_of_a_crash_is_readable() {
     bench.finish();
     let whole = texts(&bench.stored());
     let index = bench.file("api.idx");
-    for torn in crate::runtime::log::volume::Header::SIZE..index.len() {
+    for torn in crate::runtime::log::volume::IndexHeader::SIZE..index.len() {
         std::fs::write(bench.folder().join("api.idx"), &index[..torn]).unwrap();
         let mut seen = texts(&bench.stored());
         seen.sort();

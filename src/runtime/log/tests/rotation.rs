@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::LogRetention;
-use crate::runtime::log::segment::{Kind, Next, Segment};
-use crate::runtime::log::volume::Header;
-use crate::runtime::log::{Amount, Page, Reader};
+use crate::runtime::log::segment::{LogSegment, NextSegment, SegmentKind};
+use crate::runtime::log::volume::IndexHeader;
+use crate::runtime::log::{LogPage, LogReader, LogSize};
 
-fn bench(max_size: u64, keep: u32) -> Bench {
-    let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogRetention { max_size, keep });
+fn bench(max_size: u64, keep: u32) -> LogFixture {
+    let bench = LogFixture::new(EscapeMode::Keep);
+    bench.logs.set_retention(LogRetention { max_size, keep });
     bench
 }
 
@@ -18,15 +18,15 @@ fn line(number: u64) -> String {
     format!("{number:05} {}\n", "x".repeat(40))
 }
 
-fn fill(bench: &Bench, lines: std::ops::Range<u64>) {
+fn fill(bench: &LogFixture, lines: std::ops::Range<u64>) {
     for i in lines {
         bench.run("api", i, &line(i));
     }
 }
 
 /// Reads to the end; returns the numbers of the lines and what was missed.
-async fn rest(mut reader: Reader) -> (Vec<u64>, Amount) {
-    let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
+async fn rest(mut reader: LogReader) -> (Vec<u64>, LogSize) {
+    let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     while let Some(page) = reader.next().await {
         missed += page.missed.total();
         seen.extend(numbers(&page));
@@ -34,13 +34,13 @@ async fn rest(mut reader: Reader) -> (Vec<u64>, Amount) {
     (seen, missed)
 }
 
-fn numbers(page: &Page) -> Vec<u64> {
+fn numbers(page: &LogPage) -> Vec<u64> {
     let number = |line: &Vec<u8>| std::str::from_utf8(&line[..5]).unwrap().parse().unwrap();
     page.records.iter().map(|record| number(&record.line)).collect()
 }
 
 /// Returns the file names in order, once removals have left at most `count`.
-fn files(bench: &Bench, count: usize) -> Vec<String> {
+fn files(bench: &LogFixture, count: usize) -> Vec<String> {
     loop {
         let entries = std::fs::read_dir(bench.folder()).unwrap();
         let mut names: Vec<String> =
@@ -68,8 +68,9 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
         .collect();
     assert!(sizes.chunks(2).all(|pair| pair[0] + pair[1] <= 1000), "{sizes:?}");
     // The end is kept, and the rest is counted as missed.
-    let stored = Stored::open(&bench.folder(), None, usize::MAX, Wanted::default()).unwrap();
-    let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
+    let stored =
+        StoredLogReader::open(&bench.folder(), None, usize::MAX, LineFilter::default()).unwrap();
+    let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
         seen.extend(numbers(&page));
@@ -77,14 +78,14 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
     assert!(!seen.is_empty());
     let first = seen[0];
     assert_eq!(seen, (first..100).collect::<Vec<_>>());
-    assert_eq!(missed, Amount { lines: first, bytes: first * line(0).len() as u64 });
+    assert_eq!(missed, LogSize { lines: first, bytes: first * line(0).len() as u64 });
     let live = bench.logs.reader(None, usize::MAX, false);
     assert_eq!(rest(live).await, (seen.clone(), missed));
     // The last lines, whichever file they are in.
     for last in 0..seen.len() {
         let expected = seen[seen.len() - last..].to_vec();
         let live = bench.logs.reader(None, last, false);
-        assert_eq!(rest(live).await, (expected.clone(), Amount::ZERO), "{last}");
+        assert_eq!(rest(live).await, (expected.clone(), LogSize::ZERO), "{last}");
         let texts: Vec<Vec<u8>> =
             super::stored(&bench.folder(), last).into_iter().map(|record| record.line).collect();
         let lines: Vec<String> =
@@ -136,14 +137,14 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
 
 #[test]
 fn a_long_chain_of_files_is_let_go_without_recursion() {
-    let mut chain = Segment::memory(Default::default());
+    let mut chain = LogSegment::memory(Default::default());
     for _ in 0..500_000 {
-        let before = Segment::memory(Default::default());
-        let next = Next { total: 0, upto: Amount::ZERO, segment: chain, first: 0 };
+        let before = LogSegment::memory(Default::default());
+        let next = NextSegment { total: 0, upto: LogSize::ZERO, segment: chain, first: 0 };
         assert!(before.next.set(next).is_ok());
         chain = before;
     }
-    assert!(matches!(chain.kind, Kind::Memory(_)));
+    assert!(matches!(chain.kind, SegmentKind::Memory(_)));
     drop(chain);
 }
 
@@ -156,7 +157,7 @@ fn whoever_is_killed_while_files_are_put_away_leaves_a_whole_log() {
     assert_eq!(whole.len(), 30);
     let read = |name: &str| std::fs::read(bench.folder().join(name)).unwrap();
     let (log, index) = (read("api.log"), read("api.idx"));
-    let header = Header::decode(index.first_chunk().unwrap()).unwrap();
+    let header = IndexHeader::decode(index.first_chunk().unwrap()).unwrap();
     let number = header.number;
     // First the log has its new name, then the index too, then there is a new log without an index.
     let rename = |from: &str, to: &str| {
@@ -181,7 +182,7 @@ fn no_old_file_need_be_kept_and_an_edit_counts_at_once() {
     let bench = bench(1000, 0);
     fill(&bench, 0..50);
     assert_eq!(files(&bench, 2), ["api.idx", "api.log"]);
-    bench.logs.limit(LogRetention { max_size: 1_000_000, keep: 0 });
+    bench.logs.set_retention(LogRetention { max_size: 1_000_000, keep: 0 });
     fill(&bench, 50..100);
     bench.finish();
     let kept = bench.stored().len();
@@ -190,8 +191,8 @@ fn no_old_file_need_be_kept_and_an_edit_counts_at_once() {
 
 #[test]
 fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
-    bench.logs.limit(LogRetention { max_size: 100_000, keep: 1 });
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    bench.logs.set_retention(LogRetention { max_size: 100_000, keep: 1 });
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (count, mut bytes) = (40_000, 0);
     for i in 0..count {
@@ -225,8 +226,9 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     bench.finish();
     let dropped = bench.logs.counts(&name("api")).dropped;
     assert!(dropped > 0);
-    let stored = Stored::open(&bench.folder(), None, usize::MAX, Wanted::default()).unwrap();
-    let (mut seen, mut missed) = (Vec::new(), Amount::ZERO);
+    let stored =
+        StoredLogReader::open(&bench.folder(), None, usize::MAX, LineFilter::default()).unwrap();
+    let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
         seen.extend(numbers(&page));
@@ -240,7 +242,7 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
 
 /// What can happen between two lines.
 #[derive(Debug, Clone)]
-enum Step {
+enum RotationStep {
     Lines(u8),
     Full,
     Look,
@@ -250,15 +252,15 @@ enum Step {
     Limit(u64, u32),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<RotationStep>> {
     let step = prop_oneof![
-        8 => (1..30u8).prop_map(Step::Lines),
-        1 => Just(Step::Full),
-        2 => Just(Step::Look),
-        1 => Just(Step::Delete),
-        1 => Just(Step::Flush),
-        2 => Just(Step::Read),
-        1 => (200..5000u64, 0..4u32).prop_map(|(size, keep)| Step::Limit(size, keep)),
+        8 => (1..30u8).prop_map(RotationStep::Lines),
+        1 => Just(RotationStep::Full),
+        2 => Just(RotationStep::Look),
+        1 => Just(RotationStep::Delete),
+        1 => Just(RotationStep::Flush),
+        2 => Just(RotationStep::Read),
+        1 => (200..5000u64, 0..4u32).prop_map(|(size, keep)| RotationStep::Limit(size, keep)),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -274,8 +276,8 @@ proptest! {
             let notes = &bench.logs.inner.notes;
             fill(&bench, 0..1);
             let mut reader = bench.logs.reader(None, usize::MAX, true);
-            let (mut printed, mut seen, mut missed) = (1, Vec::new(), Amount::ZERO);
-            let mut take = |page: Page| {
+            let (mut printed, mut seen, mut missed) = (1, Vec::new(), LogSize::ZERO);
+            let mut take = |page: LogPage| {
                 missed += page.missed.total();
                 seen.extend(numbers(&page));
                 missed.lines + seen.len() as u64
@@ -283,23 +285,23 @@ proptest! {
             for step in steps {
                 let lane = bench.logs.inner.all_lanes().remove(0);
                 match step {
-                    Step::Lines(count) => {
+                    RotationStep::Lines(count) => {
                         fill(&bench, printed..printed + u64::from(count));
                         printed += u64::from(count);
                     }
-                    Step::Full => lane.fail_once(notes),
-                    Step::Look => lane.look_now(),
-                    Step::Delete => {
+                    RotationStep::Full => lane.fail_once(notes),
+                    RotationStep::Look => lane.look_now(),
+                    RotationStep::Delete => {
                         // May not exist.
                         let _ = std::fs::remove_file(bench.folder().join("api.log"));
                     }
-                    Step::Flush => lane.flush(notes),
-                    Step::Read => {
-                        while take(Page::default()) < printed {
+                    RotationStep::Flush => lane.flush(notes),
+                    RotationStep::Read => {
+                        while take(LogPage::default()) < printed {
                             take(reader.next().await.unwrap());
                         }
                     }
-                    Step::Limit(max_size, keep) => bench.logs.limit(LogRetention { max_size, keep }),
+                    RotationStep::Limit(max_size, keep) => bench.logs.set_retention(LogRetention { max_size, keep }),
                 }
             }
             bench.finish();
@@ -326,7 +328,7 @@ fn a_file_whose_index_was_never_written_goes_on_where_the_one_before_ended() {
     bench.finish();
     let whole = texts(&bench.stored());
     let index = bench.file("api.idx");
-    std::fs::write(bench.folder().join("api.idx"), &index[..Header::SIZE]).unwrap();
+    std::fs::write(bench.folder().join("api.idx"), &index[..IndexHeader::SIZE]).unwrap();
     assert_eq!(texts(&bench.stored()), whole);
     assert_eq!(texts(&stored(&bench.folder(), 1000)), whole);
     assert_eq!(texts(&stored(&bench.folder(), 1))[1..], whole[25..]);

@@ -1,25 +1,25 @@
-use super::super::{Item, Narration, Said, Tone};
+use super::super::{PageItem, StatusMode, StatusText, StatusTone};
 use super::*;
 use crate::model::LogRetention;
 
 /// Formats what a reader gets, one text each: `api one`, `* ready`.
-fn show(items: Vec<Item>) -> Vec<String> {
+fn show(items: Vec<PageItem>) -> Vec<String> {
     let text = |item| match item {
-        Item::Line(record) => texts(&[record]).remove(0),
-        Item::Said(spoken) => format!("* {}", spoken.text),
+        PageItem::Line(record) => texts(&[record]).remove(0),
+        PageItem::Said(spoken) => format!("* {}", spoken.text),
     };
     items.into_iter().map(text).collect()
 }
 
-fn wanted(narration: Narration) -> Wanted {
-    Wanted { narration, ..Wanted::default() }
+fn wanted(narration: StatusMode) -> LineFilter {
+    LineFilter { narration, ..LineFilter::default() }
 }
 
 async fn live(
-    bench: &Bench,
+    bench: &LogFixture,
     services: Option<Vec<Name>>,
     last: usize,
-    wanted: Wanted,
+    wanted: LineFilter,
 ) -> Vec<String> {
     let mut reader = bench.logs.search(services, last, false, wanted);
     let mut all = Vec::new();
@@ -30,25 +30,25 @@ async fn live(
 }
 
 fn after_the_end(
-    bench: &Bench,
+    bench: &LogFixture,
     services: Option<&[Name]>,
     last: usize,
-    wanted: Wanted,
+    wanted: LineFilter,
 ) -> Vec<String> {
-    let stored = Stored::open(&bench.folder(), services, last, wanted).unwrap();
+    let stored = StoredLogReader::open(&bench.folder(), services, last, wanted).unwrap();
     stored.flat_map(|page| show(page.items())).collect()
 }
 
 /// Two services, with status lines about each and about the whole stack.
-fn talk() -> Bench {
-    let bench = Bench::new(Escapes::Keep);
+fn talk() -> LogFixture {
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (api, web) = (name("api"), name("web"));
-    bench.logs.say(Said::of(&api, Tone::Plain, "starting"));
+    bench.logs.write_status(StatusText::about(&api, StatusTone::Plain, "starting"));
     bench.run("api", 1, "one\ntwo\n");
-    bench.logs.say(Said::of(&api, Tone::Good, "ready"));
+    bench.logs.write_status(StatusText::about(&api, StatusTone::Good, "ready"));
     bench.run("web", 2, "three\n");
-    bench.logs.say(Said::of(&web, Tone::Failure, "failed\nhelp: mend it"));
-    bench.logs.say(Said::all(Tone::Notice, "all is said"));
+    bench.logs.write_status(StatusText::about(&web, StatusTone::Failure, "failed\nhelp: mend it"));
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Notice, "all is said"));
     bench
 }
 
@@ -69,17 +69,17 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
     let last = ["api two", "web three", "* all is said"];
     let names = [name("api")];
     let cases = [
-        (None, usize::MAX, wanted(Narration::With), &with[..]),
-        (None, usize::MAX, wanted(Narration::Only), &only),
-        (None, usize::MAX, wanted(Narration::Without), &["api one", "api two", "web three"]),
-        (Some(&names[..]), usize::MAX, wanted(Narration::With), &api),
-        (Some(&names), 1, wanted(Narration::With), &["api two", "* all is said"]),
-        (None, 1, wanted(Narration::With), &last),
+        (None, usize::MAX, wanted(StatusMode::With), &with[..]),
+        (None, usize::MAX, wanted(StatusMode::Only), &only),
+        (None, usize::MAX, wanted(StatusMode::Without), &["api one", "api two", "web three"]),
+        (Some(&names[..]), usize::MAX, wanted(StatusMode::With), &api),
+        (Some(&names), 1, wanted(StatusMode::With), &["api two", "* all is said"]),
+        (None, 1, wanted(StatusMode::With), &last),
         // Status lines belong to no stream, and a search covers the output of services.
         (
             None,
             usize::MAX,
-            Wanted { stream: Some(OutputStream::Stdout), ..wanted(Narration::With) },
+            LineFilter { stream: Some(OutputStream::Stdout), ..wanted(StatusMode::With) },
             &["api one", "api two", "web three"],
         ),
     ];
@@ -95,26 +95,28 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
 #[tokio::test]
 async fn a_follower_hears_it_and_ends_where_it_is_told_to() {
     let bench = talk();
-    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::Only));
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::Only));
     assert_eq!(show(reader.next().await.unwrap().items()).len(), 4);
-    bench.logs.say(Said::all(Tone::Plain, "more"));
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "more"));
     assert_eq!(show(reader.next().await.unwrap().items()), ["* more"]);
-    bench.logs.say(Said::all(Tone::Plain, "the last"));
-    reader.end_here();
-    bench.logs.say(Said::all(Tone::Plain, "too late"));
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "the last"));
+    reader.stop_at_end();
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "too late"));
     assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
     assert_eq!(reader.next().await, None);
 }
 
 #[tokio::test]
 async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_missed() {
-    let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogRetention { max_size: 4_000, keep: 1 });
-    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::Only));
+    let bench = LogFixture::new(EscapeMode::Keep);
+    bench.logs.set_retention(LogRetention { max_size: 4_000, keep: 1 });
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::Only));
     for number in 0..500 {
-        bench.logs.say(Said::all(Tone::Plain, format!("number {number}")));
+        bench
+            .logs
+            .write_status(StatusText::stack_wide(StatusTone::Plain, format!("number {number}")));
     }
-    reader.end_here();
+    reader.stop_at_end();
     let (mut missed, mut heard) = (0, Vec::new());
     while let Some(page) = reader.next().await {
         missed += page.missed.total().lines;
@@ -134,9 +136,9 @@ async fn without_a_disk_the_last_of_it_is_kept_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let logs = Logs::open(&file.join("logs"), look(Escapes::Keep), Output::None);
-    logs.say(Said::all(Tone::Plain, "heard"));
-    let mut reader = logs.search(None, usize::MAX, false, wanted(Narration::With));
+    let logs = StackLog::open(&file.join("logs"), look(EscapeMode::Keep), LogOutput::None);
+    logs.write_status(StatusText::stack_wide(StatusTone::Plain, "heard"));
+    let mut reader = logs.search(None, usize::MAX, false, wanted(StatusMode::With));
     assert_eq!(show(reader.next().await.unwrap().items()), ["* heard"]);
 }
 
@@ -145,21 +147,22 @@ fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("logs");
     for text in ["first", "second"] {
-        let logs = Logs::open(&folder, look(Escapes::Keep), Output::None);
-        logs.say(Said::all(Tone::Plain, text));
+        let logs = StackLog::open(&folder, look(EscapeMode::Keep), LogOutput::None);
+        logs.write_status(StatusText::stack_wide(StatusTone::Plain, text));
         logs.finish(PATIENCE);
     }
     for (folder, text) in [(folder.clone(), "* second"), (dir.path().join("logs.1"), "* first")] {
-        let stored = Stored::open(&folder, None, usize::MAX, wanted(Narration::Only)).unwrap();
+        let stored =
+            StoredLogReader::open(&folder, None, usize::MAX, wanted(StatusMode::Only)).unwrap();
         let all: Vec<String> = stored.flat_map(|page| show(page.items())).collect();
         assert_eq!(all, [text]);
-        assert_eq!(Stored::services(&folder).unwrap(), []);
+        assert_eq!(StoredLogReader::services(&folder).unwrap(), []);
     }
 }
 
 /// Returns a reader whose call of `next` was dropped during a step.
-async fn interrupted(bench: &Bench) -> crate::runtime::log::Reader {
-    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(Narration::With));
+async fn interrupted(bench: &LogFixture) -> crate::runtime::log::LogReader {
+    let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::With));
     assert_eq!(show(reader.next().await.unwrap().items()).len(), 7);
     tokio::select! {
         biased;
@@ -173,28 +176,30 @@ async fn interrupted(bench: &Bench) -> crate::runtime::log::Reader {
 async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
     let bench = talk();
     let mut reader = interrupted(&bench).await;
-    bench.logs.say(Said::all(Tone::Plain, "late"));
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "late"));
     assert_eq!(show(reader.next().await.unwrap().items()), ["* late"]);
 
-    let mut reader = bench.logs.search(None, 0, true, wanted(Narration::With));
+    let mut reader = bench.logs.search(None, 0, true, wanted(StatusMode::With));
     tokio::select! {
         biased;
         page = reader.next() => panic!("unexpected page: {page:?}"),
         () = std::future::ready(()) => {}
     }
-    bench.logs.say(Said::all(Tone::Plain, "the last"));
-    reader.end_here();
+    bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "the last"));
+    reader.stop_at_end();
     assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
     assert_eq!(reader.next().await, None);
 }
 
 #[test]
 fn what_devstack_said_while_the_terminal_stood_still_too_long_is_counted_as_missing() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
-    bench.logs.limit(LogRetention { max_size: 1_000_000, keep: 1 });
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    bench.logs.set_retention(LogRetention { max_size: 1_000_000, keep: 1 });
     let (count, long) = (1_000, "x".repeat(20_000));
     for number in 0..count {
-        bench.logs.say(Said::all(Tone::Plain, format!("{number} {long}")));
+        bench
+            .logs
+            .write_status(StatusText::stack_wide(StatusTone::Plain, format!("{number} {long}")));
     }
     bench.screen.open_gate();
     let text = bench.finish();

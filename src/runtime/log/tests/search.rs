@@ -1,20 +1,20 @@
 use super::*;
 use crate::model::LogRetention;
-use crate::runtime::log::{Said, Tone};
+use crate::runtime::log::{StatusText, StatusTone};
 
-fn grep(pattern: &str) -> Wanted {
-    Wanted { grep: Some(regex::bytes::Regex::new(pattern).unwrap()), ..Wanted::default() }
+fn grep(pattern: &str) -> LineFilter {
+    LineFilter { grep: Some(regex::bytes::Regex::new(pattern).unwrap()), ..LineFilter::default() }
 }
 
 /// Returns the lines found in the running stack, which must equal those found in its files.
-async fn found(bench: &Bench, last: usize, wanted: &Wanted) -> Vec<String> {
+async fn found(bench: &LogFixture, last: usize, wanted: &LineFilter) -> Vec<String> {
     let mut reader = bench.logs.search(None, last, false, wanted.clone());
     let mut seen = Vec::new();
     while let Some(page) = reader.next().await {
         assert!(!page.records.is_empty() || !page.missed.is_empty());
         seen.extend(texts(&page.records));
     }
-    let stored = Stored::open(&bench.folder(), None, last, wanted.clone()).unwrap();
+    let stored = StoredLogReader::open(&bench.folder(), None, last, wanted.clone()).unwrap();
     let stored: Vec<String> = stored.flat_map(|page| texts(&page.records)).collect();
     assert_eq!(stored, seen);
     seen
@@ -22,8 +22,8 @@ async fn found(bench: &Bench, last: usize, wanted: &Wanted) -> Vec<String> {
 
 #[tokio::test]
 async fn lines_are_found_by_what_is_in_them_across_files() {
-    let bench = Bench::new(Escapes::Keep);
-    bench.logs.limit(LogRetention { max_size: 2000, keep: 100 });
+    let bench = LogFixture::new(EscapeMode::Keep);
+    bench.logs.set_retention(LogRetention { max_size: 2000, keep: 100 });
     for i in 0..300u64 {
         let word = if i % 7 == 0 { "\x1b[31mer\x1b[1mror\x1b[0m" } else { "fine" };
         bench.run("api", i, &format!("{word} {i}\nnothing\n"));
@@ -46,7 +46,7 @@ async fn lines_are_found_by_what_is_in_them_across_files() {
 
 #[tokio::test]
 async fn lines_are_found_by_their_stream_and_by_their_time() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..50 {
         capture.push(OutputStream::Stdout, format!("out {i}\n").as_bytes());
@@ -54,23 +54,23 @@ async fn lines_are_found_by_their_stream_and_by_their_time() {
     }
     drop(capture);
     bench.finish();
-    let of = |stream| Wanted { stream: Some(stream), ..Wanted::default() };
+    let of = |stream| LineFilter { stream: Some(stream), ..LineFilter::default() };
     assert_eq!(found(&bench, 2, &of(OutputStream::Stdout)).await, ["api out 48", "api out 49"]);
     let errors = found(&bench, 3, &of(OutputStream::Stderr)).await;
     assert_eq!(errors, ["api err 48 more", "api err 49", "api err 49 more"]);
     assert_eq!(found(&bench, usize::MAX, &of(OutputStream::Stderr)).await.len(), 100);
     let at = bench.stored()[0].at;
-    let since = |at| Wanted { since: Some(at), ..Wanted::default() };
+    let since = |at| LineFilter { since: Some(at), ..LineFilter::default() };
     assert_eq!(found(&bench, usize::MAX, &since(at)).await.len(), 150);
     assert!(found(&bench, usize::MAX, &since(at + 3_600_000)).await.is_empty());
     assert!(found(&bench, 7, &since(at + 3_600_000)).await.is_empty());
-    let both = Wanted { since: Some(at), stream: Some(OutputStream::Stderr), ..grep(" 7 ") };
+    let both = LineFilter { since: Some(at), stream: Some(OutputStream::Stderr), ..grep(" 7 ") };
     assert_eq!(found(&bench, usize::MAX, &both).await, ["api err 7 more"]);
 }
 
 #[tokio::test]
 async fn a_follower_gets_only_what_it_looks_for() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one error\ntwo\n");
     let mut reader = bench.logs.search(None, 5, true, grep("error"));
     assert_eq!(texts(&reader.next().await.unwrap().records), ["api one error"]);
@@ -86,13 +86,13 @@ async fn a_follower_gets_only_what_it_looks_for() {
 #[test]
 fn json_has_one_object_a_line_and_every_byte() {
     let dir = tempfile::tempdir().unwrap();
-    let screen = Screen::default();
-    let look = Look { json: true, ..look(Escapes::Colors) };
-    let logs = Logs::open(dir.path(), look, screen.output());
+    let screen = GatedOutput::default();
+    let look = LogStyle { json: true, ..look(EscapeMode::Colors) };
+    let logs = StackLog::open(dir.path(), look, screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(4), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n\x1b[31mtwo\r\n\n");
-    logs.say(Said::of(&name("api"), Tone::Good, "ready \"now\"\nmore"));
-    logs.say(Said::all(Tone::Failure, "all"));
+    logs.write_status(StatusText::about(&name("api"), StatusTone::Good, "ready \"now\"\nmore"));
+    logs.write_status(StatusText::stack_wide(StatusTone::Failure, "all"));
     capture.push(OutputStream::Stderr, b"\xff\x00");
     drop(capture);
     assert!(logs.finish(PATIENCE));

@@ -1,9 +1,9 @@
 use super::*;
-use crate::runtime::log::queue::Queue;
-use crate::runtime::log::{Said, Tone};
+use crate::runtime::log::queue::PrintQueue;
+use crate::runtime::log::{StatusText, StatusTone};
 
 /// Prints numbered lines of two services within the bound of the queue; returns the expected text.
-fn flood(bench: &Bench, lines: usize) -> String {
+fn flood(bench: &LogFixture, lines: usize) -> String {
     let mut expected = String::new();
     let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
@@ -14,26 +14,26 @@ fn flood(bench: &Bench, lines: usize) -> String {
             expected.push_str(&format!("{service} | {text}"));
         }
         if i % 1000 == 0 {
-            bench.logs.say(Said::all(Tone::Plain, format!("at {i}")));
+            bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, format!("at {i}")));
             expected.push_str(&format!(" * at {i}\n"));
         }
-        assert!(bench.logs.inner.queue.bytes() <= Queue::BYTES_MAX);
+        assert!(bench.logs.inner.queue.bytes() <= PrintQueue::MAX_BYTES);
     }
     expected
 }
 
 #[test]
 fn a_terminal_that_stands_still_slows_nothing_and_gets_all() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     let expected = flood(&bench, 20_000);
-    assert!(expected.len() > 2 * Queue::BYTES_MAX);
+    assert!(expected.len() > 2 * PrintQueue::MAX_BYTES);
     bench.screen.open_gate();
     assert!(bench.finish() == expected);
 }
 
 #[test]
 fn a_terminal_that_catches_up_goes_on_live() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     let mut expected = flood(&bench, 12_000);
     bench.screen.open_gate();
     for _ in 0..3 {
@@ -44,7 +44,7 @@ fn a_terminal_that_catches_up_goes_on_live() {
 
 #[test]
 fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     let mut expected = flood(&bench, 9_000);
     for round in 0..20 {
         let lanes = bench.logs.inner.all_lanes();
@@ -61,10 +61,10 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
 
 #[test]
 fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
-    let bench = Bench::with(Escapes::Colors, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Colors, GatedOutput::shut());
     let mut expected = flood(&bench, 10_000);
     for i in 0..100 {
-        bench.logs.say(Said::all(Tone::Plain, format!("said {i}")));
+        bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, format!("said {i}")));
         bench.run("api", 3, "between\n");
         expected.push_str(&format!(" * said {i}\napi | between\n"));
     }
@@ -74,7 +74,7 @@ fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
 
 #[tokio::test]
 async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     bench.run("api", 1, "one\n");
     bench.screen.wait_for_printer();
     assert!(!bench.logs.is_closed());
@@ -89,7 +89,7 @@ async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
 
 #[test]
 fn finish_gives_up_on_a_terminal_that_takes_nothing() {
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     bench.run("api", 1, "one\n");
     bench.screen.wait_for_printer();
     assert!(!bench.logs.finish(Duration::from_millis(1)));
@@ -102,7 +102,7 @@ fn finish_gives_up_on_a_terminal_that_takes_nothing() {
 #[test]
 fn without_an_output_everything_is_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = Logs::open(dir.path(), look(Escapes::Keep), Output::None);
+    let logs = StackLog::open(dir.path(), look(EscapeMode::Keep), LogOutput::None);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
     // The index is complete at once: there is no printer to flush it later.
@@ -111,7 +111,7 @@ fn without_an_output_everything_is_stored() {
 
 #[test]
 fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
-    let bench = Bench::new(Escapes::Colors);
+    let bench = LogFixture::new(EscapeMode::Colors);
     let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
     api.push(OutputStream::Stdout, b"a\x1b[3");
@@ -128,7 +128,7 @@ fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
 
 #[test]
 fn what_a_run_left_open_does_not_reach_the_next_run() {
-    let bench = Bench::new(Escapes::Colors);
+    let bench = LogFixture::new(EscapeMode::Colors);
     bench.run("api", 1, "\x1b]0;no end");
     bench.run("api", 2, "next\n");
     bench.run("api", 3, "\x1b[31mred");
@@ -140,10 +140,10 @@ fn what_a_run_left_open_does_not_reach_the_next_run() {
 #[test]
 fn a_pipe_gets_the_bytes_as_they_are_unless_plain_text_was_asked_for() {
     let text = "\x1b[31mred\x1b[0m \x1b]0;t\x07 10%\r20%\n";
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, text);
     assert_eq!(bench.finish(), format!("api | {text}"));
-    let bench = Bench::new(Escapes::Strip);
+    let bench = LogFixture::new(EscapeMode::Strip);
     bench.run("api", 1, text);
     assert_eq!(bench.finish(), "api | 20%\n");
 }
@@ -151,10 +151,10 @@ fn a_pipe_gets_the_bytes_as_they_are_unless_plain_text_was_asked_for() {
 #[test]
 fn colours_of_names_and_of_what_devstack_says() {
     let dir = tempfile::tempdir().unwrap();
-    let screen = Screen::default();
-    let logs = Logs::open(dir.path(), Look::new(true, false), screen.output());
-    logs.services(&[(name("api"), Some(crate::model::LabelColor::Cyan))]);
-    logs.say(Said::of(&name("api"), Tone::Good, "ready in 5 ms"));
+    let screen = GatedOutput::default();
+    let logs = StackLog::open(dir.path(), LogStyle::new(true, false), screen.output());
+    logs.set_services(&[(name("api"), Some(crate::model::LabelColor::Cyan))]);
+    logs.write_status(StatusText::about(&name("api"), StatusTone::Good, "ready in 5 ms"));
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"hello\n");
     assert!(logs.finish(PATIENCE));

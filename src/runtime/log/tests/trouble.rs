@@ -3,11 +3,11 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::runtime::log::Reader;
+use crate::runtime::log::LogReader;
 
 /// What can happen between two lines.
 #[derive(Debug, Clone)]
-enum Step {
+enum TroubleStep {
     Line(bool),
     Full,
     /// The files are checked again, as a second later.
@@ -20,20 +20,20 @@ enum Step {
     Read,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<TroubleStep>> {
     let step = prop_oneof![
-        6 => any::<bool>().prop_map(Step::Line),
-        1 => Just(Step::Full),
-        2 => Just(Step::Look),
-        1 => Just(Step::Delete),
-        1 => Just(Step::Flush),
-        2 => Just(Step::Read),
+        6 => any::<bool>().prop_map(TroubleStep::Line),
+        1 => Just(TroubleStep::Full),
+        2 => Just(TroubleStep::Look),
+        1 => Just(TroubleStep::Delete),
+        1 => Just(TroubleStep::Flush),
+        2 => Just(TroubleStep::Read),
     ];
     proptest::collection::vec(step, 1..60)
 }
 
 /// Reads until `lines` lines were seen. All of them are stored, so it never waits for new ones.
-async fn read_now(reader: &mut Reader, seen: &mut Vec<String>, lines: usize) {
+async fn read_now(reader: &mut LogReader, seen: &mut Vec<String>, lines: usize) {
     while seen.len() < lines {
         let page = reader.next().await.unwrap();
         assert!(page.missed.is_empty());
@@ -48,7 +48,7 @@ proptest! {
     fn whatever_happens_to_the_files_every_line_is_shown_and_read_once(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let bench = Bench::new(Escapes::Keep);
+            let bench = LogFixture::new(EscapeMode::Keep);
             let notes = &bench.logs.inner.notes;
             bench.run("api", 0, "");
             bench.run("web", 0, "");
@@ -57,21 +57,21 @@ proptest! {
             for (i, step) in steps.into_iter().enumerate() {
                 let lanes = bench.logs.inner.all_lanes();
                 match step {
-                    Step::Line(api) => {
+                    TroubleStep::Line(api) => {
                         let service = if api { "api" } else { "web" };
                         bench.run(service, i as u64, &format!("{i}\n"));
                         expected.push(format!("{service} {i}"));
                     }
-                    Step::Full => lanes.iter().for_each(|lane| lane.fail_once(notes)),
-                    Step::Look => lanes.iter().for_each(|lane| lane.look_now()),
-                    Step::Delete => {
+                    TroubleStep::Full => lanes.iter().for_each(|lane| lane.fail_once(notes)),
+                    TroubleStep::Look => lanes.iter().for_each(|lane| lane.look_now()),
+                    TroubleStep::Delete => {
                         for file in ["api.log", "web.log", "web.idx"] {
                             // May not exist yet.
                             let _ = std::fs::remove_file(bench.folder().join(file));
                         }
                     }
-                    Step::Flush => lanes.iter().for_each(|lane| lane.flush(notes)),
-                    Step::Read => read_now(&mut reader, &mut seen, expected.len()).await,
+                    TroubleStep::Flush => lanes.iter().for_each(|lane| lane.flush(notes)),
+                    TroubleStep::Read => read_now(&mut reader, &mut seen, expected.len()).await,
                 }
             }
             let shown = bench.finish();
@@ -89,7 +89,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_reader_that_comes_too_late_is_told_what_is_gone() {
-    let bench = Bench::new(Escapes::Keep);
+    let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\ntwo\n");
     std::fs::remove_file(bench.folder().join("api.log")).unwrap();
     bench.logs.inner.all_lanes()[0].look_now();
@@ -106,7 +106,7 @@ async fn a_reader_that_comes_too_late_is_told_what_is_gone() {
 #[test]
 fn many_threads_at_once_and_an_output_that_comes_and_goes() {
     const LINES: usize = 3000;
-    let bench = Bench::with(Escapes::Keep, Screen::shut());
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     let padding = "x".repeat(2000);
     thread::scope(|scope| {
         for service in ["a", "b", "c", "d"] {
@@ -116,8 +116,8 @@ fn many_threads_at_once_and_an_output_that_comes_and_goes() {
                 for i in 0..LINES {
                     capture.push(OutputStream::Stdout, format!("{i} {padding}\n").as_bytes());
                     if i == LINES / 2 {
-                        logs.say(crate::runtime::log::Said::all(
-                            crate::runtime::log::Tone::Plain,
+                        logs.write_status(crate::runtime::log::StatusText::stack_wide(
+                            crate::runtime::log::StatusTone::Plain,
                             "half",
                         ));
                     }
