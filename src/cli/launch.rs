@@ -21,7 +21,7 @@ use crate::runtime::process::{Daemon, GuardHandle, ProcessManager};
 use crate::runtime::reload::Reloader;
 use crate::runtime::signals::Signals;
 use crate::runtime::supervisor::{Senses, Setup, Supervisor, TerminalSize};
-use crate::runtime::watch::{Change, Watcher};
+use crate::runtime::watch::{WatchReport, Watcher};
 
 /// How long the last lines may take to be written if the reader is slow.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -232,7 +232,7 @@ fn setup(
     plan: &Plan,
     ground: &Ground,
     logs: &StackLog,
-    (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<Change>),
+    (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<WatchReport>),
     terminal_size: TerminalSize,
 ) -> std::io::Result<Setup> {
     let (facts, facts_in) = mpsc::unbounded_channel();

@@ -131,7 +131,7 @@ impl Hands {
     /// Files saved from now on count as changed: the first runs are about to start.
     pub(super) fn begin(&mut self) {
         if let Some(watcher) = &mut self.watcher {
-            watcher.begin();
+            watcher.set_baseline();
         }
     }
 

@@ -18,7 +18,7 @@ use super::probe::Report;
 use super::process::RunReport;
 use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
-use super::watch::Change;
+use super::watch::WatchReport;
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
 use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
 
@@ -76,7 +76,7 @@ pub struct Senses {
     /// Results of watch commands.
     pub done: mpsc::UnboundedReceiver<Done>,
     /// Reports of the watcher.
-    pub changes: mpsc::UnboundedReceiver<Change>,
+    pub changes: mpsc::UnboundedReceiver<WatchReport>,
     /// Signals to devstack itself.
     pub signals: Signals,
 }
@@ -128,7 +128,7 @@ enum Wake {
     Fact(RunReport),
     Report(Report),
     Done(Done),
-    Change(Change),
+    Change(WatchReport),
     Ask(Ask),
     Reloaded(Reloaded),
     Previewed(Previewed, configuration::TellPlan),

@@ -19,7 +19,7 @@ use crate::model::{Message, Name};
 use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
 use crate::runtime::process;
 use crate::runtime::reload::Situation;
-use crate::runtime::watch::distant_file_system;
+use crate::runtime::watch::remote_file_system;
 
 /// Time limit for the name server; the user waits for this.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
     let names = ask_for_names();
     let sources = crate::cli::sources(files, ConfigOverrides::default())?;
     let (configuration, dir) = configuration(&sources);
-    let project = Project { writable: can_write(&dir), distant: distant_file_system(&dir), dir };
+    let project = Project { writable: can_write(&dir), distant: remote_file_system(&dir), dir };
     let left = left(&project.dir);
     let machine = Machine {
         watches: system::watches(),

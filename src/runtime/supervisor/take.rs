@@ -13,7 +13,7 @@ use crate::runtime::probe::{Finding, Report};
 use crate::runtime::process::{RunChange, RunReport};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
-use crate::runtime::watch::Change;
+use crate::runtime::watch::WatchReport;
 
 impl Supervisor {
     /// Converts a wakeup to inputs.
@@ -118,15 +118,15 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn take_change(&mut self, change: Change, inputs: &mut Vec<Input>) {
+    pub(super) fn take_change(&mut self, change: WatchReport, inputs: &mut Vec<Input>) {
         if self.engine.is_ending() {
             return;
         }
         match change {
-            Change::Services(files) => inputs.push(Input::FilesChanged(files)),
-            Change::Config(_) => self.reloader.reload(),
-            Change::More(more) => inputs.push(Input::StillChanging(more)),
-            Change::Degraded(message) => self.note(message),
+            WatchReport::Services(files) => inputs.push(Input::FilesChanged(files)),
+            WatchReport::Config(_) => self.reloader.reload(),
+            WatchReport::StillChanging(more) => inputs.push(Input::StillChanging(more)),
+            WatchReport::Degraded(message) => self.note(message),
         }
     }
 

@@ -7,7 +7,7 @@ pub(super) type FileTime = (i64, i64);
 /// coarse clock that lags the real one by some milliseconds, so a file can look older than an
 /// instant that preceded its write.
 #[cfg(target_os = "linux")]
-pub(super) fn file_time() -> FileTime {
+pub(super) fn file_time_now() -> FileTime {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes; the clock has existed since Linux 2.6.32.
     match unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut time) } {
@@ -18,7 +18,7 @@ pub(super) fn file_time() -> FileTime {
 
 /// The timestamp a file would get if it were written now.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn file_time() -> FileTime {
+pub(super) fn file_time_now() -> FileTime {
     real_time()
 }
 
@@ -37,7 +37,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         for _ in 0..1000 {
-            let before = file_time();
+            let before = file_time_now();
             std::fs::write(&path, "x").unwrap();
             let meta = std::fs::metadata(&path).unwrap();
             assert!((meta.mtime(), meta.mtime_nsec()) >= before);
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn it_is_the_real_time_but_for_a_tick() {
-        let (file, real) = (file_time().0, real_time().0);
+        let (file, real) = (file_time_now().0, real_time().0);
         assert!((real - file).abs() <= 1);
     }
 }

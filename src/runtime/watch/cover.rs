@@ -5,20 +5,20 @@ use std::sync::Arc;
 use notify::event::EventKindMask;
 use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
 
-use super::inbox::Inbox;
-use super::mounts::Mounts;
+use super::inbox::EventInbox;
+use super::mounts::MountTable;
 use crate::model::{DisplayPath, Message, MessageClass};
 
 /// Maximum number of watched directories; any more are polled. The default limit on Linux is
 /// between 8,192 and 1,048,576 for all programs of a user, and each watch costs the kernel about 1
 /// kB.
-pub(super) const FOLDERS_MAX: usize = 200_000;
+pub(super) const MAX_DIRS: usize = 200_000;
 
 /// FSEvents watches a directory recursively; inotify watches a single directory.
 const RECURSIVE: bool = cfg!(target_os = "macos");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum WatchReason {
     /// It contains files of services.
     Tree,
     /// It contains a configuration file, or would if that file existed.
@@ -29,62 +29,62 @@ pub(super) enum Use {
     Link,
 }
 
-impl Use {
+impl WatchReason {
     fn bit(self) -> u8 {
         match self {
-            Use::Tree => 1,
-            Use::Config => 2,
-            Use::Await => 4,
-            Use::Link => 8,
+            WatchReason::Tree => 1,
+            WatchReason::Config => 2,
+            WatchReason::Await => 4,
+            WatchReason::Link => 8,
         }
     }
 }
 
 /// Directories watched by the system, and those that have to be polled.
-pub(super) struct Cover {
-    inbox: Arc<Inbox>,
+pub(super) struct WatchSet {
+    inbox: Arc<EventInbox>,
     /// Created on first use: systems allow few instances, often 128 for all programs of a user.
     notify: Option<RecommendedWatcher>,
     uses: BTreeMap<PathBuf, u8>,
     /// Subset of `uses` that has to be polled.
-    bare: BTreeSet<PathBuf>,
+    unwatched: BTreeSet<PathBuf>,
     max: usize,
     /// Subset of `uses` whose files can change without an event: watched, and polled as well.
-    distant: BTreeSet<PathBuf>,
-    mounts: Mounts,
+    remote: BTreeSet<PathBuf>,
+    mounts: MountTable,
     /// The error of the last refused watch.
     refused: Option<String>,
-    told: bool,
+    warned: bool,
     /// Other warnings. Each is reported once.
     news: Vec<Message>,
     told_of: BTreeSet<PathBuf>,
 }
 
-impl Cover {
-    pub fn new(inbox: Arc<Inbox>, max: usize) -> Cover {
-        Cover {
+impl WatchSet {
+    pub fn new(inbox: Arc<EventInbox>, max: usize) -> WatchSet {
+        WatchSet {
             inbox,
             notify: None,
             uses: BTreeMap::new(),
-            bare: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
             max,
-            distant: BTreeSet::new(),
-            mounts: Mounts::default(),
+            remote: BTreeSet::new(),
+            mounts: MountTable::default(),
             refused: None,
-            told: false,
+            warned: false,
             news: Vec::new(),
             told_of: BTreeSet::new(),
         }
     }
 
     /// Rereads the mount table and returns the paths where it differs.
-    pub fn remount(&mut self) -> Vec<PathBuf> {
-        let before = std::mem::replace(&mut self.mounts, Mounts::now());
+    pub fn reload_mounts(&mut self) -> Vec<PathBuf> {
+        let before = std::mem::replace(&mut self.mounts, MountTable::now());
         before.differences(&self.mounts)
     }
 
     /// Watches directories. Existing ones that cannot be watched are polled.
-    pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: Use) {
+    pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: WatchReason) {
         let mut ops = Vec::new();
         for folder in folders {
             let uses = self.uses.entry(folder.clone()).or_default();
@@ -101,7 +101,7 @@ impl Cover {
     }
 
     /// Removes one reason to watch a directory; without any it is unwatched.
-    pub fn release(&mut self, folder: &Path, usage: Use) {
+    pub fn release(&mut self, folder: &Path, usage: WatchReason) {
         let Some(uses) = self.uses.get_mut(folder) else { return };
         *uses &= !usage.bit();
         if *uses == 0 {
@@ -123,14 +123,14 @@ impl Cover {
 
     fn drop_use(&mut self, folder: &Path) {
         self.uses.remove(folder);
-        self.bare.remove(folder);
-        self.distant.remove(folder);
+        self.unwatched.remove(folder);
+        self.remote.remove(folder);
     }
 
     /// Starts over, because events were lost and watches may be dead.
     pub fn renew(&mut self) {
         self.notify = None;
-        self.bare.clear();
+        self.unwatched.clear();
         let folders: Vec<PathBuf> = self.uses.keys().cloned().collect();
         self.add(folders.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
     }
@@ -138,16 +138,16 @@ impl Cover {
     /// Retries to watch polled directories.
     pub fn retry(&mut self) {
         // Try a single one first: while there is no room, a retry then costs one call.
-        let Some(first) = self.bare.pop_first() else { return };
+        let Some(first) = self.unwatched.pop_first() else { return };
         self.add(vec![first]);
-        let was = std::mem::take(&mut self.bare);
+        let was = std::mem::take(&mut self.unwatched);
         if was.is_empty() || self.uses.len() - was.len() > self.max {
-            self.bare = was;
+            self.unwatched = was;
         } else {
             self.add(was.into_iter().collect());
         }
-        if self.bare.is_empty() {
-            (self.refused, self.told) = (None, false);
+        if self.unwatched.is_empty() {
+            (self.refused, self.warned) = (None, false);
         }
     }
 
@@ -157,17 +157,17 @@ impl Cover {
     }
 
     /// Returns whether this directory is watched or polled for this reason.
-    pub fn holds_for(&self, folder: &Path, usage: Use) -> bool {
+    pub fn holds_for(&self, folder: &Path, usage: WatchReason) -> bool {
         self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
     }
 
     /// Returns whether any directory has to be polled.
     pub fn is_polled(&self) -> bool {
-        !self.bare.is_empty() || !self.distant.is_empty()
+        !self.unwatched.is_empty() || !self.remote.is_empty()
     }
 
     pub fn polled(&self) -> BTreeSet<PathBuf> {
-        self.bare.union(&self.distant).cloned().collect()
+        self.unwatched.union(&self.remote).cloned().collect()
     }
 
     #[cfg(test)]
@@ -176,25 +176,25 @@ impl Cover {
     }
 
     /// Takes the warnings for the user, each reported once.
-    pub fn troubles(&mut self) -> Vec<Message> {
+    pub fn take_warnings(&mut self) -> Vec<Message> {
         let mut messages = std::mem::take(&mut self.news);
-        if !self.told && !self.bare.is_empty() {
-            self.told = true;
-            let (all, bare) = (self.uses.len(), self.bare.len());
+        if !self.warned && !self.unwatched.is_empty() {
+            self.warned = true;
+            let (all, bare) = (self.uses.len(), self.unwatched.len());
             let why = self.refused.clone().unwrap_or_default();
             let text = format!(
                 "can watch only {} of {all} directories ({why}); polling the others every 2s",
                 all - bare
             );
-            messages.push(Message::new(MessageClass::WatchDegraded, text).help(remedy(all)));
+            messages.push(Message::new(MessageClass::WatchDegraded, text).help(limit_help(all)));
         }
         messages
     }
 
     fn note_distant(&mut self, folder: &Path) {
-        let Some((place, kind)) = self.mounts.distant(folder) else { return };
+        let Some((place, kind)) = self.mounts.remote_mount(folder) else { return };
         let (place, kind) = (place.to_owned(), kind.to_owned());
-        self.distant.insert(folder.to_owned());
+        self.remote.insert(folder.to_owned());
         if self.told_of.insert(place.clone()) {
             let text = format!(
                 "files below {} may change without notification ({kind}); polling them every 2s",
@@ -215,12 +215,13 @@ impl Cover {
     }
 
     fn is_below_recursive(&self, folder: &Path) -> bool {
-        let tree = |path| self.uses.get(path).is_some_and(|uses| uses & Use::Tree.bit() != 0);
+        let tree =
+            |path| self.uses.get(path).is_some_and(|uses| uses & WatchReason::Tree.bit() != 0);
         RECURSIVE && folder.ancestors().skip(1).any(tree)
     }
 
     fn add(&mut self, folders: Vec<PathBuf>) {
-        let room = self.max.saturating_sub(self.uses.len() - self.bare.len() - folders.len());
+        let room = self.max.saturating_sub(self.uses.len() - self.unwatched.len() - folders.len());
         let room = room.min(folders.len());
         let mut ops: Vec<PathOp> = folders.into_iter().map(watch_op).collect();
         let beyond = ops.split_off(room);
@@ -279,7 +280,7 @@ impl Cover {
                 | EventKindMask::MODIFY_NAME
                 | EventKindMask::ACCESS_CLOSE;
             let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
-            let made = RecommendedWatcher::new(move |event| inbox.event(event), config);
+            let made = RecommendedWatcher::new(move |event| inbox.push(event), config);
             let made =
                 made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?;
             if made.watched_paths().is_err() {
@@ -295,7 +296,7 @@ impl Cover {
 
     fn refuse(&mut self, ops: Vec<PathOp>, why: String) {
         self.refused = Some(why);
-        self.bare.extend(ops.into_iter().map(PathOp::into_path));
+        self.unwatched.extend(ops.into_iter().map(PathOp::into_path));
     }
 }
 
@@ -323,7 +324,7 @@ fn is_denied(kind: &ErrorKind) -> bool {
 }
 
 /// What to run so that this many directories can be watched.
-fn remedy(folders: usize) -> String {
+fn limit_help(folders: usize) -> String {
     // Twice what is needed now, since editors watch the same directories.
     let watches = (folders * 2).max(524_288);
     if cfg!(target_os = "linux") {

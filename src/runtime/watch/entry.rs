@@ -2,20 +2,20 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::mark::Mark;
-use super::route::Route;
+use super::mark::Fingerprint;
+use super::route::ResolvedPath;
 
 /// What a path is, as far as watching is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum PathKind {
     /// Nonexistent or inaccessible.
     Missing,
     /// A directory that is not a symlink.
     Folder,
-    File(Mark),
+    File(Fingerprint),
     /// A symlink. Its fingerprint is that of the target file; otherwise that of the target path.
     Link {
-        mark: Mark,
+        mark: Fingerprint,
         /// The target is a directory.
         folder: bool,
     },
@@ -23,34 +23,34 @@ pub(super) enum Entry {
     Special,
 }
 
-impl Entry {
+impl PathKind {
     /// Stats a path without opening anything.
-    pub fn at(path: &Path) -> Entry {
-        let Ok(meta) = fs::symlink_metadata(path) else { return Entry::Missing };
+    pub fn at(path: &Path) -> PathKind {
+        let Ok(meta) = fs::symlink_metadata(path) else { return PathKind::Missing };
         let kind = meta.file_type();
         if kind.is_dir() {
-            Entry::Folder
+            PathKind::Folder
         } else if kind.is_file() {
-            Entry::File(Mark::of(&meta))
+            PathKind::File(Fingerprint::of(&meta))
         } else if kind.is_symlink() {
-            Entry::of_link(path, &meta)
+            PathKind::of_link(path, &meta)
         } else {
-            Entry::Special
+            PathKind::Special
         }
     }
 
-    fn of_link(path: &Path, link: &fs::Metadata) -> Entry {
+    fn of_link(path: &Path, link: &fs::Metadata) -> PathKind {
         let meta = fs::metadata(path);
         if let Ok(meta) = &meta
             && meta.is_file()
         {
-            return Entry::Link { mark: Mark::of(meta), folder: false };
+            return PathKind::Link { mark: Fingerprint::of(meta), folder: false };
         }
         let folder = meta.is_ok_and(|meta| meta.is_dir());
-        let mut end = Route::of(path).end.into_os_string();
+        let mut end = ResolvedPath::of(path).end.into_os_string();
         if folder {
             end.push("/");
         }
-        Entry::Link { mark: Mark::of_link(link, end.as_bytes()), folder }
+        PathKind::Link { mark: Fingerprint::of_link(link, end.as_bytes()), folder }
     }
 }

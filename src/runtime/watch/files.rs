@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::clock::FileTime;
-use super::cover::{Cover, Use};
-use super::entry::Entry;
-use super::mark::Mark;
-use super::pending::{Step, step};
-use super::route::Route;
-use super::touch::Touch;
+use super::cover::{WatchReason, WatchSet};
+use super::entry::PathKind;
+use super::mark::Fingerprint;
+use super::pending::{SaveStage, save_stage};
+use super::route::ResolvedPath;
+use super::touch::PathEvent;
 
 /// Directories may appear while the nearest ones are searched; this many rounds suffice for any
 /// sane tree.
@@ -15,20 +15,20 @@ const ROUNDS_MAX: usize = 8;
 
 /// Single files that are watched whether they exist or not.
 #[derive(Debug, Default)]
-pub(super) struct Files {
-    known: BTreeMap<PathBuf, Known>,
+pub(super) struct WatchedFiles {
+    known: BTreeMap<PathBuf, WatchedFile>,
     folders: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct WatchedFile {
     /// The paths that events about it have: the symlinks on its way and the resolved path.
     paths: BTreeSet<PathBuf>,
     /// `None`: does not exist.
-    mark: Option<Mark>,
+    mark: Option<Fingerprint>,
 }
 
-impl Files {
+impl WatchedFiles {
     /// Replaces the set of files. Returns the event paths of files to compare once they settle:
     /// files modified after `since`, whose writer may not have finished, and files that were
     /// watched before and have changed since the last comparison. The caller has read the files in
@@ -38,30 +38,30 @@ impl Files {
         &mut self,
         files: &BTreeSet<PathBuf>,
         since: FileTime,
-        cover: &mut Cover,
+        cover: &mut WatchSet,
     ) -> BTreeSet<PathBuf> {
         self.known.retain(|path, _| files.contains(path));
         let mut late: BTreeSet<PathBuf> = self.differing().map(|(path, _)| path.clone()).collect();
         for path in files {
             if !self.known.contains_key(path) {
-                let known = Known { paths: event_paths(path), mark: look_hashed(path) };
+                let known = WatchedFile { paths: event_paths(path), mark: look_hashed(path) };
                 if known.mark.is_some_and(|mark| mark.modified() >= since) {
                     late.insert(path.clone());
                 }
                 self.known.insert(path.clone(), known);
             }
         }
-        late.extend(self.arm(cover));
+        late.extend(self.watch_parents(cover));
         let mut places = BTreeSet::new();
         for (_, known) in self.known.iter_mut().filter(|(path, _)| late.contains(*path)) {
-            known.mark = Some(Mark::UNSEEN);
+            known.mark = Some(Fingerprint::UNSEEN);
             places.extend(known.paths.iter().cloned());
         }
         places
     }
 
     /// Returns whether an event on `path` can be about one of the files.
-    pub fn concerns(&self, path: &Path) -> bool {
+    pub fn may_concern(&self, path: &Path) -> bool {
         let mut all = self.known.values().flat_map(|known| &known.paths);
         all.any(|file| file.starts_with(path)) || self.folders.contains(path)
     }
@@ -91,23 +91,23 @@ impl Files {
     }
 
     /// Event paths of files whose size, mtime or inode changed.
-    pub fn glance(&self) -> BTreeSet<PathBuf> {
+    pub fn changed_stat(&self) -> BTreeSet<PathBuf> {
         self.differing().flat_map(|(_, known)| known.paths.iter().cloned()).collect()
     }
 
-    fn differing(&self) -> impl Iterator<Item = (&PathBuf, &Known)> {
+    fn differing(&self) -> impl Iterator<Item = (&PathBuf, &WatchedFile)> {
         self.known.iter().filter(|(path, known)| match (look(path), &known.mark) {
-            (Some(now), Some(before)) => !now.same_stat(before),
+            (Some(now), Some(before)) => !now.stat_matches(before),
             (None, None) => false,
             (Some(_), None) | (None, Some(_)) => true,
         })
     }
 
     /// How far a save has come, after an event on `path` that is about one of the files.
-    pub fn step(&self, path: &Path, touch: Touch) -> Step {
+    pub fn step(&self, path: &Path, touch: PathEvent) -> SaveStage {
         let known = self.known.values().find(|known| known.paths.contains(path));
         let before = known.and_then(|known| known.mark);
-        step(touch, before.as_ref(), Entry::at(path)).unwrap_or(Step::Other)
+        save_stage(touch, before.as_ref(), PathKind::at(path)).unwrap_or(SaveStage::Other)
     }
 
     pub fn folders(&self) -> &BTreeSet<PathBuf> {
@@ -116,25 +116,25 @@ impl Files {
 
     /// Watches the parent directories of the files, or the nearest existing ones. Returns files
     /// that changed before their directory was watched.
-    pub fn arm(&mut self, cover: &mut Cover) -> BTreeSet<PathBuf> {
+    pub fn watch_parents(&mut self, cover: &mut WatchSet) -> BTreeSet<PathBuf> {
         let mut changed = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
             let paths = self.known.values().flat_map(|known| &known.paths);
             let need: BTreeSet<PathBuf> =
                 paths.filter_map(|path| nearest_folder(path.parent()?)).collect();
             for folder in self.folders.difference(&need) {
-                cover.release(folder, Use::Config);
+                cover.release(folder, WatchReason::Config);
             }
             let new: Vec<PathBuf> = need
                 .iter()
-                .filter(|folder| !cover.holds_for(folder, Use::Config))
+                .filter(|folder| !cover.holds_for(folder, WatchReason::Config))
                 .cloned()
                 .collect();
             self.folders = need;
             if new.is_empty() {
                 break;
             }
-            cover.watch(new.into_iter(), Use::Config);
+            cover.watch(new.into_iter(), WatchReason::Config);
             changed.extend(self.compare());
         }
         changed
@@ -148,26 +148,28 @@ pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
 
 /// The paths on which events about `path` can occur: symlinks on its way and the resolved path.
 fn event_paths(path: &Path) -> BTreeSet<PathBuf> {
-    let route = Route::of(path);
-    let links = route.links.into_iter().filter(|link| !is_top(link));
+    let route = ResolvedPath::of(path);
+    let links = route.links.into_iter().filter(|link| !is_below_root(link));
     links.chain([route.end]).collect()
 }
 
 /// Returns whether a symlink is directly below the root; those belong to the system and do not
 /// change for a project.
-pub(super) fn is_top(link: &Path) -> bool {
+pub(super) fn is_below_root(link: &Path) -> bool {
     link.components().count() <= 2
 }
 
-fn look_hashed(path: &Path) -> Option<Mark> {
-    look(path).map(|mark| mark.hashed(path))
+fn look_hashed(path: &Path) -> Option<Fingerprint> {
+    look(path).map(|mark| mark.with_hash(path))
 }
 
-fn look(path: &Path) -> Option<Mark> {
-    match Entry::at(path) {
-        Entry::File(mark) | Entry::Link { mark, folder: false } => Some(mark),
-        Entry::Folder | Entry::Link { .. } | Entry::Special => Some(Mark::of_text(b"no file")),
-        Entry::Missing => None,
+fn look(path: &Path) -> Option<Fingerprint> {
+    match PathKind::at(path) {
+        PathKind::File(mark) | PathKind::Link { mark, folder: false } => Some(mark),
+        PathKind::Folder | PathKind::Link { .. } | PathKind::Special => {
+            Some(Fingerprint::of_text(b"no file"))
+        }
+        PathKind::Missing => None,
     }
 }
 
@@ -187,8 +189,8 @@ mod tests {
         for file in [&path, &other] {
             fs::write(file, "the same").unwrap();
         }
-        let mut cover = Cover::new(Default::default(), 100);
-        let mut files = Files::default();
+        let mut cover = WatchSet::new(Default::default(), 100);
+        let mut files = WatchedFiles::default();
         let later = (i64::MAX, 0);
         files.set(&wanted, later, &mut cover);
         assert_eq!(files.set(&wanted, later, &mut cover), BTreeSet::new());

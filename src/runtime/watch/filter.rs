@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobSet, GlobSetBuilder};
 
-use super::pattern::{Pattern, Sense};
-use super::rules::{Verdict, is_never};
+use super::pattern::{PatternKind, WatchPattern};
+use super::rules::{IgnoreVerdict, is_never};
 use crate::model::WatchConfig;
 
 /// Maximum number of directories with other names through symlinks: a tree of symlinks may be
@@ -14,21 +14,21 @@ const ALIASES_MAX: usize = 256;
 
 /// The compiled globs of a service. All paths passed to it are resolved.
 #[derive(Debug)]
-pub(super) struct Filter {
-    reach: Vec<Reach>,
-    include: Globs,
+pub(super) struct WatchFilter {
+    reach: Vec<GlobScope>,
+    include: GlobTable,
     /// Include globs that ask for hidden files.
-    hidden: Globs,
-    exclude: Globs,
+    hidden: GlobTable,
+    exclude: GlobTable,
     /// Matches directories with everything in them excluded.
-    closed: Globs,
+    excluded_dirs: GlobTable,
     /// Directories that symlinks lead to, each with the path by which the globs know it.
     aliases: BTreeSet<(PathBuf, PathBuf)>,
 }
 
 /// A directory below which files can match.
 #[derive(Debug)]
-struct Reach {
+struct GlobScope {
     top: PathBuf,
     /// `top` itself can be the file.
     literal: bool,
@@ -41,13 +41,13 @@ struct Reach {
 
 /// Glob sets by the directory they are relative to.
 #[derive(Debug, Default)]
-struct Globs(Vec<(PathBuf, GlobSet)>);
+struct GlobTable(Vec<(PathBuf, GlobSet)>);
 
-impl Filter {
+impl WatchFilter {
     /// Compiles the globs. The configuration has checked them; an invalid one is skipped.
-    pub fn new(watch: &WatchConfig, root: &Path) -> Filter {
-        let read = |list: &[String], sense| -> Vec<Pattern> {
-            let read = |text: &String| match Pattern::new(root, text, sense) {
+    pub fn new(watch: &WatchConfig, root: &Path) -> WatchFilter {
+        let read = |list: &[String], sense| -> Vec<WatchPattern> {
+            let read = |text: &String| match WatchPattern::new(root, text, sense) {
                 Ok(pattern) => Some(pattern),
                 Err(error) => {
                     tracing::warn!(%error, "ignoring an invalid `watch` glob");
@@ -56,17 +56,17 @@ impl Filter {
             };
             list.iter().filter_map(read).collect()
         };
-        let mut include = read(&watch.include, Sense::Include);
+        let mut include = read(&watch.include, PatternKind::Include);
         if watch.include.is_empty() {
-            include.extend(Pattern::new(root, "**", Sense::Include));
+            include.extend(WatchPattern::new(root, "**", PatternKind::Include));
         }
-        let exclude = read(&watch.exclude, Sense::Exclude);
-        Filter {
-            reach: include.iter().map(Reach::of).collect(),
-            include: Globs::of(include.iter(), |pattern| &pattern.globs),
-            hidden: Globs::of(include.iter().filter(|p| p.hidden), |pattern| &pattern.globs),
-            exclude: Globs::of(exclude.iter(), |pattern| &pattern.globs),
-            closed: Globs::of(exclude.iter(), |pattern| &pattern.folders),
+        let exclude = read(&watch.exclude, PatternKind::Exclude);
+        WatchFilter {
+            reach: include.iter().map(GlobScope::of).collect(),
+            include: GlobTable::of(include.iter(), |pattern| &pattern.globs),
+            hidden: GlobTable::of(include.iter().filter(|p| p.hidden), |pattern| &pattern.globs),
+            exclude: GlobTable::of(exclude.iter(), |pattern| &pattern.globs),
+            excluded_dirs: GlobTable::of(exclude.iter(), |pattern| &pattern.folders),
             aliases: BTreeSet::new(),
         }
     }
@@ -93,7 +93,7 @@ impl Filter {
     }
 
     /// The directories where walking begins, by the names the globs know. They need not exist.
-    pub fn starts(&self) -> BTreeSet<PathBuf> {
+    pub fn roots(&self) -> BTreeSet<PathBuf> {
         let tops = self.reach.iter().filter(|reach| !reach.never);
         tops.map(|reach| match reach.top.parent() {
             Some(folder) if reach.literal => folder.to_owned(),
@@ -103,32 +103,32 @@ impl Filter {
     }
 
     /// Returns whether anything in this directory may count.
-    pub fn enters(&self, folder: &Path, verdict: Verdict) -> bool {
+    pub fn accepts_dir(&self, folder: &Path, verdict: IgnoreVerdict) -> bool {
         self.names(folder).any(|name| self.enters_name(&name, verdict))
     }
 
     /// [`Self::accepts_dir`] for a single name of a directory.
-    pub fn enters_name(&self, folder: &Path, verdict: Verdict) -> bool {
+    pub fn enters_name(&self, folder: &Path, verdict: IgnoreVerdict) -> bool {
         let named = || self.reach.iter().any(|reach| reach.top.starts_with(folder) && !reach.never);
         match verdict {
-            Verdict::Never => false,
-            Verdict::Ignored => named(),
-            Verdict::Plain => {
+            IgnoreVerdict::Never => false,
+            IgnoreVerdict::Ignored => named(),
+            IgnoreVerdict::Plain => {
                 let may = self.reach.iter().any(|reach| reach.holds(folder));
-                named() || (may && !self.closed.matches(folder))
+                named() || (may && !self.excluded_dirs.matches(folder))
             }
         }
     }
 
-    pub fn wants(&self, file: &Path, verdict: Verdict) -> bool {
+    pub fn accepts_file(&self, file: &Path, verdict: IgnoreVerdict) -> bool {
         self.names(file).any(|name| self.wants_name(&name, verdict))
     }
 
-    fn wants_name(&self, file: &Path, verdict: Verdict) -> bool {
+    fn wants_name(&self, file: &Path, verdict: IgnoreVerdict) -> bool {
         let included = match verdict {
-            Verdict::Never => false,
-            Verdict::Plain => self.include.matches(file),
-            Verdict::Ignored => {
+            IgnoreVerdict::Never => false,
+            IgnoreVerdict::Plain => self.include.matches(file),
+            IgnoreVerdict::Ignored => {
                 let named = self.reach.iter().any(|reach| reach.literal && reach.top == file);
                 named || self.hidden.matches(file)
             }
@@ -137,11 +137,11 @@ impl Filter {
     }
 }
 
-impl Reach {
-    fn of(pattern: &Pattern) -> Reach {
-        let named = pattern.top.strip_prefix(&pattern.base);
-        Reach {
-            top: pattern.top.clone(),
+impl GlobScope {
+    fn of(pattern: &WatchPattern) -> GlobScope {
+        let named = pattern.literal_prefix.strip_prefix(&pattern.base);
+        GlobScope {
+            top: pattern.literal_prefix.clone(),
             literal: pattern.literal,
             depth: pattern.depth,
             never: named.is_ok_and(|named| named.iter().any(is_never)),
@@ -155,11 +155,11 @@ impl Reach {
     }
 }
 
-impl Globs {
+impl GlobTable {
     fn of<'a>(
-        patterns: impl Iterator<Item = &'a Pattern>,
-        globs: impl Fn(&Pattern) -> &Vec<globset::Glob>,
-    ) -> Globs {
+        patterns: impl Iterator<Item = &'a WatchPattern>,
+        globs: impl Fn(&WatchPattern) -> &Vec<globset::Glob>,
+    ) -> GlobTable {
         let mut sets: BTreeMap<&Path, GlobSetBuilder> = BTreeMap::new();
         for pattern in patterns {
             let set = sets.entry(&pattern.base).or_insert_with(GlobSetBuilder::new);
@@ -172,7 +172,7 @@ impl Globs {
             let set = set.build().inspect_err(|error| tracing::warn!(%error, "globs of `watch`"));
             Some((base.to_owned(), set.ok()?))
         };
-        Globs(sets.into_iter().filter_map(built).collect())
+        GlobTable(sets.into_iter().filter_map(built).collect())
     }
 
     fn matches(&self, path: &Path) -> bool {
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn filter(include: &[&str], exclude: &[&str]) -> Filter {
+    fn filter(include: &[&str], exclude: &[&str]) -> WatchFilter {
         let list = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
         let root = PathBuf::from("/p/api");
         let watch = WatchConfig {
@@ -197,39 +197,39 @@ mod tests {
             poll: None,
             action: crate::model::WatchAction::Restart { build: None },
         };
-        Filter::new(&watch, &root)
+        WatchFilter::new(&watch, &root)
     }
 
     #[test]
     fn excludes_win_and_close_folders() {
         let filter = filter(&["**/*.py"], &["tests/**", "*_pb2.py"]);
-        assert!(filter.wants(Path::new("/p/api/a/b.py"), Verdict::Plain));
-        assert!(!filter.wants(Path::new("/p/api/a/b_pb2.py"), Verdict::Plain));
-        assert!(!filter.wants(Path::new("/p/api/tests/b.py"), Verdict::Plain));
-        assert!(!filter.enters(Path::new("/p/api/tests"), Verdict::Plain));
-        assert!(filter.enters(Path::new("/p/api/a"), Verdict::Plain));
+        assert!(filter.accepts_file(Path::new("/p/api/a/b.py"), IgnoreVerdict::Plain));
+        assert!(!filter.accepts_file(Path::new("/p/api/a/b_pb2.py"), IgnoreVerdict::Plain));
+        assert!(!filter.accepts_file(Path::new("/p/api/tests/b.py"), IgnoreVerdict::Plain));
+        assert!(!filter.accepts_dir(Path::new("/p/api/tests"), IgnoreVerdict::Plain));
+        assert!(filter.accepts_dir(Path::new("/p/api/a"), IgnoreVerdict::Plain));
     }
 
     #[test]
     fn an_ignored_folder_counts_for_who_names_it() {
         let all = filter(&[], &[]);
-        assert!(!all.enters(Path::new("/p/api/dist"), Verdict::Ignored));
+        assert!(!all.accepts_dir(Path::new("/p/api/dist"), IgnoreVerdict::Ignored));
         let named = filter(&["dist/**", "*.py", ".env", ".git/HEAD"], &[]);
-        assert!(named.enters(Path::new("/p/api/dist"), Verdict::Ignored));
-        assert!(named.wants(Path::new("/p/api/dist/x.js"), Verdict::Plain));
-        assert!(!named.enters(Path::new("/p/api/dist/node_modules"), Verdict::Ignored));
-        assert!(named.wants(Path::new("/p/api/.env"), Verdict::Ignored));
-        assert!(!named.wants(Path::new("/p/api/x.py"), Verdict::Ignored));
-        assert!(!named.enters(Path::new("/p/api/.git"), Verdict::Never));
+        assert!(named.accepts_dir(Path::new("/p/api/dist"), IgnoreVerdict::Ignored));
+        assert!(named.accepts_file(Path::new("/p/api/dist/x.js"), IgnoreVerdict::Plain));
+        assert!(!named.accepts_dir(Path::new("/p/api/dist/node_modules"), IgnoreVerdict::Ignored));
+        assert!(named.accepts_file(Path::new("/p/api/.env"), IgnoreVerdict::Ignored));
+        assert!(!named.accepts_file(Path::new("/p/api/x.py"), IgnoreVerdict::Ignored));
+        assert!(!named.accepts_dir(Path::new("/p/api/.git"), IgnoreVerdict::Never));
     }
 
     #[test]
     fn folders_that_cannot_hold_a_match_are_not_entered() {
         let filter = filter(&["src/*.py", "conf.toml", "../shared/**"], &[]);
-        assert!(filter.enters(Path::new("/p/api/src"), Verdict::Plain));
-        assert!(!filter.enters(Path::new("/p/api/src/deep"), Verdict::Plain));
-        assert!(!filter.enters(Path::new("/p/api/other"), Verdict::Plain));
+        assert!(filter.accepts_dir(Path::new("/p/api/src"), IgnoreVerdict::Plain));
+        assert!(!filter.accepts_dir(Path::new("/p/api/src/deep"), IgnoreVerdict::Plain));
+        assert!(!filter.accepts_dir(Path::new("/p/api/other"), IgnoreVerdict::Plain));
         let starts = ["/p/api", "/p/api/src", "/p/shared"].map(PathBuf::from);
-        assert_eq!(filter.starts(), BTreeSet::from(starts));
+        assert_eq!(filter.roots(), BTreeSet::from(starts));
     }
 }

@@ -3,26 +3,26 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::filter::Filter;
-use super::mark::Mark;
-use super::rules::{Rules, Verdict};
-use super::tree::Id;
+use super::filter::WatchFilter;
+use super::mark::Fingerprint;
+use super::rules::{IgnoreRules, IgnoreVerdict};
+use super::tree::FilterId;
 
 /// A directory that at least one filter looks into.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct WatchedDir {
     /// The filters that look into it.
-    pub ids: BTreeSet<Id>,
+    pub ids: BTreeSet<FilterId>,
     /// Ignore rules that apply to the directory itself, and to its content.
-    pub above: Arc<Rules>,
-    pub rules: Arc<Rules>,
-    pub files: BTreeMap<OsString, Mark>,
+    pub above: Arc<IgnoreRules>,
+    pub rules: Arc<IgnoreRules>,
+    pub files: BTreeMap<OsString, Fingerprint>,
     pub inner: BTreeSet<OsString>,
 }
 
-impl Folder {
-    pub fn new(above: Arc<Rules>) -> Folder {
-        Folder {
+impl WatchedDir {
+    pub fn new(above: Arc<IgnoreRules>) -> WatchedDir {
+        WatchedDir {
             ids: BTreeSet::new(),
             rules: above.clone(),
             above,
@@ -32,38 +32,46 @@ impl Folder {
     }
 
     /// Returns the filters among `ids` that look into `path`, a subdirectory of this one.
-    pub fn entering(
+    pub fn filters_for_dir(
         &self,
-        filters: &BTreeMap<Id, Filter>,
-        ids: &BTreeSet<Id>,
+        filters: &BTreeMap<FilterId, WatchFilter>,
+        ids: &BTreeSet<FilterId>,
         path: &Path,
-    ) -> BTreeSet<Id> {
-        if is_kernel_made(path) {
+    ) -> BTreeSet<FilterId> {
+        if is_kernel_dir(path) {
             return BTreeSet::new();
         }
         let verdict = self.rules.verdict(path, true);
-        let enters = |id: &&Id| filters.get(id).is_some_and(|filter| filter.enters(path, verdict));
+        let enters = |id: &&FilterId| {
+            filters.get(id).is_some_and(|filter| filter.accepts_dir(path, verdict))
+        };
         ids.iter().filter(enters).copied().collect()
     }
 
     /// Returns the filters that accept `path`, a file in this directory.
-    pub fn wanting(&self, filters: &BTreeMap<Id, Filter>, path: &Path) -> BTreeSet<Id> {
+    pub fn filters_for_file(
+        &self,
+        filters: &BTreeMap<FilterId, WatchFilter>,
+        path: &Path,
+    ) -> BTreeSet<FilterId> {
         let verdict = self.rules.verdict(path, false);
-        let wants = |id: &&Id| filters.get(id).is_some_and(|filter| filter.wants(path, verdict));
+        let wants = |id: &&FilterId| {
+            filters.get(id).is_some_and(|filter| filter.accepts_file(path, verdict))
+        };
         self.ids.iter().filter(wants).copied().collect()
     }
 
     /// The rules for the subdirectory `path`. An ignored directory is entered only if it was named,
     /// and then its content is wanted.
-    pub fn inner_rules(&self, path: &Path) -> Arc<Rules> {
+    pub fn inner_rules(&self, path: &Path) -> Arc<IgnoreRules> {
         match self.rules.verdict(path, true) {
-            Verdict::Plain => self.rules.clone(),
-            Verdict::Ignored | Verdict::Never => Arc::default(),
+            IgnoreVerdict::Plain => self.rules.clone(),
+            IgnoreVerdict::Ignored | IgnoreVerdict::Never => Arc::default(),
         }
     }
 }
 
 /// Linux directories with kernel-generated files, which are endless.
-fn is_kernel_made(path: &Path) -> bool {
+fn is_kernel_dir(path: &Path) -> bool {
     cfg!(target_os = "linux") && ["/proc", "/sys", "/dev"].iter().any(|top| path == Path::new(top))
 }

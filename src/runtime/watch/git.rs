@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 /// Maximum age of a lock that counts. A checkout of a large repository takes seconds; an older lock
 /// was left by a crashed git and must not delay every save.
-const LOCK_MAX: Duration = Duration::from_secs(10);
+const MAX_LOCK_AGE: Duration = Duration::from_secs(10);
 
 /// How long to wait for the next step of a rebase. Steps are some 10 ms apart; a longer gap means
 /// that it stopped for the user, who is editing now.
-const STEP_PAUSE: Duration = Duration::from_millis(300);
+const REBASE_PAUSE: Duration = Duration::from_millis(300);
 
 /// Maximum total wait for git, regardless of the number of steps.
-pub(super) const WORK_MAX: Duration = Duration::from_secs(60);
+pub(super) const MAX_BUSY: Duration = Duration::from_secs(60);
 
 /// Directories that exist during multi-step operations: a rebase, `git am`, or a cherry-pick or
 /// revert of several commits.
@@ -20,13 +20,13 @@ const SEQUENCES: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 /// Files in the git directory that each step writes.
 const STEPS: [&str; 3] = ["HEAD", "index", "ORIG_HEAD"];
 
-pub(super) fn git_folder(folder: &Path) -> Option<PathBuf> {
+pub(super) fn git_dir(folder: &Path) -> Option<PathBuf> {
     repository(folder).map(|(_, git)| git)
 }
 
 /// Returns the root of the project that contains `path`: its repository, or else the nearest
 /// directory with a `devstack.toml`.
-pub(super) fn project(path: &Path) -> Option<PathBuf> {
+pub(super) fn project_root(path: &Path) -> Option<PathBuf> {
     let stack = || path.ancestors().find(|folder| folder.join("devstack.toml").is_file());
     repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
 }
@@ -48,10 +48,10 @@ pub(super) fn repository(folder: &Path) -> Option<(PathBuf, PathBuf)> {
 
 /// Returns whether git is changing the work tree of this git directory: its lock exists and is
 /// fresh, or it is between two steps of a rebase.
-pub(super) fn is_at_work(git: &Path) -> bool {
-    is_younger(&git.join("index.lock"), LOCK_MAX)
+pub(super) fn is_busy(git: &Path) -> bool {
+    is_younger(&git.join("index.lock"), MAX_LOCK_AGE)
         || (SEQUENCES.iter().any(|name| git.join(name).is_dir())
-            && STEPS.iter().any(|name| is_younger(&git.join(name), STEP_PAUSE)))
+            && STEPS.iter().any(|name| is_younger(&git.join(name), REBASE_PAUSE)))
 }
 
 fn is_younger(path: &Path, age: Duration) -> bool {
@@ -71,22 +71,22 @@ mod tests {
         let top = dir.path();
         fs::create_dir_all(top.join("main/.git")).unwrap();
         fs::create_dir_all(top.join("main/src/deep")).unwrap();
-        assert_eq!(git_folder(&top.join("main/src/deep")), Some(top.join("main/.git")));
+        assert_eq!(git_dir(&top.join("main/src/deep")), Some(top.join("main/.git")));
         fs::create_dir_all(top.join("linked")).unwrap();
         fs::write(top.join("linked/.git"), "gitdir: ../main/.git/worktrees/linked\n").unwrap();
-        let git = git_folder(&top.join("linked")).unwrap();
+        let git = git_dir(&top.join("linked")).unwrap();
         assert_eq!(git, top.join("linked/../main/.git/worktrees/linked"));
-        assert!(!is_at_work(&top.join("main/.git")));
+        assert!(!is_busy(&top.join("main/.git")));
         fs::write(top.join("main/.git/index.lock"), "").unwrap();
-        assert!(is_at_work(&top.join("main/.git")));
+        assert!(is_busy(&top.join("main/.git")));
     }
 
     #[test]
     fn an_old_lock_is_nobody_at_work() {
         let dir = tempfile::tempdir().unwrap();
         let file = fs::File::create(dir.path().join("index.lock")).unwrap();
-        file.set_modified(SystemTime::now() - LOCK_MAX * 2).unwrap();
-        assert!(!is_at_work(dir.path()));
+        file.set_modified(SystemTime::now() - MAX_LOCK_AGE * 2).unwrap();
+        assert!(!is_busy(dir.path()));
     }
 
     #[test]
@@ -94,12 +94,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let head = fs::File::create(dir.path().join("HEAD")).unwrap();
         // In the future, so that a slow machine does not matter.
-        head.set_modified(SystemTime::now() + LOCK_MAX).unwrap();
-        assert!(!is_at_work(dir.path()));
+        head.set_modified(SystemTime::now() + MAX_LOCK_AGE).unwrap();
+        assert!(!is_busy(dir.path()));
         fs::create_dir(dir.path().join("rebase-merge")).unwrap();
-        assert!(is_at_work(dir.path()));
-        head.set_modified(SystemTime::now() - STEP_PAUSE * 2).unwrap();
-        assert!(!is_at_work(dir.path()));
+        assert!(is_busy(dir.path()));
+        head.set_modified(SystemTime::now() - REBASE_PAUSE * 2).unwrap();
+        assert!(!is_busy(dir.path()));
     }
 
     #[test]
@@ -108,8 +108,8 @@ mod tests {
         let top = dir.path();
         fs::create_dir_all(top.join("shop/api/src")).unwrap();
         fs::write(top.join("shop/devstack.toml"), "").unwrap();
-        assert_eq!(project(&top.join("shop/api/src")), Some(top.join("shop")));
+        assert_eq!(project_root(&top.join("shop/api/src")), Some(top.join("shop")));
         fs::create_dir(top.join(".git")).unwrap();
-        assert_eq!(project(&top.join("shop/api/src")), Some(top.to_owned()));
+        assert_eq!(project_root(&top.join("shop/api/src")), Some(top.to_owned()));
     }
 }

@@ -2,37 +2,37 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::settle::{SETTLE_CAP, Settle};
+use super::settle::{EventWindow, SETTLE_CAP};
 use crate::model::WatchId;
 
 /// Changes delayed for services with a longer quiet period than the others.
 #[derive(Debug, Default)]
-pub(super) struct Holds(BTreeMap<WatchId, Held>);
+pub(super) struct DelayedChanges(BTreeMap<WatchId, DelayedChange>);
 
 #[derive(Debug)]
-struct Held {
+struct DelayedChange {
     path: PathBuf,
-    settle: Settle,
+    settle: EventWindow,
     quiet: Duration,
 }
 
-impl Held {
+impl DelayedChange {
     fn due(&self) -> Instant {
         self.settle.due(self.quiet, SETTLE_CAP.max(self.quiet))
     }
 }
 
-impl Holds {
+impl DelayedChanges {
     /// Delays a change whose last event was at `last`.
     pub fn add(&mut self, name: WatchId, path: PathBuf, last: Instant, quiet: Duration) {
-        let settle = Settle { first: last, last };
-        let held = self.0.entry(name).or_insert(Held { path, settle, quiet });
+        let settle = EventWindow { first: last, last };
+        let held = self.0.entry(name).or_insert(DelayedChange { path, settle, quiet });
         held.settle.last = last;
         held.quiet = quiet;
     }
 
     pub fn due(&self) -> Option<Instant> {
-        self.0.values().map(Held::due).min()
+        self.0.values().map(DelayedChange::due).min()
     }
 
     /// Takes those that are due.
@@ -40,7 +40,7 @@ impl Holds {
         let (due, later) =
             std::mem::take(&mut self.0).into_iter().partition(|(_, held)| held.due() <= now);
         self.0 = later;
-        let due: BTreeMap<WatchId, Held> = due;
+        let due: BTreeMap<WatchId, DelayedChange> = due;
         due.into_iter().map(|(name, held)| (name, held.path)).collect()
     }
 
@@ -60,7 +60,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let name = WatchId::first(crate::model::Name::new("api").unwrap());
         let quiet = Duration::from_millis(300);
-        let mut holds = Holds::default();
+        let mut holds = DelayedChanges::default();
         holds.add(name.clone(), "/a".into(), at(0), quiet);
         holds.add(name.clone(), "/b".into(), at(200), quiet);
         assert_eq!(holds.due(), Some(at(500)));

@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 use notify::event::{CreateKind, Event, EventKind, RemoveKind};
 
 use super::clock::FileTime;
-use super::settle::Settle;
-use super::touch::{Touch, is_noise};
+use super::settle::EventWindow;
+use super::touch::{PathEvent, is_irrelevant};
 use crate::model::{WatchConfig, WatchId};
 
 /// Maximum number of paths in a batch. Beyond it they are dropped and everything is compared, as
 /// the kernel does with its own queue of the same length.
-pub(super) const PATHS_MAX: usize = 16_384;
+pub(super) const MAX_PATHS: usize = 16_384;
 
 /// Bounded queue to the worker thread, from notify's event thread and from [`super::Watcher`].
 #[derive(Default)]
-pub(super) struct Inbox {
-    state: Mutex<State>,
+pub(super) struct EventInbox {
+    state: Mutex<InboxState>,
     news: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct InboxState {
     /// Only the latest counts.
-    order: Option<Order>,
-    paths: HashMap<PathBuf, Touch>,
+    order: Option<WatchTargets>,
+    paths: HashMap<PathBuf, PathEvent>,
     /// Paths were dropped.
     overflow: bool,
     /// The mount table has changed.
     mounts: bool,
-    came: Option<Settle>,
+    came: Option<EventWindow>,
     next: u64,
     closed: bool,
     #[cfg(test)]
-    gate: super::gate::Gate,
+    gate: super::gate::TestGate,
 }
 
 /// What to watch from now on.
-pub(super) struct Order {
+pub(super) struct WatchTargets {
     pub services: BTreeMap<WatchId, WatchConfig>,
     pub files: BTreeSet<PathBuf>,
     /// A service's file modified after this time has changed when the walk finds it.
@@ -49,16 +49,16 @@ pub(super) struct Order {
 
 /// Events taken at once.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub paths: HashMap<PathBuf, Touch>,
+pub(super) struct EventBatch {
+    pub paths: HashMap<PathBuf, PathEvent>,
     /// Events were lost: compare everything and trust no watch.
     pub everywhere: bool,
-    pub came: Option<Settle>,
+    pub came: Option<EventWindow>,
 }
 
 /// What the worker thread does next.
-pub(super) enum Next {
-    Order(Order),
+pub(super) enum WorkItem {
+    Order(WatchTargets),
     /// Take events with [`EventInbox::take`].
     Events,
     /// The mount table has changed.
@@ -67,14 +67,14 @@ pub(super) enum Next {
     Closed,
 }
 
-impl Inbox {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl EventInbox {
+    fn state(&self) -> MutexGuard<'_, InboxState> {
         // Every update of the state is complete in itself, so it stays usable after a panic
         // elsewhere.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn order(&self, mut order: Order) {
+    pub fn set_targets(&self, mut order: WatchTargets) {
         let mut state = self.state();
         if let Some(unread) = state.order.take() {
             order.services_since = order.services_since.min(unread.services_since);
@@ -98,7 +98,7 @@ impl Inbox {
     }
 
     /// Queues an event of the system.
-    pub fn event(&self, event: notify::Result<Event>) {
+    pub fn push(&self, event: notify::Result<Event>) {
         match event {
             Ok(event) if event.need_rescan() => self.overflow(),
             Ok(event) => self.touch(event),
@@ -108,13 +108,13 @@ impl Inbox {
 
     /// Queues a file that a walk or poll found newly written. It settles like a reported one,
     /// because its writer may not have finished.
-    pub fn found(&self, path: PathBuf) {
+    pub fn push_found(&self, path: PathBuf) {
         let made = EventKind::Create(CreateKind::File);
         self.touch(Event::new(made).add_path(path));
     }
 
     /// Queues that another directory has replaced this one, for example by a mount.
-    pub fn replaced(&self, path: PathBuf) {
+    pub fn push_replaced(&self, path: PathBuf) {
         let gone = EventKind::Remove(RemoveKind::Other);
         self.touch(Event::new(gone).add_path(path));
     }
@@ -129,7 +129,7 @@ impl Inbox {
     }
 
     fn touch(&self, event: Event) {
-        if is_noise(event.kind) {
+        if is_irrelevant(event.kind) {
             return;
         }
         let mut state = self.state();
@@ -143,24 +143,24 @@ impl Inbox {
     }
 
     /// Waits for the next work item: targets first, then mounts, events and the time.
-    pub fn next(&self, time: Option<Instant>) -> Next {
+    pub fn next(&self, time: Option<Instant>) -> WorkItem {
         let mut state = self.state();
         loop {
             if state.closed {
-                return Next::Closed;
+                return WorkItem::Closed;
             }
             if let Some(order) = state.order.take() {
-                return Next::Order(order);
+                return WorkItem::Order(order);
             }
             if std::mem::take(&mut state.mounts) {
-                return Next::Mounts;
+                return WorkItem::Mounts;
             }
             if state.came.is_some() && !state.is_shut() {
-                return Next::Events;
+                return WorkItem::Events;
             }
             let now = Instant::now();
             state = match time {
-                Some(time) if time <= now => return Next::Time,
+                Some(time) if time <= now => return WorkItem::Time,
                 Some(time) => {
                     let wait = self.news.wait_timeout(state, time - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
@@ -178,9 +178,9 @@ impl Inbox {
         drop(pause.unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub fn take(&self) -> Batch {
+    pub fn take(&self) -> EventBatch {
         let mut state = self.state();
-        Batch {
+        EventBatch {
             paths: std::mem::take(&mut state.paths),
             everywhere: std::mem::take(&mut state.overflow),
             came: state.came.take(),
@@ -188,18 +188,18 @@ impl Inbox {
     }
 }
 
-impl State {
+impl InboxState {
     fn touch(&mut self, path: &PathBuf, event: &Event) {
         if self.overflow {
             return;
         }
-        let touch = Touch::of(self.next, event);
+        let touch = PathEvent::of(self.next, event);
         self.next += 1;
         match self.paths.get_mut(path) {
-            Some(before) => *before = before.then(touch),
+            Some(before) => *before = before.merge(touch),
             None => drop(self.paths.insert(path.clone(), touch)),
         }
-        if self.paths.len() > PATHS_MAX {
+        if self.paths.len() > MAX_PATHS {
             self.paths.clear();
             self.overflow = true;
         }
@@ -208,7 +208,7 @@ impl State {
     fn stamp(&mut self) {
         let now = Instant::now();
         let first = self.came.map_or(now, |came| came.first);
-        self.came = Some(Settle { first, last: now });
+        self.came = Some(EventWindow { first, last: now });
     }
 
     fn is_shut(&self) -> bool {
@@ -221,7 +221,7 @@ impl State {
 
 /// Lets tests instead of the clock decide which events belong together.
 #[cfg(test)]
-impl Inbox {
+impl EventInbox {
     /// Holds back events from now on.
     pub fn shut(&self) {
         self.state().gate.shut = true;
@@ -248,7 +248,7 @@ impl Inbox {
         self.news.notify_all();
     }
 
-    fn wait_until(&self, what: &str, mut holds: impl FnMut(&mut State) -> bool) {
+    fn wait_until(&self, what: &str, mut holds: impl FnMut(&mut InboxState) -> bool) {
         let wait = self
             .news
             .wait_timeout_while(self.state(), super::tests::DEADLINE, |state| !holds(state));
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn too_many_paths_become_one_look_everywhere() {
-        let inbox = Inbox::default();
-        for number in 0..PATHS_MAX + 10 {
+        let inbox = EventInbox::default();
+        for number in 0..MAX_PATHS + 10 {
             let path = PathBuf::from(format!("/x/{number}"));
-            inbox.event(Ok(Event::new(EventKind::Any).add_path(path)));
+            inbox.push(Ok(Event::new(EventKind::Any).add_path(path)));
         }
         let batch = inbox.take();
         assert!(batch.everywhere);
@@ -276,18 +276,18 @@ mod tests {
 
     #[test]
     fn an_order_goes_before_events_and_the_end_before_all() {
-        let inbox = Inbox::default();
-        inbox.event(Ok(Event::new(EventKind::Any).add_path("/x".into())));
+        let inbox = EventInbox::default();
+        inbox.push(Ok(Event::new(EventKind::Any).add_path("/x".into())));
         let (services_since, files_since) = ((0, 0), (0, 0));
         let (services, files) = (BTreeMap::new(), BTreeSet::new());
-        inbox.order(Order { services, files, services_since, files_since });
+        inbox.set_targets(WatchTargets { services, files, services_since, files_since });
         inbox.mounted();
-        assert!(matches!(inbox.next(None), Next::Order(_)));
-        assert!(matches!(inbox.next(None), Next::Mounts));
-        assert!(matches!(inbox.next(Some(Instant::now())), Next::Events));
+        assert!(matches!(inbox.next(None), WorkItem::Order(_)));
+        assert!(matches!(inbox.next(None), WorkItem::Mounts));
+        assert!(matches!(inbox.next(Some(Instant::now())), WorkItem::Events));
         assert_eq!(inbox.take().paths.len(), 1);
-        assert!(matches!(inbox.next(Some(Instant::now())), Next::Time));
+        assert!(matches!(inbox.next(Some(Instant::now())), WorkItem::Time));
         inbox.close();
-        assert!(matches!(inbox.next(None), Next::Closed));
+        assert!(matches!(inbox.next(None), WorkItem::Closed));
     }
 }

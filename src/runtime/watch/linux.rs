@@ -9,26 +9,26 @@ use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::inbox::Inbox;
-use super::mounts::Mount;
+use super::inbox::EventInbox;
+use super::mounts::MountEntry;
 
-const TABLE: &str = "/proc/self/mountinfo";
+const MOUNTINFO: &str = "/proc/self/mountinfo";
 
 /// Reads the mount table. Of several mounts on one path the last counts: it hides the others.
-pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
-    let table = std::fs::read(TABLE).unwrap_or_default();
+pub(super) fn mounts() -> BTreeMap<PathBuf, MountEntry> {
+    let table = std::fs::read(MOUNTINFO).unwrap_or_default();
     table.split(|byte| *byte == b'\n').filter_map(read_line).collect()
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: id, …, mount point, …, `-`,
 /// file system type, ….
-fn read_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
+fn read_line(line: &[u8]) -> Option<(PathBuf, MountEntry)> {
     let mut words = line.split(|byte| *byte == b' ');
     let id = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
     let place = unescape(words.nth(3)?);
     words.find(|word| *word == b"-")?;
     let kind = String::from_utf8_lossy(words.next()?).into_owned();
-    Some((PathBuf::from(place), Mount { id, kind }))
+    Some((PathBuf::from(place), MountEntry { id, kind }))
 }
 
 /// The kernel escapes blanks, newlines and backslashes as three octal digits.
@@ -54,8 +54,8 @@ fn unescape(word: &[u8]) -> OsString {
 
 /// Starts a thread that notifies `inbox` of mount changes until the returned descriptor is dropped.
 /// `None` when that is impossible.
-pub(super) fn follow_mounts(inbox: Arc<Inbox>) -> Option<OwnedFd> {
-    let table = File::open(TABLE).ok()?;
+pub(super) fn watch_mounts(inbox: Arc<EventInbox>) -> Option<OwnedFd> {
+    let table = File::open(MOUNTINFO).ok()?;
     let (end, hold) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ok()?;
     let work = move || {
         loop {
@@ -81,7 +81,7 @@ mod tests {
     fn lines_of_the_table_are_read() {
         let read = |line: &str| read_line(line.as_bytes());
         let line = "36 35 98:0 /m1 /mnt\\0402\\134x rw,noatime master:1 shared:2 - nfs4 srv:/x rw";
-        let mount = Mount { id: 36, kind: "nfs4".into() };
+        let mount = MountEntry { id: 36, kind: "nfs4".into() };
         assert_eq!(read(line), Some((PathBuf::from("/mnt 2\\x"), mount)));
         for bad in
             ["", "36", "x 35 98:0 /m1 /mnt - ext4 /dev rw", "36 35 98:0 /m1 /mnt rw", "1 2 3 4 5 -"]
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn the_thread_ends_when_nobody_holds_it() {
-        let inbox = Arc::new(Inbox::default());
-        drop(follow_mounts(inbox.clone()).expect("/proc is mounted"));
+        let inbox = Arc::new(EventInbox::default());
+        drop(watch_mounts(inbox.clone()).expect("/proc is mounted"));
         let start = std::time::Instant::now();
         while Arc::strong_count(&inbox) > 1 {
             assert!(start.elapsed() < super::super::tests::DEADLINE);

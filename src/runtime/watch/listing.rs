@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-pub(super) struct Listing {
+pub(super) struct DirListing {
     /// Files, and symlinks to anything.
     pub files: Vec<OsString>,
     /// The symlinks among `files`.
@@ -11,11 +11,11 @@ pub(super) struct Listing {
     pub folders: Vec<OsString>,
 }
 
-impl Listing {
+impl DirListing {
     /// Lists a directory, as far as it is readable; `None` when it cannot be opened.
-    pub fn of(path: &Path) -> Option<Listing> {
+    pub fn of(path: &Path) -> Option<DirListing> {
         let mut listing =
-            Listing { files: Vec::new(), links: BTreeSet::new(), folders: Vec::new() };
+            DirListing { files: Vec::new(), links: BTreeSet::new(), folders: Vec::new() };
         for entry in fs::read_dir(path).ok()?.flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => listing.folders.push(entry.file_name()),

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::Change;
-use super::clock::file_time;
-use super::cover::{Cover, Use};
-use super::files::{Files, nearest_folder};
-use super::filter::Filter;
+use super::WatchReport;
+use super::clock::file_time_now;
+use super::cover::{WatchReason, WatchSet};
+use super::files::{WatchedFiles, nearest_folder};
+use super::filter::WatchFilter;
 use super::git;
-use super::hold::Holds;
-use super::inbox::{Inbox, Next, Order};
-use super::pending::{Due, Pending, Step};
-use super::polls::Polls;
+use super::hold::DelayedChanges;
+use super::inbox::{EventInbox, WatchTargets, WorkItem};
+use super::pending::{Debouncer, SaveStage, SettledEvents};
+use super::polls::PollSchedule;
 use super::settle::SETTLE;
-use super::tree::{Changed, Id, Tree, Unknown};
-use super::waits::Waits;
+use super::tree::{ChangedFile, FileTree, FilterId, UnknownFile};
+use super::waits::MissingPaths;
 use crate::model::{WatchAction, WatchConfig, WatchId};
 
 #[cfg(target_os = "linux")]
@@ -27,14 +27,14 @@ use super::linux as system;
 use super::macos as system;
 
 /// Delay of background hashing after a walk: services start first.
-pub(super) const READ_AFTER: Duration = Duration::from_secs(1);
+pub(super) const HASH_DELAY: Duration = Duration::from_secs(1);
 
 /// Pause between two hashed directories, to use little CPU time.
-const READ_PAUSE: Duration = Duration::from_millis(1);
+const HASH_PAUSE: Duration = Duration::from_millis(1);
 
 /// Maximum bytes read to hash files in advance. Beyond it, the first save of a file counts even if
 /// it changes nothing.
-const READ_MAX: u64 = 256 << 20;
+const MAX_HASHED: u64 = 256 << 20;
 
 /// How often to check git while it is busy.
 const GIT_PAUSE: Duration = Duration::from_millis(5);
@@ -45,7 +45,7 @@ const ROUNDS_MAX: usize = 8;
 
 /// Limits that tests reduce.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct WatchLimits {
     /// Maximum number of watched directories.
     pub folders: usize,
     /// See [`HASH_DELAY`].
@@ -53,59 +53,59 @@ pub(super) struct Limits {
 }
 
 /// The watching thread: its state and its loop.
-pub(super) struct Lookout {
-    inbox: Arc<Inbox>,
-    changes: mpsc::UnboundedSender<Change>,
-    limits: Limits,
-    cover: Cover,
-    tree: Tree,
-    files: Files,
+pub(super) struct WatchWorker {
+    inbox: Arc<EventInbox>,
+    changes: mpsc::UnboundedSender<WatchReport>,
+    limits: WatchLimits,
+    cover: WatchSet,
+    tree: FileTree,
+    files: WatchedFiles,
     /// Services with equal `watch` share a filter.
-    filters: Vec<(WatchConfig, Id)>,
-    next_id: Id,
-    services: BTreeMap<WatchId, (Id, Duration)>,
-    pending: Pending,
-    holds: Holds,
+    filters: Vec<(WatchConfig, FilterId)>,
+    next_id: FilterId,
+    services: BTreeMap<WatchId, (FilterId, Duration)>,
+    pending: Debouncer,
+    delayed: DelayedChanges,
     /// Whether it was reported that more files are changing.
     more: bool,
     /// Directories watched because a missing one will appear below.
-    awaited: BTreeSet<PathBuf>,
-    waits: Waits,
+    missing_dirs: BTreeSet<PathBuf>,
+    waits: MissingPaths,
     /// Git directories of the repositories with watched files.
-    gits: BTreeSet<PathBuf>,
+    git_dirs: BTreeSet<PathBuf>,
     git_since: Option<Instant>,
-    polls: Polls,
+    polls: PollSchedule,
     /// Keeps the thread alive that reports mount changes.
     mounts: Option<OwnedFd>,
     read_at: Option<Instant>,
     read: u64,
 }
 
-impl Lookout {
+impl WatchWorker {
     pub fn new(
-        inbox: Arc<Inbox>,
-        changes: mpsc::UnboundedSender<Change>,
-        limits: Limits,
+        inbox: Arc<EventInbox>,
+        changes: mpsc::UnboundedSender<WatchReport>,
+        limits: WatchLimits,
         own: BTreeSet<(u64, u64)>,
-    ) -> Lookout {
-        Lookout {
-            cover: Cover::new(inbox.clone(), limits.folders),
+    ) -> WatchWorker {
+        WatchWorker {
+            cover: WatchSet::new(inbox.clone(), limits.folders),
             inbox,
             changes,
             limits,
-            tree: Tree::without(own),
-            files: Files::default(),
+            tree: FileTree::without(own),
+            files: WatchedFiles::default(),
             filters: Vec::new(),
             next_id: 0,
             services: BTreeMap::new(),
-            pending: Pending::default(),
-            holds: Holds::default(),
+            pending: Debouncer::default(),
+            delayed: DelayedChanges::default(),
             more: false,
-            awaited: BTreeSet::new(),
-            waits: Waits::default(),
-            gits: BTreeSet::new(),
+            missing_dirs: BTreeSet::new(),
+            waits: MissingPaths::default(),
+            git_dirs: BTreeSet::new(),
             git_since: None,
-            polls: Polls::default(),
+            polls: PollSchedule::default(),
             mounts: None,
             read_at: None,
             read: 0,
@@ -116,34 +116,34 @@ impl Lookout {
     pub fn run(mut self) {
         loop {
             match self.inbox.next(self.deadline()) {
-                Next::Closed => return,
-                Next::Order(order) => self.set(order),
-                Next::Events => self.gather(),
-                Next::Mounts => self.remount(),
-                Next::Time => {}
+                WorkItem::Closed => return,
+                WorkItem::Order(order) => self.set(order),
+                WorkItem::Events => self.take_events(),
+                WorkItem::Mounts => self.remount(),
+                WorkItem::Time => {}
             }
             self.on_time();
-            for message in self.cover.troubles() {
-                self.send(Change::Degraded(message));
+            for message in self.cover.take_warnings() {
+                self.send(WatchReport::Degraded(message));
             }
-            self.tell_more();
+            self.report_still_changing();
             self.polls.plan(self.cover.is_polled());
         }
     }
 
     /// The shortest quiet period of all services.
-    fn quiet(&self) -> Duration {
+    fn shortest_settle(&self) -> Duration {
         self.services.values().map(|(_, settle)| *settle).fold(SETTLE, Duration::min)
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = self.pending.due(self.quiet());
-        [due, self.polls.at(), self.read_at, self.holds.due()].into_iter().flatten().min()
+        let due = self.pending.due(self.shortest_settle());
+        [due, self.polls.at(), self.read_at, self.delayed.due()].into_iter().flatten().min()
     }
 
-    fn set(&mut self, order: Order) {
+    fn set(&mut self, order: WatchTargets) {
         self.services.clear();
-        let mut kept: Vec<(WatchConfig, Id)> = Vec::new();
+        let mut kept: Vec<(WatchConfig, FilterId)> = Vec::new();
         let mut new = BTreeSet::new();
         for (name, watch) in order.services {
             let settle = watch.debounce;
@@ -153,7 +153,7 @@ impl Lookout {
             let known = kept.iter().chain(&self.filters).find(|(known, _)| *known == watch);
             let id = known.map(|(_, id)| *id).unwrap_or_else(|| {
                 self.next_id += 1;
-                self.tree.add(self.next_id, Filter::new(&watch, &watch.root));
+                self.tree.add(self.next_id, WatchFilter::new(&watch, &watch.root));
                 new.insert(self.next_id);
                 self.next_id
             });
@@ -167,81 +167,86 @@ impl Lookout {
                 self.tree.remove(id, &mut self.cover);
             }
         }
-        self.holds.retain(|name| self.services.contains_key(name));
+        self.delayed.retain(|name| self.services.contains_key(name));
         self.waits.retain(|name| self.services.contains_key(name));
-        self.polls.force(self.filters.iter().filter_map(|(watch, id)| Some((*id, watch.poll?))));
+        self.polls
+            .set_configured(self.filters.iter().filter_map(|(watch, id)| Some((*id, watch.poll?))));
         if self.mounts.is_none() {
-            self.mounts = system::follow_mounts(self.inbox.clone());
-            self.cover.remount();
+            self.mounts = system::watch_mounts(self.inbox.clone());
+            self.cover.reload_mounts();
         }
         let late = self.files.set(&order.files, order.files_since, &mut self.cover);
-        let mut changed = self.tree.walk(&new, Unknown::Old(order.services_since), &mut self.cover);
-        changed.extend(self.arm(0));
+        let mut changed =
+            self.tree.walk(&new, UnknownFile::Old(order.services_since), &mut self.cover);
+        changed.extend(self.watch_missing(0));
         let starts = self.tree.starts();
-        self.gits = starts.iter().filter_map(|start| git::git_folder(start)).collect();
+        self.git_dirs = starts.iter().filter_map(|start| git::git_dir(start)).collect();
         self.read_at = Some(Instant::now() + self.limits.read_after);
-        self.tell(changed, Instant::now());
-        late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.found(path));
+        self.report_changes(changed, Instant::now());
+        late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.push_found(path));
     }
 
     /// Returns whether git is busy; `false` once the maximum wait is over.
     fn git_works(&mut self) -> bool {
-        if !self.gits.iter().any(|git| git::is_at_work(git)) {
+        if !self.git_dirs.iter().any(|git| git::is_busy(git)) {
             self.git_since = None;
             return false;
         }
-        self.git_since.get_or_insert_with(Instant::now).elapsed() < git::WORK_MAX
+        self.git_since.get_or_insert_with(Instant::now).elapsed() < git::MAX_BUSY
     }
 
     /// Moves events that matter into the debouncer.
-    fn gather(&mut self) {
-        let (tree, files, cover, awaited) = (&self.tree, &self.files, &self.cover, &self.awaited);
+    fn take_events(&mut self) {
+        let (tree, files, cover, awaited) =
+            (&self.tree, &self.files, &self.cover, &self.missing_dirs);
         self.pending.add(self.inbox.take(), |path, touch| {
-            let about_file = files.concerns(path).then(|| files.step(path, touch));
+            let about_file = files.may_concern(path).then(|| files.step(path, touch));
             // A watch may be dead, or a missing directory may have appeared.
-            let structure = || touch.is_structural() && (cover.holds(path) || is_in(awaited, path));
-            let step = tree.step(path, touch).into_iter().chain(about_file).max();
-            step.or_else(|| structure().then_some(Step::Part))
+            let structure =
+                || touch.is_create_or_remove() && (cover.holds(path) || is_in(awaited, path));
+            let step = tree.save_stage(path, touch).into_iter().chain(about_file).max();
+            step.or_else(|| structure().then_some(SaveStage::Partial))
         });
     }
 
     /// Compares everything below paths where something was mounted or unmounted.
     fn remount(&mut self) {
-        for place in self.cover.remount() {
+        for place in self.cover.reload_mounts() {
             let below = |folder: &&PathBuf| folder.starts_with(&place);
             let tops = self.tree.tops_below(&place).into_iter();
-            let others = self.files.folders().iter().chain(&self.awaited).filter(below).cloned();
+            let others =
+                self.files.folders().iter().chain(&self.missing_dirs).filter(below).cloned();
             let absent = self.tree.absent().into_iter().filter(|start| start.starts_with(&place));
             let all: BTreeSet<PathBuf> = tops.chain(others).chain(absent).collect();
-            all.into_iter().for_each(|folder| self.inbox.replaced(folder));
+            all.into_iter().for_each(|folder| self.inbox.push_replaced(folder));
         }
     }
 
-    fn examine(&mut self) {
-        let due = self.pending.take(self.quiet(), Instant::now());
+    fn process_settled(&mut self) {
+        let due = self.pending.take(self.shortest_settle(), Instant::now());
         let mut config = BTreeSet::new();
-        let about_files = due.paths.keys().any(|path| self.files.concerns(path));
+        let about_files = due.paths.keys().any(|path| self.files.may_concern(path));
         let mut changed = self.compare(&due);
         if due.everywhere || about_files {
             config = self.files.compare();
         }
         self.tree.relink(&mut self.cover);
         // A write alone neither adds nor removes directories.
-        if due.everywhere || due.paths.values().any(|touch| touch.is_structural()) {
-            config.extend(self.files.arm(&mut self.cover));
-            changed.extend(self.arm(u64::MAX));
+        if due.everywhere || due.paths.values().any(|touch| touch.is_create_or_remove()) {
+            config.extend(self.files.watch_parents(&mut self.cover));
+            changed.extend(self.watch_missing(u64::MAX));
         }
-        changed.extend(self.tree.refresh(file_time(), &mut self.cover));
-        self.tree.take_late().into_iter().for_each(|path| self.inbox.found(path));
+        changed.extend(self.tree.refresh(file_time_now(), &mut self.cover));
+        self.tree.take_late().into_iter().for_each(|path| self.inbox.push_found(path));
         if !changed.is_empty() || !config.is_empty() {
             let only = (due.paths.len() == 1).then(|| due.paths.into_keys().next()).flatten();
-            self.pending.told(Instant::now(), only);
+            self.pending.reported(Instant::now(), only);
         }
-        self.tell(changed, due.last);
-        self.tell_config(config);
+        self.report_changes(changed, due.last);
+        self.report_config(config);
     }
 
-    fn compare(&mut self, due: &Due) -> Vec<Changed> {
+    fn compare(&mut self, due: &SettledEvents) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
         if due.everywhere {
             self.cover.renew();
@@ -251,61 +256,61 @@ impl Lookout {
             if touch.lost {
                 self.cover.forget(path);
             }
-            self.tree.look(path, *touch, &mut self.cover, &mut changed);
+            self.tree.compare_path(path, *touch, &mut self.cover, &mut changed);
         }
         changed
     }
 
     /// Walks missing directories that have appeared, and watches the nearest existing ones for the
     /// others.
-    fn arm(&mut self, order: u64) -> Vec<Changed> {
+    fn watch_missing(&mut self, order: u64) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let absent = self.tree.absent();
             if absent.iter().any(|start| start.is_dir()) {
                 let all = self.filters.iter().map(|(_, id)| *id).collect();
-                changed.extend(self.tree.walk(&all, Unknown::New(order), &mut self.cover));
+                changed.extend(self.tree.walk(&all, UnknownFile::New(order), &mut self.cover));
             }
-            self.tree.arm_links(&mut self.cover);
+            self.tree.watch_links(&mut self.cover);
             let absent = self.tree.absent();
             let need: BTreeSet<PathBuf> =
                 absent.iter().filter_map(|start| nearest_folder(start.parent()?)).collect();
-            for folder in self.awaited.difference(&need) {
-                self.cover.release(folder, Use::Await);
+            for folder in self.missing_dirs.difference(&need) {
+                self.cover.release(folder, WatchReason::Await);
             }
-            let held = |folder: &&PathBuf| !self.cover.holds_for(folder, Use::Await);
+            let held = |folder: &&PathBuf| !self.cover.holds_for(folder, WatchReason::Await);
             let new: Vec<PathBuf> = need.iter().filter(held).cloned().collect();
-            self.awaited = need;
+            self.missing_dirs = need;
             if new.is_empty() {
                 break;
             }
-            self.cover.watch(new.into_iter(), Use::Await);
+            self.cover.watch(new.into_iter(), WatchReason::Await);
         }
         let absent = self.services.iter().map(|(name, (id, _))| (name, self.tree.absent_of(*id)));
-        for message in self.waits.news(absent) {
-            self.send(Change::Degraded(message));
+        for message in self.waits.new_warnings(absent) {
+            self.send(WatchReport::Degraded(message));
         }
         changed
     }
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if self.pending.due(self.quiet()).is_some_and(|due| due <= now) {
+        if self.pending.due(self.shortest_settle()).is_some_and(|due| due <= now) {
             if self.git_works() {
                 self.inbox.pause(GIT_PAUSE);
             } else {
-                self.examine();
+                self.process_settled();
             }
         }
         if self.polls.at().is_some_and(|at| at <= now) {
             self.poll();
         }
         if self.read_at.is_some_and(|at| at <= now) {
-            self.read_some();
+            self.hash_some();
         }
-        let due = self.holds.take(now);
+        let due = self.delayed.take(now);
         if !due.is_empty() {
-            self.send(Change::Services(due));
+            self.send(WatchReport::Services(due));
         }
     }
 
@@ -315,28 +320,30 @@ impl Lookout {
         self.cover.retry();
         let mut folders = self.cover.polled();
         folders.extend(self.tree.folders_of(&self.polls.forced()));
-        let differing = folders.iter().flat_map(|folder| self.tree.glance(folder));
+        let differing = folders.iter().flat_map(|folder| self.tree.changed_stat(folder));
         let absent = self.tree.absent().into_iter().filter(|start| start.is_dir());
-        let all: BTreeSet<PathBuf> = differing.chain(self.files.glance()).chain(absent).collect();
-        all.into_iter().for_each(|path| self.inbox.found(path));
+        let all: BTreeSet<PathBuf> =
+            differing.chain(self.files.changed_stat()).chain(absent).collect();
+        all.into_iter().for_each(|path| self.inbox.push_found(path));
         self.polls.done(begin);
     }
 
-    fn read_some(&mut self) {
-        let read = if self.read < READ_MAX { self.tree.read_some() } else { None };
+    fn hash_some(&mut self) {
+        let read = if self.read < MAX_HASHED { self.tree.hash_some() } else { None };
         self.read += read.unwrap_or_default();
-        self.read_at = read.map(|_| Instant::now() + READ_PAUSE);
+        self.read_at = read.map(|_| Instant::now() + HASH_PAUSE);
     }
 
     /// Reports files to the services that want them, or delays the report for a longer quiet
     /// period.
-    fn tell(&mut self, mut changed: Vec<Changed>, last: Instant) {
+    fn report_changes(&mut self, mut changed: Vec<ChangedFile>, last: Instant) {
         changed.sort_by_key(|changed| changed.order);
         let now = Instant::now();
         let mut ready = BTreeMap::new();
         for (name, (id, settle)) in &self.services {
-            let wanted =
-                |changed: &&Changed| changed.ids.contains(id) && self.is_source(&changed.path, *id);
+            let wanted = |changed: &&ChangedFile| {
+                changed.ids.contains(id) && self.is_source(&changed.path, *id)
+            };
             let Some(first) = changed.iter().find(wanted) else {
                 continue;
             };
@@ -344,39 +351,39 @@ impl Lookout {
             if *settle <= SETTLE || last + *settle <= now {
                 ready.insert(name.clone(), first.path.clone());
             } else {
-                self.holds.add(name.clone(), first.path.clone(), last, *settle);
+                self.delayed.add(name.clone(), first.path.clone(), last, *settle);
             }
         }
         if !ready.is_empty() {
-            self.send(Change::Services(ready));
+            self.send(WatchReport::Services(ready));
         }
     }
 
     /// Returns whether this file counts beyond being configuration. A service that watches a whole
     /// directory does not mean the configuration files in it: a reload decides on its own what they
     /// restart.
-    fn is_source(&self, path: &Path, id: Id) -> bool {
+    fn is_source(&self, path: &Path, id: FilterId) -> bool {
         let names =
             |watch: &WatchConfig| watch.include.iter().any(|glob| watch.root.join(glob) == path);
         !self.files.holds(path)
             || self.filters.iter().any(|(watch, other)| *other == id && names(watch))
     }
 
-    fn tell_more(&mut self) {
-        let more = self.pending.is_more(Instant::now());
+    fn report_still_changing(&mut self) {
+        let more = self.pending.is_still_changing(Instant::now());
         if more != self.more {
             self.more = more;
-            self.send(Change::More(more));
+            self.send(WatchReport::StillChanging(more));
         }
     }
 
-    fn tell_config(&self, changed: BTreeSet<PathBuf>) {
+    fn report_config(&self, changed: BTreeSet<PathBuf>) {
         if !changed.is_empty() {
-            self.send(Change::Config(changed));
+            self.send(WatchReport::Config(changed));
         }
     }
 
-    fn send(&self, change: Change) {
+    fn send(&self, change: WatchReport) {
         // Without a receiver the stack is shutting down, and the inbox will be closed.
         let _ = self.changes.send(change);
     }

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::inbox::Inbox;
-use super::mounts::Mount;
+use super::inbox::EventInbox;
+use super::mounts::MountEntry;
 
 /// Reads the mount table.
-pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
+pub(super) fn mounts() -> BTreeMap<PathBuf, MountEntry> {
     // SAFETY: with a null buffer the call only counts.
     let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };
     let Ok(count) = usize::try_from(count) else { return BTreeMap::new() };
@@ -25,13 +25,13 @@ pub(super) fn mounts() -> BTreeMap<PathBuf, Mount> {
     list.iter().filter_map(read).collect()
 }
 
-fn read(entry: &libc::statfs) -> Option<(PathBuf, Mount)> {
+fn read(entry: &libc::statfs) -> Option<(PathBuf, MountEntry)> {
     let place = text(&entry.f_mntonname)?;
     let kind = text(&entry.f_fstypename)?.to_string_lossy().into_owned();
     // SAFETY: `fsid_t` is two integers, without padding or invalid values.
     let id: [i32; 2] = unsafe { std::mem::transmute(entry.f_fsid) };
     let id = u64::from(id[0].cast_unsigned()) << 32 | u64::from(id[1].cast_unsigned());
-    Some((PathBuf::from(place), Mount { id, kind }))
+    Some((PathBuf::from(place), MountEntry { id, kind }))
 }
 
 fn text(chars: &[libc::c_char]) -> Option<OsString> {
@@ -41,6 +41,6 @@ fn text(chars: &[libc::c_char]) -> Option<OsString> {
 }
 
 /// Does nothing: FSEvents reports when a watched root changes.
-pub(super) fn follow_mounts(_inbox: Arc<Inbox>) -> Option<OwnedFd> {
+pub(super) fn watch_mounts(_inbox: Arc<EventInbox>) -> Option<OwnedFd> {
     None
 }

@@ -53,12 +53,12 @@ mod tree;
 mod waits;
 mod watcher;
 
-pub use change::Change;
+pub use change::WatchReport;
 pub use watcher::Watcher;
 
 /// Returns the type of a directory's file system if its files can change without an event on this
 /// machine.
-pub fn distant_file_system(dir: &std::path::Path) -> Option<String> {
+pub fn remote_file_system(dir: &std::path::Path) -> Option<String> {
     let dir = std::fs::canonicalize(dir).ok()?;
-    mounts::Mounts::now().distant(&dir).map(|(_, kind)| kind.to_owned())
+    mounts::MountTable::now().remote_mount(&dir).map(|(_, kind)| kind.to_owned())
 }

@@ -8,7 +8,7 @@ use super::macos as system;
 
 /// File systems whose files can change without an event of this kernel: on a server, on the host of
 /// a virtual machine, in a program. FUSE subtypes (`fuse.…`) count as well.
-const DISTANT: &[&str] = &[
+const REMOTE_FILE_SYSTEMS: &[&str] = &[
     "9p",
     "acfs",
     "afpfs",
@@ -41,30 +41,30 @@ const DISTANT: &[&str] = &[
 
 /// Mounts by path.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Mounts(BTreeMap<PathBuf, Mount>);
+pub(super) struct MountTable(BTreeMap<PathBuf, MountEntry>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(super) struct MountEntry {
     /// A different id is a different mount.
     pub id: u64,
     /// File system type: `ext4`, `nfs4`.
     pub kind: String,
 }
 
-impl Mounts {
+impl MountTable {
     /// Reads the current mounts. Empty where the system does not report them.
-    pub fn now() -> Mounts {
-        Mounts(system::mounts())
+    pub fn now() -> MountTable {
+        MountTable(system::mounts())
     }
 
     /// Returns mount point and type of the mount of `path`, if it is remote.
-    pub fn distant(&self, path: &Path) -> Option<(&Path, &str)> {
+    pub fn remote_mount(&self, path: &Path) -> Option<(&Path, &str)> {
         let (place, mount) = path.ancestors().find_map(|above| self.0.get_key_value(above))?;
         is_distant(place, &mount.kind).then_some((place, mount.kind.as_str()))
     }
 
     /// Returns the paths where something was mounted or unmounted.
-    pub fn differences(&self, other: &Mounts) -> Vec<PathBuf> {
+    pub fn differences(&self, other: &MountTable) -> Vec<PathBuf> {
         let places =
             self.0.keys().chain(other.0.keys().filter(|place| !self.0.contains_key(*place)));
         places.filter(|place| self.0.get(*place) != other.0.get(*place)).cloned().collect()
@@ -75,18 +75,18 @@ fn is_distant(place: &Path, kind: &str) -> bool {
     // The root of a container is an overlay with lower directories that do not change. Elsewhere
     // they may, and the kernel sends no events for changes below an overlay.
     let overlay = kind == "overlay" && place != Path::new("/");
-    overlay || kind.starts_with("fuse.") || DISTANT.contains(&kind)
+    overlay || kind.starts_with("fuse.") || REMOTE_FILE_SYSTEMS.contains(&kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mounts(list: &[(&str, u64, &str)]) -> Mounts {
+    fn mounts(list: &[(&str, u64, &str)]) -> MountTable {
         let mount = |(place, id, kind): &(&str, u64, &str)| {
-            (PathBuf::from(place), Mount { id: *id, kind: (*kind).to_owned() })
+            (PathBuf::from(place), MountEntry { id: *id, kind: (*kind).to_owned() })
         };
-        Mounts(list.iter().map(mount).collect())
+        MountTable(list.iter().map(mount).collect())
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
             ("/srv/local/m/a", Some("fuse.sshfs")),
             ("/layers", Some("overlay")),
         ] {
-            assert_eq!(mounts.distant(Path::new(path)).map(|found| found.1), kind, "{path}");
+            assert_eq!(mounts.remote_mount(Path::new(path)).map(|found| found.1), kind, "{path}");
         }
     }
 
@@ -122,6 +122,6 @@ mod tests {
     #[test]
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     fn the_system_has_a_root() {
-        assert!(Mounts::now().0.contains_key(Path::new("/")));
+        assert!(MountTable::now().0.contains_key(Path::new("/")));
     }
 }

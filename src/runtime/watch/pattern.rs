@@ -9,7 +9,7 @@ use globset::{Glob, GlobBuilder};
 /// - Special characters without a `/` match at any depth, as in `.gitignore`: `*.py`.
 /// - A pattern ending in a plain name also means everything below a directory of that name.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct WatchPattern {
     /// The directory the globs are relative to.
     pub base: PathBuf,
     /// Matched against paths relative to `base`; one match suffices.
@@ -17,7 +17,7 @@ pub(super) struct Pattern {
     /// Matches directories with everything in them meant.
     pub folders: Vec<Glob>,
     /// The longest path without special characters; `base` if there is none.
-    pub top: PathBuf,
+    pub literal_prefix: PathBuf,
     /// Whether there are no special characters at all.
     pub literal: bool,
     /// Levels below `top` where files can match; `None`: any.
@@ -28,16 +28,20 @@ pub(super) struct Pattern {
 
 /// Whether a pattern includes or excludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sense {
+pub(super) enum PatternKind {
     /// A plain name is relative to the service's directory.
     Include,
     /// A plain name matches at any depth.
     Exclude,
 }
 
-impl Pattern {
+impl WatchPattern {
     /// Parses `text` relative to `root`. Fails on an invalid glob.
-    pub fn new(root: &Path, text: &str, sense: Sense) -> Result<Pattern, globset::Error> {
+    pub fn new(
+        root: &Path,
+        text: &str,
+        sense: PatternKind,
+    ) -> Result<WatchPattern, globset::Error> {
         let mut base = if text.starts_with('/') { PathBuf::from("/") } else { root.to_owned() };
         let mut parts: Vec<&str> = Vec::new();
         for part in text.split('/') {
@@ -54,16 +58,20 @@ impl Pattern {
         let plain = parts.iter().take_while(|part| !is_special(part)).count();
         let literal = plain == parts.len();
         let anywhere = match sense {
-            Sense::Include => !text.contains('/') && !literal,
-            Sense::Exclude => !text.trim_end_matches('/').contains('/'),
+            PatternKind::Include => !text.contains('/') && !literal,
+            PatternKind::Exclude => !text.trim_end_matches('/').contains('/'),
         };
         let body = parts.join("/");
         let text = if anywhere { format!("**/{body}") } else { body };
         let last = parts.last().copied().unwrap_or_default();
-        Ok(Pattern {
+        Ok(WatchPattern {
             globs: globs(&text, is_special(last))?,
             folders: folders(&text, is_special(last))?,
-            top: if anywhere { base.clone() } else { base.join(parts[..plain].join("/")) },
+            literal_prefix: if anywhere {
+                base.clone()
+            } else {
+                base.join(parts[..plain].join("/"))
+            },
             literal: literal && !anywhere,
             depth: (!text.contains("**") && !literal).then(|| parts.len() - plain),
             hidden: last.starts_with('.'),
@@ -99,11 +107,11 @@ fn folders(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
 mod tests {
     use super::*;
 
-    fn include(text: &str) -> Pattern {
-        Pattern::new(Path::new("/p/api"), text, Sense::Include).unwrap()
+    fn include(text: &str) -> WatchPattern {
+        WatchPattern::new(Path::new("/p/api"), text, PatternKind::Include).unwrap()
     }
 
-    fn matches(pattern: &Pattern, path: &str) -> bool {
+    fn matches(pattern: &WatchPattern, path: &str) -> bool {
         let below = Path::new(path).strip_prefix(&pattern.base);
         below.is_ok_and(|below| {
             pattern.globs.iter().any(|glob| glob.compile_matcher().is_match(below))
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_the_folders_that_can_hold_a_match_are_named() {
-        let top = |text| include(text).top;
+        let top = |text| include(text).literal_prefix;
         assert_eq!(top("*.py"), Path::new("/p/api"));
         assert_eq!(top("src/**/*.py"), Path::new("/p/api/src"));
         assert_eq!(top("../shared/**"), Path::new("/p/shared"));
@@ -146,7 +154,8 @@ mod tests {
 
     #[test]
     fn plain_excludes_hold_at_any_depth() {
-        let exclude = |text| Pattern::new(Path::new("/p"), text, Sense::Exclude).unwrap();
+        let exclude =
+            |text| WatchPattern::new(Path::new("/p"), text, PatternKind::Exclude).unwrap();
         assert!(matches(&exclude("logs"), "/p/a/logs/x"));
         assert!(matches(&exclude("logs/"), "/p/a/logs/x"));
         assert!(matches(&exclude("tests/**"), "/p/tests/x"));
@@ -157,8 +166,8 @@ mod tests {
     fn a_bad_glob_is_an_error_and_not_a_panic() {
         for text in ["[", "{a", "a\\", "**/[z-a]", "///", "..", "../../../../../..", "", "{a/b,c}"]
         {
-            let _ = Pattern::new(Path::new("/p"), text, Sense::Include);
+            let _ = WatchPattern::new(Path::new("/p"), text, PatternKind::Include);
         }
-        assert!(Pattern::new(Path::new("/p"), "[", Sense::Include).is_err());
+        assert!(WatchPattern::new(Path::new("/p"), "[", PatternKind::Include).is_err());
     }
 }

@@ -4,27 +4,27 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Maximum number of symlinks on the way of a path, as in the kernel.
-const LINKS_MAX: usize = 40;
+const MAX_LINKS: usize = 40;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Route {
+pub(super) struct ResolvedPath {
     /// The symlinks on the way, with resolved parents. When one changes, the path leads elsewhere.
     pub links: BTreeSet<PathBuf>,
     /// The resolved path, as far as it exists, and without `..`.
     pub end: PathBuf,
 }
 
-impl Route {
+impl ResolvedPath {
     /// Resolves an absolute path. Stops at a cycle of symlinks.
-    pub fn of(path: &Path) -> Route {
-        let mut route = Route::default();
-        let mut way: VecDeque<Part> = parts(path).collect();
-        let mut left = LINKS_MAX;
+    pub fn of(path: &Path) -> ResolvedPath {
+        let mut route = ResolvedPath::default();
+        let mut way: VecDeque<PathPart> = parts(path).collect();
+        let mut left = MAX_LINKS;
         while let Some(part) = way.pop_front() {
             match part {
-                Part::Root => route.end = PathBuf::from("/"),
-                Part::Up => drop(route.end.pop()),
-                Part::Down(name) => {
+                PathPart::Root => route.end = PathBuf::from("/"),
+                PathPart::Up => drop(route.end.pop()),
+                PathPart::Down(name) => {
                     route.end.push(name);
                     if let Ok(target) = fs::read_link(&route.end)
                         && left > 0
@@ -42,18 +42,18 @@ impl Route {
     }
 }
 
-enum Part {
+enum PathPart {
     Root,
     Up,
     Down(OsString),
 }
 
-fn parts(path: &Path) -> impl Iterator<Item = Part> {
+fn parts(path: &Path) -> impl Iterator<Item = PathPart> {
     path.components().filter_map(|component| match component {
         Component::Prefix(_) | Component::CurDir => None,
-        Component::RootDir => Some(Part::Root),
-        Component::ParentDir => Some(Part::Up),
-        Component::Normal(name) => Some(Part::Down(name.to_owned())),
+        Component::RootDir => Some(PathPart::Root),
+        Component::ParentDir => Some(PathPart::Up),
+        Component::Normal(name) => Some(PathPart::Down(name.to_owned())),
     })
 }
 
@@ -70,10 +70,10 @@ mod tests {
         symlink("latest", top.join("current")).unwrap();
         symlink("releases/2", top.join("latest")).unwrap();
         symlink("../../../current", top.join("releases/2/src/round")).unwrap();
-        let route = Route::of(&top.join("current/src"));
+        let route = ResolvedPath::of(&top.join("current/src"));
         assert_eq!(route.end, top.join("releases/2/src"));
         assert_eq!(route.links, ["current", "latest"].map(|name| top.join(name)).into());
-        let round = Route::of(&top.join("current/src/round/not/there"));
+        let round = ResolvedPath::of(&top.join("current/src/round/not/there"));
         assert_eq!(round.end, top.join("releases/2/not/there"));
         assert_eq!(round.links.len(), 3);
     }
@@ -84,7 +84,7 @@ mod tests {
         let top = fs::canonicalize(dir.path()).unwrap();
         symlink("b", top.join("a")).unwrap();
         symlink("a", top.join("b")).unwrap();
-        let route = Route::of(&top.join("a/c"));
+        let route = ResolvedPath::of(&top.join("a/c"));
         assert_eq!(route.links, ["a", "b"].map(|name| top.join(name)).into());
         assert!(route.end.starts_with(&top));
     }

@@ -8,10 +8,10 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::git;
 
 /// Directories of version control and devstack. Never watched, not even when named.
-const NEVER: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
+const NEVER_WATCHED: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
 
 /// Directories that tools fill, in addition to hidden ones. Watched only if an include names them.
-const BUILT: &[&str] = &[
+const BUILD_DIRS: &[&str] = &[
     "__pycache__",
     "_build",
     "bower_components",
@@ -27,7 +27,7 @@ const BUILT: &[&str] = &[
 ];
 
 /// Temporary files of editors, and files that programs write while they run.
-const SCRATCH_ENDS: &[&str] = &[
+const SCRATCH_SUFFIXES: &[&str] = &[
     "~",
     ".swp",
     ".swo",
@@ -47,7 +47,7 @@ pub(super) const RULE_FILES: [&str; 2] = [".ignore", ".gitignore"];
 
 /// Whether a path counts, before the globs of services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum IgnoreVerdict {
     Plain,
     /// Counts only for a service that names it.
     Ignored,
@@ -56,25 +56,25 @@ pub(super) enum Verdict {
 
 /// The `.gitignore` and `.ignore` files that apply in a directory: its own and those above.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
-    above: Option<Arc<Rules>>,
+pub(super) struct IgnoreRules {
+    above: Option<Arc<IgnoreRules>>,
     own: Vec<Gitignore>,
 }
 
-impl Rules {
+impl IgnoreRules {
     /// Loads the rules from above a directory, up to the root of its repository, or without one up
     /// to the directory of the stack. Rules further up are unrelated: `*` in a home directory is
     /// not for projects in it.
-    pub fn above(folder: &Path) -> Arc<Rules> {
-        let Some(top) = git::project(folder) else { return Arc::default() };
-        let mut rules = Rules::of_git(folder);
+    pub fn above(folder: &Path) -> Arc<IgnoreRules> {
+        let Some(top) = git::project_root(folder) else { return Arc::default() };
+        let mut rules = IgnoreRules::of_git(folder);
         let mut way: Vec<&Path> =
             folder.ancestors().skip(1).take_while(|above| above.starts_with(&top)).collect();
         way.reverse();
         for (index, above) in way.iter().enumerate() {
-            rules = rules.within(above, RULE_FILES.iter().map(OsStr::new));
+            rules = rules.with_files(above, RULE_FILES.iter().map(OsStr::new));
             let next = way.get(index + 1).copied().unwrap_or(folder);
-            if rules.verdict(next, true) != Verdict::Plain {
+            if rules.verdict(next, true) != IgnoreVerdict::Plain {
                 // An ignored directory that is watched was named, and its content is wanted.
                 return Arc::default();
             }
@@ -83,22 +83,22 @@ impl Rules {
     }
 
     /// Git's own rules outside the tree: those of the repository and of the user.
-    fn of_git(folder: &Path) -> Arc<Rules> {
+    fn of_git(folder: &Path) -> Arc<IgnoreRules> {
         let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
         let mut builder = GitignoreBuilder::new(&top);
         // A missing or unreadable file has no rules.
         let _ = builder.add(dot.join("info/exclude"));
         let repository = builder.build().unwrap_or_else(|_| Gitignore::empty());
         let (user, _) = GitignoreBuilder::new(&top).build_global();
-        Arc::new(Rules { above: None, own: vec![repository, user] })
+        Arc::new(IgnoreRules { above: None, own: vec![repository, user] })
     }
 
     /// Adds the given ignore files of a directory.
-    pub fn within<'a>(
-        self: &Arc<Rules>,
+    pub fn with_files<'a>(
+        self: &Arc<IgnoreRules>,
         folder: &Path,
         files: impl Iterator<Item = &'a OsStr>,
-    ) -> Arc<Rules> {
+    ) -> Arc<IgnoreRules> {
         let read = |file| {
             let (rules, error) = Gitignore::new(folder.join(file));
             if let Some(error) = error {
@@ -110,18 +110,21 @@ impl Rules {
         if own.is_empty() {
             return self.clone();
         }
-        Arc::new(Rules { above: Some(self.clone()), own })
+        Arc::new(IgnoreRules { above: Some(self.clone()), own })
     }
 
     /// Judges `path`, which is in the directory of these rules.
-    pub fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
-        let Some(name) = path.file_name() else { return Verdict::Plain };
+    pub fn verdict(&self, path: &Path, is_folder: bool) -> IgnoreVerdict {
+        let Some(name) = path.file_name() else { return IgnoreVerdict::Plain };
         if is_never(name) {
-            Verdict::Never
-        } else if self.ignores(path, is_folder).unwrap_or_else(|| is_usual(name, is_folder)) {
-            Verdict::Ignored
+            IgnoreVerdict::Never
+        } else if self
+            .ignores(path, is_folder)
+            .unwrap_or_else(|| is_ignored_by_default(name, is_folder))
+        {
+            IgnoreVerdict::Ignored
         } else {
-            Verdict::Plain
+            IgnoreVerdict::Plain
         }
     }
 
@@ -145,21 +148,21 @@ impl Rules {
 
 /// Returns whether nothing below this name ever counts.
 pub(super) fn is_never(name: &OsStr) -> bool {
-    NEVER.iter().any(|never| name == *never)
+    NEVER_WATCHED.iter().any(|never| name == *never)
 }
 
 /// Hidden, built, or written by an editor during a save.
-fn is_usual(name: &OsStr, is_folder: bool) -> bool {
+fn is_ignored_by_default(name: &OsStr, is_folder: bool) -> bool {
     let bytes = name.as_encoded_bytes();
     if bytes.starts_with(b".") {
         return true;
     }
     if is_folder {
-        return BUILT.iter().any(|built| name == *built);
+        return BUILD_DIRS.iter().any(|built| name == *built);
     }
     // vim creates a file of this name to see whether it can write.
     name == "4913"
-        || SCRATCH_ENDS.iter().any(|end| bytes.ends_with(end.as_bytes()))
+        || SCRATCH_SUFFIXES.iter().any(|end| bytes.ends_with(end.as_bytes()))
         || (bytes.len() > 2 && bytes.starts_with(b"#") && bytes.ends_with(b"#"))
 }
 
@@ -178,20 +181,20 @@ mod tests {
         fs::write(top.join(".gitignore"), "*.log\n/out\n").unwrap();
         fs::write(top.join("api/.gitignore"), "!keep.log\n").unwrap();
         let api = top.join("api");
-        let rules = Rules::above(&api).within(&api, RULE_FILES.iter().map(OsStr::new));
+        let rules = IgnoreRules::above(&api).with_files(&api, RULE_FILES.iter().map(OsStr::new));
         for (name, verdict) in [
-            ("a.log", Verdict::Ignored),
-            ("keep.log", Verdict::Plain),
-            ("private", Verdict::Ignored),
-            ("out", Verdict::Plain),
-            ("main.py", Verdict::Plain),
-            ("main.py~", Verdict::Ignored),
-            (".env", Verdict::Ignored),
+            ("a.log", IgnoreVerdict::Ignored),
+            ("keep.log", IgnoreVerdict::Plain),
+            ("private", IgnoreVerdict::Ignored),
+            ("out", IgnoreVerdict::Plain),
+            ("main.py", IgnoreVerdict::Plain),
+            ("main.py~", IgnoreVerdict::Ignored),
+            (".env", IgnoreVerdict::Ignored),
         ] {
             assert_eq!(rules.verdict(&api.join(name), false), verdict, "{name}");
         }
-        assert_eq!(rules.verdict(&api.join("node_modules"), true), Verdict::Ignored);
-        assert_eq!(rules.verdict(&api.join(".git"), true), Verdict::Never);
+        assert_eq!(rules.verdict(&api.join("node_modules"), true), IgnoreVerdict::Ignored);
+        assert_eq!(rules.verdict(&api.join(".git"), true), IgnoreVerdict::Never);
     }
 
     #[test]
@@ -202,6 +205,9 @@ mod tests {
         fs::create_dir_all(top.join("dist/js")).unwrap();
         fs::write(top.join(".gitignore"), "dist\n*.js\n").unwrap();
         let inside = top.join("dist/js");
-        assert_eq!(Rules::above(&inside).verdict(&inside.join("a.js"), false), Verdict::Plain);
+        assert_eq!(
+            IgnoreRules::above(&inside).verdict(&inside.join("a.js"), false),
+            IgnoreVerdict::Plain
+        );
     }
 }

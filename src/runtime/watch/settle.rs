@@ -29,7 +29,7 @@ pub(super) const SETTLE_CAP_MAX: Duration = Duration::from_secs(4);
 
 /// What the events look like so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum BurstKind {
     /// One complete save after quiet.
     One,
     /// One save, perhaps incomplete.
@@ -41,26 +41,26 @@ pub(super) enum Pace {
     Open,
 }
 
-impl Pace {
+impl BurstKind {
     /// How long no events may come. `quiet`: the configured period for a save.
-    pub fn pause(self, quiet: Duration) -> Duration {
+    pub fn quiet_period(self, quiet: Duration) -> Duration {
         match self {
-            Pace::One => SETTLE_ONE.min(quiet),
-            Pace::Save => quiet,
-            Pace::Several => quiet.max(SETTLE_SEVERAL),
-            Pace::Burst => quiet.max(SETTLE_MANY),
-            Pace::Open => quiet.max(SETTLE_CAP),
+            BurstKind::One => SETTLE_ONE.min(quiet),
+            BurstKind::Save => quiet,
+            BurstKind::Several => quiet.max(SETTLE_SEVERAL),
+            BurstKind::Burst => quiet.max(SETTLE_MANY),
+            BurstKind::Open => quiet.max(SETTLE_CAP),
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Settle {
+pub(super) struct EventWindow {
     pub first: Instant,
     pub last: Instant,
 }
 
-impl Settle {
+impl EventWindow {
     /// When to stop waiting for more events.
     pub fn due(self, pause: Duration, cap: Duration) -> Instant {
         (self.last + pause).min(self.first + cap)
@@ -75,7 +75,7 @@ mod tests {
     fn nothing_is_endless() {
         let first = Instant::now();
         let at = |ms| first + Duration::from_millis(ms);
-        let settle = Settle { first, last: at(995) };
+        let settle = EventWindow { first, last: at(995) };
         assert_eq!(settle.due(SETTLE, SETTLE_CAP), at(1_000));
         assert_eq!(settle.due(SETTLE_ONE, SETTLE_CAP), at(995) + SETTLE_ONE);
     }
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn who_wants_a_longer_pause_gets_it() {
         let quiet = Duration::from_millis(300);
-        assert_eq!(Pace::Save.pause(quiet), quiet);
-        assert_eq!(Pace::Burst.pause(quiet), quiet);
-        assert_eq!(Pace::One.pause(Duration::ZERO), Duration::ZERO);
-        assert_eq!(Pace::Burst.pause(Duration::ZERO), SETTLE_MANY);
+        assert_eq!(BurstKind::Save.quiet_period(quiet), quiet);
+        assert_eq!(BurstKind::Burst.quiet_period(quiet), quiet);
+        assert_eq!(BurstKind::One.quiet_period(Duration::ZERO), Duration::ZERO);
+        assert_eq!(BurstKind::Burst.quiet_period(Duration::ZERO), SETTLE_MANY);
     }
 }

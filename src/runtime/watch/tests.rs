@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::lookout::Limits;
+use super::lookout::WatchLimits;
 use super::settle::SETTLE;
-use super::{Change, Watcher};
+use super::{WatchReport, Watcher};
 use crate::model::{Message, MessageClass, Name, WatchAction, WatchConfig, WatchId};
 
 mod configuration;
@@ -28,7 +28,7 @@ mod saves;
 /// Long enough for any machine; a test that reaches it has failed.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
-struct Scene {
+struct WatchFixture {
     _dir: TempDir,
     /// Where files are written before they are moved into place.
     outside: TempDir,
@@ -36,31 +36,31 @@ struct Scene {
     /// Resolved, as changes are reported.
     top: PathBuf,
     watcher: Watcher,
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<WatchReport>,
     /// Warnings about missing paths.
     waits: Vec<String>,
 }
 
-fn limits() -> Limits {
-    Limits { folders: 10_000, read_after: Duration::ZERO }
+fn limits() -> WatchLimits {
+    WatchLimits { folders: 10_000, read_after: Duration::ZERO }
 }
 
 fn name(text: &str) -> WatchId {
     WatchId::first(Name::new(text).unwrap())
 }
 
-impl Scene {
-    fn new() -> Scene {
-        Scene::limited(limits())
+impl WatchFixture {
+    fn new() -> WatchFixture {
+        WatchFixture::limited(limits())
     }
 
-    fn limited(limits: Limits) -> Scene {
+    fn limited(limits: WatchLimits) -> WatchFixture {
         let dir = tempfile::tempdir().unwrap();
         let top = fs::canonicalize(dir.path()).unwrap();
         let (tell, changes) = mpsc::unbounded_channel();
         let outside = tempfile::tempdir().unwrap();
         let (written, watcher) = (AtomicU32::new(0), Watcher::limited(tell, limits));
-        Scene { _dir: dir, outside, written, top, watcher, changes, waits: Vec::new() }
+        WatchFixture { _dir: dir, outside, written, top, watcher, changes, waits: Vec::new() }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -115,16 +115,16 @@ impl Scene {
     }
 
     /// The next change. Warnings about missing paths are not one, and collected.
-    async fn next_change(&mut self) -> Change {
+    async fn next_change(&mut self) -> WatchReport {
         loop {
             let change = tokio::time::timeout(DEADLINE, self.changes.recv()).await;
             match change.expect("a change within the deadline").expect("watcher is running") {
-                Change::Degraded(message)
+                WatchReport::Degraded(message)
                     if message.text.ends_with(": path does not exist yet") =>
                 {
                     self.waits.push(message.text.replace(&format!("{}/", self.top.display()), ""));
                 }
-                Change::More(_) => {}
+                WatchReport::StillChanging(_) => {}
                 change => return change,
             }
         }
@@ -133,8 +133,10 @@ impl Scene {
     /// The next report that is not a change.
     async fn message(&mut self) -> Message {
         match self.next_change().await {
-            Change::Degraded(message) => message,
-            change @ (Change::Services(_) | Change::Config(_) | Change::More(_)) => {
+            WatchReport::Degraded(message) => message,
+            change @ (WatchReport::Services(_)
+            | WatchReport::Config(_)
+            | WatchReport::StillChanging(_)) => {
                 panic!("unexpected {change:?}")
             }
         }
@@ -143,15 +145,17 @@ impl Scene {
     /// The services of the next change, with paths relative to the fixture.
     async fn next(&mut self) -> BTreeMap<String, PathBuf> {
         match self.next_change().await {
-            Change::Services(services) => services
+            WatchReport::Services(services) => services
                 .into_iter()
                 .map(|(name, path)| {
                     let path = path.strip_prefix(&self.top).unwrap_or(&path).to_owned();
                     (name.service.to_string(), path)
                 })
                 .collect(),
-            Change::Config(files) => panic!("unexpected {files:?}"),
-            change @ (Change::Degraded(_) | Change::More(_)) => panic!("unexpected {change:?}"),
+            WatchReport::Config(files) => panic!("unexpected {files:?}"),
+            change @ (WatchReport::Degraded(_) | WatchReport::StillChanging(_)) => {
+                panic!("unexpected {change:?}")
+            }
         }
     }
 
@@ -163,7 +167,7 @@ impl Scene {
     /// Asserts that nothing was reported since the last change.
     fn nothing_told(&mut self) {
         while let Ok(change) = self.changes.try_recv() {
-            assert!(matches!(change, Change::More(_)), "{change:?}");
+            assert!(matches!(change, WatchReport::StillChanging(_)), "{change:?}");
         }
     }
 

@@ -2,64 +2,70 @@ use notify::event::{AccessKind, Event, EventKind, ModifyKind, RenameMode};
 
 /// The merged events of a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Touch {
+pub(super) struct PathEvent {
     /// Sequence number of the first event.
     pub order: u64,
     /// The previous file is gone or moved, whatever is there now; a watch on it is dead.
     pub lost: bool,
     /// Whether it is open for writing; `None`: no event about that.
     writing: Option<bool>,
-    pub was: Was,
+    pub was: PathChange,
 }
 
 /// What happened to a path since the first of its events. Created and removed files are often half
 /// of a save: the new file that will be renamed over the old one, or the old one moved away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Was {
+pub(super) enum PathChange {
     /// Exists as before, or was replaced in one step.
     #[default]
-    There,
+    Unchanged,
     /// Moved here, perhaps over another file.
     Moved,
-    Made,
-    Lost,
+    Created,
+    Removed,
     /// Created and removed, or the other way round: nothing is open.
-    Back,
+    Reverted,
 }
 
-impl Was {
+impl PathChange {
     /// Combines this change with a later one.
-    fn then(self, later: Was) -> Was {
+    fn merge(self, later: PathChange) -> PathChange {
         match (self, later) {
-            (was, Was::There) | (Was::There, was) => was,
-            (Was::Made, Was::Made) => Was::Made,
-            (Was::Lost, Was::Lost) => Was::Lost,
-            (Was::Moved, Was::Moved) => Was::Moved,
-            (Was::Moved | Was::Made | Was::Lost | Was::Back, _) => Was::Back,
+            (was, PathChange::Unchanged) | (PathChange::Unchanged, was) => was,
+            (PathChange::Created, PathChange::Created) => PathChange::Created,
+            (PathChange::Removed, PathChange::Removed) => PathChange::Removed,
+            (PathChange::Moved, PathChange::Moved) => PathChange::Moved,
+            (
+                PathChange::Moved
+                | PathChange::Created
+                | PathChange::Removed
+                | PathChange::Reverted,
+                _,
+            ) => PathChange::Reverted,
         }
     }
 }
 
-impl Touch {
+impl PathEvent {
     /// Converts event number `order`.
-    pub fn of(order: u64, event: &Event) -> Touch {
+    pub fn of(order: u64, event: &Event) -> PathEvent {
         let lost = is_loss(event.kind);
         // Only Linux reports the end of writing, and each step once and in order.
         if !cfg!(target_os = "linux") {
-            return Touch { order, lost, ..Touch::default() };
+            return PathEvent { order, lost, ..PathEvent::default() };
         }
         let was = match event.kind {
-            EventKind::Create(_) => Was::Made,
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Was::Moved,
-            _ if lost => Was::Lost,
-            _ => Was::There,
+            EventKind::Create(_) => PathChange::Created,
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => PathChange::Moved,
+            _ if lost => PathChange::Removed,
+            _ => PathChange::Unchanged,
         };
         let writing = match event.kind {
             EventKind::Modify(ModifyKind::Data(_)) => Some(true),
             EventKind::Access(AccessKind::Close(_)) => Some(false),
-            _ => matches!(was, Was::Lost | Was::Moved).then_some(false),
+            _ => matches!(was, PathChange::Removed | PathChange::Moved).then_some(false),
         };
-        Touch { order, lost, writing, was }
+        PathEvent { order, lost, writing, was }
     }
 
     pub fn is_written(self) -> bool {
@@ -67,17 +73,17 @@ impl Touch {
     }
 
     /// Returns whether something was created or removed, not only written.
-    pub fn is_structural(self) -> bool {
-        self.was != Was::There || !cfg!(target_os = "linux")
+    pub fn is_create_or_remove(self) -> bool {
+        self.was != PathChange::Unchanged || !cfg!(target_os = "linux")
     }
 
     /// Combines these events with later ones.
-    pub fn then(self, later: Touch) -> Touch {
-        Touch {
+    pub fn merge(self, later: PathEvent) -> PathEvent {
+        PathEvent {
             order: self.order.min(later.order),
             lost: self.lost || later.lost,
             writing: later.writing.or(self.writing),
-            was: self.was.then(later.was),
+            was: self.was.merge(later.was),
         }
     }
 }
@@ -89,7 +95,7 @@ fn is_loss(kind: EventKind) -> bool {
 
 /// Returns whether an event adds nothing: a read, or the third event of a rename within watched
 /// directories, with both names.
-pub(super) fn is_noise(kind: EventKind) -> bool {
+pub(super) fn is_irrelevant(kind: EventKind) -> bool {
     matches!(
         kind,
         EventKind::Modify(ModifyKind::Name(RenameMode::Both))
@@ -103,9 +109,9 @@ pub(super) mod tests {
     use super::*;
     use notify::event::{AccessMode, CreateKind, DataChange, RemoveKind};
 
-    fn sum(kinds: &[EventKind]) -> Touch {
-        let touches = kinds.iter().zip(0..).map(|(kind, at)| Touch::of(at, &Event::new(*kind)));
-        touches.reduce(Touch::then).unwrap()
+    fn sum(kinds: &[EventKind]) -> PathEvent {
+        let touches = kinds.iter().zip(0..).map(|(kind, at)| PathEvent::of(at, &Event::new(*kind)));
+        touches.reduce(PathEvent::merge).unwrap()
     }
 
     pub const MADE: EventKind = EventKind::Create(CreateKind::File);
@@ -118,17 +124,17 @@ pub(super) mod tests {
     #[test]
     fn what_became_of_a_path_is_the_sum_of_its_events() {
         for (kinds, was, written) in [
-            (&[WROTE][..], Was::There, true),
-            (&[WROTE, CLOSED], Was::There, false),
-            (&[MADE, WROTE, CLOSED], Was::Made, false),
-            (&[MADE, WROTE, CLOSED, FROM], Was::Back, false),
-            (&[TO], Was::Moved, false),
-            (&[WROTE, TO], Was::Moved, false),
-            (&[FROM, MADE, WROTE], Was::Back, true),
-            (&[FROM, MADE, WROTE, CLOSED], Was::Back, false),
-            (&[FROM, TO], Was::Back, false),
-            (&[GONE], Was::Lost, false),
-            (&[WROTE, GONE], Was::Lost, false),
+            (&[WROTE][..], PathChange::Unchanged, true),
+            (&[WROTE, CLOSED], PathChange::Unchanged, false),
+            (&[MADE, WROTE, CLOSED], PathChange::Created, false),
+            (&[MADE, WROTE, CLOSED, FROM], PathChange::Reverted, false),
+            (&[TO], PathChange::Moved, false),
+            (&[WROTE, TO], PathChange::Moved, false),
+            (&[FROM, MADE, WROTE], PathChange::Reverted, true),
+            (&[FROM, MADE, WROTE, CLOSED], PathChange::Reverted, false),
+            (&[FROM, TO], PathChange::Reverted, false),
+            (&[GONE], PathChange::Removed, false),
+            (&[WROTE, GONE], PathChange::Removed, false),
         ] {
             let touch = sum(kinds);
             assert_eq!((touch.was, touch.is_written()), (was, written), "{kinds:?}");
@@ -146,7 +152,7 @@ pub(super) mod tests {
             let touches = |part: &[EventKind]| sum(part);
             for cut in 1..4 {
                 let (one, other) = kinds.split_at(cut);
-                let both = touches(one).then(touches(other));
+                let both = touches(one).merge(touches(other));
                 assert_eq!(both, sum(&kinds), "{kinds:?} cut at {cut}");
             }
         }

@@ -4,40 +4,40 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock::FileTime;
-use super::cover::{Cover, Use};
-use super::entry::Entry;
-use super::filter::Filter;
-use super::folder::Folder;
-use super::listing::Listing;
-use super::mark::Mark;
-use super::pending::{Step, step};
-use super::rules::{RULE_FILES, Rules};
-use super::touch::{Touch, Was};
+use super::cover::{WatchReason, WatchSet};
+use super::entry::PathKind;
+use super::filter::WatchFilter;
+use super::folder::WatchedDir;
+use super::listing::DirListing;
+use super::mark::Fingerprint;
+use super::pending::{SaveStage, save_stage};
+use super::rules::{IgnoreRules, RULE_FILES};
+use super::touch::{PathChange, PathEvent};
 
 mod links;
 mod walk;
 
-use links::Links;
+use links::LinkTable;
 
 /// Maximum number of known files, about 150 bytes each. Events of any further files count without a
 /// comparison.
-const FILES_MAX: usize = 1_000_000;
+const MAX_FILES: usize = 1_000_000;
 
 /// Number of a filter. Never reused.
-pub(super) type Id = u32;
+pub(super) type FilterId = u32;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Changed {
+pub(super) struct ChangedFile {
     /// Sequence number of its event.
     pub order: u64,
     pub path: PathBuf,
     /// The filters that accept it.
-    pub ids: BTreeSet<Id>,
+    pub ids: BTreeSet<FilterId>,
 }
 
 /// What a newly found file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unknown {
+pub(super) enum UnknownFile {
     /// Nothing, unless it was modified after this time: see [`FileTree::take_late`].
     Old(FileTime),
     /// A change with this sequence number.
@@ -46,45 +46,45 @@ pub(super) enum Unknown {
 
 /// Everything known of the files that filters accept.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
-    filters: BTreeMap<Id, Filter>,
-    folders: BTreeMap<PathBuf, Folder>,
+pub(super) struct FileTree {
+    filters: BTreeMap<FilterId, WatchFilter>,
+    folders: BTreeMap<PathBuf, WatchedDir>,
     /// Directories with changed ignore files.
     stale: BTreeSet<PathBuf>,
     /// Directories with files not yet hashed.
     unread: BTreeSet<PathBuf>,
     /// Files found to be newly written.
     late: BTreeSet<PathBuf>,
-    links: Links,
+    links: LinkTable,
     /// Filters with a symlink that leads elsewhere now.
-    relinked: BTreeSet<Id>,
+    relinked: BTreeSet<FilterId>,
     /// Targets of new symlinks, still to be walked for these filters.
-    linked: BTreeMap<PathBuf, BTreeSet<Id>>,
+    linked: BTreeMap<PathBuf, BTreeSet<FilterId>>,
     /// Files that never count: device and inode number.
     own: BTreeSet<(u64, u64)>,
     files: usize,
 }
 
 /// A directory to walk for these filters.
-struct Visit {
+struct DirVisit {
     path: PathBuf,
-    ids: BTreeSet<Id>,
-    above: Arc<Rules>,
+    ids: BTreeSet<FilterId>,
+    above: Arc<IgnoreRules>,
 }
 
-impl Tree {
+impl FileTree {
     /// Creates an empty tree that ignores files with these device and inode numbers.
-    pub fn without(own: BTreeSet<(u64, u64)>) -> Tree {
-        Tree { own, ..Tree::default() }
+    pub fn without(own: BTreeSet<(u64, u64)>) -> FileTree {
+        FileTree { own, ..FileTree::default() }
     }
 
     /// Adds a filter; [`FileTree::walk`] then finds its files.
-    pub fn add(&mut self, id: Id, filter: Filter) {
+    pub fn add(&mut self, id: FilterId, filter: WatchFilter) {
         self.filters.insert(id, filter);
     }
 
     /// Removes a filter and what only it accepts.
-    pub fn remove(&mut self, id: Id, cover: &mut Cover) {
+    pub fn remove(&mut self, id: FilterId, cover: &mut WatchSet) {
         self.filters.remove(&id);
         self.links.forget_id(id);
         let mut bare = Vec::new();
@@ -94,14 +94,14 @@ impl Tree {
             }
         }
         for path in bare {
-            cover.release(&path, Use::Tree);
-            self.take_out(&path);
+            cover.release(&path, WatchReason::Tree);
+            self.remove_dir(&path);
         }
     }
 
     /// The resolved directories where filters start.
     pub fn starts(&self) -> BTreeSet<PathBuf> {
-        let named = self.filters.values().flat_map(Filter::starts);
+        let named = self.filters.values().flat_map(WatchFilter::roots);
         named.map(|start| self.links.end(&start).unwrap_or(start)).collect()
     }
 
@@ -112,14 +112,14 @@ impl Tree {
     }
 
     /// Paths where a filter starts and that do not exist.
-    pub fn absent_of(&self, id: Id) -> Vec<PathBuf> {
-        let starts = self.filters.get(&id).map(Filter::starts).unwrap_or_default();
+    pub fn absent_of(&self, id: FilterId) -> Vec<PathBuf> {
+        let starts = self.filters.get(&id).map(WatchFilter::roots).unwrap_or_default();
         let end = |start: &PathBuf| self.links.end(start).unwrap_or_else(|| start.clone());
         let unknown = starts.into_iter().filter(|start| !self.folders.contains_key(&end(start)));
-        unknown.filter(|start| Entry::at(start) == Entry::Missing).collect()
+        unknown.filter(|start| PathKind::at(start) == PathKind::Missing).collect()
     }
 
-    pub fn folders_of(&self, ids: &BTreeSet<Id>) -> BTreeSet<PathBuf> {
+    pub fn folders_of(&self, ids: &BTreeSet<FilterId>) -> BTreeSet<PathBuf> {
         let of = self.folders.iter().filter(|(_, folder)| !folder.ids.is_disjoint(ids));
         of.map(|(path, _)| path.clone()).collect()
     }
@@ -139,65 +139,82 @@ impl Tree {
     }
 
     /// How far a save of a path has come, after events on it. `None`: the path does not matter.
-    pub fn step(&self, path: &Path, touch: Touch) -> Option<Step> {
+    pub fn save_stage(&self, path: &Path, touch: PathEvent) -> Option<SaveStage> {
         let linked = self.links.at(path).filter_map(|(name, link)| match link.ids.is_empty() {
             true => None,
-            false if name == path => Some(Step::Other),
-            false => self.step_here(name, touch).or(Some(Step::Other)),
+            false if name == path => Some(SaveStage::Other),
+            false => self.step_here(name, touch).or(Some(SaveStage::Other)),
         });
         linked.chain(self.step_here(path, touch)).next()
     }
 
-    fn step_here(&self, path: &Path, touch: Touch) -> Option<Step> {
-        let whole = matches!(touch.was, Was::There | Was::Moved | Was::Back);
+    fn step_here(&self, path: &Path, touch: PathEvent) -> Option<SaveStage> {
+        let whole =
+            matches!(touch.was, PathChange::Unchanged | PathChange::Moved | PathChange::Reverted);
         if self.folders.contains_key(path) {
-            return Some(if whole { Step::Other } else { Step::Part });
+            return Some(if whole { SaveStage::Other } else { SaveStage::Partial });
         }
         let (parent, name) = (path.parent()?, path.file_name()?);
         let folder = self.folders.get(parent)?;
         if RULE_FILES.iter().any(|rules| name == *rules) {
-            return Some(Step::Other);
+            return Some(SaveStage::Other);
         }
         let before = folder.files.get(name);
-        if before.is_none() && folder.wanting(&self.filters, path).is_empty() {
-            let enters = !folder.entering(&self.filters, &folder.ids, path).is_empty();
-            let is_folder =
-                || matches!(Entry::at(path), Entry::Folder | Entry::Link { folder: true, .. });
-            return (enters && touch.is_structural() && is_folder()).then_some(Step::Part);
+        if before.is_none() && folder.filters_for_file(&self.filters, path).is_empty() {
+            let enters = !folder.filters_for_dir(&self.filters, &folder.ids, path).is_empty();
+            let is_folder = || {
+                matches!(PathKind::at(path), PathKind::Folder | PathKind::Link { folder: true, .. })
+            };
+            return (enters && touch.is_create_or_remove() && is_folder())
+                .then_some(SaveStage::Partial);
         }
         match self.entry(path) {
             // devstack's own output, or nothing that could count.
-            Entry::Special if before.is_none() => None,
-            entry => step(touch, before, entry),
+            PathKind::Special if before.is_none() => None,
+            entry => save_stage(touch, before, entry),
         }
     }
 
     /// Stats a path. devstack's own output counts as special.
-    fn entry(&self, path: &Path) -> Entry {
-        match Entry::at(path) {
-            Entry::File(mark) | Entry::Link { mark, .. } if self.own.contains(&mark.inode()) => {
-                Entry::Special
+    fn entry(&self, path: &Path) -> PathKind {
+        match PathKind::at(path) {
+            PathKind::File(mark) | PathKind::Link { mark, .. }
+                if self.own.contains(&mark.inode()) =>
+            {
+                PathKind::Special
             }
             entry => entry,
         }
     }
 
     /// Compares the path of an event.
-    pub fn look(&mut self, path: &Path, touch: Touch, cover: &mut Cover, out: &mut Vec<Changed>) {
+    pub fn compare_path(
+        &mut self,
+        path: &Path,
+        touch: PathEvent,
+        cover: &mut WatchSet,
+        out: &mut Vec<ChangedFile>,
+    ) {
         let links: Vec<PathBuf> = self.links.at(path).map(|(name, _)| name.to_owned()).collect();
         for name in links.iter().filter(|name| *name != path) {
             self.look_here(name, touch, cover, out);
         }
         self.look_here(path, touch, cover, out);
         for name in links {
-            self.follow(&name, touch.order, out);
+            self.recheck_link(&name, touch.order, out);
         }
     }
 
-    fn look_here(&mut self, path: &Path, touch: Touch, cover: &mut Cover, out: &mut Vec<Changed>) {
+    fn look_here(
+        &mut self,
+        path: &Path,
+        touch: PathEvent,
+        cover: &mut WatchSet,
+        out: &mut Vec<ChangedFile>,
+    ) {
         let entry = self.entry(path);
         if self.folders.contains_key(path) {
-            if entry != Entry::Folder {
+            if entry != PathKind::Folder {
                 self.drop_below(path, Some(touch.order), cover, out);
             } else if !cover.holds(path) {
                 return self.resync(path, touch.order, true, cover, out);
@@ -211,32 +228,34 @@ impl Tree {
             self.stale.insert(parent.to_owned());
         }
         match entry {
-            Entry::Folder => {
-                let ids = folder.entering(&self.filters, &folder.ids, path);
+            PathKind::Folder => {
+                let ids = folder.filters_for_dir(&self.filters, &folder.ids, path);
                 if !ids.is_empty() {
                     folder.inner.insert(name.to_owned());
                     let above = folder.inner_rules(path);
-                    let visit = Visit { path: path.to_owned(), ids, above };
-                    self.visit(vec![visit], Unknown::New(touch.order), true, cover, out);
+                    let visit = DirVisit { path: path.to_owned(), ids, above };
+                    self.walk_levels(vec![visit], UnknownFile::New(touch.order), true, cover, out);
                 }
             }
-            Entry::File(_) | Entry::Link { .. } => {
+            PathKind::File(_) | PathKind::Link { .. } => {
                 let ids = self.concerned(parent, path, entry);
-                if !ids.is_empty() && self.store(parent, name, mark(entry).hashed(path)) {
-                    out.push(Changed { order: touch.order, path: path.to_owned(), ids });
+                if !ids.is_empty() && self.store(parent, name, mark(entry).with_hash(path)) {
+                    out.push(ChangedFile { order: touch.order, path: path.to_owned(), ids });
                 }
             }
-            Entry::Missing | Entry::Special => self.lose(parent, name, touch.order, out),
+            PathKind::Missing | PathKind::Special => {
+                self.remove_file(parent, name, touch.order, out)
+            }
         }
     }
 
     /// The filters that a file or symlink in a known directory concerns.
-    fn concerned(&mut self, parent: &Path, path: &Path, entry: Entry) -> BTreeSet<Id> {
+    fn concerned(&mut self, parent: &Path, path: &Path, entry: PathKind) -> BTreeSet<FilterId> {
         let Some(folder) = self.folders.get(parent) else { return BTreeSet::new() };
-        let mut ids = folder.wanting(&self.filters, path);
-        if let Entry::Link { folder: to_folder, .. } = entry {
+        let mut ids = folder.filters_for_file(&self.filters, path);
+        if let PathKind::Link { folder: to_folder, .. } = entry {
             if to_folder {
-                ids.extend(folder.entering(&self.filters, &folder.ids, path));
+                ids.extend(folder.filters_for_dir(&self.filters, &folder.ids, path));
             }
             if !ids.is_empty() {
                 self.found_link(path, &ids, to_folder);
@@ -249,31 +268,31 @@ impl Tree {
 
     /// What differs in a directory by a cheap stat, without reading files; the directory itself
     /// when it is gone.
-    pub fn glance(&self, path: &Path) -> Vec<PathBuf> {
+    pub fn changed_stat(&self, path: &Path) -> Vec<PathBuf> {
         let Some(folder) = self.folders.get(path) else { return Vec::new() };
-        let Some(listing) = Listing::of(path) else { return vec![path.to_owned()] };
+        let Some(listing) = DirListing::of(path) else { return vec![path.to_owned()] };
         let mut there: BTreeSet<&OsString> = listing.folders.iter().collect();
         let mut differing = Vec::new();
         for name in &listing.files {
             let path = path.join(name);
             let before = folder.files.get(name);
-            if before.is_none() && folder.wanting(&self.filters, &path).is_empty() {
+            if before.is_none() && folder.filters_for_file(&self.filters, &path).is_empty() {
                 continue;
             }
             there.insert(name);
             let same = match (self.entry(&path), before) {
-                (entry @ (Entry::File(_) | Entry::Link { .. }), Some(before)) => {
-                    mark(entry).same_stat(before)
+                (entry @ (PathKind::File(_) | PathKind::Link { .. }), Some(before)) => {
+                    mark(entry).stat_matches(before)
                 }
-                (Entry::File(_) | Entry::Link { .. } | Entry::Folder, _) => false,
-                (Entry::Missing | Entry::Special, before) => before.is_none(),
+                (PathKind::File(_) | PathKind::Link { .. } | PathKind::Folder, _) => false,
+                (PathKind::Missing | PathKind::Special, before) => before.is_none(),
             };
             differing.extend((!same).then_some(path));
         }
         let known = |name: &&OsString| folder.inner.contains(*name);
         for name in listing.folders.iter().filter(|name| !known(name)) {
             let path = path.join(name);
-            let enters = !folder.entering(&self.filters, &folder.ids, &path).is_empty();
+            let enters = !folder.filters_for_dir(&self.filters, &folder.ids, &path).is_empty();
             differing.extend(enters.then_some(path));
         }
         let gone = folder.files.keys().chain(&folder.inner).filter(|name| !there.contains(name));
@@ -287,20 +306,23 @@ impl Tree {
         path: &Path,
         order: u64,
         deep: bool,
-        cover: &mut Cover,
-        out: &mut Vec<Changed>,
+        cover: &mut WatchSet,
+        out: &mut Vec<ChangedFile>,
     ) {
         let Some(folder) = self.folders.get(path) else { return };
-        let visit =
-            Visit { path: path.to_owned(), ids: folder.ids.clone(), above: folder.above.clone() };
-        if Entry::at(path) == Entry::Folder {
-            self.visit(vec![visit], Unknown::New(order), deep, cover, out);
+        let visit = DirVisit {
+            path: path.to_owned(),
+            ids: folder.ids.clone(),
+            above: folder.above.clone(),
+        };
+        if PathKind::at(path) == PathKind::Folder {
+            self.walk_levels(vec![visit], UnknownFile::New(order), deep, cover, out);
         } else {
             self.drop_below(path, Some(order), cover, out);
         }
     }
 
-    pub fn resync_all(&mut self, order: u64, cover: &mut Cover) -> Vec<Changed> {
+    pub fn resync_all(&mut self, order: u64, cover: &mut WatchSet) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
         let tops: Vec<PathBuf> = self.folders.keys().cloned().collect();
         let mut done: Option<PathBuf> = None;
@@ -314,15 +336,15 @@ impl Tree {
     }
 
     /// Applies changed ignore rules. What they add or remove does not count as changed.
-    pub fn refresh(&mut self, now: FileTime, cover: &mut Cover) -> Vec<Changed> {
+    pub fn refresh(&mut self, now: FileTime, cover: &mut WatchSet) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
         for path in std::mem::take(&mut self.stale) {
             let Some(folder) = self.folders.get(&path) else { continue };
             let (ids, above) = (folder.ids.clone(), folder.above.clone());
             let old = self.take_below(&path);
-            let visit = Visit { path, ids, above };
-            self.visit(vec![visit], Unknown::Old(now), false, cover, &mut changed);
-            self.keep_marks(old, cover);
+            let visit = DirVisit { path, ids, above };
+            self.walk_levels(vec![visit], UnknownFile::Old(now), false, cover, &mut changed);
+            self.restore_fingerprints(old, cover);
         }
         changed
     }
@@ -335,12 +357,12 @@ impl Tree {
 
     /// Hashes a few files, so that a later save of the same bytes is recognized. Returns the bytes
     /// read, or `None` when all files are hashed.
-    pub fn read_some(&mut self) -> Option<u64> {
+    pub fn hash_some(&mut self) -> Option<u64> {
         let path = self.unread.pop_first()?;
         let Some(folder) = self.folders.get_mut(&path) else { return Some(0) };
         let mut bytes = 0;
         for (name, mark) in folder.files.iter_mut().filter(|(_, mark)| !mark.is_hashed()) {
-            *mark = mark.hashed_unchanged(&path.join(name));
+            *mark = mark.with_hash_if_unchanged(&path.join(name));
             bytes += if mark.is_hashed() { mark.len() } else { 0 };
         }
         Some(bytes)
@@ -348,19 +370,23 @@ impl Tree {
 
     /// Restores fingerprints of directories that were removed and found again, and releases the
     /// others.
-    fn keep_marks(&mut self, old: impl IntoIterator<Item = (PathBuf, Folder)>, cover: &mut Cover) {
+    fn restore_fingerprints(
+        &mut self,
+        old: impl IntoIterator<Item = (PathBuf, WatchedDir)>,
+        cover: &mut WatchSet,
+    ) {
         for (path, folder) in old {
             match self.folders.get_mut(&path) {
                 Some(new) => new.files.iter_mut().for_each(|(name, mark)| {
                     *mark = folder.files.get(name).copied().unwrap_or(*mark);
                 }),
-                None => cover.release(&path, Use::Tree),
+                None => cover.release(&path, WatchReason::Tree),
             }
         }
     }
 
     /// Stores the fingerprint of a file; returns whether it changed.
-    fn store(&mut self, folder: &Path, name: &OsStr, mark: Mark) -> bool {
+    fn store(&mut self, folder: &Path, name: &OsStr, mark: Fingerprint) -> bool {
         let Some(folder) = self.folders.get_mut(folder) else { return false };
         match folder.files.get_mut(name) {
             Some(before) => {
@@ -369,7 +395,7 @@ impl Tree {
                 differs
             }
             None => {
-                if self.files < FILES_MAX {
+                if self.files < MAX_FILES {
                     self.files += 1;
                     folder.files.insert(name.to_owned(), mark);
                 }
@@ -379,18 +405,18 @@ impl Tree {
     }
 
     /// Removes a file, which is a change.
-    fn lose(&mut self, parent: &Path, name: &OsStr, order: u64, out: &mut Vec<Changed>) {
+    fn remove_file(&mut self, parent: &Path, name: &OsStr, order: u64, out: &mut Vec<ChangedFile>) {
         let Some(folder) = self.folders.get_mut(parent) else { return };
         if folder.files.remove(name).is_none() {
             return;
         }
         self.files -= 1;
         let path = parent.join(name);
-        let mut ids = folder.wanting(&self.filters, &path);
+        let mut ids = folder.filters_for_file(&self.filters, &path);
         ids.extend(self.links.ids(&path));
         self.lost_link(&path);
         if !ids.is_empty() {
-            out.push(Changed { order, path, ids });
+            out.push(ChangedFile { order, path, ids });
         }
     }
 
@@ -399,33 +425,33 @@ impl Tree {
         &mut self,
         top: &Path,
         order: Option<u64>,
-        cover: &mut Cover,
-        out: &mut Vec<Changed>,
+        cover: &mut WatchSet,
+        out: &mut Vec<ChangedFile>,
     ) {
         for (path, folder) in self.take_below(top) {
-            cover.release(&path, Use::Tree);
+            cover.release(&path, WatchReason::Tree);
             let Some(order) = order else { continue };
             for name in folder.files.keys() {
                 let path = path.join(name);
-                let ids = folder.wanting(&self.filters, &path);
+                let ids = folder.filters_for_file(&self.filters, &path);
                 if !ids.is_empty() {
-                    out.push(Changed { order, path, ids });
+                    out.push(ChangedFile { order, path, ids });
                 }
             }
         }
     }
 
-    fn take_below(&mut self, top: &Path) -> Vec<(PathBuf, Folder)> {
+    fn take_below(&mut self, top: &Path) -> Vec<(PathBuf, WatchedDir)> {
         let below = self.folders.range(top.to_owned()..).map(|(path, _)| path);
         let paths: Vec<PathBuf> = below.take_while(|path| path.starts_with(top)).cloned().collect();
         let taken = paths.into_iter().filter_map(|path| {
-            let folder = self.take_out(&path)?;
+            let folder = self.remove_dir(&path)?;
             Some((path, folder))
         });
         taken.collect()
     }
 
-    fn take_out(&mut self, path: &Path) -> Option<Folder> {
+    fn remove_dir(&mut self, path: &Path) -> Option<WatchedDir> {
         let folder = self.folders.remove(path)?;
         folder.files.keys().for_each(|name| self.links.forget(&path.join(name)));
         self.files -= folder.files.len();
@@ -439,9 +465,9 @@ impl Tree {
 }
 
 /// The fingerprint of a path that counts as a file.
-fn mark(entry: Entry) -> Mark {
+fn mark(entry: PathKind) -> Fingerprint {
     match entry {
-        Entry::File(mark) | Entry::Link { mark, .. } => mark,
-        Entry::Missing | Entry::Folder | Entry::Special => Mark::UNSEEN,
+        PathKind::File(mark) | PathKind::Link { mark, .. } => mark,
+        PathKind::Missing | PathKind::Folder | PathKind::Special => Fingerprint::UNSEEN,
     }
 }

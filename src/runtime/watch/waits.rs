@@ -5,11 +5,11 @@ use crate::model::{DisplayPath, Message, MessageClass, WatchId};
 
 /// Paths that services watch but that do not exist. Each is reported once.
 #[derive(Debug, Default)]
-pub(super) struct Waits(BTreeMap<WatchId, Vec<PathBuf>>);
+pub(super) struct MissingPaths(BTreeMap<WatchId, Vec<PathBuf>>);
 
-impl Waits {
+impl MissingPaths {
     /// Returns the new warnings, given what is missing now.
-    pub fn news<'a>(
+    pub fn new_warnings<'a>(
         &mut self,
         absent: impl Iterator<Item = (&'a WatchId, Vec<PathBuf>)>,
     ) -> Vec<Message> {
@@ -40,11 +40,11 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_once_until_it_has_ended() {
-        let mut waits = Waits::default();
+        let mut waits = MissingPaths::default();
         let name = WatchId::first(Name::new("api").unwrap());
         let mut told = |paths: &[&str]| {
             let paths = paths.iter().map(PathBuf::from).collect();
-            waits.news([(&name, paths)].into_iter()).len()
+            waits.new_warnings([(&name, paths)].into_iter()).len()
         };
         assert_eq!([told(&["/a"]), told(&["/a"]), told(&["/a", "/b"])], [1, 0, 1]);
         assert_eq!([told(&[]), told(&["/a"])], [0, 1]);

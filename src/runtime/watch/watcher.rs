@@ -8,19 +8,19 @@ use std::thread;
 use rustix::fs::FileType;
 use tokio::sync::mpsc;
 
-use super::clock::{FileTime, file_time};
-use super::cover::FOLDERS_MAX;
-use super::inbox::{Inbox, Order};
-use super::lookout::{Limits, Lookout};
-use super::{Change, lookout};
+use super::clock::{FileTime, file_time_now};
+use super::cover::MAX_DIRS;
+use super::inbox::{EventInbox, WatchTargets};
+use super::lookout::{WatchLimits, WatchWorker};
+use super::{WatchReport, lookout};
 use crate::model::{Message, MessageClass, WatchConfig, WatchId};
 
 /// Watches files for services and the configuration on its own thread. Dropping it stops that.
 pub struct Watcher {
-    pub(super) inbox: Arc<Inbox>,
-    changes: mpsc::UnboundedSender<Change>,
+    pub(super) inbox: Arc<EventInbox>,
+    changes: mpsc::UnboundedSender<WatchReport>,
     started: bool,
-    limits: Limits,
+    limits: WatchLimits,
     /// See [`WatchTargets`]; for the first targets, which may be set late.
     files_since: Option<FileTime>,
     services_since: Option<FileTime>,
@@ -29,26 +29,29 @@ pub struct Watcher {
 impl Watcher {
     /// Creates a watcher that reports to `changes`. It uses no system resources before the first
     /// [`Watcher::set`] with targets; single files modified after this call still count as changed.
-    pub fn start(changes: mpsc::UnboundedSender<Change>) -> Watcher {
-        let limits = Limits { folders: FOLDERS_MAX, read_after: lookout::READ_AFTER };
+    pub fn start(changes: mpsc::UnboundedSender<WatchReport>) -> Watcher {
+        let limits = WatchLimits { folders: MAX_DIRS, read_after: lookout::HASH_DELAY };
         Watcher::limited(changes, limits)
     }
 
-    pub(super) fn limited(changes: mpsc::UnboundedSender<Change>, limits: Limits) -> Watcher {
+    pub(super) fn limited(
+        changes: mpsc::UnboundedSender<WatchReport>,
+        limits: WatchLimits,
+    ) -> Watcher {
         Watcher {
             inbox: Arc::default(),
             changes,
             started: false,
             limits,
-            files_since: Some(file_time()),
+            files_since: Some(file_time_now()),
             services_since: None,
         }
     }
 
     /// Files of services modified after this call count as changed, however late the first
     /// [`Watcher::set`] is.
-    pub fn begin(&mut self) {
-        self.services_since = Some(file_time());
+    pub fn set_baseline(&mut self) {
+        self.services_since = Some(file_time_now());
     }
 
     /// Replaces what is watched: files of services by their globs, and single `files`, which need
@@ -58,10 +61,10 @@ impl Watcher {
         if !self.started && services.is_empty() && files.is_empty() {
             return;
         }
-        let now = file_time();
+        let now = file_time_now();
         let services_since = self.services_since.take().unwrap_or(now);
         let files_since = self.files_since.take().unwrap_or(now);
-        self.inbox.order(Order { services, files, services_since, files_since });
+        self.inbox.set_targets(WatchTargets { services, files, services_since, files_since });
         if !self.started {
             self.started = self.spawn();
         }
@@ -70,13 +73,13 @@ impl Watcher {
     fn spawn(&self) -> bool {
         let (inbox, changes, limits) = (self.inbox.clone(), self.changes.clone(), self.limits);
         let work = move || {
-            let lookout = Lookout::new(inbox, changes.clone(), limits, own_output());
+            let lookout = WatchWorker::new(inbox, changes.clone(), limits, own_log_files());
             if catch_unwind(AssertUnwindSafe(|| lookout.run())).is_err() {
                 let text = "internal error: file watcher stopped; changes will be missed";
                 let message = Message::new(MessageClass::Internal, text).help("restart devstack");
                 // Without a receiver the stack is shutting down.
-                let _ = changes.send(Change::Degraded(message));
-                let _ = changes.send(Change::More(false));
+                let _ = changes.send(WatchReport::Degraded(message));
+                let _ = changes.send(WatchReport::StillChanging(false));
             }
         };
         match thread::Builder::new().name("watch".into()).spawn(work) {
@@ -85,7 +88,7 @@ impl Watcher {
                 let text = format!("cannot watch files: cannot start a thread ({error})");
                 let message = Message::new(MessageClass::WatchDegraded, text)
                     .help("raise the process limit (`ulimit -u`)");
-                let _ = self.changes.send(Change::Degraded(message));
+                let _ = self.changes.send(WatchReport::Degraded(message));
                 false
             }
         }
@@ -93,7 +96,7 @@ impl Watcher {
 }
 
 /// Device and inode number of devstack's own output files, as in `devstack up > log`.
-fn own_output() -> BTreeSet<(u64, u64)> {
+fn own_log_files() -> BTreeSet<(u64, u64)> {
     fn file(output: impl AsFd) -> Option<(u64, u64)> {
         let stat = rustix::fs::fstat(output).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;

@@ -4,14 +4,15 @@ use super::*;
 
 #[tokio::test]
 async fn configuration_files_are_seen_also_when_they_appear_later() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "one");
     scene.old("elsewhere/real.env", "A=1");
     std::os::unix::fs::symlink("elsewhere/real.env", scene.path(".env")).unwrap();
     let all = ["devstack.toml", "devstack.local.toml", ".env", "later/deep/.env"];
     let files: BTreeSet<PathBuf> = all.iter().map(|file| scene.path(file)).collect();
     scene.watcher.set(BTreeMap::new(), files.clone());
-    let one = |scene: &Scene, file: &str| Change::Config(BTreeSet::from([scene.path(file)]));
+    let one =
+        |scene: &WatchFixture, file: &str| WatchReport::Config(BTreeSet::from([scene.path(file)]));
     scene.write("devstack.toml", "two");
     assert_eq!(scene.next_change().await, one(&scene, "devstack.toml"));
     scene.write("devstack.toml", "two");

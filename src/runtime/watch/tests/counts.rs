@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_is_built_ignored_or_excluded_does_not_count() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     fs::create_dir_all(scene.path(".git")).unwrap();
     scene.old(".gitignore", "*.log\ngenerated/\n");
     scene.old("node_modules/left/index.js", "old");
@@ -31,19 +31,19 @@ async fn what_is_built_ignored_or_excluded_does_not_count() {
 
 #[test]
 fn folders_that_do_not_count_are_not_watched() {
-    use super::super::cover::Cover;
-    use super::super::filter::Filter;
-    use super::super::tree::{Tree, Unknown};
-    let scene = Scene::new();
+    use super::super::cover::WatchSet;
+    use super::super::filter::WatchFilter;
+    use super::super::tree::{FileTree, UnknownFile};
+    let scene = WatchFixture::new();
     for path in
         ["src/a/x.py", "node_modules/p/i.js", ".git/objects/aa/b", "target/debug/x", "docs/x"]
     {
         scene.old(path, "x");
     }
-    let mut cover = Cover::new(Default::default(), 100);
-    let mut tree = Tree::default();
-    tree.add(1, Filter::new(&scene.watch(&[], &["docs/**"]), &scene.top));
-    let none = tree.walk(&BTreeSet::from([1]), Unknown::Old((i64::MAX, 0)), &mut cover);
+    let mut cover = WatchSet::new(Default::default(), 100);
+    let mut tree = FileTree::default();
+    tree.add(1, WatchFilter::new(&scene.watch(&[], &["docs/**"]), &scene.top));
+    let none = tree.walk(&BTreeSet::from([1]), UnknownFile::Old((i64::MAX, 0)), &mut cover);
     assert_eq!(none, []);
     for (path, watched) in
         [("", true), ("src", true), ("src/a", true), ("node_modules", false), ("docs", false)]
@@ -58,7 +58,7 @@ fn folders_that_do_not_count_are_not_watched() {
 
 #[tokio::test]
 async fn changed_ignore_rules_hold_from_then_on_and_are_no_change() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     fs::create_dir_all(scene.path(".git")).unwrap();
     scene.old("out/a.py", "old");
     scene.begin(scene.watch(&[], &[])).await;
@@ -76,7 +76,7 @@ async fn changed_ignore_rules_hold_from_then_on_and_are_no_change() {
 
 #[tokio::test]
 async fn an_include_that_names_a_built_folder_makes_it_count() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     fs::create_dir_all(scene.path(".git")).unwrap();
     scene.old(".gitignore", "dist/\n");
     scene.begin(scene.watch(&["dist/**", ".env", "*.py"], &[])).await;
@@ -90,7 +90,7 @@ async fn an_include_that_names_a_built_folder_makes_it_count() {
 
 #[tokio::test]
 async fn a_change_goes_to_everyone_who_wants_it_and_to_nobody_else() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     for folder in ["api", "web", "shared"] {
         scene.old(&format!("{folder}/start.py"), "");
     }
@@ -114,7 +114,7 @@ async fn a_change_goes_to_everyone_who_wants_it_and_to_nobody_else() {
 
 #[tokio::test]
 async fn what_is_set_anew_takes_the_place_of_the_old() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.begin(scene.watch(&["*.py"], &[])).await;
     let services = BTreeMap::from([(name("web"), scene.watch(&["*.js"], &[]))]);
     scene.watcher.set(services, BTreeSet::new());

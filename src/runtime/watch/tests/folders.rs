@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn files_in_new_nested_folders_are_seen() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.begin(scene.watch(&["**/*.py"], &[])).await;
     for number in 0..20 {
         let path = format!("n{number}/x/y/z/a.py");
@@ -19,7 +19,7 @@ async fn files_in_new_nested_folders_are_seen() {
 
 #[tokio::test]
 async fn a_deleted_root_is_picked_up_again() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("app/src/a.py", "a");
     scene.begin(scene.watch(&["app/src/**/*.py"], &[])).await;
     for round in 0..5 {
@@ -36,7 +36,7 @@ async fn a_deleted_root_is_picked_up_again() {
 
 #[tokio::test]
 async fn a_root_that_is_replaced_at_once_stays_watched() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("src/deep/a.py", "a");
     scene.begin(scene.watch(&["src/**"], &[])).await;
     for round in 0..10 {
@@ -53,7 +53,7 @@ async fn a_root_that_is_replaced_at_once_stays_watched() {
 
 #[tokio::test]
 async fn a_root_that_does_not_exist_yet_is_waited_for() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.begin(scene.watch(&["not/yet/there/**"], &[])).await;
     scene.write("not/other", "no");
     scene.write("not/yet/there/a.py", "a");
@@ -67,7 +67,7 @@ async fn a_root_that_does_not_exist_yet_is_waited_for() {
 #[tokio::test]
 async fn odd_things_neither_hang_nor_end_it() {
     use std::os::unix::ffi::OsStrExt;
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("sub/a.py", "a");
     old_link(scene.top.to_str().unwrap(), &scene.path("sub/loop"));
     old_link("nowhere", &scene.path("sub/dangling"));
@@ -108,11 +108,11 @@ fn old_link(target: &str, link: &Path) {
 
 #[tokio::test]
 async fn a_link_that_is_as_new_as_the_watch_is_a_change() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "");
     scene.old("releases/1/a.py", "a");
     scene.old("links/other.py", "a");
-    scene.watcher.begin();
+    scene.watcher.set_baseline();
     symlink("releases/1", scene.path("current")).unwrap();
     symlink("../releases/1", scene.path("links/in")).unwrap();
     let current = WatchConfig { root: scene.path("current"), ..scene.watch(&[], &[]) };
@@ -130,7 +130,7 @@ async fn a_link_that_is_as_new_as_the_watch_is_a_change() {
 #[tokio::test]
 async fn a_release_that_a_link_is_turned_to_is_a_change_and_is_watched() {
     for include in [&["current/**/*.py"][..], &["current"], &[]] {
-        let mut scene = Scene::new();
+        let mut scene = WatchFixture::new();
         scene.old("devstack.toml", "");
         for release in 1..=4 {
             scene.old(&format!("releases/{release}/src/a.py"), "a");
@@ -164,7 +164,7 @@ async fn a_release_that_a_link_is_turned_to_is_a_change_and_is_watched() {
 
 #[tokio::test]
 async fn files_and_folders_behind_links_count() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "");
     scene.old("shared/lib/x.py", "x");
     scene.old("shared/one.py", "one");
@@ -202,7 +202,7 @@ async fn files_and_folders_behind_links_count() {
 
 #[tokio::test]
 async fn links_out_of_the_project_are_followed_only_when_named() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     let far = tempfile::tempdir().unwrap();
     let far = fs::canonicalize(far.path()).unwrap();
     fs::create_dir(far.join("pack")).unwrap();
@@ -221,7 +221,7 @@ async fn links_out_of_the_project_are_followed_only_when_named() {
 
 #[tokio::test]
 async fn links_in_circles_end() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "");
     scene.old("a/x.py", "x");
     scene.old("b/y.py", "y");
@@ -240,7 +240,7 @@ async fn links_in_circles_end() {
 
 #[tokio::test]
 async fn a_folder_that_one_waits_for_and_another_finds_is_both_theirs() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     let services = BTreeMap::from([
         (name("all"), scene.watch(&[], &["begin.txt"])),
         (name("api"), scene.watch(&["src/deep/**"], &[])),
@@ -261,7 +261,7 @@ async fn a_folder_that_one_waits_for_and_another_finds_is_both_theirs() {
 
 #[tokio::test]
 async fn a_link_that_one_begins_at_and_another_finds_is_turned_for_both() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "");
     for release in ["1", "2"] {
         scene.old(&format!("releases/{release}/a.py"), "a");

@@ -6,7 +6,7 @@ use super::*;
 #[tokio::test]
 #[ignore = "prints measurements"]
 async fn measure() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     for folder in 0..2_222 {
         for file in 0..9 {
             scene.old(&format!("a{}/b{folder}/f{file}.py", folder % 50), "print('hello')\n");

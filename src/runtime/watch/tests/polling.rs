@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_cannot_be_watched_is_polled_and_said_once() {
-    let mut scene = Scene::limited(Limits { folders: 3, ..limits() });
+    let mut scene = WatchFixture::limited(WatchLimits { folders: 3, ..limits() });
     for folder in 0..10 {
         scene.old(&format!("d{folder}/a.py"), "old");
     }
@@ -28,7 +28,7 @@ async fn what_cannot_be_watched_is_polled_and_said_once() {
 /// Writes through a hard link elsewhere cause no event here.
 #[tokio::test]
 async fn what_the_system_does_not_tell_is_found_by_polling() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("src/a.py", "a");
     scene.old("src/other.txt", "a");
     let poll = Some(Duration::from_millis(20));

@@ -32,13 +32,13 @@ fn vim(path: &Path, text: &str) {
 
 #[tokio::test]
 async fn a_hundred_saves_of_every_kind_are_a_hundred_changes_each() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("src/a.py", "start");
     scene.begin(scene.watch(&[], &[])).await;
     let path = scene.path("src/a.py");
     let plain = |path: &Path, text: &str| fs::write(path, text).unwrap();
-    type Save = fn(&Path, &str);
-    let kinds: [(&str, Save); 4] =
+    type SaveFn = fn(&Path, &str);
+    let kinds: [(&str, SaveFn); 4] =
         [("plain", plain), ("rename", rename_over), ("sed", sed), ("vim", vim)];
     for (kind, save) in kinds {
         for number in 0..100 {
@@ -53,7 +53,7 @@ async fn a_hundred_saves_of_every_kind_are_a_hundred_changes_each() {
 #[tokio::test]
 async fn a_save_of_the_same_bytes_a_touch_and_a_chmod_are_no_change() {
     use std::os::unix::fs::PermissionsExt;
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.begin(scene.watch(&[], &[])).await;
     let path = scene.path("a.py");
     scene.write("a.py", "same");
@@ -70,7 +70,7 @@ async fn a_save_of_the_same_bytes_a_touch_and_a_chmod_are_no_change() {
 
 #[tokio::test]
 async fn deleting_creating_and_renaming_count() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("a.py", "a");
     scene.begin(scene.watch(&["*.py"], &[])).await;
     fs::remove_file(scene.path("a.py")).unwrap();
@@ -86,7 +86,7 @@ async fn deleting_creating_and_renaming_count() {
 
 #[tokio::test]
 async fn a_burst_is_one_change() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     for number in 0..2_000 {
         scene.old(&format!("d{}/f{number}.py", number % 50), "old");
     }
@@ -102,7 +102,7 @@ async fn a_burst_is_one_change() {
 
 #[tokio::test]
 async fn lost_events_are_made_up_for_and_make_no_change_by_themselves() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("src/a.py", "a");
     scene.begin(scene.watch(&[], &[])).await;
     let lost = || {
@@ -110,38 +110,38 @@ async fn lost_events_are_made_up_for_and_make_no_change_by_themselves() {
         Ok(event.set_flag(notify::event::Flag::Rescan))
     };
     for number in 0..20 {
-        scene.watcher.inbox.event(lost());
+        scene.watcher.inbox.push(lost());
         scene.quiet().await;
         scene.write("src/a.py", &format!("{number}"));
-        scene.watcher.inbox.event(lost());
+        scene.watcher.inbox.push(lost());
         assert_eq!(scene.file().await, Path::new("src/a.py"));
     }
 }
 
 #[tokio::test]
 async fn what_was_saved_before_the_first_walk_is_not_lost() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("old.py", "1");
     scene.write("devstack.toml", "saved after it was read");
-    scene.watcher.begin();
+    scene.watcher.set_baseline();
     scene.write("new.py", "saved after the service has read it");
     let services = BTreeMap::from([(name("api"), scene.watch(&["*.py"], &[]))]);
     scene.watcher.set(services, BTreeSet::from([scene.path("devstack.toml")]));
     // The change of the service is delayed until it settles, so either can come first.
     let changes = [scene.next_change().await, scene.next_change().await];
     let config = BTreeSet::from([scene.path("devstack.toml")]);
-    assert!(changes.contains(&Change::Config(config)), "{changes:?}");
+    assert!(changes.contains(&WatchReport::Config(config)), "{changes:?}");
     let services = BTreeMap::from([(name("api"), scene.path("new.py"))]);
-    assert!(changes.contains(&Change::Services(services)), "{changes:?}");
+    assert!(changes.contains(&WatchReport::Services(services)), "{changes:?}");
     scene.quiet().await;
 }
 
 /// The walk finds a file that is being written: it is reported once, when complete.
 #[tokio::test]
 async fn a_save_that_the_first_walk_tears_apart_is_one_change() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     scene.old("old.py", "1");
-    scene.watcher.begin();
+    scene.watcher.set_baseline();
     scene.watcher.inbox.shut();
     scene.write("a.py", "");
     scene.write("devstack.toml", "");
@@ -155,15 +155,15 @@ async fn a_save_that_the_first_walk_tears_apart_is_one_change() {
     });
     let changes = [scene.next_change().await, scene.next_change().await];
     let config = BTreeSet::from([scene.path("devstack.toml")]);
-    assert!(changes.contains(&Change::Config(config)), "{changes:?}");
+    assert!(changes.contains(&WatchReport::Config(config)), "{changes:?}");
     let services = BTreeMap::from([(name("api"), scene.path("a.py"))]);
-    assert!(changes.contains(&Change::Services(services)), "{changes:?}");
+    assert!(changes.contains(&WatchReport::Services(services)), "{changes:?}");
     scene.quiet().await;
 }
 
 #[tokio::test]
 async fn a_git_at_work_is_waited_for() {
-    let mut scene = Scene::new();
+    let mut scene = WatchFixture::new();
     fs::create_dir_all(scene.path(".git")).unwrap();
     scene.old("a.py", "old");
     scene.begin(scene.watch(&[], &[])).await;
