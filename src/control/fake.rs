@@ -21,7 +21,7 @@ use crate::model::{
     MessageClass, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView, PortStatus,
     ProcessExit, RunId, ServiceChange, ServiceView, Snapshot, StackState, WhyView,
 };
-use crate::runtime::console::Console;
+use crate::runtime::console::ServiceTerminal;
 use crate::runtime::feed::Teller;
 use crate::runtime::handle::{Ask, Attached, Handle, Request};
 use crate::runtime::log::{LogOutput, LogStyle, MissedLines, StackLog};
@@ -298,7 +298,7 @@ pub struct Rig {
     /// Releases the responses for the service `slow`.
     pub gate: Arc<Notify>,
     /// The terminal of all services.
-    pub console: Arc<Console>,
+    pub console: Arc<ServiceTerminal>,
     /// Signals that a client with a pending request has gone.
     pub gone: Arc<Notify>,
     pub server: JoinHandle<io::Result<()>>,
@@ -325,7 +325,7 @@ impl Rig {
         let handle = Handle::new(requests, logs_nowhere(), teller.tap());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
         let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
-        let console: Arc<Console> = Arc::default();
+        let console: Arc<ServiceTerminal> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
         let heard = (Arc::clone(&asked), Arc::clone(&teller));
         let doors = (Arc::clone(&gate), Arc::clone(&gone));
@@ -368,7 +368,7 @@ async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<Ask>,
     (asked, teller): (Arc<Mutex<Vec<Request>>>, Arc<Teller>),
     (gate, gone): (Arc<Notify>, Arc<Notify>),
-    console: Arc<Console>,
+    console: Arc<ServiceTerminal>,
     stopped: oneshot::Sender<()>,
 ) {
     let mut stopped = Some(stopped);
@@ -381,7 +381,7 @@ async fn supervisor(
                 continue;
             }
             Ask::Attach(name, screen, tell) => {
-                let seat = console.sit(screen.size);
+                let seat = console.attach(screen.size);
                 let run = console.run();
                 let cause = format!("{name} is well");
                 let _ = tell.send(Ok(Attached { seat, run, cause }));

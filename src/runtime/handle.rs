@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::console::{Screen, Seat};
+use super::console::{Attachment, ClientScreen};
 use super::feed::{Events, FeedTap};
 use super::given::Given;
 use super::log::StackLog;
@@ -90,7 +90,7 @@ pub(crate) enum Ask {
     /// Send what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Attach this screen to the terminal of a service.
-    Attach(Name, Screen, oneshot::Sender<Result<Attached, Message>>),
+    Attach(Name, ClientScreen, oneshot::Sender<Result<Attached, Message>>),
     /// Send the inputs of this service's environment; `None`: no such service.
     Given(Name, oneshot::Sender<Option<Given>>),
 }
@@ -99,7 +99,7 @@ pub(crate) enum Ask {
 #[derive(Debug)]
 pub struct Attached {
     /// The attachment.
-    pub seat: Seat,
+    pub seat: Attachment,
     /// The run to show; `None`: the service does not run.
     pub run: Option<RunId>,
     /// The cause of the service's phase.
@@ -177,7 +177,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the stack has stopped, or the service has no terminal.
-    pub async fn attach(&self, service: Name, screen: Screen) -> Result<Attached, Message> {
+    pub async fn attach(&self, service: Name, screen: ClientScreen) -> Result<Attached, Message> {
         self.answered(|tell| Ask::Attach(service, screen, tell)).await?
     }
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::console::{Console, RunOutput, Screen, Seat};
+use super::console::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
 use super::jobs::{Done, Jobs};
 use super::log::{LogCapture, StackLog};
 use super::passing::Passing;
-use super::probe::{self, Finding, Notice, Probing, Report};
+use super::probe::{self, NotifySocket, ProbeFinding, ProbeHandle, ProbeReport};
 use super::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
 use super::survey::Survey;
 use super::usage::Subject;
@@ -30,14 +30,14 @@ mod sight;
 pub struct Hands {
     processes: Arc<ProcessManager>,
     logs: StackLog,
-    reports: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
     watcher: Option<Watcher>,
     runs: BTreeMap<RunId, Held>,
     survey: Survey,
     jobs: Jobs,
     sockets: Option<Sockets>,
     passing: Passing,
-    consoles: BTreeMap<Name, Arc<Console>>,
+    consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
 }
 
 /// The directory of notify sockets.
@@ -48,11 +48,12 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn open(&mut self, run: RunId) -> Result<Notice, String> {
+    fn open(&mut self, run: RunId) -> Result<NotifySocket, String> {
         if !std::mem::replace(&mut self.cleared, true) {
-            Notice::remove_stale(&self.dir);
+            NotifySocket::remove_stale(&self.dir);
         }
-        Notice::open(&self.dir, run).map_err(|error| format!("{}: {error}", self.dir.display()))
+        NotifySocket::open(&self.dir, run)
+            .map_err(|error| format!("{}: {error}", self.dir.display()))
     }
 }
 
@@ -68,10 +69,10 @@ struct Held {
     /// taken.
     lines: Option<Vec<oneshot::Receiver<String>>>,
     /// For `READY=1`.
-    notice: Option<Notice>,
-    probing: Option<Probing>,
-    debugger: Option<Probing>,
-    health: Option<Probing>,
+    notice: Option<NotifySocket>,
+    probing: Option<ProbeHandle>,
+    debugger: Option<ProbeHandle>,
+    health: Option<ProbeHandle>,
 }
 
 impl Held {
@@ -111,7 +112,7 @@ impl Hands {
     pub fn new(
         processes: ProcessManager,
         logs: StackLog,
-        reports: mpsc::UnboundedSender<Report>,
+        reports: mpsc::UnboundedSender<ProbeReport>,
         done: mpsc::UnboundedSender<Done>,
         watcher: Option<Watcher>,
     ) -> Hands {
@@ -144,10 +145,10 @@ impl Hands {
             launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
         }
         let console = self.console(&service.name);
-        let output = RunOutput::new(capture, run, console, no_terminal(service));
+        let output = RunOutputSink::new(capture, run, console, no_terminal(service));
         if let Some(message) = self.passing.remark(service) {
             // Without a receiver the stack is shutting down.
-            let _ = self.reports.send(Report { run, what: Finding::Note(message) });
+            let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
         let leash = match self.passing.for_run(service) {
             Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, output),
@@ -185,7 +186,7 @@ impl Hands {
     }
 
     /// Opens the socket for a service with a notify probe.
-    fn notice(&mut self, run: RunId, service: &Service) -> Option<Notice> {
+    fn notice(&mut self, run: RunId, service: &Service) -> Option<NotifySocket> {
         if !service.ready.probes.contains(&Probe::Notify) {
             return None;
         }
@@ -200,7 +201,7 @@ impl Hands {
                 let help = "make sure the directory exists, is yours and is not full, or use another probe";
                 let message = Message::new(MessageClass::Limit, text).help(help);
                 // Without a receiver the stack is shutting down.
-                let _ = self.reports.send(Report { run, what: Finding::Note(message) });
+                let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
                 None
             }
         }
@@ -215,7 +216,7 @@ impl Hands {
         let reports = self.reports.clone();
         let tell = move |message| {
             // Without a receiver the stack is shutting down.
-            let _ = reports.send(Report { run, what: Finding::Note(message) });
+            let _ = reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         };
         self.processes.stop_with_command(
             &held.leash,
@@ -239,9 +240,10 @@ impl Hands {
         let lines =
             lines.unwrap_or_else(|| self.logs.await_lines(&service.name, run, patterns(service)));
         let waits = held.waits(&service.ready.probes, lines);
-        let sight = sight(&held.leash, service, &self.processes).alone();
+        let sight = sight(&held.leash, service, &self.processes).exclusive();
         let reports = self.reports.clone();
-        held.probing = Some(probe::probe(run, &service.ready, &held.launch, sight, waits, reports));
+        held.probing =
+            Some(probe::start_readiness(run, &service.ready, &held.launch, sight, waits, reports));
     }
 
     /// Starts to check whether the debugger of a run is listening.
@@ -250,7 +252,8 @@ impl Hands {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let sight = sight(&held.leash, service, &self.processes);
         let (interval, reports) = (service.ready.interval, self.reports.clone());
-        held.debugger = Some(probe::listens(run, debugging.port, interval, sight, reports));
+        held.debugger =
+            Some(probe::start_debugger_probe(run, debugging.port, interval, sight, reports));
     }
 
     /// Starts the health probes of a ready run, or restarts them after a change.
@@ -259,7 +262,7 @@ impl Hands {
         held.health = service.health.as_ref().map(|health| {
             let sight = sight(&held.leash, service, &self.processes);
             let reports = self.reports.clone();
-            probe::health(run, health, &held.launch, sight, reports)
+            probe::start_health(run, health, &held.launch, sight, reports)
         });
     }
 
@@ -324,8 +327,8 @@ impl Hands {
     pub(super) fn attach(
         &mut self,
         service: &Service,
-        screen: Screen,
-    ) -> Result<(Seat, Option<RunId>), Message> {
+        screen: ClientScreen,
+    ) -> Result<(Attachment, Option<RunId>), Message> {
         if let Some(terminal) = screen.terminal {
             let mut consoles = self.consoles.iter();
             if let Some((name, _)) = consoles.find(|(_, console)| console.is_shown_on(terminal)) {
@@ -337,7 +340,7 @@ impl Hands {
         if run.is_none() && !self.processes.gives_terminal(service.tty) {
             return Err(no_terminal(service));
         }
-        Ok((console.sit(screen.size), run))
+        Ok((console.attach(screen.size), run))
     }
 
     /// Closes the terminals of services that are no longer in the stack.
@@ -352,7 +355,7 @@ impl Hands {
         });
     }
 
-    fn console(&mut self, service: &Name) -> Arc<Console> {
+    fn console(&mut self, service: &Name) -> Arc<ServiceTerminal> {
         self.consoles.entry(service.clone()).or_default().clone()
     }
 

@@ -14,7 +14,7 @@ use super::hands::Hands;
 use super::jobs::Done;
 use super::log::{StackLog, narrate};
 use super::outcome::Outcome;
-use super::probe::Report;
+use super::probe::ProbeReport;
 use super::process::RunReport;
 use super::reload::{Previewed, Reloaded, Reloader, Task};
 use super::signals::{Called, Signals};
@@ -72,7 +72,7 @@ pub struct Senses {
     /// Reports of runs.
     pub facts: mpsc::UnboundedReceiver<RunReport>,
     /// Reports of probes.
-    pub reports: mpsc::UnboundedReceiver<Report>,
+    pub reports: mpsc::UnboundedReceiver<ProbeReport>,
     /// Results of watch commands.
     pub done: mpsc::UnboundedReceiver<Done>,
     /// Reports of the watcher.
@@ -126,7 +126,7 @@ type Preview = (Previewed, configuration::TellPlan);
 /// What woke the loop.
 enum Wake {
     Fact(RunReport),
-    Report(Report),
+    Report(ProbeReport),
     Done(Done),
     Change(WatchReport),
     Ask(Ask),

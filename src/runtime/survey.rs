@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::probe::{Finding, Report};
+use super::probe::{ProbeFinding, ProbeReport};
 use crate::model::{ListenAddress, RunId};
 use crate::ports;
 
@@ -25,7 +25,7 @@ const AGAIN: [Duration; 3] =
 
 /// Schedules the scans. Scans under way outlive it: they report on runs that are over.
 pub(super) struct Survey {
-    reports: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
     /// Targets of the next scan; empty when none is scheduled.
     due: Arc<Mutex<BTreeMap<RunId, Subject>>>,
 }
@@ -37,7 +37,7 @@ struct Subject {
 }
 
 impl Survey {
-    pub fn new(reports: mpsc::UnboundedSender<Report>) -> Survey {
+    pub fn new(reports: mpsc::UnboundedSender<ProbeReport>) -> Survey {
         Survey { reports, due: Arc::default() }
     }
 
@@ -58,7 +58,10 @@ impl Survey {
     }
 }
 
-async fn follow(due: Arc<Mutex<BTreeMap<RunId, Subject>>>, reports: mpsc::UnboundedSender<Report>) {
+async fn follow(
+    due: Arc<Mutex<BTreeMap<RunId, Subject>>>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
+) {
     sleep(FIRST).await;
     let mut subjects = std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner));
     let mut early = true;
@@ -79,7 +82,7 @@ async fn follow(due: Arc<Mutex<BTreeMap<RunId, Subject>>>, reports: mpsc::Unboun
 fn look(
     subjects: BTreeMap<RunId, Subject>,
     early: bool,
-    reports: &mpsc::UnboundedSender<Report>,
+    reports: &mpsc::UnboundedSender<ProbeReport>,
 ) -> BTreeMap<RunId, Subject> {
     let trees: Vec<Vec<u32>> = subjects.values().map(|subject| (subject.tree)()).collect();
     let seen = ports::listen_addresses(&trees);
@@ -90,7 +93,7 @@ fn look(
             || listening.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
         let misses = subject.port.is_some_and(|main| !ports().any(|port| port == main));
         // Without a receiver the stack is shutting down.
-        let _ = reports.send(Report { run, what: Finding::Surveyed { listening, early } });
+        let _ = reports.send(ProbeReport { run, what: ProbeFinding::Scanned { listening, early } });
         if misses {
             missing.insert(run, subject);
         }

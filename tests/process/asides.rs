@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use devstack::model::{CommandLine, MessageClass, ProcessExit};
-use devstack::runtime::probe::{Trial, Verdict, try_out, try_out_within};
+use devstack::runtime::probe::{
+    ProbeCommandEnd, ProbeCommandOutput, run_command, run_command_within,
+};
 
 use crate::alone::alone;
 use crate::lab::{Lab, children, eventually, lab};
 
-async fn tried(lab: &Lab, script: &str) -> Trial {
-    try_out(&lab.processes, &lab.launch(CommandLine::Shell(script.to_owned()))).await
+async fn tried(lab: &Lab, script: &str) -> ProbeCommandOutput {
+    run_command(&lab.processes, &lab.launch(CommandLine::Shell(script.to_owned()))).await
 }
 
-fn said(trial: &Trial) -> String {
+fn said(trial: &ProbeCommandOutput) -> String {
     String::from_utf8_lossy(&trial.said).into_owned()
 }
 
@@ -21,11 +23,17 @@ fn a_trial_tells_the_end_and_the_last_words() {
     alone(|| {
         lab(async |lab| {
             let trial = tried(&lab, "echo one; echo two >&2; exit 3").await;
-            assert!(matches!(trial.verdict, Verdict::Ended(ProcessExit::Code(3))), "{trial:?}");
+            assert!(
+                matches!(trial.verdict, ProbeCommandEnd::Ended(ProcessExit::Code(3))),
+                "{trial:?}"
+            );
             let text = said(&trial);
             assert!(text.contains("one\n") && text.contains("two\n"), "{text}");
             let trial = tried(&lab, "kill -9 $$").await;
-            assert!(matches!(trial.verdict, Verdict::Ended(ProcessExit::Signal(9))), "{trial:?}");
+            assert!(
+                matches!(trial.verdict, ProbeCommandEnd::Ended(ProcessExit::Signal(9))),
+                "{trial:?}"
+            );
             let trial = tried(&lab, "seq 1 100000").await;
             assert!(said(&trial).ends_with("\n99999\n100000\n"), "{}", trial.said.len());
             assert_eq!(trial.said.len(), 2048);
@@ -41,8 +49,8 @@ fn a_program_that_is_not_there_is_told() {
             for words in [&["no-such-program-anywhere"][..], &[]] {
                 let words = words.iter().copied();
                 let launch = lab.launch(CommandLine::exec(words));
-                let trial = try_out(&lab.processes, &launch).await;
-                let Verdict::NotStarted(why) = trial.verdict else { panic!("{trial:?}") };
+                let trial = run_command(&lab.processes, &launch).await;
+                let ProbeCommandEnd::NotStarted(why) = trial.verdict else { panic!("{trial:?}") };
                 assert_ne!(why.class, MessageClass::Limit, "{why:?}");
             }
             lab.finish().await;
@@ -62,20 +70,23 @@ fn nothing_is_left_after_the_end_the_limit_and_a_drop() {
             let gone = || children(lab.guard).is_empty();
 
             let trial = tried(&lab, &format!("{HIDES} {until_up} exit 0")).await;
-            assert!(matches!(trial.verdict, Verdict::Ended(ProcessExit::Code(0))), "{trial:?}");
+            assert!(
+                matches!(trial.verdict, ProbeCommandEnd::Ended(ProcessExit::Code(0))),
+                "{trial:?}"
+            );
             assert!(up.exists());
             eventually(gone).await;
 
             let launch = lab.launch(CommandLine::Shell(format!("{HIDES} echo begun; sleep 1000")));
             let limit = Duration::from_millis(300);
-            let trial = try_out_within(limit, &lab.processes, &launch).await;
-            assert!(matches!(trial.verdict, Verdict::Late(_)), "{trial:?}");
+            let trial = run_command_within(limit, &lab.processes, &launch).await;
+            assert!(matches!(trial.verdict, ProbeCommandEnd::Late(_)), "{trial:?}");
             assert_eq!(said(&trial), "begun\n");
             eventually(gone).await;
 
             std::fs::remove_file(&up).expect("it is there");
             tokio::select! {
-                trial = try_out(&lab.processes, &launch) => panic!("{trial:?}"),
+                trial = run_command(&lab.processes, &launch) => panic!("{trial:?}"),
                 () = eventually(|| up.exists()) => {}
             }
             eventually(gone).await;

@@ -47,7 +47,7 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
 
 async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection, Desk), Trouble> {
     let client = ControlClient::here(dir)?;
-    let screen = console::Screen { size: screen_size(), terminal: TtyId::of(stdout()) };
+    let screen = console::ClientScreen { size: screen_size(), terminal: TtyId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal kills this process, which would leave the terminal in raw mode.

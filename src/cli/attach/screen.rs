@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::runtime::console::Traces;
+use crate::runtime::console::TerminalModes;
 
 /// Chunks that may wait to be written. When they do not fit, the stack sees a slow client.
 const WAITING: usize = 8;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Screen {
     to: mpsc::Sender<Vec<u8>>,
     done: oneshot::Receiver<()>,
-    traces: Traces,
+    traces: TerminalModes,
     color: bool,
 }
 
@@ -36,7 +36,7 @@ impl Screen {
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("screen".to_owned()).spawn(write)?;
-        Ok(Screen { to, done, traces: Traces::default(), color })
+        Ok(Screen { to, done, traces: TerminalModes::default(), color })
     }
 
     /// Waits until there is room for more; returns false if the terminal is gone.

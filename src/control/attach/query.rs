@@ -1,5 +1,5 @@
 use crate::model::{Message, MessageClass};
-use crate::runtime::console::Screen;
+use crate::runtime::console::ClientScreen;
 use crate::runtime::process::{TermSize, TtyId};
 
 /// Parameters of `GET /v1/attach`.
@@ -8,7 +8,7 @@ pub struct AttachQuery {
     /// The service, or one of its replicas.
     pub service: String,
     /// The client's terminal; sizes are 0 if unknown.
-    pub screen: Screen,
+    pub screen: ClientScreen,
 }
 
 impl AttachQuery {
@@ -29,12 +29,12 @@ impl AttachQuery {
             }
         }
         let service = service.ok_or_else(|| bad(text))?;
-        Ok(AttachQuery { service, screen: Screen { size, terminal } })
+        Ok(AttachQuery { service, screen: ClientScreen { size, terminal } })
     }
 
     /// Returns the query text. Characters that no service name contains become `_`.
     pub(in crate::control) fn to_text(&self) -> String {
-        let AttachQuery { service, screen: Screen { size, terminal } } = self;
+        let AttachQuery { service, screen: ClientScreen { size, terminal } } = self;
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let service: String = service.chars().map(plain).collect();
         let terminal =
@@ -64,7 +64,7 @@ mod tests {
         let size = TermSize { rows: 40, columns: 120 };
         let terminal = Some(TtyId { system: 24, inode: u64::MAX });
         for terminal in [terminal, None] {
-            let screen = Screen { size, terminal };
+            let screen = ClientScreen { size, terminal };
             let query = AttachQuery { service: "api-2".to_owned(), screen };
             assert_eq!(AttachQuery::parse(&query.to_text()), Ok(query));
         }
@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert!(AttachQuery::parse(text).is_err(), "{text}");
         }
-        let screen = Screen { size, terminal: None };
+        let screen = ClientScreen { size, terminal: None };
         let odd = AttachQuery { service: "a&rows=9 \r\n".to_owned(), screen };
         assert!(odd.to_text().starts_with("service=a_rows_9___&"));
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::event::AttachEvent;
 use super::frame::{AttachFrame, InvalidFrame, READ};
 use crate::model::{Message, MessageClass, Name};
-use crate::runtime::console::{Keyboard, Seat, Seen};
+use crate::runtime::console::{Attachment, KeyQueue, TerminalUpdate};
 use crate::runtime::handle::Attached;
 
 /// No more updates are taken while this many bytes wait to be written to the client.
@@ -23,7 +23,7 @@ pub(in crate::control) struct AttachSession {
 enum SessionInput {
     Read(std::io::Result<usize>),
     Written(std::io::Result<usize>),
-    Seen(Seen),
+    Seen(TerminalUpdate),
     Closing,
 }
 
@@ -31,10 +31,10 @@ impl AttachSession {
     /// Serves until the client, the service or the stack is gone; blocks neither stack nor service.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
         let AttachSession { upgrade, service, attached } = self;
-        let Attached { seat: Seat { mut view, mut keyboard, nudge }, run, cause } = attached;
+        let Attached { seat: Attachment { mut view, mut keyboard, nudge }, run, cause } = attached;
         let nudge = async {
             if let Some(nudge) = nudge {
-                nudge.last().await;
+                nudge.hold().await;
             }
             std::future::pending().await
         };
@@ -52,7 +52,7 @@ impl AttachSession {
                 count = read.read_buf(&mut heard) => SessionInput::Read(count),
                 count = write.write(&unwritten), if !unwritten.is_empty() => SessionInput::Written(count),
                 seen = view.next(), if room => SessionInput::Seen(seen),
-                () = keyboard.work() => continue,
+                () = keyboard.run() => continue,
                 () = &mut nudge => continue,
                 // An error means that the server is gone, which is closing as well.
                 _ = closing.wait_for(|closing| *closing) => SessionInput::Closing,
@@ -60,10 +60,10 @@ impl AttachSession {
             match turn {
                 SessionInput::Read(Ok(0) | Err(_)) | SessionInput::Written(Err(_)) => return,
                 SessionInput::Written(Ok(count)) => unwritten.advance(count),
-                SessionInput::Seen(Seen::Closed(why)) => break why,
+                SessionInput::Seen(TerminalUpdate::Closed(why)) => break why,
                 SessionInput::Seen(seen) => {
-                    if let Seen::Ended(..) = seen {
-                        keyboard.turn_to_present();
+                    if let TerminalUpdate::Ended(..) = seen {
+                        keyboard.follow_run();
                     }
                     send_output(seen, &mut unwritten);
                 }
@@ -84,7 +84,7 @@ impl AttachSession {
                 }
             }
         };
-        while let Some(seen) = view.now() {
+        while let Some(seen) = view.try_next() {
             send_output(seen, &mut unwritten);
         }
         // Free the client's slot before the last frame: it may never be read.
@@ -106,12 +106,12 @@ impl AttachSession {
 fn apply_frames(
     heard: &mut BytesMut,
     resize: impl Fn(crate::runtime::process::TermSize),
-    keyboard: &mut Keyboard,
+    keyboard: &mut KeyQueue,
 ) -> Result<bool, InvalidFrame> {
     let mut taken = true;
     while let Some(frame) = AttachFrame::decode(heard)? {
         match frame {
-            AttachFrame::Input(keys) => taken &= keyboard.type_in(&keys),
+            AttachFrame::Input(keys) => taken &= keyboard.push(&keys),
             AttachFrame::Resize(size) => resize(size),
             AttachFrame::Output(_) | AttachFrame::Event(_) => return Err(InvalidFrame),
         }
@@ -124,13 +124,13 @@ fn ring_bell(unwritten: &mut BytesMut) {
     AttachFrame::Output(Bytes::from_static(b"\x07")).encode(unwritten);
 }
 
-fn send_output(seen: Seen, unwritten: &mut BytesMut) {
+fn send_output(seen: TerminalUpdate, unwritten: &mut BytesMut) {
     let event = match seen {
-        Seen::Output(bytes) => return AttachFrame::Output(bytes).encode(unwritten),
-        Seen::Missed(bytes) => AttachEvent::Missed { bytes },
-        Seen::Began(run) => AttachEvent::Began { run },
-        Seen::Ended(run, exit) => AttachEvent::Ended { run, exit },
-        Seen::Closed(why) => AttachEvent::Closed { why },
+        TerminalUpdate::Output(bytes) => return AttachFrame::Output(bytes).encode(unwritten),
+        TerminalUpdate::Missed(bytes) => AttachEvent::Missed { bytes },
+        TerminalUpdate::Began(run) => AttachEvent::Began { run },
+        TerminalUpdate::Ended(run, exit) => AttachEvent::Ended { run, exit },
+        TerminalUpdate::Closed(why) => AttachEvent::Closed { why },
     };
     AttachFrame::Event(event).encode(unwritten);
 }

@@ -10,14 +10,14 @@ use crate::control::fake::{Rig, name};
 use crate::control::limits::ServerLimits;
 use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, MessageClass};
-use crate::runtime::console::Screen;
+use crate::runtime::console::ClientScreen;
 use crate::runtime::process::TermSize;
 
 /// More than a view buffers.
 const FLOOD: usize = 8 << 20;
 
 fn query(service: &str) -> AttachQuery {
-    let screen = Screen { size: TermSize { rows: 24, columns: 80 }, terminal: None };
+    let screen = ClientScreen { size: TermSize { rows: 24, columns: 80 }, terminal: None };
     AttachQuery { service: service.to_owned(), screen }
 }
 

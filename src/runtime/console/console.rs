@@ -3,43 +3,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::keyboard::Keyboard;
-use super::newest::Newest;
-use super::nudge::Nudge;
-use super::place::Place;
-use super::seat::Seat;
-use super::seen::Seen;
-use super::traces::Traces;
-use super::view::View;
+use super::keyboard::KeyQueue;
+use super::newest::Scrollback;
+use super::nudge::RedrawTrigger;
+use super::place::TerminalSubscriber;
+use super::seat::Attachment;
+use super::seen::TerminalUpdate;
+use super::traces::TerminalModes;
+use super::view::OutputView;
 use crate::model::{Message, ProcessExit, RunId};
 use crate::runtime::process::{Pty, TermSize, TtyId};
 
 /// The terminal of a service through all its runs, and the clients attached to it.
 #[derive(Debug, Default)]
-pub struct Console(Mutex<State>);
+pub struct ServiceTerminal(Mutex<TerminalState>);
 
 #[derive(Debug, Default)]
-struct State {
-    present: Option<Present>,
-    newest: Newest,
+struct TerminalState {
+    present: Option<CurrentRun>,
+    newest: Scrollback,
     /// Modes that the run has switched.
-    traces: Traces,
+    traces: TerminalModes,
     nudges: usize,
-    places: BTreeMap<u64, Place>,
+    places: BTreeMap<u64, TerminalSubscriber>,
     numbers: u64,
 }
 
 #[derive(Debug)]
-struct Present {
+struct CurrentRun {
     run: RunId,
     terminal: Arc<Pty>,
 }
 
-impl Console {
+impl ServiceTerminal {
     /// Attaches a client with a screen of this size. It first gets the newest lines that fit on its
     /// screen, then the modes that the run has switched. A full-screen program is made to redraw if
     /// the new size does not cause that anyway.
-    pub fn sit(self: &Arc<Self>, size: TermSize) -> Seat {
+    pub fn attach(self: &Arc<Self>, size: TermSize) -> Attachment {
         let mut state = self.lock();
         state.numbers += 1;
         let number = state.numbers;
@@ -47,26 +47,26 @@ impl Console {
         // One line is for the welcome message.
         let fits = usize::from(size.known().map_or(24, |size| size.rows)).saturating_sub(1);
         let run = state.present.as_ref().map(|present| present.run);
-        let mut place = Place::new(size, run, bell.clone());
-        place.output(&state.newest.lines(fits, state.traces.is_elsewhere()));
-        place.output(&state.traces.again());
+        let mut place = TerminalSubscriber::new(size, run, bell.clone());
+        place.output(&state.newest.lines(fits, state.traces.is_alt_screen()));
+        place.output(&state.traces.restore());
         state.places.insert(number, place);
-        let nudge = match state.fit() {
-            false if state.traces.is_elsewhere() => {
+        let nudge = match state.fit_viewers() {
+            false if state.traces.is_alt_screen() => {
                 state.nudges += 1;
-                state.fit();
-                Some(Nudge::new(self.clone()))
+                state.fit_viewers();
+                Some(RedrawTrigger::new(self.clone()))
             }
             true | false => None,
         };
-        let view = View::new(self.clone(), number, bell);
-        Seat { view, keyboard: Keyboard::new(self.clone()), nudge }
+        let view = OutputView::new(self.clone(), number, bell);
+        Attachment { view, keyboard: KeyQueue::new(self.clone()), nudge }
     }
 
-    pub(super) fn nudged(&self) {
+    pub(super) fn end_redraw(&self) {
         let mut state = self.lock();
         state.nudges -= 1;
-        state.fit();
+        state.fit_viewers();
     }
 
     /// Returns the run that has the terminal now.
@@ -82,9 +82,9 @@ impl Console {
     /// A run is about to start on this pty.
     pub(crate) fn begin(&self, run: RunId, terminal: Arc<Pty>) {
         let mut state = self.lock();
-        state.present = Some(Present { run, terminal });
-        state.fit();
-        state.each(|place| place.event(Seen::Began(run)));
+        state.present = Some(CurrentRun { run, terminal });
+        state.fit_viewers();
+        state.notify_all(|place| place.event(TerminalUpdate::Began(run)));
     }
 
     /// Takes output of the run.
@@ -98,27 +98,27 @@ impl Console {
     pub(crate) fn end(&self, run: RunId, exit: Option<ProcessExit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
-            if !state.traces.again().is_empty() {
+            if !state.traces.restore().is_empty() {
                 let undo = state.traces.undo();
                 state.show(&undo);
             }
-            state.each(|place| place.event(Seen::Ended(run, exit)));
+            state.notify_all(|place| place.event(TerminalUpdate::Ended(run, exit)));
         }
     }
 
     /// Closes all attachments: the service will have no terminal any more.
     pub fn close(&self, why: &Message) {
         let mut state = self.lock();
-        state.each(|place| place.close(why.clone()));
+        state.notify_all(|place| place.close(why.clone()));
     }
 
     pub(super) fn terminal(&self) -> Option<Arc<Pty>> {
         self.lock().present.as_ref().map(|present| present.terminal.clone())
     }
 
-    pub(super) fn take(&self, number: u64) -> Option<Seen> {
+    pub(super) fn next_update(&self, number: u64) -> Option<TerminalUpdate> {
         let mut state = self.lock();
-        let State { present, newest, traces, places, .. } = &mut *state;
+        let TerminalState { present, newest, traces, places, .. } = &mut *state;
         let run = present.as_ref().map(|present| present.run);
         places.get_mut(&number)?.take(run, newest, traces)
     }
@@ -128,30 +128,30 @@ impl Console {
         if let Some(place) = state.places.get_mut(&number) {
             place.size = size;
         }
-        state.fit();
+        state.fit_viewers();
     }
 
-    pub(super) fn leave(&self, number: u64) {
+    pub(super) fn detach(&self, number: u64) {
         let mut state = self.lock();
         state.places.remove(&number);
-        state.fit();
+        state.fit_viewers();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TerminalState> {
         // Every change leaves the state valid, even on a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TerminalState {
     fn show(&mut self, bytes: &[u8]) {
         self.newest.push(bytes);
         self.traces.watch(bytes);
-        self.each(|place| place.output(bytes));
+        self.notify_all(|place| place.output(bytes));
     }
 
     /// Sets the pty to the size that all clients can show. True if that changed it.
-    fn fit(&self) -> bool {
+    fn fit_viewers(&self) -> bool {
         let Some(present) = &self.present else { return false };
         let sizes = self.places.values().filter_map(|place| place.size.known());
         let less = u16::from(self.nudges > 0);
@@ -160,7 +160,7 @@ impl State {
         present.terminal.set_viewer_size(sizes.reduce(TermSize::common).map(nudged))
     }
 
-    fn each(&mut self, act: impl Fn(&mut Place)) {
+    fn notify_all(&mut self, act: impl Fn(&mut TerminalSubscriber)) {
         for place in self.places.values_mut() {
             act(place);
             place.bell.notify_one();

@@ -3,10 +3,10 @@ const SEQUENCE: usize = 64;
 
 /// Finds escape sequences in terminal output.
 #[derive(Debug, Default)]
-pub(super) struct Escapes(State);
+pub(super) struct EscapeParser(ParserState);
 
 #[derive(Debug, Default)]
-enum State {
+enum ParserState {
     #[default]
     Text,
     /// The bytes after ESC so far.
@@ -16,7 +16,7 @@ enum State {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum EscapeToken {
     Text,
     /// Part of an unfinished sequence, or of a string that is not shown.
     Hidden,
@@ -24,39 +24,39 @@ pub(super) enum Piece {
     Sequence(Vec<u8>),
 }
 
-impl Escapes {
-    pub fn take(&mut self, byte: u8) -> Piece {
+impl EscapeParser {
+    pub fn take(&mut self, byte: u8) -> EscapeToken {
         match (&mut self.0, byte) {
-            (_, 0x1b) => self.0 = State::Sequence(Vec::new()),
-            (State::Text, _) => return Piece::Text,
-            (State::String, 0x07) => self.0 = State::Text,
-            (State::String, _) => {}
-            (State::Sequence(sequence), _) => {
+            (_, 0x1b) => self.0 = ParserState::Sequence(Vec::new()),
+            (ParserState::Text, _) => return EscapeToken::Text,
+            (ParserState::String, 0x07) => self.0 = ParserState::Text,
+            (ParserState::String, _) => {}
+            (ParserState::Sequence(sequence), _) => {
                 sequence.push(byte);
                 if let [b']' | b'P' | b'X' | b'^' | b'_'] = sequence[..] {
-                    self.0 = State::String;
+                    self.0 = ParserState::String;
                 } else if is_over(sequence) {
                     let sequence = std::mem::take(sequence);
-                    self.0 = State::Text;
-                    return Piece::Sequence(sequence);
+                    self.0 = ParserState::Text;
+                    return EscapeToken::Sequence(sequence);
                 } else if sequence.len() >= SEQUENCE {
-                    self.0 = State::Text;
+                    self.0 = ParserState::Text;
                 }
             }
         }
-        Piece::Hidden
+        EscapeToken::Hidden
     }
 
     /// Whether the next byte is text, unless it is ESC.
     pub fn is_text(&self) -> bool {
-        matches!(self.0, State::Text)
+        matches!(self.0, ParserState::Text)
     }
 
     /// Returns what terminates an open string, during which a terminal shows nothing.
     pub fn end(&mut self) -> &'static str {
         match std::mem::take(&mut self.0) {
-            State::Text | State::Sequence(_) => "",
-            State::String => "\x1b\\",
+            ParserState::Text | ParserState::Sequence(_) => "",
+            ParserState::String => "\x1b\\",
         }
     }
 }

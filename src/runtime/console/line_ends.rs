@@ -2,15 +2,15 @@ use memchr::memchr_iter;
 
 /// Removes the `\r` that a pty inserts before each `\n`.
 #[derive(Debug, Default)]
-pub(super) struct LineEnds {
+pub(super) struct CrlfStripper {
     /// The last byte was a `\r`, which may belong to a line end.
     held: bool,
     text: Vec<u8>,
 }
 
-impl LineEnds {
+impl CrlfStripper {
     /// Returns what the program wrote. A `\r` at the end is held back until the next call.
-    pub fn undo(&mut self, bytes: &[u8]) -> &[u8] {
+    pub fn strip(&mut self, bytes: &[u8]) -> &[u8] {
         self.text.clear();
         if self.held && bytes.first().is_some_and(|first| *first != b'\n') {
             self.text.push(b'\r');
@@ -60,11 +60,11 @@ mod tests {
         ] {
             let shown = shown(text.as_bytes());
             for size in 1..=shown.len().max(1) {
-                let mut ends = LineEnds::default();
+                let mut ends = CrlfStripper::default();
                 let mut back = Vec::new();
                 for part in shown.chunks(size) {
-                    back.extend_from_slice(ends.undo(part));
-                    back.extend_from_slice(ends.undo(b""));
+                    back.extend_from_slice(ends.strip(part));
+                    back.extend_from_slice(ends.strip(b""));
                 }
                 back.extend_from_slice(ends.rest());
                 assert_eq!(back, text.as_bytes(), "{text:?} in parts of {size}");

@@ -1,19 +1,19 @@
-use super::replay::replay;
+use super::replay::replay_screen;
 
 /// In bytes: more than a large screen of text.
-const KEPT: usize = 16 * 1024;
+const CAPACITY: usize = 16 * 1024;
 
 /// The newest output of a terminal, for clients that attach later. The log does not do: a prompt
 /// has no line end and is not in it yet.
 #[derive(Debug, Default)]
-pub(super) struct Newest(Vec<u8>);
+pub(super) struct Scrollback(Vec<u8>);
 
-impl Newest {
+impl Scrollback {
     pub fn push(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
+        let bytes = &bytes[bytes.len().saturating_sub(CAPACITY)..];
         // At twice the capacity, so that moving bytes is amortized.
-        if self.0.len() + bytes.len() > 2 * KEPT {
-            self.0.drain(..self.0.len().saturating_sub(KEPT));
+        if self.0.len() + bytes.len() > 2 * CAPACITY {
+            self.0.drain(..self.0.len().saturating_sub(CAPACITY));
         }
         self.0.extend_from_slice(bytes);
     }
@@ -21,7 +21,7 @@ impl Newest {
     /// Returns the last `count` lines at most, an unfinished one included, filtered by
     /// [`replay_screen`]. `alt_screen`: a full-screen program is drawing now.
     pub fn lines(&self, count: usize, elsewhere: bool) -> Vec<u8> {
-        let mut kept = replay(self.kept(), elsewhere);
+        let mut kept = replay_screen(self.kept(), elsewhere);
         // The final line end belongs to the last line.
         let before_end = kept.len().saturating_sub(1);
         let mut ends = memchr::memrchr_iter(b'\n', &kept[..before_end]);
@@ -43,7 +43,7 @@ impl Newest {
     }
 
     fn kept(&self) -> &[u8] {
-        &self.0[self.0.len().saturating_sub(KEPT)..]
+        &self.0[self.0.len().saturating_sub(CAPACITY)..]
     }
 }
 
@@ -51,15 +51,15 @@ impl Newest {
 mod tests {
     use super::*;
 
-    fn after(text: &str) -> Newest {
-        let mut newest = Newest::default();
+    fn after(text: &str) -> Scrollback {
+        let mut newest = Scrollback::default();
         newest.push(text.as_bytes());
         newest
     }
 
     #[test]
     fn lines_count_a_last_one_without_end() {
-        let text = |newest: &Newest, count| {
+        let text = |newest: &Scrollback, count| {
             String::from_utf8_lossy(&newest.lines(count, false)).into_owned()
         };
         let newest = after("a\r\nb\r\n(Pdb) ");
@@ -74,18 +74,18 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_keeps_the_end() {
-        let mut newest = Newest::default();
+        let mut newest = Scrollback::default();
         for number in 0..20_000 {
             newest.push(format!("{number}\n").as_bytes());
-            assert!(newest.0.len() <= 2 * KEPT);
+            assert!(newest.0.len() <= 2 * CAPACITY);
         }
         newest.push(&vec![b'x'; 100_000]);
         newest.push(b"end");
-        assert!(newest.0.len() <= 2 * KEPT);
+        assert!(newest.0.len() <= 2 * CAPACITY);
         assert_eq!(newest.bytes(4), b"xend");
-        assert_eq!(newest.bytes(u64::MAX).len(), KEPT, "there is no line to begin with");
+        assert_eq!(newest.bytes(u64::MAX).len(), CAPACITY, "there is no line to begin with");
         newest.push(b" of it\nand more\n");
         assert_eq!(newest.bytes(u64::MAX), b"and more\n");
-        assert_eq!(newest.lines(9, false).len(), KEPT);
+        assert_eq!(newest.lines(9, false).len(), CAPACITY);
     }
 }

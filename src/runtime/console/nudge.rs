@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::console::Console;
+use super::console::ServiceTerminal;
 
 /// Long enough for a program to read the smaller size and redraw, and hardly visible. If both
 /// changes came at once, it would see none.
@@ -10,21 +10,21 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// Makes a full-screen program redraw for a new client: the terminal has one row less while this
 /// lives.
 #[derive(Debug)]
-pub struct Nudge(Arc<Console>);
+pub struct RedrawTrigger(Arc<ServiceTerminal>);
 
-impl Nudge {
-    pub(super) fn new(console: Arc<Console>) -> Nudge {
-        Nudge(console)
+impl RedrawTrigger {
+    pub(super) fn new(console: Arc<ServiceTerminal>) -> RedrawTrigger {
+        RedrawTrigger(console)
     }
 
     /// Keeps it alive for a moment.
-    pub async fn last(self) {
+    pub async fn hold(self) {
         tokio::time::sleep(MOMENT).await;
     }
 }
 
-impl Drop for Nudge {
+impl Drop for RedrawTrigger {
     fn drop(&mut self) {
-        self.0.nudged();
+        self.0.end_redraw();
     }
 }

@@ -1,18 +1,18 @@
-use super::escapes::{Escapes, Piece};
+use super::escapes::{EscapeParser, EscapeToken};
 use super::traces;
 
 /// Reduces `output` to what a client may see later: text on the main screen since it was last
 /// cleared, colors, and what moves or erases within a line. Drops bell, title, clipboard and all
 /// that a terminal answers, because the answers would be typed into the service. `alt_screen`: the
 /// output ends on the alt screen.
-pub(super) fn replay(output: &[u8], elsewhere: bool) -> Vec<u8> {
-    let mut replay = Replay { text: Vec::with_capacity(output.len()), elsewhere: false };
-    let mut escapes = Escapes::default();
+pub(super) fn replay_screen(output: &[u8], elsewhere: bool) -> Vec<u8> {
+    let mut replay = ScreenReplay { text: Vec::with_capacity(output.len()), elsewhere: false };
+    let mut escapes = EscapeParser::default();
     for byte in output {
         match escapes.take(*byte) {
-            Piece::Text => replay.text(*byte),
-            Piece::Sequence(sequence) => replay.sequence(&sequence),
-            Piece::Hidden => {}
+            EscapeToken::Text => replay.text(*byte),
+            EscapeToken::Sequence(sequence) => replay.sequence(&sequence),
+            EscapeToken::Hidden => {}
         }
     }
     if elsewhere && !replay.elsewhere {
@@ -22,12 +22,12 @@ pub(super) fn replay(output: &[u8], elsewhere: bool) -> Vec<u8> {
     replay.text
 }
 
-struct Replay {
+struct ScreenReplay {
     text: Vec<u8>,
     elsewhere: bool,
 }
 
-impl Replay {
+impl ScreenReplay {
     fn text(&mut self, byte: u8) {
         let shown = matches!(byte, b'\n' | b'\r' | b'\t' | 0x08) || (byte >= 0x20 && byte != 0x7f);
         if shown && !self.elsewhere {
@@ -36,7 +36,7 @@ impl Replay {
     }
 
     fn sequence(&mut self, sequence: &[u8]) {
-        if let Some(elsewhere) = traces::turns(sequence) {
+        if let Some(elsewhere) = traces::alt_screen_switch(sequence) {
             if !elsewhere && !self.elsewhere {
                 // The output began on the alt screen.
                 self.text.clear();
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn shown(output: &str, elsewhere: bool) -> String {
-        String::from_utf8(replay(output.as_bytes(), elsewhere)).unwrap()
+        String::from_utf8(replay_screen(output.as_bytes(), elsewhere)).unwrap()
     }
 
     #[test]

@@ -1,38 +1,38 @@
 use std::sync::Arc;
 
-use super::console::Console;
-use super::line_ends::LineEnds;
+use super::console::ServiceTerminal;
+use super::line_ends::CrlfStripper;
 use crate::model::{Message, OutputStream, ProcessExit, RunId};
 use crate::runtime::log::LogCapture;
 use crate::runtime::process::{OutputSink, Pty};
 
 /// Sends the output of a run to the log and, if it has a pty, to the attached clients.
-pub(in crate::runtime) struct RunOutput {
+pub(in crate::runtime) struct RunOutputSink {
     capture: LogCapture,
     run: RunId,
-    console: Arc<Console>,
+    console: Arc<ServiceTerminal>,
     /// The reason clients get when the service has no terminal any more.
     without: Message,
     /// `None`: no pty.
-    ends: Option<LineEnds>,
+    ends: Option<CrlfStripper>,
 }
 
-impl RunOutput {
+impl RunOutputSink {
     pub fn new(
         capture: LogCapture,
         run: RunId,
-        console: Arc<Console>,
+        console: Arc<ServiceTerminal>,
         without: Message,
-    ) -> RunOutput {
-        RunOutput { capture, run, console, without, ends: None }
+    ) -> RunOutputSink {
+        RunOutputSink { capture, run, console, without, ends: None }
     }
 }
 
-impl OutputSink for RunOutput {
+impl OutputSink for RunOutputSink {
     fn starting(&mut self, terminal: Option<&Arc<Pty>>) {
         match terminal {
             Some(terminal) => {
-                self.ends = Some(LineEnds::default());
+                self.ends = Some(CrlfStripper::default());
                 self.console.begin(self.run, terminal.clone());
             }
             None => self.console.close(&self.without),
@@ -43,7 +43,7 @@ impl OutputSink for RunOutput {
         match &mut self.ends {
             Some(ends) => {
                 self.console.push(bytes);
-                self.capture.push(stream, ends.undo(bytes));
+                self.capture.push(stream, ends.strip(bytes));
             }
             None => self.capture.push(stream, bytes),
         }

@@ -2,7 +2,7 @@ use crate::runtime::process::{TermSize, TtyId};
 
 /// The screen of a client that attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Screen {
+pub struct ClientScreen {
     /// Its size.
     pub size: TermSize,
     /// Its terminal; `None` if it is not one or unknown.

@@ -1,14 +1,14 @@
-use super::keyboard::Keyboard;
-use super::nudge::Nudge;
-use super::view::View;
+use super::keyboard::KeyQueue;
+use super::nudge::RedrawTrigger;
+use super::view::OutputView;
 
 /// A client's connection to a service's terminal. Dropping it detaches.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Attachment {
     /// The output.
-    pub view: View,
+    pub view: OutputView,
     /// The input.
-    pub keyboard: Keyboard,
+    pub keyboard: KeyQueue,
     /// Makes a full-screen program redraw, if it needs that.
-    pub nudge: Option<Nudge>,
+    pub nudge: Option<RedrawTrigger>,
 }

@@ -4,7 +4,7 @@ use crate::model::{Message, ProcessExit, RunId};
 
 /// What an attached client gets, in order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
+pub enum TerminalUpdate {
     /// Output of the terminal.
     Output(Bytes),
     /// Bytes of output that are missing here because the client did not take them in time.

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::escapes::{Escapes, Piece};
+use super::escapes::{EscapeParser, EscapeToken};
 
 /// Modes that programs switch and a shell does not expect: cursor keys, reverse, origin, mouse,
 /// focus, alt screens, bracketed paste, synchronized output, color themes.
@@ -16,8 +16,8 @@ const SCREENS: [u16; 3] = [47, 1047, 1049];
 /// Tracks what output has switched in a terminal, to undo it or to repeat it in another one. Undoes
 /// nothing else: some terminals move the cursor when they leave an alt screen that was not active.
 #[derive(Debug, Default)]
-pub struct Traces {
-    escapes: Escapes,
+pub struct TerminalModes {
+    escapes: EscapeParser,
     /// Modes that differ from their default.
     modes: BTreeSet<u16>,
     /// Other settings: the sequence that undoes each, and the last one that set it (after ESC).
@@ -25,7 +25,7 @@ pub struct Traces {
     last: Option<u8>,
 }
 
-impl Traces {
+impl TerminalModes {
     /// Scans output.
     pub fn watch(&mut self, bytes: &[u8]) {
         self.last = bytes.last().copied().or(self.last);
@@ -38,7 +38,7 @@ impl Traces {
             }
             let Some((byte, after)) = rest.split_first() else { return };
             rest = after;
-            if let Piece::Sequence(sequence) = self.escapes.take(*byte) {
+            if let EscapeToken::Sequence(sequence) = self.escapes.take(*byte) {
                 self.take(&sequence);
             }
         }
@@ -61,7 +61,7 @@ impl Traces {
     }
 
     /// Returns the sequences that switch everything in another terminal.
-    pub fn again(&self) -> Vec<u8> {
+    pub fn restore(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for mode in &self.modes {
             let letter = if USUALLY_ON.contains(mode) { 'l' } else { 'h' };
@@ -75,7 +75,7 @@ impl Traces {
     }
 
     /// Whether the alt screen is active, where full-screen programs draw.
-    pub fn is_elsewhere(&self) -> bool {
+    pub fn is_alt_screen(&self) -> bool {
         SCREENS.iter().any(|mode| self.modes.contains(mode))
     }
 
@@ -133,7 +133,7 @@ fn switched(sequence: &[u8]) -> impl Iterator<Item = (u16, bool)> {
 }
 
 /// Whether a sequence enters (true) or leaves (false) the alt screen; `None`: neither.
-pub(super) fn turns(sequence: &[u8]) -> Option<bool> {
+pub(super) fn alt_screen_switch(sequence: &[u8]) -> Option<bool> {
     switched(sequence).find(|(mode, _)| SCREENS.contains(mode)).map(|(_, on)| on)
 }
 
@@ -142,18 +142,18 @@ mod tests {
     use super::*;
 
     fn undo(output: &str) -> String {
-        let mut whole = Traces::default();
+        let mut whole = TerminalModes::default();
         whole.watch(output.as_bytes());
-        let again = whole.again();
-        let mut cut = Traces::default();
+        let again = whole.restore();
+        let mut cut = TerminalModes::default();
         output.bytes().for_each(|byte| cut.watch(&[byte]));
-        let text = |traces: &mut Traces| {
+        let text = |traces: &mut TerminalModes| {
             let text = String::from_utf8(traces.undo()).unwrap();
             text.replacen("\x1b[0m", "", 1)
         };
         let found = text(&mut whole);
         assert_eq!(text(&mut cut), found, "{output:?} in single bytes");
-        let mut other = Traces::default();
+        let mut other = TerminalModes::default();
         other.watch(&again);
         assert_eq!(text(&mut other), found.replacen("\x1b\\", "", 1), "{output:?} again");
         assert_eq!(text(&mut whole), "", "it is taken back once");
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn lines_begin_after_a_line_end() {
-        let mut traces = Traces::default();
+        let mut traces = TerminalModes::default();
         assert!(traces.at_line_start());
         traces.watch(b"(Pdb) ");
         assert!(!traces.at_line_start());

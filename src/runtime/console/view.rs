@@ -2,27 +2,27 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::console::Console;
-use super::seen::Seen;
+use super::console::ServiceTerminal;
+use super::seen::TerminalUpdate;
 use crate::runtime::process::TermSize;
 
 /// What a service's terminal shows from now on, read at the client's own speed.
 #[derive(Debug)]
-pub struct View {
-    console: Arc<Console>,
+pub struct OutputView {
+    console: Arc<ServiceTerminal>,
     number: u64,
     bell: Arc<Notify>,
 }
 
-impl View {
-    pub(super) fn new(console: Arc<Console>, number: u64, bell: Arc<Notify>) -> View {
-        View { console, number, bell }
+impl OutputView {
+    pub(super) fn new(console: Arc<ServiceTerminal>, number: u64, bell: Arc<Notify>) -> OutputView {
+        OutputView { console, number, bell }
     }
 
     /// Waits for the next update. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Seen {
+    pub async fn next(&mut self) -> TerminalUpdate {
         loop {
-            if let Some(seen) = self.now() {
+            if let Some(seen) = self.try_next() {
                 return seen;
             }
             self.bell.notified().await;
@@ -30,8 +30,8 @@ impl View {
     }
 
     /// Returns the next update if there is one.
-    pub fn now(&mut self) -> Option<Seen> {
-        self.console.take(self.number)
+    pub fn try_next(&mut self) -> Option<TerminalUpdate> {
+        self.console.next_update(self.number)
     }
 
     /// Sets the size of the client's screen.
@@ -40,8 +40,8 @@ impl View {
     }
 }
 
-impl Drop for View {
+impl Drop for OutputView {
     fn drop(&mut self) {
-        self.console.leave(self.number);
+        self.console.detach(self.number);
     }
 }

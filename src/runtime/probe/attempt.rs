@@ -4,26 +4,26 @@ use crate::model::ListenAddress;
 
 /// What one attempt of a probe saw.
 #[derive(Debug)]
-pub(super) enum Attempt {
+pub(super) enum ProbeAttempt {
     /// The probe succeeded; what was seen, as in `GET /health returned 200`.
     Held(String),
     /// The probe succeeded, and the run listens on its port at these addresses.
     HeldAt(String, Vec<ListenAddress>),
     /// The probe failed, and why.
     Failed(String),
-    Nobody(u16),
+    NotListening(u16),
     /// Another process is listening on this port, described by the text.
     Foreign(u16, String),
     /// devstack hit a limit of its own and could not try.
     Limited(io::Error),
 }
 
-impl Attempt {
+impl ProbeAttempt {
     /// Classifies an error: only running out of descriptors or memory is devstack's own.
-    pub fn of_error(error: io::Error, what: impl Into<String>) -> Attempt {
+    pub fn of_error(error: io::Error, what: impl Into<String>) -> ProbeAttempt {
         match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS) => Attempt::Limited(error),
-            Some(_) | None => Attempt::Failed(what.into()),
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS) => ProbeAttempt::Limited(error),
+            Some(_) | None => ProbeAttempt::Failed(what.into()),
         }
     }
 }
@@ -34,9 +34,9 @@ mod tests {
 
     #[test]
     fn running_out_of_descriptors_is_no_failure_of_the_service() {
-        let of = |code| Attempt::of_error(io::Error::from_raw_os_error(code), "refused");
-        assert!(matches!(of(libc::EMFILE), Attempt::Limited(_)));
-        assert!(matches!(of(libc::ENFILE), Attempt::Limited(_)));
-        assert!(matches!(of(libc::ECONNREFUSED), Attempt::Failed(_)));
+        let of = |code| ProbeAttempt::of_error(io::Error::from_raw_os_error(code), "refused");
+        assert!(matches!(of(libc::EMFILE), ProbeAttempt::Limited(_)));
+        assert!(matches!(of(libc::ENFILE), ProbeAttempt::Limited(_)));
+        assert!(matches!(of(libc::ECONNREFUSED), ProbeAttempt::Failed(_)));
     }
 }

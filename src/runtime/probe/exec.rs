@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::attempt::Attempt;
-use super::{Sight, Trial, Verdict};
+use super::attempt::ProbeAttempt;
+use super::{ProbeCommandEnd, ProbeCommandOutput, ProbeContext};
 use crate::model::{CommandLine, LaunchConfig, MessageClass, OutputStream, ProcessExit};
 use crate::runtime::process::{OutputSink, ProcessManager, display_command};
 
@@ -24,68 +24,68 @@ const COLORS: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLO
 pub(super) async fn attempt(
     command: &CommandLine,
     launch: &LaunchConfig,
-    sight: &Sight,
-) -> Attempt {
+    sight: &ProbeContext,
+) -> ProbeAttempt {
     let mut launch = LaunchConfig { command: command.clone(), ..launch.clone() };
     if !COLORS.iter().any(|name| launch.env.contains_key(*name)) {
         // The output becomes part of a message.
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
     }
-    let Trial { verdict, said } = sight.try_out(launch).await;
+    let ProbeCommandOutput { verdict, said } = sight.try_out(launch).await;
     let command = display_command(command);
     let what = match verdict {
-        Verdict::Ended(ProcessExit::Code(0)) => {
-            return Attempt::Held(format!("`{command}` exited with code 0"));
+        ProbeCommandEnd::Ended(ProcessExit::Code(0)) => {
+            return ProbeAttempt::Held(format!("`{command}` exited with code 0"));
         }
-        Verdict::Ended(exit) => format!("failed ({exit})"),
-        Verdict::NotStarted(why) if why.class == MessageClass::Limit => {
-            return Attempt::Limited(std::io::Error::other(why.text));
+        ProbeCommandEnd::Ended(exit) => format!("failed ({exit})"),
+        ProbeCommandEnd::NotStarted(why) if why.class == MessageClass::Limit => {
+            return ProbeAttempt::Limited(std::io::Error::other(why.text));
         }
-        Verdict::NotStarted(why) => format!("could not start: {}", why.text),
-        Verdict::Late(limit) => format!("did not finish within {limit:?}"),
+        ProbeCommandEnd::NotStarted(why) => format!("could not start: {}", why.text),
+        ProbeCommandEnd::Late(limit) => format!("did not finish within {limit:?}"),
     };
     let said = String::from_utf8_lossy(&said).trim().to_owned();
     let said = if said.is_empty() { said } else { format!(": {said}") };
-    Attempt::Failed(format!("`{command}` {what}{said}"))
+    ProbeAttempt::Failed(format!("`{command}` {what}{said}"))
 }
 
 /// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
 /// at the time limit, when dropped, or with devstack.
-pub async fn try_out(processes: &ProcessManager, launch: &LaunchConfig) -> Trial {
-    try_out_within(ATTEMPT_MAX, processes, launch).await
+pub async fn run_command(processes: &ProcessManager, launch: &LaunchConfig) -> ProbeCommandOutput {
+    run_command_within(ATTEMPT_MAX, processes, launch).await
 }
 
 /// Like `run_command`, with another time limit.
-pub async fn try_out_within(
+pub async fn run_command_within(
     limit: Duration,
     processes: &ProcessManager,
     launch: &LaunchConfig,
-) -> Trial {
-    let tail = Tail::default();
+) -> ProbeCommandOutput {
+    let tail = OutputTail::default();
     let mut aside = processes.spawn_one_shot(launch, tail.clone());
     let verdict = match timeout(limit, aside.exited()).await {
         Ok(Ok(exit)) => {
             // The output is complete only when the tree is empty.
             let _ = timeout(REST_MAX, aside.emptied()).await;
-            Verdict::Ended(exit)
+            ProbeCommandEnd::Ended(exit)
         }
-        Ok(Err(why)) => Verdict::NotStarted(why),
-        Err(_) => Verdict::Late(limit),
+        Ok(Err(why)) => ProbeCommandEnd::NotStarted(why),
+        Err(_) => ProbeCommandEnd::Late(limit),
     };
-    Trial { verdict, said: tail.lock().iter().copied().collect() }
+    ProbeCommandOutput { verdict, said: tail.lock().iter().copied().collect() }
 }
 
 #[derive(Debug, Clone, Default)]
-struct Tail(Arc<Mutex<VecDeque<u8>>>);
+struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
 
-impl Tail {
+impl OutputTail {
     fn lock(&self) -> MutexGuard<'_, VecDeque<u8>> {
         // Plain data: valid wherever the holder panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl OutputSink for Tail {
+impl OutputSink for OutputTail {
     fn push(&mut self, _: OutputStream, bytes: &[u8]) {
         let mut tail = self.lock();
         tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
@@ -100,19 +100,19 @@ impl OutputSink for Tail {
 mod tests {
     use super::*;
     use crate::model::Message;
-    use crate::runtime::probe::Owner;
+    use crate::runtime::probe::PortOwnership;
 
-    async fn attempt_of(verdict: Verdict, said: &str) -> Attempt {
-        let trial = Trial { verdict, said: said.as_bytes().to_vec() };
+    async fn attempt_of(verdict: ProbeCommandEnd, said: &str) -> ProbeAttempt {
+        let trial = ProbeCommandOutput { verdict, said: said.as_bytes().to_vec() };
         let asked = Arc::new(Mutex::new(None));
         let seen = asked.clone();
-        let sight = Sight::new(Vec::new, |_, _| Owner::Ours(Vec::new()), |_| Vec::new()).trying(
-            move |launch| {
-                *seen.lock().unwrap() = Some(launch);
-                let trial = trial.clone();
-                async { trial }
-            },
-        );
+        let sight =
+            ProbeContext::new(Vec::new, |_, _| PortOwnership::Ours(Vec::new()), |_| Vec::new())
+                .trying(move |launch| {
+                    *seen.lock().unwrap() = Some(launch);
+                    let trial = trial.clone();
+                    async { trial }
+                });
         let launch = LaunchConfig {
             command: CommandLine::Shell("the service".into()),
             dir: "/".into(),
@@ -130,30 +130,30 @@ mod tests {
 
     #[tokio::test]
     async fn code_0_holds_and_the_rest_says_why_with_output() {
-        let code = |code| Verdict::Ended(ProcessExit::Code(code));
-        assert!(matches!(attempt_of(code(0), "fine").await, Attempt::Held(_)));
+        let code = |code| ProbeCommandEnd::Ended(ProcessExit::Code(code));
+        assert!(matches!(attempt_of(code(0), "fine").await, ProbeAttempt::Held(_)));
         for (verdict, said, text) in [
             (code(3), "no\nand more\n", "`the probe` failed (exit 3): no\nand more"),
-            (Verdict::Ended(ProcessExit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
-            (Verdict::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
+            (ProbeCommandEnd::Ended(ProcessExit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
+            (ProbeCommandEnd::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
             (
-                Verdict::NotStarted(Message::new(MessageClass::Spawn, "no such program")),
+                ProbeCommandEnd::NotStarted(Message::new(MessageClass::Spawn, "no such program")),
                 "",
                 "`the probe` could not start: no such program",
             ),
         ] {
             match attempt_of(verdict, said).await {
-                Attempt::Failed(why) => assert_eq!(why, text),
+                ProbeAttempt::Failed(why) => assert_eq!(why, text),
                 other => panic!("{other:?}"),
             }
         }
-        let limit = Verdict::NotStarted(Message::new(MessageClass::Limit, "too many"));
-        assert!(matches!(attempt_of(limit, "").await, Attempt::Limited(_)));
+        let limit = ProbeCommandEnd::NotStarted(Message::new(MessageClass::Limit, "too many"));
+        assert!(matches!(attempt_of(limit, "").await, ProbeAttempt::Limited(_)));
     }
 
     #[test]
     fn only_the_end_of_much_output_is_kept() {
-        let mut tail = Tail::default();
+        let mut tail = OutputTail::default();
         tail.push(OutputStream::Stdout, &[b'x'; 300_000]);
         tail.push(OutputStream::Stderr, b"the end");
         let kept: Vec<u8> = tail.lock().iter().copied().collect();

@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::Sight;
-use super::attempt::Attempt;
-use super::tcp::{self, Places};
+use super::ProbeContext;
+use super::attempt::ProbeAttempt;
+use super::tcp::{self, ProbeTargets};
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
@@ -38,14 +38,14 @@ pub(super) async fn attempt(
     url: &str,
     any_status: bool,
     own_port: Option<u16>,
-    sight: &Sight,
-) -> Attempt {
+    sight: &ProbeContext,
+) -> ProbeAttempt {
     let uri: Uri = match url.parse() {
         Ok(uri) => uri,
-        Err(error) => return Attempt::Failed(format!("invalid URL `{url}`: {error}")),
+        Err(error) => return ProbeAttempt::Failed(format!("invalid URL `{url}`: {error}")),
     };
     let host = uri.host().unwrap_or("localhost");
-    let places = match own_port.map(|port| tcp::places(port, host, sight)).transpose() {
+    let places = match own_port.map(|port| tcp::targets(port, host, sight)).transpose() {
         Ok(places) => places,
         Err(attempt) => return attempt,
     };
@@ -55,36 +55,36 @@ pub(super) async fn attempt(
     }
 }
 
-async fn get(uri: &Uri, any_status: bool, own: Option<Places>) -> Attempt {
+async fn get(uri: &Uri, any_status: bool, own: Option<ProbeTargets>) -> ProbeAttempt {
     let addresses = match addresses(uri, own.as_ref()).await {
         Ok(addresses) => addresses,
-        Err(error) => return Attempt::of_error(error, format!("cannot resolve {uri}")),
+        Err(error) => return ProbeAttempt::of_error(error, format!("cannot resolve {uri}")),
     };
     let stream = match tcp::connect(&addresses).await {
         Ok(stream) => stream,
         Err(error) => {
             let text = format!("GET {} failed to connect: {}", path(uri), tcp::reason(&error));
-            return Attempt::of_error(error, text);
+            return ProbeAttempt::of_error(error, text);
         }
     };
     let first = Arc::new(Mutex::new(Vec::new()));
-    match exchange(uri, Recorded { stream, first: first.clone() }).await {
+    match exchange(uri, PrefixRecorder { stream, first: first.clone() }).await {
         Ok(status) if status < 400 || any_status => {
             let what = format!("GET {} returned {status}", path(uri));
             match own {
                 Some(places) => places.held(what),
-                None => Attempt::Held(what),
+                None => ProbeAttempt::Held(what),
             }
         }
         Ok(status) => failed(uri, &format!("returned {status}")),
         Err(error) => {
             let first = first.lock().unwrap_or_else(PoisonError::into_inner);
-            failed(uri, &explain(&error, &first))
+            failed(uri, &describe_error(&error, &first))
         }
     }
 }
 
-async fn exchange(uri: &Uri, stream: Recorded) -> hyper::Result<u16> {
+async fn exchange(uri: &Uri, stream: PrefixRecorder) -> hyper::Result<u16> {
     let mut builder = http1::Builder::new();
     let (mut sender, connection) =
         builder.max_buf_size(HEADERS_MAX).handshake(TokioIo::new(stream)).await?;
@@ -131,7 +131,7 @@ async fn drain(mut body: Incoming) {
 }
 
 /// Resolves the URL; for a port of the service, to where it listens.
-async fn addresses(uri: &Uri, own: Option<&Places>) -> io::Result<Vec<SocketAddr>> {
+async fn addresses(uri: &Uri, own: Option<&ProbeTargets>) -> io::Result<Vec<SocketAddr>> {
     if let Some(places) = own {
         return Ok(places.reachable.clone());
     }
@@ -148,12 +148,12 @@ fn path(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
-fn failed(uri: &Uri, what: &str) -> Attempt {
-    Attempt::Failed(format!("GET {} {what}", path(uri)))
+fn failed(uri: &Uri, what: &str) -> ProbeAttempt {
+    ProbeAttempt::Failed(format!("GET {} {what}", path(uri)))
 }
 
 /// Describes a response that is not valid HTTP.
-fn explain(error: &hyper::Error, first: &[u8]) -> String {
+fn describe_error(error: &hyper::Error, first: &[u8]) -> String {
     if matches!(first, [0x15 | 0x16, 3, ..]) {
         "got a TLS response: the port speaks https, not http".into()
     } else if first.is_empty() {
@@ -170,12 +170,12 @@ fn explain(error: &hyper::Error, first: &[u8]) -> String {
 }
 
 /// A connection that records the first bytes it reads.
-struct Recorded {
+struct PrefixRecorder {
     stream: TcpStream,
     first: Arc<Mutex<Vec<u8>>>,
 }
 
-impl AsyncRead for Recorded {
+impl AsyncRead for PrefixRecorder {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -190,7 +190,7 @@ impl AsyncRead for Recorded {
     }
 }
 
-impl AsyncWrite for Recorded {
+impl AsyncWrite for PrefixRecorder {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 /// Owner of the listener on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum PortOwnership {
     /// The process tree in question; the addresses it listens on, if known.
     Ours(Vec<SocketAddr>),
     /// The process tree, at these addresses, and another process, as in `Foreign`, at an address

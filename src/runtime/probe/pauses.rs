@@ -8,20 +8,20 @@ pub(super) const FIRST_EXEC: Duration = Duration::from_millis(50);
 
 /// The pauses between attempts: doubling up to `longest`, without end.
 #[derive(Debug, Clone)]
-pub(super) struct Pauses {
+pub(super) struct ProbeBackoff {
     next: Duration,
     longest: Duration,
 }
 
-impl Pauses {
+impl ProbeBackoff {
     /// Starts with `first`. `longest` is at least a millisecond.
-    pub fn new(first: Duration, longest: Duration) -> Pauses {
+    pub fn new(first: Duration, longest: Duration) -> ProbeBackoff {
         let longest = longest.max(Duration::from_millis(1));
-        Pauses { next: first.min(longest), longest }
+        ProbeBackoff { next: first.min(longest), longest }
     }
 }
 
-impl Iterator for Pauses {
+impl Iterator for ProbeBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -39,7 +39,8 @@ mod tests {
     fn pauses_double_up_to_the_longest() {
         let ms = |first, longest| {
             let pauses =
-                Pauses::new(Duration::from_millis(first), Duration::from_millis(longest)).take(8);
+                ProbeBackoff::new(Duration::from_millis(first), Duration::from_millis(longest))
+                    .take(8);
             pauses.map(|pause| pause.as_millis()).collect::<Vec<_>>()
         };
         assert_eq!(ms(5, 250), [5, 10, 20, 40, 80, 160, 250, 250]);

@@ -6,24 +6,24 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::attempt::Attempt;
-use super::pauses::{FIRST, FIRST_EXEC, Pauses};
-use super::{Finding, Report, Sight, exec, http, tcp};
+use super::attempt::ProbeAttempt;
+use super::pauses::{FIRST, FIRST_EXEC, ProbeBackoff};
+use super::{ProbeContext, ProbeFinding, ProbeReport, exec, http, tcp};
 use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
 /// debugger or metrics port.
-const ELSEWHERE_AFTER: Duration = Duration::from_secs(2);
+const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
 
 /// The running probes of a run. Dropping it aborts them and kills their commands.
-pub struct Probing {
+pub struct ProbeHandle {
     task: AbortHandle,
     failure: Arc<Mutex<Option<String>>>,
 }
 
-impl Probing {
-    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> Probing {
-        Probing { task, failure }
+impl ProbeHandle {
+    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> ProbeHandle {
+        ProbeHandle { task, failure }
     }
 
     /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
@@ -32,7 +32,7 @@ impl Probing {
     }
 }
 
-impl Drop for Probing {
+impl Drop for ProbeHandle {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -43,14 +43,14 @@ impl Drop for Probing {
 ///
 /// `matches` has one receiver for each log and notify probe, in order, which resolves when a line
 /// matched or the service reported ready. The caller enforces the readiness timeout.
-pub fn probe(
+pub fn start_readiness(
     run: RunId,
     ready: &ReadyConfig,
     launch: &LaunchConfig,
-    sight: Sight,
+    sight: ProbeContext,
     matches: Vec<oneshot::Receiver<String>>,
-    report: mpsc::UnboundedSender<Report>,
-) -> Probing {
+    report: mpsc::UnboundedSender<ProbeReport>,
+) -> ProbeHandle {
     let failure = Arc::new(Mutex::new(None));
     let (tell, told) = mpsc::unbounded_channel();
     let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
@@ -58,7 +58,7 @@ pub fn probe(
     let mut matches = matches.into_iter();
     let begin = Instant::now();
     for (index, probe) in ready.probes.iter().enumerate() {
-        let single = Single {
+        let single = ProbeTask {
             index,
             probe: probe.clone(),
             interval: ready.interval,
@@ -76,7 +76,7 @@ pub fn probe(
         };
         tasks.spawn(single.run(matched));
     }
-    let watch = Watch {
+    let watch = ReadinessTracker {
         run,
         report,
         failure: failure.clone(),
@@ -90,35 +90,35 @@ pub fn probe(
         watch.run(count, told).await;
         drop(tasks);
     });
-    Probing::new(task.abort_handle(), failure)
+    ProbeHandle::new(task.abort_handle(), failure)
 }
 
 /// An update from the task of one probe.
-enum Told {
+enum ProbeUpdate {
     Held(String),
     Failed(String),
-    Once(Finding),
+    Once(ProbeFinding),
 }
 
-struct Single {
+struct ProbeTask {
     index: usize,
     probe: model::Probe,
     interval: Duration,
     begin: Instant,
     launch: Arc<LaunchConfig>,
-    sight: Arc<Sight>,
-    tell: mpsc::UnboundedSender<(usize, Told)>,
+    sight: Arc<ProbeContext>,
+    tell: mpsc::UnboundedSender<(usize, ProbeUpdate)>,
 }
 
-impl Single {
+impl ProbeTask {
     async fn run(self, matched: Option<oneshot::Receiver<String>>) {
         match &self.probe {
             model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
             model::Probe::Notify => self.wait_for_notice(matched).await,
             model::Probe::Delay { delay } => {
-                self.say(Told::Failed(format!("has not been running for {delay:?} yet")));
+                self.say(ProbeUpdate::Failed(format!("has not been running for {delay:?} yet")));
                 sleep_until(self.begin + *delay).await;
-                self.say(Told::Held(format!("has been running for {delay:?}")));
+                self.say(ProbeUpdate::Held(format!("has been running for {delay:?}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
             model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
@@ -126,75 +126,75 @@ impl Single {
     }
 
     async fn wait_for_line(&self, pattern: &str, matched: Option<oneshot::Receiver<String>>) {
-        self.say(Told::Failed(format!("no log line matches /{pattern}/ yet")));
+        self.say(ProbeUpdate::Failed(format!("no log line matches /{pattern}/ yet")));
         let ended = match matched {
             Some(matched) => matched.await.is_err(),
             None => true,
         };
         self.say(if ended {
-            Told::Failed(format!("the output ended without a line matching /{pattern}/"))
+            ProbeUpdate::Failed(format!("the output ended without a line matching /{pattern}/"))
         } else {
-            Told::Held(format!("a log line matched /{pattern}/"))
+            ProbeUpdate::Held(format!("a log line matched /{pattern}/"))
         });
     }
 
     async fn wait_for_notice(&self, noticed: Option<oneshot::Receiver<String>>) {
-        self.say(Told::Failed("has not sent READY=1 yet".to_owned()));
+        self.say(ProbeUpdate::Failed("has not sent READY=1 yet".to_owned()));
         match noticed {
             Some(noticed) => match noticed.await {
-                Ok(status) => self.say(Told::Held(status)),
-                Err(_) => self.say(Told::Failed("can no longer send READY=1".to_owned())),
+                Ok(status) => self.say(ProbeUpdate::Held(status)),
+                Err(_) => self.say(ProbeUpdate::Failed("can no longer send READY=1".to_owned())),
             },
-            None => self.say(Told::Failed("no socket for READY=1".to_owned())),
+            None => self.say(ProbeUpdate::Failed("no socket for READY=1".to_owned())),
         }
     }
 
     async fn repeat(&self, first: Duration) {
-        for pause in Pauses::new(first, self.interval) {
+        for pause in ProbeBackoff::new(first, self.interval) {
             let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight).await else {
                 return;
             };
             match attempt {
-                Attempt::Held(what) => return self.say(Told::Held(what)),
-                Attempt::HeldAt(what, listening) => {
-                    self.say(Told::Once(Finding::Listens(listening)));
-                    return self.say(Told::Held(what));
+                ProbeAttempt::Held(what) => return self.say(ProbeUpdate::Held(what)),
+                ProbeAttempt::HeldAt(what, listening) => {
+                    self.say(ProbeUpdate::Once(ProbeFinding::ListeningOn(listening)));
+                    return self.say(ProbeUpdate::Held(what));
                 }
-                Attempt::Failed(why) => self.say(Told::Failed(why)),
-                Attempt::Nobody(port) => self.nobody(port),
-                Attempt::Foreign(port, who) => self.foreign(port, &who),
-                Attempt::Limited(error) => {
+                ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
+                ProbeAttempt::NotListening(port) => self.port_unused(port),
+                ProbeAttempt::Foreign(port, who) => self.port_foreign(port, &who),
+                ProbeAttempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");
                     let message = Message::new(MessageClass::Limit, text)
                         .help("raise the open file limit: `ulimit -n 10240`");
-                    self.say(Told::Once(Finding::Note(message)));
+                    self.say(ProbeUpdate::Once(ProbeFinding::Note(message)));
                 }
             }
             sleep(pause).await;
         }
     }
 
-    fn nobody(&self, port: u16) {
-        self.say(Told::Failed(format!("nothing is listening on port {port} yet")));
-        if self.begin.elapsed() >= ELSEWHERE_AFTER
-            && let Some(actual) = self.sight.elsewhere()
+    fn port_unused(&self, port: u16) {
+        self.say(ProbeUpdate::Failed(format!("nothing is listening on port {port} yet")));
+        if self.begin.elapsed() >= WRONG_PORT_DELAY
+            && let Some(actual) = self.sight.unexpected_addresses()
         {
-            self.say(Told::Once(Finding::Elsewhere { given: port, actual }));
+            self.say(ProbeUpdate::Once(ProbeFinding::WrongPort { given: port, actual }));
         }
     }
 
-    fn foreign(&self, port: u16, who: &str) {
+    fn port_foreign(&self, port: u16, who: &str) {
         let text = format!("port {port} is in use by {who}, not by this service");
-        self.say(Told::Failed(text.clone()));
+        self.say(ProbeUpdate::Failed(text.clone()));
         let help =
             format!("stop it (see `devstack ports {port}`), or give the service another port");
-        self.say(Told::Once(Finding::Foreign(
+        self.say(ProbeUpdate::Once(ProbeFinding::ForeignListener(
             port,
             Message::new(MessageClass::Port, text).help(help),
         )));
     }
 
-    fn say(&self, told: Told) {
+    fn say(&self, told: ProbeUpdate) {
         // Fails only when the handle was dropped.
         let _ = self.tell.send((self.index, told));
     }
@@ -204,8 +204,8 @@ impl Single {
 pub(super) async fn attempt(
     probe: &model::Probe,
     launch: &LaunchConfig,
-    sight: &Sight,
-) -> Option<Attempt> {
+    sight: &ProbeContext,
+) -> Option<ProbeAttempt> {
     match probe {
         model::Probe::Tcp { port } => Some(tcp::attempt(*port, &launch.host, sight).await),
         model::Probe::Http { url, any_status, own_port } => {
@@ -217,47 +217,47 @@ pub(super) async fn attempt(
 }
 
 /// Combines the updates of a run's probes.
-struct Watch {
+struct ReadinessTracker {
     run: RunId,
-    report: mpsc::UnboundedSender<Report>,
+    report: mpsc::UnboundedSender<ProbeReport>,
     failure: Arc<Mutex<Option<String>>>,
     /// Findings that are reported only once, by kind and port.
     said: BTreeSet<(&'static str, u16)>,
-    sight: Arc<Sight>,
+    sight: Arc<ProbeContext>,
     /// Where the run listened when probes succeeded.
     seen: BTreeSet<ListenAddress>,
 }
 
-impl Watch {
-    async fn run(mut self, count: usize, mut told: mpsc::UnboundedReceiver<(usize, Told)>) {
+impl ReadinessTracker {
+    async fn run(mut self, count: usize, mut told: mpsc::UnboundedReceiver<(usize, ProbeUpdate)>) {
         let mut held: Vec<Option<String>> = vec![None; count];
         let mut failed: Vec<Option<String>> = vec![None; count];
         while held.iter().any(Option::is_none) {
             let Some((index, what)) = told.recv().await else { return };
             match what {
-                Told::Held(what) => {
+                ProbeUpdate::Held(what) => {
                     held[index] = Some(what);
                     failed[index] = None;
                 }
-                Told::Failed(why) => failed[index] = Some(why),
-                Told::Once(finding) => self.once(finding),
+                ProbeUpdate::Failed(why) => failed[index] = Some(why),
+                ProbeUpdate::Once(finding) => self.once(finding),
             }
             self.fail(failed.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
         }
-        self.tell_where();
+        self.report_addresses();
         let held: Vec<String> = held.into_iter().flatten().collect();
         let what = if held.is_empty() { "started".into() } else { held.join(", ") };
-        self.send(Finding::Held(what));
+        self.send(ProbeFinding::Ready(what));
     }
 
     /// Reports where the run listens. Always checks the main port, even if no probe did, so that
     /// users are not sent to a port where nothing is listening.
-    fn tell_where(&mut self) {
+    fn report_addresses(&mut self) {
         let known = self.sight.main_among(&self.seen);
         let main = if known { None } else { self.sight.main_port() };
         if main.is_some() || !self.seen.is_empty() {
             self.seen.extend(main.into_iter().flatten());
-            self.send(Finding::Listens(self.seen.iter().cloned().collect()));
+            self.send(ProbeFinding::ListeningOn(self.seen.iter().cloned().collect()));
         }
     }
 
@@ -267,23 +267,25 @@ impl Watch {
         if *last != why {
             *last = why.clone();
             if let Some(why) = why {
-                self.send(Finding::Failing(why));
+                self.send(ProbeFinding::Failed(why));
             }
         }
     }
 
-    fn once(&mut self, finding: Finding) {
+    fn once(&mut self, finding: ProbeFinding) {
         let key = match &finding {
-            Finding::Listens(listening) => return self.seen.extend(listening.iter().cloned()),
-            Finding::Foreign(port, _) => ("foreign", *port),
-            Finding::Elsewhere { given, .. } => ("elsewhere", *given),
-            Finding::Note(_) => ("note", 0),
-            Finding::Held(_)
-            | Finding::Failing(_)
-            | Finding::Unwell(_)
-            | Finding::Well
-            | Finding::Attachable
-            | Finding::Surveyed { .. } => {
+            ProbeFinding::ListeningOn(listening) => {
+                return self.seen.extend(listening.iter().cloned());
+            }
+            ProbeFinding::ForeignListener(port, _) => ("foreign", *port),
+            ProbeFinding::WrongPort { given, .. } => ("elsewhere", *given),
+            ProbeFinding::Note(_) => ("note", 0),
+            ProbeFinding::Ready(_)
+            | ProbeFinding::Failed(_)
+            | ProbeFinding::Unhealthy(_)
+            | ProbeFinding::Healthy
+            | ProbeFinding::DebuggerListening
+            | ProbeFinding::Scanned { .. } => {
                 return self.send(finding);
             }
         };
@@ -292,8 +294,8 @@ impl Watch {
         }
     }
 
-    fn send(&self, what: Finding) {
+    fn send(&self, what: ProbeFinding) {
         // The receiver is dropped when the stack shuts down.
-        let _ = self.report.send(Report { run: self.run, what });
+        let _ = self.report.send(ProbeReport { run: self.run, what });
     }
 }

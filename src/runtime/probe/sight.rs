@@ -1,47 +1,52 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use super::{Owner, Trial, Verdict};
+use super::{PortOwnership, ProbeCommandEnd, ProbeCommandOutput};
 use crate::model::{LaunchConfig, ListenAddress, Message, MessageClass};
 
-type Tree = dyn Fn() -> Vec<u32> + Send + Sync;
-type Whose = dyn Fn(u16, &[u32]) -> Owner + Send + Sync;
-type Trying = dyn Fn(LaunchConfig) -> Pin<Box<dyn Future<Output = Trial> + Send>> + Send + Sync;
-type Listening = dyn Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync;
+type TreeFn = dyn Fn() -> Vec<u32> + Send + Sync;
+type OwnerFn = dyn Fn(u16, &[u32]) -> PortOwnership + Send + Sync;
+type ExecFn =
+    dyn Fn(LaunchConfig) -> Pin<Box<dyn Future<Output = ProbeCommandOutput> + Send>> + Send + Sync;
+type ListeningFn = dyn Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync;
 
 /// What probes can see of a run. Probe tasks call the functions, which should return within a few
 /// milliseconds.
-pub struct Sight {
-    tree: Box<Tree>,
-    owner: Box<Whose>,
-    listening: Box<Listening>,
+pub struct ProbeContext {
+    tree: Box<TreeFn>,
+    owner: Box<OwnerFn>,
+    listening: Box<ListeningFn>,
     given: BTreeSet<u16>,
     main: Option<u16>,
     alone: bool,
-    trying: Option<Box<Trying>>,
+    trying: Option<Box<ExecFn>>,
 }
 
-impl Sight {
+impl ProbeContext {
     /// `tree` lists the live processes of the run; `owner` returns the owner of a port and
     /// `listening` the listen addresses, both seen from such a list.
     pub fn new(
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
-        owner: impl Fn(u16, &[u32]) -> Owner + Send + Sync + 'static,
+        owner: impl Fn(u16, &[u32]) -> PortOwnership + Send + Sync + 'static,
         listening: impl Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync + 'static,
-    ) -> Sight {
+    ) -> ProbeContext {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
         let (given, main, alone, trying) = (BTreeSet::new(), None, false, None);
-        Sight { tree, owner, listening, given, main, alone, trying }
+        ProbeContext { tree, owner, listening, given, main, alone, trying }
     }
 
     /// Sets the ports assigned to the run, main port first.
-    pub fn given(self, ports: &[u16]) -> Sight {
-        Sight { given: ports.iter().copied().collect(), main: ports.first().copied(), ..self }
+    pub fn with_ports(self, ports: &[u16]) -> ProbeContext {
+        ProbeContext {
+            given: ports.iter().copied().collect(),
+            main: ports.first().copied(),
+            ..self
+        }
     }
 
     /// Requires that no other process listens on the port, at any address: for readiness.
-    pub fn alone(self) -> Sight {
-        Sight { alone: true, ..self }
+    pub fn exclusive(self) -> ProbeContext {
+        ProbeContext { alone: true, ..self }
     }
 
     pub(super) fn is_alone(&self) -> bool {
@@ -49,29 +54,36 @@ impl Sight {
     }
 
     /// Sets the function that runs probe commands. Dropping its future must end the command.
-    pub fn trying<F>(self, trying: impl Fn(LaunchConfig) -> F + Send + Sync + 'static) -> Sight
+    pub fn trying<F>(
+        self,
+        trying: impl Fn(LaunchConfig) -> F + Send + Sync + 'static,
+    ) -> ProbeContext
     where
-        F: Future<Output = Trial> + Send + 'static,
+        F: Future<Output = ProbeCommandOutput> + Send + 'static,
     {
-        Sight { trying: Some(Box::new(move |launch| Box::pin(trying(launch)))), ..self }
+        ProbeContext { trying: Some(Box::new(move |launch| Box::pin(trying(launch)))), ..self }
     }
 
-    pub(super) async fn try_out(&self, launch: LaunchConfig) -> Trial {
+    pub(super) async fn try_out(&self, launch: LaunchConfig) -> ProbeCommandOutput {
         match &self.trying {
             Some(trying) => trying(launch).await,
             None => {
                 let why = Message::new(MessageClass::Internal, "no runner for probe commands");
-                Trial { verdict: Verdict::NotStarted(why), said: Vec::new() }
+                ProbeCommandOutput { verdict: ProbeCommandEnd::NotStarted(why), said: Vec::new() }
             }
         }
     }
 
     /// Returns the owner of the listener on `port`.
-    pub(super) fn owner(&self, port: u16) -> Owner {
+    pub(super) fn owner(&self, port: u16) -> PortOwnership {
         match (self.owner)(port, &(self.tree)()) {
             // The listener may have started after the tree was listed.
-            Owner::Foreign(_) | Owner::Shared(..) => (self.owner)(port, &(self.tree)()),
-            owner @ (Owner::Ours(_) | Owner::Nobody | Owner::Unknown) => owner,
+            PortOwnership::Foreign(_) | PortOwnership::Shared(..) => {
+                (self.owner)(port, &(self.tree)())
+            }
+            owner @ (PortOwnership::Ours(_) | PortOwnership::Nobody | PortOwnership::Unknown) => {
+                owner
+            }
         }
     }
 
@@ -84,17 +96,17 @@ impl Sight {
     /// Where the run listens on its main port; `None` if it has none or that is unknown.
     pub(super) fn main_port(&self) -> Option<Vec<ListenAddress>> {
         match self.owner(self.main?) {
-            Owner::Ours(listening) if listening.is_empty() => None,
-            Owner::Ours(listening) | Owner::Shared(listening, _) => {
+            PortOwnership::Ours(listening) if listening.is_empty() => None,
+            PortOwnership::Ours(listening) | PortOwnership::Shared(listening, _) => {
                 Some(listening.into_iter().map(ListenAddress::Tcp).collect())
             }
-            Owner::Foreign(_) | Owner::Nobody => Some(Vec::new()),
-            Owner::Unknown => None,
+            PortOwnership::Foreign(_) | PortOwnership::Nobody => Some(Vec::new()),
+            PortOwnership::Unknown => None,
         }
     }
 
     /// Where the run listens, if any of that is not an assigned port.
-    pub(super) fn elsewhere(&self) -> Option<Vec<ListenAddress>> {
+    pub(super) fn unexpected_addresses(&self) -> Option<Vec<ListenAddress>> {
         let listening = (self.listening)(&(self.tree)());
         let strange = |address: &ListenAddress| match address {
             ListenAddress::Tcp(address) => !self.given.contains(&address.port()),

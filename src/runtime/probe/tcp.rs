@@ -5,16 +5,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::attempt::Attempt;
-use super::{Owner, Sight};
+use super::attempt::ProbeAttempt;
+use super::{PortOwnership, ProbeContext};
 use crate::model::{ListenAddress, accepts};
 
 /// A local connection takes microseconds unless the listener's backlog is full.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Checks the owner of the port, then whether it accepts connections.
-pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
-    let places = match places(port, host, sight) {
+pub(super) async fn attempt(port: u16, host: &str, sight: &ProbeContext) -> ProbeAttempt {
+    let places = match targets(port, host, sight) {
         Ok(places) => places,
         Err(attempt) => return attempt,
     };
@@ -22,41 +22,48 @@ pub(super) async fn attempt(port: u16, host: &str, sight: &Sight) -> Attempt {
         Ok(_) => places.held(format!("port {port} accepts connections")),
         Err(error) => {
             let text = format!("port {port} does not accept connections: {}", reason(&error));
-            Attempt::of_error(error, text)
+            ProbeAttempt::of_error(error, text)
         }
     }
 }
 
 /// Addresses of a port that belongs, or may belong, to the service.
-pub(super) struct Places {
+pub(super) struct ProbeTargets {
     /// In this order; at least one.
     pub reachable: Vec<SocketAddr>,
     /// Where the service listens; empty if unknown.
     listening: Vec<SocketAddr>,
 }
 
-impl Places {
-    pub(super) fn held(self, what: String) -> Attempt {
+impl ProbeTargets {
+    pub(super) fn held(self, what: String) -> ProbeAttempt {
         match self.listening.is_empty() {
-            true => Attempt::Held(what),
-            false => {
-                Attempt::HeldAt(what, self.listening.into_iter().map(ListenAddress::Tcp).collect())
-            }
+            true => ProbeAttempt::Held(what),
+            false => ProbeAttempt::HeldAt(
+                what,
+                self.listening.into_iter().map(ListenAddress::Tcp).collect(),
+            ),
         }
     }
 }
 
 /// Returns where to connect to `port` of a service that binds `host`, or why that would prove
 /// nothing. The check is cheaper than connecting and sends nothing to other processes.
-pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Attempt> {
+pub(super) fn targets(
+    port: u16,
+    host: &str,
+    sight: &ProbeContext,
+) -> Result<ProbeTargets, ProbeAttempt> {
     let listening = match sight.owner(port) {
-        Owner::Ours(listening) => listening,
+        PortOwnership::Ours(listening) => listening,
         // A client may reach the other listener instead.
-        Owner::Shared(_, who) if sight.is_alone() => return Err(Attempt::Foreign(port, who)),
-        Owner::Shared(listening, _) => listening,
-        Owner::Unknown => Vec::new(),
-        Owner::Foreign(who) => return Err(Attempt::Foreign(port, who)),
-        Owner::Nobody => return Err(Attempt::Nobody(port)),
+        PortOwnership::Shared(_, who) if sight.is_alone() => {
+            return Err(ProbeAttempt::Foreign(port, who));
+        }
+        PortOwnership::Shared(listening, _) => listening,
+        PortOwnership::Unknown => Vec::new(),
+        PortOwnership::Foreign(who) => return Err(ProbeAttempt::Foreign(port, who)),
+        PortOwnership::Nobody => return Err(ProbeAttempt::NotListening(port)),
     };
     let mut reachable = addresses(host, port);
     let ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
@@ -66,7 +73,7 @@ pub(super) fn places(port: u16, host: &str, sight: &Sight) -> Result<Places, Att
         let more: Vec<_> = single.filter(|address| !reachable.contains(address)).collect();
         reachable.extend(more);
     }
-    Ok(Places { reachable, listening })
+    Ok(ProbeTargets { reachable, listening })
 }
 
 /// Returns where a service that binds `host` can be reached: at `host` if it is an address, then on

@@ -9,7 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Finding, Owner, Probing, Report, Sight, Trial, Verdict, probe};
+use super::{
+    PortOwnership, ProbeCommandEnd, ProbeCommandOutput, ProbeContext, ProbeFinding, ProbeHandle,
+    ProbeReport, start_readiness,
+};
 use crate::model::{
     CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit, ReadyConfig, RunId,
 };
@@ -19,28 +22,28 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 const RUN: RunId = RunId(7);
 
-struct Scene {
-    owner: Arc<Mutex<Owner>>,
+struct ProbeFixture {
+    owner: Arc<Mutex<PortOwnership>>,
     listening: Arc<Mutex<Vec<ListenAddress>>>,
-    reports: mpsc::UnboundedReceiver<Report>,
-    probing: Option<Probing>,
+    reports: mpsc::UnboundedReceiver<ProbeReport>,
+    probing: Option<ProbeHandle>,
 }
 
-impl Scene {
-    fn new(owner: Owner, probes: Vec<Probe>) -> Scene {
-        Scene::with_lines(owner, probes, Vec::new())
+impl ProbeFixture {
+    fn new(owner: PortOwnership, probes: Vec<Probe>) -> ProbeFixture {
+        ProbeFixture::with_lines(owner, probes, Vec::new())
     }
 
     fn with_lines(
-        owner: Owner,
+        owner: PortOwnership,
         probes: Vec<Probe>,
         lines: Vec<oneshot::Receiver<String>>,
-    ) -> Scene {
+    ) -> ProbeFixture {
         let owner = Arc::new(Mutex::new(owner));
         let listening = Arc::new(Mutex::new(Vec::new()));
         let (tell, reports) = mpsc::unbounded_channel();
         let (whose, ports) = (owner.clone(), listening.clone());
-        let sight = Sight::new(
+        let sight = ProbeContext::new(
             || vec![42],
             move |_, tree| {
                 assert_eq!(tree, [42]);
@@ -61,15 +64,15 @@ impl Scene {
             host: "127.0.0.1".into(),
             requires: None,
         };
-        let probing = Some(probe(RUN, &ready, &launch, sight, lines, tell));
-        Scene { owner, listening, reports, probing }
+        let probing = Some(start_readiness(RUN, &ready, &launch, sight, lines, tell));
+        ProbeFixture { owner, listening, reports, probing }
     }
 
     fn failure(&self) -> Option<String> {
         self.probing.as_ref().unwrap().last_failure()
     }
 
-    async fn next(&mut self) -> Finding {
+    async fn next(&mut self) -> ProbeFinding {
         let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
         let report = report.expect("a report within the deadline").expect("probes are running");
         assert_eq!(report.run, RUN);
@@ -78,7 +81,7 @@ impl Scene {
 
     async fn failing(&mut self) -> String {
         match self.next().await {
-            Finding::Failing(why) => why,
+            ProbeFinding::Failed(why) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -87,8 +90,8 @@ impl Scene {
     async fn held(&mut self) -> String {
         loop {
             match self.next().await {
-                Finding::Held(what) => return what,
-                Finding::Failing(_) => {}
+                ProbeFinding::Ready(what) => return what,
+                ProbeFinding::Failed(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -102,7 +105,7 @@ impl Scene {
 }
 
 /// Runs a probe command without a keeper.
-pub(super) async fn in_shell(launch: LaunchConfig) -> Trial {
+pub(super) async fn in_shell(launch: LaunchConfig) -> ProbeCommandOutput {
     let words = match launch.command {
         CommandLine::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],
         CommandLine::Exec(words) => words.iter().map(|word| word.expose().to_owned()).collect(),
@@ -112,8 +115,8 @@ pub(super) async fn in_shell(launch: LaunchConfig) -> Trial {
         command.args(&words[1..]).current_dir(launch.dir).output()
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
-    let verdict = Verdict::Ended(ProcessExit::Code(output.status.code().unwrap()));
-    Trial { verdict, said: output.stdout }
+    let verdict = ProbeCommandEnd::Ended(ProcessExit::Code(output.status.code().unwrap()));
+    ProbeCommandOutput { verdict, said: output.stdout }
 }
 
 fn listen(address: &str) -> (TcpListener, u16) {
@@ -154,11 +157,11 @@ fn http(address: SocketAddr) -> Probe {
 async fn a_port_is_ready_when_its_own_listener_accepts() {
     let (listener, port) = listen("127.0.0.1:0");
     drop(listener);
-    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port }]);
+    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Tcp { port }]);
     assert_eq!(scene.failing().await, format!("nothing is listening on port {port} yet"));
     assert_eq!(scene.failure(), Some(format!("nothing is listening on port {port} yet")));
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
+    *scene.owner.lock().unwrap() = PortOwnership::Ours(Vec::new());
     assert_eq!(scene.held().await, format!("port {port} accepts connections"));
     assert_eq!(scene.failure(), None);
     scene.end().await;
@@ -171,8 +174,8 @@ async fn any_address_of_the_own_machine_counts() {
             continue;
         }
         let (_listener, port) = listen(address);
-        for owner in [Owner::Ours(Vec::new()), Owner::Unknown] {
-            let mut scene = Scene::new(owner, vec![Probe::Tcp { port }]);
+        for owner in [PortOwnership::Ours(Vec::new()), PortOwnership::Unknown] {
+            let mut scene = ProbeFixture::new(owner, vec![Probe::Tcp { port }]);
             assert_eq!(scene.held().await, format!("port {port} accepts connections"));
         }
     }
@@ -182,16 +185,16 @@ async fn any_address_of_the_own_machine_counts() {
 async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
     let (address, connections) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for probe in [Probe::Tcp { port: address.port() }, http(address)] {
-        let who = Owner::Foreign("python3 (pid 4121)".into());
-        let mut scene = Scene::new(who, vec![probe]);
+        let who = PortOwnership::Foreign("python3 (pid 4121)".into());
+        let mut scene = ProbeFixture::new(who, vec![probe]);
         let mut told = (0, 0);
         while told != (1, 1) {
             match scene.next().await {
-                Finding::Failing(why) => {
+                ProbeFinding::Failed(why) => {
                     assert!(why.contains("in use by python3 (pid 4121)"), "{why}");
                     told.0 += 1;
                 }
-                Finding::Foreign(_, message) => {
+                ProbeFinding::ForeignListener(_, message) => {
                     assert_eq!(message.class, MessageClass::Port);
                     assert!(!message.help.is_empty());
                     told.1 += 1;
@@ -201,8 +204,8 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
         }
         assert_eq!(connections.swap(0, Ordering::SeqCst), 0, "strangers are not talked to");
         // The other process exits and the service gets its port: the next report is about that.
-        *scene.owner.lock().unwrap() = Owner::Ours(Vec::new());
-        assert!(matches!(scene.next().await, Finding::Held(_)));
+        *scene.owner.lock().unwrap() = PortOwnership::Ours(Vec::new());
+        assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
         connections.store(0, Ordering::SeqCst);
     }
 }
@@ -218,22 +221,22 @@ async fn it_is_told_where_the_port_was_found() {
     let here = listener.local_addr().unwrap();
     let (address, _) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for (here, probe) in [(here, Probe::Tcp { port }), (address, http(address))] {
-        let mut scene = Scene::new(Owner::Ours(vec![here]), vec![probe]);
-        assert_eq!(scene.next().await, Finding::Listens(vec![ListenAddress::Tcp(here)]));
-        assert!(matches!(scene.next().await, Finding::Held(_)));
+        let mut scene = ProbeFixture::new(PortOwnership::Ours(vec![here]), vec![probe]);
+        assert_eq!(scene.next().await, ProbeFinding::ListeningOn(vec![ListenAddress::Tcp(here)]));
+        assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
     }
 }
 
 #[tokio::test]
 async fn a_service_that_listens_elsewhere_is_told_so_once() {
-    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Tcp { port: 5001 }]);
+    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Tcp { port: 5001 }]);
     *scene.listening.lock().unwrap() = at(&[5000, 9229]);
     scene.failing().await;
-    let elsewhere = Finding::Elsewhere { given: 5001, actual: at(&[5000, 9229]) };
+    let elsewhere = ProbeFinding::WrongPort { given: 5001, actual: at(&[5000, 9229]) };
     assert_eq!(scene.next().await, elsewhere);
     let (_listener, _) = listen("127.0.0.1:0");
-    *scene.owner.lock().unwrap() = Owner::Foreign("somebody".into());
-    assert!(matches!(scene.next().await, Finding::Failing(_)));
+    *scene.owner.lock().unwrap() = PortOwnership::Foreign("somebody".into());
+    assert!(matches!(scene.next().await, ProbeFinding::Failed(_)));
 }
 
 #[tokio::test]
@@ -250,7 +253,7 @@ async fn statuses_below_400_hold() {
         let answer =
             format!("HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
         let (address, _) = server(answer.into_bytes()).await;
-        let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
+        let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
         let text = format!("GET /health returned {status}");
         if holds {
             assert_eq!(scene.held().await, text);
@@ -274,7 +277,7 @@ async fn answers_that_are_none_are_told_apart() {
         (many, "headers larger than 64 KiB"),
     ] {
         let (address, _) = server(answer).await;
-        let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
+        let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
         let why = scene.failing().await;
         assert!(why.starts_with("GET /health ") && why.contains(expected), "{why}");
     }
@@ -293,7 +296,7 @@ async fn a_body_without_end_is_left_alone() {
         stream.read_to_end(&mut all).await.unwrap();
         all
     });
-    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health returned 200");
     let request = String::from_utf8(stays.await.unwrap()).unwrap();
     assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
@@ -302,7 +305,7 @@ async fn a_body_without_end_is_left_alone() {
     let big =
         [b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n".to_vec(), vec![0; 10_000_000]];
     let (address, _) = server(big.concat()).await;
-    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health returned 200");
 }
 
@@ -310,13 +313,16 @@ async fn a_body_without_end_is_left_alone() {
 async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
     let pattern = || Probe::Log { pattern: "ready in .* ms".into() };
     let (tell, line) = oneshot::channel();
-    let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
+    let mut scene = ProbeFixture::with_lines(PortOwnership::Nobody, vec![pattern()], vec![line]);
     assert_eq!(scene.failing().await, "no log line matches /ready in .* ms/ yet");
     tell.send("ready in 300 ms".into()).unwrap();
-    assert_eq!(scene.next().await, Finding::Held("a log line matched /ready in .* ms/".into()));
+    assert_eq!(
+        scene.next().await,
+        ProbeFinding::Ready("a log line matched /ready in .* ms/".into())
+    );
 
     let (tell, line) = oneshot::channel::<String>();
-    let mut scene = Scene::with_lines(Owner::Nobody, vec![pattern()], vec![line]);
+    let mut scene = ProbeFixture::with_lines(PortOwnership::Nobody, vec![pattern()], vec![line]);
     drop(tell);
     while !scene.failing().await.contains("the output ended") {}
 }
@@ -325,9 +331,9 @@ async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
 async fn a_delay_holds_after_it() {
     let delay = Duration::from_millis(50);
     let begin = std::time::Instant::now();
-    let mut scene = Scene::new(Owner::Nobody, vec![Probe::Delay { delay }]);
+    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Delay { delay }]);
     assert_eq!(scene.failing().await, "has not been running for 50ms yet");
-    assert_eq!(scene.next().await, Finding::Held("has been running for 50ms".into()));
+    assert_eq!(scene.next().await, ProbeFinding::Ready("has been running for 50ms".into()));
     assert!(begin.elapsed() >= delay);
     scene.end().await;
 }
@@ -343,7 +349,7 @@ async fn several_probes_must_all_have_held() {
         },
         Probe::Tcp { port },
     ];
-    let mut scene = Scene::with_lines(Owner::Ours(Vec::new()), probes, vec![line]);
+    let mut scene = ProbeFixture::with_lines(PortOwnership::Ours(Vec::new()), probes, vec![line]);
     // Until only the log line is missing, reasons may come in any order.
     while scene.failing().await != "no log line matches /up/ yet" {}
     tell.send("up".into()).unwrap();
@@ -357,15 +363,15 @@ async fn several_probes_must_all_have_held() {
 
 #[tokio::test]
 async fn no_probes_hold_at_once() {
-    let mut scene = Scene::new(Owner::Nobody, vec![]);
-    assert!(matches!(scene.next().await, Finding::Held(_)));
+    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![]);
+    assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
     scene.end().await;
 }
 
 #[tokio::test]
 async fn dropping_ends_it_without_a_word() {
     let (address, _) = server(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
-    let mut scene = Scene::new(Owner::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
     scene.failing().await;
     scene.probing = None;
     scene.end().await;

@@ -4,16 +4,16 @@ use crate::model::{Message, ProcessExit};
 
 /// The result of a probe command.
 #[derive(Debug, Clone)]
-pub struct Trial {
+pub struct ProbeCommandOutput {
     /// How it ended.
-    pub verdict: Verdict,
+    pub verdict: ProbeCommandEnd,
     /// The last bytes of stdout and stderr, as they came.
     pub said: Vec<u8>,
 }
 
 /// How a probe command ended.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub enum ProbeCommandEnd {
     /// On its own.
     Ended(ProcessExit),
     /// It never ran, and why.

@@ -4,12 +4,12 @@ use super::{Supervisor, Wake};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, Name, RunId, Service};
 use crate::ports::NetworkInterface;
-use crate::runtime::console::Screen;
+use crate::runtime::console::ClientScreen;
 use crate::runtime::ending::Ending;
 use crate::runtime::given::Given;
 use crate::runtime::handle::{Ask, Attached, Request};
 use crate::runtime::jobs::Done;
-use crate::runtime::probe::{Finding, Report};
+use crate::runtime::probe::{ProbeFinding, ProbeReport};
 use crate::runtime::process::{RunChange, RunReport};
 use crate::runtime::remark::{elsewhere, orphans, surveyed};
 use crate::runtime::signals::Called;
@@ -81,7 +81,7 @@ impl Supervisor {
         }
     }
 
-    fn attach(&mut self, name: &Name, screen: Screen) -> Result<Attached, Message> {
+    fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<Attached, Message> {
         let service = self.stack.services.get(name);
         let service = service.ok_or_else(|| {
             Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
@@ -130,21 +130,23 @@ impl Supervisor {
         }
     }
 
-    fn take_report(&mut self, report: Report, inputs: &mut Vec<Input>) {
+    fn take_report(&mut self, report: ProbeReport, inputs: &mut Vec<Input>) {
         let run = report.run;
         match report.what {
-            Finding::Held(what) => inputs.push(Input::ProbesPassed(run, what)),
-            Finding::Failing(why) => inputs.push(Input::ProbeFailed(run, why)),
-            Finding::Unwell(why) => inputs.push(Input::HealthFailed(run, why)),
-            Finding::Well => inputs.push(Input::HealthRecovered(run)),
-            Finding::Attachable => inputs.push(Input::DebuggerListening(run)),
-            Finding::Foreign(port, message) => inputs.push(match self.thief(run, port) {
-                Some(thief) => Input::PortLost(run, thief),
-                None => Input::Note(run, message),
-            }),
-            Finding::Note(message) => inputs.push(Input::Note(run, message)),
-            Finding::Listens(addresses) => inputs.push(Input::ListeningOn(run, addresses)),
-            Finding::Elsewhere { given, actual } => {
+            ProbeFinding::Ready(what) => inputs.push(Input::ProbesPassed(run, what)),
+            ProbeFinding::Failed(why) => inputs.push(Input::ProbeFailed(run, why)),
+            ProbeFinding::Unhealthy(why) => inputs.push(Input::HealthFailed(run, why)),
+            ProbeFinding::Healthy => inputs.push(Input::HealthRecovered(run)),
+            ProbeFinding::DebuggerListening => inputs.push(Input::DebuggerListening(run)),
+            ProbeFinding::ForeignListener(port, message) => {
+                inputs.push(match self.thief(run, port) {
+                    Some(thief) => Input::PortLost(run, thief),
+                    None => Input::Note(run, message),
+                })
+            }
+            ProbeFinding::Note(message) => inputs.push(Input::Note(run, message)),
+            ProbeFinding::ListeningOn(addresses) => inputs.push(Input::ListeningOn(run, addresses)),
+            ProbeFinding::WrongPort { given, actual } => {
                 let Some(service) = self.service_of(run) else { return };
                 // Debuggers open ports of their own, and keep the program from opening its own.
                 if service.mode.is_debug() {
@@ -157,7 +159,7 @@ impl Supervisor {
                     Input::ListenWarnings(run, vec![message]),
                 ]);
             }
-            Finding::Surveyed { listening, early } => {
+            ProbeFinding::Scanned { listening, early } => {
                 let Some(service) = self.service_of(run) else { return };
                 let remarks = surveyed(service, &listening, early, NetworkInterface::list);
                 inputs.extend([

@@ -4,26 +4,30 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::Sender;
+use super::NotifySender;
 
 /// Room for the sender's credentials only. The kernel closes passed descriptors that do not fit,
 /// which is what the barrier of `sd_notify` waits for.
 // SAFETY: only computes.
-const ROOM: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as u32) } as usize;
+const CREDENTIALS_SPACE: usize =
+    unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as u32) } as usize;
 
 /// Aligned for the headers in it.
 #[repr(align(8))]
-struct Control([MaybeUninit<u8>; ROOM]);
+struct CredentialsBuffer([MaybeUninit<u8>; CREDENTIALS_SPACE]);
 
 /// Makes the kernel add credentials to each datagram.
-pub(super) fn name_senders(socket: impl AsFd) -> io::Result<()> {
+pub(super) fn enable_credentials(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_passcred(socket, true)?)
 }
 
 /// Receives one datagram, truncated to the buffer. Never blocks.
-pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Sender)> {
+pub(super) fn recv_with_sender(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, NotifySender)> {
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut control = Control([MaybeUninit::uninit(); ROOM]);
+    let mut control = CredentialsBuffer([MaybeUninit::uninit(); CREDENTIALS_SPACE]);
     // SAFETY: all zeroes are a valid header without parts.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &mut part;
@@ -37,7 +41,7 @@ pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize
     Ok((count, sender(&header)))
 }
 
-fn sender(header: &libc::msghdr) -> Sender {
+fn sender(header: &libc::msghdr) -> NotifySender {
     // SAFETY: the kernel filled the header, and its macros stay within the control buffer.
     unsafe {
         let mut part = libc::CMSG_FIRSTHDR(header);
@@ -50,10 +54,10 @@ fn sender(header: &libc::msghdr) -> Sender {
                 return u32::try_from(pid)
                     .ok()
                     .filter(|pid| *pid > 0)
-                    .map_or(Sender::Hidden, Sender::Pid);
+                    .map_or(NotifySender::Hidden, NotifySender::Pid);
             }
             part = libc::CMSG_NXTHDR(header, part);
         }
     }
-    Sender::Hidden
+    NotifySender::Hidden
 }

@@ -6,15 +6,18 @@ use std::os::fd::AsFd;
 
 use rustix::net::RecvFlags;
 
-use super::Sender;
+use super::NotifySender;
 
 /// Does nothing on macOS.
-pub(super) fn name_senders(_socket: impl AsFd) -> io::Result<()> {
+pub(super) fn enable_credentials(_socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
 /// Receives one datagram, truncated to the buffer. Never blocks.
-pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Sender)> {
+pub(super) fn recv_with_sender(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, NotifySender)> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
-    Ok((count, Sender::Unknown))
+    Ok((count, NotifySender::Unknown))
 }

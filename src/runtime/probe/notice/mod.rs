@@ -33,7 +33,7 @@ const STATUS_MAX: usize = 200;
 
 /// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sender {
+enum NotifySender {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux reports senders"))]
     Pid(u32),
     /// A process outside of this pid namespace.
@@ -45,36 +45,36 @@ enum Sender {
 }
 
 /// The socket on which one run may report that it is ready. Dropping it removes the socket.
-pub struct Notice {
+pub struct NotifySocket {
     path: PathBuf,
     socket: Option<UnixDatagram>,
     task: Option<AbortHandle>,
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<NotifyState>>,
 }
 
 /// What the service reported, and the receivers for it.
 #[derive(Debug, Default)]
-struct Heard {
+struct NotifyState {
     ready: Option<String>,
     waiting: Vec<oneshot::Sender<String>>,
 }
 
-impl Notice {
+impl NotifySocket {
     /// Opens the socket of a run in `dir`, a private directory with a short path. Must be called
     /// before the spawn, inside a runtime; early messages wait.
     ///
     /// # Errors
     /// The system's error when the socket cannot be created.
-    pub fn open(dir: &Path, run: RunId) -> io::Result<Notice> {
+    pub fn open(dir: &Path, run: RunId) -> io::Result<NotifySocket> {
         let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         let socket = UnixDatagram::bind(&path)?;
-        let notice = Notice { path, socket: Some(socket), task: None, heard: Arc::default() };
+        let notice = NotifySocket { path, socket: Some(socket), task: None, heard: Arc::default() };
         if let Some(socket) = &notice.socket {
-            platform::name_senders(socket)?;
+            platform::enable_credentials(socket)?;
         }
         Ok(notice)
     }
@@ -116,7 +116,7 @@ impl Notice {
     }
 }
 
-impl Drop for Notice {
+impl Drop for NotifySocket {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -138,21 +138,21 @@ fn is_gone(pid: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
-fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+fn lock(heard: &Mutex<NotifyState>) -> MutexGuard<'_, NotifyState> {
     // Plain data: valid wherever the holder panicked.
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<Heard>>) {
+async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<NotifyState>>) {
     let mut buffer = [0; MESSAGE_MAX];
     let mut ready = false;
     loop {
         let Ok(()) = socket.readable().await else { return };
-        let receive = || platform::receive(&socket, &mut buffer);
+        let receive = || platform::recv_with_sender(&socket, &mut buffer);
         let Ok((count, sender)) = socket.try_io(Interest::READABLE, receive) else { continue };
         if !ready
             && let Some(what) = readiness(&buffer[..count])
-            && counts(sender, &tree)
+            && is_from_tree(sender, &tree)
         {
             ready = true;
             let mut heard = lock(&heard);
@@ -167,11 +167,11 @@ async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mu
 
 /// Whether the sender belongs to the run. One that has exited cannot be looked up; it was at least
 /// of this user, as no other can reach the socket.
-fn counts(sender: Sender, tree: impl Fn() -> Vec<u32>) -> bool {
+fn is_from_tree(sender: NotifySender, tree: impl Fn() -> Vec<u32>) -> bool {
     match sender {
-        Sender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
-        Sender::Hidden => false,
-        Sender::Unknown => true,
+        NotifySender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
+        NotifySender::Hidden => false,
+        NotifySender::Unknown => true,
     }
 }
 

@@ -13,7 +13,7 @@ async fn told(told: oneshot::Receiver<String>) -> String {
 #[tokio::test]
 async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = Notice::open(dir.path(), RunId(3)).unwrap();
+    let mut notice = NotifySocket::open(dir.path(), RunId(3)).unwrap();
     let socket = Plain::unbound().unwrap();
     let send = |text: &str| socket.send_to(text.as_bytes(), notice.path()).unwrap();
     // Before the socket is read.
@@ -42,7 +42,7 @@ async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
 #[tokio::test]
 async fn strangers_are_not_heard() {
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = Notice::open(dir.path(), RunId(1)).unwrap();
+    let mut notice = NotifySocket::open(dir.path(), RunId(1)).unwrap();
     let asked = std::sync::Arc::new(tokio::sync::Notify::new());
     let asks = asked.clone();
     let mut ready = notice.listen(move || {
@@ -74,7 +74,7 @@ fn only_the_sockets_of_the_dead_are_removed() {
     for name in [dead.as_str(), &own, "n1-1", "nobody-1", "n-1", "n999999999-x", "ports"] {
         fs::write(dir.path().join(name), "").unwrap();
     }
-    Notice::remove_stale(dir.path());
+    NotifySocket::remove_stale(dir.path());
     let mut left: Vec<_> =
         fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
@@ -91,7 +91,7 @@ async fn descriptors_that_are_sent_are_closed() {
     use std::os::fd::AsFd;
     use tokio::io::AsyncReadExt;
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = Notice::open(dir.path(), RunId(1)).unwrap();
+    let mut notice = NotifySocket::open(dir.path(), RunId(1)).unwrap();
     let _ready = notice.listen(Vec::new);
     let (read, write) = std::io::pipe().unwrap();
     let socket = Plain::unbound().unwrap();
