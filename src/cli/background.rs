@@ -11,7 +11,7 @@ use super::word::Word;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, ProcessExit};
 use crate::runtime::process::Foreground;
-use crate::runtime::signals::{Called, Signals};
+use crate::runtime::signals::{SignalAction, SignalListener};
 
 /// How much of the error file is shown, in bytes.
 const ERRORS_MAX: u64 = 16 * 1024;
@@ -82,7 +82,7 @@ impl Attendant {
     }
 
     async fn follow(&mut self) -> io::Result<Outcome> {
-        let mut signals = Signals::listen()?;
+        let mut signals = SignalListener::listen()?;
         let mut lines = BufReader::new(UnixStream::from_std(self.front.socket()?)?).lines();
         let mut open = true;
         let mut ended = self.front.daemon_exited();
@@ -107,14 +107,14 @@ impl Attendant {
     }
 
     /// Forwards a signal; returns true if the terminal is gone instead.
-    fn is_left_alone(&mut self, called: Called) -> bool {
+    fn is_left_alone(&mut self, called: SignalAction) -> bool {
         match called {
-            Called::End(libc::SIGHUP, _) => return true,
-            Called::End(signal, _) => {
+            SignalAction::End(libc::SIGHUP, _) => return true,
+            SignalAction::End(signal, _) => {
                 self.start = Start::CalledOff;
                 self.front.forward_signal(signal);
             }
-            Called::Resized => {}
+            SignalAction::Resized => {}
         }
         false
     }

@@ -8,7 +8,7 @@ use super::preview::{Preview, Refused};
 use crate::control::{ClientError, ControlClient, exactly_one};
 use crate::error::exit;
 use crate::model::{EnvView, Message, Name};
-use crate::runtime::given::Given;
+use crate::runtime::given::EnvInputs;
 use crate::runtime::process::InheritedEnv;
 
 pub(super) enum Source {
@@ -47,7 +47,7 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
     }
     let name = exactly_one(text, named).map_err(|message| refused(&message, exit::USAGE))?;
     let service = stack.services.get(&name).expect("in the stack as in its config").clone();
-    let given = Given {
+    let given = EnvInputs {
         service,
         run: None,
         stack: Arc::new(stack),
@@ -55,7 +55,7 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
         environment: Arc::new(InheritedEnv::current()),
         terminal: false,
     };
-    Ok(given.view())
+    Ok(given.explain())
 }
 
 /// Note for an environment that does not come from a running stack.

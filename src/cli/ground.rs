@@ -14,7 +14,7 @@ use crate::error::{exit, render, render_message};
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::runtime::process;
-use crate::runtime::reload::{Loader, Situation, hosts_exist, joined};
+use crate::runtime::reload::{LoadConstraints, StackLoader, check_hosts, join_messages};
 use crate::runtime::supervisor::no_debug_entry;
 
 /// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
@@ -25,7 +25,7 @@ pub(super) struct Ground {
     pub runtime_dir: PathBuf,
     /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
-    pub loader: Loader,
+    pub loader: StackLoader,
     pub draft: Arc<Config>,
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
@@ -43,7 +43,7 @@ impl Ground {
         let draft = Arc::new(draft);
         let debugged = debugged(&draft, plan.debug.as_deref())
             .map_err(|message| Refused::because(&message, exit::USAGE))?;
-        hosts_exist(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
+        check_hosts(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
         let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(Refused::no_claim)?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
@@ -51,7 +51,7 @@ impl Ground {
         let mut notes = process::clean_up(&record).messages();
         let ports = runtime_dir.join("ports");
         let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
-        let loader = Loader {
+        let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
             color: super::color(&stderr()),
@@ -59,7 +59,7 @@ impl Ground {
         };
         let selection = selection(&draft, &plan.services, plan.starting.no_deps)
             .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
-        let situation = Situation { selection, debugged, ..Situation::default() };
+        let situation = LoadConstraints { selection, debugged, ..LoadConstraints::default() };
         let mut person = plan.may_ask.then(Person::here).flatten();
         let mut interrupted = None;
         let mut ask = |dispute: &ConflictPrompt| match &mut person {
@@ -142,7 +142,9 @@ impl Refused {
     /// Returns the text for stderr and the exit code. JSON is always a single object.
     pub fn said(&self, as_json: bool) -> (String, i32) {
         match self {
-            Refused::Because(reasons, code) if as_json => (render(&joined(reasons), true), *code),
+            Refused::Because(reasons, code) if as_json => {
+                (render(&join_messages(reasons), true), *code)
+            }
             Refused::Because(reasons, code) => {
                 (reasons.iter().map(render_message).collect(), *code)
             }

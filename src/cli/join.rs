@@ -10,7 +10,7 @@ use crate::control::{AlreadyRunning, ClientError, ControlClient, find_services};
 use crate::error::exit;
 use crate::model::Phase;
 use crate::runtime::log::StatusMode;
-use crate::runtime::signals::Signals;
+use crate::runtime::signals::SignalListener;
 
 /// How many lines of each service are shown first.
 const LAST: usize = 20;
@@ -73,7 +73,7 @@ impl Running {
     }
 
     async fn follow(&self, hint: &str, shown: Shown) -> i32 {
-        let mut signals = match Signals::listen() {
+        let mut signals = match SignalListener::listen() {
             Ok(signals) => signals,
             Err(_) => return refuse(self, hint),
         };

@@ -13,14 +13,14 @@ use super::word::Word;
 use crate::control;
 use crate::error::exit;
 use crate::model::Stack;
-use crate::runtime::ending::Ender;
-use crate::runtime::handle::Handle;
-use crate::runtime::hands::Hands;
+use crate::runtime::ending::ShutdownHandle;
+use crate::runtime::handle::SupervisorHandle;
+use crate::runtime::hands::Executor;
 use crate::runtime::log::{LogOutput, StackLog};
 use crate::runtime::process::{Daemon, GuardHandle, ProcessManager};
-use crate::runtime::reload::Reloader;
-use crate::runtime::signals::Signals;
-use crate::runtime::supervisor::{Senses, Setup, Supervisor, TerminalSize};
+use crate::runtime::reload::ConfigReloader;
+use crate::runtime::signals::SignalListener;
+use crate::runtime::supervisor::{InputSources, Supervisor, SupervisorSetup, TerminalSizeFn};
 use crate::runtime::watch::{WatchReport, Watcher};
 
 /// How long the last lines may take to be written if the reader is slow.
@@ -83,7 +83,7 @@ impl Place {
     }
 
     /// Returns a function for the terminal's size; in the background, for its last known size.
-    fn terminal_size(self) -> TerminalSize {
+    fn terminal_size(self) -> TerminalSizeFn {
         match self {
             Place::Stdout => Box::new(|| size_of(stdout())),
             Place::Stderr => Box::new(|| size_of(stderr())),
@@ -105,7 +105,7 @@ impl Place {
 
 pub(super) struct Launched {
     pub supervisor: Supervisor,
-    pub handle: Handle,
+    pub handle: SupervisorHandle,
     pub stack: Arc<Stack>,
     pub timeout: Option<Duration>,
 }
@@ -160,7 +160,7 @@ where
             .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
-        supervisor.notes(ground.notes.clone());
+        supervisor.load_notes(ground.notes.clone());
         end_when(&supervisor, guard_lost, |ender, ()| {
             ender.kill("the guard process was killed", exit::FAILED);
         });
@@ -203,7 +203,7 @@ where
 fn end_when<T>(
     supervisor: &Supervisor,
     event: impl Future<Output = T> + Send + 'static,
-    end: impl FnOnce(&Ender, T) + Send + 'static,
+    end: impl FnOnce(&ShutdownHandle, T) + Send + 'static,
 ) {
     let ender = supervisor.ender();
     tokio::spawn(async move {
@@ -213,16 +213,16 @@ fn end_when<T>(
 }
 
 /// The log cannot be written any more. If its reader has closed, the stack stops quietly.
-fn end_unheard(ender: &Ender, errno: i32) {
+fn end_unheard(ender: &ShutdownHandle, errno: i32) {
     match errno {
         libc::EPIPE | libc::EIO => {
-            ender.end("output closed, stopping", exit::OUTPUT_CLOSED);
+            ender.shut_down("output closed, stopping", exit::OUTPUT_CLOSED);
         }
         _ => {
             let why = format!("cannot write output: {}", std::io::Error::from_raw_os_error(errno));
             // If stderr cannot be written, the exit code still reports the error.
             let _ = writeln!(stderr(), "error: {why}");
-            ender.end(why, exit::FAILED);
+            ender.shut_down(why, exit::FAILED);
         }
     }
 }
@@ -233,8 +233,8 @@ fn setup(
     ground: &Ground,
     logs: &StackLog,
     (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<WatchReport>),
-    terminal_size: TerminalSize,
-) -> std::io::Result<Setup> {
+    terminal_size: TerminalSizeFn,
+) -> std::io::Result<SupervisorSetup> {
     let (facts, facts_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
@@ -252,21 +252,21 @@ fn setup(
     {
         processes.resize(rows, columns);
     }
-    let mut hands = Hands::new(processes, logs.clone(), reports, done, watcher);
+    let mut hands = Executor::new(processes, logs.clone(), reports, done, watcher);
     hands.sockets_in(ground.runtime_dir.clone());
-    Ok(Setup {
+    Ok(SupervisorSetup {
         hands,
-        senses: Senses {
+        senses: InputSources {
             facts: facts_in,
             reports: reports_in,
             done: done_in,
             changes,
-            signals: Signals::listen()?,
+            signals: SignalListener::listen()?,
         },
         logs: logs.clone(),
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
-        reloader: Reloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
+        reloader: ConfigReloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
         stay: plan.stay,
         terminal_size,
         qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),

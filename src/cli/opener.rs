@@ -9,7 +9,7 @@ use super::open::NO_BROWSER;
 use super::page::{self, Page};
 use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, Snapshot};
-use crate::runtime::handle::Handle;
+use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::log::{StatusText, StatusTone};
 use crate::runtime::process::DeferredCommand;
 
@@ -24,7 +24,7 @@ impl Opener {
         Opener(Browser::here().and_then(later))
     }
 
-    pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: Handle) {
+    pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: SupervisorHandle) {
         // A stack that stopped meanwhile has no page.
         if settled.wait_for(|settled| *settled).await.is_err() {
             return;

@@ -9,7 +9,7 @@ use crate::engine::Selection;
 use crate::error::{exit, render};
 use crate::model::{Message, Stack};
 use crate::ports::PortAllocator;
-use crate::runtime::reload::{Situation, hosts_exist, joined};
+use crate::runtime::reload::{LoadConstraints, check_hosts, join_messages};
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(super) struct Preview {
@@ -51,16 +51,16 @@ impl Preview {
             true => refused(&wrong.summary(), exit::USAGE),
             false => Refused(wrong.render(super::color(&stderr())), exit::USAGE),
         })?;
-        hosts_exist(&draft).map_err(|message| refused(&message, exit::USAGE))?;
+        check_hosts(&draft).map_err(|message| refused(&message, exit::USAGE))?;
         let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
         let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
         let ports = PortAllocator::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
         let selection = selection(&draft, services, *no_deps)
             .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
-        let situation = Situation { selection, ..Situation::default() };
+        let situation = LoadConstraints { selection, ..LoadConstraints::default() };
         let chosen = situation
-            .ask(&draft, |asked| ports.preview(asked))
-            .map_err(|conflicts| refused(&joined(&conflicts), exit::FAILED))?;
+            .with_requests(&draft, |asked| ports.preview(asked))
+            .map_err(|conflicts| refused(&join_messages(&conflicts), exit::FAILED))?;
         let stack = draft.resolve(&chosen);
         Ok(Preview { draft, stack, selection: situation.selection })
     }

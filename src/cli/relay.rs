@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::word::Word;
 use crate::control::{LogItem, missed_items};
 use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
-use crate::runtime::handle::Handle;
+use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::log::{LineFilter, LogPage, LogReader, PageItem, StackLog, StatusMode};
 
 /// Sends status lines from the background to the foreground process until the start is finished.
@@ -21,7 +21,7 @@ pub(super) struct Relay {
 
 pub(super) struct Start {
     pub logs: StackLog,
-    pub handle: Handle,
+    pub handle: SupervisorHandle,
     pub settled: watch::Receiver<bool>,
 }
 

@@ -17,10 +17,10 @@ use crate::model::{
     Message, MessageClass, Name, Phase, ProcessExit, RestartPolicy, ServiceView, Snapshot, Stack,
     StackState, connectable_host,
 };
-use crate::runtime::ending::Ender;
-use crate::runtime::handle::Handle;
+use crate::runtime::ending::ShutdownHandle;
+use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::process::{self, CommandOrphans, ExecError};
-use crate::runtime::signals::Signals;
+use crate::runtime::signals::SignalListener;
 
 /// How long the command may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
     let (command, json) = (args.command, args.shown.output == Form::Json);
     launch::launch(plan, |launched| async move {
         let Launched { supervisor, handle, stack, timeout } = launched;
-        let signals = match Signals::listen() {
+        let signals = match SignalListener::listen() {
             Ok(signals) => signals,
             Err(error) => return cannot_listen(json, &error),
         };
@@ -111,22 +111,22 @@ fn never_again(stack: &mut Stack) {
 }
 
 /// Stops the stack at the latest when dropped, so that no bug leaves it running without a command.
-struct EndsStack(Ender);
+struct EndsStack(ShutdownHandle);
 
 impl Drop for EndsStack {
     fn drop(&mut self) {
         // Only the first reason counts, and there nearly always is one by now.
-        self.0.end("the command is gone", exit::FAILED);
+        self.0.shut_down("the command is gone", exit::FAILED);
     }
 }
 
 struct Smoke {
     command: Vec<OsString>,
-    handle: Handle,
+    handle: SupervisorHandle,
     stack: Arc<Stack>,
     state: watch::Receiver<StackState>,
     ender: EndsStack,
-    signals: Signals,
+    signals: SignalListener,
     died: BTreeSet<Name>,
     json: bool,
 }
@@ -195,7 +195,7 @@ impl Smoke {
     }
 
     fn give_up(&self, why: String, code: i32) -> Finished {
-        self.ender.0.end(why, code);
+        self.ender.0.shut_down(why, code);
         Finished { code: Some(code), orphans: None }
     }
 
@@ -246,7 +246,7 @@ impl Smoke {
                     self.stop(child, false).await;
                     let time = crate::model::DisplayDuration(timeout.unwrap_or_default());
                     let why = format!("the command did not finish within {time}");
-                    self.ender.0.end(why, exit::RUN_TIMEOUT);
+                    self.ender.0.shut_down(why, exit::RUN_TIMEOUT);
                     return Some(exit::RUN_TIMEOUT);
                 }
                 changed = self.state.changed() => {
@@ -286,7 +286,7 @@ impl Smoke {
             }
             (code, _) => (format!("the command exited with code {code}"), code),
         };
-        self.ender.0.end(why, exit::OK);
+        self.ender.0.shut_down(why, exit::OK);
         own
     }
 

@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::engine::Selection;
 use crate::error::exit;
 use crate::model::{Message, Name, Snapshot};
-use crate::runtime::ending::Ender;
-use crate::runtime::handle::Handle;
+use crate::runtime::ending::ShutdownHandle;
+use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::process::{self, ForkSide};
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
@@ -102,13 +102,13 @@ fn run(plan: Plan, opener: &mut Option<Opener>) -> Result<i32, Refused> {
 async fn limit(
     time: std::time::Duration,
     settled: watch::Receiver<bool>,
-    handle: Handle,
-    ender: Ender,
+    handle: SupervisorHandle,
+    ender: ShutdownHandle,
 ) {
     if is_late(time, settled).await
         && let Ok(snapshot) = handle.snapshot().await
     {
-        ender.end(not_ready_within(time, &snapshot), exit::FAILED);
+        ender.shut_down(not_ready_within(time, &snapshot), exit::FAILED);
     }
 }
 

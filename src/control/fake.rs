@@ -22,8 +22,8 @@ use crate::model::{
     ProcessExit, RunId, ServiceChange, ServiceView, Snapshot, StackState, WhyView,
 };
 use crate::runtime::console::ServiceTerminal;
-use crate::runtime::feed::Teller;
-use crate::runtime::handle::{Ask, Attached, Handle, Request};
+use crate::runtime::feed::EventFeed;
+use crate::runtime::handle::{AttachReply, ControlRequest, SupervisorHandle, SupervisorRequest};
 use crate::runtime::log::{LogOutput, LogStyle, MissedLines, StackLog};
 
 pub fn name(text: &str) -> Name {
@@ -293,8 +293,8 @@ impl Drop for MemoryReader {
 pub struct Rig {
     pub socket: PathBuf,
     pub logs: MemoryLogs,
-    pub teller: Arc<Teller>,
-    pub asked: Arc<Mutex<Vec<Request>>>,
+    pub teller: Arc<EventFeed>,
+    pub asked: Arc<Mutex<Vec<ControlRequest>>>,
     /// Releases the responses for the service `slow`.
     pub gate: Arc<Notify>,
     /// The terminal of all services.
@@ -321,8 +321,8 @@ impl Rig {
 
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: ServerLimits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let teller = Arc::new(Teller::new());
-        let handle = Handle::new(requests, logs_nowhere(), teller.tap());
+        let teller = Arc::new(EventFeed::new());
+        let handle = SupervisorHandle::new(requests, logs_nowhere(), teller.subscribe());
         let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
         let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
         let console: Arc<ServiceTerminal> = Arc::default();
@@ -365,8 +365,8 @@ impl Rig {
 }
 
 async fn supervisor(
-    mut inbox: mpsc::UnboundedReceiver<Ask>,
-    (asked, teller): (Arc<Mutex<Vec<Request>>>, Arc<Teller>),
+    mut inbox: mpsc::UnboundedReceiver<SupervisorRequest>,
+    (asked, teller): (Arc<Mutex<Vec<ControlRequest>>>, Arc<EventFeed>),
     (gate, gone): (Arc<Notify>, Arc<Notify>),
     console: Arc<ServiceTerminal>,
     stopped: oneshot::Sender<()>,
@@ -375,55 +375,55 @@ async fn supervisor(
     let mut unanswered = Vec::new();
     while let Some(ask) = inbox.recv().await {
         let (request, tell) = match ask {
-            Ask::Do(request, tell) => (request, tell),
-            Ask::Look(tell) => {
+            SupervisorRequest::Control(request, tell) => (request, tell),
+            SupervisorRequest::Snapshot(tell) => {
                 let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
                 continue;
             }
-            Ask::Attach(name, screen, tell) => {
+            SupervisorRequest::Attach(name, screen, tell) => {
                 let seat = console.attach(screen.size);
                 let run = console.run();
                 let cause = format!("{name} is well");
-                let _ = tell.send(Ok(Attached { seat, run, cause }));
+                let _ = tell.send(Ok(AttachReply { seat, run, cause }));
                 continue;
             }
-            Ask::Why(name, tell) => {
+            SupervisorRequest::Why(name, tell) => {
                 let mut why = why();
                 why.service.name = name;
                 let _ = tell.send(Some(why));
                 continue;
             }
-            Ask::Gone => {
+            SupervisorRequest::ClientLeft => {
                 gone.notify_one();
                 continue;
             }
-            Ask::LookClosely(tell) => {
+            SupervisorRequest::SnapshotWithUsage(tell) => {
                 let _ = tell.send((Arc::new(snapshot()), Vec::new()));
                 continue;
             }
-            Ask::Plan(tell) => {
+            SupervisorRequest::Plan(tell) => {
                 let _ = tell.send(Ok(plan()));
                 continue;
             }
             // Needs more than the fake has.
-            Ask::Given(_, tell) => {
+            SupervisorRequest::EnvInputs(_, tell) => {
                 let _ = tell.send(None);
                 continue;
             }
         };
         asked.lock().unwrap().push(request.clone());
         let (verb, names) = match request {
-            Request::Start(names) => ("started", names),
-            Request::Stop(names) => ("stopped", names),
-            Request::Restart(names) => ("restarted", names),
-            Request::Debug { names, on: true } => ("debugged", names),
-            Request::Debug { names, on: false } => ("undebugged", names),
-            Request::Wait { names, until: _ } if names.contains(&name("worker")) => {
+            ControlRequest::Start(names) => ("started", names),
+            ControlRequest::Stop(names) => ("stopped", names),
+            ControlRequest::Restart(names) => ("restarted", names),
+            ControlRequest::Debug { names, on: true } => ("debugged", names),
+            ControlRequest::Debug { names, on: false } => ("undebugged", names),
+            ControlRequest::Wait { names, until: _ } if names.contains(&name("worker")) => {
                 unanswered.push(tell);
                 continue;
             }
-            Request::Wait { names, until: _ } => ("waited for", names),
-            Request::Down => {
+            ControlRequest::Wait { names, until: _ } => ("waited for", names),
+            ControlRequest::Down => {
                 // The server closes at the moment the response is known.
                 let _ = tell.send(Ok("everything is stopped".to_owned()));
                 let _ = stopped.take().map(|stopped| stopped.send(()));

@@ -1,12 +1,12 @@
 use bytes::Bytes;
 
 use super::LogBodyReader;
-use crate::runtime::feed::Events;
+use crate::runtime::feed::FeedReader;
 
 /// Source of a streamed response.
 pub(super) enum LineReader<R> {
     Log(R),
-    Events(Events),
+    Events(FeedReader),
 }
 
 impl<R: LogBodyReader> LogBodyReader for LineReader<R> {

@@ -22,14 +22,14 @@ use super::service_query;
 use super::upgraded::UpgradeSlot;
 use super::{LogBodyReader, LogQuery, LogSource, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
-use crate::runtime::handle::{Answer, Handle, Request as Ask, WaitUntil};
+use crate::runtime::handle::{ControlRequest as Ask, RequestResult, SupervisorHandle, WaitUntil};
 
 pub(super) type ApiResponse<R> = Response<Either<Full<Bytes>, StreamBody<LineReader<R>>>>;
 
 /// What a request can reach. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Router<L> {
-    pub handle: Handle,
+    pub handle: SupervisorHandle,
     pub logs: L,
     pub closing: watch::Receiver<bool>,
     pub limits: ServerLimits,
@@ -186,7 +186,7 @@ fn wants_usage(query: &str) -> Result<bool, ApiError> {
     }
 }
 
-async fn environment(handle: &Handle, query: &str) -> Result<EnvView, ApiError> {
+async fn environment(handle: &SupervisorHandle, query: &str) -> Result<EnvView, ApiError> {
     let text = service_query::parse("/v1/env", query)
         .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
     let service = resolve_service(&*snapshot(handle).await?, &text)?;
@@ -194,14 +194,14 @@ async fn environment(handle: &Handle, query: &str) -> Result<EnvView, ApiError> 
     view.map_err(|message| ApiError(status(message.class), message))
 }
 
-async fn why(handle: &Handle, query: &str) -> Result<WhyView, ApiError> {
+async fn why(handle: &SupervisorHandle, query: &str) -> Result<WhyView, ApiError> {
     let text = service_query::parse("/v1/why", query);
     let text = text.map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
     let service = resolve_service(&*snapshot(handle).await?, &text)?;
     handle.why(service).await.map_err(|message| ApiError(status(message.class), message))
 }
 
-async fn snapshot(handle: &Handle) -> Result<Arc<Snapshot>, ApiError> {
+async fn snapshot(handle: &SupervisorHandle) -> Result<Arc<Snapshot>, ApiError> {
     handle.snapshot().await.map_err(|message| ApiError(status(message.class), message))
 }
 
@@ -326,7 +326,7 @@ fn upgrade_required() -> Response<Full<Bytes>> {
     reply
 }
 
-fn text_response<R>(answer: Answer) -> Result<ApiResponse<R>, ApiError> {
+fn text_response<R>(answer: RequestResult) -> Result<ApiResponse<R>, ApiError> {
     match answer {
         Ok(text) => Ok(full_body(json(StatusCode::OK, &TextResponse { text }))),
         Err(error) => Err(ApiError(status(error.class), error)),

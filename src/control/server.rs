@@ -18,7 +18,7 @@ use super::routes::{ApiError, Router};
 use super::spare::ReservedFds;
 use super::upgraded::UpgradeSlot;
 use crate::model::{Message, MessageClass};
-use crate::runtime::handle::Handle;
+use crate::runtime::handle::SupervisorHandle;
 
 /// How many clients beyond the limit get an error response. Further ones are closed without one.
 const MAX_REFUSED: usize = 64;
@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// second to finish. Descriptors for clients are reserved at once, before services take theirs.
 pub fn serve<L: LogSource>(
     listener: StdListener,
-    handle: Handle,
+    handle: SupervisorHandle,
     logs: L,
     shutdown: impl Future<Output = ()>,
 ) -> impl Future<Output = io::Result<()>> {
@@ -42,7 +42,7 @@ pub(super) async fn serve_within<L: LogSource>(
     limits: ServerLimits,
     mut spare: ReservedFds,
     listener: StdListener,
-    handle: Handle,
+    handle: SupervisorHandle,
     logs: L,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {

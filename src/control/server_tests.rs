@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::fake::{Rig, line, name, plan, snapshot};
 use super::limits::ServerLimits;
 use crate::model::{Snapshot, WhyView};
-use crate::runtime::handle::{Request, WaitUntil};
+use crate::runtime::handle::{ControlRequest, WaitUntil};
 
 /// Sends bytes and reads everything until the server closes.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
@@ -109,7 +109,11 @@ async fn services_are_started_stopped_and_restarted() {
         assert_eq!((status, body), (200, json!({"text": format!("{told} api, migrate")})));
     }
     let both = || vec![name("api"), name("migrate")];
-    let asked = [Request::Start(both()), Request::Stop(both()), Request::Restart(both())];
+    let asked = [
+        ControlRequest::Start(both()),
+        ControlRequest::Stop(both()),
+        ControlRequest::Restart(both()),
+    ];
     assert_eq!(*rig.asked.lock().unwrap(), asked);
 }
 
@@ -136,7 +140,7 @@ async fn an_unknown_service_is_not_asked_for() {
 #[tokio::test]
 async fn who_waits_is_answered_and_says_what_for() {
     let rig = Rig::new();
-    let wait = |names: &[&str], until| Request::Wait {
+    let wait = |names: &[&str], until| ControlRequest::Wait {
         names: names.iter().map(|one| name(one)).collect(),
         until,
     };

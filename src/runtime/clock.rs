@@ -31,7 +31,7 @@ impl Clock {
     }
 
     /// Formats as RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.120Z`.
-    pub fn date(&self, at: EngineTime) -> String {
+    pub fn timestamp(&self, at: EngineTime) -> String {
         let date = Timestamp::try_from(self.date + at).unwrap_or(Timestamp::MAX);
         let millis = Duration::from_millis(date.as_millisecond().unsigned_abs());
         let date = Timestamp::from_millisecond(millis.as_millis() as i64).unwrap_or(Timestamp::MAX);
@@ -47,7 +47,7 @@ mod tests {
     fn dates_have_milliseconds_and_the_z() {
         let date = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_424_400_000);
         let clock = Clock { start: Instant::now(), date };
-        assert_eq!(clock.date(Duration::from_millis(120)), "2026-11-23T09:00:00.120Z");
-        assert_eq!(clock.date(Duration::ZERO), "2026-11-23T09:00:00.000Z");
+        assert_eq!(clock.timestamp(Duration::from_millis(120)), "2026-11-23T09:00:00.120Z");
+        assert_eq!(clock.timestamp(Duration::ZERO), "2026-11-23T09:00:00.000Z");
     }
 }

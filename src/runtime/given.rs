@@ -12,7 +12,7 @@ use crate::model::{
 };
 
 /// Inputs of a service's environment. Composing it takes too long for the supervisor's loop.
-pub struct Given {
+pub struct EnvInputs {
     /// The service, as in its live run or else its next one.
     pub service: Arc<Service>,
     /// The live run, if any.
@@ -27,11 +27,11 @@ pub struct Given {
     pub terminal: bool,
 }
 
-impl Given {
+impl EnvInputs {
     /// Lists every variable with its value, its origin, and the values it shadows. Without what is
     /// specific to one process: `PWD`, passed sockets and devstack's marker.
-    pub fn view(&self) -> EnvView {
-        let Given { service, run, stack, draft, environment, terminal } = self;
+    pub fn explain(&self) -> EnvView {
+        let EnvInputs { service, run, stack, draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
         let explained = draft.explain_env(&service.name, &ports(stack), debugged);
         let all = environment.with_providers(&service.launch.env, *terminal);

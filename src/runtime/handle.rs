@@ -5,20 +5,20 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::console::{Attachment, ClientScreen};
-use super::feed::{Events, FeedTap};
-use super::given::Given;
+use super::feed::{FeedReader, FeedSubscriber};
+use super::given::EnvInputs;
 use super::log::StackLog;
-use super::usage::{Meter, Subject};
+use super::usage::{MeteredRun, UsageMeter};
 pub use crate::engine::WaitUntil;
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WhyView};
 
 /// Number of log lines in `why`: they fit on a screen with the rest.
-const TAIL: usize = 10;
+const WHY_LINES: usize = 10;
 
 /// A request to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum ControlRequest {
     /// Start these services and their dependencies.
     Start(Vec<Name>),
     /// Stop these services.
@@ -43,16 +43,16 @@ pub enum Request {
     Down,
 }
 
-impl Request {
+impl ControlRequest {
     pub(super) fn into_input(self, ticket: Ticket) -> Input {
         match self {
-            Request::Start(names) => Input::Start(ticket, names),
-            Request::Stop(names) => Input::Stop(ticket, names),
-            Request::Restart(names) => Input::Restart(ticket, names),
-            Request::Debug { names, on: true } => Input::Debug(ticket, names),
-            Request::Debug { names, on: false } => Input::LeaveDebug(ticket, names),
-            Request::Wait { names, until } => Input::Wait(ticket, names, until),
-            Request::Down => Input::Shutdown {
+            ControlRequest::Start(names) => Input::Start(ticket, names),
+            ControlRequest::Stop(names) => Input::Stop(ticket, names),
+            ControlRequest::Restart(names) => Input::Restart(ticket, names),
+            ControlRequest::Debug { names, on: true } => Input::Debug(ticket, names),
+            ControlRequest::Debug { names, on: false } => Input::LeaveDebug(ticket, names),
+            ControlRequest::Wait { names, until } => Input::Wait(ticket, names, until),
+            ControlRequest::Down => Input::Shutdown {
                 ticket: Some(ticket),
                 why: "`devstack down`".to_owned(),
                 code: 0,
@@ -63,41 +63,41 @@ impl Request {
 }
 
 /// The result of a request: a sentence once it took effect, or why it did not.
-pub type Answer = Result<String, Message>;
+pub type RequestResult = Result<String, Message>;
 
 /// Reaches the supervisor of this process. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
-    asks: mpsc::UnboundedSender<Ask>,
+pub struct SupervisorHandle {
+    asks: mpsc::UnboundedSender<SupervisorRequest>,
     logs: StackLog,
-    meter: Arc<Mutex<Meter>>,
-    feed: FeedTap,
+    meter: Arc<Mutex<UsageMeter>>,
+    feed: FeedSubscriber,
 }
 
 /// A message to the supervisor.
-pub(crate) enum Ask {
+pub(crate) enum SupervisorRequest {
     /// A request; the reply is sent when it took effect.
-    Do(Request, oneshot::Sender<Answer>),
+    Control(ControlRequest, oneshot::Sender<RequestResult>),
     /// A client has left before its reply.
-    Gone,
+    ClientLeft,
     /// Send a snapshot. Snapshots are made on demand: a start of a hundred services has hundreds of
     /// states that no client sees.
-    Look(oneshot::Sender<Arc<Snapshot>>),
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
     /// The same, with the runs that can be measured.
-    LookClosely(oneshot::Sender<(Arc<Snapshot>, Vec<Subject>)>),
+    SnapshotWithUsage(oneshot::Sender<(Arc<Snapshot>, Vec<MeteredRun>)>),
     /// Explain the state of this service; `None`: no such service.
     Why(Name, oneshot::Sender<Option<WhyView>>),
     /// Send what the files would change now.
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Attach this screen to the terminal of a service.
-    Attach(Name, ClientScreen, oneshot::Sender<Result<Attached, Message>>),
+    Attach(Name, ClientScreen, oneshot::Sender<Result<AttachReply, Message>>),
     /// Send the inputs of this service's environment; `None`: no such service.
-    Given(Name, oneshot::Sender<Option<Given>>),
+    EnvInputs(Name, oneshot::Sender<Option<EnvInputs>>),
 }
 
 /// The reply to an attach request.
 #[derive(Debug)]
-pub struct Attached {
+pub struct AttachReply {
     /// The attachment.
     pub seat: Attachment,
     /// The run to show; `None`: the service does not run.
@@ -106,30 +106,37 @@ pub struct Attached {
     pub cause: String,
 }
 
-impl Handle {
-    pub(crate) fn new(asks: mpsc::UnboundedSender<Ask>, logs: StackLog, feed: FeedTap) -> Handle {
-        Handle { asks, logs, meter: Arc::default(), feed }
+impl SupervisorHandle {
+    pub(crate) fn new(
+        asks: mpsc::UnboundedSender<SupervisorRequest>,
+        logs: StackLog,
+        feed: FeedSubscriber,
+    ) -> SupervisorHandle {
+        SupervisorHandle { asks, logs, meter: Arc::default(), feed }
     }
 
     /// Sends a request and waits until it took effect. Dropping the future only cancels the wait;
     /// the request itself is still carried out.
-    pub async fn ask(&self, request: Request) -> Answer {
+    pub async fn ask(&self, request: ControlRequest) -> RequestResult {
         // Dropped after the receiver of the reply, so that the supervisor finds its sender closed.
-        let mut asker = Asker { asks: &self.asks, answered: false };
+        let mut asker = CancelOnDrop { asks: &self.asks, answered: false };
         let answer = self.ask_alone(request).await;
         asker.answered = true;
         answer
     }
 
     /// Sends a request with a reply channel and waits for the reply.
-    async fn answered<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Message> {
+    async fn send_and_wait<T>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<T>) -> SupervisorRequest,
+    ) -> Result<T, Message> {
         let (tell, told) = oneshot::channel();
         self.asks.send(ask(tell)).map_err(|_| gone())?;
         told.await.map_err(|_| gone())
     }
 
-    async fn ask_alone(&self, request: Request) -> Answer {
-        self.answered(|tell| Ask::Do(request, tell)).await?
+    async fn ask_alone(&self, request: ControlRequest) -> RequestResult {
+        self.send_and_wait(|tell| SupervisorRequest::Control(request, tell)).await?
     }
 
     /// Returns the state at one instant after everything that was answered before this call.
@@ -137,7 +144,7 @@ impl Handle {
     /// # Errors
     /// When the stack has stopped.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Message> {
-        self.answered(Ask::Look).await
+        self.send_and_wait(SupervisorRequest::Snapshot).await
     }
 
     /// Returns a snapshot with the resource usage of each service. Measuring walks the process
@@ -146,7 +153,7 @@ impl Handle {
     /// # Errors
     /// When the stack has stopped.
     pub async fn snapshot_with_usage(&self) -> Result<Snapshot, Message> {
-        let (snapshot, subjects) = self.answered(Ask::LookClosely).await?;
+        let (snapshot, subjects) = self.send_and_wait(SupervisorRequest::SnapshotWithUsage).await?;
         let mut meter = self.meter.clone().lock_owned().await;
         let measured = tokio::task::spawn_blocking(move || meter.measure(&subjects));
         let usage = measured.await.map_err(|_| gone())?;
@@ -165,20 +172,24 @@ impl Handle {
     /// When the stack has stopped, the files are invalid, or a running stack cannot change that
     /// way.
     pub async fn plan(&self) -> Result<PlanView, Message> {
-        self.answered(Ask::Plan).await?
+        self.send_and_wait(SupervisorRequest::Plan).await?
     }
 
     /// Returns a reader for a snapshot and the events after it.
-    pub fn events(&self) -> Events {
-        Events::new(self.clone(), self.feed.clone())
+    pub fn events(&self) -> FeedReader {
+        FeedReader::new(self.clone(), self.feed.clone())
     }
 
     /// Attaches a client with this screen to the terminal of a service.
     ///
     /// # Errors
     /// When the stack has stopped, or the service has no terminal.
-    pub async fn attach(&self, service: Name, screen: ClientScreen) -> Result<Attached, Message> {
-        self.answered(|tell| Ask::Attach(service, screen, tell)).await?
+    pub async fn attach(
+        &self,
+        service: Name,
+        screen: ClientScreen,
+    ) -> Result<AttachReply, Message> {
+        self.send_and_wait(|tell| SupervisorRequest::Attach(service, screen, tell)).await?
     }
 
     /// Returns the environment of a service: that of its live run, or of its next one.
@@ -187,8 +198,11 @@ impl Handle {
     /// When the stack has stopped, or the service has been removed.
     pub async fn environment(&self, service: Name) -> Result<EnvView, Message> {
         let left = left(&service);
-        let given = self.answered(|tell| Ask::Given(service, tell)).await?.ok_or(left)?;
-        tokio::task::spawn_blocking(move || given.view()).await.map_err(|_| gone())
+        let given = self
+            .send_and_wait(|tell| SupervisorRequest::EnvInputs(service, tell))
+            .await?
+            .ok_or(left)?;
+        tokio::task::spawn_blocking(move || given.explain()).await.map_err(|_| gone())
     }
 
     /// Explains the state of a service and what happens next.
@@ -196,9 +210,9 @@ impl Handle {
     /// # Errors
     /// When the stack has stopped, or the service has been removed.
     pub async fn why(&self, service: Name) -> Result<WhyView, Message> {
-        let why = self.answered(|tell| Ask::Why(service.clone(), tell)).await?;
+        let why = self.send_and_wait(|tell| SupervisorRequest::Why(service.clone(), tell)).await?;
         let why = why.ok_or_else(|| left(&service))?;
-        Ok(WhyView { log: self.logs.tail(&service, TAIL), ..why })
+        Ok(WhyView { log: self.logs.tail(&service, WHY_LINES), ..why })
     }
 
     /// The log of the stack.
@@ -217,16 +231,16 @@ fn left(service: &Name) -> Message {
 }
 
 /// Notifies the supervisor when a client leaves before its reply.
-struct Asker<'a> {
-    asks: &'a mpsc::UnboundedSender<Ask>,
+struct CancelOnDrop<'a> {
+    asks: &'a mpsc::UnboundedSender<SupervisorRequest>,
     answered: bool,
 }
 
-impl Drop for Asker<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if !self.answered {
             // The supervisor may have finished.
-            let _ = self.asks.send(Ask::Gone);
+            let _ = self.asks.send(SupervisorRequest::ClientLeft);
         }
     }
 }

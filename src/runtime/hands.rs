@@ -9,45 +9,45 @@ use regex::bytes::Regex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::console::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
-use super::jobs::{Done, Jobs};
+use super::jobs::{JobReport, JobRunner};
 use super::log::{LogCapture, StackLog};
-use super::passing::Passing;
+use super::passing::PassedListeners;
 use super::probe::{self, NotifySocket, ProbeFinding, ProbeHandle, ProbeReport};
 use super::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
-use super::survey::Survey;
-use super::usage::Subject;
+use super::survey::ListenScan;
+use super::usage::MeteredRun;
 use super::watch::Watcher;
 use crate::engine::JobId;
 use crate::model::{
     CommandLine, LaunchConfig, Message, MessageClass, Name, OutputStream, Probe, ProcessExit,
     RunId, RunMode, Service, Stack, StopConfig, WatchId,
 };
-use sight::sight;
+use sight::probe_context;
 
 mod sight;
 
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
-pub struct Hands {
+pub struct Executor {
     processes: Arc<ProcessManager>,
     logs: StackLog,
     reports: mpsc::UnboundedSender<ProbeReport>,
     watcher: Option<Watcher>,
-    runs: BTreeMap<RunId, Held>,
-    survey: Survey,
-    jobs: Jobs,
-    sockets: Option<Sockets>,
-    passing: Passing,
+    runs: BTreeMap<RunId, ActiveRun>,
+    survey: ListenScan,
+    jobs: JobRunner,
+    sockets: Option<NotifySocketDir>,
+    passing: PassedListeners,
     consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
 }
 
 /// The directory of notify sockets.
-struct Sockets {
+struct NotifySocketDir {
     dir: PathBuf,
     /// Whether leftover sockets have been removed.
     cleared: bool,
 }
 
-impl Sockets {
+impl NotifySocketDir {
     fn open(&mut self, run: RunId) -> Result<NotifySocket, String> {
         if !std::mem::replace(&mut self.cleared, true) {
             NotifySocket::remove_stale(&self.dir);
@@ -58,7 +58,7 @@ impl Sockets {
 }
 
 /// What is kept of a live run.
-struct Held {
+struct ActiveRun {
     name: Name,
     /// The assigned main port.
     port: Option<u16>,
@@ -75,9 +75,9 @@ struct Held {
     health: Option<ProbeHandle>,
 }
 
-impl Held {
+impl ActiveRun {
     /// Returns the receivers of log and notify probes, in their order.
-    fn waits(
+    fn probe_receivers(
         &mut self,
         probes: &[Probe],
         lines: Vec<oneshot::Receiver<String>>,
@@ -107,30 +107,41 @@ impl Held {
     }
 }
 
-impl Hands {
+impl Executor {
     /// Creates an executor without runs. `watcher`: `None` when no files are watched.
     pub fn new(
         processes: ProcessManager,
         logs: StackLog,
         reports: mpsc::UnboundedSender<ProbeReport>,
-        done: mpsc::UnboundedSender<Done>,
+        done: mpsc::UnboundedSender<JobReport>,
         watcher: Option<Watcher>,
-    ) -> Hands {
+    ) -> Executor {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
-        let survey = Survey::new(reports.clone());
-        let jobs = Jobs::new(processes.clone(), done);
-        let passing = Passing::default();
+        let survey = ListenScan::new(reports.clone());
+        let jobs = JobRunner::new(processes.clone(), done);
+        let passing = PassedListeners::default();
         let (sockets, consoles) = (None, BTreeMap::new());
-        Hands { processes, logs, reports, watcher, runs, survey, jobs, sockets, passing, consoles }
+        Executor {
+            processes,
+            logs,
+            reports,
+            watcher,
+            runs,
+            survey,
+            jobs,
+            sockets,
+            passing,
+            consoles,
+        }
     }
 
     /// Sets the directory of notify sockets: private, and with a short path.
     pub fn sockets_in(&mut self, dir: PathBuf) {
-        self.sockets = Some(Sockets { dir, cleared: false });
+        self.sockets = Some(NotifySocketDir { dir, cleared: false });
     }
 
     /// Files saved from now on count as changed: the first runs are about to start.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn set_watch_baseline(&mut self) {
         if let Some(watcher) = &mut self.watcher {
             watcher.set_baseline();
         }
@@ -139,24 +150,24 @@ impl Hands {
     pub(super) fn spawn(&mut self, run: RunId, service: &Service) {
         let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
         let mut launch = service.launch.clone();
-        let notice = self.notice(run, service);
+        let notice = self.open_notify_socket(run, service);
         if let Some(notice) = &notice {
             let path = notice.path().to_string_lossy().into_owned();
             launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
         }
         let console = self.console(&service.name);
         let output = RunOutputSink::new(capture, run, console, no_terminal(service));
-        if let Some(message) = self.passing.remark(service) {
+        if let Some(message) = self.passing.shell_warning(service) {
             // Without a receiver the stack is shutting down.
             let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
-        let leash = match self.passing.for_run(service) {
+        let leash = match self.passing.listen_fds(service) {
             Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, output),
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
         let port = service.port().map(|port| port.number);
-        let held = Held {
+        let held = ActiveRun {
             name,
             port,
             leash,
@@ -181,12 +192,15 @@ impl Hands {
     }
 
     /// Closes listening sockets that none of these services uses.
-    pub(super) fn pass_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
-        self.passing.keep_only(services);
+    pub(super) fn close_other_listeners<'a>(
+        &mut self,
+        services: impl Iterator<Item = &'a Arc<Service>>,
+    ) {
+        self.passing.retain(services);
     }
 
     /// Opens the socket for a service with a notify probe.
-    fn notice(&mut self, run: RunId, service: &Service) -> Option<NotifySocket> {
+    fn open_notify_socket(&mut self, run: RunId, service: &Service) -> Option<NotifySocket> {
         if !service.ready.probes.contains(&Probe::Notify) {
             return None;
         }
@@ -222,7 +236,7 @@ impl Hands {
             &held.leash,
             &launch,
             stop.signal,
-            Recorded(capture),
+            CaptureSink(capture),
             tell,
         );
     }
@@ -234,13 +248,13 @@ impl Hands {
     }
 
     /// Starts readiness probes. If they were running before, `service` has changed.
-    pub(super) fn probe(&mut self, run: RunId, service: &Service) {
+    pub(super) fn start_probes(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         let lines = held.lines.take();
         let lines =
             lines.unwrap_or_else(|| self.logs.await_lines(&service.name, run, patterns(service)));
-        let waits = held.waits(&service.ready.probes, lines);
-        let sight = sight(&held.leash, service, &self.processes).exclusive();
+        let waits = held.probe_receivers(&service.ready.probes, lines);
+        let sight = probe_context(&held.leash, service, &self.processes).exclusive();
         let reports = self.reports.clone();
         held.probing =
             Some(probe::start_readiness(run, &service.ready, &held.launch, sight, waits, reports));
@@ -250,7 +264,7 @@ impl Hands {
     pub(super) fn await_debugger(&mut self, run: RunId, service: &Service) {
         let RunMode::Debug(debugging) = service.mode else { return };
         let Some(held) = self.runs.get_mut(&run) else { return };
-        let sight = sight(&held.leash, service, &self.processes);
+        let sight = probe_context(&held.leash, service, &self.processes);
         let (interval, reports) = (service.ready.interval, self.reports.clone());
         held.debugger =
             Some(probe::start_debugger_probe(run, debugging.port, interval, sight, reports));
@@ -260,14 +274,14 @@ impl Hands {
     pub(super) fn watch_health(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.health = service.health.as_ref().map(|health| {
-            let sight = sight(&held.leash, service, &self.processes);
+            let sight = probe_context(&held.leash, service, &self.processes);
             let reports = self.reports.clone();
             probe::start_health(run, health, &held.launch, sight, reports)
         });
     }
 
     /// Schedules a scan of where a run listens that became ready.
-    pub(super) fn survey(&self, run: RunId) {
+    pub(super) fn scan_listeners(&self, run: RunId) {
         if let Some(held) = self.runs.get(&run) {
             self.survey.add(run, held.leash.tree_fn(), held.port);
         }
@@ -289,7 +303,7 @@ impl Hands {
     ) {
         let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(RunId(0)), Vec::new());
         let launch = LaunchConfig { command: command.clone(), ..service.launch.clone() };
-        self.jobs.start(job, &launch, Recorded(capture));
+        self.jobs.start(job, &launch, CaptureSink(capture));
     }
 
     pub(super) fn stop_job(&self, job: JobId) {
@@ -301,7 +315,7 @@ impl Hands {
     }
 
     pub(super) fn forget_job(&mut self, job: JobId) {
-        self.jobs.forget(job);
+        self.jobs.remove(job);
     }
 
     /// Stops all probes of a run with an exited main process.
@@ -344,7 +358,7 @@ impl Hands {
     }
 
     /// Closes the terminals of services that are no longer in the stack.
-    pub(super) fn keep_consoles(&mut self, stack: &Stack) {
+    pub(super) fn close_terminals(&mut self, stack: &Stack) {
         self.consoles.retain(|name, console| {
             let kept = stack.services.contains_key(name);
             if !kept {
@@ -360,7 +374,7 @@ impl Hands {
     }
 
     /// The inherited environment, and whether this service gets a terminal.
-    pub(super) fn surroundings(&self, service: &Service) -> (Arc<InheritedEnv>, bool) {
+    pub(super) fn inherited_env(&self, service: &Service) -> (Arc<InheritedEnv>, bool) {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
@@ -369,10 +383,10 @@ impl Hands {
     }
 
     /// The runs with their processes, to measure their usage.
-    pub(super) fn subjects(&self) -> Vec<Subject> {
-        let subject = |(run, held): (&RunId, &Held)| {
+    pub(super) fn metered_runs(&self) -> Vec<MeteredRun> {
+        let subject = |(run, held): (&RunId, &ActiveRun)| {
             let (since, tree) = (held.began, held.leash.usage());
-            Subject { run: *run, since, tree }
+            MeteredRun { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()
     }
@@ -437,9 +451,9 @@ fn no_terminal(service: &Service) -> Message {
 }
 
 /// A log capture as the sink of a command.
-struct Recorded(LogCapture);
+struct CaptureSink(LogCapture);
 
-impl OutputSink for Recorded {
+impl OutputSink for CaptureSink {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.0.push(stream, bytes);
     }

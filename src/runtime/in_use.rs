@@ -1,7 +1,7 @@
 //! Detects "address in use" errors in the output of programs.
 
 /// Returns whether a line reports that an address is in use.
-pub(super) fn is_said(line: &str) -> bool {
+pub(super) fn mentions_address_in_use(line: &str) -> bool {
     let line = line.to_lowercase();
     let errors = ["address already in use", "address in use", "eaddrinuse", "errno 98", "errno 48"];
     errors.iter().any(|error| line.contains(error))
@@ -10,7 +10,7 @@ pub(super) fn is_said(line: &str) -> bool {
 }
 
 /// Returns whether a line mentions this port as a whole number.
-pub(super) fn names(line: &str, port: u16) -> bool {
+pub(super) fn mentions_port(line: &str, port: u16) -> bool {
     line.split(|c: char| !c.is_ascii_digit()).any(|word| word == port.to_string())
 }
 
@@ -32,17 +32,17 @@ mod tests {
             "Bind for 127.0.0.1:5000 failed: port is already allocated.",
             "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
         ] {
-            assert!(is_said(line), "{line}");
+            assert!(mentions_address_in_use(line), "{line}");
         }
         for line in ["", "listening on port 5000", "the file is in use", "errno 13", "refused"] {
-            assert!(!is_said(line), "{line}");
+            assert!(!mentions_address_in_use(line), "{line}");
         }
     }
 
     #[test]
     fn a_port_is_named_as_a_whole_number() {
-        assert!(names("127.0.0.1:5000: in use", 5000));
-        assert!(names("port 5000", 5000));
-        assert!(!names("port 15000 or 50001", 5000));
+        assert!(mentions_port("127.0.0.1:5000: in use", 5000));
+        assert!(mentions_port("port 5000", 5000));
+        assert!(!mentions_port("port 15000 or 50001", 5000));
     }
 }

@@ -19,7 +19,7 @@ const OUTPUT_MAX: usize = 8 << 10;
 
 /// A command has finished, and none of its processes is left.
 #[derive(Debug)]
-pub struct Done {
+pub struct JobReport {
     /// The job.
     pub job: JobId,
     /// Success is exit code 0.
@@ -27,21 +27,24 @@ pub struct Done {
 }
 
 /// The running commands. Each has its own keeper, so that none of its processes outlives devstack.
-pub(super) struct Jobs {
+pub(super) struct JobRunner {
     processes: Arc<ProcessManager>,
-    done: mpsc::UnboundedSender<Done>,
+    done: mpsc::UnboundedSender<JobReport>,
     live: BTreeMap<JobId, RunHandle>,
 }
 
-impl Jobs {
-    pub fn new(processes: Arc<ProcessManager>, done: mpsc::UnboundedSender<Done>) -> Jobs {
-        Jobs { processes, done, live: BTreeMap::new() }
+impl JobRunner {
+    pub fn new(
+        processes: Arc<ProcessManager>,
+        done: mpsc::UnboundedSender<JobReport>,
+    ) -> JobRunner {
+        JobRunner { processes, done, live: BTreeMap::new() }
     }
 
     /// Starts a command. Its result is reported once, when none of its processes is left.
     pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl OutputSink) {
-        let tail = Tail::default();
-        let mut aside = self.processes.spawn_one_shot(launch, Tee { sink, tail: tail.clone() });
+        let tail = OutputTail::default();
+        let mut aside = self.processes.spawn_one_shot(launch, TeeSink { sink, tail: tail.clone() });
         self.live.insert(job, aside.leash().clone());
         let (done, command) = (self.done.clone(), command_summary(&launch.command));
         tokio::spawn(async move {
@@ -53,7 +56,7 @@ impl Jobs {
                 Err(why) => Err(failed(&format!("cannot start `{command}`: {why}"), &tail)),
             };
             // Without a receiver the stack is shutting down.
-            let _ = done.send(Done { job, result });
+            let _ = done.send(JobReport { job, result });
         });
     }
 
@@ -69,12 +72,12 @@ impl Jobs {
         }
     }
 
-    pub fn forget(&mut self, job: JobId) {
+    pub fn remove(&mut self, job: JobId) {
         self.live.remove(&job);
     }
 }
 
-fn failed(what: &str, tail: &Tail) -> Message {
+fn failed(what: &str, tail: &OutputTail) -> Message {
     let mut text = what.to_owned();
     for line in tail.lines() {
         text += "\n  | ";
@@ -86,9 +89,9 @@ fn failed(what: &str, tail: &Tail) -> Message {
 
 /// The last bytes of a command's output.
 #[derive(Debug, Clone, Default)]
-struct Tail(Arc<Mutex<VecDeque<u8>>>);
+struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
 
-impl Tail {
+impl OutputTail {
     fn push(&self, bytes: &[u8]) {
         // Every update is complete in itself, so a poisoned lock is harmless.
         let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,12 +107,12 @@ impl Tail {
 }
 
 /// Passes output on and keeps the end of it.
-struct Tee<S> {
+struct TeeSink<S> {
     sink: S,
-    tail: Tail,
+    tail: OutputTail,
 }
 
-impl<S: OutputSink> OutputSink for Tee<S> {
+impl<S: OutputSink> OutputSink for TeeSink<S> {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.tail.push(bytes);
         self.sink.push(stream, bytes);

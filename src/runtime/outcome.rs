@@ -2,7 +2,7 @@
 
 /// How the stack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct StackOutcome {
     /// The exit code.
     pub code: i32,
     /// Whether it is proven that no process is left.

@@ -11,21 +11,21 @@ use crate::ports;
 /// Listening sockets that devstack opens for services and passes to each run. They stay open while
 /// another run can follow, so that connections wait for it instead of being refused.
 #[derive(Debug, Default)]
-pub(super) struct Passing {
-    held: BTreeMap<Name, Vec<Socket>>,
+pub(super) struct PassedListeners {
+    held: BTreeMap<Name, Vec<HeldListener>>,
     /// Commands with a warning already sent: one is enough.
     remarked: BTreeMap<Name, CommandLine>,
 }
 
 #[derive(Debug)]
-struct Socket {
+struct HeldListener {
     /// `main`, or its name in `ports`.
     port: String,
     address: SocketAddr,
     fd: OwnedFd,
 }
 
-impl Passing {
+impl PassedListeners {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
@@ -37,7 +37,7 @@ impl Passing {
 
     /// Closes sockets that none of these services uses any more. New connections are refused from
     /// now on, unless a live run still listens.
-    pub fn keep_only<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
+    pub fn retain<'a>(&mut self, services: impl Iterator<Item = &'a Arc<Service>>) {
         let wanted: BTreeMap<&Name, &Service> =
             services.map(|service| (&service.name, service.as_ref())).collect();
         self.held.retain(|name, sockets| {
@@ -49,7 +49,7 @@ impl Passing {
 
     /// Returns a warning about a run with passed sockets, unless the previous run had the same
     /// command.
-    pub fn remark(&mut self, service: &Service) -> Option<Message> {
+    pub fn shell_warning(&mut self, service: &Service) -> Option<Message> {
         let (name, command) = (&service.name, &service.launch.command);
         if service.socket_activated.is_empty()
             || !process::runs_under_shell(command)
@@ -58,12 +58,12 @@ impl Passing {
             return None;
         }
         self.remarked.insert(name.clone(), command.clone());
-        Some(remark::shell_between())
+        Some(remark::shell_keeps_socket())
     }
 
     /// Returns the sockets for a run, in the order of the ports. Held sockets are reset; missing
     /// ones are opened.
-    pub fn for_run(&mut self, service: &Service) -> Result<Vec<ListenFd>, Message> {
+    pub fn listen_fds(&mut self, service: &Service) -> Result<Vec<ListenFd>, Message> {
         if service.socket_activated.is_empty() {
             return Ok(Vec::new());
         }
@@ -76,7 +76,7 @@ impl Passing {
                 Some(at) => at,
                 None => {
                     let fd = ports::open_listener(address)?;
-                    held.push(Socket { port: port.name.clone(), address, fd });
+                    held.push(HeldListener { port: port.name.clone(), address, fd });
                     held.len() - 1
                 }
             };
@@ -86,7 +86,7 @@ impl Passing {
     }
 }
 
-impl Socket {
+impl HeldListener {
     fn is_of(&self, service: &Service) -> bool {
         let host = address(&service.launch.host);
         service.activated_ports().any(|port| {

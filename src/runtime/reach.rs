@@ -4,7 +4,7 @@ use crate::model::{ListenAddress, Snapshot, Stack, listening_port};
 use crate::ports::NetworkInterface;
 
 /// Adds network URLs to a snapshot. Calls `networks` only if something listens beyond loopback.
-pub(super) fn fill(
+pub(super) fn add_network_urls(
     snapshot: &mut Snapshot,
     stack: &Stack,
     networks: impl FnOnce() -> Vec<NetworkInterface>,

@@ -13,23 +13,23 @@ use crate::ports::{
 mod reloader;
 mod situation;
 
-pub use reloader::Reloader;
-pub(super) use reloader::Task;
-pub use situation::Situation;
+pub use reloader::ConfigReloader;
+pub(super) use reloader::ReloadTask;
+pub use situation::LoadConstraints;
 
 /// What came of a change of the configuration.
-pub enum Reloaded {
+pub enum ReloadOutcome {
     /// The configuration is valid.
-    Stack(Made),
+    Stack(LoadedStack),
     /// The last applied configuration, with other services in debug mode.
-    Switched(Made),
+    Switched(LoadedStack),
     /// The modes cannot be changed: one message for each unavailable port.
     NotSwitched(Vec<Message>),
     /// The configuration is valid but not applied: the stack does not follow edits. Its ports are
     /// only a preview.
-    Waits(Arc<Stack>),
+    NotLive(Arc<Stack>),
     /// The configuration is invalid; nothing changes.
-    Broken {
+    Invalid {
         /// Summary in one sentence.
         why: &'static str,
         /// The errors, ready to print.
@@ -38,7 +38,7 @@ pub enum Reloaded {
         files: BTreeSet<PathBuf>,
     },
     /// Other ports were chosen for services that lost one, from the last applied configuration.
-    Placed {
+    PortsReassigned {
         /// The stack with those ports.
         stack: Arc<Stack>,
         /// Each of these services, and why it cannot have a port.
@@ -49,7 +49,7 @@ pub enum Reloaded {
 }
 
 /// A loaded stack.
-pub struct Made {
+pub struct LoadedStack {
     /// The stack.
     pub stack: Arc<Stack>,
     /// Notes for the user.
@@ -62,22 +62,22 @@ pub struct Made {
 
 /// What a new stack is compared with.
 #[derive(Debug, Clone)]
-pub(super) struct Present {
+pub(super) struct ReloadBaseline {
     name: String,
     dir: PathBuf,
     live: bool,
     files: BTreeSet<PathBuf>,
-    situation: Situation,
+    situation: LoadConstraints,
 }
 
-impl Present {
-    pub fn of(stack: &Stack, situation: Situation) -> Present {
+impl ReloadBaseline {
+    pub fn of(stack: &Stack, situation: LoadConstraints) -> ReloadBaseline {
         let (name, dir, files) = (stack.name.clone(), stack.dir.clone(), stack.files.clone());
-        Present { name, dir, live: stack.live_reload, files, situation }
+        ReloadBaseline { name, dir, live: stack.live_reload, files, situation }
     }
 
     /// Returns why the running stack cannot become this configuration.
-    fn refuses(&self, draft: &Config) -> Option<Message> {
+    fn incompatible(&self, draft: &Config) -> Option<Message> {
         if self.name != draft.name() {
             let (old, new) = (&self.name, draft.name());
             let text = format!("cannot rename the running stack from `{old}` to `{new}`");
@@ -100,7 +100,7 @@ impl Present {
 
 /// Makes a stack from the configuration files: at the start, and whenever they change.
 #[derive(Clone)]
-pub struct Loader {
+pub struct StackLoader {
     /// The files, and overrides from the command line.
     pub sources: ConfigSources,
     /// The ports of this stack. Locked only while they are assigned or read.
@@ -111,35 +111,39 @@ pub struct Loader {
     pub adapt: fn(&mut Stack),
 }
 
-impl Loader {
+impl StackLoader {
     /// Decides what to do with a configuration that was read.
-    fn judge(&self, present: &Present, read: Result<Config, DiagnosticList>) -> Reloaded {
+    fn evaluate(
+        &self,
+        present: &ReloadBaseline,
+        read: Result<Config, DiagnosticList>,
+    ) -> ReloadOutcome {
         let draft = match read {
             Ok(draft) => Arc::new(draft),
             Err(wrong) => {
                 let why = "the configuration is invalid";
                 let (text, files) = (wrong.render(self.color), wrong.files().clone());
-                return Reloaded::Broken { why, text, files };
+                return ReloadOutcome::Invalid { why, text, files };
             }
         };
-        if let Err(message) = hosts_exist(&draft) {
+        if let Err(message) = check_hosts(&draft) {
             let why = "the configuration is invalid";
             let (text, files) = (crate::error::render_message(&message), draft.files().clone());
-            return Reloaded::Broken { why, text, files };
+            return ReloadOutcome::Invalid { why, text, files };
         }
-        if let Some(message) = present.refuses(&draft) {
+        if let Some(message) = present.incompatible(&draft) {
             let why = "the stack must be restarted";
             let (text, files) = (crate::error::render_message(&message), draft.files().clone());
-            return Reloaded::Broken { why, text, files };
+            return ReloadOutcome::Invalid { why, text, files };
         }
         // `live = true` in an edit applies to that edit.
         let loaded = match present.live || draft.live_reload() {
-            true => self.make(&draft, &present.situation).map(Reloaded::Stack),
-            false => {
-                self.think(&draft, &present.situation).map(|(stack, _)| Reloaded::Waits(stack))
-            }
+            true => self.load(&draft, &present.situation).map(ReloadOutcome::Stack),
+            false => self
+                .preview_ports(&draft, &present.situation)
+                .map(|(stack, _)| ReloadOutcome::NotLive(stack)),
         };
-        loaded.unwrap_or_else(|conflicts| Reloaded::Broken {
+        loaded.unwrap_or_else(|conflicts| ReloadOutcome::Invalid {
             why: "a requested port is unavailable",
             text: conflicts.iter().map(crate::error::render_message).collect(),
             files: draft.files().clone(),
@@ -147,10 +151,14 @@ impl Loader {
     }
 
     /// Chooses ports without asking the user.
-    fn make(&self, draft: &Arc<Config>, situation: &Situation) -> Result<Made, Vec<Message>> {
+    fn load(
+        &self,
+        draft: &Arc<Config>,
+        situation: &LoadConstraints,
+    ) -> Result<LoadedStack, Vec<Message>> {
         let (stack, notes) = self.choose_asking(draft, situation, &mut |_| ConflictAnswer::Quit)?;
         let debugged = situation.debugged.clone();
-        Ok(Made { stack, notes, draft: draft.clone(), debugged })
+        Ok(LoadedStack { stack, notes, draft: draft.clone(), debugged })
     }
 
     /// Chooses ports; asks about unavailable ones where the configuration says so.
@@ -160,24 +168,25 @@ impl Loader {
     pub fn choose_asking(
         &self,
         draft: &Config,
-        situation: &Situation,
+        situation: &LoadConstraints,
         ask: &mut dyn FnMut(&ConflictPrompt) -> ConflictAnswer,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let mut ports = self.ports();
-        let assigned = situation.ask(draft, |asked| ports.assign_with_prompt(asked, ask))?;
+        let assigned =
+            situation.with_requests(draft, |asked| ports.assign_with_prompt(asked, ask))?;
         let notes = draft.notes().iter().cloned().chain(ports.notes()).collect();
         Ok((self.resolve(draft, &assigned, &situation.debugged), notes))
     }
 
     /// Chooses other ports for services that lost one. All others keep theirs in `stack`, and all
     /// keep their mode.
-    fn place(
+    fn reassign(
         &self,
         draft: &Config,
         stack: &Stack,
         lost: &BTreeSet<Name>,
         shunned: &BTreeSet<u16>,
-    ) -> Reloaded {
+    ) -> ReloadOutcome {
         let mut ports = self.ports();
         let others = |name: &Name| !lost.contains(name);
         let mut mine = ports_of(stack, others);
@@ -191,7 +200,7 @@ impl Loader {
             refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
         };
         let outcome = lost.iter().map(|name| (name.clone(), refused(name))).collect();
-        Reloaded::Placed { stack, outcome, notes: ports.notes() }
+        ReloadOutcome::PortsReassigned { stack, outcome, notes: ports.notes() }
     }
 
     /// Returns the stack and notes that the current files would give; takes and changes nothing.
@@ -199,22 +208,24 @@ impl Loader {
     /// # Errors
     /// When the files are invalid (class `config`; the text has several lines), or the ports they
     /// ask for are unavailable.
-    fn preview(&self, present: &Present) -> Previewed {
+    fn preview(&self, present: &ReloadBaseline) -> PreviewResult {
         let draft = config::load(&self.sources)
             .map_err(|wrong| Message::new(MessageClass::Config, wrong.render(false).trim_end()))?;
-        hosts_exist(&draft)?;
-        match present.refuses(&draft) {
+        check_hosts(&draft)?;
+        match present.incompatible(&draft) {
             Some(message) => Err(message),
-            None => self.think(&draft, &present.situation).map_err(|conflicts| joined(&conflicts)),
+            None => self
+                .preview_ports(&draft, &present.situation)
+                .map_err(|conflicts| join_messages(&conflicts)),
         }
     }
 
-    fn think(
+    fn preview_ports(
         &self,
         draft: &Config,
-        situation: &Situation,
+        situation: &LoadConstraints,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
-        let ports = situation.ask(draft, |asked| self.ports().preview(asked))?;
+        let ports = situation.with_requests(draft, |asked| self.ports().preview(asked))?;
         let assigned = PortAssignment { ports, ..PortAssignment::default() };
         Ok((self.resolve(draft, &assigned, &situation.debugged), draft.notes().to_vec()))
     }
@@ -249,10 +260,10 @@ pub(super) fn debugged_in(stack: &Stack) -> DebugServices {
 }
 
 /// The result of a preview: stack and notes.
-pub(super) type Previewed = Result<(Arc<Stack>, Vec<Message>), Message>;
+pub(super) type PreviewResult = Result<(Arc<Stack>, Vec<Message>), Message>;
 
 /// Joins several messages into one.
-pub fn joined(messages: &[Message]) -> Message {
+pub fn join_messages(messages: &[Message]) -> Message {
     let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
     let first = messages.first();
     let class = first.map_or(MessageClass::Port, |message| message.class);
@@ -264,7 +275,7 @@ pub fn joined(messages: &[Message]) -> Message {
 ///
 /// # Errors
 /// One message that names the services and the available addresses.
-pub fn hosts_exist(draft: &Config) -> Result<(), Message> {
+pub fn check_hosts(draft: &Config) -> Result<(), Message> {
     let mut known = BTreeMap::new();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, host) in draft.hosts() {

@@ -9,7 +9,7 @@ use crate::ports::NetworkInterface;
 const MOST_NAMED: usize = 5;
 
 /// The service is not listening on its assigned port, but elsewhere.
-pub(super) fn elsewhere(service: &Service, given: u16, actual: &[ListenAddress]) -> Message {
+pub(super) fn wrong_port(service: &Service, given: u16, actual: &[ListenAddress]) -> Message {
     let mine: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let tcp = actual.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
     let ports: BTreeSet<u16> = tcp.filter(|port| !mine.contains(port)).collect();
@@ -35,7 +35,7 @@ pub(super) fn elsewhere(service: &Service, given: u16, actual: &[ListenAddress])
 
 /// Notes on where a ready service listens. `early`: it may not have opened all its ports. Calls
 /// `networks` only when needed.
-pub(super) fn surveyed(
+pub(super) fn listen_notes(
     service: &Service,
     listening: &[ListenAddress],
     early: bool,
@@ -49,13 +49,13 @@ pub(super) fn surveyed(
     let elsewhere = ports
         .first()
         .filter(|_| strange && !early && !service.mode.is_debug())
-        .map(|given| elsewhere(service, *given, listening));
-    let reach = reach(service, actual, listening, networks);
+        .map(|given| wrong_port(service, *given, listening));
+    let reach = exposure(service, actual, listening, networks);
     elsewhere.into_iter().chain(reach).collect()
 }
 
 /// A note if the service is more, or less, exposed than its host setting asks for.
-fn reach(
+fn exposure(
     service: &Service,
     port: Option<u16>,
     listening: &[ListenAddress],
@@ -101,14 +101,14 @@ fn places(addresses: &[&ListenAddress]) -> String {
 }
 
 /// The service gets passed sockets, but its program is not its main process.
-pub(super) fn shell_between() -> Message {
+pub(super) fn shell_keeps_socket() -> Message {
     let text = "the program runs under a shell, so LISTEN_PID names the shell: most programs will ignore the passed socket";
     let help = "put `exec` before the program, as in `… && exec gunicorn app:app`, or write the command as an array";
     Message::new(MessageClass::Port, text).help(help)
 }
 
 /// The program opened a port itself that is passed to it.
-pub(super) fn opened_twice(port: u16) -> Message {
+pub(super) fn port_is_passed(port: u16) -> Message {
     let text = format!(
         "address already in use: devstack itself holds port {port} open to pass it on (`pass = true`)"
     );

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::process;
 
 /// Listens for signals.
-pub struct Signals {
+pub struct SignalListener {
     interrupt: Signal,
     terminate: Signal,
     /// `None` under nohup: devstack is to outlive the terminal.
@@ -18,21 +18,21 @@ pub struct Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Called {
+pub enum SignalAction {
     /// Shut down: number and display name of the signal.
     End(i32, &'static str),
     /// The terminal was resized.
     Resized,
 }
 
-impl Signals {
+impl SignalListener {
     /// Starts listening; from now on these signals no longer kill the process.
-    pub fn listen() -> io::Result<Signals> {
+    pub fn listen() -> io::Result<SignalListener> {
         let hangup = match process::ignores_hangup() {
             true => None,
             false => Some(signal(SignalKind::hangup())?),
         };
-        Ok(Signals {
+        Ok(SignalListener {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup,
@@ -44,14 +44,14 @@ impl Signals {
     /// Waits for the next signal to shut down and returns its number.
     pub async fn end(&mut self) -> i32 {
         loop {
-            if let Called::End(number, _) = self.next().await {
+            if let SignalAction::End(number, _) = self.next().await {
                 return number;
             }
         }
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) -> Called {
+    pub async fn next(&mut self) -> SignalAction {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -59,11 +59,11 @@ impl Signals {
             }
         };
         tokio::select! {
-            Some(()) = self.interrupt.recv() => Called::End(2, "Ctrl-C"),
-            Some(()) = self.terminate.recv() => Called::End(15, "SIGTERM"),
-            Some(()) = hangup => Called::End(1, "SIGHUP"),
-            Some(()) = self.quit.recv() => Called::End(3, "SIGQUIT"),
-            Some(()) = self.resized.recv() => Called::Resized,
+            Some(()) = self.interrupt.recv() => SignalAction::End(2, "Ctrl-C"),
+            Some(()) = self.terminate.recv() => SignalAction::End(15, "SIGTERM"),
+            Some(()) = hangup => SignalAction::End(1, "SIGHUP"),
+            Some(()) = self.quit.recv() => SignalAction::End(3, "SIGQUIT"),
+            Some(()) = self.resized.recv() => SignalAction::Resized,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Maximum number of reads until the files are stable. If they never are, the last read counts, and
 /// the next change is reported anyway.
-const READS: usize = 10;
+const MAX_READS: usize = 10;
 
 /// A file modified more recently may be half saved. The watcher has already waited this long before
 /// its report, so this only catches a second save in quick succession.
@@ -20,16 +20,16 @@ const QUIET: Duration = Duration::from_millis(10);
 const QUIET_EMPTY: Duration = Duration::from_millis(100);
 
 /// Identifies the state of a file: size, mtime, inode.
-type Stamp = Option<(u64, (i64, i64), u64)>;
+type FileStamp = Option<(u64, (i64, i64), u64)>;
 
 /// Calls `read` until `files` have not changed meanwhile: half a file can be valid too. `None`: the
 /// runtime is shutting down.
-pub(super) async fn read<T: Send + 'static>(
+pub(super) async fn read_when_stable<T: Send + 'static>(
     files: BTreeSet<PathBuf>,
     read: impl Fn() -> T + Send + Sync + 'static,
 ) -> Option<T> {
     let (files, read) = (Arc::new(files), Arc::new(read));
-    for _ in 1..READS {
+    for _ in 1..MAX_READS {
         let (files, read) = (files.clone(), read.clone());
         let once = move || {
             let before = stamps(&files);
@@ -58,11 +58,11 @@ fn unsettled(files: &BTreeSet<PathBuf>) -> Option<Duration> {
     files.iter().filter_map(rest).max()
 }
 
-fn stamps(files: &BTreeSet<PathBuf>) -> Vec<Stamp> {
+fn stamps(files: &BTreeSet<PathBuf>) -> Vec<FileStamp> {
     files.iter().map(|path| stamp(path)).collect()
 }
 
-fn stamp(path: &Path) -> Stamp {
+fn stamp(path: &Path) -> FileStamp {
     let meta = fs::metadata(path).ok()?;
     Some((meta.len(), (meta.mtime(), meta.mtime_nsec()), meta.ino()))
 }
@@ -81,7 +81,7 @@ mod tests {
         let files = BTreeSet::from([path.clone(), dir.path().join("absent")]);
         let reads = Arc::new(Mutex::new(Vec::new()));
         let seen = reads.clone();
-        let found = read(files, move || {
+        let found = read_when_stable(files, move || {
             let text = fs::read_to_string(&path).unwrap();
             if seen.lock().unwrap().is_empty() {
                 fs::write(&path, "whole").unwrap();
@@ -100,12 +100,12 @@ mod tests {
         let reads = Arc::new(Mutex::new(0));
         let seen = reads.clone();
         let files = BTreeSet::from([path.clone()]);
-        let done = read(files, move || {
+        let done = read_when_stable(files, move || {
             *seen.lock().unwrap() += 1;
             fs::write(&path, "x".repeat(*seen.lock().unwrap())).unwrap();
         });
         done.await.unwrap();
-        assert_eq!(*reads.lock().unwrap(), READS);
+        assert_eq!(*reads.lock().unwrap(), MAX_READS);
     }
 
     #[test]

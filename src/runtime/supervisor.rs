@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
-use super::ending::{Ender, Ending};
-use super::feed::Teller;
-use super::handle::{Answer, Ask, Handle};
-use super::hands::Hands;
-use super::jobs::Done;
+use super::ending::{ShutdownHandle, ShutdownRequest};
+use super::feed::EventFeed;
+use super::handle::{RequestResult, SupervisorHandle, SupervisorRequest};
+use super::hands::Executor;
+use super::jobs::JobReport;
 use super::log::{StackLog, narrate};
-use super::outcome::Outcome;
+use super::outcome::StackOutcome;
 use super::probe::ProbeReport;
 use super::process::RunReport;
-use super::reload::{Previewed, Reloaded, Reloader, Task};
-use super::signals::{Called, Signals};
+use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
+use super::signals::{SignalAction, SignalListener};
 use super::watch::WatchReport;
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
 use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
@@ -28,11 +28,11 @@ const BATCH: usize = 256;
 
 /// If a deadline is missed by this much, devstack itself was not running: it was stopped (Ctrl-Z)
 /// or the machine slept. That time does not count towards deadlines.
-const OVERSLEPT: Duration = Duration::from_secs(2);
+const SLEEP_THRESHOLD: Duration = Duration::from_secs(2);
 
 /// The loop wakes this often while there is a deadline, to notice how long it did not run. Without
 /// one it sleeps until something happens.
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 mod configuration;
 mod switch;
@@ -43,11 +43,11 @@ mod thieves;
 pub(crate) use switch::no_debug_entry;
 
 /// What a supervisor starts with.
-pub struct Setup {
+pub struct SupervisorSetup {
     /// Holds processes, probes and the watcher.
-    pub hands: Hands,
+    pub hands: Executor,
     /// Channels with reports of the executor.
-    pub senses: Senses,
+    pub senses: InputSources,
     /// The log of the stack.
     pub logs: StackLog,
     /// The initial stack.
@@ -55,30 +55,30 @@ pub struct Setup {
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
     /// Reloads the configuration and reassigns ports.
-    pub reloader: Reloader,
+    pub reloader: ConfigReloader,
     /// Keeps running when no service runs, until a shutdown is requested.
     pub stay: bool,
     /// Size of devstack's terminal, if there is one.
-    pub terminal_size: TerminalSize,
+    pub terminal_size: TerminalSizeFn,
     /// Shows a QR code after the start; with the number of columns before the names in each line.
     pub qr: Option<u16>,
 }
 
 /// Returns the current rows and columns of a terminal.
-pub type TerminalSize = Box<dyn Fn() -> Option<(u16, u16)>>;
+pub type TerminalSizeFn = Box<dyn Fn() -> Option<(u16, u16)>>;
 
 /// Channels where reports arrive.
-pub struct Senses {
+pub struct InputSources {
     /// Reports of runs.
     pub facts: mpsc::UnboundedReceiver<RunReport>,
     /// Reports of probes.
     pub reports: mpsc::UnboundedReceiver<ProbeReport>,
     /// Results of watch commands.
-    pub done: mpsc::UnboundedReceiver<Done>,
+    pub done: mpsc::UnboundedReceiver<JobReport>,
     /// Reports of the watcher.
     pub changes: mpsc::UnboundedReceiver<WatchReport>,
     /// Signals to devstack itself.
-    pub signals: Signals,
+    pub signals: SignalListener,
 }
 
 /// The loop: turns reports and requests into inputs, lets the engine decide, and carries out its
@@ -86,67 +86,67 @@ pub struct Senses {
 pub struct Supervisor {
     engine: Engine,
     clock: Clock,
-    hands: Hands,
-    senses: Senses,
+    hands: Executor,
+    senses: InputSources,
     logs: StackLog,
-    teller: Teller,
+    teller: EventFeed,
     stack: Arc<Stack>,
     selection: Option<Selection>,
-    reloader: Reloader,
+    reloader: ConfigReloader,
     /// Notes of the last configuration load.
     notes: Vec<Message>,
     /// Mode requests that wait for their stack.
-    switches: Vec<switch::Switch>,
+    switches: Vec<switch::ModeSwitch>,
     /// Whether the last configuration read was invalid.
     broken: bool,
     /// What edits would change that are not applied with `live = false`.
-    waits: Plan,
-    previewed: (mpsc::UnboundedSender<Preview>, mpsc::UnboundedReceiver<Preview>),
-    reloaded: (mpsc::UnboundedSender<Reloaded>, mpsc::UnboundedReceiver<Reloaded>),
-    asks: mpsc::UnboundedReceiver<Ask>,
-    waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    unapplied: Plan,
+    previewed: (mpsc::UnboundedSender<PendingPreview>, mpsc::UnboundedReceiver<PendingPreview>),
+    reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
+    asks: mpsc::UnboundedReceiver<SupervisorRequest>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     tickets: u64,
     interrupts: u32,
     /// When the loop last ran.
-    seen: EngineTime,
+    last_step: EngineTime,
     /// The current snapshot, if it was requested since the last change.
     snapshot: Option<Arc<Snapshot>>,
     state: watch::Sender<StackState>,
-    settled: watch::Sender<bool>,
-    terminal_size: TerminalSize,
+    start_done: watch::Sender<bool>,
+    terminal_size: TerminalSizeFn,
     qr: Option<u16>,
-    ender: Ender,
-    endings: mpsc::UnboundedReceiver<Ending>,
-    halt: Option<i32>,
+    ender: ShutdownHandle,
+    endings: mpsc::UnboundedReceiver<ShutdownRequest>,
+    exit_code: Option<i32>,
 }
 
 /// The result of a preview, and where to send it.
-type Preview = (Previewed, configuration::TellPlan);
+type PendingPreview = (PreviewResult, configuration::PlanReply);
 
 /// What woke the loop.
-enum Wake {
+enum WakeReason {
     Fact(RunReport),
     Report(ProbeReport),
-    Done(Done),
+    Done(JobReport),
     Change(WatchReport),
-    Ask(Ask),
-    Reloaded(Reloaded),
-    Previewed(Previewed, configuration::TellPlan),
-    Signal(Called),
-    Ending(Ending),
+    Ask(SupervisorRequest),
+    Reloaded(ReloadOutcome),
+    Previewed(PreviewResult, configuration::PlanReply),
+    Signal(SignalAction),
+    Ending(ShutdownRequest),
     LogTrouble,
     Deadline,
 }
 
 impl Supervisor {
     /// Creates a supervisor, and the handle to reach it.
-    pub fn new(setup: Setup) -> (Supervisor, Handle) {
+    pub fn new(setup: SupervisorSetup) -> (Supervisor, SupervisorHandle) {
         let clock = Clock::start();
         let (ask, asks) = mpsc::unbounded_channel();
-        let (ender, endings) = Ender::new();
+        let (ender, endings) = ShutdownHandle::new();
         let (state, _) = watch::channel(StackState::Starting);
-        let teller = Teller::new();
-        let handle = Handle::new(ask, setup.logs.clone(), teller.tap());
+        let teller = EventFeed::new();
+        let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe());
         let supervisor = Supervisor {
             engine: if setup.stay { Engine::keep_alive() } else { Engine::new() },
             clock,
@@ -162,20 +162,20 @@ impl Supervisor {
             notes: Vec::new(),
             switches: Vec::new(),
             broken: false,
-            waits: Plan::default(),
+            unapplied: Plan::default(),
             previewed: mpsc::unbounded_channel(),
             reloaded: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
             tickets: 0,
             interrupts: 0,
-            seen: EngineTime::ZERO,
+            last_step: EngineTime::ZERO,
             snapshot: None,
             state,
-            settled: watch::Sender::new(false),
+            start_done: watch::Sender::new(false),
             ender,
             endings,
-            halt: None,
+            exit_code: None,
         };
         (supervisor, handle)
     }
@@ -187,22 +187,22 @@ impl Supervisor {
 
     /// Subscribes to the end of the start: everything requested is ready or done, or has failed.
     pub fn settled(&self) -> watch::Receiver<bool> {
-        self.settled.subscribe()
+        self.start_done.subscribe()
     }
 
     /// Returns a handle to shut the stack down.
-    pub fn ender(&self) -> Ender {
+    pub fn ender(&self) -> ShutdownHandle {
         self.ender.clone()
     }
 
     /// Runs until everything is over. Processes left then are up to the guard.
-    pub async fn run(mut self) -> Outcome {
+    pub async fn run(mut self) -> StackOutcome {
         let (stack, selection) = (self.stack.clone(), self.selection.clone());
         self.logs.set_services(&colors(&stack));
-        self.hands.begin();
-        self.decide(vec![Input::Apply { stack, selection }]);
+        self.hands.set_watch_baseline();
+        self.step_engine(vec![Input::Apply { stack, selection }]);
         let mut watching = false;
-        while self.halt.is_none() {
+        while self.exit_code.is_none() {
             // The file walk would compete with starting services; it notices changes made before
             // it.
             if !watching && !self.engine.has_pending_spawn() {
@@ -211,23 +211,23 @@ impl Supervisor {
             }
             let first = self.wake().await;
             let mut inputs = Vec::new();
-            self.take(first, &mut inputs);
+            self.collect_inputs(first, &mut inputs);
             while inputs.len() < BATCH
-                && let Some(next) = self.ready()
+                && let Some(next) = self.try_wake()
             {
-                self.take(next, &mut inputs);
+                self.collect_inputs(next, &mut inputs);
             }
-            self.decide(inputs);
+            self.step_engine(inputs);
         }
         let proved = self.hands.finish().await;
         if !proved {
             self.logs.write_status(narrate::unproved());
         }
-        Outcome { code: self.halt.unwrap_or(1), proved }
+        StackOutcome { code: self.exit_code.unwrap_or(1), proved }
     }
 
     /// Waits for whatever comes first. The arms only produce a value.
-    async fn wake(&mut self) -> Wake {
+    async fn wake(&mut self) -> WakeReason {
         let deadline = self.next_wake().map(|at| self.clock.instant(at));
         let sleep = async {
             match deadline {
@@ -237,44 +237,44 @@ impl Supervisor {
         };
         tokio::select! {
             biased;
-            called = self.senses.signals.next() => Wake::Signal(called),
-            Some(fact) = self.senses.facts.recv() => Wake::Fact(fact),
-            Some(ask) = self.asks.recv() => Wake::Ask(ask),
-            Some(report) = self.senses.reports.recv() => Wake::Report(report),
-            Some(done) = self.senses.done.recv() => Wake::Done(done),
-            Some(change) = self.senses.changes.recv() => Wake::Change(change),
-            Some(reloaded) = self.reloaded.1.recv() => Wake::Reloaded(reloaded),
-            Some((found, tell)) = self.previewed.1.recv() => Wake::Previewed(found, tell),
-            Some(ending) = self.endings.recv() => Wake::Ending(ending),
-            () = self.logs.has_warnings() => Wake::LogTrouble,
-            () = sleep => Wake::Deadline,
+            called = self.senses.signals.next() => WakeReason::Signal(called),
+            Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
+            Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
+            Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
+            Some(done) = self.senses.done.recv() => WakeReason::Done(done),
+            Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
+            Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
+            Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),
+            Some(ending) = self.endings.recv() => WakeReason::Ending(ending),
+            () = self.logs.has_warnings() => WakeReason::LogTrouble,
+            () = sleep => WakeReason::Deadline,
         }
     }
 
     /// Returns when to wake at the latest.
     fn next_wake(&self) -> Option<EngineTime> {
-        self.engine.next_deadline().map(|at| at.min(self.seen + BEAT))
+        self.engine.next_deadline().map(|at| at.min(self.last_step + HEARTBEAT))
     }
 
     /// Returns what has already arrived.
-    fn ready(&mut self) -> Option<Wake> {
+    fn try_wake(&mut self) -> Option<WakeReason> {
         if let Ok(fact) = self.senses.facts.try_recv() {
-            return Some(Wake::Fact(fact));
+            return Some(WakeReason::Fact(fact));
         }
         if let Ok(report) = self.senses.reports.try_recv() {
-            return Some(Wake::Report(report));
+            return Some(WakeReason::Report(report));
         }
         None
     }
 
     /// Steps the engine, publishes the new state, then carries out the effects.
-    fn decide(&mut self, mut inputs: Vec<Input>) {
+    fn step_engine(&mut self, mut inputs: Vec<Input>) {
         let now = self.clock.now();
         let late = self.next_wake().and_then(|at| now.checked_sub(at));
-        if let Some(late) = late.filter(|late| *late > OVERSLEPT) {
+        if let Some(late) = late.filter(|late| *late > SLEEP_THRESHOLD) {
             inputs.insert(0, Input::TimeSkipped(late));
         }
-        self.seen = now;
+        self.last_step = now;
         // These have no effects, but matter in a snapshot of a service that is not ready.
         let failing = inputs.iter().any(|input| {
             matches!(
@@ -287,32 +287,32 @@ impl Supervisor {
             self.publish(now, &effects);
             if self.hands.passes() {
                 // Before anything starts: a port may move from one service to another.
-                self.hands.pass_only(self.engine.expected_services());
+                self.hands.close_other_listeners(self.engine.expected_services());
             }
-            let mut found = self.intercept(&mut effects);
+            let mut found = self.withhold_spawns(&mut effects);
             for effect in effects {
-                found.extend(self.carry_out(effect));
+                found.extend(self.execute(effect));
             }
             if !found.is_empty() {
                 // Each of these inputs is about a finished run, so the recursion ends.
-                return self.decide(found);
+                return self.step_engine(found);
             }
         }
-        self.go_on_loading();
+        self.start_due_reload();
     }
 
     /// Starts the next reload task, if one is due.
-    fn go_on_loading(&mut self) {
+    fn start_due_reload(&mut self) {
         let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
         let present = match task {
-            Task::Read | Task::Place => self.present(),
-            Task::Switch => self.present_switched(),
+            ReloadTask::Read | ReloadTask::Place => self.reload_baseline(),
+            ReloadTask::Switch => self.present_switched(),
         };
-        self.reloader.begin(task, &self.stack, present, &self.reloaded.0);
+        self.reloader.start(task, &self.stack, present, &self.reloaded.0);
     }
 
     /// Carries out an effect; returns its result if the engine waits for one.
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+    fn execute(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
@@ -325,17 +325,17 @@ impl Supervisor {
             Effect::StopJob(job) => self.hands.stop_job(job),
             Effect::KillJob(job) => self.hands.kill_job(job),
             Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
-            Effect::StartReadyProbes(run, service) => self.hands.probe(run, &service),
-            Effect::Emit(event) => self.narrate(event),
+            Effect::StartReadyProbes(run, service) => self.hands.start_probes(run, &service),
+            Effect::Emit(event) => self.on_event(event),
             Effect::Answer(ticket, answer) => {
                 if let Some(tell) = self.waiting.remove(&ticket) {
                     // The client may have left.
                     let _ = tell.send(answer);
                 }
             }
-            Effect::InvestigateExit(run, service) => return Some(self.examine(run, &service)),
-            Effect::ReassignPorts(name) => self.reloader.place(name),
-            Effect::Exit(code) => self.halt = Some(code),
+            Effect::InvestigateExit(run, service) => return Some(self.examine_exit(run, &service)),
+            Effect::ReassignPorts(name) => self.reloader.reassign(name),
+            Effect::Exit(code) => self.exit_code = Some(code),
         }
         None
     }
@@ -344,7 +344,7 @@ impl Supervisor {
         self.hands.watch(&self.stack, &Default::default());
     }
 
-    fn ticket(&mut self, tell: oneshot::Sender<Answer>) -> Ticket {
+    fn ticket(&mut self, tell: oneshot::Sender<RequestResult>) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.waiting.insert(ticket, tell);

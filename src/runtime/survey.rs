@@ -15,30 +15,30 @@ use crate::ports;
 
 /// Delay of the first scan after a service became ready: by then other services have started or
 /// nearly so, and most servers have opened all their ports.
-const FIRST: Duration = Duration::from_millis(200);
+const FIRST_DELAY: Duration = Duration::from_millis(200);
 
 /// Delays of repeated scans for services that do not listen on their main port: a server whose
 /// readiness does not depend on the port may need some time. Nothing keeps running after the last
 /// one.
-const AGAIN: [Duration; 3] =
+const RETRY_DELAYS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(20)];
 
 /// Schedules the scans. Scans under way outlive it: they report on runs that are over.
-pub(super) struct Survey {
+pub(super) struct ListenScan {
     reports: mpsc::UnboundedSender<ProbeReport>,
     /// Targets of the next scan; empty when none is scheduled.
-    due: Arc<Mutex<BTreeMap<RunId, Subject>>>,
+    due: Arc<Mutex<BTreeMap<RunId, ScanTarget>>>,
 }
 
-struct Subject {
+struct ScanTarget {
     tree: Box<dyn Fn() -> Vec<u32> + Send + Sync>,
     /// The main port.
     port: Option<u16>,
 }
 
-impl Survey {
-    pub fn new(reports: mpsc::UnboundedSender<ProbeReport>) -> Survey {
-        Survey { reports, due: Arc::default() }
+impl ListenScan {
+    pub fn new(reports: mpsc::UnboundedSender<ProbeReport>) -> ListenScan {
+        ListenScan { reports, due: Arc::default() }
     }
 
     /// Schedules a scan for a run with these processes and this main port. Must be called within a
@@ -51,21 +51,21 @@ impl Survey {
     ) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let first = due.is_empty();
-        due.insert(run, Subject { tree: Box::new(tree), port });
+        due.insert(run, ScanTarget { tree: Box::new(tree), port });
         if first {
-            tokio::spawn(follow(self.due.clone(), self.reports.clone()));
+            tokio::spawn(scan_loop(self.due.clone(), self.reports.clone()));
         }
     }
 }
 
-async fn follow(
-    due: Arc<Mutex<BTreeMap<RunId, Subject>>>,
+async fn scan_loop(
+    due: Arc<Mutex<BTreeMap<RunId, ScanTarget>>>,
     reports: mpsc::UnboundedSender<ProbeReport>,
 ) {
-    sleep(FIRST).await;
+    sleep(FIRST_DELAY).await;
     let mut subjects = std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner));
     let mut early = true;
-    for pause in AGAIN.into_iter().chain([Duration::ZERO]) {
+    for pause in RETRY_DELAYS.into_iter().chain([Duration::ZERO]) {
         let reports = reports.clone();
         let looked = spawn_blocking(move || look(subjects, early, &reports)).await;
         early = false;
@@ -80,10 +80,10 @@ async fn follow(
 
 /// Reports where these runs listen; returns live ones that do not listen on their main port.
 fn look(
-    subjects: BTreeMap<RunId, Subject>,
+    subjects: BTreeMap<RunId, ScanTarget>,
     early: bool,
     reports: &mpsc::UnboundedSender<ProbeReport>,
-) -> BTreeMap<RunId, Subject> {
+) -> BTreeMap<RunId, ScanTarget> {
     let trees: Vec<Vec<u32>> = subjects.values().map(|subject| (subject.tree)()).collect();
     let seen = ports::listen_addresses(&trees);
     let mut missing = BTreeMap::new();

@@ -8,13 +8,13 @@ use crate::model::{RunId, ServiceView};
 
 /// How long a measurement serves all clients. CPU time is counted in ticks of 10 ms, so shorter
 /// intervals mean little, and a hundred clients must not cost more than one.
-const SHARED: Duration = Duration::from_millis(200);
+const CACHE_TIME: Duration = Duration::from_millis(200);
 
 /// One tick: the shortest interval for a meaningful share.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A run that can be measured.
-pub struct Subject {
+pub struct MeteredRun {
     /// The run.
     pub run: RunId,
     /// When its start was ordered.
@@ -25,13 +25,13 @@ pub struct Subject {
 
 /// Resource usage of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Usage {
+pub struct ServiceUsage {
     /// 100 is one CPU.
     cpu_percent: f64,
     memory_bytes: u64,
 }
 
-impl Usage {
+impl ServiceUsage {
     /// Fills in the usage of a view.
     pub fn fill(self, view: &mut ServiceView) {
         view.cpu_percent = Some(self.cpu_percent);
@@ -41,29 +41,29 @@ impl Usage {
 
 /// Measures usage since the last measurement.
 #[derive(Debug, Default)]
-pub struct Meter {
-    looks: BTreeMap<RunId, Look>,
+pub struct UsageMeter {
+    looks: BTreeMap<RunId, UsageSample>,
 }
 
 /// A measurement of a run.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct UsageSample {
     at: Instant,
     spent: TreeUsage,
-    usage: Usage,
+    usage: ServiceUsage,
 }
 
-impl Meter {
+impl UsageMeter {
     /// Measures these runs: CPU share since the last measurement, or else since the start of the
     /// run. Walks process trees, so it must not run in the supervisor's loop.
-    pub fn measure(&mut self, subjects: &[Subject]) -> BTreeMap<RunId, Usage> {
+    pub fn measure(&mut self, subjects: &[MeteredRun]) -> BTreeMap<RunId, ServiceUsage> {
         let now = Instant::now();
         self.looks.retain(|run, _| subjects.iter().any(|subject| subject.run == *run));
-        let due = |subject: &&Subject| {
+        let due = |subject: &&MeteredRun| {
             let last = self.looks.get(&subject.run);
-            last.is_none_or(|look| now.saturating_duration_since(look.at) >= SHARED)
+            last.is_none_or(|look| now.saturating_duration_since(look.at) >= CACHE_TIME)
         };
-        let due: Vec<&Subject> = subjects.iter().filter(due).collect();
+        let due: Vec<&MeteredRun> = subjects.iter().filter(due).collect();
         let trees: Vec<RunTree> = due.iter().map(|subject| subject.tree.clone()).collect();
         for (subject, spent) in due.into_iter().zip(RunTree::spent(&trees)) {
             match spent {
@@ -80,8 +80,8 @@ impl Meter {
             None => (began, Duration::ZERO),
         };
         let cpu_percent = percent(spent.cpu.saturating_sub(before), now - since);
-        let usage = Usage { cpu_percent, memory_bytes: spent.memory };
-        self.looks.insert(run, Look { at: now, spent, usage });
+        let usage = ServiceUsage { cpu_percent, memory_bytes: spent.memory };
+        self.looks.insert(run, UsageSample { at: now, spent, usage });
     }
 }
 
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn looks_at_the_same_time_are_one() {
-        let mut meter = Meter::default();
+        let mut meter = UsageMeter::default();
         let now = Instant::now();
         let long_ago = now.checked_sub(Duration::from_secs(9)).expect("uptime exceeds 9 s");
         let spent = TreeUsage { cpu: Duration::from_secs(9), memory: 7 };
         meter.note(RunId(1), long_ago, now + Duration::from_secs(60), spent);
         meter.note(RunId(2), long_ago, long_ago, spent);
         meter.note(RunId(3), long_ago, now, spent);
-        let subject = |run| Subject { run: RunId(run), since: long_ago, tree: RunTree::none() };
+        let subject = |run| MeteredRun { run: RunId(run), since: long_ago, tree: RunTree::none() };
         let usage = meter.measure(&[subject(1), subject(2)]);
         // The first was just measured; the second has no processes left, and the third was not
         // requested.
@@ -117,7 +117,7 @@ mod tests {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
         let spent = |ms| TreeUsage { cpu: Duration::from_millis(ms), memory: 7 };
-        let mut meter = Meter::default();
+        let mut meter = UsageMeter::default();
         let mut look = |run, now, cpu| {
             meter.note(RunId(run), began, at(now), spent(cpu));
             meter.looks[&RunId(run)].usage.cpu_percent

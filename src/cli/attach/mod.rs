@@ -18,7 +18,7 @@ use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::runtime::console;
 use crate::runtime::process::{TermSize, TtyId};
-use crate::runtime::signals::{Called, Signals};
+use crate::runtime::signals::{SignalAction, SignalListener};
 use keys::Keys;
 use raw_mode::RawMode;
 use screen::Screen;
@@ -51,7 +51,7 @@ async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal kills this process, which would leave the terminal in raw mode.
-    let signals = Signals::listen()?;
+    let signals = SignalListener::listen()?;
     let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     let raw = RawMode::begin()?;
     let screen = Screen::start(super::color(&stdout()))?;
@@ -64,7 +64,7 @@ async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection
 struct Desk {
     keys: Keys,
     screen: Screen,
-    signals: Signals,
+    signals: SignalListener,
     continued: Signal,
     raw: RawMode,
     name: String,
@@ -73,7 +73,7 @@ struct Desk {
 enum Turn {
     Heard(Result<Option<AttachMessage>, ClientError>),
     Typed(Option<Vec<u8>>),
-    Called(Called),
+    Called(SignalAction),
     Continued,
     ScreenGone,
 }
@@ -133,8 +133,8 @@ impl Desk {
                 }
                 return leaves.then_some(Over::Left);
             }
-            Turn::Called(Called::End(number, _)) => return Some(Over::Signal(number)),
-            Turn::Called(Called::Resized) => attachment.says.resize(screen_size()),
+            Turn::Called(SignalAction::End(number, _)) => return Some(Over::Signal(number)),
+            Turn::Called(SignalAction::Resized) => attachment.says.resize(screen_size()),
             Turn::Continued => {
                 // The shell has used the terminal meanwhile.
                 self.raw.again();

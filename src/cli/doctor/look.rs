@@ -18,7 +18,7 @@ use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
 use crate::model::{Message, Name};
 use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
 use crate::runtime::process;
-use crate::runtime::reload::Situation;
+use crate::runtime::reload::LoadConstraints;
 use crate::runtime::watch::remote_file_system;
 
 /// Time limit for the name server; the user waits for this.
@@ -88,8 +88,8 @@ fn stack(draft: &Config) -> Stack {
     let leases = lease_folder();
     let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
     let ports = PortAllocator::look(&leases, remembered.as_deref(), draft.dir());
-    let situation = Situation { mine, ..Situation::default() };
-    let chosen = situation.ask(draft, |asked| ports.preview(asked));
+    let situation = LoadConstraints { held_ports: mine, ..LoadConstraints::default() };
+    let chosen = situation.with_requests(draft, |asked| ports.preview(asked));
     let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
     let moves = chosen.map(|chosen| {
         let moved = |((service, port), chosen): (&Key, &crate::model::AssignedPort)| {

@@ -8,7 +8,7 @@ use super::event::AttachEvent;
 use super::frame::{AttachFrame, InvalidFrame, READ};
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::console::{Attachment, KeyQueue, TerminalUpdate};
-use crate::runtime::handle::Attached;
+use crate::runtime::handle::AttachReply;
 
 /// No more updates are taken while this many bytes wait to be written to the client.
 const UNWRITTEN: usize = 64 * 1024;
@@ -17,7 +17,7 @@ const UNWRITTEN: usize = 64 * 1024;
 pub(in crate::control) struct AttachSession {
     pub upgrade: OnUpgrade,
     pub service: Name,
-    pub attached: Attached,
+    pub attached: AttachReply,
 }
 
 enum SessionInput {
@@ -31,7 +31,8 @@ impl AttachSession {
     /// Serves until the client, the service or the stack is gone; blocks neither stack nor service.
     pub async fn serve(self, mut closing: watch::Receiver<bool>) {
         let AttachSession { upgrade, service, attached } = self;
-        let Attached { seat: Attachment { mut view, mut keyboard, nudge }, run, cause } = attached;
+        let AttachReply { seat: Attachment { mut view, mut keyboard, nudge }, run, cause } =
+            attached;
         let nudge = async {
             if let Some(nudge) = nudge {
                 nudge.hold().await;

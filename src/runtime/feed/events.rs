@@ -1,22 +1,22 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::FeedTap;
-use super::ring::Page;
+use super::FeedSubscriber;
+use super::ring::FeedPage;
 use crate::model::Snapshot;
-use crate::runtime::handle::Handle;
+use crate::runtime::handle::SupervisorHandle;
 
 /// Reads the events of a stack as JSON lines: a snapshot, then what happens after it. Holds only
 /// its position, so it can be arbitrarily slow.
-pub struct Events {
-    handle: Handle,
-    tap: FeedTap,
-    place: Place,
+pub struct FeedReader {
+    handle: SupervisorHandle,
+    tap: FeedSubscriber,
+    place: FeedPosition,
 }
 
 /// Position of a reader in the feed.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum FeedPosition {
     /// At the start, before the snapshot.
     Start,
     /// Has read everything up to the event with this number.
@@ -28,16 +28,16 @@ enum Place {
 /// A line that is not an event.
 #[derive(Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-enum Line<'a> {
+enum FeedLine<'a> {
     /// The state after the event with this number.
     Snapshot { number: u64, stack: &'a Snapshot },
     /// This many events were missed.
     Missed { missed: u64 },
 }
 
-impl Events {
-    pub(in crate::runtime) fn new(handle: Handle, tap: FeedTap) -> Events {
-        Events { handle, tap, place: Place::Start }
+impl FeedReader {
+    pub(in crate::runtime) fn new(handle: SupervisorHandle, tap: FeedSubscriber) -> FeedReader {
+        FeedReader { handle, tap, place: FeedPosition::Start }
     }
 
     /// Returns the next lines, at least one; `None` when the stack has stopped and everything was
@@ -45,17 +45,17 @@ impl Events {
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             let seen = match self.place {
-                Place::Start => return self.begin(None).await,
-                Place::Lost(seen) => return self.begin(Some(seen)).await,
-                Place::After(seen) => seen,
+                FeedPosition::Start => return self.begin(None).await,
+                FeedPosition::Lost(seen) => return self.begin(Some(seen)).await,
+                FeedPosition::After(seen) => seen,
             };
             match self.tap.after(seen).await? {
-                Page::Lines(lines, last) => {
-                    self.place = Place::After(last);
+                FeedPage::Lines(lines, last) => {
+                    self.place = FeedPosition::After(last);
                     return Some(lines);
                 }
-                Page::Gone => self.place = Place::Lost(seen),
-                Page::None => {}
+                FeedPage::Gone => self.place = FeedPosition::Lost(seen),
+                FeedPage::None => {}
             }
         }
     }
@@ -64,9 +64,9 @@ impl Events {
     async fn begin(&mut self, seen: Option<u64>) -> Option<Bytes> {
         let snapshot = self.handle.snapshot().await.ok();
         let number = snapshot.as_ref().map_or_else(|| self.tap.newest(), |now| now.event);
-        self.place = Place::After(number);
-        let missed = seen.map(|seen| Line::Missed { missed: number - seen });
-        let snapshot = snapshot.as_deref().map(|stack| Line::Snapshot { number, stack });
+        self.place = FeedPosition::After(number);
+        let missed = seen.map(|seen| FeedLine::Missed { missed: number - seen });
+        let snapshot = snapshot.as_deref().map(|stack| FeedLine::Snapshot { number, stack });
         let mut text = Vec::new();
         for line in missed.into_iter().chain(snapshot) {
             serde_json::to_writer(&mut text, &line).expect("a line has only string keys");
@@ -86,29 +86,29 @@ mod tests {
     use super::*;
     use crate::control::fake;
     use crate::model::{Event, EventKind, Message};
-    use crate::runtime::feed::Teller;
+    use crate::runtime::feed::EventFeed;
     use crate::runtime::feed::ring::MAX_EVENTS;
-    use crate::runtime::handle::Ask;
+    use crate::runtime::handle::SupervisorRequest;
     use crate::runtime::log::{LogOutput, LogStyle, StackLog};
 
-    fn note(teller: &Teller) {
+    fn note(teller: &EventFeed) {
         let what = EventKind::Note(Message::new(crate::model::MessageClass::Port, "moved"));
-        teller.tell(String::new(), &Event { service: None, what });
+        teller.publish(String::new(), &Event { service: None, what });
     }
 
     /// A supervisor that publishes `before` events, answers snapshot requests, and publishes one
     /// event after each.
-    fn reader(before: usize) -> (Events, Arc<Teller>) {
+    fn reader(before: usize) -> (FeedReader, Arc<EventFeed>) {
         let (ask, mut asks) = mpsc::unbounded_channel();
-        let teller = Arc::new(Teller::new());
+        let teller = Arc::new(EventFeed::new());
         let folder = std::path::Path::new("/nonexistent");
         let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
-        let handle = Handle::new(ask, logs, teller.tap());
+        let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
         (0..before).for_each(|_| note(&teller));
         let supervisor = teller.clone();
         tokio::spawn(async move {
             while let Some(ask) = asks.recv().await {
-                let Ask::Look(tell) = ask else { continue };
+                let SupervisorRequest::Snapshot(tell) = ask else { continue };
                 let event = supervisor.newest();
                 let _ = tell.send(Arc::new(Snapshot { event, ..fake::snapshot() }));
                 note(&supervisor);
@@ -117,7 +117,7 @@ mod tests {
         (handle.events(), teller)
     }
 
-    async fn next(events: &mut Events) -> Vec<(String, u64)> {
+    async fn next(events: &mut FeedReader) -> Vec<(String, u64)> {
         let page = events.next().await.unwrap();
         let lines = std::str::from_utf8(&page).unwrap().lines();
         let brief = |line: Value| {
@@ -156,13 +156,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_event_is_read_after_the_end_and_nothing_more() {
-        let teller = Teller::new();
+        let teller = EventFeed::new();
         let (ask, asks) = mpsc::unbounded_channel();
         let folder = std::path::Path::new("/nonexistent");
         let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
-        let handle = Handle::new(ask, logs, teller.tap());
-        let mut events = Events { place: Place::After(0), ..handle.events() };
-        let mut slow = Events { place: Place::Lost(0), ..handle.events() };
+        let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
+        let mut events = FeedReader { place: FeedPosition::After(0), ..handle.events() };
+        let mut slow = FeedReader { place: FeedPosition::Lost(0), ..handle.events() };
         note(&teller);
         drop((teller, asks));
         assert_eq!(next(&mut events).await, [line("note", 1)]);

@@ -10,6 +10,6 @@ mod feed_tap;
 mod ring;
 mod teller;
 
-pub use events::Events;
-pub use feed_tap::FeedTap;
-pub use teller::Teller;
+pub use events::FeedReader;
+pub use feed_tap::FeedSubscriber;
+pub use teller::EventFeed;

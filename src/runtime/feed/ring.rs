@@ -14,7 +14,7 @@ const PAGE: usize = 32 * 1024;
 
 /// The newest events as JSON lines.
 #[derive(Debug, Default)]
-pub(super) struct Ring {
+pub(super) struct EventRing {
     lines: VecDeque<Bytes>,
     bytes: usize,
     /// Number of the newest event; 0 before the first.
@@ -23,7 +23,7 @@ pub(super) struct Ring {
 
 /// What follows a number.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum FeedPage {
     /// Complete lines, and the number of the last one.
     Lines(Bytes, u64),
     None,
@@ -31,7 +31,7 @@ pub(super) enum Page {
     Gone,
 }
 
-impl Ring {
+impl EventRing {
     pub fn newest(&self) -> u64 {
         self.newest
     }
@@ -48,12 +48,12 @@ impl Ring {
     }
 
     /// Returns what comes after this number, which is at most the newest one.
-    pub fn after(&self, number: u64) -> Page {
+    pub fn after(&self, number: u64) -> FeedPage {
         let behind = usize::try_from(self.newest - number).unwrap_or(usize::MAX);
         if behind == 0 {
-            return Page::None;
+            return FeedPage::None;
         }
-        let Some(first) = self.lines.len().checked_sub(behind) else { return Page::Gone };
+        let Some(first) = self.lines.len().checked_sub(behind) else { return FeedPage::Gone };
         let mut page = Vec::new();
         let mut last = number;
         for line in self.lines.range(first..) {
@@ -63,7 +63,7 @@ impl Ring {
             page.extend_from_slice(line);
             last += 1;
         }
-        Page::Lines(page.into(), last)
+        FeedPage::Lines(page.into(), last)
     }
 }
 
@@ -71,48 +71,48 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn lines(page: &Page) -> (&[u8], u64) {
+    fn lines(page: &FeedPage) -> (&[u8], u64) {
         match page {
-            Page::Lines(lines, last) => (lines, *last),
-            Page::None | Page::Gone => panic!("expected lines, got {page:?}"),
+            FeedPage::Lines(lines, last) => (lines, *last),
+            FeedPage::None | FeedPage::Gone => panic!("expected lines, got {page:?}"),
         }
     }
 
     #[test]
     fn a_reader_goes_on_where_it_was() {
-        let mut ring = Ring::default();
-        assert_eq!(ring.after(0), Page::None);
+        let mut ring = EventRing::default();
+        assert_eq!(ring.after(0), FeedPage::None);
         for text in ["a\n", "b\n", "c\n"] {
             ring.push(Bytes::from(text));
         }
         assert_eq!(lines(&ring.after(0)), (&b"a\nb\nc\n"[..], 3));
         assert_eq!(lines(&ring.after(2)), (&b"c\n"[..], 3));
-        assert_eq!(ring.after(3), Page::None);
+        assert_eq!(ring.after(3), FeedPage::None);
     }
 
     #[test]
     fn it_forgets_the_oldest_by_count_and_by_size() {
-        let mut ring = Ring::default();
+        let mut ring = EventRing::default();
         for _ in 0..=MAX_EVENTS {
             ring.push(Bytes::from_static(b"x\n"));
         }
-        assert_eq!(ring.after(0), Page::Gone);
-        assert_eq!(ring.after(ring.newest()), Page::None);
+        assert_eq!(ring.after(0), FeedPage::Gone);
+        assert_eq!(ring.after(ring.newest()), FeedPage::None);
         assert_eq!(lines(&ring.after(1)).1, MAX_EVENTS as u64 + 1);
         for _ in 0..3 {
             ring.push(Bytes::from(vec![b'y'; MAX_BYTES / 2]));
         }
         assert_eq!((ring.lines.len(), ring.bytes), (2, MAX_BYTES / 2 * 2));
-        assert_eq!(ring.after(ring.newest() - 3), Page::Gone);
+        assert_eq!(ring.after(ring.newest() - 3), FeedPage::Gone);
         // An event larger than the whole ring is dropped at once, but counted.
         ring.push(Bytes::from(vec![b'z'; MAX_BYTES + 1]));
         assert_eq!((ring.lines.len(), ring.bytes), (0, 0));
-        assert_eq!(ring.after(ring.newest() - 1), Page::Gone);
+        assert_eq!(ring.after(ring.newest() - 1), FeedPage::Gone);
     }
 
     #[test]
     fn a_page_has_whole_lines_and_at_least_one() {
-        let mut ring = Ring::default();
+        let mut ring = EventRing::default();
         ring.push(Bytes::from(vec![b'a'; PAGE * 2]));
         ring.push(Bytes::from_static(b"b\n"));
         assert_eq!(lines(&ring.after(0)).0.len(), PAGE * 2);

@@ -3,26 +3,26 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::FeedTap;
+use super::FeedSubscriber;
 use super::feed_tap::lock;
-use super::ring::Ring;
+use super::ring::EventRing;
 use crate::model::{Event, EventView};
 
 /// Publishes events of the supervisor. Readers end when it is dropped.
-pub struct Teller {
-    ring: Arc<Mutex<Ring>>,
+pub struct EventFeed {
+    ring: Arc<Mutex<EventRing>>,
     newest: watch::Sender<u64>,
 }
 
-impl Teller {
+impl EventFeed {
     /// Creates an empty feed.
-    pub fn new() -> Teller {
-        Teller { ring: Arc::default(), newest: watch::Sender::new(0) }
+    pub fn new() -> EventFeed {
+        EventFeed { ring: Arc::default(), newest: watch::Sender::new(0) }
     }
 
     /// Creates a subscriber.
-    pub fn tap(&self) -> FeedTap {
-        FeedTap { ring: self.ring.clone(), newest: self.newest.subscribe() }
+    pub fn subscribe(&self) -> FeedSubscriber {
+        FeedSubscriber { ring: self.ring.clone(), newest: self.newest.subscribe() }
     }
 
     /// Returns the number of the last event; 0 before the first.
@@ -31,7 +31,7 @@ impl Teller {
     }
 
     /// Publishes an event; never waits for subscribers.
-    pub fn tell(&self, at: String, event: &Event) {
+    pub fn publish(&self, at: String, event: &Event) {
         let mut ring = lock(&self.ring);
         let view = EventView::new(ring.newest() + 1, at, event);
         let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
@@ -43,8 +43,8 @@ impl Teller {
     }
 }
 
-impl Default for Teller {
-    fn default() -> Teller {
-        Teller::new()
+impl Default for EventFeed {
+    fn default() -> EventFeed {
+        EventFeed::new()
     }
 }

@@ -7,7 +7,7 @@ use crate::ports;
 use crate::runtime::probe::{self, ProbeContext};
 use crate::runtime::process::{ProcessManager, RunHandle};
 
-pub(super) fn sight(
+pub(super) fn probe_context(
     leash: &RunHandle,
     service: &Service,
     processes: &Arc<ProcessManager>,
@@ -18,14 +18,15 @@ pub(super) fn sight(
     let listening = |tree: &[u32]| {
         ports::listen_addresses(&[tree.to_vec()]).into_iter().flatten().flatten().collect()
     };
-    let sight = ProbeContext::new(move || leash.tree_pids(), owner, listening).with_ports(&given);
+    let sight =
+        ProbeContext::new(move || leash.tree_pids(), port_ownership, listening).with_ports(&given);
     sight.trying(move |launch| {
         let processes = processes.clone();
         async move { probe::run_command(&processes, &launch).await }
     })
 }
 
-fn owner(port: u16, tree: &[u32]) -> probe::PortOwnership {
+fn port_ownership(port: u16, tree: &[u32]) -> probe::PortOwnership {
     match ports::listener_owner(port, tree) {
         ports::ListenerOwner::Ours(listening) => probe::PortOwnership::Ours(listening),
         ports::ListenerOwner::Shared(listening, holder) => {

@@ -3,14 +3,14 @@ use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::mpsc;
 
-use super::{Loader, Present, Previewed, Reloaded};
+use super::{PreviewResult, ReloadBaseline, ReloadOutcome, StackLoader};
 use crate::config::{self, Config, DebugServices};
 use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight, Service, Stack};
 use crate::ports::PortAllocator;
 use crate::runtime::steady;
 
 /// Work done off the loop.
-pub(in crate::runtime) enum Task {
+pub(in crate::runtime) enum ReloadTask {
     /// Reread the files.
     Read,
     /// Change which services are in debug mode.
@@ -21,48 +21,58 @@ pub(in crate::runtime) enum Task {
 
 /// Reloads the configuration, changes modes, and reassigns lost ports. Does one thing at a time:
 /// what comes in meanwhile is done afterwards.
-pub struct Reloader {
-    loader: Loader,
+pub struct ConfigReloader {
+    loader: StackLoader,
     /// The last applied configuration: the files may be in the middle of an edit.
     applied: Arc<Config>,
     busy: bool,
     /// The files have changed since they were last read.
-    stale: bool,
+    files_changed: bool,
     switching: bool,
-    lost: BTreeSet<Name>,
+    lost_ports: BTreeSet<Name>,
     /// Ports that services could not bind although nothing is listening there, since they were last
     /// ready.
-    shunned: BTreeMap<Name, BTreeSet<u16>>,
+    avoided: BTreeMap<Name, BTreeSet<u16>>,
     /// Whether ports were chosen again; before that, every port is in use.
-    moved: bool,
+    reassigned: bool,
     /// Whether the files are watched at all.
     pub(in crate::runtime) follows: bool,
 }
 
-impl Reloader {
+impl ConfigReloader {
     /// Creates an idle reloader. `applied`: the configuration of the first stack. `follows`:
     /// whether changes of files are reported.
-    pub fn new(loader: Loader, applied: Arc<Config>, follows: bool) -> Reloader {
+    pub fn new(loader: StackLoader, applied: Arc<Config>, follows: bool) -> ConfigReloader {
         let (busy, stale, switching, moved) = (false, false, false, false);
         let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
-        Reloader { loader, applied, busy, stale, switching, lost, shunned, moved, follows }
+        ConfigReloader {
+            loader,
+            applied,
+            busy,
+            files_changed: stale,
+            switching,
+            lost_ports: lost,
+            avoided: shunned,
+            reassigned: moved,
+            follows,
+        }
     }
 
-    pub(in crate::runtime) fn reload(&mut self) {
-        self.stale = true;
+    pub(in crate::runtime) fn files_changed(&mut self) {
+        self.files_changed = true;
     }
 
-    pub(in crate::runtime) fn switch(&mut self) {
+    pub(in crate::runtime) fn modes_changed(&mut self) {
         self.switching = true;
     }
 
-    pub(in crate::runtime) fn place(&mut self, name: Name) {
-        self.lost.insert(name);
+    pub(in crate::runtime) fn reassign(&mut self, name: Name) {
+        self.lost_ports.insert(name);
     }
 
     /// Notes that a service cannot bind its own `port` although nothing is listening there. Returns
     /// whether it may have another one; this one is then avoided until the service is ready.
-    pub(in crate::runtime) fn shun(&mut self, service: &Service, port: u16) -> bool {
+    pub(in crate::runtime) fn avoid_port(&mut self, service: &Service, port: u16) -> bool {
         let named = service.ports.iter().find(|one| one.number == port).map(|one| &one.name);
         let wishes = self.applied.port_requests_with(&DebugServices::from([service.name.clone()]));
         let wish =
@@ -77,24 +87,24 @@ impl Reloader {
             (PortWeight::Pinned, _) => false,
         });
         if moves {
-            self.shunned.entry(service.name.clone()).or_default().insert(port);
+            self.avoided.entry(service.name.clone()).or_default().insert(port);
         }
         moves
     }
 
     /// Clears the avoided ports of a ready service: they may be free again.
-    pub(in crate::runtime) fn forgive(&mut self, name: &Name) {
-        self.shunned.remove(name);
+    pub(in crate::runtime) fn clear_avoided(&mut self, name: &Name) {
+        self.avoided.remove(name);
     }
 
     /// Returns the task to start now, if any.
-    pub(in crate::runtime) fn due(&self) -> Option<Task> {
-        match (self.busy, self.stale, self.switching) {
+    pub(in crate::runtime) fn due(&self) -> Option<ReloadTask> {
+        match (self.busy, self.files_changed, self.switching) {
             (true, _, _) => None,
             // The files first: they may bring other ports.
-            (false, true, _) => Some(Task::Read),
-            (false, false, true) => Some(Task::Switch),
-            (false, false, false) => (!self.lost.is_empty()).then_some(Task::Place),
+            (false, true, _) => Some(ReloadTask::Read),
+            (false, false, true) => Some(ReloadTask::Switch),
+            (false, false, false) => (!self.lost_ports.is_empty()).then_some(ReloadTask::Place),
         }
     }
 
@@ -109,42 +119,44 @@ impl Reloader {
     }
 
     /// Starts a task off the loop; the result is sent to `tell`. `stack` is the one in `present`.
-    pub(in crate::runtime) fn begin(
+    pub(in crate::runtime) fn start(
         &mut self,
-        task: Task,
+        task: ReloadTask,
         stack: &Arc<Stack>,
-        present: Present,
-        tell: &mpsc::UnboundedSender<Reloaded>,
+        present: ReloadBaseline,
+        tell: &mpsc::UnboundedSender<ReloadOutcome>,
     ) {
         self.busy = true;
         let (loader, applied) = (self.loader.clone(), self.applied.clone());
         // The supervisor may have finished by then.
         let (stack, tell) = (stack.clone(), tell.clone());
         match task {
-            Task::Read => {
-                self.stale = false;
+            ReloadTask::Read => {
+                self.files_changed = false;
                 tokio::spawn(async move {
                     let sources = loader.sources.clone();
                     let read = move || config::load(&sources);
-                    let Some(read) = steady::read(present.files.clone(), read).await else {
+                    let Some(read) = steady::read_when_stable(present.files.clone(), read).await
+                    else {
                         return;
                     };
-                    let judge = move || drop(tell.send(loader.judge(&present, read)));
+                    let judge = move || drop(tell.send(loader.evaluate(&present, read)));
                     tokio::task::spawn_blocking(judge);
                 });
             }
-            Task::Switch => {
+            ReloadTask::Switch => {
                 self.switching = false;
-                let make = move || loader.make(&applied, &present.situation);
-                let made = move || make().map_or_else(Reloaded::NotSwitched, Reloaded::Switched);
+                let make = move || loader.load(&applied, &present.situation);
+                let made =
+                    move || make().map_or_else(ReloadOutcome::NotSwitched, ReloadOutcome::Switched);
                 tokio::task::spawn_blocking(move || drop(tell.send(made())));
             }
-            Task::Place => {
-                let lost = std::mem::take(&mut self.lost);
-                let shunned = lost.iter().filter_map(|name| self.shunned.get(name));
+            ReloadTask::Place => {
+                let lost = std::mem::take(&mut self.lost_ports);
+                let shunned = lost.iter().filter_map(|name| self.avoided.get(name));
                 let shunned: BTreeSet<u16> = shunned.flatten().copied().collect();
                 let place =
-                    move || drop(tell.send(loader.place(&applied, &stack, &lost, &shunned)));
+                    move || drop(tell.send(loader.reassign(&applied, &stack, &lost, &shunned)));
                 tokio::task::spawn_blocking(place);
             }
         }
@@ -153,8 +165,8 @@ impl Reloader {
     /// Previews the current files off the loop; the result is sent to `tell`.
     pub(in crate::runtime) fn preview(
         &self,
-        present: Present,
-        tell: impl FnOnce(Previewed) + Send + 'static,
+        present: ReloadBaseline,
+        tell: impl FnOnce(PreviewResult) + Send + 'static,
     ) {
         let loader = self.loader.clone();
         tokio::task::spawn_blocking(move || tell(loader.preview(&present)));
@@ -162,7 +174,7 @@ impl Reloader {
 
     /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
     pub(in crate::runtime) fn finished(&mut self, draft: Option<&Arc<Config>>) {
-        self.moved = true;
+        self.reassigned = true;
         self.busy = false;
         if let Some(draft) = draft {
             self.applied = draft.clone();
@@ -182,7 +194,7 @@ impl Reloader {
         leaving: impl FnOnce() -> BTreeSet<u16>,
     ) {
         // Ports being chosen now are not in the stack yet.
-        if !self.moved || self.busy {
+        if !self.reassigned || self.busy {
             return;
         }
         let used = stack.services.iter().flat_map(|(name, service)| {

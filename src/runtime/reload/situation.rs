@@ -7,9 +7,9 @@ use crate::ports::{AssignRequest, Key};
 
 /// Constraints on a stack made from a configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Situation {
+pub struct LoadConstraints {
     /// Ports that services have and keep.
-    pub mine: BTreeMap<Key, u16>,
+    pub held_ports: BTreeMap<Key, u16>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
     /// Services that are stopped, whatever the selection is.
@@ -23,7 +23,7 @@ pub struct Situation {
     pub known: Vec<PortRequest>,
 }
 
-impl Situation {
+impl LoadConstraints {
     /// The services that start with this configuration.
     fn starting(&self, draft: &Config) -> BTreeSet<Name> {
         let mut starting = match &self.selection {
@@ -39,13 +39,17 @@ impl Situation {
     }
 
     /// Calls `choose` with the port requests of a configuration.
-    pub fn ask<T>(&self, draft: &Config, choose: impl FnOnce(&AssignRequest<'_>) -> T) -> T {
+    pub fn with_requests<T>(
+        &self,
+        draft: &Config,
+        choose: impl FnOnce(&AssignRequest<'_>) -> T,
+    ) -> T {
         let starting = self.starting(draft);
         let others = draft.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
         let insists =
             |wish: &PortRequest| starting.contains(&wish.service) && !self.known.contains(wish);
-        let (wishes, mine) = (draft.port_requests_with(&self.debugged), &self.mine);
+        let (wishes, mine) = (draft.port_requests_with(&self.debugged), &self.held_ports);
         let shunned = &BTreeSet::new();
         choose(&AssignRequest {
             wishes: &wishes,

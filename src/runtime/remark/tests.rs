@@ -70,7 +70,7 @@ fn said(command: &str, host: &str, listening: &str, networks: &[&str]) -> String
         prefix: 24,
     };
     let networks = || networks.iter().map(network).collect();
-    let messages = surveyed(&service(command, host), &read(listening), false, networks);
+    let messages = listen_notes(&service(command, host), &read(listening), false, networks);
     messages.iter().map(|message| format!("{}\n  {}\n", message.text, message.help)).collect()
 }
 
@@ -127,7 +127,7 @@ fn each_remark_says_what_to_do() {
 #[test]
 fn early_it_may_still_open_its_port() {
     let service = service("./api", "127.0.0.1");
-    let early = |early| surveyed(&service, &read("127.0.0.1:9229"), early, Vec::new);
+    let early = |early| listen_notes(&service, &read("127.0.0.1:9229"), early, Vec::new);
     assert!(early(true).is_empty());
     assert_eq!(early(false)[0].text, "was given PORT=5001 but is listening on 9229");
 }

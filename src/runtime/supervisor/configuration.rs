@@ -3,39 +3,40 @@
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use super::switch::unable;
+use super::switch::without_debug_entry;
 use crate::engine::Input;
 use crate::model::{Message, MessageClass, Plan, PlanView, Stack};
 use crate::runtime::log::narrate;
 use crate::runtime::reload::{
-    Made, Present, Previewed, Reloaded, Situation, debugged_in, ports_of,
+    LoadConstraints, LoadedStack, PreviewResult, ReloadBaseline, ReloadOutcome, debugged_in,
+    ports_of,
 };
 
 /// Reply channel of a plan request.
-pub(super) type TellPlan = oneshot::Sender<Result<PlanView, Message>>;
+pub(super) type PlanReply = oneshot::Sender<Result<PlanView, Message>>;
 
 impl Supervisor {
     /// Starts a preview for `devstack plan`.
-    pub(super) fn preview(&self, tell: TellPlan) {
+    pub(super) fn preview_plan(&self, tell: PlanReply) {
         let back = self.previewed.0.clone();
-        self.reloader.preview(self.present(), move |found| {
+        self.reloader.preview(self.reload_baseline(), move |found| {
             // The supervisor may have finished meanwhile.
             let _ = back.send((found, tell));
         });
     }
 
-    pub(super) fn present(&self) -> Present {
-        Present::of(&self.stack, self.situation())
+    pub(super) fn reload_baseline(&self) -> ReloadBaseline {
+        ReloadBaseline::of(&self.stack, self.load_constraints())
     }
 
     /// Constraints for a stack made now.
-    pub(super) fn situation(&self) -> Situation {
+    pub(super) fn load_constraints(&self) -> LoadConstraints {
         let mut running = self.engine.running();
         // Between two runs devstack itself is listening.
         running.extend(self.hands.passing());
         let debugged = debugged_in(&self.stack);
-        Situation {
-            mine: ports_of(&self.stack, |name| running.contains(name)),
+        LoadConstraints {
+            held_ports: ports_of(&self.stack, |name| running.contains(name)),
             selection: self.selection.clone(),
             idle: self.engine.unwanted(),
             asked: Default::default(),
@@ -45,7 +46,7 @@ impl Supervisor {
     }
 
     /// Compares a preview with the running stack.
-    pub(super) fn planned(&self, found: Previewed) -> Result<PlanView, Message> {
+    pub(super) fn planned(&self, found: PreviewResult) -> Result<PlanView, Message> {
         if self.engine.is_ending() {
             return Err(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
@@ -66,27 +67,26 @@ impl Supervisor {
         self.engine.plan(stack, self.selection.as_ref())
     }
 
-    pub(super) fn take_reloaded(&mut self, reloaded: Reloaded, inputs: &mut Vec<Input>) {
+    pub(super) fn on_reload(&mut self, reloaded: ReloadOutcome, inputs: &mut Vec<Input>) {
         let draft = match &reloaded {
-            Reloaded::Stack(Made { draft, .. }) | Reloaded::Switched(Made { draft, .. }) => {
-                Some(draft)
-            }
-            Reloaded::NotSwitched(_)
-            | Reloaded::Waits(_)
-            | Reloaded::Broken { .. }
-            | Reloaded::Placed { .. } => None,
+            ReloadOutcome::Stack(LoadedStack { draft, .. })
+            | ReloadOutcome::Switched(LoadedStack { draft, .. }) => Some(draft),
+            ReloadOutcome::NotSwitched(_)
+            | ReloadOutcome::NotLive(_)
+            | ReloadOutcome::Invalid { .. }
+            | ReloadOutcome::PortsReassigned { .. } => None,
         };
         self.reloader.finished(draft);
         if self.engine.is_ending() {
             return;
         }
         match reloaded {
-            Reloaded::Stack(Made { stack, mut notes, draft: _, debugged }) => {
-                notes.extend(unable(&stack, &debugged));
-                self.notes(notes);
+            ReloadOutcome::Stack(LoadedStack { stack, mut notes, draft: _, debugged }) => {
+                notes.extend(without_debug_entry(&stack, &debugged));
+                self.load_notes(notes);
                 let plan = self.plan(&stack);
                 let mended = std::mem::take(&mut self.broken);
-                self.waits = Plan::default();
+                self.unapplied = Plan::default();
                 if self.stack.live_reload != stack.live_reload {
                     self.logs.write_status(narrate::live(stack.live_reload));
                 } else if mended && plan.is_empty() {
@@ -102,15 +102,15 @@ impl Supervisor {
                 let selection = self.selection.clone();
                 inputs.push(Input::Apply { stack, selection });
             }
-            Reloaded::Switched(made) => self.switched(made, inputs),
-            Reloaded::NotSwitched(why) => self.not_switched(&why),
-            Reloaded::Waits(stack) => self.hold(&stack),
-            Reloaded::Placed { stack, outcome, notes } => {
+            ReloadOutcome::Switched(made) => self.switched(made, inputs),
+            ReloadOutcome::NotSwitched(why) => self.not_switched(&why),
+            ReloadOutcome::NotLive(stack) => self.keep_unapplied(&stack),
+            ReloadOutcome::PortsReassigned { stack, outcome, notes } => {
                 notes.into_iter().for_each(|note| self.note(note));
                 self.stack = stack.clone();
                 inputs.push(Input::PortsReassigned { stack, outcome });
             }
-            Reloaded::Broken { why, text, files } => {
+            ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
                 self.logs.write_status(narrate::not_applied(why, &text));
                 self.hands.watch(&self.stack, &files);
@@ -120,9 +120,9 @@ impl Supervisor {
 
     /// Keeps a valid configuration that is not applied. Reports when it starts or stops making a
     /// difference.
-    fn hold(&mut self, stack: &Stack) {
+    fn keep_unapplied(&mut self, stack: &Stack) {
         let plan = self.plan(stack);
-        let before = std::mem::replace(&mut self.waits, plan.clone());
+        let before = std::mem::replace(&mut self.unapplied, plan.clone());
         let mended = std::mem::take(&mut self.broken);
         if !plan.is_empty() && (mended || plan != before) {
             self.logs.write_status(narrate::config_not_applied());

@@ -7,15 +7,15 @@ use super::Supervisor;
 use crate::config::DebugServices;
 use crate::engine::Input;
 use crate::model::{Message, MessageClass, Name, Stack};
-use crate::runtime::handle::{Answer, Request};
-use crate::runtime::reload::{Made, Present, joined};
+use crate::runtime::handle::{ControlRequest, RequestResult};
+use crate::runtime::reload::{LoadedStack, ReloadBaseline, join_messages};
 
 /// A mode request that waits for its stack.
-pub(super) struct Switch {
+pub(super) struct ModeSwitch {
     names: Vec<Name>,
     /// Whether to enter debug mode.
     on: bool,
-    tell: oneshot::Sender<Answer>,
+    tell: oneshot::Sender<RequestResult>,
 }
 
 impl Supervisor {
@@ -24,7 +24,7 @@ impl Supervisor {
         &mut self,
         names: Vec<Name>,
         on: bool,
-        tell: oneshot::Sender<Answer>,
+        tell: oneshot::Sender<RequestResult>,
     ) {
         let names: Vec<Name> =
             names.iter().flat_map(|name| self.stack.services_named(name)).collect();
@@ -32,19 +32,19 @@ impl Supervisor {
             // The client may have left.
             Some(refusal) => drop(tell.send(Err(refusal))),
             None => {
-                self.overtake(&names, on);
-                self.switches.push(Switch { names, on, tell });
-                self.reloader.switch();
+                self.cancel_opposite(&names, on);
+                self.switches.push(ModeSwitch { names, on, tell });
+                self.reloader.modes_changed();
             }
         }
     }
 
     /// The last request wins: requests for the opposite mode fail.
-    fn overtake(&mut self, names: &[Name], on: bool) {
-        let opposite = |switch: &mut Switch| {
+    fn cancel_opposite(&mut self, names: &[Name], on: bool) {
+        let opposite = |switch: &mut ModeSwitch| {
             switch.on != on && switch.names.iter().any(|name| names.contains(name))
         };
-        for Switch { tell, .. } in self.switches.extract_if(.., opposite) {
+        for ModeSwitch { tell, .. } in self.switches.extract_if(.., opposite) {
             let text = "superseded by a request for the other mode";
             // The client may have left.
             let _ = tell.send(Err(Message::new(MessageClass::Busy, text)));
@@ -65,9 +65,9 @@ impl Supervisor {
     }
 
     /// The reload baseline with the modes of all waiting requests.
-    pub(super) fn present_switched(&self) -> Present {
-        let mut situation = self.situation();
-        for Switch { names, on, .. } in &self.switches {
+    pub(super) fn present_switched(&self) -> ReloadBaseline {
+        let mut situation = self.load_constraints();
+        for ModeSwitch { names, on, .. } in &self.switches {
             match on {
                 true => {
                     situation.asked.extend(names.iter().cloned());
@@ -79,14 +79,14 @@ impl Supervisor {
                 }
             }
         }
-        Present::of(&self.stack, situation)
+        ReloadBaseline::of(&self.stack, situation)
     }
 
     /// Applies a stack made for mode requests, which then wait for its effects. A request that came
     /// in meanwhile may need yet another stack.
-    pub(super) fn switched(&mut self, made: Made, inputs: &mut Vec<Input>) {
+    pub(super) fn switched(&mut self, made: LoadedStack, inputs: &mut Vec<Input>) {
         self.stack = made.stack.clone();
-        self.notes(made.notes);
+        self.load_notes(made.notes);
         inputs.push(Input::Apply { stack: made.stack, selection: self.selection.clone() });
         for switch in std::mem::take(&mut self.switches) {
             // A service may have been removed or lost its `debug` entry since the request.
@@ -98,25 +98,25 @@ impl Supervisor {
             };
             if !switch.names.iter().all(is_made) {
                 self.switches.push(switch);
-                self.reloader.switch();
+                self.reloader.modes_changed();
                 continue;
             }
-            let Switch { names, on, tell } = switch;
+            let ModeSwitch { names, on, tell } = switch;
             let ticket = self.ticket(tell);
-            inputs.push(Request::Debug { names, on }.into_input(ticket));
+            inputs.push(ControlRequest::Debug { names, on }.into_input(ticket));
         }
     }
 
     pub(super) fn not_switched(&mut self, why: &[Message]) {
-        for Switch { tell, .. } in std::mem::take(&mut self.switches) {
+        for ModeSwitch { tell, .. } in std::mem::take(&mut self.switches) {
             // The client may have left.
-            let _ = tell.send(Err(joined(why)));
+            let _ = tell.send(Err(join_messages(why)));
         }
     }
 }
 
 /// Notes on services that were in debug mode but no longer have a `debug` entry.
-pub(super) fn unable<'a>(
+pub(super) fn without_debug_entry<'a>(
     stack: &'a Stack,
     debugged: &'a DebugServices,
 ) -> impl Iterator<Item = Message> {

@@ -1,97 +1,102 @@
 //! Turns what woke the loop into engine inputs.
 
-use super::{Supervisor, Wake};
+use super::{Supervisor, WakeReason};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, Name, RunId, Service};
 use crate::ports::NetworkInterface;
 use crate::runtime::console::ClientScreen;
-use crate::runtime::ending::Ending;
-use crate::runtime::given::Given;
-use crate::runtime::handle::{Ask, Attached, Request};
-use crate::runtime::jobs::Done;
+use crate::runtime::ending::ShutdownRequest;
+use crate::runtime::given::EnvInputs;
+use crate::runtime::handle::{AttachReply, ControlRequest, SupervisorRequest};
+use crate::runtime::jobs::JobReport;
 use crate::runtime::probe::{ProbeFinding, ProbeReport};
 use crate::runtime::process::{RunChange, RunReport};
-use crate::runtime::remark::{elsewhere, orphans, surveyed};
-use crate::runtime::signals::Called;
+use crate::runtime::remark::{listen_notes, orphans, wrong_port};
+use crate::runtime::signals::SignalAction;
 use crate::runtime::watch::WatchReport;
 
 impl Supervisor {
     /// Converts a wakeup to inputs.
-    pub(super) fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
+    pub(super) fn collect_inputs(&mut self, wake: WakeReason, inputs: &mut Vec<Input>) {
         match wake {
-            Wake::Fact(fact) => self.take_fact(fact, inputs),
-            Wake::Report(report) => self.take_report(report, inputs),
-            Wake::Done(Done { job, result }) => {
+            WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
+            WakeReason::Report(report) => self.on_probe_report(report, inputs),
+            WakeReason::Done(JobReport { job, result }) => {
                 self.hands.forget_job(job);
                 inputs.push(Input::JobEnded(job, result));
             }
-            Wake::Change(change) => self.take_change(change, inputs),
-            Wake::Ask(Ask::Do(Request::Debug { names, on }, tell)) => {
+            WakeReason::Change(change) => self.on_watch_report(change, inputs),
+            WakeReason::Ask(SupervisorRequest::Control(
+                ControlRequest::Debug { names, on },
+                tell,
+            )) => {
                 self.take_switch(names, on, tell);
             }
-            Wake::Ask(Ask::Do(request, tell)) => {
+            WakeReason::Ask(SupervisorRequest::Control(request, tell)) => {
                 let ticket = self.ticket(tell);
                 inputs.push(request.into_input(ticket));
             }
-            Wake::Ask(Ask::Gone) => {
+            WakeReason::Ask(SupervisorRequest::ClientLeft) => {
                 let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
                 let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
                 gone.iter().for_each(|ticket| drop(self.waiting.remove(ticket)));
                 inputs.extend(gone.into_iter().map(Input::Cancel));
             }
-            Wake::Ask(Ask::Look(tell)) => {
+            WakeReason::Ask(SupervisorRequest::Snapshot(tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.snapshot());
             }
-            Wake::Ask(Ask::LookClosely(tell)) => {
+            WakeReason::Ask(SupervisorRequest::SnapshotWithUsage(tell)) => {
                 // The client may have left.
-                let _ = tell.send((self.snapshot(), self.hands.subjects()));
+                let _ = tell.send((self.snapshot(), self.hands.metered_runs()));
             }
-            Wake::Ask(Ask::Why(name, tell)) => {
+            WakeReason::Ask(SupervisorRequest::Why(name, tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.explain(&name));
             }
-            Wake::Ask(Ask::Plan(tell)) => self.preview(tell),
-            Wake::Ask(Ask::Attach(name, screen, tell)) => {
+            WakeReason::Ask(SupervisorRequest::Plan(tell)) => self.preview_plan(tell),
+            WakeReason::Ask(SupervisorRequest::Attach(name, screen, tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.attach(&name, screen));
             }
-            Wake::Ask(Ask::Given(name, tell)) => {
+            WakeReason::Ask(SupervisorRequest::EnvInputs(name, tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.given(&name));
             }
-            Wake::Previewed(found, tell) => {
+            WakeReason::Previewed(found, tell) => {
                 // The client may have left.
                 let _ = tell.send(self.planned(found));
             }
-            Wake::Reloaded(reloaded) => self.take_reloaded(reloaded, inputs),
-            Wake::Signal(Called::End(number, name)) => self.take_signal(number, name, inputs),
-            Wake::Signal(Called::Resized) => {
+            WakeReason::Reloaded(reloaded) => self.on_reload(reloaded, inputs),
+            WakeReason::Signal(SignalAction::End(number, name)) => {
+                self.on_signal(number, name, inputs)
+            }
+            WakeReason::Signal(SignalAction::Resized) => {
                 if let Some((rows, columns)) = (self.terminal_size)() {
                     self.hands.resize(rows, columns);
                 }
             }
-            Wake::Ending(Ending { why, code, haste }) => {
+            WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
-            Wake::LogTrouble => {
+            WakeReason::LogTrouble => {
                 self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
             }
-            Wake::Deadline => inputs.push(Input::Tick),
+            WakeReason::Deadline => inputs.push(Input::Tick),
         }
     }
 
-    fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<Attached, Message> {
+    fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<AttachReply, Message> {
         let service = self.stack.services.get(name);
         let service = service.ok_or_else(|| {
             Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
         })?;
         let (seat, run) = self.hands.attach(service, screen)?;
-        let view = self.engine.view_of(name, |at| self.clock.date(at));
-        Ok(Attached { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
+        let view = self.engine.view_of(name, |at| self.clock.timestamp(at));
+        Ok(AttachReply { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
 
-    fn take_fact(&mut self, fact: RunReport, inputs: &mut Vec<Input>) {
+    fn on_run_report(&mut self, fact: RunReport, inputs: &mut Vec<Input>) {
         let run = fact.run;
         match fact.what {
             RunChange::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
@@ -106,7 +111,7 @@ impl Supervisor {
             RunChange::TreeEmpty { orphans: leftovers } => {
                 // Reports sent before the end of a run belong to it, such as a failed stop command.
                 while let Ok(report) = self.senses.reports.try_recv() {
-                    self.take_report(report, inputs);
+                    self.on_probe_report(report, inputs);
                 }
                 self.hands.forget(run);
                 if let Some(message) = orphans(&leftovers) {
@@ -118,19 +123,19 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn take_change(&mut self, change: WatchReport, inputs: &mut Vec<Input>) {
+    pub(super) fn on_watch_report(&mut self, change: WatchReport, inputs: &mut Vec<Input>) {
         if self.engine.is_ending() {
             return;
         }
         match change {
             WatchReport::Services(files) => inputs.push(Input::FilesChanged(files)),
-            WatchReport::Config(_) => self.reloader.reload(),
+            WatchReport::Config(_) => self.reloader.files_changed(),
             WatchReport::StillChanging(more) => inputs.push(Input::StillChanging(more)),
             WatchReport::Degraded(message) => self.note(message),
         }
     }
 
-    fn take_report(&mut self, report: ProbeReport, inputs: &mut Vec<Input>) {
+    fn on_probe_report(&mut self, report: ProbeReport, inputs: &mut Vec<Input>) {
         let run = report.run;
         match report.what {
             ProbeFinding::Ready(what) => inputs.push(Input::ProbesPassed(run, what)),
@@ -139,7 +144,7 @@ impl Supervisor {
             ProbeFinding::Healthy => inputs.push(Input::HealthRecovered(run)),
             ProbeFinding::DebuggerListening => inputs.push(Input::DebuggerListening(run)),
             ProbeFinding::ForeignListener(port, message) => {
-                inputs.push(match self.thief(run, port) {
+                inputs.push(match self.foreign_listener(run, port) {
                     Some(thief) => Input::PortLost(run, thief),
                     None => Input::Note(run, message),
                 })
@@ -152,7 +157,7 @@ impl Supervisor {
                 if service.mode.is_debug() {
                     return;
                 }
-                let message = elsewhere(service, given, &actual);
+                let message = wrong_port(service, given, &actual);
                 // The scan after the service is ready clears this if it is no longer true.
                 inputs.extend([
                     Input::ListeningOn(run, actual),
@@ -161,7 +166,7 @@ impl Supervisor {
             }
             ProbeFinding::Scanned { listening, early } => {
                 let Some(service) = self.service_of(run) else { return };
-                let remarks = surveyed(service, &listening, early, NetworkInterface::list);
+                let remarks = listen_notes(service, &listening, early, NetworkInterface::list);
                 inputs.extend([
                     Input::ListeningOn(run, listening),
                     Input::ListenWarnings(run, remarks),
@@ -171,10 +176,10 @@ impl Supervisor {
     }
 
     /// The inputs of a service's environment.
-    fn given(&self, name: &Name) -> Option<Given> {
+    fn given(&self, name: &Name) -> Option<EnvInputs> {
         let (service, run) = self.engine.launched_or_next(name)?;
-        let (environment, terminal) = self.hands.surroundings(service);
-        Some(Given {
+        let (environment, terminal) = self.hands.inherited_env(service);
+        Some(EnvInputs {
             service: service.clone(),
             run,
             stack: self.stack.clone(),
@@ -190,7 +195,7 @@ impl Supervisor {
     }
 
     /// The first signal stops gracefully, the second kills, the third leaves the rest to the guard.
-    fn take_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
+    fn on_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
         self.interrupts += 1;
         let code = 128 + number;
         match self.interrupts {
@@ -206,7 +211,7 @@ impl Supervisor {
                 code,
                 haste: ShutdownMode::Now,
             }),
-            _ => self.halt = Some(code),
+            _ => self.exit_code = Some(code),
         }
     }
 }

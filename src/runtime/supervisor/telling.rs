@@ -18,7 +18,7 @@ impl Supervisor {
         self.snapshot = None;
         for effect in effects {
             if let Effect::Emit(event) = effect {
-                self.teller.tell(self.clock.date(now), event);
+                self.teller.publish(self.clock.timestamp(now), event);
             }
         }
         let state = self.engine.stack_state();
@@ -29,11 +29,11 @@ impl Supervisor {
         let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
         let teller = &self.teller;
         let make = || {
-            let services = engine.views(|at| clock.date(at));
+            let services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
             let (state, event) = (engine.stack_state(), teller.newest());
             let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
-            reach::fill(&mut snapshot, stack, NetworkInterface::list);
+            reach::add_network_urls(&mut snapshot, stack, NetworkInterface::list);
             Arc::new(snapshot)
         };
         self.snapshot.get_or_insert_with(make).clone()
@@ -42,7 +42,7 @@ impl Supervisor {
     /// Explains a service, with the same view of it as in snapshots.
     pub(super) fn explain(&mut self, name: &Name) -> Option<WhyView> {
         let clock = &self.clock;
-        let why = self.engine.explain(clock.now(), name, |at| clock.date(at))?;
+        let why = self.engine.explain(clock.now(), name, |at| clock.timestamp(at))?;
         let seen = self.snapshot();
         let service = seen.services.iter().find(|service| service.name == *name).cloned();
         Some(WhyView { service: service.unwrap_or(why.service), ..why })
@@ -50,41 +50,41 @@ impl Supervisor {
 
     /// A snapshot for the status lines of an event: the affected service, or everything for the
     /// summary.
-    fn scene(&mut self, event: &Event) -> Arc<Snapshot> {
+    fn snapshot_for(&mut self, event: &Event) -> Arc<Snapshot> {
         let one = match (&event.what, &event.service) {
             (EventKind::Settled { .. }, _) => return self.snapshot(),
             // Needs no view of the service; a shutdown has hundreds of these.
             (EventKind::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
-            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.date(at)),
+            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.timestamp(at)),
             (_, None) => None,
         };
         Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
     }
 
     /// Emits an event that the engine does not know.
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.snapshot = None;
-        self.teller.tell(self.clock.date(self.clock.now()), &event);
-        self.narrate(event);
+        self.teller.publish(self.clock.timestamp(self.clock.now()), &event);
+        self.on_event(event);
     }
 
     /// Handles consequences of an event and prints its status lines.
-    pub(super) fn narrate(&mut self, event: Event) {
+    pub(super) fn on_event(&mut self, event: Event) {
         if let EventKind::ShuttingDown(_) = event.what {
             self.hands.unwatch();
         }
         if let EventKind::Settled { .. } = event.what {
-            self.settled.send_replace(true);
+            self.start_done.send_replace(true);
         }
         if let EventKind::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
-            self.hands.survey(run);
-            event.service.iter().for_each(|name| self.reloader.forgive(name));
+            self.hands.scan_listeners(run);
+            event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
         }
         if let EventKind::Applied(_) = event.what {
             self.logs.set_services(&colors(&self.stack));
-            self.hands.keep_consoles(&self.stack);
+            self.hands.close_terminals(&self.stack);
         }
-        let scene = self.scene(&event);
+        let scene = self.snapshot_for(&event);
         let lines = narrate::event_lines(&event, &scene, &self.stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.write_status(line));
         if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
@@ -98,7 +98,7 @@ impl Supervisor {
     }
 
     /// Reports the notes of a configuration load, except those of the previous load.
-    pub fn notes(&mut self, notes: Vec<Message>) {
+    pub fn load_notes(&mut self, notes: Vec<Message>) {
         let before = std::mem::replace(&mut self.notes, notes.clone());
         for note in notes.into_iter().filter(|note| !before.contains(note)) {
             self.note(note);
@@ -107,7 +107,7 @@ impl Supervisor {
 
     /// Reports a note about the whole stack.
     pub fn note(&mut self, message: Message) {
-        self.tell(Event { service: None, what: EventKind::Note(message) });
+        self.emit(Event { service: None, what: EventKind::Note(message) });
     }
 }
 

@@ -10,13 +10,13 @@ use crate::ports::{self, Key, ListenerOwner, ListeningSocket, PortHolder};
 use crate::runtime::{in_use, remark};
 
 /// Number of log lines of a run to search for an address in use: as long as a traceback.
-const SEARCHED: usize = 100;
+const SEARCHED_LINES: usize = 100;
 
 impl Supervisor {
     /// Removes spawns from `effects` that would find another process on their port, and their
     /// events. One scan of all listeners serves all spawns.
-    pub(super) fn intercept(&self, effects: &mut Vec<Effect>) -> Vec<Input> {
-        let robbed = self.robbed(effects);
+    pub(super) fn withhold_spawns(&self, effects: &mut Vec<Effect>) -> Vec<Input> {
+        let robbed = self.find_lost_ports(effects);
         if robbed.is_empty() {
             return Vec::new();
         }
@@ -33,7 +33,7 @@ impl Supervisor {
         robbed.into_iter().map(|(run, message)| Input::PortLost(run, message)).collect()
     }
 
-    fn robbed(&self, effects: &[Effect]) -> BTreeMap<RunId, Message> {
+    fn find_lost_ports(&self, effects: &[Effect]) -> BTreeMap<RunId, Message> {
         let spawns: Vec<(RunId, &Arc<Service>)> = effects.iter().filter_map(spawned).collect();
         if spawns.is_empty() {
             return BTreeMap::new();
@@ -49,7 +49,7 @@ impl Supervisor {
                 let key: Key = (service.name.clone(), port.name.clone());
                 ports.is_unclaimed(&key, port.number)
             });
-            let thief = thief(service, &holders, |holder| {
+            let thief = foreign_holder(service, &holders, |holder| {
                 // The service's own container may outlive the program that started it.
                 self.engine.is_first(run) || !holder.may_act_for_service()
             });
@@ -65,18 +65,19 @@ impl Supervisor {
 
     /// Finds out why a run that exited before it was ready is not to blame, if so. None of its
     /// processes is left.
-    pub(super) fn examine(&mut self, run: RunId, service: &Service) -> Input {
-        Input::ExitInvestigated(run, self.excuse(service))
+    pub(super) fn examine_exit(&mut self, run: RunId, service: &Service) -> Input {
+        Input::ExitInvestigated(run, self.exit_blame(service))
     }
 
-    fn excuse(&mut self, service: &Service) -> ExitBlame {
+    fn exit_blame(&mut self, service: &Service) -> ExitBlame {
         let name = &service.name;
-        let lines = self.logs.tail(name, SEARCHED);
-        let blamed: Vec<&String> = lines.iter().filter(|line| in_use::is_said(line)).collect();
+        let lines = self.logs.tail(name, SEARCHED_LINES);
+        let blamed: Vec<&String> =
+            lines.iter().filter(|line| in_use::mentions_address_in_use(line)).collect();
         let holders = holders(&numbers(service), |_| true);
         // Blame an unidentified process only if the output mentions the error as well.
         let certain = |holder: &PortHolder| !blamed.is_empty() || !holder.may_act_for_service();
-        if let Some(message) = thief(service, &holders, certain) {
+        if let Some(message) = foreign_holder(service, &holders, certain) {
             return ExitBlame::PortTaken(message);
         }
         if holders.values().flatten().any(|holder| !holder.is_this_process()) {
@@ -88,9 +89,9 @@ impl Supervisor {
             return ExitBlame::None;
         }
         if let Some(number) = opened_twice(service, &blamed) {
-            self.tell(Event {
+            self.emit(Event {
                 service: Some(name.clone()),
-                what: EventKind::Note(remark::opened_twice(number)),
+                what: EventKind::Note(remark::port_is_passed(number)),
             });
             return ExitBlame::None;
         }
@@ -102,14 +103,14 @@ impl Supervisor {
         // Either a process that has exited since, or connections in TIME_WAIT, which a program
         // without `SO_REUSEADDR` cannot bind over. If the port may not move, time may help. Many
         // programs do not report which port it was.
-        let named = |number: &u16| blamed.iter().any(|line| in_use::names(line, *number));
+        let named = |number: &u16| blamed.iter().any(|line| in_use::mentions_port(line, *number));
         let numbers = numbers(service);
         let meant = numbers.iter().find(|number| named(number));
         match meant
             .or_else(|| numbers.iter().find(|number| ports::is_in_time_wait(**number)))
             .copied()
         {
-            Some(number) if self.reloader.shun(service, number) => {
+            Some(number) if self.reloader.avoid_port(service, number) => {
                 let text = format!("port {number} was in use, but nothing is listening on it");
                 ExitBlame::PortTaken(Message::new(MessageClass::Port, text))
             }
@@ -118,7 +119,7 @@ impl Supervisor {
     }
 
     /// Returns the process that listens on a port in place of a run that is not ready.
-    pub(super) fn thief(&self, run: RunId, port: u16) -> Option<Message> {
+    pub(super) fn foreign_listener(&self, run: RunId, port: u16) -> Option<Message> {
         let service = self.engine.launched_service(run)?;
         if !numbers(service).contains(&port) {
             return None;
@@ -142,7 +143,7 @@ fn spawned(effect: &Effect) -> Option<(RunId, &Arc<Service>)> {
 
 /// Returns the passed port that the program tried to open itself, if that was the problem.
 fn opened_twice(service: &Service, blamed: &[&String]) -> Option<u16> {
-    let named = |number: u16| blamed.iter().any(|line| in_use::names(line, number));
+    let named = |number: u16| blamed.iter().any(|line| in_use::mentions_port(line, number));
     let passed: Vec<u16> = service.activated_ports().map(|port| port.number).collect();
     let all = passed.len() == service.ports.len();
     let unnamed = all && !passed.iter().any(|number| named(*number));
@@ -165,7 +166,7 @@ fn holders(
 }
 
 /// Describes the first port of the service with a holder that counts.
-fn thief(
+fn foreign_holder(
     service: &Service,
     holders: &BTreeMap<u16, Vec<PortHolder>>,
     counts: impl Fn(&PortHolder) -> bool,
