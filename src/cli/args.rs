@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::env_args::{Env, Exec};
-use super::log_args::{Logs, Shown};
-use super::wait_args::Wait;
-use super::why_args::Why;
+use super::env_args::{EnvArgs, ExecArgs};
+use super::log_args::{LogStyleArgs, LogsArgs};
+use super::wait_args::WaitArgs;
+use super::why_args::WhyArgs;
 
 /// Run a stack of development services: free ports, restart on change, no leftover processes
 #[derive(Debug, Parser)]
@@ -18,15 +18,15 @@ use super::why_args::Why;
 )]
 pub struct Cli {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 /// Which configuration. Before every command and after most of them: after `logs`, `-f` means to follow.
 #[derive(Debug, Args)]
-pub struct Files {
+pub struct FileArgs {
     /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml in this or a parent directory]
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub list: Vec<PathBuf>,
@@ -36,29 +36,32 @@ impl Cli {
     /// Takes the configuration files, those before the command first.
     pub fn take_files(&mut self) -> Vec<PathBuf> {
         let after = match &mut self.command {
-            Command::Up(up) => &mut up.files.list,
-            Command::Run(run) => &mut run.files.list,
-            Command::Down(args) | Command::Ps(args) => &mut args.files.list,
-            Command::Doctor(json) => &mut json.files.list,
-            Command::Check(check) => &mut check.files.list,
-            Command::Plan(plan) => &mut plan.files.list,
-            Command::Logs(logs) => &mut logs.files,
-            Command::Start(services) | Command::Stop(services) | Command::Restart(services) => {
-                &mut services.files.list
-            }
-            Command::Attach(attach) => &mut attach.files.list,
-            Command::Why(why) => &mut why.files.list,
-            Command::Wait(wait) => &mut wait.files.list,
-            Command::Debug(debug) => &mut debug.services.files.list,
-            Command::Env(env) => &mut env.files.list,
-            Command::Exec(exec) => &mut exec.files.list,
-            Command::Open(open) => &mut open.files.list,
-            Command::Export(export) => match &mut export.what {
-                Exported::Vscode(vscode) => &mut vscode.files.list,
+            CliCommand::Up(up) => &mut up.files.list,
+            CliCommand::Run(run) => &mut run.files.list,
+            CliCommand::Down(args) | CliCommand::Ps(args) => &mut args.files.list,
+            CliCommand::Doctor(json) => &mut json.files.list,
+            CliCommand::Check(check) => &mut check.files.list,
+            CliCommand::Plan(plan) => &mut plan.files.list,
+            CliCommand::Logs(logs) => &mut logs.files,
+            CliCommand::Start(services)
+            | CliCommand::Stop(services)
+            | CliCommand::Restart(services) => &mut services.files.list,
+            CliCommand::Attach(attach) => &mut attach.files.list,
+            CliCommand::Why(why) => &mut why.files.list,
+            CliCommand::Wait(wait) => &mut wait.files.list,
+            CliCommand::Debug(debug) => &mut debug.services.files.list,
+            CliCommand::Env(env) => &mut env.files.list,
+            CliCommand::Exec(exec) => &mut exec.files.list,
+            CliCommand::Open(open) => &mut open.files.list,
+            CliCommand::Export(export) => match &mut export.what {
+                ExportTarget::Vscode(vscode) => &mut vscode.files.list,
             },
-            Command::Ports(ports) => &mut ports.files.list,
+            CliCommand::Ports(ports) => &mut ports.files.list,
             // These commands use no configuration.
-            Command::Presets(_) | Command::Schema | Command::Completions(_) | Command::Man(_) => {
+            CliCommand::Presets(_)
+            | CliCommand::Schema
+            | CliCommand::Completions(_)
+            | CliCommand::Man(_) => {
                 return std::mem::take(&mut self.files.list);
             }
         };
@@ -70,62 +73,62 @@ impl Cli {
 
 /// What devstack can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Start the stack and show its logs until Ctrl-C
-    Up(Up),
+    Up(UpArgs),
     /// Start the stack, run a command once it is ready, stop everything and exit with its code
-    Run(Run),
+    Run(RunArgs),
     /// Stop the stack running in this directory, or all of this user's stacks with --all
-    Down(HereOrAll),
+    Down(ScopeArgs),
     /// List the services of the running stack, or all of this user's stacks with --all
-    Ps(HereOrAll),
+    Ps(ScopeArgs),
     /// Show the output of services
-    Logs(Logs),
+    Logs(LogsArgs),
     /// Start services of the running stack and their dependencies
-    Start(Services),
+    Start(ServicesArgs),
     /// Stop services of the running stack
-    Stop(Services),
+    Stop(ServicesArgs),
     /// Restart services of the running stack
-    Restart(Services),
+    Restart(ServicesArgs),
     /// Explain a service's state and what happens next
-    Why(Why),
+    Why(WhyArgs),
     /// Wait until services are ready; fail as soon as they can no longer become ready
-    Wait(Wait),
+    Wait(WaitArgs),
     /// Restart services in debug mode, or back in run mode with --off
-    Debug(Debug),
+    Debug(DebugArgs),
     /// Attach to a service's terminal until Ctrl-]
-    Attach(Attach),
+    Attach(AttachArgs),
     /// Show a service's environment, of its process or of its next start
-    Env(Env),
+    Env(EnvArgs),
     /// Run a command in a service's directory, with its environment
-    Exec(Exec),
+    Exec(ExecArgs),
     /// Open a service's page in the browser once it is ready
-    Open(Open),
+    Open(OpenArgs),
     /// Export the stack for other tools
-    Export(Export),
+    Export(ExportArgs),
     /// Show this stack's ports, or what is using a port
-    Ports(Ports),
+    Ports(PortsArgs),
     /// List the presets, or show one
-    Presets(Presets),
+    Presets(PresetsArgs),
     /// Check the configuration without starting anything
-    Check(Check),
+    Check(CheckArgs),
     /// Show what applying the configuration (or `up`, if nothing is running) would do, and why
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Check this machine and project for problems, and suggest fixes
-    Doctor(Json),
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of devstack.toml, for completion and checks in editors
     Schema,
     /// Print shell completions for commands, options and services
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page of devstack or one of its commands
-    Man(Man),
+    Man(ManArgs),
 }
 
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
-pub struct Starting {
+pub struct StartupArgs {
     /// Use this port for a service, or fail: `api=6000`, or `api.metrics=6001` for a named port
-    #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = parse_port_override)]
     pub ports: Vec<(String, u16)>,
     /// Also start the services in this profile; can be repeated [env: DEVSTACK_PROFILES=a,b]
     #[arg(long = "profile", value_name = "PROFILE")]
@@ -146,16 +149,16 @@ pub struct Starting {
 
 /// `devstack up`.
 #[derive(Debug, Args)]
-pub struct Up {
+pub struct UpArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Services to start, with their dependencies [default: all]
     pub services: Vec<String>,
     /// Run in the background; return once every service is ready, done or failed
     #[arg(short, long)]
     pub detach: bool,
     #[command(flatten)]
-    pub starting: Starting,
+    pub starting: StartupArgs,
     /// Start these services in debug mode, or all that have a `debug` entry
     #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub debug: Option<String>,
@@ -172,24 +175,24 @@ pub struct Up {
     #[arg(long)]
     pub qr: bool,
     #[command(flatten)]
-    pub shown: Shown,
+    pub shown: LogStyleArgs,
 }
 
 /// `devstack run`.
 #[derive(Debug, Args)]
-pub struct Run {
+pub struct RunArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Start only this service and its dependencies; can be repeated [default: all]
     #[arg(long = "service", value_name = "SERVICE")]
     pub services: Vec<String>,
     #[command(flatten)]
-    pub starting: Starting,
+    pub starting: StartupArgs,
     /// Let ports move if they are in use, as the file says [default: fail]
     #[arg(long)]
     pub no_strict_ports: bool,
     #[command(flatten)]
-    pub shown: Shown,
+    pub shown: LogStyleArgs,
     /// Command to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<std::ffi::OsString>,
@@ -197,9 +200,9 @@ pub struct Run {
 
 /// A command that prints facts.
 #[derive(Debug, Args)]
-pub struct Json {
+pub struct DoctorArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -207,9 +210,9 @@ pub struct Json {
 
 /// A command about the stack of this folder, or about all of them.
 #[derive(Debug, Args)]
-pub struct HereOrAll {
+pub struct ScopeArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// All stacks of this user on this machine
     #[arg(long)]
     pub all: bool,
@@ -220,9 +223,9 @@ pub struct HereOrAll {
 
 /// A command about services.
 #[derive(Debug, Args)]
-pub struct Services {
+pub struct ServicesArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service names
     #[arg(required = true)]
     pub services: Vec<String>,
@@ -233,9 +236,9 @@ pub struct Services {
 
 /// `devstack debug`.
 #[derive(Debug, Args)]
-pub struct Debug {
+pub struct DebugArgs {
     #[command(flatten)]
-    pub services: Services,
+    pub services: ServicesArgs,
     /// Switch back to run mode
     #[arg(long)]
     pub off: bool,
@@ -243,9 +246,9 @@ pub struct Debug {
 
 /// `devstack open`.
 #[derive(Debug, Args)]
-pub struct Open {
+pub struct OpenArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service to open [default: the primary service]
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
@@ -256,24 +259,24 @@ pub struct Open {
 
 /// `devstack export`.
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// Target tool
     #[command(subcommand)]
-    pub what: Exported,
+    pub what: ExportTarget,
 }
 
 /// For whom something is exported.
 #[derive(Debug, Subcommand)]
-pub enum Exported {
+pub enum ExportTarget {
     /// Write entries to .vscode/launch.json that attach to services in debug mode
-    Vscode(Vscode),
+    Vscode(VscodeArgs),
 }
 
 /// `devstack export vscode`.
 #[derive(Debug, Args)]
-pub struct Vscode {
+pub struct VscodeArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Print the resulting launch.json without writing it
     #[arg(long)]
     pub dry_run: bool,
@@ -285,9 +288,9 @@ pub struct Vscode {
     after_help = "All keys go to the service, including Ctrl-C and Ctrl-Z. Ctrl-] detaches; the service keeps running.
 A service has a terminal if it sets `tty = true`, or by default if devstack itself writes to one."
 )]
-pub struct Attach {
+pub struct AttachArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service, or a replica such as api-2
     #[arg(value_name = "SERVICE")]
     pub service: String,
@@ -295,9 +298,9 @@ pub struct Attach {
 
 /// `devstack check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Check with this profile active; can be repeated
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
@@ -308,11 +311,11 @@ pub struct Check {
 
 /// `devstack plan`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     #[command(flatten)]
-    pub up: AsUp,
+    pub up: UpPreviewArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -320,11 +323,11 @@ pub struct Plan {
 
 /// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
 #[derive(Debug, Args, Default)]
-pub struct AsUp {
+pub struct UpPreviewArgs {
     /// Services to plan for, as for `up` [default: all]
     pub services: Vec<String>,
     /// Same as `up --port`
-    #[arg(long = "port", value_name = "SERVICE=N", value_parser = port_override)]
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = parse_port_override)]
     pub ports: Vec<(String, u16)>,
     /// Same as `up --profile`
     #[arg(long = "profile", value_name = "PROFILE")]
@@ -340,10 +343,10 @@ pub struct AsUp {
     pub strict_ports: bool,
 }
 
-impl AsUp {
+impl UpPreviewArgs {
     /// Returns whether no option is given.
     pub fn is_empty(&self) -> bool {
-        let AsUp { services, ports, profiles, host, no_deps, strict_ports } = self;
+        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = self;
         services.is_empty()
             && ports.is_empty()
             && profiles.is_empty()
@@ -355,9 +358,9 @@ impl AsUp {
 
 /// `devstack ports`.
 #[derive(Debug, Args)]
-pub struct Ports {
+pub struct PortsArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Ports to look up [default: all ports of this stack]
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: Vec<u16>,
@@ -374,7 +377,7 @@ pub struct Ports {
 
 /// `devstack presets`.
 #[derive(Debug, Args)]
-pub struct Presets {
+pub struct PresetsArgs {
     /// Preset to show, as TOML
     #[arg(value_name = "PRESET")]
     pub name: Option<String>,
@@ -388,15 +391,15 @@ pub struct Presets {
 #[command(after_help = "bash: add to ~/.bashrc            source <(devstack completions bash)
 zsh:  add to ~/.zshrc             source <(devstack completions zsh)
 fish: devstack completions fish > ~/.config/fish/completions/devstack.fish")]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Shell to generate completions for
     #[arg(value_enum)]
-    pub shell: Shell,
+    pub shell: CompletionShell,
 }
 
 /// A shell that can be told how to complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub enum CompletionShell {
     /// GNU Bash
     Bash,
     /// Zsh
@@ -408,7 +411,7 @@ pub enum Shell {
 /// `devstack man`.
 #[derive(Debug, Args)]
 #[command(after_help = "To read a page: devstack man up | man -l -")]
-pub struct Man {
+pub struct ManArgs {
     /// Command [default: the overview page]
     #[arg(value_name = "COMMAND", conflicts_with = "to")]
     pub command: Option<String>,
@@ -417,7 +420,7 @@ pub struct Man {
     pub to: Option<PathBuf>,
 }
 
-fn port_override(text: &str) -> Result<(String, u16), String> {
+fn parse_port_override(text: &str) -> Result<(String, u16), String> {
     let (service, port) = text.split_once('=').ok_or("expected SERVICE=N, such as api=6000")?;
     match port.parse() {
         Ok(port) if port > 0 => Ok((service.to_owned(), port)),

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Read, Write, stderr, stdout};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::log_args::{Form, Shown};
-use super::log_face::Face;
+use super::log_args::{LogFormat, LogStyleArgs};
+use super::log_face::LogRenderer;
 use super::logs::LogFace;
-use super::word::Word;
+use super::word::StartupMessage;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, ProcessExit};
 use crate::runtime::process::Foreground;
@@ -17,28 +17,28 @@ use crate::runtime::signals::{SignalAction, SignalListener};
 const ERRORS_MAX: u64 = 16 * 1024;
 
 /// The foreground process of `devstack up -d`: shows status lines until the start is finished.
-pub(super) fn attend(front: Foreground, shown: Shown) -> i32 {
-    let json = shown.output == Form::Json;
+pub(super) fn follow(front: Foreground, shown: LogStyleArgs) -> i32 {
+    let json = shown.output == LogFormat::Json;
     let outcome = super::runtime().and_then(|runtime| {
-        let outcome = runtime.block_on(Attendant::new(front, shown).attend());
+        let outcome = runtime.block_on(StartFollower::new(front, shown).attend());
         runtime.shutdown_background();
         outcome
     });
     outcome.unwrap_or_else(|error| {
         let text = format!("cannot follow startup: {error}");
         let help = "check with `devstack ps`, stop with `devstack down`; startup continues in the background";
-        super::complain::refuse(&Message::new(MessageClass::Limit, text).help(help), exit::FAILED, json)
+        super::complain::fail(&Message::new(MessageClass::Limit, text).help(help), exit::FAILED, json)
     })
 }
 
-struct Attendant {
+struct StartFollower {
     front: Foreground,
-    face: Face,
+    face: LogRenderer,
     json: bool,
-    start: Start,
+    start: StartProgress,
 }
 
-enum Start {
+enum StartProgress {
     /// The background process still has our terminal and reports errors there itself.
     Before,
     /// It has left the terminal; `errors` is its error file.
@@ -49,7 +49,7 @@ enum Start {
     CalledOff,
 }
 
-enum Outcome {
+enum StartResult {
     /// The start is finished and the stack keeps running; holds the problem if not all is well.
     Settled(Option<Message>),
     Ended(ProcessExit),
@@ -57,31 +57,31 @@ enum Outcome {
     Alone,
 }
 
-impl Attendant {
-    fn new(front: Foreground, shown: Shown) -> Attendant {
-        let face = Face::new(super::look(stdout().is_terminal(), shown));
-        let json = shown.output == Form::Json;
-        Attendant { front, face, json, start: Start::Before }
+impl StartFollower {
+    fn new(front: Foreground, shown: LogStyleArgs) -> StartFollower {
+        let face = LogRenderer::new(super::log_style(stdout().is_terminal(), shown));
+        let json = shown.output == LogFormat::Json;
+        StartFollower { front, face, json, start: StartProgress::Before }
     }
 
     async fn attend(mut self) -> io::Result<i32> {
         Ok(match self.follow().await? {
-            Outcome::Settled(None) => {
+            StartResult::Settled(None) => {
                 let pid = self.front.child();
                 self.say(&format!(
                     "running in the background (pid {pid}); follow with `devstack logs -f`, stop with `devstack down`"
                 ));
                 exit::OK
             }
-            Outcome::Settled(Some(message)) => {
-                super::complain::refuse(&message, exit::FAILED, self.json)
+            StartResult::Settled(Some(message)) => {
+                super::complain::fail(&message, exit::FAILED, self.json)
             }
-            Outcome::Ended(how) => self.ended(how),
-            Outcome::Alone => 128 + libc::SIGHUP,
+            StartResult::Ended(how) => self.ended(how),
+            StartResult::Alone => 128 + libc::SIGHUP,
         })
     }
 
-    async fn follow(&mut self) -> io::Result<Outcome> {
+    async fn follow(&mut self) -> io::Result<StartResult> {
         let mut signals = SignalListener::listen()?;
         let mut lines = BufReader::new(UnixStream::from_std(self.front.socket()?)?).lines();
         let mut open = true;
@@ -90,17 +90,17 @@ impl Attendant {
             tokio::select! {
                 biased;
                 called = signals.next() => if self.is_left_alone(called) {
-                    return Ok(Outcome::Alone);
+                    return Ok(StartResult::Alone);
                 },
                 line = lines.next_line(), if open => match line {
-                    Ok(Some(line)) => if let Some(unwell) = self.hear(&line)? {
-                        return Ok(Outcome::Settled(unwell));
+                    Ok(Some(line)) => if let Some(unwell) = self.handle_message(&line)? {
+                        return Ok(StartResult::Settled(unwell));
                     },
                     Ok(None) | Err(_) => open = false,
                 },
                 how = &mut ended, if !open => {
                     let how = how.map_err(|_| io::Error::other("cannot detect its exit"))?;
-                    return Ok(Outcome::Ended(how));
+                    return Ok(StartResult::Ended(how));
                 }
             }
         }
@@ -111,7 +111,7 @@ impl Attendant {
         match called {
             SignalAction::End(libc::SIGHUP, _) => return true,
             SignalAction::End(signal, _) => {
-                self.start = Start::CalledOff;
+                self.start = StartProgress::CalledOff;
                 self.front.forward_signal(signal);
             }
             SignalAction::Resized => {}
@@ -120,29 +120,31 @@ impl Attendant {
     }
 
     /// Handles a message; when the start is finished, returns its result.
-    fn hear(&mut self, line: &str) -> io::Result<Option<Option<Message>>> {
+    fn handle_message(&mut self, line: &str) -> io::Result<Option<Option<Message>>> {
         match serde_json::from_str(line)? {
-            Word::Begins { services, errors } => {
+            StartupMessage::Begins { services, errors } => {
                 self.face.set_services(&services);
-                if let Start::Before = self.start {
-                    self.start = Start::Begun { errors };
+                if let StartProgress::Before = self.start {
+                    self.start = StartProgress::Begun { errors };
                 }
             }
-            Word::Log(item) => {
+            StartupMessage::Log(item) => {
                 let mut text = Vec::new();
                 self.face.paint(&item, &mut text);
                 show(&text);
             }
-            Word::Settled(unwell) => match self.start {
+            StartupMessage::Settled(unwell) => match self.start {
                 // It was sent before the process got the signal to stop.
-                Start::CalledOff => {}
-                Start::Before | Start::Begun { .. } | Start::Unsettled { .. } => {
+                StartProgress::CalledOff => {}
+                StartProgress::Before
+                | StartProgress::Begun { .. }
+                | StartProgress::Unsettled { .. } => {
                     return Ok(Some(unwell));
                 }
             },
-            Word::Unsettled => {
-                if let Start::Begun { errors } = &mut self.start {
-                    self.start = Start::Unsettled { errors: std::mem::take(errors) };
+            StartupMessage::Unsettled => {
+                if let StartProgress::Begun { errors } = &mut self.start {
+                    self.start = StartProgress::Unsettled { errors: std::mem::take(errors) };
                 }
             }
         }
@@ -153,17 +155,17 @@ impl Attendant {
     fn ended(&mut self, how: ProcessExit) -> i32 {
         let code = how.exit_code();
         let (text, errors, code) = match (&self.start, code) {
-            (Start::Before | Start::CalledOff, _) => return code,
-            (Start::Begun { .. }, exit::OK) => {
+            (StartProgress::Before | StartProgress::CalledOff, _) => return code,
+            (StartProgress::Begun { .. }, exit::OK) => {
                 self.say("everything has finished; nothing is running in the background");
                 return exit::OK;
             }
-            (Start::Unsettled { errors }, exit::OK) => (
+            (StartProgress::Unsettled { errors }, exit::OK) => (
                 "the stack was stopped before everything was ready".to_owned(),
                 errors,
                 exit::FAILED,
             ),
-            (Start::Begun { errors } | Start::Unsettled { errors }, _) => {
+            (StartProgress::Begun { errors } | StartProgress::Unsettled { errors }, _) => {
                 let text = match how {
                     ProcessExit::Code(_) => "the stack has stopped".to_owned(),
                     ProcessExit::Signal(_) => {
@@ -176,7 +178,7 @@ impl Attendant {
         // If stderr cannot be written, the exit code still reports the error.
         let _ = stderr().write_all(&read(errors));
         let help = "run `devstack logs` for details";
-        super::complain::refuse(
+        super::complain::fail(
             &Message::new(MessageClass::NotRunning, text).help(help),
             code,
             self.json,
@@ -188,7 +190,7 @@ impl Attendant {
             return;
         }
         let mut line = Vec::new();
-        self.face.say(text, &mut line);
+        self.face.status_line(text, &mut line);
         show(&line);
     }
 }

@@ -5,24 +5,24 @@ const URL: &str = "%s";
 
 /// A command that opens a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Browser(Vec<String>);
+pub(super) struct BrowserCommand(Vec<String>);
 
-impl Browser {
+impl BrowserCommand {
     /// Returns the browser of this machine; `None` if there is none, or no display.
-    pub fn here() -> Option<Browser> {
+    pub fn here() -> Option<BrowserCommand> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let is_there = |program: &str| {
             let dir = std::env::current_dir().unwrap_or_default();
             let path = std::env::var_os("PATH");
             crate::runtime::process::locate_program(program.as_ref(), &dir, path.as_ref()).is_ok()
         };
-        Browser::choose(variable, is_there)
+        BrowserCommand::choose(variable, is_there)
     }
 
     fn choose(
         variable: impl Fn(&str) -> Option<String>,
         is_there: impl Fn(&str) -> bool,
-    ) -> Option<Browser> {
+    ) -> Option<BrowserCommand> {
         let wanted = variable("BROWSER").unwrap_or_default();
         // As in xdg-open: a colon-separated list; the first one that is installed wins.
         let wanted = wanted.split(':').filter_map(|command| shell_words::split(command).ok());
@@ -36,7 +36,7 @@ impl Browser {
         };
         let usual = usual.iter().map(|program| vec![(*program).to_owned()]);
         let mut all = wanted.chain(usual);
-        all.find(|words| words.first().is_some_and(|program| is_there(program))).map(Browser)
+        all.find(|words| words.first().is_some_and(|program| is_there(program))).map(BrowserCommand)
     }
 
     pub fn command(self, url: &OsString) -> Vec<OsString> {
@@ -55,7 +55,7 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
         };
-        let browser = Browser::choose(variable, |program| there.contains(&program))?;
+        let browser = BrowserCommand::choose(variable, |program| there.contains(&program))?;
         let words = browser.command(&"http://u".into());
         let words: Vec<String> =
             words.into_iter().map(|word| word.into_string().unwrap()).collect();

@@ -1,18 +1,18 @@
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::complain::{print, refuse};
+use super::complain::{fail, print};
 use crate::config::{self, ConfigOverrides};
 use crate::error::{exit, json, render_message};
 
 /// `devstack check`: checks the configuration without starting anything.
-pub(super) fn check(files: Vec<PathBuf>, args: &super::args::Check) -> i32 {
+pub(super) fn check(files: Vec<PathBuf>, args: &super::args::CheckArgs) -> i32 {
     let as_json = args.json;
     let overrides =
         ConfigOverrides { profiles: args.profiles.clone(), ..ConfigOverrides::default() };
     let sources = match super::sources(files, overrides) {
         Ok(sources) => sources,
-        Err(message) => return refuse(&message, exit::USAGE, as_json),
+        Err(message) => return fail(&message, exit::USAGE, as_json),
     };
     match config::load(&sources) {
         Err(wrong) if as_json => say(&(json(&wrong.summary()) + "\n"), exit::USAGE),

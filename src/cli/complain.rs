@@ -4,44 +4,44 @@ use crate::control::ClientError;
 use crate::error;
 use crate::model::Message;
 
-pub(super) enum Trouble {
+pub(super) enum CommandError {
     /// The stack did not do what was requested.
     Failure(ClientError),
     /// The output cannot be written.
     Output(io::Error),
 }
 
-impl From<ClientError> for Trouble {
-    fn from(failure: ClientError) -> Trouble {
-        Trouble::Failure(failure)
+impl From<ClientError> for CommandError {
+    fn from(failure: ClientError) -> CommandError {
+        CommandError::Failure(failure)
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Output(error)
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> CommandError {
+        CommandError::Output(error)
     }
 }
 
 /// Finishes a command: prints the error, if any, and returns the exit code.
-pub(super) fn end(result: Result<(), Trouble>, json: bool, err: &mut dyn Write) -> i32 {
+pub(super) fn finish(result: Result<(), CommandError>, json: bool, err: &mut dyn Write) -> i32 {
     match result {
         Ok(()) => 0,
-        Err(Trouble::Failure(failure)) => {
+        Err(CommandError::Failure(failure)) => {
             // If stderr cannot be written, the exit code still reports the error.
-            let _ = complain(failure.message(), json, err);
+            let _ = report_error(failure.message(), json, err);
             failure.exit_code()
         }
         // The reader has seen enough, as in `devstack logs | head -1`.
-        Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-        Err(Trouble::Output(error)) => {
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(CommandError::Output(error)) => {
             let _ = writeln!(err, "error: cannot write output: {error}");
             1
         }
     }
 }
 
-pub(super) fn refuse(message: &Message, code: i32, as_json: bool) -> i32 {
+pub(super) fn fail(message: &Message, code: i32, as_json: bool) -> i32 {
     let _ = io::stderr().write_all(error::render(message, as_json).as_bytes());
     code
 }
@@ -55,10 +55,10 @@ pub(super) fn print(text: &str) -> i32 {
 pub(super) fn print_bytes(bytes: &[u8]) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let printed = out.write_all(bytes).and_then(|()| out.flush());
-    end(printed.map_err(Trouble::Output), false, &mut err)
+    finish(printed.map_err(CommandError::Output), false, &mut err)
 }
 
-pub(super) fn complain(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
+pub(super) fn report_error(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
     if json {
         return writeln!(err, "{}", error::json(message));
     }

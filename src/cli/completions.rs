@@ -7,7 +7,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{EnvCompleter, Shells};
 
-use super::args::{Cli, Shell};
+use super::args::{Cli, CompletionShell};
 use super::complain::print;
 use crate::config::{self, ConfigNames, ConfigOverrides};
 use crate::presets;
@@ -19,12 +19,12 @@ const VARIABLE: &str = "DEVSTACK_COMPLETE";
 const PROGRAM: &str = "devstack";
 
 /// `devstack completions SHELL`: prints the script for the shell to evaluate.
-pub(super) fn completions(shell: Shell) -> i32 {
+pub(super) fn completions(shell: CompletionShell) -> i32 {
     let shells = Shells::builtins();
     let name = match shell {
-        Shell::Bash => "bash",
-        Shell::Zsh => "zsh",
-        Shell::Fish => "fish",
+        CompletionShell::Bash => "bash",
+        CompletionShell::Zsh => "zsh",
+        CompletionShell::Fish => "fish",
     };
     let shell: &dyn EnvCompleter = shells.completer(name).expect("all three shells are built in");
     let mut script = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn completions(shell: Shell) -> i32 {
 
 /// Answers a completion request from a shell, if there is one. Errors are silent: they would appear
 /// in the middle of the command line.
-pub(super) fn answered() -> bool {
+pub(super) fn complete_if_asked() -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
     }
@@ -46,15 +46,15 @@ pub(super) fn answered() -> bool {
 }
 
 fn command() -> Command {
-    knowing(Cli::command())
+    add_completers(Cli::command())
 }
 
-fn knowing(command: Command) -> Command {
-    command.mut_args(with_completer).mut_subcommands(knowing)
+fn add_completers(command: Command) -> Command {
+    command.mut_args(add_completer).mut_subcommands(add_completers)
 }
 
 /// Chooses the completer by the value name, so that every command gets it.
-fn with_completer(arg: Arg) -> Arg {
+fn add_completer(arg: Arg) -> Arg {
     let called = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
     let completer = match called.as_deref() {
         Some("SERVICE" | "SERVICES") => ArgValueCompleter::new(services),

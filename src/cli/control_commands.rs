@@ -2,47 +2,47 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
-use super::left_behind::LeftBehind;
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
+use super::left_behind::OrphanCleanup;
 use crate::control::ClientError;
 
 /// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
 pub async fn start(
-    options: &ControlOptions,
+    options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {
     let answer = async { options.client()?.start(services).await };
-    say(options, answer, out, err).await
+    print_answer(options, answer, out, err).await
 }
 
 /// `devstack stop SERVICE…`: stops services; waits until they have stopped.
 pub async fn stop(
-    options: &ControlOptions,
+    options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {
     let answer = async { options.client()?.stop(services).await };
-    say(options, answer, out, err).await
+    print_answer(options, answer, out, err).await
 }
 
 /// `devstack restart SERVICE…`: restarts or starts services; waits until they run.
 pub async fn restart(
-    options: &ControlOptions,
+    options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {
     let answer = async { options.client()?.restart(services).await };
-    say(options, answer, out, err).await
+    print_answer(options, answer, out, err).await
 }
 
 /// `devstack debug SERVICE…`: restarts services in debug mode (`on`) or back in run mode.
 pub async fn debug(
-    options: &ControlOptions,
+    options: &ClientOptions,
     services: &[String],
     on: bool,
     out: &mut dyn Write,
@@ -52,30 +52,33 @@ pub async fn debug(
         let client = options.client()?;
         if on { client.debug(services).await } else { client.undebug(services).await }
     };
-    say(options, answer, out, err).await
+    print_answer(options, answer, out, err).await
 }
 
 /// `devstack down`: stops the stack in this directory and waits until its devstack has exited. If
 /// none runs, cleans up after a killed one.
-pub async fn down(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn down(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let answer = async {
         match async { options.client()?.down().await }.await {
-            Err(failure @ ClientError::NotRunning(_)) => leftovers(options, failure),
+            Err(failure @ ClientError::NotRunning(_)) => clean_up_orphans(options, failure),
             other => other,
         }
     };
-    say(options, answer, out, err).await
+    print_answer(options, answer, out, err).await
 }
 
-fn leftovers(options: &ControlOptions, not_running: ClientError) -> Result<String, ClientError> {
+fn clean_up_orphans(
+    options: &ClientOptions,
+    not_running: ClientError,
+) -> Result<String, ClientError> {
     // An explicit socket may belong to another directory.
-    let left = options.socket.is_none().then(|| LeftBehind::find(&options.dir)).flatten();
-    let ended = left.map_or(Ok(None), |left| left.end_processes())?;
+    let left = options.socket.is_none().then(|| OrphanCleanup::find(&options.dir)).flatten();
+    let ended = left.map_or(Ok(None), |left| left.run())?;
     ended.ok_or(not_running)
 }
 
-async fn say(
-    options: &ControlOptions,
+async fn print_answer(
+    options: &ClientOptions,
     answer: impl Future<Output = Result<String, ClientError>>,
     out: &mut dyn Write,
     err: &mut dyn Write,
@@ -83,7 +86,7 @@ async fn say(
     let told = match answer.await {
         Ok(text) if options.json => writeln!(out, "{}", json!({ "text": text })),
         Ok(text) => writeln!(out, "{text}"),
-        Err(failure) => return end(Err(Trouble::Failure(failure)), options.json, err),
+        Err(failure) => return finish(Err(CommandError::Failure(failure)), options.json, err),
     };
-    end(told.and_then(|()| out.flush()).map_err(Trouble::Output), options.json, err)
+    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), options.json, err)
 }

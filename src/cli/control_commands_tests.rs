@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{
-    ControlOptions, LogFace, LogsOptions, StoredItems, down, logs, ps, restart, start, stop,
+    ClientOptions, LogFace, LogsOptions, StoredLogItems, down, logs, ps, restart, start, stop,
 };
 use crate::control::fake::{Rig, line, name, snapshot};
 use crate::control::{LogItem, LogLineView, LogQuery};
 use crate::model::{Message, Name};
 use crate::runtime::log::StatusMode;
 
-fn options(rig: &Rig) -> ControlOptions {
-    ControlOptions {
+fn options(rig: &Rig) -> ClientOptions {
+    ClientOptions {
         dir: PathBuf::from("/"),
         json: false,
         color: false,
@@ -25,8 +25,8 @@ fn options(rig: &Rig) -> ControlOptions {
     }
 }
 
-fn json_options(rig: &Rig) -> ControlOptions {
-    ControlOptions { json: true, ..options(rig) }
+fn json_options(rig: &Rig) -> ClientOptions {
+    ClientOptions { json: true, ..options(rig) }
 }
 
 fn names(list: &[&str]) -> Vec<String> {
@@ -34,7 +34,7 @@ fn names(list: &[&str]) -> Vec<String> {
 }
 
 fn logs_of(
-    control: ControlOptions,
+    control: ClientOptions,
     services: &[&str],
     follow: bool,
     last: Option<usize>,
@@ -76,7 +76,7 @@ impl LogFace for PlainFace {
         Ok((!self.kept.is_empty()).then(|| vec![name("api"), name("db")]))
     }
 
-    fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredItems, Message> {
+    fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredLogItems, Message> {
         let wanted = |line: &&LogLineView| {
             query.services.is_empty() || query.services.contains(&line.service)
         };
@@ -135,7 +135,7 @@ async fn without_a_stack_the_code_is_three() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("devstack.toml"), "").unwrap();
     let nowhere =
-        ControlOptions { dir: dir.path().to_owned(), json: false, color: false, socket: None };
+        ClientOptions { dir: dir.path().to_owned(), json: false, color: false, socket: None };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     assert_eq!(ps(&nowhere, &mut out, &mut err).await, 3);
     assert_eq!(down(&nowhere, &mut out, &mut err).await, 3);
@@ -218,7 +218,7 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     let private = fs::Permissions::from_mode(0o700);
     fs::set_permissions(dir.path().join(".devstack"), private).unwrap();
     let control =
-        ControlOptions { dir: dir.path().join("src"), json: false, color: false, socket: None };
+        ClientOptions { dir: dir.path().join("src"), json: false, color: false, socket: None };
     let mut options = logs_of(control, &[], true, None);
     let mut face = PlainFace { kept: vec![line("api", 1), line("db", 2)], ..PlainFace::default() };
     let (mut out, mut err) = (Vec::new(), Vec::new());

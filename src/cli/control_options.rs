@@ -4,7 +4,7 @@ use crate::control::{ClientError, ControlClient};
 
 /// Options of every command that talks to a running stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlOptions {
+pub struct ClientOptions {
     /// Where the search for the stack starts.
     pub dir: PathBuf,
     /// Whether data and errors are JSON.
@@ -15,7 +15,7 @@ pub struct ControlOptions {
     pub socket: Option<PathBuf>,
 }
 
-impl ControlOptions {
+impl ClientOptions {
     /// Returns a client for the stack.
     pub(super) fn client(&self) -> Result<ControlClient, ClientError> {
         match &self.socket {

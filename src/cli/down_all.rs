@@ -3,9 +3,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::ControlOptions;
-use super::complain::{Trouble, complain, end, printable};
-use super::left_behind::{LeftBehind, told};
+use super::ClientOptions;
+use super::complain::{CommandError, finish, printable, report_error};
+use super::left_behind::{OrphanCleanup, summary};
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
 use crate::error::exit;
@@ -13,13 +13,13 @@ use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, CleanupReport};
 
 /// Result for one stack: what was done, or why it still runs.
-struct Outcome {
+struct DownResult {
     entry: StackEntry,
     result: Result<String, ClientError>,
 }
 
 /// `devstack down --all`: stops all stacks of this user at once, and cleans up after killed ones.
-pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn down_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut under_way = JoinSet::new();
     for stack in LocatedInstance::all() {
         under_way.spawn(async move { Some(stop(stack).await) });
@@ -40,11 +40,12 @@ pub async fn down_all(options: &ControlOptions, out: &mut dyn Write, err: &mut d
         outcomes.push(outcome);
     }
     let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
-    let code = end(close(options, outcomes, out, err).map_err(Trouble::Output), options.json, err);
+    let code =
+        finish(close(options, outcomes, out, err).map_err(CommandError::Output), options.json, err);
     if failed { exit::FAILED } else { code }
 }
 
-async fn stop(stack: LocatedInstance) -> Outcome {
+async fn stop(stack: LocatedInstance) -> DownResult {
     let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
     let result = match ControlClient::of(stack.found.clone()).down().await {
         // It exited on its own meanwhile, so it is stopped as requested.
@@ -53,14 +54,14 @@ async fn stop(stack: LocatedInstance) -> Outcome {
         }
         other => other,
     };
-    Outcome { entry, result }
+    DownResult { entry, result }
 }
 
 /// Cleans up after a killed devstack; `None` if nothing was left. Blocks for a few seconds at most.
-fn clear(stack: &CrashedInstance) -> Option<Outcome> {
+fn clear(stack: &CrashedInstance) -> Option<DownResult> {
     let mut swept = CleanupReport::default();
     let settled = stack.clean_up(|| {
-        let record = stack.state_dir.as_deref().map(LeftBehind::record);
+        let record = stack.state_dir.as_deref().map(OrphanCleanup::record);
         let by_record = record.as_deref().map_or(CleanupReport::default(), process::clean_up);
         // Even if there is a record: it may belong to another stack of the same directory.
         let by_mark = stack
@@ -71,7 +72,7 @@ fn clear(stack: &CrashedInstance) -> Option<Outcome> {
         swept = by_record.and(by_mark);
         swept.is_clean()
     });
-    let result = match (told(&swept), settled) {
+    let result = match (summary(&swept), settled) {
         (Ok(None), Ok(())) => return None,
         (Ok(Some(text)), _) => Ok(text),
         (Ok(None), Err(error)) => {
@@ -80,25 +81,25 @@ fn clear(stack: &CrashedInstance) -> Option<Outcome> {
         }
         (Err(failure), _) => Err(failure),
     };
-    Some(Outcome { entry: StackEntry::new(Some(&stack.holder), &stack.folder), result })
+    Some(DownResult { entry: StackEntry::new(Some(&stack.holder), &stack.folder), result })
 }
 
-fn say(outcome: &Outcome, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+fn say(outcome: &DownResult, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     let who = format!("{} in {}", outcome.entry.name(), outcome.entry.shown_dir);
     match &outcome.result {
         Ok(text) => writeln!(out, "{who}: {}", printable(text)).and_then(|()| out.flush()),
         Err(failure) => {
             let message = failure.message();
             let text = format!("{who}: {}", message.text);
-            complain(&Message { text, ..message.clone() }, false, err)
+            report_error(&Message { text, ..message.clone() }, false, err)
         }
     }
 }
 
 /// Prints what follows when all are done.
 fn close(
-    options: &ControlOptions,
-    outcomes: Vec<Outcome>,
+    options: &ClientOptions,
+    outcomes: Vec<DownResult>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<()> {
@@ -110,18 +111,18 @@ fn close(
     out.flush()
 }
 
-fn json(outcomes: Vec<Outcome>) -> String {
-    let stack = |Outcome { entry, result }| {
+fn json(outcomes: Vec<DownResult>) -> String {
+    let stack = |DownResult { entry, result }| {
         let error = result.as_ref().err().map(|failure: &ClientError| failure.message().clone());
-        Stack { entry, text: result.ok(), error }
+        DownEntry { entry, text: result.ok(), error }
     };
-    let mut stacks: Vec<Stack> = outcomes.into_iter().map(stack).collect();
+    let mut stacks: Vec<DownEntry> = outcomes.into_iter().map(stack).collect();
     stacks.sort_by(|one, other| one.entry.dir.cmp(&other.entry.dir));
     json_of_all(stacks)
 }
 
 #[derive(Serialize)]
-struct Stack {
+struct DownEntry {
     #[serde(flatten)]
     entry: StackEntry,
     /// What was done.

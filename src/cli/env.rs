@@ -2,28 +2,28 @@ use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use super::complain::print_bytes;
-use super::env_args::{Env, EnvForm};
-use super::env_text::{Written, dotenv, shell, table};
-use super::given::{OF_FILES, Source, environment};
+use super::env_args::{EnvArgs, EnvFormat};
+use super::env_text::{EnvText, dotenv, shell, table};
+use super::given::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::model::{EnvView, VariableOrigin};
 
 /// `devstack env SERVICE`: prints the environment of a service.
-pub(super) fn env(files: Vec<PathBuf>, args: &Env) -> i32 {
-    let form = if args.json { EnvForm::Json } else { args.format };
-    let (mut view, source) = match environment(files, &args.service, form == EnvForm::Json) {
+pub(super) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> i32 {
+    let form = if args.json { EnvFormat::Json } else { args.format };
+    let (mut view, source) = match service_env(files, &args.service, form == EnvFormat::Json) {
         Ok(found) => found,
         Err(refused) => return refused.say(),
     };
     view.variables.retain(|variable| args.all || variable.origin != VariableOrigin::Inherited);
-    if let Source::Files = source {
-        note(OF_FILES);
+    if let EnvViewSource::Files = source {
+        note(NOT_RUNNING_NOTE);
     }
     print_bytes(&text(&view, form, args.explain))
 }
 
-fn text(view: &EnvView, form: EnvForm, explain: bool) -> Vec<u8> {
-    let Written { text, left_out } = match form {
-        EnvForm::Json => {
+fn text(view: &EnvView, form: EnvFormat, explain: bool) -> Vec<u8> {
+    let EnvText { text, left_out } = match form {
+        EnvFormat::Json => {
             let mut text = serde_json::to_vec(view).expect("environments serialize to JSON");
             text.push(b'\n');
             return text;
@@ -31,8 +31,8 @@ fn text(view: &EnvView, form: EnvForm, explain: bool) -> Vec<u8> {
         _ if explain => {
             return table(view, &std::env::current_dir().unwrap_or_default()).into_bytes();
         }
-        EnvForm::Dotenv => dotenv(view),
-        EnvForm::Shell => shell(view),
+        EnvFormat::Dotenv => dotenv(view),
+        EnvFormat::Shell => shell(view),
     };
     if !left_out.is_empty() {
         let names = left_out.join(", ");

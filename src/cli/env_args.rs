@@ -1,13 +1,13 @@
 use clap::{Args, ValueEnum};
 
-use super::args::Files;
+use super::args::FileArgs;
 
 /// `devstack env`.
 #[derive(Debug, Args)]
 #[command(after_help = "To load it into a shell: eval \"$(devstack env api --format shell)\"")]
-pub struct Env {
+pub struct EnvArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service name
     #[arg(value_name = "SERVICE")]
     pub service: String,
@@ -18,8 +18,8 @@ pub struct Env {
     #[arg(long)]
     pub all: bool,
     /// Output format
-    #[arg(long, value_enum, default_value_t = EnvForm::Dotenv)]
-    pub format: EnvForm,
+    #[arg(long, value_enum, default_value_t = EnvFormat::Dotenv)]
+    pub format: EnvFormat,
     /// Print JSON; same as --format json
     #[arg(long)]
     pub json: bool,
@@ -27,7 +27,7 @@ pub struct Env {
 
 /// How an environment is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EnvForm {
+pub enum EnvFormat {
     /// As in env files
     Dotenv,
     /// For a shell to evaluate: export NAME='value'
@@ -38,9 +38,9 @@ pub enum EnvForm {
 
 /// `devstack exec`.
 #[derive(Debug, Args)]
-pub struct Exec {
+pub struct ExecArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service name
     #[arg(value_name = "SERVICE")]
     pub service: String,

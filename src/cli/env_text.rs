@@ -13,31 +13,31 @@ const MAX_WIDTH: usize = 48;
 const GAP: &str = "   ";
 
 /// Variables as text, and the names of those that the format cannot represent.
-pub(super) struct Written {
+pub(super) struct EnvText {
     pub text: Vec<u8>,
     pub left_out: Vec<String>,
 }
 
 /// Formats variables as in env files, which are UTF-8.
-pub(super) fn dotenv(view: &EnvView) -> Written {
+pub(super) fn dotenv(view: &EnvView) -> EnvText {
     lines(view, |variable| {
         format_line(&variable.name, variable.value.text()?).map(String::into_bytes)
     })
 }
 
 /// Formats variables for a shell to evaluate.
-pub(super) fn shell(view: &EnvView) -> Written {
+pub(super) fn shell(view: &EnvView) -> EnvText {
     lines(view, |variable| {
         let value = variable.value.get()?.into_vec();
         is_shell_name(&variable.name).then(|| {
-            let line = [b"export ", variable.name.as_bytes(), b"=", &quoted(&value), b"\n"];
+            let line = [b"export ", variable.name.as_bytes(), b"=", &shell_quote(&value), b"\n"];
             line.concat()
         })
     })
 }
 
-fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> Written {
-    let mut written = Written { text: Vec::new(), left_out: Vec::new() };
+fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> EnvText {
+    let mut written = EnvText { text: Vec::new(), left_out: Vec::new() };
     for variable in &view.variables {
         match line(variable) {
             Some(line) => written.text.extend(line),
@@ -53,7 +53,7 @@ fn is_shell_name(name: &str) -> bool {
 }
 
 /// Quotes bytes for a shell. `=` is not plain: zsh expands `=ls` to the path of that command.
-fn quoted(value: &[u8]) -> Vec<u8> {
+fn shell_quote(value: &[u8]) -> Vec<u8> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(byte);
     if !value.is_empty() && value.iter().all(plain) {
         return value.to_vec();
@@ -73,10 +73,10 @@ fn quoted(value: &[u8]) -> Vec<u8> {
 pub(super) fn table(view: &EnvView, here: &Path) -> String {
     let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
     for variable in &view.variables {
-        let from = from(&variable.origin, here);
+        let from = origin_text(&variable.origin, here);
         rows.push((printable(&variable.name), shown(&variable.value), from));
         for hidden in &variable.shadows {
-            let from = self::from(&hidden.origin, here);
+            let from = self::origin_text(&hidden.origin, here);
             rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
         }
     }
@@ -92,7 +92,7 @@ pub(super) fn table(view: &EnvView, here: &Path) -> String {
     text
 }
 
-fn from(origin: &VariableOrigin, here: &Path) -> String {
+fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
     let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn no_shell_expands_an_equals_sign() {
         for (value, text) in [("=ls", "'=ls'"), ("bin:=ls", "'bin:=ls'"), ("a/b@c", "a/b@c")] {
-            assert_eq!(quoted(value.as_bytes()), text.as_bytes());
+            assert_eq!(shell_quote(value.as_bytes()), text.as_bytes());
         }
     }
 }

@@ -14,73 +14,73 @@ use crate::runtime::process::{KillOutcome, KillTarget, kill_holders};
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether the listeners of a port may be killed.
-pub(super) enum Case {
+pub(super) enum KillDecision {
     Nobody,
     /// These processes may be killed.
-    Guilty(Suspects),
+    Allowed(KillCandidates),
     /// They may be killed, but the text suggests something better.
-    Unwise(Suspects, String),
+    Discouraged(KillCandidates, String),
     /// They must not be killed.
     Refused(Message),
 }
 
 /// The listeners of a port at the time they were found.
-pub(super) struct Suspects {
+pub(super) struct KillCandidates {
     port: u16,
     list: Vec<(KillTarget, PortHolder)>,
 }
 
 /// Result of killing the listeners of a port.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct KillResult {
     port: u16,
     /// The killed processes, each with the signal that ended it: `TERM` or `KILL`.
-    ended: Vec<Ended>,
+    ended: Vec<KilledProcess>,
     /// Whether the port is available now.
     pub free: bool,
     notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Ended {
+struct KilledProcess {
     pid: u32,
     holder: String,
     signal: &'static str,
 }
 
 /// Finds what listens on `port`, and decides whether it may be killed.
-pub(super) fn investigate(port: u16) -> Case {
+pub(super) fn find_candidates(port: u16) -> KillDecision {
     let holders = holders_of_port(port);
     if holders.is_empty() {
-        return Case::Nobody;
+        return KillDecision::Nobody;
     }
     let suspects = |pids: Vec<u32>| {
         let list =
             holders.iter().filter(|holder| holder.pid.is_some_and(|pid| pids.contains(&pid)));
         let known = |holder: &PortHolder| Some((KillTarget::of(holder.pid?)?, holder.clone()));
-        Suspects { port, list: list.filter_map(known).collect() }
+        KillCandidates { port, list: list.filter_map(known).collect() }
     };
     match kill_verdict(port, &holders, &ports::own_ancestry()) {
-        KillVerdict::Allowed(pids) => Case::Guilty(suspects(pids)),
-        KillVerdict::Discouraged(pids, remedy) => Case::Unwise(suspects(pids), remedy),
-        KillVerdict::Refused(message) => Case::Refused(message),
+        KillVerdict::Allowed(pids) => KillDecision::Allowed(suspects(pids)),
+        KillVerdict::Discouraged(pids, remedy) => KillDecision::Discouraged(suspects(pids), remedy),
+        KillVerdict::Refused(message) => KillDecision::Refused(message),
     }
 }
 
-impl Suspects {
+impl KillCandidates {
     /// Describes the processes, for a prompt.
-    pub fn said(&self) -> String {
+    pub fn describe(&self) -> String {
         let all: Vec<String> = self.list.iter().map(|(_, holder)| holder.to_string()).collect();
         all.join(" and ")
     }
 
     /// Kills the processes, then checks whether the port is free. Blocks for up to seven seconds.
-    pub fn evict(self) -> Outcome {
+    pub fn kill(self) -> KillResult {
         let port = self.port;
         let suspects: Vec<KillTarget> = self.list.iter().map(|(suspect, _)| *suspect).collect();
         // Checks again that each process still listens, because pids are reused.
         let found = kill_holders(&suspects, GRACE, |pid| ports::listens(pid, port));
-        let mut outcome = Outcome { port, ended: Vec::new(), free: false, notes: Vec::new() };
+        let mut outcome = KillResult { port, ended: Vec::new(), free: false, notes: Vec::new() };
         for ((suspect, holder), eviction) in self.list.iter().zip(found) {
             outcome.take(suspect.pid(), holder, eviction);
         }
@@ -89,16 +89,17 @@ impl Suspects {
     }
 }
 
-impl Outcome {
-    pub fn nobody(port: u16) -> Outcome {
-        let mut outcome = Outcome { port, ended: Vec::new(), free: false, notes: Vec::new() };
+impl KillResult {
+    pub fn nobody(port: u16) -> KillResult {
+        let mut outcome = KillResult { port, ended: Vec::new(), free: false, notes: Vec::new() };
         outcome.look();
         outcome
     }
 
     fn take(&mut self, pid: u32, holder: &PortHolder, eviction: KillOutcome) {
         let said = holder.to_string();
-        let mut ended = |signal| self.ended.push(Ended { pid, holder: said.clone(), signal });
+        let mut ended =
+            |signal| self.ended.push(KilledProcess { pid, holder: said.clone(), signal });
         let note = match eviction {
             KillOutcome::Terminated => return ended("TERM"),
             KillOutcome::Killed => return ended("KILL"),
@@ -133,7 +134,7 @@ impl Outcome {
     }
 
     pub fn lines(&self) -> Vec<String> {
-        let ended = self.ended.iter().map(|Ended { holder, signal, .. }| match *signal {
+        let ended = self.ended.iter().map(|KilledProcess { holder, signal, .. }| match *signal {
             "KILL" => format!("killed {holder}: it did not exit within 5s after TERM"),
             _ => format!("terminated {holder}"),
         });

@@ -13,7 +13,7 @@ use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service,
 use crate::ports::PortAllocator;
 
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
-pub(super) fn export(files: Vec<PathBuf>, args: &args::Vscode) -> i32 {
+pub(super) fn export(files: Vec<PathBuf>, args: &args::VscodeArgs) -> i32 {
     match try_export(files, args.dry_run) {
         Ok(code) => code,
         Err((text, code)) => {
@@ -54,7 +54,7 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
     if existing.as_ref() != Some(&text) {
         file.write(&text).map_err(failed)?;
     }
-    let told: Vec<String> = attach.iter().map(told).collect();
+    let told: Vec<String> = attach.iter().map(describe).collect();
     let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
     let path = file.path();
     let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
@@ -65,7 +65,7 @@ fn list(before: &str, of: &[String]) -> String {
     if of.is_empty() { String::new() } else { format!("{before}{}", of.join(", ")) }
 }
 
-fn told(one: &AttachTarget) -> String {
+fn describe(one: &AttachTarget) -> String {
     format!("{} ({} at {}:{})", one.service, one.debugger.as_str(), one.host, one.port)
 }
 

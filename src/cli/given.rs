@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::args::AsUp;
-use super::preview::{Preview, Refused};
+use super::args::UpPreviewArgs;
+use super::preview::{Refused, StackPreview};
 use crate::control::{ClientError, ControlClient, exactly_one};
 use crate::error::exit;
 use crate::model::{EnvView, Message, Name};
 use crate::runtime::given::EnvInputs;
 use crate::runtime::process::InheritedEnv;
 
-pub(super) enum Source {
+pub(super) enum EnvViewSource {
     /// The running stack, with its configuration and ports.
     Stack,
     /// The files, because no stack runs; with the ports that `up` would choose now.
@@ -19,27 +19,30 @@ pub(super) enum Source {
 }
 
 /// Returns the environment of a service, from the running stack or else as `up` would set it.
-pub(super) fn environment(
+pub(super) fn service_env(
     files: Vec<PathBuf>,
     service: &str,
     as_json: bool,
-) -> Result<(EnvView, Source), Refused> {
+) -> Result<(EnvView, EnvViewSource), Refused> {
     let refused = |message: &Message, code| Refused::because(message, code, as_json);
-    let asked = ControlClient::here(&super::stack_dir(&files)).and_then(|client| {
+    let asked = ControlClient::here(&super::project_dir(&files)).and_then(|client| {
         let start = |error| ClientError::Refused(super::no_runtime(&error));
         let runtime = super::runtime().map_err(start)?;
         runtime.block_on(client.env(service))
     });
     match asked {
-        Ok(view) => Ok((view, Source::Stack)),
-        Err(ClientError::NotRunning(_)) => Ok((of_up(files, service, as_json)?, Source::Files)),
+        Ok(view) => Ok((view, EnvViewSource::Stack)),
+        Err(ClientError::NotRunning(_)) => {
+            Ok((env_from_files(files, service, as_json)?, EnvViewSource::Files))
+        }
         Err(failure) => Err(refused(failure.message(), failure.exit_code())),
     }
 }
 
-fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refused> {
+fn env_from_files(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refused> {
     let refused = |message: &Message, code| Refused::because(message, code, as_json);
-    let Preview { draft, stack, .. } = Preview::look(files, &AsUp::default(), as_json)?;
+    let StackPreview { draft, stack, .. } =
+        StackPreview::look(files, &UpPreviewArgs::default(), as_json)?;
     let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
     if named.is_empty() {
         let names = draft.services().chain(draft.groups());
@@ -59,4 +62,4 @@ fn of_up(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refu
 }
 
 /// Note for an environment that does not come from a running stack.
-pub(super) const OF_FILES: &str = "note: no stack is running in this directory; `devstack up` would use these values, but ports may move";
+pub(super) const NOT_RUNNING_NOTE: &str = "note: no stack is running in this directory; `devstack up` would use these values, but ports may move";

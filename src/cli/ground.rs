@@ -2,10 +2,10 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::dispute::{Interrupted, ask};
-use super::launch::Plan;
-use super::left_behind::LeftBehind;
-use super::person::Person;
+use super::dispute::{PromptInterrupted, resolve_conflict};
+use super::launch::StartOptions;
+use super::left_behind::OrphanCleanup;
+use super::person::TtyPrompt;
 use super::up::selection;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices, DiagnosticList};
 use crate::control::{self, AlreadyRunning, ClaimError, InstanceLock};
@@ -19,7 +19,7 @@ use crate::runtime::supervisor::no_debug_entry;
 
 /// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
 /// the directory, and leases keep them off its ports.
-pub(super) struct Ground {
+pub(super) struct StartContext {
     pub instance: InstanceLock,
     pub state_dir: PathBuf,
     pub runtime_dir: PathBuf,
@@ -32,22 +32,23 @@ pub(super) struct Ground {
     pub notes: Vec<Message>,
 }
 
-impl Ground {
+impl StartContext {
     /// Loads the configuration, claims its directory, cleans up after a crash and assigns ports.
-    pub fn take(plan: &Plan) -> Result<Ground, Refused> {
-        let refuse = |message: Message| Refused::because(&message, plan.refused);
+    pub fn prepare(plan: &StartOptions) -> Result<StartContext, StartError> {
+        let refuse = |message: Message| StartError::because(&message, plan.refused);
         if !process::proc_is_mounted() {
-            return Err(refuse(blind()));
+            return Err(refuse(no_proc_error()));
         }
-        let draft = config::load(&sources(plan)?).map_err(Refused::Wrong)?;
+        let draft = config::load(&sources(plan)?).map_err(StartError::Wrong)?;
         let draft = Arc::new(draft);
         let debugged = debugged(&draft, plan.debug.as_deref())
-            .map_err(|message| Refused::because(&message, exit::USAGE))?;
-        check_hosts(&draft).map_err(|message| Refused::because(&message, exit::USAGE))?;
-        let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(Refused::no_claim)?;
+            .map_err(|message| StartError::because(&message, exit::USAGE))?;
+        check_hosts(&draft).map_err(|message| StartError::because(&message, exit::USAGE))?;
+        let instance =
+            InstanceLock::claim(draft.dir(), draft.name()).map_err(StartError::no_claim)?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
-        let record = LeftBehind::record(&state_dir);
+        let record = OrphanCleanup::record(&state_dir);
         let mut notes = process::clean_up(&record).messages();
         let ports = runtime_dir.join("ports");
         let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
@@ -55,15 +56,15 @@ impl Ground {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
             color: super::color(&stderr()),
-            adapt: plan.adapt,
+            adapt: plan.modify_stack,
         };
         let selection = selection(&draft, &plan.services, plan.starting.no_deps)
-            .map_err(|message| Refused::because(&message, exit::NOT_RUNNING))?;
+            .map_err(|message| StartError::because(&message, exit::NOT_RUNNING))?;
         let situation = LoadConstraints { selection, debugged, ..LoadConstraints::default() };
-        let mut person = plan.may_ask.then(Person::here).flatten();
+        let mut person = plan.may_ask.then(TtyPrompt::here).flatten();
         let mut interrupted = None;
         let mut ask = |dispute: &ConflictPrompt| match &mut person {
-            Some(person) => ask(dispute, person).unwrap_or_else(|ctrl_c| {
+            Some(person) => resolve_conflict(dispute, person).unwrap_or_else(|ctrl_c| {
                 interrupted = Some(ctrl_c);
                 ConflictAnswer::Quit
             }),
@@ -71,12 +72,12 @@ impl Ground {
         };
         let chosen = loader.choose_asking(&draft, &situation, &mut ask);
         let (stack, more) = chosen.map_err(|conflicts| match interrupted {
-            Some(Interrupted) => Refused::Interrupted,
-            None => Refused::Because(conflicts, plan.refused),
+            Some(PromptInterrupted) => StartError::Interrupted,
+            None => StartError::Because(conflicts, plan.refused),
         })?;
         notes.extend(more);
         let selection = situation.selection;
-        Ok(Ground {
+        Ok(StartContext {
             instance,
             state_dir,
             runtime_dir,
@@ -91,7 +92,7 @@ impl Ground {
 }
 
 /// `/proc` is required to find all processes of a service, however they hide.
-fn blind() -> Message {
+fn no_proc_error() -> Message {
     let text = "/proc is not mounted; devstack needs it to track service processes";
     Message::new(MessageClass::Limit, text)
         .help("run `mount -t proc proc /proc` (also needed in a new PID namespace)")
@@ -125,7 +126,7 @@ fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Messa
 }
 
 /// Why nothing was started.
-pub(super) enum Refused {
+pub(super) enum StartError {
     /// At least one message, and the exit code.
     Because(Vec<Message>, i32),
     Wrong(DiagnosticList),
@@ -134,44 +135,44 @@ pub(super) enum Refused {
     Interrupted,
 }
 
-impl Refused {
-    pub fn because(message: &Message, code: i32) -> Refused {
-        Refused::Because(vec![message.clone()], code)
+impl StartError {
+    pub fn because(message: &Message, code: i32) -> StartError {
+        StartError::Because(vec![message.clone()], code)
     }
 
     /// Returns the text for stderr and the exit code. JSON is always a single object.
-    pub fn said(&self, as_json: bool) -> (String, i32) {
+    pub fn render(&self, as_json: bool) -> (String, i32) {
         match self {
-            Refused::Because(reasons, code) if as_json => {
+            StartError::Because(reasons, code) if as_json => {
                 (render(&join_messages(reasons), true), *code)
             }
-            Refused::Because(reasons, code) => {
+            StartError::Because(reasons, code) => {
                 (reasons.iter().map(render_message).collect(), *code)
             }
-            Refused::Wrong(wrong) if as_json => (render(&wrong.summary(), true), exit::USAGE),
-            Refused::Wrong(wrong) => (wrong.render(super::color(&stderr())), exit::USAGE),
-            Refused::Busy(busy) => (render(&busy.message(), as_json), exit::BUSY),
-            Refused::Interrupted => (String::new(), 128 + libc::SIGINT),
+            StartError::Wrong(wrong) if as_json => (render(&wrong.summary(), true), exit::USAGE),
+            StartError::Wrong(wrong) => (wrong.render(super::color(&stderr())), exit::USAGE),
+            StartError::Busy(busy) => (render(&busy.message(), as_json), exit::BUSY),
+            StartError::Interrupted => (String::new(), 128 + libc::SIGINT),
         }
     }
 
-    fn no_claim(error: ClaimError) -> Refused {
+    fn no_claim(error: ClaimError) -> StartError {
         match error {
-            ClaimError::Busy(busy) => Refused::Busy(busy),
-            ClaimError::Failed(message) => Refused::because(&message, exit::FAILED),
+            ClaimError::Busy(busy) => StartError::Busy(busy),
+            ClaimError::Failed(message) => StartError::because(&message, exit::FAILED),
         }
     }
 
     /// The system did not let devstack do `what`.
-    pub fn internal(what: &str, error: &std::io::Error, code: i32) -> Refused {
+    pub fn internal(what: &str, error: &std::io::Error, code: i32) -> StartError {
         let message = Message::new(MessageClass::Limit, format!("cannot {what}: {error}")).help(
             "check `ulimit -a`: the system may be out of processes, memory or file descriptors",
         );
-        Refused::because(&message, code)
+        StartError::because(&message, code)
     }
 }
 
-fn sources(plan: &Plan) -> Result<ConfigSources, Refused> {
+fn sources(plan: &StartOptions) -> Result<ConfigSources, StartError> {
     super::sources(
         plan.files.clone(),
         ConfigOverrides {
@@ -184,5 +185,5 @@ fn sources(plan: &Plan) -> Result<ConfigSources, Refused> {
             profiles: plan.starting.profiles.clone(),
         },
     )
-    .map_err(|message| Refused::because(&message, exit::USAGE))
+    .map_err(|message| StartError::because(&message, exit::USAGE))
 }

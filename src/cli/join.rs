@@ -1,10 +1,10 @@
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
-use super::ControlOptions;
+use super::ClientOptions;
 use super::complain::{self, printable};
-use super::log_args::Shown;
-use super::log_face::Face;
+use super::log_args::LogStyleArgs;
+use super::log_face::LogRenderer;
 use super::logs::{LogsOptions, logs};
 use crate::control::{AlreadyRunning, ClientError, ControlClient, find_services};
 use crate::error::exit;
@@ -16,7 +16,7 @@ use crate::runtime::signals::SignalListener;
 const LAST: usize = 20;
 
 /// The stack that is already running, and the request to start another one.
-pub(super) struct Running {
+pub(super) struct ExistingStack {
     pub busy: AlreadyRunning,
     /// Where the search for it starts.
     pub dir: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Running {
 }
 
 /// `up` where a stack already runs: follows its log at a terminal (`shown`), or else fails.
-pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
+pub(super) fn follow_existing(running: &ExistingStack, shown: Option<LogStyleArgs>) -> i32 {
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(_) => return refuse(running, ""),
@@ -43,15 +43,15 @@ pub(super) fn join(running: &Running, shown: Option<Shown>) -> i32 {
     code
 }
 
-fn refuse(running: &Running, hint: &str) -> i32 {
+fn refuse(running: &ExistingStack, hint: &str) -> i32 {
     let mut message = running.busy.message();
     if !hint.is_empty() {
         message.help = format!("{hint}\n{}", message.help);
     }
-    complain::refuse(&message, exit::BUSY, running.as_json)
+    complain::fail(&message, exit::BUSY, running.as_json)
 }
 
-impl Running {
+impl ExistingStack {
     /// Returns how to start the requested services that are not running; empty if there are none.
     async fn hint(&self) -> Result<String, ClientError> {
         if self.services.is_empty() {
@@ -62,7 +62,7 @@ impl Running {
             let found = find_services(&stack, name).unwrap_or_default();
             let of = |view: &&crate::model::ServiceView| found.contains(&view.name);
             let views: Vec<_> = stack.services.iter().filter(of).collect();
-            !views.is_empty() && views.iter().all(|view| stands(view.phase))
+            !views.is_empty() && views.iter().all(|view| is_inactive(view.phase))
         };
         let down: Vec<&str> =
             self.services.iter().filter(|name| is_down(name)).map(String::as_str).collect();
@@ -72,12 +72,12 @@ impl Running {
         Ok(format!("run `devstack start {}`: not running", printable(&down.join(" "))))
     }
 
-    async fn follow(&self, hint: &str, shown: Shown) -> i32 {
+    async fn follow(&self, hint: &str, shown: LogStyleArgs) -> i32 {
         let mut signals = match SignalListener::listen() {
             Ok(signals) => signals,
             Err(_) => return refuse(self, hint),
         };
-        self.greet(hint);
+        self.print_header(hint);
         let (control, services) = (self.control(), self.services.clone());
         let options = LogsOptions {
             control,
@@ -89,20 +89,20 @@ impl Running {
             grep: None,
             narration: StatusMode::With,
         };
-        let mut face = Face::new(super::look(true, shown));
+        let mut face = LogRenderer::new(super::log_style(true, shown));
         let (mut out, mut err) = (stdout(), stderr());
         tokio::select! {
-            code = logs(&options, &mut face, super::stdout_gone(), &mut out, &mut err) => code,
+            code = logs(&options, &mut face, super::stdout_closed(), &mut out, &mut err) => code,
             signal = signals.end() => 128 + signal,
         }
     }
 
-    fn control(&self) -> ControlOptions {
+    fn control(&self) -> ClientOptions {
         let color = super::color(&stdout());
-        ControlOptions { dir: self.dir.clone(), json: false, color, socket: None }
+        ClientOptions { dir: self.dir.clone(), json: false, color, socket: None }
     }
 
-    fn greet(&self, hint: &str) {
+    fn print_header(&self, hint: &str) {
         let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
         let since = since.to_zoned(jiff::tz::TimeZone::system());
         let today = since.date() == jiff::Zoned::now().date();
@@ -122,7 +122,7 @@ impl Running {
     }
 }
 
-fn stands(phase: Phase) -> bool {
+fn is_inactive(phase: Phase) -> bool {
     match phase {
         Phase::Idle | Phase::Done | Phase::Failed => true,
         Phase::Waiting

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::args::Starting;
-use super::ground::{Ground, Refused};
-use super::log_args::{Form, Shown};
-use super::relay::{Relay, Start};
-use super::word::Word;
+use super::args::StartupArgs;
+use super::ground::{StartContext, StartError};
+use super::log_args::{LogFormat, LogStyleArgs};
+use super::relay::{RelaySource, StartRelay};
+use super::word::StartupMessage;
 use crate::control;
 use crate::error::exit;
 use crate::model::Stack;
@@ -24,40 +24,40 @@ use crate::runtime::supervisor::{InputSources, Supervisor, SupervisorSetup, Term
 use crate::runtime::watch::{WatchReport, Watcher};
 
 /// How long the last lines may take to be written if the reader is slow.
-const LAST_LINES: Duration = Duration::from_secs(5);
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Columns of a timestamp at the start of a line.
 const STAMP: u16 = 9;
 
 /// What to start and how, for `up` and `run`.
-pub(super) struct Plan {
+pub(super) struct StartOptions {
     pub files: Vec<PathBuf>,
-    pub starting: Starting,
+    pub starting: StartupArgs,
     pub services: Vec<String>,
     /// Services to start in debug mode, separated by commas; empty: all that have a `debug` entry.
     pub debug: Option<String>,
     pub strict_ports: bool,
     /// Whether to watch files and the configuration.
     pub follow: bool,
-    pub shown: Shown,
+    pub shown: LogStyleArgs,
     /// Whether to show a QR code of the URL on the network.
     pub qr: bool,
-    pub place: Place,
+    pub place: LogTarget,
     /// Changes every stack before it is used.
-    pub adapt: fn(&mut Stack),
+    pub modify_stack: fn(&mut Stack),
     /// Whether to keep running when nothing is left to run, until stopped.
-    pub stay: bool,
+    pub keep_alive: bool,
     /// Whether to ask the user about ports, if there is a terminal.
     pub may_ask: bool,
     /// Exit code if the stack cannot start, but not because of the user's input.
     pub refused: i32,
     /// Detaches into the background once nothing can be asked or refused any more.
-    pub back: Option<Daemon>,
+    pub daemon: Option<Daemon>,
 }
 
 /// Where the log is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum LogTarget {
     Stdout,
     /// Stdout belongs to the command of `run`.
     Stderr,
@@ -65,29 +65,29 @@ pub(super) enum Place {
     Background,
 }
 
-impl Place {
+impl LogTarget {
     pub fn is_terminal(self) -> bool {
         match self {
-            Place::Stdout => stdout().is_terminal(),
-            Place::Stderr => stderr().is_terminal(),
-            Place::Background => false,
+            LogTarget::Stdout => stdout().is_terminal(),
+            LogTarget::Stderr => stderr().is_terminal(),
+            LogTarget::Background => false,
         }
     }
 
     fn shows_color(self) -> bool {
         match self {
-            Place::Stdout => super::color(&stdout()),
-            Place::Stderr => super::color(&stderr()),
-            Place::Background => false,
+            LogTarget::Stdout => super::color(&stdout()),
+            LogTarget::Stderr => super::color(&stderr()),
+            LogTarget::Background => false,
         }
     }
 
     /// Returns a function for the terminal's size; in the background, for its last known size.
     fn terminal_size(self) -> TerminalSizeFn {
         match self {
-            Place::Stdout => Box::new(|| size_of(stdout())),
-            Place::Stderr => Box::new(|| size_of(stderr())),
-            Place::Background => {
+            LogTarget::Stdout => Box::new(|| size_of(stdout())),
+            LogTarget::Stderr => Box::new(|| size_of(stderr())),
+            LogTarget::Background => {
                 let size = size_of(stdout());
                 Box::new(move || size)
             }
@@ -96,14 +96,14 @@ impl Place {
 
     fn output(self) -> LogOutput {
         match self {
-            Place::Stdout => LogOutput::Stdout,
-            Place::Stderr => LogOutput::Stderr,
-            Place::Background => LogOutput::None,
+            LogTarget::Stdout => LogOutput::Stdout,
+            LogTarget::Stderr => LogOutput::Stderr,
+            LogTarget::Background => LogOutput::None,
         }
     }
 }
 
-pub(super) struct Launched {
+pub(super) struct StartedStack {
     pub supervisor: Supervisor,
     pub handle: SupervisorHandle,
     pub stack: Arc<Stack>,
@@ -113,33 +113,36 @@ pub(super) struct Launched {
 /// Starts a stack and runs it until it stops; returns the exit code.
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
-pub(super) fn launch<F>(plan: Plan, drive: impl FnOnce(Launched) -> F) -> i32
+pub(super) fn start_or_report<F>(plan: StartOptions, drive: impl FnOnce(StartedStack) -> F) -> i32
 where
     F: Future<Output = i32>,
 {
-    let as_json = plan.shown.output == Form::Json;
-    begin(plan, drive).unwrap_or_else(|why| refused(&why, as_json))
+    let as_json = plan.shown.output == LogFormat::Json;
+    start(plan, drive).unwrap_or_else(|why| refused(&why, as_json))
 }
 
-pub(super) fn refused(why: &Refused, as_json: bool) -> i32 {
-    let (text, code) = why.said(as_json);
+pub(super) fn refused(why: &StartError, as_json: bool) -> i32 {
+    let (text, code) = why.render(as_json);
     let _ = stderr().write_all(text.as_bytes());
     code
 }
 
 /// Like [`launch`], but returns why nothing was started. Only once per process, which holds the
 /// lock of the directory until it exits.
-pub(super) fn begin<F>(mut plan: Plan, drive: impl FnOnce(Launched) -> F) -> Result<i32, Refused>
+pub(super) fn start<F>(
+    mut plan: StartOptions,
+    drive: impl FnOnce(StartedStack) -> F,
+) -> Result<i32, StartError>
 where
     F: Future<Output = i32>,
 {
     let code = plan.refused;
-    let internal = |what, error| Refused::internal(what, &error, code);
+    let internal = |what, error| StartError::internal(what, &error, code);
     let guard = GuardHandle::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
     let watcher = plan.follow.then(|| Watcher::start(changes));
-    let ground = match Ground::take(&plan) {
+    let ground = match StartContext::prepare(&plan) {
         Ok(ground) => ground,
         Err(no) => {
             guard.dismiss();
@@ -148,27 +151,28 @@ where
     };
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
-    let runtime = super::lasting_runtime().map_err(|error| internal("start", error))?;
+    let runtime = super::supervisor_runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground);
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.join("background.err");
-    let back = plan.back.take().map(|back| back.leave_terminal(&errors)).transpose();
+    let back = plan.daemon.take().map(|back| back.leave_terminal(&errors)).transpose();
     let front = back.map_err(|error| internal("detach into the background", error))?;
     let outcome = runtime.block_on(async {
-        let setup = setup(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
-            .map_err(|error| internal("start", error))?;
+        let setup =
+            build_supervisor(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
+                .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
         supervisor.load_notes(ground.notes.clone());
         end_when(&supervisor, guard_lost, |ender, ()| {
             ender.kill("the guard process was killed", exit::FAILED);
         });
-        end_when(&supervisor, logs.closed(), end_unheard);
-        if plan.place == Place::Stdout {
+        end_when(&supervisor, logs.closed(), stop_on_output_error);
+        if plan.place == LogTarget::Stdout {
             // Notices a closed reader even if there is nothing to print.
-            end_when(&supervisor, super::stdout_gone(), |ender, ()| {
-                end_unheard(ender, libc::EPIPE);
+            end_when(&supervisor, super::stdout_closed(), |ender, ()| {
+                stop_on_output_error(ender, libc::EPIPE);
             });
         }
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
@@ -180,13 +184,14 @@ where
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();
-            let first = Word::Begins { services, errors: errors.to_string_lossy().into_owned() };
+            let first =
+                StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
             let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
-            Relay::begin(front, first, Start { logs, handle, settled })
+            StartRelay::begin(front, first, RelaySource { logs, handle, settled })
         });
-        let code = drive(Launched { supervisor, handle, stack, timeout }).await;
+        let code = drive(StartedStack { supervisor, handle, stack, timeout }).await;
         if let Some(relay) = relay {
-            relay.finish(LAST_LINES).await;
+            relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
         drop(done);
         // Finishes responses in progress; the server limits the time.
@@ -194,7 +199,7 @@ where
         Ok(code)
     });
     runtime.shutdown_background();
-    logs.finish(LAST_LINES);
+    logs.finish(LOG_FLUSH_TIMEOUT);
     // `down` waits for the lock, and must not return before this process has exited.
     ground.instance.hold_until_exit();
     outcome
@@ -213,7 +218,7 @@ fn end_when<T>(
 }
 
 /// The log cannot be written any more. If its reader has closed, the stack stops quietly.
-fn end_unheard(ender: &ShutdownHandle, errno: i32) {
+fn stop_on_output_error(ender: &ShutdownHandle, errno: i32) {
     match errno {
         libc::EPIPE | libc::EIO => {
             ender.shut_down("output closed, stopping", exit::OUTPUT_CLOSED);
@@ -227,10 +232,10 @@ fn end_unheard(ender: &ShutdownHandle, errno: i32) {
     }
 }
 
-fn setup(
+fn build_supervisor(
     guard: GuardHandle,
-    plan: &Plan,
-    ground: &Ground,
+    plan: &StartOptions,
+    ground: &StartContext,
     logs: &StackLog,
     (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<WatchReport>),
     terminal_size: TerminalSizeFn,
@@ -267,23 +272,23 @@ fn setup(
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
         reloader: ConfigReloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
-        stay: plan.stay,
+        stay: plan.keep_alive,
         terminal_size,
         qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),
     })
 }
 
-fn open_logs(plan: &Plan, ground: &Ground) -> StackLog {
+fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = on_terminal(plan);
-    let look = super::look(terminal, plan.shown);
+    let look = super::log_style(terminal, plan.shown);
     let logs = StackLog::open(&ground.state_dir.join("logs"), look, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs
 }
 
 /// Returns whether the log goes to a terminal, so that services may write as to a terminal.
-pub(super) fn on_terminal(plan: &Plan) -> bool {
-    plan.shown.output != Form::Json && plan.place.is_terminal()
+pub(super) fn on_terminal(plan: &StartOptions) -> bool {
+    plan.shown.output != LogFormat::Json && plan.place.is_terminal()
 }
 
 fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
@@ -291,6 +296,6 @@ fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
     Some((size.ws_row, size.ws_col))
 }
 
-fn shows_color(plan: &Plan) -> bool {
-    plan.shown.output != Form::Json && plan.place.shows_color()
+fn shows_color(plan: &StartOptions) -> bool {
+    plan.shown.output != LogFormat::Json && plan.place.shows_color()
 }

@@ -6,18 +6,18 @@ use crate::model::{Message, MessageClass};
 use crate::runtime::process::{self, CleanupReport};
 
 /// What a stack that no longer runs has left in its project.
-pub(super) struct LeftBehind {
+pub(super) struct OrphanCleanup {
     pub project: PathBuf,
     pub state_dir: PathBuf,
 }
 
-impl LeftBehind {
+impl OrphanCleanup {
     /// Finds the project that contains `start`; `None` if no stack was ever started there.
-    pub fn find(start: &Path) -> Option<LeftBehind> {
+    pub fn find(start: &Path) -> Option<OrphanCleanup> {
         let start = fs::canonicalize(start).ok()?;
         for dir in start.ancestors() {
             if let Some(state_dir) = existing_state_dir(dir) {
-                return Some(LeftBehind { project: dir.to_owned(), state_dir });
+                return Some(OrphanCleanup { project: dir.to_owned(), state_dir });
             }
             if dir.join("devstack.toml").exists() {
                 return None;
@@ -32,8 +32,8 @@ impl LeftBehind {
 
     /// Terminates processes of a devstack that was killed with its helpers; `None` if there are
     /// none. Blocks for up to four seconds.
-    pub fn end_processes(&self) -> Result<Option<String>, ClientError> {
-        let record = LeftBehind::record(&self.state_dir);
+    pub fn run(&self) -> Result<Option<String>, ClientError> {
+        let record = OrphanCleanup::record(&self.state_dir);
         if !record.exists() {
             return Ok(None);
         }
@@ -43,12 +43,12 @@ impl LeftBehind {
             ClaimError::Busy(_) => ClientError::Busy(error.message()),
             ClaimError::Failed(message) => ClientError::Denied(message),
         })?;
-        told(&process::clean_up(&record))
+        summary(&process::clean_up(&record))
     }
 }
 
 /// Describes a cleanup; `None` if nothing was left. An error if processes are still running.
-pub(super) fn told(swept: &CleanupReport) -> Result<Option<String>, ClientError> {
+pub(super) fn summary(swept: &CleanupReport) -> Result<Option<String>, ClientError> {
     let messages: Vec<Message> = swept.messages();
     let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
     if !swept.is_clean() {

@@ -7,7 +7,7 @@ use crate::runtime::log::StatusMode;
 
 /// `devstack logs`.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub struct LogsArgs {
     /// Configuration file; can be repeated, later files override earlier ones
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -31,9 +31,9 @@ pub struct Logs {
     /// Show devstack's own status lines [default: yes; no with --json, --grep and --stream]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
-    pub said: Option<Saying>,
+    pub said: Option<StatusLinesArg>,
     #[command(flatten)]
-    pub shown: Shown,
+    pub shown: LogStyleArgs,
     /// Print one JSON object per line; same as --output json
     #[arg(long)]
     pub json: bool,
@@ -41,7 +41,7 @@ pub struct Logs {
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Shown {
+pub struct LogStyleArgs {
     /// Prefix each line with the time
     #[arg(long)]
     pub timestamps: bool,
@@ -50,12 +50,12 @@ pub struct Shown {
     pub no_prefix: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub output: Form,
+    pub output: LogFormat,
 }
 
 /// What the log is printed as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum LogFormat {
     /// Prefixed lines, colored on a terminal.
     #[default]
     Text,
@@ -65,7 +65,7 @@ pub enum Form {
 
 /// Whether what devstack itself said is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Saying {
+pub enum StatusLinesArg {
     /// Between service lines.
     Yes,
     /// Do not show them.
@@ -83,7 +83,7 @@ pub enum Stream {
     Stderr,
 }
 
-impl Logs {
+impl LogsArgs {
     /// Returns how many existing lines of each service to show; `None`: all. Searches show all.
     pub fn last(&self) -> Option<usize> {
         /// A screen or two.
@@ -95,15 +95,15 @@ impl Logs {
 
     /// Returns whether the output is JSON.
     pub fn is_json(&self) -> bool {
-        self.json || self.shown.output == Form::Json
+        self.json || self.shown.output == LogFormat::Json
     }
 
     /// Returns whether to show status lines; not by default in JSON, where programs expect lines.
     pub fn narration(&self) -> StatusMode {
         match (self.said, self.is_json()) {
-            (Some(Saying::Yes), _) | (None, false) => StatusMode::With,
-            (Some(Saying::No), _) | (None, true) => StatusMode::Without,
-            (Some(Saying::Only), _) => StatusMode::Only,
+            (Some(StatusLinesArg::Yes), _) | (None, false) => StatusMode::With,
+            (Some(StatusLinesArg::No), _) | (None, true) => StatusMode::Without,
+            (Some(StatusLinesArg::Only), _) => StatusMode::Only,
         }
     }
 }

@@ -2,7 +2,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::logs::{LogFace, StoredItems};
+use super::logs::{LogFace, StoredLogItems};
 use crate::control::{LogItem, LogLineView, LogQuery, missed_items};
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{
@@ -11,23 +11,23 @@ use crate::runtime::log::{
 };
 
 /// Formats log lines as in `devstack up`.
-pub(super) struct Face(LineFormatter);
+pub(super) struct LogRenderer(LineFormatter);
 
-impl Face {
-    pub fn new(look: LogStyle) -> Face {
-        Face(LineFormatter::new(look, Arc::new(ServicePalette::default())))
+impl LogRenderer {
+    pub fn new(look: LogStyle) -> LogRenderer {
+        LogRenderer(LineFormatter::new(look, Arc::new(ServicePalette::default())))
     }
 }
 
-impl Face {
+impl LogRenderer {
     /// Appends a status line that is not part of the log.
-    pub fn say(&mut self, text: &str, out: &mut Vec<u8>) {
+    pub fn status_line(&mut self, text: &str, out: &mut Vec<u8>) {
         let now = jiff::Timestamp::now().as_millisecond();
         self.0.status_text(&StatusText::stack_wide(StatusTone::Notice, text), now, out);
     }
 }
 
-impl LogFace for Face {
+impl LogFace for LogRenderer {
     fn set_services(&mut self, services: &[Name]) {
         let list: Vec<_> = services.iter().map(|name| (name.clone(), None)).collect();
         self.0.set_palette(Arc::new(ServicePalette::new(&list)));
@@ -52,7 +52,7 @@ impl LogFace for Face {
         }
     }
 
-    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message> {
+    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredLogItems, Message> {
         let dir = state.join("logs");
         let services = (!query.services.is_empty()).then_some(&*query.services);
         let last = query.last.unwrap_or(usize::MAX);

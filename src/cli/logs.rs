@@ -1,9 +1,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
-use super::left_behind::LeftBehind;
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
+use super::left_behind::OrphanCleanup;
 use crate::control::{ClientError, ControlClient, LogItem, LogPattern, LogQuery, find_services};
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 use crate::runtime::log::StatusMode;
@@ -12,7 +12,7 @@ use crate::runtime::log::StatusMode;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogsOptions {
     /// The stack, and the output format.
-    pub control: ControlOptions,
+    pub control: ClientOptions,
     /// Services to show; empty for all.
     pub services: Vec<String>,
     /// Whether to show new lines until the stack stops.
@@ -45,7 +45,7 @@ impl LogsOptions {
 }
 
 /// Items of a stored log in order, in chunks that fit in memory.
-pub type StoredItems = Box<dyn Iterator<Item = Vec<LogItem>>>;
+pub type StoredLogItems = Box<dyn Iterator<Item = Vec<LogItem>>>;
 
 /// Formats log items, and reads the stored log of a stack that no longer runs.
 pub trait LogFace {
@@ -59,7 +59,7 @@ pub trait LogFace {
     fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message>;
 
     /// Reads the stored log in the state directory.
-    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredItems, Message>;
+    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredLogItems, Message>;
 }
 
 /// `devstack logs [SERVICE…]`: prints the output of services, even after the stack has stopped.
@@ -73,17 +73,17 @@ pub async fn logs(
 ) -> i32 {
     let result = match ask(options).await {
         Ok((client, snapshot)) => {
-            let all = live(options, &client, &snapshot, face, out);
+            let all = print_live(options, &client, &snapshot, face, out);
             tokio::select! {
                 biased;
                 result = all => result,
                 () = gone => Ok(()),
             }
         }
-        Err(failure @ ClientError::NotRunning(_)) => kept(options, failure, face, out),
+        Err(failure @ ClientError::NotRunning(_)) => print_stored(options, failure, face, out),
         Err(failure) => Err(failure.into()),
     };
-    end(result, options.control.json, err)
+    finish(result, options.control.json, err)
 }
 
 /// Connects to the stack, if it runs.
@@ -93,13 +93,13 @@ async fn ask(options: &LogsOptions) -> Result<(ControlClient, Snapshot), ClientE
     Ok((client, snapshot))
 }
 
-async fn live(
+async fn print_live(
     options: &LogsOptions,
     client: &ControlClient,
     snapshot: &Snapshot,
     face: &mut dyn LogFace,
     out: &mut dyn Write,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     let find = |text: &String| find_services(snapshot, text).map_err(ClientError::UnknownService);
     let wanted =
         options.services.iter().map(find).collect::<Result<Vec<_>, ClientError>>()?.concat();
@@ -126,13 +126,15 @@ async fn live(
 }
 
 /// Prints the stored log of a stack that does not run, if there is one.
-fn kept(
+fn print_stored(
     options: &LogsOptions,
     not_running: ClientError,
     face: &mut dyn LogFace,
     out: &mut dyn Write,
-) -> Result<(), Trouble> {
-    let Some(left) = LeftBehind::find(&options.control.dir) else { return Err(not_running.into()) };
+) -> Result<(), CommandError> {
+    let Some(left) = OrphanCleanup::find(&options.control.dir) else {
+        return Err(not_running.into());
+    };
     let dir = left.state_dir;
     let services = face.stored_services(&dir).map_err(ClientError::Refused)?;
     let Some(services) = services else { return Err(not_running.into()) };

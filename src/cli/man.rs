@@ -5,20 +5,20 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 
 use super::args::{self, Cli};
-use super::complain::{print, refuse};
+use super::complain::{fail, print};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::suggest::did_you_mean;
 
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
-pub(super) fn man(args: &args::Man) -> i32 {
+pub(super) fn man(args: &args::ManArgs) -> i32 {
     let pages = pages();
     if let Some(dir) = &args.to {
         return match write(&pages, dir) {
             Ok(()) => exit::OK,
             Err(error) => {
                 let text = format!("cannot write manual pages to {}: {error}", dir.display());
-                refuse(
+                fail(
                     &Message::new(MessageClass::Denied, text)
                         .help("choose a directory that you can write to"),
                     exit::FAILED,
@@ -39,12 +39,12 @@ pub(super) fn man(args: &args::Man) -> i32 {
             let all = names.clone().collect::<Vec<_>>().join(", ");
             let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
             let text = format!("unknown command `{}`", wanted.escape_debug());
-            refuse(&Message::new(MessageClass::Usage, text).help(help), exit::USAGE, false)
+            fail(&Message::new(MessageClass::Usage, text).help(help), exit::USAGE, false)
         }
     }
 }
 
-struct Page {
+struct ManPage {
     /// Such as `devstack-up`.
     name: String,
     /// Roff source.
@@ -52,7 +52,7 @@ struct Page {
 }
 
 /// Returns the page of devstack, followed by those of its commands.
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<ManPage> {
     let mut command = Cli::command();
     // Sets the full names of subcommands.
     command.build();
@@ -60,7 +60,7 @@ fn pages() -> Vec<Page> {
     std::iter::once(&command).chain(commands).map(page).collect()
 }
 
-fn page(command: &Command) -> Page {
+fn page(command: &Command) -> ManPage {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let source = concat!("devstack ", env!("CARGO_PKG_VERSION"));
     let mut text = Vec::new();
@@ -70,7 +70,7 @@ fn page(command: &Command) -> Page {
         .render(&mut text)
         .expect("writing to a Vec never fails");
     let text = String::from_utf8_lossy(&text).into_owned();
-    Page { name, text: with_dashes(command, text) }
+    ManPage { name, text: with_dashes(command, text) }
 }
 
 /// Adds the `--` to the synopsis that must precede the words of another command.
@@ -81,7 +81,7 @@ fn with_dashes(command: &Command, page: String) -> String {
     page.replacen(&word, &format!("\\-\\- {word}..."), 1)
 }
 
-fn write(pages: &[Page], dir: &Path) -> io::Result<()> {
+fn write(pages: &[ManPage], dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     pages.iter().try_for_each(|page| fs::write(dir.join(format!("{}.1", page.name)), &page.text))
 }

@@ -65,9 +65,9 @@ use std::time::Duration;
 use clap::Parser;
 
 pub use control_commands::{debug, down, restart, start, stop};
-pub use control_options::ControlOptions;
+pub use control_options::ClientOptions;
 pub use down_all::down_all;
-pub use logs::{LogFace, LogsOptions, StoredItems, logs};
+pub use logs::{LogFace, LogsOptions, StoredLogItems, logs};
 pub use ps::ps;
 pub use ps_all::ps_all;
 pub use wait::{WaitOptions, wait};
@@ -78,12 +78,12 @@ use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
 use crate::runtime::log::{LogStyle, reader_closed};
 use crate::suggest::did_you_mean;
-use args::{Cli, Command, Exported};
-use log_args::{Form, Shown};
+use args::{Cli, CliCommand, ExportTarget};
+use log_args::{LogFormat, LogStyleArgs};
 
 /// Runs the command line; returns the exit code.
 pub fn main() -> i32 {
-    if completions::answered() {
+    if completions::complete_if_asked() {
         return exit::OK;
     }
     crate::runtime::process::ignore_file_size_signal();
@@ -96,72 +96,78 @@ pub fn main() -> i32 {
             return code;
         }
     };
-    trace();
+    init_tracing();
     let files = cli.take_files();
     match cli.command {
-        Command::Up(up) => up::up(files, up),
-        Command::Run(run) => run::run(files, run),
-        Command::Check(args) => check::check(files, &args),
-        Command::Plan(args) => plan::plan(files, &args),
-        Command::Ports(args) => ports::ports(&files, &args),
-        Command::Presets(args) => presets::presets(&args),
-        Command::Doctor(args) => doctor::doctor(files, args.json),
-        Command::Schema => complain::print(&crate::config::json_schema()),
-        Command::Completions(args) => completions::completions(args.shell),
-        Command::Man(args) => man::man(&args),
-        Command::Ps(args) | Command::Down(args) if args.all && !files.is_empty() => {
-            complain::refuse(&all_and_one(), exit::USAGE, args.json)
+        CliCommand::Up(up) => up::up(files, up),
+        CliCommand::Run(run) => run::run(files, run),
+        CliCommand::Check(args) => check::check(files, &args),
+        CliCommand::Plan(args) => plan::plan(files, &args),
+        CliCommand::Ports(args) => ports::ports(&files, &args),
+        CliCommand::Presets(args) => presets::presets(&args),
+        CliCommand::Doctor(args) => doctor::doctor(files, args.json),
+        CliCommand::Schema => complain::print(&crate::config::json_schema()),
+        CliCommand::Completions(args) => completions::completions(args.shell),
+        CliCommand::Man(args) => man::man(&args),
+        CliCommand::Ps(args) | CliCommand::Down(args) if args.all && !files.is_empty() => {
+            complain::fail(&all_and_one(), exit::USAGE, args.json)
         }
-        Command::Ps(args) if args.all => {
-            ask(&files, args.json, async |options, out, err| ps_all(&options, out, err).await)
+        CliCommand::Ps(args) if args.all => {
+            with_client(&files, args.json, async |options, out, err| {
+                ps_all(&options, out, err).await
+            })
         }
-        Command::Ps(args) => {
-            ask(&files, args.json, async |options, out, err| ps(&options, out, err).await)
+        CliCommand::Ps(args) => {
+            with_client(&files, args.json, async |options, out, err| ps(&options, out, err).await)
         }
-        Command::Down(args) if args.all => {
-            ask(&files, args.json, async |options, out, err| down_all(&options, out, err).await)
+        CliCommand::Down(args) if args.all => {
+            with_client(&files, args.json, async |options, out, err| {
+                down_all(&options, out, err).await
+            })
         }
-        Command::Down(args) => {
-            ask(&files, args.json, async |options, out, err| down(&options, out, err).await)
+        CliCommand::Down(args) => {
+            with_client(&files, args.json, async |options, out, err| down(&options, out, err).await)
         }
-        Command::Start(args) => ask(&files, args.json, async |options, out, err| {
+        CliCommand::Start(args) => with_client(&files, args.json, async |options, out, err| {
             start(&options, &args.services, out, err).await
         }),
-        Command::Stop(args) => ask(&files, args.json, async |options, out, err| {
+        CliCommand::Stop(args) => with_client(&files, args.json, async |options, out, err| {
             stop(&options, &args.services, out, err).await
         }),
-        Command::Restart(args) => ask(&files, args.json, async |options, out, err| {
+        CliCommand::Restart(args) => with_client(&files, args.json, async |options, out, err| {
             restart(&options, &args.services, out, err).await
         }),
-        Command::Attach(args) => attach::attach(&files, &args),
-        Command::Why(args) => ask(&files, args.json, async |options, out, err| {
+        CliCommand::Attach(args) => attach::attach(&files, &args),
+        CliCommand::Why(args) => with_client(&files, args.json, async |options, out, err| {
             why(&options, &args.service, out, err).await
         }),
-        Command::Wait(args) => ask(&files, args.json, async |control, out, err| {
+        CliCommand::Wait(args) => with_client(&files, args.json, async |control, out, err| {
             let (services, what) = (args.services.clone(), args.what.map(Into::into));
             let options = WaitOptions { control, services, what, timeout: args.timeout };
             wait(&options, out, err).await
         }),
-        Command::Debug(args) => ask(&files, args.services.json, async |options, out, err| {
-            debug(&options, &args.services.services, !args.off, out, err).await
-        }),
-        Command::Env(args) => env::env(files, &args),
-        Command::Open(args) => open::open(&files, &args),
-        Command::Exec(args) => exec::exec(files, &args),
-        Command::Export(export) => match export.what {
-            Exported::Vscode(args) => export_vscode::export(files, &args),
+        CliCommand::Debug(args) => {
+            with_client(&files, args.services.json, async |options, out, err| {
+                debug(&options, &args.services.services, !args.off, out, err).await
+            })
+        }
+        CliCommand::Env(args) => env::env(files, &args),
+        CliCommand::Open(args) => open::open(&files, &args),
+        CliCommand::Exec(args) => exec::exec(files, &args),
+        CliCommand::Export(export) => match export.what {
+            ExportTarget::Vscode(args) => export_vscode::export(files, &args),
         },
-        Command::Logs(args) => {
+        CliCommand::Logs(args) => {
             let (json, narration) = (args.is_json(), args.narration());
-            ask(&files, json, async |control, out, err| {
+            with_client(&files, json, async |control, out, err| {
                 let (services, follow, last) = (args.services.clone(), args.follow, args.last());
                 let (since, stream) = (args.since, args.stream.map(Into::into));
                 let grep = args.grep.clone();
                 let options =
                     LogsOptions { control, services, follow, last, since, stream, grep, narration };
-                let look = look(stdout().is_terminal(), args.shown);
-                let gone = stdout_gone();
-                logs(&options, &mut log_face::Face::new(look), gone, out, err).await
+                let look = log_style(stdout().is_terminal(), args.shown);
+                let gone = stdout_closed();
+                logs(&options, &mut log_face::LogRenderer::new(look), gone, out, err).await
             })
         }
     }
@@ -173,7 +179,7 @@ fn all_and_one() -> Message {
 }
 
 /// Resolves when stdout is a pipe and its reader has closed.
-async fn stdout_gone() {
+async fn stdout_closed() {
     match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) {
         Ok(stdout) => reader_closed(stdout).await,
         Err(_) => std::future::pending().await,
@@ -181,16 +187,16 @@ async fn stdout_gone() {
 }
 
 /// Runs a command that talks to the running stack.
-fn ask(
+fn with_client(
     files: &[PathBuf],
     json: bool,
-    command: impl AsyncFnOnce(ControlOptions, &mut dyn Write, &mut dyn Write) -> i32,
+    command: impl AsyncFnOnce(ClientOptions, &mut dyn Write, &mut dyn Write) -> i32,
 ) -> i32 {
-    let dir = stack_dir(files);
-    let options = ControlOptions { dir, json, color: color(&stdout()), socket: None };
+    let dir = project_dir(files);
+    let options = ClientOptions { dir, json, color: color(&stdout()), socket: None };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return complain::refuse(&no_runtime(&error), exit::FAILED, false),
+        Err(error) => return complain::fail(&no_runtime(&error), exit::FAILED, false),
     };
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     runtime.block_on(command(options, &mut out, &mut err))
@@ -201,7 +207,7 @@ fn ask(
 /// # Errors
 /// No file descriptors are left; checked first, because tokio panics without.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    look_for_descriptors()?;
+    check_descriptors()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
@@ -210,10 +216,10 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 ///
 /// # Errors
 /// No file descriptors or threads are left.
-fn lasting_runtime() -> io::Result<tokio::runtime::Runtime> {
+fn supervisor_runtime() -> io::Result<tokio::runtime::Runtime> {
     /// More than ever block at once. They are kept because they are soon needed again.
     const MOST_THREADS: usize = 128;
-    look_for_descriptors()?;
+    check_descriptors()?;
     // As with descriptors: without a thread, the pool would panic.
     let one = std::thread::Builder::new().spawn(|| ())?;
     // An empty thread does not panic.
@@ -227,7 +233,7 @@ fn lasting_runtime() -> io::Result<tokio::runtime::Runtime> {
     Ok(runtime)
 }
 
-fn look_for_descriptors() -> io::Result<()> {
+fn check_descriptors() -> io::Result<()> {
     /// Descriptors that a runtime opens when it is created.
     const DESCRIPTORS: usize = 8;
     let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
@@ -240,7 +246,7 @@ fn no_runtime(error: &io::Error) -> Message {
 }
 
 /// Returns the project directory: that of the first `-f` file, or else the current directory.
-fn stack_dir(files: &[PathBuf]) -> PathBuf {
+fn project_dir(files: &[PathBuf]) -> PathBuf {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     match files.first().and_then(|file| file.parent()) {
         Some(dir) => cwd.join(dir),
@@ -249,7 +255,7 @@ fn stack_dir(files: &[PathBuf]) -> PathBuf {
 }
 
 /// Enables devstack's own diagnostics, for its developers: `DEVSTACK_LOG=debug`.
-fn trace() {
+fn init_tracing() {
     let Some(filter) = std::env::var("DEVSTACK_LOG").ok().filter(|text| !text.is_empty()) else {
         return;
     };
@@ -272,9 +278,9 @@ fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-fn look(terminal: bool, shown: Shown) -> LogStyle {
+fn log_style(terminal: bool, shown: LogStyleArgs) -> LogStyle {
     let look = LogStyle::new(terminal, no_color() || (terminal && is_dumb()));
-    let json = shown.output == Form::Json;
+    let json = shown.output == LogFormat::Json;
     LogStyle { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
 }
 
@@ -284,11 +290,11 @@ fn sources(files: Vec<PathBuf>, overrides: ConfigOverrides) -> Result<ConfigSour
             .help("change to an existing directory")
     })?;
     let user = Some(rustix::process::geteuid().as_raw());
-    Ok(ConfigSources { files, cwd, env: outer_env(), user, overrides })
+    Ok(ConfigSources { files, cwd, env: utf8_environment(), user, overrides })
 }
 
 /// Returns devstack's own environment, without variables that are not UTF-8.
-fn outer_env() -> BTreeMap<String, String> {
+fn utf8_environment() -> BTreeMap<String, String> {
     let text = |value: std::ffi::OsString| value.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }

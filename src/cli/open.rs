@@ -4,10 +4,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::browser::Browser;
-use super::complain::{Trouble, end, printable, refuse};
+use super::browser::BrowserCommand;
+use super::complain::{CommandError, fail, finish, printable};
 use super::page;
-use super::{args, no_runtime, runtime, stack_dir};
+use super::{args, no_runtime, project_dir, runtime};
 use crate::control::{ClientError, ControlClient};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Name};
@@ -17,27 +17,29 @@ use crate::runtime::process::{self, ExecError};
 pub(super) const NO_BROWSER: &str = "open it on a machine with a browser, or set BROWSER";
 
 /// `devstack open [SERVICE]`: prints the URL of a service once it is ready and execs the browser.
-pub(super) fn open(files: &[PathBuf], args: &args::Open) -> i32 {
+pub(super) fn open(files: &[PathBuf], args: &args::OpenArgs) -> i32 {
     let (name, url) = match ask(files, args.service.as_deref()) {
         Ok(found) => found,
-        Err(failure) => return end(Err(Trouble::Failure(failure)), args.json, &mut stderr()),
+        Err(failure) => {
+            return finish(Err(CommandError::Failure(failure)), args.json, &mut stderr());
+        }
     };
     if let Err(error) = print(&name, &url, args.json) {
-        return end(Err(Trouble::Output(error)), args.json, &mut stderr());
+        return finish(Err(CommandError::Output(error)), args.json, &mut stderr());
     }
-    let Some(browser) = Browser::here() else {
+    let Some(browser) = BrowserCommand::here() else {
         let message = Message::new(MessageClass::Spawn, "no browser found").help(NO_BROWSER);
-        return refuse(&message, exit::FAILED, args.json);
+        return fail(&message, exit::FAILED, args.json);
     };
     let dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let (ExecError::Missing(message) | ExecError::NotExecutable(message)) =
-        process::exec(&browser.command(&url.into()), &dir, std::env::vars_os(), chatter());
-    refuse(&message, exit::FAILED, args.json)
+        process::exec(&browser.command(&url.into()), &dir, std::env::vars_os(), browser_stdio());
+    fail(&message, exit::FAILED, args.json)
 }
 
 /// Where the browser prints: stdout if it is a terminal, for text browsers, or else stderr, so that
 /// stdout has only the URL.
-fn chatter() -> Stdio {
+fn browser_stdio() -> Stdio {
     match stdout().is_terminal() {
         true => Stdio::inherit(),
         false => Stdio::from(stderr()),
@@ -45,13 +47,13 @@ fn chatter() -> Stdio {
 }
 
 fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), ClientError> {
-    let client = ControlClient::here(&stack_dir(files))?;
+    let client = ControlClient::here(&project_dir(files))?;
     let runtime = runtime().map_err(|error| ClientError::Refused(no_runtime(&error)))?;
     let say = |name: &Name, why: &str| {
         // Only informative: waiting continues even if this cannot be written.
         let _ = writeln!(stderr(), "waiting for {name}: {}", printable(why));
     };
-    runtime.block_on(page::ask(&client, service, say))
+    runtime.block_on(page::wait_for_page(&client, service, say))
 }
 
 fn print(name: &Name, url: &str, as_json: bool) -> std::io::Result<()> {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
-use super::browser::Browser;
+use super::browser::BrowserCommand;
 use super::open::NO_BROWSER;
-use super::page::{self, Page};
+use super::page::{self, ServicePage};
 use crate::control::{ClientError, ControlClient};
 use crate::model::{Message, Snapshot};
 use crate::runtime::handle::SupervisorHandle;
@@ -14,14 +14,15 @@ use crate::runtime::log::{StatusText, StatusTone};
 use crate::runtime::process::DeferredCommand;
 
 /// Opens one page, or reports why it cannot.
-pub(super) struct Opener(Option<DeferredCommand>);
+pub(super) struct PageOpener(Option<DeferredCommand>);
 
-impl Opener {
+impl PageOpener {
     /// Prepares the browser; must be called before there are threads and before the guard is
     /// forked.
-    pub fn new() -> Opener {
-        let later = |browser: Browser| DeferredCommand::new(|url| browser.command(&url)).ok();
-        Opener(Browser::here().and_then(later))
+    pub fn new() -> PageOpener {
+        let later =
+            |browser: BrowserCommand| DeferredCommand::new(|url| browser.command(&url)).ok();
+        PageOpener(BrowserCommand::here().and_then(later))
     }
 
     pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: SupervisorHandle) {
@@ -39,7 +40,8 @@ impl Opener {
 
     /// Opens the page of a stack that is already running; returns a message for the user.
     pub async fn of_running(self, dir: &Path) -> String {
-        let asked = async { page::ask(&ControlClient::here(dir)?, None, |_, _| {}).await };
+        let asked =
+            async { page::wait_for_page(&ControlClient::here(dir)?, None, |_, _| {}).await };
         match asked.await {
             Ok((_, url)) => self.open(&url).1,
             Err(failure) => format!("cannot open a page: {}", failure.message().text),
@@ -58,11 +60,11 @@ impl Opener {
 }
 
 fn find(snapshot: &Snapshot) -> Result<String, Message> {
-    let name =
-        page::meant(snapshot, None).map_err(|failure: ClientError| failure.message().clone())?;
+    let name = page::target_service(snapshot, None)
+        .map_err(|failure: ClientError| failure.message().clone())?;
     match page::page(snapshot, &name)? {
-        Page::Ready(url) => Ok(url),
-        Page::NotYet(why) => Err(Message::new(
+        ServicePage::Ready(url) => Ok(url),
+        ServicePage::NotYet(why) => Err(Message::new(
             crate::model::MessageClass::ReadyTimeout,
             format!("{name} is not ready: {why}"),
         )),

@@ -5,13 +5,13 @@ use crate::model::{Message, MessageClass, Name, Phase, ServiceView, Snapshot};
 
 /// The page of a service, or why it has to wait.
 #[derive(Debug)]
-pub(super) enum Page {
+pub(super) enum ServicePage {
     Ready(String),
     NotYet(String),
 }
 
 /// Resolves the name, or selects the primary service.
-pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, ClientError> {
+pub(super) fn target_service(stack: &Snapshot, service: Option<&str>) -> Result<Name, ClientError> {
     match service {
         Some(text) => {
             let found = find_services(stack, text).map_err(ClientError::UnknownService)?;
@@ -30,12 +30,14 @@ pub(super) fn meant(stack: &Snapshot, service: Option<&str>) -> Result<Name, Cli
 ///
 /// # Errors
 /// The service has no page, or will have none without action by the user.
-pub(super) fn page(stack: &Snapshot, name: &Name) -> Result<Page, Message> {
+pub(super) fn page(stack: &Snapshot, name: &Name) -> Result<ServicePage, Message> {
     let gone = || Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"));
     let view = stack.services.iter().find(|view| view.name == *name).ok_or_else(gone)?;
     match view.phase {
-        Phase::Waiting | Phase::Starting | Phase::Backoff => Ok(Page::NotYet(view.cause.clone())),
-        Phase::Ready | Phase::Unhealthy => url(view).map(Page::Ready),
+        Phase::Waiting | Phase::Starting | Phase::Backoff => {
+            Ok(ServicePage::NotYet(view.cause.clone()))
+        }
+        Phase::Ready | Phase::Unhealthy => url(view).map(ServicePage::Ready),
         Phase::Failed => {
             let message =
                 Message::new(MessageClass::Exit, format!("{name} failed: {}", view.cause));
@@ -65,21 +67,21 @@ fn url(view: &ServiceView) -> Result<String, Message> {
 }
 
 /// Finds the page of a service and waits until it is ready, passing the reason to `say`.
-pub(super) async fn ask(
+pub(super) async fn wait_for_page(
     client: &ControlClient,
     service: Option<&str>,
     say: impl FnOnce(&Name, &str),
 ) -> Result<(Name, String), ClientError> {
     let stack = client.stack().await?;
-    let name = meant(&stack, service)?;
+    let name = target_service(&stack, service)?;
     match page(&stack, &name).map_err(ClientError::Refused)? {
-        Page::Ready(url) => return Ok((name, url)),
-        Page::NotYet(why) => say(&name, &why),
+        ServicePage::Ready(url) => return Ok((name, url)),
+        ServicePage::NotYet(why) => say(&name, &why),
     }
     client.wait(&[name.to_string()], Some(WaitFor::Ready)).await?;
     match page(&client.stack().await?, &name).map_err(ClientError::Refused)? {
-        Page::Ready(url) => Ok((name, url)),
-        Page::NotYet(why) => {
+        ServicePage::Ready(url) => Ok((name, url)),
+        ServicePage::NotYet(why) => {
             let message =
                 Message::new(MessageClass::Exit, format!("{name} is no longer ready: {why}"));
             Err(ClientError::Refused(

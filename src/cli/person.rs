@@ -8,11 +8,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::runtime::process;
 
 /// The user at a terminal, who can be asked.
-pub(super) struct Person(());
+pub(super) struct TtyPrompt(());
 
 /// How the user responds to a prompt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum PromptReply {
     /// A line, trimmed and in lower case.
     Line(String),
     Interrupt,
@@ -26,43 +26,43 @@ const LONGEST: usize = 4_096;
 /// File descriptor that the Ctrl-C handler writes to; negative: none.
 static CTRL_C: AtomicI32 = AtomicI32::new(-1);
 
-impl Person {
+impl TtyPrompt {
     /// Returns `None` without a terminal, or if another job has it.
-    pub fn here() -> Option<Person> {
+    pub fn here() -> Option<TtyPrompt> {
         let terminal = stdin().is_terminal() && stderr().is_terminal();
         // Reading in the background would stop the process. Both are 0 if neither can be seen.
         // SAFETY: no memory is involved.
         let foreground = || unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) } == process::own_group();
-        (terminal && foreground()).then_some(Person(()))
+        (terminal && foreground()).then_some(TtyPrompt(()))
     }
 
-    pub fn tell(&mut self, text: &str) {
+    pub fn print(&mut self, text: &str) {
         // If this cannot be written, the next prompt fails as well.
         let _ = writeln!(stderr(), "{text}");
     }
 
-    pub fn ask(&mut self, question: &str) -> Reply {
-        let reply = converse(question).unwrap_or(Reply::End);
+    pub fn ask(&mut self, question: &str) -> PromptReply {
+        let reply = read_answer(question).unwrap_or(PromptReply::End);
         match reply {
-            Reply::Line(_) => {}
+            PromptReply::Line(_) => {}
             // The cursor is still on the line of the prompt.
-            Reply::Interrupt | Reply::End => self.tell(""),
+            PromptReply::Interrupt | PromptReply::End => self.print(""),
         }
         reply
     }
 }
 
-fn converse(question: &str) -> io::Result<Reply> {
+fn read_answer(question: &str) -> io::Result<PromptReply> {
     let (interrupted, writer) = io::pipe()?;
     // Before the question, so that Ctrl-C counts as an answer from the start.
-    let _guard = CtrlC::caught(writer.into())?;
+    let _guard = CtrlCHandler::caught(writer.into())?;
     // Discard what was typed before the question.
     let _ = rustix::termios::tcflush(stdin(), rustix::termios::QueueSelector::IFlush);
     write!(stderr(), "{question} ").and_then(|()| stderr().flush())?;
     read_line(&interrupted.into())
 }
 
-fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
+fn read_line(interrupted: &OwnedFd) -> io::Result<PromptReply> {
     let mut line = Vec::new();
     loop {
         let terminal = stdin();
@@ -74,30 +74,30 @@ fn read_line(interrupted: &OwnedFd) -> io::Result<Reply> {
             Err(error) => return Err(error.into()),
         }
         if !ready[1].revents().is_empty() {
-            return Ok(Reply::Interrupt);
+            return Ok(PromptReply::Interrupt);
         }
         // Not through std's buffer, which could swallow input for the next reader.
         let mut buffer = [0; LONGEST];
         let count = rustix::io::read(&terminal, &mut buffer)?;
         line.extend_from_slice(&buffer[..count]);
         if count == 0 && line.is_empty() {
-            return Ok(Reply::End);
+            return Ok(PromptReply::End);
         }
         if count == 0 || line.ends_with(b"\n") || line.len() >= LONGEST {
             let line = String::from_utf8_lossy(&line).trim().to_lowercase();
-            return Ok(Reply::Line(line));
+            return Ok(PromptReply::Line(line));
         }
     }
 }
 
 /// Redirects Ctrl-C to a pipe while it lives.
-struct CtrlC {
+struct CtrlCHandler {
     before: libc::sigaction,
     _writer: OwnedFd,
 }
 
-impl CtrlC {
-    fn caught(writer: OwnedFd) -> io::Result<CtrlC> {
+impl CtrlCHandler {
+    fn caught(writer: OwnedFd) -> io::Result<CtrlCHandler> {
         CTRL_C.store(writer.as_raw_fd(), Ordering::SeqCst);
         let mut before = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: zeroes are a valid action; the handler only does what is async-signal-safe; the
@@ -110,11 +110,11 @@ impl CtrlC {
             }
             before.assume_init()
         };
-        Ok(CtrlC { before, _writer: writer })
+        Ok(CtrlCHandler { before, _writer: writer })
     }
 }
 
-impl Drop for CtrlC {
+impl Drop for CtrlCHandler {
     fn drop(&mut self) {
         // SAFETY: the action is the one that the system returned before.
         unsafe { libc::sigaction(libc::SIGINT, &raw const self.before, std::ptr::null_mut()) };

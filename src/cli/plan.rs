@@ -3,15 +3,15 @@ use std::path::PathBuf;
 use super::args;
 use super::complain::{print, printable};
 use super::plan_text::text;
-use super::preview::{Preview, Refused};
+use super::preview::{Refused, StackPreview};
 use crate::control::{ClientError, ControlClient};
 use crate::engine::Engine;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, PlanView};
 
 /// `devstack plan`: shows what applying the configuration, or `up`, would change.
-pub(super) fn plan(files: Vec<PathBuf>, args: &args::Plan) -> i32 {
-    let found = match ControlClient::here(&super::stack_dir(&files)) {
+pub(super) fn plan(files: Vec<PathBuf>, args: &args::PlanArgs) -> i32 {
+    let found = match ControlClient::here(&super::project_dir(&files)) {
         Ok(client) => of_running(&client, args),
         Err(ClientError::NotRunning(_)) => of_up(files, args),
         Err(failure) => Err(Refused::by(&failure, args.json)),
@@ -37,7 +37,7 @@ impl Refused {
     }
 }
 
-fn of_running(client: &ControlClient, args: &args::Plan) -> Result<String, Refused> {
+fn of_running(client: &ControlClient, args: &args::PlanArgs) -> Result<String, Refused> {
     if !args.up.is_empty() {
         let text = "a stack is running in this directory, so services and options cannot be given";
         let message = Message::new(MessageClass::Usage, text)
@@ -58,8 +58,8 @@ fn of_running(client: &ControlClient, args: &args::Plan) -> Result<String, Refus
     }
 }
 
-fn of_up(files: Vec<PathBuf>, args: &args::Plan) -> Result<String, Refused> {
-    let Preview { draft, stack, selection } = Preview::look(files, &args.up, args.json)?;
+fn of_up(files: Vec<PathBuf>, args: &args::PlanArgs) -> Result<String, Refused> {
+    let StackPreview { draft, stack, selection } = StackPreview::look(files, &args.up, args.json)?;
     let view = PlanView {
         version: 1,
         stack: stack.name.clone(),

@@ -42,7 +42,7 @@ fn of_up(view: &PlanView) -> String {
     };
     let width = starts.iter().map(|change| change.service.as_str().len()).max().unwrap_or(0);
     for change in starts {
-        let line = format!("  {:width$}  {}", change.service, how(change));
+        let line = format!("  {:width$}  {}", change.service, start_details(change));
         text += line.trim_end();
         text.push('\n');
     }
@@ -53,7 +53,7 @@ fn of_up(view: &PlanView) -> String {
     text
 }
 
-fn how(change: &ServiceChange) -> String {
+fn start_details(change: &ServiceChange) -> String {
     let mut parts = Vec::new();
     let mut ports: Vec<String> = match change.ports.len() {
         1 => change.ports.values().map(|number| format!("port {number}")).collect(),

@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use super::args;
-use super::complain::{print, refuse};
-use super::evict::{Case, Outcome, investigate};
-use super::person::{Person, Reply};
+use super::complain::{fail, print};
+use super::evict::{KillDecision, KillResult, find_candidates};
+use super::person::{PromptReply, TtyPrompt};
 use crate::control;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Snapshot};
@@ -13,20 +13,20 @@ use crate::ports::table::{self, PortReport};
 type Answer = Result<String, (Message, i32)>;
 
 /// `devstack ports`: lists the ports of the stack, or shows or kills what uses the given ports.
-pub(super) fn ports(files: &[PathBuf], args: &args::Ports) -> i32 {
+pub(super) fn ports(files: &[PathBuf], args: &args::PortsArgs) -> i32 {
     let answer = match args.ports.as_slice() {
-        [] => all(files, args.json),
+        [] => stack_ports(files, args.json),
         _ if args.kill => return kill(args),
-        ports => some(ports, args.json),
+        ports => port_reports(ports, args.json),
     };
     match answer {
         Ok(text) => print(&text),
-        Err((message, code)) => refuse(&message, code, args.json),
+        Err((message, code)) => fail(&message, code, args.json),
     }
 }
 
 /// One port gives an object in JSON, several give a list.
-fn some(ports: &[u16], as_json: bool) -> Answer {
+fn port_reports(ports: &[u16], as_json: bool) -> Answer {
     let leases = control::runtime_dir().map_err(|message| (message, exit::FAILED))?.join("ports");
     let reports: Vec<PortReport> =
         ports.iter().map(|port| table::port_report(*port, &leases)).collect();
@@ -40,8 +40,8 @@ fn some(ports: &[u16], as_json: bool) -> Answer {
     Ok(value.to_string() + "\n")
 }
 
-fn all(files: &[PathBuf], as_json: bool) -> Answer {
-    let rows = table::port_rows(&snapshot(&super::stack_dir(files))?);
+fn stack_ports(files: &[PathBuf], as_json: bool) -> Answer {
+    let rows = table::port_rows(&snapshot(&super::project_dir(files))?);
     Ok(match as_json {
         true => table::json(&rows).to_string() + "\n",
         false => table::text(&rows),
@@ -56,28 +56,28 @@ fn snapshot(dir: &Path) -> Result<Snapshot, (Message, i32)> {
 }
 
 /// Kills what listens on these ports, one after another; returns the exit code of the last failure.
-fn kill(args: &args::Ports) -> i32 {
-    let mut person = Person::here();
+fn kill(args: &args::PortsArgs) -> i32 {
+    let mut person = TtyPrompt::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
         let message = Message::new(MessageClass::Usage, "cannot prompt: stdin is not a terminal")
             .help(format!("use `devstack ports {} --kill --yes`", ports.join(" ")));
-        return refuse(&message, exit::USAGE, args.json);
+        return fail(&message, exit::USAGE, args.json);
     }
     let mut asking = if args.yes { None } else { person.as_mut() };
     let (mut code, mut outcomes) = (exit::OK, Vec::new());
     for port in &args.ports {
-        match end(*port, asking.as_deref_mut()) {
+        match kill_after_prompt(*port, asking.as_deref_mut()) {
             Ok(outcome) => {
                 if !args.json {
                     print(&(outcome.lines().join("\n") + "\n"));
                 }
                 if let Some(message) = outcome.failure() {
-                    code = refuse(&message, exit::FAILED, args.json);
+                    code = fail(&message, exit::FAILED, args.json);
                 }
                 outcomes.push(outcome);
             }
-            Err(message) => code = refuse(&message, exit::FAILED, args.json),
+            Err(message) => code = fail(&message, exit::FAILED, args.json),
         }
     }
     if args.json {
@@ -87,25 +87,24 @@ fn kill(args: &args::Ports) -> i32 {
 }
 
 /// Kills what listens on the port, after a prompt unless `person` is `None`.
-fn end(port: u16, person: Option<&mut Person>) -> Result<Outcome, Message> {
-    let (suspects, remedy) = match investigate(port) {
-        Case::Nobody => return Ok(Outcome::nobody(port)),
-        Case::Guilty(suspects) => (suspects, None),
-        Case::Unwise(suspects, remedy) => (suspects, Some(remedy)),
-        Case::Refused(message) => return Err(message),
+fn kill_after_prompt(port: u16, person: Option<&mut TtyPrompt>) -> Result<KillResult, Message> {
+    let (suspects, remedy) = match find_candidates(port) {
+        KillDecision::Nobody => return Ok(KillResult::nobody(port)),
+        KillDecision::Allowed(suspects) => (suspects, None),
+        KillDecision::Discouraged(suspects, remedy) => (suspects, Some(remedy)),
+        KillDecision::Refused(message) => return Err(message),
     };
     if let Some(person) = person {
-        let who = suspects.said();
+        let who = suspects.describe();
         let (question, yes): (String, &[&str]) = match &remedy {
             None => (format!("kill {who}? [y/N]"), &["y", "yes"]),
             Some(remedy) => (format!("consider: {remedy}. Kill {who} anyway? [yes/N]"), &["yes"]),
         };
-        let agreed =
-            matches!(person.ask(&question), Reply::Line(line) if yes.contains(&line.as_str()));
+        let agreed = matches!(person.ask(&question), PromptReply::Line(line) if yes.contains(&line.as_str()));
         if !agreed {
             let text = format!("aborted; port {port} is still in use by {who}");
             return Err(Message::new(MessageClass::Port, text).help(remedy.unwrap_or_default()));
         }
     }
-    Ok(suspects.evict())
+    Ok(suspects.kill())
 }

@@ -1,31 +1,31 @@
 use super::args;
-use super::complain::{print, refuse};
+use super::complain::{fail, print};
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
 use crate::presets::{self, Preset, PresetSummary};
 use crate::suggest::did_you_mean;
 
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
-pub(super) fn presets(args: &args::Presets) -> i32 {
+pub(super) fn presets(args: &args::PresetsArgs) -> i32 {
     let Some(name) = &args.name else {
-        let rows: Vec<Row> = presets::all().iter().map(Row::of).collect();
+        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         return print(&if args.json { list_json(&rows) } else { list(&rows) });
     };
     match presets::find(name) {
-        Some(preset) if args.json => print(&(Row::of(preset).json(true).to_string() + "\n")),
+        Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
         Some(preset) => print(preset.text),
-        None => refuse(&unknown(name), exit::USAGE, args.json),
+        None => fail(&unknown(name), exit::USAGE, args.json),
     }
 }
 
-struct Row {
+struct PresetRow {
     preset: &'static Preset,
     outline: PresetSummary,
 }
 
-impl Row {
-    fn of(preset: &'static Preset) -> Row {
-        Row { preset, outline: preset.outline() }
+impl PresetRow {
+    fn of(preset: &'static Preset) -> PresetRow {
+        PresetRow { preset, outline: preset.outline() }
     }
 
     fn json(&self, whole: bool) -> serde_json::Value {
@@ -44,7 +44,7 @@ impl Row {
     }
 }
 
-fn list(rows: &[Row]) -> String {
+fn list(rows: &[PresetRow]) -> String {
     let width = rows.iter().map(|row| row.preset.name.len()).max().unwrap_or_default();
     let mut text = String::new();
     for row in rows {
@@ -54,7 +54,7 @@ fn list(rows: &[Row]) -> String {
     text
 }
 
-fn list_json(rows: &[Row]) -> String {
+fn list_json(rows: &[PresetRow]) -> String {
     let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
     serde_json::json!({ "presets": rows }).to_string() + "\n"
 }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn all_presets_are_listed() {
-        let rows: Vec<Row> = presets::all().iter().map(Row::of).collect();
+        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         insta::with_settings!({ omit_expression => true }, {
             insta::assert_snapshot!("list", list(&rows));
         });

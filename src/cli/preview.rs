@@ -1,7 +1,7 @@
 use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::args::AsUp;
+use super::args::UpPreviewArgs;
 use super::up::selection;
 use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
@@ -12,7 +12,7 @@ use crate::ports::PortAllocator;
 use crate::runtime::reload::{LoadConstraints, check_hosts, join_messages};
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
-pub(super) struct Preview {
+pub(super) struct StackPreview {
     pub draft: Config,
     pub stack: Stack,
     pub selection: Option<Selection>,
@@ -34,11 +34,15 @@ impl Refused {
     }
 }
 
-impl Preview {
+impl StackPreview {
     /// Loads the configuration, and checks which ports are free.
-    pub fn look(files: Vec<PathBuf>, up: &AsUp, as_json: bool) -> Result<Preview, Refused> {
+    pub fn look(
+        files: Vec<PathBuf>,
+        up: &UpPreviewArgs,
+        as_json: bool,
+    ) -> Result<StackPreview, Refused> {
         let refused = |message: &Message, code| Refused::because(message, code, as_json);
-        let AsUp { services, ports, profiles, host, no_deps, strict_ports } = up;
+        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = up;
         let overrides = ConfigOverrides {
             ports: ports.clone(),
             strict_ports: *strict_ports,
@@ -62,6 +66,6 @@ impl Preview {
             .with_requests(&draft, |asked| ports.preview(asked))
             .map_err(|conflicts| refused(&join_messages(&conflicts), exit::FAILED))?;
         let stack = draft.resolve(&chosen);
-        Ok(Preview { draft, stack, selection: situation.selection })
+        Ok(StackPreview { draft, stack, selection: situation.selection })
     }
 }

@@ -1,17 +1,17 @@
 use std::io::Write;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
 use super::ps_table::ps_table;
 use crate::control::ClientError;
 use crate::model::{Message, MessageClass};
 
 /// `devstack ps`: lists the services of the stack; with `json`, prints the snapshot as received.
-pub async fn ps(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    end(show(options, out).await, options.json, err)
+pub async fn ps(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    finish(show(options, out).await, options.json, err)
 }
 
-async fn show(options: &ControlOptions, out: &mut dyn Write) -> Result<(), Trouble> {
+async fn show(options: &ClientOptions, out: &mut dyn Write) -> Result<(), CommandError> {
     let client = options.client()?;
     if options.json {
         out.write_all(&client.stack_json().await?)?;

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
 use super::ps::now;
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use super::stacks_table::stacks_table;
@@ -13,12 +13,12 @@ use crate::control::{ClientError, ControlClient, LocatedInstance};
 use crate::model::{Message, Snapshot};
 
 /// `devstack ps --all`: lists all stacks of this user; one that does not respond is no error.
-pub async fn ps_all(options: &ControlOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn ps_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let stacks = ask_all(LocatedInstance::all()).await;
     if stacks.is_empty() && !options.json {
         say_none(err);
     }
-    end(show(options, stacks, out), options.json, err)
+    finish(show(options, stacks, out), options.json, err)
 }
 
 /// Asks all stacks at once, with the same time limit. Omits those that stopped meanwhile.
@@ -45,10 +45,10 @@ async fn ask_all(stacks: Vec<LocatedInstance>) -> Vec<(StackEntry, Result<Value,
 }
 
 fn show(
-    options: &ControlOptions,
+    options: &ClientOptions,
     stacks: Vec<(StackEntry, Result<Value, ClientError>)>,
     out: &mut dyn Write,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     if options.json {
         writeln!(out, "{}", json(stacks))?;
     } else if !stacks.is_empty() {
@@ -72,13 +72,13 @@ fn text(
 fn json(stacks: Vec<(StackEntry, Result<Value, ClientError>)>) -> String {
     let stack = |(entry, answer): (StackEntry, Result<Value, ClientError>)| {
         let error = answer.as_ref().err().map(|failure| failure.message().clone());
-        Stack { entry, snapshot: answer.ok(), error }
+        StackListing { entry, snapshot: answer.ok(), error }
     };
     json_of_all(stacks.into_iter().map(stack).collect())
 }
 
 #[derive(Serialize)]
-struct Stack {
+struct StackListing {
     #[serde(flatten)]
     entry: StackEntry,
     /// As received: fields unknown to this version are kept.

@@ -5,64 +5,67 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
-use super::table::{NONE, heads, table};
+use super::table::{EMPTY_CELL, header_row, render_table};
 use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
 use crate::runtime::log::network_lines;
 
-struct Column {
+struct TableColumn {
     head: &'static str,
     cell: fn(&ServiceView, Timestamp) -> String,
 }
 
-const COLUMNS: &[Column] = &[
-    Column { head: "SERVICE", cell: |service, _| service.name.to_string() },
-    Column { head: "PHASE", cell: |service, _| service.phase.to_string() },
-    Column { head: "AGE", cell: |service, now| age(&service.since, now) },
-    Column { head: "PID", cell: |service, _| or_none(service.pid) },
-    Column { head: "PORT", cell: |service, _| ports(service) },
-    Column { head: "RESTARTS", cell: |service, _| service.restarts.to_string() },
-    Column {
+const COLUMNS: &[TableColumn] = &[
+    TableColumn { head: "SERVICE", cell: |service, _| service.name.to_string() },
+    TableColumn { head: "PHASE", cell: |service, _| service.phase.to_string() },
+    TableColumn { head: "AGE", cell: |service, now| age(&service.since, now) },
+    TableColumn { head: "PID", cell: |service, _| or_none(service.pid) },
+    TableColumn { head: "PORT", cell: |service, _| ports(service) },
+    TableColumn { head: "RESTARTS", cell: |service, _| service.restarts.to_string() },
+    TableColumn {
         head: "CPU",
         cell: |service, _| or_none(service.cpu_percent.map(|cpu| format!("{cpu:.1}%"))),
     },
-    Column { head: "MEMORY", cell: |service, _| or_none(service.memory_bytes.map(memory)) },
-    Column { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
-    Column { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
-    Column { head: "WHY", cell: |service, _| printable(&service.cause) },
+    TableColumn {
+        head: "MEMORY",
+        cell: |service, _| or_none(service.memory_bytes.map(bytes_text)),
+    },
+    TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
+    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
+    TableColumn { head: "WHY", cell: |service, _| printable(&service.cause) },
 ];
 
 /// Formats services as a table, without empty columns, followed by messages.
 pub(super) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> String {
-    let cells = |column: &Column| -> Vec<String> {
+    let cells = |column: &TableColumn| -> Vec<String> {
         snapshot.services.iter().map(|service| (column.cell)(service, now)).collect()
     };
-    let shown: Vec<(&Column, Vec<String>)> = COLUMNS
+    let shown: Vec<(&TableColumn, Vec<String>)> = COLUMNS
         .iter()
         .map(|column| (column, cells(column)))
         .filter(|(column, cells)| {
             !matches!(column.head, "CPU" | "MEMORY" | "DEBUG")
-                || cells.iter().any(|cell| cell != NONE)
+                || cells.iter().any(|cell| cell != EMPTY_CELL)
         })
         .collect();
     let row = |(row, service): (usize, &ServiceView)| {
-        let style = |column: &Column| match column.head {
-            "PHASE" => paint(service.phase, color),
+        let style = |column: &TableColumn| match column.head {
+            "PHASE" => phase_style(service.phase, color),
             _ => Style::new(),
         };
         shown.iter().map(|(column, cells)| (cells[row].clone(), style(column))).collect()
     };
-    let mut rows = vec![heads(shown.iter().map(|(column, _)| column.head), color)];
+    let mut rows = vec![header_row(shown.iter().map(|(column, _)| column.head), color)];
     rows.extend(snapshot.services.iter().enumerate().map(row));
-    let mut text = table(&rows);
+    let mut text = render_table(&rows);
     for (at, line) in network_lines(snapshot).iter().enumerate() {
         let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
     }
-    notes(&mut text, &snapshot.services);
+    messages_below(&mut text, &snapshot.services);
     text
 }
 
 /// Appends messages that the table does not already contain.
-fn notes(text: &mut String, services: &[ServiceView]) {
+fn messages_below(text: &mut String, services: &[ServiceView]) {
     let mut gap = "\n";
     for service in services {
         let Some(message) = &service.message else { continue };
@@ -79,12 +82,12 @@ fn notes(text: &mut String, services: &[ServiceView]) {
 }
 
 fn or_none(what: Option<impl ToString>) -> String {
-    what.map_or(NONE.to_owned(), |what| what.to_string())
+    what.map_or(EMPTY_CELL.to_owned(), |what| what.to_string())
 }
 
 /// Formats ports: `5001 (wanted 5000), metrics 9100`, or `5000 (assigned 5001)`.
 fn ports(service: &ServiceView) -> String {
-    let Some(port) = service.port else { return NONE.to_owned() };
+    let Some(port) = service.port else { return EMPTY_CELL.to_owned() };
     let wish = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number) {
         Some(wanted) => format!(" (wanted {wanted})"),
         None => String::new(),
@@ -109,7 +112,7 @@ fn attach(debug: &DebugView) -> String {
     }
 }
 
-fn memory(bytes: u64) -> String {
+fn bytes_text(bytes: u64) -> String {
     const MB: u64 = 1_000_000;
     match bytes {
         0..MB => format!("{} kB", bytes / 1_000),
@@ -120,7 +123,7 @@ fn memory(bytes: u64) -> String {
 
 /// Formats how long ago `since` was, in the largest useful unit.
 pub(super) fn age(since: &str, now: Timestamp) -> String {
-    let Ok(since) = since.parse::<Timestamp>() else { return NONE.to_owned() };
+    let Ok(since) = since.parse::<Timestamp>() else { return EMPTY_CELL.to_owned() };
     // No negative ages if the clock was set back.
     let seconds = now.duration_since(since).as_secs().max(0);
     match seconds {
@@ -131,7 +134,7 @@ pub(super) fn age(since: &str, now: Timestamp) -> String {
     }
 }
 
-pub(super) fn paint(phase: Phase, color: bool) -> Style {
+pub(super) fn phase_style(phase: Phase, color: bool) -> Style {
     if !color {
         return Style::new();
     }

@@ -6,7 +6,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::word::Word;
+use super::word::StartupMessage;
 use crate::control::{LogItem, missed_items};
 use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
 use crate::runtime::handle::SupervisorHandle;
@@ -14,42 +14,42 @@ use crate::runtime::log::{LineFilter, LogPage, LogReader, PageItem, StackLog, St
 
 /// Sends status lines from the background to the foreground process until the start is finished.
 /// Slows nothing down: it reads like any log reader.
-pub(super) struct Relay {
+pub(super) struct StartRelay {
     task: JoinHandle<()>,
     end: oneshot::Sender<()>,
 }
 
-pub(super) struct Start {
+pub(super) struct RelaySource {
     pub logs: StackLog,
     pub handle: SupervisorHandle,
     pub settled: watch::Receiver<bool>,
 }
 
-impl Relay {
+impl StartRelay {
     /// Starts the relay with a first message.
-    pub fn begin(socket: net::UnixStream, first: Word, start: Start) -> Relay {
+    pub fn begin(socket: net::UnixStream, first: StartupMessage, start: RelaySource) -> StartRelay {
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             let Ok(mut socket) = UnixStream::from_std(socket) else { return };
             // The foreground process is gone, which does not matter to the stack.
             let _ = start.tell(first, ended, &mut socket).await;
         });
-        Relay { task, end }
+        StartRelay { task, end }
     }
 
     /// Waits until the rest has been sent after the stack stopped, but at most for `patience`.
     pub async fn finish(self, patience: Duration) {
-        let Relay { task, end } = self;
+        let StartRelay { task, end } = self;
         // A finished task does not receive this.
         let _ = end.send(());
         let _ = tokio::time::timeout(patience, task).await;
     }
 }
 
-impl Start {
+impl RelaySource {
     async fn tell(
         mut self,
-        first: Word,
+        first: StartupMessage,
         mut ended: oneshot::Receiver<()>,
         socket: &mut UnixStream,
     ) -> std::io::Result<()> {
@@ -59,7 +59,7 @@ impl Start {
         let last = self.follow(&mut reader, &mut ended, socket).await?;
         reader.stop_at_end();
         while let Some(page) = reader.next().await {
-            write(socket, words(page)).await?;
+            write(socket, messages(page)).await?;
         }
         write(socket, last).await
     }
@@ -70,13 +70,13 @@ impl Start {
         reader: &mut LogReader,
         ended: &mut oneshot::Receiver<()>,
         socket: &mut UnixStream,
-    ) -> std::io::Result<Option<Word>> {
+    ) -> std::io::Result<Option<StartupMessage>> {
         let mut over = false;
         loop {
             tokio::select! {
                 biased;
                 page = reader.next() => match page {
-                    Some(page) => write(socket, words(page)).await?,
+                    Some(page) => write(socket, messages(page)).await?,
                     None => return Ok(self.unsettled()),
                 },
                 // An error means the same.
@@ -91,17 +91,17 @@ impl Start {
         }
     }
 
-    fn unsettled(&self) -> Option<Word> {
-        (!*self.settled.borrow()).then_some(Word::Unsettled)
+    fn unsettled(&self) -> Option<StartupMessage> {
+        (!*self.settled.borrow()).then_some(StartupMessage::Unsettled)
     }
 
     /// Returns the result of the start; `None` if the stack is stopping, which says more.
-    async fn outcome(&self) -> Option<Word> {
+    async fn outcome(&self) -> Option<StartupMessage> {
         let snapshot = self.handle.snapshot().await.ok()?;
         match snapshot.state {
             StackState::Stopping | StackState::Stopped => None,
             StackState::Starting | StackState::Up | StackState::Degraded => {
-                Some(Word::Settled(unwell(&snapshot)))
+                Some(StartupMessage::Settled(failure_summary(&snapshot)))
             }
         }
     }
@@ -112,7 +112,7 @@ async fn over_once(settled: &mut watch::Receiver<bool>) {
 }
 
 /// Describes failed and unhealthy services, if there are any.
-fn unwell(snapshot: &Snapshot) -> Option<Message> {
+fn failure_summary(snapshot: &Snapshot) -> Option<Message> {
     let bad = |phase| matches!(phase, Phase::Failed | Phase::Unhealthy);
     let bad: Vec<_> = snapshot.services.iter().filter(|one| bad(one.phase)).collect();
     let first = bad.first()?;
@@ -131,18 +131,18 @@ fn is(phase: Phase) -> String {
     }
 }
 
-fn words(page: LogPage) -> Vec<Word> {
+fn messages(page: LogPage) -> Vec<StartupMessage> {
     let missed: Vec<LogItem> = missed_items(&page.missed).collect();
     let said = page.items().into_iter().filter_map(|item| match item {
         PageItem::Said(spoken) => Some(LogItem::Status(spoken)),
         PageItem::Line(_) => None,
     });
-    missed.into_iter().chain(said).map(Word::Log).collect()
+    missed.into_iter().chain(said).map(StartupMessage::Log).collect()
 }
 
 async fn write(
     socket: &mut UnixStream,
-    words: impl IntoIterator<Item = Word>,
+    words: impl IntoIterator<Item = StartupMessage>,
 ) -> std::io::Result<()> {
     let mut text = Vec::new();
     for word in words {

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args;
-use super::launch::{self, Launched, Place, Plan};
-use super::log_args::Form;
+use super::launch::{self, LogTarget, StartOptions, StartedStack};
+use super::log_args::LogFormat;
 use super::up::not_ready_within;
 use crate::error::{self, exit};
 use crate::model::{
@@ -25,12 +25,12 @@ use crate::runtime::signals::SignalListener;
 /// How long the command may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
-const OWN_WAY: Duration = Duration::from_secs(2);
+const SIGINT_GRACE: Duration = Duration::from_secs(2);
 
 /// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
 /// code.
-pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
-    let plan = Plan {
+pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::RunArgs) -> i32 {
+    let plan = StartOptions {
         files,
         starting: args.starting,
         services: args.services,
@@ -39,23 +39,31 @@ pub(super) fn run(files: Vec<std::path::PathBuf>, args: args::Run) -> i32 {
         follow: false,
         shown: args.shown,
         qr: false,
-        place: Place::Stderr,
-        adapt: never_again,
-        stay: true,
+        place: LogTarget::Stderr,
+        modify_stack: disable_restarts,
+        keep_alive: true,
         may_ask: false,
         refused: exit::RUN_FAILED_BEFORE_READY,
-        back: None,
+        daemon: None,
     };
-    let (command, json) = (args.command, args.shown.output == Form::Json);
-    launch::launch(plan, |launched| async move {
-        let Launched { supervisor, handle, stack, timeout } = launched;
+    let (command, json) = (args.command, args.shown.output == LogFormat::Json);
+    launch::start_or_report(plan, |launched| async move {
+        let StartedStack { supervisor, handle, stack, timeout } = launched;
         let signals = match SignalListener::listen() {
             Ok(signals) => signals,
             Err(error) => return cannot_listen(json, &error),
         };
-        let (state, ender) = (supervisor.state(), EndsStack(supervisor.ender()));
-        let smoke =
-            Smoke { command, handle, stack, state, ender, signals, died: BTreeSet::new(), json };
+        let (state, ender) = (supervisor.state(), ShutdownOnDrop(supervisor.ender()));
+        let smoke = CommandRun {
+            command,
+            handle,
+            stack,
+            state,
+            ender,
+            signals,
+            died: BTreeSet::new(),
+            json,
+        };
         let smoke = tokio::spawn(smoke.run(timeout));
         let outcome = supervisor.run().await;
         // The stack has stopped, so the command was terminated as well; its task is bounded.
@@ -104,44 +112,44 @@ fn cannot_listen(json: bool, error: &std::io::Error) -> i32 {
 }
 
 /// Disables restarts: during a smoke run a crash is a finding, not something to hide.
-fn never_again(stack: &mut Stack) {
+fn disable_restarts(stack: &mut Stack) {
     for service in stack.services.values_mut() {
         Arc::make_mut(service).restart.policy = RestartPolicy::No;
     }
 }
 
 /// Stops the stack at the latest when dropped, so that no bug leaves it running without a command.
-struct EndsStack(ShutdownHandle);
+struct ShutdownOnDrop(ShutdownHandle);
 
-impl Drop for EndsStack {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         // Only the first reason counts, and there nearly always is one by now.
         self.0.shut_down("the command is gone", exit::FAILED);
     }
 }
 
-struct Smoke {
+struct CommandRun {
     command: Vec<OsString>,
     handle: SupervisorHandle,
     stack: Arc<Stack>,
     state: watch::Receiver<StackState>,
-    ender: EndsStack,
+    ender: ShutdownOnDrop,
     signals: SignalListener,
     died: BTreeSet<Name>,
     json: bool,
 }
 
 #[derive(Default)]
-struct Finished {
+struct FinishedCommand {
     /// The exit code; `None` if the stack was stopped for another reason.
     code: Option<i32>,
     /// Orphans of the command, if it was started.
     orphans: Option<CommandOrphans>,
 }
 
-impl Smoke {
+impl CommandRun {
     /// Runs the command once the stack is ready, then stops the stack.
-    async fn run(mut self, timeout: Option<Duration>) -> Finished {
+    async fn run(mut self, timeout: Option<Duration>) -> FinishedCommand {
         let limit = async {
             match timeout {
                 Some(time) => tokio::time::sleep(time).await,
@@ -150,23 +158,25 @@ impl Smoke {
         };
         tokio::pin!(limit);
         let state = tokio::select! {
-            state = standing(&mut self.state) => state,
+            state = wait_for_start(&mut self.state) => state,
             () = &mut limit => {
-                let Ok(snapshot) = self.handle.snapshot().await else { return Finished::default() };
+                let Ok(snapshot) = self.handle.snapshot().await else { return FinishedCommand::default() };
                 let why = not_ready_within(timeout.unwrap_or_default(), &snapshot);
                 return self.give_up(why, exit::RUN_NOT_READY);
             }
         };
         let snapshot = match state {
             StackState::Up | StackState::Degraded => {
-                let Ok(snapshot) = self.handle.snapshot().await else { return Finished::default() };
+                let Ok(snapshot) = self.handle.snapshot().await else {
+                    return FinishedCommand::default();
+                };
                 if let Some((why, code)) = failure(&snapshot) {
                     return self.give_up(why, code);
                 }
                 snapshot
             }
             StackState::Starting | StackState::Stopping | StackState::Stopped => {
-                return Finished::default();
+                return FinishedCommand::default();
             }
         };
         let mut orphans = CommandOrphans::before_start();
@@ -191,12 +201,12 @@ impl Smoke {
                 false => eprintln!("note: {text}"),
             }
         }
-        Finished { code, orphans: Some(orphans) }
+        FinishedCommand { code, orphans: Some(orphans) }
     }
 
-    fn give_up(&self, why: String, code: i32) -> Finished {
+    fn give_up(&self, why: String, code: i32) -> FinishedCommand {
         self.ender.0.shut_down(why, code);
-        Finished { code: Some(code), orphans: None }
+        FinishedCommand { code: Some(code), orphans: None }
     }
 
     fn spawn(&self, snapshot: &Snapshot) -> Result<Child, (Message, i32)> {
@@ -293,28 +303,28 @@ impl Smoke {
     /// Terminates the command, then kills it, at once on a further signal. `told`: it already got
     /// Ctrl-C from the terminal.
     async fn stop(&mut self, child: &mut Child, told: bool) {
-        let mut wait = if told { self.wait(OWN_WAY, child).await } else { Wait::Over };
-        if let (Wait::Over, Some(pid)) = (&wait, child.id()) {
+        let mut wait = if told { self.wait(SIGINT_GRACE, child).await } else { WaitResult::Over };
+        if let (WaitResult::Over, Some(pid)) = (&wait, child.id()) {
             process::terminate_child(pid);
             wait = self.wait(GRACE, child).await;
         }
         match wait {
-            Wait::Ended => {}
+            WaitResult::Ended => {}
             // It may have exited just now.
-            Wait::Over | Wait::Interrupted => drop(child.kill().await),
+            WaitResult::Over | WaitResult::Interrupted => drop(child.kill().await),
         }
     }
 
-    async fn wait(&mut self, time: Duration, child: &mut Child) -> Wait {
+    async fn wait(&mut self, time: Duration, child: &mut Child) -> WaitResult {
         tokio::select! {
-            _ = child.wait() => Wait::Ended,
-            _ = self.signals.end() => Wait::Interrupted,
-            () = tokio::time::sleep(time) => Wait::Over,
+            _ = child.wait() => WaitResult::Ended,
+            _ = self.signals.end() => WaitResult::Interrupted,
+            () = tokio::time::sleep(time) => WaitResult::Over,
         }
     }
 }
 
-enum Wait {
+enum WaitResult {
     Ended,
     Over,
     Interrupted,
@@ -327,7 +337,7 @@ fn at_terminal(signal: i32) -> bool {
         && foreground().is_some_and(|group| group.as_raw_pid() == process::own_group())
 }
 
-async fn standing(state: &mut watch::Receiver<StackState>) -> StackState {
+async fn wait_for_start(state: &mut watch::Receiver<StackState>) -> StackState {
     match state.wait_for(|state| *state != StackState::Starting).await {
         Ok(state) => *state,
         Err(_) => StackState::Stopped,

@@ -4,13 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Parses the value of `--since` to milliseconds since 1970.
 pub(super) fn since(text: &str) -> Result<i64, String> {
-    moment(text, Timestamp::now(), &TimeZone::system()).map(Timestamp::as_millisecond).ok_or_else(
+    parse_since(text, Timestamp::now(), &TimeZone::system()).map(Timestamp::as_millisecond).ok_or_else(
         || "expected a duration ago (90s, 10m, 2h, 3d) or a time (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
     )
 }
 
 /// Parses a duration before `now` or a time; a time of day means its last occurrence.
-fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+fn parse_since(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Some(span) = span(text) {
         return now.checked_sub(span).ok();
     }
@@ -82,7 +82,7 @@ mod tests {
             ("2026-11-19T12:00:30", "2026-11-19T11:00:30Z"),
         ] {
             let expected: Timestamp = when.parse().unwrap();
-            assert_eq!(moment(text, now, &zone), Some(expected), "{text}");
+            assert_eq!(parse_since(text, now, &zone), Some(expected), "{text}");
         }
         for text in [
             "",
@@ -97,7 +97,7 @@ mod tests {
             "9223372036854775807d",
             "9223372036854775ms",
         ] {
-            assert_eq!(moment(text, now, &zone), None, "{text}");
+            assert_eq!(parse_since(text, now, &zone), None, "{text}");
         }
     }
 }

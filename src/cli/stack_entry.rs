@@ -53,11 +53,11 @@ pub(super) fn say_none(err: &mut dyn Write) {
 
 pub(super) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
     #[derive(Serialize)]
-    struct All<S> {
+    struct AllStacks<S> {
         version: u32,
         stacks: Vec<S>,
     }
-    let all = All { version: VERSION, stacks };
+    let all = AllStacks { version: VERSION, stacks };
     serde_json::to_string(&all).expect("stacks serialize to JSON")
 }
 

@@ -2,13 +2,13 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
-use super::ps_table::{age, paint};
+use super::ps_table::{age, phase_style};
 use super::stack_entry::StackEntry;
-use super::table::{Cell, NONE, heads, table};
+use super::table::{EMPTY_CELL, TableCell, header_row, render_table};
 use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
 
-const HEADS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
+const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
 /// The order in which phases are listed.
 const PHASES: [Phase; 9] = [
@@ -34,15 +34,15 @@ pub(super) fn stacks_table(
         vec![
             plain(entry.name()),
             plain(entry.shown_dir.clone()),
-            state(answer, color),
-            plain(answer.as_ref().map_or(NONE.to_owned(), services)),
-            plain(entry.since.as_deref().map_or(NONE.to_owned(), |since| age(since, now))),
-            plain(entry.pid.map_or(NONE.to_owned(), |pid| pid.to_string())),
+            state_cell(answer, color),
+            plain(answer.as_ref().map_or(EMPTY_CELL.to_owned(), services)),
+            plain(entry.since.as_deref().map_or(EMPTY_CELL.to_owned(), |since| age(since, now))),
+            plain(entry.pid.map_or(EMPTY_CELL.to_owned(), |pid| pid.to_string())),
         ]
     };
-    let mut rows = vec![heads(HEADS.into_iter(), color)];
+    let mut rows = vec![header_row(HEADERS.into_iter(), color)];
     rows.extend(stacks.iter().map(row));
-    let mut text = table(&rows);
+    let mut text = render_table(&rows);
     let failed = stacks.iter().filter_map(|(entry, answer)| Some((entry, answer.as_ref().err()?)));
     for (at, (entry, failure)) in failed.enumerate() {
         let message = failure.message();
@@ -55,7 +55,7 @@ pub(super) fn stacks_table(
     text
 }
 
-fn state(answer: &Result<Snapshot, ClientError>, color: bool) -> Cell {
+fn state_cell(answer: &Result<Snapshot, ClientError>, color: bool) -> TableCell {
     match answer {
         Ok(snapshot) => {
             let (word, like) = match snapshot.state {
@@ -65,7 +65,7 @@ fn state(answer: &Result<Snapshot, ClientError>, color: bool) -> Cell {
                 StackState::Stopping => ("stopping", Phase::Stopping),
                 StackState::Stopped => ("stopped", Phase::Idle),
             };
-            (word.to_owned(), paint(like, color))
+            (word.to_owned(), phase_style(like, color))
         }
         Err(failure) => {
             let word = match failure {

@@ -5,12 +5,12 @@ use anstyle::{Effects, Style};
 const GAP: &str = "   ";
 
 /// Content of empty cells.
-pub(super) const NONE: &str = "-";
+pub(super) const EMPTY_CELL: &str = "-";
 
-pub(super) type Cell = (String, Style);
+pub(super) type TableCell = (String, Style);
 
 /// Formats rows with aligned columns. The first row has the headers.
-pub(super) fn table(rows: &[Vec<Cell>]) -> String {
+pub(super) fn render_table(rows: &[Vec<TableCell>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|(what, _)| what.chars().count()).max().unwrap_or(0)
@@ -30,7 +30,7 @@ pub(super) fn table(rows: &[Vec<Cell>]) -> String {
     text
 }
 
-pub(super) fn heads<'a>(heads: impl Iterator<Item = &'a str>, color: bool) -> Vec<Cell> {
+pub(super) fn header_row<'a>(heads: impl Iterator<Item = &'a str>, color: bool) -> Vec<TableCell> {
     let bold = if color { Style::new().effects(Effects::BOLD) } else { Style::new() };
     heads.map(|head| (head.to_owned(), bold)).collect()
 }

@@ -4,11 +4,11 @@ use std::io::{Write, stderr};
 use tokio::sync::watch;
 
 use super::complain::printable;
-use super::ground::Refused;
-use super::join::{self, Running};
-use super::launch::{self, Launched, Place, Plan};
-use super::log_args::Form;
-use super::opener::Opener;
+use super::ground::StartError;
+use super::join::{self, ExistingStack};
+use super::launch::{self, LogTarget, StartOptions, StartedStack};
+use super::log_args::LogFormat;
+use super::opener::PageOpener;
 use super::{args, background};
 use crate::config::Config;
 use crate::engine::Selection;
@@ -19,8 +19,8 @@ use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::process::{self, ForkSide};
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
-pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
-    let mut plan = Plan {
+pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::UpArgs) -> i32 {
+    let mut plan = StartOptions {
         files,
         starting: args.starting,
         services: args.services,
@@ -29,65 +29,67 @@ pub(super) fn up(files: Vec<std::path::PathBuf>, args: args::Up) -> i32 {
         follow: !args.no_watch,
         shown: args.shown,
         qr: args.qr,
-        place: Place::Stdout,
-        adapt: |_| {},
-        stay: false,
+        place: LogTarget::Stdout,
+        modify_stack: |_| {},
+        keep_alive: false,
         may_ask: true,
         refused: exit::FAILED,
-        back: None,
+        daemon: None,
     };
-    let as_json = plan.shown.output == Form::Json;
+    let as_json = plan.shown.output == LogFormat::Json;
     if args.detach {
         // Fork first, while the process is still small.
         match process::daemonize() {
             Ok(ForkSide::Front(front)) => {
-                let opener = args.open.then(Opener::new);
-                let code = background::attend(front, plan.shown);
+                let opener = args.open.then(PageOpener::new);
+                let code = background::follow(front, plan.shown);
                 if let (exit::OK, Some(opener)) = (code, opener) {
-                    open(opener, &super::stack_dir(&plan.files));
+                    open(opener, &super::project_dir(&plan.files));
                 }
                 return code;
             }
-            Ok(ForkSide::Back(back)) => (plan.place, plan.back) = (Place::Background, Some(back)),
+            Ok(ForkSide::Back(back)) => {
+                (plan.place, plan.daemon) = (LogTarget::Background, Some(back))
+            }
             Err(error) => {
-                let why = Refused::internal("detach into the background", &error, plan.refused);
+                let why = StartError::internal("detach into the background", &error, plan.refused);
                 return launch::refused(&why, as_json);
             }
         }
     }
     let joins = launch::on_terminal(&plan).then_some(plan.shown);
-    let (dir, services) = (super::stack_dir(&plan.files), plan.services.clone());
+    let (dir, services) = (super::project_dir(&plan.files), plan.services.clone());
     // In the background, the foreground process opens the page.
-    let mut opener = (args.open && plan.back.is_none()).then(Opener::new);
+    let mut opener = (args.open && plan.daemon.is_none()).then(PageOpener::new);
     match run(plan, &mut opener) {
         Ok(code) => code,
-        Err(Refused::Busy(busy)) => {
+        Err(StartError::Busy(busy)) => {
             if let Some(opener) = opener.filter(|_| joins.is_some()) {
                 open(opener, &dir);
             }
-            join::join(&Running { busy, dir, services, as_json }, joins)
+            join::follow_existing(&ExistingStack { busy, dir, services, as_json }, joins)
         }
         Err(why) => launch::refused(&why, as_json),
     }
 }
 
-fn open(opener: Opener, dir: &std::path::Path) {
+fn open(opener: PageOpener, dir: &std::path::Path) {
     let Ok(runtime) = super::runtime() else { return };
     let told = runtime.block_on(opener.of_running(dir));
     // The stack runs, whether or not this can be written.
     let _ = writeln!(stderr(), "{}", printable(&told));
 }
 
-fn run(plan: Plan, opener: &mut Option<Opener>) -> Result<i32, Refused> {
-    launch::begin(plan, |launched| {
-        let Launched { supervisor, handle, timeout, .. } = launched;
+fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<i32, StartError> {
+    launch::start(plan, |launched| {
+        let StartedStack { supervisor, handle, timeout, .. } = launched;
         let (settled, ender) = (supervisor.settled(), supervisor.ender());
         if let Some(opener) = opener.take() {
             tokio::spawn(opener.when_settled(settled.clone(), handle.clone()));
         }
         async move {
             if let Some(timeout) = timeout {
-                tokio::spawn(limit(timeout, settled, handle, ender));
+                tokio::spawn(stop_when_late(timeout, settled, handle, ender));
             }
             let outcome = supervisor.run().await;
             match (outcome.code, outcome.proved) {
@@ -99,7 +101,7 @@ fn run(plan: Plan, opener: &mut Option<Opener>) -> Result<i32, Refused> {
 }
 
 /// Stops the stack if services have no result in time. Failed ones stay for the user to fix.
-async fn limit(
+async fn stop_when_late(
     time: std::time::Duration,
     settled: watch::Receiver<bool>,
     handle: SupervisorHandle,

@@ -5,20 +5,20 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
 use super::wait_progress::WaitProgress;
 use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
 use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const FINAL_CHECK: Duration = Duration::from_secs(1);
 
 /// Options of `devstack wait`.
 #[derive(Debug, Clone)]
 pub struct WaitOptions {
     /// The stack to ask.
-    pub control: ControlOptions,
+    pub control: ClientOptions,
     /// Services to wait for; empty for all requested ones.
     pub services: Vec<String>,
     /// What to wait for; `None`: services are ready and tasks have completed.
@@ -28,7 +28,7 @@ pub struct WaitOptions {
 }
 
 #[derive(Deserialize)]
-struct Begin {
+struct SnapshotLine {
     stack: Snapshot,
 }
 
@@ -36,21 +36,24 @@ struct Begin {
 /// and the result to `out`.
 pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let json = options.control.json;
-    let told = match attend(options, err).await {
+    let told = match wait_with_progress(options, err).await {
         Ok(text) if json => writeln!(out, "{}", json!({ "text": text })),
         Ok(text) => writeln!(out, "{text}"),
-        Err(trouble) => return end(Err(trouble), json, err),
+        Err(trouble) => return finish(Err(trouble), json, err),
     };
-    end(told.and_then(|()| out.flush()).map_err(Trouble::Output), json, err)
+    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), json, err)
 }
 
-enum Turn {
+enum WaitInput {
     Answer(Result<String, ClientError>),
     Events(Option<Vec<bytes::Bytes>>),
     TimeIsUp,
 }
 
-async fn attend(options: &WaitOptions, err: &mut dyn Write) -> Result<String, Trouble> {
+async fn wait_with_progress(
+    options: &WaitOptions,
+    err: &mut dyn Write,
+) -> Result<String, CommandError> {
     let client = options.control.client()?;
     // Subscribe first, so that no change is missed while the request is on its way.
     let mut events = Some(client.events().await?);
@@ -61,22 +64,22 @@ async fn attend(options: &WaitOptions, err: &mut dyn Write) -> Result<String, Tr
     loop {
         let turn = tokio::select! {
             biased;
-            answer = &mut answer => Turn::Answer(answer),
-            lines = next(&mut events) => Turn::Events(lines),
-            () = &mut limit => Turn::TimeIsUp,
+            answer = &mut answer => WaitInput::Answer(answer),
+            lines = next(&mut events) => WaitInput::Events(lines),
+            () = &mut limit => WaitInput::TimeIsUp,
         };
         match turn {
-            Turn::Answer(answer) => return Ok(or_ended(answer, options.what)?),
-            Turn::Events(None) => events = None,
-            Turn::Events(Some(lines)) if options.control.json => drop(lines),
-            Turn::Events(Some(lines)) => say(&mut progress, &lines, err)?,
-            Turn::TimeIsUp => {
+            WaitInput::Answer(answer) => return Ok(or_ended(answer, options.what)?),
+            WaitInput::Events(None) => events = None,
+            WaitInput::Events(Some(lines)) if options.control.json => drop(lines),
+            WaitInput::Events(Some(lines)) => say(&mut progress, &lines, err)?,
+            WaitInput::TimeIsUp => {
                 let missing = missing(&client, &progress).await?;
                 if up || !missing.is_empty() {
                     return Err(late(options, &missing).into());
                 }
                 up = true;
-                limit.set(self::limit(Some(LAST_WORD)));
+                limit.set(self::limit(Some(FINAL_CHECK)));
             }
         }
     }
@@ -102,9 +105,9 @@ fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write)
     for line in lines {
         // A newer devstack may send events that this version does not know.
         let said = match serde_json::from_slice::<EventView>(line) {
-            Ok(event) => progress.take(&event),
-            Err(_) => serde_json::from_slice::<Begin>(line)
-                .map_or_else(|_| Vec::new(), |begin| progress.begin(&begin.stack)),
+            Ok(event) => progress.handle_event(&event),
+            Err(_) => serde_json::from_slice::<SnapshotLine>(line)
+                .map_or_else(|_| Vec::new(), |begin| progress.start(&begin.stack)),
         };
         for text in said {
             writeln!(err, "{text}")?;

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{Files, duration};
+use super::args::{FileArgs, duration};
 use crate::control::WaitFor;
 
 /// `devstack wait`.
 #[derive(Debug, Args)]
-pub struct Wait {
+pub struct WaitArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Services to wait for [default: all requested services]
     pub services: Vec<String>,
     /// Condition to wait for [default: services ready, tasks completed]

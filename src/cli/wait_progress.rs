@@ -10,10 +10,10 @@ pub(super) struct WaitProgress {
     /// As typed; empty for all requested services.
     services: Vec<String>,
     what: Option<WaitFor>,
-    seen: BTreeMap<Name, Seen>,
+    seen: BTreeMap<Name, ServiceProgress>,
 }
 
-struct Seen {
+struct ServiceProgress {
     phase: Phase,
     why: String,
     /// The last line printed about it.
@@ -26,18 +26,18 @@ impl WaitProgress {
     }
 
     /// Takes a snapshot, at the start or after missed events; returns lines to print.
-    pub fn begin(&mut self, now: &Snapshot) -> Vec<String> {
+    pub fn start(&mut self, now: &Snapshot) -> Vec<String> {
         let mut before = std::mem::take(&mut self.seen);
         for view in self.meant(now) {
             let said = before.remove(&view.name).and_then(|seen| seen.said);
-            let seen = Seen { phase: view.phase, why: why(view), said };
+            let seen = ServiceProgress { phase: view.phase, why: why(view), said };
             self.seen.insert(view.name.clone(), seen);
         }
-        self.news()
+        self.changed_lines()
     }
 
     /// Takes an event; returns lines to print.
-    pub fn take(&mut self, event: &EventView) -> Vec<String> {
+    pub fn handle_event(&mut self, event: &EventView) -> Vec<String> {
         let Some(name) = &event.service else { return Vec::new() };
         match &event.what {
             EventViewKind::Phase { to, .. } => {
@@ -45,7 +45,7 @@ impl WaitProgress {
                 match self.seen.get_mut(name) {
                     Some(seen) => (seen.phase, seen.why) = (phase, why),
                     None if self.services.is_empty() => {
-                        self.seen.insert(name.clone(), Seen { phase, why, said: None });
+                        self.seen.insert(name.clone(), ServiceProgress { phase, why, said: None });
                     }
                     None => {}
                 }
@@ -65,7 +65,7 @@ impl WaitProgress {
             | EventViewKind::Applied { .. }
             | EventViewKind::ShuttingDown => {}
         }
-        self.news()
+        self.changed_lines()
     }
 
     /// Describes what is not true yet, one fragment per service.
@@ -87,7 +87,7 @@ impl WaitProgress {
         now.services.iter().filter(meant).collect()
     }
 
-    fn news(&mut self) -> Vec<String> {
+    fn changed_lines(&mut self) -> Vec<String> {
         let mut seen = std::mem::take(&mut self.seen);
         let lines = seen.iter_mut().filter_map(|(name, seen)| self.say(name, seen)).collect();
         self.seen = seen;
@@ -95,7 +95,7 @@ impl WaitProgress {
     }
 
     /// Returns a line about a service, if it is news.
-    fn say(&self, name: &Name, seen: &mut Seen) -> Option<String> {
+    fn say(&self, name: &Name, seen: &mut ServiceProgress) -> Option<String> {
         if self.is_left_out(seen.phase) {
             return None;
         }
@@ -176,36 +176,42 @@ mod tests {
             view("db", Phase::Ready),
             view("spare", Phase::Idle),
         ]);
-        assert_eq!(progress.begin(&stack), ["waiting for api: starting, requested by `up`"]);
-        assert_eq!(progress.begin(&stack), [""; 0]);
+        assert_eq!(progress.start(&stack), ["waiting for api: starting, requested by `up`"]);
+        assert_eq!(progress.start(&stack), [""; 0]);
         let probed = || Cause::ProbePassed("GET / returned 200".into());
-        assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), ["api is ready"]);
-        assert_eq!(progress.take(&phase("api", Phase::Ready, probed())), [""; 0]);
+        assert_eq!(progress.handle_event(&phase("api", Phase::Ready, probed())), ["api is ready"]);
+        assert_eq!(progress.handle_event(&phase("api", Phase::Ready, probed())), [""; 0]);
         let waiting = phase("db", Phase::Waiting, Cause::WaitingForFiles);
-        assert_eq!(progress.take(&waiting), ["waiting for db: waiting for files to stop changing"]);
+        assert_eq!(
+            progress.handle_event(&waiting),
+            ["waiting for db: waiting for files to stop changing"]
+        );
         let asked = phase("spare", Phase::Starting, Cause::Requested("start"));
-        assert_eq!(progress.take(&asked), ["waiting for spare: starting, start requested"]);
+        assert_eq!(progress.handle_event(&asked), ["waiting for spare: starting, start requested"]);
         // Stopped by the user, so it is no longer waited for.
-        assert_eq!(progress.take(&phase("spare", Phase::Idle, Cause::Requested("stop"))), [""; 0]);
+        assert_eq!(
+            progress.handle_event(&phase("spare", Phase::Idle, Cause::Requested("stop"))),
+            [""; 0]
+        );
     }
 
     #[test]
     fn only_what_was_named_is_said() {
         let mut progress = WaitProgress::new(&["api".into()], Some(WaitFor::Stopped));
         let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
-        assert_eq!(progress.begin(&stack), ["waiting for api: ready, requested by `up`"]);
+        assert_eq!(progress.start(&stack), ["waiting for api: ready, requested by `up`"]);
         assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
-        assert_eq!(progress.take(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
+        assert_eq!(progress.handle_event(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
         let stopped = phase("api", Phase::Idle, Cause::Requested("stop"));
-        assert_eq!(progress.take(&stopped), ["api is idle"]);
+        assert_eq!(progress.handle_event(&stopped), ["api is idle"]);
     }
 
     #[test]
     fn a_service_prints_nothing_into_the_terminal() {
         let mut progress = WaitProgress::new(&[], None);
-        progress.begin(&now(vec![view("api", Phase::Ready)]));
+        progress.start(&now(vec![view("api", Phase::Ready)]));
         let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
-        let said = progress.take(&phase("api", Phase::Unhealthy, cause));
+        let said = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
         assert_eq!(said, ["waiting for api: unhealthy, unhealthy:  ]0;title "]);
     }
 

@@ -1,21 +1,25 @@
 use std::io::Write;
 
-use super::ControlOptions;
-use super::complain::{Trouble, end};
+use super::ClientOptions;
+use super::complain::{CommandError, finish};
 use super::ps::now;
 use super::why_text::why_text;
 
 /// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
 pub async fn why(
-    options: &ControlOptions,
+    options: &ClientOptions,
     service: &str,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> i32 {
-    end(show(options, service, out).await, options.json, err)
+    finish(show(options, service, out).await, options.json, err)
 }
 
-async fn show(options: &ControlOptions, service: &str, out: &mut dyn Write) -> Result<(), Trouble> {
+async fn show(
+    options: &ClientOptions,
+    service: &str,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let client = options.client()?;
     if options.json {
         out.write_all(&client.why_json(service).await?)?;

@@ -1,12 +1,12 @@
 use clap::Args;
 
-use super::args::Files;
+use super::args::FileArgs;
 
 /// `devstack why`.
 #[derive(Debug, Args)]
-pub struct Why {
+pub struct WhyArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArgs,
     /// Service name
     pub service: String,
     /// Print JSON

@@ -4,14 +4,14 @@ use anstyle::{Effects, Style};
 use jiff::Timestamp;
 
 use super::complain::printable;
-use super::ps_table::{age, paint};
+use super::ps_table::{age, phase_style};
 use crate::model::{BlockedOn, DisplayDuration, PastRun, PortStatus, WhyView};
 
 const LABEL: usize = 9;
 
 /// Explains a service's state on one screen. Empty sections are omitted.
 pub(super) fn why_text(why: &WhyView, now: Timestamp, color: bool) -> String {
-    let mut page = Page { text: String::new(), color };
+    let mut page = WhyPage { text: String::new(), color };
     page.head(why, now);
     page.section("next", [next(why)]);
     page.section("waits for", why.waits.iter().map(waited));
@@ -32,15 +32,15 @@ pub(super) fn why_text(why: &WhyView, now: Timestamp, color: bool) -> String {
     page.text
 }
 
-struct Page {
+struct WhyPage {
     text: String,
     color: bool,
 }
 
-impl Page {
+impl WhyPage {
     fn head(&mut self, why: &WhyView, now: Timestamp) {
         let service = &why.service;
-        let style = paint(service.phase, self.color);
+        let style = phase_style(service.phase, self.color);
         let since = age(&service.since, now);
         let (name, phase) = (&service.name, service.phase);
         self.line(&format!("{name}: {style}{phase}{style:#} for {since}: "), &service.cause);

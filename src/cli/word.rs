@@ -6,7 +6,7 @@ use crate::model::{Message, Name};
 /// A message from the background to the foreground process of `up -d`, one JSON object per line.
 /// Both are the same program, so compatibility does not matter.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Word {
+pub(super) enum StartupMessage {
     /// The process has left the terminal and begins to start the stack.
     Begins {
         /// Service names that prefix lines.

@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 const WAITING: usize = 16;
 
 /// Encodings of Ctrl-]: the plain one, and those of extended keyboard protocols.
-const LEAVE: [&[u8]; 3] = [b"\x1d", b"\x1b[93;5u", b"\x1b[27;5;93~"];
+const DETACH_KEYS: [&[u8]; 3] = [b"\x1d", b"\x1b[93;5u", b"\x1b[27;5;93~"];
 
 /// Keys typed by the user, read by a thread because a terminal can only be read by blocking.
-pub(super) struct Keys(mpsc::Receiver<Vec<u8>>);
+pub(super) struct KeyReader(mpsc::Receiver<Vec<u8>>);
 
-impl Keys {
+impl KeyReader {
     /// Starts the thread.
-    pub fn read() -> io::Result<Keys> {
+    pub fn read() -> io::Result<KeyReader> {
         let (to, keys) = mpsc::channel(WAITING);
         let read = move || {
             let mut chunk = [0; 4096];
@@ -25,7 +25,7 @@ impl Keys {
             }
         };
         std::thread::Builder::new().name("keys".to_owned()).spawn(read)?;
-        Ok(Keys(keys))
+        Ok(KeyReader(keys))
     }
 
     /// Returns the next keys; `None` if the terminal is gone.
@@ -44,9 +44,9 @@ fn read_once(chunk: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Returns the keys before the first detach key, and whether there is one.
-pub(super) fn until_leave(typed: &[u8]) -> (&[u8], bool) {
+pub(super) fn split_at_detach(typed: &[u8]) -> (&[u8], bool) {
     let at = |keys: &&[u8]| memchr::memmem::find(typed, keys);
-    match LEAVE.iter().filter_map(at).min() {
+    match DETACH_KEYS.iter().filter_map(at).min() {
         Some(at) => (&typed[..at], true),
         None => (typed, false),
     }
@@ -58,11 +58,11 @@ mod tests {
 
     #[test]
     fn what_was_typed_before_leaving_is_still_typed() {
-        assert_eq!(until_leave(b"c\r"), (&b"c\r"[..], false));
-        assert_eq!(until_leave(b"c\r\x1dx"), (&b"c\r"[..], true));
-        assert_eq!(until_leave(b"\x1d\x1d"), (&b""[..], true));
-        assert_eq!(until_leave(b"a\x1b[93;5u"), (&b"a"[..], true));
-        assert_eq!(until_leave(b"\x1b[27;5;93~\x1d"), (&b""[..], true));
-        assert_eq!(until_leave(b"\x1b[93u]"), (&b"\x1b[93u]"[..], false));
+        assert_eq!(split_at_detach(b"c\r"), (&b"c\r"[..], false));
+        assert_eq!(split_at_detach(b"c\r\x1dx"), (&b"c\r"[..], true));
+        assert_eq!(split_at_detach(b"\x1d\x1d"), (&b""[..], true));
+        assert_eq!(split_at_detach(b"a\x1b[93;5u"), (&b"a"[..], true));
+        assert_eq!(split_at_detach(b"\x1b[27;5;93~\x1d"), (&b""[..], true));
+        assert_eq!(split_at_detach(b"\x1b[93u]"), (&b"\x1b[93u]"[..], false));
     }
 }

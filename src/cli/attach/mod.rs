@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args;
-use super::complain::{Trouble, end, refuse};
+use super::complain::{CommandError, fail, finish};
 use crate::control::{
     AttachConnection, AttachEvent, AttachMessage, AttachQuery, ClientError, ControlClient,
 };
@@ -19,25 +19,25 @@ use crate::model::{Message, MessageClass};
 use crate::runtime::console;
 use crate::runtime::process::{TermSize, TtyId};
 use crate::runtime::signals::{SignalAction, SignalListener};
-use keys::Keys;
+use keys::KeyReader;
 use raw_mode::RawMode;
-use screen::Screen;
+use screen::ScreenWriter;
 
-pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
+pub(super) fn attach(files: &[PathBuf], args: &args::AttachArgs) -> i32 {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         let message = Message::new(MessageClass::Usage, "`devstack attach` requires a terminal")
             .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md");
-        return refuse(&message, exit::USAGE, false);
+        return fail(&message, exit::USAGE, false);
     }
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&super::no_runtime(&error), exit::FAILED, false),
+        Err(error) => return fail(&super::no_runtime(&error), exit::FAILED, false),
     };
-    let dir = super::stack_dir(files);
+    let dir = super::project_dir(files);
     let code = runtime.block_on(async {
         match begin(&dir, &args.service).await {
-            Ok((attachment, desk)) => desk.sit(attachment).await,
-            Err(trouble) => end(Err(trouble), false, &mut stderr()),
+            Ok((attachment, desk)) => desk.run(attachment).await,
+            Err(trouble) => finish(Err(trouble), false, &mut stderr()),
         }
     });
     // Does not wait for threads that block on a paused terminal.
@@ -45,7 +45,10 @@ pub(super) fn attach(files: &[PathBuf], args: &args::Attach) -> i32 {
     code
 }
 
-async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection, Desk), Trouble> {
+async fn begin(
+    dir: &std::path::Path,
+    service: &str,
+) -> Result<(AttachConnection, AttachTerminal), CommandError> {
     let client = ControlClient::here(dir)?;
     let screen = console::ClientScreen { size: screen_size(), terminal: TtyId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
@@ -54,23 +57,30 @@ async fn begin(dir: &std::path::Path, service: &str) -> Result<(AttachConnection
     let signals = SignalListener::listen()?;
     let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     let raw = RawMode::begin()?;
-    let screen = Screen::start(super::color(&stdout()))?;
+    let screen = ScreenWriter::start(super::color(&stdout()))?;
     Ok((
         attachment,
-        Desk { keys: Keys::read()?, screen, signals, continued, raw, name: service.to_owned() },
+        AttachTerminal {
+            keys: KeyReader::read()?,
+            screen,
+            signals,
+            continued,
+            raw,
+            name: service.to_owned(),
+        },
     ))
 }
 
-struct Desk {
-    keys: Keys,
-    screen: Screen,
+struct AttachTerminal {
+    keys: KeyReader,
+    screen: ScreenWriter,
     signals: SignalListener,
     continued: Signal,
     raw: RawMode,
     name: String,
 }
 
-enum Turn {
+enum AttachInput {
     Heard(Result<Option<AttachMessage>, ClientError>),
     Typed(Option<Vec<u8>>),
     Called(SignalAction),
@@ -78,7 +88,7 @@ enum Turn {
     ScreenGone,
 }
 
-enum Over {
+enum AttachEnd {
     Left,
     Closed(Message),
     Failed(ClientError),
@@ -87,12 +97,12 @@ enum Over {
     TerminalGone,
 }
 
-impl Desk {
+impl AttachTerminal {
     /// Forwards keys and output until either side ends the session; returns the exit code.
-    async fn sit(mut self, mut attachment: AttachConnection) -> i32 {
+    async fn run(mut self, mut attachment: AttachConnection) -> i32 {
         let over = loop {
             let turn = self.next(&mut attachment).await;
-            match self.take(turn, &mut attachment) {
+            match self.handle(turn, &mut attachment) {
                 Some(over) => break over,
                 None => continue,
             }
@@ -100,42 +110,52 @@ impl Desk {
         self.leave(over).await
     }
 
-    async fn next(&mut self, attachment: &mut AttachConnection) -> Turn {
+    async fn next(&mut self, attachment: &mut AttachConnection) -> AttachInput {
         let AttachConnection { hears, says } = attachment;
         let screen = &mut self.screen;
         let heard = async {
-            match screen.room().await {
-                true => Turn::Heard(hears.next().await),
-                false => Turn::ScreenGone,
+            match screen.wait_for_room().await {
+                true => AttachInput::Heard(hears.next().await),
+                false => AttachInput::ScreenGone,
             }
         };
         tokio::select! {
-            called = self.signals.next() => Turn::Called(called),
-            Some(()) = self.continued.recv() => Turn::Continued,
-            keys = self.keys.next() => Turn::Typed(keys),
+            called = self.signals.next() => AttachInput::Called(called),
+            Some(()) = self.continued.recv() => AttachInput::Continued,
+            keys = self.keys.next() => AttachInput::Typed(keys),
             turn = heard => turn,
             // The connection is closed; read what is left first.
-            () = says.flush() => Turn::Heard(hears.next().await),
+            () = says.flush() => AttachInput::Heard(hears.next().await),
         }
     }
 
-    fn take(&mut self, turn: Turn, attachment: &mut AttachConnection) -> Option<Over> {
+    fn handle(
+        &mut self,
+        turn: AttachInput,
+        attachment: &mut AttachConnection,
+    ) -> Option<AttachEnd> {
         match turn {
-            Turn::Heard(Ok(Some(AttachMessage::Output(bytes)))) => self.screen.show(&bytes),
-            Turn::Heard(Ok(Some(AttachMessage::Event(event)))) => return self.tell(event),
-            Turn::Heard(Ok(None)) => return Some(Over::Lost),
-            Turn::Heard(Err(failure)) => return Some(Over::Failed(failure)),
-            Turn::Typed(None) | Turn::ScreenGone => return Some(Over::TerminalGone),
-            Turn::Typed(Some(typed)) => {
-                let (keys, leaves) = keys::until_leave(&typed);
+            AttachInput::Heard(Ok(Some(AttachMessage::Output(bytes)))) => self.screen.show(&bytes),
+            AttachInput::Heard(Ok(Some(AttachMessage::Event(event)))) => {
+                return self.handle_event(event);
+            }
+            AttachInput::Heard(Ok(None)) => return Some(AttachEnd::Lost),
+            AttachInput::Heard(Err(failure)) => return Some(AttachEnd::Failed(failure)),
+            AttachInput::Typed(None) | AttachInput::ScreenGone => {
+                return Some(AttachEnd::TerminalGone);
+            }
+            AttachInput::Typed(Some(typed)) => {
+                let (keys, leaves) = keys::split_at_detach(&typed);
                 if !keys.is_empty() && !attachment.says.send_keys(keys) {
                     self.screen.ring();
                 }
-                return leaves.then_some(Over::Left);
+                return leaves.then_some(AttachEnd::Left);
             }
-            Turn::Called(SignalAction::End(number, _)) => return Some(Over::Signal(number)),
-            Turn::Called(SignalAction::Resized) => attachment.says.resize(screen_size()),
-            Turn::Continued => {
+            AttachInput::Called(SignalAction::End(number, _)) => {
+                return Some(AttachEnd::Signal(number));
+            }
+            AttachInput::Called(SignalAction::Resized) => attachment.says.resize(screen_size()),
+            AttachInput::Continued => {
                 // The shell has used the terminal meanwhile.
                 self.raw.again();
                 attachment.says.resize(screen_size());
@@ -144,8 +164,8 @@ impl Desk {
         None
     }
 
-    fn tell(&mut self, event: AttachEvent) -> Option<Over> {
-        let Desk { screen, name, .. } = self;
+    fn handle_event(&mut self, event: AttachEvent) -> Option<AttachEnd> {
+        let AttachTerminal { screen, name, .. } = self;
         match event {
             AttachEvent::Attached { service, run, cause } => {
                 *name = service.to_string();
@@ -163,40 +183,40 @@ impl Desk {
             }
             AttachEvent::Missed { bytes } => {
                 // The stack sends the active modes again.
-                screen.tidy();
+                screen.restore_modes();
                 screen.say(&format!("{bytes} bytes lost: this terminal did not keep up"));
             }
-            AttachEvent::Closed { why } => return Some(Over::Closed(why)),
+            AttachEvent::Closed { why } => return Some(AttachEnd::Closed(why)),
             AttachEvent::Unknown => {}
         }
         None
     }
 
     /// Restores the terminal; returns the exit code.
-    async fn leave(mut self, over: Over) -> i32 {
-        self.screen.tidy();
-        if let Over::Left = over {
+    async fn leave(mut self, over: AttachEnd) -> i32 {
+        self.screen.restore_modes();
+        if let AttachEnd::Left = over {
             self.screen.say(&format!("detached from {}", self.name));
         }
-        if let Over::Closed(Message { class: MessageClass::NotRunning, text, .. }) = &over {
+        if let AttachEnd::Closed(Message { class: MessageClass::NotRunning, text, .. }) = &over {
             self.screen.say(text);
         }
         self.screen.finish().await;
         drop(self.raw);
         match over {
-            Over::Left => exit::OK,
-            Over::Closed(why) if why.class == MessageClass::NotRunning => exit::OK,
-            Over::Closed(why) => refuse(&why, exit::FAILED, false),
-            Over::Failed(failure) => end(Err(failure.into()), false, &mut stderr()),
-            Over::Lost => {
+            AttachEnd::Left => exit::OK,
+            AttachEnd::Closed(why) if why.class == MessageClass::NotRunning => exit::OK,
+            AttachEnd::Closed(why) => fail(&why, exit::FAILED, false),
+            AttachEnd::Failed(failure) => finish(Err(failure.into()), false, &mut stderr()),
+            AttachEnd::Lost => {
                 let why = Message::new(
                     MessageClass::NotRunning,
                     "lost the stack: its devstack was killed",
                 );
-                refuse(&why.help("start it again with `devstack up`"), exit::FAILED, false)
+                fail(&why.help("start it again with `devstack up`"), exit::FAILED, false)
             }
-            Over::Signal(number) => 128 + number,
-            Over::TerminalGone => 128 + libc::SIGHUP,
+            AttachEnd::Signal(number) => 128 + number,
+            AttachEnd::TerminalGone => 128 + libc::SIGHUP,
         }
     }
 }

@@ -13,16 +13,16 @@ const TURN: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes from a thread, so that the user can detach even while the terminal is paused.
-pub(super) struct Screen {
+pub(super) struct ScreenWriter {
     to: mpsc::Sender<Vec<u8>>,
     done: oneshot::Receiver<()>,
     traces: TerminalModes,
     color: bool,
 }
 
-impl Screen {
+impl ScreenWriter {
     /// Starts the thread.
-    pub fn start(color: bool) -> io::Result<Screen> {
+    pub fn start(color: bool) -> io::Result<ScreenWriter> {
         let (to, mut from) = mpsc::channel::<Vec<u8>>(WAITING);
         let (tell, done) = oneshot::channel();
         let write = move || {
@@ -36,11 +36,11 @@ impl Screen {
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("screen".to_owned()).spawn(write)?;
-        Ok(Screen { to, done, traces: TerminalModes::default(), color })
+        Ok(ScreenWriter { to, done, traces: TerminalModes::default(), color })
     }
 
     /// Waits until there is room for more; returns false if the terminal is gone.
-    pub async fn room(&mut self) -> bool {
+    pub async fn wait_for_room(&mut self) -> bool {
         self.to.reserve_many(TURN).await.is_ok()
     }
 
@@ -60,7 +60,7 @@ impl Screen {
     }
 
     /// Restores the terminal modes that the service changed.
-    pub fn tidy(&mut self) {
+    pub fn restore_modes(&mut self) {
         let undo = self.traces.undo();
         self.write(undo);
     }
@@ -71,7 +71,7 @@ impl Screen {
 
     /// Waits until everything is written, within a time limit.
     pub async fn finish(self) {
-        let Screen { to, done, .. } = self;
+        let ScreenWriter { to, done, .. } = self;
         drop(to);
         // On timeout, a paused terminal loses the rest.
         let _ = tokio::time::timeout(PATIENCE, done).await;

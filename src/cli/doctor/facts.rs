@@ -7,16 +7,16 @@ use crate::model::{Message, PortRequest};
 use crate::ports::PortAvailability;
 
 #[derive(Debug)]
-pub(super) struct Facts {
-    pub machine: Machine,
-    pub project: Project,
-    pub configuration: Configuration,
-    pub left: Left,
+pub(super) struct DoctorFacts {
+    pub machine: MachineFacts,
+    pub project: ProjectFacts,
+    pub configuration: ConfigStatus,
+    pub left: OrphanFacts,
 }
 
 /// Use of a limited resource.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
+pub(super) struct LimitUsage {
     pub used: u64,
     /// `None`: no limit.
     pub most: Option<u64>,
@@ -24,25 +24,25 @@ pub(super) struct Usage {
 
 /// Limits and visibility on this machine. `None`: unknown or not applicable.
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub watches: Option<Usage>,
+pub(super) struct MachineFacts {
+    pub watches: Option<LimitUsage>,
     /// Watchers (inotify instances) of this user.
-    pub watchers: Option<Usage>,
+    pub watchers: Option<LimitUsage>,
     /// Limit of open files per process: current and maximum.
     pub files: Option<(u64, u64)>,
-    pub processes: Option<Usage>,
+    pub processes: Option<LimitUsage>,
     /// First and last port of the range for outgoing connections.
     pub outgoing: (u16, u16),
     /// Whether processes can be pinned with a pidfd, to signal them safely.
-    pub pins: bool,
-    pub sight: Sight,
-    pub localhost: Localhost,
+    pub has_pidfd: bool,
+    pub sight: ProcessVisibility,
+    pub localhost: LocalhostNames,
 }
 
 /// Which processes this user can see.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(target_os = "macos", expect(dead_code, reason = "macOS always shows all processes"))]
-pub(super) enum Sight {
+pub(super) enum ProcessVisibility {
     All,
     /// Only its own; holds the mount option that restricts it.
     Own(String),
@@ -51,7 +51,7 @@ pub(super) enum Sight {
 }
 
 #[derive(Debug)]
-pub(super) enum Localhost {
+pub(super) enum LocalhostNames {
     /// This machine, as they should.
     Loopback,
     /// Another address.
@@ -63,40 +63,40 @@ pub(super) enum Localhost {
 }
 
 #[derive(Debug)]
-pub(super) struct Project {
+pub(super) struct ProjectFacts {
     pub dir: PathBuf,
     pub writable: bool,
     /// Kind of its file system, if files there may change without an event on this system.
-    pub distant: Option<String>,
+    pub network_file_system: Option<String>,
 }
 
 /// The configuration and what follows from it.
 #[derive(Debug)]
-pub(super) enum Configuration {
+pub(super) enum ConfigStatus {
     Absent,
     /// It has errors; summarizes them.
     Wrong(Message),
-    Good(Stack),
+    Good(StackFacts),
 }
 
 /// A stack that could be started.
 #[derive(Debug)]
-pub(super) struct Stack {
+pub(super) struct StackFacts {
     pub name: String,
     pub services: usize,
     /// Whether any service watches files.
     pub watches: bool,
     pub runs: bool,
-    pub unstartable: Vec<Unstartable>,
+    pub unstartable: Vec<UnstartableService>,
     pub wishes: Vec<PortRequest>,
     /// Wanted ports below 1024, and whether they are available.
-    pub low: Vec<(u16, PortAvailability)>,
+    pub privileged: Vec<(u16, PortAvailability)>,
     /// Services that would get another port than the wanted one, or why no ports can be assigned.
-    pub ports: Result<Vec<Move>, Vec<Message>>,
+    pub ports: Result<Vec<MovedPort>, Vec<Message>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Unstartable {
+pub(super) struct UnstartableService {
     pub service: String,
     /// Whether a plain `up` would start it.
     pub starts: bool,
@@ -104,7 +104,7 @@ pub(super) struct Unstartable {
 }
 
 #[derive(Debug)]
-pub(super) struct Move {
+pub(super) struct MovedPort {
     /// `api`, or `api.metrics`.
     pub whose: String,
     pub number: u16,
@@ -113,15 +113,15 @@ pub(super) struct Move {
 }
 
 #[derive(Debug)]
-pub(super) struct Left {
-    pub stacks: Vec<LeftStack>,
+pub(super) struct OrphanFacts {
+    pub stacks: Vec<OrphanedStack>,
     pub sockets: Vec<PathBuf>,
     /// Ports that are still leased although the devstack is gone, with their lock files.
     pub leases: Vec<(u16, PathBuf)>,
 }
 
 #[derive(Debug)]
-pub(super) struct LeftStack {
+pub(super) struct OrphanedStack {
     /// Its directory; `None` if that is gone.
     pub dir: Option<PathBuf>,
     /// Its processes with their names, or why they cannot be determined.

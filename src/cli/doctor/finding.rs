@@ -2,7 +2,7 @@ use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum FindingLevel {
     Ok,
     /// Worth knowing; nothing fails because of it.
     Note,
@@ -11,26 +11,34 @@ pub(super) enum State {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub(super) struct DoctorFinding {
     /// What was checked: a stable word for scripts.
     pub check: &'static str,
-    pub state: State,
+    pub state: FindingLevel,
     /// The result, a lower-case fragment.
     pub text: String,
     /// What to run or change; empty if there is nothing to do.
     pub help: String,
 }
 
-impl Finding {
-    pub fn ok(check: &'static str, text: impl Into<String>) -> Finding {
-        Finding { check, state: State::Ok, text: text.into(), help: String::new() }
+impl DoctorFinding {
+    pub fn ok(check: &'static str, text: impl Into<String>) -> DoctorFinding {
+        DoctorFinding { check, state: FindingLevel::Ok, text: text.into(), help: String::new() }
     }
 
-    pub fn note(check: &'static str, text: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding { check, state: State::Note, text: text.into(), help: help.into() }
+    pub fn note(
+        check: &'static str,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) -> DoctorFinding {
+        DoctorFinding { check, state: FindingLevel::Note, text: text.into(), help: help.into() }
     }
 
-    pub fn wrong(check: &'static str, text: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding { check, state: State::Wrong, text: text.into(), help: help.into() }
+    pub fn wrong(
+        check: &'static str,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) -> DoctorFinding {
+        DoctorFinding { check, state: FindingLevel::Wrong, text: text.into(), help: help.into() }
     }
 }

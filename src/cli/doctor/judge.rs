@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::facts::{
-    Configuration, Facts, Left, Localhost, Machine, Project, Sight, Stack, Unstartable, Usage,
+    ConfigStatus, DoctorFacts, LimitUsage, LocalhostNames, MachineFacts, OrphanFacts,
+    ProcessVisibility, ProjectFacts, StackFacts, UnstartableService,
 };
-use super::finding::Finding;
+use super::finding::DoctorFinding;
 use crate::model::Message;
 use crate::ports::{PortAvailability, display_home_relative, known};
 
@@ -28,11 +29,11 @@ const FEW_WATCHES: u64 = 65_536;
 const NAMED: usize = 5;
 
 /// Returns all findings, those about the machine first.
-pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
-    let Facts { machine, project, configuration, left } = facts;
+pub(super) fn judge(facts: &DoctorFacts) -> Vec<DoctorFinding> {
+    let DoctorFacts { machine, project, configuration, left } = facts;
     let (stack, services) = match configuration {
-        Configuration::Good(stack) => (Some(stack), stack.services as u64),
-        Configuration::Absent | Configuration::Wrong(_) => (None, 0),
+        ConfigStatus::Good(stack) => (Some(stack), stack.services as u64),
+        ConfigStatus::Absent | ConfigStatus::Wrong(_) => (None, 0),
     };
     let mut findings = of_machine(machine, services);
     findings.extend(self::project(project, stack.is_some_and(|stack| stack.watches)));
@@ -45,15 +46,15 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn of_machine(machine: &Machine, services: u64) -> Vec<Finding> {
+fn of_machine(machine: &MachineFacts, services: u64) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     findings.extend(machine.watches.map(watches));
     findings.extend(machine.watchers.map(watchers));
     findings.extend(machine.files.map(|(now, most)| files(now, most, services)));
     findings.extend(machine.processes.map(|usage| processes(usage, services)));
-    findings.push(match machine.pins {
-        true => Finding::ok("pidfd", "pidfd is available, so processes are signalled safely"),
-        false => Finding::wrong(
+    findings.push(match machine.has_pidfd {
+        true => DoctorFinding::ok("pidfd", "pidfd is available, so processes are signalled safely"),
+        false => DoctorFinding::wrong(
             "pidfd",
             "pidfd is not available: leftovers of a killed devstack cannot be terminated, and child processes of services may be killed without a TERM first",
             "use Linux 5.3 or newer; in a container, allow pidfd_open and pidfd_send_signal",
@@ -64,40 +65,44 @@ fn of_machine(machine: &Machine, services: u64) -> Vec<Finding> {
     findings
 }
 
-fn watches(Usage { used, most }: Usage) -> Finding {
+fn watches(LimitUsage { used, most }: LimitUsage) -> DoctorFinding {
     let check = "inotify-watches";
-    let Some(most) = most else { return Finding::ok(check, format!("{used} directories watched")) };
+    let Some(most) = most else {
+        return DoctorFinding::ok(check, format!("{used} directories watched"));
+    };
     let text = format!("{used} of {most} directory watches in use");
     let help =
         "run `sudo sysctl fs.inotify.max_user_watches=524288` (add it to /etc/sysctl.d to keep it)";
     match () {
-        () if nearly(used, most) => Finding::wrong(check, text, help),
-        () if most < FEW_WATCHES => Finding::note(check, text + ", which is low", help),
-        () => Finding::ok(check, text),
+        () if is_nearly_used(used, most) => DoctorFinding::wrong(check, text, help),
+        () if most < FEW_WATCHES => DoctorFinding::note(check, text + ", which is low", help),
+        () => DoctorFinding::ok(check, text),
     }
 }
 
-fn watchers(Usage { used, most }: Usage) -> Finding {
+fn watchers(LimitUsage { used, most }: LimitUsage) -> DoctorFinding {
     let check = "inotify-instances";
-    let Some(most) = most else { return Finding::ok(check, format!("{used} watchers in use")) };
+    let Some(most) = most else {
+        return DoctorFinding::ok(check, format!("{used} watchers in use"));
+    };
     let text = format!("{used} of {most} watchers in use");
     let help =
         "run `sudo sysctl fs.inotify.max_user_instances=1024` (add it to /etc/sysctl.d to keep it)";
-    match nearly(used, most) {
-        true => Finding::wrong(check, text, help),
-        false => Finding::ok(check, text),
+    match is_nearly_used(used, most) {
+        true => DoctorFinding::wrong(check, text, help),
+        false => DoctorFinding::ok(check, text),
     }
 }
 
-fn nearly(used: u64, most: u64) -> bool {
+fn is_nearly_used(used: u64, most: u64) -> bool {
     most.saturating_sub(used) <= most / 10
 }
 
-fn files(now: u64, most: u64, services: u64) -> Finding {
+fn files(now: u64, most: u64, services: u64) -> DoctorFinding {
     let need = OWN_FILES + services * FILES_OF_ONE;
     let text = format!("open file limit is {now}; devstack needs about {need} here");
     if now >= need {
-        return Finding::ok("open-files", text);
+        return DoctorFinding::ok("open-files", text);
     }
     let help = match most >= need {
         true => {
@@ -108,34 +113,36 @@ fn files(now: u64, most: u64, services: u64) -> Finding {
         }
         false => "raise nofile in /etc/security/limits.conf, then log in again".to_owned(),
     };
-    Finding::wrong("open-files", text, help)
+    DoctorFinding::wrong("open-files", text, help)
 }
 
-fn processes(Usage { used, most }: Usage, services: u64) -> Finding {
+fn processes(LimitUsage { used, most }: LimitUsage, services: u64) -> DoctorFinding {
     let check = "processes";
     let Some(most) = most else {
-        return Finding::ok(check, format!("{used} processes and threads in use, no limit"));
+        return DoctorFinding::ok(check, format!("{used} processes and threads in use, no limit"));
     };
     let need = OWN_PROCESSES + services * PROCESSES_OF_ONE;
     let text =
         format!("{used} of {most} processes and threads in use; devstack needs about {need} more");
     match most.saturating_sub(used) >= need {
-        true => Finding::ok(check, text),
-        false => Finding::wrong(check, text, "stop some, or raise the process limit (`ulimit -u`)"),
+        true => DoctorFinding::ok(check, text),
+        false => {
+            DoctorFinding::wrong(check, text, "stop some, or raise the process limit (`ulimit -u`)")
+        }
     }
 }
 
-fn sight(sight: &Sight) -> Finding {
+fn sight(sight: &ProcessVisibility) -> DoctorFinding {
     match sight {
-        Sight::All => Finding::ok("proc", "processes of all users are visible"),
-        Sight::Own(option) => Finding::note(
+        ProcessVisibility::All => DoctorFinding::ok("proc", "processes of all users are visible"),
+        ProcessVisibility::Own(option) => DoctorFinding::note(
             "proc",
             format!(
                 "/proc is mounted with {option}: processes of other users that use a port cannot be identified"
             ),
             "run `sudo devstack ports N` to identify them",
         ),
-        Sight::Nothing => Finding::wrong(
+        ProcessVisibility::Nothing => DoctorFinding::wrong(
             "proc",
             "/proc is not mounted; devstack needs it to track service processes",
             "run `mount -t proc proc /proc` (also needed in a new PID namespace)",
@@ -143,39 +150,39 @@ fn sight(sight: &Sight) -> Finding {
     }
 }
 
-fn localhost(names: &Localhost) -> Finding {
+fn localhost(names: &LocalhostNames) -> DoctorFinding {
     let check = "localhost-names";
     let help = "add 127.0.0.1 api.localhost to /etc/hosts for programs other than browsers, which resolve it themselves";
     match names {
-        Localhost::Loopback => {
-            Finding::ok(check, "names such as api.localhost resolve to this machine")
+        LocalhostNames::Loopback => {
+            DoctorFinding::ok(check, "names such as api.localhost resolve to this machine")
         }
-        Localhost::Elsewhere(address) => Finding::wrong(
+        LocalhostNames::Elsewhere(address) => DoctorFinding::wrong(
             check,
             format!("api.localhost resolves to {address}, which is not this machine"),
             "add 127.0.0.1 api.localhost to /etc/hosts; your name server resolves it incorrectly",
         ),
-        Localhost::Unknown(why) => {
-            Finding::note(check, format!("cannot resolve api.localhost: {why}"), help)
+        LocalhostNames::Unknown(why) => {
+            DoctorFinding::note(check, format!("cannot resolve api.localhost: {why}"), help)
         }
-        Localhost::Silent => {
-            Finding::note(check, "no name server responds for api.localhost", help)
+        LocalhostNames::Silent => {
+            DoctorFinding::note(check, "no name server responds for api.localhost", help)
         }
     }
 }
 
-fn project(project: &Project, watches: bool) -> Vec<Finding> {
+fn project(project: &ProjectFacts, watches: bool) -> Vec<DoctorFinding> {
     let dir = display_home_relative(&project.dir);
     let mut findings = vec![match project.writable {
-        true => Finding::ok("project", format!("{dir} is writable")),
-        false => Finding::note(
+        true => DoctorFinding::ok("project", format!("{dir} is writable")),
+        false => DoctorFinding::note(
             "project",
             format!("{dir} is not writable: logs and port choices go to your state directory"),
             "make the directory writable if this is not intended",
         ),
     }];
-    if let (true, Some(kind)) = (watches, &project.distant) {
-        findings.push(Finding::note(
+    if let (true, Some(kind)) = (watches, &project.network_file_system) {
+        findings.push(DoctorFinding::note(
             "file-system",
             format!("{dir} is on {kind}: changes made on other machines are only found by polling every 2s"),
             "keep it on a local disk, or set the polling interval: watch = { poll = \"1s\" }",
@@ -184,62 +191,62 @@ fn project(project: &Project, watches: bool) -> Vec<Finding> {
     findings
 }
 
-fn configuration(configuration: &Configuration) -> Finding {
+fn configuration(configuration: &ConfigStatus) -> DoctorFinding {
     let check = "configuration";
     match configuration {
-        Configuration::Absent => Finding::note(
+        ConfigStatus::Absent => DoctorFinding::note(
             check,
             "no devstack.toml found in this or any parent directory, so no stack was checked",
             "change to a project directory, or give its file with -f",
         ),
-        Configuration::Wrong(Message { text, .. }) => {
-            Finding::wrong(check, text.clone(), "run `devstack check` to see all errors")
+        ConfigStatus::Wrong(Message { text, .. }) => {
+            DoctorFinding::wrong(check, text.clone(), "run `devstack check` to see all errors")
         }
-        Configuration::Good(stack) => {
+        ConfigStatus::Good(stack) => {
             let runs = if stack.runs { ", running" } else { "" };
             let s = if stack.services == 1 { "" } else { "s" };
-            Finding::ok(check, format!("{}: {} service{s}{runs}", stack.name, stack.services))
+            DoctorFinding::ok(check, format!("{}: {} service{s}{runs}", stack.name, stack.services))
         }
     }
 }
 
-fn programs(stack: &Stack) -> Vec<Finding> {
+fn programs(stack: &StackFacts) -> Vec<DoctorFinding> {
     if stack.unstartable.is_empty() {
-        return vec![Finding::ok("programs", "the programs of all services are installed")];
+        return vec![DoctorFinding::ok("programs", "the programs of all services are installed")];
     }
-    let finding = |Unstartable { service, starts, why }: &Unstartable| {
+    let finding = |UnstartableService { service, starts, why }: &UnstartableService| {
         let (text, help) = (format!("{service}: {}", why.text), why.help.clone());
         match starts {
-            true => Finding::wrong("programs", text, help),
-            false => Finding::note("programs", text + " (needed only when it is started)", help),
+            true => DoctorFinding::wrong("programs", text, help),
+            false => {
+                DoctorFinding::note("programs", text + " (needed only when it is started)", help)
+            }
         }
     };
     stack.unstartable.iter().map(finding).collect()
 }
 
-fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
+fn ports(stack: &StackFacts, (first, last): (u16, u16)) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     match &stack.ports {
-        Err(conflicts) => findings.extend(
-            conflicts
-                .iter()
-                .map(|message| Finding::wrong("ports", message.text.clone(), message.help.clone())),
-        ),
+        Err(conflicts) => findings.extend(conflicts.iter().map(|message| {
+            DoctorFinding::wrong("ports", message.text.clone(), message.help.clone())
+        })),
         Ok(moves) if moves.is_empty() => {
-            findings.push(Finding::ok("ports", "every service gets its wanted port"));
+            findings.push(DoctorFinding::ok("ports", "every service gets its wanted port"));
         }
         Ok(moves) => findings.extend(moves.iter().map(|to| {
             let text = format!("{}: {}; `up` would use {}", to.whose, to.why, to.number);
-            Finding::note(
+            DoctorFinding::note(
                 "ports",
                 text,
                 "run `devstack ports N --kill` to kill a process that uses a port",
             )
         })),
     }
-    for (port, availability) in &stack.low {
+    for (port, availability) in &stack.privileged {
         match availability {
-            PortAvailability::Denied => findings.push(Finding::note(
+            PortAvailability::Denied => findings.push(DoctorFinding::note(
                 "privileged-ports",
                 format!("port {port} requires privileges"),
                 low_help(*port),
@@ -249,7 +256,7 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
     }
     for wish in &stack.wishes {
         let Some(number) = wish.number else { continue };
-        let whose = whose(wish.service.as_str(), &wish.port);
+        let whose = port_label(wish.service.as_str(), &wish.port);
         if (first..=last).contains(&number) {
             let text = format!(
                 "{whose}: port {number} is in the range for outgoing connections, {first} to {last}: any program may temporarily use it"
@@ -257,11 +264,11 @@ fn ports(stack: &Stack, (first, last): (u16, u16)) -> Vec<Finding> {
             let help = format!(
                 "choose a port below {first}, or on Linux run `sudo sysctl net.ipv4.ip_local_reserved_ports={number}`"
             );
-            findings.push(Finding::note("outgoing-range", text, help));
+            findings.push(DoctorFinding::note("outgoing-range", text, help));
         }
         if known::blocked_by_browsers(number) {
             let text = format!("{whose}: browsers block port {number}");
-            findings.push(Finding::note(
+            findings.push(DoctorFinding::note(
                 "browsers",
                 text,
                 "choose another port if browsers need to reach it",
@@ -280,11 +287,11 @@ fn low_help(port: u16) -> String {
     }
 }
 
-pub(super) fn whose(service: &str, port: &str) -> String {
+pub(super) fn port_label(service: &str, port: &str) -> String {
     if port == "main" { service.to_owned() } else { format!("{service}.{port}") }
 }
 
-fn left(left: &Left) -> Vec<Finding> {
+fn left(left: &OrphanFacts) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for stack in &left.stacks {
         let dir = stack.dir.as_deref().map(display_home_relative);
@@ -293,14 +300,14 @@ fn left(left: &Left) -> Vec<Finding> {
             Ok(processes) => {
                 let all = processes.iter().map(|(pid, name)| format!("{name} (pid {pid})"));
                 let text =
-                    format!("processes of a killed devstack are still running: {}", some(all.collect()));
+                    format!("processes of a killed devstack are still running: {}", first_few(all.collect()));
                 let help = match &dir {
                     Some(dir) => format!("run `cd {dir} && devstack down`"),
                     None => "run `devstack down --all`".to_owned(),
                 };
-                findings.push(Finding::wrong("leftovers", text, help));
+                findings.push(DoctorFinding::wrong("leftovers", text, help));
             }
-            Err(why) => findings.push(Finding::wrong(
+            Err(why) => findings.push(DoctorFinding::wrong(
                 "leftovers",
                 format!(
                     "cannot determine what a killed devstack left in {}: {why}",
@@ -311,12 +318,12 @@ fn left(left: &Left) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("leftovers", "no leftover processes of a killed devstack"));
+        findings.push(DoctorFinding::ok("leftovers", "no leftover processes of a killed devstack"));
     }
     if !left.sockets.is_empty() {
         let all = left.sockets.iter().map(|path| path.display().to_string()).collect();
-        let text = format!("leftover sockets of a killed devstack: {}", some(all));
-        findings.push(Finding::note(
+        let text = format!("leftover sockets of a killed devstack: {}", first_few(all));
+        findings.push(DoctorFinding::note(
             "stale-sockets",
             text,
             "run `devstack down --all` to remove them; they are harmless, and the next `up` replaces them",
@@ -326,13 +333,13 @@ fn left(left: &Left) -> Vec<Finding> {
     findings
 }
 
-fn leases(stale: &[(u16, PathBuf)]) -> Finding {
+fn leases(stale: &[(u16, PathBuf)]) -> DoctorFinding {
     let check = "stale-leases";
     let Some((_, file)) = stale.first() else {
-        return Finding::ok(check, "no port is reserved for a devstack that is gone");
+        return DoctorFinding::ok(check, "no port is reserved for a devstack that is gone");
     };
-    let all = some(stale.iter().map(|(port, _)| port.to_string()).collect());
-    Finding::wrong(
+    let all = first_few(stale.iter().map(|(port, _)| port.to_string()).collect());
+    DoctorFinding::wrong(
         check,
         format!(
             "still reserved for a devstack that is gone, because a process holds its lock open: port {all}"
@@ -344,7 +351,7 @@ fn leases(stale: &[(u16, PathBuf)]) -> Finding {
     )
 }
 
-fn some(all: Vec<String>) -> String {
+fn first_few(all: Vec<String>) -> String {
     let more = if all.len() > NAMED { ", …" } else { "" };
     all[..all.len().min(NAMED)].join(", ") + more
 }

@@ -6,25 +6,25 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::facts::{Sight, Usage};
+use super::facts::{LimitUsage, ProcessVisibility};
 use crate::runtime::process;
 
-pub(super) fn watches() -> Option<Usage> {
+pub(super) fn watches() -> Option<LimitUsage> {
     let most = number("/proc/sys/fs/inotify/max_user_watches")?;
     let watches =
         |info: String| info.lines().filter(|line| line.starts_with("inotify wd:")).count();
     let counts = inotify().filter_map(|file| fs::read_to_string(file).ok()).map(watches);
-    Some(Usage { used: counts.sum::<usize>() as u64, most: Some(most) })
+    Some(LimitUsage { used: counts.sum::<usize>() as u64, most: Some(most) })
 }
 
-pub(super) fn watchers() -> Option<Usage> {
+pub(super) fn watchers() -> Option<LimitUsage> {
     let most = number("/proc/sys/fs/inotify/max_user_instances")?;
-    Some(Usage { used: inotify().count() as u64, most: Some(most) })
+    Some(LimitUsage { used: inotify().count() as u64, most: Some(most) })
 }
 
 /// Returns the fdinfo path of each inotify instance of this user.
 fn inotify() -> impl Iterator<Item = PathBuf> {
-    own().flat_map(|process| {
+    own_processes().flat_map(|process| {
         let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
         let is = |entry: &fs::DirEntry| {
             fs::read_link(entry.path())
@@ -35,7 +35,7 @@ fn inotify() -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn own() -> impl Iterator<Item = PathBuf> {
+fn own_processes() -> impl Iterator<Item = PathBuf> {
     let me = geteuid().as_raw();
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     all.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
@@ -49,46 +49,47 @@ pub(super) fn files() -> Option<(u64, u64)> {
 }
 
 /// Returns the use of processes and threads by this user. Root has no limit.
-pub(super) fn processes() -> Option<Usage> {
+pub(super) fn processes() -> Option<LimitUsage> {
     let threads = |process: PathBuf| {
         fs::metadata(process.join("task")).map_or(0, |data| data.nlink().saturating_sub(2))
     };
     let most = getrlimit(Resource::Nproc).current.filter(|_| !geteuid().is_root());
-    Some(Usage { used: own().map(threads).sum(), most })
+    Some(LimitUsage { used: own_processes().map(threads).sum(), most })
 }
 
 /// Returns which processes are visible, by the mount options of `/proc`.
-pub(super) fn sight() -> Sight {
+pub(super) fn process_visibility() -> ProcessVisibility {
     if !process::proc_is_mounted() {
-        return Sight::Nothing;
+        return ProcessVisibility::Nothing;
     }
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     match hidden(&table) {
-        Some(option) if !geteuid().is_root() => Sight::Own(option),
-        Some(_) | None => Sight::All,
+        Some(option) if !geteuid().is_root() => ProcessVisibility::Own(option),
+        Some(_) | None => ProcessVisibility::All,
     }
 }
 
 /// Returns the option of the last mount on /proc that hides other users' processes.
 fn hidden(table: &str) -> Option<String> {
-    let mount = table.lines().filter_map(Mount::read).rfind(|mount| mount.place == "/proc")?;
+    let mount =
+        table.lines().filter_map(MountInfoLine::read).rfind(|mount| mount.place == "/proc")?;
     let hides = |option: &&str| {
         option.starts_with("hidepid=") && !matches!(*option, "hidepid=0" | "hidepid=off")
     };
     mount.options.split(',').find(hides).map(str::to_owned)
 }
 
-struct Mount<'a> {
+struct MountInfoLine<'a> {
     place: &'a str,
     /// Options of the file system itself.
     options: &'a str,
 }
 
-impl Mount<'_> {
+impl MountInfoLine<'_> {
     /// Parses a line such as `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
-    fn read(line: &str) -> Option<Mount<'_>> {
+    fn read(line: &str) -> Option<MountInfoLine<'_>> {
         let (before, after) = line.split_once(" - ")?;
-        Some(Mount { place: before.split(' ').nth(4)?, options: after.split(' ').nth(2)? })
+        Some(MountInfoLine { place: before.split(' ').nth(4)?, options: after.split(' ').nth(2)? })
     }
 }
 

@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::facts::{
-    Configuration, Facts, Left, LeftStack, Localhost, Machine, Move, Project, Stack, Unstartable,
+    ConfigStatus, DoctorFacts, LocalhostNames, MachineFacts, MovedPort, OrphanFacts, OrphanedStack,
+    ProjectFacts, StackFacts, UnstartableService,
 };
-use super::judge::whose;
+use super::judge::port_label;
 use super::system;
-use crate::cli::left_behind::LeftBehind;
+use crate::cli::left_behind::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
 use crate::model::{Message, Name};
@@ -28,35 +29,41 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
 /// Collects all facts. Takes milliseconds, or a second if no name server responds.
-pub(super) fn look(files: Vec<PathBuf>) -> Result<Facts, Message> {
-    let names = ask_for_names();
+pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
+    let names = resolve_localhost();
     let sources = crate::cli::sources(files, ConfigOverrides::default())?;
     let (configuration, dir) = configuration(&sources);
-    let project = Project { writable: can_write(&dir), distant: remote_file_system(&dir), dir };
+    let project = ProjectFacts {
+        writable: can_write(&dir),
+        network_file_system: remote_file_system(&dir),
+        dir,
+    };
     let left = left(&project.dir);
-    let machine = Machine {
+    let machine = MachineFacts {
         watches: system::watches(),
         watchers: system::watchers(),
         files: system::files(),
         processes: system::processes(),
         outgoing: ports::ephemeral_range(),
-        pins: process::can_pin_processes(),
-        sight: system::sight(),
-        localhost: names.recv_timeout(PATIENCE).unwrap_or(Localhost::Silent),
+        has_pidfd: process::can_pin_processes(),
+        sight: system::process_visibility(),
+        localhost: names.recv_timeout(PATIENCE).unwrap_or(LocalhostNames::Silent),
     };
-    Ok(Facts { machine, project, configuration, left })
+    Ok(DoctorFacts { machine, project, configuration, left })
 }
 
 /// Resolves a name below `localhost` in a thread: it may take a minute without a network.
-fn ask_for_names() -> mpsc::Receiver<Localhost> {
+fn resolve_localhost() -> mpsc::Receiver<LocalhostNames> {
     let (answer, answers) = mpsc::channel();
     let ask = move || {
         let found = match ("api.localhost", 0).to_socket_addrs() {
             Ok(mut addresses) => {
                 let strange = addresses.find(|address| !address.ip().is_loopback());
-                strange.map_or(Localhost::Loopback, |address| Localhost::Elsewhere(address.ip()))
+                strange.map_or(LocalhostNames::Loopback, |address| {
+                    LocalhostNames::Elsewhere(address.ip())
+                })
             }
-            Err(error) => Localhost::Unknown(error.to_string()),
+            Err(error) => LocalhostNames::Unknown(error.to_string()),
         };
         // The receiver may have timed out.
         let _ = answer.send(found);
@@ -66,7 +73,7 @@ fn ask_for_names() -> mpsc::Receiver<Localhost> {
     answers
 }
 
-fn configuration(sources: &ConfigSources) -> (Configuration, PathBuf) {
+fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
     let here = || sources.cwd.clone();
     let absent = || {
         let mut above = sources.cwd.ancestors();
@@ -75,14 +82,14 @@ fn configuration(sources: &ConfigSources) -> (Configuration, PathBuf) {
     match config::load(sources) {
         Ok(draft) => {
             let dir = draft.dir().to_owned();
-            (Configuration::Good(stack(&draft)), dir)
+            (ConfigStatus::Good(stack(&draft)), dir)
         }
-        Err(_) if sources.files.is_empty() && absent() => (Configuration::Absent, here()),
-        Err(wrong) => (Configuration::Wrong(wrong.summary()), here()),
+        Err(_) if sources.files.is_empty() && absent() => (ConfigStatus::Absent, here()),
+        Err(wrong) => (ConfigStatus::Wrong(wrong.summary()), here()),
     }
 }
 
-fn stack(draft: &Config) -> Stack {
+fn stack(draft: &Config) -> StackFacts {
     let running = running(draft.dir());
     let mine = running.clone().unwrap_or_default();
     let leases = lease_folder();
@@ -94,7 +101,11 @@ fn stack(draft: &Config) -> Stack {
     let moves = chosen.map(|chosen| {
         let moved = |((service, port), chosen): (&Key, &crate::model::AssignedPort)| {
             let why = chosen.moved.clone()?;
-            Some(Move { whose: whose(service.as_str(), port), number: chosen.number, why })
+            Some(MovedPort {
+                whose: port_label(service.as_str(), port),
+                number: chosen.number,
+                why,
+            })
         };
         chosen.iter().filter_map(moved).collect()
     });
@@ -102,17 +113,17 @@ fn stack(draft: &Config) -> Stack {
     let unstartable = stack.services.values().filter_map(|service| {
         let why = process::check_launch(&service.launch)?;
         let starts = starting.contains(&service.name);
-        Some(Unstartable { service: service.name.to_string(), starts, why })
+        Some(UnstartableService { service: service.name.to_string(), starts, why })
     });
     let low = draft.port_requests().iter().filter_map(|wish| wish.number);
     let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
-    Stack {
+    StackFacts {
         name: stack.name.clone(),
         services: stack.services.len(),
         watches: stack.services.values().any(|service| !service.watch.is_empty()),
         runs: running.is_some(),
         unstartable: unstartable.collect(),
-        low: low.map(|number| (number, availability(number))).collect(),
+        privileged: low.map(|number| (number, availability(number))).collect(),
         wishes: draft.port_requests().to_vec(),
         ports: moves,
     }
@@ -137,7 +148,7 @@ fn can_write(dir: &Path) -> bool {
 }
 
 /// Finds what killed stacks left, in this directory and wherever a lock file records one.
-fn left(dir: &Path) -> Left {
+fn left(dir: &Path) -> OrphanFacts {
     let abandoned = CrashedInstance::all();
     let there = |one: &CrashedInstance| match &one.folder {
         ProjectDir::InPlace(dir) => Some(dir.clone()),
@@ -150,13 +161,14 @@ fn left(dir: &Path) -> Left {
     dirs.push(dir.to_owned());
     dirs.sort();
     dirs.dedup();
-    let recorded = dirs.iter().filter_map(|dir| LeftBehind::find(dir)).map(|left| LeftStack {
-        processes: process::find_orphans(&LeftBehind::record(&left.state_dir))
-            .map_err(|error| error.to_string()),
-        dir: Some(left.project),
-    });
+    let recorded =
+        dirs.iter().filter_map(|dir| OrphanCleanup::find(dir)).map(|left| OrphanedStack {
+            processes: process::find_orphans(&OrphanCleanup::record(&left.state_dir))
+                .map_err(|error| error.to_string()),
+            dir: Some(left.project),
+        });
     // The directory is gone, and the process record with it; only the token is left.
-    let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| LeftStack {
+    let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| OrphanedStack {
         processes: Ok(one
             .holder
             .token
@@ -164,7 +176,7 @@ fn left(dir: &Path) -> Left {
             .map_or(Vec::new(), process::find_orphans_by_token)),
         dir: None,
     });
-    Left {
+    OrphanFacts {
         stacks: recorded.chain(lost).collect(),
         sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
         leases: LeaseDir::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),

@@ -2,14 +2,14 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use super::facts::{Sight, Usage};
+use super::facts::{LimitUsage, ProcessVisibility};
 
 /// Returns the use of directory watches: FSEvents has no limit.
-pub(super) fn watches() -> Option<Usage> {
+pub(super) fn watches() -> Option<LimitUsage> {
     None
 }
 
-pub(super) fn watchers() -> Option<Usage> {
+pub(super) fn watchers() -> Option<LimitUsage> {
     None
 }
 
@@ -19,10 +19,10 @@ pub(super) fn files() -> Option<(u64, u64)> {
 }
 
 /// Returns the use of processes: not counted.
-pub(super) fn processes() -> Option<Usage> {
+pub(super) fn processes() -> Option<LimitUsage> {
     None
 }
 
-pub(super) fn sight() -> Sight {
-    Sight::All
+pub(super) fn process_visibility() -> ProcessVisibility {
+    ProcessVisibility::All
 }

@@ -11,49 +11,50 @@ mod system;
 
 use std::path::PathBuf;
 
-use super::complain::{print, printable, refuse};
+use super::complain::{fail, print, printable};
 use crate::error::exit;
-use finding::{Finding, State};
+use finding::{DoctorFinding, FindingLevel};
 
 /// Prints the findings; returns 1 if any is an error.
 pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
-    let facts = match look::look(files) {
+    let facts = match look::collect(files) {
         Ok(facts) => facts,
-        Err(message) => return refuse(&message, exit::USAGE, as_json),
+        Err(message) => return fail(&message, exit::USAGE, as_json),
     };
     let findings = judge::judge(&facts);
     let printed = print(&if as_json { as_one_object(&findings) } else { text(&findings) });
-    match well(&findings) {
+    match is_ok(&findings) {
         true => printed,
         false => exit::FAILED,
     }
 }
 
-fn well(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.state != State::Wrong)
+fn is_ok(findings: &[DoctorFinding]) -> bool {
+    findings.iter().all(|finding| finding.state != FindingLevel::Wrong)
 }
 
-fn as_one_object(findings: &[Finding]) -> String {
-    let value = serde_json::json!({ "version": 1, "ok": well(findings), "checks": findings });
+fn as_one_object(findings: &[DoctorFinding]) -> String {
+    let value = serde_json::json!({ "version": 1, "ok": is_ok(findings), "checks": findings });
     value.to_string() + "\n"
 }
 
-fn text(findings: &[Finding]) -> String {
+fn text(findings: &[DoctorFinding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
-    for Finding { check, state, text: what, help } in findings {
+    for DoctorFinding { check, state, text: what, help } in findings {
         let state = match state {
-            State::Ok => "ok",
-            State::Note => "note",
-            State::Wrong => "error",
+            FindingLevel::Ok => "ok",
+            FindingLevel::Note => "note",
+            FindingLevel::Wrong => "error",
         };
         text += &format!("{state:5}  {check:width$}  {}\n", printable(what));
         for line in help.lines() {
             text += &format!("{:5}  {:width$}  help: {}\n", "", "", printable(line));
         }
     }
-    let count = |wanted: State| findings.iter().filter(|found| found.state == wanted).count();
-    let (wrong, notes) = (count(State::Wrong), count(State::Note));
+    let count =
+        |wanted: FindingLevel| findings.iter().filter(|found| found.state == wanted).count();
+    let (wrong, notes) = (count(FindingLevel::Wrong), count(FindingLevel::Note));
     let s = if notes == 1 { "" } else { "s" };
     text + &match (wrong, notes) {
         (0, 0) => "no problems found\n".to_owned(),

@@ -1,36 +1,40 @@
 use std::io;
 
-use super::super::facts::{LeftStack, Move};
-use super::super::finding::State;
+use super::super::facts::{MovedPort, OrphanedStack};
+use super::super::finding::FindingLevel;
 use super::*;
 use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
 
 /// Returns facts without any problem.
-fn well() -> Facts {
-    let usage = |used, most| Some(Usage { used, most: Some(most) });
-    Facts {
-        machine: Machine {
+fn well() -> DoctorFacts {
+    let usage = |used, most| Some(LimitUsage { used, most: Some(most) });
+    DoctorFacts {
+        machine: MachineFacts {
             watches: usage(1_000, 524_288),
             watchers: usage(10, 1_024),
             files: Some((1_024, 524_288)),
             processes: usage(300, 30_000),
             outgoing: (32_768, 60_999),
-            pins: true,
-            sight: Sight::All,
-            localhost: Localhost::Loopback,
+            has_pidfd: true,
+            sight: ProcessVisibility::All,
+            localhost: LocalhostNames::Loopback,
         },
-        project: Project { dir: "/srv/shop".into(), writable: true, distant: None },
-        configuration: Configuration::Good(Stack {
+        project: ProjectFacts {
+            dir: "/srv/shop".into(),
+            writable: true,
+            network_file_system: None,
+        },
+        configuration: ConfigStatus::Good(StackFacts {
             name: "shop".to_owned(),
             services: 4,
             watches: true,
             runs: false,
             unstartable: Vec::new(),
             wishes: vec![wish(5_000)],
-            low: Vec::new(),
+            privileged: Vec::new(),
             ports: Ok(Vec::new()),
         }),
-        left: Left { stacks: Vec::new(), sockets: Vec::new(), leases: Vec::new() },
+        left: OrphanFacts { stacks: Vec::new(), sockets: Vec::new(), leases: Vec::new() },
     }
 }
 
@@ -47,28 +51,28 @@ fn wish(number: u16) -> PortRequest {
 
 /// Applies a change to good facts; returns the only finding that is not ok.
 #[track_caller]
-fn after(change: impl FnOnce(&mut Facts)) -> Finding {
+fn after(change: impl FnOnce(&mut DoctorFacts)) -> DoctorFinding {
     let mut facts = well();
     change(&mut facts);
     let mut findings = judge(&facts);
-    findings.retain(|finding| finding.state != State::Ok);
+    findings.retain(|finding| finding.state != FindingLevel::Ok);
     assert_eq!(findings.len(), 1, "{findings:?}");
     let finding = findings.remove(0);
     assert!(!finding.help.is_empty(), "{finding:?}");
     finding
 }
 
-fn stack(facts: &mut Facts) -> &mut Stack {
+fn stack(facts: &mut DoctorFacts) -> &mut StackFacts {
     match &mut facts.configuration {
-        Configuration::Good(stack) => stack,
-        Configuration::Absent | Configuration::Wrong(_) => panic!("expected a valid configuration"),
+        ConfigStatus::Good(stack) => stack,
+        ConfigStatus::Absent | ConfigStatus::Wrong(_) => panic!("expected a valid configuration"),
     }
 }
 
 #[test]
 fn where_all_is_well_every_check_says_so() {
     let findings = judge(&well());
-    assert!(findings.iter().all(|finding| finding.state == State::Ok), "{findings:?}");
+    assert!(findings.iter().all(|finding| finding.state == FindingLevel::Ok), "{findings:?}");
     assert!(findings.iter().all(|finding| finding.help.is_empty()), "{findings:?}");
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     let expected = "inotify-watches inotify-instances open-files processes pidfd proc \
@@ -77,106 +81,112 @@ fn where_all_is_well_every_check_says_so() {
 }
 
 /// A change and its expected finding: level, check, part of the text, part of the help.
-type Case = (fn(&mut Facts), State, &'static str, &'static str, &'static str);
+type Case = (fn(&mut DoctorFacts), FindingLevel, &'static str, &'static str, &'static str);
 
 #[test]
 fn every_trouble_is_told_with_its_remedy() {
     const CASES: [Case; 21] = [
         (
-            |facts| facts.machine.watches = Some(Usage { used: 480_000, most: Some(524_288) }),
-            State::Wrong,
+            |facts| facts.machine.watches = Some(LimitUsage { used: 480_000, most: Some(524_288) }),
+            FindingLevel::Wrong,
             "inotify-watches",
             "480000 of 524288",
             "max_user_watches",
         ),
         (
-            |facts| facts.machine.watches = Some(Usage { used: 10, most: Some(8_192) }),
-            State::Note,
+            |facts| facts.machine.watches = Some(LimitUsage { used: 10, most: Some(8_192) }),
+            FindingLevel::Note,
             "inotify-watches",
             "which is low",
             "max_user_watches",
         ),
         (
-            |facts| facts.machine.watchers = Some(Usage { used: 128, most: Some(128) }),
-            State::Wrong,
+            |facts| facts.machine.watchers = Some(LimitUsage { used: 128, most: Some(128) }),
+            FindingLevel::Wrong,
             "inotify-instances",
             "128 of 128",
             "max_user_instances",
         ),
         (
             |facts| facts.machine.files = Some((64, 4_096)),
-            State::Wrong,
+            FindingLevel::Wrong,
             "open-files",
             "open file limit is 64",
             "ulimit -n 4096",
         ),
         (
             |facts| facts.machine.files = Some((64, 64)),
-            State::Wrong,
+            FindingLevel::Wrong,
             "open-files",
             "about 96",
             "limits.conf",
         ),
         (
-            |facts| facts.machine.processes = Some(Usage { used: 100, most: Some(120) }),
-            State::Wrong,
+            |facts| facts.machine.processes = Some(LimitUsage { used: 100, most: Some(120) }),
+            FindingLevel::Wrong,
             "processes",
             "100 of 120",
             "ulimit -u",
         ),
         (
-            |facts| facts.machine.pins = false,
-            State::Wrong,
+            |facts| facts.machine.has_pidfd = false,
+            FindingLevel::Wrong,
             "pidfd",
             "pidfd is not available",
             "Linux 5.3",
         ),
         (
-            |facts| facts.machine.sight = Sight::Own("hidepid=2".to_owned()),
-            State::Note,
+            |facts| facts.machine.sight = ProcessVisibility::Own("hidepid=2".to_owned()),
+            FindingLevel::Note,
             "proc",
             "hidepid=2",
             "sudo devstack ports",
         ),
-        (|facts| facts.machine.sight = Sight::Nothing, State::Wrong, "proc", "/proc", "mount"),
         (
-            |facts| facts.machine.localhost = Localhost::Elsewhere([10, 0, 0, 1].into()),
-            State::Wrong,
+            |facts| facts.machine.sight = ProcessVisibility::Nothing,
+            FindingLevel::Wrong,
+            "proc",
+            "/proc",
+            "mount",
+        ),
+        (
+            |facts| facts.machine.localhost = LocalhostNames::Elsewhere([10, 0, 0, 1].into()),
+            FindingLevel::Wrong,
             "localhost-names",
             "10.0.0.1",
             "/etc/hosts",
         ),
         (
-            |facts| facts.machine.localhost = Localhost::Unknown("no such name".to_owned()),
-            State::Note,
+            |facts| facts.machine.localhost = LocalhostNames::Unknown("no such name".to_owned()),
+            FindingLevel::Note,
             "localhost-names",
             "no such name",
             "browsers",
         ),
         (
-            |facts| facts.machine.localhost = Localhost::Silent,
-            State::Note,
+            |facts| facts.machine.localhost = LocalhostNames::Silent,
+            FindingLevel::Note,
             "localhost-names",
             "no name server",
             "browsers",
         ),
         (
             |facts| facts.project.writable = false,
-            State::Note,
+            FindingLevel::Note,
             "project",
             "/srv/shop is not writable",
             "writable",
         ),
         (
-            |facts| facts.project.distant = Some("nfs4".to_owned()),
-            State::Note,
+            |facts| facts.project.network_file_system = Some("nfs4".to_owned()),
+            FindingLevel::Note,
             "file-system",
             "nfs4",
             "poll",
         ),
         (
-            |facts| facts.configuration = Configuration::Absent,
-            State::Note,
+            |facts| facts.configuration = ConfigStatus::Absent,
+            FindingLevel::Note,
             "configuration",
             "no devstack.toml",
             "-f",
@@ -184,9 +194,9 @@ fn every_trouble_is_told_with_its_remedy() {
         (
             |facts| {
                 facts.configuration =
-                    Configuration::Wrong(Message::new(MessageClass::Config, "x:1:1: no"))
+                    ConfigStatus::Wrong(Message::new(MessageClass::Config, "x:1:1: no"))
             },
-            State::Wrong,
+            FindingLevel::Wrong,
             "configuration",
             "x:1:1: no",
             "devstack check",
@@ -196,10 +206,13 @@ fn every_trouble_is_told_with_its_remedy() {
                 let message =
                     Message::new(MessageClass::Spawn, "program `flask` not found on PATH")
                         .help("install it");
-                stack(facts).unstartable =
-                    vec![Unstartable { service: "api".to_owned(), starts: true, why: message }];
+                stack(facts).unstartable = vec![UnstartableService {
+                    service: "api".to_owned(),
+                    starts: true,
+                    why: message,
+                }];
             },
-            State::Wrong,
+            FindingLevel::Wrong,
             "programs",
             "api: program `flask` not found",
             "install it",
@@ -210,7 +223,7 @@ fn every_trouble_is_told_with_its_remedy() {
                     Message::new(MessageClass::Port, "port 5000 is in use by x").help("stop it");
                 stack(facts).ports = Err(vec![message]);
             },
-            State::Wrong,
+            FindingLevel::Wrong,
             "ports",
             "port 5000 is in use by x",
             "stop it",
@@ -218,26 +231,27 @@ fn every_trouble_is_told_with_its_remedy() {
         (
             |facts| {
                 let why = "port 5000 is in use by x".to_owned();
-                stack(facts).ports = Ok(vec![Move { whose: "api".to_owned(), number: 5_001, why }]);
+                stack(facts).ports =
+                    Ok(vec![MovedPort { whose: "api".to_owned(), number: 5_001, why }]);
             },
-            State::Note,
+            FindingLevel::Note,
             "ports",
             "`up` would use 5001",
             "--kill",
         ),
         (
             |facts| {
-                stack(facts).low =
+                stack(facts).privileged =
                     vec![(80, PortAvailability::Denied), (81, PortAvailability::Free)]
             },
-            State::Note,
+            FindingLevel::Note,
             "privileged-ports",
             "port 80",
             "1024",
         ),
         (
             |facts| stack(facts).wishes.push(wish(40_000)),
-            State::Note,
+            FindingLevel::Note,
             "outgoing-range",
             "40000 is in the range",
             "below 32768",
@@ -257,9 +271,9 @@ fn a_service_that_does_not_start_by_itself_fails_nothing() {
         let why =
             Message::new(MessageClass::Spawn, "program `x` not found on PATH").help("install it");
         stack(facts).unstartable =
-            vec![Unstartable { service: "mail".to_owned(), starts: false, why }];
+            vec![UnstartableService { service: "mail".to_owned(), starts: false, why }];
     });
-    assert_eq!((finding.state, finding.check), (State::Note, "programs"));
+    assert_eq!((finding.state, finding.check), (FindingLevel::Note, "programs"));
     assert_eq!(
         finding.text,
         "mail: program `x` not found on PATH (needed only when it is started)"
@@ -269,13 +283,13 @@ fn a_service_that_does_not_start_by_itself_fails_nothing() {
 #[test]
 fn what_does_not_concern_a_stack_is_not_told() {
     let mut facts = well();
-    facts.project.distant = Some("nfs4".to_owned());
+    facts.project.network_file_system = Some("nfs4".to_owned());
     stack(&mut facts).watches = false;
-    stack(&mut facts).low = vec![(80, PortAvailability::Failed(io::Error::other("x")))];
-    assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
-    facts.machine.watches = Some(Usage { used: 1_000_000, most: None });
-    facts.machine.processes = Some(Usage { used: 1_000_000, most: None });
-    assert!(judge(&facts).iter().all(|finding| finding.state == State::Ok));
+    stack(&mut facts).privileged = vec![(80, PortAvailability::Failed(io::Error::other("x")))];
+    assert!(judge(&facts).iter().all(|finding| finding.state == FindingLevel::Ok));
+    facts.machine.watches = Some(LimitUsage { used: 1_000_000, most: None });
+    facts.machine.processes = Some(LimitUsage { used: 1_000_000, most: None });
+    assert!(judge(&facts).iter().all(|finding| finding.state == FindingLevel::Ok));
     // Unknown limits are not a problem.
     let machine = &mut facts.machine;
     (machine.watches, machine.watchers, machine.files, machine.processes) =
@@ -287,33 +301,33 @@ fn what_does_not_concern_a_stack_is_not_told() {
 fn leftovers_are_named() {
     let all: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "node".to_owned())).collect();
     let finding = after(|facts| {
-        let left = |dir: &str, processes| LeftStack { dir: Some(dir.into()), processes };
+        let left = |dir: &str, processes| OrphanedStack { dir: Some(dir.into()), processes };
         facts.left.stacks = vec![left("/srv/shop", Ok(all)), left("/srv/other", Ok(Vec::new()))];
     });
-    assert_eq!((finding.state, finding.check), (State::Wrong, "leftovers"));
+    assert_eq!((finding.state, finding.check), (FindingLevel::Wrong, "leftovers"));
     assert!(finding.text.ends_with("node (pid 4), node (pid 5), …"), "{finding:?}");
     assert_eq!(finding.help, "run `cd /srv/shop && devstack down`");
     let finding = after(|facts| {
         let processes = Err("it is corrupt".to_owned());
-        facts.left.stacks = vec![LeftStack { dir: Some("/srv/shop".into()), processes }];
+        facts.left.stacks = vec![OrphanedStack { dir: Some("/srv/shop".into()), processes }];
     });
     assert!(finding.text.ends_with("it is corrupt"), "{finding:?}");
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);
-    assert_eq!((finding.state, finding.check), (State::Note, "stale-sockets"));
+    assert_eq!((finding.state, finding.check), (FindingLevel::Note, "stale-sockets"));
     assert!(finding.text.contains("/run/x.sock"), "{finding:?}");
 }
 
 #[test]
 fn browsers_are_thought_of() {
     let finding = after(|facts| stack(facts).wishes.push(wish(6_000)));
-    assert_eq!((finding.state, finding.check), (State::Note, "browsers"));
+    assert_eq!((finding.state, finding.check), (FindingLevel::Note, "browsers"));
 }
 
 #[test]
 fn a_port_that_is_kept_for_a_dead_devstack_is_wrong() {
     let lease = |port: u16| (port, format!("/run/user/1/devstack/ports/{port}.lock").into());
     let finding = after(|facts| facts.left.leases = vec![lease(5000), lease(5001)]);
-    assert_eq!((finding.check, finding.state), ("stale-leases", State::Wrong));
+    assert_eq!((finding.check, finding.state), ("stale-leases", FindingLevel::Wrong));
     assert!(finding.text.ends_with("port 5000, 5001"), "{}", finding.text);
     assert!(
         finding.help.contains("`fuser -v /run/user/1/devstack/ports/5000.lock`"),
