@@ -4,10 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Markers, Project, http_get, patience, service, within};
+use crate::support::{MarkerLog, TestProject, http_get, service, wait_at_most, wait_limit};
 
 /// Saves at one instant: what a test counts must not depend on how fast it writes.
-fn save(project: &Project, file: &str, text: &str) {
+fn save(project: &TestProject, file: &str, text: &str) {
     let draft = project.outside("tmp").join("draft");
     fs::write(&draft, text).expect("it is ours");
     fs::rename(draft, project.path(file)).expect("both are there");
@@ -18,7 +18,7 @@ fn message(ps: &Value, name: &str) -> String {
 }
 
 /// A service `api` that serves what `make` built, and a build of `make` before each swap.
-fn built(project: &Project) {
+fn built(project: &TestProject) {
     project.write("src/app", "one");
     project.write("bin/app", "one");
     project.write(
@@ -36,7 +36,7 @@ fn built(project: &Project) {
     );
 }
 
-fn text(project: &Project) -> String {
+fn text(project: &TestProject) -> String {
     let port = service(&project.ps(), "api")["port"].as_u64().expect("it has a port");
     let reply = http_get(u16::try_from(port).expect("it is one"), "/");
     let reply: Value = serde_json::from_str(&reply.body).expect("it answers JSON");
@@ -45,7 +45,7 @@ fn text(project: &Project) -> String {
 
 #[test]
 fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
-    let project = Project::new();
+    let project = TestProject::new();
     built(&project);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -79,7 +79,7 @@ fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
 /// However often is saved while a build runs: one more build, which sees the last of it, and one swap.
 #[test]
 fn saves_during_a_build_are_one_more_build() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("src/app", "0");
     project.write(
         "devstack.toml",
@@ -102,11 +102,11 @@ fn saves_during_a_build_are_one_more_build() {
         let here = up.here();
         save(&project, "src/app", &n.to_string());
         up.wait_since(here, "web * restarting: src/app changed");
-        Markers::wait_starts(&project.path("markers"), "web", n + 1);
+        MarkerLog::wait_starts(&project.path("markers"), "web", n + 1);
     }
     gate.open();
     up.wait_for("api * restarting: src/app changed");
-    let markers = Markers::wait_starts(&project.path("markers"), "api", 2);
+    let markers = MarkerLog::wait_starts(&project.path("markers"), "api", 2);
     markers.assert_no_overlap();
     let built = up.lines().into_iter().filter(|line| line.contains("| building "));
     assert_eq!(built.collect::<Vec<_>>(), ["api | building 1", "api | building 4"]);
@@ -120,7 +120,7 @@ fn saves_during_a_build_are_one_more_build() {
 #[test]
 fn a_build_that_hangs_is_ended_with_its_service() {
     for way in ["ctrl-c", "twice", "stop", "restart", "edit", "kill9"] {
-        let project = Project::new();
+        let project = TestProject::new();
         let file = r#"
             [services.api]
             command = ["{misbehave}", "run"]
@@ -171,7 +171,7 @@ fn a_build_that_hangs_is_ended_with_its_service() {
 
 #[test]
 fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("app.conf", "1");
     project.write(
         "devstack.toml",
@@ -204,7 +204,7 @@ fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
 
 #[test]
 fn a_signal_waits_until_the_service_is_ready() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("app.conf", "1");
     project.write(
         "devstack.toml",
@@ -235,7 +235,7 @@ fn a_signal_waits_until_the_service_is_ready() {
 
 #[test]
 fn a_command_runs_in_the_folder_and_environment_of_the_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("db/a.sql", "1");
     project.write("db/a.py", "1");
     project.write(
@@ -272,7 +272,7 @@ fn a_command_runs_in_the_folder_and_environment_of_the_service() {
 
 #[test]
 fn a_command_that_cannot_be_started_is_told() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("a", "1");
     project.write(
         "devstack.toml",
@@ -293,7 +293,7 @@ fn a_command_that_cannot_be_started_is_told() {
 
 #[test]
 fn a_task_runs_again_when_its_files_change() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("seed", "exit 0");
     project.write(
         "devstack.toml",
@@ -326,7 +326,7 @@ fn a_task_runs_again_when_its_files_change() {
 /// saves something else.
 #[test]
 fn a_service_that_restarts_itself_is_paused() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("src/app", "1");
     project.write(
         "devstack.toml",
@@ -345,7 +345,7 @@ fn a_service_that_restarts_itself_is_paused() {
     // A row takes up to twenty seconds, and a machine that stands still for two of them begins it anew.
     let paused =
         |line: &String| line.starts_with("api * file watching for api is paused: stamp changed ");
-    let found = within(patience() * 4, || up.lines().iter().any(paused).then_some(()));
+    let found = wait_at_most(wait_limit() * 4, || up.lines().iter().any(paused).then_some(()));
     assert!(found.is_some(), "{:?}", up.lines());
     up.wait_for("ignore = [\"stamp\"]");
     let ps = project.wait_ps(|ps| message(ps, "api").contains("paused: stamp"));
@@ -355,7 +355,7 @@ fn a_service_that_restarts_itself_is_paused() {
     save(&project, "src/app", "2");
     up.wait_since(here, "web * restarting: src/app changed");
     up.wait_since(here, "api * restarting: src/app changed");
-    Markers::read(&project.path("markers")).assert_no_overlap();
+    MarkerLog::read(&project.path("markers")).assert_no_overlap();
     up.end();
     project.finish();
 }
@@ -363,7 +363,7 @@ fn a_service_that_restarts_itself_is_paused() {
 /// A script that saves again as soon as it sees the restart is no loop, and each save is one restart.
 #[test]
 fn quick_saves_are_a_restart_each() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("app", "0");
     project.write(
         "devstack.toml",
@@ -375,7 +375,7 @@ fn quick_saves_are_a_restart_each() {
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
-    let starts = |count| drop(Markers::wait_starts(&project.path("markers"), "api", count));
+    let starts = |count| drop(MarkerLog::wait_starts(&project.path("markers"), "api", count));
     // However slow the machine is, seven in a row are no loop; a restart by hand begins a new row.
     for row in 0..10 {
         for n in 1..=7 {
@@ -387,7 +387,7 @@ fn quick_saves_are_a_restart_each() {
     }
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 80, "{:?}", up.lines());
-    Markers::read(&project.path("markers")).assert_no_overlap();
+    MarkerLog::read(&project.path("markers")).assert_no_overlap();
     up.end();
     project.finish();
 }
@@ -399,7 +399,7 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
         ("stop = { command = \": < gate; kill $MAINPID\", grace = \"5m\" }", "stops"),
         ("ready = { exec = \": < gate\", timeout = \"5m\" }", "starts"),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("app", "0");
         project.write(
             "devstack.toml",
@@ -418,11 +418,11 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
         let mut gate = project.gate("gate");
         let up = project.devstack(["up"]).start();
         up.wait_for("api | this is 0");
-        Markers::wait_starts(&project.path("markers"), "web", 1);
+        MarkerLog::wait_starts(&project.path("markers"), "web", 1);
         for n in 1..=3 {
             // Both watch the same: once the other is restarted, devstack knows of the save.
             save(&project, "app", &n.to_string());
-            Markers::wait_starts(&project.path("markers"), "web", n + 1);
+            MarkerLog::wait_starts(&project.path("markers"), "web", n + 1);
         }
         gate.open();
         up.wait_for("api | this is 3");
@@ -434,7 +434,7 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
             // What starts is stopped at once, so each of the saves may have been one.
             _ => assert!((2..=4).contains(&begun.len()), "{begun:?}"),
         }
-        Markers::read(&project.path("markers")).assert_no_overlap();
+        MarkerLog::read(&project.path("markers")).assert_no_overlap();
         up.end();
         project.finish();
     }

@@ -2,7 +2,10 @@
 
 mod wire;
 
-use crate::support::{CTRL_C, CTRL_D, CTRL_Z, Project, Running, Settings, Signal, need, service};
+use crate::support::{
+    CTRL_C, CTRL_D, CTRL_Z, RunningProgram, Signal, TestProject, TtySettings, require_program,
+    service,
+};
 use wire::Wire;
 
 /// What leaves.
@@ -26,7 +29,7 @@ const TOLD: &str = r#"
     stop = { signal = "KILL" }
     "#;
 
-fn up(project: &Project, config: &str) -> Running {
+fn up(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -34,32 +37,32 @@ fn up(project: &Project, config: &str) -> Running {
 }
 
 /// Attached in a terminal of 40 rows and 120 columns.
-fn attach(project: &Project, service: &str) -> Running {
+fn attach(project: &TestProject, service: &str) -> RunningProgram {
     let client = project.devstack(["attach", service]).terminal(40, 120).start();
     client.wait_for(&format!("[attached to {service}; press Ctrl-] to detach]"));
     client
 }
 
-fn leave(client: &Running) {
+fn leave(client: &RunningProgram) {
     client.write(LEAVE);
     assert_eq!(client.wait_code(), 0, "{:?}", client.lines());
     client.wait_for("[detached from ");
 }
 
 /// Those of a terminal in which nothing was changed.
-fn usual_settings(project: &Project) -> Settings {
+fn usual_settings(project: &TestProject) -> TtySettings {
     let nothing = project.program("true").terminal(40, 120).start();
     assert_eq!(nothing.wait_code(), 0);
     nothing.settings()
 }
 
-fn pid(project: &Project, name: &str) -> serde_json::Value {
+fn pid(project: &TestProject, name: &str) -> serde_json::Value {
     service(&project.ps(), name)["pid"].clone()
 }
 
 #[test]
 fn what_is_typed_is_echoed_and_arrives_and_leaving_changes_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &(ECHO.to_owned() + OTHER));
     let before = pid(&project, "echo");
     let client = attach(&project, "echo");
@@ -90,7 +93,7 @@ fn what_is_typed_is_echoed_and_arrives_and_leaving_changes_nothing() {
 
 #[test]
 fn control_keys_reach_the_program_and_not_devstack() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, TOLD);
     let client = attach(&project, "told");
     for (keys, name) in [(CTRL_C, "INT"), (CTRL_Z, "TSTP"), (b"\x1c", "QUIT")] {
@@ -109,7 +112,7 @@ fn control_keys_reach_the_program_and_not_devstack() {
 
 #[test]
 fn the_terminal_has_the_size_of_who_is_attached_and_then_its_own() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", TOLD);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("is up");
@@ -132,7 +135,7 @@ fn the_terminal_has_the_size_of_who_is_attached_and_then_its_own() {
 
 #[test]
 fn a_client_that_is_killed_is_as_if_it_had_left() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, TOLD);
     let client = attach(&project, "told");
     up.wait_for("told | got WINCH 40 120");
@@ -144,7 +147,7 @@ fn a_client_that_is_killed_is_as_if_it_had_left() {
 
 #[test]
 fn a_client_that_is_ended_gives_the_terminal_back() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, ECHO);
     let settings = usual_settings(&project);
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
@@ -164,7 +167,7 @@ fn a_client_that_is_ended_gives_the_terminal_back() {
 
 #[test]
 fn output_passes_as_it_is_and_what_it_switched_on_is_switched_off() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = r#"
         [services.paints]
         command = "read line; printf 'one\n\\033[?1049h\\033[?25l\\033[?1002;1006h\\033[32mgreen'; cat"
@@ -189,10 +192,10 @@ fn output_passes_as_it_is_and_what_it_switched_on_is_switched_off() {
 
 #[test]
 fn a_python_debugger_is_talked_to() {
-    if need("python3").is_none() {
+    if require_program("python3").is_none() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "app.py",
         "import signal\n\
@@ -230,7 +233,7 @@ fn a_python_debugger_is_talked_to() {
 
 #[test]
 fn who_is_attached_sees_one_run_after_the_other() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, ECHO);
     let client = attach(&project, "echo");
     project.devstack(["restart", "echo"]).run().expect_code(0);
@@ -263,7 +266,7 @@ fn who_is_attached_sees_one_run_after_the_other() {
 
 #[test]
 fn several_share_a_terminal_of_the_smallest_size() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = format!("{TOLD}{ECHO}");
     let up = up(&project, &config);
     let first = attach(&project, "told");
@@ -288,7 +291,7 @@ fn several_share_a_terminal_of_the_smallest_size() {
 
 #[test]
 fn the_end_of_the_stack_is_the_end_of_being_attached() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up_first = up(&project, ECHO);
     let client = attach(&project, "echo");
     project.devstack(["down"]).run().expect_code(0);
@@ -308,7 +311,7 @@ fn the_end_of_the_stack_is_the_end_of_being_attached() {
 
 #[test]
 fn an_edit_takes_the_terminal_away_and_gives_it_back() {
-    let project = Project::new();
+    let project = TestProject::new();
     let edit = |from: &str, to: &str| ECHO.replace(from, to) + OTHER;
     let up = up(&project, &edit("", ""));
     let [first, second] = [attach(&project, "echo"), attach(&project, "echo")];
@@ -329,7 +332,7 @@ fn an_edit_takes_the_terminal_away_and_gives_it_back() {
 
 #[test]
 fn what_cannot_be_attached_to_is_said() {
-    let project = Project::new();
+    let project = TestProject::new();
     let in_terminal = |service: &str| project.devstack(["attach", service]).terminal(40, 120).run();
     assert!(
         in_terminal("api")
@@ -369,7 +372,7 @@ fn what_cannot_be_attached_to_is_said() {
 
 #[test]
 fn a_client_that_does_not_read_holds_up_neither_service_nor_log() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let up = up(
         &project,
@@ -394,7 +397,7 @@ fn a_client_that_does_not_read_holds_up_neither_service_nor_log() {
 
 #[test]
 fn a_service_that_does_not_read_holds_up_nobody() {
-    let project = Project::new();
+    let project = TestProject::new();
     // Without the line discipline, which would throw away what is too long a line.
     let up = up(
         &project,
@@ -422,7 +425,7 @@ fn a_service_that_does_not_read_holds_up_nobody() {
 
 #[test]
 fn a_large_paste_arrives_whole_when_it_is_read() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let up = up(
         &project,
@@ -447,7 +450,7 @@ fn a_large_paste_arrives_whole_when_it_is_read() {
 
 #[test]
 fn what_was_typed_for_one_run_no_other_gets() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -477,7 +480,7 @@ fn what_was_typed_for_one_run_no_other_gets() {
 
 #[test]
 fn the_end_that_ends_the_stack_says_how_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         "[services.last]\ncommand = \"read line; exit 3\"\ntty = true\nrestart = \"no\"\n",
@@ -492,7 +495,7 @@ fn the_end_that_ends_the_stack_says_how_too() {
 
 #[test]
 fn questions_of_before_are_not_asked_again() {
-    let project = Project::new();
+    let project = TestProject::new();
     // Where the cursor is, what the terminal is, its colours, its clipboard.
     let asks = r"a\\033[6nb\\033[c\\033]11;?\\007\\033]52;c;?\\007\\033[31mc\\n";
     let up = up(
@@ -510,7 +513,7 @@ fn questions_of_before_are_not_asked_again() {
 
 #[test]
 fn a_full_screen_program_of_before_is_seen_as_it_is() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -542,7 +545,7 @@ fn a_full_screen_program_of_before_is_seen_as_it_is() {
 
 #[test]
 fn attaching_in_the_terminal_of_a_service_is_refused_and_floods_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let devstack = env!("CARGO_BIN_EXE_devstack");
     let up = up(
         &project,

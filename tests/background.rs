@@ -4,7 +4,7 @@ use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::support::{
-    CTRL_C, Markers, Project, Running, Signal, eventually, free_port, occupy, service,
+    CTRL_C, MarkerLog, RunningProgram, Signal, TestProject, eventually, free_port, occupy, service,
 };
 
 /// Two services that stay; one is ready when a gate is open.
@@ -20,28 +20,31 @@ const GATED: &str = r#"
     "#;
 
 /// A stack that runs in the background.
-fn up(config: &str) -> Project {
-    let project = Project::new();
+fn up(config: &str) -> TestProject {
+    let project = TestProject::new();
     project.write("devstack.toml", config);
     project.devstack(["up", "-d"]).run().expect_code(0);
     project
 }
 
 /// One that is started and waits for its gate, which stays shut.
-fn starting(project: &Project, run: impl FnOnce(crate::support::Launch) -> Running) -> Running {
+fn starting(
+    project: &TestProject,
+    run: impl FnOnce(crate::support::TestCommand) -> RunningProgram,
+) -> RunningProgram {
     project.write("devstack.toml", GATED);
     let up = run(project.devstack(["up", "-d"]));
     up.wait_for("worker * starting");
-    Markers::wait_starts(&project.path("marks"), "worker", 1);
+    MarkerLog::wait_starts(&project.path("marks"), "worker", 1);
     up
 }
 
-fn down(project: &Project) {
+fn down(project: &TestProject) {
     project.devstack(["down"]).run().expect_code(0);
     project.assert_nothing_alive();
 }
 
-fn supervisor(project: &Project) -> u32 {
+fn supervisor(project: &TestProject) -> u32 {
     u32::try_from(project.ps()["supervisor_pid"].as_u64().expect("a pid")).expect("a pid")
 }
 
@@ -52,7 +55,7 @@ fn send(pid: u32, signal: Signal) {
 
 #[test]
 fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", GATED);
     let mut gate = project.gate("gate");
     // All that a script may wait for the end of: its output, and a descriptor that nobody knows of.
@@ -94,7 +97,7 @@ fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
 
 #[test]
 fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -121,7 +124,7 @@ fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
 
 #[test]
 fn it_says_when_nothing_is_left_to_run() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.bad]\ncommand = \"echo the reason; exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
@@ -139,7 +142,7 @@ fn it_says_when_nothing_is_left_to_run() {
 
 #[test]
 fn mistakes_and_taken_ports_are_told_before_it_goes() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncomand = \"true\"\n");
     let ended = project.devstack(["up", "-d"]).run().expect_code(2);
     assert!(ended.stderr.contains("did you mean"), "{ended:?}");
@@ -154,7 +157,7 @@ fn mistakes_and_taken_ports_are_told_before_it_goes() {
 
 #[test]
 fn a_person_is_asked_before_it_goes() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let _taken = occupy(port);
     project.write(
@@ -177,7 +180,7 @@ fn a_person_is_asked_before_it_goes() {
 
 #[test]
 fn ctrl_c_calls_off_the_start() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = starting(&project, |launch| launch.terminal(30, 100).start());
     let settings = up.settings();
     up.write(CTRL_C);
@@ -190,7 +193,7 @@ fn ctrl_c_calls_off_the_start() {
 
 #[test]
 fn a_second_ctrl_c_kills_at_once() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.deaf]\ncommand = [\"{misbehave}\", \"ignore\", \"TERM\"]\n\
@@ -212,7 +215,7 @@ fn a_second_ctrl_c_kills_at_once() {
 
 #[test]
 fn sigterm_calls_off_the_start_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = starting(&project, |launch| launch.start());
     up.signal(Signal::TERM);
     assert_eq!(up.wait_code(), 143);
@@ -224,7 +227,7 @@ fn sigterm_calls_off_the_start_too() {
 #[test]
 fn a_closed_window_and_a_killed_front_leave_the_start_alone() {
     for kill in [false, true] {
-        let project = Project::new();
+        let project = TestProject::new();
         let mut gate = project.gate("gate");
         let up = starting(&project, |launch| launch.terminal(30, 100).start());
         match kill {
@@ -244,7 +247,7 @@ fn a_closed_window_and_a_killed_front_leave_the_start_alone() {
 
 #[test]
 fn a_window_that_closes_later_takes_nothing_with_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", GATED);
     project.write("gate", "");
     // A shell in front of it, so that the terminal lives longer than `up`.
@@ -263,7 +266,7 @@ fn a_window_that_closes_later_takes_nothing_with_it() {
 
 #[test]
 fn a_start_that_takes_too_long_is_over() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", GATED);
     let ended = project.devstack(["up", "-d", "--timeout", "300ms"]).run().expect_code(1);
     assert!(
@@ -277,7 +280,7 @@ fn a_start_that_takes_too_long_is_over() {
 
 #[test]
 fn a_start_that_somebody_else_stops_is_no_success() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = starting(&project, |launch| launch.start());
     down(&project);
     assert_eq!(up.wait_code(), 1);
@@ -289,7 +292,7 @@ fn a_start_that_somebody_else_stops_is_no_success() {
 
 #[test]
 fn programs_read_what_is_said_as_objects() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", GATED);
     project.write("gate", "");
     let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(0);
@@ -312,7 +315,7 @@ fn programs_read_what_is_said_as_objects() {
 
 #[test]
 fn a_killed_one_is_told_and_leaves_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = starting(&project, |launch| launch.start());
     let pid = supervisor(&project);
     send(pid, Signal::KILL);
@@ -330,12 +333,13 @@ fn a_killed_one_is_told_and_leaves_nothing() {
 
 #[test]
 fn of_twenty_at_once_exactly_one_goes_into_the_background() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", GATED);
     project.write("gate", "");
-    let all: Vec<Running> = (0..20).map(|_| project.devstack(["up", "-d"]).start()).collect();
-    let codes: Vec<i32> = all.iter().map(Running::wait_code).collect();
-    all.iter().for_each(Running::wait_closed);
+    let all: Vec<RunningProgram> =
+        (0..20).map(|_| project.devstack(["up", "-d"]).start()).collect();
+    let codes: Vec<i32> = all.iter().map(RunningProgram::wait_code).collect();
+    all.iter().for_each(RunningProgram::wait_closed);
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == 4).count(), 19, "{codes:?}");
     for loser in all.iter().filter(|one| one.wait_code() == 4) {
@@ -348,7 +352,7 @@ fn of_twenty_at_once_exactly_one_goes_into_the_background() {
     }
     assert_eq!(project.ps()["state"], "up");
     down(&project);
-    assert_eq!(Markers::read(&project.path("marks")).count("start", "worker"), 1);
+    assert_eq!(MarkerLog::read(&project.path("marks")).count("start", "worker"), 1);
     project.finish();
 }
 
@@ -430,7 +434,7 @@ fn one_that_hangs_is_named_and_nobody_waits_for_it() {
 
 #[test]
 fn it_takes_the_options_of_up() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Ended, Project, eventually, need, service};
+use crate::support::{CommandOutput, TestProject, eventually, require_program, service};
 
 /// A service that leaves a file when it runs.
 const INNOCENT: &str = "[services.innocent]\ncommand = 'touch started; exec {misbehave} run'\n";
@@ -147,13 +147,13 @@ const MISTAKES: &[Mistake] = &[
 ];
 
 #[track_caller]
-fn says(ended: &Ended, text: &str) {
+fn says(ended: &CommandOutput, text: &str) {
     assert!(ended.stderr.contains(text), "{text:?} is not in\n{}", ended.stderr);
 }
 
 /// What `check`, `up` and `run` say of this project: the same, with code 2, and nothing is started.
 #[track_caller]
-fn refused(project: &Project, options: &[&str]) -> Ended {
+fn refused(project: &TestProject, options: &[&str]) -> CommandOutput {
     let check = project.devstack(options).args(["check"]).run().expect_code(2);
     assert_eq!(check.stdout, "");
     let up = project.devstack(options).args(["up"]).run().expect_code(2);
@@ -169,7 +169,7 @@ fn refused(project: &Project, options: &[&str]) -> Ended {
 #[test]
 fn every_mistake_is_named_with_place_and_remedy_and_nothing_is_started() {
     for Mistake { text, says: expected, help } in MISTAKES {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("devstack.toml", &format!("{INNOCENT}{text}\n"));
         let before = INNOCENT.lines().count();
         let ended = refused(&project, &[]);
@@ -187,7 +187,7 @@ fn every_mistake_is_named_with_place_and_remedy_and_nothing_is_started() {
 
 #[test]
 fn as_json_the_first_mistake_and_how_many_more() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.a]\ncommand = 7\nport = 0\n");
     let ended = project.devstack(["check", "--json"]).run().expect_code(2);
     let error = ended.error();
@@ -206,7 +206,7 @@ fn as_json_the_first_mistake_and_how_many_more() {
 
 #[test]
 fn a_file_that_is_not_there() {
-    let project = Project::new();
+    let project = TestProject::new();
     let ended = refused(&project, &[]);
     says(
         &ended,
@@ -224,7 +224,7 @@ fn a_file_that_is_not_there() {
 #[test]
 fn a_file_with_nothing_in_it() {
     for text in ["", "\n\n", "# nothing yet\n", "[stack]\nname = 'x'\n", "[services]\n"] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("devstack.toml", text);
         says(&refused(&project, &[]), "add a service: [services.web], followed by command = \"…\"");
         project.finish();
@@ -233,7 +233,7 @@ fn a_file_with_nothing_in_it() {
 
 #[test]
 fn files_that_are_no_text() {
-    let project = Project::new();
+    let project = TestProject::new();
     fs::write(project.path("devstack.toml"), b"[services.a]\ncommand = '\xff'\n").unwrap();
     says(&refused(&project, &[]), "save it as UTF-8");
     fs::write(project.path("devstack.toml"), vec![b'#'; 2 << 20]).unwrap();
@@ -245,11 +245,11 @@ fn files_that_are_no_text() {
 fn files_that_may_not_be_read() {
     // Root may read everything, unless it gives that up.
     let root = rustix::process::geteuid().is_root();
-    let setpriv = if root { need("setpriv") } else { None };
+    let setpriv = if root { require_program("setpriv") } else { None };
     if root && setpriv.is_none() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let check = || match &setpriv {
         None => project.devstack(["check"]),
         Some(setpriv) => {
@@ -276,7 +276,7 @@ fn files_that_may_not_be_read() {
 
 #[test]
 fn env_files_that_are_none() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", INNOCENT);
     // By name a default one, which need not be there; but if it is, it must be readable.
     fs::create_dir(project.path(".env")).unwrap();
@@ -290,7 +290,7 @@ fn env_files_that_are_none() {
 
 #[test]
 fn mistakes_on_the_command_line_are_about_the_command_line() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!("{INNOCENT}[services.api]\ncommand = 'true'\nport = 26002\n"),
@@ -356,7 +356,7 @@ const HOPELESS: &[(&str, &str, &str, &str)] = &[
     ("format", "['./text']", "neither a program for this machine nor a script", "#!/bin/sh"),
 ];
 
-fn hopeless(project: &Project) -> String {
+fn hopeless(project: &TestProject) -> String {
     fs::create_dir(project.path("bin")).unwrap();
     for (name, text, mode) in [
         ("plain", "#!/bin/sh\n", 0o644),
@@ -377,7 +377,7 @@ fn hopeless(project: &Project) -> String {
 
 #[test]
 fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     let hopeless = hopeless(&project);
     let behind = "[services.behind]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['plain']\n";
     project.write("devstack.toml", &format!("{INNOCENT}{hopeless}{behind}"));
@@ -424,7 +424,7 @@ fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
 
 #[test]
 fn up_of_nothing_but_a_missing_program_ends_with_1() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = ['no-such-program']\n");
     project.devstack(["check"]).run().expect_code(0);
     let ended = project.devstack(["up"]).run().expect_code(1);

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::support::{Markers, Project, Running, service};
+use crate::support::{MarkerLog, RunningProgram, TestProject, service};
 
 /// A stack of one service, `api`, in the folder `src`, with these keys. It leaves its traces beside that folder.
-pub fn watching(project: &Project, keys: &str) {
+pub fn watching(project: &TestProject, keys: &str) {
     project.write("src/app.py", "1");
     project.write(
         "devstack.toml",
@@ -16,7 +16,7 @@ pub fn watching(project: &Project, keys: &str) {
 }
 
 /// Saves at one instant: what a test counts must not depend on how fast it writes.
-pub fn save(project: &Project, file: &str, text: &str) {
+pub fn save(project: &TestProject, file: &str, text: &str) {
     let draft = project.outside("tmp").join("draft");
     fs::write(&draft, text).expect("it is ours");
     let path = project.path(file);
@@ -25,15 +25,15 @@ pub fn save(project: &Project, file: &str, text: &str) {
 }
 
 #[track_caller]
-pub fn starts(project: &Project, count: usize) {
-    Markers::wait_starts(&project.path("markers"), "api", count);
+pub fn starts(project: &TestProject, count: usize) {
+    MarkerLog::wait_starts(&project.path("markers"), "api", count);
 }
 
 /// Ends the stack. So often did the service start, never beside another copy.
 #[track_caller]
-pub fn end(project: Project, up: &Running, count: usize) {
+pub fn end(project: TestProject, up: &RunningProgram, count: usize) {
     up.end();
-    let markers = Markers::read(&project.path("markers"));
+    let markers = MarkerLog::read(&project.path("markers"));
     assert_eq!(markers.count("start", "api"), count, "{:?}", up.lines());
     markers.assert_no_overlap();
     project.finish();
@@ -41,7 +41,7 @@ pub fn end(project: Project, up: &Running, count: usize) {
 
 /// Starts the stack and saves files, one by one, each of which must be exactly one restart.
 #[track_caller]
-fn saves(project: Project, files: &[&str]) {
+fn saves(project: TestProject, files: &[&str]) {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     for (at, file) in files.iter().enumerate() {
@@ -55,14 +55,14 @@ fn saves(project: Project, files: &[&str]) {
 
 #[test]
 fn one_save_is_one_restart() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     saves(project, &["src/app.py", "src/deep/er/new.txt", "src/other"]);
 }
 
 #[test]
 fn globs_say_what_counts() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, r#"watch = ["**/*.py", "../shared/*.json", "!tests/**"]"#);
     project.write("shared/a.json", "1");
     saves(project, &["src/app.py", "src/deep/new.py", "shared/a.json"]);
@@ -70,7 +70,7 @@ fn globs_say_what_counts() {
 
 #[test]
 fn a_table_says_what_counts() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(
         &project,
         r#"watch = { paths = ["*.py"], ignore = ["generated.py"], settle = "20ms" }"#,
@@ -80,7 +80,7 @@ fn a_table_says_what_counts() {
 
 /// Starts the stack, does what is no change, then what is one; only that restarts the service.
 #[track_caller]
-fn is_none(project: Project, change: impl FnOnce(&Project)) {
+fn is_none(project: TestProject, change: impl FnOnce(&TestProject)) {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     change(&project);
@@ -92,7 +92,7 @@ fn is_none(project: Project, change: impl FnOnce(&Project)) {
 
 #[test]
 fn what_does_not_count_is_no_change() {
-    let project = Project::new();
+    let project = TestProject::new();
     let keys = r#"watch = ["**/*.py", "!tests/**"]"#;
     watching(&project, keys);
     is_none(project, |project| {
@@ -100,14 +100,14 @@ fn what_does_not_count_is_no_change() {
         project.write("src/tests/test.py", "1");
         project.write("outside.py", "1");
     });
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, r#"watch = { paths = ["*.py"], ignore = ["generated.py"] }"#);
     is_none(project, |project| drop(project.write("src/generated.py", "1")));
 }
 
 #[test]
 fn the_same_bytes_are_no_change() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     is_none(project, |project| {
         project.write("src/app.py", "1");
@@ -120,7 +120,7 @@ fn the_same_bytes_are_no_change() {
 
 #[test]
 fn what_git_ignores_is_no_change() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     fs::create_dir(project.path(".git")).expect("the project is new");
     project.write(".gitignore", "*.log\nbuild/\n");
@@ -137,7 +137,7 @@ fn what_git_ignores_is_no_change() {
 
 #[test]
 fn every_way_to_save_is_seen() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -169,7 +169,7 @@ fn every_way_to_save_is_seen() {
         most += steps;
     }
     up.end();
-    let markers = Markers::read(&project.path("markers"));
+    let markers = MarkerLog::read(&project.path("markers"));
     markers.assert_no_overlap();
     // Each is one restart; but a busy machine may pause between two steps.
     let count = markers.count("start", "api");
@@ -179,7 +179,7 @@ fn every_way_to_save_is_seen() {
 
 #[test]
 fn a_new_copy_waits_for_the_end_of_the_old_one() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("src/app.py", "0");
     project.write(
         "devstack.toml",
@@ -200,7 +200,7 @@ fn a_new_copy_waits_for_the_end_of_the_old_one() {
         }
     }
     up.end();
-    let markers = Markers::read(&project.path("markers"));
+    let markers = MarkerLog::read(&project.path("markers"));
     markers.assert_no_overlap();
     let count = markers.count("start", "api");
     assert!(count <= 21, "{count} starts for 20 saves");
@@ -218,7 +218,7 @@ fn a_save_starts_what_waits_or_was_given_up() {
         (r#""no""#, "failed", "exited with code 3"),
         (r#"{ policy = "on-failure", max = 2, delay = "1ms" }"#, "failed", "exited 2 times"),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("src/app.sh", "echo broken; exit 3");
         project.write(
             "devstack.toml",
@@ -245,7 +245,7 @@ fn a_save_starts_what_waits_or_was_given_up() {
 
 #[test]
 fn a_save_restarts_who_watches_and_nobody_else() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("api/x", "1");
     project.write("web/x", "1");
     project.write(
@@ -281,7 +281,7 @@ fn a_save_restarts_who_watches_and_nobody_else() {
 
 #[test]
 fn a_service_stopped_by_hand_is_not_started_by_a_save() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -297,7 +297,7 @@ fn a_service_stopped_by_hand_is_not_started_by_a_save() {
 
 #[test]
 fn nothing_is_followed_with_no_watch() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let up = project.devstack(["up", "--no-watch"]).start();
     up.wait_for("is up");

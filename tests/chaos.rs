@@ -13,7 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, kill_process};
 
 use crate::support::{
-    Dice, Markers, Project, Running, Signal, children, eventually, kill_all_at_once, number, within,
+    MarkerLog, RunningProgram, SeededRng, Signal, TestProject, children, env_number, eventually,
+    kill_all_at_once, wait_at_most,
 };
 
 /// How long it goes on when nobody says otherwise.
@@ -70,25 +71,25 @@ const SERVICES: [(&str, &str, &str); 9] = [
 
 /// What goes on.
 struct Chaos {
-    project: Project,
-    dice: Dice,
-    up: Running,
+    project: TestProject,
+    dice: SeededRng,
+    up: RunningProgram,
     /// The number in each service's environment.
     edits: BTreeMap<&'static str, u32>,
     /// What was done, for the report.
     story: String,
     counts: BTreeMap<&'static str, u32>,
     /// Requests whose answers nobody waits for.
-    asked: Vec<Running>,
+    asked: Vec<RunningProgram>,
 }
 
 impl Chaos {
     fn new(seed: u64) -> Chaos {
-        let project = Project::new();
+        let project = TestProject::new();
         let edits = SERVICES.iter().map(|(name, ..)| (*name, 0)).collect();
         project.write("devstack.toml", &config(&edits));
         let up = project.devstack(["up"]).start();
-        let (dice, counts) = (Dice::new(seed), BTreeMap::new());
+        let (dice, counts) = (SeededRng::new(seed), BTreeMap::new());
         Chaos { project, dice, up, edits, story: String::new(), counts, asked: Vec::new() }
     }
 
@@ -104,7 +105,7 @@ impl Chaos {
             self.over("ended by itself", code);
             return;
         }
-        match self.dice.roll(100) {
+        match self.dice.below(100) {
             0..25 => self.kill_one("misbehave"),
             25..35 => self.kill_one("ds-keep"),
             35..45 => self.stop_one(),
@@ -117,8 +118,8 @@ impl Chaos {
             97.. => self.pause(),
         }
         // The pace is part of the chaos; nothing is waited for.
-        std::thread::park_timeout(Duration::from_millis(self.dice.roll(120) as u64));
-        self.asked.retain(Running::is_running);
+        std::thread::park_timeout(Duration::from_millis(self.dice.below(120) as u64));
+        self.asked.retain(RunningProgram::is_running);
     }
 
     /// The processes of the stack with this name. What of them ends meanwhile cannot be told from what lives,
@@ -162,7 +163,7 @@ impl Chaos {
         let name = self.dice.pick(&SERVICES).expect("some").0;
         *self.edits.get_mut(name).expect("it is a service") += 1;
         self.note("edit", name);
-        let text = match self.dice.roll(5) {
+        let text = match self.dice.below(5) {
             0 => "[services.broken\n".to_owned(),
             _ => config(&self.edits),
         };
@@ -195,7 +196,7 @@ impl Chaos {
         }
         self.note("kill", "devstack, guard and keepers");
         kill_all_at_once(&self.up);
-        if self.dice.roll(2) == 0 {
+        if self.dice.below(2) == 0 {
             let down = self.project.devstack(["down"]).run();
             assert!([0, 3].contains(&down.code()), "{down:?}");
             self.over("was killed with all its helpers", 137);
@@ -208,9 +209,9 @@ impl Chaos {
         let signals = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
         let signal = *self.dice.pick(&signals).expect("some");
         self.note("signal", format_args!("{signal:?} devstack"));
-        for _ in 0..=self.dice.roll(3) {
+        for _ in 0..=self.dice.below(3) {
             self.up.signal(signal);
-            std::thread::park_timeout(Duration::from_millis(self.dice.roll(60) as u64));
+            std::thread::park_timeout(Duration::from_millis(self.dice.below(60) as u64));
         }
         let code = self.up.wait_code();
         self.over("was asked to end", code);
@@ -234,7 +235,7 @@ impl Chaos {
             let left = self.project.alive();
             left.is_empty().then_some(())
         };
-        let gone = within(GONE, left);
+        let gone = wait_at_most(GONE, left);
         assert!(gone.is_some(), "left after devstack {how}: {:?}", self.project.alive());
         // Its last edit may have been a mistake.
         self.project.write("devstack.toml", &config(&self.edits));
@@ -318,8 +319,8 @@ impl Drop for Story<'_> {
 fn nothing_overlaps_and_nothing_is_left_whatever_happens() {
     let random =
         SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-    let seed = number("DEVSTACK_CHAOS_SEED").unwrap_or(random % 1_000_000);
-    let time = Duration::from_secs(number("DEVSTACK_CHAOS_SECONDS").unwrap_or(SECONDS));
+    let seed = env_number("DEVSTACK_CHAOS_SEED").unwrap_or(random % 1_000_000);
+    let time = Duration::from_secs(env_number("DEVSTACK_CHAOS_SECONDS").unwrap_or(SECONDS));
     println!("DEVSTACK_CHAOS_SEED={seed}");
     let mut chaos = Chaos::new(seed);
     chaos.up.wait_for("is up");
@@ -330,12 +331,12 @@ fn nothing_overlaps_and_nothing_is_left_whatever_happens() {
         while begin.elapsed() < time {
             story.0.step();
             steps += 1;
-            Markers::read(&story.0.project.path("marks")).assert_no_overlap();
+            MarkerLog::read(&story.0.project.path("marks")).assert_no_overlap();
         }
     }
     println!("{steps} steps: {:?}", chaos.counts);
     let marks = chaos.project.path("marks");
-    let markers = Markers::read(&marks);
+    let markers = MarkerLog::read(&marks);
     println!("{} starts of `plain`", markers.count("start", "plain"));
     chaos.finish();
 }

@@ -18,7 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Dice, Markers, Project, Running, eventually, http_socket, number, patience, service,
+    MarkerLog, RunningProgram, SeededRng, TestProject, env_number, eventually, http_socket,
+    service, wait_limit,
 };
 use feed::Feed;
 use history::{Asked, Seen, Verb, What, World, wrong};
@@ -64,7 +65,7 @@ fn now() -> u64 {
 /// A client that asks and writes down what it is answered.
 struct Client<'a> {
     number: usize,
-    dice: Dice,
+    dice: SeededRng,
     socket: &'a Path,
     asked: &'a Mutex<Vec<Asked>>,
     /// A connection on which half a request was sent; the one before is closed.
@@ -73,14 +74,14 @@ struct Client<'a> {
 
 impl Client<'_> {
     fn round(&mut self) {
-        match self.dice.roll(20) {
+        match self.dice.below(20) {
             0..8 => self.look(),
             8..11 => match OWNED.iter().find(|(_, owner)| *owner == self.number) {
                 Some((name, _)) => self.order(name),
                 None => self.order(SHARED[self.number % SHARED.len()]),
             },
             11..14 => {
-                let whom = SHARED[self.dice.roll(SHARED.len())];
+                let whom = SHARED[self.dice.below(SHARED.len())];
                 self.order(whom);
             }
             14 => self.read_logs(),
@@ -102,7 +103,7 @@ impl Client<'_> {
 
     fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(self.socket).expect("somebody listens");
-        stream.set_read_timeout(Some(patience())).expect("a time");
+        stream.set_read_timeout(Some(wait_limit())).expect("a time");
         stream
     }
 
@@ -160,7 +161,7 @@ impl Client<'_> {
 
     /// What to ask; a stop less often, because it makes the others' requests fail that are under way.
     fn verb(&mut self) -> (&'static str, Verb) {
-        match self.dice.roll(9) {
+        match self.dice.below(9) {
             0 => ("stop", Verb::Stop),
             1..5 => ("start", Verb::Start),
             _ => ("restart", Verb::Restart),
@@ -168,7 +169,7 @@ impl Client<'_> {
     }
 
     fn read_logs(&mut self) {
-        if self.dice.roll(2) == 0 {
+        if self.dice.below(2) == 0 {
             let path = "/v1/logs?service=plain-a&service=slow-a&last=20";
             let answer = http_socket(self.socket, "GET", path, "").expect("an answer");
             assert_eq!(answer.status, 200, "{answer:?}");
@@ -189,9 +190,9 @@ impl Client<'_> {
 
     /// Asks for something that takes long, or half of it, and is gone.
     fn vanish(&mut self) {
-        let whom = SHARED[self.dice.roll(SHARED.len())];
+        let whom = SHARED[self.dice.below(SHARED.len())];
         let body = json!({ "services": [whom] }).to_string();
-        let length = body.len() + self.dice.roll(2);
+        let length = body.len() + self.dice.below(2);
         let (verb, _) = self.verb();
         let head =
             format!("POST /v1/{verb} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
@@ -200,9 +201,9 @@ impl Client<'_> {
     }
 
     fn send_garbage(&mut self) {
-        let length = 1 + self.dice.roll(3000);
-        let mut bytes: Vec<u8> = (0..length).map(|_| self.dice.roll(256) as u8).collect();
-        if self.dice.roll(2) == 0 {
+        let length = 1 + self.dice.below(3000);
+        let mut bytes: Vec<u8> = (0..length).map(|_| self.dice.below(256) as u8).collect();
+        if self.dice.below(2) == 0 {
             bytes.splice(0..0, *b"GET /v1/stack HTTP/1.1\r\n");
         }
         let mut stream = self.connect();
@@ -213,19 +214,19 @@ impl Client<'_> {
     }
 }
 
-fn socket(project: &Project) -> PathBuf {
+fn socket(project: &TestProject) -> PathBuf {
     let entries = std::fs::read_dir(project.outside("run").join("devstack")).expect("it is there");
     let mut paths = entries.flatten().map(|entry| entry.path());
     paths.find(|path| path.extension().is_some_and(|kind| kind == "sock")).expect("a socket")
 }
 
 /// How many descriptors it has open, where the system shows it.
-fn descriptors(up: &Running) -> usize {
+fn descriptors(up: &RunningProgram) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", up.pid())).map_or(0, Iterator::count)
 }
 
 /// Waits until everything runs, whatever was asked for last.
-fn all_run(project: &Project) {
+fn all_run(project: &TestProject) {
     project.devstack(["start"]).args(MARKED).args(["dependent", "crashing"]).run();
     project.wait_ps(|ps| {
         let runs = |name: &str| service(ps, name)["phase"] == "ready";
@@ -237,10 +238,10 @@ fn all_run(project: &Project) {
 fn whatever_is_answered_to_a_hundred_clients_was_so() {
     let random =
         SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-    let seed = number("DEVSTACK_CLIENTS_SEED").unwrap_or(random % 1_000_000);
-    let rounds = number("DEVSTACK_CLIENTS_ROUNDS").unwrap_or(ROUNDS);
+    let seed = env_number("DEVSTACK_CLIENTS_SEED").unwrap_or(random % 1_000_000);
+    let rounds = env_number("DEVSTACK_CLIENTS_ROUNDS").unwrap_or(ROUNDS);
     println!("DEVSTACK_CLIENTS_SEED={seed}");
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &stack());
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -254,7 +255,7 @@ fn whatever_is_answered_to_a_hundred_clients_was_so() {
     let before = descriptors(&up);
     thread::scope(|scope| {
         for number in 0..CLIENTS {
-            let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ (number as u64) << 17);
+            let dice = SeededRng::new(seed.wrapping_mul(0x9E37_79B9) ^ (number as u64) << 17);
             let (socket, asked) = (socket.as_path(), &asked);
             let mut client = Client { number, dice, socket, asked, half: None };
             scope.spawn(move || (0..rounds).for_each(|_| client.round()));
@@ -266,7 +267,7 @@ fn whatever_is_answered_to_a_hundred_clients_was_so() {
     eventually("every connection to be closed", || (descriptors(&up) <= before).then_some(()));
     project.devstack(["down"]).run().expect_code(0);
     assert_eq!(up.wait_code(), 0);
-    let marks = Markers::read(&project.path("marks"));
+    let marks = MarkerLog::read(&project.path("marks"));
     marks.assert_no_overlap();
     tell(&asked);
     let mut wrong = wrong(&asked, &marks, &World { marked: &MARKED, owned: &OWNED });
@@ -315,9 +316,9 @@ fn did(sent: u64, answered: u64, verb: Verb) -> Asked {
 #[test]
 fn the_checker_knows_right_from_wrong() {
     // Run 1 is process 7 and lives from 10 to 20, run 2 is process 8 and lives from 30 on.
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("marks", "start 7 api 10\nexit 7 api 20\nstart 8 api 30\n");
-    let marks = Markers::read(&project.path("marks"));
+    let marks = MarkerLog::read(&project.path("marks"));
     let right = [
         saw(11, 12, "starting", 1, 7),
         did(12, 22, Verb::Restart),

@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Launch, Project, need};
+use crate::support::{TestCommand, TestProject, require_program};
 
 const FILE: &str = "[services.api]\ncommand = 'x'\nprofiles = ['full']\n[services.api-docs]\ncommand = 'x'\n[services.web]\ncommand = 'x'\n";
 
 /// A project whose shells find devstack by its name.
-fn project() -> Project {
-    let project = Project::new();
+fn project() -> TestProject {
+    let project = TestProject::new();
     project.write("devstack.toml", FILE);
     project
 }
 
 /// The shell, with devstack first in its PATH.
-fn shell(project: &Project, shell: &Path, args: &[&str]) -> Launch {
+fn shell(project: &TestProject, shell: &Path, args: &[&str]) -> TestCommand {
     let folder = PathBuf::from(env!("CARGO_BIN_EXE_devstack"));
     let folder = folder.parent().expect("it is in a folder").display().to_string();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -22,7 +22,7 @@ fn shell(project: &Project, shell: &Path, args: &[&str]) -> Launch {
 }
 
 /// What devstack itself offers for the last of these words, as fish reads it: without a shell.
-fn offered(project: &Project, words: &[&str]) -> Vec<String> {
+fn offered(project: &TestProject, words: &[&str]) -> Vec<String> {
     let ended = project
         .devstack(["--", "devstack"])
         .args(words)
@@ -90,7 +90,7 @@ fn whatever_is_wrong_nothing_is_said() {
 
 #[test]
 fn bash_completes() {
-    let Some(bash) = need("bash") else { return };
+    let Some(bash) = require_program("bash") else { return };
     let project = project();
     let complete = |words: &str, index: usize| {
         let script = format!(
@@ -110,7 +110,7 @@ fn bash_completes() {
 
 #[test]
 fn fish_completes() {
-    let Some(fish) = need("fish") else { return };
+    let Some(fish) = require_program("fish") else { return };
     let project = project();
     let script = "devstack completions fish | source; complete --do-complete 'devstack restart a'; complete --do-complete 'devstack resta'";
     let ended = shell(&project, &fish, &["--no-config", "-c", script]).run().expect_code(0);
@@ -123,7 +123,7 @@ fn fish_completes() {
 
 #[test]
 fn zsh_completes() {
-    let Some(zsh) = need("zsh") else { return };
+    let Some(zsh) = require_program("zsh") else { return };
     let project = project();
     let zsh = shell(&project, &zsh, &["-f", "-i"]).terminal(24, 80).start();
     zsh.write(b"autoload -Uz compinit && compinit -D && source <(devstack completions zsh); echo rea''dy\r");

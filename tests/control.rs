@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Markers, Project, Running, eventually, free_port, free_ports, http_get, http_socket, occupy,
-    service, up,
+    MarkerLog, RunningProgram, TestProject, eventually, free_port, free_ports, http_get,
+    http_socket, occupy, service, up,
 };
 
 /// What was said of a stack, without what changes while nothing happens.
@@ -31,7 +31,7 @@ const PAIR: &str = r#"
 
 #[test]
 fn ps_says_everything_that_programs_read() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(3);
     let (wanted, pinned, metrics) = (first, first + 1, first + 2);
     let stranger = occupy(wanted);
@@ -167,15 +167,15 @@ fn the_table_shows_the_same_to_people() {
 fn orders_are_answered_when_they_are_so() {
     let (project, up) = up(PAIR);
     let marks = project.path("marks");
-    Markers::wait_starts(&marks, "api", 1);
-    Markers::wait_starts(&marks, "worker", 1);
+    MarkerLog::wait_starts(&marks, "api", 1);
+    MarkerLog::wait_starts(&marks, "worker", 1);
     let pid = |name| service(&project.ps(), name)["pid"].clone();
     let (api, worker) = (pid("api"), pid("worker"));
 
     let told = project.devstack(["stop", "api"]).run().expect_code(0);
     assert_eq!(told.stdout, "stopped api\n");
     // Nothing is waited for here: the answer came when it was so.
-    assert_eq!(Markers::read(&marks).count("exit", "api"), 1);
+    assert_eq!(MarkerLog::read(&marks).count("exit", "api"), 1);
     let ps = project.ps();
     assert_eq!(
         (&service(&ps, "api")["phase"], &service(&ps, "api")["pid"]),
@@ -185,11 +185,11 @@ fn orders_are_answered_when_they_are_so() {
     project.devstack(["start", "api"]).run().expect_code(0);
     let again = pid("api");
     assert!(again.is_u64() && again != api, "{again}");
-    Markers::wait_starts(&marks, "api", 2);
+    MarkerLog::wait_starts(&marks, "api", 2);
 
     project.devstack(["restart", "api"]).run().expect_code(0);
     assert_ne!(pid("api"), again);
-    assert_eq!(Markers::read(&marks).count("exit", "api"), 2);
+    assert_eq!(MarkerLog::read(&marks).count("exit", "api"), 2);
     // Started is started: nothing happens.
     let third = pid("api");
     project.devstack(["start", "api", "worker"]).run().expect_code(0);
@@ -238,7 +238,7 @@ fn a_service_that_nobody_knows_is_named_with_a_likely_one() {
 
 #[test]
 fn without_a_stack_every_command_says_so() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", PAIR);
     for args in [
         &["ps"][..],
@@ -265,11 +265,11 @@ fn without_a_stack_every_command_says_so() {
 
 #[test]
 fn of_twenty_that_start_at_once_exactly_one_runs() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", PAIR);
-    let all: Vec<Running> = (0..20).map(|_| project.devstack(["up"]).start()).collect();
+    let all: Vec<RunningProgram> = (0..20).map(|_| project.devstack(["up"]).start()).collect();
     let running = eventually("nineteen to end", || {
-        let running: Vec<&Running> = all.iter().filter(|one| one.is_running()).collect();
+        let running: Vec<&RunningProgram> = all.iter().filter(|one| one.is_running()).collect();
         (running.len() <= 1).then_some(running)
     });
     let [winner] = running[..] else { panic!("nobody runs") };
@@ -287,7 +287,7 @@ fn of_twenty_that_start_at_once_exactly_one_runs() {
     }
     assert_eq!(project.ps()["supervisor_pid"], winner.pid());
     winner.end();
-    let markers = Markers::read(&project.path("marks"));
+    let markers = MarkerLog::read(&project.path("marks"));
     markers.assert_no_overlap();
     assert!(markers.count("start", "api") <= 1);
     project.finish();
@@ -388,7 +388,7 @@ fn only_the_user_gets_at_the_socket() {
 
 #[test]
 fn logs_show_what_was_printed_while_it_runs_and_after() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -437,7 +437,7 @@ fn logs_show_what_was_printed_while_it_runs_and_after() {
 #[test]
 fn logs_are_followed_across_a_restart_until_the_end() {
     let (project, up) = up(PAIR);
-    Markers::wait_starts(&project.path("marks"), "api", 1);
+    MarkerLog::wait_starts(&project.path("marks"), "api", 1);
     let follow = project.devstack(["logs", "-f", "api", "--said=no"]).start();
     let (json, all) = (
         project.devstack(["logs", "-f", "--json"]).start(),

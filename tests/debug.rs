@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::support::{
-    Project, Running, eventually, free_port, free_ports, http_get, need, need_that, occupy,
-    patience, service, try_http_get,
+    RunningProgram, TestProject, eventually, free_port, free_ports, http_get, occupy, require,
+    require_program, service, try_http_get, wait_limit,
 };
 
 mod dap;
@@ -28,19 +28,19 @@ health = { http = "/health", interval = "100ms", failures = 1, action = "restart
 stop = { grace = "100ms" }
 "#;
 
-fn up(project: &Project, config: &str, args: &[&str]) -> Running {
+fn up(project: &TestProject, config: &str, args: &[&str]) -> RunningProgram {
     project.write("devstack.toml", config);
     project.devstack(["up"].iter().chain(args)).start()
 }
 
 #[track_caller]
-fn say(project: &Project, args: &[&str]) -> String {
+fn say(project: &TestProject, args: &[&str]) -> String {
     project.devstack(args).run().expect_code(0).stdout
 }
 
 /// Waits until every limit of [`SHORT`] has passed many times over.
 #[track_caller]
-fn let_time_pass(up: &Running) {
+fn let_time_pass(up: &RunningProgram) {
     let struck =
         up.lines().iter().filter(|line| line.contains("clock") && line.ends_with("tick")).count();
     up.wait_count(struck + 20, "| tick");
@@ -50,7 +50,7 @@ fn let_time_pass(up: &Running) {
 #[track_caller]
 fn python() -> Option<PathBuf> {
     let venv = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/debuggers/.venv"));
-    let there = need_that("debugpy (tests/debug/setup.sh)", venv.join("installed").exists());
+    let there = require("debugpy (tests/debug/setup.sh)", venv.join("installed").exists());
     there.then(|| venv.join("bin/python"))
 }
 
@@ -86,7 +86,7 @@ def answer():
 #[test]
 fn a_breakpoint_in_flask_outlasts_every_time_limit() {
     let Some(python) = python() else { return };
-    let project = Project::new();
+    let project = TestProject::new();
     let (port, debugger) = (free_port(), free_port());
     let app = project.write("app.py", FLASK).canonicalize().unwrap();
     let python = python.display();
@@ -131,7 +131,7 @@ fn a_breakpoint_in_flask_outlasts_every_time_limit() {
 /// What Node's inspector says of itself. It does not end the connection.
 fn inspector(port: u16) -> Option<Value> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    connection.set_read_timeout(Some(patience())).expect("not zero");
+    connection.set_read_timeout(Some(wait_limit())).expect("not zero");
     connection.write_all(b"GET /json/version HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
     let mut said = BufReader::new(connection);
     let mut length = 0;
@@ -153,10 +153,10 @@ fn inspector(port: u16) -> Option<Value> {
 
 #[test]
 fn the_inspector_of_node_answers_on_its_port() {
-    if need("node").is_none() {
+    if require_program("node").is_none() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let (port, debugger) = (free_port(), free_port());
     project.write(
         "server.js",
@@ -216,12 +216,14 @@ fn the_inspector_of_node_answers_on_its_port() {
 fn gdbserver_serves_a_native_program() {
     use crate::support::misbehave;
 
-    let (Some(gdb), Some(_)) = (need("gdb"), need("gdbserver")) else { return };
-    let project = Project::new();
+    let (Some(gdb), Some(_)) = (require_program("gdb"), require_program("gdbserver")) else {
+        return;
+    };
+    let project = TestProject::new();
     let run = ["-nx", "-batch", "-ex", "run", "--args"].map(str::to_owned);
     let program = [misbehave().display().to_string(), "print-env".to_owned(), "TERM".to_owned()];
     let tried = project.program(&gdb).args(run.iter().chain(&program)).run();
-    if !need_that("the right to trace processes", tried.stdout.contains("exited normally")) {
+    if !require("the right to trace processes", tried.stdout.contains("exited normally")) {
         return;
     }
     let debugger = free_port();
@@ -252,7 +254,7 @@ fn gdbserver_serves_a_native_program() {
 
 #[test]
 fn a_stop_waits_until_it_is_asked_for_again() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = format!(
         r#"
         [services.api]
@@ -279,7 +281,7 @@ fn a_stop_waits_until_it_is_asked_for_again() {
 
 #[test]
 fn ctrl_c_twice_ends_what_does_not_stop() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = r#"
         [services.api]
         command = "true"
@@ -296,7 +298,7 @@ fn ctrl_c_twice_ends_what_does_not_stop() {
 
 #[test]
 fn who_cannot_be_debugged_is_named_before_anything_starts() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &(listener("api", 5678, "") + "[services.web]\ncommand = \"true\"\n"),
@@ -316,7 +318,7 @@ fn who_cannot_be_debugged_is_named_before_anything_starts() {
 
 #[test]
 fn the_mode_outlives_edits_and_ends_with_its_entry() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(2);
     let entry = listener("api", first, "watch = [\"*.txt\"]");
     let up = up(&project, &entry, &[]);
@@ -355,7 +357,7 @@ fn the_mode_outlives_edits_and_ends_with_its_entry() {
 
 #[test]
 fn debuggers_have_ports_like_any_other() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(4);
     let taken = occupy(first);
     let config = listener("api", first, "")
@@ -390,7 +392,7 @@ fn debuggers_have_ports_like_any_other() {
 
 #[test]
 fn ports_that_are_taken_before_the_start_move_and_leave_the_mode_alone() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let first = free_ports(6);
     let config = r#"
@@ -433,7 +435,7 @@ fn ports_that_are_taken_before_the_start_move_and_leave_the_mode_alone() {
 
 #[test]
 fn whose_debugger_cannot_have_its_port_stays_in_run_mode() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(2);
     let config = listener("api", first, "autostart = false") + &listener("web", first + 1, "");
     project.write("devstack.toml", &config);
@@ -462,7 +464,7 @@ fn whose_debugger_cannot_have_its_port_stays_in_run_mode() {
 
 #[test]
 fn a_held_save_is_taken_by_a_restart() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("a.txt", "1");
     let up = up(&project, &listener("api", free_port(), "watch = [\"*.txt\"]"), &["--debug"]);
     up.wait_for("api * debug   attach");
@@ -486,7 +488,7 @@ fn a_held_save_is_taken_by_a_restart() {
 
 #[test]
 fn modes_change_without_a_watch_and_whatever_the_file_says_now() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &listener("api", free_port(), ""), &["--no-watch"]);
     up.wait_for("is up");
     project.write("devstack.toml", "nonsense");
@@ -500,7 +502,7 @@ fn modes_change_without_a_watch_and_whatever_the_file_says_now() {
 
 #[test]
 fn vs_code_gets_an_entry_for_each_and_keeps_what_is_there() {
-    let project = Project::new();
+    let project = TestProject::new();
     let ports = free_ports(2);
     let config = format!(
         r#"

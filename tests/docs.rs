@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Project, need};
+use crate::support::{TestProject, require_program};
 
 /// Set to 1 to write the committed files anew.
 const UPDATE: &str = "DEVSTACK_UPDATE_DOCS";
@@ -70,7 +70,7 @@ fn committed(folder: &str, made: &BTreeMap<String, String>) {
 
 #[test]
 fn the_schema_is_the_one_that_is_made() {
-    let project = Project::new();
+    let project = TestProject::new();
     let made = project.devstack(["schema"]).run().expect_code(0).stdout;
     committed_file("devstack.schema.json", &made);
     project.finish();
@@ -78,7 +78,7 @@ fn the_schema_is_the_one_that_is_made() {
 
 #[test]
 fn what_shells_read_is_what_is_made() {
-    let project = Project::new();
+    let project = TestProject::new();
     let made = ["bash", "zsh", "fish"].map(|shell| {
         let script = project.devstack(["completions", shell]).run().expect_code(0).stdout;
         (format!("devstack.{shell}"), script)
@@ -89,7 +89,7 @@ fn what_shells_read_is_what_is_made() {
 
 #[test]
 fn manual_pages_are_those_that_are_made() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.devstack(["man", "--to", "pages"]).run().expect_code(0);
     let made = files(&project.path("pages"));
     assert!(made.len() > 10 && made.contains_key("devstack-up.1"), "{:?}", made.keys());
@@ -112,8 +112,8 @@ fn manual_pages_are_those_that_are_made() {
 
 #[test]
 fn manual_pages_can_be_read() {
-    let Some(man) = need("man") else { return };
-    let project = Project::new();
+    let Some(man) = require_program("man") else { return };
+    let project = TestProject::new();
     for page in files(&docs("man")).into_keys() {
         let ended = project.program(&man).args(["-l".into(), docs("man").join(&page)]).run();
         let ended = ended.expect_code(0);

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Project, free_port, occupy};
+use crate::support::{TestProject, free_port, occupy};
 
 /// What it finds; its exit code is as it says.
 #[track_caller]
-fn doctor(project: &Project) -> Value {
+fn doctor(project: &TestProject) -> Value {
     let ended = project.devstack(["doctor", "--json"]).run();
     let found = ended.json();
     assert_eq!(ended.stderr, "");
@@ -48,7 +48,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn a_sound_project_is_told_so_and_left_as_it_is() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let text = format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n");
     project.write("devstack.toml", &text);
@@ -81,7 +81,7 @@ fn a_sound_project_is_told_so_and_left_as_it_is() {
 
 #[test]
 fn what_would_fail_is_found_before() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (moving, strict) = (occupy(free_port()), occupy(free_port()));
     project.write(
         "devstack.toml",
@@ -130,7 +130,7 @@ fn what_would_fail_is_found_before() {
 #[test]
 fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
     use crate::support::{eventually, kill_all_at_once};
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.api]\ncommand = ['{misbehave}', 'ignore', 'HUP']\nready = { log = 'ready' }\n",

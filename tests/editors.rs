@@ -4,18 +4,22 @@ use std::fs;
 use std::io::Write;
 
 use crate::change::{end, save, starts, watching};
-use crate::support::{Project, Running, Signal, need};
+use crate::support::{RunningProgram, Signal, TestProject, require_program};
 
 /// Starts the stack and saves this often, each time when the run of the save before is there. Each save is one
 /// restart, no less and no more.
 #[track_caller]
-fn saves(project: Project, count: usize, by: impl FnMut(&Project, usize)) {
+fn saves(project: TestProject, count: usize, by: impl FnMut(&TestProject, usize)) {
     let up = up(&project, count, by);
     last(project, &up, count + 2);
 }
 
 #[track_caller]
-fn up(project: &Project, count: usize, mut by: impl FnMut(&Project, usize)) -> Running {
+fn up(
+    project: &TestProject,
+    count: usize,
+    mut by: impl FnMut(&TestProject, usize),
+) -> RunningProgram {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     for number in 1..=count {
@@ -27,21 +31,21 @@ fn up(project: &Project, count: usize, mut by: impl FnMut(&Project, usize)) -> R
 
 /// One more save, which must be one more restart: so was everything before it, then.
 #[track_caller]
-fn last(project: Project, up: &Running, count: usize) {
+fn last(project: TestProject, up: &RunningProgram, count: usize) {
     save(&project, "src/app.py", "the last");
     starts(&project, count);
     end(project, up, count);
 }
 
-fn project(keys: &str) -> Project {
-    let project = Project::new();
+fn project(keys: &str) -> TestProject {
+    let project = TestProject::new();
     watching(&project, keys);
     project
 }
 
 /// One vim that goes on editing, as people use it.
 fn by_vim(count: usize, settings: &str, keys: &str) {
-    if need("vim").is_none() {
+    if require_program("vim").is_none() {
         return;
     }
     let project = project(keys);
@@ -120,7 +124,7 @@ fn saves_by_two_renames() {
 /// returned, and is acted on at once.
 #[test]
 fn saves_after_quiet() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("src/app.py", "1");
     project.write(
         "devstack.toml",
@@ -154,14 +158,14 @@ fn a_formatter_over_300_files_is_one_restart() {
     last(project, &up, 4);
 }
 
-fn git(project: &Project, args: &[&str]) {
+fn git(project: &TestProject, args: &[&str]) {
     let user = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
     project.program("git").args(user).args(args).run().expect_code(0);
 }
 
 /// A repository with two branches that differ in all of so many files.
-fn repository(files: usize) -> Option<Project> {
-    need("git")?;
+fn repository(files: usize) -> Option<TestProject> {
+    require_program("git")?;
     let project = project("watch = true");
     git(&project, &["init", "-q"]);
     for branch in ["main", "other"] {
@@ -210,7 +214,7 @@ fn a_rebase_of_many_steps_is_one_restart() {
 
 #[test]
 fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("src/app.py", "the first");
     // It says what it was started with.
     project.write(
@@ -229,7 +233,7 @@ fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
     // Whatever it was, the last state runs.
     up.wait_for("api | the last");
     up.end();
-    let markers = crate::support::Markers::read(&project.path("markers"));
+    let markers = crate::support::MarkerLog::read(&project.path("markers"));
     let count = markers.count("start", "api");
     // A machine that stands still in the middle of it makes several bursts of one; usually there are two to four.
     assert!(count <= 100, "{count} starts: {:?}", up.lines());

@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Project, Signal, free_port, free_ports, occupy, service};
+use crate::support::{CommandOutput, Signal, TestProject, free_port, free_ports, occupy, service};
 
-fn env(project: &Project, args: &[&str]) -> Ended {
+fn env(project: &TestProject, args: &[&str]) -> CommandOutput {
     project.devstack(["env"].iter().chain(args)).run()
 }
 
 #[track_caller]
-fn json(project: &Project, args: &[&str]) -> Value {
+fn json(project: &TestProject, args: &[&str]) -> Value {
     env(project, &[&["--json"], args].concat()).expect_code(0).json()
 }
 
@@ -57,7 +57,7 @@ TAB = "a\tb"
 #[cfg(target_os = "linux")]
 #[test]
 fn it_is_what_the_process_has() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(".env", "FROM=file\nBOTH=file\n");
     let text = format!(
@@ -131,7 +131,7 @@ fn it_is_what_the_process_has() {
 
 #[test]
 fn each_value_says_where_it_comes_from_and_what_it_hides() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(".env", "# first\nA=env\nB=env\nPORT=1234\n");
     project.write(".env.local", "B=local\n");
@@ -202,7 +202,7 @@ fn each_value_says_where_it_comes_from_and_what_it_hides() {
 
 #[test]
 fn ports_that_moved_and_modes_are_those_of_the_run() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(3);
     let taken = occupy(first);
     let text = format!(
@@ -244,7 +244,7 @@ fn ports_that_moved_and_modes_are_those_of_the_run() {
 
 #[test]
 fn an_edit_is_seen_when_it_is_applied() {
-    let project = Project::new();
+    let project = TestProject::new();
     let text = |value: &str, more: &str| {
         format!(
             "{more}[services.api]\ncommand = ['{{misbehave}}', 'run']\nenv = {{ A = '{value}' }}\n"
@@ -271,7 +271,7 @@ fn an_edit_is_seen_when_it_is_applied() {
 
 #[test]
 fn a_run_that_is_about_to_end_has_what_it_was_given() {
-    let project = Project::new();
+    let project = TestProject::new();
     let text = |value: &str| {
         format!(
             "[services.api]\ncommand = ['{{misbehave}}', 'ignore', 'TERM']\nstop = {{ grace = '1h' }}\nenv = {{ A = '{value}' }}\n"
@@ -296,7 +296,7 @@ fn a_run_that_is_about_to_end_has_what_it_was_given() {
 
 #[test]
 fn who_does_not_exist_has_no_environment() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = ['{misbehave}', 'run']\nreplicas = 2\n[services.web]\ncommand = ['{misbehave}', 'run']\n");
     let check = || {
         let wrong = env(&project, &["wbe"]).expect_code(3);

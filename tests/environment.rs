@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Launch, Project, free_port, free_ports};
+use crate::support::{TestCommand, TestProject, free_port, free_ports};
 
 /// What a service that ran `misbehave print-env` was given.
-fn given(project: &Project, launch: Launch, name: &str) -> BTreeMap<String, String> {
+fn given(project: &TestProject, launch: TestCommand, name: &str) -> BTreeMap<String, String> {
     let file = project.path(format!("{name}.env.out"));
     let _ = std::fs::remove_file(&file);
     launch.args(["--", "true"]).run().expect_code(0);
@@ -29,17 +29,17 @@ fn server(name: &str, more: &str) -> String {
 }
 
 /// Runs until everything is ready.
-fn run(project: &Project) -> Launch {
+fn run(project: &TestProject) -> TestCommand {
     project.devstack(["run", "--no-strict-ports"])
 }
 
-fn up(project: &Project) -> Launch {
+fn up(project: &TestProject) -> TestCommand {
     project.devstack(["up"])
 }
 
 #[test]
 fn the_strongest_source_decides_the_port() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(7);
     let [line, named, plain, from_env, from_file, dotenv, own] =
         std::array::from_fn(|at| (first + at as u16).to_string());
@@ -47,7 +47,7 @@ fn the_strongest_source_decides_the_port() {
         let text = server("api", &format!("port = {from_file}\n{more}"));
         project.write("devstack.toml", &text);
     };
-    let port = |launch: Launch| given(&project, launch, "api")["PORT"].clone();
+    let port = |launch: TestCommand| given(&project, launch, "api")["PORT"].clone();
 
     config("");
     assert_eq!(port(run(&project)), from_file);
@@ -71,7 +71,7 @@ fn the_strongest_source_decides_the_port() {
 
 #[test]
 fn a_pinned_port_that_is_taken_fails_and_a_wish_moves() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(3);
     let stranger = crate::support::occupy(first);
     project.write("devstack.toml", &server("api", &format!("port = {first}")));
@@ -94,7 +94,7 @@ fn a_pinned_port_that_is_taken_fails_and_a_wish_moves() {
 
 #[test]
 fn the_name_of_the_variable_can_be_chosen_and_only_the_primary_listens_to_port() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(4);
     let [api, web, one, other] = std::array::from_fn(|at| (first + at as u16).to_string());
     let text = server("api", &format!("port = {api}"))
@@ -112,7 +112,7 @@ fn the_name_of_the_variable_can_be_chosen_and_only_the_primary_listens_to_port()
 
 #[test]
 fn references_are_filled_in_in_commands_and_environment() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let metrics = free_port();
     let dir = project.dir().display().to_string();
@@ -149,7 +149,7 @@ fn references_are_filled_in_in_commands_and_environment() {
 
 #[test]
 fn the_layers_of_the_environment_lie_over_each_other() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(".env", "A=env\nB=env\nC=env\nD=env\nE=env\nF=env # a comment\nexport G='single $A'\nH=\"line\\nfeed\"\nI=a=b=c\n");
     project.write(".env.local", "B=local\nC=local\nD=local\nE=local\n");
     project.write("api.env", "D=file\nE=file\n");
@@ -172,7 +172,7 @@ fn the_layers_of_the_environment_lie_over_each_other() {
 
 #[test]
 fn files_lie_over_each_other() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &witness("api", "env = { A = 'base', B = 'base', C = 'base' }"));
     project.write("devstack.local.toml", "[services.api]\nenv = { B = 'local', C = 'local' }\n");
     let env = given(&project, run(&project), "api");
@@ -192,7 +192,7 @@ fn files_lie_over_each_other() {
 
 #[test]
 fn a_mistake_in_a_file_laid_over_is_shown_in_that_file() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &witness("api", ""));
     project.write("devstack.local.toml", "[services.api]\n\ncolour = 'red'\n");
     let ended = project.devstack(["check"]).run().expect_code(2);
@@ -203,7 +203,7 @@ fn a_mistake_in_a_file_laid_over_is_shown_in_that_file() {
 
 #[test]
 fn the_file_is_found_from_a_folder_below_and_stays_the_centre() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &witness("api", ""));
     project.write("sub/deep/x", "");
     project.write(".env", "FROM=above\n");
@@ -225,7 +225,7 @@ fn the_file_is_found_from_a_folder_below_and_stays_the_centre() {
 
 #[test]
 fn the_host_reaches_services_and_urls() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let text = server("api", &format!("port = {port}"))
         + &witness("web", "depends_on = ['api']\nenv = { URL = '${api.url}' }");
@@ -238,7 +238,7 @@ fn the_host_reaches_services_and_urls() {
 
 #[test]
 fn named_ports_and_replicas_have_deciders_of_their_own() {
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(8);
     let number = |at: u16| (first + at).to_string();
     let ports = format!(
@@ -272,7 +272,7 @@ fn named_ports_and_replicas_have_deciders_of_their_own() {
 
 #[test]
 fn secrets_of_env_files_are_in_no_message() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(".env", "PASSWORD=canary-1234\nnot a line canary-5678\n");
     project.write("devstack.toml", &witness("api", ""));
     for args in [&["check"][..], &["up"], &["check", "--json"]] {

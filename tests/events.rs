@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, patience, service, up};
+use crate::support::{TestProject, service, up, wait_limit};
 
 /// One service that is there, and one that is only there.
 const STACK: &str = r#"
@@ -24,9 +24,9 @@ const STACK: &str = r#"
 struct Feed(BufReader<UnixStream>);
 
 impl Feed {
-    fn open(project: &Project) -> Feed {
+    fn open(project: &TestProject) -> Feed {
         let stream = UnixStream::connect(project.socket()).expect("it listens");
-        stream.set_read_timeout(Some(patience())).expect("a limit");
+        stream.set_read_timeout(Some(wait_limit())).expect("a limit");
         (&stream)
             .write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             .expect("it reads");

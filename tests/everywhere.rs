@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Launch, Project, Running, Signal, eventually, patience};
+use crate::support::{RunningProgram, Signal, TestCommand, TestProject, eventually, wait_limit};
 
 /// One that stays, one that is done, one that failed.
 const THREE: &str = r#"
@@ -25,18 +25,18 @@ const THREE: &str = r#"
 const ONE: &str = "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n";
 
 /// Where the locks of the project are.
-fn runtime(project: &Project) -> PathBuf {
+fn runtime(project: &TestProject) -> PathBuf {
     project.outside("run").join("devstack")
 }
 
 /// A command about every stack of this project and no other: those of the person who runs the tests are none of
 /// their business.
-fn all(project: &Project, args: &[&str]) -> Launch {
+fn all(project: &TestProject, args: &[&str]) -> TestCommand {
     project.devstack(args).args(["--all"]).env("DEVSTACK_RUNTIME_DIR", runtime(project))
 }
 
 /// A stack in a folder of its own.
-fn start(project: &Project, dir: &Path, config: &str) -> Running {
+fn start(project: &TestProject, dir: &Path, config: &str) -> RunningProgram {
     project.write(dir.join("devstack.toml"), config);
     let up = project.devstack(["up"]).dir(dir).start();
     up.wait_for("api");
@@ -62,7 +62,7 @@ fn delete(dir: &Path) {
 
 #[test]
 fn nothing_runs() {
-    let project = Project::new();
+    let project = TestProject::new();
     for command in ["ps", "down"] {
         let ended = all(&project, &[command]).run().expect_code(0);
         assert_eq!((&*ended.stdout, &*ended.stderr), ("", "no stacks are running for this user\n"));
@@ -75,7 +75,7 @@ fn nothing_runs() {
 
 #[test]
 fn all_and_one_is_a_mistake() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", ONE);
     for command in ["ps", "down"] {
         for args in [&["-f", "devstack.toml", command, "--all"][..], &[command, "-f", "x", "--all"]]
@@ -94,7 +94,7 @@ fn all_and_one_is_a_mistake() {
 
 #[test]
 fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
-    let project = Project::new();
+    let project = TestProject::new();
     let home = project.outside("home");
     let dirs = ["there", "before", "deleted"].map(|name| home.join(name));
     let [there, moved, deleted] = dirs.each_ref().map(|dir| start(&project, dir, THREE));
@@ -156,7 +156,7 @@ fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
 
 #[test]
 fn one_that_hangs_is_named_and_holds_up_nobody() {
-    let project = Project::new();
+    let project = TestProject::new();
     let hangs = start(&project, &project.path("hangs"), ONE);
     let works = start(&project, &project.path("works"), ONE);
     hangs.stop();
@@ -194,7 +194,7 @@ fn one_that_hangs_is_named_and_holds_up_nobody() {
 #[test]
 fn other_versions_are_stopped_too() {
     const LOCK: &str = "0123456789abcdef.lock";
-    let project = Project::new();
+    let project = TestProject::new();
     let works = start(&project, &project.path("works"), ONE);
     let folder = runtime(&project);
     let dir = project.dir().display().to_string();
@@ -207,7 +207,7 @@ fn other_versions_are_stopped_too() {
     // Another protocol, in which everything is answered in the same way; asked to go, it goes.
     let future = std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            stream.set_read_timeout(Some(patience())).expect("a time");
+            stream.set_read_timeout(Some(wait_limit())).expect("a time");
             let mut head = [0; 4096];
             let count = stream.read(&mut head).unwrap_or(0);
             let body = r#"{"text": "gone"}"#;
@@ -238,7 +238,7 @@ fn other_versions_are_stopped_too() {
 
 #[test]
 fn only_the_folder_that_was_named_is_looked_into() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = start(&project, &project.path("shop"), ONE);
     let other = project.outside("tmp").join("job");
     fs::DirBuilder::new().mode(0o700).create(&other).expect("it is new");
@@ -261,7 +261,7 @@ fn only_the_folder_that_was_named_is_looked_into() {
 fn what_killed_ones_left_is_ended_also_when_their_folder_is_gone() {
     use crate::support::kill_all_at_once;
     const TREES: &str = "[services.api]\ncommand = [\"{misbehave}\", \"tree\", \"plain\", \"setsid\", \"double\"]\n";
-    let project = Project::new();
+    let project = TestProject::new();
     let dirs = ["there", "moved", "deleted"].map(|name| project.path(name));
     for dir in &dirs {
         let up = start(&project, dir, TREES);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::{
-    Launch, Project, alone_on_usual_ports, eventually, need_that, service, try_http_get,
+    TestCommand, TestProject, eventually, lock_usual_ports, require, service, try_http_get,
 };
 
 fn repository() -> &'static Path {
@@ -59,7 +59,7 @@ fn every_example_passes_the_check() {
     let files: Vec<PathBuf> =
         folders.map(|folder| folder.join("devstack.toml")).filter(|file| file.is_file()).collect();
     assert!(files.len() >= 2, "{files:?}");
-    let project = Project::new();
+    let project = TestProject::new();
     for file in files {
         let ended = project.devstack(["check", "-f"]).args([&file]).run().expect_code(0);
         assert_eq!(ended.stderr, "", "{}", file.display());
@@ -68,7 +68,7 @@ fn every_example_passes_the_check() {
 }
 
 /// devstack with what cargo needs to find its toolchain, whose home is not the project's.
-fn with_cargo(launch: Launch) -> Launch {
+fn with_cargo(launch: TestCommand) -> TestCommand {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let folder =
         |name, usual| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
@@ -80,8 +80,8 @@ fn with_cargo(launch: Launch) -> Launch {
 
 #[test]
 fn notes_is_built_runs_and_shows_an_edit() {
-    let _alone = alone_on_usual_ports();
-    let project = Project::new();
+    let _alone = lock_usual_ports();
+    let project = TestProject::new();
     fs::copy(repository().join("devstack.toml"), project.path("devstack.toml"))
         .expect("both are ours");
     copy(&repository().join("examples/notes"), &project.path("examples/notes"));
@@ -111,14 +111,14 @@ fn notes_is_built_runs_and_shows_an_edit() {
 }
 
 /// The shop as a copy, with what was installed for the original. `None`: it is not set up on this machine.
-fn shop() -> Option<Project> {
+fn shop() -> Option<TestProject> {
     let original = repository().join("examples/flask-shop");
     let (venv, modules) = (original.join(".venv"), original.join("web/node_modules"));
     let there = venv.join("installed").is_file() && modules.join(".installed").is_file();
-    if !need_that("flask-shop set up (examples/flask-shop/setup.sh)", there) {
+    if !require("flask-shop set up (examples/flask-shop/setup.sh)", there) {
         return None;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     copy(&original, &project.dir());
     symlink(venv, project.path(".venv")).expect("it is new");
     symlink(modules, project.path("web/node_modules")).expect("it is new");
@@ -138,7 +138,7 @@ fn strangers() -> [Option<TcpListener>; 2] {
 
 #[test]
 fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = shop() else { return };
     let _strangers = strangers();
     let up = project.devstack(["up"]).start();
@@ -177,7 +177,7 @@ fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
 
 #[test]
 fn flask_shop_is_a_test_too() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = shop() else { return };
     let _strangers = strangers();
     let run = project.devstack(["run", "--no-strict-ports", "--", "./client.py"]);
@@ -193,13 +193,13 @@ fn flask_shop_is_a_test_too() {
 
 #[test]
 fn passing_serves_all_three_and_restarts_them() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let original = repository().join("examples/passing");
     let there = original.join(".venv/installed").is_file();
-    if !need_that("examples/passing set up (examples/passing/setup.sh)", there) {
+    if !require("examples/passing set up (examples/passing/setup.sh)", there) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     copy(&original, &project.dir());
     symlink(original.join(".venv"), project.path(".venv")).expect("it is new");
     let up = project.devstack(["up"]).start();
@@ -223,9 +223,9 @@ fn passing_serves_all_three_and_restarts_them() {
 
 #[test]
 fn the_story_of_ports_is_true() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let story = repository().join("examples/ports/story.sh");
-    let project = Project::new();
+    let project = TestProject::new();
     let told = project.program(story).env("DEVSTACK", env!("CARGO_BIN_EXE_devstack")).run();
     let text = told.expect_code(0).stdout;
     // Where somebody has port 5000 already, that one is in the way, and it is not ended.

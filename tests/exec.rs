@@ -3,7 +3,7 @@
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{CTRL_C, Project, free_port, need};
+use crate::support::{CTRL_C, TestProject, free_port, require_program};
 
 const STACK: &str = r#"
 [services.api]
@@ -17,8 +17,8 @@ autostart = false
 env = { A = "other" }
 "#;
 
-fn project() -> Project {
-    let project = Project::new();
+fn project() -> TestProject {
+    let project = TestProject::new();
     project.write("sub/tools/tool", "#!/bin/sh\necho \"$0 $# $1\"\n");
     project.write("sub/tools/plain", "");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -94,7 +94,7 @@ fn the_command_has_the_callers_input_and_terminal() {
 fn a_folder_that_cannot_be_listed_is_entered_as_the_service_enters_it() {
     // Root may list everything, unless it gives that up.
     let root = rustix::process::geteuid().is_root();
-    let setpriv = if root { need("setpriv") } else { None };
+    let setpriv = if root { require_program("setpriv") } else { None };
     if root && setpriv.is_none() {
         return;
     }

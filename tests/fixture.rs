@@ -5,12 +5,12 @@ use std::os::unix::net::UnixDatagram;
 
 use crate::support::content::{Flavour, Sum, line};
 use crate::support::{
-    Mark, Markers, Project, Signal, Source, free_port, http_get, occupy, try_http_get,
+    MarkerEvent, MarkerLog, Signal, Source, TestProject, free_port, http_get, occupy, try_http_get,
 };
 
 #[test]
 fn exits_with_the_code_it_is_given() {
-    let project = Project::new();
+    let project = TestProject::new();
     for code in [0, 1, 7, 255] {
         project.misbehave(["exit", &code.to_string()]).run().expect_code(code);
     }
@@ -20,7 +20,7 @@ fn exits_with_the_code_it_is_given() {
 
 #[test]
 fn dies_by_the_signal_it_is_given() {
-    let project = Project::new();
+    let project = TestProject::new();
     for (name, number) in [("TERM", 15), ("SIGKILL", 9), ("10", 10)] {
         project.misbehave(["die", name]).run().expect_code(128 + number);
     }
@@ -29,7 +29,7 @@ fn dies_by_the_signal_it_is_given() {
 
 #[test]
 fn a_mistake_on_the_command_line_is_exit_2() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mistakes: [&[&str]; 6] =
         [&[], &["nope"], &["exit"], &["exit", "x"], &["tree", "--nope"], &["--nope", "run"]];
     for args in mistakes {
@@ -41,7 +41,7 @@ fn a_mistake_on_the_command_line_is_exit_2() {
 
 #[test]
 fn ignores_signals_until_killed() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["ignore", "TERM", "INT", "HUP"]).start();
     running.wait_for("ready");
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
@@ -57,7 +57,7 @@ fn ignores_signals_until_killed() {
 
 #[test]
 fn tells_each_signal() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["signals", "TERM", "HUP"]).start();
     running.wait_for("ready");
     for count in 1..=3 {
@@ -72,7 +72,7 @@ fn tells_each_signal() {
 
 #[test]
 fn ends_by_itself_at_its_deadline_even_when_stopped() {
-    let project = Project::new();
+    let project = TestProject::new();
     let stopped = project.misbehave(["--deadline", "1", "stop-self"]).start();
     let tree = project
         .misbehave(["--deadline", "1", "--ignore", "TERM", "tree", "double", "--clear-env"])
@@ -84,7 +84,7 @@ fn ends_by_itself_at_its_deadline_even_when_stopped() {
 
 #[test]
 fn stops_itself_and_goes_on_when_continued() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["stop-self"]).start();
     running.wait_for("stopping");
     // Whether it is stopped yet or about to be, the signal is sent until it took effect.
@@ -99,7 +99,7 @@ fn stops_itself_and_goes_on_when_continued() {
 
 #[test]
 fn starts_children_in_every_kind_of_hiding() {
-    let project = Project::new();
+    let project = TestProject::new();
     let tree = project.misbehave(["tree", "plain", "setsid", "double"]).start();
     tree.wait_for("ready");
     let pids = ["plain", "setsid", "double"].map(|kind| tree.wait_pid(&format!("child {kind}")));
@@ -118,7 +118,7 @@ fn starts_children_in_every_kind_of_hiding() {
 
 #[test]
 fn leaves_an_orphan_that_holds_nothing_open() {
-    let project = Project::new();
+    let project = TestProject::new();
     let ended = project.misbehave(["orphan", "double", "--code", "3"]).run().expect_code(3);
     assert!(ended.stdout.starts_with("child double "), "{}", ended.stdout);
     assert_eq!(project.alive().len(), 1);
@@ -128,7 +128,7 @@ fn leaves_an_orphan_that_holds_nothing_open() {
 
 #[test]
 fn leaves_a_grandchild_that_holds_its_output() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["hold-pipe"]).start();
     assert_eq!(running.wait_code(), 0);
     let [holder] = &project.alive()[..] else { panic!("one process holds the pipe") };
@@ -140,7 +140,7 @@ fn leaves_a_grandchild_that_holds_its_output() {
 
 #[test]
 fn forks_on_while_it_dies() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["fork-chain", "20", "--on-term"]).start();
     running.wait_for("ready");
     running.signal(Signal::TERM);
@@ -154,7 +154,7 @@ fn forks_on_while_it_dies() {
 
 #[test]
 fn every_byte_of_a_flood_is_known() {
-    let project = Project::new();
+    let project = TestProject::new();
     let cases: [(&[&str], Flavour, &str); 4] = [
         (&[], Flavour::Text, "\n"),
         (&["--no-newline"], Flavour::Text, ""),
@@ -194,7 +194,7 @@ fn floods_look_as_they_are_named() {
 
 #[test]
 fn answers_http_with_its_pid() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let server = project
         .misbehave(["listen", "--http", "--text", "hello"])
@@ -212,7 +212,7 @@ fn answers_http_with_its_pid() {
 
 #[test]
 fn answers_with_the_status_it_is_given_and_when_it_is_told_to() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let args =
         ["listen", "--http", "--status", "404", "--ok-when", "go", "--port", &port.to_string()];
@@ -227,7 +227,7 @@ fn answers_with_the_status_it_is_given_and_when_it_is_told_to() {
 
 #[test]
 fn listens_late_elsewhere_and_on_other_addresses() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (told, real) = (free_port(), free_port());
     let mut gate = project.gate("gate");
     let server = project.misbehave(["listen", "--elsewhere", &real.to_string(), "--host", "::1"]);
@@ -247,7 +247,7 @@ fn listens_late_elsewhere_and_on_other_addresses() {
 
 #[test]
 fn a_port_that_is_taken_is_exit_98() {
-    let project = Project::new();
+    let project = TestProject::new();
     let stranger = occupy(free_port());
     let ended =
         project.misbehave(["listen", "--port", &stranger.port().to_string()]).run().expect_code(98);
@@ -257,7 +257,7 @@ fn a_port_that_is_taken_is_exit_98() {
 
 #[test]
 fn a_raw_answer_is_passed_on_as_it_is() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port().to_string();
     project.write("answer", "HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/\r\n\r\n");
     let server = project.misbehave(["listen", "--raw", "answer", "--port", &port]).start();
@@ -270,7 +270,7 @@ fn a_raw_answer_is_passed_on_as_it_is() {
 
 #[test]
 fn a_listener_can_end_by_itself_or_slowly() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port().to_string();
     let crashing =
         project.misbehave(["listen", "--port", &port, "--then-exit", "1"]).run().expect_code(1);
@@ -285,7 +285,7 @@ fn a_listener_can_end_by_itself_or_slowly() {
 
 #[test]
 fn markers_tell_whether_copies_overlap() {
-    let project = Project::new();
+    let project = TestProject::new();
     let file = project.path("marks");
     let first =
         project.misbehave(["marker", "marks", "--stop-ms", "1", "--instance", "web"]).start();
@@ -294,14 +294,14 @@ fn markers_tell_whether_copies_overlap() {
     assert_eq!(first.wait_code(), 0);
     let second = project.misbehave(["marker", "marks"]).env("DEVSTACK_SERVICE", "web").start();
     second.wait_for("ready");
-    let good = Markers::wait_starts(&file, "web", 2);
+    let good = MarkerLog::wait_starts(&file, "web", 2);
     assert_eq!((good.count("start", "web"), good.count("exit", "web")), (2, 1));
-    let first_mark: &Mark = good.of("web").next().expect("a start");
+    let first_mark: &MarkerEvent = good.of("web").next().expect("a start");
     assert_eq!((first_mark.what.as_str(), first_mark.pid), ("start", first.pid()));
     good.assert_no_overlap();
     let third = project.misbehave(["marker", "marks", "--instance", "web"]).start();
     third.wait_for("ready");
-    let bad = std::panic::catch_unwind(|| Markers::read(&file).assert_no_overlap());
+    let bad = std::panic::catch_unwind(|| MarkerLog::read(&file).assert_no_overlap());
     assert!(bad.is_err(), "the second was alive");
     second.kill9();
     third.kill9();
@@ -310,7 +310,7 @@ fn markers_tell_whether_copies_overlap() {
 
 #[test]
 fn is_slow_to_stop() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["slow-stop", "1"]).start();
     running.wait_for("ready");
     running.signal(Signal::TERM);
@@ -321,7 +321,7 @@ fn is_slow_to_stop() {
 
 #[test]
 fn speaks_in_pieces_when_gates_open() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let args = ["--stay", "say", "half a ", "--after-gate", "gate", "line\n", "--no-newline"];
     let running = project.misbehave(args).start();
@@ -337,7 +337,7 @@ fn speaks_in_pieces_when_gates_open() {
 
 #[test]
 fn shows_what_it_was_given() {
-    let project = Project::new();
+    let project = TestProject::new();
     let env = project.misbehave(["print-env", "ODD"]).env("ODD", "a\nb\\c").run();
     assert_eq!(env.stdout, "ODD=a\\nb\\\\c\n");
     let fds = project.misbehave(["fdlist"]).run();
@@ -355,7 +355,7 @@ fn shows_what_it_was_given() {
 
 #[test]
 fn leads_a_session_when_told_to() {
-    let project = Project::new();
+    let project = TestProject::new();
     // The group of its own that every program of a project leads, `tree` keeps; its child leaves it.
     let tree = project.misbehave(["--stay", "--setsid", "limits"]).start();
     tree.wait_for("ready");
@@ -367,10 +367,10 @@ fn leads_a_session_when_told_to() {
 
 #[test]
 fn notifies_the_socket_of_its_environment() {
-    let project = Project::new();
+    let project = TestProject::new();
     let path = project.path("notify.sock");
     let socket = UnixDatagram::bind(&path).expect("the project is ours");
-    socket.set_read_timeout(Some(crate::support::patience())).expect("a limit");
+    socket.set_read_timeout(Some(crate::support::wait_limit())).expect("a limit");
     let running = project.misbehave(["notify"]).env("NOTIFY_SOCKET", &path).start();
     let mut buffer = [0; 100];
     let count = socket.recv(&mut buffer).expect("a message");
@@ -383,7 +383,7 @@ fn notifies_the_socket_of_its_environment() {
 
 #[test]
 fn touches_files_and_echoes_lines() {
-    let project = Project::new();
+    let project = TestProject::new();
     let toucher = project.misbehave(["touch", "a", "b"]).start();
     toucher.wait_for("ready");
     assert!(

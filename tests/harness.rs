@@ -5,9 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::{
-    CTRL_C, CTRL_D, CTRL_Z, Leftover, Place, Project, Reply, Settings, Signal, Source, Stranger,
-    eventually, free_port, free_ports, http_socket, need, need_that, occupy, occupy_on, plain,
-    service, try_http_get, user_namespaces,
+    CTRL_C, CTRL_D, CTRL_Z, HttpReply, OrphanProcess, OutputPosition, PortOccupier, Signal, Source,
+    TestProject, TtySettings, eventually, free_port, free_ports, http_socket, occupy, occupy_on,
+    require, require_program, service, strip_ansi, try_http_get, user_namespaces,
 };
 
 /// What a failing piece of a test says.
@@ -18,9 +18,9 @@ fn failure(piece: impl FnOnce()) -> String {
 
 #[test]
 fn a_survivor_fails_the_test_and_is_killed() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.misbehave(["orphan", "double"]).run().expect_code(0);
-    let alive: Vec<Leftover> = project.alive();
+    let alive: Vec<OrphanProcess> = project.alive();
     let [survivor] = &alive[..] else { panic!("one survives") };
     let text = failure(|| project.assert_nothing_alive());
     assert!(text.contains(&survivor.pid.to_string()) && text.contains("misbehave"), "{text}");
@@ -30,10 +30,10 @@ fn a_survivor_fails_the_test_and_is_killed() {
 
 #[test]
 fn a_survivor_without_environment_is_found_by_its_folder() {
-    if !need_that("/proc", cfg!(target_os = "linux")) {
+    if !require("/proc", cfg!(target_os = "linux")) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let tree = project.misbehave(["tree", "double", "--clear-env", "--ignore-term"]).start();
     let child = tree.wait_pid("child double");
     tree.kill9();
@@ -43,7 +43,7 @@ fn a_survivor_without_environment_is_found_by_its_folder() {
 
 #[test]
 fn projects_do_not_see_each_other() {
-    let (one, other) = (Project::new(), Project::new());
+    let (one, other) = (TestProject::new(), TestProject::new());
     let running = one.misbehave(["run"]).start();
     running.wait_for("ready");
     assert_eq!(one.alive().len(), 1);
@@ -55,12 +55,12 @@ fn projects_do_not_see_each_other() {
 
 #[test]
 fn a_socket_file_fails_the_test_unless_its_owner_was_killed() {
-    let project = Project::new();
+    let project = TestProject::new();
     let _socket =
         UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
     assert!(failure(|| project.finish()).contains("left.sock"));
 
-    let project = Project::new();
+    let project = TestProject::new();
     let _socket =
         UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
     let running = project.misbehave(["run"]).start();
@@ -68,7 +68,7 @@ fn a_socket_file_fails_the_test_unless_its_owner_was_killed() {
     project.sockets_must_go();
     assert!(failure(|| project.finish()).contains("left.sock"));
 
-    let project = Project::new();
+    let project = TestProject::new();
     let _socket =
         UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
     project.misbehave(["run"]).start().kill9();
@@ -77,14 +77,14 @@ fn a_socket_file_fails_the_test_unless_its_owner_was_killed() {
 
 #[test]
 fn a_dropped_project_checks_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.misbehave(["orphan"]).run().expect_code(0);
     assert!(failure(|| drop(project)).contains("left behind"));
 }
 
 #[test]
 fn a_zombie_is_found() {
-    let project = Project::new();
+    let project = TestProject::new();
     let tree = project.misbehave(["tree", "plain"]).start();
     let child = tree.wait_pid("child plain");
     project.assert_no_zombie();
@@ -99,7 +99,7 @@ fn a_zombie_is_found() {
 
 #[test]
 fn the_environment_is_the_projects_own() {
-    let project = Project::new();
+    let project = TestProject::new();
     let env = project
         .misbehave(["print-env"])
         .env("ODD", "1")
@@ -116,7 +116,7 @@ fn the_environment_is_the_projects_own() {
 
 #[test]
 fn waiting_fails_at_once_and_with_all_output_when_nothing_can_come() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["say", "one", "two"]).start();
     assert_eq!(running.wait_for("one"), "one");
     let text = failure(|| drop(running.wait_for("three")));
@@ -127,14 +127,14 @@ fn waiting_fails_at_once_and_with_all_output_when_nothing_can_come() {
 
 #[test]
 fn lines_are_found_by_place_and_by_count() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let args = ["say", "ready 1", "--after-gate", "gate", "ready 2", "ready 3"];
     let running = project.misbehave(args).start();
     // What is read of stdout may lag behind what is read of stderr.
     running.wait_for("waiting gate");
     running.wait_for("ready 1");
-    let place: Place = running.here();
+    let place: OutputPosition = running.here();
     gate.open();
     assert_eq!(running.wait_since(place, "ready"), "ready 2");
     assert_eq!(running.wait_count(3, "ready"), "ready 3");
@@ -153,7 +153,7 @@ fn lines_are_found_by_place_and_by_count() {
 
 #[test]
 fn stdout_and_stderr_are_told_apart() {
-    let project = Project::new();
+    let project = TestProject::new();
     let ended = project.misbehave(["say", "wrong", "--stderr"]).run();
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "wrong\n"));
     project.finish();
@@ -161,7 +161,7 @@ fn stdout_and_stderr_are_told_apart() {
 
 #[test]
 fn a_closed_output_breaks_the_pipe_of_the_writer() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let running = project.misbehave(["gate", "gate"]).start();
     running.wait_for("waiting");
@@ -173,7 +173,7 @@ fn a_closed_output_breaks_the_pipe_of_the_writer() {
 
 #[test]
 fn a_terminal_passes_keys_size_and_signals() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["--stay", "limits"]).terminal(30, 100).start();
     running.wait_for("ready");
     let lines = running.lines();
@@ -191,7 +191,7 @@ fn a_terminal_passes_keys_size_and_signals() {
 
 #[test]
 fn a_terminal_ends_input_and_shows_what_is_typed() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["echo"]).terminal(24, 80).start();
     running.wait_for("ready");
     running.write(b"hi\n");
@@ -204,7 +204,7 @@ fn a_terminal_ends_input_and_shows_what_is_typed() {
 
 #[test]
 fn a_terminal_tells_its_new_size_and_the_stop_key() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["signals", "WINCH", "TSTP"]).terminal(24, 80).start();
     running.wait_for("ready");
     running.resize(11, 22);
@@ -217,7 +217,7 @@ fn a_terminal_tells_its_new_size_and_the_stop_key() {
 
 #[test]
 fn a_closed_window_hangs_up() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["run"]).terminal(24, 80).start();
     running.wait_for("ready");
     running.hang_up();
@@ -227,14 +227,14 @@ fn a_closed_window_hangs_up() {
 
 #[test]
 fn changed_terminal_settings_are_seen() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let shell = project
         .program("/bin/sh")
         .args(["-c", "stty raw; echo set; : < gate; stty sane; echo back"]);
     let running = shell.terminal(24, 80).start();
     running.wait_for("set");
-    let raw: Settings = running.settings();
+    let raw: TtySettings = running.settings();
     assert_eq!(raw, running.settings());
     gate.open();
     running.wait_for("back");
@@ -247,7 +247,7 @@ fn changed_terminal_settings_are_seen() {
 
 #[test]
 fn the_foreground_of_a_terminal_can_be_grabbed() {
-    let project = Project::new();
+    let project = TestProject::new();
     // An interactive shell would take it back; this one leaves its child in its own group until the child acts.
     let shell = project
         .program("/bin/sh")
@@ -264,14 +264,14 @@ fn the_foreground_of_a_terminal_can_be_grabbed() {
 
 #[test]
 fn a_program_that_is_dropped_is_killed() {
-    let project = Project::new();
+    let project = TestProject::new();
     drop(project.misbehave(["ignore", "TERM"]).start());
     project.finish();
 }
 
 #[test]
 fn devstack_itself_is_found() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.devstack(["--version"]).start();
     running.wait_exit();
     project.finish();
@@ -279,7 +279,7 @@ fn devstack_itself_is_found() {
 
 #[test]
 fn misbehave_is_named_in_files_by_its_path() {
-    let project = Project::new();
+    let project = TestProject::new();
     let file = project.write("deep/devstack.toml", "command = [\"{misbehave}\", \"run\"]");
     let text = project.read("deep/devstack.toml");
     assert_eq!(text, format!("command = [{:?}, \"run\"]", crate::support::misbehave()));
@@ -295,7 +295,7 @@ fn ports_are_free_distinct_and_holdable() {
     let other = free_port();
     assert!(!(first..first + 3).contains(&other));
     for address in ["127.0.0.1", "0.0.0.0"] {
-        let stranger: Stranger = occupy_on(address, first);
+        let stranger: PortOccupier = occupy_on(address, first);
         assert_eq!(stranger.port(), first);
         failure(|| drop(occupy_on(address, first)));
     }
@@ -305,7 +305,7 @@ fn ports_are_free_distinct_and_holdable() {
 
 #[test]
 fn ps_is_read_from_any_program_that_speaks_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     let script = "#!/bin/sh\n[ \"$*\" = \"ps --json\" ] || exit 2\ncat answer 2>&1 || exit 3\n";
     let fake = project.write("fake", script);
     std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -322,7 +322,7 @@ fn ps_is_read_from_any_program_that_speaks_it() {
 
 #[test]
 fn answers_over_unix_sockets_are_read() {
-    let project = Project::new();
+    let project = TestProject::new();
     let path = project.path("s");
     let listener = UnixListener::bind(&path).expect("the project is ours");
     let server = std::thread::spawn(move || {
@@ -338,7 +338,7 @@ fn answers_over_unix_sockets_are_read() {
             .expect("a client");
         lines[0].clone()
     });
-    let reply: Reply = http_socket(&path, "POST", "/v1/stop", "").expect("an answer");
+    let reply: HttpReply = http_socket(&path, "POST", "/v1/stop", "").expect("an answer");
     assert_eq!((reply.status, reply.json()), (200, serde_json::json!({"a": 1})));
     assert_eq!(server.join().expect("it answered"), "POST /v1/stop HTTP/1.1");
     std::fs::remove_file(path).expect("it is there");
@@ -348,25 +348,28 @@ fn answers_over_unix_sockets_are_read() {
 #[test]
 fn escape_sequences_are_no_text() {
     let text = b"\x1b[1;31mred\x1b[0m \x1b]0;title\x07and \x1b]8;;u\x1b\\plain\x1b(\r";
-    assert_eq!(plain(text), "red and plain");
-    assert_eq!(plain(b"cut \x1b["), "cut ");
-    assert_eq!(plain(b"cut \x1b"), "cut ");
+    assert_eq!(strip_ansi(text), "red and plain");
+    assert_eq!(strip_ansi(b"cut \x1b["), "cut ");
+    assert_eq!(strip_ansi(b"cut \x1b"), "cut ");
 }
 
 #[test]
 fn what_is_needed_is_found_or_skipped() {
-    assert!(need("sh").is_some_and(|path| path.ends_with("sh")));
+    assert!(require_program("sh").is_some_and(|path| path.ends_with("sh")));
     if std::env::var_os("DEVSTACK_REQUIRE_ALL").is_some_and(|value| value == "1") {
-        assert!(failure(|| drop(need("no-such-program"))).contains("no-such-program is missing"));
+        assert!(
+            failure(|| drop(require_program("no-such-program")))
+                .contains("no-such-program is missing")
+        );
     } else {
-        assert!(need("no-such-program").is_none());
+        assert!(require_program("no-such-program").is_none());
     }
-    need_that("user namespaces", user_namespaces());
+    require("user namespaces", user_namespaces());
 }
 
 #[test]
 fn a_signal_to_an_ended_program_goes_nowhere() {
-    let project = Project::new();
+    let project = TestProject::new();
     let running = project.misbehave(["exit", "0"]).start();
     running.wait_exit();
     assert!(!running.signal(Signal::TERM));

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Markers, Project, Running, eventually, need_that, service};
+use crate::support::{MarkerLog, RunningProgram, TestProject, eventually, require, service};
 
-fn up(project: &Project, config: &str) -> Running {
+fn up(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     project.devstack(["up"]).start()
 }
@@ -32,7 +32,7 @@ fn checked(action: &str) -> String {
 
 #[test]
 fn a_service_that_is_not_healthy_is_told_and_goes_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("good", "");
     let up = up(&project, &checked("report"));
     up.wait_for("is up");
@@ -58,7 +58,7 @@ fn a_service_that_is_not_healthy_is_told_and_goes_on() {
 
 #[test]
 fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("good", "");
     let up = up(&project, &checked("restart"));
     up.wait_for("is up");
@@ -76,7 +76,7 @@ fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
 
 #[test]
 fn a_service_that_is_never_healthy_is_given_up() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -94,13 +94,13 @@ fn a_service_that_is_never_healthy_is_given_up() {
     assert_eq!(service(&ps, "api")["restarts"], 2);
     assert_eq!(phase(&ps, "web"), "ready");
     up.end();
-    Markers::read(&project.path("marks")).assert_no_overlap();
+    MarkerLog::read(&project.path("marks")).assert_no_overlap();
     project.finish();
 }
 
 #[test]
 fn health_can_be_changed_while_the_service_runs() {
-    let project = Project::new();
+    let project = TestProject::new();
     let text = |health: &str| {
         format!("[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n{health}\n")
     };
@@ -128,7 +128,7 @@ fn health_can_be_changed_while_the_service_runs() {
 
 #[test]
 fn a_service_says_by_itself_that_it_is_ready() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let up = up(
         &project,
@@ -162,10 +162,10 @@ fn a_service_says_by_itself_that_it_is_ready() {
 
 #[test]
 fn only_the_service_itself_can_say_that_it_is_ready() {
-    if !need_that("credentials of senders", cfg!(target_os = "linux")) {
+    if !require("credentials of senders", cfg!(target_os = "linux")) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -191,7 +191,7 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
 
 #[test]
 fn what_never_comes_is_told() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"

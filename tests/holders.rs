@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::support::{
-    CTRL_C, CTRL_D, Project, Running, free_port, free_ports, misbehave, need, need_that, service,
+    CTRL_C, CTRL_D, RunningProgram, TestProject, free_port, free_ports, misbehave, require,
+    require_program, service,
 };
 
 /// A stranger that listens on this port.
 #[track_caller]
-fn stranger(project: &Project, port: u16) -> Running {
+fn stranger(project: &TestProject, port: u16) -> RunningProgram {
     let stranger = project.misbehave(["listen", "--port", &port.to_string()]).start();
     stranger.wait_for("ready");
     stranger
@@ -20,7 +21,7 @@ fn kill(port: u16) -> [String; 4] {
 
 /// Fails unless ending the holder of `port` is denied, with these texts in what is said.
 #[track_caller]
-fn denied(project: &Project, port: u16, texts: &[&str]) {
+fn denied(project: &TestProject, port: u16, texts: &[&str]) {
     let ended = project.devstack(kill(port)).run().expect_code(1);
     for text in texts {
         assert!(ended.stderr.contains(text), "no {text:?} in {}", ended.stderr);
@@ -34,7 +35,7 @@ fn denied(project: &Project, port: u16, texts: &[&str]) {
 
 #[test]
 fn a_holder_is_ended_and_nobody_else() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let (holder, bystander) = (stranger(&project, port), stranger(&project, port + 1));
     let ended = project.devstack(kill(port)).run().expect_code(0);
@@ -53,7 +54,7 @@ fn a_holder_is_ended_and_nobody_else() {
 
 #[test]
 fn a_holder_that_ignores_term_is_killed_and_that_is_said() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let number = port.to_string();
     let deaf = project.misbehave(["--ignore", "TERM", "listen", "--port", &number]).start();
@@ -67,7 +68,7 @@ fn a_holder_that_ignores_term_is_killed_and_that_is_said() {
 
 #[test]
 fn without_a_yes_nobody_is_ended() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let holder = stranger(&project, port);
     let number = port.to_string();
@@ -112,8 +113,8 @@ time.sleep(1000)
 
 #[test]
 fn all_workers_of_a_port_are_listed_and_ended() {
-    let Some(python) = need("python3") else { return };
-    let project = Project::new();
+    let Some(python) = require_program("python3") else { return };
+    let project = TestProject::new();
     let port = free_port();
     let number = port.to_string();
     let main = project.program(python).args(["-c", WORKERS, &number]).start();
@@ -134,7 +135,7 @@ fn all_workers_of_a_port_are_listed_and_ended() {
 
 #[test]
 fn several_ports_are_asked_about_at_once() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let holder = stranger(&project, port);
     let (one, two) = (port.to_string(), (port + 1).to_string());
@@ -150,8 +151,8 @@ fn several_ports_are_asked_about_at_once() {
 
 #[test]
 fn what_runs_this_very_command_is_spared() {
-    let Some(python) = need("python3") else { return };
-    let project = Project::new();
+    let Some(python) = require_program("python3") else { return };
+    let project = TestProject::new();
     let port = free_port();
     let script = "import socket, subprocess, sys\n\
         s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
@@ -172,10 +173,10 @@ mod linux {
     use std::path::Path;
 
     use super::*;
-    use crate::support::{Other, eventually, kill_all_at_once, user_namespaces};
+    use crate::support::{OtherUser, eventually, kill_all_at_once, user_namespaces};
 
     /// A stack `shop` in this folder of one service that listens on `port`.
-    fn shop(project: &Project, dir: &str, port: u16, keys: &str) {
+    fn shop(project: &TestProject, dir: &str, port: u16, keys: &str) {
         project.write(
             format!("{dir}/devstack.toml"),
             &format!(
@@ -187,7 +188,7 @@ mod linux {
 
     #[test]
     fn a_service_of_another_stack_is_named_and_left_to_its_devstack() {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_port();
         shop(&project, "one", port, "");
         let up = project.devstack(["up"]).dir("one").start();
@@ -217,7 +218,7 @@ mod linux {
 
     #[test]
     fn what_only_says_that_it_is_a_service_is_not_believed() {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_port();
         let liar = project
             .misbehave(["listen", "--port", &port.to_string()])
@@ -233,7 +234,7 @@ mod linux {
 
     #[test]
     fn own_leftovers_give_the_port_back_without_a_question_and_strangers_do_not() {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         let bystander = stranger(&project, port + 1);
         shop(&project, "one", port, "");
@@ -270,7 +271,7 @@ mod linux {
 
     #[test]
     fn a_containers_forwarder_needs_the_whole_word() {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_port();
         let number = port.to_string();
         let forwarder = project.path("rootlessport");
@@ -293,8 +294,8 @@ mod linux {
 
     #[test]
     fn another_users_listener_is_named_and_spared() {
-        let Some(other) = Other::new() else { return };
-        let project = Project::new();
+        let Some(other) = OtherUser::new() else { return };
+        let project = TestProject::new();
         let port = free_port();
         let theirs = other.program(&project, misbehave());
         let theirs = theirs.args(["listen", "--port", &port.to_string()]).start();
@@ -316,8 +317,8 @@ mod linux {
 
     #[test]
     fn stacks_of_two_users_share_no_port() {
-        let Some(other) = Other::new() else { return };
-        let project = Project::new();
+        let Some(other) = OtherUser::new() else { return };
+        let project = TestProject::new();
         let port = free_ports(2);
         let text = |conflict: &str| {
             format!(
@@ -371,8 +372,8 @@ mod linux {
 
     #[test]
     fn where_processes_are_hidden_nothing_is_guessed() {
-        let Some(other) = Other::new() else { return };
-        let project = Project::new();
+        let Some(other) = OtherUser::new() else { return };
+        let project = TestProject::new();
         let (port, devstack) = (free_port(), env!("CARGO_BIN_EXE_devstack"));
         let ended = project
             .program("unshare")
@@ -381,7 +382,7 @@ mod linux {
             .args([&port.to_string(), &other.folder().display().to_string()])
             .run();
         let hidden = !ended.stderr.contains("mount:") && !ended.stderr.contains("unshare:");
-        if !need_that("a /proc that can be mounted with hidepid", hidden) {
+        if !require("a /proc that can be mounted with hidepid", hidden) {
             return;
         }
         let said =
@@ -412,10 +413,10 @@ mod linux {
 
     #[test]
     fn a_number_that_came_again_between_question_and_answer_is_spared() {
-        if !need_that("user namespaces", user_namespaces()) {
+        if !require("user namespaces", user_namespaces()) {
             return;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let (port, devstack) = (free_port(), env!("CARGO_BIN_EXE_devstack"));
         let up = project
             .program("/usr/bin/unshare")
@@ -437,7 +438,7 @@ mod linux {
         let numbers = project.read("numbers");
         let numbers = numbers.trim().strip_prefix("number ").expect("it said so");
         let (holder, new) = numbers.split_once(" stranger ").expect("both");
-        if need_that("control over process numbers", holder == new) {
+        if require("control over process numbers", holder == new) {
             up.wait_for("had already exited");
             up.wait_for(&format!("port {port} is free"));
             up.wait_for("code 0");
@@ -449,11 +450,11 @@ mod linux {
 
     #[test]
     fn the_first_process_is_spared() {
-        if !need_that("user namespaces", user_namespaces()) {
+        if !require("user namespaces", user_namespaces()) {
             return;
         }
-        let Some(python) = need("python3") else { return };
-        let project = Project::new();
+        let Some(python) = require_program("python3") else { return };
+        let project = TestProject::new();
         let port = free_port();
         // Not below it: its parent is this test.
         let script = "import os, socket, subprocess, sys\n\
@@ -478,7 +479,7 @@ mod linux {
 }
 
 /// A stack that asks about its port.
-fn asking(project: &Project, port: u16) {
+fn asking(project: &TestProject, port: u16) {
     project.write(
         "devstack.toml",
         &format!(
@@ -490,7 +491,7 @@ fn asking(project: &Project, port: u16) {
 
 /// `up` at a terminal, up to the question.
 #[track_caller]
-fn asked(project: &Project, port: u16) -> Running {
+fn asked(project: &TestProject, port: u16) -> RunningProgram {
     let up = project.devstack(["up"]).terminal(24, 300).start();
     up.wait_for(&format!("api: port {port} is in use by misbehave (pid "));
     up.wait_for(&format!("  [n]ext ({}), [k]ill it, [q]uit?", port + 1));
@@ -498,7 +499,7 @@ fn asked(project: &Project, port: u16) -> Running {
 }
 
 #[track_caller]
-fn runs_on(project: &Project, up: &Running, port: u16) {
+fn runs_on(project: &TestProject, up: &RunningProgram, port: u16) {
     up.wait_for("is up");
     assert_eq!(service(&project.ps(), "api")["port"], port);
     up.write(CTRL_C);
@@ -508,7 +509,7 @@ fn runs_on(project: &Project, up: &Running, port: u16) {
 #[test]
 fn a_person_is_asked_and_may_take_the_next_port() {
     for answer in [&b"n\n"[..], b"\n", b"NEXT\n"] {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         asking(&project, port);
         let holder = stranger(&project, port);
@@ -523,7 +524,7 @@ fn a_person_is_asked_and_may_take_the_next_port() {
 
 #[test]
 fn a_person_is_asked_and_may_end_the_holder() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     asking(&project, port);
     let holder = stranger(&project, port);
@@ -538,7 +539,7 @@ fn a_person_is_asked_and_may_end_the_holder() {
 #[test]
 fn a_person_is_asked_and_may_leave_it() {
     for answer in [&b"q\n"[..], b"what?\nquit\n", CTRL_D] {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         asking(&project, port);
         let holder = stranger(&project, port);
@@ -562,7 +563,7 @@ fn a_person_is_asked_and_may_leave_it() {
 #[test]
 fn ctrl_c_at_the_question_ends_as_ctrl_c_does() {
     for args in [&["up"][..], &["up", "-d"]] {
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         asking(&project, port);
         let holder = stranger(&project, port);
@@ -580,7 +581,7 @@ fn ctrl_c_at_the_question_ends_as_ctrl_c_does() {
 
 #[test]
 fn where_nobody_can_be_asked_it_fails() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     asking(&project, port);
     let holder = stranger(&project, port);
@@ -600,7 +601,7 @@ fn where_nobody_can_be_asked_it_fails() {
 
 #[test]
 fn what_was_agreed_holds_while_the_stack_runs() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     asking(&project, port);
     let holder = stranger(&project, port);

@@ -1,20 +1,20 @@
 //! Places that are hostile to devstack itself: small limits, full disks, containers.
 
-use crate::support::{Project, free_port, need_that, user_namespaces};
+use crate::support::{TestProject, free_port, require, user_namespaces};
 
 /// A stack that ends by itself.
 const TASK: &str =
     "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n";
 
 /// A shell that does `script`, in which `"$0"` is devstack.
-fn in_shell(project: &Project, script: &str) -> crate::support::Ended {
+fn in_shell(project: &TestProject, script: &str) -> crate::support::CommandOutput {
     let program = env!("CARGO_BIN_EXE_devstack");
     project.program("/bin/sh").args(["-c", script, program]).run()
 }
 
 #[test]
 fn too_few_descriptors_are_an_error_and_no_panic() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", TASK);
     for count in 4..40 {
         for command in ["up", "ps", "ports"] {
@@ -30,10 +30,10 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
 #[test]
 fn a_full_disk_behind_stdout_is_told() {
     let there = std::path::Path::new("/dev/full").exists();
-    if !need_that("/dev/full", there) {
+    if !require("/dev/full", there) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     for command in ["up", "check", "check --json", "ports 1", "ports --json 1"] {
         let ended = in_shell(&project, &format!("exec \"$0\" {command} > /dev/full"));
@@ -46,7 +46,7 @@ fn a_full_disk_behind_stdout_is_told() {
 
 #[test]
 fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signals() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -85,10 +85,10 @@ fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signal
 /// As a program that is put into a container: its group, its session and its parent have no number there.
 #[test]
 fn a_group_from_outside_the_namespace_does_no_harm() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let enter = ["-Urpf", "--mount-proc", env!("CARGO_BIN_EXE_devstack")];
     let command = ["run", "--", "sh", "-c", "exit 7"];
@@ -98,7 +98,7 @@ fn a_group_from_outside_the_namespace_does_no_harm() {
 
 #[test]
 fn every_command_heeds_the_file_it_is_given() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let file = project.write(
         "deep/devstack.toml",

@@ -10,7 +10,9 @@ use rustix::process::{Pid, kill_process, test_kill_process};
 use serde_json::Value;
 
 use crate::support::content::{CHUNK, Flavour, Sum, line};
-use crate::support::{CTRL_Q, CTRL_S, Project, Running, Signal, eventually, service, starting};
+use crate::support::{
+    CTRL_Q, CTRL_S, RunningProgram, Signal, TestProject, eventually, service, starting,
+};
 
 const LEN: usize = 90;
 /// What a pipe of a service holds at most, and what was just taken from it: all that a kill of devstack may cost,
@@ -24,20 +26,20 @@ fn size(name: &str, usual: u64) -> u64 {
 }
 
 /// How many bytes the floods of a service wrote, as `--count` says; not all of its last write may be in it.
-fn written(project: &Project, file: &str) -> u64 {
+fn written(project: &TestProject, file: &str) -> u64 {
     let bytes = std::fs::read(project.path(file)).expect("it counts");
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
 /// A stack whose log nobody reads: floods without end would fill the memory of the tests.
-fn quiet_up(project: &Project) -> Running {
+fn quiet_up(project: &TestProject) -> RunningProgram {
     let up = project.program("/bin/sh");
     up.args(["-c", "exec \"$0\" up >/dev/null", env!("CARGO_BIN_EXE_devstack")]).start()
 }
 
 /// Waits until a service that counts has written so much.
 #[track_caller]
-fn wait_written(project: &Project, file: &str, bytes: u64) {
+fn wait_written(project: &TestProject, file: &str, bytes: u64) {
     eventually("a flood", || {
         let counts = std::fs::metadata(project.path(file)).is_ok_and(|data| data.len() == 8);
         (counts && written(project, file) > bytes).then_some(())
@@ -45,7 +47,7 @@ fn wait_written(project: &Project, file: &str, bytes: u64) {
 }
 
 /// Kills a devstack: alone, or with its guard and keepers, so that nobody is left to end anything.
-fn kill(up: &Running, round: u64) {
+fn kill(up: &RunningProgram, round: u64) {
     match round % 2 {
         #[cfg(target_os = "linux")]
         0 => crate::support::kill_all_at_once(up),
@@ -65,7 +67,7 @@ struct Account {
 impl Account {
     /// Fails if a line is torn, unless it is the last of its stream.
     #[track_caller]
-    fn of(project: &Project, service: &str) -> Account {
+    fn of(project: &TestProject, service: &str) -> Account {
         let logs = project.devstack(["logs", "--json", "-n", "all", service]).run().expect_code(0);
         let mut account = Account::default();
         let mut open = [false; 2];
@@ -108,7 +110,7 @@ impl Account {
 #[test]
 fn what_a_service_wrote_before_it_was_killed_is_kept_or_counted() {
     const SERVICES: [&str; 3] = ["one", "two", "three"];
-    let project = Project::new();
+    let project = TestProject::new();
     let mut text = "[stack.logs]\nmax_size = \"1MB\"\nkeep = 2\n".to_owned();
     for name in SERVICES {
         text += &format!(
@@ -146,7 +148,7 @@ fn what_a_service_wrote_before_it_was_killed_is_kept_or_counted() {
 fn what_is_in_the_pipe_when_a_service_is_dead_is_read() {
     // Less than a pipe holds.
     const LINES: u64 = 600;
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     project.write(
         "devstack.toml",
@@ -181,7 +183,7 @@ fn what_is_in_the_pipe_when_a_service_is_dead_is_read() {
 
 #[test]
 fn a_kill_of_devstack_costs_at_most_what_was_not_read_yet() {
-    let project = Project::new();
+    let project = TestProject::new();
     let flood = |name: &str| {
         format!(
             "[services.{name}]\ncommand = [\"{{misbehave}}\", \"flood\", \"--lines\", \"100000000\", \
@@ -261,7 +263,7 @@ fn endless(shown: &mut impl BufRead, bytes: u64) -> Sum {
 fn a_line_without_end_needs_little_memory_and_is_whole() {
     let bytes = size("DEVSTACK_ENDLESS_BYTES", 40_000_000);
     let lines = bytes / 1000;
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!(
@@ -273,7 +275,7 @@ fn a_line_without_end_needs_little_memory_and_is_whole() {
     let start = |args: &[&str]| {
         let mut command = project.devstack(args).command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = starting::start(&mut command).expect("devstack starts");
+        let mut child = starting::spawn(&mut command).expect("devstack starts");
         let shown = BufReader::new(child.stdout.take().expect("a pipe"));
         (child, shown)
     };
@@ -308,7 +310,7 @@ fn a_line_without_end_needs_little_memory_and_is_whole() {
 #[test]
 fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
     const LINES: u64 = 200_000;
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     project.write(
         "devstack.toml",
@@ -359,7 +361,7 @@ fn a_follower_that_stood_still_is_told_of_each_service_what_it_missed() {
     let lines = FLOOD + gate_lines.len() as u64;
     let bytes =
         FLOOD * (LEN as u64 + 1) + gate_lines.map(|text| text.len() as u64 + 1).iter().sum::<u64>();
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let mut text = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1\n".to_owned();
     for name in ["one", "two"] {
@@ -373,7 +375,7 @@ fn a_follower_that_stood_still_is_told_of_each_service_what_it_missed() {
     project.wait_ps(|ps| ps["state"] == "up");
     let mut command = project.devstack(["logs", "-f", "--json", "-n", "all"]).command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut follow = starting::start(&mut command).expect("devstack starts");
+    let mut follow = starting::spawn(&mut command).expect("devstack starts");
     let mut shown = BufReader::new(follow.stdout.take().expect("a pipe")).lines();
     let mut next = || -> Value {
         serde_json::from_str(&shown.next().expect("a line").expect("a pipe")).expect("JSON")

@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Markers, Project, Running, Signal, eventually, free_port, need_that, service,
+    MarkerLog, RunningProgram, Signal, TestProject, eventually, free_port, require, service,
 };
 
 /// A started `devstack up` of this configuration.
-fn up(project: &Project, config: &str) -> Running {
+fn up(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     project.devstack(["up"]).start()
 }
 
 /// Ctrl-C, and the end that belongs to it.
 #[track_caller]
-fn interrupt(up: &Running) {
+fn interrupt(up: &RunningProgram) {
     up.end();
     up.wait_closed();
 }
@@ -34,7 +34,7 @@ fn phase<'a>(ps: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn services_start_when_what_they_need_is_there() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_port();
     let up = up(
@@ -83,7 +83,7 @@ fn services_start_when_what_they_need_is_there() {
 
 #[test]
 fn dependents_are_gone_before_what_they_depend_on_is_told() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -99,11 +99,11 @@ fn dependents_are_gone_before_what_they_depend_on_is_told() {
     );
     let marks = project.path("marks");
     for name in ["db", "api", "web"] {
-        Markers::wait_starts(&marks, name, 1);
+        MarkerLog::wait_starts(&marks, name, 1);
     }
     up.wait_for("is up");
     interrupt(&up);
-    let markers = Markers::read(&marks);
+    let markers = MarkerLog::read(&marks);
     let exit = |name: &str| markers.of(name).find(|mark| mark.what == "exit").expect(name).nanos;
     assert!(exit("web") < exit("api") && exit("api") < exit("db"), "{markers:?}");
     let lines = up.lines();
@@ -114,7 +114,7 @@ fn dependents_are_gone_before_what_they_depend_on_is_told() {
 
 #[test]
 fn a_crash_loop_backs_off_gives_up_and_is_mended_by_a_restart() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -149,7 +149,7 @@ fn a_crash_loop_backs_off_gives_up_and_is_mended_by_a_restart() {
 
 #[test]
 fn a_stack_of_which_nothing_is_left_ends_with_1() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = r#"
         [services.bad]
         command = "echo why; exit 3"
@@ -168,7 +168,7 @@ fn a_stack_of_which_nothing_is_left_ends_with_1() {
 
 #[test]
 fn restart_policies_are_kept() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -198,7 +198,7 @@ fn restart_policies_are_kept() {
 
 #[test]
 fn expected_ends_are_a_success_of_the_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = "[services.odd]\ncommand = \"exit 7\"\nsuccess_codes = [7]\n";
     assert_eq!(up(&project, config).wait_code(), 0);
     project.finish();
@@ -206,7 +206,7 @@ fn expected_ends_are_a_success_of_the_stack() {
 
 #[test]
 fn the_end_of_the_main_service_ends_the_stack_with_its_code() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let up = up(
         &project,
@@ -219,18 +219,18 @@ fn the_end_of_the_main_service_ends_the_stack_with_its_code() {
         command = ["{misbehave}", "marker", "marks", "--trap"]
         "#,
     );
-    Markers::wait_starts(&project.path("marks"), "db", 1);
+    MarkerLog::wait_starts(&project.path("marks"), "db", 1);
     gate.open();
     assert_eq!(up.wait_code(), 9);
     up.wait_closed();
-    assert_eq!(Markers::read(&project.path("marks")).count("exit", "db"), 1);
+    assert_eq!(MarkerLog::read(&project.path("marks")).count("exit", "db"), 1);
     assert!(up.stdout().contains("stopping: test exited (exit 9)"), "{}", up.stdout());
     project.finish();
 }
 
 #[test]
 fn what_does_not_start_by_itself_starts_when_it_is_asked_for_or_needed() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = r#"
         [services.spare]
         command = ["{misbehave}", "run"]
@@ -255,7 +255,7 @@ fn what_does_not_start_by_itself_starts_when_it_is_asked_for_or_needed() {
 
 #[test]
 fn a_part_of_the_stack_can_be_started() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -286,7 +286,7 @@ fn a_part_of_the_stack_can_be_started() {
 
 #[test]
 fn a_service_gets_its_own_signal_once_and_is_killed_after_its_grace() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -314,7 +314,7 @@ fn a_service_gets_its_own_signal_once_and_is_killed_after_its_grace() {
 
 #[test]
 fn a_stopped_process_is_continued_so_that_it_can_end() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -324,7 +324,7 @@ fn a_stopped_process_is_continued_so_that_it_can_end() {
         "#,
     );
     let pid = up.wait_pid("frozen | stopping");
-    if need_that("/proc", cfg!(target_os = "linux")) {
+    if require("/proc", cfg!(target_os = "linux")) {
         eventually("the service to stop itself", || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             stat.contains(") T ").then_some(())
@@ -336,7 +336,7 @@ fn a_stopped_process_is_continued_so_that_it_can_end() {
 
 #[test]
 fn what_needs_a_failed_task_fails_with_it_and_the_rest_goes_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -371,7 +371,7 @@ fn what_needs_a_failed_task_fails_with_it_and_the_rest_goes_on() {
 
 #[test]
 fn a_program_that_is_not_there_is_no_crash() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("text", "no program");
     let up = up(
         &project,
@@ -401,7 +401,7 @@ fn a_program_that_is_not_there_is_no_crash() {
 
 #[test]
 fn children_get_a_clean_process() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -444,7 +444,7 @@ fn children_get_a_clean_process() {
 
 #[test]
 fn copies_never_overlap_over_fifty_restarts() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -456,11 +456,11 @@ fn copies_never_overlap_over_fifty_restarts() {
     );
     let marks = project.path("marks");
     for name in ["web", "plain"] {
-        Markers::wait_starts(&marks, name, 1);
+        MarkerLog::wait_starts(&marks, name, 1);
     }
     // Five at a time: requests that come together may share a restart.
     for _ in 0..10 {
-        let asked: Vec<Running> =
+        let asked: Vec<RunningProgram> =
             (0..5).map(|_| project.devstack(["restart", "web", "plain"]).start()).collect();
         asked.iter().for_each(|one| assert_eq!(one.wait_code(), 0));
     }
@@ -469,18 +469,18 @@ fn copies_never_overlap_over_fifty_restarts() {
         let runs = service(&ps, name)["restarts"].as_u64().expect("a number") as usize + 1;
         assert!((11..=51).contains(&runs), "{runs}");
         // A run may be told to stop before it has said anything; the last one stays.
-        Markers::wait_starts(&marks, name, 2);
-        assert!(Markers::read(&marks).count("start", name) <= runs);
+        MarkerLog::wait_starts(&marks, name, 2);
+        assert!(MarkerLog::read(&marks).count("start", name) <= runs);
     }
     interrupt(&up);
-    Markers::read(&marks).assert_no_overlap();
+    MarkerLog::read(&marks).assert_no_overlap();
     project.assert_no_zombie();
     project.finish();
 }
 
 #[test]
 fn a_service_that_ends_by_a_signal_says_which() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\nrestart = \"no\"\n\

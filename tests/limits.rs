@@ -3,7 +3,8 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{
-    Other, Project, Running, misbehave, need, need_that, service, user_namespaces,
+    OtherUser, RunningProgram, TestProject, misbehave, require, require_program, service,
+    user_namespaces,
 };
 
 /// Services that go on, `s00` and so on.
@@ -23,7 +24,7 @@ const DEVSTACK: &str = env!("CARGO_BIN_EXE_devstack");
 fn a_stack_that_uses_up_its_descriptors_is_seen_and_mended_from_other_terminals() {
     // A service takes several, so that with one of these limits none at all are left.
     for limit in 60..63 {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("devstack.toml", &services(30));
         let script = format!("ulimit -n {limit}; exec \"$0\" up");
         let up = project.program("/bin/sh").args(["-c", &script, DEVSTACK]).start();
@@ -50,13 +51,13 @@ fn a_stack_that_uses_up_its_descriptors_is_seen_and_mended_from_other_terminals(
 
 #[test]
 fn where_no_more_processes_are_allowed_what_runs_runs_on() {
-    if !need_that("user namespaces", user_namespaces()) || need("prlimit").is_none() {
+    if !require("user namespaces", user_namespaces()) || require_program("prlimit").is_none() {
         return;
     }
     // Nothing limits root.
-    let Some(other) = Other::new() else { return };
+    let Some(other) = OtherUser::new() else { return };
     for limit in [4, 8, 11, 14, 17] {
-        let project = Project::new();
+        let project = TestProject::new();
         std::fs::write(other.folder().join("devstack.toml"), services(8)).expect("we are root");
         // In a namespace of its own only its own processes count.
         let unshare = || other.program(&project, "/usr/bin/unshare".as_ref()).args(["-Ur"]);
@@ -96,17 +97,17 @@ const NEW_CALLS: [&str; 5] = ["clone3", "close_range", "pidfd_open", "pidfd_send
 
 /// devstack with such a kernel.
 fn without(
-    project: &Project,
+    project: &TestProject,
     error: &str,
     calls: &[&str],
     words: &[&str],
-) -> crate::support::Launch {
+) -> crate::support::TestCommand {
     let deadline = ["--deadline", "900", "without", error];
     project.misbehave(deadline).args(calls).args(["--", DEVSTACK]).args(words)
 }
 
 /// Services that hide what they start, one of them deaf, and what `up` says when all of them run.
-fn hiding(project: &Project, error: &str, calls: &[&str]) -> Running {
+fn hiding(project: &TestProject, error: &str, calls: &[&str]) -> RunningProgram {
     project.write(
         "devstack.toml",
         r#"
@@ -133,7 +134,7 @@ const LACKING: [(&str, &[&str]); 3] = [
 #[test]
 fn an_old_kernel_leaves_nothing_behind_and_asks_before_it_kills() {
     for (error, calls) in LACKING {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = hiding(&project, error, calls);
         without(&project, error, calls, &["ps"]).run().expect_code(0);
         up.end();
@@ -149,7 +150,7 @@ fn an_old_kernel_leaves_nothing_behind_and_asks_before_it_kills() {
 #[test]
 fn on_an_old_kernel_the_end_of_devstack_is_the_end_of_all() {
     for (error, calls) in LACKING {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = hiding(&project, error, calls);
         up.kill9();
         project.assert_nothing_alive();
@@ -159,7 +160,7 @@ fn on_an_old_kernel_the_end_of_devstack_is_the_end_of_all() {
 
 #[test]
 fn what_a_kernel_lacks_is_said_by_the_doctor() {
-    let project = Project::new();
+    let project = TestProject::new();
     for (error, calls) in LACKING {
         let ended = without(&project, error, calls, &["doctor"]).run().expect_code(1);
         let line = ended.stdout.lines().find(|line| line.contains("pidfd")).expect("a line");
@@ -170,10 +171,10 @@ fn what_a_kernel_lacks_is_said_by_the_doctor() {
 
 #[test]
 fn without_its_proc_nothing_is_started() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
     // No /proc at all; and that of another space of numbers.
@@ -191,8 +192,8 @@ fn without_its_proc_nothing_is_started() {
 
 #[test]
 fn where_processes_of_others_are_hidden_nothing_is_left() {
-    let Some(other) = Other::new() else { return };
-    let project = Project::new();
+    let Some(other) = OtherUser::new() else { return };
+    let project = TestProject::new();
     let toml = format!(
         "[services.tree]\ncommand = [\"{}\", \"tree\", \"setsid\", \"double\", \"--ignore-term\"]\n\
          stop = {{ grace = \"100ms\" }}\n",
@@ -211,7 +212,7 @@ fn where_processes_of_others_are_hidden_nothing_is_left() {
         .program("unshare")
         .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-c", script, "sh", DEVSTACK, folder])
         .start();
-    if !need_that("a /proc that can be mounted with hidepid", up.is_running()) {
+    if !require("a /proc that can be mounted with hidepid", up.is_running()) {
         return;
     }
     up.wait_for("tree | ready");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Project, free_port, free_ports, http_get, need_that, occupy, service, try_http_get,
+    TestProject, free_port, free_ports, http_get, occupy, require, service, try_http_get,
 };
 
 fn has_ipv6() -> bool {
@@ -12,7 +12,7 @@ fn has_ipv6() -> bool {
 
 /// What `ps` says of `api` once somebody has looked at all of its listeners.
 #[track_caller]
-fn seen(project: &Project, accept: impl Fn(&Value) -> bool) -> Value {
+fn seen(project: &TestProject, accept: impl Fn(&Value) -> bool) -> Value {
     let ps = project.wait_ps(|ps| accept(service(ps, "api")));
     service(&ps, "api").clone()
 }
@@ -28,11 +28,11 @@ fn the_url_is_where_the_listener_is() {
         ("::", "--v6-only", json!([format!("[::]:{port}")]), "[::1]"),
         ("127.0.0.2", "", json!([format!("127.0.0.2:{port}")]), "127.0.0.2"),
     ] {
-        if host.contains(':') && !need_that("IPv6", has_ipv6()) {
+        if host.contains(':') && !require("IPv6", has_ipv6()) {
             continue;
         }
         for ready in ["", "ready = { http = '/' }", "ready = { log = 'listening' }"] {
-            let project = Project::new();
+            let project = TestProject::new();
             project.write(
                 "devstack.toml",
                 &format!(
@@ -55,7 +55,7 @@ fn the_url_is_where_the_listener_is() {
 
 #[test]
 fn nobody_is_sent_to_a_url_that_nobody_listens_on() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_port();
     project.write(
@@ -101,7 +101,7 @@ time.sleep(100)
 
 #[test]
 fn a_known_server_is_told_what_to_pass() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (given, actual) = (free_port(), free_port());
     project.write("flask.py", STUBBORN);
     project.write("port", &actual.to_string());
@@ -130,7 +130,7 @@ fn a_known_server_is_told_what_to_pass() {
 
 #[test]
 fn a_port_in_addition_is_shown_and_is_no_trouble() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     project.write(
         "devstack.toml",
@@ -150,7 +150,7 @@ fn a_port_in_addition_is_shown_and_is_no_trouble() {
 
 #[test]
 fn a_unix_socket_is_named() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",
@@ -171,7 +171,7 @@ fn a_unix_socket_is_named() {
 
 #[test]
 fn a_service_that_opens_more_than_its_host_is_told_once() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let write = |host: &str, text: &str| {
         project.write(
@@ -208,7 +208,7 @@ fn a_service_that_opens_more_than_its_host_is_told_once() {
 
 #[test]
 fn a_service_that_opens_less_than_its_host_is_told() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",
@@ -229,10 +229,10 @@ fn a_service_that_opens_less_than_its_host_is_told() {
 #[test]
 fn a_holder_that_shares_its_port_is_seen() {
     for (host, more) in [("127.0.0.1", ""), ("::1", ""), ("0.0.0.0", ""), ("::", "--v6-only")] {
-        if host.contains(':') && !need_that("IPv6", has_ipv6()) {
+        if host.contains(':') && !require("IPv6", has_ipv6()) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         let number = port.to_string();
         let args = ["listen", "--share", "--host", host, "--port", &number];
@@ -257,10 +257,10 @@ fn a_holder_that_shares_its_port_is_seen() {
 
 #[test]
 fn what_run_tells_its_command_is_where_services_are() {
-    if !need_that("IPv6", has_ipv6()) {
+    if !require("IPv6", has_ipv6()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     let _stranger = occupy(port + 2);
     project.write(

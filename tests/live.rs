@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Edited, Markers, Project, free_port, http_get, idler, service};
+use crate::support::{EditedStack, MarkerLog, TestProject, free_port, http_get, idler, service};
 
 #[test]
 fn a_renamed_service_moves_and_never_runs_twice() {
@@ -16,8 +16,11 @@ fn a_renamed_service_moves_and_never_runs_twice() {
         );
         format!("[services.{name}]\ncommand = [{marker}]\n") + &web + &idler("other", "")
     };
-    let stack =
-        Edited::start_with(Project::new(), &file("old"), &["up", "old", "old-web", "other"]);
+    let stack = EditedStack::start_with(
+        TestProject::new(),
+        &file("old"),
+        &["up", "old", "old-web", "other"],
+    );
     let before = stack.pids();
     assert_eq!(
         stack.apply(&file("new")),
@@ -40,7 +43,7 @@ fn a_renamed_service_moves_and_never_runs_twice() {
         ["unasked removed", "third renamed from new", "third-web restart: renamed from new-web"]
     );
     assert_eq!(service(&stack.project.ps(), "third")["phase"], "idle");
-    Markers::read(&stack.project.path("markers")).assert_no_overlap();
+    MarkerLog::read(&stack.project.path("markers")).assert_no_overlap();
     stack.end();
 }
 
@@ -49,7 +52,7 @@ fn what_up_was_asked_for_stays_so() {
     let file = |more: &str| {
         [&*idler("api", "depends_on = [\"db\"]"), &idler("db", ""), &idler("web", more)].concat()
     };
-    let stack = Edited::start_with(Project::new(), &file(""), &["up", "api"]);
+    let stack = EditedStack::start_with(TestProject::new(), &file(""), &["up", "api"]);
     let before = stack.pids();
     assert_eq!(before.len(), 2);
     let plan = stack.apply(&file("env = { A = \"1\" }"));
@@ -74,8 +77,11 @@ fn autostart_and_profiles_start_and_stop() {
     let file = |keys: &str| {
         [&*idler("a", ""), &idler("b", keys), &idler("p", "profiles = [\"p\"]")].concat()
     };
-    let stack =
-        Edited::start_with(Project::new(), &file("profiles = [\"p\"]"), &["up", "--profile", "p"]);
+    let stack = EditedStack::start_with(
+        TestProject::new(),
+        &file("profiles = [\"p\"]"),
+        &["up", "--profile", "p"],
+    );
     let first = stack.pids();
     assert_eq!(first.len(), 3);
     assert_eq!(stack.apply(&file("autostart = false")), ["b stop: autostart changed"]);
@@ -84,7 +90,11 @@ fn autostart_and_profiles_start_and_stop() {
     assert_eq!(stack.pids().len(), 3);
     // The profile that was chosen must exist, as at the start.
     let none = idler("a", "");
-    stack.refuse("devstack.toml", &none, &["not applied: ", "--profile: unknown profile `p`"]);
+    stack.apply_without_effect(
+        "devstack.toml",
+        &none,
+        &["not applied: ", "--profile: unknown profile `p`"],
+    );
     // Asked for by hand, it stays.
     stack.project.devstack(["stop", "b"]).run().expect_code(0);
     stack.project.devstack(["start", "b"]).run().expect_code(0);
@@ -102,10 +112,10 @@ fn what_the_stack_says_for_all_reaches_those_it_concerns() {
         &idler("c", "host = \"::1\"\nenv_file = \"c.env\""),
     ]
     .concat();
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("c.env", "LEVEL=file\n");
     project.write("all.env", "MORE=1\n");
-    let stack = Edited::start(project, &services);
+    let stack = EditedStack::start(project, &services);
     let first = stack.pids();
     let with = |keys: &str| format!("[stack]\n{keys}\n{services}");
     assert_eq!(stack.apply(&with("env = { LEVEL = \"x\" }")), ["a restart: env changed: LEVEL"]);
@@ -132,7 +142,7 @@ fn what_the_stack_says_for_all_reaches_those_it_concerns() {
 
 #[test]
 fn the_name_of_a_running_stack_does_not_change() {
-    let stack = Edited::start(Project::new(), &idler("a", ""));
+    let stack = EditedStack::start(TestProject::new(), &idler("a", ""));
     let before = stack.pids();
     let other = ["[stack]\nname = \"other\"\n", &*idler("a", "env = { A = \"1\" }")].concat();
     let said = [
@@ -140,7 +150,7 @@ fn the_name_of_a_running_stack_does_not_change() {
         "cannot rename the running stack from `app` to `other`",
         "set name = \"app\" under [stack], or run `devstack down` and `devstack up`",
     ];
-    stack.refuse("devstack.toml", &other, &said);
+    stack.apply_without_effect("devstack.toml", &other, &said);
     assert_eq!((stack.pids(), &stack.project.ps()["stack"]), (before.clone(), &"app".into()));
     // The name that it has may be written down.
     let here = stack.up.here();
@@ -155,16 +165,20 @@ fn the_name_of_a_running_stack_does_not_change() {
 fn edits_wait_while_the_file_says_so() {
     let file = |live: bool, services: &str| format!("[stack]\nlive = {live}\n{services}");
     let (a, b) = (idler("a", "watch = [\"source\"]"), idler("b", ""));
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("source", "1");
-    let stack = Edited::start(project, &file(false, &a));
+    let stack = EditedStack::start(project, &file(false, &a));
     let before = stack.pids();
     let waits = "configuration changed but not applied (`live = false`)";
-    stack.refuse("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
+    stack.apply_without_effect("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
     assert_eq!(stack.plan()["changes"][0]["service"], "b");
     assert_eq!(stack.plan()["live"], false);
-    stack.refuse("devstack.toml", "no TOML", &["not applied: the configuration is invalid"]);
-    stack.refuse(
+    stack.apply_without_effect(
+        "devstack.toml",
+        "no TOML",
+        &["not applied: the configuration is invalid"],
+    );
+    stack.apply_without_effect(
         "devstack.toml",
         &file(false, &a),
         &["configuration matches the running stack again"],
@@ -181,16 +195,16 @@ fn edits_wait_while_the_file_says_so() {
     let here = stack.up.here();
     assert_eq!(stack.apply(&file(false, &a)), ["b removed"]);
     stack.up.wait_since(here, "configuration changes are no longer applied");
-    stack.refuse("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
+    stack.apply_without_effect("devstack.toml", &file(false, &[&*a, &b].concat()), &[waits]);
     stack.end();
 }
 
 #[test]
 fn without_watching_nothing_is_followed() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("source", "1");
     let a = idler("a", "watch = [\"source\"]");
-    let stack = Edited::start_with(project, &a, &["up", "--no-watch"]);
+    let stack = EditedStack::start_with(project, &a, &["up", "--no-watch"]);
     let pids = stack.pids();
     let here = stack.up.here();
     stack.project.write("source", "2");
@@ -204,7 +218,7 @@ fn without_watching_nothing_is_followed() {
 #[test]
 fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
     let good = idler("a", "color = \"red\"");
-    let stack = Edited::start(Project::new(), &idler("a", ""));
+    let stack = EditedStack::start(TestProject::new(), &idler("a", ""));
     let before = stack.pids();
     // That a file goes is seen once it is watched, which it is soon after the start.
     assert_eq!(stack.apply(&good), ["a color changed, no restart needed"]);
@@ -266,7 +280,7 @@ fn a_half_written_file_stops_nothing() {
         let keys = format!("env = {{ NUMBER = \"{number}\" }}");
         [&*idler("a", &keys), &idler("steady", "")].concat()
     };
-    let stack = Edited::start(Project::new(), &file(0));
+    let stack = EditedStack::start(TestProject::new(), &file(0));
     let steady = stack.pids()["steady"];
     let path = stack.project.path("devstack.toml");
     let whole = |number| {
@@ -293,12 +307,12 @@ fn a_half_written_file_stops_nothing() {
 
 #[test]
 fn every_file_that_was_named_is_followed() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("base.toml", &[&*idler("a", ""), &idler("b", "")].concat());
     project.write("over/more.toml", "[services.a]\nenv = { A = \"1\" }\n");
     let up = project.devstack(["up", "-f", "base.toml", "-f", "over/more.toml"]).start();
     up.wait_for("is up");
-    let stack = Edited { project, up };
+    let stack = EditedStack { project, up };
     let more = "[services.a]\nenv = { A = \"2\" }\n";
     assert_eq!(stack.save("over/more.toml", more), ["a restart: env changed: A"]);
     // What lies over it hides this one.
@@ -320,7 +334,7 @@ fn every_file_that_was_named_is_followed() {
 
 #[test]
 fn another_project_above_is_not_taken_for_this_one() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &idler("above", ""));
     project.write("inner/devstack.toml", &idler("a", ""));
     let up = project.devstack(["up"]).dir("inner").start();
@@ -341,7 +355,7 @@ fn another_project_above_is_not_taken_for_this_one() {
 #[test]
 fn one_save_is_one_apply_whoever_saves() {
     let file = |number: usize| idler("a", &format!("description = \"{number}\""));
-    let stack = Edited::start(Project::new(), &file(0));
+    let stack = EditedStack::start(TestProject::new(), &file(0));
     let before = stack.pids();
     let path = stack.project.path("devstack.toml");
     let program = crate::support::misbehave().display().to_string();
@@ -377,7 +391,7 @@ fn one_save_is_one_apply_whoever_saves() {
 
 #[test]
 fn who_watches_the_whole_folder_is_not_restarted_by_the_files_of_the_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("of-c.env", "X=1\n");
     let text = [
         &*idler("all", "watch = true"),
@@ -385,7 +399,7 @@ fn who_watches_the_whole_folder_is_not_restarted_by_the_files_of_the_stack() {
         &idler("c", "env_file = \"of-c.env\""),
     ]
     .concat();
-    let stack = Edited::start(project, &text);
+    let stack = EditedStack::start(project, &text);
     let before = stack.pids();
     assert_eq!(stack.save("of-c.env", "X=2\n"), ["c restart: env changed: X"]);
     assert_eq!(stack.apply(&(text.clone() + &idler("new", ""))), ["new added"]);

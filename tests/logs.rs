@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::content::{Flavour, line};
 use crate::support::{
-    CTRL_C, Project, Running, Source, eventually, need_that, service, user_namespaces,
+    CTRL_C, RunningProgram, Source, TestProject, eventually, require, service, user_namespaces,
 };
 
 /// How many lines each service of the large tests prints in a run; CI asks for more.
@@ -69,7 +69,7 @@ impl Account {
 fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
     const SERVICES: usize = 10;
     let lines = lines();
-    let project = Project::new();
+    let project = TestProject::new();
     let mut text = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 2\n".to_owned();
     for i in 0..SERVICES {
         // Silent after its flood, until it is killed or told to end.
@@ -154,7 +154,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
 
 #[test]
 fn the_log_of_one_that_was_killed_is_whole_up_to_its_end() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!(
@@ -196,8 +196,8 @@ const TALK: &str = r#"
     command = ["{misbehave}", "--stay", "say", "job 500 failed", "--stderr"]
     "#;
 
-fn talk() -> (Project, Running) {
-    let project = Project::new();
+fn talk() -> (TestProject, RunningProgram) {
+    let project = TestProject::new();
     project.write("devstack.toml", TALK);
     let up = project.devstack(["up"]).start();
     up.wait_for("api    | ready");
@@ -244,7 +244,7 @@ fn lines_are_searched_while_it_runs_and_after() {
 
 #[test]
 fn up_and_run_print_json_or_no_names() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.api]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"one\", \"two\"]\n",
@@ -309,7 +309,7 @@ fn a_follower_in_a_terminal_leaves_it_and_the_stack_as_they_were() {
 
 #[test]
 fn a_follower_sees_every_line_across_restarts_and_files() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!(
@@ -341,7 +341,7 @@ fn a_follower_sees_every_line_across_restarts_and_files() {
 
 #[test]
 fn the_failure_of_a_service_comes_with_its_last_lines() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.api]\ncommand = \"echo first; echo the reason >&2; exit 3\"\nrestart = \"no\"\n",
@@ -356,10 +356,10 @@ fn the_failure_of_a_service_comes_with_its_last_lines() {
 /// Runs a stack whose own folder is on a small disk; `options` are those of the disk. The disk gets room when
 /// the gate opens.
 fn on_a_small_disk(options: &str) {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("room");
     project.write(
         "devstack.toml",
@@ -416,11 +416,11 @@ fn a_disk_without_room_for_files_stops_no_service_and_is_told_once() {
 
 #[test]
 fn a_disk_that_is_full_while_files_are_put_away_loses_nothing_uncounted() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
     let lines = lines().max(12_000);
-    let project = Project::new();
+    let project = TestProject::new();
     // Room for two of the four files that there would be.
     project.write(
         "devstack.toml",
@@ -498,7 +498,7 @@ fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
 
 #[test]
 fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.mute]\nkind = \"task\"\ncommand = \"false\"\n");
     assert_eq!(project.devstack(["up"]).start().wait_code(), 1);
     let logs = project.devstack(["logs"]).run().expect_code(0).stdout;

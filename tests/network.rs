@@ -4,17 +4,19 @@
 
 use serde_json::Value;
 
-use crate::support::{Launch, Project, need, need_that, service, user_namespaces};
+use crate::support::{
+    TestCommand, TestProject, require, require_program, service, user_namespaces,
+};
 
 /// A namespace with loopback and whatever `setup` adds; then devstack with the arguments that follow.
-fn in_namespace(project: &Project, setup: &str, args: &[&str]) -> Option<Launch> {
-    if need("ip").is_none() || !need_that("user namespaces", user_namespaces()) {
+fn in_namespace(project: &TestProject, setup: &str, args: &[&str]) -> Option<TestCommand> {
+    if require_program("ip").is_none() || !require("user namespaces", user_namespaces()) {
         return None;
     }
     Some(enter(project, &["-Urn"], setup).args(args))
 }
 
-fn enter(project: &Project, unshare: &[&str], setup: &str) -> Launch {
+fn enter(project: &TestProject, unshare: &[&str], setup: &str) -> TestCommand {
     let script = format!("ip link set lo up && {setup} && exec \"$@\"");
     let words = ["/bin/sh", "-ec", &script, "-", env!("CARGO_BIN_EXE_devstack")];
     project.program("unshare").args(unshare).args(words)
@@ -22,7 +24,7 @@ fn enter(project: &Project, unshare: &[&str], setup: &str) -> Launch {
 
 /// What `ps --json` says inside while the stack runs there.
 #[track_caller]
-fn ps_inside(project: &Project, setup: &str, args: &[&str]) -> Option<(Value, String)> {
+fn ps_inside(project: &TestProject, setup: &str, args: &[&str]) -> Option<(Value, String)> {
     let devstack = env!("CARGO_BIN_EXE_devstack");
     let all = [&["run", "--no-strict-ports"], args, &["--", devstack, "ps", "--json"]].concat();
     in_namespace(project, setup, &[])?;
@@ -32,7 +34,7 @@ fn ps_inside(project: &Project, setup: &str, args: &[&str]) -> Option<(Value, St
     Some((ended.json(), ended.stderr))
 }
 
-fn write(project: &Project, text: &str) {
+fn write(project: &TestProject, text: &str) {
     project.write("devstack.toml", text);
 }
 
@@ -59,7 +61,7 @@ const SHOP: &str = "
 
 #[test]
 fn lan_shows_where_others_reach_it_and_who_they_are() {
-    let project = Project::new();
+    let project = TestProject::new();
     write(&project, SHOP);
     for option in ["--lan", "--host=0.0.0.0", "--host=::"] {
         let Some(up) = in_namespace(&project, ONE_NETWORK, &["up", option, "--qr"]) else { return };
@@ -89,7 +91,7 @@ fn lan_shows_where_others_reach_it_and_who_they_are() {
 
 #[test]
 fn a_qr_code_is_drawn_at_a_terminal_with_room_for_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     write(&project, SHOP);
     for (columns, drawn) in [(80, true), (30, false)] {
         let Some(up) = in_namespace(&project, ONE_NETWORK, &["up", "--lan", "--qr"]) else {
@@ -114,7 +116,7 @@ fn a_qr_code_is_drawn_at_a_terminal_with_room_for_it() {
 
 #[test]
 fn networks_of_containers_come_last() {
-    let project = Project::new();
+    let project = TestProject::new();
     write(&project, SHOP);
     let Some((ps, _)) = ps_inside(&project, NETWORKS, &["--lan"]) else { return };
     let urls = serde_json::json!(["http://192.168.77.5:5000", "http://172.30.0.1:5000"]);
@@ -125,7 +127,7 @@ fn networks_of_containers_come_last() {
 
 #[test]
 fn without_a_network_it_says_so() {
-    let project = Project::new();
+    let project = TestProject::new();
     write(&project, SHOP);
     let Some(up) = in_namespace(&project, "true", &["up", "--lan", "--qr"]) else { return };
     let up = up.start();
@@ -143,7 +145,7 @@ fn without_a_network_it_says_so() {
 
 #[test]
 fn an_address_of_another_machine_starts_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     write(&project, &format!("[stack]\nhost = '10.99.0.1'\n{SHOP}"));
     let Some(up) = in_namespace(&project, ONE_NETWORK, &["up"]) else { return };
     let said = up.run().expect_code(2).stderr;
@@ -175,10 +177,10 @@ const PLAIN: &str =
 
 #[test]
 fn a_privileged_port_is_explained_and_replaced() {
-    if need("setpriv").is_none() {
+    if require_program("setpriv").is_none() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let api = |port: &str| {
         write(
             &project,
@@ -225,7 +227,7 @@ const NO_IPV6: &str = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
 
 #[test]
 fn a_machine_without_ipv6_is_a_machine() {
-    let project = Project::new();
+    let project = TestProject::new();
     let misbehave = crate::support::misbehave().display().to_string();
     // It is there when its first line is.
     let stranger = format!(

@@ -5,7 +5,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Project, Running, Signal, children, eventually, guard, keepers, kill, service,
+    RunningProgram, Signal, TestProject, children, eventually, guard, keepers, kill_processes,
+    service,
 };
 
 /// Services whose trees hide in every way there is.
@@ -24,8 +25,8 @@ const HIDING: &str = r#"
     "#;
 
 /// A stack of them, complete.
-fn hiding() -> (Project, Running) {
-    let project = Project::new();
+fn hiding() -> (TestProject, RunningProgram) {
+    let project = TestProject::new();
     project.write("devstack.toml", HIDING);
     let up = project.devstack(["up"]).start();
     for service in ["tree   ", "cleared", "deaf   "] {
@@ -36,7 +37,7 @@ fn hiding() -> (Project, Running) {
 }
 
 /// How many processes of the services are alive.
-fn fixtures(project: &Project) -> usize {
+fn fixtures(project: &TestProject) -> usize {
     project.alive().iter().filter(|one| one.command.contains("misbehave")).count()
 }
 
@@ -98,7 +99,7 @@ const PROBING: &str = r#"
 #[test]
 fn of_the_commands_of_probes() {
     for end in [Signal::KILL, Signal::TERM, Signal::INT] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("devstack.toml", PROBING);
         let up = project.devstack(["up"]).start();
         eventually("both probes to hang", || {
@@ -122,7 +123,7 @@ fn of_the_commands_of_probes() {
 #[test]
 fn after_the_guard_is_killed() {
     let (project, up) = hiding();
-    kill(&[guard(&up)]);
+    kill_processes(&[guard(&up)]);
     assert_eq!(up.wait_code(), 1);
     up.wait_closed();
     assert!(up.stdout().contains("stopping: the guard process was killed"), "{}", up.stdout());
@@ -135,7 +136,7 @@ fn after_devstack_and_its_guard_are_killed() {
     let guard = guard(&up);
     // Stopped first, so that neither sees the other die.
     up.stop();
-    kill(&[guard]);
+    kill_processes(&[guard]);
     up.kill9();
     project.finish();
 }
@@ -148,7 +149,7 @@ fn a_killed_keeper_takes_its_service_along_and_only_that() {
     let keepers = keepers(&up);
     assert_eq!(keepers.len(), 4);
     let keeper = keepers.into_iter().find(|keeper| children(*keeper, "misbehave").contains(&tree));
-    kill(&[keeper.expect("one of them keeps it")]);
+    kill_processes(&[keeper.expect("one of them keeps it")]);
     let again = project.wait_ps(|ps| {
         service(ps, "tree")["restarts"] == 1 && service(ps, "tree")["phase"] == "ready"
     });
@@ -165,7 +166,7 @@ fn a_killed_keeper_takes_its_service_along_and_only_that() {
 
 #[test]
 fn what_outlives_its_main_process_is_ended_and_named() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -196,7 +197,7 @@ fn what_outlives_its_main_process_is_ended_and_named() {
 
 #[test]
 fn a_chain_of_forks_is_caught() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -214,7 +215,7 @@ fn a_chain_of_forks_is_caught() {
 
 #[test]
 fn a_start_that_is_interrupted_leaves_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", HIDING);
     for line in
         ["tree    * starting", "cleared | child", "tree    | child plain", "shell   | ready"]

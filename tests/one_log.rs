@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::content::{Flavour, Sum, line};
-use crate::support::{Project, Running, Source, eventually, need, plain, starting};
+use crate::support::{
+    RunningProgram, Source, TestProject, eventually, require_program, starting, strip_ansi,
+};
 
 /// How many lines a flood prints in these tests, and how long each is.
 const LINES: u64 = 20_000;
@@ -37,7 +39,7 @@ fn assert_flood(shown: &[&str], count: u64) {
 
 #[test]
 fn two_floods_at_once_are_whole_and_complete() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!(
@@ -60,7 +62,7 @@ fn two_floods_at_once_are_whole_and_complete() {
 
 #[test]
 fn the_last_words_of_every_service_are_shown() {
-    let project = Project::new();
+    let project = TestProject::new();
     let talk =
         "trap '{misbehave} flood --lines 5000 --len 70; exit 0' TERM; {misbehave} run & wait";
     project.write(
@@ -80,7 +82,7 @@ fn the_last_words_of_every_service_are_shown() {
 
 #[test]
 fn log_files_hold_exactly_what_was_written() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -111,7 +113,7 @@ fn log_files_hold_exactly_what_was_written() {
 
 #[test]
 fn a_reader_that_stands_still_stops_no_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         &format!(
@@ -125,7 +127,7 @@ fn a_reader_that_stands_still_stops_no_service() {
     );
     let mut command = project.devstack(["up"]).command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut up = starting::start(&mut command).expect("devstack starts");
+    let mut up = starting::spawn(&mut command).expect("devstack starts");
     eventually("both to have written all", || {
         let done = |name: &str| project.path(name).exists();
         (done("one.done") && done("other.done")).then_some(())
@@ -150,8 +152,8 @@ fn a_reader_that_stands_still_stops_no_service() {
 }
 
 /// What three services look like in a terminal of this environment.
-fn painted(name: &str, value: &str) -> (Project, Running) {
-    let project = Project::new();
+fn painted(name: &str, value: &str) -> (TestProject, RunningProgram) {
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -184,8 +186,8 @@ fn names_are_aligned_and_have_stable_colours() {
         |end: &str| line(end).strip_suffix(&format!("{end}\r")).expect("its end").to_owned();
     assert_eq!(start("one"), start("two"));
     assert!(start("one").starts_with("\x1b["), "{text:?}");
-    assert_eq!(plain(start("one").as_bytes()), "a      | ");
-    assert_eq!(plain(start("wrong").as_bytes()), "longer | ");
+    assert_eq!(strip_ansi(start("one").as_bytes()), "a      | ");
+    assert_eq!(strip_ansi(start("wrong").as_bytes()), "longer | ");
     let color = |end: &str| start(end)[..start(end).find('m').expect("a colour") + 1].to_owned();
     assert_ne!(color("one"), color("wrong"));
     assert_eq!(color("x"), "\x1b[31m");
@@ -220,7 +222,7 @@ fn no_color_means_none_and_a_pipe_has_none() {
 
 #[test]
 fn a_terminal_obeys_no_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.evil]\ncommand = [\"{misbehave}\", \"flood\", \"--lines\", \"1000\", \"--escapes\"]\n",
@@ -282,8 +284,8 @@ const HOSTILE: [&[u8]; 30] = [
 
 #[test]
 fn a_real_terminal_is_neither_asked_nor_changed() {
-    let Some(tmux) = need("tmux") else { return };
-    let project = Project::new();
+    let Some(tmux) = require_program("tmux") else { return };
+    let project = TestProject::new();
     let mut bytes = Vec::new();
     for sequence in HOSTILE {
         // Whole, torn by a line end, and with a colour that nobody ends.
@@ -348,7 +350,7 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
 
 #[test]
 fn odd_lines_are_shown_whole() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"

@@ -2,22 +2,24 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Ended, Launch, Project, eventually, free_port, kill, service};
+use crate::support::{
+    CommandOutput, TestCommand, TestProject, eventually, free_port, kill_processes, service,
+};
 
 /// A project with a browser, and the port of its page.
-fn project() -> (Project, u16) {
-    let project = Project::new();
+fn project() -> (TestProject, u16) {
+    let project = TestProject::new();
     let file = project.path("opened").display().to_string();
     let browser = project.write("browser.sh", &format!("#!/bin/sh\necho \"$@\" >> '{file}'\n"));
     std::fs::set_permissions(browser, std::fs::Permissions::from_mode(0o755)).expect("ours");
     (project, free_port())
 }
 
-fn with_browser(project: &Project, launch: Launch) -> Launch {
+fn with_browser(project: &TestProject, launch: TestCommand) -> TestCommand {
     launch.env("BROWSER", project.path("browser.sh"))
 }
 
-fn open(project: &Project, args: &[&str]) -> Ended {
+fn open(project: &TestProject, args: &[&str]) -> CommandOutput {
     with_browser(project, project.devstack(["open"].iter().chain(args))).run()
 }
 
@@ -105,7 +107,7 @@ fn one_that_is_not_ready_yet_is_waited_for() {
 }
 
 /// Waits until the browser has been started, and gives the URL.
-fn opened(project: &Project) -> String {
+fn opened(project: &TestProject) -> String {
     eventually("the browser to be started", || {
         let text = std::fs::read_to_string(project.path("opened")).ok()?;
         text.ends_with('\n').then_some(text)
@@ -156,6 +158,6 @@ fn a_browser_outlives_the_stack_that_opened_it() {
     up.end();
     let alive: Vec<u32> = project.alive().iter().map(|process| process.pid).collect();
     assert!(alive.contains(&pid), "{pid} in {alive:?}");
-    kill(&[pid]);
+    kill_processes(&[pid]);
     project.finish();
 }

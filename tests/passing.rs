@@ -11,11 +11,11 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::{
-    Project, Running, eventually, example, free_port, free_ports, http_get, need, need_that,
-    patience, service, try_http_get,
+    RunningProgram, TestProject, eventually, example_program, free_port, free_ports, http_get,
+    require, require_program, service, try_http_get, wait_limit,
 };
 
-fn up(project: &Project, config: &str) -> Running {
+fn up(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     project.devstack(["up"]).start()
 }
@@ -49,7 +49,7 @@ impl Waiting {
     #[track_caller]
     fn at(port: u16) -> Waiting {
         let mut connection = TcpStream::connect(("127.0.0.1", port)).expect("it is not refused");
-        connection.set_read_timeout(Some(patience())).expect("not zero");
+        connection.set_read_timeout(Some(wait_limit())).expect("not zero");
         connection.write_all(b"GET /waited HTTP/1.1\r\n\r\n").expect("somebody keeps it");
         Waiting(connection)
     }
@@ -64,7 +64,7 @@ impl Waiting {
 
 #[test]
 fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (port, other) = (free_ports(2), free_ports(2));
     let up = up(
         &project,
@@ -99,7 +99,7 @@ fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
 #[test]
 fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
     for tty in [false, true] {
-        let project = Project::new();
+        let project = TestProject::new();
         let first = free_ports(3);
         let up = up(
             &project,
@@ -153,7 +153,7 @@ fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
 
 #[test]
 fn nobody_else_gets_them() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         r#"
@@ -194,7 +194,7 @@ fn nobody_else_gets_them() {
 
 #[test]
 fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let restart = "restart = { policy = \"always\", delay = \"10ms\", max = 1000 }";
     let mut gate = project.gate("go");
@@ -250,10 +250,10 @@ fn a_socket_listens_on_the_host_of_the_service() {
         ("localhost", "127.0.0.1", None),
     ] {
         let ipv6 = !host.contains(':') || std::net::TcpListener::bind((host, 0)).is_ok();
-        if !need_that("IPv6", ipv6) {
+        if !require("IPv6", ipv6) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_port();
         let up = up(&project, &answering(port, &format!("host = \"{host}\"")));
         up.wait_for("is up");
@@ -268,7 +268,7 @@ fn a_socket_listens_on_the_host_of_the_service() {
 
 #[test]
 fn one_that_is_over_refuses_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let gone = format!(
         r#"
@@ -289,7 +289,7 @@ fn one_that_is_over_refuses_too() {
 
 #[test]
 fn a_reload_moves_closes_and_toggles_sockets() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let other = "[services.other]\ncommand = [\"{misbehave}\", \"run\"]\n";
     let up = up(&project, &(answering(port, "") + other));
@@ -322,7 +322,7 @@ fn a_reload_moves_closes_and_toggles_sockets() {
 
 #[test]
 fn a_port_goes_from_one_service_to_another() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let two = |a: u16, b: u16| {
         answering(a, "") + &answering(b, "").replace("services.api", "services.web")
@@ -341,7 +341,7 @@ fn a_port_goes_from_one_service_to_another() {
 
 #[test]
 fn a_queue_is_no_answer() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let up = up(
         &project,
@@ -370,7 +370,7 @@ fn a_queue_is_no_answer() {
 
 #[test]
 fn a_port_that_was_lost_names_who_has_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let thief = format!(
         "[services.thief]\ncommand = [\"{{misbehave}}\", \"listen\", \"--port\", \"{port}\"]\nready = {{ tcp = {port} }}\n[stack]\non_conflict = \"fail\"\n"
@@ -391,7 +391,7 @@ fn a_port_that_was_lost_names_who_has_it() {
 
 #[test]
 fn a_shell_that_stays_is_told() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -449,7 +449,7 @@ fn ask(port: u16) -> Result<String, String> {
 
 /// Restarts `web` so often while clients ask, and fails when one of them is refused or gets no whole answer.
 #[track_caller]
-fn refuses_nobody(project: Project, up: &Running, port: u16, restarts: usize) {
+fn refuses_nobody(project: TestProject, up: &RunningProgram, port: u16, restarts: usize) {
     up.wait_for("is up");
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
@@ -489,17 +489,17 @@ fn web(command: &str, port: u16, keys: &str) -> String {
 
 #[test]
 fn a_hundred_restarts_of_a_rust_server_refuse_nobody() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
-    let server = example("passed", "examples/passing");
+    let server = example_program("passed", "examples/passing");
     let up = up(&project, &web(&format!("[\"{}\"]", server.display()), port, ""));
     refuses_nobody(project, &up, port, 100);
 }
 
 #[test]
 fn restarts_of_a_node_server_refuse_nobody() {
-    let Some(node) = need("node") else { return };
-    let project = Project::new();
+    let Some(node) = require_program("node") else { return };
+    let project = TestProject::new();
     let port = free_port();
     let script = folder().join("serve.js");
     let command = format!("[\"{}\", \"{}\"]", node.display(), script.display());
@@ -512,7 +512,7 @@ fn restarts_of_gunicorn_refuse_nobody() {
     if !is_set_up() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let gunicorn = folder().join(".venv/bin/gunicorn");
     let command = format!(
@@ -529,7 +529,7 @@ fn uvicorn_takes_its_socket_by_number() {
     if !is_set_up() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let uvicorn = folder().join(".venv/bin/uvicorn");
     let command =
@@ -550,5 +550,5 @@ fn folder() -> PathBuf {
 
 fn is_set_up() -> bool {
     let there = folder().join(".venv/installed").is_file();
-    need_that("examples/passing set up (examples/passing/setup.sh)", there)
+    require("examples/passing set up (examples/passing/setup.sh)", there)
 }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Launch, Project, Running, Signal, eventually, need_that, service, user_namespaces,
+    RunningProgram, Signal, TestCommand, TestProject, eventually, require, service, user_namespaces,
 };
 
 const ONE: &str = "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n";
 
 const DEVSTACK: &str = env!("CARGO_BIN_EXE_devstack");
 
-fn up(project: &Project, dir: &Path) -> Running {
+fn up(project: &TestProject, dir: &Path) -> RunningProgram {
     project.write(dir.join("devstack.toml"), ONE);
     let up = project.devstack(["up"]).dir(dir).start();
     up.wait_for("is up");
@@ -23,7 +23,7 @@ fn up(project: &Project, dir: &Path) -> Running {
 
 /// Sees, steers and ends the stack that `ask` reaches.
 #[track_caller]
-fn steer(up: &Running, ask: impl Fn(&[&str]) -> Launch) {
+fn steer(up: &RunningProgram, ask: impl Fn(&[&str]) -> TestCommand) {
     let ps = ask(&["ps", "--json"]).run().expect_code(0).json();
     assert_eq!(ps["supervisor_pid"], up.pid());
     assert_eq!(service(&ps, "api")["phase"], "ready");
@@ -37,7 +37,7 @@ fn steer(up: &Running, ask: impl Fn(&[&str]) -> Launch) {
 
 #[test]
 fn a_folder_that_was_moved_is_the_same_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &project.path("old"));
     let moved = project.outside("home").join("new");
     fs::rename(project.path("old"), &moved).expect("it can be moved");
@@ -50,7 +50,7 @@ fn a_folder_that_was_moved_is_the_same_stack() {
 
 #[test]
 fn who_stands_in_a_deleted_folder_still_reaches_its_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     let dir = project.path("gone");
     let up = up(&project, &dir);
     let mut gate = project.gate("gate");
@@ -78,7 +78,7 @@ fn who_stands_in_a_deleted_folder_still_reaches_its_stack() {
 
 #[test]
 fn a_home_that_cannot_be_used_is_done_without() {
-    let project = Project::new();
+    let project = TestProject::new();
     let homeless = |args: &[&str]| {
         let launch = project.devstack(args).env("HOME", "/dev/null");
         launch.unset("XDG_RUNTIME_DIR").unset("XDG_STATE_HOME")
@@ -100,7 +100,7 @@ fn a_home_that_cannot_be_used_is_done_without() {
 
 #[test]
 fn another_folder_for_temporary_files_is_no_other_world() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &project.dir());
     let elsewhere = project.outside("cache");
     for unset in ["LANG", "XDG_RUNTIME_DIR", "HOME"] {
@@ -115,7 +115,7 @@ fn another_folder_for_temporary_files_is_no_other_world() {
 
 #[test]
 fn a_holder_that_hangs_is_named_by_every_command() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &project.dir());
     up.stop();
     let pid = format!("(pid {})", up.pid());
@@ -136,7 +136,7 @@ fn a_holder_that_hangs_is_named_by_every_command() {
 fn a_path_of_four_thousand_characters_has_a_stack() {
     /// Leaves room for the names of files below it; the longest that systems take is 4,095.
     const LONG: usize = 4_000;
-    let project = Project::new();
+    let project = TestProject::new();
     let mut dir = project.dir();
     while dir.as_os_str().len() + 101 < LONG {
         dir.push("x".repeat(100));
@@ -144,7 +144,7 @@ fn a_path_of_four_thousand_characters_has_a_stack() {
     let rest = LONG - dir.as_os_str().len() - 1;
     dir.push("y".repeat(rest));
     let long = cfg!(target_os = "linux") && fs::create_dir_all(&dir).is_ok();
-    if !need_that("paths of 4,000 characters", long) {
+    if !require("paths of 4,000 characters", long) {
         return;
     }
     assert_eq!(dir.as_os_str().len(), LONG);
@@ -159,7 +159,7 @@ fn a_path_of_four_thousand_characters_has_a_stack() {
 #[test]
 fn a_name_that_is_no_text_in_a_locale_of_another_alphabet() {
     use std::os::unix::ffi::OsStrExt;
-    let project = Project::new();
+    let project = TestProject::new();
     let dir = project.dir().join(std::ffi::OsStr::from_bytes(b"sh\xff\x1b[31mop I\xc4\xb1"));
     let runtime = project.outside("run").join("devstack");
     for (name, value) in [("LANG", "C"), ("LC_ALL", "tr_TR.UTF-8")] {
@@ -181,7 +181,7 @@ fn a_name_that_is_no_text_in_a_locale_of_another_alphabet() {
 
 #[test]
 fn no_terminal_is_too_strange() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n",
@@ -204,8 +204,8 @@ fn no_terminal_is_too_strange() {
 }
 
 /// The script, in which `"$0"` is devstack, where it may mount.
-fn where_it_may_mount(project: &Project, script: &str) -> Option<Launch> {
-    if !need_that("user namespaces", user_namespaces()) {
+fn where_it_may_mount(project: &TestProject, script: &str) -> Option<TestCommand> {
+    if !require("user namespaces", user_namespaces()) {
         return None;
     }
     let alone = ["-Urmpf", "--mount-proc", "--kill-child", "--propagation", "private"];
@@ -215,7 +215,7 @@ fn where_it_may_mount(project: &Project, script: &str) -> Option<Launch> {
 
 #[test]
 fn a_bind_mount_is_the_same_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", ONE);
     let other: PathBuf = project.outside("home").join("other");
     fs::create_dir(&other).expect("it is new");
@@ -231,7 +231,7 @@ fn a_bind_mount_is_the_same_stack() {
 
 #[test]
 fn a_project_that_cannot_be_written_keeps_its_files_elsewhere() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", ONE);
     let script = "mount --bind . .; cd \"$PWD\"; mount -o remount,ro,bind .\n\
                   ! touch x 2>&-; exec \"$0\" run -- \"$0\" logs api";

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Edited, Project, free_ports, idler, occupy, service};
+use crate::support::{EditedStack, TestProject, free_ports, idler, occupy, service};
 
 /// `SERVICE ACTION: BECAUSE` of each change.
 fn changes(plan: &Value) -> Vec<String> {
@@ -20,7 +20,7 @@ fn changes(plan: &Value) -> Vec<String> {
 
 #[test]
 fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     project.write(
         "devstack.toml",
@@ -93,7 +93,7 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
 }
 
 /// Every file of the project's folder.
-fn tree(project: &Project) -> Vec<String> {
+fn tree(project: &TestProject) -> Vec<String> {
     let entries = fs::read_dir(project.dir()).expect("a folder").map(|entry| entry.expect("one"));
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -104,7 +104,7 @@ fn tree(project: &Project) -> Vec<String> {
 #[test]
 fn a_running_stack_is_compared_with_its_files() {
     let old = [&*idler("a", ""), &idler("b", ""), &idler("c", "env = { X = \"old-secret\" }")];
-    let stack = Edited::start_with(Project::new(), &old.concat(), &["up", "--no-watch"]);
+    let stack = EditedStack::start_with(TestProject::new(), &old.concat(), &["up", "--no-watch"]);
     let plan = stack.plan();
     assert_eq!((&plan["running"], &plan["live"]), (&json!(true), &json!(false)));
     assert_eq!((changes(&plan), &plan["keeps"]), (vec![], &json!(["a", "b", "c"])));
@@ -154,7 +154,7 @@ fn a_running_stack_is_compared_with_its_files() {
 
 #[test]
 fn a_mistake_is_shown_as_check_shows_it() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.a]\ncomand = \"x\"\n");
     for running in [false, true] {
         let up = running.then(|| {
@@ -178,7 +178,7 @@ fn a_mistake_is_shown_as_check_shows_it() {
 
 #[test]
 fn what_a_running_stack_cannot_become_is_no_plan() {
-    let stack = Edited::start(Project::new(), &idler("a", ""));
+    let stack = EditedStack::start(TestProject::new(), &idler("a", ""));
     let here = stack.up.here();
     stack.project.write("devstack.toml", &["[stack]\nname = \"x\"\n", &*idler("a", "")].concat());
     stack.up.wait_since(here, "not applied: ");
@@ -197,7 +197,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
     let file = |port: u16| {
         format!("[services.a]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n")
     };
-    let stack = Edited::start_with(Project::new(), &file(port), &["up", "--no-watch"]);
+    let stack = EditedStack::start_with(TestProject::new(), &file(port), &["up", "--no-watch"]);
     assert_eq!(changes(&stack.plan()), [""; 0]);
     stack.project.write("devstack.toml", &file(port + 1));
     for _ in 0..2 {
@@ -206,7 +206,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
         assert_eq!(plan["changes"][0]["ports"], json!({ "main": port + 1 }));
     }
     // Somebody else may have it meanwhile.
-    let other = Project::new();
+    let other = TestProject::new();
     other.write("devstack.toml", &file(port + 1));
     let up = other.devstack(["up"]).start();
     up.wait_for("is up");

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::{
-    Project, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
+    TestProject, free_port, free_ports, http_get, occupy, occupy_on, require, service,
 };
 
 /// A stack of one service, `api`, that listens on the port it is given.
-fn api(project: &Project, keys: &str) {
+fn api(project: &TestProject, keys: &str) {
     project.write(
         "devstack.toml",
         &format!("[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--http\"]\n{keys}\n"),
@@ -27,7 +27,7 @@ fn assert_port(ps: &Value, name: &str, port: u16, wanted: u16) {
 
 #[test]
 fn a_free_port_is_given_as_it_was_wished_for() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     api(&project, &format!("port = {port}"));
     let up = project.devstack(["up"]).start();
@@ -43,10 +43,10 @@ fn a_free_port_is_given_as_it_was_wished_for() {
 fn a_port_that_is_held_on_any_address_moves_and_says_so() {
     for host in ["127.0.0.1", "::1", "0.0.0.0", "::"] {
         let ipv6 = !host.contains(':') || std::net::TcpListener::bind((host, 0)).is_ok();
-        if !need_that("IPv6", ipv6) {
+        if !require("IPv6", ipv6) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let port = free_ports(2);
         let number = port.to_string();
         let stranger = project.misbehave(["listen", "--host", host, "--port", &number]).start();
@@ -77,7 +77,7 @@ fn a_port_that_is_held_on_any_address_moves_and_says_so() {
 
 #[test]
 fn next_goes_upward_and_auto_goes_anywhere() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     let _strangers = [occupy(port), occupy(port + 1)];
     project.write(
@@ -116,7 +116,7 @@ fn next_goes_upward_and_auto_goes_anywhere() {
 
 /// A start that must fail because `port` is held by the test itself; what it said.
 #[track_caller]
-fn refused(project: &Project, port: u16, args: &[&str], env: Option<(&str, &str)>) -> String {
+fn refused(project: &TestProject, port: u16, args: &[&str], env: Option<(&str, &str)>) -> String {
     let mut up = project.devstack([&["up"], args].concat());
     if let Some((name, value)) = env {
         up = up.env(name, value);
@@ -132,7 +132,7 @@ fn refused(project: &Project, port: u16, args: &[&str], env: Option<(&str, &str)
 }
 
 /// `api` wishes for this port, and a service beside it would leave a trace.
-fn guarded(project: &Project, wish: &str) {
+fn guarded(project: &TestProject, wish: &str) {
     project.write(
         "devstack.toml",
         &format!(
@@ -149,7 +149,7 @@ fn guarded(project: &Project, wish: &str) {
 
 #[test]
 fn fail_and_strict_ports_start_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let _stranger = occupy(port);
     guarded(&project, &format!("{{ prefer = {port}, on_conflict = \"fail\" }}"));
@@ -163,7 +163,7 @@ fn fail_and_strict_ports_start_nothing() {
 
 #[test]
 fn a_pinned_port_that_is_taken_starts_nothing() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let other = free_port();
     let _stranger = occupy(port);
@@ -181,7 +181,7 @@ fn a_pinned_port_that_is_taken_starts_nothing() {
 
 #[test]
 fn a_pinned_port_that_is_free_is_used_exactly() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(4);
     api(&project, &format!("port = {port}"));
     let option = format!("--port=api={}", port + 1);
@@ -208,7 +208,7 @@ fn a_pinned_port_that_is_free_is_used_exactly() {
 
 #[test]
 fn a_variable_that_is_no_port_is_a_link_or_a_mistake() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     api(&project, &format!("port = {port}"));
     let up = project.devstack(["up"]).env("API_PORT", "tcp://10.0.0.1:80").start();
@@ -223,7 +223,7 @@ fn a_variable_that_is_no_port_is_a_link_or_a_mistake() {
 
 #[test]
 fn a_stranger_that_answers_is_never_the_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_port();
     // Its readiness is on a port that it was not given, so that there is nothing to choose again.
@@ -257,7 +257,7 @@ fn a_stranger_that_answers_is_never_the_service() {
 
 #[test]
 fn a_service_that_listens_elsewhere_is_told_both_numbers() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (given, metrics, elsewhere) = (free_port(), free_port(), free_port());
     project.write(
         "devstack.toml",
@@ -286,7 +286,7 @@ fn a_service_that_listens_elsewhere_is_told_both_numbers() {
 #[test]
 fn two_copies_of_a_stack_share_no_port() {
     const SERVICES: u16 = 5;
-    let project = Project::new();
+    let project = TestProject::new();
     let first = free_ports(SERVICES * 3);
     let mut text = String::new();
     for at in 0..SERVICES {
@@ -308,13 +308,13 @@ fn two_copies_of_a_stack_share_no_port() {
         }
     }
     assert_eq!(all.len(), folders.len() * usize::from(SERVICES));
-    ups.iter().for_each(crate::support::Running::end);
+    ups.iter().for_each(crate::support::RunningProgram::end);
     project.finish();
 }
 
 #[test]
 fn the_same_port_again_at_the_next_start() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(3);
     let strangers = (occupy(port), occupy(port + 1));
     project.write(
@@ -350,7 +350,7 @@ fn the_same_port_again_at_the_next_start() {
 
 #[test]
 fn ports_of_the_stack_are_listed_with_their_holders() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     let metrics = free_port();
     let _stranger = occupy_on("::1", port);
@@ -400,7 +400,7 @@ fn ports_of_the_stack_are_listed_with_their_holders() {
 
 #[test]
 fn any_port_can_be_asked_about() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let ask = |port: u16| {
         let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
@@ -446,7 +446,7 @@ fn any_port_can_be_asked_about() {
 
 #[test]
 fn ports_change_hands_by_an_edit() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (low, high) = (free_port(), free_port());
     let write = |a: u16, b: u16| {
         let text = format!(

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::{
-    Project, Running, alone_on_usual_ports, eventually, need, need_that, service, try_http_get,
+    RunningProgram, TestProject, eventually, lock_usual_ports, require, require_program, service,
+    try_http_get,
 };
 
 /// Programs that are not on the PATH of every user.
@@ -18,15 +19,15 @@ const SERVER_FOLDERS: &str = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin";
 
 /// A stack of one service, `it`, with this preset, whose usual port somebody else has.
 struct Moved {
-    project: Project,
-    up: Running,
+    project: TestProject,
+    up: RunningProgram,
     port: u16,
 }
 
 impl Moved {
     /// Starts it and waits until it is ready.
     #[track_caller]
-    fn start(project: Project, preset: &str, usual: u16) -> Moved {
+    fn start(project: TestProject, preset: &str, usual: u16) -> Moved {
         let text = format!("[services.it]\npreset = \"{preset}\"\n");
         if !project.path("devstack.toml").exists() {
             project.write("devstack.toml", &text);
@@ -83,26 +84,26 @@ impl Moved {
 /// Where a program is; the test ends without it.
 fn has(program: &str) -> bool {
     let there = SERVER_FOLDERS.split(':').any(|folder| Path::new(folder).join(program).exists());
-    there || need(program).is_some()
+    there || require_program(program).is_some()
 }
 
 /// Packages that were installed for these tests.
 fn installed(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/presets").join(what);
-    need_that(&format!("{what} (tests/presets/setup.sh)"), path.exists()).then_some(path)
+    require(&format!("{what} (tests/presets/setup.sh)"), path.exists()).then_some(path)
 }
 
 /// A project with Python's packages; `None`: they are not installed.
-fn python() -> Option<Project> {
+fn python() -> Option<TestProject> {
     let venv = installed(".venv")?;
-    let project = Project::new();
+    let project = TestProject::new();
     symlink(venv, project.path(".venv")).expect("it is new");
     Some(project)
 }
 
 #[test]
 fn flask_takes_its_port_and_is_restarted_on_a_save() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = python() else { return };
     let app = |answer: &str| {
         format!(
@@ -123,7 +124,7 @@ fn flask_takes_its_port_and_is_restarted_on_a_save() {
 
 #[test]
 fn django_takes_its_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = python() else { return };
     let admin = project.path(".venv/bin/django-admin");
     project.program(admin).args(["startproject", "site1", "."]).run().expect_code(0);
@@ -134,7 +135,7 @@ fn django_takes_its_port() {
 
 #[test]
 fn fastapi_takes_its_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = python() else { return };
     project.write(
         "main.py",
@@ -147,7 +148,7 @@ fn fastapi_takes_its_port() {
 
 #[test]
 fn uvicorn_takes_its_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(project) = python() else { return };
     project.write(
         "main.py",
@@ -160,13 +161,13 @@ fn uvicorn_takes_its_port() {
 
 #[test]
 fn vite_takes_its_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let modules =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flask-shop/web/node_modules");
-    if !need_that("Vite (examples/flask-shop/setup.sh)", modules.join(".installed").exists()) {
+    if !require("Vite (examples/flask-shop/setup.sh)", modules.join(".installed").exists()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     symlink(modules, project.path("node_modules")).expect("it is new");
     project.write("index.html", "<p>hello</p>");
     let moved = Moved::start(project, "vite", 5173);
@@ -176,7 +177,7 @@ fn vite_takes_its_port() {
 
 #[test]
 fn node_and_express_take_their_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     let Some(modules) = installed("node_modules") else { return };
     for (preset, file, text) in [
         (
@@ -190,7 +191,7 @@ fn node_and_express_take_their_port() {
             "const app = require('express')()\napp.get('/', (_, reply) => reply.send('hello'))\napp.listen(process.env.PORT, process.env.HOST)",
         ),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         symlink(&modules, project.path("node_modules")).expect("it is new");
         project.write(file, text);
         let moved = Moved::start(project, preset, 3000);
@@ -201,14 +202,14 @@ fn node_and_express_take_their_port() {
 
 #[test]
 fn servers_of_files_take_their_port() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     for (preset, program, usual) in
         [("static", "python3", 8000), ("nginx", "nginx", 8080), ("php", "php", 8000)]
     {
         if !has(program) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("index.html", "hello");
         let moved = Moved::start(project, preset, usual);
         moved.shows("hello");
@@ -218,11 +219,11 @@ fn servers_of_files_take_their_port() {
 
 #[test]
 fn nginx_fills_variables_into_a_configuration_of_ones_own() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     if !has("nginx") {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "nginx.conf",
         "pid nginx.pid;\nevents {}\nhttp {\n client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n server { listen ${HOST}:${PORT}; location / { return 200 \"$uri by ${DEVSTACK_SERVICE}\"; } }\n}\n",
@@ -234,11 +235,11 @@ fn nginx_fills_variables_into_a_configuration_of_ones_own() {
 
 #[test]
 fn redis_takes_its_port_and_keeps_its_data() {
-    let _alone = alone_on_usual_ports();
-    if need("redis-server").is_none() {
+    let _alone = lock_usual_ports();
+    if require_program("redis-server").is_none() {
         return;
     }
-    let moved = Moved::start(Project::new(), "redis", 6379);
+    let moved = Moved::start(TestProject::new(), "redis", 6379);
     assert_eq!(moved.url(), format!("redis://127.0.0.1:{}", moved.port));
     assert_eq!(moved.say("SET word kept"), "+OK\r\n");
     moved.up.interrupt();
@@ -251,14 +252,14 @@ fn redis_takes_its_port_and_keeps_its_data() {
 
 #[test]
 fn memcached_and_nats_take_their_ports() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     if has("memcached") {
-        let moved = Moved::start(Project::new(), "memcached", 11211);
+        let moved = Moved::start(TestProject::new(), "memcached", 11211);
         assert!(moved.say("version").starts_with("VERSION "));
         moved.end();
     }
     if has("nats-server") {
-        let moved = Moved::start(Project::new(), "nats", 4222);
+        let moved = Moved::start(TestProject::new(), "nats", 4222);
         assert!(moved.say("PING").starts_with("INFO "));
         assert!(moved.url().starts_with("nats://127.0.0.1:"));
         moved.end();
@@ -267,11 +268,11 @@ fn memcached_and_nats_take_their_ports() {
 
 #[test]
 fn mariadb_makes_its_data_takes_its_port_and_starts_again() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     if !has("mariadbd") {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     // What an interrupted first start leaves.
     project.write(".devstack/data/it.new/mysql/half", "");
     let moved = Moved::start(project, "mariadb", 3306);
@@ -290,16 +291,16 @@ fn mariadb_makes_its_data_takes_its_port_and_starts_again() {
 fn has_postgres() -> bool {
     let debian =
         fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut entries| entries.next().is_some());
-    debian || need("postgres").is_some()
+    debian || require_program("postgres").is_some()
 }
 
 #[test]
 fn postgres_alone_makes_its_data_takes_its_port_and_starts_again() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     if !has_postgres() {
         return;
     }
-    let moved = Moved::start(Project::new(), "postgres", 5432);
+    let moved = Moved::start(TestProject::new(), "postgres", 5432);
     let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", moved.port);
     assert_eq!(moved.url(), url);
     let line = moved.up.wait_for("creating a database in ");
@@ -319,11 +320,11 @@ fn postgres_alone_makes_its_data_takes_its_port_and_starts_again() {
 
 #[test]
 fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
-    let _alone = alone_on_usual_ports();
+    let _alone = lock_usual_ports();
     if !has_postgres() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     // For root the database runs as another user, who must get to its folder.
     let root = project.dir().parent().expect("the project has a root").to_owned();
     fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
@@ -338,7 +339,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
     let moved = Moved::start(project, "postgres", 5432);
     assert!(data.join("PG_VERSION").exists() && !data.with_extension("new").exists());
     assert_eq!(moved.url(), format!("postgresql://me@127.0.0.1:{}/my%20shop", moved.port));
-    if let Some(psql) = need("psql") {
+    if let Some(psql) = require_program("psql") {
         let psql = moved.project.program(psql);
         let said = psql.args([&moved.url(), "-Atc", "select current_database()"]).run();
         assert_eq!(said.expect_code(0).stdout, "my shop\n");
@@ -357,7 +358,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
 
 #[test]
 fn a_program_that_is_missing_is_named_with_what_to_install() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.it]\npreset = 'minio'\nport = 'auto'\n");
     let run = project.devstack(["run", "--", "true"]).env("PATH", "/nowhere");
     let ended = run.run().expect_code(120);
@@ -368,11 +369,11 @@ fn a_program_that_is_missing_is_named_with_what_to_install() {
 
 #[test]
 fn two_services_of_one_preset_have_ports_and_data_of_their_own() {
-    let _alone = alone_on_usual_ports();
-    if need("redis-server").is_none() {
+    let _alone = lock_usual_ports();
+    if require_program("redis-server").is_none() {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.a]\npreset = 'redis'\n[services.b]\npreset = 'redis'\nreplicas = 2\n",
@@ -393,7 +394,7 @@ fn two_services_of_one_preset_have_ports_and_data_of_their_own() {
 
 #[test]
 fn presets_are_listed_and_shown() {
-    let project = Project::new();
+    let project = TestProject::new();
     let list = project.devstack(["presets"]).run().expect_code(0);
     assert!(
         list.stdout.contains("flask         5000  Flask's development server\n"),

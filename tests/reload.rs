@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Edited, Markers, Project, free_ports, http_get, idler, service};
+use crate::support::{EditedStack, MarkerLog, TestProject, free_ports, http_get, idler, service};
 
 #[test]
 fn only_what_changed_is_touched() {
     let (a, b, c) = (idler("a", ""), idler("b", ""), idler("c", ""));
-    let stack = Edited::start(Project::new(), &[&*a, &b].concat());
+    let stack = EditedStack::start(TestProject::new(), &[&*a, &b].concat());
     let first = stack.pids();
 
     assert_eq!(stack.apply(&[&*a, &b, &c].concat()), ["c added"]);
@@ -38,7 +38,7 @@ fn only_what_changed_is_touched() {
 #[test]
 fn a_comment_or_another_order_is_no_change() {
     let (a, b) = (idler("a", ""), idler("b", "env = { X = \"1\", Y = \"2\" }"));
-    let stack = Edited::start(Project::new(), &[&*a, &b].concat());
+    let stack = EditedStack::start(TestProject::new(), &[&*a, &b].concat());
     let before = stack.pids();
     let here = stack.up.here();
     stack.project.write("devstack.toml", &["# a comment\n\n", &b, &a].concat());
@@ -55,7 +55,7 @@ fn a_comment_or_another_order_is_no_change() {
 
 #[test]
 fn what_needs_no_restart_is_taken_over_in_place() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("source", "1");
     let file = |keys: &str| {
         format!(
@@ -63,7 +63,7 @@ fn what_needs_no_restart_is_taken_over_in_place() {
         )
     };
     let stop = "stop = { signal = \"TERM\", grace = \"1ms\" }\n";
-    let stack = Edited::start(project, &file(stop));
+    let stack = EditedStack::start(project, &file(stop));
     let before = stack.pids();
     let mut keys = String::new();
     for (key, value) in [
@@ -100,7 +100,7 @@ fn a_readiness_that_never_comes_is_mended_in_place() {
         // It has printed that long ago.
         (r#"log = "never""#, r#"log = "^ready""#),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         let file = |ready: &str| idler("a", &format!("ready = {{ {ready}, interval = \"10ms\" }}"));
         project.write("devstack.toml", &file(never));
         let up = project.devstack(["up"]).start();
@@ -137,7 +137,7 @@ fn a_port_that_changes_restarts_those_who_mention_it() {
             "#
         )
     };
-    let stack = Edited::start(Project::new(), &file(port));
+    let stack = EditedStack::start(TestProject::new(), &file(port));
     let before = stack.pids();
     let plan = stack.apply(&file(port + 1));
     assert_eq!(
@@ -161,7 +161,7 @@ fn a_port_that_changes_restarts_those_who_mention_it() {
 #[test]
 fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     let good = [&*idler("a", ""), &idler("b", "depends_on = [\"a\"]")].concat();
-    let stack = Edited::start(Project::new(), &good);
+    let stack = EditedStack::start(TestProject::new(), &good);
     let before = stack.pids();
     let broken = [
         ("this is no TOML", "invalid TOML"),
@@ -195,7 +195,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
 
 #[test]
 fn an_env_file_restarts_who_is_given_the_variable() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(".env", "SHARED=1\nHIDDEN=1\n");
     project.write("a.env", "OWN=1\n");
     let text = [
@@ -204,7 +204,7 @@ fn an_env_file_restarts_who_is_given_the_variable() {
         idler("c", "env = { HIDDEN = \"x\", SHARED = \"x\", LATER = \"x\" }"),
     ]
     .concat();
-    let stack = Edited::start(project, &text);
+    let stack = EditedStack::start(project, &text);
     let first = stack.pids();
     let save = |file: &str, text: &str| stack.save(file, text);
     assert_eq!(save("a.env", "OWN=2\n"), ["a restart: env changed: OWN"]);
@@ -227,7 +227,7 @@ fn an_env_file_restarts_who_is_given_the_variable() {
 
 #[test]
 fn of_edits_in_quick_succession_the_last_one_counts() {
-    let project = Project::new();
+    let project = TestProject::new();
     let file = |number: usize| {
         format!(
             r#"
@@ -238,7 +238,7 @@ fn of_edits_in_quick_succession_the_last_one_counts() {
             "#
         )
     };
-    let stack = Edited::start(project, &file(0));
+    let stack = EditedStack::start(project, &file(0));
     let steady = stack.pids()["steady"];
     for number in 1..=30 {
         stack.project.write("devstack.toml", &file(number));
@@ -247,13 +247,13 @@ fn of_edits_in_quick_succession_the_last_one_counts() {
         }
     }
     assert_eq!(stack.pids()["steady"], steady);
-    Markers::read(&stack.project.path("markers")).assert_no_overlap();
+    MarkerLog::read(&stack.project.path("markers")).assert_no_overlap();
     stack.end();
 }
 
 #[test]
 fn an_edit_while_the_stack_starts_is_applied() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let db = "[services.db]\ncommand = [\"{misbehave}\", \"say\", \"--after-gate\", \"gate\", \"open\"]\nkind = \"task\"\n";
     // The environment of a process can be read once it has printed something.
@@ -289,10 +289,10 @@ fn an_edit_while_the_stack_starts_is_applied() {
 
 #[test]
 fn an_edit_while_the_stack_ends_is_ignored() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let slow = "[services.slow]\ncommand = \"trap ': < gate; exit 0' TERM; echo set; while :; do {misbehave} crash-after 10; done\"\nstop = { grace = \"60s\" }\nready = { log = \"set\" }\n";
-    let stack = Edited::start(project, slow);
+    let stack = EditedStack::start(project, slow);
     stack.up.interrupt();
     stack.up.wait_for("stopping: Ctrl-C");
     let new = "[services.new]\ncommand = [\"{misbehave}\", \"marker\", \"markers\"]\n";
@@ -311,7 +311,7 @@ fn an_edit_while_the_stack_ends_is_ignored() {
 
 #[test]
 fn the_local_file_is_followed_too() {
-    let stack = Edited::start(Project::new(), &idler("a", ""));
+    let stack = EditedStack::start(TestProject::new(), &idler("a", ""));
     let here = stack.up.here();
     stack.project.write("devstack.local.toml", "[services.a]\nenv = { MINE = \"1\" }\n");
     assert_eq!(stack.plan_since(here), ["a restart: env changed: MINE"]);

@@ -12,7 +12,7 @@ use devstack::model::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Edited, Project, free_ports};
+use crate::support::{EditedStack, TestProject, free_ports};
 
 /// A small generator with a printable seed (xorshift64*).
 struct Dice(u64);
@@ -102,7 +102,7 @@ fn edited(dice: &mut Dice, old: &str, port: u16) -> String {
     }
 }
 
-fn stack(project: &Project, text: &str) -> Stack {
+fn stack(project: &TestProject, text: &str) -> Stack {
     project.write("devstack.toml", text);
     let sources = ConfigSources { cwd: project.dir(), ..ConfigSources::default() };
     let draft = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
@@ -190,7 +190,7 @@ fn standing(view: &ServiceView) -> impl PartialEq + std::fmt::Debug + use<> {
 #[test]
 fn an_apply_touches_who_differs_and_ends_where_a_fresh_start_does() {
     const PAIRS: u64 = 300;
-    let project = Project::new();
+    let project = TestProject::new();
     let mut actions: BTreeSet<&str> = BTreeSet::new();
     for seed in 0..PAIRS {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ (seed * 0x1_0001 + 1));
@@ -283,7 +283,7 @@ fn real_stacks_end_where_a_fresh_start_does() {
         let port = free_ports(60);
         let mut text =
             file(&mut dice, port) + "[services.last]\ncommand = [\"{misbehave}\", \"run\"]\n";
-        let edited = Edited::start(Project::new(), &text);
+        let edited = EditedStack::start(TestProject::new(), &text);
         for number in 0..3 {
             let next = file(&mut dice, port);
             // The end of the apply is told by something that changes with each.
@@ -303,7 +303,7 @@ fn real_stacks_end_where_a_fresh_start_does() {
                 );
             }
         }
-        let fresh = Edited::start_with(Project::new(), &text, &["up", "--no-watch"]);
+        let fresh = EditedStack::start_with(TestProject::new(), &text, &["up", "--no-watch"]);
         assert_eq!(
             lasting(&edited.project.ps()),
             lasting(&fresh.project.ps()),
@@ -327,7 +327,7 @@ fn lasting(ps: &Value) -> Value {
 /// What a service waits for is part of what it is.
 #[test]
 fn the_condition_of_a_need_is_taken_over_in_place() {
-    let project = Project::new();
+    let project = TestProject::new();
     let text = |condition: &str| {
         format!(
             "[services.a]\ncommand = 'a'\n[services.b]\ncommand = 'b'\ndepends_on = {{ a = '{condition}' }}\n"

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::support::{Markers, Project, Running, eventually, guard, http_socket, service};
+use crate::support::{
+    MarkerLog, RunningProgram, TestProject, eventually, guard, http_socket, service,
+};
 
 /// How many restarts: 1,000 unless `DEVSTACK_RESTARTS` says otherwise.
 fn count() -> usize {
@@ -33,7 +35,7 @@ fn restart(socket: &Path, names: &[String]) {
 
 /// Nothing stays of what the restarts needed.
 #[track_caller]
-fn assert_baseline(up: &Running, project: &Project, before: [(usize, u64); 2]) {
+fn assert_baseline(up: &RunningProgram, project: &TestProject, before: [(usize, u64); 2]) {
     let guard = guard(up);
     for (pid, (fds, rss)) in [up.pid(), guard].into_iter().zip(before) {
         eventually("descriptors to be closed", || (holds(pid).0 <= fds).then_some(()));
@@ -46,7 +48,7 @@ fn assert_baseline(up: &Running, project: &Project, before: [(usize, u64); 2]) {
 
 #[test]
 fn of_one_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = "[services.api]\ncommand = [\"{misbehave}\", \"marker\", \"marks\"]\n\
                   [services.other]\ncommand = [\"{misbehave}\", \"run\"]\n";
     project.write("devstack.toml", config);
@@ -65,13 +67,13 @@ fn of_one_service() {
     assert_eq!(service(&ps, "other")["pid"], other);
     assert_baseline(&up, &project, before);
     up.end();
-    Markers::read(&project.path("marks")).assert_no_overlap();
+    MarkerLog::read(&project.path("marks")).assert_no_overlap();
     project.finish();
 }
 
 #[test]
 fn of_fifty_services() {
-    let project = Project::new();
+    let project = TestProject::new();
     let names: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
     let command = "command = [\"{misbehave}\", \"marker\", \"marks\"]";
     let config: String =
@@ -97,6 +99,6 @@ fn of_fifty_services() {
     }
     assert_baseline(&up, &project, before);
     up.end();
-    Markers::read(&project.path("marks")).assert_no_overlap();
+    MarkerLog::read(&project.path("marks")).assert_no_overlap();
     project.finish();
 }

@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{
-    CTRL_C, Ended, Launch, Project, Signal, eventually, free_port, free_ports, need, need_that,
-    occupy,
+    CTRL_C, CommandOutput, Signal, TestCommand, TestProject, eventually, free_port, free_ports,
+    occupy, require, require_program,
 };
 
 /// A stack with one web service on a free port.
-fn web() -> Project {
-    let project = Project::new();
+fn web() -> TestProject {
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",
@@ -20,23 +20,23 @@ fn web() -> Project {
 }
 
 /// A stack of one service without a port.
-fn plain(command: &str, more: &str) -> Project {
-    let project = Project::new();
+fn plain(command: &str, more: &str) -> TestProject {
+    let project = TestProject::new();
     project.write("devstack.toml", &format!("[services.app]\ncommand = '''{command}'''\n{more}\n"));
     project
 }
 
 /// `devstack run -- CMD`.
-fn run<const N: usize>(project: &Project, command: [&str; N]) -> Launch {
+fn run<const N: usize>(project: &TestProject, command: [&str; N]) -> TestCommand {
     project.devstack(["run", "--"]).args(command)
 }
 
-fn shell(project: &Project, script: &str) -> Launch {
+fn shell(project: &TestProject, script: &str) -> TestCommand {
     run(project, ["sh", "-c", script])
 }
 
 #[track_caller]
-fn says(ended: &Ended, text: &str) {
+fn says(ended: &CommandOutput, text: &str) {
     assert!(ended.stderr.contains(text), "{text:?} is not in\n{}", ended.stderr);
 }
 
@@ -71,7 +71,7 @@ fn the_command_knows_where_the_services_are_and_reaches_them() {
         "DEVSTACK_STACK=app\nDEVSTACK_WEB_HOST=127.0.0.1\nDEVSTACK_WEB_PORT={port}\nDEVSTACK_WEB_URL=http://127.0.0.1:{port}\n"
     );
     assert_eq!(env.stdout, expected);
-    if need("bash").is_some() {
+    if require_program("bash").is_some() {
         // misbehave answers a connection with its pid.
         let script = "exec 3<>/dev/tcp/$DEVSTACK_WEB_HOST/$DEVSTACK_WEB_PORT; read -r line <&3; echo \"$line\"";
         let answer = run(&project, ["bash", "-c", script]).run().expect_code(0);
@@ -128,7 +128,7 @@ fn the_whole_last_output_of_a_failed_service_is_on_stderr() {
 
 #[test]
 fn a_failure_ends_the_run_at_once_while_others_still_start() {
-    let project = Project::new();
+    let project = TestProject::new();
     // Without the early end this would wait for a minute.
     project.write(
         "devstack.toml",
@@ -144,7 +144,7 @@ fn a_failure_ends_the_run_at_once_while_others_still_start() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_120_with_the_remedy() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.app]\ncommand = ['no-such-program-here']\n");
     let ended = shell(&project, "touch started").run().expect_code(120);
     says(&ended, "program `no-such-program-here` not found on PATH");
@@ -164,7 +164,7 @@ fn a_service_that_ends_well_but_was_never_ready_is_120() {
 
 #[test]
 fn a_failed_task_is_120() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.migrate]\nkind = 'task'\ncommand = 'echo no database; exit 5'\n\
@@ -178,7 +178,7 @@ fn a_failed_task_is_120() {
 
 #[test]
 fn a_stack_of_tasks_stays_for_the_command() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.seed]\nkind = 'task'\ncommand = 'echo x > seeded'\n");
     shell(&project, "cat seeded; exit 9").run().expect_code(9);
     project.finish();
@@ -186,7 +186,7 @@ fn a_stack_of_tasks_stays_for_the_command() {
 
 #[test]
 fn not_ready_in_time_is_121_with_who_and_why() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let file = |timeout: &str| {
         format!(
@@ -214,7 +214,7 @@ fn not_ready_in_time_is_121_with_who_and_why() {
 #[test]
 fn a_service_that_dies_meanwhile_turns_0_into_122_and_nothing_else() {
     for (code, expected) in [(0, 122), (5, 5)] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write(
             "devstack.toml",
             "[services.frail]\ncommand = ': < die; echo dying; exit 4'\n[services.solid]\ncommand = ['{misbehave}', 'run']\n",
@@ -431,7 +431,7 @@ fn what_cannot_be_proved_is_123() {
     let orphan = running.wait_pid("child setsid").cast_signed();
     // SAFETY: numbers only.
     let traced = unsafe { libc::ptrace(libc::PTRACE_SEIZE, orphan, 0, 0) } == 0;
-    if need_that("the right to trace", traced) {
+    if require("the right to trace", traced) {
         gate.open();
         assert_eq!(running.wait_code(), 123, "{}", running.stderr());
         running.wait_for(&format!(
@@ -450,7 +450,7 @@ fn what_cannot_be_proved_is_123() {
 
 #[test]
 fn ports_are_strict_unless_asked_otherwise() {
-    let project = Project::new();
+    let project = TestProject::new();
     let stranger = occupy(free_port());
     let port = stranger.port();
     project.write(
@@ -474,7 +474,7 @@ fn ports_are_strict_unless_asked_otherwise() {
 
 #[test]
 fn runs_in_different_folders_do_not_meet() {
-    let projects: Vec<Project> = (0..6).map(|_| Project::new()).collect();
+    let projects: Vec<TestProject> = (0..6).map(|_| TestProject::new()).collect();
     let port = free_ports(projects.len() as u16);
     let running: Vec<_> = projects
         .iter()
@@ -500,7 +500,7 @@ fn runs_in_different_folders_do_not_meet() {
     ports.dedup();
     assert_eq!(ports.len(), projects.len(), "{ports:?}");
     drop(running);
-    projects.into_iter().for_each(Project::finish);
+    projects.into_iter().for_each(TestProject::finish);
 }
 
 #[test]
@@ -556,7 +556,7 @@ fn nothing_to_run_is_a_usage_error() {
 
 #[test]
 fn only_what_is_asked_for_is_started() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.db]\ncommand = 'touch db-ran; exec {misbehave} run'\nready = { log = 'ready' }\n\

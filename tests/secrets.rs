@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Project, Running, free_port, http_socket, service};
+use crate::support::{RunningProgram, TestProject, free_port, http_socket, service};
 
 /// What every secret of this test holds.
 const CANARY: &str = "c4n4ry";
@@ -47,7 +47,7 @@ struct Said(Vec<(String, String)>);
 
 impl Said {
     /// Does this and keeps what it says.
-    fn run(&mut self, project: &Project, words: &[&str]) {
+    fn run(&mut self, project: &TestProject, words: &[&str]) {
         let ended = project.devstack(words).env("DEVSTACK_LOG", "trace").run();
         self.0.push((words.join(" "), format!("{}\n{}", ended.stdout, ended.stderr)));
     }
@@ -84,7 +84,7 @@ fn holds(bytes: &[u8]) -> bool {
 
 /// What devstack wrote, wherever.
 #[track_caller]
-fn no_file_holds_a_secret(project: &Project) {
+fn no_file_holds_a_secret(project: &TestProject) {
     let mut all = files(&project.path(".devstack"));
     assert!(!all.is_empty(), "there is something to search");
     all.extend(files(&project.path(".vscode")));
@@ -100,7 +100,7 @@ fn no_file_holds_a_secret(project: &Project) {
 /// No command line, and no environment but those of services.
 #[cfg(target_os = "linux")]
 #[track_caller]
-fn no_process_shows_a_secret(project: &Project, services: &[u64]) {
+fn no_process_shows_a_secret(project: &TestProject, services: &[u64]) {
     let read = |pid: u32, what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
     for process in project.alive() {
         let pid = process.pid;
@@ -110,14 +110,14 @@ fn no_process_shows_a_secret(project: &Project, services: &[u64]) {
     }
 }
 
-fn outputs(up: &Running) -> String {
+fn outputs(up: &RunningProgram) -> String {
     format!("{}\n{}", up.stdout(), up.stderr())
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn secrets_are_where_they_belong_and_nowhere_else() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     let env_file = format!("FROM_FILE={CANARY}-file\n");
     project.write(".env", &env_file);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Markers, Project, Running, http_get, service};
+use crate::support::{MarkerLog, RunningProgram, TestProject, http_get, service};
 
-fn up(project: &Project, config: &str, args: &[&str]) -> Running {
+fn up(project: &TestProject, config: &str, args: &[&str]) -> RunningProgram {
     project.write("devstack.toml", config);
     let up = project.devstack([&["up"], args].concat()).start();
     up.wait_for("is up");
@@ -44,7 +44,7 @@ fn a_profile_starts_what_it_names() {
         // Whoever is asked for by name needs no profile.
         (&["mail"], &["mail"]),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = up(&project, PROFILES, args);
         assert_eq!(ready(&project.ps()), ready_then, "{args:?}");
         up.end();
@@ -54,7 +54,7 @@ fn a_profile_starts_what_it_names() {
 
 #[test]
 fn the_environment_chooses_profiles_too_and_a_start_can_do_without() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", PROFILES);
     let up = project.devstack(["up"]).env("DEVSTACK_PROFILES", "mail,").start();
     up.wait_for("is up");
@@ -67,7 +67,7 @@ fn the_environment_chooses_profiles_too_and_a_start_can_do_without() {
 
 #[test]
 fn a_profile_that_nobody_has_or_that_lacks_something_is_a_mistake() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", PROFILES);
     let ended = project.devstack(["up", "--profile", "all"]).run().expect_code(2);
     assert!(ended.stderr.contains("which starts only with profile `ops`"), "{}", ended.stderr);
@@ -91,7 +91,7 @@ const REPLICAS: &str = r#"
 
 #[test]
 fn each_replica_is_a_service_of_its_own() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, REPLICAS, &[]);
     let ps = project.ps();
     let names = ["api-1", "api-2", "api-3"];
@@ -132,15 +132,15 @@ fn each_replica_is_a_service_of_its_own() {
 
 #[test]
 fn a_crash_of_one_replica_is_its_own() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, REPLICAS, &[]);
     let marks = project.path("marks");
-    Markers::wait_starts(&marks, "mark-1", 1);
-    Markers::wait_starts(&marks, "mark-2", 1);
+    MarkerLog::wait_starts(&marks, "mark-1", 1);
+    MarkerLog::wait_starts(&marks, "mark-2", 1);
     let before = project.ps();
     let pid = service(&before, "mark-1")["pid"].to_string();
     project.program("/bin/kill").args(["-KILL", &pid]).run().expect_code(0);
-    Markers::wait_starts(&marks, "mark-1", 2);
+    MarkerLog::wait_starts(&marks, "mark-1", 2);
     let after = project.wait_ps(|ps| service(ps, "mark-1")["phase"] == "ready");
     assert_eq!(service(&after, "mark-2")["pid"], service(&before, "mark-2")["pid"]);
     // Fewer of them: those beyond go, the others stay.
@@ -152,6 +152,6 @@ fn a_crash_of_one_replica_is_its_own() {
         assert_eq!(service(&last, name)["pid"], service(&after, name)["pid"], "{name}");
     }
     up.end();
-    Markers::read(&marks).assert_no_overlap();
+    MarkerLog::read(&marks).assert_no_overlap();
     project.finish();
 }

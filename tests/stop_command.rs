@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Project, Running, service};
+use crate::support::{RunningProgram, TestProject, service};
 
-fn up(project: &Project, stop: &str) -> Running {
+fn up(project: &TestProject, stop: &str) -> RunningProgram {
     let config = format!(
         r#"
         [services.api]
@@ -25,7 +25,7 @@ const ENDS_IT: &str = "echo \\\"stopping $MAINPID in $PWD\\\"; kill -KILL $MAINP
 
 #[test]
 fn a_command_stops_the_service() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &format!("command = \"{ENDS_IT}\", grace = \"60s\""));
     let pid = service(&project.ps(), "api")["pid"].clone();
     project.devstack(["stop", "api"]).run().expect_code(0);
@@ -49,7 +49,7 @@ fn a_command_that_fails_is_told_and_the_signal_follows() {
         ("\"echo oh no; exit 3\"", "failed (exit 3)"),
         ("[\"no-such-program-anywhere\"]", "could not start"),
     ] {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = up(&project, &format!("command = {command}, signal = \"TERM\", grace = \"60s\""));
         project.devstack(["stop", "api"]).run().expect_code(0);
         let told = up.wait_for("api   * stop command ");
@@ -64,7 +64,7 @@ fn a_command_that_fails_is_told_and_the_signal_follows() {
 #[test]
 fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
     for command in ["\"exit 3\"", "[\"no-such-program-anywhere\"]", "\"sleep 0.1; exit 3\""] {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = up(&project, &format!("command = {command}, signal = \"TERM\", grace = \"60s\""));
         up.end();
         up.wait_closed();
@@ -79,7 +79,7 @@ fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
 fn a_command_that_fails_as_the_last_of_all_is_told_as_well() {
     // It ends the service and fails: then nothing else is left that devstack waits for.
     for _ in 0..5 {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = up(&project, "command = \"kill -KILL $MAINPID; exit 3\", grace = \"60s\"");
         up.end();
         up.wait_closed();
@@ -92,7 +92,7 @@ fn a_command_that_fails_as_the_last_of_all_is_told_as_well() {
 
 #[test]
 fn a_command_that_hangs_ends_with_the_grace() {
-    let project = Project::new();
+    let project = TestProject::new();
     let hangs = "command = \"trap '' TERM; echo hanging; sleep 1000 & wait\", grace = \"200ms\"";
     let up = up(&project, hangs);
     project.devstack(["stop", "api"]).run().expect_code(0);
@@ -109,7 +109,7 @@ fn a_command_that_hangs_ends_with_the_grace() {
 
 #[test]
 fn a_second_ctrl_c_waits_for_no_command() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, "command = \"echo hanging; sleep 1000\", grace = \"60s\"");
     up.interrupt();
     up.wait_for("api   | hanging");
@@ -120,7 +120,7 @@ fn a_second_ctrl_c_waits_for_no_command() {
 
 #[test]
 fn a_kill_of_devstack_ends_the_command_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, "command = \"echo hanging; setsid sleep 1000\", grace = \"60s\"");
     let stop = project.devstack(["stop", "api"]).start();
     up.wait_for("api   | hanging");

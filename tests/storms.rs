@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::support::{CTRL_Z, Markers, Project, Signal, eventually, service};
+use crate::support::{CTRL_Z, MarkerLog, Signal, TestProject, eventually, service};
 
 /// How many services may be started again in a second.
 const RESPAWNS_A_SECOND: usize = 20;
 
 #[test]
 fn two_hundred_crashes_at_once_leave_the_program_responsive() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     // The first time they crash together, then they stay.
     let config: String = (0..200)
@@ -34,7 +34,7 @@ fn two_hundred_crashes_at_once_leave_the_program_responsive() {
     assert_eq!(ps["services"].as_array().map(Vec::len), Some(200));
     let name = |i: usize| format!("s{i}");
     let markers = eventually("all of them to be back", || {
-        let markers = Markers::read(&project.path("marks"));
+        let markers = MarkerLog::read(&project.path("marks"));
         (0..200).all(|i| markers.count("start", &name(i)) == 1).then_some(markers)
     });
     let mut starts: Vec<u64> = (0..200)
@@ -51,7 +51,7 @@ fn two_hundred_crashes_at_once_leave_the_program_responsive() {
 
 #[test]
 fn a_hundred_deaf_services_in_layers_end_within_their_graces() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config: String = (0..100)
         .map(|i| {
             let needs = if i < 25 { String::new() } else { format!("\"s{}\"", i - 25) };
@@ -112,7 +112,7 @@ fn no_deadline_counts_the_time_that_devstack_was_stopped() {
 }
 
 fn deadlines_and_a_stop(limit: u64, half: Duration) -> Option<()> {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &TIMED.replace("LIMIT", &format!("{limit}s")));
     let begin = Instant::now();
     let up = project.devstack(["up"]).start();
@@ -153,12 +153,12 @@ fn deadlines_and_a_stop(limit: u64, half: Duration) -> Option<()> {
 
 #[test]
 fn ctrl_z_pauses_devstack_and_fg_goes_on() {
-    let Some(bash) = crate::support::need("bash") else { return };
+    let Some(bash) = crate::support::require_program("bash") else { return };
     in_time(|limit, half| deadlines_and_ctrl_z(&bash, limit, half));
 }
 
 fn deadlines_and_ctrl_z(bash: &std::path::Path, limit: u64, half: Duration) -> Option<()> {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", &TIMED.replace("LIMIT", &format!("{limit}s")));
     // A shell with job control, as a person has it.
     let script = "set -m; \"$0\" up; echo stopped; read line; fg; echo code $?";
@@ -207,7 +207,7 @@ fn deadlines_and_ctrl_z(bash: &std::path::Path, limit: u64, half: Duration) -> O
 
 #[test]
 fn nohup_outlives_the_window() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.api]\ncommand = [\"{misbehave}\", \"signals\", \"HUP\"]\n",
@@ -244,12 +244,12 @@ const FIRST: &str = r#"
 #[cfg(target_os = "linux")]
 #[test]
 fn it_works_as_the_first_process_of_a_container() {
-    use crate::support::{children, need_that, signal_all, user_namespaces};
+    use crate::support::{children, require, signal_all, user_namespaces};
 
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -289,7 +289,7 @@ fn it_works_as_the_first_process_of_a_container() {
 
 #[test]
 fn starts_are_in_order_of_what_they_need() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut needs: BTreeMap<usize, String> = BTreeMap::new();
     for i in 0..60_usize {
         // A chain of sixty, with some more needs across.

@@ -3,7 +3,8 @@
 #![cfg(target_os = "linux")]
 
 use crate::support::{
-    Leftover, Project, Running, eventually, kill_all_at_once, need_that, service, user_namespaces,
+    OrphanProcess, RunningProgram, TestProject, eventually, kill_all_at_once, require, service,
+    user_namespaces,
 };
 
 /// Services that leave much behind when nobody looks after them. What has neither a variable nor a parent of the
@@ -17,7 +18,7 @@ const LEAVING: &str = r#"
     command = ["{misbehave}", "tree", "plain", "setsid", "double"]
     "#;
 
-fn up(project: &Project) -> Running {
+fn up(project: &TestProject) -> RunningProgram {
     project.write("devstack.toml", LEAVING);
     let up = project.devstack(["up"]).start();
     for service in ["cleared", "deaf   ", "tree   "] {
@@ -34,13 +35,13 @@ fn up(project: &Project) -> Running {
 }
 
 /// What the services left, without what died with its keeper.
-fn left(project: &Project) -> Vec<Leftover> {
+fn left(project: &TestProject) -> Vec<OrphanProcess> {
     let all = project.alive();
     all.into_iter().filter(|one| one.command.contains("misbehave")).collect()
 }
 
 /// A stack of which only the services are left, and who they are.
-fn leave(project: &Project) -> Vec<Leftover> {
+fn leave(project: &TestProject) -> Vec<OrphanProcess> {
     kill_all_at_once(&up(project));
     let left = left(project);
     // Nobody of the nine ends by itself.
@@ -49,7 +50,7 @@ fn leave(project: &Project) -> Vec<Leftover> {
 }
 
 #[track_caller]
-fn names_some_of(text: &str, left: &[Leftover]) {
+fn names_some_of(text: &str, left: &[OrphanProcess]) {
     // The first five are named.
     let named = left.iter().filter(|one| text.contains(&format!("(pid {})", one.pid))).count();
     assert!(named >= 5, "{text:?} does not name {left:?}");
@@ -57,7 +58,7 @@ fn names_some_of(text: &str, left: &[Leftover]) {
 
 #[test]
 fn the_next_up_ends_what_was_left_and_starts() {
-    let project = Project::new();
+    let project = TestProject::new();
     let stranger = project.misbehave(["run"]).start();
     stranger.wait_for("ready");
     let mut left = leave(&project);
@@ -80,7 +81,7 @@ fn the_next_up_ends_what_was_left_and_starts() {
 
 #[test]
 fn down_ends_what_was_left_without_a_stack() {
-    let project = Project::new();
+    let project = TestProject::new();
     assert_eq!(project.devstack(["down"]).run().code(), 3);
     let stranger = project.misbehave(["run"]).start();
     stranger.wait_for("ready");
@@ -107,7 +108,7 @@ fn down_ends_what_was_left_without_a_stack() {
 
 #[test]
 fn down_says_it_as_json() {
-    let project = Project::new();
+    let project = TestProject::new();
     leave(&project);
     let down = project.devstack(["down", "--json"]).run().expect_code(0);
     let text = down.json()["text"].as_str().expect("a text").to_owned();
@@ -125,7 +126,7 @@ fn down_says_it_as_json() {
 #[test]
 fn a_record_that_makes_no_sense_keeps_nobody_from_starting() {
     for garbage in ["", "{", "[]", "\u{0}\u{1}", r#"{"version":99}"#] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
         let first = project.devstack(["up"]).start();
         first.wait_for("is up");
@@ -173,10 +174,10 @@ const RECYCLED: &str = r#"
 
 #[test]
 fn a_number_that_came_again_is_spared() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     let config =
         "[services.tree]\ncommand = [\"{misbehave}\", \"tree\", \"setsid\", \"--ignore-term\"]\n";
     project.write("devstack.toml", config);
@@ -189,7 +190,7 @@ fn a_number_that_came_again_is_spared() {
     let out = &ended.stdout;
     let numbers = out.lines().find_map(|line| line.strip_prefix("number ")).expect("it said so");
     let (main, stranger) = numbers.split_once(" stranger ").expect("both");
-    if !need_that("control over process numbers", main == stranger) {
+    if !require("control over process numbers", main == stranger) {
         project.assert_nothing_alive();
         return;
     }

@@ -1,6 +1,6 @@
 //! Signals and terminals: what Ctrl-C does, what a closed window does, and what a terminal looks like afterwards.
 
-use crate::support::{CTRL_C, Project, Running, Signal, Source, eventually};
+use crate::support::{CTRL_C, RunningProgram, Signal, Source, TestProject, eventually};
 
 /// A service that says which signals it gets and outlives all of them, and one that ends politely.
 const TOLD: &str = r#"
@@ -18,7 +18,7 @@ const DEAF: &str = r#"
     stop = { grace = "100s" }
     "#;
 
-fn in_terminal(project: &Project, config: &str) -> Running {
+fn in_terminal(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("is up");
@@ -26,13 +26,13 @@ fn in_terminal(project: &Project, config: &str) -> Running {
     up
 }
 
-fn got(up: &Running) -> Vec<String> {
+fn got(up: &RunningProgram) -> Vec<String> {
     up.lines().into_iter().filter(|line| line.contains("| got ")).collect()
 }
 
 #[test]
 fn one_ctrl_c_tells_each_service_once_and_leaves_the_terminal_as_it_was() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", TOLD);
     // A shell in front of it, so that the terminal lives longer than devstack.
     let script = "\"$0\" up; echo code $?";
@@ -57,7 +57,7 @@ fn one_ctrl_c_tells_each_service_once_and_leaves_the_terminal_as_it_was() {
 
 #[test]
 fn the_code_of_ctrl_c_is_130() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = in_terminal(&project, TOLD);
     let settings = up.settings();
     up.write(CTRL_C);
@@ -69,7 +69,7 @@ fn the_code_of_ctrl_c_is_130() {
 
 #[test]
 fn a_second_ctrl_c_kills_at_once() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = in_terminal(&project, DEAF);
     let settings = up.settings();
     up.write(CTRL_C);
@@ -83,7 +83,7 @@ fn a_second_ctrl_c_kills_at_once() {
 
 #[test]
 fn three_at_once_leave_the_rest_to_the_guard() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = in_terminal(&project, DEAF);
     for _ in 0..3 {
         up.interrupt();
@@ -100,7 +100,7 @@ fn three_at_once_leave_the_rest_to_the_guard() {
 #[test]
 fn services_have_no_part_in_the_terminal_of_devstack() {
     for (tty, word) in [("false", "no"), ("\"auto\"", "yes")] {
-        let project = Project::new();
+        let project = TestProject::new();
         let text = "[services.facts]\ncommand = [\"{misbehave}\", \"limits\"]\ntty = ";
         project.write("devstack.toml", &format!("{text}{tty}\n"));
         let up = project.devstack(["up"]).terminal(30, 100).start();
@@ -120,7 +120,7 @@ fn services_have_no_part_in_the_terminal_of_devstack() {
 
 #[test]
 fn a_closed_window_ends_the_stack_with_129() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = in_terminal(&project, TOLD);
     up.hang_up();
     assert_eq!(up.wait_code(), 129);
@@ -130,7 +130,7 @@ fn a_closed_window_ends_the_stack_with_129() {
 #[test]
 fn sigterm_ends_it_with_143_and_sighup_with_129() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
-        let project = Project::new();
+        let project = TestProject::new();
         let up = in_terminal(&project, TOLD);
         up.signal(signal);
         assert_eq!(up.wait_code(), code);
@@ -142,7 +142,7 @@ fn sigterm_ends_it_with_143_and_sighup_with_129() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_it_quietly() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         r#"
@@ -164,7 +164,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 
 #[test]
 fn a_reader_that_goes_later_ends_it_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     project.write(
         "devstack.toml",
@@ -186,7 +186,7 @@ fn a_reader_that_goes_later_ends_it_too() {
 #[test]
 fn closed_descriptors_are_no_trouble() {
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
-        let project = Project::new();
+        let project = TestProject::new();
         project.write(
             "devstack.toml",
             "[services.api]\ncommand = [\"{misbehave}\", \"marker\", \"marks\", \"--trap\"]\n\
@@ -207,7 +207,7 @@ fn closed_descriptors_are_no_trouble() {
 
 #[test]
 fn the_end_of_stdin_is_no_news() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", TOLD);
     let up = project.devstack(["up"]).stdin().start();
     up.wait_for("is up");
@@ -220,7 +220,7 @@ fn the_end_of_stdin_is_no_news() {
 
 #[test]
 fn it_runs_in_the_background_of_a_script() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", TOLD);
     // A background job of a script ignores INT from the start; TERM is what scripts send.
     let script =

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use crate::support::{
-    Project, free_port, free_ports, http_get, need_that, occupy, occupy_on, service,
+    TestProject, free_port, free_ports, http_get, occupy, occupy_on, require, service,
 };
 
 /// How many races against a thief are run; `DEVSTACK_RACES` asks for more.
@@ -43,7 +43,7 @@ fn fresh_port() -> u16 {
 }
 
 fn holds(address: &str, port: u16) -> bool {
-    need_that("IPv6", !address.contains(':') || TcpListener::bind((address, port)).is_ok())
+    require("IPv6", !address.contains(':') || TcpListener::bind((address, port)).is_ok())
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_port_that_is_taken_before_the_start_moves_with_all_who_mention_it() {
         if !holds(address, port) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let mut gate = project.gate("gate");
         project.write(
             "devstack.toml",
@@ -104,7 +104,7 @@ fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
         if !holds(address, port) {
             continue;
         }
-        let project = Project::new();
+        let project = TestProject::new();
         let mut gate = project.gate("gate");
         project.write(
             "devstack.toml",
@@ -135,7 +135,7 @@ fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
 }
 
 /// A stack whose service tries to bind when the gate opens, and whose readiness looks at no port.
-fn blind(project: &Project, port: u16, keys: &str) {
+fn blind(project: &TestProject, port: u16, keys: &str) {
     project.write(
         "devstack.toml",
         &format!(
@@ -152,7 +152,7 @@ fn blind(project: &Project, port: u16, keys: &str) {
 
 #[test]
 fn an_end_that_a_thief_is_to_blame_for_is_no_crash() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_ports(2);
     // Not even one crash would be forgiven, and its end would end the stack.
@@ -171,7 +171,7 @@ fn an_end_that_a_thief_is_to_blame_for_is_no_crash() {
 
 #[test]
 fn run_has_no_retries_but_heals_lost_races() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_ports(2);
     blind(&project, port, "");
@@ -204,7 +204,7 @@ fn run_has_no_retries_but_heals_lost_races() {
 
 #[test]
 fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_ports(2);
     project.write(
@@ -252,7 +252,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
 
 #[test]
 fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
-    let project = Project::new();
+    let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_ports(2);
     blind(&project, port, "");
@@ -275,7 +275,7 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
 
 #[test]
 fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = fresh_port();
     project.write(
         "devstack.toml",
@@ -302,7 +302,7 @@ fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
 
 #[test]
 fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = fresh_port();
     project.write(
         "devstack.toml",
@@ -324,7 +324,7 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
 
 #[test]
 fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
-    let project = Project::new();
+    let project = TestProject::new();
     // One program names the port that it could not bind, the other does not.
     let (port, other) = (fresh_port(), fresh_port());
     for port in [port, other] {
@@ -364,7 +364,7 @@ fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
 
 #[test]
 fn who_does_not_start_refuses_nothing_and_is_told_when_it_does() {
-    let project = Project::new();
+    let project = TestProject::new();
     let (port, shared) = (free_ports(2), free_port());
     let thief = occupy(port);
     project.write(
@@ -405,7 +405,7 @@ fn who_does_not_start_refuses_nothing_and_is_told_when_it_does() {
 
 #[test]
 fn a_hundred_restarts_on_the_same_port() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",
@@ -454,7 +454,7 @@ fn race<T>(port: u16, race: impl FnOnce() -> T) -> (T, Option<TcpListener>) {
 
 #[test]
 fn races_against_a_thief_end_well() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_ports(2);
     project.write(
         "devstack.toml",

@@ -1,8 +1,8 @@
 //! `tty`: services with a terminal of their own, or without.
 
-use crate::support::{Project, Running, service};
+use crate::support::{RunningProgram, TestProject, service};
 
-fn up(project: &Project, config: &str) -> Running {
+fn up(project: &TestProject, config: &str) -> RunningProgram {
     project.write("devstack.toml", config);
     project.devstack(["up"]).start()
 }
@@ -14,7 +14,7 @@ fn facts(tty: &str) -> String {
 #[test]
 fn auto_means_a_terminal_only_where_devstack_has_one() {
     for tty in ["", "tty = \"auto\""] {
-        let project = Project::new();
+        let project = TestProject::new();
         let piped = up(&project, &facts(tty));
         assert_eq!(piped.wait_code(), 0);
         let shown = project.devstack(["up"]).terminal(41, 123).start();
@@ -30,7 +30,7 @@ fn auto_means_a_terminal_only_where_devstack_has_one() {
 
 #[test]
 fn a_terminal_can_be_had_without_one() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project, &facts("tty = true"));
     assert_eq!(up.wait_code(), 0);
     for fd in 0..3 {
@@ -43,7 +43,7 @@ fn a_terminal_can_be_had_without_one() {
 
 #[test]
 fn a_new_size_reaches_the_services() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.sized]\ncommand = [\"{misbehave}\", \"signals\", \"WINCH\"]\n",
@@ -59,7 +59,7 @@ fn a_new_size_reaches_the_services() {
 
 #[test]
 fn colours_reach_those_who_want_them() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = r#"
         [services.paints]
         command = "if test -t 1; then printf '\\033[32mgreen\\033[0m\\n'; else echo green; fi; echo $TERM"
@@ -82,7 +82,7 @@ fn colours_reach_those_who_want_them() {
 
 #[test]
 fn ends_and_last_lines_are_those_of_the_program() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -110,7 +110,7 @@ fn ends_and_last_lines_are_those_of_the_program() {
 
 #[test]
 fn a_tree_in_a_terminal_is_ended_like_any_other() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(
         &project,
         r#"
@@ -130,7 +130,7 @@ fn a_tree_in_a_terminal_is_ended_like_any_other() {
 
 #[test]
 fn a_changed_terminal_restarts_the_service_and_only_that() {
-    let project = Project::new();
+    let project = TestProject::new();
     let config = |tty: &str| {
         format!(
             "[services.facts]\ncommand = [\"{{misbehave}}\", \"--stay\", \"limits\"]\n{tty}\n\

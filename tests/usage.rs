@@ -1,13 +1,13 @@
 //! The command line itself: help, mistakes, colours, errors as JSON.
 
-use crate::support::{Project, free_port};
+use crate::support::{TestProject, free_port};
 
 const COMMANDS: &[&str] =
     &["up", "run", "down", "ps", "logs", "start", "stop", "restart", "ports", "check"];
 
 #[test]
 fn help_and_version_are_asked_for() {
-    let project = Project::new();
+    let project = TestProject::new();
     for args in [&["--help"][..], &["-h"]] {
         let ended = project.devstack(args).run().expect_code(0);
         for command in COMMANDS {
@@ -35,7 +35,7 @@ fn help_and_version_are_asked_for() {
 
 #[test]
 fn mistakes_on_the_command_line_are_2_and_name_the_way_out() {
-    let project = Project::new();
+    let project = TestProject::new();
     for (args, text) in [
         (&[][..], "Usage: devstack"),
         (&["ups"], "a similar subcommand exists: 'up'"),
@@ -59,7 +59,7 @@ fn mistakes_on_the_command_line_are_2_and_name_the_way_out() {
 
 #[test]
 fn errors_of_json_commands_are_json_on_stderr() {
-    let project = Project::new();
+    let project = TestProject::new();
     for (args, code, class) in [
         (&["ps", "--json"][..], 3, "not-running"),
         (&["down", "--json"], 3, "not-running"),
@@ -91,7 +91,7 @@ fn errors_of_json_commands_are_json_on_stderr() {
 
 #[test]
 fn colours_are_for_terminals_that_want_them() {
-    let project = Project::new();
+    let project = TestProject::new();
     let port = free_port();
     project.write(
         "devstack.toml",
@@ -101,7 +101,7 @@ fn colours_are_for_terminals_that_want_them() {
     // In a pipe: plain, also where somebody says TERM.
     let ended = run().run().expect_code(0);
     assert!(!ended.stderr.contains('\x1b'), "{:?}", ended.stderr);
-    let colours = |terminal: crate::support::Running| {
+    let colours = |terminal: crate::support::RunningProgram| {
         assert_eq!(terminal.wait_code(), 0);
         terminal.wait_closed();
         terminal.stdout().contains("\x1b[")
@@ -113,7 +113,7 @@ fn colours_are_for_terminals_that_want_them() {
 
     // Diagnostics, too.
     project.write("devstack.toml", "[services.api]\n");
-    let wrong = |launch: crate::support::Launch| {
+    let wrong = |launch: crate::support::TestCommand| {
         let running = launch.terminal(24, 80).start();
         assert_eq!(running.wait_code(), 2);
         running.wait_closed();
@@ -126,7 +126,7 @@ fn colours_are_for_terminals_that_want_them() {
 
 #[test]
 fn a_folder_that_is_gone_is_said() {
-    let project = Project::new();
+    let project = TestProject::new();
     let program = env!("CARGO_BIN_EXE_devstack");
     let script = format!("mkdir gone && cd gone && rmdir ../gone && exec {program} check");
     let ended = project.program("/bin/sh").args(["-c", &script]).run().expect_code(2);
@@ -137,7 +137,7 @@ fn a_folder_that_is_gone_is_said() {
 
 #[test]
 fn up_gives_up_on_what_has_come_to_no_result() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write(
         "devstack.toml",
         "[services.bad]\ncommand = ['{misbehave}', 'exit', '3']\nrestart = 'no'\n\
@@ -152,7 +152,7 @@ fn up_gives_up_on_what_has_come_to_no_result() {
 
 #[test]
 fn why_nothing_starts_is_json_where_the_log_is() {
-    let project = Project::new();
+    let project = TestProject::new();
     let error = |args: &[&str], code: i32| {
         let ended = project.devstack(args).run().expect_code(code);
         assert_eq!(ended.stdout, "", "{args:?}");

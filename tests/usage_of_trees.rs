@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::support::{Project, http_socket, service};
+use crate::support::{TestProject, http_socket, service};
 
 /// So much is held by a process that hides from its parents.
 const HIDDEN: u64 = 64_000_000;
 
-fn up(project: &Project) -> crate::support::Running {
+fn up(project: &TestProject) -> crate::support::RunningProgram {
     let text = format!(
         r#"
 [services.idle]
@@ -39,7 +39,7 @@ fn memory(ps: &Value, name: &str) -> Option<u64> {
 
 #[test]
 fn all_processes_of_a_service_count_wherever_they_hide() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project);
     // The share since the last look: nothing of what the start took.
     let ps = project.wait_ps(|ps| {
@@ -62,7 +62,7 @@ fn all_processes_of_a_service_count_wherever_they_hide() {
 
 #[test]
 fn nobody_pays_who_does_not_ask() {
-    let project = Project::new();
+    let project = TestProject::new();
     let up = up(&project);
     let socket = project.socket();
     let ask = |path: &str| http_socket(&socket, "GET", path, "").expect("it answers");

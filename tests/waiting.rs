@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Gate, Project, Running, eventually, service};
+use crate::support::{FifoGate, RunningProgram, TestProject, eventually, service};
 
 /// `api` is ready when the gate opens; `web` needs it; `migrate` is done when the gate opens; nobody starts `spare`.
 const STACK: &str = r#"
@@ -20,8 +20,8 @@ const STACK: &str = r#"
     autostart = false
     "#;
 
-fn starting(config: &str) -> (Project, Running, Gate) {
-    let project = Project::new();
+fn starting(config: &str) -> (TestProject, RunningProgram, FifoGate) {
+    let project = TestProject::new();
     project.write("devstack.toml", config);
     let gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
@@ -118,7 +118,7 @@ fn what_can_no_longer_happen_is_refused_at_once() {
     project.devstack(["wait", "--for", "lunch"]).run().expect_code(2);
     up.end();
     project.finish();
-    Project::new().devstack(["wait"]).run().expect_code(3);
+    TestProject::new().devstack(["wait"]).run().expect_code(3);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn one_that_is_killed_counts_as_stopped_too() {
 
 #[test]
 fn it_works_while_up_is_only_just_coming() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let up = project.devstack(["up"]).start();
     // As soon as the folder is taken; the socket may not be there.

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::change::{end, save, starts, watching};
-use crate::support::{Project, Running, need_that, user_namespaces};
+use crate::support::{RunningProgram, TestProject, require, user_namespaces};
 
 /// How many folders the kernel watches for a process.
-fn watches(up: &Running) -> usize {
+fn watches(up: &RunningProgram) -> usize {
     let fds = fs::read_dir(format!("/proc/{}/fdinfo", up.pid())).expect("it runs").flatten();
     let infos = fds.filter_map(|fd| fs::read_to_string(fd.path()).ok());
     infos.map(|info| info.lines().filter(|line| line.starts_with("inotify ")).count()).sum()
@@ -15,10 +15,10 @@ fn watches(up: &Running) -> usize {
 
 #[test]
 fn ignored_trees_are_not_watched() {
-    if !need_that("/proc", cfg!(target_os = "linux")) {
+    if !require("/proc", cfg!(target_os = "linux")) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     project.write(".gitignore", "generated/\n");
     for top in ["node_modules", "target", ".hg", "generated", "sub/node_modules", "__pycache__"] {
@@ -43,7 +43,7 @@ fn ignored_trees_are_not_watched() {
 
 #[test]
 fn what_devstack_itself_prints_into_a_watched_folder_is_no_change() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let devstack = env!("CARGO_BIN_EXE_devstack");
     let script = "exec \"$0\" up > src/out.txt 2> src/err.txt";
@@ -60,10 +60,10 @@ fn what_devstack_itself_prints_into_a_watched_folder_is_no_change() {
 
 #[test]
 fn a_folder_that_may_not_be_read_is_said_once_and_harms_nothing() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let secret = project.path("src/secret");
     fs::create_dir(&secret).expect("it is new");
@@ -84,10 +84,10 @@ fn a_folder_that_may_not_be_read_is_said_once_and_harms_nothing() {
 
 /// Runs the stack where the system allows so few of something.
 fn scarce(limit: &str, allowed: u32, said: &str, help: &str) {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     project.write("src/deep/er/a.py", "1");
     let script = format!("echo {allowed} > /proc/sys/user/{limit} && exec \"$0\" up");
@@ -120,7 +120,7 @@ fn out_of_watchers_all_is_polled() {
 
 #[test]
 fn polling_can_be_asked_for() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = { paths = [\"*.py\"], poll = \"100ms\" }");
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -133,7 +133,7 @@ fn polling_can_be_asked_for() {
 
 #[test]
 fn polling_is_not_too_often() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = { poll = \"1ms\" }");
     let ended = project.devstack(["check"]).run().expect_code(2);
     assert!(ended.stderr.contains("`poll` must be at least 100ms"), "{}", ended.stderr);
@@ -143,10 +143,10 @@ fn polling_is_not_too_often() {
 /// An overlay says nothing of what happens in the folders below it.
 #[test]
 fn folders_that_others_change_unseen_are_polled_and_said_once() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = [\"**/*.py\"]");
     project.write("lower/deep/a.py", "1");
     for folder in ["upper", "work", "src/over"] {
@@ -184,10 +184,10 @@ const SHELL: &str = r#"
 
 #[test]
 fn what_is_mounted_below_is_watched_when_it_goes_and_comes_back() {
-    if !need_that("user namespaces", user_namespaces()) {
+    if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     fs::create_dir(project.path("src/data")).expect("it is new");
     let devstack = env!("CARGO_BIN_EXE_devstack");
@@ -206,20 +206,20 @@ fn what_is_mounted_below_is_watched_when_it_goes_and_comes_back() {
     ];
     for (step, file) in steps {
         let here = up.here();
-        let at = crate::support::Markers::read(&project.path("markers")).count("start", "api");
+        let at = crate::support::MarkerLog::read(&project.path("markers")).count("start", "api");
         up.write(format!("{step}\n").as_bytes());
         up.wait_since(here, &format!("api * restarting: {file}"));
         starts(&project, at + 1);
     }
     up.close_stdin();
     up.wait_exit();
-    crate::support::Markers::read(&project.path("markers")).assert_no_overlap();
+    crate::support::MarkerLog::read(&project.path("markers")).assert_no_overlap();
     project.finish();
 }
 
 #[test]
 fn a_folder_that_is_not_there_yet_is_waited_for_and_said() {
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = [\"gen/**/*.py\"]");
     let up = project.devstack(["up"]).start();
     up.wait_for("api cannot watch ");
@@ -234,7 +234,7 @@ fn a_folder_that_is_not_there_yet_is_waited_for_and_said() {
 
 #[test]
 fn a_release_is_swapped_by_its_link() {
-    let project = Project::new();
+    let project = TestProject::new();
     project.write("releases/1/app.py", "1");
     project.write("releases/2/app.py", "2");
     symlink("releases/1", project.path("current")).expect("it is new");
@@ -267,7 +267,7 @@ fn a_release_is_swapped_by_its_link() {
 #[test]
 fn names_that_are_no_text_are_shown_so_that_they_harm_no_terminal() {
     use std::os::unix::ffi::OsStrExt;
-    let project = Project::new();
+    let project = TestProject::new();
     watching(&project, "watch = true");
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -280,7 +280,7 @@ fn names_that_are_no_text_are_shown_so_that_they_harm_no_terminal() {
     end(project, &up, 2);
 }
 
-fn save_odd(project: &Project, name: &std::ffi::OsStr) {
+fn save_odd(project: &TestProject, name: &std::ffi::OsStr) {
     let draft = project.outside("tmp").join("draft");
     fs::write(&draft, "1").expect("it is ours");
     fs::rename(draft, project.path(name)).expect("both are there");

@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Running, free_ports, occupy, service};
+use crate::support::{RunningProgram, TestProject, free_ports, occupy, service};
 
-fn up(config: &str) -> (Project, Running) {
-    let project = Project::new();
+fn up(config: &str) -> (TestProject, RunningProgram) {
+    let project = TestProject::new();
     project.write("devstack.toml", config);
     let up = project.devstack(["up"]).start();
     (project, up)
 }
 
-fn why(project: &Project, service: &str) -> Value {
+fn why(project: &TestProject, service: &str) -> Value {
     project.devstack(["why", "--json", service]).run().expect_code(0).json()
 }
 
-fn screen(project: &Project, service: &str) -> String {
+fn screen(project: &TestProject, service: &str) -> String {
     project.devstack(["why", service]).run().expect_code(0).stdout
 }
 

@@ -1,7 +1,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::support::{Project, patience};
+use crate::support::{TestProject, wait_limit};
 
 /// The protocol itself, for a client that behaves as it likes.
 pub struct Wire {
@@ -13,9 +13,9 @@ pub struct Wire {
 impl Wire {
     /// Attaches, and reads the word of welcome.
     #[track_caller]
-    pub fn attach(project: &Project, service: &str) -> Wire {
+    pub fn attach(project: &TestProject, service: &str) -> Wire {
         let mut stream = UnixStream::connect(socket(project)).expect("devstack listens");
-        stream.set_read_timeout(Some(patience())).expect("it is a socket");
+        stream.set_read_timeout(Some(wait_limit())).expect("it is a socket");
         let head = format!(
             "GET /v1/attach?service={service}&rows=24&columns=80 HTTP/1.1\r\nhost: x\r\n\
              connection: upgrade\r\nupgrade: devstack-attach\r\n\r\n"
@@ -78,7 +78,7 @@ impl Wire {
     }
 }
 
-fn socket(project: &Project) -> std::path::PathBuf {
+fn socket(project: &TestProject) -> std::path::PathBuf {
     let folder = project.outside("run").join("devstack");
     let entries = std::fs::read_dir(folder).expect("the folder of sockets");
     let mut paths = entries.map(|entry| entry.expect("readable").path());

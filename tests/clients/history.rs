@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{Mark, Markers};
+use crate::support::{MarkerEvent, MarkerLog};
 
 /// What was asked and answered. Times are of the monotonic clock, in nanoseconds.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ pub struct World<'a> {
 }
 
 /// Everything in `asked` that no stack could have answered.
-pub fn wrong(asked: &[Asked], marks: &Markers, world: &World<'_>) -> Vec<String> {
+pub fn wrong(asked: &[Asked], marks: &MarkerLog, world: &World<'_>) -> Vec<String> {
     let mut wrong = backwards(asked);
     wrong.extend(two_of_one(asked));
     for name in world.marked {
@@ -171,9 +171,9 @@ fn two_of_one(asked: &[Asked]) -> Vec<String> {
     wrong
 }
 
-fn lives(marks: &Markers, name: &str) -> Vec<Life> {
+fn lives(marks: &MarkerLog, name: &str) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
-    for Mark { what, pid, nanos, .. } in marks.of(name) {
+    for MarkerEvent { what, pid, nanos, .. } in marks.of(name) {
         let pid = u64::from(*pid);
         match what.as_str() {
             "start" => lives.push(Life { pid, from: *nanos, until: u64::MAX }),

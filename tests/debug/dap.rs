@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::patience;
+use crate::support::wait_limit;
 
 /// An editor's side of a connection to debugpy.
 pub struct Dap {
@@ -22,7 +22,7 @@ impl Dap {
     #[track_caller]
     pub fn attach(port: u16, file: &Path, line: u32) -> Dap {
         let output = TcpStream::connect(("127.0.0.1", port)).expect("the debugger listens");
-        output.set_read_timeout(Some(patience())).expect("not zero");
+        output.set_read_timeout(Some(wait_limit())).expect("not zero");
         let input = BufReader::new(output.try_clone().expect("a second handle"));
         let mut dap = Dap { input, output, seq: 0, early: Vec::new() };
         let asked = dap.send("initialize", json!({ "adapterID": "test", "pathFormat": "path" }));

@@ -12,12 +12,12 @@ use std::path::Path;
 
 use regex::Regex;
 
-use crate::support::{Launch, Project, Signal, eventually, free_port};
+use crate::support::{Signal, TestCommand, TestProject, eventually, free_port};
 
 /// Runs the commands of a block, and compares.
 #[track_caller]
 pub fn play(place: &str, stack: &str, text: &str) {
-    let project = Project::new();
+    let project = TestProject::new();
     let number = Regex::new(r"\b[1-9][0-9]{3,4}\b").expect("it is a regular expression");
     let ports: BTreeMap<String, String> = number
         .find_iter(stack)
@@ -80,7 +80,7 @@ fn commands(text: &str) -> Vec<(&str, Vec<&str>)> {
     all
 }
 
-fn shell(project: &Project, command: &str) -> Launch {
+fn shell(project: &TestProject, command: &str) -> TestCommand {
     let own = Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("it is in a directory");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path =

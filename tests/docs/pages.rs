@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::console;
 use super::page::{Block, Page, all, guide, named, repository};
-use crate::support::{Project, need};
+use crate::support::{TestProject, require_program};
 
 /// What fits on two screens, and what can be read in three minutes.
 const MAX_README: usize = 100;
@@ -30,7 +30,7 @@ fn whole(fragment: &str) -> String {
 }
 
 /// Makes the directories and env files that a configuration names.
-fn make_named_files(project: &Project, text: &str) {
+fn make_named_files(project: &TestProject, text: &str) {
     let Ok(file) = text.parse::<toml::Table>() else { return };
     let tables = file.get("services").and_then(toml::Value::as_table);
     let services = tables.into_iter().flat_map(toml::Table::values);
@@ -63,7 +63,7 @@ fn every_configuration_in_the_guide_passes_the_check() {
                 "toml fragment" => whole(&block.text),
                 other => panic!("{place}: no rule for a block of kind {other:?}"),
             };
-            let project = Project::new();
+            let project = TestProject::new();
             make_named_files(&project, &text);
             project.write("devstack.toml", &text);
             let ended = project.devstack(["check"]).run();
@@ -91,7 +91,7 @@ fn first_stack() -> String {
 
 #[test]
 fn commands_in_the_guide_print_what_it_shows() {
-    let Some(_) = need("python3") else { return };
+    let Some(_) = require_program("python3") else { return };
     let mut count = 0;
     for page in guide() {
         for block in page.blocks.iter().filter(|block| block.is("console run")) {
@@ -108,7 +108,7 @@ fn commands_in_the_guide_print_what_it_shows() {
 
 #[test]
 fn every_command_and_every_key_is_documented() {
-    let project = Project::new();
+    let project = TestProject::new();
     let help = project.devstack(["--help"]).run().expect_code(0).stdout;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let commands = commands.take_while(|line| !line.is_empty());

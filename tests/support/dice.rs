@@ -1,13 +1,13 @@
 /// A small random number generator (xorshift64) with a printable seed.
-pub struct Dice(u64);
+pub struct SeededRng(u64);
 
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed | 1)
+impl SeededRng {
+    pub fn new(seed: u64) -> SeededRng {
+        SeededRng(seed | 1)
     }
 
     /// Returns a number below `sides`.
-    pub fn roll(&mut self, sides: usize) -> usize {
+    pub fn below(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -16,6 +16,6 @@ impl Dice {
 
     /// Returns an element of the list; `None` if it is empty.
     pub fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
-        (!list.is_empty()).then(|| &list[self.roll(list.len())])
+        (!list.is_empty()).then(|| &list[self.below(list.len())])
     }
 }

@@ -2,28 +2,28 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Place, Project, Running};
+use super::{OutputPosition, RunningProgram, TestProject};
 
 /// A running stack whose files are edited.
-pub struct Edited {
-    pub project: Project,
-    pub up: Running,
+pub struct EditedStack {
+    pub project: TestProject,
+    pub up: RunningProgram,
 }
 
-impl Edited {
+impl EditedStack {
     /// Runs `devstack up` with this file and waits until the stack is up.
     #[track_caller]
-    pub fn start(project: Project, text: &str) -> Edited {
-        Edited::start_with(project, text, &["up"])
+    pub fn start(project: TestProject, text: &str) -> EditedStack {
+        EditedStack::start_with(project, text, &["up"])
     }
 
     /// The same with these arguments.
     #[track_caller]
-    pub fn start_with(project: Project, text: &str, args: &[&str]) -> Edited {
+    pub fn start_with(project: TestProject, text: &str, args: &[&str]) -> EditedStack {
         project.write("devstack.toml", text);
         let up = project.devstack(args).start();
         up.wait_for("is up");
-        Edited { project, up }
+        EditedStack { project, up }
     }
 
     /// Saves `devstack.toml`; waits for the plan and returns it, one line per service.
@@ -42,7 +42,7 @@ impl Edited {
 
     /// Saves a file that changes nothing; waits for these messages.
     #[track_caller]
-    pub fn refuse(&self, file: &str, text: &str, said: &[&str]) {
+    pub fn apply_without_effect(&self, file: &str, text: &str, said: &[&str]) {
         let here = self.up.here();
         self.project.write(file, text);
         said.iter().for_each(|said| drop(self.up.wait_since(here, said)));
@@ -50,7 +50,7 @@ impl Edited {
 
     /// Returns the plan of the first apply after `here`, once it took effect.
     #[track_caller]
-    pub fn plan_since(&self, here: Place) -> Vec<String> {
+    pub fn plan_since(&self, here: OutputPosition) -> Vec<String> {
         self.up.wait_since(here, "applied the new configuration");
         let ready =
             |service: &Value| matches!(service["phase"].as_str(), Some("ready" | "done" | "idle"));

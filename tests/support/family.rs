@@ -2,7 +2,7 @@ use std::fs;
 
 use rustix::process::{Pid, kill_process};
 
-use super::{Running, Signal};
+use super::{RunningProgram, Signal};
 
 /// Returns the children of a process with this name, sorted by pid, including unreaped zombies.
 pub fn children(parent: u32, name: &str) -> Vec<u32> {
@@ -22,14 +22,14 @@ pub fn children(parent: u32, name: &str) -> Vec<u32> {
 
 /// Returns the guard of a devstack.
 #[track_caller]
-pub fn guard(up: &Running) -> u32 {
+pub fn guard(up: &RunningProgram) -> u32 {
     let found = children(up.pid(), "ds-guard");
     let [guard] = found[..] else { panic!("one guard, not {found:?}") };
     guard
 }
 
 /// Sends SIGKILL to processes known to be alive: each has a parent of ours that has not reaped it.
-pub fn kill(pids: &[u32]) {
+pub fn kill_processes(pids: &[u32]) {
     signal_all(pids, Signal::KILL);
 }
 
@@ -43,21 +43,21 @@ pub fn signal_all(pids: &[u32], signal: Signal) {
 
 /// Returns the keepers of a devstack: one per run.
 #[track_caller]
-pub fn keepers(up: &Running) -> Vec<u32> {
+pub fn keepers(up: &RunningProgram) -> Vec<u32> {
     children(guard(up), "ds-keep")
 }
 
 /// Kills a devstack, its guard and its keepers at the same moment, so that none of them can react
 /// to the end of another.
 #[track_caller]
-pub fn kill_all_at_once(up: &Running) {
+pub fn kill_all_at_once(up: &RunningProgram) {
     let guard = guard(up);
     up.stop();
     signal_all(&[guard], Signal::STOP);
     let keepers = children(guard, "ds-keep");
     signal_all(&keepers, Signal::STOP);
     // Bottom-up: a stopped process group continues when its parent exits.
-    kill(&keepers);
-    kill(&[guard]);
+    kill_processes(&keepers);
+    kill_processes(&[guard]);
     up.kill9();
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 /// Holds a program back until the test opens the gate: a FIFO whose reader blocks in `open` until
 /// there is a writer. Programs wait with `misbehave gate FILE`, `say --after-gate FILE`, `listen
 /// --after-gate FILE`, or `: < FILE` in a shell.
-pub struct Gate {
+pub struct FifoGate {
     path: PathBuf,
     writer: Option<File>,
 }
 
-impl Gate {
-    pub(super) fn new(path: PathBuf) -> Gate {
+impl FifoGate {
+    pub(super) fn new(path: PathBuf) -> FifoGate {
         let name = CString::new(path.as_os_str().as_bytes()).expect("paths hold no NUL");
         // SAFETY: the string is NUL-terminated and outlives the call.
         let made = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
         assert_eq!(made, 0, "mkfifo {}: {}", path.display(), std::io::Error::last_os_error());
-        Gate { path, writer: None }
+        FifoGate { path, writer: None }
     }
 
     pub fn path(&self) -> &Path {

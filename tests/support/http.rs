@@ -3,21 +3,21 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::patience;
+use super::wait_limit;
 
 /// Maximum number of bytes read.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
 
 /// An HTTP reply.
 #[derive(Debug)]
-pub struct Reply {
+pub struct HttpReply {
     pub status: u16,
     /// Header lines.
     pub head: String,
     pub body: String,
 }
 
-impl Reply {
+impl HttpReply {
     /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(':'));
@@ -36,22 +36,22 @@ impl Reply {
 
 /// `GET path` from 127.0.0.1; a server must answer.
 #[track_caller]
-pub fn http_get(port: u16, path: &str) -> Reply {
+pub fn http_get(port: u16, path: &str) -> HttpReply {
     try_http_get("127.0.0.1", port, path)
         .unwrap_or_else(|error| panic!("GET 127.0.0.1:{port}{path}: {error}"))
 }
 
 /// `GET path` from a host, which may fail.
-pub fn try_http_get(host: &str, port: u16, path: &str) -> io::Result<Reply> {
+pub fn try_http_get(host: &str, port: u16, path: &str) -> io::Result<HttpReply> {
     let stream = TcpStream::connect((host, port))?;
-    stream.set_read_timeout(Some(patience()))?;
+    stream.set_read_timeout(Some(wait_limit()))?;
     ask(stream, "GET", path, &format!("localhost:{port}"), "")
 }
 
 /// Sends a request over a Unix socket; a body, if any, is JSON. The reply must end (no streams).
-pub fn http_socket(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+pub fn http_socket(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<HttpReply> {
     let stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(patience()))?;
+    stream.set_read_timeout(Some(wait_limit()))?;
     ask(stream, method, path, "localhost", body)
 }
 
@@ -61,7 +61,7 @@ fn ask(
     path: &str,
     host: &str,
     body: &str,
-) -> io::Result<Reply> {
+) -> io::Result<HttpReply> {
     let length = body.len();
     let fields = format!("Host: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n");
     write!(stream, "{method} {path} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}")?;
@@ -75,12 +75,12 @@ fn ask(
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<Reply> {
+fn parse(bytes: &[u8]) -> Option<HttpReply> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]);
     let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
     let status = first.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()?;
-    let mut reply = Reply { status, head: head.to_owned(), body: String::new() };
+    let mut reply = HttpReply { status, head: head.to_owned(), body: String::new() };
     let chunked = reply
         .header("transfer-encoding")
         .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));

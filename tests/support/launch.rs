@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use super::Running;
-use super::project::Home;
+use super::RunningProgram;
+use super::project::ProjectHome;
 use super::starting;
-use super::terminal::{Terminal, take_over};
+use super::terminal::{PtyMaster, take_over};
 
 /// A program of a project, about to be started.
-pub struct Launch {
-    home: Arc<Home>,
+pub struct TestCommand {
+    home: Arc<ProjectHome>,
     program: PathBuf,
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
@@ -24,13 +24,13 @@ pub struct Launch {
 
 /// Exit status and output of a program.
 #[derive(Debug)]
-pub struct Ended {
+pub struct CommandOutput {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Ended {
+impl CommandOutput {
     /// The exit code, or 128 plus the signal number, as in a shell.
     pub fn code(&self) -> i32 {
         code(self.status)
@@ -38,7 +38,7 @@ impl Ended {
 
     /// Fails with the output unless the exit code is `wanted`.
     #[track_caller]
-    pub fn expect_code(self, wanted: i32) -> Ended {
+    pub fn expect_code(self, wanted: i32) -> CommandOutput {
         assert_eq!(self.code(), wanted, "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
@@ -66,9 +66,9 @@ pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-impl Launch {
-    pub(super) fn new(home: &Arc<Home>, program: &Path) -> Launch {
-        Launch {
+impl TestCommand {
+    pub(super) fn new(home: &Arc<ProjectHome>, program: &Path) -> TestCommand {
+        TestCommand {
             home: Arc::clone(home),
             program: program.to_owned(),
             args: Vec::new(),
@@ -79,25 +79,25 @@ impl Launch {
         }
     }
 
-    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> TestCommand {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// Sets an environment variable. The environment is the project's, otherwise empty except for
     /// PATH.
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Launch {
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> TestCommand {
         self.env.insert(name.into(), value.as_ref().to_owned());
         self
     }
 
-    pub fn unset(mut self, name: &str) -> Launch {
+    pub fn unset(mut self, name: &str) -> TestCommand {
         self.env.remove(OsStr::new(name));
         self
     }
 
     /// Passes on this variable from the test environment, if set.
-    pub fn keep(self, name: &str) -> Launch {
+    pub fn keep(self, name: &str) -> TestCommand {
         match std::env::var_os(name) {
             Some(value) => self.env(name, value),
             None => self,
@@ -105,29 +105,29 @@ impl Launch {
     }
 
     /// Changes the working directory, relative to the project's.
-    pub fn dir(mut self, dir: impl AsRef<Path>) -> Launch {
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> TestCommand {
         self.dir.push(dir);
         self
     }
 
     /// Runs in a terminal of this size, as session leader.
-    pub fn terminal(mut self, rows: u16, columns: u16) -> Launch {
+    pub fn terminal(mut self, rows: u16, columns: u16) -> TestCommand {
         self.terminal = Some((rows, columns));
         self
     }
 
     /// Uses a pipe as stdin instead of /dev/null.
-    pub fn stdin(mut self) -> Launch {
+    pub fn stdin(mut self) -> TestCommand {
         self.stdin = true;
         self
     }
 
     #[track_caller]
-    pub fn start(self) -> Running {
+    pub fn start(self) -> RunningProgram {
         let mut command = self.command();
         let terminal = match self.terminal {
             Some((rows, columns)) => {
-                let (terminal, slave) = Terminal::open(rows, columns);
+                let (terminal, slave) = PtyMaster::open(rows, columns);
                 attach(&mut command, slave);
                 Some(terminal)
             }
@@ -137,19 +137,19 @@ impl Launch {
                 None
             }
         };
-        let spawned = starting::start(&mut command);
+        let spawned = starting::spawn(&mut command);
         let child =
             spawned.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.title()));
-        Running::new(self.home.clone(), self.title(), child, terminal)
+        RunningProgram::new(self.home.clone(), self.title(), child, terminal)
     }
 
     /// Starts the program and waits until it has exited and its output is closed.
     #[track_caller]
-    pub fn run(self) -> Ended {
+    pub fn run(self) -> CommandOutput {
         let running = self.start();
         let status = running.wait_exit();
         running.wait_closed();
-        Ended { status, stdout: running.stdout(), stderr: running.stderr() }
+        CommandOutput { status, stdout: running.stdout(), stderr: running.stderr() }
     }
 
     /// Builds the command in a process group of its own, so that a program that signals its group

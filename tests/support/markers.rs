@@ -4,11 +4,11 @@ use super::eventually;
 
 /// The output of `misbehave marker`: which instance ran when.
 #[derive(Debug)]
-pub struct Markers(Vec<Mark>);
+pub struct MarkerLog(Vec<MarkerEvent>);
 
 /// One line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mark {
+pub struct MarkerEvent {
     /// `start`, `exit` or `overlap`.
     pub what: String,
     pub pid: u32,
@@ -17,22 +17,22 @@ pub struct Mark {
     pub nanos: u64,
 }
 
-impl Markers {
+impl MarkerLog {
     /// Reads a marker file; a missing file is empty.
-    pub fn read(file: &Path) -> Markers {
+    pub fn read(file: &Path) -> MarkerLog {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         // The last line may be incomplete.
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        Markers(
+        MarkerLog(
             whole.map(|line| mark(line).unwrap_or_else(|| panic!("what is {line:?}?"))).collect(),
         )
     }
 
     /// Waits until an instance has started `count` times.
     #[track_caller]
-    pub fn wait_starts(file: &Path, instance: &str, count: usize) -> Markers {
+    pub fn wait_starts(file: &Path, instance: &str, count: usize) -> MarkerLog {
         eventually(&format!("{count} starts of {instance} in {}", file.display()), || {
-            Some(Markers::read(file)).filter(|markers| markers.count("start", instance) >= count)
+            Some(MarkerLog::read(file)).filter(|markers| markers.count("start", instance) >= count)
         })
     }
 
@@ -42,7 +42,7 @@ impl Markers {
     }
 
     /// Returns the events of an instance, in order.
-    pub fn of<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a Mark> {
+    pub fn of<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a MarkerEvent> {
         self.0.iter().filter(move |mark| mark.instance == instance)
     }
 
@@ -52,7 +52,7 @@ impl Markers {
         let overlaps: Vec<_> = self.0.iter().filter(|mark| mark.what == "overlap").collect();
         assert!(overlaps.is_empty(), "two copies at once: {overlaps:?} in {:?}", self.0);
         for start in self.0.iter().filter(|mark| mark.what == "start") {
-            let later_exit = |mark: &&Mark| {
+            let later_exit = |mark: &&MarkerEvent| {
                 mark.what == "exit" && mark.pid != start.pid && mark.nanos > start.nanos
             };
             for exit in self.of(&start.instance).filter(later_exit) {
@@ -66,9 +66,9 @@ impl Markers {
     }
 }
 
-fn mark(line: &str) -> Option<Mark> {
+fn mark(line: &str) -> Option<MarkerEvent> {
     let mut words = line.split_whitespace();
-    Some(Mark {
+    Some(MarkerEvent {
         what: words.next()?.to_owned(),
         pid: words.next()?.parse().ok()?,
         instance: words.next()?.to_owned(),

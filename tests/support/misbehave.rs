@@ -5,13 +5,13 @@ use std::time::SystemTime;
 /// Returns the path of the fixture program.
 pub fn misbehave() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| example("misbehave", "tests/fixtures"))
+    PATH.get_or_init(|| example_program("misbehave", "tests/fixtures"))
 }
 
 /// Returns the path of an example program with its sources in this directory. `cargo test` builds
 /// it; `cargo test --test main` does not, so this checks that it exists and is newer than its
 /// sources.
-pub fn example(name: &str, sources: &str) -> PathBuf {
+pub fn example_program(name: &str, sources: &str) -> PathBuf {
     let folder =
         Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a folder");
     let path = folder.join("examples").join(name);

@@ -12,18 +12,18 @@ const REQUIRE_ALL: &str = "DEVSTACK_REQUIRE_ALL";
 /// Some(flask) = require_program("flask") else { return };`. With `DEVSTACK_REQUIRE_ALL=1` it
 /// fails.
 #[track_caller]
-pub fn need(program: &str) -> Option<PathBuf> {
+pub fn require_program(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|path| is_program(path));
-    need_that(program, found.is_some());
+    require(program, found.is_some());
     found
 }
 
 /// The same for anything else a machine may lack: `if !require("IPv6", has_ipv6()) { return }`.
 #[track_caller]
-pub fn need_that(what: &str, there: bool) -> bool {
+pub fn require(what: &str, there: bool) -> bool {
     if !there {
         let required = std::env::var_os(REQUIRE_ALL).is_some_and(|value| value == "1");
         assert!(!required, "{what} is missing, and {REQUIRE_ALL}=1 allows no skipping");
@@ -39,7 +39,7 @@ pub fn user_namespaces() -> bool {
     let mut command = Command::new("unshare");
     command.args(["-Urpfmn", "--mount-proc", "true"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = starting::start(&mut command).and_then(|mut child| child.wait());
+    let status = starting::spawn(&mut command).and_then(|mut child| child.wait());
     status.is_ok_and(|status| status.success())
 }
 

@@ -1,26 +1,26 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Launch, Project, misbehave, need, need_that};
+use super::{TestCommand, TestProject, misbehave, require, require_program};
 
 /// Another user, with a directory of their own.
-pub struct Other(tempfile::TempDir);
+pub struct OtherUser(tempfile::TempDir);
 
 const UID: u32 = 65_534;
 
-impl Other {
+impl OtherUser {
     /// The user's directory; they own everything in it.
     pub fn folder(&self) -> &Path {
         self.0.path()
     }
 
     /// Needs root, and a machine where the other user can execute the programs.
-    pub fn new() -> Option<Other> {
+    pub fn new() -> Option<OtherUser> {
         let root = rustix::process::geteuid().is_root();
-        if !need_that("root, to be another user", root) {
+        if !require("root, to be another user", root) {
             return None;
         }
-        need("setpriv")?;
+        require_program("setpriv")?;
         let folder = tempfile::Builder::new().prefix("do").tempdir().expect("a folder");
         for place in ["", "run", "state", "home"] {
             let place = folder.path().join(place);
@@ -29,17 +29,17 @@ impl Other {
             let mode = std::fs::Permissions::from_mode(0o700);
             std::fs::set_permissions(&place, mode).expect("it is ours");
         }
-        let other = Other(folder);
-        let project = Project::new();
+        let other = OtherUser(folder);
+        let project = TestProject::new();
         let reach = other.program(&project, Path::new("/bin/sh"));
         let test = "test -x \"$0\" && test -x \"$1\"";
         let reach =
             reach.args(["-c", test, env!("CARGO_BIN_EXE_devstack")]).args([misbehave()]).run();
-        need_that("programs that everybody may execute", reach.code() == 0).then_some(other)
+        require("programs that everybody may execute", reach.code() == 0).then_some(other)
     }
 
     /// A program of a project, run as this user in their directory.
-    pub fn program(&self, project: &Project, program: &Path) -> Launch {
+    pub fn program(&self, project: &TestProject, program: &Path) -> TestCommand {
         let uid = UID.to_string();
         let place = |name: &str| self.0.path().join(name);
         project

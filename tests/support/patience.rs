@@ -8,7 +8,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a wait may take before it fails. Generous, because a loaded machine is no defect, and a
 /// real hang lasts forever. `DEVSTACK_TEST_PATIENCE` (seconds) overrides it.
-pub fn patience() -> Duration {
+pub fn wait_limit() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
     *PATIENCE.get_or_init(|| {
         let seconds = std::env::var("DEVSTACK_TEST_PATIENCE").ok();
@@ -22,11 +22,12 @@ pub fn patience() -> Duration {
 /// not a child, a server that starts listening, a file written by another program.
 #[track_caller]
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    within(patience(), look).unwrap_or_else(|| panic!("waited {:?} for {what}", patience()))
+    wait_at_most(wait_limit(), look)
+        .unwrap_or_else(|| panic!("waited {:?} for {what}", wait_limit()))
 }
 
 /// The same with another limit; `None` when it is reached.
-pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn wait_at_most<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(seen) = look() {

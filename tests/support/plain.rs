@@ -1,5 +1,5 @@
 /// Removes escape sequences and trailing carriage returns.
-pub fn plain(bytes: &[u8]) -> String {
+pub fn strip_ansi(bytes: &[u8]) -> String {
     let mut text = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {

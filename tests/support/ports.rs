@@ -14,11 +14,11 @@ const RANGE: Range<u16> = 12_000..15_000;
 const SPARE: u16 = 8;
 
 /// Holds a port until dropped.
-pub struct Stranger {
+pub struct PortOccupier {
     listener: TcpListener,
 }
 
-impl Stranger {
+impl PortOccupier {
     pub fn port(&self) -> u16 {
         self.listener.local_addr().expect("it listens").port()
     }
@@ -26,22 +26,22 @@ impl Stranger {
 
 /// Holds a port on 127.0.0.1; for devstack the holder is the test program.
 #[track_caller]
-pub fn occupy(port: u16) -> Stranger {
+pub fn occupy(port: u16) -> PortOccupier {
     occupy_on("127.0.0.1", port)
 }
 
 /// Holds a port on an address: `127.0.0.1`, `::1`, `0.0.0.0`, `::`. Connections are not answered.
 #[track_caller]
-pub fn occupy_on(address: &str, port: u16) -> Stranger {
+pub fn occupy_on(address: &str, port: u16) -> PortOccupier {
     let listener = TcpListener::bind((address, port));
-    Stranger {
+    PortOccupier {
         listener: listener.unwrap_or_else(|error| panic!("cannot hold {address}:{port}: {error}")),
     }
 }
 
 /// Programs prefer their usual ports, and each test has its own leases: only one such test may run
 /// at a time.
-pub fn alone_on_usual_ports() -> MutexGuard<'static, ()> {
+pub fn lock_usual_ports() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Once};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::leftovers::{self, Leftover};
-use super::{Ended, Gate, Launch, Running, eventually, misbehave};
+use super::leftovers::{self, OrphanProcess};
+use super::{CommandOutput, FifoGate, RunningProgram, TestCommand, eventually, misbehave};
 
 /// The variable that marks every process of a project.
 const TOKEN: &str = "DEVSTACK_TEST_TOKEN";
@@ -27,14 +27,14 @@ const FOLDERS: [(&str, &str); 6] = [
 
 /// A directory with a stack and its own environment: home, runtime directory, state, temporary
 /// files. Its end is a test as well, see `finish`.
-pub struct Project {
-    home: Arc<Home>,
+pub struct TestProject {
+    home: Arc<ProjectHome>,
     devstack: PathBuf,
     finished: bool,
 }
 
 /// Shared by a project and its programs.
-pub struct Home {
+pub struct ProjectHome {
     _root: TempDir,
     /// The resolved root, as the system names it.
     path: PathBuf,
@@ -43,8 +43,8 @@ pub struct Home {
     sockets_may_stay: AtomicBool,
 }
 
-impl Project {
-    pub fn new() -> Project {
+impl TestProject {
+    pub fn new() -> TestProject {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         static CLEAN: Once = Once::new();
         CLEAN.call_once(inherit_nothing);
@@ -59,8 +59,9 @@ impl Project {
         }
         fs::set_permissions(path.join("run"), fs::Permissions::from_mode(0o700))
             .expect("it is ours");
-        let home = Home { _root: root, path, token, sockets_may_stay: AtomicBool::new(false) };
-        Project {
+        let home =
+            ProjectHome { _root: root, path, token, sockets_may_stay: AtomicBool::new(false) };
+        TestProject {
             home: Arc::new(home),
             devstack: env!("CARGO_BIN_EXE_devstack").into(),
             finished: false,
@@ -68,7 +69,7 @@ impl Project {
     }
 
     /// Uses another program with the same command line: an older one, or a script.
-    pub fn with_devstack(mut self, program: impl Into<PathBuf>) -> Project {
+    pub fn with_devstack(mut self, program: impl Into<PathBuf>) -> TestProject {
         self.devstack = program.into();
         self
     }
@@ -110,22 +111,22 @@ impl Project {
     }
 
     /// Creates a closed gate in the project directory.
-    pub fn gate(&self, name: &str) -> Gate {
-        Gate::new(self.path(name))
+    pub fn gate(&self, name: &str) -> FifoGate {
+        FifoGate::new(self.path(name))
     }
 
     /// devstack with these arguments.
-    pub fn devstack(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+    pub fn devstack(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> TestCommand {
         self.program(&self.devstack).args(args)
     }
 
     /// The fixture program with these arguments.
-    pub fn misbehave(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Launch {
+    pub fn misbehave(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> TestCommand {
         self.program(misbehave()).args(args)
     }
 
-    pub fn program(&self, program: impl AsRef<Path>) -> Launch {
-        Launch::new(&self.home, program.as_ref())
+    pub fn program(&self, program: impl AsRef<Path>) -> TestCommand {
+        TestCommand::new(&self.home, program.as_ref())
     }
 
     /// Returns the control socket of the project's only running stack.
@@ -145,7 +146,7 @@ impl Project {
 
     /// Runs `devstack ps --json`.
     #[track_caller]
-    pub fn try_ps(&self) -> Ended {
+    pub fn try_ps(&self) -> CommandOutput {
         self.devstack(["ps", "--json"]).run()
     }
 
@@ -159,7 +160,7 @@ impl Project {
     }
 
     /// Returns the project's live processes.
-    pub fn alive(&self) -> Vec<Leftover> {
+    pub fn alive(&self) -> Vec<OrphanProcess> {
         leftovers::alive(&self.home.token, &self.home.path)
     }
 
@@ -168,7 +169,7 @@ impl Project {
     #[track_caller]
     pub fn assert_nothing_alive(&self) {
         // Twice: a process that forks while it dies may escape a single scan.
-        let mut left = leftovers::after_grace(|| [self.alive(), self.alive()].concat());
+        let mut left = leftovers::remaining_after_grace(|| [self.alive(), self.alive()].concat());
         left.sort_by_key(|one| one.pid);
         left.dedup();
         if !left.is_empty() {
@@ -192,7 +193,7 @@ impl Project {
     /// Fails if one of the project's processes leaves a zombie unreaped for 2 s.
     #[track_caller]
     pub fn assert_no_zombie(&self) {
-        let zombies = leftovers::after_grace(|| self.zombies());
+        let zombies = leftovers::remaining_after_grace(|| self.zombies());
         assert!(
             zombies.is_empty(),
             "dead and not reaped: {zombies:?}, children of {:?}",
@@ -222,7 +223,7 @@ impl Project {
     }
 }
 
-impl Drop for Project {
+impl Drop for TestProject {
     fn drop(&mut self) {
         if self.finished {
         } else if std::thread::panicking() {
@@ -233,7 +234,7 @@ impl Drop for Project {
     }
 }
 
-impl Home {
+impl ProjectHome {
     /// The project directory.
     pub fn app(&self) -> PathBuf {
         self.path.join("app")
@@ -259,8 +260,8 @@ impl Home {
 
 /// Creates a project with this configuration and starts its stack.
 #[track_caller]
-pub fn up(config: &str) -> (Project, Running) {
-    let project = Project::new();
+pub fn up(config: &str) -> (TestProject, RunningProgram) {
+    let project = TestProject::new();
     project.write("devstack.toml", config);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
@@ -275,7 +276,7 @@ pub fn service<'a>(ps: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no service {name} in {ps}"))
 }
 
-fn list(left: &[Leftover]) -> String {
+fn list(left: &[OrphanProcess]) -> String {
     left.iter().map(|one| format!("\n  {} {}", one.pid, one.command)).collect()
 }
 

@@ -3,7 +3,7 @@ use std::process::ExitStatus;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{patience, plain};
+use super::{strip_ansi, wait_limit};
 
 /// The output stream; in a terminal always `Stdout`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,28 +14,28 @@ pub enum Source {
 
 /// A position in the output of a program; see `RunningProgram::here`.
 #[derive(Clone, Copy, Default)]
-pub struct Place([usize; 2]);
+pub struct OutputPosition([usize; 2]);
 
 /// Output and exit of a running program, with a condition variable for waiters.
-pub struct Record {
-    known: Mutex<Known>,
+pub struct OutputRecord {
+    known: Mutex<RecordedOutput>,
     more: Condvar,
 }
 
-pub struct Known {
+pub struct RecordedOutput {
     bytes: [Vec<u8>; 2],
     open: [bool; 2],
     pub exit: Option<ExitStatus>,
 }
 
-impl Record {
-    pub fn new(open: [bool; 2]) -> Record {
-        let known = Known { bytes: [Vec::new(), Vec::new()], open, exit: None };
-        Record { known: Mutex::new(known), more: Condvar::new() }
+impl OutputRecord {
+    pub fn new(open: [bool; 2]) -> OutputRecord {
+        let known = RecordedOutput { bytes: [Vec::new(), Vec::new()], open, exit: None };
+        OutputRecord { known: Mutex::new(known), more: Condvar::new() }
     }
 
     /// A waiter that fails its test poisons the lock, but the data stays intact.
-    pub fn known(&self) -> MutexGuard<'_, Known> {
+    pub fn known(&self) -> MutexGuard<'_, RecordedOutput> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,15 +49,15 @@ impl Record {
         self.more.notify_all();
     }
 
-    pub fn exited(&self, known: &mut Known, status: ExitStatus) {
+    pub fn exited(&self, known: &mut RecordedOutput, status: ExitStatus) {
         known.exit = Some(status);
         self.more.notify_all();
     }
 
     /// Waits until `look` finds something; the error is a report of everything known. Ends early
     /// when nothing more can come.
-    pub fn wait<T>(&self, mut look: impl FnMut(&Known) -> Option<T>) -> Result<T, String> {
-        let deadline = Instant::now() + patience();
+    pub fn wait<T>(&self, mut look: impl FnMut(&RecordedOutput) -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + wait_limit();
         let mut known = self.known();
         loop {
             if let Some(found) = look(&known) {
@@ -74,7 +74,7 @@ impl Record {
     /// Waits for a line printed after `place`, complete or not.
     pub fn wait_line<T>(
         &self,
-        place: Place,
+        place: OutputPosition,
         mut look: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, String> {
         let mut next = place.0;
@@ -94,7 +94,7 @@ fn scan<T>(bytes: &[u8], look: &mut impl FnMut(&str) -> Option<T>) -> (Option<T>
     let mut seen = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (text, whole) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
-        if let Some(found) = look(&plain(text)) {
+        if let Some(found) = look(&strip_ansi(text)) {
             return (Some(found), seen);
         }
         seen += if whole { line.len() } else { 0 };
@@ -102,7 +102,7 @@ fn scan<T>(bytes: &[u8], look: &mut impl FnMut(&str) -> Option<T>) -> (Option<T>
     (None, seen)
 }
 
-impl Known {
+impl RecordedOutput {
     fn over(&self) -> bool {
         self.exit.is_some() && self.closed()
     }
@@ -117,8 +117,8 @@ impl Known {
         self.open[source as usize]
     }
 
-    pub fn here(&self) -> Place {
-        Place([self.bytes[0].len(), self.bytes[1].len()])
+    pub fn here(&self) -> OutputPosition {
+        OutputPosition([self.bytes[0].len(), self.bytes[1].len()])
     }
 
     pub fn bytes(&self, source: Source) -> &[u8] {
@@ -126,7 +126,7 @@ impl Known {
     }
 
     /// Returns the lines after a position, stdout before stderr.
-    pub fn lines(&self, place: Place) -> Vec<String> {
+    pub fn lines(&self, place: OutputPosition) -> Vec<String> {
         let mut lines = Vec::new();
         for (bytes, from) in self.bytes.iter().zip(place.0) {
             scan(&bytes[from..], &mut |line| {

@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::launch::code;
-use super::project::Home;
-use super::record::{Place, Record, Source};
+use super::project::ProjectHome;
+use super::record::{OutputPosition, OutputRecord, Source};
 use super::starting;
-use super::terminal::{Settings, Terminal};
+use super::terminal::{PtyMaster, TtySettings};
 
 /// Sent by Ctrl-C.
 pub const CTRL_C: &[u8] = b"\x03";
@@ -29,31 +29,31 @@ pub const CTRL_Z: &[u8] = b"\x1a";
 const CHUNK: usize = 64 * 1024;
 
 /// A started program: its output, exit and terminal. Killed when dropped.
-pub struct Running {
-    home: Arc<Home>,
+pub struct RunningProgram {
+    home: Arc<ProjectHome>,
     title: String,
     pid: Pid,
-    record: Arc<Record>,
+    record: Arc<OutputRecord>,
     stdin: Mutex<Option<ChildStdin>>,
-    terminal: Mutex<Option<Terminal>>,
+    terminal: Mutex<Option<PtyMaster>>,
     /// Output is read until its writer here is dropped.
     readers: Mutex<[Option<PipeWriter>; 2]>,
 }
 
-impl Running {
+impl RunningProgram {
     pub(super) fn new(
-        home: Arc<Home>,
+        home: Arc<ProjectHome>,
         title: String,
         mut child: Child,
-        terminal: Option<Terminal>,
-    ) -> Running {
+        terminal: Option<PtyMaster>,
+    ) -> RunningProgram {
         let outputs: [Option<OwnedFd>; 2] = match &terminal {
             Some(terminal) => [Some(terminal.reader().into()), None],
             None => {
                 [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)]
             }
         };
-        let record = Arc::new(Record::new(outputs.each_ref().map(Option::is_some)));
+        let record = Arc::new(OutputRecord::new(outputs.each_ref().map(Option::is_some)));
         let [stdout, stderr] = outputs;
         let readers = [
             stdout.map(|fd| read_in_background(&record, Source::Stdout, fd)),
@@ -63,7 +63,7 @@ impl Running {
         let pid = Pid::from_child(&child);
         wait_in_background(&record, pid, child);
         let (terminal, readers) = (Mutex::new(terminal), Mutex::new(readers));
-        Running { home, title, pid, record, stdin, terminal, readers }
+        RunningProgram { home, title, pid, record, stdin, terminal, readers }
     }
 
     pub fn pid(&self) -> u32 {
@@ -87,29 +87,29 @@ impl Running {
 
     /// The lines printed so far, without escape sequences, stdout before stderr.
     pub fn lines(&self) -> Vec<String> {
-        self.record.known().lines(Place::default())
+        self.record.known().lines(OutputPosition::default())
     }
 
     /// The current position in the output, to look only at what comes later. Wait for the last line
     /// before it first: stdout and stderr are read independently.
-    pub fn here(&self) -> Place {
+    pub fn here(&self) -> OutputPosition {
         self.record.known().here()
     }
 
     /// The lines printed since a position.
-    pub fn lines_since(&self, place: Place) -> Vec<String> {
+    pub fn lines_since(&self, place: OutputPosition) -> Vec<String> {
         self.record.known().lines(place)
     }
 
     /// Waits for a line with this text, printed at any time, and returns it.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {
-        self.wait_since(Place::default(), text)
+        self.wait_since(OutputPosition::default(), text)
     }
 
     /// The same for lines printed after `place`.
     #[track_caller]
-    pub fn wait_since(&self, place: Place, text: &str) -> String {
+    pub fn wait_since(&self, place: OutputPosition, text: &str) -> String {
         let found =
             self.record.wait_line(place, |line| line.contains(text).then(|| line.to_owned()));
         self.found(found, &format!("{text:?}"))
@@ -120,7 +120,7 @@ impl Running {
     pub fn wait_count(&self, count: usize, text: &str) -> String {
         // An incomplete line is passed again later, so count from scratch each time.
         let found = self.record.wait(|known| {
-            let lines = known.lines(Place::default());
+            let lines = known.lines(OutputPosition::default());
             lines.into_iter().filter(|line| line.contains(text)).nth(count - 1)
         });
         self.found(found, &format!("{count} lines with {text:?}"))
@@ -136,7 +136,7 @@ impl Running {
     /// Waits until `look` returns something for a line.
     #[track_caller]
     pub fn wait_map<T>(&self, look: impl FnMut(&str) -> Option<T>) -> T {
-        let found = self.record.wait_line(Place::default(), look);
+        let found = self.record.wait_line(OutputPosition::default(), look);
         self.found(found, "a line")
     }
 
@@ -231,7 +231,7 @@ impl Running {
         lock(&self.readers)[source as usize].take();
         let closed = self.record.wait(|known| (!known.is_open(source)).then_some(()));
         self.found(closed, "our reader to end");
-        starting::settled();
+        starting::no_spawn_in_progress();
     }
 
     /// Closes the terminal: its processes get HUP.
@@ -242,8 +242,8 @@ impl Running {
     }
 
     /// The terminal settings, to compare before and after.
-    pub fn settings(&self) -> Settings {
-        self.with_terminal(Terminal::settings)
+    pub fn settings(&self) -> TtySettings {
+        self.with_terminal(PtyMaster::settings)
     }
 
     /// Resizes the terminal.
@@ -253,10 +253,10 @@ impl Running {
 
     /// The foreground process group of the terminal.
     pub fn foreground(&self) -> u32 {
-        self.with_terminal(Terminal::foreground)
+        self.with_terminal(PtyMaster::foreground)
     }
 
-    fn with_terminal<T>(&self, ask: impl FnOnce(&Terminal) -> T) -> T {
+    fn with_terminal<T>(&self, ask: impl FnOnce(&PtyMaster) -> T) -> T {
         ask(lock(&self.terminal).as_ref().expect("started with `terminal`"))
     }
 
@@ -268,7 +268,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         if self.is_running() {
             self.home.sockets_may_stay();
@@ -283,7 +283,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Reads until the end, or until the returned pipe is dropped.
-fn read_in_background(record: &Arc<Record>, source: Source, fd: OwnedFd) -> PipeWriter {
+fn read_in_background(record: &Arc<OutputRecord>, source: Source, fd: OwnedFd) -> PipeWriter {
     let (watched, keeper) = std::io::pipe().expect("a pipe");
     let record = Arc::clone(record);
     thread::spawn(move || {
@@ -295,7 +295,7 @@ fn read_in_background(record: &Arc<Record>, source: Source, fd: OwnedFd) -> Pipe
     keeper
 }
 
-fn read_all(record: &Record, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
+fn read_all(record: &OutputRecord, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
     let mut file = std::fs::File::from(fd.try_clone().expect("a descriptor can be copied"));
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -317,7 +317,7 @@ fn read_all(record: &Record, source: Source, fd: &OwnedFd, watched: &OwnedFd) {
 }
 
 /// Reaps the child, but only under the record's lock, so that no signal goes to a reused pid.
-fn wait_in_background(record: &Arc<Record>, pid: Pid, mut child: Child) {
+fn wait_in_background(record: &Arc<OutputRecord>, pid: Pid, mut child: Child) {
     let record = Arc::clone(record);
     thread::spawn(move || {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;

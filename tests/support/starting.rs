@@ -15,7 +15,7 @@ const ABOVE_ALL: i32 = 1_000;
 /// `spawn` alone returns a little earlier: the system wakes the parent in the middle of `exec`,
 /// before the descriptors are closed. They are closed in ascending order, so a pipe with a high
 /// number is closed last.
-pub fn start(command: &mut Command) -> std::io::Result<Child> {
+pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
     let _shared = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let (mut end, begin) = std::io::pipe()?;
     let last = rustix::io::fcntl_dupfd_cloexec(&begin, ABOVE_ALL)?;
@@ -28,6 +28,6 @@ pub fn start(command: &mut Command) -> std::io::Result<Child> {
 
 /// Waits for starts of other tests: until its `exec` is done a child has a copy of every
 /// descriptor, and what was closed here is still open there.
-pub fn settled() {
+pub fn no_spawn_in_progress() {
     drop(STARTS.write().unwrap_or_else(PoisonError::into_inner));
 }

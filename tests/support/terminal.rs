@@ -3,20 +3,20 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// The controller end of a pseudoterminal: where the user types.
-pub struct Terminal {
+pub struct PtyMaster {
     master: OwnedFd,
 }
 
 /// What `stty -g` would print, to compare before and after.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settings {
+pub struct TtySettings {
     modes: [libc::tcflag_t; 4],
     keys: Vec<libc::cc_t>,
 }
 
-impl Terminal {
+impl PtyMaster {
     /// Opens a terminal of this size; returns it and the end for the program.
-    pub fn open(rows: u16, columns: u16) -> (Terminal, OwnedFd) {
+    pub fn open(rows: u16, columns: u16) -> (PtyMaster, OwnedFd) {
         let (mut master, mut slave) = (-1, -1);
         let mut size = window(rows, columns);
         // SAFETY: all pointers are valid or null, which omits name and settings.
@@ -35,7 +35,7 @@ impl Terminal {
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
         // SAFETY: both were just opened and have no other owner.
-        unsafe { (Terminal { master: OwnedFd::from_raw_fd(master) }, OwnedFd::from_raw_fd(slave)) }
+        unsafe { (PtyMaster { master: OwnedFd::from_raw_fd(master) }, OwnedFd::from_raw_fd(slave)) }
     }
 
     /// A second descriptor, to read from.
@@ -48,7 +48,7 @@ impl Terminal {
         self.reader().write_all(keys).expect("the terminal takes keys");
     }
 
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> TtySettings {
         // SAFETY: `tcgetattr` writes to a local value.
         let (read, modes) = unsafe {
             let mut modes: libc::termios = std::mem::zeroed();
@@ -56,7 +56,7 @@ impl Terminal {
         };
         assert_eq!(read, 0, "tcgetattr: {}", io::Error::last_os_error());
         let words = [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag];
-        Settings { modes: words, keys: modes.c_cc.to_vec() }
+        TtySettings { modes: words, keys: modes.c_cc.to_vec() }
     }
 
     /// Resizes the terminal: its foreground group gets WINCH.

@@ -15,7 +15,8 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<DebugSpec> {
         let entry = entry?;
         if let RawValue::Text(_) | RawValue::List(_) = &entry.node.value {
-            let text = format!("expected a table for `debug`, found {}", entry.node.value.type_name());
+            let text =
+                format!("expected a table for `debug`, found {}", entry.node.value.type_name());
             let fault = DiagnosticBuilder::at(entry.node.at, text);
             self.error(fault.help("write debug = { command = \"…\", port = \"auto\" }"));
             return None;

@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::Leftover;
+use super::OrphanProcess;
 
-pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
+pub fn alive(token: &str, folder: &Path) -> Vec<OrphanProcess> {
     let found = pids().into_iter().filter(|pid| belongs(*pid, token, folder));
-    found.map(|pid| Leftover { pid, command: command(pid) }).collect()
+    found.map(|pid| OrphanProcess { pid, command: command(pid) }).collect()
 }
 
 /// The pidfd pins the process; its membership is then checked again, so that a reused pid is left

@@ -3,14 +3,14 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Leftover;
+use super::OrphanProcess;
 
 /// `ps` shows the environment of this user's processes after their commands; it does not show
 /// working directories.
-pub fn alive(token: &str, _folder: &Path) -> Vec<Leftover> {
+pub fn alive(token: &str, _folder: &Path) -> Vec<OrphanProcess> {
     let carries = |(pid, rest): (u32, String)| {
         let found = rest.split(' ').any(|word| word == token);
-        found.then_some(Leftover { pid, command: rest })
+        found.then_some(OrphanProcess { pid, command: rest })
     };
     list(&["-axEww", "-o", "pid=,command="]).into_iter().filter_map(carries).collect()
 }

@@ -14,20 +14,20 @@ use macos as system;
 use std::path::Path;
 use std::time::Duration;
 
-use super::patience::within;
+use super::patience::wait_at_most;
 
 /// Nothing may be alive for longer than one second after the end; one more for a loaded machine.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A process that should not be alive.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Leftover {
+pub struct OrphanProcess {
     pub pid: u32,
     pub command: String,
 }
 
 /// Live processes, sorted by pid; never the caller.
-pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
+pub fn alive(token: &str, folder: &Path) -> Vec<OrphanProcess> {
     let mut found = system::alive(token, folder);
     found.retain(|leftover| leftover.pid != std::process::id());
     found.sort_by_key(|leftover| leftover.pid);
@@ -35,9 +35,9 @@ pub fn alive(token: &str, folder: &Path) -> Vec<Leftover> {
 }
 
 /// Waits until there are none; returns those that remain.
-pub fn after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
+pub fn remaining_after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
     let mut last = Vec::new();
-    within(GRACE, || {
+    wait_at_most(GRACE, || {
         last = look();
         last.is_empty().then_some(())
     });
@@ -46,7 +46,7 @@ pub fn after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
 
 /// Kills exactly these, after checking them again, and whatever they fork meanwhile.
 pub fn kill_all(token: &str, folder: &Path) {
-    within(GRACE, || {
+    wait_at_most(GRACE, || {
         let found = alive(token, folder);
         found.iter().for_each(|leftover| system::kill(leftover.pid, token, folder));
         found.is_empty().then_some(())
