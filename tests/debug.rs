@@ -71,11 +71,9 @@ from flask import Flask
 
 app = Flask(__name__)
 
-
 @app.get("/health")
 def health():
     return "well"
-
 
 @app.get("/answer")
 def answer():

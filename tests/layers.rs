@@ -67,19 +67,19 @@ fn broken(path: &str, text: &str) -> Vec<(String, usize)> {
 /// For each rule files that break it and nothing else, in their last line.
 const BAD: [(&str, &str, &str); 41] = [
     ("layers", "src/model/a.rs", "use crate::engine::Engine;"),
-    ("layers", "src/engine/a.rs", "\nuse crate::{model::Name, runtime::handle::Handle};"),
-    ("layers", "src/engine/a.rs", "use super::super::runtime;"),
+    ("layers", "src/engine/a.rs", "\nuse crate::{model::Name, supervisor::SupervisorHandle};"),
+    ("layers", "src/engine/a.rs", "use super::super::supervisor;"),
     ("layers", "src/engine/a.rs", "fn f() { crate::ports::choose() }"),
     ("layers", "src/config/check.rs", "use crate::engine::plan;"),
-    ("layers", "src/ports/mod.rs", "use super::runtime::Handle;"),
-    ("layers", "src/runtime/watch/mod.rs", "use crate::control::client;"),
-    ("layers", "src/control/client.rs", "use crate::runtime::Handle;"),
-    ("layers", "src/control/client/stream.rs", "use crate::runtime::Handle;"),
-    ("layers", "src/control/server.rs", "use crate::engine::Engine;"),
+    ("layers", "src/ports/mod.rs", "use super::supervisor::SupervisorHandle;"),
+    ("layers", "src/watch/mod.rs", "use crate::control::client;"),
+    ("layers", "src/control/client/mod.rs", "use crate::supervisor::SupervisorHandle;"),
+    ("layers", "src/control/client/stream.rs", "use crate::supervisor::SupervisorHandle;"),
+    ("layers", "src/control/server/mod.rs", "use crate::engine::Engine;"),
     ("dependencies", "src/model/a.rs", "use serde::Serialize;\nuse libc::c_int;"),
     ("dependencies", "src/engine/a.rs", "pub use tokio::sync::mpsc;"),
-    ("dependencies", "src/config/load.rs", "fn f() { tokio::fs::read() }"),
-    ("dependencies", "src/control/server.rs", "use clap::Parser;"),
+    ("dependencies", "src/config/load/mod.rs", "fn f() { tokio::fs::read() }"),
+    ("dependencies", "src/control/server/mod.rs", "use clap::Parser;"),
     ("pure: no world", "src/engine/a.rs", "use std::{collections::BTreeMap, env};"),
     ("pure: no world", "src/config/check.rs", "fn f() { std::fs::read(x) }"),
     ("pure: no world", "src/config/loader.rs", "use std::fs;"),
@@ -89,14 +89,18 @@ const BAD: [(&str, &str, &str); 41] = [
     ("pure: no clock", "src/engine/a.rs", "let now = Instant::now();"),
     ("pure: no elapsed time", "src/engine/a.rs", "started.elapsed()"),
     ("pure: order", "src/config/a.rs", "use std::collections::HashMap;"),
-    ("one step", "src/runtime/hands.rs", "use crate::engine::Engine;\nengine.step(now, input)"),
-    ("one loop that never blocks", "src/runtime/supervisor.rs", "use std::fs;"),
-    ("one loop that never blocks", "src/runtime/supervisor/take.rs", "std::thread::spawn(f)"),
+    (
+        "one step",
+        "src/supervisor/executor/executor.rs",
+        "use crate::engine::Engine;\nengine.step(now, input)",
+    ),
+    ("one loop that never blocks", "src/supervisor/supervisor.rs", "use std::fs;"),
+    ("one loop that never blocks", "src/supervisor/inputs.rs", "std::thread::spawn(f)"),
     ("processes", "src/cli/down.rs", "use rustix::process::{Pid, kill_process};"),
-    ("processes", "src/runtime/supervisor.rs", "unsafe { libc::waitpid(1) }"),
-    ("processes by path", "src/ports/holder.rs", "libc::kill(pid, 9)"),
-    ("processes by path", "src/cli/up.rs", "use std::process::{Command, Stdio};"),
-    ("processes by path", "src/runtime/probe/tcp.rs", "tokio::process::Child"),
+    ("processes", "src/supervisor/supervisor.rs", "unsafe { libc::waitpid(1) }"),
+    ("processes by path", "src/ports/holders/holder.rs", "libc::kill(pid, 9)"),
+    ("processes by path", "src/cli/start/up.rs", "use std::process::{Command, Stdio};"),
+    ("processes by path", "src/probe/tcp.rs", "tokio::process::Child"),
     ("no sleep", "src/ports/lease.rs", "std::thread::sleep(x)"),
     (
         "no sleep",
@@ -104,13 +108,13 @@ const BAD: [(&str, &str, &str); 41] = [
         "#[cfg(test)]\nmod tests { use std::thread; fn f() {\nthread::sleep(x) } }",
     ),
     ("no sleep", "tests/restart.rs", "thread::sleep(x)"),
-    ("nothing unfinished", "src/cli/up.rs", "fn f() { todo!() }"),
+    ("nothing unfinished", "src/cli/start/up.rs", "fn f() { todo!() }"),
     ("nothing unfinished", "tests/a.rs", "fn f() { unimplemented!(\"later\") }"),
-    ("no notes to self", "src/cli/up.rs", "// TODO: later"),
+    ("no notes to self", "src/cli/start/up.rs", "// TODO: later"),
     ("no notes to self", "tests/a.rs", "/* a\n FIXME */"),
-    ("no unwrap, no allow", "src/cli/up.rs", "x.unwrap()"),
-    ("no unwrap, no allow", "src/cli/up.rs", "#[allow(dead_code, reason = \"later\")]"),
-    ("no unwrap, no allow", "src/cli/up.rs", "#[cfg(not(test))]\nfn f() {\nx.unwrap() }"),
+    ("no unwrap, no allow", "src/cli/start/up.rs", "x.unwrap()"),
+    ("no unwrap, no allow", "src/cli/start/up.rs", "#[allow(dead_code, reason = \"later\")]"),
+    ("no unwrap, no allow", "src/cli/start/up.rs", "#[cfg(not(test))]\nfn f() {\nx.unwrap() }"),
 ];
 
 /// Files that look alike and break nothing.
@@ -125,7 +129,7 @@ const GOOD: [(&str, &str); 19] = [
     ),
     (
         "src/engine/a.rs",
-        "// Instant::now and std::fs are for others, see crate::runtime\nconst A: &str = \"std::fs\";",
+        "// Instant::now and std::fs are for others, see crate::supervisor\nconst A: &str = \"std::fs\";",
     ),
     (
         "src/engine/a.rs",
@@ -136,21 +140,21 @@ const GOOD: [(&str, &str); 19] = [
         "fn f<'a>(x: &'a str) -> char { '\"' } // \" and '\nfn g() { r#\"std::fs::\"x\"#; }",
     ),
     ("src/engine/a.rs", "engine.step(now, input)"),
-    ("src/config/load.rs", "use std::fs;\nfn f(p: &Path) { p.exists() }"),
+    ("src/config/load/mod.rs", "use std::fs;\nfn f(p: &Path) { p.exists() }"),
     ("src/config/load/file.rs", "use std::{env, fs};"),
-    ("src/runtime/supervisor.rs", "self.engine.step(now, input)"),
-    ("src/runtime/log/mod.rs", "(0..9).step_by(2); self.reader.step(1)"),
-    ("src/runtime/process/unix.rs", "unsafe { libc::kill(pid, 9) }; use std::process::Command;"),
+    ("src/supervisor/supervisor.rs", "self.engine.step(now, input)"),
+    ("src/log/mod.rs", "(0..9).step_by(2); self.reader.step(1)"),
+    ("src/process/unix.rs", "unsafe { libc::kill(pid, 9) }; use std::process::Command;"),
     (
-        "src/control/client.rs",
+        "src/control/client/mod.rs",
         "use super::protocol;\nuse crate::model::Snapshot;\nuse tokio::net::UnixStream;",
     ),
-    ("src/control/server.rs", "use crate::runtime::handle::Handle;"),
-    ("src/cli/up.rs", "use std::process::ExitCode;\nx.unwrap_or(1); x.unwrap_or_default()"),
-    ("src/cli/up.rs", "const A: &str = \"todo!() // TODO\"; // a method to do it"),
-    ("src/cli/up.rs", "#[cfg(test)]\nuse std::process::Command;\nfn f() {}"),
+    ("src/control/server/mod.rs", "use crate::supervisor::SupervisorHandle;"),
+    ("src/cli/start/up.rs", "use std::process::ExitCode;\nx.unwrap_or(1); x.unwrap_or_default()"),
+    ("src/cli/start/up.rs", "const A: &str = \"todo!() // TODO\"; // a method to do it"),
+    ("src/cli/start/up.rs", "#[cfg(test)]\nuse std::process::Command;\nfn f() {}"),
     ("src/engine/a.rs", "use std::net::IpAddr;"),
-    ("src/control/instance.rs", "thread::sleep(x)"),
+    ("src/control/instance/mod.rs", "thread::sleep(x)"),
     ("tests/a.rs", "x.unwrap(); std::process::Command::new(\"sh\")"),
 ];
 
@@ -160,8 +164,8 @@ fn every_rule_can_fail() {
         let line = text.lines().count();
         assert_eq!(broken(path, text), [(rule.to_owned(), line)], "{path}: {text}");
     }
-    let long = "fn f() {}\n".repeat(451);
-    assert_eq!(broken("src/cli/up.rs", &long), [("length".to_owned(), 451)]);
+    let long = "fn f() {}\n".repeat(481);
+    assert_eq!(broken("src/cli/start/up.rs", &long), [("length".to_owned(), 481)]);
     let shown = |name: &&str| *name == "length" || BAD.iter().any(|(rule, ..)| rule == name);
     let unproven: Vec<_> = names().into_iter().filter(|name| !shown(name)).collect();
     assert_eq!(unproven, [""; 0]);
@@ -174,8 +178,8 @@ fn what_only_looks_like_a_breach_is_none() {
     }
     let tests =
         format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(1000));
-    assert_eq!(broken("src/cli/up.rs", &tests), []);
-    assert_eq!(Source::new("src/cli/up.rs", &tests).lines, 1);
+    assert_eq!(broken("src/cli/start/up.rs", &tests), []);
+    assert_eq!(Source::new("src/cli/start/up.rs", &tests).lines, 1);
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_module_declared_for_tests_is_a_test_with_all_below_it() {
         file("src/engine/scripts/golden.rs", bad),
     ];
     assert_eq!(check(&files, &[]), []);
-    files.push(file("src/engine/order.rs", bad));
+    files.push(file("src/engine/start_order.rs", bad));
     assert_eq!(check(&files, &[]).len(), 1);
 }
 

@@ -3,10 +3,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::env_args::{EnvArgs, ExecArgs};
-use super::log_args::{LogStyleArgs, LogsArgs};
-use super::wait_args::WaitArgs;
-use super::why_args::WhyArgs;
+use super::control::WaitArgs;
+use super::inspect::{EnvArgs, ExecArgs, LogStyleArgs, LogsArgs, WhyArgs};
 
 /// Run a stack of development services: free ports, restart on change, no leftover processes
 #[derive(Debug, Parser)]

@@ -3,59 +3,12 @@
 
 mod args;
 mod attach;
-mod background;
-mod browser;
-mod check;
-mod complain;
-mod completions;
-mod control_commands;
-#[cfg(test)]
-mod control_commands_tests;
-mod control_options;
-mod dispute;
+pub(crate) mod control;
 mod doctor;
-mod down_all;
-mod env;
-mod env_args;
-mod env_text;
-mod evict;
-mod exec;
-mod export_vscode;
-mod given;
-mod ground;
-mod join;
-mod launch;
-mod left_behind;
-mod log_args;
-mod log_face;
-mod logs;
-mod man;
-mod open;
-mod opener;
-mod page;
-mod person;
-mod plan;
-mod plan_text;
-mod ports;
-mod presets;
-mod preview;
-mod ps;
-mod ps_all;
-mod ps_table;
-mod relay;
-mod run;
-mod since;
-mod stack_entry;
-mod stacks_table;
-mod table;
-mod up;
-mod wait;
-mod wait_args;
-mod wait_progress;
-mod why;
-mod why_args;
-mod why_text;
-mod word;
+pub(crate) mod inspect;
+pub(crate) mod render;
+pub(crate) mod start;
+pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
@@ -64,29 +17,23 @@ use std::time::Duration;
 
 use clap::Parser;
 
-pub use control_commands::{debug, down, restart, start, stop};
-pub use control_options::ClientOptions;
-pub use down_all::down_all;
-pub use logs::{LogFace, LogsOptions, StoredLogItems, logs};
-pub use ps::ps;
-pub use ps_all::ps_all;
-pub use wait::{WaitOptions, wait};
-pub use why::why;
+pub use control::{ClientOptions, WaitOptions, debug, down, down_all, restart, start, stop, wait};
+pub use inspect::{LogFace, LogsOptions, StoredLogItems, logs, ps, ps_all, why};
 
 use crate::config::{ConfigOverrides, ConfigSources};
 use crate::error::exit;
+use crate::log::{LogStyle, reader_closed};
 use crate::model::{Message, MessageClass, Name};
-use crate::runtime::log::{LogStyle, reader_closed};
 use crate::suggest::did_you_mean;
 use args::{Cli, CliCommand, ExportTarget};
-use log_args::{LogFormat, LogStyleArgs};
+use inspect::{LogFormat, LogStyleArgs};
 
 /// Runs the command line; returns the exit code.
 pub fn main() -> i32 {
-    if completions::complete_if_asked() {
+    if tools::complete_if_asked() {
         return exit::OK;
     }
-    crate::runtime::process::ignore_file_size_signal();
+    crate::process::ignore_file_size_signal();
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -99,18 +46,18 @@ pub fn main() -> i32 {
     init_tracing();
     let files = cli.take_files();
     match cli.command {
-        CliCommand::Up(up) => up::up(files, up),
-        CliCommand::Run(run) => run::run(files, run),
-        CliCommand::Check(args) => check::check(files, &args),
-        CliCommand::Plan(args) => plan::plan(files, &args),
-        CliCommand::Ports(args) => ports::ports(&files, &args),
-        CliCommand::Presets(args) => presets::presets(&args),
+        CliCommand::Up(up) => start::up(files, up),
+        CliCommand::Run(run) => start::run(files, run),
+        CliCommand::Check(args) => inspect::check(files, &args),
+        CliCommand::Plan(args) => inspect::plan(files, &args),
+        CliCommand::Ports(args) => inspect::ports(&files, &args),
+        CliCommand::Presets(args) => inspect::presets::presets(&args),
         CliCommand::Doctor(args) => doctor::doctor(files, args.json),
-        CliCommand::Schema => complain::print(&crate::config::json_schema()),
-        CliCommand::Completions(args) => completions::completions(args.shell),
-        CliCommand::Man(args) => man::man(&args),
+        CliCommand::Schema => render::print(&crate::config::json_schema()),
+        CliCommand::Completions(args) => tools::completions(args.shell),
+        CliCommand::Man(args) => tools::man(&args),
         CliCommand::Ps(args) | CliCommand::Down(args) if args.all && !files.is_empty() => {
-            complain::fail(&all_and_one(), exit::USAGE, args.json)
+            render::fail(&all_and_one(), exit::USAGE, args.json)
         }
         CliCommand::Ps(args) if args.all => {
             with_client(&files, args.json, async |options, out, err| {
@@ -151,11 +98,11 @@ pub fn main() -> i32 {
                 debug(&options, &args.services.services, !args.off, out, err).await
             })
         }
-        CliCommand::Env(args) => env::env(files, &args),
-        CliCommand::Open(args) => open::open(&files, &args),
-        CliCommand::Exec(args) => exec::exec(files, &args),
+        CliCommand::Env(args) => inspect::env(files, &args),
+        CliCommand::Open(args) => tools::open(&files, &args),
+        CliCommand::Exec(args) => tools::exec(files, &args),
         CliCommand::Export(export) => match export.what {
-            ExportTarget::Vscode(args) => export_vscode::export(files, &args),
+            ExportTarget::Vscode(args) => tools::export(files, &args),
         },
         CliCommand::Logs(args) => {
             let (json, narration) = (args.is_json(), args.narration());
@@ -167,7 +114,7 @@ pub fn main() -> i32 {
                     LogsOptions { control, services, follow, last, since, stream, grep, narration };
                 let look = log_style(stdout().is_terminal(), args.shown);
                 let gone = stdout_closed();
-                logs(&options, &mut log_face::LogRenderer::new(look), gone, out, err).await
+                logs(&options, &mut render::LogRenderer::new(look), gone, out, err).await
             })
         }
     }
@@ -196,7 +143,7 @@ fn with_client(
     let options = ClientOptions { dir, json, color: color(&stdout()), socket: None };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return complain::fail(&no_runtime(&error), exit::FAILED, false),
+        Err(error) => return render::fail(&no_runtime(&error), exit::FAILED, false),
     };
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     runtime.block_on(command(options, &mut out, &mut err))

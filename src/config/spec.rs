@@ -11,14 +11,14 @@ use crate::model::{
 
 use crate::presets::Preset;
 
-use super::place::Span;
+use super::diagnostics::Span;
 use super::template::Template;
 
 /// Variables as written, by name.
 pub(super) type TemplateVars = BTreeMap<String, Template>;
 
 #[derive(Debug)]
-pub(super) struct StackSpec {
+pub(crate) struct StackSpec {
     pub name: String,
     pub dir: PathBuf,
     pub env: TemplateVars,
@@ -34,7 +34,7 @@ pub(super) struct StackSpec {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ReplicaSpec {
+pub(crate) enum ReplicaSpec {
     One,
     /// A service with this many replicas (at least 2) that are not created yet.
     Many(u16),
@@ -47,7 +47,7 @@ pub(super) enum ReplicaSpec {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct EnvFileSpec {
+pub(crate) struct EnvFileSpec {
     pub path: PathBuf,
     pub optional: bool,
     /// `None` for the default files.
@@ -55,7 +55,7 @@ pub(super) struct EnvFileSpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct ServiceSpec {
+pub(crate) struct ServiceSpec {
     pub name: Name,
     /// The span of its name.
     pub at: Span,
@@ -101,21 +101,21 @@ pub(super) struct ServiceSpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct ProfilesSpec {
+pub(crate) struct ProfilesSpec {
     /// At least one.
     pub names: Vec<Name>,
     pub at: Span,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum CommandSpec {
+pub(crate) enum CommandSpec {
     Shell(Template),
     Exec(Vec<Template>),
 }
 
 /// A port as written.
 #[derive(Debug, Clone)]
-pub(super) struct PortSpec {
+pub(crate) struct PortSpec {
     /// `main`, or its name in `ports`.
     pub name: String,
     /// `None` means `"auto"`.
@@ -148,7 +148,7 @@ impl PortSpec {
 
 /// How to start a service for a debugger.
 #[derive(Debug, Clone)]
-pub(super) struct DebugSpec {
+pub(crate) struct DebugSpec {
     /// `None`: use the service's `command`, which must evaluate `DEBUG_PORT` itself.
     pub command: Option<CommandSpec>,
     pub port: PortSpec,
@@ -158,7 +158,7 @@ pub(super) struct DebugSpec {
 
 /// A dependency of a service, as written.
 #[derive(Debug, Clone)]
-pub(super) struct DependencySpec {
+pub(crate) struct DependencySpec {
     /// `None` means the default for its kind: `ready` or `completed`.
     pub condition: Option<Condition>,
     /// The span of the name.
@@ -166,14 +166,14 @@ pub(super) struct DependencySpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct ReadySpec {
+pub(crate) struct ReadySpec {
     pub probes: Vec<ProbeSpec>,
     pub timeout: Duration,
     pub interval: Duration,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct HealthSpec {
+pub(crate) struct HealthSpec {
     /// At least one.
     pub probes: Vec<ProbeSpec>,
     pub interval: Duration,
@@ -183,7 +183,7 @@ pub(super) struct HealthSpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct StopSpec {
+pub(crate) struct StopSpec {
     pub signal: i32,
     pub command: Option<CommandSpec>,
     pub grace: Duration,
@@ -191,7 +191,7 @@ pub(super) struct StopSpec {
 
 /// Which files a service watches, and what follows a change.
 #[derive(Debug, Clone)]
-pub(super) struct WatchSpec {
+pub(crate) struct WatchSpec {
     /// The directory that the globs are relative to.
     pub root: PathBuf,
     pub include: Vec<String>,
@@ -202,7 +202,7 @@ pub(super) struct WatchSpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum WatchActionSpec {
+pub(crate) enum WatchActionSpec {
     Restart { build: Option<CommandSpec> },
     Signal(i32),
     Run(CommandSpec),
@@ -227,7 +227,7 @@ impl WatchActionSpec {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum ProbeSpec {
+pub(crate) enum ProbeSpec {
     /// The service's own port with this name.
     OwnTcp(String),
     /// A port number.

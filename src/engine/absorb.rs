@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::input::{Input, ShutdownMode, Ticket};
-use super::order::with_dependencies;
-use super::pending::{PendingRequest, RequestGoal, shutting_down_error};
-use super::slot::{DebuggerState, DesiredState, EngineTime, RunState, ServiceOutcome};
+use super::requests::{PendingRequest, RequestGoal, shutting_down_error};
+use super::service_state::{DebuggerState, DesiredState, EngineTime, RunState, ServiceOutcome};
+use super::start_order::with_dependencies;
 use super::{Effect, Engine, SHUTDOWN_TIMEOUT, ShutdownState};
 use crate::model::{
     Cause, Event, EventKind, HealthAction, Message, MessageClass, Name, RunId, ServiceKind,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use super::difference::MODE;
-use super::order::selected;
-use super::slot::{DesiredState, EngineTime, RunState, ServiceState};
+use super::diff::MODE;
+use super::service_state::{DesiredState, EngineTime, RunState, ServiceState};
+use super::start_order::selected;
 use super::{Effect, Engine, Selection};
 use crate::model::{
     Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, ServiceKind, Stack,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use super::effect::Effect;
 use super::input::Ticket;
-use super::pending::{PendingRequest, RequestGoal};
-use super::slot::{DebuggerState, EngineTime, KillDeadline, RunState, ServiceState};
+use super::requests::{PendingRequest, RequestGoal};
+use super::service_state::{DebuggerState, EngineTime, KillDeadline, RunState, ServiceState};
 use super::{Engine, EventKind};
 use crate::model::{Cause, DisplayDuration, Message, MessageClass, Name, RunId, RunMode};
 

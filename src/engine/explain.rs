@@ -1,7 +1,9 @@
 //! Explains the state of a service to the user. Changes nothing.
 
-use super::past::{EndedRun, LastTrigger};
-use super::slot::{DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState};
+use super::history::{EndedRun, LastTrigger};
+use super::service_state::{
+    DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState,
+};
 use super::{BlockedServices, Engine};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,

@@ -9,27 +9,25 @@
 mod absorb;
 mod apply;
 mod debug;
-mod difference;
+mod diff;
 mod effect;
-mod ends;
+mod emit;
+mod exit;
 mod explain;
-mod follow;
+mod history;
 mod input;
-mod order;
-mod past;
-mod pending;
-mod place;
+mod on_change;
 mod plan;
+mod port_loss;
 mod reconcile;
 mod rename;
-mod saves;
-mod slot;
-mod streak;
-mod suspect;
-mod tell;
+mod requests;
+mod restart_loop;
+mod service_state;
+mod start_order;
 #[cfg(test)]
 mod tests;
-mod until;
+mod watch_actions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -37,15 +35,15 @@ use std::time::Duration;
 
 pub use effect::Effect;
 pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil};
-pub use slot::EngineTime;
+pub use service_state::EngineTime;
 
-use tell::StackOutlook;
+use emit::StackOutlook;
 
 use crate::model::{
     Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
 };
-use pending::PendingRequest;
-use slot::{KillDeadline, RunState, ServiceState};
+use requests::PendingRequest;
+use service_state::{KillDeadline, RunState, ServiceState};
 
 /// A service that stays ready this long is stable: earlier exits no longer count.
 const STABLE_AFTER: Duration = Duration::from_secs(10);

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::difference::ServiceDiff;
-use super::order::{selected, start_order};
+use super::diff::ServiceDiff;
 use super::rename::detect_renames;
-use super::slot::{DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::service_state::{DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::start_order::{selected, start_order};
 use super::{Engine, Selection};
 use crate::model::{
     Cause, ChangeAction, Dependency, Name, Plan, RestartPolicy, Service, ServiceChange, Stack,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::slot::{
+use super::service_state::{
     DebuggerState, DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState,
 };
 use super::{BlockedServices, Effect, Engine, MAX_RESTARTS_PER_SECOND, ShutdownMode};

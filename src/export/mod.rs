@@ -1,6 +1,6 @@
 //! Exports for other programs, in their own formats.
 
-mod launch_file;
+mod launch_json;
 pub mod vscode;
 
-pub use launch_file::LaunchJson;
+pub use launch_json::LaunchJson;

@@ -2,9 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use super::stack::host_port;
 use serde::{Deserialize, Serialize};
-
-use super::UrlFormat;
 
 /// Where a service accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,6 +107,29 @@ pub fn is_loopback(host: &str) -> bool {
 /// Whether one of these listeners accepts connections to `ip`.
 pub fn accepts(listening: &[IpAddr], ip: IpAddr) -> bool {
     listening.iter().any(|at| *at == ip || at.is_unspecified() && at.is_ipv4() == ip.is_ipv4())
+}
+
+/// What surrounds the address in the URL of a service: `postgresql://user@` HOST:PORT `/database`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlFormat {
+    /// The text before the address.
+    pub prefix: String,
+    /// The text after the address.
+    pub suffix: String,
+}
+
+impl UrlFormat {
+    /// Returns the URL at this address, with loopback instead of a wildcard.
+    pub fn format(&self, host: &str, port: u16) -> String {
+        format!("{}{}{}", self.prefix, host_port(host, port), self.suffix)
+    }
+}
+
+impl Default for UrlFormat {
+    /// `http://HOST:PORT`.
+    fn default() -> UrlFormat {
+        UrlFormat { prefix: "http://".to_owned(), suffix: String::new() }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_text::serialize_lossy;
+use super::display::serialize_lossy;
 use super::{Dependency, Message, Name};
 
 /// What applying a configuration changes, and why. Names fields and variables, never their values.

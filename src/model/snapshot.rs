@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_text::serialize_lossy;
+use super::display::serialize_lossy;
 use super::{Condition, ListenAddress, Message, Name, Phase, ProcessExit, RunId};
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.

@@ -8,34 +8,33 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::choose::{
     ChoiceInput, PortChoice, PortChoices, PortConflict, choose, key, requested_number,
 };
-use super::claim::PortClaim;
+use super::history::PortHistory;
+use super::hold::PortClaim;
+use super::holders::system;
 use super::lease::LeaseDir;
-use super::market::SystemPorts;
-use super::remembered::PortHistory;
+use super::source::SystemPorts;
 use super::{
     AllowedPorts, ConflictAnswer, ConflictPrompt, Key, LeaseOwner, PortHolder, PortObstacle,
-    explain, first_holders_of, system,
+    conflict_text, first_holders_of,
 };
 use crate::model::{AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortRequest};
-
-mod preview;
 
 /// The ports of one stack: chooses them, leases them against other stacks, and remembers them.
 /// Dropping it, or the end of the process, releases all leases.
 #[derive(Debug)]
 pub struct PortAllocator {
     /// The project directory, shown by other stacks.
-    project_dir: PathBuf,
-    seed: u64,
-    limits: AllowedPorts,
+    pub(super) project_dir: PathBuf,
+    pub(super) seed: u64,
+    pub(super) limits: AllowedPorts,
     /// `None` if leases do not work here.
-    leases: Option<LeaseDir>,
-    remembered: PortHistory,
-    taken: BTreeMap<u16, PortClaim>,
+    pub(super) leases: Option<LeaseDir>,
+    pub(super) remembered: PortHistory,
+    pub(super) taken: BTreeMap<u16, PortClaim>,
     /// Numbers that were given without a claim, because they are in use.
-    given_unclaimed: BTreeMap<Key, u16>,
-    given: BTreeMap<Key, AssignedPort>,
-    notes: Vec<Message>,
+    pub(super) given_unclaimed: BTreeMap<Key, u16>,
+    pub(super) given: BTreeMap<Key, AssignedPort>,
+    pub(super) notes: Vec<Message>,
 }
 
 /// The input of an assignment.
@@ -62,7 +61,7 @@ impl<'a> AssignRequest<'a> {
     }
 
     /// Splits conflicts into those of required requests and the others.
-    fn judge<'w>(
+    pub(super) fn judge<'w>(
         &self,
         conflicts: Vec<PortConflict<'w>>,
     ) -> (Vec<PortConflict<'w>>, Vec<PortConflict<'w>>) {
@@ -147,10 +146,13 @@ impl PortAllocator {
             };
             let holders = holders_in(&conflicts);
             let refusals = || {
-                conflicts.iter().map(|found| explain::conflict_message(found, &holders)).collect()
+                conflicts
+                    .iter()
+                    .map(|found| conflict_text::conflict_message(found, &holders))
+                    .collect()
             };
             let disputes: Option<Vec<ConflictPrompt>> =
-                conflicts.iter().map(|found| explain::prompt_for(found, &holders)).collect();
+                conflicts.iter().map(|found| conflict_text::prompt_for(found, &holders)).collect();
             let Some(dispute) = disputes.as_ref().and_then(|all| all.first()) else {
                 return Err(refusals());
             };
@@ -205,7 +207,7 @@ impl PortAllocator {
         self.given.clone_from(&given);
         let holders = holders_in(&conflicts);
         let refused = |conflict: &PortConflict<'_>| {
-            (key(conflict.wish), explain::refusal_message(conflict, &holders))
+            (key(conflict.wish), conflict_text::refusal_message(conflict, &holders))
         };
         Ok(PortAssignment { ports: given, refused: conflicts.iter().map(refused).collect() })
     }
@@ -223,7 +225,7 @@ impl PortAllocator {
         self.choose(&asked).expect("only required requests fail the choice")
     }
 
-    fn question<'q, 'w>(&'q self, asked: &AssignRequest<'w>) -> ChoiceInput<'q, 'w>
+    pub(super) fn question<'q, 'w>(&'q self, asked: &AssignRequest<'w>) -> ChoiceInput<'q, 'w>
     where
         'w: 'q,
     {
@@ -292,7 +294,10 @@ impl PortAllocator {
         std::mem::take(&mut self.notes)
     }
 
-    fn describe(&self, choices: &BTreeMap<Key, PortChoice>) -> BTreeMap<Key, AssignedPort> {
+    pub(super) fn describe(
+        &self,
+        choices: &BTreeMap<Key, PortChoice>,
+    ) -> BTreeMap<Key, AssignedPort> {
         let obstacles =
             choices.values().filter_map(|choice| Some((choice.wanted?, choice.obstacle.as_ref()?)));
         let holders = name(obstacles);
@@ -314,7 +319,7 @@ impl PortAllocator {
         if let Some(obstacle) = &choice.obstacle {
             let holders = holders.get(&wanted).map(Vec::as_slice).unwrap_or_default();
             let obstacle = identify_lease_owner(wanted, obstacle.clone());
-            return Some(explain::obstacle_text(wanted, &obstacle, holders));
+            return Some(conflict_text::obstacle_text(wanted, &obstacle, holders));
         }
         let before = self.given.get(key).filter(|before| before.number == choice.number);
         before.and_then(|before| before.moved.clone())
@@ -323,7 +328,7 @@ impl PortAllocator {
     fn remark(&mut self, given: &BTreeMap<Key, AssignedPort>) {
         for (key, port) in given {
             if self.given.get(key).is_none_or(|before| before.number != port.number)
-                && let Some(remark) = explain::browser_warning(key, port.number)
+                && let Some(remark) = conflict_text::browser_warning(key, port.number)
             {
                 self.note(remark);
             }
@@ -369,7 +374,7 @@ fn identify_lease_owner(number: u16, obstacle: PortObstacle) -> PortObstacle {
     }
 }
 
-fn holders_in(conflicts: &[PortConflict<'_>]) -> BTreeMap<u16, Vec<PortHolder>> {
+pub(super) fn holders_in(conflicts: &[PortConflict<'_>]) -> BTreeMap<u16, Vec<PortHolder>> {
     name(
         conflicts.iter().filter_map(|found| Some((requested_number(found.wish)?, &found.obstacle))),
     )
@@ -388,7 +393,5 @@ fn without_leases(what: &str, error: &io::Error) -> Message {
     Message::new(MessageClass::Disk, text).help("start stacks one at a time until this is fixed")
 }
 
-#[cfg(test)]
-mod crowd;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::FIRST_UNPRIVILEGED;
-use super::{AllowedPorts, Key, PortObstacle, known};
+use super::{AllowedPorts, Key, PortObstacle, well_known};
 use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
 
 #[derive(Debug, Clone, Copy)]
@@ -336,7 +336,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     }
 
     fn try_auto(&mut self, number: u16) -> bool {
-        known::usual_program(number).is_none() && self.try_unrequested(number)
+        well_known::usual_program(number).is_none() && self.try_unrequested(number)
     }
 
     fn give(

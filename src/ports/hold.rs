@@ -1,3 +1,4 @@
+use super::lease::PortLease;
 use std::os::fd::OwnedFd;
 
 /// Reserves a port: while this value lives, the kernel does not pick it for listeners or outgoing
@@ -12,7 +13,7 @@ impl PortHold {
     /// Holds `port`, which should be free. `None` if the system does not support this or is out of
     /// file descriptors; then the port is only leased.
     pub fn take(port: u16) -> Option<PortHold> {
-        super::system::hold(port).map(|socket| PortHold { _socket: socket })
+        super::holders::hold(port).map(|socket| PortHold { _socket: socket })
     }
 }
 
@@ -102,4 +103,12 @@ mod tests {
         }
         assert!(said.as_ref().is_ok_and(|said| said.contains("\nproved")), "{ended:?}");
     }
+}
+
+#[derive(Debug, Default)]
+pub struct PortClaim {
+    /// Keeps other stacks away. `None` if leases do not work here.
+    pub _lease: Option<PortLease>,
+    /// Keeps other programs away until the service listens, if it is set.
+    pub hold: Option<PortHold>,
 }

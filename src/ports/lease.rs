@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LeaseOwner, system};
+use super::display_home_relative;
+use super::holders::{holder, system};
+use std::fmt;
 
 /// A port that no other devstack takes while this value lives. The kernel releases it when the
 /// process dies in any way, because lock and announcement belong to open files. (A forked child
@@ -393,7 +395,7 @@ pub(super) mod tests {
                 LeaseAttempt::Held(lessee) => assert_eq!(lessee, LeaseOwner::default()),
                 other => panic!("{other:?}"),
             }
-            let lessee = crate::ports::system::announcer(number).unwrap();
+            let lessee = crate::ports::holders::announcer(number).unwrap();
             // Other tests of this process hold leases for other directories.
             assert!(lessee.folder.is_some() && !lessee.is_other_user());
             assert_eq!(lessee.pid, Some(std::process::id()));
@@ -467,5 +469,80 @@ pub(super) mod tests {
             drop(hundred);
             println!("100 leases {taken:?}, given back after {:?}", begin.elapsed() - taken);
         }
+    }
+}
+
+/// A devstack that leased a port. Unknown facts are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseOwner {
+    /// Its project directory.
+    pub folder: Option<PathBuf>,
+    /// Its pid, if it belongs to another user or its directory is unknown.
+    pub pid: Option<u32>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<String>,
+}
+
+impl LeaseOwner {
+    fn this_user(folder: Option<PathBuf>) -> LeaseOwner {
+        LeaseOwner { folder, ..LeaseOwner::default() }
+    }
+
+    #[cfg_attr(
+        all(not(target_os = "linux"), not(test)),
+        expect(dead_code, reason = "only Linux shows leases of other users")
+    )]
+    pub(super) fn process(
+        pid: Option<u32>,
+        uid: Option<u32>,
+        folder: Option<PathBuf>,
+    ) -> LeaseOwner {
+        LeaseOwner { folder, pid, uid, user: uid.and_then(holder::user_name) }
+    }
+
+    /// Whether it is known to belong to another user.
+    pub fn is_other_user(&self) -> bool {
+        self.uid.is_some_and(|uid| uid != rustix::process::geteuid().as_raw())
+    }
+}
+
+/// `another devstack stack (in ~/shop)`, `a devstack of user alice (pid 4100)`, …
+impl fmt::Display for LeaseOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.user, self.uid) {
+            (Some(user), _) if self.is_other_user() => write!(f, "a stack of user {user}")?,
+            (None, Some(uid)) if self.is_other_user() => write!(f, "a stack of user {uid}")?,
+            (Some(_) | None, Some(_) | None) => f.write_str("another stack")?,
+        }
+        match (&self.folder, self.pid) {
+            (Some(folder), _) => write!(f, " (in {})", display_home_relative(folder)),
+            (None, Some(pid)) => write!(f, " (pid {pid})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod lessee_tests {
+    use super::LeaseOwner;
+
+    #[test]
+    fn a_lessee_is_said_as_far_as_it_is_known() {
+        let me = rustix::process::geteuid().as_raw();
+        let strange =
+            |pid| LeaseOwner { user: None, ..LeaseOwner::process(pid, Some(me + 7), None) };
+        for (lessee, said) in [
+            (LeaseOwner::this_user(None), "another stack".to_owned()),
+            (LeaseOwner::this_user(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
+            (LeaseOwner::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
+            (strange(Some(7)), format!("a stack of user {} (pid 7)", me + 7)),
+            (strange(None), format!("a stack of user {}", me + 7)),
+        ] {
+            assert_eq!(lessee.to_string(), said);
+        }
+        let alice = LeaseOwner { user: Some("alice".to_owned()), ..strange(Some(9)) };
+        assert_eq!(alice.to_string(), "a stack of user alice (pid 9)");
     }
 }

@@ -1,6 +1,6 @@
 use std::ops::RangeInclusive;
 
-use super::known;
+use super::well_known;
 
 /// Which ports devstack may assign on this machine without a request for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl AllowedPorts {
     /// Whether `port` may be assigned without a request for it.
     pub fn is_allowed(&self, port: u16) -> bool {
         port >= FIRST_UNPRIVILEGED
-            && !known::blocked_by_browsers(port)
+            && !well_known::blocked_by_browsers(port)
             && !self.ephemeral.as_ref().is_some_and(|range| range.contains(&port))
     }
 }

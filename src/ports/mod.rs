@@ -5,60 +5,43 @@
 //! a TCP port. Everything is synchronous and takes microseconds, except naming holders, which scans
 //! all processes (a few milliseconds).
 
+#[cfg(target_os = "linux")]
+mod announce;
 mod assign;
-mod belonging;
+mod availability;
 mod choose;
-mod claim;
-mod container;
-mod dispute;
-mod eviction;
-mod explain;
+mod conflict;
+mod conflict_text;
+mod history;
 mod hold;
-mod holder;
-mod holders;
-mod kin;
-pub mod known;
+pub(crate) mod holders;
+mod interfaces;
+mod kill_policy;
 mod lease;
-mod lessee;
 mod limits;
-mod listener;
-mod market;
-mod network;
-mod obstacle;
-mod origin;
-mod owner;
-mod passed;
-mod probe;
-mod remembered;
-pub mod table;
+pub mod report;
+mod socket_activation;
+mod source;
+#[cfg(test)]
+mod tests;
+pub mod well_known;
 
-#[cfg(target_os = "linux")]
-mod announcement;
-#[cfg(target_os = "linux")]
-mod sock_diag;
-#[cfg_attr(target_os = "linux", path = "linux.rs")]
-#[cfg_attr(target_os = "macos", path = "macos.rs")]
-mod system;
-#[cfg(target_os = "linux")]
-mod walk;
+pub use report::PortReport;
 
+pub use crate::sys::listening_socket::ListeningSocket;
 pub use assign::{AssignRequest, PortAllocator, PortAssignment};
-pub use dispute::{ConflictAnswer, ConflictPrompt};
-pub use eviction::{KillVerdict, kill_verdict};
-pub use explain::{holder_text as explain_held, loss_text};
-pub use holder::{PortHolder, display_home_relative};
-pub use holders::{first_holders_of, holders_of_port, holders_of_ports};
-pub use kin::own_ancestry;
-pub use lease::LeaseDir;
-pub use lessee::LeaseOwner;
+pub use availability::{PortAvailability, availability, is_in_time_wait};
+pub use conflict::{ConflictAnswer, ConflictPrompt, PortObstacle};
+pub use conflict_text::{holder_text as explain_held, loss_text};
+pub use holders::{
+    ContainerEngine, HolderOrigin, ListenerOwner, PortHolder, display_home_relative,
+    first_holders_of, holders_of_port, holders_of_ports, own_ancestry,
+};
+pub use interfaces::NetworkInterface;
+pub use kill_policy::{KillVerdict, kill_verdict};
+pub use lease::{LeaseDir, LeaseOwner};
 pub use limits::AllowedPorts;
-pub use listener::ListeningSocket;
-pub use network::NetworkInterface;
-pub use obstacle::PortObstacle;
-pub use origin::{ContainerEngine, HolderOrigin};
-pub use owner::ListenerOwner;
-pub use passed::{open_listener, reset_listener};
-pub use probe::{PortAvailability, availability, is_in_time_wait};
+pub use socket_activation::{open_listener, reset_listener};
 
 use std::collections::BTreeSet;
 
@@ -69,18 +52,18 @@ pub type Key = (Name, String);
 
 /// Returns the first and last port that the kernel uses for outgoing connections.
 pub fn ephemeral_range() -> (u16, u16) {
-    system::ephemeral()
+    holders::ephemeral()
 }
 
 /// Returns all visible TCP listeners of this machine, both families.
 pub fn listeners() -> Vec<ListeningSocket> {
-    system::listeners(None).unwrap_or_default()
+    holders::listeners(None).unwrap_or_default()
 }
 
 /// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
 /// foreign holder takes milliseconds. Processes started after `tree` was listed count as foreign.
 pub fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
-    system::listener_owner(port, tree)
+    holders::listener_owner(port, tree)
 }
 
 /// Whether this process listens on `port`, on any address.
@@ -93,19 +76,19 @@ pub fn listens(pid: u32, port: u16) -> bool {
 /// `None` if the system does not show it. Takes a few hundred microseconds, plus some tens per
 /// process.
 pub fn listen_addresses(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
-    let Some(found) = system::listeners(None) else { return vec![None; trees.len()] };
+    let Some(found) = holders::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
     let mut unix = None;
     let look = |tree: &Vec<u32>| {
-        let held = system::sockets_of_all(tree, &sockets)?;
+        let held = holders::sockets_of_all(tree, &sockets)?;
         let ours = found.iter().filter(|listener| held.contains(&listener.socket));
         let ours: BTreeSet<ListenAddress> =
             ours.map(|found| ListenAddress::Tcp(found.address)).collect();
         if !ours.is_empty() || tree.is_empty() {
             return Some(ours.into_iter().collect());
         }
-        let unix = unix.get_or_insert_with(system::unix_listeners);
-        let held = system::sockets_of_all(tree, &unix.keys().copied().collect())?;
+        let unix = unix.get_or_insert_with(holders::unix_listeners);
+        let held = holders::sockets_of_all(tree, &unix.keys().copied().collect())?;
         let names = held.iter().filter_map(|socket| unix.get(socket));
         Some(names.map(|name| ListenAddress::Unix(name.clone())).collect())
     };

@@ -6,17 +6,12 @@
 //! only detected, to give advice when a service ignores its port.
 
 mod facts;
-mod outline;
 mod preset;
-mod recognise;
-mod server;
-mod takes;
 
-pub use facts::{FrameworkReloader, PresetFacts};
-pub use outline::PresetSummary;
+pub use detect::{detect_bind_hints, detect_preset};
+pub use facts::{FrameworkReloader, PresetFacts, Takes};
 pub use preset::Preset;
-pub use recognise::{detect_bind_hints, detect_preset};
-pub use takes::Takes;
+pub use summary::PresetSummary;
 
 /// Builds the presets from the names of their files.
 macro_rules! presets {
@@ -64,5 +59,8 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name)
 }
 
+mod detect;
+mod servers;
+mod summary;
 #[cfg(test)]
 mod tests;

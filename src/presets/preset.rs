@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use super::outline::outline;
+use super::summary::outline;
 use super::{PresetFacts, PresetSummary};
 
 /// A framework or data store.

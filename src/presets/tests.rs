@@ -170,7 +170,7 @@ fn servers_are_told_apart_by_their_commands() {
 #[test]
 fn every_server_can_be_recognised_and_is_listed_once() {
     let presets = all().iter().flat_map(|preset| &preset.facts().programs);
-    let servers = super::server::servers();
+    let servers = super::servers::servers();
     assert!(servers.len() > 20);
     let mut seen: BTreeSet<&str> = presets.map(String::as_str).collect();
     for server in servers {

@@ -2,7 +2,7 @@
 //! with its reason, or does not exist.
 
 /// The longest a file may be without its tests: what still fits in a head.
-pub const MAX_LINES: usize = 450;
+pub const MAX_LINES: usize = 480;
 
 /// What code of a layer may use. Layers that are not named may use everything.
 pub struct Layer {
@@ -19,7 +19,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 9] = [
+pub const LAYERS: [Layer; 17] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest"]),
@@ -28,15 +28,29 @@ pub const LAYERS: [Layer; 9] = [
         never_dependencies: &[],
     },
     Layer {
+        path: "src/encoding",
+        only: Some(&["encoding"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
         path: "src/model",
-        only: Some(&["model"]),
+        only: Some(&["model", "encoding"]),
         never: &[],
         only_dependencies: Some(&["serde"]),
         never_dependencies: &[],
     },
     Layer {
+        path: "src/sys",
+        only: Some(&["sys", "model", "process", "watch", "ports"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify", "serde_json"],
+    },
+    Layer {
         path: "src/presets",
-        only: Some(&["presets"]),
+        only: Some(&["presets", "model"]),
         never: &[],
         only_dependencies: Some(&["serde", "toml"]),
         never_dependencies: &[],
@@ -50,7 +64,7 @@ pub const LAYERS: [Layer; 9] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets", "suggest"]),
+        only: Some(&["config", "model", "presets", "suggest", "encoding"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[
@@ -62,36 +76,79 @@ pub const LAYERS: [Layer; 9] = [
             "rustix",
             "libc",
             "clap",
-            "anyhow",
         ],
     },
     Layer {
         path: "src/ports",
-        only: None,
-        never: &["runtime", "engine", "control", "cli"],
+        only: Some(&["ports", "model", "sys", "suggest"]),
+        never: &[],
         only_dependencies: None,
-        never_dependencies: &["clap", "anyhow", "hyper", "notify"],
+        never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
-        path: "src/runtime",
-        only: None,
-        never: &["control", "cli"],
+        path: "src/process",
+        only: Some(&["process", "model", "sys", "terminal"]),
+        never: &[],
         only_dependencies: None,
-        never_dependencies: &["clap", "anyhow"],
+        never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/log",
+        only: Some(&["log", "model", "sys", "supervisor"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/watch",
+        only: Some(&["watch", "model", "sys"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper"],
+    },
+    Layer {
+        path: "src/probe",
+        only: Some(&["probe", "model", "sys", "process", "ports"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "notify"],
+    },
+    Layer {
+        path: "src/terminal",
+        only: Some(&["terminal", "model", "sys", "process", "log"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/supervisor",
+        only: None,
+        never: &["control", "cli", "export"],
+        only_dependencies: None,
+        never_dependencies: &["clap"],
     },
     Layer {
         path: "src/control/client",
-        only: Some(&["control", "model"]),
+        only: Some(&["control", "model", "encoding", "log", "sys", "process"]),
         never: &[],
         only_dependencies: None,
-        never_dependencies: &["clap", "anyhow", "notify", "portpicker"],
+        never_dependencies: &["clap", "notify", "portpicker"],
+    },
+    Layer {
+        path: "src/control/protocol",
+        only: Some(&[
+            "control", "model", "encoding", "log", "sys", "process", "terminal", "suggest",
+        ]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "notify", "portpicker"],
     },
     Layer {
         path: "src/control",
         only: None,
         never: &["engine", "config", "ports", "cli"],
         only_dependencies: None,
-        never_dependencies: &["clap", "anyhow", "notify", "portpicker"],
+        never_dependencies: &["clap", "notify", "portpicker"],
     },
 ];
 
@@ -124,13 +181,13 @@ pub enum What {
 
 /// What config may do to read its files.
 const LOADING: &[(&str, &str)] = &[
-    ("src/config/load.rs", "reads the files for all of config"),
+    ("src/config/load/mod.rs", "reads the files for all of config"),
     ("src/config/load", "reads the files for all of config"),
 ];
 
 /// Where pure code touches the world all the same.
 const ROOM: (&str, &str) = (
-    "src/config/deep_stack.rs",
+    "src/config/parse/deep_stack.rs",
     "a larger stack to recurse on: the thread only computes, and is joined before anybody goes on",
 );
 
@@ -207,9 +264,15 @@ pub const FENCES: [Fence; 13] = [
         what: What::Word(&["HashMap", "HashSet"]),
         within: PURE,
         but: &[
-            ("src/config/environment.rs", "a cache that is looked into and never walked"),
-            ("src/config/report.rs", "asked whether a mistake was told before, never walked"),
-            ("src/config/verify.rs", "asked whether a pattern was seen before, never walked"),
+            ("src/config/env/resolver.rs", "a cache that is looked into and never walked"),
+            (
+                "src/config/diagnostics/report.rs",
+                "asked whether a mistake was told before, never walked",
+            ),
+            (
+                "src/config/resolve/verify.rs",
+                "asked whether a pattern was seen before, never walked",
+            ),
         ],
         tests_too: false,
     },
@@ -218,7 +281,10 @@ pub const FENCES: [Fence; 13] = [
         why: "only the supervisor's loop steps the engine",
         what: What::TextBeside("crate::engine", &[".step("]),
         within: &["src"],
-        but: &[("src/engine", "it is the engine"), ("src/runtime/supervisor.rs", "it is the loop")],
+        but: &[
+            ("src/engine", "it is the engine"),
+            ("src/supervisor/supervisor.rs", "it is the loop"),
+        ],
         tests_too: false,
     },
     Fence {
@@ -231,13 +297,20 @@ pub const FENCES: [Fence; 13] = [
             "std::process::Command",
             "tokio::fs",
         ]),
-        within: &["src/runtime/supervisor"],
+        within: &[
+            "src/supervisor/supervisor.rs",
+            "src/supervisor/inputs.rs",
+            "src/supervisor/configuration.rs",
+            "src/supervisor/mode_switch.rs",
+            "src/supervisor/port_loss.rs",
+            "src/supervisor/publish.rs",
+        ],
         but: &[],
         tests_too: false,
     },
     Fence {
         name: "processes",
-        why: "only runtime/process starts, signals and reaps; everyone else says a run or a service",
+        why: "only process and sys starts, signals and reaps; everyone else says a run or a service",
         what: What::Word(&[
             "kill_process",
             "kill_process_group",
@@ -256,12 +329,15 @@ pub const FENCES: [Fence; 13] = [
             "setpgid",
         ]),
         within: &["src"],
-        but: &[("src/runtime/process", "this is where it is done")],
+        but: &[
+            ("src/process", "this is where it is done"),
+            ("src/sys", "the system calls themselves"),
+        ],
         tests_too: false,
     },
     Fence {
         name: "processes by path",
-        why: "only runtime/process starts, signals and reaps; everyone else says a run or a service",
+        why: "only process and sys starts, signals and reaps; everyone else says a run or a service",
         what: What::Path(&[
             "libc::kill",
             "tokio::process",
@@ -270,8 +346,9 @@ pub const FENCES: [Fence; 13] = [
         ]),
         within: &["src"],
         but: &[
-            ("src/runtime/process", "this is where it is done"),
-            ("src/cli/run.rs", "the command of `devstack run` is the user's, not a service"),
+            ("src/process", "this is where it is done"),
+            ("src/sys", "the system calls themselves"),
+            ("src/cli/start/run.rs", "the command of `devstack run` is the user's, not a service"),
         ],
         tests_too: false,
     },
@@ -282,11 +359,11 @@ pub const FENCES: [Fence; 13] = [
         within: &["src", "tests"],
         but: &[
             (
-                "src/control/instance.rs",
+                "src/control/instance/mod.rs",
                 "before any loop runs; a file lock tells nobody when it is free",
             ),
             (
-                "src/runtime/process/guard_loop.rs",
+                "src/process/guard/guard_loop.rs",
                 "after a panic of the guard, when there is no loop any more",
             ),
         ],

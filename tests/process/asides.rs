@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use devstack::model::{CommandLine, MessageClass, ProcessExit};
-use devstack::runtime::probe::{
-    ProbeCommandEnd, ProbeCommandOutput, run_command, run_command_within,
-};
+use devstack::probe::{ProbeCommandEnd, ProbeCommandOutput, run_command, run_command_within};
 
 use crate::alone::alone;
 use crate::lab::{Lab, children, eventually, lab};

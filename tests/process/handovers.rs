@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use devstack::model::{CommandLine, ProcessExit, RunId, TtyMode};
-use devstack::runtime::process::{ListenFd, RunHandle};
+use devstack::process::{ListenFd, RunHandle};
 
 use crate::alone::alone;
 use crate::lab::{Heard, Lab, eventually, lab};

@@ -6,9 +6,7 @@ use std::time::Duration;
 use devstack::model::{
     CommandLine, LaunchConfig, Message, OutputStream, ProcessExit, RunId, TtyMode,
 };
-use devstack::runtime::process::{
-    GuardHandle, OutputSink, ProcessManager, RunChange, RunHandle, RunReport,
-};
+use devstack::process::{GuardHandle, OutputSink, ProcessManager, RunChange, RunHandle, RunReport};
 use tokio::sync::{Notify, mpsc};
 
 /// When nothing happens for so long, something hangs. Far above anything that is expected.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use devstack::model::{CommandLine, OutputStream, ProcessExit};
-use devstack::runtime::process::OutputSink;
+use devstack::process::OutputSink;
 use tokio::sync::Notify;
 
 use crate::alone::alone;

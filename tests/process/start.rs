@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use devstack::model::{CommandLine, ProcessExit};
-use devstack::runtime::process::GuardHandle;
+use devstack::process::GuardHandle;
 
 use crate::alone::alone;
 use crate::lab::{children, eventually, lab, lab_with};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devstack::model::CommandLine;
-use devstack::runtime::process::{clean_up, find_orphans};
+use devstack::process::{clean_up, find_orphans};
 
 use crate::alone::{plays, start_role};
 use crate::lab::{eventually, lab};

@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args;
-use super::complain::{CommandError, fail, finish};
+use super::render::{CommandError, fail, finish};
 use crate::control::{
     AttachConnection, AttachEvent, AttachMessage, AttachQuery, ClientError, ControlClient,
 };
 use crate::error::exit;
 use crate::model::{Message, MessageClass};
-use crate::runtime::console;
-use crate::runtime::process::{TermSize, TtyId};
-use crate::runtime::signals::{SignalAction, SignalListener};
+use crate::process::{TermSize, TtyId};
+use crate::supervisor::{SignalAction, SignalListener};
+use crate::terminal;
 use keys::KeyReader;
 use raw_mode::RawMode;
 use screen::ScreenWriter;
@@ -50,7 +50,7 @@ async fn begin(
     service: &str,
 ) -> Result<(AttachConnection, AttachTerminal), CommandError> {
     let client = ControlClient::here(dir)?;
-    let screen = console::ClientScreen { size: screen_size(), terminal: TtyId::of(stdout()) };
+    let screen = terminal::ClientScreen { size: screen_size(), terminal: TtyId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal kills this process, which would leave the terminal in raw mode.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::runtime::console::TerminalModes;
+use crate::terminal::TerminalModes;
 
 /// Chunks that may wait to be written. When they do not fit, the stack sees a slow client.
 const WAITING: usize = 8;
@@ -50,7 +50,7 @@ impl ScreenWriter {
     }
 
     pub fn say(&mut self, text: &str) {
-        let text = super::super::complain::printable(text);
+        let text = crate::cli::render::printable(text);
         let line = match self.color {
             true => format!("\x1b[2m[{text}]\x1b[0m"),
             false => format!("[{text}]"),

@@ -8,7 +8,7 @@ use super::facts::{
 };
 use super::finding::DoctorFinding;
 use crate::model::Message;
-use crate::ports::{PortAvailability, display_home_relative, known};
+use crate::ports::{PortAvailability, display_home_relative, well_known};
 
 /// Files that devstack opens for itself.
 const OWN_FILES: u64 = 64;
@@ -266,7 +266,7 @@ fn ports(stack: &StackFacts, (first, last): (u16, u16)) -> Vec<DoctorFinding> {
             );
             findings.push(DoctorFinding::note("outgoing-range", text, help));
         }
-        if known::blocked_by_browsers(number) {
+        if well_known::blocked_by_browsers(number) {
             let text = format!("{whose}: browsers block port {number}");
             findings.push(DoctorFinding::note(
                 "browsers",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::facts::{LimitUsage, ProcessVisibility};
-use crate::runtime::process;
+use crate::process;
 
 pub(super) fn watches() -> Option<LimitUsage> {
     let most = number("/proc/sys/fs/inotify/max_user_watches")?;

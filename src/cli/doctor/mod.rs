@@ -1,23 +1,23 @@
 //! `devstack doctor`: finds problems and suggests fixes, changing nothing. `collect` gathers facts,
 //! `judge` evaluates them.
 
+mod collect;
 mod facts;
 mod finding;
 mod judge;
-mod look;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;
 
 use std::path::PathBuf;
 
-use super::complain::{fail, print, printable};
+use super::render::{fail, print, printable};
 use crate::error::exit;
 use finding::{DoctorFinding, FindingLevel};
 
 /// Prints the findings; returns 1 if any is an error.
 pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
-    let facts = match look::collect(files) {
+    let facts = match collect::collect(files) {
         Ok(facts) => facts,
         Err(message) => return fail(&message, exit::USAGE, as_json),
     };

@@ -1,8 +1,8 @@
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawValue, SpannedValue};
-use super::super::spec::CommandSpec;
-use super::super::template::TemplateSyntax;
 use super::ConfigChecker;
+use crate::config::diagnostics::DiagnosticBuilder;
+use crate::config::parse::{RawValue, SpannedValue};
+use crate::config::spec::CommandSpec;
+use crate::config::template::TemplateSyntax;
 
 impl ConfigChecker<'_, '_> {
     /// A string for the shell, or an array that is executed as is.

@@ -1,9 +1,10 @@
 use crate::model::{ConflictPolicy, DEBUG_PORT};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawValue};
-use super::super::spec::{DebugSpec, PortSpec};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::DiagnosticBuilder;
+use crate::config::parse::{RawEntry, RawValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{DebugSpec, PortSpec};
 
 impl ConfigChecker<'_, '_> {
     /// Checks `debug`: how to start a service for a debugger. `ports` are its other ports.
@@ -22,7 +23,7 @@ impl ConfigChecker<'_, '_> {
             return None;
         }
         let table = self.table("debug", &entry.node)?;
-        self.check_keys(table, keys::DEBUG, "`debug`");
+        self.check_keys(table, misplaced::DEBUG, "`debug`");
         if let Some(port) = ports.iter().find(|port| port.name == DEBUG_PORT) {
             let text = "port name already used by `debug`";
             let fault =

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawValue, SpannedValue};
-use super::super::suggest::quote;
 use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::parse::{RawValue, SpannedValue};
 
 /// The longest duration accepted: enough for any stack, and sums of a few stay far from overflow.
 const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -1,10 +1,9 @@
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawValue, SpannedValue};
-use super::super::place::Span;
-use super::super::spec::{EnvFileSpec, TemplateVars};
-use super::super::suggest::quote;
-use super::super::template::{Template, TemplateSyntax};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::parse::{RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{EnvFileSpec, TemplateVars};
+use crate::config::template::{Template, TemplateSyntax};
 
 impl ConfigChecker<'_, '_> {
     /// Checks `env`: names with strings; numbers and booleans are taken as written.
@@ -52,7 +51,7 @@ impl ConfigChecker<'_, '_> {
         match &node.value {
             RawValue::Text(_) => self.env_path(node, false, node.at),
             RawValue::Table(table) => {
-                self.check_keys(table, keys::ENV_FILE, "an `env_file` entry");
+                self.check_keys(table, misplaced::ENV_FILE, "an `env_file` entry");
                 let optional = table
                     .get("optional")
                     .and_then(|entry| self.boolean("optional", &entry.node))

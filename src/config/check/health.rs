@@ -2,19 +2,20 @@ use std::time::Duration;
 
 use crate::model::{HealthAction, ServiceKind};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawTable};
-use super::super::spec::{HealthSpec, PortSpec, ProbeSpec};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::DiagnosticBuilder;
+use crate::config::parse::{RawEntry, RawTable};
+use crate::config::schema::misplaced;
+use crate::config::spec::{HealthSpec, PortSpec, ProbeSpec};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
 const FAILURES: u32 = 3;
 
 /// More than a day of probes, one per second.
-pub(in super::super) const MAX_FAILURES: i64 = 100_000;
+pub(in crate::config) const MAX_FAILURES: i64 = 100_000;
 
-pub(in super::super) const ACTIONS: [(&str, HealthAction); 2] =
+pub(in crate::config) const ACTIONS: [(&str, HealthAction); 2] =
     [("report", HealthAction::Report), ("restart", HealthAction::Restart)];
 
 impl ConfigChecker<'_, '_> {
@@ -33,7 +34,7 @@ impl ConfigChecker<'_, '_> {
             self.error(fault.help(help));
             return None;
         }
-        self.unknown_keys(table, keys::HEALTH, "`health`", keys::suggest_health_key);
+        self.unknown_keys(table, misplaced::HEALTH, "`health`", misplaced::suggest_health_key);
         let probes = self.health_probes(entry, table, ports);
         let mut health = HealthSpec {
             probes,

@@ -1,7 +1,7 @@
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawTable, RawValue, SpannedValue};
-use super::super::suggest::quote;
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
 use crate::model::LogRetention;
 
 /// A single read of a busy service is never split and can fill half of this.
@@ -9,10 +9,10 @@ const MIN_LOG_SIZE: u64 = 256_000;
 /// More than today's laptop disks hold.
 const MAX_LOG_SIZE: u64 = 10_000_000_000_000;
 /// Reading the whole log opens each of these files.
-pub(in super::super) const MAX_KEPT: i64 = 1000;
+pub(in crate::config) const MAX_KEPT: i64 = 1000;
 
 /// Size units, in bytes.
-pub(in super::super) const UNITS: [(&str, u64); 10] = [
+pub(in crate::config) const UNITS: [(&str, u64); 10] = [
     ("B", 1),
     ("KB", 1000),
     ("kB", 1000),
@@ -32,7 +32,7 @@ impl ConfigChecker<'_, '_> {
         let mut limits = LogRetention::default();
         let Some(entry) = stack.get("logs") else { return limits };
         let Some(table) = self.table("logs", &entry.node) else { return limits };
-        self.check_keys(table, keys::LOGS, "[stack.logs]");
+        self.check_keys(table, misplaced::LOGS, "[stack.logs]");
         if let Some(size) = table.get("max_size").and_then(|entry| self.size(&entry.node)) {
             limits.max_size = size;
         }

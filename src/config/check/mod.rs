@@ -2,7 +2,7 @@
 
 mod command;
 mod debug;
-pub(super) mod depends;
+pub(crate) mod dependencies;
 mod duration;
 mod environment;
 pub(super) mod health;
@@ -24,13 +24,10 @@ pub(super) use preset::static_words;
 
 use std::path::{Path, PathBuf};
 
-use super::fault::DiagnosticBuilder;
-use super::keys::{self, SchemaKey, has};
-use super::node::{RawEntry, RawTable, RawValue, SpannedValue};
-use super::place::Span;
-use super::report::LoadReport;
+use super::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, list_or, quote};
+use super::parse::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::schema::{SchemaKey, has};
 use super::spec::StackSpec;
-use super::suggest::{did_you_mean, list_or, quote};
 use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
 
 /// Checks a merged file. `dir` is the directory of the first file. `None` if nothing can be checked

@@ -1,18 +1,17 @@
 use crate::model::{ConflictPolicy, Name};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawTable, RawValue, SpannedValue};
-use super::super::place::Span;
-use super::super::spec::PortSpec;
-use super::super::suggest::quote;
-use super::{ConfigChecker, in_order, keys};
+use super::{ConfigChecker, in_order};
+use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::PortSpec;
 
 /// The name of the only port of a service that uses `port`.
 pub(super) const MAIN_PORT: &str = "main";
 
-pub(in super::super) const MAX_PORTS: usize = 64;
+pub(in crate::config) const MAX_PORTS: usize = 64;
 
-pub(in super::super) const ON_CONFLICT: [(&str, ConflictPolicy); 4] = [
+pub(in crate::config) const ON_CONFLICT: [(&str, ConflictPolicy); 4] = [
     ("next", ConflictPolicy::Next),
     ("auto", ConflictPolicy::Auto),
     ("fail", ConflictPolicy::Fail),
@@ -72,7 +71,7 @@ impl ConfigChecker<'_, '_> {
             spec.preferred = self.port_number(key, node).flatten();
             return spec;
         };
-        self.check_keys(table, keys::PORT, &format!("`{key}`"));
+        self.check_keys(table, misplaced::PORT, &format!("`{key}`"));
         if let Some(entry) = table.get("prefer") {
             spec.preferred = self.port_number("prefer", &entry.node).flatten();
             spec.at = entry.node.at;

@@ -5,15 +5,11 @@ use std::borrow::Cow;
 use crate::model::RequiredPrograms;
 use crate::presets::{self, Preset};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue, merge};
-use super::super::parse::parse;
-use super::super::place::Span;
-use super::super::report::LoadReport;
-use super::super::spec::{CommandSpec, TemplateVars};
-use super::super::suggest::{did_you_mean, quote};
-use super::super::template::{Template, TemplatePart, TemplateSyntax};
 use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue, merge, parse};
+use crate::config::spec::{CommandSpec, TemplateVars};
+use crate::config::template::{Template, TemplatePart, TemplateSyntax};
 
 /// The placeholder for the address in the URL of a preset.
 const ADDRESS: &str = "${HOST}:${PORT}";
@@ -154,7 +150,7 @@ fn move_node(node: &mut SpannedValue<'_>, begin: Span, at: Span) {
 }
 
 /// Returns the words of a command as written, for detecting its framework. References become `$`.
-pub(in super::super) fn static_words(command: &CommandSpec) -> Vec<String> {
+pub(in crate::config) fn static_words(command: &CommandSpec) -> Vec<String> {
     let text = |template: &Template| {
         let part = |part: &TemplatePart| match part {
             TemplatePart::Text(text) => text.clone(),

@@ -1,10 +1,9 @@
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawTable, RawValue, SpannedValue};
-use super::super::place::Span;
-use super::super::spec::{PortSpec, ProbeSpec};
-use super::super::suggest::{did_you_mean, quote};
-use super::super::template::{Template, TemplatePart, TemplateSyntax};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, Span, did_you_mean, quote};
+use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{PortSpec, ProbeSpec};
+use crate::config::template::{Template, TemplatePart, TemplateSyntax};
 
 enum ProbePort {
     Own(String),
@@ -124,7 +123,7 @@ impl ConfigChecker<'_, '_> {
                 Some(ProbeSpec::Http(template))
             }
             RawValue::Table(table) => {
-                self.check_keys(table, keys::HTTP, "`http`");
+                self.check_keys(table, misplaced::HTTP, "`http`");
                 let path = match table.get("path") {
                     Some(entry) => self.http_text(&entry.node)?,
                     None => Template::plain("/", node.at),

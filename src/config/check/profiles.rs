@@ -1,12 +1,11 @@
 use crate::model::Name;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawValue, SpannedValue};
-use super::super::spec::ProfilesSpec;
-use super::super::suggest::quote;
 use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::parse::{RawValue, SpannedValue};
+use crate::config::spec::ProfilesSpec;
 
-pub(in super::super) const MAX_PROFILES: usize = 64;
+pub(in crate::config) const MAX_PROFILES: usize = 64;
 
 impl ConfigChecker<'_, '_> {
     /// Checks `profiles`; an empty list is the same as none.

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use crate::model::ServiceKind;
 
-use super::super::node::{RawEntry, RawTable};
-use super::super::spec::{PortSpec, ReadySpec};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::parse::{RawEntry, RawTable};
+use crate::config::schema::misplaced;
+use crate::config::spec::{PortSpec, ReadySpec};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -19,7 +20,7 @@ impl ConfigChecker<'_, '_> {
     ) -> ReadySpec {
         let nothing = RawTable::new();
         let table = entry.and_then(|entry| self.table("ready", &entry.node)).unwrap_or(&nothing);
-        self.check_keys(table, keys::READY, "`ready`");
+        self.check_keys(table, misplaced::READY, "`ready`");
         // Cheap ones first.
         let kinds = ["delay", "tcp", "http", "log", "exec", "notify"];
         let mut ready = ReadySpec {

@@ -1,11 +1,11 @@
 use crate::model::Name;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawTable, RawValue};
-use super::super::spec::{ReplicaSpec, split_replica_name};
 use super::ConfigChecker;
+use crate::config::diagnostics::DiagnosticBuilder;
+use crate::config::parse::{RawTable, RawValue};
+use crate::config::spec::{ReplicaSpec, split_replica_name};
 
-pub(in super::super) const MAX_REPLICAS: u16 = 100;
+pub(in crate::config) const MAX_REPLICAS: u16 = 100;
 
 impl ConfigChecker<'_, '_> {
     /// Checks `replicas`; a service with one replica is a single service.

@@ -2,17 +2,18 @@ use std::time::Duration;
 
 use crate::model::{RestartConfig, RestartPolicy, ServiceKind};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawValue};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::DiagnosticBuilder;
+use crate::config::parse::{RawEntry, RawValue};
+use crate::config::schema::misplaced;
 
-pub(in super::super) const POLICIES: [(&str, RestartPolicy); 3] = [
+pub(in crate::config) const POLICIES: [(&str, RestartPolicy); 3] = [
     ("no", RestartPolicy::No),
     ("on-failure", RestartPolicy::OnFailure),
     ("always", RestartPolicy::Always),
 ];
 
-pub(in super::super) const MAX_RESTARTS: i64 = 1_000_000;
+pub(in crate::config) const MAX_RESTARTS: i64 = 1_000_000;
 
 impl ConfigChecker<'_, '_> {
     /// Checks `restart`: a policy or a table. The default for a task is not to restart.
@@ -65,7 +66,7 @@ impl ConfigChecker<'_, '_> {
 
     fn restart_table(&mut self, entry: &RawEntry<'_>, restart: &mut RestartConfig) {
         let Some(table) = self.table("restart", &entry.node) else { return };
-        self.check_keys(table, keys::RESTART, "`restart`");
+        self.check_keys(table, misplaced::RESTART, "`restart`");
         if let Some(entry) = table.get("policy")
             && let Some(policy) = self.keyword("policy", &entry.node, &POLICIES)
         {

@@ -3,22 +3,22 @@ use std::collections::BTreeSet;
 use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::detect_preset;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue};
-use super::super::spec::{CommandSpec, ServiceSpec, TemplateVars};
-use super::super::suggest::quote;
-use super::super::template::{Template, TemplateSyntax};
+use super::ConfigChecker;
 use super::preset::{ChosenPreset, static_words};
 use super::stack::StackDefaults;
-use super::{ConfigChecker, keys};
+use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{CommandSpec, ServiceSpec, TemplateVars};
+use crate::config::template::{Template, TemplateSyntax};
 
-pub(in super::super) const KINDS: [(&str, ServiceKind); 2] =
+pub(in crate::config) const KINDS: [(&str, ServiceKind); 2] =
     [("service", ServiceKind::Service), ("task", ServiceKind::Task)];
 
-pub(in super::super) const ON_EXIT: [(&str, OnExit); 2] =
+pub(in crate::config) const ON_EXIT: [(&str, OnExit); 2] =
     [("none", OnExit::None), ("shutdown", OnExit::Shutdown)];
 
-pub(in super::super) const COLORS: [(&str, LabelColor); 12] = [
+pub(in crate::config) const COLORS: [(&str, LabelColor); 12] = [
     ("red", LabelColor::Red),
     ("green", LabelColor::Green),
     ("yellow", LabelColor::Yellow),
@@ -44,7 +44,7 @@ impl ConfigChecker<'_, '_> {
         let written = self.table(name.as_str(), &entry.node)?;
         let (preset, table) = self.with_preset(entry.key, written);
         let table = &table;
-        self.unknown_keys(table, keys::SERVICE, "a service", keys::suggest_service_key);
+        self.unknown_keys(table, misplaced::SERVICE, "a service", misplaced::suggest_service_key);
         self.unsupported(table);
         let kind = table
             .get("kind")
@@ -141,7 +141,7 @@ impl ConfigChecker<'_, '_> {
             // The invalid preset was reported.
             None if table.contains_key("preset") => nothing,
             // Reported already, as a misspelled `command`.
-            None if table.keys().any(|key| keys::is_misspelled_command(key)) => nothing,
+            None if table.keys().any(|key| misplaced::is_misspelled_command(key)) => nothing,
             None => {
                 let fault =
                     DiagnosticBuilder::at(entry.key, format!("service `{name}` has no `command`"));

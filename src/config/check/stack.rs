@@ -4,12 +4,11 @@ use std::path::Path;
 
 use crate::model::{ConflictPolicy, MessageClass, Name, ServiceKind};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawTable, RawValue, SpannedValue};
-use super::super::place::Span;
-use super::super::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
-use super::super::suggest::quote;
-use super::{ConfigChecker, in_order, keys, nowhere, unknown_key_help};
+use super::{ConfigChecker, in_order, nowhere, unknown_key_help};
+use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
 
 /// Maximum number of services: more than one machine runs, and few enough for every list.
 const MAX_SERVICES: usize = 4096;
@@ -36,7 +35,7 @@ impl ConfigChecker<'_, '_> {
         let empty = RawTable::new();
         let stack = file.get("stack").and_then(|entry| self.table("stack", &entry.node));
         let stack = stack.unwrap_or(&empty);
-        self.unknown_keys(stack, keys::STACK, "[stack]", keys::suggest_stack_key);
+        self.unknown_keys(stack, misplaced::STACK, "[stack]", misplaced::suggest_stack_key);
         self.stack_name = self.name(stack);
         let defaults = StackDefaults {
             host: self.stack_host(stack, host),
@@ -68,7 +67,7 @@ impl ConfigChecker<'_, '_> {
     /// Reports unknown keys at the top level; a table with a command is a misplaced service.
     fn unknown_file_keys(&mut self, file: &RawTable<'_>) {
         for (key, entry) in file {
-            if keys::has(keys::FILE, key) {
+            if misplaced::has(misplaced::FILE, key) {
                 continue;
             }
             let text = format!("unknown top-level key {}", quote(key));
@@ -86,7 +85,7 @@ impl ConfigChecker<'_, '_> {
             let help = if is_service {
                 format!("put services under `services`: [services.{key}]")
             } else {
-                unknown_key_help(key, keys::FILE, keys::suggest_stack_key)
+                unknown_key_help(key, misplaced::FILE, misplaced::suggest_stack_key)
             };
             self.error(DiagnosticBuilder::at(entry.key, text).help(help));
         }
@@ -232,7 +231,7 @@ impl ConfigChecker<'_, '_> {
     pub(super) fn check_keys(
         &mut self,
         table: &RawTable<'_>,
-        known: &[keys::SchemaKey],
+        known: &[misplaced::SchemaKey],
         what: &str,
     ) {
         self.unknown_keys(table, known, what, nowhere);

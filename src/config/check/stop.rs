@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use crate::model::{signal_name, signal_number};
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawValue, SpannedValue};
-use super::super::spec::StopSpec;
-use super::super::suggest::{did_you_mean, quote};
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, did_you_mean, quote};
+use crate::config::parse::{RawEntry, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::StopSpec;
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -17,7 +17,7 @@ impl ConfigChecker<'_, '_> {
         let Some(table) = entry.and_then(|entry| self.table("stop", &entry.node)) else {
             return stop;
         };
-        self.check_keys(table, keys::STOP, "`stop`");
+        self.check_keys(table, misplaced::STOP, "`stop`");
         if let Some(entry) = table.get("signal") {
             stop.signal = self.signal(&entry.node).unwrap_or(term);
         }

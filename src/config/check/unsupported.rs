@@ -1,5 +1,5 @@
-use super::super::node::{RawTable, RawValue, SpannedValue};
 use super::ConfigChecker;
+use crate::config::parse::{RawTable, RawValue, SpannedValue};
 
 impl ConfigChecker<'_, '_> {
     /// Rejects keys that are not implemented: a silently ignored key is worse than an error. Types

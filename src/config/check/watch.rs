@@ -5,12 +5,11 @@ use globset::GlobBuilder;
 
 use crate::model::signal_number;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::node::{RawEntry, RawTable, RawValue, SpannedValue};
-use super::super::place::Span;
-use super::super::spec::{WatchActionSpec, WatchSpec};
-use super::super::suggest::quote;
-use super::{ConfigChecker, keys};
+use super::ConfigChecker;
+use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
+use crate::config::schema::misplaced;
+use crate::config::spec::{WatchActionSpec, WatchSpec};
 
 /// An editor writes a file within a few milliseconds.
 const DEFAULT_DEBOUNCE: Duration = Duration::from_millis(10);
@@ -20,14 +19,14 @@ const DEFAULT_POLL: Duration = Duration::from_secs(2);
 /// A shorter interval would be a busy loop in large trees.
 const POLL_MIN: Duration = Duration::from_millis(100);
 
-pub(in super::super) const ACTIONS: [(&str, WatchActionKeyword); 3] = [
+pub(in crate::config) const ACTIONS: [(&str, WatchActionKeyword); 3] = [
     ("restart", WatchActionKeyword::Restart),
     ("signal", WatchActionKeyword::Signal),
     ("run", WatchActionKeyword::Run),
 ];
 
 #[derive(Clone, Copy)]
-pub(in super::super) enum WatchActionKeyword {
+pub(in crate::config) enum WatchActionKeyword {
     Restart,
     Signal,
     Run,
@@ -69,7 +68,7 @@ impl ConfigChecker<'_, '_> {
 
     fn watch_table(&mut self, node: &SpannedValue<'_>, mut watch: WatchSpec) -> WatchSpec {
         let Some(table) = self.table("watch", node) else { return watch };
-        self.check_keys(table, keys::WATCH, "`watch`");
+        self.check_keys(table, misplaced::WATCH, "`watch`");
         if let Some(entry) = table.get("paths") {
             self.globs("paths", &entry.node, false, &mut watch);
         }

@@ -4,8 +4,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{FileText, LOCAL, config_dir, find_files, read_text};
 use crate::config::ConfigSources;
+use crate::config::diagnostics::LoadReport;
 use crate::config::parse::needs_deep_stack;
-use crate::config::report::LoadReport;
 use crate::model::Name;
 
 /// Names that a configuration defines, for shell completion.

@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::assemble::{parse_and_check, resolve_spec};
-use super::super::env_file::EnvFileSet;
-use super::super::keys::{self, SchemaKey};
-use super::super::report::LoadReport;
-use super::super::{ConfigOverrides, ConfigSources, SourceFile, load};
-use super::json_schema;
+use super::misplaced::SchemaKey;
+use super::{json_schema, misplaced};
+use crate::config::diagnostics::LoadReport;
+use crate::config::env::EnvFileSet;
+use crate::config::resolve::{parse_and_check, resolve_spec};
+use crate::config::{ConfigOverrides, ConfigSources, SourceFile, load};
 use crate::model::Stack;
 
 mod validator;
@@ -26,7 +26,7 @@ fn repository(path: &str) -> std::path::PathBuf {
 }
 
 /// Returns why a file is not valid. `None` also for invalid TOML, which the schema cannot judge.
-pub(in super::super) fn misfit_of(text: &str) -> Option<String> {
+pub(in crate::config) fn misfit_of(text: &str) -> Option<String> {
     misfit(&SCHEMA, &toml::from_str(text).ok()?)
 }
 
@@ -145,7 +145,7 @@ fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
 #[test]
 fn what_is_said_of_every_key_is_so() {
     let folder = folder();
-    for (table, keys) in keys::all() {
+    for (table, keys) in misplaced::all() {
         for key in keys {
             check(&folder, table, key);
         }
@@ -175,7 +175,7 @@ fn check(folder: &TempDir, table: &str, key: &SchemaKey) {
 #[test]
 fn defaults_are_those_of_the_checker() {
     let folder = folder();
-    for (table, keys) in keys::all() {
+    for (table, keys) in misplaced::all() {
         for key in keys {
             let Some(default) = key.default else { continue };
             let with = file_with(table, key.name, default);
@@ -226,7 +226,9 @@ fn whatever_is_accepted_fits() {
         "{ http = {} }",
     ];
     let all = || {
-        keys::all().into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, key)))
+        misplaced::all()
+            .into_iter()
+            .flat_map(|(table, keys)| keys.iter().map(move |key| (table, key)))
     };
     let written = all().flat_map(|(_, key)| key.default.iter().chain(key.examples));
     let values: BTreeSet<&str> = written.copied().chain(ODD).collect();

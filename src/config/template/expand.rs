@@ -1,7 +1,7 @@
-use super::super::place::Span;
 use super::{ServiceField, StackField, TemplatePart, WhenUnset};
+use crate::config::diagnostics::Span;
 
-pub(in super::super) trait Expand {
+pub(in crate::config) trait Expand {
     fn service(&self, service: &str, field: &ServiceField) -> Option<String>;
     fn stack(&self, field: StackField) -> String;
     /// Returns a variable; `Ok(None)` if it is not set.
@@ -9,7 +9,7 @@ pub(in super::super) trait Expand {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum ExpandError {
+pub(crate) enum ExpandError {
     /// The variable is not set and has no default.
     Missing { name: String, at: Span },
     /// The variable is unset or empty; `message` is from `${VAR:?message}`.
@@ -27,7 +27,7 @@ pub(in super::super) enum ExpandError {
 /// Maximum size of a value in bytes. Linux limits a single argument or variable to 128 KiB.
 const MAX_VALUE: usize = 1024 * 1024;
 
-pub(in super::super) fn expand(
+pub(in crate::config) fn expand(
     parts: &[TemplatePart],
     at: Span,
     with: &mut impl Expand,

@@ -6,20 +6,20 @@ mod parse;
 pub(super) use expand::{Expand, ExpandError, expand};
 pub(super) use parse::{TemplateParser, TemplateSyntax};
 
-use super::place::Span;
+use super::diagnostics::Span;
 
 /// Even if each part is a path of 4 KiB, such a text stays far below the size limit.
 const MAX_SIMPLE_PARTS: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Template {
+pub(crate) struct Template {
     pub parts: Vec<TemplatePart>,
     /// The span of the whole text.
     pub at: Span,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum TemplatePart {
+pub(crate) enum TemplatePart {
     /// Literal text.
     Text(String),
     /// `${db.url}`: a field of a service.
@@ -31,7 +31,7 @@ pub(super) enum TemplatePart {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ServiceField {
+pub(crate) enum ServiceField {
     /// `http://HOST:PORT` of the main port.
     Url,
     /// The address to connect to.
@@ -41,14 +41,14 @@ pub(super) enum ServiceField {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StackField {
+pub(crate) enum StackField {
     Name,
     Dir,
 }
 
 /// What to do if a variable is not set.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum WhenUnset {
+pub(crate) enum WhenUnset {
     Fail,
     /// Use this default, also if the variable is empty.
     Default(Vec<TemplatePart>),

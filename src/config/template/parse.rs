@@ -1,10 +1,7 @@
 use std::ops::Range;
 
-use super::super::fault::DiagnosticBuilder;
-use super::super::place::Span;
-use super::super::report::LoadReport;
-use super::super::suggest::{did_you_mean, quote};
 use super::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
+use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
 
 /// How deeply defaults may nest further references.
 const MAX_NESTING: usize = 8;
@@ -14,7 +11,7 @@ const FIELDS: &[&str] = &["url", "host", "port"];
 
 /// Which references a text may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum TemplateSyntax {
+pub(in crate::config) enum TemplateSyntax {
     /// All references; `$$` is a dollar sign. For `env` values and arrays.
     Full,
     /// No variables; everything else is kept byte for byte. For shell commands and other texts
@@ -22,7 +19,7 @@ pub(in super::super) enum TemplateSyntax {
     References,
 }
 
-pub(in super::super) struct TemplateParser<'a> {
+pub(in crate::config) struct TemplateParser<'a> {
     /// Whether a service with this name exists.
     pub is_service: &'a dyn Fn(&str) -> bool,
     pub report: &'a mut LoadReport,

@@ -7,7 +7,7 @@ use super::{
     ChoiceInput, PortChoice, PortChoices, PortConflict, PortSource, choose, key, requested_number,
 };
 use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
-use crate::ports::known::blocked_by_browsers;
+use crate::ports::well_known::blocked_by_browsers;
 use crate::ports::{AllowedPorts, Key, LeaseOwner, PortObstacle};
 
 /// A fake machine.

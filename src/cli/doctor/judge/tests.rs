@@ -1,8 +1,8 @@
 use std::io;
 
-use super::super::facts::{MovedPort, OrphanedStack};
-use super::super::finding::FindingLevel;
 use super::*;
+use crate::cli::doctor::facts::{MovedPort, OrphanedStack};
+use crate::cli::doctor::finding::FindingLevel;
 use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
 
 /// Returns facts without any problem.

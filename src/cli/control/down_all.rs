@@ -1,0 +1,133 @@
+use std::io::{self, Write};
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::orphan_cleanup::{OrphanCleanup, summary};
+use crate::cli::ClientOptions;
+use crate::cli::inspect::{StackEntry, json_of_all, say_none};
+use crate::cli::render::{CommandError, finish, printable, report_error};
+use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
+use crate::error::exit;
+use crate::model::{Message, MessageClass};
+use crate::process;
+use crate::process::CleanupReport;
+
+/// Result for one stack: what was done, or why it still runs.
+struct DownResult {
+    entry: StackEntry,
+    result: Result<String, ClientError>,
+}
+
+/// `devstack down --all`: stops all stacks of this user at once, and cleans up after killed ones.
+pub async fn down_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let mut under_way = JoinSet::new();
+    for stack in LocatedInstance::all() {
+        under_way.spawn(async move { Some(stop(stack).await) });
+    }
+    for stack in CrashedInstance::all() {
+        under_way.spawn_blocking(move || clear(&stack));
+    }
+    let mut outcomes = Vec::new();
+    // In order of completion: a slow stack does not delay the reports on others.
+    while let Some(outcome) = under_way.join_next().await {
+        let Ok(Some(outcome)) = outcome else { continue };
+        if !options.json
+            && let Err(error) = say(&outcome, out, err)
+        {
+            // The output is closed; the stacks are stopped nevertheless.
+            tracing::debug!(%error, "cannot report on a stack");
+        }
+        outcomes.push(outcome);
+    }
+    let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
+    let code =
+        finish(close(options, outcomes, out, err).map_err(CommandError::Output), options.json, err);
+    if failed { exit::FAILED } else { code }
+}
+
+async fn stop(stack: LocatedInstance) -> DownResult {
+    let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
+    let result = match ControlClient::of(stack.found.clone()).down().await {
+        // It exited on its own meanwhile, so it is stopped as requested.
+        Err(ClientError::NotRunning(_)) if !stack.found.is_running() => {
+            Ok("the stack has stopped".to_owned())
+        }
+        other => other,
+    };
+    DownResult { entry, result }
+}
+
+/// Cleans up after a killed devstack; `None` if nothing was left. Blocks for a few seconds at most.
+fn clear(stack: &CrashedInstance) -> Option<DownResult> {
+    let mut swept = CleanupReport::default();
+    let settled = stack.clean_up(|| {
+        let record = stack.state_dir.as_deref().map(OrphanCleanup::record);
+        let by_record = record.as_deref().map_or(CleanupReport::default(), process::clean_up);
+        // Even if there is a record: it may belong to another stack of the same directory.
+        let by_mark = stack
+            .holder
+            .token
+            .as_deref()
+            .map_or(CleanupReport::default(), process::clean_up_by_token);
+        swept = by_record.and(by_mark);
+        swept.is_clean()
+    });
+    let result = match (summary(&swept), settled) {
+        (Ok(None), Ok(())) => return None,
+        (Ok(Some(text)), _) => Ok(text),
+        (Ok(None), Err(error)) => {
+            let text = format!("cannot clean up after a killed devstack: {error}");
+            Err(ClientError::Refused(Message::new(MessageClass::Denied, text)))
+        }
+        (Err(failure), _) => Err(failure),
+    };
+    Some(DownResult { entry: StackEntry::new(Some(&stack.holder), &stack.folder), result })
+}
+
+fn say(outcome: &DownResult, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+    let who = format!("{} in {}", outcome.entry.name(), outcome.entry.shown_dir);
+    match &outcome.result {
+        Ok(text) => writeln!(out, "{who}: {}", printable(text)).and_then(|()| out.flush()),
+        Err(failure) => {
+            let message = failure.message();
+            let text = format!("{who}: {}", message.text);
+            report_error(&Message { text, ..message.clone() }, false, err)
+        }
+    }
+}
+
+/// Prints what follows when all are done.
+fn close(
+    options: &ClientOptions,
+    outcomes: Vec<DownResult>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    if options.json {
+        writeln!(out, "{}", json(outcomes))?;
+    } else if outcomes.is_empty() {
+        say_none(err);
+    }
+    out.flush()
+}
+
+fn json(outcomes: Vec<DownResult>) -> String {
+    let stack = |DownResult { entry, result }| {
+        let error = result.as_ref().err().map(|failure: &ClientError| failure.message().clone());
+        DownEntry { entry, text: result.ok(), error }
+    };
+    let mut stacks: Vec<DownEntry> = outcomes.into_iter().map(stack).collect();
+    stacks.sort_by(|one, other| one.entry.dir.cmp(&other.entry.dir));
+    json_of_all(stacks)
+}
+
+#[derive(Serialize)]
+struct DownEntry {
+    #[serde(flatten)]
+    entry: StackEntry,
+    /// What was done.
+    text: Option<String>,
+    /// Why it still runs.
+    error: Option<Message>,
+}

@@ -1,0 +1,92 @@
+use std::io::Write;
+
+use serde_json::json;
+
+use super::orphan_cleanup::OrphanCleanup;
+use crate::cli::ClientOptions;
+use crate::cli::render::{CommandError, finish};
+use crate::control::ClientError;
+
+/// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
+pub async fn start(
+    options: &ClientOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.start(services).await };
+    print_answer(options, answer, out, err).await
+}
+
+/// `devstack stop SERVICE…`: stops services; waits until they have stopped.
+pub async fn stop(
+    options: &ClientOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.stop(services).await };
+    print_answer(options, answer, out, err).await
+}
+
+/// `devstack restart SERVICE…`: restarts or starts services; waits until they run.
+pub async fn restart(
+    options: &ClientOptions,
+    services: &[String],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async { options.client()?.restart(services).await };
+    print_answer(options, answer, out, err).await
+}
+
+/// `devstack debug SERVICE…`: restarts services in debug mode (`on`) or back in run mode.
+pub async fn debug(
+    options: &ClientOptions,
+    services: &[String],
+    on: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let answer = async {
+        let client = options.client()?;
+        if on { client.debug(services).await } else { client.undebug(services).await }
+    };
+    print_answer(options, answer, out, err).await
+}
+
+/// `devstack down`: stops the stack in this directory and waits until its devstack has exited. If
+/// none runs, cleans up after a killed one.
+pub async fn down(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let answer = async {
+        match async { options.client()?.down().await }.await {
+            Err(failure @ ClientError::NotRunning(_)) => clean_up_orphans(options, failure),
+            other => other,
+        }
+    };
+    print_answer(options, answer, out, err).await
+}
+
+fn clean_up_orphans(
+    options: &ClientOptions,
+    not_running: ClientError,
+) -> Result<String, ClientError> {
+    // An explicit socket may belong to another directory.
+    let left = options.socket.is_none().then(|| OrphanCleanup::find(&options.dir)).flatten();
+    let ended = left.map_or(Ok(None), |left| left.run())?;
+    ended.ok_or(not_running)
+}
+
+async fn print_answer(
+    options: &ClientOptions,
+    answer: impl Future<Output = Result<String, ClientError>>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let told = match answer.await {
+        Ok(text) if options.json => writeln!(out, "{}", json!({ "text": text })),
+        Ok(text) => writeln!(out, "{text}"),
+        Err(failure) => return finish(Err(CommandError::Failure(failure)), options.json, err),
+    };
+    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), options.json, err)
+}

@@ -1,0 +1,240 @@
+//! The commands against a fake stack: their output and exit codes.
+
+use std::fs;
+use std::future::pending;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cli::inspect::{logs, ps};
+use crate::cli::{ClientOptions, LogFace, LogsOptions, StoredLogItems, down, restart, start, stop};
+use crate::control::tests::{Rig, line, name, snapshot};
+use crate::control::{LogItem, LogLineView, LogQuery};
+use crate::log::StatusMode;
+use crate::model::{Message, Name};
+
+fn options(rig: &Rig) -> ClientOptions {
+    ClientOptions {
+        dir: PathBuf::from("/"),
+        json: false,
+        color: false,
+        socket: Some(rig.socket.clone()),
+    }
+}
+
+fn json_options(rig: &Rig) -> ClientOptions {
+    ClientOptions { json: true, ..options(rig) }
+}
+
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn logs_of(
+    control: ClientOptions,
+    services: &[&str],
+    follow: bool,
+    last: Option<usize>,
+) -> LogsOptions {
+    let services = names(services);
+    let (since, stream, grep, narration) = (None, None, None, StatusMode::Without);
+    LogsOptions { control, services, follow, last, since, stream, grep, narration }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Formats lines as `service| line`, padded to the longest name; `kept` is its stored log.
+#[derive(Default)]
+struct PlainFace {
+    width: usize,
+    kept: Vec<LogLineView>,
+}
+
+impl LogFace for PlainFace {
+    fn set_services(&mut self, services: &[Name]) {
+        self.width = services.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
+    }
+
+    fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
+        match item {
+            LogItem::Line(line) => {
+                let what = String::from_utf8_lossy(&line.bytes()).into_owned();
+                writeln!(out, "{:width$}| {what}", line.service, width = self.width).unwrap();
+            }
+            LogItem::Missed { missed, .. } => writeln!(out, "{missed} lines are lost").unwrap(),
+            LogItem::Status(spoken) => writeln!(out, "* {}", spoken.text).unwrap(),
+        }
+    }
+
+    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message> {
+        assert!(state.ends_with(".devstack"));
+        Ok((!self.kept.is_empty()).then(|| vec![name("api"), name("db")]))
+    }
+
+    fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredLogItems, Message> {
+        let wanted = |line: &&LogLineView| {
+            query.services.is_empty() || query.services.contains(&line.service)
+        };
+        let lines = self.kept.iter().filter(wanted).cloned().map(LogItem::Line);
+        Ok(Box::new(
+            [lines.collect(), vec![LogItem::Missed { service: None, missed: 7, bytes: 70 }]]
+                .into_iter(),
+        ))
+    }
+}
+
+#[tokio::test]
+async fn ps_prints_a_table_or_the_snapshot() {
+    let rig = Rig::new();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(ps(&options(&rig), &mut out, &mut err).await, 0);
+    assert!(text(out).starts_with("SERVICE   PHASE"));
+    let mut out = Vec::new();
+    assert_eq!(ps(&json_options(&rig), &mut out, &mut err).await, 0);
+    assert_eq!(serde_json::from_slice::<crate::model::Snapshot>(&out).unwrap(), snapshot());
+    assert_eq!(text(err), "");
+}
+
+#[tokio::test]
+async fn the_verbs_say_what_is_so() {
+    let rig = Rig::new();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (options, json) = (options(&rig), json_options(&rig));
+    assert_eq!(start(&options, &names(&["api"]), &mut out, &mut err).await, 0);
+    assert_eq!(stop(&options, &names(&["api"]), &mut out, &mut err).await, 0);
+    assert_eq!(restart(&json, &names(&["api"]), &mut out, &mut err).await, 0);
+    assert_eq!(down(&options, &mut out, &mut err).await, 0);
+    let expected =
+        "started api\nstopped api\n{\"text\":\"restarted api\"}\neverything is stopped\n";
+    assert_eq!((text(out), text(err)), (expected.to_owned(), String::new()));
+}
+
+#[tokio::test]
+async fn errors_are_for_people_or_for_programs() {
+    let rig = Rig::new();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out, &mut err).await, 3);
+    assert_eq!(
+        text(err),
+        "error: unknown service `apu` in stack shop\n  help: did you mean `api`?\n"
+    );
+    let mut err = Vec::new();
+    assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out, &mut err).await, 1);
+    let error = json!({"class": "crash-loop", "text": "db crashes", "help": "see its log"});
+    assert_eq!(serde_json::from_slice::<Value>(&err).unwrap(), json!({ "error": error }));
+    assert_eq!(text(out), "");
+}
+
+#[tokio::test]
+async fn without_a_stack_the_code_is_three() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("devstack.toml"), "").unwrap();
+    let nowhere =
+        ClientOptions { dir: dir.path().to_owned(), json: false, color: false, socket: None };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(ps(&nowhere, &mut out, &mut err).await, 3);
+    assert_eq!(down(&nowhere, &mut out, &mut err).await, 3);
+    let logs_options = logs_of(nowhere, &[], false, None);
+    assert_eq!(
+        logs(&logs_options, &mut PlainFace::default(), pending(), &mut out, &mut err).await,
+        3
+    );
+    assert_eq!(text(out), "");
+    assert_eq!(
+        text(err),
+        "error: no stack is running in this directory\n  help: start one with `devstack up`\n"
+            .repeat(3)
+    );
+}
+
+#[tokio::test]
+async fn logs_are_painted_or_json() {
+    let rig = Rig::new();
+    let mut options = logs_of(options(&rig), &["api", "migrate"], false, Some(2));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
+    assert_eq!(text(out), "api    | line 2 of api\napi    | line 3 of api\n");
+
+    options.control.json = true;
+    let mut out = Vec::new();
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
+    let lines: Vec<LogLineView> =
+        text(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, [line("api", 2), line("api", 3)]);
+
+    options.services = names(&["ap1"]);
+    let mut out = Vec::new();
+    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 3);
+    assert!(text(err).contains("did you mean `api`?"));
+}
+
+/// A pipe whose reader closes after the first write.
+struct Head(usize);
+
+impl Write for Head {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += 1;
+        if self.0 > 1 { Err(io::Error::from(io::ErrorKind::BrokenPipe)) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let rig = Rig::new();
+    let options = logs_of(options(&rig), &[], true, Some(1));
+    let mut err = Vec::new();
+    let (mut head, mut face) = (Head(0), PlainFace::default());
+    let follow = logs(&options, &mut face, pending(), &mut head, &mut err);
+    let printing = async {
+        rig.logs.until_readers(1).await;
+        loop {
+            rig.logs.print(line("api", 9));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        code = follow => assert_eq!(code, 0),
+        () = printing => {}
+    }
+    rig.logs.until_readers(0).await;
+    assert_eq!(text(err), "");
+}
+
+#[tokio::test]
+async fn the_log_of_a_stack_that_has_ended_is_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("src")).unwrap();
+    fs::create_dir(dir.path().join(".devstack")).unwrap();
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(dir.path().join(".devstack"), private).unwrap();
+    let control =
+        ClientOptions { dir: dir.path().join("src"), json: false, color: false, socket: None };
+    let mut options = logs_of(control, &[], true, None);
+    let mut face = PlainFace { kept: vec![line("api", 1), line("db", 2)], ..PlainFace::default() };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
+    assert_eq!(text(out), "api| line 1 of api\ndb | line 2 of db\n7 lines are lost\n");
+
+    options.services = names(&["db"]);
+    options.control.json = true;
+    let mut out = Vec::new();
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
+    assert_eq!(
+        text(out),
+        serde_json::to_string(&line("db", 2)).unwrap() + "\n{\"missed\":7,\"bytes\":70}\n"
+    );
+
+    options.services = names(&["web"]);
+    let mut out = Vec::new();
+    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 3);
+    assert!(text(err).contains("use one of api, db"));
+}

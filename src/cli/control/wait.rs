@@ -1,0 +1,155 @@
+use std::io::{self, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::wait_progress::WaitProgress;
+use crate::cli::ClientOptions;
+use crate::cli::render::{CommandError, finish};
+use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
+use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
+
+/// Time limit for the answer after the timeout, if the condition already looks true.
+const FINAL_CHECK: Duration = Duration::from_secs(1);
+
+/// Options of `devstack wait`.
+#[derive(Debug, Clone)]
+pub struct WaitOptions {
+    /// The stack to ask.
+    pub control: ClientOptions,
+    /// Services to wait for; empty for all requested ones.
+    pub services: Vec<String>,
+    /// What to wait for; `None`: services are ready and tasks have completed.
+    pub what: Option<WaitFor>,
+    /// When to give up.
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotLine {
+    stack: Snapshot,
+}
+
+/// `devstack wait`: waits until services are ready, completed or stopped. Prints progress to `err`
+/// and the result to `out`.
+pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let json = options.control.json;
+    let told = match wait_with_progress(options, err).await {
+        Ok(text) if json => writeln!(out, "{}", json!({ "text": text })),
+        Ok(text) => writeln!(out, "{text}"),
+        Err(trouble) => return finish(Err(trouble), json, err),
+    };
+    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), json, err)
+}
+
+enum WaitInput {
+    Answer(Result<String, ClientError>),
+    Events(Option<Vec<bytes::Bytes>>),
+    TimeIsUp,
+}
+
+async fn wait_with_progress(
+    options: &WaitOptions,
+    err: &mut dyn Write,
+) -> Result<String, CommandError> {
+    let client = options.control.client()?;
+    // Subscribe first, so that no change is missed while the request is on its way.
+    let mut events = Some(client.events().await?);
+    let mut progress = WaitProgress::new(&options.services, options.what);
+    let mut answer = pin!(client.wait(&options.services, options.what));
+    let mut limit = pin!(limit(options.timeout));
+    let mut up = false;
+    loop {
+        let turn = tokio::select! {
+            biased;
+            answer = &mut answer => WaitInput::Answer(answer),
+            lines = next(&mut events) => WaitInput::Events(lines),
+            () = &mut limit => WaitInput::TimeIsUp,
+        };
+        match turn {
+            WaitInput::Answer(answer) => return Ok(or_ended(answer, options.what)?),
+            WaitInput::Events(None) => events = None,
+            WaitInput::Events(Some(lines)) if options.control.json => drop(lines),
+            WaitInput::Events(Some(lines)) => say(&mut progress, &lines, err)?,
+            WaitInput::TimeIsUp => {
+                let missing = missing(&client, &progress).await?;
+                if up || !missing.is_empty() {
+                    return Err(late(options, &missing).into());
+                }
+                up = true;
+                limit.set(self::limit(Some(FINAL_CHECK)));
+            }
+        }
+    }
+}
+
+async fn limit(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the next event lines; `None` at the end of the stream, after which it never resolves.
+async fn next(events: &mut Option<LineStream>) -> Option<Vec<bytes::Bytes>> {
+    match events {
+        // The answer to the wait request explains the failure.
+        Some(lines) => lines.next().await.unwrap_or(None),
+        None => std::future::pending().await,
+    }
+}
+
+fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write) -> io::Result<()> {
+    for line in lines {
+        // A newer devstack may send events that this version does not know.
+        let said = match serde_json::from_slice::<EventView>(line) {
+            Ok(event) => progress.handle_event(&event),
+            Err(_) => serde_json::from_slice::<SnapshotLine>(line)
+                .map_or_else(|_| Vec::new(), |begin| progress.start(&begin.stack)),
+        };
+        for text in said {
+            writeln!(err, "{text}")?;
+        }
+    }
+    err.flush()
+}
+
+/// Counts a stopped stack as stopped services.
+fn or_ended(
+    answer: Result<String, ClientError>,
+    what: Option<WaitFor>,
+) -> Result<String, ClientError> {
+    match answer {
+        Err(ClientError::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
+            Ok("the stack has stopped".to_owned())
+        }
+        answer => answer,
+    }
+}
+
+/// Returns what is not true yet.
+async fn missing(
+    client: &ControlClient,
+    progress: &WaitProgress,
+) -> Result<Vec<String>, ClientError> {
+    match client.stack().await {
+        Ok(now) => Ok(progress.missing(&now)),
+        // The answer to the wait request is more specific.
+        Err(ClientError::NotRunning(_)) => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn late(options: &WaitOptions, missing: &[String]) -> ClientError {
+    let what = match options.what {
+        None | Some(WaitFor::Ready) => "ready",
+        Some(WaitFor::Completed) => "completed",
+        Some(WaitFor::Stopped) => "stopped",
+    };
+    let limit = DisplayDuration(options.timeout.unwrap_or_default());
+    let text = format!("not {what} within {limit}: {}", missing.join(", "));
+    let help = "run `devstack why SERVICE` for details; work already requested continues";
+    ClientError::Refused(Message::new(MessageClass::ReadyTimeout, text).help(help))
+}

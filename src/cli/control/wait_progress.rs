@@ -1,0 +1,225 @@
+use std::collections::BTreeMap;
+
+use crate::cli::render::printable;
+use crate::control::WaitFor;
+use crate::control::protocol::find_services;
+use crate::model::{EventView, EventViewKind, Name, Phase, ServiceView, Snapshot};
+
+/// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
+/// is met.
+pub(super) struct WaitProgress {
+    /// As typed; empty for all requested services.
+    services: Vec<String>,
+    what: Option<WaitFor>,
+    seen: BTreeMap<Name, ServiceProgress>,
+}
+
+struct ServiceProgress {
+    phase: Phase,
+    why: String,
+    /// The last line printed about it.
+    said: Option<String>,
+}
+
+impl WaitProgress {
+    pub fn new(services: &[String], what: Option<WaitFor>) -> WaitProgress {
+        WaitProgress { services: services.to_vec(), what, seen: BTreeMap::new() }
+    }
+
+    /// Takes a snapshot, at the start or after missed events; returns lines to print.
+    pub fn start(&mut self, now: &Snapshot) -> Vec<String> {
+        let mut before = std::mem::take(&mut self.seen);
+        for view in self.meant(now) {
+            let said = before.remove(&view.name).and_then(|seen| seen.said);
+            let seen = ServiceProgress { phase: view.phase, why: why(view), said };
+            self.seen.insert(view.name.clone(), seen);
+        }
+        self.changed_lines()
+    }
+
+    /// Takes an event; returns lines to print.
+    pub fn handle_event(&mut self, event: &EventView) -> Vec<String> {
+        let Some(name) = &event.service else { return Vec::new() };
+        match &event.what {
+            EventViewKind::Phase { to, .. } => {
+                let (phase, why) = (*to, event.cause.clone());
+                match self.seen.get_mut(name) {
+                    Some(seen) => (seen.phase, seen.why) = (phase, why),
+                    None if self.services.is_empty() => {
+                        self.seen.insert(name.clone(), ServiceProgress { phase, why, said: None });
+                    }
+                    None => {}
+                }
+            }
+            EventViewKind::Attachable => {
+                if let Some(seen) = self.seen.get_mut(name) {
+                    seen.why = event.cause.clone();
+                }
+            }
+            EventViewKind::Gone => drop(self.seen.remove(name)),
+            EventViewKind::Ended { .. }
+            | EventViewKind::BuildStarted { .. }
+            | EventViewKind::Built { .. }
+            | EventViewKind::Signalled { .. }
+            | EventViewKind::Note { .. }
+            | EventViewKind::Settled { .. }
+            | EventViewKind::Applied { .. }
+            | EventViewKind::ShuttingDown => {}
+        }
+        self.changed_lines()
+    }
+
+    /// Describes what is not true yet, one fragment per service.
+    pub fn missing(&self, now: &Snapshot) -> Vec<String> {
+        let counts = |view: &&ServiceView| {
+            let open = !self.is_reached(view.phase) && !self.is_left_out(view.phase);
+            // A task with a probe is ready before it has completed.
+            open || (self.what.is_none() && view.kind == "task" && view.phase == Phase::Ready)
+        };
+        let missing = self.meant(now).into_iter().filter(counts);
+        missing.map(|view| format!("{} ({})", view.name, state(view.phase, &why(view)))).collect()
+    }
+
+    /// Returns the services to wait for, or that may count if no names were given.
+    fn meant<'a>(&self, now: &'a Snapshot) -> Vec<&'a ServiceView> {
+        let found = self.services.iter().filter_map(|text| find_services(now, text).ok());
+        let names: Vec<Name> = found.flatten().collect();
+        let meant = |view: &&ServiceView| self.services.is_empty() || names.contains(&view.name);
+        now.services.iter().filter(meant).collect()
+    }
+
+    fn changed_lines(&mut self) -> Vec<String> {
+        let mut seen = std::mem::take(&mut self.seen);
+        let lines = seen.iter_mut().filter_map(|(name, seen)| self.say(name, seen)).collect();
+        self.seen = seen;
+        lines
+    }
+
+    /// Returns a line about a service, if it is news.
+    fn say(&self, name: &Name, seen: &mut ServiceProgress) -> Option<String> {
+        if self.is_left_out(seen.phase) {
+            return None;
+        }
+        let reached = self.is_reached(seen.phase);
+        let line = match reached {
+            true => format!("{name} is {}", seen.phase),
+            false => format!("waiting for {name}: {}", state(seen.phase, &seen.why)),
+        };
+        let before = seen.said.replace(line.clone());
+        // A condition that is true from the start is not reported.
+        let news = before.as_ref() != Some(&line) && (before.is_some() || !reached);
+        news.then(|| printable(&line))
+    }
+
+    fn is_reached(&self, phase: Phase) -> bool {
+        match self.what {
+            None | Some(WaitFor::Ready) => matches!(phase, Phase::Ready | Phase::Done),
+            Some(WaitFor::Completed) => phase == Phase::Done,
+            Some(WaitFor::Stopped) => matches!(phase, Phase::Idle | Phase::Done | Phase::Failed),
+        }
+    }
+
+    /// Returns whether the service is neither requested nor named.
+    fn is_left_out(&self, phase: Phase) -> bool {
+        let all = self.services.is_empty() && self.what != Some(WaitFor::Stopped);
+        all && phase == Phase::Idle
+    }
+}
+
+fn why(view: &ServiceView) -> String {
+    let attach =
+        view.debug.as_ref().filter(|debug| debug.listening && view.phase == Phase::Starting);
+    match attach {
+        Some(debug) => format!(
+            "attach {} at {}",
+            debug.debugger.as_deref().unwrap_or("a debugger"),
+            debug.attach
+        ),
+        None => view.cause.clone(),
+    }
+}
+
+fn state(phase: Phase, why: &str) -> String {
+    match phase {
+        // The cause already names the phase.
+        Phase::Waiting => why.to_owned(),
+        Phase::Idle
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Unhealthy
+        | Phase::Stopping
+        | Phase::Backoff
+        | Phase::Done
+        | Phase::Failed => format!("{phase}, {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::tests::{name, view};
+    use crate::model::{Cause, Event, EventKind, StackState};
+
+    fn now(services: Vec<ServiceView>) -> Snapshot {
+        Snapshot { services, state: StackState::Starting, ..crate::control::tests::snapshot() }
+    }
+
+    fn phase(service: &str, to: Phase, cause: Cause) -> EventView {
+        let what = EventKind::Phase { from: None, to, cause, run: None };
+        EventView::new(1, String::new(), &Event { service: Some(name(service)), what })
+    }
+
+    #[test]
+    fn each_change_is_said_once_and_what_is_so_from_the_beginning_is_not() {
+        let mut progress = WaitProgress::new(&[], None);
+        let stack = now(vec![
+            view("api", Phase::Starting),
+            view("db", Phase::Ready),
+            view("spare", Phase::Idle),
+        ]);
+        assert_eq!(progress.start(&stack), ["waiting for api: starting, requested by `up`"]);
+        assert_eq!(progress.start(&stack), [""; 0]);
+        let probed = || Cause::ProbePassed("GET / returned 200".into());
+        assert_eq!(progress.handle_event(&phase("api", Phase::Ready, probed())), ["api is ready"]);
+        assert_eq!(progress.handle_event(&phase("api", Phase::Ready, probed())), [""; 0]);
+        let waiting = phase("db", Phase::Waiting, Cause::WaitingForFiles);
+        assert_eq!(
+            progress.handle_event(&waiting),
+            ["waiting for db: waiting for files to stop changing"]
+        );
+        let asked = phase("spare", Phase::Starting, Cause::Requested("start"));
+        assert_eq!(progress.handle_event(&asked), ["waiting for spare: starting, start requested"]);
+        // Stopped by the user, so it is no longer waited for.
+        assert_eq!(
+            progress.handle_event(&phase("spare", Phase::Idle, Cause::Requested("stop"))),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn only_what_was_named_is_said() {
+        let mut progress = WaitProgress::new(&["api".into()], Some(WaitFor::Stopped));
+        let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
+        assert_eq!(progress.start(&stack), ["waiting for api: ready, requested by `up`"]);
+        assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
+        assert_eq!(progress.handle_event(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
+        let stopped = phase("api", Phase::Idle, Cause::Requested("stop"));
+        assert_eq!(progress.handle_event(&stopped), ["api is idle"]);
+    }
+
+    #[test]
+    fn a_service_prints_nothing_into_the_terminal() {
+        let mut progress = WaitProgress::new(&[], None);
+        progress.start(&now(vec![view("api", Phase::Ready)]));
+        let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
+        let said = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
+        assert_eq!(said, ["waiting for api: unhealthy, unhealthy:  ]0;title "]);
+    }
+
+    #[test]
+    fn a_task_that_is_ready_has_not_completed() {
+        let progress = WaitProgress::new(&[], None);
+        let task = ServiceView { kind: "task".into(), ..view("migrate", Phase::Ready) };
+        assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, requested by `up`)"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Collects the facts to judge. Creates, changes and starts nothing.
+
+use std::collections::BTreeMap;
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::facts::{
+    ConfigStatus, DoctorFacts, LocalhostNames, MachineFacts, MovedPort, OrphanFacts, OrphanedStack,
+    ProjectFacts, StackFacts, UnstartableService,
+};
+use super::judge::port_label;
+use super::system;
+use crate::cli::control::OrphanCleanup;
+use crate::config::{self, Config, ConfigOverrides, ConfigSources};
+use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
+use crate::model::{Message, Name};
+use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
+use crate::process;
+use crate::supervisor::reload::LoadConstraints;
+use crate::watch::remote_file_system;
+
+/// Time limit for the name server; the user waits for this.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ports below this one require privileges on most systems.
+const FIRST_UNPRIVILEGED: u16 = 1024;
+
+/// Collects all facts. Takes milliseconds, or a second if no name server responds.
+pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
+    let names = resolve_localhost();
+    let sources = crate::cli::sources(files, ConfigOverrides::default())?;
+    let (configuration, dir) = configuration(&sources);
+    let project = ProjectFacts {
+        writable: can_write(&dir),
+        network_file_system: remote_file_system(&dir),
+        dir,
+    };
+    let left = left(&project.dir);
+    let machine = MachineFacts {
+        watches: system::watches(),
+        watchers: system::watchers(),
+        files: system::files(),
+        processes: system::processes(),
+        outgoing: ports::ephemeral_range(),
+        has_pidfd: process::can_pin_processes(),
+        sight: system::process_visibility(),
+        localhost: names.recv_timeout(PATIENCE).unwrap_or(LocalhostNames::Silent),
+    };
+    Ok(DoctorFacts { machine, project, configuration, left })
+}
+
+/// Resolves a name below `localhost` in a thread: it may take a minute without a network.
+fn resolve_localhost() -> mpsc::Receiver<LocalhostNames> {
+    let (answer, answers) = mpsc::channel();
+    let ask = move || {
+        let found = match ("api.localhost", 0).to_socket_addrs() {
+            Ok(mut addresses) => {
+                let strange = addresses.find(|address| !address.ip().is_loopback());
+                strange.map_or(LocalhostNames::Loopback, |address| {
+                    LocalhostNames::Elsewhere(address.ip())
+                })
+            }
+            Err(error) => LocalhostNames::Unknown(error.to_string()),
+        };
+        // The receiver may have timed out.
+        let _ = answer.send(found);
+    };
+    // If the thread cannot start, this counts as no response.
+    let _ = thread::Builder::new().spawn(ask);
+    answers
+}
+
+fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
+    let here = || sources.cwd.clone();
+    let absent = || {
+        let mut above = sources.cwd.ancestors();
+        !above.any(|dir| dir.join("devstack.toml").exists())
+    };
+    match config::load(sources) {
+        Ok(draft) => {
+            let dir = draft.dir().to_owned();
+            (ConfigStatus::Good(stack(&draft)), dir)
+        }
+        Err(_) if sources.files.is_empty() && absent() => (ConfigStatus::Absent, here()),
+        Err(wrong) => (ConfigStatus::Wrong(wrong.summary()), here()),
+    }
+}
+
+fn stack(draft: &Config) -> StackFacts {
+    let running = running(draft.dir());
+    let mine = running.clone().unwrap_or_default();
+    let leases = lease_folder();
+    let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
+    let ports = PortAllocator::look(&leases, remembered.as_deref(), draft.dir());
+    let situation = LoadConstraints { held_ports: mine, ..LoadConstraints::default() };
+    let chosen = situation.with_requests(draft, |asked| ports.preview(asked));
+    let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
+    let moves = chosen.map(|chosen| {
+        let moved = |((service, port), chosen): (&Key, &crate::model::AssignedPort)| {
+            let why = chosen.moved.clone()?;
+            Some(MovedPort {
+                whose: port_label(service.as_str(), port),
+                number: chosen.number,
+                why,
+            })
+        };
+        chosen.iter().filter_map(moved).collect()
+    });
+    let starting = draft.with_dependencies(draft.autostart().cloned().collect());
+    let unstartable = stack.services.values().filter_map(|service| {
+        let why = process::check_launch(&service.launch)?;
+        let starts = starting.contains(&service.name);
+        Some(UnstartableService { service: service.name.to_string(), starts, why })
+    });
+    let low = draft.port_requests().iter().filter_map(|wish| wish.number);
+    let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
+    StackFacts {
+        name: stack.name.clone(),
+        services: stack.services.len(),
+        watches: stack.services.values().any(|service| !service.watch.is_empty()),
+        runs: running.is_some(),
+        unstartable: unstartable.collect(),
+        privileged: low.map(|number| (number, availability(number))).collect(),
+        wishes: draft.port_requests().to_vec(),
+        ports: moves,
+    }
+}
+
+fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
+    let client = ControlClient::here(dir).ok()?;
+    let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
+    let ports = snapshot.services.into_iter().flat_map(|service| {
+        let name = service.name;
+        service.ports.into_iter().map(move |(port, number)| ((name.clone(), port), number))
+    });
+    Some(ports.collect())
+}
+
+fn lease_folder() -> PathBuf {
+    control::existing_runtime_dir().unwrap_or_default().join("ports")
+}
+
+fn can_write(dir: &Path) -> bool {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Finds what killed stacks left, in this directory and wherever a lock file records one.
+fn left(dir: &Path) -> OrphanFacts {
+    let abandoned = CrashedInstance::all();
+    let there = |one: &CrashedInstance| match &one.folder {
+        ProjectDir::InPlace(dir) => Some(dir.clone()),
+        ProjectDir::Moved(_)
+        | ProjectDir::Deleted(_)
+        | ProjectDir::Missing(_)
+        | ProjectDir::Unknown => None,
+    };
+    let mut dirs: Vec<PathBuf> = abandoned.iter().filter_map(there).collect();
+    dirs.push(dir.to_owned());
+    dirs.sort();
+    dirs.dedup();
+    let recorded =
+        dirs.iter().filter_map(|dir| OrphanCleanup::find(dir)).map(|left| OrphanedStack {
+            processes: process::find_orphans(&OrphanCleanup::record(&left.state_dir))
+                .map_err(|error| error.to_string()),
+            dir: Some(left.project),
+        });
+    // The directory is gone, and the process record with it; only the token is left.
+    let lost = abandoned.iter().filter(|one| there(one).is_none()).map(|one| OrphanedStack {
+        processes: Ok(one
+            .holder
+            .token
+            .as_deref()
+            .map_or(Vec::new(), process::find_orphans_by_token)),
+        dir: None,
+    });
+    OrphanFacts {
+        stacks: recorded.chain(lost).collect(),
+        sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
+        leases: LeaseDir::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),
+    }
+}

@@ -1,0 +1,82 @@
+use crate::cli::args;
+use crate::cli::render::{fail, print};
+use crate::error::exit;
+use crate::model::{Message, MessageClass};
+use crate::presets::{self, Preset, PresetSummary};
+use crate::suggest::did_you_mean;
+
+/// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
+pub(crate) fn presets(args: &args::PresetsArgs) -> i32 {
+    let Some(name) = &args.name else {
+        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
+        return print(&if args.json { list_json(&rows) } else { list(&rows) });
+    };
+    match presets::find(name) {
+        Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
+        Some(preset) => print(preset.text),
+        None => fail(&unknown(name), exit::USAGE, args.json),
+    }
+}
+
+struct PresetRow {
+    preset: &'static Preset,
+    outline: PresetSummary,
+}
+
+impl PresetRow {
+    fn of(preset: &'static Preset) -> PresetRow {
+        PresetRow { preset, outline: preset.outline() }
+    }
+
+    fn json(&self, whole: bool) -> serde_json::Value {
+        let ports: serde_json::Map<String, serde_json::Value> =
+            self.outline.ports.iter().map(|(name, port)| (name.clone(), (*port).into())).collect();
+        let mut value = serde_json::json!({
+            "name": self.preset.name,
+            "description": self.outline.description,
+            "port": self.outline.port(),
+            "ports": ports,
+        });
+        if whole {
+            value["toml"] = self.preset.text.into();
+        }
+        value
+    }
+}
+
+fn list(rows: &[PresetRow]) -> String {
+    let width = rows.iter().map(|row| row.preset.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let port = row.outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
+        text += &format!("{:width$}  {port:>5}  {}\n", row.preset.name, row.outline.description);
+    }
+    text
+}
+
+fn list_json(rows: &[PresetRow]) -> String {
+    let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
+    serde_json::json!({ "presets": rows }).to_string() + "\n"
+}
+
+fn unknown(name: &str) -> Message {
+    let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
+    let message =
+        Message::new(MessageClass::Usage, format!("unknown preset `{}`", name.escape_debug()));
+    message.help(did_you_mean(name, names.iter().copied(), || {
+        format!("available presets: {}", names.join(", "))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_presets_are_listed() {
+        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!("list", list(&rows));
+        });
+    }
+}

@@ -1,0 +1,77 @@
+use std::io::Write;
+use std::time::UNIX_EPOCH;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::render::printable;
+use crate::control::{InstanceRecord, ProjectDir};
+use crate::ports::display_home_relative;
+
+/// Version of the JSON of `--all --json`.
+const VERSION: u32 = 1;
+
+/// Identifies one of the stacks of this user. Fields may be added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct StackEntry {
+    /// Its name; like most fields, `None` while it starts.
+    pub stack: Option<String>,
+    /// Its directory, or the last known one.
+    pub dir: Option<String>,
+    /// `there`, `moved`, `deleted`, `gone` (moved or deleted) or `unknown`.
+    pub folder: &'static str,
+    pub pid: Option<u32>,
+    /// Start time: RFC 3339 in UTC with milliseconds.
+    pub since: Option<String>,
+    pub devstack: Option<String>,
+    #[serde(skip)]
+    pub shown_dir: String,
+}
+
+impl StackEntry {
+    pub fn new(holder: Option<&InstanceRecord>, folder: &ProjectDir) -> StackEntry {
+        StackEntry {
+            stack: holder.map(|holder| holder.stack.clone()),
+            dir: folder.path().map(|dir| dir.to_string_lossy().into_owned()),
+            folder: folder.as_str(),
+            pid: holder.map(|holder| holder.pid),
+            since: holder.and_then(since),
+            devstack: holder.map(|holder| holder.devstack.clone()),
+            shown_dir: shown(folder),
+        }
+    }
+
+    pub fn name(&self) -> String {
+        self.stack.as_deref().map_or("(starting)".to_owned(), printable)
+    }
+}
+
+pub(crate) fn say_none(err: &mut dyn Write) {
+    // Only informative, so errors are ignored.
+    let _ = writeln!(err, "no stacks are running for this user");
+}
+
+pub(crate) fn json_of_all<S: Serialize>(stacks: Vec<S>) -> String {
+    #[derive(Serialize)]
+    struct AllStacks<S> {
+        version: u32,
+        stacks: Vec<S>,
+    }
+    let all = AllStacks { version: VERSION, stacks };
+    serde_json::to_string(&all).expect("stacks serialize to JSON")
+}
+
+fn since(holder: &InstanceRecord) -> Option<String> {
+    let millis = holder.since().duration_since(UNIX_EPOCH).ok()?.as_millis();
+    let since = Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()?;
+    Some(format!("{since:.3}"))
+}
+
+fn shown(folder: &ProjectDir) -> String {
+    match folder {
+        ProjectDir::InPlace(dir) | ProjectDir::Moved(dir) => display_home_relative(dir),
+        ProjectDir::Deleted(dir) => format!("{} (deleted)", display_home_relative(dir)),
+        ProjectDir::Missing(dir) => format!("{} (moved or deleted)", display_home_relative(dir)),
+        ProjectDir::Unknown => "-".to_owned(),
+    }
+}

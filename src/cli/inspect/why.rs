@@ -1,0 +1,30 @@
+use std::io::Write;
+
+use super::ps::now;
+use crate::cli::ClientOptions;
+use crate::cli::render::{CommandError, finish, why_text};
+
+/// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
+pub async fn why(
+    options: &ClientOptions,
+    service: &str,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    finish(show(options, service, out).await, options.json, err)
+}
+
+async fn show(
+    options: &ClientOptions,
+    service: &str,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let client = options.client()?;
+    if options.json {
+        out.write_all(&client.why_json(service).await?)?;
+    } else {
+        let why = client.why(service).await?;
+        out.write_all(why_text(&why, now()?, options.color).as_bytes())?;
+    }
+    Ok(out.flush()?)
+}

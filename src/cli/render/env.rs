@@ -1,0 +1,139 @@
+//! An environment as text, for programs and for the terminal.
+
+use std::fmt::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use crate::config::format_line;
+use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
+
+/// Maximum width of an aligned column; longer names or values push only their own line.
+const MAX_WIDTH: usize = 48;
+
+const GAP: &str = "   ";
+
+/// Variables as text, and the names of those that the format cannot represent.
+pub(crate) struct EnvText {
+    pub text: Vec<u8>,
+    pub left_out: Vec<String>,
+}
+
+/// Formats variables as in env files, which are UTF-8.
+pub(crate) fn dotenv(view: &EnvView) -> EnvText {
+    lines(view, |variable| {
+        format_line(&variable.name, variable.value.text()?).map(String::into_bytes)
+    })
+}
+
+/// Formats variables for a shell to evaluate.
+pub(crate) fn shell(view: &EnvView) -> EnvText {
+    lines(view, |variable| {
+        let value = variable.value.get()?.into_vec();
+        is_shell_name(&variable.name).then(|| {
+            let line = [b"export ", variable.name.as_bytes(), b"=", &shell_quote(&value), b"\n"];
+            line.concat()
+        })
+    })
+}
+
+fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> EnvText {
+    let mut written = EnvText { text: Vec::new(), left_out: Vec::new() };
+    for variable in &view.variables {
+        match line(variable) {
+            Some(line) => written.text.extend(line),
+            None => written.left_out.push(variable.name.escape_debug().to_string()),
+        }
+    }
+    written
+}
+
+fn is_shell_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Quotes bytes for a shell. `=` is not plain: zsh expands `=ls` to the path of that command.
+fn shell_quote(value: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,".contains(byte);
+    if !value.is_empty() && value.iter().all(plain) {
+        return value.to_vec();
+    }
+    let mut out = vec![b'\''];
+    for byte in value {
+        match byte {
+            b'\'' => out.extend(b"'\\''"),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+    out
+}
+
+/// Formats each variable with its origin, and below it the values it overrides, strongest first.
+pub(crate) fn table(view: &EnvView, here: &Path) -> String {
+    let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
+    for variable in &view.variables {
+        let from = origin_text(&variable.origin, here);
+        rows.push((printable(&variable.name), shown(&variable.value), from));
+        for hidden in &variable.shadows {
+            let from = self::origin_text(&hidden.origin, here);
+            rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
+        }
+    }
+    let width = |cell: fn(&(String, String, String)) -> &String| {
+        let widths = rows.iter().map(|row| cell(row).chars().count());
+        widths.filter(|width| *width <= MAX_WIDTH).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
+    let mut text = String::new();
+    for (name, value, from) in &rows {
+        let _ = writeln!(text, "{name:names$}{GAP}{value:values$}{GAP}{from}");
+    }
+    text
+}
+
+fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
+    let at = |written: &crate::model::SourceLocation| {
+        let path = Path::new(&written.file);
+        let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
+        format!("{}:{}", printable(&path), written.line)
+    };
+    match origin {
+        VariableOrigin::Inherited => "inherited by devstack".to_owned(),
+        VariableOrigin::Preset { preset } => format!("preset {}", printable(preset)),
+        VariableOrigin::StackFile(written) => format!("{} (stack env_file)", at(written)),
+        VariableOrigin::StackEnv(written) => format!("{} (stack env)", at(written)),
+        VariableOrigin::ServiceFile(written) => format!("{} (env_file)", at(written)),
+        VariableOrigin::ServiceEnv(written) => format!("{} (env)", at(written)),
+        VariableOrigin::Devstack => "set by devstack".to_owned(),
+        VariableOrigin::PreviousConfig => "configuration before the last edit".to_owned(),
+    }
+}
+
+/// Formats a value on one line, with control characters escaped.
+fn shown(value: &EnvValue) -> String {
+    match value.get() {
+        Some(value) => printable(&value.to_string_lossy()),
+        None => "(cannot be expanded)".to_owned(),
+    }
+}
+
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shell_expands_an_equals_sign() {
+        for (value, text) in [("=ls", "'=ls'"), ("bin:=ls", "'bin:=ls'"), ("a/b@c", "a/b@c")] {
+            assert_eq!(shell_quote(value.as_bytes()), text.as_bytes());
+        }
+    }
+}

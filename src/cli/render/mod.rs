@@ -1,0 +1,18 @@
+//! How results and errors look: tables, texts, JSON.
+
+mod env;
+pub(crate) mod errors;
+mod log;
+mod plan;
+mod ps;
+mod stacks;
+mod table;
+mod why;
+
+pub(crate) use env::{EnvText, dotenv, shell, table};
+pub(crate) use errors::{CommandError, fail, finish, print, print_bytes, printable, report_error};
+pub(crate) use log::LogRenderer;
+pub(crate) use plan::text;
+pub(crate) use ps::ps_table;
+pub(crate) use stacks::stacks_table;
+pub(crate) use why::why_text;

@@ -1,0 +1,80 @@
+use crate::error::render_message;
+use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
+
+pub(crate) fn text(view: &PlanView) -> String {
+    let mut text = match view.running {
+        true => of_running(view),
+        false => of_up(view),
+    };
+    for note in &view.notes {
+        text += &render_message(note).replacen("error:", "note:", 1);
+    }
+    text
+}
+
+fn of_running(view: &PlanView) -> String {
+    let (stack, plan) = (&view.stack, &view.plan);
+    let keeps = match plan.unchanged.len() {
+        0 => String::new(),
+        _ => format!("; unchanged: {}", names(&plan.unchanged)),
+    };
+    if plan.is_empty() {
+        return format!("{stack} matches its configuration{keeps}\n");
+    }
+    let why = match view.live {
+        true => "configuration differs from the running stack",
+        false => {
+            "configuration differs from the running stack; changes are not applied while it runs"
+        }
+    };
+    let lines: String = plan.lines().iter().map(|line| format!("  {line}\n")).collect();
+    format!("{stack}: {why}{keeps}\n{lines}")
+}
+
+fn of_up(view: &PlanView) -> String {
+    let (starts, rest): (Vec<&ServiceChange>, Vec<&ServiceChange>) =
+        view.plan.changes.iter().partition(|change| change.action != ChangeAction::Define);
+    let stack = &view.stack;
+    let mut text = match starts.len() {
+        0 => format!("{stack}: `devstack up` would start nothing\n"),
+        1 => format!("{stack}: `devstack up` would start 1 service\n"),
+        many => format!("{stack}: `devstack up` would start {many} services in this order\n"),
+    };
+    let width = starts.iter().map(|change| change.service.as_str().len()).max().unwrap_or(0);
+    for change in starts {
+        let line = format!("  {:width$}  {}", change.service, start_details(change));
+        text += line.trim_end();
+        text.push('\n');
+    }
+    if !rest.is_empty() {
+        let rest: Vec<Name> = rest.iter().map(|change| change.service.clone()).collect();
+        text += &format!("not started: {}\n", names(&rest));
+    }
+    text
+}
+
+fn start_details(change: &ServiceChange) -> String {
+    let mut parts = Vec::new();
+    let mut ports: Vec<String> = match change.ports.len() {
+        1 => change.ports.values().map(|number| format!("port {number}")).collect(),
+        _ => change.ports.iter().map(|(name, number)| format!("{name} {number}")).collect(),
+    };
+    if !change.moved.is_empty() {
+        ports.push(format!("({})", change.moved.join("; ")));
+    }
+    if !ports.is_empty() {
+        parts.push(ports.join(" "));
+    }
+    let needs =
+        change.waits_for.iter().map(|need| format!("{} is {}", need.service, need.condition));
+    let needs: Vec<String> = needs.collect();
+    if !needs.is_empty() {
+        parts.push(format!("when {}", needs.join(", ")));
+    }
+    parts.join(", ")
+}
+
+fn names(names: &[Name]) -> String {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
+}

@@ -1,0 +1,92 @@
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+
+use super::errors::printable;
+use super::ps::{age, phase_style};
+use super::table::{EMPTY_CELL, TableCell, header_row, render_table};
+use crate::cli::inspect::StackEntry;
+use crate::control::ClientError;
+use crate::model::{Phase, Snapshot, StackState};
+
+const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
+
+/// The order in which phases are listed.
+const PHASES: [Phase; 9] = [
+    Phase::Ready,
+    Phase::Done,
+    Phase::Starting,
+    Phase::Waiting,
+    Phase::Backoff,
+    Phase::Stopping,
+    Phase::Unhealthy,
+    Phase::Failed,
+    Phase::Idle,
+];
+
+/// Formats stacks as a table, one line each, followed by why some did not respond.
+pub(crate) fn stacks_table(
+    stacks: &[(StackEntry, Result<Snapshot, ClientError>)],
+    now: Timestamp,
+    color: bool,
+) -> String {
+    let plain = |text: String| (text, Style::new());
+    let row = |(entry, answer): &(StackEntry, Result<Snapshot, ClientError>)| {
+        vec![
+            plain(entry.name()),
+            plain(entry.shown_dir.clone()),
+            state_cell(answer, color),
+            plain(answer.as_ref().map_or(EMPTY_CELL.to_owned(), services)),
+            plain(entry.since.as_deref().map_or(EMPTY_CELL.to_owned(), |since| age(since, now))),
+            plain(entry.pid.map_or(EMPTY_CELL.to_owned(), |pid| pid.to_string())),
+        ]
+    };
+    let mut rows = vec![header_row(HEADERS.into_iter(), color)];
+    rows.extend(stacks.iter().map(row));
+    let mut text = render_table(&rows);
+    let failed = stacks.iter().filter_map(|(entry, answer)| Some((entry, answer.as_ref().err()?)));
+    for (at, (entry, failure)) in failed.enumerate() {
+        let message = failure.message();
+        let gap = if at == 0 { "\n" } else { "" };
+        text += &format!("{gap}{}: {}\n", entry.name(), printable(&message.text));
+        if !message.help.is_empty() {
+            text += &format!("  help: {}\n", printable(&message.help));
+        }
+    }
+    text
+}
+
+fn state_cell(answer: &Result<Snapshot, ClientError>, color: bool) -> TableCell {
+    match answer {
+        Ok(snapshot) => {
+            let (word, like) = match snapshot.state {
+                StackState::Starting => ("starting", Phase::Starting),
+                StackState::Up => ("up", Phase::Ready),
+                StackState::Degraded => ("degraded", Phase::Failed),
+                StackState::Stopping => ("stopping", Phase::Stopping),
+                StackState::Stopped => ("stopped", Phase::Idle),
+            };
+            (word.to_owned(), phase_style(like, color))
+        }
+        Err(failure) => {
+            let word = match failure {
+                ClientError::NotRunning(_) => "stopping",
+                ClientError::Busy(_) => "not responding",
+                ClientError::ProtocolMismatch(_) => "other version",
+                ClientError::Denied(_) => "denied",
+                ClientError::UnknownService(_) | ClientError::Refused(_) => "unknown",
+            };
+            let red = if color { AnsiColor::Red.on_default() } else { Style::new() };
+            (word.to_owned(), red)
+        }
+    }
+}
+
+/// Formats the number of services in each phase: `3 ready, 1 failed`.
+fn services(snapshot: &Snapshot) -> String {
+    let count = |phase: Phase| {
+        let count = snapshot.services.iter().filter(|service| service.phase == phase).count();
+        (count > 0).then(|| format!("{count} {phase}"))
+    };
+    let counts: Vec<String> = PHASES.into_iter().filter_map(count).collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+}

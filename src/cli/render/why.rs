@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use anstyle::{Effects, Style};
+use jiff::Timestamp;
+
+use super::errors::printable;
+use super::ps::{age, phase_style};
+use crate::model::{BlockedOn, DisplayDuration, PastRun, PortStatus, WhyView};
+
+const LABEL: usize = 9;
+
+/// Explains a service's state on one screen. Empty sections are omitted.
+pub(crate) fn why_text(why: &WhyView, now: Timestamp, color: bool) -> String {
+    let mut page = WhyPage { text: String::new(), color };
+    page.head(why, now);
+    page.section("next", [next(why)]);
+    page.section("waits for", why.waits.iter().map(waited));
+    page.section(
+        "probe",
+        why.probe.iter().flat_map(|probe| lines(&format!("{}: {}", probe.probe, probe.text))),
+    );
+    page.section("exits", why.exits.iter().map(|exit| past(exit, now)));
+    page.section(
+        "file",
+        why.trigger.iter().map(|trigger| {
+            format!("{} changed {} ago: {}", trigger.path, age(&trigger.at, now), trigger.action)
+        }),
+    );
+    page.section("ports", why.ports.iter().map(port));
+    page.section("listens", listens(why));
+    page.section("log", why.log.iter().cloned());
+    page.text
+}
+
+struct WhyPage {
+    text: String,
+    color: bool,
+}
+
+impl WhyPage {
+    fn head(&mut self, why: &WhyView, now: Timestamp) {
+        let service = &why.service;
+        let style = phase_style(service.phase, self.color);
+        let since = age(&service.since, now);
+        let (name, phase) = (&service.name, service.phase);
+        self.line(&format!("{name}: {style}{phase}{style:#} for {since}: "), &service.cause);
+        let Some(message) = &service.message else { return };
+        if message.text != service.cause {
+            self.line("  ", &message.text);
+        }
+        if !message.help.is_empty() {
+            self.line("  help: ", &message.help);
+        }
+    }
+
+    fn section(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
+        let bold = if self.color { Style::new().effects(Effects::BOLD) } else { Style::new() };
+        for (at, line) in lines.into_iter().enumerate() {
+            let label = if at == 0 { label } else { "" };
+            self.line(&format!("{bold}{label:LABEL$}{bold:#}  "), &line);
+        }
+    }
+
+    /// Adds one line, with control characters removed from `what`.
+    fn line(&mut self, before: &str, what: &str) {
+        self.text.push_str(before);
+        self.text.push_str(&printable(what));
+        self.text.push('\n');
+    }
+}
+
+fn next(why: &WhyView) -> String {
+    match why.next.in_ms {
+        Some(ms) => format!("{} in {}", why.next.text, DisplayDuration(Duration::from_millis(ms))),
+        None => why.next.text.clone(),
+    }
+}
+
+fn waited(waited: &BlockedOn) -> String {
+    let condition = waited.condition.map_or(String::new(), |condition| format!(" ({condition})"));
+    format!("{}{condition}: {}, {}", waited.service, waited.phase, waited.cause)
+}
+
+fn past(past: &PastRun, now: Timestamp) -> String {
+    let lived =
+        past.lived_ms.map(|ms| format!(", ran for {}", DisplayDuration(Duration::from_millis(ms))));
+    let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
+    format!("attempt {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
+}
+
+fn port(port: &PortStatus) -> String {
+    let moved = match (port.wanted.filter(|wanted| *wanted != port.given), &port.moved) {
+        (_, Some(moved)) => format!(": {moved}"),
+        (Some(wanted), None) => format!(", wanted {wanted}"),
+        (None, None) => String::new(),
+    };
+    let pinned = if port.pinned { ", pinned" } else { "" };
+    let listens = match port.listens {
+        Some(true) => "; listening",
+        Some(false) => "; not listening",
+        None => "",
+    };
+    format!("{} {}{pinned}{moved}{listens}", port.name, port.given)
+}
+
+/// Returns where the service listens other than at its ports.
+fn listens(why: &WhyView) -> Option<String> {
+    let given: Vec<u16> = why.ports.iter().map(|port| port.given).collect();
+    let all = why.service.listening.as_ref()?.iter();
+    let elsewhere =
+        all.filter(|address| address.tcp().is_none_or(|at| !given.contains(&at.port())));
+    let elsewhere: Vec<String> = elsewhere.map(ToString::to_string).collect();
+    (!elsewhere.is_empty()).then(|| elsewhere.join(", "))
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::tests::why;
+
+    fn now() -> Timestamp {
+        "2026-11-20T09:00:12Z".parse().unwrap()
+    }
+
+    #[test]
+    fn everything_there_is_to_say_is_on_one_screen() {
+        let text = why_text(&why(), now(), false);
+        assert!(text.lines().count() <= 24, "{text}");
+        insta::assert_snapshot!(text);
+        let colored = why_text(&why(), now(), true);
+        assert_eq!(anstream::adapter::strip_str(&colored).to_string(), text);
+    }
+
+    #[test]
+    fn ends_are_counted_like_the_next_attempt() {
+        let text = why_text(&why(), now(), false);
+        assert!(text.contains("next       attempt 3 in "), "{text}");
+        assert!(text.contains("exits      attempt 2, ") && !text.contains('#'), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_it_is_obeyed_by_the_terminal() {
+        let evil = "a\u{1b}]0;owned\u{7}\r\u{9b}31m\u{202e}";
+        let mut why = why();
+        why.log = vec![evil.to_owned()];
+        why.service.cause = evil.to_owned();
+        why.probe.as_mut().unwrap().text = format!("{evil}\n{evil}");
+        why.trigger.as_mut().unwrap().path = evil.to_owned();
+        let text = why_text(&why, now(), false);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    }
+}

@@ -1,0 +1,134 @@
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+
+use crate::cli::ClientOptions;
+use crate::cli::inspect::{LogStyleArgs, LogsOptions, logs};
+use crate::cli::render::{LogRenderer, errors, printable};
+pub(crate) use crate::control::protocol::find_services;
+use crate::control::{AlreadyRunning, ClientError, ControlClient};
+use crate::error::exit;
+use crate::log::StatusMode;
+use crate::model::Phase;
+use crate::supervisor::SignalListener;
+
+/// How many lines of each service are shown first.
+const LAST: usize = 20;
+
+/// The stack that is already running, and the request to start another one.
+pub(super) struct ExistingStack {
+    pub busy: AlreadyRunning,
+    /// Where the search for it starts.
+    pub dir: PathBuf,
+    /// Services requested by name.
+    pub services: Vec<String>,
+    pub as_json: bool,
+}
+
+/// `up` where a stack already runs: follows its log at a terminal (`shown`), or else fails.
+pub(super) fn follow_existing(running: &ExistingStack, shown: Option<LogStyleArgs>) -> i32 {
+    let runtime = match crate::cli::runtime() {
+        Ok(runtime) => runtime,
+        Err(_) => return refuse(running, ""),
+    };
+    let code = runtime.block_on(async {
+        match (running.hint().await, shown) {
+            (Ok(hint), Some(shown)) => running.follow(&hint, shown).await,
+            (Ok(hint), None) => refuse(running, &hint),
+            // It does not respond: only that it runs is known.
+            (Err(_), _) => refuse(running, ""),
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+fn refuse(running: &ExistingStack, hint: &str) -> i32 {
+    let mut message = running.busy.message();
+    if !hint.is_empty() {
+        message.help = format!("{hint}\n{}", message.help);
+    }
+    errors::fail(&message, exit::BUSY, running.as_json)
+}
+
+impl ExistingStack {
+    /// Returns how to start the requested services that are not running; empty if there are none.
+    async fn hint(&self) -> Result<String, ClientError> {
+        if self.services.is_empty() {
+            return Ok(String::new());
+        }
+        let stack = ControlClient::here(&self.dir)?.stack().await?;
+        let is_down = |name: &String| {
+            let found = find_services(&stack, name).unwrap_or_default();
+            let of = |view: &&crate::model::ServiceView| found.contains(&view.name);
+            let views: Vec<_> = stack.services.iter().filter(of).collect();
+            !views.is_empty() && views.iter().all(|view| is_inactive(view.phase))
+        };
+        let down: Vec<&str> =
+            self.services.iter().filter(|name| is_down(name)).map(String::as_str).collect();
+        if down.is_empty() {
+            return Ok(String::new());
+        }
+        Ok(format!("run `devstack start {}`: not running", printable(&down.join(" "))))
+    }
+
+    async fn follow(&self, hint: &str, shown: LogStyleArgs) -> i32 {
+        let mut signals = match SignalListener::listen() {
+            Ok(signals) => signals,
+            Err(_) => return refuse(self, hint),
+        };
+        self.print_header(hint);
+        let (control, services) = (self.control(), self.services.clone());
+        let options = LogsOptions {
+            control,
+            services,
+            follow: true,
+            last: Some(LAST),
+            since: None,
+            stream: None,
+            grep: None,
+            narration: StatusMode::With,
+        };
+        let mut face = LogRenderer::new(crate::cli::log_style(true, shown));
+        let (mut out, mut err) = (stdout(), stderr());
+        tokio::select! {
+            code = logs(&options, &mut face, crate::cli::stdout_closed(), &mut out, &mut err) => code,
+            signal = signals.end() => 128 + signal,
+        }
+    }
+
+    fn control(&self) -> ClientOptions {
+        let color = crate::cli::color(&stdout());
+        ClientOptions { dir: self.dir.clone(), json: false, color, socket: None }
+    }
+
+    fn print_header(&self, hint: &str) {
+        let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
+        let since = since.to_zoned(jiff::tz::TimeZone::system());
+        let today = since.date() == jiff::Zoned::now().date();
+        let since = since.strftime(if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" });
+        let mut text = format!("{}, since {since}\n", self.busy);
+        let whose = match &*self.services {
+            [] => "its log".to_owned(),
+            services => format!("the log of {}", printable(&services.join(", "))),
+        };
+        text += &format!("following {whose}; Ctrl-C leaves it running, `devstack down` stops it\n");
+        if !hint.is_empty() {
+            text += hint;
+            text.push('\n');
+        }
+        // A closed terminal is noticed when the log is written.
+        let _ = stdout().write_all(text.as_bytes());
+    }
+}
+
+fn is_inactive(phase: Phase) -> bool {
+    match phase {
+        Phase::Idle | Phase::Done | Phase::Failed => true,
+        Phase::Waiting
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Unhealthy
+        | Phase::Stopping
+        | Phase::Backoff => false,
+    }
+}

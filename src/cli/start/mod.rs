@@ -1,0 +1,19 @@
+//! `up` and `run`: everything up to a running stack.
+
+mod background;
+mod context;
+mod existing;
+mod launch;
+mod open_page;
+mod port_prompt;
+mod preview;
+mod prompt;
+mod relay;
+mod run;
+mod startup_message;
+mod up;
+
+pub(crate) use preview::{Refused, StackPreview};
+pub(crate) use prompt::{PromptReply, TtyPrompt};
+pub(crate) use run::run;
+pub(crate) use up::up;

@@ -1,0 +1,158 @@
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{Arg, Command, CommandFactory, ValueHint};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{EnvCompleter, Shells};
+
+use crate::cli::args::{Cli, CompletionShell};
+use crate::cli::render::print;
+use crate::config::{self, ConfigNames, ConfigOverrides};
+use crate::presets;
+
+/// Variable with which a shell asks for completions of the words after `--`.
+const VARIABLE: &str = "DEVSTACK_COMPLETE";
+
+/// Name of the program in shells.
+const PROGRAM: &str = "devstack";
+
+/// `devstack completions SHELL`: prints the script for the shell to evaluate.
+pub(crate) fn completions(shell: CompletionShell) -> i32 {
+    let shells = Shells::builtins();
+    let name = match shell {
+        CompletionShell::Bash => "bash",
+        CompletionShell::Zsh => "zsh",
+        CompletionShell::Fish => "fish",
+    };
+    let shell: &dyn EnvCompleter = shells.completer(name).expect("all three shells are built in");
+    let mut script = Vec::new();
+    shell
+        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .expect("writing to a Vec never fails");
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Answers a completion request from a shell, if there is one. Errors are silent: they would appear
+/// in the middle of the command line.
+pub(crate) fn complete_if_asked() -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    let engine = CompleteEnv::with_factory(command).var(VARIABLE).bin(PROGRAM).completer(PROGRAM);
+    let cwd = std::env::current_dir().ok();
+    engine.try_complete(std::env::args_os(), cwd.as_deref()).unwrap_or(true)
+}
+
+fn command() -> Command {
+    add_completers(Cli::command())
+}
+
+fn add_completers(command: Command) -> Command {
+    command.mut_args(add_completer).mut_subcommands(add_completers)
+}
+
+/// Chooses the completer by the value name, so that every command gets it.
+fn add_completer(arg: Arg) -> Arg {
+    let called = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
+    let completer = match called.as_deref() {
+        Some("SERVICE" | "SERVICES") => ArgValueCompleter::new(services),
+        Some("SERVICE=N") => ArgValueCompleter::new(service_equals),
+        Some("PROFILE" | "PROFILES") => ArgValueCompleter::new(profiles),
+        Some("PRESET") => ArgValueCompleter::new(preset_names),
+        Some("COMMAND") => ArgValueCompleter::new(commands),
+        Some("FILE") => return arg.value_hint(ValueHint::FilePath),
+        Some("DIR") => return arg.value_hint(ValueHint::DirPath),
+        _ => return arg,
+    };
+    arg.add(completer)
+}
+
+fn services(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, names().services)
+}
+
+fn service_equals(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, names().services.into_iter().map(|name| name + "="))
+}
+
+fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, names().profiles)
+}
+
+fn preset_names(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, presets::all().iter().map(|preset| preset.name.to_owned()))
+}
+
+fn commands(current: &OsStr) -> Vec<CompletionCandidate> {
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    candidates(current, shown.map(|command| command.get_name().to_owned()))
+}
+
+fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy();
+    let all: BTreeSet<String> = all.into_iter().filter(|name| name.starts_with(&*begin)).collect();
+    all.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// Returns the names in the configuration that the command line refers to.
+fn names() -> ConfigNames {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let files = files(words).into_iter().filter(|file| file.is_file()).collect();
+    crate::cli::sources(files, ConfigOverrides::default())
+        .map(|sources| config::config_names(&sources))
+        .unwrap_or_default()
+}
+
+/// Returns the values of `-f` and `--file`. After `logs`, `-f` has another meaning.
+fn files(mut words: impl Iterator<Item = OsString>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("-f" | "--file") => files.extend(words.next().map(PathBuf::from)),
+            Some(word) => {
+                let value = word.strip_prefix("--file=").or_else(|| word.strip_prefix("-f"));
+                files.extend(value.map(PathBuf::from));
+            }
+            None => {}
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_about_services_completes_them() {
+        let mut told = Vec::new();
+        for command in command().get_subcommands() {
+            for arg in command.get_arguments() {
+                let known = arg.get::<ArgValueCompleter>().is_some();
+                if arg.get_id().as_str().contains("service") {
+                    assert!(known, "{}: {}: name its value SERVICE", command.get_name(), arg);
+                }
+                if known {
+                    told.push(format!("{} {}", command.get_name(), arg.get_id()));
+                }
+            }
+        }
+        for one in ["up services", "up ports", "run services", "logs services", "presets name"] {
+            assert!(told.contains(&one.to_owned()), "{one} in {told:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_the_line_are_found() {
+        let found = |line: &str| {
+            let files = files(line.split(' ').map(OsString::from));
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(found("devstack -f a up --file b --file=c -fd api"), "a b c d");
+        assert_eq!(found("devstack logs -f"), "");
+        assert_eq!(found("devstack up"), "");
+    }
+}

@@ -1,0 +1,59 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{Write, stderr};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::cli::inspect::{EnvViewSource, ExecArgs, NOT_RUNNING_NOTE, service_env};
+use crate::cli::render::fail;
+use crate::error::exit;
+use crate::model::{EnvView, VariableOrigin};
+use crate::process;
+use crate::process::ExecError;
+
+/// Variables that describe the terminal or output: the command has the caller's, not devstack's.
+const TERMINAL_VARIABLES: [&str; 10] = [
+    "TERM",
+    "COLORTERM",
+    "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+];
+
+/// `devstack exec SERVICE -- CMD`: execs a command in the service's directory and environment.
+pub(crate) fn exec(files: Vec<PathBuf>, args: &ExecArgs) -> i32 {
+    let (view, source) = match service_env(files, &args.service, false) {
+        Ok(found) => found,
+        Err(refused) => return refused.say(),
+    };
+    if let EnvViewSource::Files = source {
+        // Only informative: the command runs even if this cannot be written.
+        let _ = writeln!(stderr(), "{NOT_RUNNING_NOTE}");
+    }
+    match process::exec(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
+        ExecError::Missing(message) => fail(&message, exit::RUN_NOT_FOUND, false),
+        ExecError::NotExecutable(message) => fail(&message, exit::RUN_NOT_EXECUTABLE, false),
+    }
+}
+
+/// Returns the service's environment, plus the caller's terminal variables that it does not set.
+fn variables(view: &EnvView) -> BTreeMap<OsString, OsString> {
+    let own =
+        TERMINAL_VARIABLES.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
+    let mut all: BTreeMap<OsString, OsString> = own.collect();
+    all.insert("PWD".into(), view.dir.clone().into());
+    let of_the_output = |name: &str| TERMINAL_VARIABLES.contains(&name);
+    for variable in &view.variables {
+        let by_default =
+            matches!(variable.origin, VariableOrigin::Inherited | VariableOrigin::Devstack);
+        if !(by_default && of_the_output(&variable.name)) {
+            all.extend(variable.value.get().map(|value| (variable.name.clone().into(), value)));
+        }
+    }
+    all
+}

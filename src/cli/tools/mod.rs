@@ -1,0 +1,17 @@
+//! Commands beside the stack: `open`, `exec`, `export`, `completions`, `man`.
+
+mod browser;
+mod completions;
+mod exec;
+mod export_vscode;
+mod man;
+mod open;
+pub(crate) mod page;
+
+pub(crate) use browser::BrowserCommand;
+pub(crate) use completions::{complete_if_asked, completions};
+pub(crate) use exec::exec;
+pub(crate) use export_vscode::export;
+pub(crate) use man::man;
+pub(crate) use open::{NO_BROWSER, open};
+pub(crate) use page::ServicePage;

@@ -1,0 +1,167 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{AssignedPort, Message, Name, PortRequest, Stack};
+
+use super::diagnostics::SourceFile;
+use super::env::{EnvFileSet, ExplainedEnv, explain};
+use super::resolve::{AddressBook, PortRequests, ServiceBuilder};
+use super::spec::StackSpec;
+
+/// The services to start in debug mode, if they have a `debug` entry.
+pub type DebugServices = BTreeSet<Name>;
+
+/// A checked configuration whose ports are not chosen yet.
+#[derive(Debug)]
+pub struct Config {
+    pub(super) spec: StackSpec,
+    pub(super) env_files: EnvFileSet,
+    pub(super) outer: BTreeMap<String, String>,
+    pub(super) port_requests: PortRequests,
+    pub(super) notes: Vec<Message>,
+    pub(super) files: BTreeSet<PathBuf>,
+    pub(super) sources: Vec<Arc<SourceFile>>,
+}
+
+impl Config {
+    /// Returns the name of the stack.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Returns the directory of the first file, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.spec.dir
+    }
+
+    /// Returns the names of all services, in order.
+    pub fn services(&self) -> impl Iterator<Item = &Name> {
+        self.spec.services.keys()
+    }
+
+    /// Returns the names of all groups of replicas.
+    pub fn groups(&self) -> impl Iterator<Item = &Name> {
+        self.spec.groups.keys()
+    }
+
+    /// Returns the service with this name, or all replicas of a group. Empty if it is unknown.
+    pub fn services_named(&self, name: &Name) -> Vec<Name> {
+        match (self.spec.groups.get(name), self.spec.services.get(name)) {
+            (Some(members), _) => members.clone(),
+            (None, Some(service)) => vec![service.name.clone()],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Returns the services that `up` starts by default.
+    pub fn autostart(&self) -> impl Iterator<Item = &Name> {
+        let auto = self.spec.services.iter().filter(|(_, service)| service.autostart);
+        auto.map(|(name, _)| name)
+    }
+
+    /// Returns these services and all their dependencies, direct and indirect.
+    pub fn with_dependencies(&self, names: BTreeSet<Name>) -> BTreeSet<Name> {
+        let mut open: Vec<Name> = names.iter().cloned().collect();
+        let mut found = names;
+        while let Some(service) = open.pop().and_then(|name| self.spec.services.get(&name)) {
+            for need in service.depends_on.keys().flat_map(|need| self.services_named(need)) {
+                if found.insert(need.clone()) {
+                    open.push(need);
+                }
+            }
+        }
+        found
+    }
+
+    /// Returns the address that each service is told to bind.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Name, &str)> {
+        self.spec.services.iter().map(|(name, service)| (name, service.host.as_str()))
+    }
+
+    /// Returns the port requests in run mode, ordered by service name, main ports first.
+    pub fn port_requests(&self) -> &[PortRequest] {
+        &self.port_requests.always
+    }
+
+    /// Returns the port requests in run mode, then those of the debuggers of `debugged`.
+    pub fn port_requests_with(&self, debugged: &DebugServices) -> Vec<PortRequest> {
+        let debug = self.port_requests.debug.iter().filter(|wish| debugged.contains(&wish.service));
+        self.port_requests.always.iter().chain(debug).cloned().collect()
+    }
+
+    /// Returns the services with a `debug` entry, in order.
+    pub fn debuggable(&self) -> impl Iterator<Item = &Name> {
+        let services = self.spec.services.iter();
+        services.filter(|(_, service)| service.debug.is_some()).map(|(name, _)| name)
+    }
+
+    /// Whether edits of the configuration are applied while the stack runs.
+    pub fn live_reload(&self) -> bool {
+        self.spec.live
+    }
+
+    /// Returns every file that was read or looked for.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
+    /// Returns notes: worth knowing, but not errors.
+    pub fn notes(&self) -> &[Message] {
+        &self.notes
+    }
+
+    /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
+    /// number, for tests only: real choices cover every request.
+    pub fn resolve(&self, ports: &BTreeMap<(Name, String), AssignedPort>) -> Stack {
+        self.resolve_with(ports, &DebugServices::new())
+    }
+
+    /// Builds the stack with these services in debug mode, if they have a `debug` entry.
+    pub fn resolve_with(
+        &self,
+        ports: &BTreeMap<(Name, String), AssignedPort>,
+        debugged: &DebugServices,
+    ) -> Stack {
+        let book = AddressBook::new(&self.spec, ports);
+        let builder = self.builder(&book, ports);
+        let services = self.spec.services.iter().map(|(name, spec)| {
+            // Loading built every service once, so no text can fail now.
+            let debugged = debugged.contains(name);
+            (name.clone(), Arc::new(builder.build(spec, debugged).service))
+        });
+        Stack {
+            name: self.spec.name.clone(),
+            dir: self.spec.dir.clone(),
+            services: services.collect(),
+            primary: self.spec.primary.clone(),
+            groups: self.spec.groups.clone(),
+            files: self.files.clone(),
+            live_reload: self.spec.live,
+            logs: self.spec.logs,
+        }
+    }
+
+    /// Returns the origins of a service's variables: the values it gets with these ports, and the
+    /// values they shadow. Empty for an unknown service.
+    pub fn explain_env(
+        &self,
+        service: &Name,
+        ports: &BTreeMap<(Name, String), AssignedPort>,
+        debugged: bool,
+    ) -> ExplainedEnv {
+        let book = AddressBook::new(&self.spec, ports);
+        let builder = self.builder(&book, ports);
+        let spec = self.spec.services.get(service);
+        spec.map(|spec| explain(&builder, spec, debugged, &self.sources)).unwrap_or_default()
+    }
+
+    fn builder<'a>(
+        &'a self,
+        book: &'a AddressBook<'a>,
+        ports: &'a BTreeMap<(Name, String), AssignedPort>,
+    ) -> ServiceBuilder<'a> {
+        let (spec, files, outer) = (&self.spec, &self.env_files, &self.outer);
+        ServiceBuilder { spec, files, outer, book, ports }
+    }
+}

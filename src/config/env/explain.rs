@@ -1,0 +1,61 @@
+//! Where the variables of a service come from, as files and lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{SourceLocation, VariableOrigin};
+
+use super::resolver::{EnvLayer, ValueSource};
+use crate::config::diagnostics::{SourceFile, Span};
+use crate::config::resolve::ServiceBuilder;
+use crate::config::spec::ServiceSpec;
+
+/// For each variable, all origins above the inherited environment with their values, strongest
+/// first. A value is `None` if it is shadowed and cannot be expanded.
+pub type ExplainedEnv = BTreeMap<String, Vec<(VariableOrigin, Option<String>)>>;
+
+/// Explains a service's environment; `sources` are the files that spans point into.
+pub(crate) fn explain(
+    builder: &ServiceBuilder<'_>,
+    spec: &ServiceSpec,
+    debugged: bool,
+    sources: &[Arc<SourceFile>],
+) -> ExplainedEnv {
+    let mut environment = builder.environment(spec, debugged);
+    let mut explained = ExplainedEnv::new();
+    for (name, given) in environment.all_sources() {
+        let origin = |giver| match giver {
+            ValueSource::Devstack => VariableOrigin::Devstack,
+            ValueSource::Layer(index) => origin(spec, environment.layer(index), &name, sources),
+        };
+        let said = given.into_iter().map(|(giver, value)| (origin(giver), value)).collect();
+        explained.insert(name, said);
+    }
+    explained
+}
+
+fn origin(
+    spec: &ServiceSpec,
+    layer: EnvLayer<'_>,
+    name: &str,
+    sources: &[Arc<SourceFile>],
+) -> VariableOrigin {
+    let place = layer.place(name).expect("the layer sets this variable");
+    let written = || written(place, sources);
+    match layer {
+        EnvLayer::ServiceEnv(_) => VariableOrigin::ServiceEnv(written()),
+        EnvLayer::ServiceFile(_) => VariableOrigin::ServiceFile(written()),
+        EnvLayer::StackEnv(_) => VariableOrigin::StackEnv(written()),
+        EnvLayer::StackFile(_) => VariableOrigin::StackFile(written()),
+        EnvLayer::Preset(_) => {
+            let preset = spec.preset.map_or("", |preset| preset.name);
+            VariableOrigin::Preset { preset: preset.to_owned() }
+        }
+    }
+}
+
+fn written(place: Span, sources: &[Arc<SourceFile>]) -> SourceLocation {
+    let source = &sources[place.file as usize];
+    let (line, _) = source.line_column(place.start as usize);
+    SourceLocation { file: source.path().to_string_lossy().into_owned(), line }
+}

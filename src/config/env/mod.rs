@@ -1,0 +1,13 @@
+//! The environment of a service: env files, layers, and where each value comes from.
+
+mod dotenv;
+mod explain;
+mod file;
+pub(crate) mod reserved;
+mod resolver;
+
+pub use dotenv::format_line;
+pub use explain::ExplainedEnv;
+pub(crate) use explain::explain;
+pub(crate) use file::EnvFileSet;
+pub(crate) use resolver::{EnvLayer, EnvResolver, layers};

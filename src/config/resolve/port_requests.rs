@@ -1,0 +1,375 @@
+//! The order of precedence for port numbers.
+
+use std::collections::BTreeMap;
+
+use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
+
+use super::address_book::AddressBook;
+use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use crate::config::env::{EnvFileSet, EnvLayer, EnvResolver, layers};
+use crate::config::sources::ConfigOverrides;
+use crate::config::spec::{PortSpec, ReplicaSpec, ServiceSpec, StackSpec};
+use crate::config::template::ExpandError;
+
+/// The variable for the main port of the service whose variables contain it.
+const PORT: &str = "PORT";
+
+/// The port requests of a stack.
+#[derive(Debug, Clone)]
+pub(crate) struct PortRequests {
+    pub always: Vec<PortRequest>,
+    pub debug: Vec<PortRequest>,
+}
+
+/// Returns requests ordered by name, main ports first.
+pub(super) fn port_requests(
+    spec: &StackSpec,
+    files: &EnvFileSet,
+    outer: &BTreeMap<String, String>,
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
+) -> PortRequests {
+    let pinned = command_line(spec, overrides, report);
+    let book = AddressBook::without_services(spec);
+    let (mut wishes, mut debug) = (Vec::new(), Vec::new());
+    for service in spec.services.values() {
+        let is_primary = spec.primary.as_ref() == Some(&service.name);
+        let debugger = service.debug.iter().map(|debug| (usize::MAX, &debug.port));
+        for (index, port) in service.ports.iter().enumerate().chain(debugger) {
+            let mut asking = PortPrecedence {
+                spec,
+                service,
+                port,
+                main: index == 0,
+                is_primary,
+                book: &book,
+                files,
+                outer,
+                report,
+            };
+            let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
+            let (number, pinned, source) = asking.decide(on_line);
+            let list = if index == usize::MAX { &mut debug } else { &mut wishes };
+            list.push(PortRequest {
+                service: service.name.clone(),
+                port: port.name.clone(),
+                number,
+                weight: match (number, pinned) {
+                    (None, _) => PortWeight::Any,
+                    (Some(_), true) => PortWeight::Pinned,
+                    (Some(_), false) => PortWeight::Preferred,
+                },
+                requested_by: source,
+                on_conflict: match overrides.strict_ports {
+                    true => ConflictPolicy::Strict,
+                    false => port.on_conflict,
+                },
+            });
+        }
+    }
+    check_duplicate_pins(wishes.iter().chain(&debug), report);
+    PortRequests { always: wishes, debug }
+}
+
+fn command_line<'a>(
+    spec: &'a StackSpec,
+    overrides: &ConfigOverrides,
+    report: &mut LoadReport,
+) -> BTreeMap<(&'a Name, &'a str), u16> {
+    let mut pinned = BTreeMap::new();
+    for (target, number) in &overrides.ports {
+        let (name, port) = match target.split_once('.') {
+            Some((name, port)) => (name, Some(port)),
+            None => (target.as_str(), None),
+        };
+        let usage = |text: String| {
+            DiagnosticBuilder::without_span(
+                MessageClass::Usage,
+                format!("--port {}={number}: {text}", plain(target)),
+            )
+        };
+        let named = named(spec, name);
+        let Some(service) = named.first() else {
+            let names = spec.services.keys().chain(spec.groups.keys()).map(Name::as_str);
+            let all: Vec<&str> = names.clone().collect();
+            let help =
+                did_you_mean(name, names, || format!("available services: {}", all.join(", ")));
+            report.error(usage(format!("unknown service {}", quote(name))).help(help));
+            continue;
+        };
+        let found = match port {
+            None => service.ports.first(),
+            Some(port) => {
+                let debugger = service.debug.iter().map(|debug| &debug.port);
+                service.ports.iter().chain(debugger).find(|spec| spec.name == port)
+            }
+        };
+        match (found, port) {
+            (Some(found), _) => {
+                for (offset, service) in (0..).zip(&named) {
+                    let Some(number) = replica_port(*number, offset) else {
+                        let help =
+                            "use a smaller number: replicas use this port and the following ones";
+                        let many = named.len();
+                        let text = format!("no room for {many} replicas below port 65536");
+                        report.error(usage(text).help(help));
+                        break;
+                    };
+                    pinned.insert((&service.name, found.name.as_str()), number);
+                }
+            }
+            (None, Some(port)) => {
+                let names = service.ports.iter().map(|port| port.name.as_str());
+                let help = did_you_mean(port, names, || format!("add it to `ports` of {name}"));
+                let text = format!("service `{name}` has no port {}", quote(port));
+                report.error(usage(text).help(help));
+            }
+            (None, None) => {
+                let help = format!("set `port = \"auto\"` for {name} in the file");
+                report.error(usage(format!("service `{name}` has no port")).help(help));
+            }
+        }
+    }
+    pinned
+}
+
+/// Returns the service with this name, or all replicas of a group.
+fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
+    let Ok(name) = Name::new(name) else { return Vec::new() };
+    match (spec.services.get(&name), spec.groups.get(&name)) {
+        (Some(service), _) => vec![service],
+        (None, Some(names)) => names.iter().filter_map(|name| spec.services.get(name)).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Returns a replica's number, given the first one's. 0 stays any; `None` if the range overflows.
+fn replica_port(number: u16, offset: u16) -> Option<u16> {
+    if number == 0 { Some(0) } else { number.checked_add(offset) }
+}
+
+/// One port and everything that can decide its number.
+struct PortPrecedence<'a, 'r> {
+    spec: &'a StackSpec,
+    service: &'a ServiceSpec,
+    port: &'a PortSpec,
+    main: bool,
+    is_primary: bool,
+    book: &'a AddressBook<'a>,
+    files: &'a EnvFileSet,
+    outer: &'a BTreeMap<String, String>,
+    report: &'r mut LoadReport,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum PortText {
+    /// A number; `None` means any.
+    Port(Option<u16>),
+    Nothing,
+    /// The address of something else, as in container links.
+    Address,
+    Bad,
+}
+
+impl PortPrecedence<'_, '_> {
+    /// Returns the number (`None`: any), whether it is pinned, and its origin.
+    fn decide(&mut self, on_line: Option<u16>) -> (Option<u16>, bool, String) {
+        if let Some(number) = on_line {
+            return ((number > 0).then_some(number), true, "--port".to_owned());
+        }
+        let own = self.own_variables();
+        for (variable, offset) in &own {
+            if let Some(number) = self.environment_number(variable, *offset) {
+                return (number, true, variable.clone());
+            }
+        }
+        if self.main
+            && self.is_primary
+            && let Some(number) = self.environment_number(PORT, 0)
+        {
+            return (number, true, PORT.to_owned());
+        }
+        if let Some((number, source)) = self.env_file_number(&own) {
+            return (number, false, source);
+        }
+        let source = match self.port.preset {
+            Some(preset) => format!("preset {preset}"),
+            None => self.report.shown(self.port.at.file).to_owned(),
+        };
+        (self.port.preferred, false, source)
+    }
+
+    /// Returns the variables for this port only, strongest first, each with the offset of this
+    /// port: a variable for all replicas sets the port of the first.
+    fn own_variables(&self) -> Vec<(String, u16)> {
+        let (name, offset) = (&self.service.name, self.service.port_offset());
+        let default = |name: &Name| format!("{}_PORT", name.to_env_prefix());
+        match (&self.port.env, &self.service.replicas) {
+            (Some(variable), _) => vec![(variable.clone(), offset)],
+            (None, _) if !self.main => Vec::new(),
+            (None, ReplicaSpec::Member { group, .. }) => {
+                vec![(default(name), 0), (default(group), offset)]
+            }
+            (None, ReplicaSpec::One | ReplicaSpec::Many(_)) => vec![(default(name), 0)],
+        }
+    }
+
+    fn environment_number(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
+        let value = self.outer.get(variable)?;
+        let help = format!("unset {variable}, or set it to a number from 1 to 65535");
+        self.interpret(variable, value, offset, None, help)
+    }
+
+    /// The number from env files and `env`, strongest first.
+    fn env_file_number(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
+        let layers = layers(self.spec, self.service, self.files);
+        for (index, layer) in layers.iter().enumerate() {
+            // `PORT` of a service applies to that service; of the stack, to the primary one.
+            let means_this = match layer {
+                EnvLayer::ServiceEnv(_) | EnvLayer::ServiceFile(_) => self.main,
+                EnvLayer::StackEnv(_) | EnvLayer::StackFile(_) => self.main && self.is_primary,
+                EnvLayer::Preset(_) => false,
+            };
+            let own = own.iter().map(|(variable, offset)| (variable.as_str(), *offset));
+            let port = means_this.then(|| (PORT, self.service.port_offset()));
+            for (variable, offset) in own.chain(port) {
+                let Some(at) = layer.place(variable) else { continue };
+                let nothing = BTreeMap::new();
+                let mut environment =
+                    EnvResolver::new(self.book, layers.clone(), nothing, self.outer);
+                let value = match environment.at(variable, index) {
+                    Ok(value) => value.unwrap_or_default(),
+                    Err(ExpandError::UnknownReference { at }) => {
+                        let text = format!("`{variable}` cannot refer to another port");
+                        let help = "set a number or remove it: this variable determines a port";
+                        self.report.error(DiagnosticBuilder::at(at, text).help(help));
+                        continue;
+                    }
+                    // Reported when the environment is resolved.
+                    Err(_) => continue,
+                };
+                let help = "use a number from 1 to 65535, or remove it".to_owned();
+                if let Some(number) = self.interpret(variable, &value, offset, Some(at), help) {
+                    return Some((number, self.report.shown(at.file).to_owned()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns the number if the value has one. Otherwise notes or reports what is wrong.
+    fn interpret(
+        &mut self,
+        variable: &str,
+        value: &str,
+        offset: u16,
+        at: Option<Span>,
+        help: String,
+    ) -> Option<Option<u16>> {
+        let blame = |text: String| match at {
+            Some(at) => DiagnosticBuilder::at(at, text),
+            None => DiagnosticBuilder::without_span(MessageClass::Config, text),
+        };
+        match read(value) {
+            PortText::Port(None) => Some(None),
+            PortText::Port(Some(first)) => {
+                let number = replica_port(first, offset);
+                if number.is_none() {
+                    let text = format!(
+                        "{variable}={first} leaves no room for the replicas of {}",
+                        self.service.written_name()
+                    );
+                    self.report.error(blame(text).help("use a smaller number"));
+                }
+                number.map(Some)
+            }
+            PortText::Nothing => None,
+            PortText::Address => {
+                let said = match at {
+                    Some(at) => format!("{variable} in {}", self.report.shown(at.file)),
+                    None => format!("{variable}={}", plain(value)),
+                };
+                let text = format!("{said} is not a port number; ignored");
+                let help = "unset it to silence this note; it looks like a container link";
+                self.report.note(Message::new(MessageClass::Port, text).help(help));
+                None
+            }
+            PortText::Bad => {
+                let text = match at {
+                    // A value in a file may be a misplaced password; the location is shown anyway.
+                    Some(_) => format!("{variable} is not a valid port"),
+                    None => format!("{variable}={} is not a valid port", plain(value)),
+                };
+                self.report.error(blame(text).help(help));
+                None
+            }
+        }
+    }
+}
+
+fn read(value: &str) -> PortText {
+    let value = value.trim();
+    if value.is_empty() {
+        return PortText::Nothing;
+    }
+    if value.contains("://") {
+        return PortText::Address;
+    }
+    if value == "auto" {
+        return PortText::Port(None);
+    }
+    // Rust parses `+80`, other programs do not.
+    if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return PortText::Bad;
+    }
+    match value.parse::<u16>() {
+        Ok(number) => PortText::Port((number > 0).then_some(number)),
+        Err(_) => PortText::Bad,
+    }
+}
+
+fn check_duplicate_pins<'a>(
+    wishes: impl Iterator<Item = &'a PortRequest>,
+    report: &mut LoadReport,
+) {
+    let mut taken: BTreeMap<u16, &PortRequest> = BTreeMap::new();
+    for wish in wishes.filter(|wish| wish.weight == PortWeight::Pinned) {
+        let Some(number) = wish.number else { continue };
+        let Some(other) = taken.insert(number, wish) else { continue };
+        let text = format!(
+            "{} and {} are both pinned to port {number}, by {} and {}",
+            other.service, wish.service, other.requested_by, wish.requested_by
+        );
+        let fault = DiagnosticBuilder::without_span(MessageClass::Config, text);
+        report.error(fault.help("use another number for one of them, or 0 for any port"));
+    }
+}
+
+/// Escapes user text for a message, without quotes.
+fn plain(text: &str) -> String {
+    quote(text).trim_matches('`').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_ports() {
+        for (text, reading) in [
+            ("6000", PortText::Port(Some(6000))),
+            (" 6000 ", PortText::Port(Some(6000))),
+            ("0", PortText::Port(None)),
+            ("auto", PortText::Port(None)),
+            ("", PortText::Nothing),
+            ("tcp://10.0.0.1:80", PortText::Address),
+            ("65536", PortText::Bad),
+            ("-1", PortText::Bad),
+            ("+80", PortText::Bad),
+            ("0x50", PortText::Bad),
+            ("http", PortText::Bad),
+        ] {
+            assert_eq!(read(text), reading, "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use super::misplaced::SchemaKey;
+use super::shapes;
+
+pub(crate) const SERVICE: &[SchemaKey] = &[
+    SchemaKey::new(
+        "command",
+        shapes::command,
+        "Command to run: a string for the shell, or an array of words run directly. Required unless `preset` is set.",
+    )
+    .examples(&["\"flask run --port $PORT\"", "[\"npx\", \"vite\", \"--port\", \"${PORT}\"]"]),
+    SchemaKey::new(
+        "preset",
+        shapes::preset,
+        "Defaults for a framework or data store: command, usual port, readiness and URL. See `devstack presets`. Keys set here override the preset.",
+    )
+    .examples(&["\"postgres\""]),
+    SchemaKey::new("kind", shapes::kind, "A `service` runs until it is stopped; a `task` runs to completion.")
+        .default("\"service\""),
+    SchemaKey::new("dir", shapes::path, "Working directory, relative to this file.")
+        .default("\".\"")
+        .examples(&["\"api\""]),
+    SchemaKey::new(
+        "env",
+        shapes::env,
+        "Environment variables, overriding those of the stack. `${db.url}` and similar refer to other services, `${VAR:-default}` to variables.",
+    )
+    .default("{}")
+    .examples(&["{ DATABASE_URL = \"${db.url}\" }"]),
+    SchemaKey::new(
+        "env_file",
+        shapes::env_files,
+        "Env files relative to this file, overriding those of the stack.",
+    )
+    .default("[]")
+    .examples(&["\"api.env\"", "{ path = \"mine.env\", optional = true }"]),
+    SchemaKey::new(
+        "port",
+        shapes::port,
+        "Preferred port: a number, `\"auto\"` or a table. The assigned port is in `PORT`. Without `port` or `ports`, the service has no port.",
+    )
+    .examples(&["5000", "\"auto\"", "{ prefer = 3000, on_conflict = \"auto\" }"]),
+    SchemaKey::new("ports", shapes::ports, "Named ports; the first one is the main port.")
+        .examples(&["{ http = 8000, metrics = \"auto\" }"]),
+    SchemaKey::new("host", shapes::host, "Address passed in `HOST`. Default: the `host` of the stack.")
+        .examples(&["\"::1\""]),
+    SchemaKey::new(
+        "depends_on",
+        shapes::depends_on,
+        "Dependencies of the service: an array of services (services must be ready, tasks completed), or a table with `started`, `ready` or `completed` for each.",
+    )
+    .default("[]")
+    .examples(&["[\"db\"]", "{ db = \"ready\", migrate = \"completed\" }"]),
+    SchemaKey::new(
+        "ready",
+        shapes::ready,
+        "When the service counts as ready; all conditions must hold. Default: it listens on its main port (or answers `GET /` if devstack passes it the port); without a port, as soon as it starts.",
+    )
+    .examples(&["{ http = \"/health\", timeout = \"30s\" }"]),
+    SchemaKey::new(
+        "health",
+        shapes::health,
+        "Health checks that run once the service is ready. Default: none.",
+    )
+    .examples(&["{ http = \"/health\", action = \"restart\" }"]),
+    SchemaKey::new(
+        "restart",
+        shapes::restart,
+        "When to restart the service after it exits: `no`, `on-failure`, `always` or a table. Default: `on-failure`, or `no` for a task.",
+    )
+    .examples(&["\"always\"", "{ policy = \"on-failure\", max = 3 }"]),
+    SchemaKey::new("success_codes", shapes::exit_codes, "Exit codes that count as success.")
+        .default("[0]")
+        .examples(&["[0, 143]"]),
+    SchemaKey::new("stop", shapes::stop, "How to stop the service.")
+        .default("{ signal = \"TERM\", grace = \"5s\" }")
+        .examples(&["{ signal = \"INT\", grace = \"10s\" }"]),
+    SchemaKey::new(
+        "watch",
+        shapes::watch,
+        "Files that restart the service when they change: `true` for its whole directory, an array of globs (`!` excludes), a table, or an array of tables. Files in `.gitignore` are ignored.",
+    )
+    .default("false")
+    .examples(&["[\"**/*.py\", \"!tests/**\"]", "{ paths = [\"src\"], ignore = [\"*.tmp\"] }"]),
+    SchemaKey::new(
+        "debug",
+        shapes::debug,
+        "How to start the service in debug mode, with `up --debug` or `devstack debug`. Default: from its preset.",
+    )
+    .examples(&["{ command = \"node --inspect=$DEBUG_PORT server.js\", port = 9229 }"]),
+    SchemaKey::new(
+        "profiles",
+        shapes::names,
+        "Start the service only if one of these profiles is active, set with `--profile` or DEVSTACK_PROFILES.",
+    )
+    .default("[]")
+    .examples(&["[\"full\"]"]),
+    SchemaKey::new(
+        "replicas",
+        shapes::replicas,
+        "Number of replicas, each with its own port: `api-1`, `api-2` and so on.",
+    )
+    .default("1")
+    .examples(&["3"]),
+    SchemaKey::new(
+        "autostart",
+        shapes::boolean,
+        "Whether the service starts automatically; otherwise it starts only by name or as a dependency.",
+    )
+    .default("true"),
+    SchemaKey::new("on_exit", shapes::on_exit, "With `shutdown`, the stack stops when this service exits and uses its exit code.")
+        .default("\"none\""),
+    SchemaKey::new(
+        "tty",
+        shapes::tty,
+        "Whether the service gets its own terminal, shown by `devstack attach`. `auto`: only if devstack itself writes to a terminal.",
+    )
+    .default("\"auto\""),
+    SchemaKey::new(
+        "primary",
+        shapes::boolean,
+        "Whether an inherited `PORT` applies to this service. Default: the first service with a port.",
+    )
+    .examples(&["true"]),
+    SchemaKey::new("proxy", shapes::only_false, "Host names for a proxy; not supported in this version.")
+        .default("false"),
+    SchemaKey::new("color", shapes::color, "Color of the service name in the log. Default: assigned automatically.")
+        .examples(&["\"cyan\""]),
+    SchemaKey::new("description", shapes::text, "Description for people. Default: none.")
+        .examples(&["\"keeps the notes\""]),
+];

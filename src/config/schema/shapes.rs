@@ -1,0 +1,267 @@
+//! The JSON Schemas of values. They accept what the checker accepts, and reject what is wrong in a
+//! single value. There is no `$ref`, because editors hide what stands beside one.
+
+use serde_json::{Map, Value, json};
+
+use super::misplaced::{
+    DEBUG, ENV_FILE, HEALTH, HTTP, LOGS, PORT, READY, RESTART, SERVICE, STACK, STOP, SchemaKey,
+    WATCH,
+};
+use crate::config::check::{
+    dependencies, health, logs as log_limits, port, profiles, replicas, restart, service, watch,
+};
+use crate::model::signal_name;
+use crate::presets;
+
+/// The name of a service, port, profile or stack.
+const NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
+
+const DURATION: &str = r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$";
+
+pub(super) fn table(keys: &[SchemaKey]) -> Value {
+    let properties: Map<String, Value> =
+        keys.iter().map(|key| (key.name.to_owned(), with_docs(key))).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// Returns the schema of a key, with description, default and examples.
+fn with_docs(key: &SchemaKey) -> Value {
+    let mut shape = (key.shape)();
+    shape["description"] = key.description.into();
+    if let Some(text) = key.default {
+        shape["default"] = written(text);
+    }
+    if !key.examples.is_empty() {
+        shape["examples"] = key.examples.iter().map(|text| written(text)).collect();
+    }
+    shape
+}
+
+fn written(text: &str) -> Value {
+    let file: Map<String, Value> =
+        toml::from_str(&format!("value = {text}")).expect("a test reads every default and example");
+    file["value"].clone()
+}
+
+fn any_of(shapes: impl IntoIterator<Item = Value>) -> Value {
+    json!({ "anyOf": shapes.into_iter().collect::<Vec<_>>() })
+}
+
+fn enum_of<T>(table: &[(&str, T)]) -> Value {
+    let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+    json!({ "type": "string", "enum": words })
+}
+
+fn integer_range(from: i64, to: i64) -> Value {
+    json!({ "type": "integer", "minimum": from, "maximum": to })
+}
+
+fn list(of: Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+fn map_of(of: Value) -> Value {
+    json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": of })
+}
+
+pub(super) fn stack() -> Value {
+    table(STACK)
+}
+
+pub(super) fn logs() -> Value {
+    table(LOGS)
+}
+
+pub(super) fn size() -> Value {
+    let units: Vec<&str> = log_limits::UNITS.iter().map(|(unit, _)| *unit).collect();
+    json!({ "type": "string", "pattern": format!("^[0-9]+ *({})$", units.join("|")) })
+}
+
+pub(super) fn kept_logs() -> Value {
+    integer_range(0, log_limits::MAX_KEPT)
+}
+
+pub(super) fn services() -> Value {
+    map_of(table(SERVICE))
+}
+
+pub(super) fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+pub(super) fn boolean() -> Value {
+    json!({ "type": "boolean" })
+}
+
+pub(super) fn only_false() -> Value {
+    json!({ "enum": [false] })
+}
+
+pub(super) fn name() -> Value {
+    json!({ "type": "string", "pattern": NAME })
+}
+
+pub(super) fn names() -> Value {
+    let mut names = list(name());
+    names["maxItems"] = profiles::MAX_PROFILES.into();
+    names
+}
+
+pub(super) fn path() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn host() -> Value {
+    json!({ "type": "string", "pattern": "^(localhost|[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$" })
+}
+
+pub(super) fn duration() -> Value {
+    json!({ "type": "string", "pattern": DURATION })
+}
+
+pub(super) fn variable() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
+}
+
+pub(super) fn command() -> Value {
+    let mut line = list(text());
+    line["minItems"] = 1.into();
+    any_of([json!({ "type": "string", "pattern": r"\S" }), line])
+}
+
+pub(super) fn preset() -> Value {
+    let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
+    json!({ "type": "string", "enum": names })
+}
+
+pub(super) fn env() -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[^=]+$" },
+        "additionalProperties": { "type": ["string", "number", "boolean"] },
+    })
+}
+
+pub(super) fn env_files() -> Value {
+    let mut entry = table(ENV_FILE);
+    entry["required"] = json!(["path"]);
+    let one = [path(), entry];
+    any_of(one.clone().into_iter().chain([list(any_of(one))]))
+}
+
+pub(super) fn on_conflict() -> Value {
+    enum_of(&port::ON_CONFLICT)
+}
+
+pub(super) fn port_number() -> Value {
+    any_of([integer_range(1, 65_535), json!({ "type": "string", "enum": ["auto"] })])
+}
+
+pub(super) fn port() -> Value {
+    any_of([port_number(), table(PORT)])
+}
+
+pub(super) fn debug() -> Value {
+    table(DEBUG)
+}
+
+pub(super) fn ports() -> Value {
+    let mut ports = map_of(port());
+    ports["maxProperties"] = port::MAX_PORTS.into();
+    ports
+}
+
+pub(super) fn depends_on() -> Value {
+    let table = map_of(enum_of(&dependencies::CONDITIONS));
+    any_of([list(name()), table])
+}
+
+pub(super) fn probe_port() -> Value {
+    any_of([boolean(), integer_range(1, 65_535), name()])
+}
+
+pub(super) fn http() -> Value {
+    any_of([text(), table(HTTP)])
+}
+
+pub(super) fn ready() -> Value {
+    table(READY)
+}
+
+pub(super) fn health() -> Value {
+    table(HEALTH)
+}
+
+pub(super) fn failures() -> Value {
+    integer_range(1, health::MAX_FAILURES)
+}
+
+pub(super) fn health_action() -> Value {
+    enum_of(&health::ACTIONS)
+}
+
+pub(super) fn policy() -> Value {
+    enum_of(&restart::POLICIES)
+}
+
+pub(super) fn max_restarts() -> Value {
+    integer_range(1, restart::MAX_RESTARTS)
+}
+
+pub(super) fn restart() -> Value {
+    any_of([policy(), table(RESTART)])
+}
+
+pub(super) fn exit_codes() -> Value {
+    list(integer_range(0, 255))
+}
+
+pub(super) fn signal() -> Value {
+    let names: Vec<&str> = (1..32).filter_map(signal_name).collect();
+    let any_case = |c: char| format!("[{c}{}]", c.to_ascii_lowercase());
+    let spelled: Vec<String> =
+        names.iter().map(|name| name.chars().map(any_case).collect()).collect();
+    let pattern = format!("^([Ss][Ii][Gg])?({})$", spelled.join("|"));
+    let other = json!({ "type": "string", "pattern": pattern });
+    any_of([json!({ "type": "string", "enum": names }), other, integer_range(1, 31)])
+}
+
+pub(super) fn stop() -> Value {
+    table(STOP)
+}
+
+pub(super) fn globs() -> Value {
+    any_of([path(), list(path())])
+}
+
+pub(super) fn watch() -> Value {
+    any_of([boolean(), globs(), table(WATCH), list(table(WATCH))])
+}
+
+pub(super) fn poll() -> Value {
+    any_of([boolean(), duration()])
+}
+
+pub(super) fn watch_action() -> Value {
+    enum_of(&watch::ACTIONS)
+}
+
+pub(super) fn replicas() -> Value {
+    integer_range(1, replicas::MAX_REPLICAS.into())
+}
+
+pub(super) fn kind() -> Value {
+    enum_of(&service::KINDS)
+}
+
+pub(super) fn on_exit() -> Value {
+    enum_of(&service::ON_EXIT)
+}
+
+pub(super) fn color() -> Value {
+    enum_of(&service::COLORS)
+}
+
+pub(super) fn tty() -> Value {
+    json!({ "enum": [true, false, "auto"] })
+}

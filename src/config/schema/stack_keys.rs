@@ -1,0 +1,54 @@
+//! The keys of the top level and of `[stack]`.
+
+use super::misplaced::SchemaKey;
+use super::shapes;
+
+pub(crate) const FILE: &[SchemaKey] = &[
+    SchemaKey::new("stack", shapes::stack, "Settings for the whole stack.")
+        .examples(&["{ name = \"shop\" }"]),
+    SchemaKey::new("services", shapes::services, "Services by name. Names use a-z, 0-9 and `-`.")
+        .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),
+];
+
+pub(crate) const STACK: &[SchemaKey] = &[
+    SchemaKey::new("name", shapes::name, "Name of the stack. Default: the name of its directory.")
+        .examples(&["\"shop\""]),
+    SchemaKey::new(
+        "host",
+        shapes::host,
+        "Address for services to bind to, passed in `HOST`: an IP address or `localhost`.",
+    )
+    .default("\"127.0.0.1\"")
+    .examples(&["\"0.0.0.0\""]),
+    SchemaKey::new("env", shapes::env, "Environment variables for every service.")
+        .default("{}")
+        .examples(&["{ LOG_LEVEL = \"debug\" }"]),
+    SchemaKey::new(
+        "env_file",
+        shapes::env_files,
+        "Env files for every service, relative to this file; later ones override earlier ones. Default: `.env` and `.env.local`, if they exist.",
+    )
+    .examples(&["[\".env\", { path = \".env.local\", optional = true }]"]),
+    SchemaKey::new(
+        "on_conflict",
+        shapes::on_conflict,
+        "What to do if a preferred port is in use: take the `next` free port, any free port (`auto`), `fail`, or `ask` on a terminal.",
+    )
+    .default("\"next\""),
+    SchemaKey::new(
+        "live",
+        shapes::boolean,
+        "Whether changes to this file are applied while the stack is running.",
+    )
+    .default("true"),
+    SchemaKey::new("logs", shapes::logs, "How much output of each service is kept on disk.")
+        .default("{ max_size = \"50MB\", keep = 3 }"),
+];
+
+pub(crate) const LOGS: &[SchemaKey] = &[
+    SchemaKey::new("max_size", shapes::size, "Size at which the log file of a service is rotated.")
+        .default("\"50MB\"")
+        .examples(&["\"500KB\"", "\"1 GiB\""]),
+    SchemaKey::new("keep", shapes::kept_logs, "Number of rotated log files to keep per service.")
+        .default("3"),
+];

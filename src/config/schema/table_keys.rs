@@ -1,0 +1,190 @@
+//! The keys of tables within a service.
+
+use super::misplaced::SchemaKey;
+use super::shapes;
+
+pub(crate) const PORT: &[SchemaKey] = &[
+    SchemaKey::new("prefer", shapes::port_number, "Preferred port number, or `\"auto\"`.")
+        .default("\"auto\"")
+        .examples(&["3000"]),
+    SchemaKey::new(
+        "on_conflict",
+        shapes::on_conflict,
+        "What to do if the port is in use: take the `next` free port, any free port (`auto`), `fail`, or `ask` on a terminal. Default: the setting of the stack.",
+    )
+    .examples(&["\"auto\""]),
+    SchemaKey::new(
+        "env",
+        shapes::variable,
+        "Environment variable of devstack that pins the port. Default: `API_PORT` for the main port of `api`.",
+    )
+    .examples(&["\"WEB_PORT\""]),
+    SchemaKey::new(
+        "pass",
+        shapes::boolean,
+        "Whether devstack opens the socket and passes it on (`LISTEN_FDS`), so that no connection is refused during a restart.",
+    )
+    .default("false"),
+];
+
+pub(crate) const READY: &[SchemaKey] = &[
+    SchemaKey::new(
+        "tcp",
+        shapes::probe_port,
+        "The service listens on its main port (`true`), or on a port given by name or number.",
+    )
+    .examples(&["true", "5000"]),
+    SchemaKey::new(
+        "http",
+        shapes::http,
+        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
+    )
+    .examples(&["\"/health\"", "{ path = \"/health\", port = 9000 }"]),
+    SchemaKey::new(
+        "log",
+        shapes::text,
+        "The service prints a line that matches this regular expression.",
+    )
+    .examples(&["\"listening on\""]),
+    SchemaKey::new("exec", shapes::command, "This command exits with code 0.")
+        .examples(&["\"pg_isready --port $PORT\""]),
+    SchemaKey::new("notify", shapes::boolean, "The service sends `READY=1`, as for systemd.")
+        .default("false"),
+    SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
+        .examples(&["\"2s\""]),
+    SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")
+        .default("\"60s\""),
+    SchemaKey::new("interval", shapes::duration, "Time between two attempts.").default("\"250ms\""),
+];
+
+pub(crate) const HEALTH: &[SchemaKey] = &[
+    SchemaKey::new(
+        "tcp",
+        shapes::probe_port,
+        "The service listens on its main port (`true`), or on a port given by name or number.",
+    )
+    .examples(&["true"]),
+    SchemaKey::new(
+        "http",
+        shapes::http,
+        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
+    )
+    .examples(&["\"/health\""]),
+    SchemaKey::new("exec", shapes::command, "This command exits with code 0.")
+        .examples(&["\"./check\""]),
+    SchemaKey::new("interval", shapes::duration, "Time between two attempts.").default("\"5s\""),
+    SchemaKey::new(
+        "failures",
+        shapes::failures,
+        "Number of consecutive failures after which the service is unhealthy.",
+    )
+    .default("3"),
+    SchemaKey::new(
+        "action",
+        shapes::health_action,
+        "What to do when the service is unhealthy: only `report` it, or `restart` it.",
+    )
+    .default("\"report\""),
+];
+
+pub(crate) const HTTP: &[SchemaKey] = &[
+    SchemaKey::new("path", shapes::text, "Path to request.")
+        .default("\"/\"")
+        .examples(&["\"/health\""]),
+    SchemaKey::new(
+        "port",
+        shapes::probe_port,
+        "Main port (`true`), or a port given by name or number.",
+    )
+    .default("true")
+    .examples(&["9000"]),
+];
+
+pub(crate) const RESTART: &[SchemaKey] = &[
+    SchemaKey::new(
+        "policy",
+        shapes::policy,
+        "When to restart the service after it exits. Default: `on-failure`, or `no` for a task.",
+    )
+    .examples(&["\"always\""]),
+    SchemaKey::new(
+        "max",
+        shapes::max_restarts,
+        "Maximum number of restarts within `window`; beyond that the service has failed.",
+    )
+    .default("8"),
+    SchemaKey::new("window", shapes::duration, "Time window for `max`.").default("\"120s\""),
+    SchemaKey::new(
+        "delay",
+        shapes::duration,
+        "Delay before the first restart; it doubles with each further restart.",
+    )
+    .default("\"250ms\""),
+    SchemaKey::new("max_delay", shapes::duration, "Maximum delay.").default("\"15s\""),
+];
+
+pub(crate) const STOP: &[SchemaKey] = &[
+    SchemaKey::new("signal", shapes::signal, "Signal to stop the service with, by name or number.")
+        .default("\"TERM\"")
+        .examples(&["\"INT\""]),
+    SchemaKey::new("grace", shapes::duration, "Time after which remaining processes are killed.")
+        .default("\"5s\""),
+    SchemaKey::new(
+        "command",
+        shapes::command,
+        "Command to stop the service with, instead of a signal. Default: none.",
+    )
+    .examples(&["\"nginx -s quit\""]),
+];
+
+pub(crate) const WATCH: &[SchemaKey] = &[
+    SchemaKey::new(
+        "paths",
+        shapes::globs,
+        "Globs to watch, relative to the service's directory; `!` excludes. Default: everything.",
+    )
+    .examples(&["[\"src/**\"]"]),
+    SchemaKey::new("ignore", shapes::globs, "Globs to ignore.")
+        .default("[]")
+        .examples(&["[\"*.tmp\"]"]),
+    SchemaKey::new(
+        "action",
+        shapes::watch_action,
+        "What to do on a change: `restart` the service, send it a `signal`, or `run` a command. Default: `restart`, or `signal` if `signal` is set.",
+    )
+    .examples(&["\"restart\""]),
+    SchemaKey::new("signal", shapes::signal, "Signal to send. Default with `action = \"signal\"`: HUP.")
+        .examples(&["\"USR1\""]),
+    SchemaKey::new("run", shapes::command, "Command to run: before a restart, such as a build, or on its own.")
+        .examples(&["\"cargo build\""]),
+    SchemaKey::new("settle", shapes::duration, "How long files must stop changing before the action runs.")
+        .default("\"10ms\""),
+    SchemaKey::new(
+        "poll",
+        shapes::poll,
+        "Poll for changes that the system does not report: every 2s (`true`) or at this interval.",
+    )
+    .default("false")
+    .examples(&["true", "\"500ms\""]),
+];
+
+pub(crate) const ENV_FILE: &[SchemaKey] = &[
+    SchemaKey::new("path", shapes::path, "Path of the env file, relative to devstack.toml.")
+        .examples(&["\".env\""]),
+    SchemaKey::new("optional", shapes::boolean, "Whether the file may be missing.")
+        .default("false"),
+];
+
+pub(crate) const DEBUG: &[SchemaKey] = &[
+    SchemaKey::new(
+        "command",
+        shapes::command,
+        "Command to run in debug mode. Default: the service's `command`, which can check `DEVSTACK_MODE`.",
+    )
+    .examples(&["\"python -m debugpy --listen $DEBUG_HOST:$DEBUG_PORT app.py\""]),
+    SchemaKey::new("port", shapes::port, "Debugger port, assigned like any other port and passed in `DEBUG_PORT`.")
+        .default("\"auto\"")
+        .examples(&["5678"]),
+    SchemaKey::new("wait", shapes::boolean, "Whether the program waits for a debugger; if so, `DEBUG_WAIT` is `1`.")
+        .default("false"),
+];

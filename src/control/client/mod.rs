@@ -1,0 +1,297 @@
+mod attach;
+mod connection;
+mod error;
+mod lines;
+
+pub use attach::{AttachConnection, AttachMessage, AttachReader, AttachWriter};
+pub use error::ClientError;
+pub use lines::LineStream;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::protocol::{
+    AttachQuery, ServicesRequest, TextResponse, UPGRADE, WaitRequest, service_query,
+};
+use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse, WaitFor};
+use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WhyView};
+use connection::{ControlConnection, check_protocol, read_body, soon};
+
+/// Time limit for what a healthy devstack answers without waiting for anything.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(1_800);
+/// Delay between attempts to connect to a devstack that is starting.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// How long a devstack may take to exit after it has reported that everything is stopped.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Talks to the devstack of a directory, with one connection per request.
+#[derive(Debug, Clone)]
+pub struct ControlClient {
+    socket: PathBuf,
+    found: Option<RunningInstance>,
+}
+
+impl ControlClient {
+    /// Returns a client for the devstack in or above `start_dir`, see [`InstanceLock::find`].
+    pub fn here(start_dir: &Path) -> Result<ControlClient, ClientError> {
+        InstanceLock::find(start_dir).map(ControlClient::of).ok_or_else(ClientError::not_running)
+    }
+
+    /// Returns a client for the given devstack.
+    pub fn of(found: RunningInstance) -> ControlClient {
+        ControlClient { socket: found.socket.clone(), found: Some(found) }
+    }
+
+    /// Returns a client for any server that listens on `socket`.
+    pub fn at(socket: &Path) -> ControlClient {
+        ControlClient { socket: socket.to_owned(), found: None }
+    }
+
+    /// Fetches a snapshot with CPU and memory, unparsed: fields unknown to this version are kept.
+    pub async fn stack_json(&self) -> Result<Bytes, ClientError> {
+        self.get("/v1/stack").await
+    }
+
+    /// Fetches a snapshot without CPU and memory.
+    pub async fn stack(&self) -> Result<Snapshot, ClientError> {
+        let sent = self.get("/v1/stack?usage=false").await?;
+        serde_json::from_slice(&sent).map_err(ClientError::unreadable_response)
+    }
+
+    /// Fetches a snapshot with each service's CPU and memory.
+    pub async fn stack_with_usage(&self) -> Result<Snapshot, ClientError> {
+        serde_json::from_slice(&self.stack_json().await?).map_err(ClientError::unreadable_response)
+    }
+
+    /// Fetches what the configuration files would change, unparsed.
+    pub async fn plan_json(&self) -> Result<Bytes, ClientError> {
+        self.get("/v1/plan").await
+    }
+
+    /// Fetches what the configuration files would change.
+    pub async fn plan(&self) -> Result<PlanView, ClientError> {
+        serde_json::from_slice(&self.plan_json().await?).map_err(ClientError::unreadable_response)
+    }
+
+    /// Fetches the explanation of a service's state, unparsed.
+    pub async fn why_json(&self, service: &str) -> Result<Bytes, ClientError> {
+        self.get(&service_query::service_path("/v1/why", service)).await
+    }
+
+    /// Fetches the explanation of a service's state.
+    pub async fn why(&self, service: &str) -> Result<WhyView, ClientError> {
+        serde_json::from_slice(&self.why_json(service).await?)
+            .map_err(ClientError::unreadable_response)
+    }
+
+    /// Fetches the environment of a service.
+    pub async fn env(&self, service: &str) -> Result<EnvView, ClientError> {
+        let sent = self.get(&service_query::service_path("/v1/env", service)).await?;
+        serde_json::from_slice(&sent).map_err(ClientError::unreadable_response)
+    }
+
+    /// Fetches the version of the running devstack.
+    pub async fn version(&self) -> Result<VersionResponse, ClientError> {
+        serde_json::from_slice(&self.get("/v1/version").await?)
+            .map_err(ClientError::unreadable_response)
+    }
+
+    /// Starts services with their dependencies. Returns when they run.
+    pub async fn start(&self, names: &[String]) -> Result<String, ClientError> {
+        self.post_services("/v1/start", names).await
+    }
+
+    /// Stops services. Returns when they have stopped.
+    pub async fn stop(&self, names: &[String]) -> Result<String, ClientError> {
+        self.post_services("/v1/stop", names).await
+    }
+
+    /// Restarts or starts services. Returns when they run.
+    pub async fn restart(&self, names: &[String]) -> Result<String, ClientError> {
+        self.post_services("/v1/restart", names).await
+    }
+
+    /// Starts or restarts services in debug mode. Returns when a debugger can attach.
+    pub async fn debug(&self, names: &[String]) -> Result<String, ClientError> {
+        self.post_services("/v1/debug", names).await
+    }
+
+    /// Restarts services that are in debug mode in run mode. Returns when they run.
+    pub async fn undebug(&self, names: &[String]) -> Result<String, ClientError> {
+        self.post_services("/v1/undebug", names).await
+    }
+
+    /// Waits for services, or all requested ones. Fails once the condition cannot become true.
+    pub async fn wait(
+        &self,
+        names: &[String],
+        what: Option<WaitFor>,
+    ) -> Result<String, ClientError> {
+        self.post("/v1/wait", &WaitRequest { services: names.to_vec(), what }).await
+    }
+
+    /// Stops everything. Returns when the devstack has exited, so that the next one can start.
+    /// Works with every protocol version.
+    pub async fn down(&self) -> Result<String, ClientError> {
+        // A devstack that does not report its version would not stop either. Any version will do.
+        if let Err(
+            failure @ (ClientError::Busy(_) | ClientError::Denied(_) | ClientError::NotRunning(_)),
+        ) = self.version().await
+        {
+            return Err(failure);
+        }
+        let mut connection = self.connect().await?;
+        let answer = match connection.send(Method::POST, "/v1/down", Vec::new()).await {
+            Ok(answer) => read_body(answer).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
+            Ok(_) if !self.ended().await => Err(self.still_running_error()),
+            Ok(body) => Ok(serde_json::from_slice(&body)
+                .map_or("stopped".to_owned(), |TextResponse { text }| text)),
+            // It exited without an answer, for instance after a second Ctrl-C, so it is stopped.
+            Err(ClientError::NotRunning(_)) if self.ended().await => {
+                Ok("the stack has stopped".to_owned())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads lines of the log.
+    pub async fn logs(&self, query: &LogQuery) -> Result<LineStream, ClientError> {
+        self.follow(&format!("/v1/logs?{}", query.to_text())).await
+    }
+
+    /// Reads events: first a snapshot, then each event.
+    pub async fn events(&self) -> Result<LineStream, ClientError> {
+        self.follow("/v1/events").await
+    }
+
+    async fn follow(&self, path: &str) -> Result<LineStream, ClientError> {
+        let answer = self.with_timeout(async {
+            self.connect_retry().await?.send(Method::GET, path, Vec::new()).await
+        });
+        let answer = answer.await?;
+        check_protocol(&answer)?;
+        if answer.status().is_success() {
+            return Ok(LineStream::new(answer.into_body()));
+        }
+        read_body(answer).await?;
+        Err(ClientError::unreadable_response("unexpected status"))
+    }
+
+    /// Attaches to the terminal of a service.
+    pub async fn attach(&self, query: &AttachQuery) -> Result<AttachConnection, ClientError> {
+        let path = format!("/v1/attach?{}", query.to_text());
+        let mut connection = self.connect().await?;
+        self.with_timeout(async {
+            let answer = connection.upgrade(&path, UPGRADE).await?;
+            check_protocol(&answer)?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return AttachConnection::of(answer).await;
+            }
+            read_body(answer).await?;
+            Err(ClientError::unreadable_response("unexpected status"))
+        })
+        .await
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        // One limit for connecting and responding: the result is known within two seconds.
+        self.with_timeout(async {
+            let mut connection = self.connect_retry().await?;
+            let answer = connection.send(Method::GET, path, Vec::new()).await?;
+            check_protocol(&answer)?;
+            read_body(answer).await
+        })
+        .await
+    }
+
+    async fn post_services(&self, path: &str, names: &[String]) -> Result<String, ClientError> {
+        self.post(path, &ServicesRequest { services: names.to_vec() }).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<String, ClientError> {
+        // Whether a compatible devstack listens is known at once; the response itself may take
+        // long.
+        self.version().await?;
+        let body = serde_json::to_vec(body).expect("request bodies serialize to JSON");
+        let mut connection = self.connect().await?;
+        let answer = connection.send(Method::POST, path, body).await?;
+        check_protocol(&answer)?;
+        let told: TextResponse = serde_json::from_slice(&read_body(answer).await?)
+            .map_err(ClientError::unreadable_response)?;
+        Ok(told.text)
+    }
+
+    async fn connect(&self) -> Result<ControlConnection, ClientError> {
+        self.with_timeout(self.connect_retry()).await
+    }
+
+    /// Connects without a time limit, retrying while a devstack holds the lock without a socket.
+    async fn connect_retry(&self) -> Result<ControlConnection, ClientError> {
+        loop {
+            let error = match ControlConnection::open(&self.socket).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::PermissionDenied => return Err(self.denied()),
+                io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::WouldBlock => {}
+                _ => return Err(ClientError::unreadable_response(error)),
+            }
+            if !self.found.as_ref().is_some_and(RunningInstance::is_running) {
+                return Err(ClientError::not_running());
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+    }
+
+    fn still_running_error(&self) -> ClientError {
+        let pid = self.found.as_ref().and_then(|found| found.holder.as_ref()).map(|one| one.pid);
+        let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        let text =
+            format!("stack stopped, but devstack{who} is still running after {SHUTDOWN_TIMEOUT:?}");
+        let help = pid.map_or(String::new(), |pid| format!("kill it with `kill -9 {pid}`"));
+        ClientError::Busy(Message::new(MessageClass::Busy, text).help(help))
+    }
+
+    fn denied(&self) -> ClientError {
+        let text = format!("permission denied for the control socket {}", self.socket.display());
+        ClientError::Denied(
+            Message::new(MessageClass::Denied, text)
+                .help("run this as the user who started the stack"),
+        )
+    }
+
+    async fn with_timeout<T>(
+        &self,
+        what: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let holder = self.found.as_ref().and_then(|found| found.holder.as_ref());
+        soon(REQUEST_TIMEOUT, holder.map(|holder| holder.pid), what).await
+    }
+
+    /// Returns whether the devstack exits in time. True at once for a client from a socket path,
+    /// which has no lock to wait for.
+    async fn ended(&self) -> bool {
+        let Some(found) = self.found.clone() else { return true };
+        let (tell, ended) = oneshot::channel();
+        // A lock can only be waited for by blocking; a pool thread would delay the runtime's
+        // shutdown.
+        let wait = move || {
+            let _ = tell.send(found.wait_until_ended().is_ok());
+        };
+        // If the thread cannot start, the channel closes and the exit counts as unknown.
+        let _ = std::thread::Builder::new().spawn(wait);
+        matches!(tokio::time::timeout(SHUTDOWN_TIMEOUT, ended).await, Ok(Ok(true)))
+    }
+}

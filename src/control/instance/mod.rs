@@ -1,0 +1,358 @@
+mod crashed;
+mod located;
+mod lock_files;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "macos.rs"]
+mod platform;
+mod project_dir;
+mod record;
+mod user_dirs;
+
+pub use crashed::CrashedInstance;
+pub use located::LocatedInstance;
+pub use project_dir::ProjectDir;
+pub use record::InstanceRecord;
+pub(crate) use user_dirs::UserDirs;
+pub use user_dirs::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fmt, io, thread};
+
+use rustix::fs::OFlags;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::model::{Message, MessageClass};
+
+/// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
+const TRIES: u32 = 500;
+/// How often to read the record of a devstack that has only just taken the lock.
+const NAME_TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(2);
+/// Name of the file that makes a directory a project.
+const PROJECT_FILE: &str = "devstack.toml";
+
+/// The right to be the devstack of a directory. It ends with the process, even after SIGKILL: the
+/// kernel owns the lock, so a stale lock file blocks nothing.
+#[derive(Debug)]
+pub struct InstanceLock {
+    lock: File,
+    socket: PathBuf,
+    holder: InstanceRecord,
+    /// The project directory. While it is open, its inode number is not reused, even after
+    /// deletion, and the system can tell where it was moved.
+    _folder: Option<File>,
+}
+
+/// Another devstack runs in this directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlreadyRunning {
+    /// Process id; 0 if it has not written its record yet, or is about to exit.
+    pub pid: u32,
+    /// Name of its stack; empty if it has not written its record yet.
+    pub stack: String,
+    /// Start time.
+    pub since: SystemTime,
+}
+
+/// Why a directory could not be claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimError {
+    /// Another devstack runs here.
+    Busy(AlreadyRunning),
+    /// The lock could not be taken for another reason.
+    Failed(Message),
+}
+
+/// A running devstack.
+#[derive(Debug, Clone)]
+pub struct RunningInstance {
+    /// Its project directory.
+    pub dir: PathBuf,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// The record in its lock file; `None` at the moment it starts.
+    pub holder: Option<InstanceRecord>,
+    lock: PathBuf,
+}
+
+impl ClaimError {
+    /// Returns the message for the user.
+    pub fn message(&self) -> Message {
+        match self {
+            ClaimError::Busy(busy) => busy.message(),
+            ClaimError::Failed(message) => message.clone(),
+        }
+    }
+
+    /// Returns the exit code of `up`.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            ClaimError::Busy(_) => crate::error::exit::BUSY,
+            ClaimError::Failed(_) => crate::error::exit::FAILED,
+        }
+    }
+}
+
+impl AlreadyRunning {
+    /// Returns the message for a user who tried to start another one.
+    pub fn message(&self) -> Message {
+        Message::new(MessageClass::Busy, self.to_string())
+            .help("see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`")
+    }
+}
+
+impl fmt::Display for AlreadyRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            0 => f.write_str("a stack is starting or stopping in this directory"),
+            pid => write!(
+                f,
+                "a stack is already running in this directory: {} (pid {pid})",
+                self.stack
+            ),
+        }
+    }
+}
+
+impl InstanceLock {
+    /// Claims `project_dir`, unless another devstack has it. Waits a few hundredths of a second at
+    /// most. Symlinks, bind mounts and a moved directory count as the same project.
+    pub fn claim(project_dir: &Path, stack: &str) -> Result<InstanceLock, ClaimError> {
+        InstanceLock::claim_in(&UserDirs::of_this_user(), project_dir, stack)
+    }
+
+    pub(super) fn claim_in(
+        places: &UserDirs,
+        project_dir: &Path,
+        stack: &str,
+    ) -> Result<InstanceLock, ClaimError> {
+        let trouble = |error| ClaimError::Failed(cannot_claim(project_dir, &error));
+        let id = directory_id(project_dir, places.uid).map_err(trouble)?;
+        let runtime = places.runtime_dir().map_err(ClaimError::Failed)?;
+        let path = lock_path(&runtime, &id);
+        if let Some(other) = other_runtime_lock(places, &runtime, &id) {
+            return Err(ClaimError::Busy(already_running(&other)));
+        }
+        let lock = open_lock(&path, true).map_err(trouble)?;
+        if !try_lock(&lock).map_err(trouble)? {
+            return Err(ClaimError::Busy(already_running(&lock)));
+        }
+        let holder = InstanceRecord::this_process(project_dir, stack);
+        holder.write(&lock).map_err(trouble)?;
+        let _folder = File::open(project_dir).ok();
+        Ok(InstanceLock { lock, socket: path.with_extension("sock"), holder, _folder })
+    }
+
+    /// Records the token that marks every process of the stack from now on.
+    pub fn record_token(&self, token: &str) -> io::Result<()> {
+        InstanceRecord { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
+    }
+
+    /// Returns the path of the socket, which may not exist yet.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Opens the socket, replacing one that an earlier devstack left. Non-blocking.
+    pub fn listen(&self) -> io::Result<UnixListener> {
+        match fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&self.socket)?;
+        // The directory already keeps other users out; this guards against copies of the path.
+        fs::set_permissions(&self.socket, fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    /// Releases everything but the lock, which is kept until the process exits: the next owner can
+    /// rely on nothing of this devstack being left. Dropping the value frees the directory at once.
+    pub fn hold_until_exit(self) {
+        self.clean_up();
+        std::mem::forget(self);
+    }
+
+    /// Removes what looks like a running or crashed devstack.
+    fn clean_up(&self) {
+        let _ = fs::remove_file(&self.socket);
+        let _ = self.lock.set_len(0);
+    }
+
+    /// Finds the devstack that runs in `start_dir` or its nearest ancestor, but not above a
+    /// directory with a `devstack.toml`: an outer project is never meant.
+    pub fn find(start_dir: &Path) -> Option<RunningInstance> {
+        InstanceLock::find_in(&UserDirs::of_this_user(), start_dir)
+    }
+
+    pub(super) fn find_in(places: &UserDirs, start_dir: &Path) -> Option<RunningInstance> {
+        let folders = places.runtime_dirs();
+        let Ok(start) = fs::canonicalize(start_dir) else {
+            // The current directory may be deleted: it has no path any more but is still the same.
+            let id = directory_id(start_dir, places.uid).ok()?;
+            return folders.iter().find_map(|runtime| instance_at(start_dir, runtime, &id));
+        };
+        for dir in start.ancestors() {
+            let Ok(id) = directory_id(dir, places.uid) else { continue };
+            if let Some(found) = folders.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
+                return Some(found);
+            }
+            if dir.join(PROJECT_FILE).exists() {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // While the lock is still ours. The file stays: otherwise two devstacks could lock
+        // different files of the same name.
+        self.clean_up();
+    }
+}
+
+impl RunningInstance {
+    /// Describes the devstack of `dir` by its lock, which must be held.
+    fn new(dir: &Path, path: PathBuf, lock: &File) -> RunningInstance {
+        RunningInstance {
+            dir: dir.to_owned(),
+            socket: path.with_extension("sock"),
+            holder: InstanceRecord::read(lock),
+            lock: path,
+        }
+    }
+
+    /// Returns whether it still runs.
+    pub fn is_running(&self) -> bool {
+        open_lock(&self.lock, false).is_ok_and(|lock| is_held(&lock))
+    }
+
+    /// Blocks until it has exited, without a time limit.
+    pub fn wait_until_ended(&self) -> io::Result<()> {
+        match open_lock(&self.lock, false) {
+            Ok(lock) => lock.lock_shared(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns the id of a project: device and inode of the directory, and the user, hashed.
+pub(super) fn directory_id(dir: &Path, uid: u32) -> io::Result<String> {
+    identity_of(&fs::metadata(dir)?, uid).ok_or(io::Error::from(io::ErrorKind::NotADirectory))
+}
+
+/// Like [`directory_id`], from metadata; `None` if it is not a directory.
+fn identity_of(found: &Metadata, uid: u32) -> Option<String> {
+    if !found.is_dir() {
+        return None;
+    }
+    let mut key = [0; 20];
+    key[..8].copy_from_slice(&found.dev().to_le_bytes());
+    key[8..16].copy_from_slice(&found.ino().to_le_bytes());
+    key[16..].copy_from_slice(&uid.to_le_bytes());
+    Some(format!("{:016x}", xxh3_64(&key)))
+}
+
+fn lock_path(runtime: &Path, id: &str) -> PathBuf {
+    runtime.join(format!("{id}.lock"))
+}
+
+fn open_lock(path: &Path, create: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(create)
+        .create(create)
+        .mode(0o600)
+        // `NONBLOCK`: opening a pipe of that name would block.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(path)
+}
+
+/// Takes the lock; returns false if a devstack holds it.
+fn try_lock(lock: &File) -> io::Result<bool> {
+    for _ in 0..TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if is_held(lock) => return Ok(false),
+            // Another process is only inspecting the lock.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "before the loop runs; a lock gives no event"
+            )]
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether a devstack holds the lock. A shared lock keeps inspecting processes apart.
+fn is_held(lock: &File) -> bool {
+    match lock.try_lock_shared() {
+        Ok(()) => {
+            // Closing the file would also unlock it, but later.
+            let _ = lock.unlock();
+            false
+        }
+        Err(TryLockError::Error(_)) => false,
+        Err(TryLockError::WouldBlock) => true,
+    }
+}
+
+/// Finds the lock of a devstack of this project that was started with another environment.
+fn other_runtime_lock(places: &UserDirs, runtime: &Path, id: &str) -> Option<File> {
+    let mut folders = places.runtime_dirs();
+    folders.retain(|dir| dir != runtime);
+    let locks = folders.iter().filter_map(|dir| open_lock(&lock_path(dir, id), false).ok());
+    locks.into_iter().find(is_held)
+}
+
+fn instance_at(dir: &Path, runtime: &Path, id: &str) -> Option<RunningInstance> {
+    let path = lock_path(runtime, id);
+    let lock = open_lock(&path, false).ok()?;
+    is_held(&lock).then(|| RunningInstance::new(dir, path, &lock))
+}
+
+/// Describes the lock's owner. Waits briefly if it has not written its record yet: until then the
+/// file is empty or describes a crashed devstack.
+fn already_running(lock: &File) -> AlreadyRunning {
+    let mut holder = None;
+    for _ in 0..NAME_TRIES {
+        holder = InstanceRecord::read(lock);
+        if holder.as_ref().is_some_and(InstanceRecord::is_alive) {
+            break;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "before the loop runs; a lock gives no event"
+        )]
+        thread::sleep(PAUSE);
+    }
+    match holder {
+        Some(holder) => {
+            AlreadyRunning { pid: holder.pid, since: holder.since(), stack: holder.stack }
+        }
+        None => AlreadyRunning { pid: 0, stack: String::new(), since: SystemTime::now() },
+    }
+}
+
+fn cannot_claim(dir: &Path, error: &io::Error) -> Message {
+    let text = format!("cannot lock directory {}: {error}", dir.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Message::new(MessageClass::Usage, text)
+        }
+        _ => Message::new(MessageClass::Denied, text)
+            .help("set XDG_RUNTIME_DIR to a directory that you own"),
+    }
+}

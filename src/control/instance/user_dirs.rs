@@ -1,0 +1,240 @@
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+use crate::model::{Message, MessageClass};
+
+/// Maximum length of a socket's path in bytes, without the NUL at its end.
+#[cfg(target_os = "linux")]
+const MAX_SOCKET_PATH: usize = 107;
+/// Maximum length of a socket's path in bytes, without the NUL at its end.
+#[cfg(not(target_os = "linux"))]
+const MAX_SOCKET_PATH: usize = 103;
+
+/// Length of what follows the directory in a socket's path: `/`, 16 hexadecimal digits and `.sock`.
+const SOCKET_NAME: usize = 1 + 16 + 5;
+
+/// Names the only directory for locks and sockets; separates jobs of one user on a machine.
+const ONLY_DIR: &str = "DEVSTACK_RUNTIME_DIR";
+
+/// The state directory of a stack, beside `devstack.toml`.
+const STATE_DIR: &str = ".devstack";
+
+/// Where a user's locks, sockets and state may be.
+#[derive(Debug, Clone)]
+pub(crate) struct UserDirs {
+    pub uid: u32,
+    /// Directories for locks and sockets, best first.
+    runtime: Vec<PathBuf>,
+    /// Whether [`ONLY_DIR`] rules out other directories.
+    with_only: bool,
+    /// The user's state directory for devstack, if the user has a home.
+    state: Option<PathBuf>,
+}
+
+impl UserDirs {
+    /// Returns the directories of this process's user, from its environment.
+    pub fn of_this_user() -> UserDirs {
+        // By the XDG rules, a relative path counts as not set.
+        let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
+        let uid = geteuid().as_raw();
+        let places = UserDirs::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
+        match std::env::var_os(ONLY_DIR).filter(|dir| !dir.is_empty()) {
+            // Not ignored if relative: the user would reach stacks that the variable is meant to
+            // exclude.
+            Some(dir) => places.with_only(dir.into()),
+            None => places,
+        }
+    }
+
+    /// Restricts locks and sockets to this directory.
+    pub fn with_only(self, dir: PathBuf) -> UserDirs {
+        UserDirs { runtime: vec![dir], with_only: true, ..self }
+    }
+
+    /// Returns directories below the given ones; `/tmp` is the fallback if they are too long.
+    pub fn new(
+        uid: u32,
+        runtime: Option<PathBuf>,
+        state: Option<PathBuf>,
+        temp: PathBuf,
+    ) -> UserDirs {
+        let state = state.map(|dir| dir.join("devstack"));
+        let own = format!("devstack-{uid}");
+        let mut folders = Vec::new();
+        folders.extend(runtime.map(|dir| dir.join("devstack")));
+        folders.extend(state.clone());
+        folders.extend([temp.join(&own), Path::new("/tmp").join(&own)]);
+        folders.dedup();
+        UserDirs { uid, runtime: folders, with_only: false, state }
+    }
+
+    /// Returns the best usable directory for new locks and sockets, creating it if necessary.
+    pub fn runtime_dir(&self) -> Result<PathBuf, Message> {
+        let mut reasons = Vec::new();
+        for dir in &self.runtime {
+            match self.usable(dir) {
+                Ok(()) => return Ok(dir.clone()),
+                Err(error) => reasons.push(format!("{}: {error}", dir.display())),
+            }
+        }
+        let text = format!("no usable directory for the lock and socket ({})", reasons.join("; "));
+        let variable = if self.with_only { ONLY_DIR } else { "XDG_RUNTIME_DIR" };
+        let help = format!("set {variable} to a directory that only you can access (mode 0700)");
+        Err(Message::new(MessageClass::Denied, text).help(help))
+    }
+
+    /// Returns directories that may hold locks of this user's stacks and can be trusted, including
+    /// those of stacks started with another environment (from a desktop, cron or ssh).
+    pub fn runtime_dirs(&self) -> Vec<PathBuf> {
+        let login = Path::new("/run/user").join(self.uid.to_string()).join("devstack");
+        let mut folders = self.runtime.clone();
+        if !self.with_only && !folders.contains(&login) {
+            folders.push(login);
+        }
+        folders.retain(|dir| dir.is_absolute() && check_private(dir, self.uid).is_ok());
+        folders
+    }
+
+    fn usable(&self, dir: &Path) -> io::Result<()> {
+        if !dir.is_absolute() {
+            return Err(io::Error::other("is not an absolute path"));
+        }
+        if dir.as_os_str().len() + SOCKET_NAME > MAX_SOCKET_PATH {
+            return Err(io::Error::other("path is too long for a socket"));
+        }
+        // Parents are created for the state directory only: the others belong to the login session,
+        // the system or the user.
+        let parents = !self.with_only && self.state.as_deref() == Some(dir);
+        make_private(dir, parents)?;
+        check_private(dir, self.uid)
+    }
+
+    pub fn state_dir(&self, project: &Path, id: &str) -> Result<PathBuf, Message> {
+        let beside = project.join(STATE_DIR);
+        let error = match self.prepare_state_dir(&beside) {
+            Ok(()) => return Ok(beside),
+            Err(error) => error,
+        };
+        let elsewhere = self.state.as_deref().filter(|_| falls_back(&error));
+        let Some(state) = elsewhere else { return Err(no_state(&beside, &error)) };
+        let dir = state.join("projects").join(id);
+        make_private(&dir, true).map_err(|error| no_state(&dir, &error))?;
+        self.prepare_state_dir(&dir).map_err(|error| no_state(&dir, &error))?;
+        Ok(dir)
+    }
+
+    pub fn existing_state_dir(&self, project: &Path, id: &str) -> Option<PathBuf> {
+        let beside =
+            Some(project.join(STATE_DIR)).filter(|dir| check_private(dir, self.uid).is_ok());
+        beside.or_else(|| self.existing_state_dir_elsewhere(id))
+    }
+
+    /// Returns the state directory of a project that is not writable or no longer exists.
+    pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
+        let dir = self.state.as_deref()?.join("projects").join(id);
+        check_private(&dir, self.uid).is_ok().then_some(dir)
+    }
+
+    /// Creates `dir`, keeps other users out of it, and keeps it out of git.
+    fn prepare_state_dir(&self, dir: &Path) -> io::Result<()> {
+        make_private(dir, false)?;
+        let found = real_dir(dir, self.uid)?;
+        if found.mode() & 0o777 != 0o700 {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        }
+        let ignore = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(dir.join(".gitignore"));
+        match ignore {
+            Ok(mut file) => file.write_all(b"*\n"),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => writable(dir),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns the state directory of a project: `.devstack` beside its `devstack.toml`, mode 0700,
+/// with its own `.gitignore`; below the user's state directory if the project is not writable.
+/// Fails if neither is usable, or if `.devstack` is not a directory of this user.
+pub fn state_dir(project: &Path) -> Result<PathBuf, Message> {
+    let places = UserDirs::of_this_user();
+    let id = super::directory_id(project, places.uid)
+        .map_err(|error| no_state(&project.join(STATE_DIR), &error))?;
+    places.state_dir(project, &id)
+}
+
+/// Returns the directory for locks, sockets and leases of this user, mode 0700.
+pub fn runtime_dir() -> Result<PathBuf, Message> {
+    UserDirs::of_this_user().runtime_dir()
+}
+
+/// Like [`runtime_dir`], but returns the best existing directory and creates nothing.
+pub fn existing_runtime_dir() -> Option<PathBuf> {
+    UserDirs::of_this_user().runtime_dirs().into_iter().next()
+}
+
+/// Like [`state_dir`], but only if a stack has created it before. Creates nothing.
+pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
+    let places = UserDirs::of_this_user();
+    let id = super::directory_id(project, places.uid).ok()?;
+    places.existing_state_dir(project, &id)
+}
+
+fn no_state(dir: &Path, error: &io::Error) -> Message {
+    let class = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MessageClass::Disk,
+        _ => MessageClass::Denied,
+    };
+    Message::new(class, format!("cannot write to {}: {error}", dir.display()))
+        .help("make it a directory that you own; devstack keeps logs and port choices there")
+}
+
+/// Whether the project is not writable for us. Other errors (full disk, symlink) are reported.
+fn falls_back(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Creates `dir` with mode 0700 if it does not exist.
+fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).recursive(parents).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Checks that `dir` is a real directory of this user that no other user can enter.
+fn check_private(dir: &Path, uid: u32) -> io::Result<()> {
+    let mode = real_dir(dir, uid)?.mode() & 0o777;
+    if mode == 0o700 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("has mode {mode:04o}, expected 0700")))
+}
+
+/// Returns the metadata of `dir`; fails for symlinks, non-directories and other owners.
+fn real_dir(dir: &Path, uid: u32) -> io::Result<fs::Metadata> {
+    let found = fs::symlink_metadata(dir)?;
+    if found.file_type().is_symlink() {
+        return Err(io::Error::other("is a symbolic link"));
+    }
+    if !found.is_dir() {
+        return Err(io::Error::other("is not a directory"));
+    }
+    if found.uid() != uid {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "is owned by another user"));
+    }
+    Ok(found)
+}
+
+/// Checks that files can be created in `dir`; on a read-only file system its mode does not show.
+fn writable(dir: &Path) -> io::Result<()> {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)
+}

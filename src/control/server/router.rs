@@ -1,0 +1,392 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::attach_session::AttachSession;
+use super::limits::ServerLimits;
+use super::line_reader::LineReader;
+use super::stream_body::StreamBody;
+use super::upgrade::UpgradeSlot;
+use crate::control::protocol::{
+    AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, ServicesRequest, TextResponse, UPGRADE,
+    VERSION, VERSION_HEADER, WaitFor, WaitRequest, exactly_one, find_services, service_query,
+};
+use crate::control::{LogBodyReader, LogQuery, LogSource, VersionResponse};
+use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
+use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle, WaitUntil};
+
+type ApiResponse<R> = Response<Either<Full<Bytes>, StreamBody<LineReader<R>>>>;
+
+/// What a request can reach. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Router<L> {
+    pub handle: SupervisorHandle,
+    pub logs: L,
+    pub closing: watch::Receiver<bool>,
+    pub limits: ServerLimits,
+    /// Response to every request of a client that is not admitted.
+    pub refuse: Option<ApiError>,
+    /// Receives the session if the connection stops being HTTP.
+    pub upgraded: UpgradeSlot,
+}
+
+enum Endpoint {
+    Stack,
+    Plan,
+    Env,
+    Why,
+    Version,
+    Logs,
+    Events,
+    Attach,
+    Down,
+    Services(fn(Vec<Name>) -> Ask),
+    Wait,
+}
+
+/// An error response: status and reason.
+#[derive(Clone)]
+pub(super) struct ApiError(pub StatusCode, pub Message);
+
+impl<L: LogSource> Router<L> {
+    /// Responds to a request. Client errors are responses, too.
+    pub async fn respond(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<ApiResponse<L::Reader>, Infallible> {
+        Ok(match self.handle(request).await {
+            Ok(reply) => reply,
+            Err(ApiError(status, error)) => full_body(json(status, &ErrorResponse { error })),
+        })
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse<L::Reader>, ApiError> {
+        if let Some(no) = self.refuse {
+            return Err(no);
+        }
+        match route(request.method(), request.uri().path())? {
+            Endpoint::Stack => match wants_usage(request.uri().query().unwrap_or(""))? {
+                true => {
+                    let seen = self.handle.snapshot_with_usage().await;
+                    let seen = seen.map_err(|message| ApiError(status(message.class), message))?;
+                    Ok(full_body(json(StatusCode::OK, &seen)))
+                }
+                false => Ok(full_body(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+            },
+            Endpoint::Plan => {
+                let plan = self.handle.plan().await;
+                let plan = plan.map_err(|message| ApiError(status(message.class), message))?;
+                Ok(full_body(json(StatusCode::OK, &plan)))
+            }
+            Endpoint::Why => {
+                let view = why(&self.handle, request.uri().query().unwrap_or("")).await?;
+                Ok(full_body(json(StatusCode::OK, &view)))
+            }
+            Endpoint::Env => {
+                let view = environment(&self.handle, request.uri().query().unwrap_or("")).await?;
+                Ok(full_body(json(StatusCode::OK, &view)))
+            }
+            Endpoint::Version => {
+                let version = VersionResponse { version: VERSION.to_owned(), protocol: PROTOCOL };
+                Ok(full_body(json(StatusCode::OK, &version)))
+            }
+            Endpoint::Logs => self.logs(request.uri().query().unwrap_or("")).await,
+            Endpoint::Events => self.events(request.uri().query()),
+            Endpoint::Attach => self.attach(request).await,
+            Endpoint::Down => {
+                body(request, &self.limits).await?;
+                text_response(self.handle.ask(Ask::Down).await)
+            }
+            Endpoint::Wait => {
+                let body = body(request, &self.limits).await?;
+                let ask = awaited(&body, &*snapshot(&self.handle).await?)?;
+                text_response(self.handle.ask(ask).await)
+            }
+            Endpoint::Services(ask) => {
+                let body = body(request, &self.limits).await?;
+                let wanted = services(&body, &*snapshot(&self.handle).await?)?;
+                text_response(self.handle.ask(ask(wanted)).await)
+            }
+        }
+    }
+
+    /// Accepts the upgrade and leaves the session to the task that serves the connection.
+    async fn attach(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<ApiResponse<L::Reader>, ApiError> {
+        let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
+        if !request.headers().get(header::UPGRADE).is_some_and(asks) {
+            return Ok(full_body(upgrade_required()));
+        }
+        let query = AttachQuery::parse(request.uri().query().unwrap_or(""))
+            .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+        let snapshot = snapshot(&self.handle).await?;
+        let service = resolve_service(&snapshot, &query.service)?;
+        let attached = self.handle.attach(service.clone(), query.screen).await;
+        let attached = attached.map_err(|message| ApiError(status(message.class), message))?;
+        let upgrade = hyper::upgrade::on(&mut request);
+        self.upgraded.put(AttachSession { upgrade, service, attached });
+        let mut reply = Response::new(Full::default());
+        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        name_protocol(&mut reply);
+        let headers = reply.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
+        Ok(full_body(reply))
+    }
+
+    async fn logs(self, query: &str) -> Result<ApiResponse<L::Reader>, ApiError> {
+        let mut query =
+            LogQuery::parse(query).map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+        let snapshot = snapshot(&self.handle).await?;
+        let mut meant = Vec::new();
+        for name in &query.services {
+            meant.extend(resolve_services(&snapshot, name.as_str())?);
+        }
+        query.services = meant;
+        let lines = LineReader::Log(self.logs.reader(&query));
+        Ok(stream(lines, self.closing))
+    }
+
+    fn events(self, query: Option<&str>) -> Result<ApiResponse<L::Reader>, ApiError> {
+        if query.is_some_and(|query| !query.is_empty()) {
+            let text = "/v1/events takes no parameters";
+            let help = "omit them: it always reports all services";
+            return Err(ApiError(
+                StatusCode::BAD_REQUEST,
+                Message::new(MessageClass::Usage, text).help(help),
+            ));
+        }
+        Ok(stream(LineReader::Events(self.handle.events()), self.closing))
+    }
+}
+
+fn wants_usage(query: &str) -> Result<bool, ApiError> {
+    match query {
+        "" | "usage=true" => Ok(true),
+        "usage=false" => Ok(false),
+        _ => {
+            let text = "invalid query parameter";
+            let help = "use only `usage`: /v1/stack?usage=false omits CPU and memory";
+            Err(ApiError(
+                StatusCode::BAD_REQUEST,
+                Message::new(MessageClass::Usage, text).help(help),
+            ))
+        }
+    }
+}
+
+async fn environment(handle: &SupervisorHandle, query: &str) -> Result<EnvView, ApiError> {
+    let text = service_query::parse("/v1/env", query)
+        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+    let service = resolve_service(&*snapshot(handle).await?, &text)?;
+    let view = handle.environment(service).await;
+    view.map_err(|message| ApiError(status(message.class), message))
+}
+
+async fn why(handle: &SupervisorHandle, query: &str) -> Result<WhyView, ApiError> {
+    let text = service_query::parse("/v1/why", query);
+    let text = text.map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
+    let service = resolve_service(&*snapshot(handle).await?, &text)?;
+    handle.why(service).await.map_err(|message| ApiError(status(message.class), message))
+}
+
+async fn snapshot(handle: &SupervisorHandle) -> Result<Arc<Snapshot>, ApiError> {
+    handle.snapshot().await.map_err(|message| ApiError(status(message.class), message))
+}
+
+fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
+    let (allowed, route) = match path {
+        "/v1/stack" => (Method::GET, Endpoint::Stack),
+        "/v1/plan" => (Method::GET, Endpoint::Plan),
+        "/v1/env" => (Method::GET, Endpoint::Env),
+        "/v1/why" => (Method::GET, Endpoint::Why),
+        "/v1/version" => (Method::GET, Endpoint::Version),
+        "/v1/logs" => (Method::GET, Endpoint::Logs),
+        "/v1/events" => (Method::GET, Endpoint::Events),
+        "/v1/attach" => (Method::GET, Endpoint::Attach),
+        "/v1/down" => (Method::POST, Endpoint::Down),
+        "/v1/start" => (Method::POST, Endpoint::Services(Ask::Start)),
+        "/v1/stop" => (Method::POST, Endpoint::Services(Ask::Stop)),
+        "/v1/debug" => (Method::POST, Endpoint::Services(|names| Ask::Debug { names, on: true })),
+        "/v1/undebug" => {
+            (Method::POST, Endpoint::Services(|names| Ask::Debug { names, on: false }))
+        }
+        "/v1/wait" => (Method::POST, Endpoint::Wait),
+        "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
+        _ => {
+            let text = format!("unknown path (devstack {VERSION})");
+            let help = "see docs/protocol.md, or start with `GET /v1/stack`";
+            return Err(ApiError(
+                StatusCode::NOT_FOUND,
+                Message::new(MessageClass::Usage, text).help(help),
+            ));
+        }
+    };
+    if method == allowed {
+        return Ok(route);
+    }
+    let text = format!("{path} allows only {allowed}");
+    Err(ApiError(StatusCode::METHOD_NOT_ALLOWED, Message::new(MessageClass::Usage, text)))
+}
+
+/// Reads the request body within the limits of size and time.
+async fn body(request: Request<Incoming>, limits: &ServerLimits) -> Result<Bytes, ApiError> {
+    let too_long = || {
+        let text = format!("request body exceeds {} bytes", limits.body);
+        ApiError(StatusCode::PAYLOAD_TOO_LARGE, Message::new(MessageClass::Limit, text))
+    };
+    let body = request.into_body();
+    // Reject a declared length over the limit without reading.
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(too_long());
+    }
+    let late = Message::new(MessageClass::Limit, "timed out reading the request body");
+    match tokio::time::timeout(limits.body_time, Limited::new(body, limits.body).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => {
+            let broken = Message::new(MessageClass::Usage, "invalid request body");
+            Err(ApiError(StatusCode::BAD_REQUEST, broken))
+        }
+        Err(_) => Err(ApiError(StatusCode::REQUEST_TIMEOUT, late)),
+    }
+}
+
+/// Returns the services that a request body names, without duplicates.
+fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
+    let bad = |text: String| {
+        let help = r#"send a body such as {"services": ["api"]}"#;
+        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+    };
+    let wanted: ServicesRequest =
+        serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
+    if wanted.services.is_empty() {
+        return Err(bad("no services given".to_owned()));
+    }
+    all_known(snapshot, &wanted.services)
+}
+
+fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
+    let read =
+        if body.is_empty() { Ok(WaitRequest::default()) } else { serde_json::from_slice(body) };
+    let wanted: WaitRequest = read.map_err(|why| {
+        let text = format!("invalid request body: {why}");
+        let help =
+            r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
+        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+    })?;
+    let until = match wanted.what {
+        None => WaitUntil::Up,
+        Some(WaitFor::Ready) => WaitUntil::Ready,
+        Some(WaitFor::Completed) => WaitUntil::Completed,
+        Some(WaitFor::Stopped) => WaitUntil::Stopped,
+    };
+    Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
+}
+
+fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {
+    let mut names = Vec::new();
+    for text in texts {
+        for name in resolve_services(snapshot, text)? {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Resolves a name to its service or replicas.
+fn resolve_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, ApiError> {
+    find_services(snapshot, text).map_err(|why| ApiError(StatusCode::NOT_FOUND, why))
+}
+
+/// Resolves a name to exactly one service.
+fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
+    exactly_one(text, resolve_services(snapshot, text)?)
+        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))
+}
+
+fn upgrade_required() -> Response<Full<Bytes>> {
+    let text = format!("this path requires an upgrade to `{UPGRADE}`");
+    let error = Message::new(MessageClass::Usage, text).help("use `devstack attach SERVICE`");
+    let mut reply = json(StatusCode::UPGRADE_REQUIRED, &ErrorResponse { error });
+    reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
+    reply
+}
+
+fn text_response<R>(answer: RequestResult) -> Result<ApiResponse<R>, ApiError> {
+    match answer {
+        Ok(text) => Ok(full_body(json(StatusCode::OK, &TextResponse { text }))),
+        Err(error) => Err(ApiError(status(error.class), error)),
+    }
+}
+
+/// Returns the status for a request that was understood but failed.
+fn status(class: MessageClass) -> StatusCode {
+    match class {
+        MessageClass::Config | MessageClass::Usage => StatusCode::BAD_REQUEST,
+        MessageClass::Denied => StatusCode::FORBIDDEN,
+        MessageClass::NotRunning => StatusCode::GONE,
+        MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
+        MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
+        MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        MessageClass::Port
+        | MessageClass::Spawn
+        | MessageClass::ReadyTimeout
+        | MessageClass::Exit
+        | MessageClass::Unhealthy
+        | MessageClass::Build
+        | MessageClass::CrashLoop
+        | MessageClass::DepFailed
+        | MessageClass::StopTimeout
+        | MessageClass::Orphan
+        | MessageClass::Busy
+        | MessageClass::WatchDegraded
+        | MessageClass::LogDropped => StatusCode::CONFLICT,
+    }
+}
+
+fn stream<R: LogBodyReader>(
+    lines: LineReader<R>,
+    closing: watch::Receiver<bool>,
+) -> ApiResponse<R> {
+    let mut reply = Response::new(Either::Right(StreamBody::new(lines, closing)));
+    label(&mut reply, "application/x-ndjson");
+    reply
+}
+
+fn full_body<R>(reply: Response<Full<Bytes>>) -> ApiResponse<R> {
+    reply.map(Either::Left)
+}
+
+/// Returns a JSON response, with a newline for users who read it in a terminal.
+fn json<T: Serialize>(status: StatusCode, what: &T) -> Response<Full<Bytes>> {
+    let mut text = serde_json::to_vec(what).expect("responses serialize to JSON");
+    text.push(b'\n');
+    let mut reply = Response::new(Full::from(text));
+    *reply.status_mut() = status;
+    label(&mut reply, "application/json");
+    reply
+}
+
+fn label<B>(reply: &mut Response<B>, kind: &'static str) {
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    name_protocol(reply);
+}
+
+fn name_protocol<B>(reply: &mut Response<B>) {
+    let headers = reply.headers_mut();
+    headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+}

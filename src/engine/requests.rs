@@ -1,0 +1,390 @@
+use super::input::{Ticket, WaitUntil};
+use super::service_state::{DebuggerState, DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::{BlockedServices, Effect, Engine};
+use crate::model::{Condition, Message, MessageClass, Name, RestartPolicy, RunId, ServiceKind};
+
+/// A request that was accepted and is not answered yet.
+#[derive(Debug, Clone)]
+pub(super) struct PendingRequest {
+    pub ticket: Ticket,
+    pub goal: RequestGoal,
+    pub names: Vec<Name>,
+}
+
+/// What a request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestGoal {
+    /// Each is ready or done, in any run.
+    Up,
+    /// Each is ready or done, in this run or a later one.
+    Renewed(RunId),
+    /// A debugger can attach to each, or it is ready or done in debug mode.
+    Debugged,
+    /// Each that runs is ready or done in run mode.
+    Undebugged,
+    Down,
+    /// Nothing is left of the stack.
+    End,
+    /// A condition that a client waits for.
+    Until(WaitUntil),
+}
+
+enum GoalStatus {
+    Yet,
+    True,
+    Never(Message),
+}
+
+impl Engine {
+    /// Answers every request that is fulfilled or never will be.
+    pub(super) fn answer_requests(&mut self, blocked: &BlockedServices, effects: &mut Vec<Effect>) {
+        let pending = std::mem::take(&mut self.requests);
+        for one in pending {
+            let names = self.affected_services(&one);
+            let mut open = one.goal == RequestGoal::End;
+            let mut refusal = None;
+            for name in &names {
+                match self.goal_status(one.goal, name, blocked.get(name)) {
+                    GoalStatus::Yet => open = true,
+                    GoalStatus::True => {}
+                    GoalStatus::Never(message) => refusal = refusal.or(Some(message)),
+                }
+            }
+            match refusal {
+                Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
+                None if open => self.requests.push(one),
+                None => effects
+                    .push(Effect::Answer(one.ticket, Ok(self.success_text(one.goal, &names)))),
+            }
+        }
+    }
+
+    /// Answers all remaining requests before the engine exits.
+    pub(super) fn answer_remaining(&mut self, effects: &mut Vec<Effect>) {
+        for one in std::mem::take(&mut self.requests) {
+            let answer = match one.goal {
+                RequestGoal::End | RequestGoal::Down | RequestGoal::Until(WaitUntil::Stopped) => {
+                    Ok(self.success_text(one.goal, &self.affected_services(&one)))
+                }
+                RequestGoal::Up
+                | RequestGoal::Renewed(_)
+                | RequestGoal::Debugged
+                | RequestGoal::Undebugged
+                | RequestGoal::Until(WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed) => {
+                    Err(shutting_down_error())
+                }
+            };
+            effects.push(Effect::Answer(one.ticket, answer));
+        }
+    }
+
+    fn success_text(&self, goal: RequestGoal, about: &[Name]) -> String {
+        let names: Vec<&str> = about.iter().map(Name::as_str).collect();
+        let names = names.join(", ");
+        match goal {
+            RequestGoal::Until(until) => self.wait_text(until, about),
+            RequestGoal::Up => format!("started {names}"),
+            RequestGoal::Renewed(_) => format!("restarted {names}"),
+            RequestGoal::Debugged => {
+                let slots = about.iter().filter_map(|name| self.services.get(name));
+                let told: Vec<String> = slots.map(ServiceState::describe_debug).collect();
+                told.join("; ")
+            }
+            RequestGoal::Undebugged => format!("{names}: in run mode"),
+            RequestGoal::Down => format!("stopped {names}"),
+            RequestGoal::End => "stopped the stack".to_owned(),
+        }
+    }
+
+    fn goal_status(&self, goal: RequestGoal, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+        let Some(slot) = self.services.get(name) else {
+            return match goal {
+                RequestGoal::Down | RequestGoal::End => GoalStatus::True,
+                RequestGoal::Until(until) => self.wait_status(until, name, blocked),
+                RequestGoal::Up
+                | RequestGoal::Renewed(_)
+                | RequestGoal::Debugged
+                | RequestGoal::Undebugged => {
+                    let text = format!("{name} was removed from the configuration");
+                    GoalStatus::Never(Message::new(MessageClass::Busy, text))
+                }
+            };
+        };
+        match goal {
+            RequestGoal::End => GoalStatus::Yet,
+            RequestGoal::Until(until) => self.wait_status(until, name, blocked),
+            RequestGoal::Down if slot.wanted() => {
+                let text = format!("{name} was started again before it stopped");
+                GoalStatus::Never(Message::new(MessageClass::Busy, text))
+            }
+            RequestGoal::Down if slot.is_live() => GoalStatus::Yet,
+            RequestGoal::Down => GoalStatus::True,
+            RequestGoal::Up => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
+            RequestGoal::Renewed(run) => goal_reached(slot, run, blocked, self.shutdown.is_some()),
+            RequestGoal::Debugged if slot.is_debugged() && slot.pending_restart.is_none() => {
+                match slot.debugger {
+                    DebuggerState::Seen | DebuggerState::Missed => GoalStatus::True,
+                    DebuggerState::Unknown | DebuggerState::Awaited(_) => GoalStatus::Yet,
+                }
+            }
+            RequestGoal::Debugged => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
+            RequestGoal::Undebugged if !slot.wanted() => GoalStatus::True,
+            RequestGoal::Undebugged => {
+                goal_reached(slot, RunId(0), blocked, self.shutdown.is_some())
+            }
+        }
+    }
+}
+
+fn goal_reached(
+    slot: &ServiceState,
+    least: RunId,
+    blocked: Option<&Message>,
+    ending: bool,
+) -> GoalStatus {
+    let fresh = slot.run.is_some_and(|run| run >= least);
+    if ending {
+        return GoalStatus::Never(self::shutting_down_error());
+    }
+    match slot.desired {
+        DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
+            let text = format!("{} was stopped before it was ready", slot.service.name);
+            return GoalStatus::Never(Message::new(MessageClass::Busy, text));
+        }
+        DesiredState::Yes(_) => {}
+    }
+    match &slot.state {
+        RunState::Ready { .. } if fresh && slot.pending_restart.is_none() => GoalStatus::True,
+        // It waits for a debugger, and the client may be the one to attach it.
+        RunState::Starting { .. }
+            if fresh && slot.pending_restart.is_none() && slot.awaits_debugger() =>
+        {
+            GoalStatus::True
+        }
+        RunState::Over(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
+        RunState::Over(ServiceOutcome::Failed(message)) if fresh => {
+            GoalStatus::Never(message.clone())
+        }
+        RunState::Late { message, .. } if fresh && slot.pending_restart.is_none() => {
+            GoalStatus::Never(message.clone())
+        }
+        RunState::Idle => match blocked {
+            Some(message) => GoalStatus::Never(message.clone()),
+            None => GoalStatus::Yet,
+        },
+        RunState::Launching { .. }
+        | RunState::Starting { .. }
+        | RunState::Late { .. }
+        | RunState::Ready { .. }
+        | RunState::Unwell { .. }
+        | RunState::Stopping { .. }
+        | RunState::Draining { .. }
+        | RunState::Backoff { .. }
+        | RunState::Displaced { .. }
+        | RunState::Over(_) => GoalStatus::Yet,
+    }
+}
+
+/// Error for a request that a shutdown makes impossible.
+pub(super) fn shutting_down_error() -> Message {
+    Message::new(MessageClass::NotRunning, "the stack is stopping")
+}
+
+impl Engine {
+    pub(super) fn add_wait(
+        &mut self,
+        ticket: Ticket,
+        names: &[Name],
+        until: WaitUntil,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.expand_groups(names) {
+            Ok(names) => self.requests.push(PendingRequest {
+                ticket,
+                goal: RequestGoal::Until(until),
+                names,
+            }),
+            Err(message) => effects.push(Effect::Answer(ticket, Err(message))),
+        }
+    }
+
+    /// Cancels a request whose answer is no longer needed. Work already requested continues.
+    pub(super) fn cancel(&mut self, ticket: Ticket) {
+        self.requests.retain(|one| one.ticket != ticket);
+    }
+
+    /// Returns the services a request is about now. A wait without names covers everything
+    /// requested at that time, or every service when waiting for a stop, including services that
+    /// are added, removed or renamed meanwhile.
+    fn affected_services(&self, one: &PendingRequest) -> Vec<Name> {
+        let (RequestGoal::Until(until), []) = (one.goal, one.names.as_slice()) else {
+            return one.names.clone();
+        };
+        let counts = |slot: &ServiceState| match until {
+            WaitUntil::Stopped => true,
+            WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => slot.wanted(),
+        };
+        let about = self.services.iter().filter(|(_, slot)| counts(slot));
+        about.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Returns how far a service is from what a wait asks for.
+    fn wait_status(&self, until: WaitUntil, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+        let Some(slot) = self.services.get(name) else {
+            return match until {
+                WaitUntil::Stopped => GoalStatus::True,
+                WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => {
+                    GoalStatus::Never(self.removed(name))
+                }
+            };
+        };
+        match until.of(slot.service.kind) {
+            None if slot.is_stopped(blocked.is_some() || self.shutdown.is_some()) => {
+                GoalStatus::True
+            }
+            None => GoalStatus::Yet,
+            // What is done satisfies the wait even in a shutdown; a ready service does not stay
+            // ready.
+            Some(condition) if slot.is_done() && slot.completion_satisfies(condition) => {
+                GoalStatus::True
+            }
+            Some(_) if self.shutdown.is_some() => GoalStatus::Never(shutting_down_error()),
+            Some(_) if slot.desired == DesiredState::Removed => {
+                GoalStatus::Never(self.removed(name))
+            }
+            Some(condition) => slot.condition_status(condition, blocked),
+        }
+    }
+
+    fn removed(&self, name: &Name) -> Message {
+        let heir = self.services.iter().find(|(_, slot)| slot.renamed_from.as_ref() == Some(name));
+        let text = match heir {
+            Some((heir, _)) => format!("{name} was renamed to {heir} in the configuration"),
+            None => format!("{name} was removed from the configuration"),
+        };
+        Message::new(MessageClass::NotRunning, text)
+    }
+
+    /// Answer to a wait whose condition is met.
+    fn wait_text(&self, until: WaitUntil, names: &[Name]) -> String {
+        let of = |condition: Option<Condition>| {
+            let is = |name: &&Name| match self.services.get(*name) {
+                Some(slot) => until.of(slot.service.kind) == condition,
+                None => condition.is_none(),
+            };
+            let names: Vec<&str> = names.iter().filter(is).map(Name::as_str).collect();
+            let word = condition.map_or("stopped", Condition::as_str);
+            (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
+        };
+        let all = [Some(Condition::Ready), Some(Condition::Completed), None];
+        let said: Vec<String> = all.into_iter().filter_map(of).collect();
+        if said.is_empty() { "no services requested".to_owned() } else { said.join("; ") }
+    }
+}
+
+impl WaitUntil {
+    /// Condition that a service of this kind must meet; `None`: it must have stopped.
+    fn of(self, kind: ServiceKind) -> Option<Condition> {
+        match (self, kind) {
+            (WaitUntil::Up, ServiceKind::Service)
+            | (WaitUntil::Ready, ServiceKind::Service | ServiceKind::Task) => {
+                Some(Condition::Ready)
+            }
+            (WaitUntil::Up, ServiceKind::Task)
+            | (WaitUntil::Completed, ServiceKind::Service | ServiceKind::Task) => {
+                Some(Condition::Completed)
+            }
+            (WaitUntil::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
+        }
+    }
+}
+
+impl ServiceState {
+    fn is_done(&self) -> bool {
+        matches!(self.state, RunState::Over(ServiceOutcome::Done(_)))
+    }
+
+    /// Whether completion satisfies `condition`. Completing is the only way for a task to be ready.
+    fn completion_satisfies(&self, condition: Condition) -> bool {
+        match (condition, self.service.kind) {
+            (Condition::Completed, ServiceKind::Service | ServiceKind::Task)
+            | (Condition::Ready, ServiceKind::Task) => true,
+            (Condition::Ready, ServiceKind::Service)
+            | (Condition::Started, ServiceKind::Service | ServiceKind::Task) => false,
+        }
+    }
+
+    /// Whether nothing of it runs and nothing will start it on its own.
+    fn is_stopped(&self, cannot_start: bool) -> bool {
+        let rests = match self.state {
+            RunState::Idle => !self.wanted() || cannot_start,
+            RunState::Over(_) => true,
+            RunState::Launching { .. }
+            | RunState::Starting { .. }
+            | RunState::Late { .. }
+            | RunState::Ready { .. }
+            | RunState::Unwell { .. }
+            | RunState::Stopping { .. }
+            | RunState::Draining { .. }
+            | RunState::Backoff { .. }
+            | RunState::Displaced { .. } => false,
+        };
+        rests && !self.is_live()
+    }
+
+    /// Whether the condition is met, will be met without user action, or cannot be.
+    fn condition_status(&self, condition: Condition, blocked: Option<&Message>) -> GoalStatus {
+        let name = &self.service.name;
+        let never = |text: String, why: &Message| {
+            let text = format!("{name} {text}: {}", why.text);
+            GoalStatus::Never(Message { text, ..why.clone() })
+        };
+        let idle = |text: &str| {
+            let text = format!("{name} {text} and will not start");
+            let message = Message::new(MessageClass::NotRunning, text);
+            GoalStatus::Never(message.help(format!("run `devstack start {name}`")))
+        };
+        match &self.desired {
+            DesiredState::No => return idle("is not running"),
+            DesiredState::Stopped | DesiredState::Removed => return idle("was stopped"),
+            DesiredState::Yes(_) => {}
+        }
+        let ready = condition == Condition::Ready;
+        match (&self.state, blocked) {
+            (RunState::Idle, Some(why)) => never("cannot start".to_owned(), why),
+            (RunState::Over(ServiceOutcome::Failed(why)), _) => never("failed".to_owned(), why),
+            (RunState::Late { message, .. }, _) if ready => never("timed out".to_owned(), message),
+            // Between two runs.
+            _ if self.pending_restart.is_some() => GoalStatus::Yet,
+            (RunState::Ready { .. }, _) if ready => GoalStatus::True,
+            (RunState::Over(ServiceOutcome::Done(_)), _)
+                if self.service.kind == ServiceKind::Task =>
+            {
+                GoalStatus::True
+            }
+            (RunState::Over(ServiceOutcome::Done(exit)), _) => {
+                let text = format!("{name} exited ({exit}) and will not become ready");
+                let message = Message::new(MessageClass::Exit, text);
+                GoalStatus::Never(message.help(format!("run `devstack restart {name}`")))
+            }
+            _ if !ready && self.service.restart.policy == RestartPolicy::Always => {
+                let text =
+                    format!("{name} never completes: it restarts whenever it exits (`restart`)");
+                GoalStatus::Never(Message::new(MessageClass::Usage, text))
+            }
+            (
+                RunState::Idle
+                | RunState::Launching { .. }
+                | RunState::Starting { .. }
+                | RunState::Late { .. }
+                | RunState::Ready { .. }
+                | RunState::Unwell { .. }
+                | RunState::Stopping { .. }
+                | RunState::Draining { .. }
+                | RunState::Backoff { .. }
+                | RunState::Displaced { .. },
+                _,
+            ) => GoalStatus::Yet,
+        }
+    }
+}

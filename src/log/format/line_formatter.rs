@@ -1,0 +1,293 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::escape_filter::EscapeFilter;
+use super::log_style::{EscapeMode, LogStyle};
+use super::service_palette::ServicePalette;
+use super::{escape_filter, json};
+use crate::log::line_split;
+use crate::log::log_line::LogLine;
+use crate::log::log_size::LogSize;
+use crate::log::status_line::{StatusLine, StatusText, StatusTone};
+use crate::model::{Name, OutputStream, RunId};
+
+/// Turns chunks, log lines and status lines into printed bytes.
+///
+/// ```text
+/// 09:00:00 api | output of the service
+/// 09:00:00 api > the rest of a line longer than 64 KiB
+/// 09:00:00 api * a status line
+/// 09:00:00       more of it
+/// ```
+pub struct LineFormatter {
+    look: LogStyle,
+    table: Arc<ServicePalette>,
+    filters: BTreeMap<(Name, OutputStream), EscapeFilter>,
+    /// The start of each line, rebuilt for each chunk.
+    prefix: Vec<u8>,
+    zone: jiff::tz::TimeZone,
+}
+
+const RESET: &str = "\x1b[0m";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+/// As wide as a formatted time.
+const NO_TIME: &[u8] = b"         ";
+
+/// What separates name and line.
+#[derive(Clone, Copy)]
+enum LineMarker {
+    Line,
+    Rest,
+    Said,
+    More,
+}
+
+impl LineMarker {
+    fn text(self) -> &'static str {
+        match self {
+            LineMarker::Line => " | ",
+            LineMarker::Rest => " > ",
+            LineMarker::Said => " * ",
+            LineMarker::More => "   ",
+        }
+    }
+}
+
+pub(super) struct ChunkView<'a> {
+    pub service: &'a Name,
+    pub run: RunId,
+    pub stream: OutputStream,
+    /// Number of the first line.
+    pub seq: u64,
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    pub continues: bool,
+    pub open: bool,
+    pub bytes: &'a [u8],
+}
+
+impl LineFormatter {
+    /// Creates a formatter for one output.
+    pub fn new(look: LogStyle, table: Arc<ServicePalette>) -> LineFormatter {
+        let zone = jiff::tz::TimeZone::system();
+        LineFormatter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
+    }
+
+    /// Sets the colors and the width of the name column.
+    pub fn set_palette(&mut self, table: Arc<ServicePalette>) {
+        self.table = table;
+    }
+
+    /// Appends a formatted line.
+    pub fn line(&mut self, record: &LogLine, out: &mut Vec<u8>) {
+        let lines = ChunkView {
+            service: &record.service,
+            run: record.run,
+            stream: record.stream,
+            seq: record.seq,
+            at: record.at,
+            continues: record.continues,
+            open: record.open,
+            bytes: &record.line,
+        };
+        match record.line.is_empty() {
+            true => self.lines(&ChunkView { bytes: b"\n", ..lines }, out),
+            false => self.lines(&lines, out),
+        }
+    }
+
+    /// Appends formatted lines, each with prefix and newline.
+    pub(super) fn lines(&mut self, lines: &ChunkView<'_>, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::write_lines(lines, out);
+        }
+        let mut bytes = lines.bytes;
+        if !lines.continues && !self.filters.is_empty() {
+            // Sequences that an earlier run left open in its last line end here.
+            self.filters.remove(&(lines.service.clone(), lines.stream));
+        }
+        if lines.continues {
+            let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Rest);
+            self.write_lines(lines, &bytes[..first], out);
+            bytes = &bytes[first..];
+        }
+        if !bytes.is_empty() {
+            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Line);
+            self.write_lines(lines, bytes, out);
+        }
+    }
+
+    /// Appends a status text; `at` is in milliseconds since the Unix epoch.
+    pub fn status_text(&mut self, said: &StatusText, at: i64, out: &mut Vec<u8>) {
+        match self.look.json {
+            true => json::write_status(&StatusLine::new(said, at, None), out),
+            false => self.speak(said, Some(at), out),
+        }
+    }
+
+    /// Appends how much was missed at this point; `None`: of status lines.
+    pub fn missed(&mut self, service: Option<&Name>, lost: LogSize, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::write_missed(service, lost, out);
+        }
+        let LogSize { lines, bytes } = lost;
+        let (s, are) = if lines == 1 { ("", "is") } else { ("s", "are") };
+        let text = format!("{lines} line{s} ({bytes} bytes) {are} missing (already discarded)");
+        let service = service.cloned();
+        // Their time is lost with them.
+        self.speak(
+            &StatusText { service, tone: StatusTone::Warning, text, more: false },
+            None,
+            out,
+        );
+    }
+
+    fn speak(&mut self, said: &StatusText, at: Option<i64>, out: &mut Vec<u8>) {
+        let (start, end) = match (self.look.color, said.tone) {
+            (false, _) => ("", ""),
+            (true, StatusTone::Plain) => (DIM, RESET),
+            (true, StatusTone::Notice) => ("", ""),
+            (true, StatusTone::Good) => ("\x1b[32m", RESET),
+            (true, StatusTone::Warning) => ("\x1b[33m", RESET),
+            (true, StatusTone::Failure) => ("\x1b[1;31m", RESET),
+        };
+        if self.look.color && said.service.is_none() && !said.more {
+            // Overwrites a `^C` that the terminal may just have echoed.
+            out.push(b'\r');
+        }
+        for (number, line) in said.text.lines().enumerate() {
+            match number {
+                0 if !said.more => self.set_prefix(said.service.as_ref(), at, LineMarker::Said),
+                _ => self.set_prefix(None, at, LineMarker::More),
+            }
+            out.extend_from_slice(&self.prefix);
+            out.extend_from_slice(start.as_bytes());
+            // The text can quote file names and command lines, which are not trusted.
+            EscapeFilter::default().line(line.as_bytes(), self.look.color, false, out);
+            out.extend_from_slice(end.as_bytes());
+            out.push(b'\n');
+        }
+    }
+
+    /// Appends a status line.
+    pub fn status_line(&mut self, spoken: &StatusLine, out: &mut Vec<u8>) {
+        if self.look.json {
+            return json::write_status(spoken, out);
+        }
+        let (said, at) = spoken.said();
+        self.status_text(&said, at, out);
+    }
+
+    fn write_lines(&mut self, lines: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.look.escapes {
+            EscapeMode::Keep => self.copy(bytes, out),
+            EscapeMode::Colors | EscapeMode::Strip => {
+                let idle = self.filter_of(lines).is_none_or(|filter| filter.is_idle());
+                if idle && escape_filter::are_plain(bytes) {
+                    self.copy(bytes, out);
+                } else {
+                    self.filter(lines, bytes, out);
+                }
+            }
+        }
+    }
+
+    fn filter_of(&self, lines: &ChunkView<'_>) -> Option<&EscapeFilter> {
+        if self.filters.is_empty() {
+            return None;
+        }
+        self.filters.get(&(lines.service.clone(), lines.stream))
+    }
+
+    /// Copies the bytes unfiltered, in one pass.
+    fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let reset = self.look.color && self.look.escapes == EscapeMode::Keep;
+        if self.prefix.is_empty() && !reset {
+            out.extend_from_slice(bytes);
+        } else {
+            let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+            out.reserve(bytes.len() + lines * self.prefix.len());
+            for line in line_split::lines(bytes) {
+                out.extend_from_slice(&self.prefix);
+                out.extend_from_slice(line);
+                if reset && line.contains(&0x1b) {
+                    self.close_color(out);
+                }
+            }
+        }
+        if !bytes.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+    }
+
+    /// Resets the colors of an unfiltered line, before its newline.
+    fn close_color(&self, out: &mut Vec<u8>) {
+        let newline = out.last() == Some(&b'\n');
+        out.truncate(out.len() - usize::from(newline));
+        out.extend_from_slice(RESET.as_bytes());
+        out.extend_from_slice(if newline { b"\n" } else { b"" });
+    }
+
+    fn filter(&mut self, from: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        let colors = self.look.escapes == EscapeMode::Colors;
+        let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
+        for line in line_split::lines(bytes) {
+            out.extend_from_slice(&self.prefix);
+            match line.strip_suffix(b"\n") {
+                Some(text) if filter.is_idle() && escape_filter::is_plain(text) => {
+                    out.extend_from_slice(text)
+                }
+                Some(text) => filter.line(text, colors, false, out),
+                None => filter.line(line, colors, from.open, out),
+            }
+            out.push(b'\n');
+        }
+    }
+
+    fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: LineMarker) {
+        let mut prefix = std::mem::take(&mut self.prefix);
+        prefix.clear();
+        if self.look.timestamps {
+            match at {
+                Some(at) => self.time(at, &mut prefix),
+                None => prefix.extend_from_slice(NO_TIME),
+            }
+        }
+        if self.look.prefix {
+            self.name(service, mark, &mut prefix);
+        }
+        self.prefix = prefix;
+    }
+
+    fn name(&self, service: Option<&Name>, mark: LineMarker, prefix: &mut Vec<u8>) {
+        let name = service.map_or("", Name::as_str);
+        let padded = format!("{name:width$}", width = self.table.width());
+        let (start, middle, end) = match (self.look.color, service, mark) {
+            (false, _, _) => ("", "", ""),
+            (true, Some(service), LineMarker::Line | LineMarker::Rest) => {
+                (self.table.color_start(service), "", RESET)
+            }
+            (true, Some(service), LineMarker::Said | LineMarker::More) => {
+                (self.table.color_start(service), BOLD, RESET)
+            }
+            (true, None, LineMarker::More) => ("", "", ""),
+            (true, None, LineMarker::Line | LineMarker::Rest | LineMarker::Said) => {
+                ("", BOLD, RESET)
+            }
+        };
+        for text in [start, &padded, middle, mark.text(), end] {
+            prefix.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn time(&self, at: i64, prefix: &mut Vec<u8>) {
+        let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+        let text = stamp.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string();
+        let (start, end) = if self.look.color { (DIM, RESET) } else { ("", "") };
+        for text in [start, &text, end] {
+            prefix.extend_from_slice(text.as_bytes());
+        }
+    }
+}

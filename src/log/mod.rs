@@ -1,0 +1,56 @@
+//! Output of services: captured, stored, printed.
+//!
+//! ```text
+//!  pipe ─► LogCapture ─► ServiceLog (NAME.log, .idx) ─► LogCursor ─► LogReader, StoredLogReader
+//!             │              └ full: NAME.1.log, NAME.2.log …, of which the newest are kept
+//!             └─────► PrintQueue ─► printer thread ─► terminal
+//!                         └ full: the printer reads with a LogCursor until it has caught up
+//! ```
+//!
+//! A capture cuts a stream into chunks of whole lines, appends each to the file of its service and
+//! adds an entry to the index. A full file is rotated: it is renamed to its number, and a new one
+//! begins. The terminal has its own thread, fed by a queue that is bounded in bytes. When the queue
+//! is full, chunks are only stored, and the printer reads them back later. So nothing waits for the
+//! terminal, memory is bounded, and every line still kept is printed; missed lines are counted.
+//!
+//! The directory of the previous start is `logs.1`.
+//!
+//! devstack itself is an origin like any service: it has a log and line numbers, but no run. Its
+//! lines are stored as the JSON objects that readers get.
+//!
+//! Lines are ordered by `seq`, their number within the stack; clocks only label them.
+
+pub(crate) mod capture;
+pub(crate) mod format;
+mod line_split;
+mod log_line;
+mod log_origin;
+mod log_size;
+mod log_warnings;
+mod missed_lines;
+pub(crate) mod read;
+mod stack_log;
+mod status_line;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+
+pub use crate::supervisor::status::{network_lines, qr_code, startup_summary};
+pub use crate::sys::reader_closed::reader_closed;
+pub use capture::LogCapture;
+pub use format::{EscapeMode, LineFormatter, LogOutput, LogStyle, ServicePalette};
+pub use line_split::MAX_LINE;
+pub use log_line::LogLine;
+pub use log_size::LogSize;
+pub use missed_lines::MissedLines;
+pub use read::{LineFilter, LogPage, LogReader, PageItem, StatusMode, StoredLogReader};
+pub(crate) use stack_log::last_lines;
+pub use stack_log::{StackLog, StorageCounts};
+pub use status_line::{StatusLine, StatusText, StatusTone};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks and ignores poisoning: every holder leaves the data consistent, even when it panics.
+fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,77 @@
+use regex::bytes::Regex;
+
+use crate::log::store::IndexEntry;
+
+use crate::log::format::escape_filter;
+use crate::log::line_split;
+use crate::log::status_line::StatusLine;
+use crate::model::{Name, OutputStream};
+
+/// Which lines a reader gets.
+#[derive(Debug, Clone, Default)]
+pub struct LineFilter {
+    /// Only lines read at this time or later, in milliseconds since the Unix epoch.
+    pub since: Option<i64>,
+    /// Only lines of this stream.
+    pub stream: Option<OutputStream>,
+    /// Only lines that match, without escape sequences. Long lines are matched in pieces of 64 KiB.
+    pub grep: Option<Regex>,
+    /// Whether to include status lines. They have no stream and `grep` does not search them: either
+    /// of these filters excludes them.
+    pub narration: StatusMode,
+}
+
+impl LineFilter {
+    pub(super) fn has_lines(&self) -> bool {
+        self.narration != StatusMode::Only
+    }
+
+    /// Returns the filter for stored status lines: those about these services and the whole stack,
+    /// or all if no services are given. `None`: status lines are not wanted.
+    pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
+        let wants = self.narration != StatusMode::Without;
+        if !wants || self.stream.is_some() || self.grep.is_some() {
+            return None;
+        }
+        let about = services.map(StatusLine::about_pattern);
+        let grep = about.and_then(|about| Regex::new(&about).ok());
+        (grep.is_some() == services.is_some()).then(|| LineFilter {
+            since: self.since,
+            grep,
+            ..LineFilter::default()
+        })
+    }
+
+    /// Returns whether the entry may have wanted lines.
+    pub(super) fn accepts_entry(&self, batch: &IndexEntry) -> bool {
+        self.since.is_none_or(|since| batch.at >= since)
+            && self.stream.is_none_or(|stream| batch.stream == stream)
+    }
+
+    /// Returns whether every line of an accepted entry is wanted.
+    pub(super) fn accepts_all(&self) -> bool {
+        self.grep.is_none()
+    }
+
+    /// Returns whether a line of an accepted entry is wanted.
+    pub(super) fn accepts(&self, line: &[u8]) -> bool {
+        let Some(grep) = &self.grep else { return true };
+        let line = line_split::trim_line_end(line);
+        match memchr::memchr(0x1b, line) {
+            Some(_) => grep.is_match(escape_filter::strip(line).as_bytes()),
+            None => grep.is_match(line),
+        }
+    }
+}
+
+/// Whether a reader gets status lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatusMode {
+    /// Only lines of services.
+    #[default]
+    Without,
+    /// Status lines between the lines of services.
+    With,
+    /// Only status lines.
+    Only,
+}

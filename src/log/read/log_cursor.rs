@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::line_filter::LineFilter;
+use super::service_log_cursor::ServiceLogCursor;
+use crate::log::log_origin::LogOrigin;
+use crate::log::log_size::LogSize;
+use crate::log::missed_lines::MissedLines;
+use crate::log::store::{IndexEntry, ServiceLog};
+
+/// A reader's position in the service logs of a stack. Returns stored lines in the order of their
+/// numbers. Uses little memory and keeps no files open, however far behind it is.
+#[derive(Default)]
+pub(crate) struct LogCursor {
+    tracks: BTreeMap<LogOrigin, ServiceLogCursor>,
+    wanted: Arc<LineFilter>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ReadFrom {
+    /// At the line with this number.
+    Seq(u64),
+    /// This many lines before the end.
+    Last(usize),
+    /// This many lines before the end, of the last run only.
+    LastOfRun(usize),
+}
+
+/// An index entry with its bytes.
+pub(crate) struct LogChunk {
+    pub voice: LogOrigin,
+    pub batch: IndexEntry,
+    pub bytes: Bytes,
+}
+
+#[derive(Default)]
+pub(crate) struct ReadStep {
+    pub chunks: Vec<LogChunk>,
+    /// What was lost before these chunks.
+    pub missed: MissedLines,
+}
+
+impl LogChunk {
+    pub fn amount(&self) -> LogSize {
+        LogSize { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
+    }
+}
+
+impl LogCursor {
+    /// Creates a cursor that skips entries without wanted lines. Other entries are returned whole.
+    pub fn filtered(wanted: Arc<LineFilter>) -> LogCursor {
+        LogCursor { tracks: BTreeMap::new(), wanted }
+    }
+
+    /// Follows another service log, unless it is already followed.
+    pub fn add(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom) {
+        self.add_wanted(lane, from, &self.wanted.clone());
+    }
+
+    pub fn add_wanted(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
+        if !self.tracks.contains_key(&lane.voice) {
+            let track = ServiceLogCursor::start(lane, from, wanted.clone());
+            self.tracks.insert(lane.voice.clone(), track);
+        }
+    }
+
+    /// Returns the next chunks of lines below `before`, about `bytes` bytes. Entries below it must
+    /// be stored, or the writer must still hold the lock of their service log.
+    pub fn step(&mut self, before: u64, bytes: usize) -> ReadStep {
+        let step = self.read(before, bytes);
+        self.tracks.values_mut().for_each(ServiceLogCursor::end_step);
+        step
+    }
+
+    fn read(&mut self, before: u64, bytes: usize) -> ReadStep {
+        let mut step = ReadStep::default();
+        let mut len = 0;
+        while len < bytes {
+            for (voice, track) in &mut self.tracks {
+                step.missed.add(voice.service(), track.prefetch());
+            }
+            let tracks = self.tracks.iter_mut();
+            let first = tracks.filter_map(|(voice, track)| Some((track.first()?, voice, track)));
+            let Some((seq, voice, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
+            if seq >= before {
+                break;
+            }
+            match track.take() {
+                Ok(Some(chunk)) => {
+                    len += chunk.bytes.len();
+                    step.chunks.push(chunk);
+                }
+                Ok(None) => {}
+                Err(lost) => step.missed.add(voice.service(), lost),
+            }
+        }
+        step
+    }
+}

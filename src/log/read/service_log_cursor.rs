@@ -1,0 +1,351 @@
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::line_filter::LineFilter;
+use super::log_cursor::{LogChunk, ReadFrom};
+use crate::log::log_size::LogSize;
+use crate::log::store::{
+    IndexEntry, LogExtent, LogFile, LogFilePair, LogSegment, SegmentKind, SegmentLookup, ServiceLog,
+};
+use crate::log::{line_split, lock_unpoisoned};
+use crate::model::RunId;
+
+/// A reader's position in one service log.
+pub(super) struct ServiceLogCursor {
+    lane: Arc<ServiceLog>,
+    segment: Arc<LogSegment>,
+    /// Number of the next entry in the segment.
+    at: u64,
+    /// How much the service had printed before that entry, to compute losses.
+    read_size: LogSize,
+    /// Entries that were looked up and not returned yet.
+    prefetched: VecDeque<(IndexEntry, ChunkSource)>,
+    /// What was lost before the next entry and not reported yet.
+    lost: LogSize,
+    /// Nothing more was found in this step.
+    drained: bool,
+    /// Lines before this number are skipped.
+    from: u64,
+    /// Lines of other runs are skipped.
+    run: Option<RunId>,
+    wanted: Arc<LineFilter>,
+    /// The file that is read in this step, with its number.
+    open: Option<(u64, Arc<LogFilePair>)>,
+}
+
+enum ChunkSource {
+    Disk(Arc<LogFile>),
+    Memory(Bytes),
+}
+
+/// Entries looked up at once.
+const AHEAD: u64 = 256;
+
+impl ServiceLogCursor {
+    pub fn start(
+        lane: &Arc<ServiceLog>,
+        from: ReadFrom,
+        wanted: Arc<LineFilter>,
+    ) -> ServiceLogCursor {
+        let extent = lane.extent();
+        let (segment, before) = extent.segments_from(0);
+        let mut track = ServiceLogCursor {
+            lane: lane.clone(),
+            segment,
+            at: 0,
+            read_size: before,
+            prefetched: VecDeque::new(),
+            lost: LogSize::ZERO,
+            drained: false,
+            from: 0,
+            run: None,
+            wanted,
+            open: None,
+        };
+        match from {
+            ReadFrom::Seq(seq) => track.seek_seq(seq, &extent),
+            ReadFrom::Last(usize::MAX) if reaches_back(&extent, &track.wanted) => {
+                track.lost = before
+            }
+            ReadFrom::Last(usize::MAX) => {}
+            ReadFrom::Last(lines) => track.seek_last(lines as u64, &extent),
+            ReadFrom::LastOfRun(lines) => {
+                track.run = extent.run;
+                track.seek_last(lines as u64, &extent);
+            }
+        }
+        track
+    }
+
+    /// Skips indexed entries before `seq`; the remaining lines are skipped while reading.
+    fn seek_seq(&mut self, seq: u64, extent: &LogExtent) {
+        self.from = seq;
+        for (number, volume, written, _) in extent.volumes() {
+            let is_before = |at| {
+                let batch = self.batches(volume, at, at + 1).ok().and_then(|mut one| one.pop());
+                batch.is_some_and(|batch| batch.seq_end() <= seq)
+            };
+            let (mut low, mut high) = (0, written);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if is_before(middle) { low = middle + 1 } else { high = middle }
+            }
+            (self.segment, self.read_size) = extent.segments_from(number);
+            self.at = low;
+            if low > 0 {
+                return;
+            }
+        }
+    }
+
+    /// Walks back from the end until it has found `lines` wanted lines, of `self.run` if it is set.
+    fn seek_last(&mut self, lines: u64, extent: &LogExtent) {
+        let wanted = &self.wanted.clone();
+        let mut walk = TailWalk { lines, found: 0, run: self.run, from: None, wanted };
+        let mut done = self.walk_unindexed(&mut walk, extent);
+        for (number, volume, written, upto) in extent.volumes() {
+            let (mut high, mut passed) = (written, upto);
+            while high > 0 && !done {
+                let low = high.saturating_sub(AHEAD);
+                let batches = self.batches(volume, low, high).unwrap_or_default();
+                let bytes = |batch: &IndexEntry| self.bytes(volume, batch);
+                done = !batches.iter().rev().all(|batch| walk.back(batch, bytes));
+                batches.iter().for_each(|batch| passed -= batch.amount());
+                high = low;
+            }
+            let (segment, before) = extent.segments_from(number);
+            (self.segment, self.at) = (segment, high);
+            self.read_size = if high == 0 { before } else { passed };
+            if done {
+                break;
+            }
+        }
+        self.from = walk.from.unwrap_or(u64::MAX);
+        if walk.found == 0 {
+            self.skip_all(extent);
+        }
+    }
+
+    /// Walks back over memory and unindexed entries. Returns whether the walk is complete.
+    fn walk_unindexed(&self, walk: &mut TailWalk<'_>, extent: &LogExtent) -> bool {
+        if let SegmentKind::Memory(ring) = &extent.segment.kind {
+            let ring = lock_unpoisoned(ring);
+            let mut all = ring.batches().rev();
+            if !all.all(|(batch, bytes)| walk.back(batch, |_| Some(bytes.clone()))) {
+                return true;
+            }
+        }
+        let SegmentKind::Disk(volume) = &extent.base.kind else { return false };
+        let bytes = |batch: &IndexEntry| self.bytes(volume, batch);
+        !extent.pending.iter().rev().all(|batch| walk.back(batch, bytes))
+    }
+
+    /// Starts at the end: no stored line is wanted.
+    fn skip_all(&mut self, extent: &LogExtent) {
+        (self.from, self.read_size) = (0, extent.total);
+        (self.segment, self.at) = (extent.segment.clone(), extent.end);
+    }
+
+    /// Returns the number of the next line.
+    pub fn first(&self) -> Option<u64> {
+        self.prefetched.front().map(|(batch, _)| batch.seq)
+    }
+
+    /// Looks up entries unless some are left or this step found none. Returns what was lost before.
+    pub fn prefetch(&mut self) -> LogSize {
+        if self.drained || !self.prefetched.is_empty() {
+            return LogSize::ZERO;
+        }
+        let lost = std::mem::take(&mut self.lost) + self.fetch_entries();
+        // Everything the step may return is already stored, so a second look finds nothing new.
+        self.drained = self.prefetched.is_empty();
+        lost
+    }
+
+    /// Ends a step and closes the file: an idle reader must not keep a removed file on disk.
+    pub fn end_step(&mut self) {
+        (self.drained, self.open) = (false, None);
+    }
+
+    fn fetch_entries(&mut self) -> LogSize {
+        let mut lost = LogSize::ZERO;
+        while self.prefetched.is_empty() {
+            match self.lane.lookup(&self.segment, self.at, AHEAD) {
+                SegmentLookup::Nothing => return lost,
+                SegmentLookup::Next(next) => {
+                    lost += self.skip_to(next.upto);
+                    // Above the total if unindexed entries moved to the next segment.
+                    self.at = next.first + self.at.saturating_sub(next.total);
+                    self.segment = next.segment;
+                }
+                SegmentLookup::Indexed(volume, to) => lost += self.look_in_index(&volume, to),
+                SegmentLookup::Pending(volume, batches) => self.add(batches, &volume),
+                SegmentLookup::Held { gone, upto, batches } => {
+                    if self.at < gone {
+                        lost += self.skip_to(upto);
+                    }
+                    if batches.first().is_some_and(|(batch, _)| batch.seq <= self.from) {
+                        // The evicted entries lie before the requested start.
+                        lost = LogSize::ZERO;
+                    }
+                    self.at = self.at.max(gone) + batches.len() as u64;
+                    for (batch, bytes) in batches {
+                        self.read_size += batch.amount();
+                        self.prefetched.push_back((batch, ChunkSource::Memory(bytes)));
+                    }
+                }
+            }
+        }
+        lost
+    }
+
+    fn look_in_index(&mut self, volume: &Arc<LogFile>, to: u64) -> LogSize {
+        let batches = self.open(volume).and_then(|files| files.batches(self.at, to));
+        let batches = batches.unwrap_or_default();
+        let short = to - self.at - batches.len() as u64;
+        self.add(batches, volume);
+        self.at += short;
+        match (short, self.segment.next.get()) {
+            (0, _) => LogSize::ZERO,
+            // The file was removed; how much was lost with it is known at its end.
+            (_, Some(next)) => {
+                self.at = next.total;
+                LogSize::ZERO
+            }
+            // The index is damaged; how many bytes it covered is unknown.
+            (short, None) => {
+                let lost = LogSize { lines: short, bytes: 0 };
+                self.read_size += lost;
+                lost
+            }
+        }
+    }
+
+    fn add(&mut self, batches: Vec<IndexEntry>, volume: &Arc<LogFile>) {
+        self.at += batches.len() as u64;
+        for batch in batches {
+            self.read_size += batch.amount();
+            self.prefetched.push_back((batch, ChunkSource::Disk(volume.clone())));
+        }
+    }
+
+    /// Moves on to this total and returns what was not read before it.
+    fn skip_to(&mut self, upto: LogSize) -> LogSize {
+        let lost = upto.since(self.read_size);
+        self.read_size += lost;
+        lost
+    }
+
+    /// Takes the next entry: `Ok(None)` if it is not wanted, its size if its bytes are lost.
+    pub fn take(&mut self) -> Result<Option<LogChunk>, LogSize> {
+        let Some((mut batch, source)) = self.prefetched.pop_front() else { return Ok(None) };
+        if batch.seq_end() <= self.from || self.run.is_some_and(|run| run != batch.run) {
+            return Ok(None);
+        }
+        if batch.lost {
+            return Err(batch.amount());
+        }
+        if !self.wanted.accepts_entry(&batch) {
+            return Ok(None);
+        }
+        let mut bytes = match source {
+            ChunkSource::Memory(bytes) => bytes,
+            ChunkSource::Disk(volume) => {
+                let bytes = self.open(&volume).and_then(|files| files.bytes(&batch));
+                bytes.map_err(|_| batch.amount())?
+            }
+        };
+        let skip = self.from.saturating_sub(batch.seq) as usize;
+        if skip > 0 {
+            let at =
+                memchr::memchr_iter(b'\n', &bytes).nth(skip - 1).map_or(bytes.len(), |at| at + 1);
+            bytes = bytes.slice(at..);
+            batch.seq += skip as u64;
+            batch.lines -= skip as u32;
+            batch.continues = false;
+        }
+        let voice = self.lane.voice.clone();
+        Ok((!bytes.is_empty()).then_some(LogChunk { voice, batch, bytes }))
+    }
+
+    fn open(&mut self, volume: &LogFile) -> io::Result<Arc<LogFilePair>> {
+        match &self.open {
+            Some((number, files)) if *number == volume.number => Ok(files.clone()),
+            Some(_) | None => {
+                let files = volume.files()?;
+                self.open = Some((volume.number, files.clone()));
+                Ok(files)
+            }
+        }
+    }
+
+    fn batches(&self, volume: &LogFile, from: u64, to: u64) -> io::Result<Vec<IndexEntry>> {
+        volume.files()?.batches(from, to)
+    }
+
+    fn bytes(&self, volume: &LogFile, batch: &IndexEntry) -> Option<Bytes> {
+        volume.files().and_then(|files| files.bytes(batch)).ok()
+    }
+}
+
+/// Returns whether a reader of all wanted lines also wants some from before the oldest stored one.
+fn reaches_back(extent: &LogExtent, wanted: &LineFilter) -> bool {
+    let Some(since) = wanted.since else { return true };
+    let oldest = match extent.volumes().last() {
+        Some((_, volume, _, _)) => {
+            let first = volume.files().and_then(|files| files.batches(0, 1));
+            first.ok().and_then(|mut first| first.pop())
+        }
+        None => None,
+    };
+    oldest.is_none_or(|oldest| oldest.at >= since)
+}
+
+/// A walk back over entries that counts lines.
+struct TailWalk<'a> {
+    lines: u64,
+    found: u64,
+    run: Option<RunId>,
+    /// Number of the first line to return.
+    from: Option<u64>,
+    wanted: &'a LineFilter,
+}
+
+impl TailWalk<'_> {
+    /// Counts an entry and returns whether to walk on.
+    fn back(
+        &mut self,
+        batch: &IndexEntry,
+        bytes: impl FnOnce(&IndexEntry) -> Option<Bytes>,
+    ) -> bool {
+        if self.found >= self.lines || self.run.is_some_and(|run| run != batch.run) {
+            return false;
+        }
+        if batch.lost || !self.wanted.accepts_entry(batch) {
+            return true;
+        }
+        if self.wanted.accepts_all() {
+            let wanted = u64::from(batch.lines).min(self.lines - self.found);
+            self.found += wanted;
+            self.from = Some(batch.seq_end() - wanted);
+        } else if let Some(bytes) = bytes(batch) {
+            self.count(batch, &bytes);
+        }
+        self.found < self.lines
+    }
+
+    fn count(&mut self, batch: &IndexEntry, bytes: &[u8]) {
+        let lines = line_split::lines(bytes).enumerate();
+        let hits: Vec<usize> =
+            lines.filter(|(_, line)| self.wanted.accepts(line)).map(|(at, _)| at).collect();
+        let missing = usize::try_from(self.lines - self.found).unwrap_or(usize::MAX);
+        let hits = &hits[hits.len().saturating_sub(missing)..];
+        self.found += hits.len() as u64;
+        if let Some(first) = hits.first() {
+            self.from = Some(batch.seq + *first as u64);
+        }
+    }
+}

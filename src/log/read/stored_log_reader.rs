@@ -1,0 +1,185 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use super::line_filter::LineFilter;
+use super::log_cursor::{LogCursor, ReadFrom};
+use super::log_reader::{LogPage, page};
+use crate::log::line_split;
+use crate::log::log_origin::LogOrigin;
+use crate::log::store::{
+    IndexEntry, IndexHeader, LogDir, LogFile, LogFilePair, NewestFile, RotatedFile, ServiceLog,
+};
+use crate::model::{Name, OutputStream, RunId};
+
+/// Reads the log of a stack that has ended or crashed: pages of lines in order.
+pub struct StoredLogReader {
+    cursor: LogCursor,
+    wanted: Arc<LineFilter>,
+    /// Filter for status lines; `None`: not wanted.
+    said: Option<Arc<LineFilter>>,
+}
+
+/// Bytes read at once.
+const PAGE: usize = 256 * 1024;
+/// Index entries read at once.
+const READ: usize = 4096;
+
+impl StoredLogReader {
+    /// Returns the services with a log in `dir`.
+    pub fn services(dir: &Path) -> io::Result<Vec<Name>> {
+        Ok(LogDir::open(dir)?.services()?.into_iter().collect())
+    }
+
+    /// Opens the log in `dir` at the last `last` matching lines of each service (`usize::MAX`:
+    /// all). `services` restricts it to these. Skips files that are not logs.
+    pub fn open(
+        dir: &Path,
+        services: Option<&[Name]>,
+        last: usize,
+        wanted: LineFilter,
+    ) -> io::Result<StoredLogReader> {
+        let folder = Arc::new(LogDir::open(dir)?);
+        let wanted = Arc::new(wanted);
+        let mut cursor = LogCursor::filtered(wanted.clone());
+        let said = wanted.for_status_lines(services).map(Arc::new);
+        let mut found: BTreeMap<LogOrigin, Vec<String>> = BTreeMap::new();
+        for (voice, index) in folder.indexes()? {
+            let is_meant = match &voice {
+                LogOrigin::Devstack => said.is_some(),
+                LogOrigin::Service(_) if !wanted.has_lines() => false,
+                LogOrigin::Service(name) => services.is_none_or(|names| names.contains(name)),
+            };
+            if is_meant {
+                found.entry(voice).or_default().push(index);
+            }
+        }
+        for (voice, indexes) in found {
+            let wanted = match (&voice, &said) {
+                (LogOrigin::Devstack, Some(said)) => said,
+                (LogOrigin::Devstack, None) | (LogOrigin::Service(_), _) => &wanted,
+            };
+            match lane(&folder, &voice, &indexes) {
+                Ok(Some(lane)) => cursor.add_wanted(&Arc::new(lane), ReadFrom::Last(last), wanted),
+                Ok(None) => {}
+                Err(error) => tracing::debug!("skipping the log of {voice}: {error}"),
+            }
+        }
+        Ok(StoredLogReader { cursor, wanted, said })
+    }
+}
+
+impl Iterator for StoredLogReader {
+    type Item = LogPage;
+
+    fn next(&mut self) -> Option<LogPage> {
+        loop {
+            let step = self.cursor.step(u64::MAX, PAGE);
+            if step.chunks.is_empty() && step.missed.is_empty() {
+                return None;
+            }
+            let page = page(step, &self.wanted, self.said.as_deref());
+            if !page.is_empty() {
+                return Some(page);
+            }
+        }
+    }
+}
+
+/// Opens the log of one origin: rotated files and the newest.
+fn lane(
+    folder: &Arc<LogDir>,
+    voice: &LogOrigin,
+    indexes: &[String],
+) -> io::Result<Option<ServiceLog>> {
+    let mut volumes = Vec::new();
+    for index in indexes {
+        match LogFile::open_existing(folder, voice, index) {
+            Ok(volume) => volumes.push(volume),
+            Err(error) => tracing::debug!("skipping {index}: {error}"),
+        }
+    }
+    volumes.sort_by_key(|(header, _)| header.number);
+    let Some((header, files)) = volumes.pop() else { return Ok(None) };
+    let mut kept = VecDeque::new();
+    let mut last = None;
+    for (header, files) in volumes {
+        let written = count_valid_entries(&files, files.log.metadata()?.len())?;
+        last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
+        // Reopened when it is read: a hundred services have hundreds of files.
+        let volume = Arc::new(LogFile::old(header, folder.clone(), voice.clone()));
+        kept.push_back(RotatedFile { volume, written });
+    }
+    let size = files.log.metadata()?.len();
+    let written = count_valid_entries(&files, size)?;
+    let mut total = header.before;
+    // Line numbers continue in the next file.
+    last = last.map(|last| IndexEntry { offset: 0, len: 0, ..last });
+    for from in (0..written).step_by(READ) {
+        let batches = files.batches(from, written.min(from + READ as u64))?;
+        batches.iter().for_each(|batch| total += batch.amount());
+        last = batches.last().copied().or(last);
+    }
+    let rest = recover_unindexed(&files, last, size)?;
+    rest.iter().for_each(|batch| total += batch.amount());
+    let volume = LogFile::newest(header, files);
+    Ok(Some(ServiceLog::from_files(
+        voice.clone(),
+        kept,
+        NewestFile { volume, written, rest, total },
+    )))
+}
+
+/// Counts the index entries before a torn end, or before bytes that never reached the log file.
+fn count_valid_entries(files: &LogFilePair, size: u64) -> io::Result<u64> {
+    let bytes = files.index.metadata()?.len().saturating_sub(IndexHeader::SIZE as u64);
+    let (mut low, mut high) = (0, bytes / IndexEntry::SIZE as u64);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match files.batches(middle, middle + 1)?.first() {
+            Some(batch) if batch.end() <= size => low = middle + 1,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// Returns entries for output after the last indexed entry: the supervisor was killed before it
+/// flushed the index. The stream is unknown, and the run is assumed to be that of the last entry.
+fn recover_unindexed(
+    files: &LogFilePair,
+    last: Option<IndexEntry>,
+    size: u64,
+) -> io::Result<Vec<IndexEntry>> {
+    let changed = files.log.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);
+    let (mut offset, mut seq) = last.map_or((0, 0), |last| (last.end(), last.seq_end()));
+    let run = last.map_or(RunId(0), |last| last.run);
+    let mut continues = false;
+    let mut batches = Vec::new();
+    while offset < size {
+        let mut bytes = vec![0; IndexEntry::JOIN_MAX.min((size - offset) as usize)];
+        files.log.read_exact_at(&mut bytes, offset)?;
+        let len = memchr::memrchr(b'\n', &bytes).map_or(bytes.len(), |at| at + 1);
+        let open = bytes[len - 1] != b'\n';
+        let count = line_split::count(&bytes[..len]) as u32;
+        let stream = OutputStream::Stdout;
+        batches.push(IndexEntry {
+            at,
+            seq,
+            run,
+            offset,
+            len: len as u32,
+            lines: count,
+            stream,
+            continues,
+            open,
+            lost: false,
+        });
+        (offset, seq, continues) = (offset + len as u64, seq + u64::from(count), open);
+    }
+    Ok(batches)
+}

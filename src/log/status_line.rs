@@ -1,0 +1,155 @@
+use serde::{Deserialize, Serialize};
+
+use super::line_split::{MAX_LINE, char_boundary_cut};
+use super::log_line::format_time;
+use crate::model::Name;
+
+/// Text that devstack itself writes to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusText {
+    /// The service it is about; `None`: the whole stack.
+    pub service: Option<Name>,
+    /// How important it is.
+    pub tone: StatusTone,
+    /// One or more lines; the first is the heading of the others.
+    pub text: String,
+    /// Whether it continues the previous text.
+    pub more: bool,
+}
+
+/// How important a status line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusTone {
+    /// Normal operation.
+    Plain,
+    /// Worth reading: a state, or a change that affects everything.
+    Notice,
+    /// Success.
+    Good,
+    /// A possible problem.
+    Warning,
+    /// A failure.
+    Failure,
+}
+
+impl StatusText {
+    /// Creates a text about one service.
+    pub fn about(service: &Name, tone: StatusTone, text: impl Into<String>) -> StatusText {
+        StatusText { service: Some(service.clone()), tone, text: text.into(), more: false }
+    }
+
+    /// Creates a text about the whole stack.
+    pub fn stack_wide(tone: StatusTone, text: impl Into<String>) -> StatusText {
+        StatusText { service: None, tone, text: text.into(), more: false }
+    }
+
+    /// Creates a text that continues the previous one.
+    pub fn continued(tone: StatusTone, text: impl Into<String>) -> StatusText {
+        StatusText { service: None, tone, text: text.into(), more: true }
+    }
+}
+
+/// A status line with its time, as in `--output json`, in `GET /v1/logs` and in the log file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusLine {
+    /// The service it is about; `null`: the whole stack. First for [`StatusLine::about_pattern`].
+    pub service: Option<Name>,
+    /// Time in RFC 3339, UTC with milliseconds.
+    pub at: String,
+    /// Number within the stack. `None` only in the file, whose index has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// How important it is.
+    pub tone: StatusTone,
+    /// One or more lines.
+    pub text: String,
+    /// Whether it continues the previous status line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+impl StatusLine {
+    /// Creates a status line; `at` is in milliseconds since the Unix epoch.
+    pub(super) fn new(said: &StatusText, at: i64, seq: Option<u64>) -> StatusLine {
+        let StatusText { service, tone, text, more } = said.clone();
+        StatusLine { service, at: format_time(at), seq, tone, text, more }
+    }
+
+    /// Encodes a line of the log file.
+    pub(super) fn encode(said: &StatusText, at: i64) -> Vec<u8> {
+        let mut spoken = StatusLine::new(said, at, None);
+        if spoken.text.len() > MAX_LINE {
+            spoken.text.truncate(char_boundary_cut(spoken.text.as_bytes()));
+            spoken.text.push('…');
+        }
+        let mut line = serde_json::to_vec(&spoken).expect("plain data always serializes");
+        line.push(b'\n');
+        line
+    }
+
+    /// Decodes a line of the log file; `None` if it was torn when devstack was killed.
+    pub(super) fn decode(line: &[u8], seq: u64) -> Option<StatusLine> {
+        let spoken: StatusLine = serde_json::from_slice(line).ok()?;
+        Some(StatusLine { seq: Some(seq), ..spoken })
+    }
+
+    /// Returns a regex for stored lines about any of these services or about the whole stack.
+    pub(super) fn about_pattern(services: &[Name]) -> String {
+        let names: Vec<&str> = services.iter().map(Name::as_str).collect();
+        format!("^\\{{\"service\":(?:null|\"(?:{})\")", names.join("|"))
+    }
+
+    /// Returns the text and its time, in milliseconds since the Unix epoch.
+    pub fn said(&self) -> (StatusText, i64) {
+        let at = self.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
+        let StatusLine { service, tone, text, more, .. } = self.clone();
+        (StatusText { service, tone, text, more }, at)
+    }
+}
+
+#[cfg(test)]
+mod spoken_tests {
+    use super::*;
+
+    const AT: i64 = 1_763_629_200_120;
+
+    #[test]
+    fn what_was_said_survives_the_file() {
+        let api = Name::new("api").unwrap();
+        for said in [
+            StatusText::about(&api, StatusTone::Good, "ready\nin two \"lines\""),
+            StatusText::continued(StatusTone::Failure, "x"),
+        ] {
+            let line = StatusLine::encode(&said, AT);
+            assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
+            let spoken = StatusLine::decode(&line, 7).unwrap();
+            assert_eq!(spoken, StatusLine::new(&said, AT, Some(7)));
+            assert_eq!(spoken.said(), (said, AT));
+            assert_eq!(StatusLine::decode(&line[..line.len() / 2], 7), None);
+        }
+        insta::assert_snapshot!(
+            serde_json::to_string(&StatusLine::new(&StatusText::about(&api, StatusTone::Good, "ready"), AT, Some(7))).unwrap(),
+            @r#"{"service":"api","at":"2025-11-20T09:00:00.120Z","seq":7,"tone":"good","text":"ready"}"#
+        );
+    }
+
+    #[test]
+    fn a_file_line_is_bounded() {
+        let said = StatusText::stack_wide(StatusTone::Plain, "ä".repeat(MAX_LINE));
+        let spoken = StatusLine::decode(&StatusLine::encode(&said, AT), 0).unwrap();
+        assert!(spoken.text.len() <= MAX_LINE + 3 && spoken.text.ends_with("ä…"));
+    }
+
+    #[test]
+    fn lines_about_a_service_are_found_in_the_file() {
+        let [api, web] = ["api", "web"].map(|name| Name::new(name).unwrap());
+        let about =
+            regex::bytes::Regex::new(&StatusLine::about_pattern(&[api.clone(), web])).unwrap();
+        let finds = |said: StatusText| about.is_match(&StatusLine::encode(&said, AT));
+        assert!(finds(StatusText::about(&api, StatusTone::Plain, "starting")));
+        let api_v2 = Name::new("api-v2").unwrap();
+        assert!(!finds(StatusText::about(&api_v2, StatusTone::Plain, "{\"service\":\"api\"")));
+        assert!(finds(StatusText::stack_wide(StatusTone::Plain, "stopping")));
+    }
+}

@@ -1,0 +1,174 @@
+use std::fs::{DirBuilder, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::{io, thread};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::log::lock_unpoisoned;
+use crate::log::log_origin::LogOrigin;
+use crate::model::Name;
+
+/// The directory with the log files of one stack. Files are reached only through its descriptor and
+/// never through a symlink, so the log cannot be redirected to another file.
+pub(crate) struct LogDir {
+    fd: OwnedFd,
+    /// Names to remove; `Some` while a thread is removing files.
+    removal_queue: Mutex<Option<Vec<String>>>,
+}
+
+impl LogDir {
+    /// Creates the directory for this user only and opens it. An existing one replaces `PATH.1`.
+    pub fn create(path: &Path) -> io::Result<LogDir> {
+        let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let folder = first.and_then(|()| LogDir::open(path))?;
+        if folder.origins()?.is_empty() {
+            return Ok(folder);
+        }
+        let with = |end: &str| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(end);
+            PathBuf::from(path)
+        };
+        let (last, older) = (with(".1"), with(".2"));
+        // The removal thread of an earlier start may not have finished.
+        remove_dir(&older)?;
+        match std::fs::rename(&last, &older) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        std::fs::rename(path, &last)?;
+        // These can be hundreds of files, so startup does not wait for their removal.
+        let removed =
+            thread::Builder::new().name("log".to_owned()).spawn(move || remove_dir(&older));
+        drop(removed);
+        DirBuilder::new().mode(0o700).create(path)?;
+        LogDir::open(path)
+    }
+
+    pub fn open(path: &Path) -> io::Result<LogDir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(LogDir { fd, removal_queue: Mutex::default() })
+    }
+
+    /// Creates an empty file for reading and writing, replacing any file of this name.
+    pub fn create_file(&self, name: &str) -> io::Result<File> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Opens a file for reading; fails unless it is a regular file.
+    pub fn read(&self, name: &str) -> io::Result<File> {
+        // Without NONBLOCK, opening a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file: File = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?.into();
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Returns whether `name` is still this file and has at least `len` bytes.
+    pub fn is_same_file(&self, name: &str, file: &File, len: u64) -> bool {
+        let (Ok(there), Ok(ours)) = (
+            rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW),
+            rustix::fs::fstat(file),
+        ) else {
+            return false;
+        };
+        let size = u64::try_from(ours.st_size).unwrap_or(0);
+        (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) && size >= len
+    }
+
+    /// Renames a file to a name that is not in use.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes files on a separate thread: freeing a large file can take long.
+    pub fn remove(self: &Arc<LogDir>, names: [String; 2]) {
+        let mut trash = lock_unpoisoned(&self.removal_queue);
+        if let Some(waiting) = &mut *trash {
+            return waiting.extend(names);
+        }
+        let (folder, first) = (self.clone(), names.clone());
+        let sweep = move || {
+            let mut names = first.to_vec();
+            loop {
+                folder.unlink(&names);
+                let mut trash = lock_unpoisoned(&folder.removal_queue);
+                match trash.take() {
+                    Some(more) if !more.is_empty() => {
+                        *trash = Some(Vec::new());
+                        names = more;
+                    }
+                    Some(_) | None => return,
+                }
+            }
+        };
+        match thread::Builder::new().name("log".to_owned()).spawn(sweep) {
+            Ok(_) => *trash = Some(Vec::new()),
+            Err(_) => self.unlink(&names),
+        }
+    }
+
+    fn unlink(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+                tracing::debug!("cannot remove {name}: {error}");
+            }
+        }
+    }
+
+    pub fn services(&self) -> io::Result<Vec<Name>> {
+        let voices = self.origins()?;
+        Ok(voices.iter().filter_map(|voice| voice.service().cloned()).collect())
+    }
+
+    /// Like `services`, including devstack itself.
+    fn origins(&self) -> io::Result<Vec<LogOrigin>> {
+        let mut all: Vec<LogOrigin> =
+            self.names()?.filter_map(|name| voice_of(&name, ".log")).collect();
+        all.sort();
+        all.dedup();
+        Ok(all)
+    }
+
+    pub fn indexes(&self) -> io::Result<Vec<(LogOrigin, String)>> {
+        Ok(self.names()?.filter_map(|name| Some((voice_of(&name, ".idx")?, name))).collect())
+    }
+
+    fn names(&self) -> io::Result<impl Iterator<Item = String>> {
+        let entries =
+            rustix::fs::Dir::read_from(&self.fd)?.collect::<rustix::io::Result<Vec<_>>>()?;
+        Ok(entries
+            .into_iter()
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
+    }
+}
+
+/// Returns the origin of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.
+fn voice_of(file: &str, end: &str) -> Option<LogOrigin> {
+    let rest = file.strip_suffix(end)?;
+    let name = match rest.split_once('.') {
+        Some((name, number)) => {
+            number.parse::<u64>().ok()?;
+            name
+        }
+        None => rest,
+    };
+    LogOrigin::from_file_stem(name)
+}
+
+/// Removes a directory if it exists.
+fn remove_dir(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

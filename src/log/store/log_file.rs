@@ -1,0 +1,197 @@
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::index_entry::IndexEntry;
+use super::log_dir::LogDir;
+use crate::log::lock_unpoisoned;
+use crate::log::log_origin::LogOrigin;
+use crate::log::log_size::LogSize;
+
+/// One log file of a service, with its index. The current one is open. Rotated ones are opened when
+/// they are read: those of a hundred services would need too many descriptors.
+pub(crate) struct LogFile {
+    /// Number among the files of the service, from 1.
+    pub number: u64,
+    /// How much the service had printed before this file.
+    pub before: LogSize,
+    slot: Mutex<FileState>,
+}
+
+enum FileState {
+    /// The current file.
+    Open(Arc<LogFilePair>),
+    /// A rotated file.
+    Closed(Arc<LogDir>, LogOrigin),
+    /// Removed. Readers that had not finished lose the rest.
+    Gone,
+}
+
+impl LogFile {
+    /// Creates the current files of an origin, empty.
+    pub fn create(
+        folder: &LogDir,
+        voice: &LogOrigin,
+        number: u64,
+        before: LogSize,
+    ) -> io::Result<LogFile> {
+        let [log, index] = current(voice);
+        let files =
+            LogFilePair { log: folder.create_file(&log)?, index: folder.create_file(&index)? };
+        (&files.index).write_all(&IndexHeader { number, before }.encode())?;
+        Ok(LogFile { number, before, slot: Mutex::new(FileState::Open(Arc::new(files))) })
+    }
+
+    pub fn newest(header: IndexHeader, files: LogFilePair) -> LogFile {
+        let IndexHeader { number, before } = header;
+        LogFile { number, before, slot: Mutex::new(FileState::Open(Arc::new(files))) }
+    }
+
+    pub fn old(header: IndexHeader, folder: Arc<LogDir>, voice: LogOrigin) -> LogFile {
+        let IndexHeader { number, before } = header;
+        LogFile { number, before, slot: Mutex::new(FileState::Closed(folder, voice)) }
+    }
+
+    /// Returns the files, to write or to read; fails if they were removed.
+    pub fn files(&self) -> io::Result<Arc<LogFilePair>> {
+        match &*lock_unpoisoned(&self.slot) {
+            FileState::Open(files) => Ok(files.clone()),
+            FileState::Closed(folder, voice) => {
+                let [log, index] = old(voice, self.number);
+                Ok(Arc::new(LogFilePair { log: folder.read(&log)?, index: folder.read(&index)? }))
+            }
+            FileState::Gone => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Renames the current files to rotated ones and closes them.
+    pub fn rotate_out(&self, folder: &Arc<LogDir>, voice: &LogOrigin) -> io::Result<()> {
+        // The log first: the index has the number to find it either way, see `open_existing`.
+        for (from, to) in current(voice).iter().zip(&old(voice, self.number)) {
+            folder.rename(from, to)?;
+        }
+        *lock_unpoisoned(&self.slot) = FileState::Closed(folder.clone(), voice.clone());
+        Ok(())
+    }
+
+    /// Takes the files away from readers and returns the names to remove.
+    pub fn remove(&self, voice: &LogOrigin) -> [String; 2] {
+        *lock_unpoisoned(&self.slot) = FileState::Gone;
+        old(voice, self.number)
+    }
+
+    /// Opens the files of an ended stack whose index is called `name`.
+    pub fn open_existing(
+        folder: &LogDir,
+        voice: &LogOrigin,
+        name: &str,
+    ) -> io::Result<(IndexHeader, LogFilePair)> {
+        let index = folder.read(name)?;
+        let mut bytes = [0; IndexHeader::SIZE];
+        index.read_exact_at(&mut bytes, 0)?;
+        let header = IndexHeader::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+        let [log_now, index_now] = current(voice);
+        let [log, _] = old(voice, header.number);
+        let log = match folder.read(&log) {
+            // Tried second: a rotation killed halfway has renamed the log, but not the index.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && *name == index_now => {
+                folder.read(&log_now)?
+            }
+            log => log?,
+        };
+        Ok((header, LogFilePair { log, index }))
+    }
+}
+
+/// Returns the names of the current log and its index.
+pub(super) fn current(voice: &LogOrigin) -> [String; 2] {
+    let stem = voice.file_stem();
+    [format!("{stem}.log"), format!("{stem}.idx")]
+}
+
+/// Returns the names of a rotated log and its index.
+fn old(voice: &LogOrigin, number: u64) -> [String; 2] {
+    let stem = voice.file_stem();
+    [format!("{stem}.{number}.log"), format!("{stem}.{number}.idx")]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IndexHeader {
+    pub number: u64,
+    /// How much the service had printed before this file.
+    pub before: LogSize,
+}
+
+/// First bytes of an index; the digit is the version of the format.
+const MAGIC: &[u8; 8] = b"dslogix2";
+
+impl IndexHeader {
+    /// Size in the index, in bytes.
+    pub const SIZE: usize = 32;
+
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[0..8].copy_from_slice(MAGIC);
+        bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.before.lines.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.before.bytes.to_le_bytes());
+        bytes
+    }
+
+    /// Decodes a header; `None` for other data or another version.
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<IndexHeader> {
+        let long = |at: usize| {
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a slice of eight bytes"))
+        };
+        (&bytes[..8] == MAGIC).then(|| IndexHeader {
+            number: long(8),
+            before: LogSize { lines: long(16), bytes: long(24) },
+        })
+    }
+}
+
+pub(crate) struct LogFilePair {
+    /// Output of the service, byte for byte.
+    pub log: File,
+    /// An [`IndexHeader`], then one [`IndexEntry`] after another.
+    pub index: File,
+}
+
+impl LogFilePair {
+    /// Returns the offset of an entry in the index.
+    pub fn entry_offset(number: u64) -> u64 {
+        IndexHeader::SIZE as u64 + number * IndexEntry::SIZE as u64
+    }
+
+    /// Reads the entries `from..to`, up to the first invalid one.
+    pub fn batches(&self, from: u64, to: u64) -> io::Result<Vec<IndexEntry>> {
+        let mut bytes = vec![0; (to - from) as usize * IndexEntry::SIZE];
+        self.index.read_exact_at(&mut bytes, Self::entry_offset(from))?;
+        let (records, _) = bytes.as_chunks::<{ IndexEntry::SIZE }>();
+        Ok(records.iter().map_while(IndexEntry::decode).collect())
+    }
+
+    pub fn bytes(&self, batch: &IndexEntry) -> io::Result<Bytes> {
+        let mut bytes = vec![0; batch.len as usize];
+        self.log.read_exact_at(&mut bytes, batch.offset)?;
+        Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_survives_the_index() {
+        let header = IndexHeader { number: 7, before: LogSize { lines: 3, bytes: 1 << 40 } };
+        assert_eq!(IndexHeader::decode(&header.encode()), Some(header));
+        assert_eq!(IndexHeader::decode(&[0; IndexHeader::SIZE]), None);
+        let mut older = header.encode();
+        older[7] = b'1';
+        assert_eq!(IndexHeader::decode(&older), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! Where lines are kept: one log per service, in files with an index.
+
+mod index_entry;
+mod log_dir;
+mod log_extent;
+mod log_file;
+mod log_segment;
+mod memory_ring;
+mod retention_limits;
+mod service_log;
+mod service_log_state;
+
+pub(crate) use index_entry::IndexEntry;
+pub(crate) use log_dir::LogDir;
+pub(crate) use log_extent::{LogExtent, RotatedFile, SegmentLookup};
+pub(crate) use log_file::{IndexHeader, LogFile, LogFilePair};
+#[cfg(test)]
+pub(crate) use log_segment::NextSegment;
+pub(crate) use log_segment::{LogSegment, SegmentKind};
+pub(crate) use retention_limits::RetentionLimits;
+pub(crate) use service_log::{ChunkNumber, NewestFile, ServiceLog};

@@ -1,0 +1,165 @@
+use super::*;
+use crate::log::format::PrintQueue;
+use crate::log::{StatusText, StatusTone};
+
+/// Prints numbered lines of two services within the bound of the queue; returns the expected text.
+fn flood(bench: &LogFixture, lines: usize) -> String {
+    let mut expected = String::new();
+    let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
+    for i in 0..lines {
+        let text = format!("line {i} {}\n", "x".repeat(500));
+        for (service, capture) in [("api", &mut api), ("web", &mut web)] {
+            capture.push(OutputStream::Stdout, text.as_bytes());
+            expected.push_str(&format!("{service} | {text}"));
+        }
+        if i % 1000 == 0 {
+            bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, format!("at {i}")));
+            expected.push_str(&format!(" * at {i}\n"));
+        }
+        assert!(bench.logs.inner.queue.bytes() <= PrintQueue::MAX_BYTES);
+    }
+    expected
+}
+
+#[test]
+fn a_terminal_that_stands_still_slows_nothing_and_gets_all() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let expected = flood(&bench, 20_000);
+    assert!(expected.len() > 2 * PrintQueue::MAX_BYTES);
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn a_terminal_that_catches_up_goes_on_live() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let mut expected = flood(&bench, 12_000);
+    bench.screen.open_gate();
+    for _ in 0..3 {
+        expected += &flood(&bench, 2_000);
+    }
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let mut expected = flood(&bench, 9_000);
+    for round in 0..20 {
+        let lanes = bench.logs.inner.all_lanes();
+        lanes.iter().for_each(|lane| match round % 3 {
+            0 => lane.fail_once(&bench.logs.inner.notes),
+            1 => lane.look_now(),
+            _ => lane.flush(&bench.logs.inner.notes),
+        });
+        expected += &flood(&bench, 50);
+    }
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
+    let bench = LogFixture::with(EscapeMode::Colors, GatedOutput::shut());
+    let mut expected = flood(&bench, 10_000);
+    for i in 0..100 {
+        bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, format!("said {i}")));
+        bench.run("api", 3, "between\n");
+        expected.push_str(&format!(" * said {i}\napi | between\n"));
+    }
+    bench.screen.open_gate();
+    assert!(bench.finish() == expected);
+}
+
+#[tokio::test]
+async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    bench.run("api", 1, "one\n");
+    bench.screen.wait_for_printer();
+    assert!(!bench.logs.is_closed());
+    bench.screen.break_pipe();
+    bench.logs.closed().await;
+    bench.logs.inner.queue.wait_closed(PATIENCE);
+    assert!(bench.logs.is_closed());
+    bench.run("api", 2, "two\n");
+    assert_eq!(bench.finish(), "");
+    assert_eq!(bench.file("api.log"), b"one\ntwo\n");
+}
+
+#[test]
+fn finish_gives_up_on_a_terminal_that_takes_nothing() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    bench.run("api", 1, "one\n");
+    bench.screen.wait_for_printer();
+    assert!(!bench.logs.finish(Duration::from_millis(1)));
+    bench.run("api", 2, "two\n");
+    assert_eq!(bench.file("api.log"), b"one\ntwo\n");
+    assert_eq!(bench.stored().len(), 2);
+    bench.screen.open_gate();
+}
+
+#[test]
+fn without_an_output_everything_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = StackLog::open(dir.path(), look(EscapeMode::Keep), LogOutput::None);
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"one\n");
+    // The index is complete at once: there is no printer to flush it later.
+    assert_eq!(texts(&stored(dir.path(), usize::MAX)), ["api one"]);
+}
+
+#[test]
+fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
+    let bench = LogFixture::new(EscapeMode::Colors);
+    let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+    let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
+    api.push(OutputStream::Stdout, b"a\x1b[3");
+    web.push(OutputStream::Stdout, b"plain\n");
+    api.push(OutputStream::Stdout, b"1mred\n\x1b]52;c;aGk=");
+    web.push(OutputStream::Stdout, b"more\n");
+    api.push(OutputStream::Stdout, b"\x07\nnext\n50%\r100%\r\n");
+    drop(api);
+    assert_eq!(
+        bench.finish(),
+        "web | plain\napi | a\x1b[31mred\x1b[0m\nweb | more\napi | \napi | next\napi | 100%\n"
+    );
+}
+
+#[test]
+fn what_a_run_left_open_does_not_reach_the_next_run() {
+    let bench = LogFixture::new(EscapeMode::Colors);
+    bench.run("api", 1, "\x1b]0;no end");
+    bench.run("api", 2, "next\n");
+    bench.run("api", 3, "\x1b[31mred");
+    bench.run("api", 4, "next\n");
+    let shown = bench.finish();
+    assert_eq!(shown, "api | \napi | next\napi | \x1b[31mred\x1b[0m\napi | next\n");
+}
+
+#[test]
+fn a_pipe_gets_the_bytes_as_they_are_unless_plain_text_was_asked_for() {
+    let text = "\x1b[31mred\x1b[0m \x1b]0;t\x07 10%\r20%\n";
+    let bench = LogFixture::new(EscapeMode::Keep);
+    bench.run("api", 1, text);
+    assert_eq!(bench.finish(), format!("api | {text}"));
+    let bench = LogFixture::new(EscapeMode::Strip);
+    bench.run("api", 1, text);
+    assert_eq!(bench.finish(), "api | 20%\n");
+}
+
+#[test]
+fn colours_of_names_and_of_what_devstack_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let screen = GatedOutput::default();
+    let logs = StackLog::open(dir.path(), LogStyle::new(true, false), screen.output());
+    logs.set_services(&[(name("api"), Some(crate::model::LabelColor::Cyan))]);
+    logs.write_status(StatusText::about(&name("api"), StatusTone::Good, "ready in 5 ms"));
+    let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"hello\n");
+    assert!(logs.finish(PATIENCE));
+    assert_eq!(
+        screen.text(),
+        "\x1b[36mapi\x1b[1m * \x1b[0m\x1b[32mready in 5 ms\x1b[0m\n\x1b[36mapi | \x1b[0mhello\n"
+    );
+}

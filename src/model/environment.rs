@@ -1,0 +1,141 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::display::serialize_lossy;
+use super::{Name, RunId};
+use crate::encoding::{from_base64, to_base64};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// The environment of one service: the output of `env --json` and `GET /v1/env`. Fields may be
+/// added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvView {
+    /// The version of this format.
+    pub version: u32,
+    /// The name of the stack.
+    pub stack: String,
+    /// The service.
+    pub service: Name,
+    /// The run with this environment; `None`: the next run.
+    pub run: Option<RunId>,
+    /// `run` or `debug`.
+    pub mode: String,
+    /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
+    #[serde(serialize_with = "serialize_lossy")]
+    pub dir: PathBuf,
+    /// The variables, sorted by name.
+    pub variables: Vec<EnvVariable>,
+}
+
+impl EnvView {
+    /// Returns the value of a variable.
+    pub fn get(&self, name: &str) -> Option<OsString> {
+        self.variables.iter().find(|variable| variable.name == name)?.value.get()
+    }
+}
+
+/// The source of a variable in a service's environment, weakest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "kebab-case")]
+pub enum VariableOrigin {
+    /// devstack's own environment.
+    Inherited,
+    /// The preset of the service or of the framework in its command.
+    Preset {
+        /// Its name.
+        preset: String,
+    },
+    /// A file of `[stack].env_file`.
+    StackFile(SourceLocation),
+    /// `[stack].env`.
+    StackEnv(SourceLocation),
+    /// A file of the service's `env_file`.
+    ServiceFile(SourceLocation),
+    /// `env` of the service.
+    ServiceEnv(SourceLocation),
+    /// devstack itself.
+    Devstack,
+    /// The configuration that the run started with; it has changed and the run is about to stop.
+    #[serde(rename = "former")]
+    PreviousConfig,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLocation {
+    /// The file, absolute; bytes that are not UTF-8 become U+FFFD.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// A variable of a service's environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    #[serde(flatten)]
+    pub value: EnvValue,
+    /// Where the value comes from.
+    #[serde(flatten)]
+    pub origin: VariableOrigin,
+    /// Values that this one shadows, strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "hides")]
+    pub shadows: Vec<ShadowedValue>,
+}
+
+/// A value that a stronger one shadows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowedValue {
+    /// The value; empty if it cannot be resolved, for example because of a missing reference.
+    #[serde(flatten)]
+    pub value: EnvValue,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub origin: VariableOrigin,
+}
+
+/// A value: a string in JSON, or base64 if it is not UTF-8.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EnvValue {
+    #[serde(default, rename = "value", skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, rename = "value_base64", skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl EnvValue {
+    /// Creates a value.
+    pub fn new(value: &OsStr) -> EnvValue {
+        match value.to_str() {
+            Some(text) => EnvValue { text: Some(text.to_owned()), base64: None },
+            None => EnvValue { text: None, base64: Some(to_base64(value.as_bytes())) },
+        }
+    }
+
+    /// Returns the value if it is UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Returns the value, if there is one.
+    pub fn get(&self) -> Option<OsString> {
+        match (&self.text, &self.base64) {
+            (Some(text), _) => Some(text.into()),
+            (None, Some(base64)) => Some(OsString::from_vec(from_base64(base64))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Values may be passwords, so debug output never shows them.
+impl std::fmt::Debug for EnvValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Value(…)")
+    }
+}

@@ -1,0 +1,126 @@
+//! Makes leases visible to other users: each has an abstract Unix socket named after its port. Like
+//! ports, these names belong to a network namespace. They need no shared directory and disappear
+//! with the process that created them.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+const PREFIX: &str = "devstack-port-";
+
+/// Each lookup takes a place in the accept queue until the lease ends. When the queue is full, a
+/// lookup only learns that the port is taken.
+const LOOKS: i32 = 4_096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AlreadyAnnounced;
+
+/// As reported by the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PortAnnouncer {
+    pub pid: Option<u32>,
+    pub uid: Option<u32>,
+}
+
+/// Announces `port` while the socket is open. `None`: not supported here. Never blocks.
+pub(crate) fn announce(port: u16) -> Result<Option<OwnedFd>, AlreadyAnnounced> {
+    match listen(port) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(Errno::ADDRINUSE) => Err(AlreadyAnnounced),
+        // A sandbox may forbid abstract sockets. Leases then work only between stacks of one user.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Returns the process that announced `port`, if there is one. Never blocks.
+pub(super) fn announcer(port: u16) -> Option<PortAnnouncer> {
+    let socket = open(SocketFlags::NONBLOCK).ok()?;
+    match rustix::net::connect(&socket, &name(port).ok()?) {
+        Ok(()) => {}
+        // The queue is full.
+        Err(Errno::AGAIN) => return Some(PortAnnouncer::default()),
+        Err(_) => return None,
+    }
+    Some(peer(&socket))
+}
+
+/// Returns the credentials from when the peer started to listen. rustix cannot be used: it rejects
+/// pid 0, which stands for a process in another pid namespace.
+fn peer(socket: &OwnedFd) -> PortAnnouncer {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("12 bytes");
+    // SAFETY: the socket is open; `peer` has `size` bytes, and any bit pattern is valid for it.
+    let code = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    if code != 0 {
+        return PortAnnouncer::default();
+    }
+    let pid = u32::try_from(peer.pid).ok().filter(|pid| *pid > 0);
+    PortAnnouncer { pid, uid: Some(peer.uid) }
+}
+
+fn listen(port: u16) -> Result<OwnedFd, Errno> {
+    let socket = open(SocketFlags::empty())?;
+    rustix::net::bind(&socket, &name(port)?)?;
+    rustix::net::listen(&socket, LOOKS)?;
+    Ok(socket)
+}
+
+fn open(flags: SocketFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+fn name(port: u16) -> Result<SocketAddrUnix, Errno> {
+    SocketAddrUnix::new_abstract_name(format!("{PREFIX}{port}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AlreadyAnnounced, PortAnnouncer, announce, announcer, listen, name, open};
+    use crate::ports::lease::tests::{numbers, soon};
+
+    #[test]
+    fn a_port_is_announced_by_one_who_can_be_asked_for() {
+        let number = numbers() + 6;
+        let Ok(Some(socket)) = announce(number) else { panic!("names can be had") };
+        let uid = Some(rustix::process::geteuid().as_raw());
+        let me = PortAnnouncer { pid: Some(std::process::id()), uid };
+        for _ in 0..3 {
+            assert_eq!(announce(number).unwrap_err(), AlreadyAnnounced);
+            assert_eq!(announcer(number), Some(me));
+        }
+        drop(socket);
+        soon(|| announcer(number).is_none());
+        soon(|| matches!(announce(number), Ok(Some(_))));
+    }
+
+    #[test]
+    fn strangers_that_hold_a_name_in_odd_ways_only_have_it() {
+        let number = numbers() + 7;
+        let bound = open(rustix::net::SocketFlags::empty()).unwrap();
+        rustix::net::bind(&bound, &name(number).unwrap()).unwrap();
+        assert_eq!(announce(number).unwrap_err(), AlreadyAnnounced);
+        assert_eq!(announcer(number), None);
+        drop(bound);
+
+        let mut socket = None;
+        soon(|| {
+            socket = listen(number).ok();
+            socket.is_some()
+        });
+        let socket = socket.unwrap();
+        rustix::net::listen(&socket, 0).unwrap();
+        // The first lookup fills the queue.
+        assert!(announcer(number).unwrap().uid.is_some());
+        assert_eq!(announcer(number), Some(PortAnnouncer::default()));
+    }
+}

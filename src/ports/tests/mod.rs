@@ -1,0 +1,3 @@
+//! Tests of ports across processes.
+
+mod stress;

@@ -1,0 +1,124 @@
+use super::servers::servers;
+use super::{Preset, Takes, all, servers};
+
+/// Programs that run the program named after them, and their subcommands.
+const LAUNCHERS: [&str; 26] = [
+    "auto-restart",
+    "bun",
+    "bundle",
+    "bunx",
+    "coverage",
+    "dlx",
+    "doas",
+    "dotenv",
+    "env",
+    "exec",
+    "hatch",
+    "nice",
+    "npm",
+    "npx",
+    "pdm",
+    "pipenv",
+    "pnpm",
+    "pnpx",
+    "poetry",
+    "run",
+    "sudo",
+    "time",
+    "uv",
+    "uvx",
+    "watchmedo",
+    "yarn",
+];
+
+/// Detects the preset of the framework that a command starts. Never guesses: `npm run dev` names
+/// none. `words` may come from a shell command; its last simple command wins.
+pub fn detect_preset(words: &[String]) -> Option<&'static Preset> {
+    split_commands(words).find_map(|words| programs(words).find_map(preset))
+}
+
+/// Detects how a command's server takes its port and host. The server is a preset, a known server,
+/// or a package manager script, which receives the arguments after it.
+pub fn detect_bind_hints(words: &[String]) -> Option<Takes> {
+    split_commands(words).find_map(|words| {
+        let known = |found: NamedProgram<'_>| {
+            let preset = preset(found).map(|preset| preset.facts().bind_hints());
+            preset.or_else(|| find_server(found))
+        };
+        script(words).or_else(|| programs(words).find_map(known))
+    })
+}
+
+/// Splits a shell command into simple commands, last one first.
+fn split_commands(words: &[String]) -> impl Iterator<Item = &[String]> {
+    let between = |word: &String| matches!(word.as_str(), "&&" | "||" | ";" | "|" | "&");
+    words.split(between).rev()
+}
+
+/// A program without its directory, and the words after it.
+type NamedProgram<'w> = (&'w str, &'w [String]);
+
+/// Returns the programs that a command starts, last one first: `node` may start another one.
+fn programs(words: &[String]) -> impl Iterator<Item = NamedProgram<'_>> {
+    let all = words.iter().enumerate().map(|(at, word)| (file_name(word), &words[at + 1..]));
+    let mut named = all.filter(|(word, _)| !is_launcher_word(word));
+    let first = named.next();
+    let second = first.filter(|(program, _)| *program == "node").and_then(|_| named.next());
+    second.into_iter().chain(first)
+}
+
+fn preset(found: NamedProgram<'_>) -> Option<&'static Preset> {
+    all().iter().find(|preset| {
+        // Parse only the few presets that mention the word.
+        preset.text.contains(found.0) && names(&preset.facts().programs, found)
+    })
+}
+
+fn find_server(found: NamedProgram<'_>) -> Option<Takes> {
+    let is_in = || servers::TEXT.contains(found.0);
+    let server = is_in().then(|| servers().iter().find(|server| names(&server.programs, found)));
+    Some(server??.bind_hints())
+}
+
+/// Whether one of these entries, a program and words that must follow, matches.
+fn names(entries: &[String], (program, rest): NamedProgram<'_>) -> bool {
+    entries.iter().any(|entry| {
+        let mut words = entry.split(' ');
+        words.next() == Some(program) && words.all(|word| rest.iter().any(|other| other == word))
+    })
+}
+
+/// A script in `package.json`, whose command is unknown here.
+fn script(words: &[String]) -> Option<Takes> {
+    let at =
+        words.iter().position(|word| !is_launcher_word(file_name(word)) || is_manager(word))?;
+    let manager = file_name(&words[at]);
+    match (manager, words.get(at + 1).map(String::as_str)) {
+        ("npm", Some("run" | "start" | "run-script")) => {}
+        ("pnpm" | "yarn" | "bun", Some("run" | "start" | "dev")) => {}
+        (_, _) => return None,
+    }
+    // Only npm needs `--` to pass options on.
+    let gap = if manager == "npm" && !words.iter().any(|word| word == "--") { " --" } else { "" };
+    let with = |option: &str| format!("write it as `{}{gap} {option}`", words.join(" "));
+    Some(Takes { port: with("--port $PORT"), host: Some(with("--host $HOST")), variable: None })
+}
+
+fn is_manager(word: &str) -> bool {
+    matches!(file_name(word), "npm" | "pnpm" | "yarn" | "bun")
+}
+
+/// Whether the program comes later: an option, an assignment, a launcher or Python.
+fn is_launcher_word(word: &str) -> bool {
+    let assigns = word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    let python = word
+        .strip_prefix("python")
+        .is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    word.starts_with('-') || assigns || python || LAUNCHERS.contains(&word)
+}
+
+fn file_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}

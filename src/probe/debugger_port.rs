@@ -1,0 +1,48 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::probe_backoff::{FIRST, ProbeBackoff};
+use super::{PortOwnership, ProbeContext, ProbeFinding, ProbeHandle, ProbeReport};
+use crate::model::{Message, MessageClass, RunId};
+
+/// Checks until a run listens on `port`, at once and then with pauses of at most `interval`. Never
+/// connects: a debugger may accept one connection only, and take this for the user's.
+pub fn start_debugger_probe(
+    run: RunId,
+    port: u16,
+    interval: Duration,
+    sight: ProbeContext,
+    report: mpsc::UnboundedSender<ProbeReport>,
+) -> ProbeHandle {
+    let task = tokio::spawn(async move {
+        let mut told = false;
+        for pause in ProbeBackoff::new(FIRST, interval) {
+            match sight.owner(port) {
+                // Where the system does not show the owner, at least something is listening.
+                PortOwnership::Ours(_) | PortOwnership::Unknown => {
+                    return send(&report, run, ProbeFinding::DebuggerListening);
+                }
+                PortOwnership::Foreign(who) | PortOwnership::Shared(_, who)
+                    if !std::mem::replace(&mut told, true) =>
+                {
+                    let text = format!("debug port {port} is in use by {who}, not by this service");
+                    let help =
+                        format!("stop it (see `devstack ports {port}`), or set `debug.port`");
+                    let message = Message::new(MessageClass::Port, text).help(help);
+                    send(&report, run, ProbeFinding::ForeignListener(port, message));
+                }
+                PortOwnership::Foreign(_) | PortOwnership::Shared(..) | PortOwnership::Nobody => {}
+            }
+            sleep(pause).await;
+        }
+    });
+    ProbeHandle::new(task.abort_handle(), Arc::new(Mutex::new(None)))
+}
+
+fn send(report: &mpsc::UnboundedSender<ProbeReport>, run: RunId, what: ProbeFinding) {
+    // The receiver is dropped when the stack shuts down.
+    let _ = report.send(ProbeReport { run, what });
+}

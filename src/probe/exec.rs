@@ -1,0 +1,182 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::ProbeContext;
+use super::probe_attempt::ProbeAttempt;
+use crate::model::{CommandLine, LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
+use crate::process::{OutputSink, ProcessManager, display_command};
+
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
+/// How long the tree of a command may take to disappear after its exit, once killed.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of output that are kept for the failure message.
+const OUTPUT_MAX: usize = 2 << 10;
+
+/// Variables that programs read to decide on colors.
+const COLORS: [&str; 4] = ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"];
+
+/// Runs the command; exit code 0 is a success.
+pub(super) async fn attempt(
+    command: &CommandLine,
+    launch: &LaunchConfig,
+    sight: &ProbeContext,
+) -> ProbeAttempt {
+    let mut launch = LaunchConfig { command: command.clone(), ..launch.clone() };
+    if !COLORS.iter().any(|name| launch.env.contains_key(*name)) {
+        // The output becomes part of a message.
+        launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
+    }
+    let ProbeCommandOutput { verdict, said } = sight.try_out(launch).await;
+    let command = display_command(command);
+    let what = match verdict {
+        ProbeCommandEnd::Ended(ProcessExit::Code(0)) => {
+            return ProbeAttempt::Held(format!("`{command}` exited with code 0"));
+        }
+        ProbeCommandEnd::Ended(exit) => format!("failed ({exit})"),
+        ProbeCommandEnd::NotStarted(why) if why.class == MessageClass::Limit => {
+            return ProbeAttempt::Limited(std::io::Error::other(why.text));
+        }
+        ProbeCommandEnd::NotStarted(why) => format!("could not start: {}", why.text),
+        ProbeCommandEnd::Late(limit) => format!("did not finish within {limit:?}"),
+    };
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    ProbeAttempt::Failed(format!("`{command}` {what}{said}"))
+}
+
+/// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
+/// at the time limit, when dropped, or with devstack.
+pub async fn run_command(processes: &ProcessManager, launch: &LaunchConfig) -> ProbeCommandOutput {
+    run_command_within(ATTEMPT_MAX, processes, launch).await
+}
+
+/// Like `run_command`, with another time limit.
+pub async fn run_command_within(
+    limit: Duration,
+    processes: &ProcessManager,
+    launch: &LaunchConfig,
+) -> ProbeCommandOutput {
+    let tail = OutputTail::default();
+    let mut aside = processes.spawn_one_shot(launch, tail.clone());
+    let verdict = match timeout(limit, aside.exited()).await {
+        Ok(Ok(exit)) => {
+            // The output is complete only when the tree is empty.
+            let _ = timeout(REST_MAX, aside.emptied()).await;
+            ProbeCommandEnd::Ended(exit)
+        }
+        Ok(Err(why)) => ProbeCommandEnd::NotStarted(why),
+        Err(_) => ProbeCommandEnd::Late(limit),
+    };
+    ProbeCommandOutput { verdict, said: tail.lock().iter().copied().collect() }
+}
+
+#[derive(Debug, Clone, Default)]
+struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
+
+impl OutputTail {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<u8>> {
+        // Plain data: valid wherever the holder panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OutputSink for OutputTail {
+    fn push(&mut self, _: OutputStream, bytes: &[u8]) {
+        let mut tail = self.lock();
+        tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
+        let surplus = tail.len().saturating_sub(OUTPUT_MAX);
+        tail.drain(..surplus);
+    }
+
+    fn closed(&mut self, _exit: Option<ProcessExit>) {}
+}
+
+/// The result of a probe command.
+#[derive(Debug, Clone)]
+pub struct ProbeCommandOutput {
+    /// How it ended.
+    pub verdict: ProbeCommandEnd,
+    /// The last bytes of stdout and stderr, as they came.
+    pub said: Vec<u8>,
+}
+
+/// How a probe command ended.
+#[derive(Debug, Clone)]
+pub enum ProbeCommandEnd {
+    /// On its own.
+    Ended(ProcessExit),
+    /// It never ran, and why.
+    NotStarted(Message),
+    /// It was killed after this time.
+    Late(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Message;
+    use crate::probe::PortOwnership;
+
+    async fn attempt_of(verdict: ProbeCommandEnd, said: &str) -> ProbeAttempt {
+        let trial = ProbeCommandOutput { verdict, said: said.as_bytes().to_vec() };
+        let asked = Arc::new(Mutex::new(None));
+        let seen = asked.clone();
+        let sight =
+            ProbeContext::new(Vec::new, |_, _| PortOwnership::Ours(Vec::new()), |_| Vec::new())
+                .trying(move |launch| {
+                    *seen.lock().unwrap() = Some(launch);
+                    let trial = trial.clone();
+                    async { trial }
+                });
+        let launch = LaunchConfig {
+            command: CommandLine::Shell("the service".into()),
+            dir: "/".into(),
+            env: [("A".to_owned(), "1".to_owned())].into(),
+            host: "127.0.0.1".into(),
+            requires: None,
+        };
+        let attempt = attempt(&CommandLine::Shell("the probe".into()), &launch, &sight).await;
+        let asked = asked.lock().unwrap().take().unwrap();
+        assert_eq!(asked.command, CommandLine::Shell("the probe".into()));
+        let env: Vec<&str> = asked.env.keys().map(String::as_str).collect();
+        assert_eq!(env, ["A", "NO_COLOR"]);
+        attempt
+    }
+
+    #[tokio::test]
+    async fn code_0_holds_and_the_rest_says_why_with_output() {
+        let code = |code| ProbeCommandEnd::Ended(ProcessExit::Code(code));
+        assert!(matches!(attempt_of(code(0), "fine").await, ProbeAttempt::Held(_)));
+        for (verdict, said, text) in [
+            (code(3), "no\nand more\n", "`the probe` failed (exit 3): no\nand more"),
+            (ProbeCommandEnd::Ended(ProcessExit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
+            (ProbeCommandEnd::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
+            (
+                ProbeCommandEnd::NotStarted(Message::new(MessageClass::Spawn, "no such program")),
+                "",
+                "`the probe` could not start: no such program",
+            ),
+        ] {
+            match attempt_of(verdict, said).await {
+                ProbeAttempt::Failed(why) => assert_eq!(why, text),
+                other => panic!("{other:?}"),
+            }
+        }
+        let limit = ProbeCommandEnd::NotStarted(Message::new(MessageClass::Limit, "too many"));
+        assert!(matches!(attempt_of(limit, "").await, ProbeAttempt::Limited(_)));
+    }
+
+    #[test]
+    fn only_the_end_of_much_output_is_kept() {
+        let mut tail = OutputTail::default();
+        tail.push(OutputStream::Stdout, &[b'x'; 300_000]);
+        tail.push(OutputStream::Stderr, b"the end");
+        let kept: Vec<u8> = tail.lock().iter().copied().collect();
+        assert!(kept.ends_with(b"xthe end") && kept.len() == OUTPUT_MAX);
+    }
+}

@@ -1,0 +1,172 @@
+//! `sd_notify`: a service reports its own readiness.
+
+#[cfg(test)]
+mod tests;
+
+use crate::sys::notify_sender::NotifySender;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
+
+use rustix::process::{Pid, test_kill_process};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::model::RunId;
+
+/// The environment variable with the socket's path.
+pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// Bytes read of one message: as many as systemd accepts.
+const MESSAGE_MAX: usize = 4096;
+
+/// Characters shown of a status.
+const STATUS_MAX: usize = 200;
+
+/// The socket on which one run may report that it is ready. Dropping it removes the socket.
+pub struct NotifySocket {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    task: Option<AbortHandle>,
+    heard: Arc<Mutex<NotifyState>>,
+}
+
+/// What the service reported, and the receivers for it.
+#[derive(Debug, Default)]
+struct NotifyState {
+    ready: Option<String>,
+    waiting: Vec<oneshot::Sender<String>>,
+}
+
+impl NotifySocket {
+    /// Opens the socket of a run in `dir`, a private directory with a short path. Must be called
+    /// before the spawn, inside a runtime; early messages wait.
+    ///
+    /// # Errors
+    /// The system's error when the socket cannot be created.
+    pub fn open(dir: &Path, run: RunId) -> io::Result<NotifySocket> {
+        let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let socket = UnixDatagram::bind(&path)?;
+        let notice = NotifySocket { path, socket: Some(socket), task: None, heard: Arc::default() };
+        if let Some(socket) = &notice.socket {
+            crate::sys::credentials::enable_credentials(socket)?;
+        }
+        Ok(notice)
+    }
+
+    /// The value of `NOTIFY_SOCKET` for the service.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for `READY=1` from a process of the run's `tree`; each receiver gets it once. Reads on
+    /// until the run ends, so that later senders do not block.
+    pub fn listen(
+        &mut self,
+        tree: impl Fn() -> Vec<u32> + Send + 'static,
+    ) -> oneshot::Receiver<String> {
+        let (tell, told) = oneshot::channel();
+        let mut heard = lock(&self.heard);
+        match &heard.ready {
+            // Fails only when the caller dropped the receiver.
+            Some(ready) => drop(tell.send(ready.clone())),
+            None => heard.waiting.push(tell),
+        }
+        if let Some(socket) = self.socket.take() {
+            let task = tokio::spawn(listen(socket, tree, self.heard.clone()));
+            self.task = Some(task.abort_handle());
+        }
+        told
+    }
+
+    /// Removes sockets in `dir` that dead supervisors left.
+    pub fn remove_stale(dir: &Path) {
+        let Ok(entries) = fs::read_dir(dir) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_str().and_then(supervisor_of).is_some_and(is_gone) {
+                // Another supervisor may have removed it just now.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for NotifySocket {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        // It may be gone already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Returns the pid of the supervisor from the name of a socket.
+fn supervisor_of(name: &str) -> Option<u32> {
+    let (pid, run) = name.strip_prefix('n')?.split_once('-')?;
+    run.parse::<u64>().ok()?;
+    pid.parse().ok()
+}
+
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+fn lock(heard: &Mutex<NotifyState>) -> MutexGuard<'_, NotifyState> {
+    // Plain data: valid wherever the holder panicked.
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<NotifyState>>) {
+    let mut buffer = [0; MESSAGE_MAX];
+    let mut ready = false;
+    loop {
+        let Ok(()) = socket.readable().await else { return };
+        let receive = || crate::sys::credentials::recv_with_sender(&socket, &mut buffer);
+        let Ok((count, sender)) = socket.try_io(Interest::READABLE, receive) else { continue };
+        if !ready
+            && let Some(what) = readiness(&buffer[..count])
+            && is_from_tree(sender, &tree)
+        {
+            ready = true;
+            let mut heard = lock(&heard);
+            heard.ready = Some(what.clone());
+            for tell in heard.waiting.drain(..) {
+                // The receiver is dropped when the run has ended.
+                let _ = tell.send(what.clone());
+            }
+        }
+    }
+}
+
+/// Whether the sender belongs to the run. One that has exited cannot be looked up; it was at least
+/// of this user, as no other can reach the socket.
+fn is_from_tree(sender: NotifySender, tree: impl Fn() -> Vec<u32>) -> bool {
+    match sender {
+        NotifySender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
+        NotifySender::Hidden => false,
+        NotifySender::Unknown => true,
+    }
+}
+
+/// Returns what a message reports if one of its lines is `READY=1`.
+fn readiness(message: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(message);
+    if !text.lines().any(|line| line == "READY=1") {
+        return None;
+    }
+    let status = text.lines().find_map(|line| line.strip_prefix("STATUS="));
+    let status: Option<String> =
+        status.map(|status| status.chars().filter(|c| !c.is_control()).take(STATUS_MAX).collect());
+    Some(match status {
+        Some(status) if !status.is_empty() => format!("received READY=1 ({status})"),
+        Some(_) | None => "received READY=1".to_owned(),
+    })
+}

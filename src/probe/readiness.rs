@@ -1,0 +1,301 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::probe_attempt::ProbeAttempt;
+use super::probe_backoff::{FIRST, FIRST_EXEC, ProbeBackoff};
+use super::{ProbeContext, ProbeFinding, ProbeReport, exec, http, tcp};
+use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
+
+/// How long a service may listen on wrong ports only before that is reported: some start with a
+/// debugger or metrics port.
+const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
+
+/// The running probes of a run. Dropping it aborts them and kills their commands.
+pub struct ProbeHandle {
+    task: AbortHandle,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl ProbeHandle {
+    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> ProbeHandle {
+        ProbeHandle { task, failure }
+    }
+
+    /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
+    pub fn last_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for ProbeHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts the probes of a run, which go on until each has succeeded. Must be called right after the
+/// spawn, within a tokio runtime: delays count from here.
+///
+/// `matches` has one receiver for each log and notify probe, in order, which resolves when a line
+/// matched or the service reported ready. The caller enforces the readiness timeout.
+pub fn start_readiness(
+    run: RunId,
+    ready: &ReadyConfig,
+    launch: &LaunchConfig,
+    sight: ProbeContext,
+    matches: Vec<oneshot::Receiver<String>>,
+    report: mpsc::UnboundedSender<ProbeReport>,
+) -> ProbeHandle {
+    let failure = Arc::new(Mutex::new(None));
+    let (tell, told) = mpsc::unbounded_channel();
+    let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
+    let mut tasks = JoinSet::new();
+    let mut matches = matches.into_iter();
+    let begin = Instant::now();
+    for (index, probe) in ready.probes.iter().enumerate() {
+        let single = ProbeTask {
+            index,
+            probe: probe.clone(),
+            interval: ready.interval,
+            begin,
+            launch: launch.clone(),
+            sight: sight.clone(),
+            tell: tell.clone(),
+        };
+        let matched = match probe {
+            model::Probe::Log { .. } | model::Probe::Notify => matches.next(),
+            model::Probe::Tcp { .. }
+            | model::Probe::Http { .. }
+            | model::Probe::Exec { .. }
+            | model::Probe::Delay { .. } => None,
+        };
+        tasks.spawn(single.run(matched));
+    }
+    let watch = ReadinessTracker {
+        run,
+        report,
+        failure: failure.clone(),
+        said: BTreeSet::new(),
+        sight,
+        seen: BTreeSet::new(),
+    };
+    let count = ready.probes.len();
+    // The probe tasks end with this one, which owns them.
+    let task = tokio::spawn(async move {
+        watch.run(count, told).await;
+        drop(tasks);
+    });
+    ProbeHandle::new(task.abort_handle(), failure)
+}
+
+/// An update from the task of one probe.
+enum ProbeUpdate {
+    Held(String),
+    Failed(String),
+    Once(ProbeFinding),
+}
+
+struct ProbeTask {
+    index: usize,
+    probe: model::Probe,
+    interval: Duration,
+    begin: Instant,
+    launch: Arc<LaunchConfig>,
+    sight: Arc<ProbeContext>,
+    tell: mpsc::UnboundedSender<(usize, ProbeUpdate)>,
+}
+
+impl ProbeTask {
+    async fn run(self, matched: Option<oneshot::Receiver<String>>) {
+        match &self.probe {
+            model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
+            model::Probe::Notify => self.wait_for_notice(matched).await,
+            model::Probe::Delay { delay } => {
+                self.say(ProbeUpdate::Failed(format!("has not been running for {delay:?} yet")));
+                sleep_until(self.begin + *delay).await;
+                self.say(ProbeUpdate::Held(format!("has been running for {delay:?}")));
+            }
+            model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
+            model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
+        }
+    }
+
+    async fn wait_for_line(&self, pattern: &str, matched: Option<oneshot::Receiver<String>>) {
+        self.say(ProbeUpdate::Failed(format!("no log line matches /{pattern}/ yet")));
+        let ended = match matched {
+            Some(matched) => matched.await.is_err(),
+            None => true,
+        };
+        self.say(if ended {
+            ProbeUpdate::Failed(format!("the output ended without a line matching /{pattern}/"))
+        } else {
+            ProbeUpdate::Held(format!("a log line matched /{pattern}/"))
+        });
+    }
+
+    async fn wait_for_notice(&self, noticed: Option<oneshot::Receiver<String>>) {
+        self.say(ProbeUpdate::Failed("has not sent READY=1 yet".to_owned()));
+        match noticed {
+            Some(noticed) => match noticed.await {
+                Ok(status) => self.say(ProbeUpdate::Held(status)),
+                Err(_) => self.say(ProbeUpdate::Failed("can no longer send READY=1".to_owned())),
+            },
+            None => self.say(ProbeUpdate::Failed("no socket for READY=1".to_owned())),
+        }
+    }
+
+    async fn repeat(&self, first: Duration) {
+        for pause in ProbeBackoff::new(first, self.interval) {
+            let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight).await else {
+                return;
+            };
+            match attempt {
+                ProbeAttempt::Held(what) => return self.say(ProbeUpdate::Held(what)),
+                ProbeAttempt::HeldAt(what, listening) => {
+                    self.say(ProbeUpdate::Once(ProbeFinding::ListeningOn(listening)));
+                    return self.say(ProbeUpdate::Held(what));
+                }
+                ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
+                ProbeAttempt::NotListening(port) => self.port_unused(port),
+                ProbeAttempt::Foreign(port, who) => self.port_foreign(port, &who),
+                ProbeAttempt::Limited(error) => {
+                    let text = format!("cannot run a readiness probe: {error}");
+                    let message = Message::new(MessageClass::Limit, text)
+                        .help("raise the open file limit: `ulimit -n 10240`");
+                    self.say(ProbeUpdate::Once(ProbeFinding::Note(message)));
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    fn port_unused(&self, port: u16) {
+        self.say(ProbeUpdate::Failed(format!("nothing is listening on port {port} yet")));
+        if self.begin.elapsed() >= WRONG_PORT_DELAY
+            && let Some(actual) = self.sight.unexpected_addresses()
+        {
+            self.say(ProbeUpdate::Once(ProbeFinding::WrongPort { given: port, actual }));
+        }
+    }
+
+    fn port_foreign(&self, port: u16, who: &str) {
+        let text = format!("port {port} is in use by {who}, not by this service");
+        self.say(ProbeUpdate::Failed(text.clone()));
+        let help =
+            format!("stop it (see `devstack ports {port}`), or give the service another port");
+        self.say(ProbeUpdate::Once(ProbeFinding::ForeignListener(
+            port,
+            Message::new(MessageClass::Port, text).help(help),
+        )));
+    }
+
+    fn say(&self, told: ProbeUpdate) {
+        // Fails only when the handle was dropped.
+        let _ = self.tell.send((self.index, told));
+    }
+}
+
+/// Tries a probe once; `None` for probes that only wait.
+pub(super) async fn attempt(
+    probe: &model::Probe,
+    launch: &LaunchConfig,
+    sight: &ProbeContext,
+) -> Option<ProbeAttempt> {
+    match probe {
+        model::Probe::Tcp { port } => Some(tcp::attempt(*port, &launch.host, sight).await),
+        model::Probe::Http { url, any_status, own_port } => {
+            Some(http::attempt(url, *any_status, *own_port, sight).await)
+        }
+        model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
+        model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
+    }
+}
+
+/// Combines the updates of a run's probes.
+struct ReadinessTracker {
+    run: RunId,
+    report: mpsc::UnboundedSender<ProbeReport>,
+    failure: Arc<Mutex<Option<String>>>,
+    /// Findings that are reported only once, by kind and port.
+    said: BTreeSet<(&'static str, u16)>,
+    sight: Arc<ProbeContext>,
+    /// Where the run listened when probes succeeded.
+    seen: BTreeSet<ListenAddress>,
+}
+
+impl ReadinessTracker {
+    async fn run(mut self, count: usize, mut told: mpsc::UnboundedReceiver<(usize, ProbeUpdate)>) {
+        let mut held: Vec<Option<String>> = vec![None; count];
+        let mut failed: Vec<Option<String>> = vec![None; count];
+        while held.iter().any(Option::is_none) {
+            let Some((index, what)) = told.recv().await else { return };
+            match what {
+                ProbeUpdate::Held(what) => {
+                    held[index] = Some(what);
+                    failed[index] = None;
+                }
+                ProbeUpdate::Failed(why) => failed[index] = Some(why),
+                ProbeUpdate::Once(finding) => self.once(finding),
+            }
+            self.fail(failed.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
+        }
+        self.report_addresses();
+        let held: Vec<String> = held.into_iter().flatten().collect();
+        let what = if held.is_empty() { "started".into() } else { held.join(", ") };
+        self.send(ProbeFinding::Ready(what));
+    }
+
+    /// Reports where the run listens. Always checks the main port, even if no probe did, so that
+    /// users are not sent to a port where nothing is listening.
+    fn report_addresses(&mut self) {
+        let known = self.sight.main_among(&self.seen);
+        let main = if known { None } else { self.sight.main_port() };
+        if main.is_some() || !self.seen.is_empty() {
+            self.seen.extend(main.into_iter().flatten());
+            self.send(ProbeFinding::ListeningOn(self.seen.iter().cloned().collect()));
+        }
+    }
+
+    fn fail(&self, why: String) {
+        let why = Some(why).filter(|why| !why.is_empty());
+        let mut last = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != why {
+            *last = why.clone();
+            if let Some(why) = why {
+                self.send(ProbeFinding::Failed(why));
+            }
+        }
+    }
+
+    fn once(&mut self, finding: ProbeFinding) {
+        let key = match &finding {
+            ProbeFinding::ListeningOn(listening) => {
+                return self.seen.extend(listening.iter().cloned());
+            }
+            ProbeFinding::ForeignListener(port, _) => ("foreign", *port),
+            ProbeFinding::WrongPort { given, .. } => ("elsewhere", *given),
+            ProbeFinding::Note(_) => ("note", 0),
+            ProbeFinding::Ready(_)
+            | ProbeFinding::Failed(_)
+            | ProbeFinding::Unhealthy(_)
+            | ProbeFinding::Healthy
+            | ProbeFinding::DebuggerListening
+            | ProbeFinding::Scanned { .. } => {
+                return self.send(finding);
+            }
+        };
+        if self.said.insert(key) {
+            self.send(finding);
+        }
+    }
+
+    fn send(&self, what: ProbeFinding) {
+        // The receiver is dropped when the stack shuts down.
+        let _ = self.report.send(ProbeReport { run: self.run, what });
+    }
+}

@@ -1,0 +1,111 @@
+//! What the command of `run` leaves behind. The command is not a run: it belongs to the user's
+//! terminal and has no keeper, so its orphans become children of this process, a subreaper on
+//! Linux. Elsewhere orphans go to init and cannot be found.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::sys::{process, wait};
+
+/// How long orphans may take to exit after TERM.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long SIGKILL may take: what survives longer is stuck in the kernel.
+const LIMIT: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// The orphans of one command.
+#[derive(Debug)]
+pub struct CommandOrphans {
+    /// Children that this process had before the command: the guard, and those of a shell that
+    /// became devstack through `exec`.
+    before: BTreeSet<u32>,
+    told: Option<Instant>,
+}
+
+impl CommandOrphans {
+    /// Must be called just before the command is started.
+    pub fn before_start() -> CommandOrphans {
+        CommandOrphans { before: children().collect(), told: None }
+    }
+
+    /// Reaps exited orphans while the command with this pid runs, which may leave thousands.
+    pub fn reap_exited(&self, command: Option<u32>) {
+        let dead = |pid: &u32| process::process_stat(*pid).is_some_and(|p| p.zombie);
+        for pid in self
+            .adopted()
+            .filter(|pid| Some(*pid) != command && !leads_own_group(*pid))
+            .filter(dead)
+        {
+            wait::reap(pid);
+        }
+    }
+
+    /// Terminates the orphans of a command that is reaped. Returns how many there were.
+    pub fn terminate(&mut self) -> usize {
+        self.told = Some(Instant::now());
+        let mut count = 0;
+        for pid in self.adopted() {
+            count += usize::from(process::process_stat(pid).is_some_and(|p| !p.zombie));
+            for signal in [libc::SIGTERM, libc::SIGCONT] {
+                process::signal_checked(pid, signal, |p| p.parent == std::process::id());
+            }
+        }
+        count
+    }
+
+    /// Waits for the orphans to exit, kills the rest and reaps all. Must be called when nothing of
+    /// the stack runs any more. Returns the pids that survived.
+    pub async fn kill_remaining(mut self) -> Vec<u32> {
+        if self.told.is_none() {
+            self.terminate();
+        }
+        let told = self.told.unwrap_or_else(Instant::now);
+        let began = Instant::now();
+        while self.reap_or_kill(told.elapsed() >= GRACE) {
+            if began.elapsed() >= LIMIT {
+                return self.adopted().collect();
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Vec::new()
+    }
+
+    /// Reaps exited orphans, and kills the others if `kill` is set. True if there were any: an
+    /// orphan that exits may hand its children to this process.
+    fn reap_or_kill(&self, kill: bool) -> bool {
+        let mut some = false;
+        for pid in self.adopted() {
+            some = true;
+            if wait::reap(pid).is_none() && kill {
+                if leads_own_group(pid) {
+                    // SAFETY: takes numbers only. The leader is not reaped, so the group is its
+                    // own.
+                    unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
+                }
+                process::kill_child(pid);
+            }
+        }
+        some
+    }
+
+    fn adopted(&self) -> impl Iterator<Item = u32> {
+        children().filter(|pid| !self.before.contains(pid) && !self.is_keeper(*pid))
+    }
+
+    /// Keepers, children once the guard is killed, stay in its session and exit on their own.
+    fn is_keeper(&self, pid: u32) -> bool {
+        // SAFETY: takes a number only.
+        let session = unsafe { libc::getsid(pid.cast_signed()) };
+        session > 0 && self.before.contains(&session.cast_unsigned())
+    }
+}
+
+fn children() -> impl Iterator<Item = u32> {
+    process::children(std::process::id()).into_iter()
+}
+
+/// Also true of probe commands, which are reaped by their own tasks.
+fn leads_own_group(pid: u32) -> bool {
+    // SAFETY: takes numbers only.
+    unsafe { libc::getpgid(pid.cast_signed()) == pid.cast_signed() }
+}

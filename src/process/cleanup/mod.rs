@@ -1,0 +1,16 @@
+//! Orphans: found, terminated and reaped, also after a crash of devstack.
+
+pub(crate) mod adopted_orphans;
+mod command_orphans;
+mod kill_target;
+mod previous_stack;
+mod process_record;
+mod record_writer;
+
+pub use command_orphans::CommandOrphans;
+pub use kill_target::{KillOutcome, KillTarget, kill_holders};
+pub(crate) use previous_stack::TOKEN_VAR;
+pub use previous_stack::{
+    CleanupReport, clean_up, clean_up_by_token, find_orphans, find_orphans_by_token,
+};
+pub(crate) use record_writer::RecordWriter;

@@ -1,0 +1,427 @@
+//! Cleans up after an earlier devstack that was killed together with all its helpers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::process_record::{MIN_TOKEN_LEN, ProcessIdentity, ProcessRecord};
+use crate::model::{Message, MessageClass};
+use crate::sys::process;
+use crate::sys::process_stat::ProcessStat;
+
+/// The environment variable that every process of a service inherits.
+pub(crate) const TOKEN_VAR: &str = "DEVSTACK_RUN";
+
+/// How long orphans may take to exit after TERM.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a cleanup may take in all. Only processes stuck in the kernel need more than a moment.
+const LIMIT: Duration = Duration::from_secs(3);
+/// How many processes a message names.
+const NAMED: usize = 5;
+
+/// Result of a cleanup.
+#[derive(Debug, Default)]
+pub struct CleanupReport {
+    /// Pid and short name of orphans that are dead now, ascending by pid.
+    pub ended: Vec<(u32, String)>,
+    /// Orphans that could not be killed.
+    pub alive: Vec<(u32, String)>,
+    /// What was wrong with the record.
+    pub trouble: Option<String>,
+}
+
+impl CleanupReport {
+    /// Combines two reports.
+    pub fn and(mut self, other: CleanupReport) -> CleanupReport {
+        self.ended.extend(other.ended);
+        self.alive.extend(other.alive);
+        self.trouble = self.trouble.or(other.trouble);
+        self
+    }
+
+    /// Whether no orphan is known to be left.
+    pub fn is_clean(&self) -> bool {
+        self.alive.is_empty() && self.trouble.is_none()
+    }
+
+    /// The messages for the user.
+    pub fn messages(&self) -> Vec<Message> {
+        let orphan = |text: &str, who: &[(u32, String)]| {
+            (!who.is_empty())
+                .then(|| Message::new(MessageClass::Orphan, format!("{text}: {}", names(who))))
+        };
+        let ended = orphan("terminated leftover processes of an earlier devstack", &self.ended);
+        let alive = orphan("cannot kill leftover processes of an earlier devstack", &self.alive)
+            .map(|message| message.help("inspect them with `ps` and kill them manually"));
+        let trouble = self.trouble.as_ref().map(|text| {
+            let text = format!("cannot look for leftover processes: {text}");
+            Message::new(MessageClass::Orphan, text)
+                .help("inspect processes with `ps` and `kill` your own leftovers")
+        });
+        [ended, alive, trouble].into_iter().flatten().collect()
+    }
+}
+
+fn names(who: &[(u32, String)]) -> String {
+    let list: Vec<String> =
+        who.iter().take(NAMED).map(|(pid, name)| format!("{name} (pid {pid})")).collect();
+    let more = if who.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", list.join(", "))
+}
+
+/// Ends the orphans of a recorded stack if its supervisor is gone: TERM, a short grace period,
+/// KILL. Signals only recorded processes, their descendants, and processes of this user with the
+/// record's token; each is pinned and checked first. Blocks for up to three seconds if there are
+/// orphans. The caller must hold the instance lock and have started nothing yet.
+pub fn clean_up(record: &Path) -> CleanupReport {
+    let mut swept = CleanupReport::default();
+    match ProcessRecord::read(record) {
+        Ok(None) => {}
+        Ok(Some(found)) if is_alive(&found) => {}
+        Ok(Some(found)) => {
+            if is_current_boot(&found) {
+                terminate(&found, &mut swept);
+            }
+            if swept.alive.is_empty()
+                && let Err(error) = std::fs::remove_file(record)
+            {
+                swept.trouble = Some(format!("cannot remove {}: {error}", record.display()));
+            }
+        }
+        Err(error) => swept.trouble = Some(error.to_string()),
+    }
+    swept
+}
+
+/// Like `clean_up`, by token, when the record is lost. The supervisor must be gone.
+pub fn clean_up_by_token(token: &str) -> CleanupReport {
+    let mut swept = CleanupReport::default();
+    if token.len() >= MIN_TOKEN_LEN {
+        terminate(&ProcessRecord::from_token(token), &mut swept);
+    }
+    swept
+}
+
+/// Finds the orphans of a stack by its token, when the record is lost. Changes nothing.
+pub fn find_orphans_by_token(token: &str) -> Vec<(u32, String)> {
+    match token.len() >= MIN_TOKEN_LEN {
+        true => list(&ProcessRecord::from_token(token)),
+        false => Vec::new(),
+    }
+}
+
+/// Finds the orphans of a recorded stack if its supervisor is gone. Changes nothing.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn find_orphans(record: &Path) -> io::Result<Vec<(u32, String)>> {
+    let found =
+        ProcessRecord::peek(record)?.filter(|found| !is_alive(found) && is_current_boot(found));
+    Ok(found.map_or_else(Vec::new, |found| list(&found)))
+}
+
+fn list(record: &ProcessRecord) -> Vec<(u32, String)> {
+    let scene = OrphanScan::look(record, &BTreeMap::new());
+    scene.leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
+}
+
+fn is_current_boot(record: &ProcessRecord) -> bool {
+    process::boot_id().is_some_and(|era| era == record.era)
+}
+
+fn is_alive(record: &ProcessRecord) -> bool {
+    is_current_boot(record) && record.supervisor.is_some_and(|supervisor| supervisor.is_alive())
+}
+
+fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
+    let begin = Instant::now();
+    let mut seen = BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    loop {
+        let scene = OrphanScan::look(record, &seen);
+        seen.extend(scene.leftovers.clone());
+        let kill = begin.elapsed() >= GRACE;
+        // Guard and keepers exit on their own when they have nothing to keep, unless stopped.
+        let rest = if scene.leftovers.is_empty() { &scene.helpers } else { &BTreeSet::new() };
+        if scene.leftovers.is_empty() && rest.is_empty() || begin.elapsed() >= LIMIT {
+            let alive: BTreeSet<ProcessIdentity> = scene.leftovers.keys().copied().collect();
+            let shown = |(who, name): (ProcessIdentity, String)| (who.pid, name);
+            let (alive, ended) = seen.into_iter().partition(|(who, _)| alive.contains(who));
+            swept.alive = Vec::into_iter(alive).map(shown).collect();
+            swept.ended = Vec::into_iter(ended).map(shown).collect();
+            return;
+        }
+        for who in scene.leftovers.keys().chain(rest) {
+            if kill {
+                signal(who, libc::SIGKILL);
+            } else if asked.insert(*who) && !rest.contains(who) {
+                signal(who, libc::SIGTERM);
+                signal(who, libc::SIGCONT);
+            }
+        }
+        wait_for_end(&scene, begin + if kill { LIMIT } else { GRACE });
+    }
+}
+
+/// Waits until all processes of the scan are gone or it is time for the next signal.
+fn wait_for_end(scene: &OrphanScan, until: Instant) {
+    let until = until.min(Instant::now() + GRACE);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let all = scene.leftovers.keys().chain(&scene.helpers);
+        let alive: Vec<u32> = all.filter(|who| who.is_alive()).map(|who| who.pid).collect();
+        if left.is_zero() || alive.is_empty() {
+            return;
+        }
+        process::wait_any_exit(&alive, left);
+    }
+}
+
+fn signal(who: &ProcessIdentity, number: i32) {
+    process::signal_checked(who.pid, number, |process| process.born == who.born);
+}
+
+/// The processes of a record at one moment.
+struct OrphanScan {
+    leftovers: BTreeMap<ProcessIdentity, String>,
+    /// Guard and keepers of the record, which end the same processes.
+    helpers: BTreeSet<ProcessIdentity>,
+}
+
+impl OrphanScan {
+    /// Processes in `seen` stay orphans: once the parent has exited, nothing else identifies them.
+    fn look(record: &ProcessRecord, seen: &BTreeMap<ProcessIdentity, String>) -> OrphanScan {
+        let table: BTreeMap<u32, ProcessStat> = process::processes()
+            .into_iter()
+            .filter_map(|pid| Some((pid, process::process_stat(pid)?)))
+            .collect();
+        let lives = |who: &ProcessIdentity| table.get(&who.pid).is_some_and(|p| p.born == who.born);
+        let keepers = record.runs.values().map(|[keeper, _]| *keeper);
+        let helpers: BTreeSet<u32> =
+            keepers.chain(record.guard).filter(lives).map(|who| who.pid).collect();
+        let mains = record.runs.values().map(|[_, main]| *main);
+        let known = mains.chain(seen.keys().copied()).filter(lives);
+        let marked = table.keys().copied().filter(|pid| {
+            process::env_var_of(*pid, TOKEN_VAR)
+                .is_some_and(|value| value == record.token.as_bytes())
+        });
+        let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
+        let mut found = with_descendants(roots.collect(), &table);
+        for pid in ancestry(std::process::id(), &table) {
+            found.remove(&pid);
+        }
+        let identity = |pid: &u32| {
+            let process = table.get(pid).filter(|process| !process.zombie)?;
+            Some((ProcessIdentity { pid: *pid, born: process.born }, process.name.clone()))
+        };
+        let leftovers = found.difference(&helpers).filter_map(identity).collect();
+        let helpers = helpers.iter().filter_map(identity).map(|(who, _)| who).collect();
+        OrphanScan { leftovers, helpers }
+    }
+}
+
+fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (pid, process) in table {
+        children.entry(process.parent).or_default().push(*pid);
+    }
+    let mut next: Vec<u32> = found.iter().copied().collect();
+    while let Some(pid) = next.pop() {
+        for child in children.get(&pid).into_iter().flatten() {
+            if found.insert(*child) {
+                next.push(*child);
+            }
+        }
+    }
+    found
+}
+
+/// A process and its ancestors: this devstack may have been started by an orphan.
+fn ancestry(mut pid: u32, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    while found.insert(pid)
+        && let Some(process) = table.get(&pid)
+    {
+        pid = process.parent;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, ExitStatus};
+
+    use super::*;
+
+    fn marked(token: &str, script: &str) -> Child {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).env(TOKEN_VAR, token).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("sh exists");
+        // It prints that it is set up.
+        let mut word = [0; 3];
+        let stdout = child.stdout.as_mut().expect("piped");
+        std::io::Read::read_exact(stdout, &mut word).expect("shell prints");
+        child
+    }
+
+    const SLEEPS: &str = "echo up; exec sleep 1000";
+
+    /// Pids only: a shell may not have become its program yet.
+    fn numbers(who: &[(u32, String)]) -> Vec<u32> {
+        who.iter().map(|(pid, _)| *pid).collect()
+    }
+
+    fn ended(mut child: Child) -> ExitStatus {
+        child.wait().expect("our child")
+    }
+
+    fn spared(mut child: Child) {
+        assert_eq!(child.try_wait().expect("our child"), None);
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+    }
+
+    /// A record of a supervisor that is gone, and its path.
+    fn scene(
+        token: &str,
+        change: impl FnOnce(&mut ProcessRecord),
+    ) -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("runs.json");
+        let mut record = ProcessRecord::new(token.to_owned(), 0);
+        if let Some(supervisor) = &mut record.supervisor {
+            supervisor.born -= 1;
+        }
+        change(&mut record);
+        record.write(&path).expect("writable");
+        (dir, path)
+    }
+
+    #[test]
+    fn what_carries_the_token_is_ended_with_its_descendants() {
+        let token = "token-of-the-first-test";
+        let polite = marked(token, SLEEPS);
+        let deaf = marked(token, "trap '' TERM; env -i sleep 1000 & echo up; wait");
+        let stranger = marked("token-of-the-first-test-2", SLEEPS);
+        let (_dir, path) = scene(token, |_| {});
+        let listed = find_orphans(&path).expect("readable");
+        assert_eq!(listed.len(), 3, "{listed:?}");
+        let swept = clean_up(&path);
+        assert_eq!(numbers(&swept.ended), numbers(&listed));
+        assert!(swept.alive.is_empty() && swept.trouble.is_none() && !path.exists());
+        assert!(swept.messages()[0].text.contains(&format!("(pid {})", polite.id())));
+        assert_eq!(ended(polite).signal(), Some(libc::SIGTERM));
+        assert_eq!(ended(deaf).signal(), Some(libc::SIGKILL));
+        spared(stranger);
+        assert!(clean_up(&path).messages().is_empty());
+    }
+
+    #[test]
+    fn recorded_processes_are_known_without_a_token() {
+        let main = marked("", SLEEPS);
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
+        let (_dir, path) = scene("token-of-nobody-at-all", |record| {
+            let gone = ProcessIdentity { pid: 1 << 30, born: 1 };
+            record.runs.insert(1, [gone, identity]);
+        });
+        assert_eq!(numbers(&clean_up(&path).ended), [main.id()]);
+        assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
+    }
+
+    #[test]
+    fn what_loses_its_parent_meanwhile_is_still_known() {
+        let deaf = "trap '' TERM; echo up; exec sleep 1000";
+        let main = marked("", &format!("env -i sh -c \"{deaf}\" & wait"));
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
+        let (_dir, path) = scene("token-of-nobody-at-all", |record| {
+            record.runs.insert(1, [ProcessIdentity { pid: 1 << 30, born: 1 }, identity]);
+        });
+        let listed = find_orphans(&path).expect("readable");
+        assert_eq!(numbers(&clean_up(&path).ended), numbers(&listed));
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        for (pid, _) in listed {
+            assert!(process::process_stat(pid).is_none_or(|process| process.zombie), "{pid} lives");
+        }
+        assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
+    }
+
+    #[test]
+    fn a_recycled_number_is_spared() {
+        let stranger = marked("", SLEEPS);
+        let now = ProcessIdentity::of(stranger.id()).expect("is alive");
+        let before = ProcessIdentity { born: now.born - 1, ..now };
+        let (_dir, path) = scene("token-of-nobody-at-all", |record| {
+            record.guard = Some(before);
+            record.runs.insert(1, [before, before]);
+        });
+        assert!(find_orphans(&path).expect("readable").is_empty());
+        assert!(clean_up(&path).messages().is_empty() && !path.exists());
+        spared(stranger);
+    }
+
+    #[test]
+    fn another_boot_means_nothing_and_a_live_supervisor_everything() {
+        let token = "token-of-the-fourth-test";
+        let main = marked(token, SLEEPS);
+        let identity = ProcessIdentity::of(main.id()).expect("is alive");
+        let (_dir, path) = scene(token, |record| {
+            record.era.push('x');
+            record.runs.insert(1, [identity, identity]);
+        });
+        assert!(clean_up(&path).messages().is_empty() && !path.exists());
+        let (_dir, path) = scene(token, |record| {
+            record.supervisor = ProcessIdentity::of(std::process::id());
+        });
+        assert!(clean_up(&path).messages().is_empty() && path.exists());
+        spared(main);
+    }
+
+    #[test]
+    fn a_stopped_keeper_is_ended_after_its_tree() {
+        let keeper = marked("", "sleep 1000 & echo up; wait");
+        let mut status = 0;
+        // SAFETY: signals and waits for our own child; the status is ours too.
+        unsafe {
+            libc::kill(keeper.id().cast_signed(), libc::SIGSTOP);
+            libc::waitpid(keeper.id().cast_signed(), &mut status, libc::WUNTRACED);
+        }
+        assert!(libc::WIFSTOPPED(status));
+        let identity = ProcessIdentity::of(keeper.id()).expect("is alive");
+        let (_dir, path) = scene("token-of-nobody-at-all", |record| {
+            record.runs.insert(1, [identity, ProcessIdentity { pid: 1 << 30, born: 1 }]);
+        });
+        let swept = clean_up(&path);
+        assert_eq!(swept.ended.len(), 1, "{swept:?}");
+        assert_eq!(ended(keeper).signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_token_alone_finds_what_carries_it() {
+        let token = "token-of-a-lost-record";
+        let main = marked(token, SLEEPS);
+        let stranger = marked("", SLEEPS);
+        for short in ["", "token"] {
+            assert!(
+                find_orphans_by_token(short).is_empty()
+                    && clean_up_by_token(short).ended.is_empty()
+            );
+        }
+        assert_eq!(numbers(&find_orphans_by_token(token)), [main.id()]);
+        assert_eq!(numbers(&clean_up_by_token(token).ended), [main.id()]);
+        assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
+        spared(stranger);
+    }
+
+    #[test]
+    fn garbage_is_told() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("runs.json");
+        std::fs::write(&path, "{}").expect("writable");
+        let messages = clean_up(&path).messages();
+        assert!(messages[0].text.contains("runs.json.bad"), "{messages:?}");
+        assert_eq!(messages[0].class, MessageClass::Orphan);
+        assert!(clean_up(&path).messages().is_empty());
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::process_record::{ProcessIdentity, ProcessRecord};
+use crate::sys::process;
+
+/// How long starts are batched before they are written. A crash meanwhile loses nothing: the token,
+/// written before the first start, finds their processes too.
+const WRITE_DELAY: Duration = Duration::from_millis(100);
+
+/// Writes the record of live runs to disk, off the path of spawns. Ends of runs are not written:
+/// the identity of a dead process does no harm, and the next start writes anyway.
+#[derive(Debug)]
+pub(crate) struct RecordWriter {
+    path: PathBuf,
+    guard: u32,
+    state: Mutex<RecordState>,
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct RecordState {
+    /// Keeper and main process of runs that are not in the record yet.
+    begun: BTreeMap<u64, [u32; 2]>,
+    /// `None` once the file must not be written any more.
+    record: Option<ProcessRecord>,
+}
+
+impl RecordWriter {
+    /// Writes a record without runs and starts the writer. Must be called inside a runtime. A write
+    /// error is only logged, because the record matters only after a crash.
+    pub fn open(path: &Path, token: String, guard: u32) -> Arc<RecordWriter> {
+        let record = ProcessRecord::new(token, guard);
+        write(&record, path);
+        let state = Mutex::new(RecordState { begun: BTreeMap::new(), record: Some(record) });
+        let ledger =
+            Arc::new(RecordWriter { path: path.to_owned(), guard, state, news: Notify::new() });
+        tokio::spawn(write_loop(ledger.clone()));
+        ledger
+    }
+
+    pub fn run_started(&self, run: u64, keeper: u32, main: u32) {
+        self.lock().begun.insert(run, [keeper, main]);
+        self.news.notify_one();
+    }
+
+    pub fn run_ended(&self, run: u64) {
+        let mut state = self.lock();
+        state.begun.remove(&run);
+        if let Some(record) = &mut state.record {
+            record.runs.remove(&run);
+        }
+    }
+
+    /// Removes the file, since no process is left.
+    pub fn close(&self) {
+        // Holds the lock so that no later write recreates the file.
+        let mut state = self.lock();
+        if state.record.take().is_some() {
+            // There may be no file.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
+    fn write(&self) {
+        let begun = std::mem::take(&mut self.lock().begun);
+        let found: Vec<_> =
+            begun.into_iter().filter_map(|(run, pids)| Some((run, self.identify(pids)?))).collect();
+        // Probe commands have often exited by now.
+        if found.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        if let Some(record) = &mut state.record {
+            record.runs.extend(found);
+            write(record, &self.path);
+        }
+    }
+
+    /// Identifies both processes, if they are still a child of the guard and its child.
+    fn identify(&self, [keeper, main]: [u32; 2]) -> Option<[ProcessIdentity; 2]> {
+        let known = |pid, parent| {
+            let process = process::process_stat(pid).filter(|p| p.parent == parent && !p.zombie)?;
+            Some(ProcessIdentity { pid, born: process.born })
+        };
+        let main = known(main, keeper)?;
+        Some([known(keeper, self.guard)?, main])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RecordState> {
+        // Plain data: valid wherever the holder panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write(record: &ProcessRecord, path: &Path) {
+    if let Err(error) = record.write(path) {
+        tracing::warn!("cannot write {}: {error}", path.display());
+    }
+}
+
+/// Writes new runs until the runtime shuts down.
+async fn write_loop(ledger: Arc<RecordWriter>) {
+    loop {
+        ledger.news.notified().await;
+        tokio::time::sleep(WRITE_DELAY).await;
+        let writer = ledger.clone();
+        // Fails only when the runtime is shutting down.
+        let _ = tokio::task::spawn_blocking(move || writer.write()).await;
+    }
+}

@@ -1,0 +1,153 @@
+//! Forks devstack into a foreground process, which stays with the caller, and a daemon.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use crate::model::ProcessExit;
+use crate::sys::process;
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use tokio::sync::oneshot;
+
+/// Which side of the fork this process is.
+#[derive(Debug)]
+pub enum ForkSide {
+    /// The process that the user started; it reports how the daemon starts.
+    Front(Foreground),
+    /// Its child, which runs the stack.
+    Back(Daemon),
+}
+
+/// Forks. Must be called before there are threads and before the guard is forked. The child keeps
+/// the terminal for prompts, but no other inherited descriptor.
+///
+/// # Errors
+/// The system's error when it cannot create a socket or a process.
+pub fn daemonize() -> io::Result<ForkSide> {
+    let (ours, theirs) = UnixStream::pair()?;
+    // SAFETY: the caller guarantees that there are no other threads, so the child may do anything.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(ours);
+            // The daemon must not hold a pipe open whose reader waits for end of file.
+            process::close_fds_except(theirs.as_raw_fd());
+            Ok(ForkSide::Back(Daemon::new(theirs)))
+        }
+        pid => {
+            drop(theirs);
+            Ok(ForkSide::Front(Foreground::new(pid, ours)))
+        }
+    }
+}
+
+/// The process that goes to the background; it still has the caller's terminal.
+#[derive(Debug)]
+pub struct Daemon(UnixStream);
+
+impl Daemon {
+    fn new(socket: UnixStream) -> Daemon {
+        Daemon(socket)
+    }
+
+    /// Leaves the terminal for a session of its own, safe from Ctrl-C and a closed window. stdin
+    /// and stdout become /dev/null; stderr, for panics of devstack, becomes the file `stderr`,
+    /// truncated. Returns the socket to the foreground process, non-blocking.
+    ///
+    /// # Errors
+    /// The system's error when /dev/null cannot be opened or the session not be changed.
+    pub fn leave_terminal(self, stderr: &Path) -> io::Result<UnixStream> {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        // A full disk must not prevent the start.
+        let errors = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(stderr);
+        rustix::process::setsid()?;
+        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdout(&null)?;
+        rustix::stdio::dup2_stderr(errors.as_ref().unwrap_or(&null))?;
+        self.0.set_nonblocking(true)?;
+        Ok(self.0)
+    }
+}
+
+/// The process that stays with the caller, and its child, the daemon. It never reaps the child, so
+/// the child's pid is not recycled while this process lives.
+#[derive(Debug)]
+pub struct Foreground {
+    child: i32,
+    socket: Option<UnixStream>,
+}
+
+impl Foreground {
+    fn new(child: i32, socket: UnixStream) -> Foreground {
+        Foreground { child, socket: Some(socket) }
+    }
+
+    /// Returns the pid of the daemon.
+    pub fn child(&self) -> u32 {
+        self.child.unsigned_abs()
+    }
+
+    /// Takes the socket that the daemon writes to, non-blocking.
+    ///
+    /// # Errors
+    /// When it was taken before.
+    pub fn socket(&mut self) -> io::Result<UnixStream> {
+        let socket = self.socket.take().ok_or(io::ErrorKind::NotConnected)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+
+    /// Forwards a signal that ends devstack. Does nothing once the daemon has exited.
+    pub fn forward_signal(&self, signal: i32) {
+        let signal = match signal {
+            libc::SIGINT => Signal::INT,
+            libc::SIGQUIT => Signal::QUIT,
+            _ => Signal::TERM,
+        };
+        if let Some(child) = Pid::from_raw(self.child) {
+            // Fails when the daemon has exited.
+            let _ = kill_process(child, signal);
+        }
+    }
+
+    /// Resolves to the daemon's exit status once it has exited.
+    pub fn daemon_exited(&self) -> oneshot::Receiver<ProcessExit> {
+        let (tell, ended) = oneshot::channel();
+        let child = self.child;
+        // Not the runtime's pool: the runtime would wait for that thread when it shuts down.
+        let wait = move || {
+            if let Some(exit) = wait(child) {
+                // The receiver may be dropped.
+                let _ = tell.send(exit);
+            }
+        };
+        // Without a thread the receiver fails, as when the child cannot be waited for.
+        let _ = std::thread::Builder::new().spawn(wait);
+        ended
+    }
+}
+
+fn wait(child: i32) -> Option<ProcessExit> {
+    let child = Pid::from_raw(child)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    loop {
+        match waitid(WaitId::Pid(child), options) {
+            Ok(Some(status)) => {
+                let code = status.exit_status().map(ProcessExit::Code);
+                return code.or_else(|| status.terminating_signal().map(ProcessExit::Signal));
+            }
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}

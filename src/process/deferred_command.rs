@@ -1,0 +1,81 @@
+//! A program that is started later, outside of the process tree that devstack ends.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use super::spawn::exec;
+use crate::sys::process;
+
+/// In bytes.
+const MAX_WORD: u64 = 64 * 1024;
+
+/// A command that waits for its last word. Dropping this ends it without running it.
+///
+/// A browser must outlive the devstack that opened it. On Linux devstack ends the orphans of all it
+/// starts, so this becomes an orphan before devstack is a subreaper.
+#[derive(Debug)]
+pub struct DeferredCommand(PipeWriter);
+
+impl DeferredCommand {
+    /// Must be called before there are threads or a guard. `finish` builds the command from the
+    /// last word.
+    ///
+    /// # Errors
+    /// The system's error when it cannot create a pipe or a process.
+    pub fn new(finish: impl FnOnce(OsString) -> Vec<OsString>) -> io::Result<DeferredCommand> {
+        let (read, write) = io::pipe()?;
+        // SAFETY: the caller guarantees that there are no other threads.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                // A session of its own is safe from Ctrl-C and from a closed terminal window.
+                let _ = rustix::process::setsid();
+                // SAFETY: as above. There is no process to report an error to.
+                if unsafe { libc::fork() } == 0 {
+                    wait_and_exec(read, finish);
+                }
+                // SAFETY: ends this copy of the process without running the parent's exit handlers.
+                unsafe { libc::_exit(0) }
+            }
+            child => {
+                drop(read);
+                let child = Pid::from_raw(child).expect("a child's pid is positive");
+                while waitpid(Some(child), WaitOptions::empty())
+                    .is_err_and(|error| error == Errno::INTR)
+                {}
+                Ok(DeferredCommand(write))
+            }
+        }
+    }
+
+    /// Starts the command with this last word.
+    pub fn start(mut self, word: &str) {
+        // Fails when the command was killed, and then there is nothing to start.
+        let _ = self.0.write_all(word.as_bytes());
+    }
+}
+
+fn wait_and_exec(read: PipeReader, finish: impl FnOnce(OsString) -> Vec<OsString>) {
+    process::close_fds_except(read.as_raw_fd());
+    process::set_process_name(c"ds-open");
+    // The output of a browser does not belong in the log.
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdin(&null);
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+    let mut word = Vec::new();
+    if read.take(MAX_WORD).read_to_end(&mut word).is_ok() && !word.is_empty() {
+        let dir = std::env::current_dir().unwrap_or_default();
+        let dir = if dir.is_dir() { dir.as_path() } else { Path::new("/") };
+        exec(&finish(OsString::from_vec(word)), dir, std::env::vars_os(), Stdio::inherit());
+    }
+}

@@ -1,0 +1,372 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::cleanup::{RecordWriter, adopted_orphans};
+use super::guard::{GuardConnection, GuardHandle};
+use super::keeper::{ENDS, KeeperConnection, KeeperOrder};
+use super::run::{
+    OneShotCommand, OutputFd, OutputReader, OutputSink, RunChange, RunHandle, RunPids, RunProgress,
+    RunReport, RunTask, send_report, stop_command,
+};
+use super::spawn::{InheritedEnv, ListenFd, MAX_LISTEN_FDS, PreparedSpawn, prepare, spawn_errors};
+use crate::model::{LaunchConfig, Message, OutputStream, RunId, TtyMode};
+use crate::sys::async_fd::register;
+use crate::sys::pty::{Pty, PtySet, TermSize};
+
+/// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
+/// stuck in the kernel for longer is left to the guard.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the guard may take to exit once it has no keepers.
+const GUARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Starts processes and reports what happens to them.
+#[derive(Debug)]
+pub struct ProcessManager {
+    link: Arc<GuardConnection>,
+    facts: mpsc::UnboundedSender<RunReport>,
+    environment: Arc<InheritedEnv>,
+    /// How many one-shot commands were started; they are numbered down from the largest run number.
+    asides: AtomicU64,
+    terminals: PtySet,
+    on_terminal: bool,
+    token: String,
+}
+
+impl ProcessManager {
+    /// Must be called inside a runtime with I/O and time. Services inherit the environment this
+    /// process has now. `color`: devstack writes to a terminal with colors.
+    ///
+    /// # Errors
+    /// The system's error when the guard's socket cannot be registered with the runtime.
+    pub fn new(
+        guard: GuardHandle,
+        facts: mpsc::UnboundedSender<RunReport>,
+        color: bool,
+    ) -> io::Result<ProcessManager> {
+        let link = Arc::new(GuardConnection::new(guard.socket, guard.pid));
+        let listening = link.listen()?;
+        tokio::spawn(link.clone().serve(listening));
+        let token = random_token()?;
+        let environment = InheritedEnv::new(std::env::vars_os(), color, token.clone());
+        let environment = Arc::new(environment);
+        let (asides, terminals) = (AtomicU64::new(0), PtySet::default());
+        Ok(ProcessManager {
+            link,
+            facts,
+            environment,
+            asides,
+            terminals,
+            on_terminal: false,
+            token,
+        })
+    }
+
+    /// Records live runs in this file, for `clean_up` after a crash. `shut_down` removes it unless
+    /// a process is left. Must be called before the first spawn.
+    pub fn record_to(self, file: &Path) -> ProcessManager {
+        self.link.set_record_writer(RecordWriter::open(
+            file,
+            self.token.clone(),
+            self.link.guard(),
+        ));
+        self
+    }
+
+    /// Returns the value of `DEVSTACK_RUN` that marks every process of this stack.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// devstack's log goes to a terminal, so services with `tty = "auto"` get a pty.
+    pub fn with_terminal(self) -> ProcessManager {
+        ProcessManager { on_terminal: true, ..self }
+    }
+
+    /// Returns what services inherit.
+    pub fn environment(&self) -> Arc<InheritedEnv> {
+        self.environment.clone()
+    }
+
+    /// Resizes the ptys of all services; 0 means unknown. The default is 24 rows and 80 columns.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.terminals.resize(TermSize { rows, columns });
+    }
+
+    /// Starts a run. Never blocks and never fails: its run reports follow, the last of them
+    /// `TreeEmpty`. A run number must not be reused. Output to a pty arrives as stdout.
+    pub fn spawn(
+        &self,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
+        sink: impl OutputSink,
+    ) -> RunHandle {
+        self.spawn_with(run, launch, tty, Vec::new(), sink)
+    }
+
+    /// Like `spawn`, for a program that is passed sockets, at most 64: as descriptors from 3 on,
+    /// described by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
+    pub fn spawn_with(
+        &self,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
+        handed: Vec<ListenFd>,
+        sink: impl OutputSink,
+    ) -> RunHandle {
+        self.start(&self.facts, run, launch, tty, handed, sink)
+    }
+
+    /// Reports a run that cannot even be tried as one that failed to start for this reason.
+    pub fn spawn_refused(&self, run: RunId, why: Message, sink: impl OutputSink) -> RunHandle {
+        not_started(&self.facts, run, why, sink)
+    }
+
+    fn start(
+        &self,
+        facts: &mpsc::UnboundedSender<RunReport>,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
+        handed: Vec<ListenFd>,
+        mut sink: impl OutputSink,
+    ) -> RunHandle {
+        match self.prepare_run(facts, run, launch, tty, handed, &mut sink) {
+            Ok(life) => {
+                let (line, pids) = (Some(life.line.clone()), life.pids.clone());
+                let leash = RunHandle { line, pids, stopper: life.stopper.clone() };
+                tokio::spawn(life.run(sink));
+                leash
+            }
+            Err(why) => not_started(facts, run, why, sink),
+        }
+    }
+
+    /// Starts a command that is not a run of a service, such as a probe.
+    pub fn spawn_one_shot(&self, launch: &LaunchConfig, sink: impl OutputSink) -> OneShotCommand {
+        let (leash, facts) = self.start_aside(launch, sink);
+        OneShotCommand { leash, facts }
+    }
+
+    /// Starts a short command that is not a run of a service. It is kept, ended and proved gone
+    /// like one, but its reports go only to the caller.
+    fn start_aside(
+        &self,
+        launch: &LaunchConfig,
+        sink: impl OutputSink,
+    ) -> (RunHandle, mpsc::UnboundedReceiver<RunReport>) {
+        let (tell, facts) = mpsc::unbounded_channel();
+        let run = RunId(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
+        (self.start(&tell, run, launch, TtyMode::No, Vec::new(), sink), facts)
+    }
+
+    /// Stops a run with a command, which gets the main pid in `MAINPID` and has a tree of its own.
+    /// The run lasts at least as long as the command; killing the run kills both. If the command
+    /// fails, reports the error and stops the run with the signal `otherwise`.
+    pub fn stop_with_command(
+        &self,
+        leash: &RunHandle,
+        launch: &LaunchConfig,
+        otherwise: i32,
+        sink: impl OutputSink,
+        tell: impl FnOnce(Message) + Send + 'static,
+    ) {
+        let Some(main) = leash.main() else { return leash.stop(otherwise) };
+        let Some(place) = leash.stopper.reserve() else { return };
+        if let Some(line) = &leash.line {
+            line.send_order(KeeperOrder::Stopping);
+        }
+        let mut launch = launch.clone();
+        launch.env.insert("MAINPID".to_owned(), main.to_string());
+        let (command, facts) = self.start_aside(&launch, sink);
+        place.fill(command);
+        let leash = leash.clone();
+        tokio::spawn(async move {
+            if let Some(why) = stop_command::failure(facts).await
+                && !leash.stopper.was_killed()
+            {
+                tell(spawn_errors::stop_command_failed(&launch.command, &why, otherwise));
+                leash.stop(otherwise);
+            }
+            drop(place);
+        });
+    }
+
+    fn prepare_run(
+        &self,
+        facts: &mpsc::UnboundedSender<RunReport>,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
+        handed: Vec<ListenFd>,
+        sink: &mut impl OutputSink,
+    ) -> Result<RunTask, Message> {
+        let terminal = self.terminal(tty)?;
+        let PreparedSpawn { parcel, program, dir } =
+            prepare(launch, &self.environment, terminal.is_some(), &handed)?;
+        // Before the process exists, so that the pty has its size when the program reads it.
+        sink.starting(terminal.as_ref());
+        let ends = RunChannels::open(terminal)
+            .map_err(|error| spawn_errors::out_of_resources("pipes", &error))?;
+        let line = Arc::new(KeeperConnection::new(ends.socket.get_ref().clone()));
+        let pids = Arc::new(RunPids::default());
+        let sockets = handed.into_iter().map(|handed| handed.socket).take(MAX_LISTEN_FDS);
+        let keeper = ends.keeper.into_iter().chain(sockets).collect();
+        let lost =
+            self.request_keeper(run, keeper, &line, &pids).ok_or_else(spawn_errors::guard_lost)?;
+        line.send_request(parcel);
+        Ok(RunTask {
+            run,
+            facts: facts.clone(),
+            link: self.link.clone(),
+            line,
+            pids,
+            stopper: Arc::default(),
+            socket: ends.socket,
+            outlets: ends.outlets,
+            lost,
+            program,
+            dir,
+            inbox: Vec::new(),
+            told: RunProgress::Nothing,
+        })
+    }
+
+    /// Whether services with this `tty` setting get a pty.
+    pub fn gives_terminal(&self, tty: TtyMode) -> bool {
+        match tty {
+            TtyMode::Yes => true,
+            TtyMode::Auto => self.on_terminal,
+            TtyMode::No => false,
+        }
+    }
+
+    fn terminal(&self, tty: TtyMode) -> Result<Option<Arc<Pty>>, Message> {
+        match tty {
+            TtyMode::Yes => {
+                let terminal = self.terminals.open();
+                terminal
+                    .map(Some)
+                    .map_err(|error| spawn_errors::out_of_resources("a terminal", &error))
+            }
+            TtyMode::Auto if self.on_terminal => {
+                let complain =
+                    |error: &io::Error| tracing::debug!("cannot open a terminal: {error}");
+                Ok(self.terminals.open().inspect_err(complain).ok())
+            }
+            TtyMode::Auto | TtyMode::No => Ok(None),
+        }
+    }
+
+    fn request_keeper(
+        &self,
+        run: RunId,
+        ends: Vec<OwnedFd>,
+        line: &Arc<KeeperConnection>,
+        pids: &Arc<RunPids>,
+    ) -> Option<oneshot::Receiver<()>> {
+        self.link.request(run, ends, line.clone(), pids.clone())
+    }
+
+    /// Resolves when the guard was killed from outside. Runs end as usual, but none can be started
+    /// any more, and the stack should be shut down.
+    pub fn guard_lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut gone = self.link.closed();
+        async move {
+            // Fails only when the connection is dropped, with everything else.
+            let _ = gone.wait_for(|gone| *gone).await;
+        }
+    }
+
+    /// Kills what still runs and waits for its end, then for that of the guard and its keepers.
+    /// Takes at most about twelve seconds. True when it is proved that no process is left.
+    pub async fn shut_down(&self) -> bool {
+        let proved = self.end().await;
+        if let Some(ledger) = self.link.ledger().filter(|_| proved) {
+            ledger.close();
+        }
+        proved
+    }
+
+    async fn end(&self) -> bool {
+        let mut gone = self.link.closed();
+        let guard_was_lost = *gone.borrow();
+        self.link.kill_all();
+        let mut alive = self.link.alive();
+        let empty = timeout(KILL_TIMEOUT, alive.wait_for(|count| *count == 0)).await.is_ok();
+        if !guard_was_lost {
+            self.link.close();
+            if timeout(GUARD_TIMEOUT, gone.wait_for(|gone| *gone)).await.is_err() {
+                // The guard hangs or was stopped. Its keepers see it exit and finish on their own.
+                crate::sys::process::kill_child(self.link.guard());
+                adopted_orphans::reap_guard(self.link.guard()).await;
+            }
+        }
+        // Orphans that the guard did not reap are our children now.
+        adopted_orphans::kill_all(&self.link).await && empty
+    }
+}
+
+fn not_started(
+    facts: &mpsc::UnboundedSender<RunReport>,
+    run: RunId,
+    why: Message,
+    sink: impl OutputSink,
+) -> RunHandle {
+    super::run::PanicSafeSink::new(sink).close(None);
+    send_report(facts, run, RunChange::SpawnFailed(why));
+    send_report(facts, run, RunChange::TreeEmpty { orphans: Vec::new() });
+    RunHandle { line: None, pids: Arc::default(), stopper: Arc::default() }
+}
+
+/// Returns 128 random bits in hexadecimal.
+fn random_token() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// Both sides of a run's three channels.
+struct RunChannels {
+    socket: AsyncFd<Arc<UnixStream>>,
+    outlets: [Option<OutputReader>; 2],
+    /// The keeper's side: its connection, stdout and stderr.
+    keeper: [OwnedFd; ENDS],
+}
+
+impl RunChannels {
+    fn open(terminal: Option<Arc<Pty>>) -> io::Result<RunChannels> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let socket = register(Arc::new(ours), Interest::READABLE | Interest::WRITABLE)?;
+        let (outlets, [stdout, stderr]) = match terminal {
+            Some(terminal) => RunChannels::terminal(terminal)?,
+            None => RunChannels::pipes()?,
+        };
+        Ok(RunChannels { socket, outlets, keeper: [theirs.into(), stdout, stderr] })
+    }
+
+    fn pipes() -> io::Result<([Option<OutputReader>; 2], [OwnedFd; 2])> {
+        let (out, stdout) = io::pipe()?;
+        let (err, stderr) = io::pipe()?;
+        let out = OutputReader::new(OutputFd::Pipe(out), OutputStream::Stdout)?;
+        let err = OutputReader::new(OutputFd::Pipe(err), OutputStream::Stderr)?;
+        Ok(([Some(out), Some(err)], [stdout.into(), stderr.into()]))
+    }
+
+    fn terminal(terminal: Arc<Pty>) -> io::Result<([Option<OutputReader>; 2], [OwnedFd; 2])> {
+        let ends = [terminal.user_fd()?, terminal.user_fd()?];
+        let outlet = OutputReader::new(OutputFd::Terminal(terminal), OutputStream::Stdout)?;
+        Ok(([Some(outlet), None], ends))
+    }
+}

@@ -1,0 +1,72 @@
+use std::collections::BTreeSet;
+
+use crate::sys::process;
+
+/// The most processes in one walk: a bound for hostile trees.
+pub(super) const MAX_TREE: usize = 10_000;
+
+/// Lists the live descendants of a process, parents before children.
+pub(super) fn descendants(root: u32) -> Vec<u32> {
+    let mut seen = BTreeSet::from([root]);
+    let mut found = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for child in process::children(pid) {
+            if found.len() < MAX_TREE && seen.insert(child) {
+                found.push(child);
+                next.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// Returns the group of this process; 0 when its leader is in an outer pid namespace, as happens to
+/// the first process of a container.
+pub fn own_group() -> i32 {
+    // SAFETY: takes no arguments.
+    unsafe { libc::getpgrp() }
+}
+
+/// Kills the children of this process, except those that `spare` selects, each with its group, and
+/// returns how many there were. Free of races: an unreaped child keeps its pid, and its group has
+/// no strangers because every service has a session of its own.
+pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
+    let own_group = own_group();
+    let children: Vec<u32> =
+        process::children(std::process::id()).into_iter().filter(|pid| !spare(*pid)).collect();
+    for pid in &children {
+        let pid = pid.cast_signed();
+        // SAFETY: takes numbers only; fails when the process is gone.
+        unsafe {
+            let group = libc::getpgid(pid);
+            if group > 1 && group != own_group {
+                libc::kill(-group, libc::SIGKILL);
+            }
+            libc::kill(pid, libc::SIGKILL);
+        }
+    }
+    children.len()
+}
+
+/// Sends a signal, then CONT, to the descendants that `choose` selects. Where processes cannot be
+/// pinned, only to children, which keep their pids until reaped. For a process with one thread.
+pub(super) fn signal_descendants(
+    signal: i32,
+    choose: impl Fn(&crate::sys::process_stat::ProcessStat) -> bool,
+) {
+    let me = std::process::id();
+    let found = descendants(me);
+    let tree: BTreeSet<u32> = found.iter().copied().chain([me]).collect();
+    let pins = process::has_pidfd();
+    for pid in found {
+        for signal in [signal, libc::SIGCONT] {
+            if pins {
+                process::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
+            } else if process::process_stat(pid).is_some_and(|p| p.parent == me && choose(&p)) {
+                // SAFETY: takes numbers only; the process is our child.
+                unsafe { libc::kill(pid.cast_signed(), signal) };
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use tokio::sync::mpsc;
+
+use super::run_handle::RunHandle;
+use super::run_report::{RunChange, RunReport};
+use crate::model::{Message, ProcessExit};
+
+/// A short command that is not a run of a service. It has a keeper like one, but its reports arrive
+/// only here. Dropping this kills its tree.
+#[derive(Debug)]
+pub struct OneShotCommand {
+    pub(crate) leash: RunHandle,
+    pub(crate) facts: mpsc::UnboundedReceiver<RunReport>,
+}
+
+impl OneShotCommand {
+    /// Returns the handle of the command.
+    pub fn leash(&self) -> &RunHandle {
+        &self.leash
+    }
+
+    /// Waits for the exit of its main process, or why it did not start. Resolves only once.
+    pub async fn exited(&mut self) -> Result<ProcessExit, Message> {
+        while let Some(fact) = self.facts.recv().await {
+            match fact.what {
+                RunChange::Exited(exit) => return Ok(exit),
+                RunChange::SpawnFailed(why) => return Err(why),
+                RunChange::Spawned { .. } | RunChange::TreeEmpty { .. } => {}
+            }
+        }
+        // The run's task always reports this first; without the task devstack is shutting down.
+        std::future::pending().await
+    }
+
+    /// Kills the tree and waits until it is empty and its output is read to the end.
+    pub async fn emptied(&mut self) {
+        self.leash.kill();
+        while let Some(fact) = self.facts.recv().await {
+            match fact.what {
+                RunChange::TreeEmpty { .. } => return,
+                RunChange::Spawned { .. } | RunChange::SpawnFailed(_) | RunChange::Exited(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for OneShotCommand {
+    fn drop(&mut self) {
+        self.leash.kill();
+    }
+}

@@ -1,0 +1,19 @@
+//! From a command line and an environment to the request that a keeper executes.
+
+mod argv;
+mod exec_command;
+mod inherited_env;
+mod listen_fds;
+mod prepared_spawn;
+mod program_lookup;
+pub(crate) mod spawn_errors;
+mod spawn_request;
+
+pub(crate) use argv::{command_summary, display_command, runs_under_shell};
+pub use exec_command::{ExecError, exec, exec_refused, locate_program};
+pub use inherited_env::{EnvProvider, InheritedEnv};
+pub use listen_fds::ListenFd;
+pub(crate) use listen_fds::{LISTEN_PID, MAX_LISTEN_FDS};
+pub use prepared_spawn::check_launch;
+pub(crate) use prepared_spawn::{PreparedSpawn, prepare};
+pub(crate) use spawn_request::{ExecImage, SpawnRequest};

@@ -1,0 +1,134 @@
+//! Turns reload results into engine inputs.
+
+use tokio::sync::oneshot;
+
+use super::mode_switch::without_debug_entry;
+use super::reload::{
+    LoadConstraints, LoadedStack, PreviewResult, ReloadBaseline, ReloadOutcome, debugged_in,
+    ports_of,
+};
+use super::status::event_lines;
+use super::supervisor::Supervisor;
+use crate::engine::Input;
+use crate::model::{Message, MessageClass, Plan, PlanView, Stack};
+
+/// Reply channel of a plan request.
+pub(super) type PlanReply = oneshot::Sender<Result<PlanView, Message>>;
+
+impl Supervisor {
+    /// Starts a preview for `devstack plan`.
+    pub(super) fn preview_plan(&self, tell: PlanReply) {
+        let back = self.previewed.0.clone();
+        self.reloader.preview(self.reload_baseline(), move |found| {
+            // The supervisor may have finished meanwhile.
+            let _ = back.send((found, tell));
+        });
+    }
+
+    pub(super) fn reload_baseline(&self) -> ReloadBaseline {
+        ReloadBaseline::of(&self.stack, self.load_constraints())
+    }
+
+    /// Constraints for a stack made now.
+    pub(super) fn load_constraints(&self) -> LoadConstraints {
+        let mut running = self.engine.running();
+        // Between two runs devstack itself is listening.
+        running.extend(self.hands.passing());
+        let debugged = debugged_in(&self.stack);
+        LoadConstraints {
+            held_ports: ports_of(&self.stack, |name| running.contains(name)),
+            selection: self.selection.clone(),
+            idle: self.engine.unwanted(),
+            asked: Default::default(),
+            known: self.reloader.known(&debugged),
+            debugged,
+        }
+    }
+
+    /// Compares a preview with the running stack.
+    pub(super) fn planned(&self, found: PreviewResult) -> Result<PlanView, Message> {
+        if self.engine.is_ending() {
+            return Err(Message::new(MessageClass::NotRunning, "the stack is stopping"));
+        }
+        let (stack, notes) = found?;
+        let plan = self.plan(&stack);
+        Ok(PlanView {
+            version: 1,
+            stack: self.stack.name.clone(),
+            dir: self.stack.dir.clone(),
+            running: true,
+            live: self.stack.live_reload && self.reloader.follows,
+            plan,
+            notes,
+        })
+    }
+
+    fn plan(&self, stack: &Stack) -> Plan {
+        self.engine.plan(stack, self.selection.as_ref())
+    }
+
+    pub(super) fn on_reload(&mut self, reloaded: ReloadOutcome, inputs: &mut Vec<Input>) {
+        let draft = match &reloaded {
+            ReloadOutcome::Stack(LoadedStack { draft, .. })
+            | ReloadOutcome::Switched(LoadedStack { draft, .. }) => Some(draft),
+            ReloadOutcome::NotSwitched(_)
+            | ReloadOutcome::NotLive(_)
+            | ReloadOutcome::Invalid { .. }
+            | ReloadOutcome::PortsReassigned { .. } => None,
+        };
+        self.reloader.finished(draft);
+        if self.engine.is_ending() {
+            return;
+        }
+        match reloaded {
+            ReloadOutcome::Stack(LoadedStack { stack, mut notes, draft: _, debugged }) => {
+                notes.extend(without_debug_entry(&stack, &debugged));
+                self.load_notes(notes);
+                let plan = self.plan(&stack);
+                let mended = std::mem::take(&mut self.broken);
+                self.unapplied = Plan::default();
+                if self.stack.live_reload != stack.live_reload {
+                    self.logs.write_status(event_lines::live(stack.live_reload));
+                } else if mended && plan.is_empty() {
+                    self.logs.write_status(event_lines::config_fixed());
+                }
+                self.selection = self
+                    .selection
+                    .take()
+                    .map(|selection| selection.renamed(&plan, &self.stack, &stack));
+                self.stack = stack.clone();
+                self.logs.set_retention(stack.logs);
+                self.watch();
+                let selection = self.selection.clone();
+                inputs.push(Input::Apply { stack, selection });
+            }
+            ReloadOutcome::Switched(made) => self.switched(made, inputs),
+            ReloadOutcome::NotSwitched(why) => self.not_switched(&why),
+            ReloadOutcome::NotLive(stack) => self.keep_unapplied(&stack),
+            ReloadOutcome::PortsReassigned { stack, outcome, notes } => {
+                notes.into_iter().for_each(|note| self.note(note));
+                self.stack = stack.clone();
+                inputs.push(Input::PortsReassigned { stack, outcome });
+            }
+            ReloadOutcome::Invalid { why, text, files } => {
+                self.broken = true;
+                self.logs.write_status(event_lines::not_applied(why, &text));
+                self.hands.watch(&self.stack, &files);
+            }
+        }
+    }
+
+    /// Keeps a valid configuration that is not applied. Reports when it starts or stops making a
+    /// difference.
+    fn keep_unapplied(&mut self, stack: &Stack) {
+        let plan = self.plan(stack);
+        let before = std::mem::replace(&mut self.unapplied, plan.clone());
+        let mended = std::mem::take(&mut self.broken);
+        if !plan.is_empty() && (mended || plan != before) {
+            self.logs.write_status(event_lines::config_not_applied());
+        } else if plan.is_empty() && (mended || !before.is_empty()) {
+            self.logs.write_status(event_lines::config_matches());
+        }
+        self.hands.watch(&self.stack, &stack.files);
+    }
+}

@@ -1,0 +1,100 @@
+//! The environment of a service, with the origin of each variable.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use crate::config::{Config, ExplainedEnv};
+use crate::model::{
+    AssignedPort, EnvValue, EnvVariable, EnvView, Name, RunId, Service, ShadowedValue, Stack,
+    VariableOrigin,
+};
+use crate::process::{EnvProvider, InheritedEnv};
+
+/// Inputs of a service's environment. Composing it takes too long for the supervisor's loop.
+pub struct EnvInputs {
+    /// The service, as in its live run or else its next one.
+    pub service: Arc<Service>,
+    /// The live run, if any.
+    pub run: Option<RunId>,
+    /// The stack as configured.
+    pub stack: Arc<Stack>,
+    /// The configuration of the stack.
+    pub draft: Arc<Config>,
+    /// The inherited environment.
+    pub environment: Arc<InheritedEnv>,
+    /// Whether the service gets a terminal.
+    pub terminal: bool,
+}
+
+impl EnvInputs {
+    /// Lists every variable with its value, its origin, and the values it shadows. Without what is
+    /// specific to one process: `PWD`, passed sockets and devstack's marker.
+    pub fn explain(&self) -> EnvView {
+        let EnvInputs { service, run, stack, draft, environment, terminal } = self;
+        let debugged = service.mode.is_debug();
+        let explained = draft.explain_env(&service.name, &ports(stack), debugged);
+        let all = environment.with_providers(&service.launch.env, *terminal);
+        let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
+            // A name that is not UTF-8 cannot be written, and few programs can read it.
+            Some(self.variable(name.to_str()?, value, giver, &explained))
+        };
+        EnvView {
+            version: 1,
+            stack: stack.name.clone(),
+            service: service.name.clone(),
+            run: *run,
+            mode: service.mode.as_str().to_owned(),
+            dir: service.launch.dir.clone(),
+            variables: all.into_iter().filter_map(variable).collect(),
+        }
+    }
+
+    fn variable(
+        &self,
+        name: &str,
+        value: &OsStr,
+        giver: EnvProvider,
+        explained: &ExplainedEnv,
+    ) -> EnvVariable {
+        let said = explained.get(name).map_or(&[][..], Vec::as_slice);
+        let (origin, hidden) = match (giver, said.split_first()) {
+            (EnvProvider::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
+            (EnvProvider::Default, _) => (VariableOrigin::Devstack, &[][..]),
+            (EnvProvider::Service, Some(((origin, known), hidden)))
+                if known.as_deref().map(OsStr::new) == Some(value) =>
+            {
+                (origin.clone(), hidden)
+            }
+            (EnvProvider::Service, Some(_) | None) => (VariableOrigin::PreviousConfig, &[][..]),
+        };
+        let hides = hidden.iter().map(|(origin, value)| ShadowedValue {
+            value: value
+                .as_deref()
+                .map(|value| EnvValue::new(OsStr::new(value)))
+                .unwrap_or_default(),
+            origin: origin.clone(),
+        });
+        let below =
+            (giver == EnvProvider::Service).then(|| self.environment.inherited(name)).flatten();
+        let below = below.map(|value| ShadowedValue {
+            value: EnvValue::new(value),
+            origin: VariableOrigin::Inherited,
+        });
+        EnvVariable {
+            name: name.to_owned(),
+            value: EnvValue::new(value),
+            origin,
+            shadows: hides.chain(below).collect(),
+        }
+    }
+}
+
+/// All ports of a stack.
+fn ports(stack: &Stack) -> BTreeMap<(Name, String), AssignedPort> {
+    let services = stack.services.iter();
+    let ports = services.flat_map(|(name, service)| {
+        service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))
+    });
+    ports.collect()
+}

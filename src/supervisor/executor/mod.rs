@@ -1,0 +1,12 @@
+//! Carries out the effects of the engine.
+
+pub mod executor;
+pub mod job_runner;
+mod listen_scan;
+mod passed_listeners;
+mod probe_setup;
+pub mod usage_meter;
+
+pub use executor::Executor;
+pub use job_runner::JobReport;
+pub use usage_meter::{MeteredRun, UsageMeter};

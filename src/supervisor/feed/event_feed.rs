@@ -1,0 +1,50 @@
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::FeedSubscriber;
+use super::event_ring::EventRing;
+use super::feed_subscriber::lock;
+use crate::model::{Event, EventView};
+
+/// Publishes events of the supervisor. Readers end when it is dropped.
+pub struct EventFeed {
+    ring: Arc<Mutex<EventRing>>,
+    newest: watch::Sender<u64>,
+}
+
+impl EventFeed {
+    /// Creates an empty feed.
+    pub fn new() -> EventFeed {
+        EventFeed { ring: Arc::default(), newest: watch::Sender::new(0) }
+    }
+
+    /// Creates a subscriber.
+    pub fn subscribe(&self) -> FeedSubscriber {
+        FeedSubscriber { ring: self.ring.clone(), newest: self.newest.subscribe() }
+    }
+
+    /// Returns the number of the last event; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        lock(&self.ring).newest()
+    }
+
+    /// Publishes an event; never waits for subscribers.
+    pub fn publish(&self, at: String, event: &Event) {
+        let mut ring = lock(&self.ring);
+        let view = EventView::new(ring.newest() + 1, at, event);
+        let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
+        line.push(b'\n');
+        ring.push(Bytes::from(line));
+        let newest = ring.newest();
+        drop(ring);
+        self.newest.send_replace(newest);
+    }
+}
+
+impl Default for EventFeed {
+    fn default() -> EventFeed {
+        EventFeed::new()
+    }
+}

@@ -1,0 +1,217 @@
+//! Turns what woke the loop into engine inputs.
+
+use super::env_inputs::EnvInputs;
+use super::executor::JobReport;
+use super::shutdown_request::ShutdownRequest;
+use super::signal_listener::SignalAction;
+use super::status::{listen_notes, orphans, wrong_port};
+use super::supervisor::{Supervisor, WakeReason};
+use super::supervisor_handle::{AttachReply, ControlRequest, SupervisorRequest};
+use crate::engine::{Input, ShutdownMode, Ticket};
+use crate::model::{Message, MessageClass, Name, RunId, Service};
+use crate::ports::NetworkInterface;
+use crate::probe::{ProbeFinding, ProbeReport};
+use crate::process::{RunChange, RunReport};
+use crate::terminal::ClientScreen;
+use crate::watch::WatchReport;
+
+impl Supervisor {
+    /// Converts a wakeup to inputs.
+    pub(super) fn collect_inputs(&mut self, wake: WakeReason, inputs: &mut Vec<Input>) {
+        match wake {
+            WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
+            WakeReason::Report(report) => self.on_probe_report(report, inputs),
+            WakeReason::Done(JobReport { job, result }) => {
+                self.hands.forget_job(job);
+                inputs.push(Input::JobEnded(job, result));
+            }
+            WakeReason::Change(change) => self.on_watch_report(change, inputs),
+            WakeReason::Ask(SupervisorRequest::Control(
+                ControlRequest::Debug { names, on },
+                tell,
+            )) => {
+                self.take_switch(names, on, tell);
+            }
+            WakeReason::Ask(SupervisorRequest::Control(request, tell)) => {
+                let ticket = self.ticket(tell);
+                inputs.push(request.into_input(ticket));
+            }
+            WakeReason::Ask(SupervisorRequest::ClientLeft) => {
+                let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
+                let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
+                gone.iter().for_each(|ticket| drop(self.waiting.remove(ticket)));
+                inputs.extend(gone.into_iter().map(Input::Cancel));
+            }
+            WakeReason::Ask(SupervisorRequest::Snapshot(tell)) => {
+                // The client may have left.
+                let _ = tell.send(self.snapshot());
+            }
+            WakeReason::Ask(SupervisorRequest::SnapshotWithUsage(tell)) => {
+                // The client may have left.
+                let _ = tell.send((self.snapshot(), self.hands.metered_runs()));
+            }
+            WakeReason::Ask(SupervisorRequest::Why(name, tell)) => {
+                // The client may have left.
+                let _ = tell.send(self.explain(&name));
+            }
+            WakeReason::Ask(SupervisorRequest::Plan(tell)) => self.preview_plan(tell),
+            WakeReason::Ask(SupervisorRequest::Attach(name, screen, tell)) => {
+                // The client may have left.
+                let _ = tell.send(self.attach(&name, screen));
+            }
+            WakeReason::Ask(SupervisorRequest::EnvInputs(name, tell)) => {
+                // The client may have left.
+                let _ = tell.send(self.given(&name));
+            }
+            WakeReason::Previewed(found, tell) => {
+                // The client may have left.
+                let _ = tell.send(self.planned(found));
+            }
+            WakeReason::Reloaded(reloaded) => self.on_reload(reloaded, inputs),
+            WakeReason::Signal(SignalAction::End(number, name)) => {
+                self.on_signal(number, name, inputs)
+            }
+            WakeReason::Signal(SignalAction::Resized) => {
+                if let Some((rows, columns)) = (self.terminal_size)() {
+                    self.hands.resize(rows, columns);
+                }
+            }
+            WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
+                inputs.push(Input::Shutdown { ticket: None, why, code, haste });
+            }
+            WakeReason::LogTrouble => {
+                self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
+            }
+            WakeReason::Deadline => inputs.push(Input::Tick),
+        }
+    }
+
+    fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<AttachReply, Message> {
+        let service = self.stack.services.get(name);
+        let service = service.ok_or_else(|| {
+            Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
+        })?;
+        let (seat, run) = self.hands.attach(service, screen)?;
+        let view = self.engine.view_of(name, |at| self.clock.timestamp(at));
+        Ok(AttachReply { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
+    }
+
+    fn on_run_report(&mut self, fact: RunReport, inputs: &mut Vec<Input>) {
+        let run = fact.run;
+        match fact.what {
+            RunChange::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
+            RunChange::SpawnFailed(message) => {
+                self.hands.forget(run);
+                inputs.push(Input::SpawnFailed(run, message));
+            }
+            RunChange::Exited(exit) => {
+                self.hands.stop_probing(run);
+                inputs.push(Input::Exited(run, exit));
+            }
+            RunChange::TreeEmpty { orphans: leftovers } => {
+                // Reports sent before the end of a run belong to it, such as a failed stop command.
+                while let Ok(report) = self.senses.reports.try_recv() {
+                    self.on_probe_report(report, inputs);
+                }
+                self.hands.forget(run);
+                if let Some(message) = orphans(&leftovers) {
+                    inputs.push(Input::Note(run, message));
+                }
+                inputs.push(Input::TreeEmpty(run));
+                self.reloader.release_unused(&self.stack, || self.engine.ports_in_use());
+            }
+        }
+    }
+
+    fn on_watch_report(&mut self, change: WatchReport, inputs: &mut Vec<Input>) {
+        if self.engine.is_ending() {
+            return;
+        }
+        match change {
+            WatchReport::Services(files) => inputs.push(Input::FilesChanged(files)),
+            WatchReport::Config(_) => self.reloader.files_changed(),
+            WatchReport::StillChanging(more) => inputs.push(Input::StillChanging(more)),
+            WatchReport::Degraded(message) => self.note(message),
+        }
+    }
+
+    fn on_probe_report(&mut self, report: ProbeReport, inputs: &mut Vec<Input>) {
+        let run = report.run;
+        match report.what {
+            ProbeFinding::Ready(what) => inputs.push(Input::ProbesPassed(run, what)),
+            ProbeFinding::Failed(why) => inputs.push(Input::ProbeFailed(run, why)),
+            ProbeFinding::Unhealthy(why) => inputs.push(Input::HealthFailed(run, why)),
+            ProbeFinding::Healthy => inputs.push(Input::HealthRecovered(run)),
+            ProbeFinding::DebuggerListening => inputs.push(Input::DebuggerListening(run)),
+            ProbeFinding::ForeignListener(port, message) => {
+                inputs.push(match self.foreign_listener(run, port) {
+                    Some(thief) => Input::PortLost(run, thief),
+                    None => Input::Note(run, message),
+                })
+            }
+            ProbeFinding::Note(message) => inputs.push(Input::Note(run, message)),
+            ProbeFinding::ListeningOn(addresses) => inputs.push(Input::ListeningOn(run, addresses)),
+            ProbeFinding::WrongPort { given, actual } => {
+                let Some(service) = self.service_of(run) else { return };
+                // Debuggers open ports of their own, and keep the program from opening its own.
+                if service.mode.is_debug() {
+                    return;
+                }
+                let message = wrong_port(service, given, &actual);
+                // The scan after the service is ready clears this if it is no longer true.
+                inputs.extend([
+                    Input::ListeningOn(run, actual),
+                    Input::ListenWarnings(run, vec![message]),
+                ]);
+            }
+            ProbeFinding::Scanned { listening, early } => {
+                let Some(service) = self.service_of(run) else { return };
+                let remarks = listen_notes(service, &listening, early, NetworkInterface::list);
+                inputs.extend([
+                    Input::ListeningOn(run, listening),
+                    Input::ListenWarnings(run, remarks),
+                ]);
+            }
+        }
+    }
+
+    /// The inputs of a service's environment.
+    fn given(&self, name: &Name) -> Option<EnvInputs> {
+        let (service, run) = self.engine.launched_or_next(name)?;
+        let (environment, terminal) = self.hands.inherited_env(service);
+        Some(EnvInputs {
+            service: service.clone(),
+            run,
+            stack: self.stack.clone(),
+            draft: self.reloader.applied(),
+            environment,
+            terminal,
+        })
+    }
+
+    /// The service of a run, as configured now.
+    fn service_of(&self, run: RunId) -> Option<&Service> {
+        self.stack.services.get(self.engine.service_of(run)?).map(|service| &**service)
+    }
+
+    /// The first signal stops gracefully, the second kills, the third leaves the rest to the guard.
+    fn on_signal(&mut self, number: i32, name: &str, inputs: &mut Vec<Input>) {
+        self.interrupts += 1;
+        let code = 128 + number;
+        match self.interrupts {
+            1 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: name.to_owned(),
+                code,
+                haste: ShutdownMode::Polite,
+            }),
+            2 => inputs.push(Input::Shutdown {
+                ticket: None,
+                why: format!("{name} again"),
+                code,
+                haste: ShutdownMode::Now,
+            }),
+            _ => self.exit_code = Some(code),
+        }
+    }
+}

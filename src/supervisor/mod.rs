@@ -1,0 +1,31 @@
+//! The loop and what belongs to it: executor, reload, feed, status lines and the handle for clients.
+
+mod address_in_use;
+pub mod clock;
+mod configuration;
+pub mod env_inputs;
+pub(crate) mod executor;
+pub mod feed;
+mod inputs;
+mod mode_switch;
+mod network_urls;
+pub mod outcome;
+mod port_loss;
+mod publish;
+pub(crate) mod reload;
+pub mod shutdown_request;
+pub mod signal_listener;
+pub(crate) mod status;
+pub mod supervisor;
+pub mod supervisor_handle;
+
+pub use env_inputs::EnvInputs;
+pub use shutdown_request::ShutdownHandle;
+pub use signal_listener::{SignalAction, SignalListener};
+pub(crate) use supervisor::no_debug_entry;
+pub use supervisor::{InputSources, Supervisor, SupervisorSetup, TerminalSizeFn};
+#[cfg(test)]
+pub(crate) use supervisor_handle::SupervisorRequest;
+pub use supervisor_handle::{
+    AttachReply, ControlRequest, RequestResult, SupervisorHandle, WaitUntil,
+};

@@ -1,0 +1,291 @@
+//! Status lines for events. Pure, except for the last log lines of a failed service.
+//!
+//! Normal operation is reported briefly and once: what starts and where, what is ready. Waiting,
+//! requested exits and whatever the next line repeats are left out.
+
+use std::path::Path;
+
+use super::startup_summary::{format_millis, startup_summary};
+use crate::log::{StackLog, StatusText, StatusTone};
+use crate::model::{
+    Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
+    ServiceView, Snapshot, Stack, signal_name,
+};
+use crate::process::command_summary;
+
+/// How many log lines are shown with a failure.
+const FAILURE_LINES: usize = 10;
+
+/// Returns the status lines for `event`. `snapshot` is the state after it, `stack` the desired one.
+pub fn event_lines(
+    event: &Event,
+    snapshot: &Snapshot,
+    stack: &Stack,
+    logs: &StackLog,
+) -> Vec<StatusText> {
+    lines(event, snapshot, stack, &|service| logs.tail(service, FAILURE_LINES))
+}
+
+/// Reports a changed configuration that was not applied; `text` shows what is wrong.
+pub fn not_applied(why: &str, text: &str) -> StatusText {
+    StatusText::stack_wide(StatusTone::Failure, format!("not applied: {why}\n{}", text.trim_end()))
+}
+
+/// Reports that processes of the stack may still be running.
+pub fn unproved() -> StatusText {
+    let text = "cannot verify that all processes of the stack have exited\nhelp: check with `ps -ef`; a leftover process may still be using a port (see `devstack ports`)";
+    StatusText::stack_wide(StatusTone::Failure, text)
+}
+
+/// Reports that the configuration is valid again and otherwise unchanged.
+pub fn config_fixed() -> StatusText {
+    StatusText::stack_wide(StatusTone::Good, "configuration is valid again; nothing changed")
+}
+
+/// Reports a valid edit that is not applied.
+pub fn config_not_applied() -> StatusText {
+    let text = "configuration changed but not applied (`live = false`)\nhelp: run `devstack plan` to see the changes, or set `live = true` to apply them";
+    StatusText::stack_wide(StatusTone::Notice, text)
+}
+
+/// Reports that the configuration matches the running stack again.
+pub fn config_matches() -> StatusText {
+    StatusText::stack_wide(StatusTone::Good, "configuration matches the running stack again")
+}
+
+/// Reports whether edits are applied from now on.
+pub fn live(live: bool) -> StatusText {
+    StatusText::stack_wide(
+        StatusTone::Notice,
+        match live {
+            true => "configuration changes are applied again (`live = true`)",
+            false => "configuration changes are no longer applied (`live = false`)",
+        },
+    )
+}
+
+/// Formats an applied plan: one line per change, and the number of unchanged services.
+fn applied(plan: &Plan) -> String {
+    let keeps = match plan.unchanged.len() {
+        0 => String::new(),
+        1 => "; 1 service unchanged".to_owned(),
+        many => format!("; {many} services unchanged"),
+    };
+    let lines: String = plan.lines().iter().map(|line| format!("\n  {line}")).collect();
+    format!("applied the new configuration{keeps}{lines}")
+}
+
+fn lines(
+    event: &Event,
+    snapshot: &Snapshot,
+    stack: &Stack,
+    tail: &dyn Fn(&Name) -> Vec<String>,
+) -> Vec<StatusText> {
+    let line = |tone, text: String| {
+        vec![StatusText { service: event.service.clone(), tone, text, more: false }]
+    };
+    match &event.what {
+        // Not requested, or already reported.
+        EventKind::Phase { from: None, to: Phase::Idle, cause: Cause::NotAsked, .. }
+        | EventKind::ServiceRemoved => Vec::new(),
+        EventKind::Phase { from, to, cause, run: _ } => match &event.service {
+            Some(name) => PhaseLines { name, snapshot, stack, tail }.phase(*from, *to, cause),
+            None => Vec::new(),
+        },
+        // The following phase reports how it ended.
+        EventKind::Ended { .. } => Vec::new(),
+        EventKind::BuildStarted { command, path } => {
+            let (command, path) = (command_summary(command), short(path, stack));
+            line(StatusTone::Plain, format!("running `{command}`: {path} changed"))
+        }
+        EventKind::Built { command, took: time } => {
+            let took = format_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            line(StatusTone::Good, format!("`{}` succeeded in {took}", command_summary(command)))
+        }
+        EventKind::Signalled { signal, path } => {
+            let name =
+                signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
+            line(StatusTone::Plain, format!("sent {name}: {} changed", short(path, stack)))
+        }
+        EventKind::Note(message) => {
+            let tone = if message.class == MessageClass::Build {
+                StatusTone::Failure
+            } else {
+                StatusTone::Warning
+            };
+            line(tone, with_help(message))
+        }
+        EventKind::DebuggerListening(place) => line(StatusTone::Good, format!("debug   {place}")),
+        EventKind::Settled { well: _ } => startup_summary(snapshot, stack),
+        EventKind::Applied(plan) => line(StatusTone::Notice, applied(plan)),
+        EventKind::ShuttingDown(why) => line(StatusTone::Notice, format!("stopping: {why}")),
+    }
+}
+
+/// A service whose phase changed, with the context for its status lines.
+struct PhaseLines<'a> {
+    name: &'a Name,
+    snapshot: &'a Snapshot,
+    stack: &'a Stack,
+    tail: &'a dyn Fn(&Name) -> Vec<String>,
+}
+
+impl PhaseLines<'_> {
+    fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<StatusText> {
+        match to {
+            Phase::Idle => self.idle(cause),
+            Phase::Waiting => self.waiting(cause),
+            Phase::Starting => self.starting(from, cause),
+            Phase::Ready => self.ready(cause),
+            Phase::Unhealthy => self.failure(StatusTone::Warning, "unhealthy", cause),
+            Phase::Stopping => self.stopping(cause),
+            Phase::Backoff => self.say(StatusTone::Warning, cause.to_string()),
+            Phase::Done => self.done(cause),
+            Phase::Failed => self.failure(StatusTone::Failure, "failed", cause),
+        }
+    }
+
+    fn say(&self, tone: StatusTone, text: impl Into<String>) -> Vec<StatusText> {
+        vec![StatusText::about(self.name, tone, text)]
+    }
+
+    fn view(&self) -> Option<&ServiceView> {
+        self.snapshot.services.iter().find(|view| view.name == *self.name)
+    }
+
+    fn idle(&self, cause: &Cause) -> Vec<StatusText> {
+        if matches!(cause, Cause::Shutdown(_)) {
+            return Vec::new();
+        }
+        self.say(StatusTone::Plain, "stopped")
+    }
+
+    fn waiting(&self, cause: &Cause) -> Vec<StatusText> {
+        match cause {
+            Cause::PortLost(message) => self.say(StatusTone::Warning, message.text.clone()),
+            _ => Vec::new(),
+        }
+    }
+
+    fn starting(&self, from: Option<Phase>, cause: &Cause) -> Vec<StatusText> {
+        if matches!(cause, Cause::Spawned { .. }) {
+            // Already reported when the start was ordered.
+            return Vec::new();
+        }
+        let mut text = "starting".to_owned();
+        let ports = self.stack.services.get(self.name).map_or(&[][..], |service| &service.ports);
+        match ports {
+            [] => {}
+            [port] if port.name == DEBUG_PORT => text += &format!(" on debug port {}", port.number),
+            [port] => text += &format!(" on port {}", port.number),
+            ports => {
+                let each: Vec<String> =
+                    ports.iter().map(|port| format!("{} {}", port.name, port.number)).collect();
+                text += &format!(" on ports {}", each.join(", "));
+            }
+        }
+        // Only once: every restart would repeat it.
+        let first = matches!(cause, Cause::PortLost(_))
+            || self.view().is_none_or(|view| view.restarts == 0);
+        let moved: Vec<&str> = ports.iter().filter_map(|port| port.moved.as_deref()).collect();
+        if first && !moved.is_empty() {
+            text += &format!(": {}", moved.join("; "));
+        }
+        if let Cause::PortReservationDropped(how) = cause {
+            text += &format!(": {how}");
+        }
+        // A preceding stop has already named the file.
+        if let Cause::FileChanged(path) = cause
+            && from != Some(Phase::Stopping)
+        {
+            text += &format!(": {} changed", self.short(path));
+        }
+        self.say(StatusTone::Plain, text)
+    }
+
+    fn ready(&self, cause: &Cause) -> Vec<StatusText> {
+        if matches!(cause, Cause::NoProbe) {
+            // Its start was reported, and nothing more is known.
+            return Vec::new();
+        }
+        let mut text = "ready".to_owned();
+        if let Some(view) = self.view() {
+            text += &view
+                .ready_after_ms
+                .map_or(String::new(), |ms| format!(" in {}", format_millis(ms)));
+            text += &view.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        }
+        self.say(StatusTone::Good, text)
+    }
+
+    fn stopping(&self, cause: &Cause) -> Vec<StatusText> {
+        match cause {
+            // Reported for the whole stack, or by the following phase.
+            Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
+            // The waiting phase that follows names the process that took the port.
+            Cause::PortLost(_) => self.say(StatusTone::Plain, "stopping: its port was taken"),
+            Cause::Killed(_) => self.say(StatusTone::Warning, cause.to_string()),
+            Cause::FileChanged(path) => {
+                self.say(StatusTone::Plain, format!("restarting: {} changed", self.short(path)))
+            }
+            Cause::ConfigChanged(what) => {
+                self.say(StatusTone::Plain, format!("restarting: {what}"))
+            }
+            Cause::Requested("restart") => self.say(StatusTone::Plain, "restarting"),
+            Cause::Requested(_) => self.say(StatusTone::Plain, "stopping"),
+            other => self.say(StatusTone::Plain, format!("stopping: {other}")),
+        }
+    }
+
+    fn done(&self, cause: &Cause) -> Vec<StatusText> {
+        let task = self.view().is_some_and(|view| view.kind == "task");
+        match task {
+            true => self.say(StatusTone::Good, "completed"),
+            false => self.say(StatusTone::Plain, format!("done: {cause}")),
+        }
+    }
+
+    /// Reports what went wrong, the last log lines, and what to do.
+    fn failure(&self, tone: StatusTone, phase: &str, cause: &Cause) -> Vec<StatusText> {
+        let mut text = format!("{phase}: {cause}");
+        let message = match cause {
+            Cause::Failed(message) => Some(message),
+            _ => None,
+        };
+        if message.is_none_or(has_lines) {
+            text.extend((self.tail)(self.name).iter().map(|line| format!("\n  | {line}")));
+        }
+        let help = message.map_or("", |message| &message.help);
+        if !help.is_empty() {
+            text += &format!("\nhelp: {help}");
+        }
+        self.say(tone, text)
+    }
+
+    fn short(&self, path: &Path) -> String {
+        short(path, self.stack)
+    }
+}
+
+/// Shows a path relative to the directory of the stack.
+fn short(path: &Path, stack: &Stack) -> String {
+    DisplayPath(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
+}
+
+/// Returns whether the last log lines add anything: not if the service never ran.
+fn has_lines(message: &Message) -> bool {
+    !matches!(
+        message.class,
+        MessageClass::Spawn | MessageClass::DepFailed | MessageClass::Port | MessageClass::Config
+    )
+}
+
+fn with_help(message: &Message) -> String {
+    match message.help.as_str() {
+        "" => message.text.clone(),
+        help => format!("{}\nhelp: {help}", message.text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::model::{
+    AssignedPort, ChangeAction, CommandLine, LaunchConfig, OnExit, Probe, ProcessExit, ReadyConfig,
+    RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceChange, ServiceKind, StackState,
+    StopConfig, TtyMode, UrlFormat,
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn port(label: &str, number: u16, moved: Option<&str>) -> AssignedPort {
+    let wanted = Some(5000);
+    AssignedPort {
+        name: label.to_owned(),
+        number,
+        wanted,
+        pinned: false,
+        moved: moved.map(str::to_owned),
+    }
+}
+
+fn service(text: &str, ports: Vec<AssignedPort>) -> Service {
+    let probes = ports.first().map(|_| Probe::Tcp { port: 5001 }).into_iter().collect();
+    Service {
+        name: name(text),
+        kind: ServiceKind::Service,
+        mode: RunMode::Run,
+        debug: None,
+        launch: LaunchConfig {
+            command: CommandLine::Shell("true".to_owned()),
+            dir: "/shop".into(),
+            env: BTreeMap::new(),
+            host: "127.0.0.1".to_owned(),
+            requires: None,
+        },
+        ports,
+        depends_on: BTreeMap::new(),
+        ready: ReadyConfig {
+            probes,
+            timeout: Duration::from_secs(60),
+            interval: Duration::from_millis(250),
+        },
+        restart: RestartConfig {
+            policy: RestartPolicy::OnFailure,
+            max_failures: 8,
+            window: Duration::from_secs(120),
+            delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(15),
+        },
+        success_codes: BTreeSet::from([0]),
+        stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
+        watch: Vec::new(),
+        tty: TtyMode::No,
+        health: None,
+        autostart: true,
+        socket_activated: Vec::new(),
+        on_exit: OnExit::None,
+        color: None,
+        description: None,
+        url_form: UrlFormat::default(),
+        advice: None,
+    }
+}
+
+fn stack() -> Stack {
+    let held = Some("port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h)");
+    let services = [
+        service("api", vec![port("main", 5001, held)]),
+        service("migrate", Vec::new()),
+        service("spare", Vec::new()),
+        service("web", vec![port("http", 3000, None), port("metrics", 9100, None)]),
+    ];
+    Stack {
+        name: "shop".to_owned(),
+        dir: "/shop".into(),
+        services: services.map(|service| (service.name.clone(), Arc::new(service))).into(),
+        groups: BTreeMap::new(),
+        primary: None,
+        files: BTreeSet::new(),
+        live_reload: true,
+        logs: Default::default(),
+    }
+}
+
+fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
+    let service = &stack.services[&name(text)];
+    ServiceView {
+        name: name(text),
+        group: None,
+        kind: if text == "migrate" { "task" } else { "service" }.to_owned(),
+        mode: "run".to_owned(),
+        debug: None,
+        phase,
+        since: String::new(),
+        cause: String::new(),
+        pid: None,
+        run: None,
+        restarts: 0,
+        port: service.port().map(|port| port.number),
+        wanted_port: None,
+        wanted_ports: Default::default(),
+        pinned: false,
+        ports: BTreeMap::new(),
+        host: "127.0.0.1".to_owned(),
+        url: service.url(),
+        listening: None,
+        network_urls: Vec::new(),
+        exit: None,
+        waiting_on: Vec::new(),
+        cpu_percent: None,
+        memory_bytes: None,
+        ready_after_ms: (phase == Phase::Ready).then_some(412),
+        message: None,
+    }
+}
+
+fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
+    let mut services = vec![
+        view(stack, "api", Phase::Ready),
+        view(stack, "migrate", Phase::Done),
+        view(stack, "spare", Phase::Idle),
+        view(stack, "web", web),
+    ];
+    if web == Phase::Failed {
+        services[3].message = Some(failure());
+    }
+    Snapshot {
+        version: 1,
+        stack: stack.name.clone(),
+        dir: stack.dir.clone(),
+        mode: "run".to_owned(),
+        supervisor_pid: 1,
+        primary: None,
+        state: StackState::Up,
+        event: 0,
+        networks: Vec::new(),
+        services,
+    }
+}
+
+fn failure() -> Message {
+    Message::new(MessageClass::CrashLoop, "ended 8 times within 120 s, last with exit 1")
+        .help("fix it and save, or `devstack restart web`")
+}
+
+/// Returns the status lines of these events as text: service, tone and line.
+fn told(happenings: Vec<(Option<&str>, EventKind)>) -> String {
+    let stack = stack();
+    let mut text = String::new();
+    for (service, what) in happenings {
+        let event = Event { service: service.map(name), what };
+        let tail = |_: &Name| vec!["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
+        for said in lines(&event, &snapshot(&stack, Phase::Ready), &stack, &tail) {
+            let who = said.service.map_or(String::new(), |name| name.to_string());
+            for line in said.text.lines() {
+                text += &format!("{who:7} {:8} {line}\n", format!("{:?}", said.tone));
+            }
+        }
+    }
+    text
+}
+
+fn phase(service: &str, to: Phase, cause: Cause) -> (Option<&str>, EventKind) {
+    (Some(service), EventKind::Phase { from: None, to, cause, run: Some(RunId(1)) })
+}
+
+fn restarted(service: &str, cause: Cause) -> (Option<&str>, EventKind) {
+    let (from, to) = (Some(Phase::Stopping), Phase::Starting);
+    (Some(service), EventKind::Phase { from, to, cause, run: Some(RunId(2)) })
+}
+
+#[test]
+fn the_normal_course_is_brief() {
+    insta::assert_snapshot!(told(vec![
+        phase("api", Phase::Waiting, Cause::WaitingFor(Vec::new())),
+        phase("migrate", Phase::Starting, Cause::Up),
+        phase("migrate", Phase::Starting, Cause::Spawned { pid: 7 }),
+        phase("migrate", Phase::Ready, Cause::NoProbe),
+        phase("migrate", Phase::Stopping, Cause::Exited(ProcessExit::Code(0))),
+        phase("migrate", Phase::Done, Cause::Exited(ProcessExit::Code(0))),
+        phase("api", Phase::Starting, Cause::Up),
+        phase("web", Phase::Starting, Cause::NeededBy(name("api"))),
+        phase("api", Phase::Ready, Cause::ProbePassed("GET / returned 200".to_owned())),
+        phase("web", Phase::Done, Cause::Exited(ProcessExit::Code(0))),
+        (None, EventKind::ShuttingDown("Ctrl-C".to_owned())),
+        phase("api", Phase::Stopping, Cause::Shutdown("Ctrl-C".to_owned())),
+        phase("api", Phase::Idle, Cause::Shutdown("Ctrl-C".to_owned())),
+    ]), @r"
+    migrate Plain    starting
+    migrate Good     completed
+    api     Plain    starting on port 5001: port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h)
+    web     Plain    starting on ports http 3000, metrics 9100
+    api     Good     ready in 412ms at http://127.0.0.1:5001
+    web     Plain    done: exit 0
+            Notice   stopping: Ctrl-C
+    ");
+}
+
+#[test]
+fn changes_say_what_changed() {
+    insta::assert_snapshot!(told(vec![
+        phase("web", Phase::Stopping, Cause::FileChanged("/shop/web/app.js".into())),
+        phase("web", Phase::Starting, Cause::FileChanged("/shop/web/app.js".into())),
+        restarted("web", Cause::FileChanged("/shop/web/app.js".into())),
+        phase("web", Phase::Stopping, Cause::ConfigChanged("command changed".to_owned())),
+        phase("web", Phase::Stopping, Cause::Requested("restart")),
+        phase("web", Phase::Stopping, Cause::Requested("stop")),
+        phase("web", Phase::Stopping, Cause::Killed(Duration::from_secs(5))),
+        phase("web", Phase::Idle, Cause::Requested("stop")),
+        phase("web", Phase::Stopping, Cause::Removed),
+        (None, EventKind::Applied(Plan {
+            changes: vec![
+                ServiceChange::new(name("db"), ChangeAction::Remove, "removed"),
+                ServiceChange::new(name("web"), ChangeAction::Restart, "command changed"),
+            ],
+            unchanged: vec![name("api")],
+        })),
+    ]), @r"
+    web     Plain    restarting: web/app.js changed
+    web     Plain    starting on ports http 3000, metrics 9100: web/app.js changed
+    web     Plain    starting on ports http 3000, metrics 9100
+    web     Plain    restarting: command changed
+    web     Plain    restarting
+    web     Plain    stopping
+    web     Warning  did not stop within 5s; killed
+    web     Plain    stopped
+    web     Plain    stopping: removed from the configuration
+            Notice   applied the new configuration; 1 service unchanged
+            Notice     db   removed
+            Notice     web  restart: command changed
+    ");
+}
+
+#[test]
+fn a_failure_says_why_and_what_to_do() {
+    let retry = Cause::BackingOff {
+        exit: ProcessExit::Code(1),
+        delay: Duration::from_millis(250),
+        count: 1,
+    };
+    let spawn = Message::new(MessageClass::Spawn, "no such program: flask").help("install it");
+    let late = Message::new(MessageClass::ReadyTimeout, "not ready within 60s: connection refused");
+    insta::assert_snapshot!(told(vec![
+        phase("web", Phase::Backoff, retry),
+        phase("web", Phase::Failed, Cause::Failed(failure())),
+        phase("api", Phase::Failed, Cause::Failed(spawn)),
+        phase("api", Phase::Unhealthy, Cause::Failed(late)),
+        (Some("api"), EventKind::Note(Message::new(MessageClass::Port, "listens on 5000").help("pass --port"))),
+    ]), @r"
+    web     Warning  exit 1; attempt 2 in 250ms
+    web     Failure  failed: ended 8 times within 120 s, last with exit 1
+    web     Failure    | Traceback
+    web     Failure    | KeyError: 'DB'
+    web     Failure  help: fix it and save, or `devstack restart web`
+    api     Failure  failed: no such program: flask
+    api     Failure  help: install it
+    api     Warning  unhealthy: not ready within 60s: connection refused
+    api     Warning    | Traceback
+    api     Warning    | KeyError: 'DB'
+    api     Warning  listens on 5000
+    api     Warning  help: pass --port
+    ");
+}
+
+#[test]
+fn the_summary_shows_where_everything_is() {
+    let stack = stack();
+    let text = |web| {
+        let lines = startup_summary(&snapshot(&stack, web), &stack);
+        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+    };
+    insta::assert_snapshot!(text(Phase::Ready), @r"
+    shop is up
+      api      ready  412ms  http://127.0.0.1:5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
+      migrate  done
+      web      ready  412ms  http://127.0.0.1:3000
+    ");
+    insta::assert_snapshot!(text(Phase::Failed), @r"
+    shop: 1 of 3 failed
+      api      ready   412ms  http://127.0.0.1:5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
+      migrate  done
+      web      failed         ended 8 times within 120 s, last with exit 1
+    ");
+}
+
+#[test]
+fn the_summary_shows_who_can_reach_what() {
+    let stack = stack();
+    let mut open = snapshot(&stack, Phase::Ready);
+    let api = &mut open.services[0];
+    api.listening = Some(vec!["0.0.0.0:5001".parse().unwrap()]);
+    api.network_urls = ["192.168.1.7", "10.8.0.2"].map(|ip| format!("http://{ip}:5001")).into();
+    open.networks = vec!["192.168.1.0/24".to_owned(), "10.8.0.0/24".to_owned()];
+    let text = |snapshot: &Snapshot| {
+        let lines = startup_summary(snapshot, &stack);
+        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+    };
+    insta::assert_snapshot!(text(&open), @r"
+    shop is up
+      api      ready  412ms  Local    http://127.0.0.1:5001
+                             Network  http://192.168.1.7:5001
+                             Network  http://10.8.0.2:5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
+      migrate  done
+      web      ready  412ms  Local    http://127.0.0.1:3000
+      anyone on these networks (192.168.1.0/24, 10.8.0.0/24) can reach: api
+      only this machine can reach: web
+    ");
+    // Exposed, but without a network.
+    open.networks.clear();
+    open.services[0].network_urls.clear();
+    insta::assert_snapshot!(text(&open), @r"
+    shop is up
+      api      ready  412ms  http://127.0.0.1:5001
+          port 5000 is in use by python3 (pid 4121: flask run, in ~/old, for 2h); using 5001
+      migrate  done
+      web      ready  412ms  http://127.0.0.1:3000
+      no network: only this machine can reach api
+      only this machine can reach: web
+    ");
+}
+
+#[test]
+fn a_code_is_drawn_where_there_is_room() {
+    use crate::supervisor::status::qr_code;
+    let stack = stack();
+    let mut open = snapshot(&stack, Phase::Ready);
+    let text = |snapshot: &Snapshot, room| qr_code(snapshot, &stack, room).text;
+    assert!(text(&open, Some(80)).contains("no QR code: no service is reachable"));
+    open.services[3].network_urls = vec!["http://192.168.1.7:3000".to_owned()];
+    assert!(text(&open, None).ends_with("the output is not a terminal; http://192.168.1.7:3000"));
+    assert!(
+        text(&open, Some(20)).contains("it needs 29 columns, but the terminal has 20; http://")
+    );
+    let code = text(&open, Some(29));
+    let lines: Vec<&str> = code.lines().collect();
+    assert_eq!(lines[0], "  web: http://192.168.1.7:3000");
+    // Each line shows two rows of modules: 25, and a border of two on each side.
+    assert_eq!(lines.len(), 1 + 29_usize.div_ceil(2));
+    let bare = |line: &str| line.replace("\x1b[97;40m", "").replace("\x1b[0m", "");
+    assert!(lines[1..].iter().all(|line| bare(line).chars().count() == 29), "{code}");
+    assert_eq!(bare(lines[1]), "█".repeat(29));
+    assert!(bare(lines[2]).starts_with("██ ▄▄▄▄▄ █") && bare(lines[2]).ends_with("█ ▄▄▄▄▄ ██"));
+    // The primary service takes precedence.
+    open.services[0].network_urls = vec!["http://192.168.1.7:5001".to_owned()];
+    let primary = Stack { primary: Some(name("web")), ..stack.clone() };
+    assert!(qr_code(&open, &primary, Some(99)).text.starts_with("  web: "));
+    assert!(text(&open, Some(99)).starts_with("  api: "));
+}
+
+#[test]
+fn a_broken_configuration_is_shown_whole() {
+    let said = not_applied(
+        "the configuration is invalid",
+        "error: unknown key `comand`\n --> devstack.toml:3:1\n",
+    );
+    assert_eq!(said.service, None);
+    insta::assert_snapshot!(said.text, @r"
+    not applied: the configuration is invalid
+    error: unknown key `comand`
+     --> devstack.toml:3:1
+    ");
+}

@@ -1,0 +1,10 @@
+//! What devstack itself says: from events to status lines.
+
+pub mod event_lines;
+pub(crate) mod qr_code;
+pub(crate) mod run_notes;
+mod startup_summary;
+
+pub use qr_code::qr_code;
+pub(crate) use run_notes::{listen_notes, orphans, wrong_port};
+pub use startup_summary::{network_lines, startup_summary};

@@ -1,0 +1,352 @@
+//! The supervisor's loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock::Clock;
+use super::executor::{Executor, JobReport};
+use super::feed::EventFeed;
+use super::outcome::StackOutcome;
+use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
+use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
+use super::signal_listener::{SignalAction, SignalListener};
+use super::status::event_lines;
+use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorRequest};
+use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
+use crate::log::StackLog;
+use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
+use crate::probe::ProbeReport;
+use crate::process::RunReport;
+use crate::watch::WatchReport;
+
+/// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
+/// leaves room for deadlines.
+const BATCH: usize = 256;
+
+/// If a deadline is missed by this much, devstack itself was not running: it was stopped (Ctrl-Z)
+/// or the machine slept. That time does not count towards deadlines.
+const SLEEP_THRESHOLD: Duration = Duration::from_secs(2);
+
+/// The loop wakes this often while there is a deadline, to notice how long it did not run. Without
+/// one it sleeps until something happens.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+pub(crate) use super::mode_switch::no_debug_entry;
+
+/// What a supervisor starts with.
+pub struct SupervisorSetup {
+    /// Holds processes, probes and the watcher.
+    pub hands: Executor,
+    /// Channels with reports of the executor.
+    pub senses: InputSources,
+    /// The log of the stack.
+    pub logs: StackLog,
+    /// The initial stack.
+    pub stack: Arc<Stack>,
+    /// What `up` was asked to start.
+    pub selection: Option<Selection>,
+    /// Reloads the configuration and reassigns ports.
+    pub reloader: ConfigReloader,
+    /// Keeps running when no service runs, until a shutdown is requested.
+    pub stay: bool,
+    /// Size of devstack's terminal, if there is one.
+    pub terminal_size: TerminalSizeFn,
+    /// Shows a QR code after the start; with the number of columns before the names in each line.
+    pub qr: Option<u16>,
+}
+
+/// Returns the current rows and columns of a terminal.
+pub type TerminalSizeFn = Box<dyn Fn() -> Option<(u16, u16)>>;
+
+/// Channels where reports arrive.
+pub struct InputSources {
+    /// Reports of runs.
+    pub facts: mpsc::UnboundedReceiver<RunReport>,
+    /// Reports of probes.
+    pub reports: mpsc::UnboundedReceiver<ProbeReport>,
+    /// Results of watch commands.
+    pub done: mpsc::UnboundedReceiver<JobReport>,
+    /// Reports of the watcher.
+    pub changes: mpsc::UnboundedReceiver<WatchReport>,
+    /// Signals to devstack itself.
+    pub signals: SignalListener,
+}
+
+/// The loop: turns reports and requests into inputs, lets the engine decide, and carries out its
+/// effects.
+pub struct Supervisor {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) hands: Executor,
+    pub(super) senses: InputSources,
+    pub(super) logs: StackLog,
+    pub(super) teller: EventFeed,
+    pub(super) stack: Arc<Stack>,
+    pub(super) selection: Option<Selection>,
+    pub(super) reloader: ConfigReloader,
+    /// Notes of the last configuration load.
+    pub(super) notes: Vec<Message>,
+    /// Mode requests that wait for their stack.
+    pub(super) switches: Vec<super::mode_switch::ModeSwitch>,
+    /// Whether the last configuration read was invalid.
+    pub(super) broken: bool,
+    /// What edits would change that are not applied with `live = false`.
+    pub(super) unapplied: Plan,
+    pub(super) previewed:
+        (mpsc::UnboundedSender<PendingPreview>, mpsc::UnboundedReceiver<PendingPreview>),
+    reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
+    asks: mpsc::UnboundedReceiver<SupervisorRequest>,
+    pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
+    tickets: u64,
+    pub(super) interrupts: u32,
+    /// When the loop last ran.
+    last_step: EngineTime,
+    /// The current snapshot, if it was requested since the last change.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub(super) state: watch::Sender<StackState>,
+    pub(super) start_done: watch::Sender<bool>,
+    pub(super) terminal_size: TerminalSizeFn,
+    pub(super) qr: Option<u16>,
+    ender: ShutdownHandle,
+    endings: mpsc::UnboundedReceiver<ShutdownRequest>,
+    pub(super) exit_code: Option<i32>,
+}
+
+/// The result of a preview, and where to send it.
+type PendingPreview = (PreviewResult, super::configuration::PlanReply);
+
+/// What woke the loop.
+pub(super) enum WakeReason {
+    Fact(RunReport),
+    Report(ProbeReport),
+    Done(JobReport),
+    Change(WatchReport),
+    Ask(SupervisorRequest),
+    Reloaded(ReloadOutcome),
+    Previewed(PreviewResult, super::configuration::PlanReply),
+    Signal(SignalAction),
+    Ending(ShutdownRequest),
+    LogTrouble,
+    Deadline,
+}
+
+impl Supervisor {
+    /// Creates a supervisor, and the handle to reach it.
+    pub fn new(setup: SupervisorSetup) -> (Supervisor, SupervisorHandle) {
+        let clock = Clock::start();
+        let (ask, asks) = mpsc::unbounded_channel();
+        let (ender, endings) = ShutdownHandle::new();
+        let (state, _) = watch::channel(StackState::Starting);
+        let teller = EventFeed::new();
+        let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe());
+        let supervisor = Supervisor {
+            engine: if setup.stay { Engine::keep_alive() } else { Engine::new() },
+            clock,
+            hands: setup.hands,
+            senses: setup.senses,
+            logs: setup.logs,
+            teller,
+            stack: setup.stack,
+            selection: setup.selection,
+            reloader: setup.reloader,
+            terminal_size: setup.terminal_size,
+            qr: setup.qr,
+            notes: Vec::new(),
+            switches: Vec::new(),
+            broken: false,
+            unapplied: Plan::default(),
+            previewed: mpsc::unbounded_channel(),
+            reloaded: mpsc::unbounded_channel(),
+            asks,
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            interrupts: 0,
+            last_step: EngineTime::ZERO,
+            snapshot: None,
+            state,
+            start_done: watch::Sender::new(false),
+            ender,
+            endings,
+            exit_code: None,
+        };
+        (supervisor, handle)
+    }
+
+    /// Subscribes to the state of the stack as a whole.
+    pub fn state(&self) -> watch::Receiver<StackState> {
+        self.state.subscribe()
+    }
+
+    /// Subscribes to the end of the start: everything requested is ready or done, or has failed.
+    pub fn settled(&self) -> watch::Receiver<bool> {
+        self.start_done.subscribe()
+    }
+
+    /// Returns a handle to shut the stack down.
+    pub fn ender(&self) -> ShutdownHandle {
+        self.ender.clone()
+    }
+
+    /// Runs until everything is over. Processes left then are up to the guard.
+    pub async fn run(mut self) -> StackOutcome {
+        let (stack, selection) = (self.stack.clone(), self.selection.clone());
+        self.logs.set_services(&colors(&stack));
+        self.hands.set_watch_baseline();
+        self.step_engine(vec![Input::Apply { stack, selection }]);
+        let mut watching = false;
+        while self.exit_code.is_none() {
+            // The file walk would compete with starting services; it notices changes made before
+            // it.
+            if !watching && !self.engine.has_pending_spawn() {
+                watching = true;
+                self.watch();
+            }
+            let first = self.wake().await;
+            let mut inputs = Vec::new();
+            self.collect_inputs(first, &mut inputs);
+            while inputs.len() < BATCH
+                && let Some(next) = self.try_wake()
+            {
+                self.collect_inputs(next, &mut inputs);
+            }
+            self.step_engine(inputs);
+        }
+        let proved = self.hands.finish().await;
+        if !proved {
+            self.logs.write_status(event_lines::unproved());
+        }
+        StackOutcome { code: self.exit_code.unwrap_or(1), proved }
+    }
+
+    /// Waits for whatever comes first. The arms only produce a value.
+    async fn wake(&mut self) -> WakeReason {
+        let deadline = self.next_wake().map(|at| self.clock.instant(at));
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            called = self.senses.signals.next() => WakeReason::Signal(called),
+            Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
+            Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
+            Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
+            Some(done) = self.senses.done.recv() => WakeReason::Done(done),
+            Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
+            Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
+            Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),
+            Some(ending) = self.endings.recv() => WakeReason::Ending(ending),
+            () = self.logs.has_warnings() => WakeReason::LogTrouble,
+            () = sleep => WakeReason::Deadline,
+        }
+    }
+
+    /// Returns when to wake at the latest.
+    fn next_wake(&self) -> Option<EngineTime> {
+        self.engine.next_deadline().map(|at| at.min(self.last_step + HEARTBEAT))
+    }
+
+    /// Returns what has already arrived.
+    fn try_wake(&mut self) -> Option<WakeReason> {
+        if let Ok(fact) = self.senses.facts.try_recv() {
+            return Some(WakeReason::Fact(fact));
+        }
+        if let Ok(report) = self.senses.reports.try_recv() {
+            return Some(WakeReason::Report(report));
+        }
+        None
+    }
+
+    /// Steps the engine, publishes the new state, then carries out the effects.
+    fn step_engine(&mut self, mut inputs: Vec<Input>) {
+        let now = self.clock.now();
+        let late = self.next_wake().and_then(|at| now.checked_sub(at));
+        if let Some(late) = late.filter(|late| *late > SLEEP_THRESHOLD) {
+            inputs.insert(0, Input::TimeSkipped(late));
+        }
+        self.last_step = now;
+        // These have no effects, but matter in a snapshot of a service that is not ready.
+        let failing = inputs.iter().any(|input| {
+            matches!(
+                input,
+                Input::ProbeFailed(..) | Input::ListeningOn(..) | Input::ListenWarnings(..)
+            )
+        });
+        let mut effects = self.engine.step(now, inputs);
+        if !effects.is_empty() || failing {
+            self.publish(now, &effects);
+            if self.hands.passes() {
+                // Before anything starts: a port may move from one service to another.
+                self.hands.close_other_listeners(self.engine.expected_services());
+            }
+            let mut found = self.withhold_spawns(&mut effects);
+            for effect in effects {
+                found.extend(self.execute(effect));
+            }
+            if !found.is_empty() {
+                // Each of these inputs is about a finished run, so the recursion ends.
+                return self.step_engine(found);
+            }
+        }
+        self.start_due_reload();
+    }
+
+    /// Starts the next reload task, if one is due.
+    fn start_due_reload(&mut self) {
+        let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
+        let present = match task {
+            ReloadTask::Read | ReloadTask::Place => self.reload_baseline(),
+            ReloadTask::Switch => self.present_switched(),
+        };
+        self.reloader.start(task, &self.stack, present, &self.reloaded.0);
+    }
+
+    /// Carries out an effect; returns its result if the engine waits for one.
+    fn execute(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Spawn(run, service) => self.hands.spawn(run, &service),
+            Effect::Stop(run, stop) => self.hands.stop(run, &stop),
+            Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
+            Effect::Kill(run) => self.hands.kill(run),
+            Effect::Signal(run, signal) => self.hands.signal(run, signal),
+            Effect::StartJob(job, service, run, command) => {
+                self.hands.start_job(job, &service, run, &command);
+            }
+            Effect::StopJob(job) => self.hands.stop_job(job),
+            Effect::KillJob(job) => self.hands.kill_job(job),
+            Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
+            Effect::StartReadyProbes(run, service) => self.hands.start_probes(run, &service),
+            Effect::Emit(event) => self.on_event(event),
+            Effect::Answer(ticket, answer) => {
+                if let Some(tell) = self.waiting.remove(&ticket) {
+                    // The client may have left.
+                    let _ = tell.send(answer);
+                }
+            }
+            Effect::InvestigateExit(run, service) => return Some(self.examine_exit(run, &service)),
+            Effect::ReassignPorts(name) => self.reloader.reassign(name),
+            Effect::Exit(code) => self.exit_code = Some(code),
+        }
+        None
+    }
+
+    pub(super) fn watch(&mut self) {
+        self.hands.watch(&self.stack, &Default::default());
+    }
+
+    pub(super) fn ticket(&mut self, tell: oneshot::Sender<RequestResult>) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket, tell);
+        ticket
+    }
+}
+
+pub(super) fn colors(stack: &Stack) -> Vec<(Name, Option<LabelColor>)> {
+    stack.services.iter().map(|(name, service)| (name.clone(), service.color)).collect()
+}

@@ -1,0 +1,5 @@
+//! macOS: libproc, sysctl and what else only this system has.
+
+pub(crate) mod credentials;
+pub(crate) mod mounts;
+pub(crate) mod process;

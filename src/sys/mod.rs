@@ -1,0 +1,22 @@
+//! System calls, and every `unsafe` block of the program. One file per operating system with the same functions.
+
+pub(crate) mod async_fd;
+pub(crate) mod file_clock;
+pub(crate) mod fork_exec;
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
+pub(crate) mod listening_socket;
+#[cfg(not(target_os = "linux"))]
+pub(crate) mod macos;
+pub(crate) mod notify_sender;
+pub(crate) mod posix_spawn;
+pub(crate) mod process_stat;
+pub(crate) mod pty;
+pub(crate) mod reader_closed;
+pub(crate) mod tty_id;
+pub(crate) mod wait;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{credentials, process};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use macos::{credentials, mounts, process};

@@ -1,0 +1,174 @@
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::tty_id::TtyId;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{InputModes, OptionalActions, Winsize};
+
+/// Size of a pty without viewers, which every program can handle.
+const DEFAULT_SIZE: TermSize = TermSize { rows: 24, columns: 80 };
+
+/// Size of a terminal; 0 means unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TermSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters per line.
+    pub columns: u16,
+}
+
+impl TermSize {
+    /// Returns the size if it is known.
+    pub fn known(self) -> Option<TermSize> {
+        Some(self).filter(|size| size.rows > 0 && size.columns > 0)
+    }
+
+    /// Returns what fits on both.
+    pub fn common(self, other: TermSize) -> TermSize {
+        TermSize { rows: self.rows.min(other.rows), columns: self.columns.min(other.columns) }
+    }
+}
+
+/// The ptys of all services. Without viewers they all have the size of devstack's own terminal.
+#[derive(Debug)]
+pub(crate) struct PtySet(Mutex<PtySetState>);
+
+#[derive(Debug)]
+struct PtySetState {
+    size: TermSize,
+    live: Vec<Weak<Pty>>,
+}
+
+impl Default for PtySet {
+    fn default() -> PtySet {
+        PtySet(Mutex::new(PtySetState { size: DEFAULT_SIZE, live: Vec::new() }))
+    }
+}
+
+impl PtySet {
+    pub fn open(&self) -> io::Result<Arc<Pty>> {
+        let mut state = lock(&self.0);
+        let terminal = Arc::new(Pty::open(state.size)?);
+        state.live.retain(|terminal| terminal.strong_count() > 0);
+        state.live.push(Arc::downgrade(&terminal));
+        Ok(terminal)
+    }
+
+    /// Resizes all ptys. Their programs get SIGWINCH if the size changed.
+    pub fn resize(&self, size: TermSize) {
+        let size = size.known().unwrap_or(DEFAULT_SIZE);
+        let mut state = lock(&self.0);
+        state.size = size;
+        for terminal in state.live.iter().filter_map(Weak::upgrade) {
+            terminal.change(|sizes| sizes.own = size);
+        }
+    }
+}
+
+/// Both ends of a service's pty.
+///
+/// Its modes are those of any new terminal, as programs expect when a client attaches; without
+/// clients there is no input and nothing is echoed.
+///
+/// Holds the user end too: a service may close its output and open the terminal again, and the
+/// reader must not see an end of file in between.
+#[derive(Debug)]
+pub struct Pty {
+    controller: OwnedFd,
+    user: OwnedFd,
+    sizes: Mutex<PtySizes>,
+}
+
+#[derive(Debug)]
+struct PtySizes {
+    /// Common size of all ptys.
+    own: TermSize,
+    /// What all viewers can show, if there are any.
+    seen: Option<TermSize>,
+}
+
+impl Pty {
+    fn open(size: TermSize) -> io::Result<Pty> {
+        let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::pty::grantpt(&ours)?;
+        rustix::pty::unlockpt(&ours)?;
+        let name = rustix::pty::ptsname(&ours, Vec::new())?;
+        // NOCTTY: it must not become devstack's own controlling terminal.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let theirs = rustix::fs::open(&name, flags, Mode::empty())?;
+        let mut modes = rustix::termios::tcgetattr(&theirs)?;
+        // Ctrl-S would stop the service, forever if the client detaches.
+        modes.input_modes.remove(InputModes::IXON);
+        // Backspace erases a whole character.
+        modes.input_modes.insert(InputModes::IUTF8);
+        rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes)?;
+        rustix::termios::tcsetwinsize(&ours, winsize(size))?;
+        rustix::io::ioctl_fionbio(&ours, true)?;
+        Ok(Pty {
+            controller: ours,
+            user: theirs,
+            sizes: Mutex::new(PtySizes { own: size, seen: None }),
+        })
+    }
+
+    /// Returns the user end for a keeper, which opens it again for the service.
+    pub(crate) fn user_fd(&self) -> io::Result<OwnedFd> {
+        self.user.try_clone()
+    }
+
+    /// Identifies the terminal as the service sees it.
+    pub fn device(&self) -> Option<TtyId> {
+        TtyId::of(&self.user)
+    }
+
+    /// Returns another descriptor of the controller end.
+    pub(crate) fn controller_fd(&self) -> io::Result<OwnedFd> {
+        self.controller.try_clone()
+    }
+
+    /// Sets the size that all viewers can show, or the common size again. Programs get SIGWINCH if
+    /// the size changed. True if it did.
+    pub fn set_viewer_size(&self, seen: Option<TermSize>) -> bool {
+        self.change(|sizes| sizes.seen = seen)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut PtySizes)) -> bool {
+        let mut sizes = lock(&self.sizes);
+        let before = sizes.size();
+        change(&mut sizes);
+        let size = sizes.size();
+        // A program with a wrong size only wraps lines badly.
+        let _ = rustix::termios::tcsetwinsize(&self.controller, winsize(size));
+        size != before
+    }
+}
+
+impl PtySizes {
+    fn size(&self) -> TermSize {
+        self.seen.unwrap_or(self.own)
+    }
+}
+
+impl AsFd for Pty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.controller.as_fd()
+    }
+}
+
+impl AsRawFd for Pty {
+    fn as_raw_fd(&self) -> RawFd {
+        self.controller.as_raw_fd()
+    }
+}
+
+fn winsize(TermSize { rows, columns }: TermSize) -> Winsize {
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Numbers and references: valid wherever the holder panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

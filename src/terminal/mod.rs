@@ -1,0 +1,39 @@
+//! The terminals of services, for clients that attach to them.
+//!
+//! ```text
+//!  pty ─► RunOutputSink ─┬► LogCapture (the log)
+//!                        └► ServiceTerminal ─► OutputView ─┐
+//!       ◄─ KeyWriter ◄─ KeyQueue ◄─────────────────────────┴─ attached client
+//! ```
+//!
+//! A [`ServiceTerminal`] lives as long as its service is in the stack, so a client sees one run
+//! after the other. Output goes into a bounded queue per client: nothing waits for a slow client,
+//! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
+
+mod attachment;
+mod client_screen;
+mod crlf_stripper;
+mod escape_parser;
+mod key_queue;
+mod key_writer;
+mod output_view;
+mod redraw_trigger;
+mod run_output_sink;
+mod screen_replay;
+mod scrollback;
+mod service_terminal;
+mod subscriber;
+mod terminal_modes;
+mod terminal_update;
+
+pub use key_writer::KeyWriter;
+
+pub use attachment::Attachment;
+pub use client_screen::ClientScreen;
+pub use key_queue::KeyQueue;
+pub use output_view::OutputView;
+pub use redraw_trigger::RedrawTrigger;
+pub(crate) use run_output_sink::RunOutputSink;
+pub use service_terminal::ServiceTerminal;
+pub use terminal_modes::TerminalModes;
+pub use terminal_update::TerminalUpdate;

@@ -1,0 +1,337 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::event::EventKindMask;
+use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
+
+use super::events::EventInbox;
+use super::mount_table::MountTable;
+use crate::model::{DisplayPath, Message, MessageClass};
+
+/// Maximum number of watched directories; any more are polled. The default limit on Linux is
+/// between 8,192 and 1,048,576 for all programs of a user, and each watch costs the kernel about 1
+/// kB.
+pub(super) const MAX_DIRS: usize = 200_000;
+
+/// FSEvents watches a directory recursively; inotify watches a single directory.
+const RECURSIVE: bool = cfg!(target_os = "macos");
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchReason {
+    /// It contains files of services.
+    Tree,
+    /// It contains a configuration file, or would if that file existed.
+    Config,
+    /// A missing directory that should be watched will appear below it.
+    Await,
+    /// It contains a symlink that leads to watched files, or the target of one.
+    Link,
+}
+
+impl WatchReason {
+    fn bit(self) -> u8 {
+        match self {
+            WatchReason::Tree => 1,
+            WatchReason::Config => 2,
+            WatchReason::Await => 4,
+            WatchReason::Link => 8,
+        }
+    }
+}
+
+/// Directories watched by the system, and those that have to be polled.
+pub(crate) struct WatchSet {
+    inbox: Arc<EventInbox>,
+    /// Created on first use: systems allow few instances, often 128 for all programs of a user.
+    notify: Option<RecommendedWatcher>,
+    uses: BTreeMap<PathBuf, u8>,
+    /// Subset of `uses` that has to be polled.
+    unwatched: BTreeSet<PathBuf>,
+    max: usize,
+    /// Subset of `uses` whose files can change without an event: watched, and polled as well.
+    remote: BTreeSet<PathBuf>,
+    mounts: MountTable,
+    /// The error of the last refused watch.
+    refused: Option<String>,
+    warned: bool,
+    /// Other warnings. Each is reported once.
+    news: Vec<Message>,
+    told_of: BTreeSet<PathBuf>,
+}
+
+impl WatchSet {
+    pub fn new(inbox: Arc<EventInbox>, max: usize) -> WatchSet {
+        WatchSet {
+            inbox,
+            notify: None,
+            uses: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
+            max,
+            remote: BTreeSet::new(),
+            mounts: MountTable::default(),
+            refused: None,
+            warned: false,
+            news: Vec::new(),
+            told_of: BTreeSet::new(),
+        }
+    }
+
+    /// Rereads the mount table and returns the paths where it differs.
+    pub fn reload_mounts(&mut self) -> Vec<PathBuf> {
+        let before = std::mem::replace(&mut self.mounts, MountTable::now());
+        before.differences(&self.mounts)
+    }
+
+    /// Watches directories. Existing ones that cannot be watched are polled.
+    pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: WatchReason) {
+        let mut ops = Vec::new();
+        for folder in folders {
+            let uses = self.uses.entry(folder.clone()).or_default();
+            let new = *uses == 0;
+            *uses |= usage.bit();
+            if new {
+                self.note_distant(&folder);
+                if !self.is_below_recursive(&folder) {
+                    ops.push(folder);
+                }
+            }
+        }
+        self.add(ops);
+    }
+
+    /// Removes one reason to watch a directory; without any it is unwatched.
+    pub fn release(&mut self, folder: &Path, usage: WatchReason) {
+        let Some(uses) = self.uses.get_mut(folder) else { return };
+        *uses &= !usage.bit();
+        if *uses == 0 {
+            self.drop_use(folder);
+            self.remove(vec![folder.to_owned()]);
+        }
+    }
+
+    /// Drops the watches on a directory and everything below it, because it is gone.
+    pub fn forget(&mut self, folder: &Path) {
+        let below = self.uses.range(folder.to_owned()..).map(|(path, _)| path);
+        let gone: Vec<PathBuf> =
+            below.take_while(|path| path.starts_with(folder)).cloned().collect();
+        for path in &gone {
+            self.drop_use(path);
+        }
+        self.remove(gone);
+    }
+
+    fn drop_use(&mut self, folder: &Path) {
+        self.uses.remove(folder);
+        self.unwatched.remove(folder);
+        self.remote.remove(folder);
+    }
+
+    /// Starts over, because events were lost and watches may be dead.
+    pub fn renew(&mut self) {
+        self.notify = None;
+        self.unwatched.clear();
+        let folders: Vec<PathBuf> = self.uses.keys().cloned().collect();
+        self.add(folders.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
+    }
+
+    /// Retries to watch polled directories.
+    pub fn retry(&mut self) {
+        // Try a single one first: while there is no room, a retry then costs one call.
+        let Some(first) = self.unwatched.pop_first() else { return };
+        self.add(vec![first]);
+        let was = std::mem::take(&mut self.unwatched);
+        if was.is_empty() || self.uses.len() - was.len() > self.max {
+            self.unwatched = was;
+        } else {
+            self.add(was.into_iter().collect());
+        }
+        if self.unwatched.is_empty() {
+            (self.refused, self.warned) = (None, false);
+        }
+    }
+
+    /// Returns whether this directory is watched or polled.
+    pub fn holds(&self, folder: &Path) -> bool {
+        self.uses.contains_key(folder)
+    }
+
+    /// Returns whether this directory is watched or polled for this reason.
+    pub fn holds_for(&self, folder: &Path, usage: WatchReason) -> bool {
+        self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
+    }
+
+    /// Returns whether any directory has to be polled.
+    pub fn is_polled(&self) -> bool {
+        !self.unwatched.is_empty() || !self.remote.is_empty()
+    }
+
+    pub fn polled(&self) -> BTreeSet<PathBuf> {
+        self.unwatched.union(&self.remote).cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.uses.len()
+    }
+
+    /// Takes the warnings for the user, each reported once.
+    pub fn take_warnings(&mut self) -> Vec<Message> {
+        let mut messages = std::mem::take(&mut self.news);
+        if !self.warned && !self.unwatched.is_empty() {
+            self.warned = true;
+            let (all, bare) = (self.uses.len(), self.unwatched.len());
+            let why = self.refused.clone().unwrap_or_default();
+            let text = format!(
+                "can watch only {} of {all} directories ({why}); polling the others every 2s",
+                all - bare
+            );
+            messages.push(Message::new(MessageClass::WatchDegraded, text).help(limit_help(all)));
+        }
+        messages
+    }
+
+    fn note_distant(&mut self, folder: &Path) {
+        let Some((place, kind)) = self.mounts.remote_mount(folder) else { return };
+        let (place, kind) = (place.to_owned(), kind.to_owned());
+        self.remote.insert(folder.to_owned());
+        if self.told_of.insert(place.clone()) {
+            let text = format!(
+                "files below {} may change without notification ({kind}); polling them every 2s",
+                DisplayPath(&place)
+            );
+            let help =
+                "keep them on a local disk, or set the polling interval: watch = { poll = \"1s\" }";
+            self.news.push(Message::new(MessageClass::WatchDegraded, text).help(help));
+        }
+    }
+
+    fn note_denied(&mut self, folder: &Path) {
+        if self.told_of.insert(folder.to_owned()) {
+            let text = format!("cannot read {}; changes in it will be missed", DisplayPath(folder));
+            let help = "exclude it from `watch` with `!`, or make it readable and restart devstack";
+            self.news.push(Message::new(MessageClass::WatchDegraded, text).help(help));
+        }
+    }
+
+    fn is_below_recursive(&self, folder: &Path) -> bool {
+        let tree =
+            |path| self.uses.get(path).is_some_and(|uses| uses & WatchReason::Tree.bit() != 0);
+        RECURSIVE && folder.ancestors().skip(1).any(tree)
+    }
+
+    fn add(&mut self, folders: Vec<PathBuf>) {
+        let room = self.max.saturating_sub(self.uses.len() - self.unwatched.len() - folders.len());
+        let room = room.min(folders.len());
+        let mut ops: Vec<PathOp> = folders.into_iter().map(watch_op).collect();
+        let beyond = ops.split_off(room);
+        if !beyond.is_empty() {
+            self.refuse(beyond, format!("devstack watches at most {}", self.max));
+        }
+        while !ops.is_empty() {
+            if let Err(error) = self.open() {
+                return self.refuse(ops, error);
+            }
+            let Some(notify) = &mut self.notify else { return };
+            let Err(mut error) = notify.update_paths(std::mem::take(&mut ops)) else { return };
+            let Some(failed) = error.origin.take() else {
+                return tracing::warn!(%error, "cannot watch directories");
+            };
+            ops = error.remaining;
+            match limit(&error.source.kind) {
+                Some(why) => {
+                    ops.push(failed);
+                    return self.refuse(ops, why);
+                }
+                None => {
+                    // It has disappeared or is not readable: there is nothing to watch.
+                    tracing::debug!(error = %error.source, path = ?failed.as_path(), "cannot watch a directory");
+                    self.drop_use(failed.as_path());
+                    if is_denied(&error.source.kind) {
+                        self.note_denied(failed.as_path());
+                    }
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, folders: Vec<PathBuf>) {
+        let Some(notify) = &mut self.notify else { return };
+        let mut ops: Vec<PathOp> = folders.into_iter().map(PathOp::Unwatch).collect();
+        while !ops.is_empty() {
+            match notify.update_paths(std::mem::take(&mut ops)) {
+                Ok(()) => return,
+                // That directory is gone together with its watch; the others must still be removed.
+                Err(error) => ops = error.remaining,
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        if self.notify.is_none() {
+            // notify does not report a failure to start its thread.
+            let _ = std::thread::Builder::new().spawn(|| ()).map_err(|_| NO_THREAD)?;
+            let inbox = self.inbox.clone();
+            // Without OPEN and ATTRIB: neither a read nor a metadata change counts. CLOSE after a
+            // write signals that the writer has finished.
+            let kinds = EventKindMask::CREATE
+                | EventKindMask::REMOVE
+                | EventKindMask::MODIFY_DATA
+                | EventKindMask::MODIFY_NAME
+                | EventKindMask::ACCESS_CLOSE;
+            let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
+            let made = RecommendedWatcher::new(move |event| inbox.push(event), config);
+            let made =
+                made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?;
+            if made.watched_paths().is_err() {
+                // The thread could be started a moment ago. Dropping the watcher would panic;
+                // forgetting it only leaks a descriptor.
+                std::mem::forget(made);
+                return Err(NO_THREAD.into());
+            }
+            self.notify = Some(made);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, ops: Vec<PathOp>, why: String) {
+        self.refused = Some(why);
+        self.unwatched.extend(ops.into_iter().map(PathOp::into_path));
+    }
+}
+
+fn watch_op(folder: PathBuf) -> PathOp {
+    if RECURSIVE { PathOp::watch_recursive(folder) } else { PathOp::watch_non_recursive(folder) }
+}
+
+const NO_THREAD: &str = "process limit reached";
+
+/// Names the system limit behind an error, if it is one.
+fn limit(kind: &ErrorKind) -> Option<String> {
+    match kind {
+        ErrorKind::MaxFilesWatch => Some("inotify watch limit reached".into()),
+        ErrorKind::Io(error) => {
+            let code = error.raw_os_error();
+            let files = [Some(libc::EMFILE), Some(libc::ENFILE)].contains(&code);
+            files.then(|| "watcher or open file limit reached".into())
+        }
+        _ => None,
+    }
+}
+
+fn is_denied(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// What to run so that this many directories can be watched.
+fn limit_help(folders: usize) -> String {
+    // Twice what is needed now, since editors watch the same directories.
+    let watches = (folders * 2).max(524_288);
+    if cfg!(target_os = "linux") {
+        format!(
+            "run `sudo sysctl fs.inotify.max_user_watches={watches} fs.inotify.max_user_instances=1024`, or list fewer directories in `watch`"
+        )
+    } else {
+        "list fewer directories in `watch`, or raise the open file limit (`ulimit -n`)".into()
+    }
+}
