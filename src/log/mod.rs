@@ -35,7 +35,6 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-pub use crate::supervisor::status::{network_lines, qr_code, startup_summary};
 pub use crate::sys::reader_closed::reader_closed;
 pub use capture::LogCapture;
 pub use format::{EscapeMode, LineFormatter, LogOutput, LogStyle, ServicePalette};

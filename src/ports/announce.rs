@@ -2,10 +2,12 @@
 //! ports, these names belong to a network namespace. They need no shared directory and disappear
 //! with the process that created them.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::sys::credentials::peer_credentials;
 
 const PREFIX: &str = "devstack-port-";
 
@@ -42,29 +44,8 @@ pub(super) fn announcer(port: u16) -> Option<PortAnnouncer> {
         Err(Errno::AGAIN) => return Some(PortAnnouncer::default()),
         Err(_) => return None,
     }
-    Some(peer(&socket))
-}
-
-/// Returns the credentials from when the peer started to listen. rustix cannot be used: it rejects
-/// pid 0, which stands for a process in another pid namespace.
-fn peer(socket: &OwnedFd) -> PortAnnouncer {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).expect("12 bytes");
-    // SAFETY: the socket is open; `peer` has `size` bytes, and any bit pattern is valid for it.
-    let code = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut size,
-        )
-    };
-    if code != 0 {
-        return PortAnnouncer::default();
-    }
-    let pid = u32::try_from(peer.pid).ok().filter(|pid| *pid > 0);
-    PortAnnouncer { pid, uid: Some(peer.uid) }
+    let peer = peer_credentials(&socket);
+    Some(PortAnnouncer { pid: peer.and_then(|(pid, _)| pid), uid: peer.map(|(_, uid)| uid) })
 }
 
 fn listen(port: u16) -> Result<OwnedFd, Errno> {

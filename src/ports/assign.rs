@@ -88,7 +88,7 @@ impl PortAllocator {
     /// state directory, which should exist. Never fails: problems are in [`PortAllocator::notes`].
     pub fn open(lease_dir: &Path, remembered: &Path, folder: &Path) -> PortAllocator {
         let (remembered, trouble) = PortHistory::open(remembered);
-        let (first, last) = system::ephemeral();
+        let (first, last) = super::ephemeral_range();
         let mut ports = PortAllocator {
             project_dir: folder.to_owned(),
             seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),

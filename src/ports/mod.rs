@@ -29,13 +29,14 @@ pub mod well_known;
 pub use report::PortReport;
 
 pub use crate::sys::listening_socket::ListeningSocket;
+pub use crate::sys::process_stat::own_ancestry;
 pub use assign::{AssignRequest, PortAllocator, PortAssignment};
 pub use availability::{PortAvailability, availability, is_in_time_wait};
 pub use conflict::{ConflictAnswer, ConflictPrompt, PortObstacle};
 pub use conflict_text::{holder_text as explain_held, loss_text};
 pub use holders::{
     ContainerEngine, HolderOrigin, ListenerOwner, PortHolder, display_home_relative,
-    first_holders_of, holders_of_port, holders_of_ports, own_ancestry,
+    first_holders_of, holders_of_port, holders_of_ports,
 };
 pub use interfaces::NetworkInterface;
 pub use kill_policy::{KillVerdict, kill_verdict};
@@ -46,18 +47,19 @@ pub use socket_activation::{open_listener, reset_listener};
 use std::collections::BTreeSet;
 
 use crate::model::{ListenAddress, Name};
+use crate::sys::sockets;
 
 /// A service, and `main` or the name of one of its `ports`.
 pub type Key = (Name, String);
 
 /// Returns the first and last port that the kernel uses for outgoing connections.
 pub fn ephemeral_range() -> (u16, u16) {
-    holders::ephemeral()
+    sockets::ephemeral_range()
 }
 
 /// Returns all visible TCP listeners of this machine, both families.
 pub fn listeners() -> Vec<ListeningSocket> {
-    holders::listeners(None).unwrap_or_default()
+    sockets::listeners(None).unwrap_or_default()
 }
 
 /// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
@@ -76,19 +78,19 @@ pub fn listens(pid: u32, port: u16) -> bool {
 /// `None` if the system does not show it. Takes a few hundred microseconds, plus some tens per
 /// process.
 pub fn listen_addresses(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
-    let Some(found) = holders::listeners(None) else { return vec![None; trees.len()] };
+    let Some(found) = sockets::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
     let mut unix = None;
     let look = |tree: &Vec<u32>| {
-        let held = holders::sockets_of_all(tree, &sockets)?;
+        let held = sockets::sockets_of_all(tree, &sockets)?;
         let ours = found.iter().filter(|listener| held.contains(&listener.socket));
         let ours: BTreeSet<ListenAddress> =
             ours.map(|found| ListenAddress::Tcp(found.address)).collect();
         if !ours.is_empty() || tree.is_empty() {
             return Some(ours.into_iter().collect());
         }
-        let unix = unix.get_or_insert_with(holders::unix_listeners);
-        let held = holders::sockets_of_all(tree, &unix.keys().copied().collect())?;
+        let unix = unix.get_or_insert_with(sockets::unix_listeners);
+        let held = sockets::sockets_of_all(tree, &unix.keys().copied().collect())?;
         let names = held.iter().filter_map(|socket| unix.get(socket));
         Some(names.map(|name| ListenAddress::Unix(name.clone())).collect())
     };

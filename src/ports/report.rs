@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::availability::{PortAvailability, availability};
-use super::holders::{ancestry, system};
+use super::holders::system;
 use super::lease::LeaseDir;
 use super::{
     LeaseOwner, PortHolder, conflict_text, display_home_relative, holders_of_port,
     holders_of_ports, well_known,
 };
 use crate::model::{ListenAddress, Name, ServiceView, Snapshot};
+use crate::sys::process_stat::ancestors;
 
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +82,8 @@ fn elsewhere(view: &ServiceView) -> Vec<u16> {
 /// Whether a holder is below the same keeper as this main process.
 fn is_of(holder: &PortHolder, main: Option<u32>) -> bool {
     let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
-    let keeper = ancestry::ancestors(main).next().map(|(keeper, _)| keeper);
-    pid == main || ancestry::ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
+    let keeper = ancestors(main).next().map(|(keeper, _)| keeper);
+    pid == main || ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
 }
 
 /// Formats the rows as a table with a header.

@@ -92,7 +92,7 @@ pub fn check_bindable(port: u16) -> Result<(), PortObstacle> {
 impl PortAllocator {
     /// Opens the ports of a stack read-only: creates nothing that [`PortAllocator::open`] would.
     pub fn look(lease_dir: &Path, remembered: Option<&Path>, folder: &Path) -> PortAllocator {
-        let (first, last) = system::ephemeral();
+        let (first, last) = super::ephemeral_range();
         PortAllocator {
             project_dir: folder.to_owned(),
             seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),

@@ -1,17 +1,19 @@
 //! Forks devstack into a foreground process, which stays with the caller, and a daemon.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use crate::model::ProcessExit;
-use crate::sys::process;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use tokio::sync::oneshot;
+
+use crate::model::ProcessExit;
+use crate::sys::fork::{ForkResult, fork};
+use crate::sys::process;
 
 /// Which side of the fork this process is.
 #[derive(Debug)]
@@ -26,21 +28,19 @@ pub enum ForkSide {
 /// the terminal for prompts, but no other inherited descriptor.
 ///
 /// # Errors
-/// The system's error when it cannot create a socket or a process.
+/// When this process has threads, or the system cannot create a socket or a process.
 pub fn daemonize() -> io::Result<ForkSide> {
     let (ours, theirs) = UnixStream::pair()?;
-    // SAFETY: the caller guarantees that there are no other threads, so the child may do anything.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
+    match fork()? {
+        ForkResult::Child => {
             drop(ours);
             // The daemon must not hold a pipe open whose reader waits for end of file.
             process::close_fds_except(theirs.as_raw_fd());
-            Ok(ForkSide::Back(Daemon::new(theirs)))
+            Ok(ForkSide::Back(Daemon(theirs)))
         }
-        pid => {
+        ForkResult::Parent(child) => {
             drop(theirs);
-            Ok(ForkSide::Front(Foreground::new(pid, ours)))
+            Ok(ForkSide::Front(Foreground { child: child.cast_signed(), socket: Some(ours) }))
         }
     }
 }
@@ -50,10 +50,6 @@ pub fn daemonize() -> io::Result<ForkSide> {
 pub struct Daemon(UnixStream);
 
 impl Daemon {
-    fn new(socket: UnixStream) -> Daemon {
-        Daemon(socket)
-    }
-
     /// Leaves the terminal for a session of its own, safe from Ctrl-C and a closed window. stdin
     /// and stdout become /dev/null; stderr, for panics of devstack, becomes the file `stderr`,
     /// truncated. Returns the socket to the foreground process, non-blocking.
@@ -88,10 +84,6 @@ pub struct Foreground {
 }
 
 impl Foreground {
-    fn new(child: i32, socket: UnixStream) -> Foreground {
-        Foreground { child, socket: Some(socket) }
-    }
-
     /// Returns the pid of the daemon.
     pub fn child(&self) -> u32 {
         self.child.unsigned_abs()

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::spawn::exec;
+use crate::sys::fork::{ForkResult, exit_now, fork};
 use crate::sys::process;
 
 /// In bytes.
@@ -29,28 +30,25 @@ impl DeferredCommand {
     /// last word.
     ///
     /// # Errors
-    /// The system's error when it cannot create a pipe or a process.
+    /// When this process has threads, or the system cannot create a pipe or a process.
     pub fn new(finish: impl FnOnce(OsString) -> Vec<OsString>) -> io::Result<DeferredCommand> {
         let (read, write) = io::pipe()?;
-        // SAFETY: the caller guarantees that there are no other threads.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
+        match fork()? {
+            ForkResult::Child => {
                 // A session of its own is safe from Ctrl-C and from a closed terminal window.
                 let _ = rustix::process::setsid();
-                // SAFETY: as above. There is no process to report an error to.
-                if unsafe { libc::fork() } == 0 {
+                // There is no process to report an error to.
+                if let Ok(ForkResult::Child) = fork() {
                     wait_and_exec(read, finish);
                 }
-                // SAFETY: ends this copy of the process without running the parent's exit handlers.
-                unsafe { libc::_exit(0) }
+                exit_now(0)
             }
-            child => {
+            ForkResult::Parent(child) => {
                 drop(read);
-                let child = Pid::from_raw(child).expect("a child's pid is positive");
-                while waitpid(Some(child), WaitOptions::empty())
-                    .is_err_and(|error| error == Errno::INTR)
-                {}
+                let child = Pid::from_raw(child.cast_signed());
+                while waitpid(child, WaitOptions::empty()).is_err_and(|error| error == Errno::INTR)
+                {
+                }
                 Ok(DeferredCommand(write))
             }
         }

@@ -24,8 +24,8 @@ pub(crate) mod run;
 pub(crate) mod spawn;
 
 pub use crate::sys::pty::{Pty, TermSize};
+pub(crate) use crate::sys::signal::{ignore_file_size_signal, ignores_hangup, own_group};
 pub use crate::sys::tty_id::TtyId;
-pub use crate::terminal::KeyWriter;
 pub use cleanup::{
     CleanupReport, CommandOrphans, KillOutcome, KillTarget, clean_up, clean_up_by_token,
     find_orphans, find_orphans_by_token, kill_holders,
@@ -34,7 +34,6 @@ pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
 pub use guard::GuardHandle;
 pub use process_manager::ProcessManager;
-pub use process_tree::own_group;
 pub use run::{OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage};
 pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,
@@ -60,22 +59,4 @@ pub fn terminate_child(child: u32) {
         // It may have exited already.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-}
-
-/// Turns a write beyond the user's file size limit (`ulimit -f`) into an error, like a full disk,
-/// instead of a fatal SIGXFSZ. Not inherited: exec resets caught signals, unlike ignored ones.
-pub fn ignore_file_size_signal() {
-    extern "C" fn nothing(_: libc::c_int) {}
-    let nothing: extern "C" fn(libc::c_int) = nothing;
-    // SAFETY: the handler touches nothing, so it may interrupt anything.
-    unsafe { libc::signal(libc::SIGXFSZ, nothing as *const () as libc::sighandler_t) };
-}
-
-/// Whether this process was started with SIGHUP ignored, as by nohup.
-pub fn ignores_hangup() -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: a null action only queries; `action` is large enough for the result.
-    let asked = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: all zeroes are a valid action, and so is what the system wrote.
-    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

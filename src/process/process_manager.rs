@@ -309,7 +309,7 @@ impl ProcessManager {
             self.link.close();
             if timeout(GUARD_TIMEOUT, gone.wait_for(|gone| *gone)).await.is_err() {
                 // The guard hangs or was stopped. Its keepers see it exit and finish on their own.
-                crate::sys::process::kill_child(self.link.guard());
+                crate::sys::signal::kill(self.link.guard(), libc::SIGKILL);
                 adopted_orphans::reap_guard(self.link.guard()).await;
             }
         }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::sys::process;
+use crate::sys::{process, signal};
 
 /// The most processes in one walk: a bound for hostile trees.
 pub(super) const MAX_TREE: usize = 10_000;
@@ -21,30 +21,19 @@ pub(super) fn descendants(root: u32) -> Vec<u32> {
     found
 }
 
-/// Returns the group of this process; 0 when its leader is in an outer pid namespace, as happens to
-/// the first process of a container.
-pub fn own_group() -> i32 {
-    // SAFETY: takes no arguments.
-    unsafe { libc::getpgrp() }
-}
-
 /// Kills the children of this process, except those that `spare` selects, each with its group, and
 /// returns how many there were. Free of races: an unreaped child keeps its pid, and its group has
 /// no strangers because every service has a session of its own.
 pub(super) fn kill_children(spare: impl Fn(u32) -> bool) -> usize {
-    let own_group = own_group();
+    let own_group = signal::own_group();
     let children: Vec<u32> =
         process::children(std::process::id()).into_iter().filter(|pid| !spare(*pid)).collect();
-    for pid in &children {
-        let pid = pid.cast_signed();
-        // SAFETY: takes numbers only; fails when the process is gone.
-        unsafe {
-            let group = libc::getpgid(pid);
-            if group > 1 && group != own_group {
-                libc::kill(-group, libc::SIGKILL);
-            }
-            libc::kill(pid, libc::SIGKILL);
+    for &pid in &children {
+        let group = signal::group_of(pid);
+        if group > 1 && group != own_group {
+            signal::kill_group(group.cast_unsigned(), libc::SIGKILL);
         }
+        signal::kill(pid, libc::SIGKILL);
     }
     children.len()
 }
@@ -64,8 +53,7 @@ pub(super) fn signal_descendants(
             if pins {
                 process::signal_checked(pid, signal, |p| tree.contains(&p.parent) && choose(p));
             } else if process::process_stat(pid).is_some_and(|p| p.parent == me && choose(&p)) {
-                // SAFETY: takes numbers only; the process is our child.
-                unsafe { libc::kill(pid.cast_signed(), signal) };
+                crate::sys::signal::kill(pid, signal);
             }
         }
     }

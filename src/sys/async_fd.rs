@@ -6,12 +6,9 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::process::run::OutputFd;
-
 /// Types that own one descriptor and keep the same one for life.
 pub(crate) trait StableFd: AsRawFd {}
 
-impl StableFd for OutputFd {}
 impl StableFd for Arc<UnixStream> {}
 impl StableFd for std::os::fd::OwnedFd {}
 

@@ -8,36 +8,38 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::fork::{ForkResult, exit_now, fork};
+use super::posix_spawn::{ExecImage, null_terminated};
 use super::{process, wait};
-use crate::process::spawn::{ExecImage, LISTEN_PID};
+
+/// Holds the pid of the process that the sockets are for; only that process knows it.
+pub(crate) const LISTEN_PID: &str = "LISTEN_PID";
 
 /// As `sd_listen_fds` defines it.
 const FIRST_PASSED_FD: RawFd = 3;
 
-/// Like `posix_spawn`, and also passes these sockets from descriptor 3 on. Only for a process with
-/// one thread. The error is that of the exec or of its preparation.
+/// Like `posix_spawn`, and also passes these sockets from descriptor 3 on. The error is
+/// that of the exec or of its preparation.
 pub(crate) fn spawn_with_fds(
-    parcel: &ExecImage<'_>,
+    image: &ExecImage<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
     terminal: Option<&CStr>,
     sockets: &[OwnedFd],
 ) -> io::Result<u32> {
     let (told, tell) = io::pipe()?;
-    // SAFETY: this process has one thread, so the child may do anything.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
+    match fork()? {
+        ForkResult::Child => {
             // Above the numbers that are assigned below.
             let aside =
                 rustix::io::fcntl_dupfd_cloexec(&tell, FIRST_PASSED_FD + sockets.len() as RawFd);
             let tell = aside.map_or(tell, PipeWriter::from);
-            let Err(error) = exec_child(parcel, stdout, stderr, terminal, sockets);
+            let Err(error) = exec_child(image, stdout, stderr, terminal, sockets);
             report_and_exit(&tell, &error)
         }
-        pid => {
+        ForkResult::Parent(pid) => {
             drop(tell);
-            read_exec_error(told, pid.cast_unsigned())
+            read_exec_error(told, pid)
         }
     }
 }
@@ -59,13 +61,12 @@ fn report_and_exit(mut tell: &PipeWriter, error: &io::Error) -> ! {
     let errno = error.raw_os_error().unwrap_or(libc::EIO);
     // Fails only when the keeper was killed, and then the child exits too.
     let _ = tell.write_all(&errno.to_le_bytes());
-    // SAFETY: ends the process, so nothing is used afterwards.
-    unsafe { libc::_exit(127) }
+    exit_now(127)
 }
 
 /// Sets up session, descriptors and signals of the child, then execs. Returns only on failure.
 fn exec_child(
-    parcel: &ExecImage<'_>,
+    image: &ExecImage<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
     terminal: Option<&CStr>,
@@ -91,7 +92,7 @@ fn exec_child(
     for (number, socket) in (FIRST_PASSED_FD..).zip(&sockets) {
         duplicate(socket.as_raw_fd(), number)?;
     }
-    exec_with_listen_pid(parcel)
+    exec_with_listen_pid(image)
 }
 
 /// The copy does not have close-on-exec.
@@ -101,16 +102,15 @@ fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
 }
 
 /// Resets signals, clears the mask and executes the program. Returns only on failure.
-fn exec_with_listen_pid(parcel: &ExecImage<'_>) -> io::Result<Infallible> {
+fn exec_with_listen_pid(image: &ExecImage<'_>) -> io::Result<Infallible> {
     let own = CString::new(format!("{LISTEN_PID}={}", std::process::id()))?;
-    let mut env = parcel.env.clone();
-    for variable in env.iter_mut().filter(|variable| !variable.is_null()) {
-        // SAFETY: the pointers of an exec image point to NUL-terminated strings of its request.
-        let text = unsafe { CStr::from_ptr(*variable) }.to_bytes();
-        if text.strip_prefix(LISTEN_PID.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")) {
-            *variable = own.as_ptr().cast_mut();
-        }
-    }
+    let is_pid = |variable: &CStr| {
+        let rest = variable.to_bytes().strip_prefix(LISTEN_PID.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"="))
+    };
+    let mut env = image.env.clone();
+    env.iter_mut().filter(|variable| is_pid(variable)).for_each(|variable| *variable = &own);
+    let (words, env) = (null_terminated(&image.words), null_terminated(&env));
     process::reset_signals();
     // SAFETY: the set is initialized before it is read; lists end with null, their strings with
     // NUL.
@@ -118,7 +118,7 @@ fn exec_with_listen_pid(parcel: &ExecImage<'_>) -> io::Result<Infallible> {
         let mut none = std::mem::MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
-        libc::execve(parcel.program.as_ptr(), parcel.words.as_ptr().cast(), env.as_ptr().cast());
+        libc::execve(image.program.as_ptr(), words.as_ptr().cast(), env.as_ptr().cast());
     }
     Err(io::Error::last_os_error())
 }

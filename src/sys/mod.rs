@@ -2,21 +2,24 @@
 
 pub(crate) mod async_fd;
 pub(crate) mod file_clock;
+pub(crate) mod fork;
 pub(crate) mod fork_exec;
 #[cfg(target_os = "linux")]
-pub(crate) mod linux;
+mod linux;
 pub(crate) mod listening_socket;
 #[cfg(not(target_os = "linux"))]
-pub(crate) mod macos;
+mod macos;
+pub(crate) mod mount_entry;
 pub(crate) mod notify_sender;
 pub(crate) mod posix_spawn;
 pub(crate) mod process_stat;
 pub(crate) mod pty;
 pub(crate) mod reader_closed;
+pub(crate) mod signal;
 pub(crate) mod tty_id;
 pub(crate) mod wait;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{credentials, process};
+pub(crate) use linux::{credentials, mounts, process, sockets};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use macos::{credentials, mounts, process};
+pub(crate) use macos::{credentials, mounts, process, sockets};

@@ -1,17 +1,32 @@
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::process;
-use crate::process::spawn::ExecImage;
+
+/// What to execute, and with what.
+pub(crate) struct ExecImage<'a> {
+    /// Working directory, for the caller to change to.
+    pub dir: &'a CStr,
+    pub program: &'a CStr,
+    /// The arguments, from the zeroth on.
+    pub words: Vec<&'a CStr>,
+    pub env: Vec<&'a CStr>,
+}
+
+/// Returns the list that C functions expect, valid as long as the strings are.
+pub(super) fn null_terminated(list: &[&CStr]) -> Vec<*mut c_char> {
+    let pointers = list.iter().map(|text| text.as_ptr().cast_mut());
+    pointers.chain([std::ptr::null_mut()]).collect()
+}
 
 /// Starts a program in a session of its own, with default signals, an empty mask and three
 /// descriptors: 0 is inherited, 1 and 2 are given; or all three are the terminal at this path,
 /// which becomes that of the session. The working directory is inherited. Never copies the process:
 /// `posix_spawn` shares memory until the exec. The error is that of the exec.
 pub(crate) fn posix_spawn(
-    parcel: &ExecImage<'_>,
+    image: &ExecImage<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
     terminal: Option<&CStr>,
@@ -31,16 +46,17 @@ pub(crate) fn posix_spawn(
         }
     }
     let attributes = SpawnAttributes::new()?;
+    let (words, env) = (null_terminated(&image.words), null_terminated(&image.env));
     let mut pid: libc::pid_t = 0;
     // SAFETY: all pointers are valid for the call; lists end with null and their strings with NUL.
     let code = unsafe {
         libc::posix_spawn(
             &mut pid,
-            parcel.program.as_ptr(),
+            image.program.as_ptr(),
             &actions.0,
             &attributes.0,
-            parcel.words.as_ptr(),
-            parcel.env.as_ptr(),
+            words.as_ptr(),
+            env.as_ptr(),
         )
     };
     to_result(code)?;

@@ -1,7 +1,12 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::process::process_stat;
+
 /// What the system reports of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
-    /// Short name, at most 15 bytes on Linux.
+    /// Short name, at most 15 bytes on Linux and 31 on macOS.
     pub name: String,
     pub parent: u32,
     pub group: u32,
@@ -9,4 +14,48 @@ pub(crate) struct ProcessStat {
     pub born: u64,
     /// Exited but not reaped.
     pub zombie: bool,
+}
+
+/// What the system reports that one process has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProcessUsage {
+    pub parent: u32,
+    /// Of the process itself.
+    pub cpu: Duration,
+    /// Of the children it has waited for, and of theirs.
+    pub reaped: Duration,
+    pub memory: u64,
+    /// At least 1.
+    pub threads: u64,
+}
+
+/// Bounds the walk: real nesting is never deeper, and a race could produce a loop.
+const MAX_DEPTH: usize = 64;
+
+/// Returns the ancestors of `pid`, nearest first, as far as they are visible.
+pub(crate) fn ancestors(pid: u32) -> impl Iterator<Item = (u32, ProcessStat)> {
+    let read = |pid: u32| Some((pid, process_stat(pid)?));
+    let first = process_stat(pid).and_then(|process| read(process.parent));
+    std::iter::successors(first, move |(_, process)| read(process.parent)).take(MAX_DEPTH)
+}
+
+/// Returns the pids of this process and its ancestors.
+pub fn own_ancestry() -> BTreeSet<u32> {
+    let me = std::process::id();
+    ancestors(me).map(|(pid, _)| pid).chain([me, std::os::unix::process::parent_id()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_goes_up_from_the_parent() {
+        let me = std::process::id();
+        let parent = std::os::unix::process::parent_id();
+        assert_eq!(ancestors(me).next().expect("has a parent").0, parent);
+        let line = own_ancestry();
+        assert!(line.contains(&me) && line.contains(&parent));
+        assert!(ancestors(u32::MAX).next().is_none());
+    }
 }

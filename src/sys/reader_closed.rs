@@ -2,7 +2,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::FileType;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+
+use super::async_fd;
 
 /// Resolves when a pipe or socket has no reader left, even while nothing is written to it. Never
 /// resolves for other files. Must be called within a tokio runtime.
@@ -12,8 +13,7 @@ pub async fn reader_closed(output: OwnedFd) {
         Ok(FileType::Fifo | FileType::Socket) => {}
         Ok(_) | Err(_) => return std::future::pending().await,
     }
-    // SAFETY: the descriptor is owned by the registered value, and nothing takes it out again.
-    let Ok(output) = (unsafe { AsyncFd::register_with_interest(output, INTEREST) }) else {
+    let Ok(output) = async_fd::register(output, INTEREST) else {
         return std::future::pending().await;
     };
     loop {

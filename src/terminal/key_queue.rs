@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
+use super::KeyWriter;
 use super::service_terminal::ServiceTerminal;
-use crate::process::KeyWriter;
 
 /// Bytes that may wait for a service that does not read: a large paste.
 const MAX_WAITING: usize = 1 << 20;

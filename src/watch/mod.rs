@@ -34,8 +34,6 @@ mod watch_worker;
 mod watched_files;
 mod watcher;
 
-pub(crate) use mount_table::MountEntry;
-
 pub use watch_report::WatchReport;
 pub use watcher::Watcher;
 

@@ -1,10 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-#[cfg(target_os = "linux")]
-use crate::sys::linux::mounts as system;
-#[cfg(target_os = "macos")]
-use crate::sys::macos::mounts as system;
+use crate::sys::mount_entry::MountEntry;
+use crate::sys::mounts;
 
 /// File systems whose files can change without an event of this kernel: on a server, on the host of
 /// a virtual machine, in a program. FUSE subtypes (`fuse.…`) count as well.
@@ -43,18 +41,10 @@ const REMOTE_FILE_SYSTEMS: &[&str] = &[
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MountTable(BTreeMap<PathBuf, MountEntry>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MountEntry {
-    /// A different id is a different mount.
-    pub id: u64,
-    /// File system type: `ext4`, `nfs4`.
-    pub kind: String,
-}
-
 impl MountTable {
     /// Reads the current mounts. Empty where the system does not report them.
     pub fn now() -> MountTable {
-        MountTable(system::mounts())
+        MountTable(mounts::mounts())
     }
 
     /// Returns mount point and type of the mount of `path`, if it is remote.

@@ -19,10 +19,7 @@ use super::watched_files::{WatchedFiles, nearest_folder};
 use crate::model::{WatchAction, WatchConfig, WatchId};
 use crate::sys::file_clock::file_time_now;
 
-#[cfg(target_os = "linux")]
-use crate::sys::linux::mounts as system;
-#[cfg(target_os = "macos")]
-use crate::sys::macos::mounts as system;
+use crate::sys::mounts;
 
 /// Delay of background hashing after a walk: services start first.
 pub(super) const HASH_DELAY: Duration = Duration::from_secs(1);
@@ -170,7 +167,8 @@ impl WatchWorker {
         self.polls
             .set_configured(self.filters.iter().filter_map(|(watch, id)| Some((*id, watch.poll?))));
         if self.mounts.is_none() {
-            self.mounts = system::watch_mounts(self.inbox.clone());
+            let inbox = self.inbox.clone();
+            self.mounts = mounts::watch_mounts(move || inbox.mounted());
             self.cover.reload_mounts();
         }
         let late = self.files.set(&order.files, order.files_since, &mut self.cover);

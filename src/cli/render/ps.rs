@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::errors::printable;
 use super::table::{EMPTY_CELL, header_row, render_table};
-use crate::log::network_lines;
 use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
+use crate::supervisor::status::network_lines;
 
 struct TableColumn {
     head: &'static str,

@@ -1,11 +1,9 @@
 use std::io::{self, IsTerminal, Write, stderr, stdin};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::process;
+use crate::sys::signal::{CtrlCHandler, in_foreground};
 
 /// The user at a terminal, who can be asked.
 pub(crate) struct TtyPrompt(());
@@ -23,17 +21,12 @@ pub(crate) enum PromptReply {
 /// Maximum length of an answer in bytes: a terminal returns at most 4,095 bytes of a line.
 const LONGEST: usize = 4_096;
 
-/// File descriptor that the Ctrl-C handler writes to; negative: none.
-static CTRL_C: AtomicI32 = AtomicI32::new(-1);
-
 impl TtyPrompt {
     /// Returns `None` without a terminal, or if another job has it.
     pub fn here() -> Option<TtyPrompt> {
         let terminal = stdin().is_terminal() && stderr().is_terminal();
-        // Reading in the background would stop the process. Both are 0 if neither can be seen.
-        // SAFETY: no memory is involved.
-        let foreground = || unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) } == process::own_group();
-        (terminal && foreground()).then_some(TtyPrompt(()))
+        // Reading in the background would stop the process.
+        (terminal && in_foreground(stdin())).then_some(TtyPrompt(()))
     }
 
     pub fn print(&mut self, text: &str) {
@@ -55,7 +48,7 @@ impl TtyPrompt {
 fn read_answer(question: &str) -> io::Result<PromptReply> {
     let (interrupted, writer) = io::pipe()?;
     // Before the question, so that Ctrl-C counts as an answer from the start.
-    let _guard = CtrlCHandler::caught(writer.into())?;
+    let _guard = CtrlCHandler::install(writer.into())?;
     // Discard what was typed before the question.
     let _ = rustix::termios::tcflush(stdin(), rustix::termios::QueueSelector::IFlush);
     write!(stderr(), "{question} ").and_then(|()| stderr().flush())?;
@@ -88,42 +81,4 @@ fn read_line(interrupted: &OwnedFd) -> io::Result<PromptReply> {
             return Ok(PromptReply::Line(line));
         }
     }
-}
-
-/// Redirects Ctrl-C to a pipe while it lives.
-struct CtrlCHandler {
-    before: libc::sigaction,
-    _writer: OwnedFd,
-}
-
-impl CtrlCHandler {
-    fn caught(writer: OwnedFd) -> io::Result<CtrlCHandler> {
-        CTRL_C.store(writer.as_raw_fd(), Ordering::SeqCst);
-        let mut before = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: zeroes are a valid action; the handler only does what is async-signal-safe; the
-        // previous action is written to `before`, which is large enough for it.
-        let before = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            if libc::sigaction(libc::SIGINT, &raw const action, before.as_mut_ptr()) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            before.assume_init()
-        };
-        Ok(CtrlCHandler { before, _writer: writer })
-    }
-}
-
-impl Drop for CtrlCHandler {
-    fn drop(&mut self) {
-        // SAFETY: the action is the one that the system returned before.
-        unsafe { libc::sigaction(libc::SIGINT, &raw const self.before, std::ptr::null_mut()) };
-        CTRL_C.store(-1, Ordering::SeqCst);
-    }
-}
-
-extern "C" fn note(_signal: libc::c_int) {
-    // SAFETY: `write` is async-signal-safe; the descriptor is open as long as the handler is set.
-    // The pipe cannot fill up from a user pressing Ctrl-C.
-    unsafe { libc::write(CTRL_C.load(Ordering::SeqCst), b"!".as_ptr().cast(), 1) };
 }

@@ -111,7 +111,7 @@ fn short(id: &str) -> Option<String> {
 /// user of the socket, because any process could fake its command line.
 pub(super) fn docker_forwarders(listener: &ListeningSocket) -> Vec<u32> {
     let forwards = |pid: &u32| {
-        system::process(*pid).is_some_and(|process| {
+        HolderProcess::read(*pid).is_some_and(|process| {
             Some(process.uid) == listener.uid && forwards(&process, listener.address)
         })
     };

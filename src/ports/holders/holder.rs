@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ports::HolderOrigin;
+use crate::sys::process;
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,22 @@ pub(crate) struct HolderProcess {
     pub cwd: Option<PathBuf>,
     pub age: Option<Duration>,
     pub uid: u32,
+}
+
+impl HolderProcess {
+    /// Reads a process; `None` when it is gone or hidden.
+    pub fn read(pid: u32) -> Option<HolderProcess> {
+        let stat = process::process_stat(pid)?;
+        Some(HolderProcess {
+            pid,
+            age: process::age(&stat),
+            name: stat.name,
+            parent: stat.parent,
+            words: process::command_line_of(pid),
+            cwd: process::cwd_of(pid),
+            uid: process::uid_of(pid)?,
+        })
+    }
 }
 
 /// The longest command line shown: with the rest of the sentence it fits two terminal lines.

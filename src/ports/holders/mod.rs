@@ -1,4 +1,3 @@
-pub(crate) mod ancestry;
 mod container;
 pub(crate) mod holder;
 mod origin;
@@ -8,22 +7,19 @@ mod owner;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 pub(crate) mod system;
 
-pub(crate) use ancestry::ancestors;
-pub use ancestry::own_ancestry;
 pub use holder::{PortHolder, display_home_relative};
 pub use origin::{ContainerEngine, HolderOrigin};
 pub use owner::ListenerOwner;
 #[cfg(test)]
 pub(crate) use system::announcer;
-pub(crate) use system::{
-    ephemeral, hold, listener_owner, listeners, probe, sockets_of_all, unix_listeners,
-};
+pub(crate) use system::{hold, listener_owner, probe};
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ListeningSocket;
+use crate::sys::sockets;
 use container::docker_forwarders;
 use holder::HolderProcess;
 use origin_resolver::{OriginResolver, is_orphan};
@@ -31,15 +27,15 @@ use origin_resolver::{OriginResolver, is_orphan};
 /// Returns the processes that listen on `port`, longest-running first. A hidden process gives a
 /// holder without pid. Empty if there is no listener or the system shows none. Takes milliseconds.
 pub fn holders_of_port(port: u16) -> Vec<PortHolder> {
-    let found = system::listeners(Some(port)).unwrap_or_default();
-    let pids = system::pids_by_socket(&numbers(&found));
+    let found = sockets::listeners(Some(port)).unwrap_or_default();
+    let pids = sockets::pids_by_socket(&numbers(&found));
     name_listeners(&found, &pids).remove(&port).unwrap_or_default()
 }
 
 /// Like [`holders_of_port`] for several ports, at the same cost.
 pub fn holders_of_ports(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>> {
     let found = listeners_on(ports);
-    name_listeners(&found, &system::pids_by_socket(&numbers(&found)))
+    name_listeners(&found, &sockets::pids_by_socket(&numbers(&found)))
 }
 
 /// Returns one holder of each port and its ancestors with the same socket, for messages. Takes a
@@ -49,14 +45,14 @@ pub fn first_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>>
 }
 
 fn name_holders(listeners: &[ListeningSocket]) -> BTreeMap<u16, Vec<PortHolder>> {
-    name_listeners(listeners, &system::first_pids_by_socket(&numbers(listeners)))
+    name_listeners(listeners, &sockets::first_pids_by_socket(&numbers(listeners)))
 }
 
 fn listeners_on(ports: &BTreeSet<u16>) -> Vec<ListeningSocket> {
     if ports.is_empty() {
         return Vec::new();
     }
-    let mut found = system::listeners(None).unwrap_or_default();
+    let mut found = sockets::listeners(None).unwrap_or_default();
     found.retain(|listener| ports.contains(&listener.address.port()));
     found
 }
@@ -103,7 +99,7 @@ struct PortListeners {
 impl PortListeners {
     fn named(mut self, belonging: &mut OriginResolver) -> Vec<PortHolder> {
         let mut processes: Vec<HolderProcess> =
-            self.pids.keys().copied().filter_map(system::process).collect();
+            self.pids.keys().copied().filter_map(HolderProcess::read).collect();
         // A server is older than workers that share its socket; a devstack that passes a socket
         // only keeps it for the service, so it comes last.
         let passes = |process: &HolderProcess| process.name == "devstack";

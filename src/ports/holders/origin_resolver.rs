@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::ancestry::{AncestorInfo, ancestors};
 use super::container::detect_container;
 use super::holder::{HolderProcess, truncate_escaped};
 use super::system;
 use crate::ports::HolderOrigin;
+use crate::sys::process::{env_vars_of, process_stat, uid_of};
+use crate::sys::process_stat::{ProcessStat, ancestors};
 
 /// The process name of a keeper; every service runs below one.
 const KEEPER: &str = "ds-keep";
@@ -31,7 +32,7 @@ impl OriginResolver {
 
     /// Returns what a process belongs to, if that can be proved.
     pub fn resolve(&mut self, process: &HolderProcess) -> Option<HolderOrigin> {
-        let above: Vec<(u32, AncestorInfo)> = ancestors(process.pid).collect();
+        let above: Vec<(u32, ProcessStat)> = ancestors(process.pid).collect();
         if let Some(service) = self.service(process, &above) {
             return Some(service);
         }
@@ -53,12 +54,13 @@ impl OriginResolver {
     fn service(
         &mut self,
         process: &HolderProcess,
-        above: &[(u32, AncestorInfo)],
+        above: &[(u32, ProcessStat)],
     ) -> Option<HolderOrigin> {
-        let keeper = |(_, kin): &(u32, AncestorInfo)| kin.name == KEEPER && kin.uid == process.uid;
+        let keeper = |(pid, above): &(u32, ProcessStat)| {
+            above.name == KEEPER && uid_of(*pid) == Some(process.uid)
+        };
         let at = above.iter().position(keeper)?;
-        let [stack, service] =
-            system::variables(process.pid, ["DEVSTACK_STACK", "DEVSTACK_SERVICE"]);
+        let [stack, service] = env_vars_of(process.pid, ["DEVSTACK_STACK", "DEVSTACK_SERVICE"]);
         let shown = |name: Option<String>| {
             name.map(|name| truncate_escaped(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
@@ -79,7 +81,7 @@ pub(super) fn is_orphan(process: &HolderProcess, origin: Option<&HolderOrigin>) 
         return false;
     }
     let adopted = process.parent == 1
-        || system::ancestor_info(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
+        || process_stat(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
     adopted && origin.is_none() && !is_in_service_unit(process.pid)
 }
 

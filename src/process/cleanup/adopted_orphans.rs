@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::process::guard::GuardConnection;
 use crate::process::process_tree;
+use crate::sys::signal::session_of;
 use crate::sys::{process, wait};
 
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
@@ -56,17 +57,12 @@ pub(crate) async fn kill_all(link: &GuardConnection) -> bool {
 /// Kills and reaps adopted orphans, and returns how many there were. Everything that keepers start
 /// has a session of its own, so children in the session of this process are spared.
 fn kill_once(link: &GuardConnection) -> usize {
-    let own = session(0);
-    let spared = |pid: u32| pid == link.guard() || session(pid) == own || link.is_keeper(pid);
+    let own = session_of(0);
+    let spared = |pid: u32| pid == link.guard() || session_of(pid) == own || link.is_keeper(pid);
     for pid in process::children(std::process::id()) {
         if !spared(pid) {
             wait::reap(pid);
         }
     }
     process_tree::kill_children(spared)
-}
-
-fn session(pid: u32) -> i32 {
-    // SAFETY: takes a number only.
-    unsafe { libc::getsid(pid.cast_signed()) }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::sys::{process, wait};
+use crate::sys::{process, signal, wait};
 
 /// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(1);
@@ -46,8 +46,8 @@ impl CommandOrphans {
         let mut count = 0;
         for pid in self.adopted() {
             count += usize::from(process::process_stat(pid).is_some_and(|p| !p.zombie));
-            for signal in [libc::SIGTERM, libc::SIGCONT] {
-                process::signal_checked(pid, signal, |p| p.parent == std::process::id());
+            for number in [libc::SIGTERM, libc::SIGCONT] {
+                process::signal_checked(pid, number, |p| p.parent == std::process::id());
             }
         }
         count
@@ -78,11 +78,9 @@ impl CommandOrphans {
             some = true;
             if wait::reap(pid).is_none() && kill {
                 if leads_own_group(pid) {
-                    // SAFETY: takes numbers only. The leader is not reaped, so the group is its
-                    // own.
-                    unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
+                    signal::kill_group(pid, libc::SIGKILL);
                 }
-                process::kill_child(pid);
+                signal::kill(pid, libc::SIGKILL);
             }
         }
         some
@@ -94,8 +92,7 @@ impl CommandOrphans {
 
     /// Keepers, children once the guard is killed, stay in its session and exit on their own.
     fn is_keeper(&self, pid: u32) -> bool {
-        // SAFETY: takes a number only.
-        let session = unsafe { libc::getsid(pid.cast_signed()) };
+        let session = signal::session_of(pid);
         session > 0 && self.before.contains(&session.cast_unsigned())
     }
 }
@@ -106,6 +103,5 @@ fn children() -> impl Iterator<Item = u32> {
 
 /// Also true of probe commands, which are reaped by their own tasks.
 fn leads_own_group(pid: u32) -> bool {
-    // SAFETY: takes numbers only.
-    unsafe { libc::getpgid(pid.cast_signed()) == pid.cast_signed() }
+    signal::group_of(pid) == pid.cast_signed()
 }

@@ -203,8 +203,7 @@ impl OrphanScan {
         let mains = record.runs.values().map(|[_, main]| *main);
         let known = mains.chain(seen.keys().copied()).filter(lives);
         let marked = table.keys().copied().filter(|pid| {
-            process::env_var_of(*pid, TOKEN_VAR)
-                .is_some_and(|value| value == record.token.as_bytes())
+            process::env_var_of(*pid, TOKEN_VAR).is_some_and(|value| value == record.token)
         });
         let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
         let mut found = with_descendants(roots.collect(), &table);
@@ -381,13 +380,11 @@ mod tests {
     #[test]
     fn a_stopped_keeper_is_ended_after_its_tree() {
         let keeper = marked("", "sleep 1000 & echo up; wait");
-        let mut status = 0;
-        // SAFETY: signals and waits for our own child; the status is ours too.
-        unsafe {
-            libc::kill(keeper.id().cast_signed(), libc::SIGSTOP);
-            libc::waitpid(keeper.id().cast_signed(), &mut status, libc::WUNTRACED);
-        }
-        assert!(libc::WIFSTOPPED(status));
+        let pid = rustix::process::Pid::from_child(&keeper);
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("our child");
+        let untraced = rustix::process::WaitOptions::UNTRACED;
+        let waited = rustix::process::waitpid(Some(pid), untraced).expect("our child");
+        assert!(waited.is_some_and(|(_, status)| status.stopped()));
         let identity = ProcessIdentity::of(keeper.id()).expect("is alive");
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.runs.insert(1, [identity, ProcessIdentity { pid: 1 << 30, born: 1 }]);

@@ -2,6 +2,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use super::guard_loop;
+use crate::sys::fork::{ForkResult, fork};
 
 /// Handle on the guard, the small process that all services descend from. It outlives the
 /// supervisor even when that is killed, and then ends everything that services started.
@@ -32,22 +33,20 @@ impl GuardHandle {
     /// the soft limit of open files of this process afterwards, so services keep the original one.
     ///
     /// # Errors
-    /// The system's error when it cannot create a socket or a process.
+    /// When this process has threads, or the system cannot create a socket or a process.
     pub fn start() -> io::Result<GuardHandle> {
         let (ours, theirs) = UnixStream::pair()?;
-        // SAFETY: the caller guarantees that there are no other threads.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
+        match fork()? {
+            ForkResult::Child => {
                 drop(ours);
                 guard_loop::run(theirs)
             }
-            pid => {
+            ForkResult::Parent(pid) => {
                 raise_open_file_limit();
                 if let Err(error) = crate::sys::process::become_subreaper() {
                     tracing::debug!("cannot adopt orphans: {error}");
                 }
-                Ok(GuardHandle { pid: pid.cast_unsigned(), socket: ours })
+                Ok(GuardHandle { pid, socket: ours })
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::process::keeper::{
 };
 use crate::process::process_tree::kill_children;
 use crate::process::spawn::MAX_LISTEN_FDS;
+use crate::sys::fork::{ForkResult, close_copy, exit_now, fork};
 use crate::sys::process;
 use crate::sys::process::ChildSignals;
 use crate::sys::wait::{ChildPoll, poll_child, reap};
@@ -44,12 +45,6 @@ pub(super) fn run(socket: UnixStream) -> ! {
             exit_now(1)
         }
     }
-}
-
-/// Ends a forked process without running the parent's exit handlers.
-fn exit_now(code: i32) -> ! {
-    // SAFETY: ends the process, so nothing is used afterwards.
-    unsafe { libc::_exit(code) }
 }
 
 /// Kills everything below after a panic, as far as it can be reached.
@@ -202,18 +197,17 @@ impl GuardLoop {
     }
 
     fn fork_keeper(&mut self, run: u64, ends: KeeperFds) {
-        // SAFETY: this process has one thread, so the child may do anything.
-        match unsafe { libc::fork() } {
-            -1 => {
-                let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN);
+        match fork() {
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
                 let mut frame = Vec::new();
                 KeeperReport::Failed { stage: StartStage::Fork, errno }.encode(&mut frame);
                 // Fails only when the supervisor is gone.
                 let _ = rustix::net::send(&ends.line, &frame, SendFlags::empty());
             }
-            0 => self.become_keeper(ends),
-            pid => {
-                self.keepers.insert(pid.cast_unsigned(), run);
+            Ok(ForkResult::Child) => self.become_keeper(ends),
+            Ok(ForkResult::Parent(pid)) => {
+                self.keepers.insert(pid, run);
             }
         }
     }
@@ -221,12 +215,8 @@ impl GuardLoop {
     /// Runs in the forked child. Closes the guard's own descriptors at once: a keeper that held
     /// them would hide the guard's exit from the other keepers.
     fn become_keeper(&mut self, ends: KeeperFds) -> ! {
-        // SAFETY: the originals belong to the guard; this process never uses or closes these copies
-        // again, because it exits without dropping anything.
-        unsafe {
-            libc::close(self.liveness_write.as_raw_fd());
-            libc::close(self.socket.as_raw_fd());
-        }
+        close_copy(self.liveness_write.as_raw_fd());
+        close_copy(self.socket.as_raw_fd());
         let kept = catch_unwind(AssertUnwindSafe(|| {
             self.signals.after_fork().is_ok_and(|()| {
                 keeper_loop::run_keeper(ends, self.liveness_read.as_fd(), &self.signals);

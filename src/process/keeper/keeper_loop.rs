@@ -11,10 +11,11 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::keeper_protocol::{KeeperOrder, KeeperReport, MAX_REPORTED_ORPHANS, StartStage};
 use crate::process::process_tree;
-use crate::process::spawn::{ExecImage, SpawnRequest};
+use crate::process::spawn::SpawnRequest;
+use crate::sys::posix_spawn::ExecImage;
 use crate::sys::process::ChildSignals;
 use crate::sys::wait::{ChildPoll, TreeState, poll_child, reap};
-use crate::sys::{fork_exec, posix_spawn, process};
+use crate::sys::{fork_exec, posix_spawn, process, signal};
 
 /// How long orphans may take to exit after TERM when the main process exited on its own.
 const ORPHAN_GRACE: Duration = Duration::from_millis(500);
@@ -297,23 +298,16 @@ impl<'a> KeeperLoop<'a> {
             .collect();
     }
 
-    fn signal_group(&self, signal: i32) {
+    fn signal_group(&self, number: i32) {
         if self.main_lives {
-            let group = -self.main.cast_signed();
-            // SAFETY: takes numbers only; the main process is not reaped, so the group is its own.
-            unsafe {
-                libc::kill(group, signal);
-                libc::kill(group, libc::SIGCONT);
-            }
+            signal::kill_group(self.main, number);
+            signal::kill_group(self.main, libc::SIGCONT);
         }
     }
 
-    fn signal_main(&self, signal: i32) {
+    fn signal_main(&self, number: i32) {
         if self.main_lives {
-            // SAFETY: takes numbers only; the main process is not reaped, so the pid is its own.
-            unsafe {
-                libc::kill(self.main.cast_signed(), signal);
-            }
+            signal::kill(self.main, number);
         }
     }
 
@@ -335,8 +329,7 @@ impl<'a> KeeperLoop<'a> {
         }
         process_tree::kill_children(|_| false);
         if self.main_lives || process::group_exists(self.main) {
-            // SAFETY: takes numbers only; the group is still that of this tree.
-            unsafe { libc::kill(-self.main.cast_signed(), libc::SIGKILL) };
+            signal::kill_group(self.main, libc::SIGKILL);
         }
     }
 

@@ -18,5 +18,4 @@ pub use run_handle::RunHandle;
 pub(crate) use run_handle::RunPids;
 pub use run_report::{OutputSink, RunChange, RunReport};
 pub(crate) use run_task::{RunProgress, RunTask, send_report};
-pub(crate) use tree_usage::ProcessUsage;
 pub use tree_usage::{RunTree, TreeUsage};

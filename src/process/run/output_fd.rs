@@ -2,6 +2,7 @@ use std::io::PipeReader;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
+use crate::sys::async_fd::StableFd;
 use crate::sys::pty::Pty;
 
 /// Assumed amount when the system reports none: that of an enlarged pipe, and more than a pty's.
@@ -55,6 +56,8 @@ impl AsFd for OutputFd {
         }
     }
 }
+
+impl StableFd for OutputFd {}
 
 impl AsRawFd for OutputFd {
     fn as_raw_fd(&self) -> RawFd {

@@ -229,7 +229,7 @@ impl RunTask {
     /// The keeper died. The guard kills its orphans; without a guard the supervisor does.
     async fn clean_up_lost(&mut self) {
         let keeper = self.pids.keeper.load(Ordering::Relaxed);
-        process::kill_group(self.pids.main.load(Ordering::Relaxed));
+        process::kill_lost_group(self.pids.main.load(Ordering::Relaxed));
         // Makes a keeper that is alive but sent an invalid report end its tree now.
         self.line.close();
         let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);

@@ -20,19 +20,6 @@ pub struct TreeUsage {
     pub memory: u64,
 }
 
-/// What the system reports that one process has used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProcessUsage {
-    pub parent: u32,
-    /// Of the process itself.
-    pub cpu: Duration,
-    /// Of the children it has waited for, and of theirs.
-    pub reaped: Duration,
-    pub memory: u64,
-    /// At least 1.
-    pub threads: u64,
-}
-
 /// The processes of a run, to measure. Does not keep or control the run.
 #[derive(Debug, Clone)]
 pub struct RunTree(pub(crate) Arc<RunPids>);

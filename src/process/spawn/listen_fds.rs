@@ -1,5 +1,7 @@
 use std::os::fd::OwnedFd;
 
+use crate::sys::fork_exec::LISTEN_PID;
+
 /// A listening socket passed as systemd does (sd_listen_fds): from descriptor 3 on, in list order.
 #[derive(Debug)]
 pub struct ListenFd {
@@ -11,9 +13,6 @@ pub struct ListenFd {
 
 /// As many as a service may have ports. Linux passes at most 253 descriptors at once.
 pub(crate) const MAX_LISTEN_FDS: usize = 64;
-
-/// Filled in by the keeper: only the process itself knows its pid.
-pub(crate) const LISTEN_PID: &str = "LISTEN_PID";
 
 /// The variables that describe these sockets to the process.
 pub(super) fn listen_variables(handed: &[ListenFd]) -> Vec<(&'static str, String)> {

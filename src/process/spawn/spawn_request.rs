@@ -1,8 +1,10 @@
 //! All that a keeper needs to start a program, as a block of bytes that it only has to point into.
 
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use crate::sys::posix_spawn::ExecImage;
 
 /// Several times what any system accepts as arguments and environment.
 const MAX_REQUEST: usize = 16 << 20;
@@ -84,8 +86,7 @@ impl SpawnRequest {
         &mut self.block
     }
 
-    /// Returns pointers into the body, for arguments and environment as null-terminated lists.
-    /// `None` when the body does not match the header.
+    /// Returns the parts of the body. `None` when the body does not match the header.
     pub fn exec_image(&self) -> Option<ExecImage<'_>> {
         let mut rest = &self.block[..];
         let mut next = || {
@@ -94,27 +95,15 @@ impl SpawnRequest {
             Some(text)
         };
         let (dir, program) = (next()?, next()?);
+        // Not allocated by the count: one that the body does not back must not allocate.
         let mut list = |count: usize| {
-            // Not `with_capacity(count)`: a count that the body does not back must not allocate.
-            let mut pointers = Vec::new();
-            for _ in 0..count {
-                pointers.push(next()?.as_ptr().cast_mut());
-            }
-            pointers.push(std::ptr::null_mut());
-            Some(pointers)
+            std::iter::repeat_with(&mut next).take(count).try_fold(Vec::new(), |mut list, text| {
+                list.push(text?);
+                Some(list)
+            })
         };
         Some(ExecImage { dir, program, words: list(self.words)?, env: list(self.vars)? })
     }
-}
-
-/// The parts of a spawn request, for execve.
-pub(crate) struct ExecImage<'a> {
-    pub dir: &'a CStr,
-    pub program: &'a CStr,
-    /// The arguments, null-terminated.
-    pub words: Vec<*mut c_char>,
-    /// The environment, null-terminated.
-    pub env: Vec<*mut c_char>,
 }
 
 #[cfg(test)]
@@ -130,12 +119,6 @@ mod tests {
         Some(parcel)
     }
 
-    fn texts(list: &[*mut c_char]) -> Vec<String> {
-        // SAFETY: the pointers of an exec image point to NUL-terminated strings of its request.
-        let text = |p: &*mut c_char| unsafe { CStr::from_ptr(*p) }.to_string_lossy().into_owned();
-        list.iter().take_while(|p| !p.is_null()).map(text).collect()
-    }
-
     #[test]
     fn what_is_packed_is_found() {
         let words = ["a".to_owned(), String::new(), "c d".to_owned()];
@@ -144,8 +127,8 @@ mod tests {
         let parcel = receive(&bytes).expect("complete request");
         let opened = parcel.exec_image().expect("valid request");
         assert_eq!((opened.dir, opened.program), (c"/d", c"/bin/p"));
-        assert_eq!(texts(&opened.words), ["a", "", "c d"]);
-        assert_eq!(texts(&opened.env), ["K=v=w"]);
+        assert_eq!(opened.words, [c"a", c"", c"c d"]);
+        assert_eq!(opened.env, [c"K=v=w"]);
     }
 
     #[test]

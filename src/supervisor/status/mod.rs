@@ -7,4 +7,4 @@ mod startup_summary;
 
 pub use qr_code::qr_code;
 pub(crate) use run_notes::{listen_notes, orphans, wrong_port};
-pub use startup_summary::{network_lines, startup_summary};
+pub use startup_summary::network_lines;

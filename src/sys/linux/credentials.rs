@@ -1,4 +1,4 @@
-//! Datagrams with their sender's pid, which the kernel adds and a sender cannot forge.
+//! Peers and senders of Unix sockets, as the kernel names them: they cannot be forged.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -33,7 +33,8 @@ pub(crate) fn recv_with_sender(
     header.msg_iov = &mut part;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = control.0.len();
+    // The type differs between C libraries.
+    header.msg_controllen = control.0.len() as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: the header points to buffers of the stated length that outlive the call.
     let count = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &mut header, flags) };
@@ -60,4 +61,23 @@ fn sender(header: &libc::msghdr) -> NotifySender {
         }
     }
     NotifySender::Hidden
+}
+
+/// Returns the pid, hidden in another pid namespace, and the user of the process at the other end,
+/// from when it connected or started to listen. rustix cannot be used: it rejects pid 0.
+pub(crate) fn peer_credentials(socket: impl AsFd) -> Option<(Option<u32>, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the socket is open; `peer` has `size` bytes, and any bit pattern is valid for it.
+    let code = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    let pid = u32::try_from(peer.pid).ok().filter(|pid| *pid > 0);
+    (code == 0).then_some((pid, peer.uid))
 }

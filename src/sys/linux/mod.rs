@@ -3,7 +3,7 @@
 pub(crate) mod credentials;
 pub(crate) mod mounts;
 pub(crate) mod process;
-#[cfg(target_os = "linux")]
-pub(crate) mod sock_diag;
-#[cfg(target_os = "linux")]
-pub(crate) mod socket_walk;
+mod process_list;
+mod sock_diag;
+mod socket_walk;
+pub(crate) mod sockets;

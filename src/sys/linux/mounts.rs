@@ -4,13 +4,11 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::watch::MountEntry;
-use crate::watch::events::EventInbox;
+use crate::sys::mount_entry::MountEntry;
 
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 
@@ -52,9 +50,9 @@ fn unescape(word: &[u8]) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Starts a thread that notifies `inbox` of mount changes until the returned descriptor is dropped.
+/// Starts a thread that calls `changed` after each change of the mounts until the returned descriptor is dropped.
 /// `None` when that is impossible.
-pub(crate) fn watch_mounts(inbox: Arc<EventInbox>) -> Option<OwnedFd> {
+pub(crate) fn watch_mounts(changed: impl Fn() + Send + 'static) -> Option<OwnedFd> {
     let table = File::open(MOUNTINFO).ok()?;
     let (end, hold) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ok()?;
     let work = move || {
@@ -65,7 +63,7 @@ pub(crate) fn watch_mounts(inbox: Arc<EventInbox>) -> Option<OwnedFd> {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(_) => return,
                 Ok(_) if !fds[1].revents().is_empty() => return,
-                Ok(_) => inbox.mounted(),
+                Ok(_) => changed(),
             }
         }
     };
@@ -75,7 +73,7 @@ pub(crate) fn watch_mounts(inbox: Arc<EventInbox>) -> Option<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use crate::sys::linux::mounts::*;
+    use super::*;
 
     #[test]
     fn lines_of_the_table_are_read() {
@@ -94,12 +92,15 @@ mod tests {
 
     #[test]
     fn the_thread_ends_when_nobody_holds_it() {
-        let inbox = Arc::new(EventInbox::default());
-        drop(watch_mounts(inbox.clone()).expect("/proc is mounted"));
-        let start = std::time::Instant::now();
-        while Arc::strong_count(&inbox) > 1 {
-            assert!(start.elapsed() < crate::watch::tests::DEADLINE);
-            thread::yield_now();
-        }
+        let (held, seen) = std::sync::mpsc::channel::<()>();
+        let callback = move || held.send(()).expect("the test waits");
+        drop(watch_mounts(callback).expect("/proc is mounted"));
+        // The thread drops its callback, and with it the sender, when it ends.
+        let ended = loop {
+            if let Err(why) = seen.recv_timeout(std::time::Duration::from_secs(20)) {
+                break why;
+            }
+        };
+        assert_eq!(ended, std::sync::mpsc::RecvTimeoutError::Disconnected);
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::ports::ListeningSocket;
+use crate::sys::listening_socket::ListeningSocket;
 
 const HEADER: usize = 16;
 /// `struct inet_diag_req_v2`.
@@ -182,7 +182,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use crate::sys::linux::sock_diag::{listeners, read_datagram};
+    use super::{listeners, read_datagram};
 
     #[test]
     fn the_kernel_names_a_listener_of_each_family() {

@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, RawDir};
 
-use crate::ports::holders::ancestors;
+use super::process_list::processes;
+use crate::sys::process_stat::ancestors;
 
 /// More threads gain little, because of kernel locks.
 const MOST_WALKERS: usize = 4;
@@ -52,7 +53,7 @@ fn scan_processes(
     if sockets.is_empty() {
         return BTreeMap::new();
     }
-    let mut pids = pids();
+    let mut pids = processes();
     pids.sort_unstable_by(|one, other| other.cmp(one));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let walkers = processors.min(MOST_WALKERS).min(pids.len() / WORTH_A_THREAD);
@@ -84,11 +85,6 @@ fn scan_processes(
         found.entry(socket).or_default().push(pid);
     }
     found
-}
-
-pub(crate) fn pids() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Returns which of the `wanted` sockets a process has open. A zombie has none. Fails if the
@@ -126,7 +122,7 @@ mod tests {
 
     use rustix::io::{FdFlags, fcntl_setfd};
 
-    use crate::sys::linux::socket_walk::{first_pids_by_socket, pids_by_socket, scan_processes};
+    use super::{first_pids_by_socket, pids_by_socket, scan_processes};
 
     fn number(held: &TcpListener) -> u64 {
         let target = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).unwrap();

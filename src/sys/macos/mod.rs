@@ -3,3 +3,5 @@
 pub(crate) mod credentials;
 pub(crate) mod mounts;
 pub(crate) mod process;
+mod process_list;
+pub(crate) mod sockets;

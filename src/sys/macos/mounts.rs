@@ -3,10 +3,8 @@ use std::ffi::{CStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::watch::MountEntry;
-use crate::watch::events::EventInbox;
+use crate::sys::mount_entry::MountEntry;
 
 /// Reads the mount table.
 pub(crate) fn mounts() -> BTreeMap<PathBuf, MountEntry> {
@@ -41,6 +39,6 @@ fn text(chars: &[libc::c_char]) -> Option<OsString> {
 }
 
 /// Does nothing: FSEvents reports when a watched root changes.
-pub(crate) fn watch_mounts(_inbox: Arc<EventInbox>) -> Option<OwnedFd> {
+pub(crate) fn watch_mounts(_changed: impl Fn() + Send + 'static) -> Option<OwnedFd> {
     None
 }

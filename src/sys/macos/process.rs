@@ -11,8 +11,12 @@ use std::time::Duration;
 use rustix::event::{Timespec, poll};
 use rustix::net::RecvFlags;
 
-use crate::process::run::ProcessUsage;
+pub(crate) use super::process_list::{
+    ChildIndex, age, boot_id, children, command_line_of, cwd_of, env_var_of, env_vars_of,
+    own_threads, process_stat, process_usage, processes, uid_of,
+};
 use crate::sys::process_stat::ProcessStat;
+use crate::sys::signal;
 
 /// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
 pub(crate) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
@@ -28,12 +32,6 @@ pub(crate) const SPAWN_FLAGS: libc::c_int = POSIX_SPAWN_SETSID
     | libc::POSIX_SPAWN_SETSIGDEF
     | libc::POSIX_SPAWN_SETSIGMASK
     | libc::POSIX_SPAWN_CLOEXEC_DEFAULT;
-
-/// Far above what a development stack has.
-const MAX_CHILDREN: usize = 4096;
-
-/// Above the default limit for a whole machine.
-const MAX_PROCESSES: usize = 16_384;
 
 /// Does nothing: macOS names a process only after its program.
 pub(crate) fn set_process_name(_name: &CStr) {}
@@ -131,139 +129,12 @@ impl AsFd for ChildSignals {
 
 /// Whether the group of a reaped main process has members that are not children of this process.
 pub(crate) fn group_exists(group: u32) -> bool {
-    // SAFETY: signal 0 only checks.
-    group > 1 && unsafe { libc::kill(-group.cast_signed(), 0) } == 0
+    signal::kill_group(group, 0)
 }
 
 /// Kills the group of a main process whose keeper died: no other process adopts it.
-pub(crate) fn kill_group(main: u32) {
-    if main > 1 {
-        // SAFETY: takes numbers only.
-        unsafe { libc::kill(-main.cast_signed(), libc::SIGKILL) };
-    }
-}
-
-pub(crate) fn kill_child(child: u32) {
-    // SAFETY: takes numbers only.
-    unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
-}
-
-/// Lists the children of a process; empty when it is gone.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let mut list = vec![0 as libc::pid_t; MAX_CHILDREN];
-    let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
-    // SAFETY: the buffer has the length that is passed.
-    let count =
-        unsafe { libc::proc_listchildpids(pid.cast_signed(), list.as_mut_ptr().cast(), bytes) };
-    list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_CHILDREN));
-    list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
-}
-
-/// Reads one process; `None` when it is gone.
-pub(crate) fn process_stat(pid: u32) -> Option<ProcessStat> {
-    let mut info: MaybeUninit<libc::proc_bsdinfo> = MaybeUninit::zeroed();
-    let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
-    // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_bsdinfo.
-    let info = unsafe {
-        let flavor = libc::PROC_PIDTBSDINFO;
-        let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
-        if got != size {
-            return None;
-        }
-        info.assume_init()
-    };
-    let name: Vec<u8> =
-        info.pbi_comm.iter().take_while(|c| **c != 0).map(|c| c.cast_unsigned()).collect();
-    Some(ProcessStat {
-        name: String::from_utf8_lossy(&name).into_owned(),
-        parent: info.pbi_ppid,
-        group: info.pbi_pgid,
-        born: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
-        zombie: info.pbi_status == libc::SZOMB,
-    })
-}
-
-/// Reads what a process has used; `None` when it is gone. Does not include its exited children.
-pub(crate) fn process_usage(pid: u32) -> Option<ProcessUsage> {
-    let mut info: MaybeUninit<libc::proc_taskinfo> = MaybeUninit::zeroed();
-    let size = size_of::<libc::proc_taskinfo>() as libc::c_int;
-    // SAFETY: the buffer has the length that is passed, and all zeroes are a valid proc_taskinfo.
-    let info = unsafe {
-        let flavor = libc::PROC_PIDTASKINFO;
-        let got = libc::proc_pidinfo(pid.cast_signed(), flavor, 0, info.as_mut_ptr().cast(), size);
-        if got != size {
-            return None;
-        }
-        info.assume_init()
-    };
-    Some(ProcessUsage {
-        parent: process_stat(pid)?.parent,
-        cpu: ticks_to_duration(info.pti_total_user.saturating_add(info.pti_total_system)),
-        reaped: Duration::ZERO,
-        threads: u64::try_from(info.pti_threadnum).unwrap_or(1),
-        memory: info.pti_resident_size,
-    })
-}
-
-/// Converts Mach ticks, which are not nanoseconds on every machine.
-fn ticks_to_duration(ticks: u64) -> Duration {
-    /// `denominator` ticks take `nanos` nanoseconds.
-    #[repr(C)]
-    struct Timebase {
-        nanos: u32,
-        denominator: u32,
-    }
-    unsafe extern "C" {
-        fn mach_timebase_info(info: *mut Timebase) -> libc::c_int;
-    }
-    let mut base = Timebase { nanos: 1, denominator: 1 };
-    // SAFETY: writes two numbers to `base`.
-    unsafe { mach_timebase_info(&raw mut base) };
-    let nanos = u128::from(ticks) * u128::from(base.nanos) / u128::from(base.denominator.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
-/// Children of each process, listed on every call.
-#[derive(Default)]
-pub(crate) struct ChildIndex;
-
-impl ChildIndex {
-    /// Lists the children of a process; empty when it is gone.
-    pub fn children(&mut self, pid: u32, _threads: u64) -> Vec<u32> {
-        children(pid)
-    }
-}
-
-pub(crate) fn processes() -> Vec<u32> {
-    let mut list = vec![0 as libc::pid_t; MAX_PROCESSES];
-    let bytes = (list.len() * size_of::<libc::pid_t>()) as libc::c_int;
-    // SAFETY: the buffer has the length that is passed.
-    let count = unsafe { libc::proc_listallpids(list.as_mut_ptr().cast(), bytes) };
-    list.truncate(usize::try_from(count).unwrap_or(0).min(MAX_PROCESSES));
-    list.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
-}
-
-/// Identifies this boot: pids of another one mean nothing.
-pub(crate) fn boot_id() -> Option<String> {
-    let mut text = [0u8; 64];
-    let mut length = text.len();
-    // SAFETY: the name is NUL-terminated, and the buffer has the length that is passed.
-    let code = unsafe {
-        libc::sysctlbyname(
-            c"kern.bootsessionuuid".as_ptr(),
-            text.as_mut_ptr().cast(),
-            &mut length,
-            std::ptr::null_mut(),
-            0,
-        )
-    };
-    let text = CStr::from_bytes_until_nul(&text).ok().filter(|_| code == 0)?;
-    Some(text.to_string_lossy().into_owned())
-}
-
-/// Not supported on macOS: only recorded processes and their descendants are found again.
-pub(crate) fn env_var_of(_pid: u32, _name: &str) -> Option<Vec<u8>> {
-    None
+pub(crate) fn kill_lost_group(main: u32) {
+    signal::kill_group(main, libc::SIGKILL);
 }
 
 /// Waits briefly: the exit of a process that is not a child causes no event.
@@ -286,10 +157,9 @@ pub(crate) fn proc_is_mounted() -> bool {
 
 /// Signals a process that may have been recycled, if `ours` accepts it. Without pidfds a gap of
 /// microseconds remains between the check and the signal.
-pub(crate) fn signal_checked(pid: u32, signal: i32, ours: impl Fn(&ProcessStat) -> bool) {
+pub(crate) fn signal_checked(pid: u32, number: i32, ours: impl Fn(&ProcessStat) -> bool) {
     if pid > 1 && process_stat(pid).is_some_and(|p| ours(&p)) {
-        // SAFETY: takes numbers only. Fails when the process is gone.
-        unsafe { libc::kill(pid.cast_signed(), signal) };
+        signal::kill(pid, number);
     }
 }
 

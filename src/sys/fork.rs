@@ -1,0 +1,66 @@
+//! Forks this process, and what a forked process does to itself.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use super::process;
+
+/// How long a thread that has been joined may still be listed.
+const JOINED_THREAD_LINGERS: Duration = Duration::from_millis(200);
+
+/// The side of a fork that this process is.
+pub(crate) enum ForkResult {
+    /// The old process; the pid of its child.
+    Parent(u32),
+    Child,
+}
+
+/// Forks. Refused while this process has several threads: their locks would stay locked in the
+/// child for ever.
+pub(crate) fn fork() -> io::Result<ForkResult> {
+    let limit = Instant::now() + JOINED_THREAD_LINGERS;
+    while process::own_threads()? > 1 {
+        if Instant::now() >= limit {
+            return Err(io::Error::other("a process with several threads cannot be forked"));
+        }
+        std::thread::yield_now();
+    }
+    // SAFETY: this is the only thread, so the child may do anything.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(ForkResult::Child),
+        pid => Ok(ForkResult::Parent(pid.cast_unsigned())),
+    }
+}
+
+/// Ends a forked process without running the exit handlers of its parent.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process, so nothing is used afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes a forked process's copy of a descriptor whose owner is never used nor dropped there.
+pub(crate) fn close_copy(fd: RawFd) {
+    // SAFETY: the caller never uses or drops the owner, because it ends with `exit_now`.
+    unsafe { libc::close(fd) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        // The thread that waits is the second one.
+        let refused = std::thread::scope(|scope| {
+            let forked = scope.spawn(|| match fork() {
+                Ok(ForkResult::Child) => exit_now(1),
+                Ok(ForkResult::Parent(_)) => None,
+                Err(error) => Some(error.to_string()),
+            });
+            forked.join().expect("no panic")
+        });
+        assert_eq!(refused.as_deref(), Some("a process with several threads cannot be forked"));
+    }
+}
