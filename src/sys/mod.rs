@@ -1,6 +1,8 @@
 //! System calls, and every `unsafe` block of the program. One file per operating system with the same functions.
 
 pub(crate) mod async_fd;
+#[cfg(test)]
+pub(crate) mod fifo;
 pub(crate) mod file_clock;
 pub(crate) mod fork_exec;
 #[cfg(target_os = "linux")]
@@ -19,4 +21,4 @@ pub(crate) mod wait;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{credentials, process};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use macos::{credentials, mounts, process};
+pub(crate) use macos::{credentials, process};

@@ -133,10 +133,7 @@ fn what_is_no_lock_is_passed_over() {
     fs::create_dir(runtime.join("1123456789abcdef.lock")).unwrap();
     symlink(&lock, runtime.join("2123456789abcdef.lock")).unwrap();
     fs::hard_link(&lock, runtime.join("ffffffffffffffff.lock")).unwrap();
-    let pipe =
-        std::ffi::CString::new(format!("{}/3123456789abcdef.lock", runtime.display())).unwrap();
-    // SAFETY: the name ends in NUL and lives through the call.
-    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    crate::sys::fifo::make_fifo(&runtime.join("3123456789abcdef.lock"));
     assert_eq!(home.folders(), [ProjectDir::InPlace(project)]);
     assert_eq!(CrashedInstance::all_in(&home.places).len(), 0);
     // A devstack that has taken its lock but not yet written its record.

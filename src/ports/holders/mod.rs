@@ -8,6 +8,7 @@ mod owner;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 pub(crate) mod system;
 
+#[cfg(target_os = "linux")]
 pub(crate) use ancestry::ancestors;
 pub use ancestry::own_ancestry;
 pub use holder::{PortHolder, display_home_relative};

@@ -91,7 +91,10 @@ impl EventInbox {
     }
 
     /// Notes that something was mounted or unmounted.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux tells of mounts"))]
+    #[cfg_attr(
+        not(any(target_os = "linux", test)),
+        expect(dead_code, reason = "only Linux tells of mounts")
+    )]
     pub fn mounted(&self) {
         self.state().mounts = true;
         self.news.notify_all();
