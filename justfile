@@ -52,7 +52,7 @@ check-msrv:
 
 # Does it still compile for macOS? Needs: rustup target add aarch64-apple-darwin
 check-macos:
-    cargo check --locked --target aarch64-apple-darwin
+    cargo check --locked --target aarch64-apple-darwin --all-targets
 
 # Fuzzes TARGET for SECONDS; `cargo fuzz list` names the targets. Needs: cargo install cargo-fuzz
 fuzz TARGET SECONDS='60':

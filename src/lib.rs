@@ -1,114 +1,162 @@
-//! devstack runs a stack of services: this page is its architecture, to be read in ten minutes.
+//! devstack runs a stack of services. This page is its architecture; `docs/glossary.md` has the words.
 //!
-//! # One brain, one loop, many hands
+//! # One engine, one loop
 //!
 //! ```text
-//!   devstack.toml ─► config ─► Draft ─► ports ─► Stack ──┐
+//!  devstack.toml ─► config ─► Config ─► ports ─► Stack ──┐
 //!                                                        ▼
-//!   signals, requests, facts, reports, changes ─► Supervisor ─► Engine::step(now, inputs)
-//!                                                        ▲              │
-//!                            hands: processes, probes,   │              ▼
-//!                            watches, timers ◄───────────┴────────── effects
+//!  signals, requests, reports, changes ─► Supervisor ─► Engine::step(now, inputs)
+//!       ▲                                                │
+//!       │                                                ▼
+//!  runs, probes, watcher, timers ◄─ Executor ◄──────── effects
 //!                                                        │
-//!                             Snapshot, events, log ◄────┴────► Handle ◄── control socket ◄── ps, logs, down …
+//!            Snapshot, events, log ◄─────────────────────┘
+//!                     │
+//!             SupervisorHandle ◄─ control server ◄─ socket ◄─ control client ◄─ ps, logs, down …
 //! ```
 //!
-//! 1. **One brain.** [`engine`] decides everything and does nothing: no clock, no file, no process. Time is a
-//!    parameter. [`engine::Engine::step`] absorbs inputs, reconciles what is with what is wanted, tells what changed.
-//! 2. **One loop.** [`runtime::supervisor`] turns the world into inputs, lets the engine decide, carries out effects.
-//!    It waits for nothing but its own `select!`.
-//! 3. **Many hands.** One small task per run (one life of one service) reads its output and reports its ends with its run's
-//!    number, so that a late report about an earlier run matches nothing.
-//! 4. **Desired state.** A configuration becomes a checked value, [`model::Stack`]. A reload is "here is another stack";
-//!    one pure difference, [`engine::Plan`], says what changes and why.
-//! 5. **Two ways out.** *What is*: one immutable [`model::Snapshot`], made when somebody asks. *What happened*: the events of
-//!    [`runtime::feed`], and what services printed, [`runtime::log`], which readers follow at their own speed. A slow reader
-//!    is told what it missed and slows nobody. Log bytes never pass through the loop. A terminal is also shown raw, [`runtime::console`],
-//!    to who is attached to it, bounded in the same way.
-//! 6. **Lost races are healed.** Ports are held until they are bound ([`ports`]); the supervisor looks who listens before it
-//!    starts anything, and the engine lets a service whose port was taken wait until another one was chosen.
-//! 7. **Faces are clients.** Commands in other terminals speak to the control socket and know nothing of the engine.
+//! 1. **One engine.** [`engine`] makes every decision and has no side effects: no clock, no file, no
+//!    process; time is a parameter. [`engine::Engine::step`] absorbs inputs, stops what must not run,
+//!    starts what should, and emits what changed.
+//! 2. **One loop.** [`supervisor::Supervisor`] turns whatever happens into inputs, steps the engine and
+//!    has its effects carried out. It waits only in its own `select!`.
+//! 3. **Tasks per run.** A run is one life of one service. A task reads its output, others probe it.
+//!    They report with the number of the run, so a late report about an earlier run matches nothing.
+//! 4. **Desired state.** A configuration becomes a checked value, [`model::Stack`]. A reload hands the
+//!    engine another stack; one pure comparison, [`model::Plan`], says what changes and why.
+//! 5. **Two ways out.** *What is*: an immutable [`model::Snapshot`], made when a client asks. *What
+//!    happened*: the events of [`supervisor::feed`], and the lines of [`log`]. Readers follow at their
+//!    own speed; a slow one learns how much it missed and delays nothing. Log bytes never pass through
+//!    the loop. Clients that attach to a [`terminal`] get raw output, bounded in the same way.
+//! 6. **Lost races are repaired.** Ports are held until they are bound ([`ports`]). If another process
+//!    listens on one anyway, the engine lets that service wait until another port is chosen.
+//! 7. **Commands are clients.** Commands in other terminals use the control socket and know nothing of
+//!    the engine.
 //!
-//! # Where things are
+//! # Rooms
 //!
-//! | module | what | knows |
+//! From the bottom up; `tests/layers` checks who may use what.
+//!
+//! | room | contents | uses |
 //! |---|---|---|
-//! | [`model`] | the words everyone shares | std, serde |
-//! | [`config`] | text → raw, with spans → checked [`config::Draft`] → [`model::Stack`] | model, presets, suggest |
-//! | [`presets`] | what is known about frameworks and data stores, one TOML file each, and about other servers | std, serde |
-//! | [`ports`] | which service gets which port, and keeping it; who holds one; networks | model |
-//! | [`engine`] | service states, order, restarts, requests, the plan of a reload | model |
-//! | [`runtime`] | the loop and its hands: `process`, `console`, `probe`, `watch`, `jobs`, `log`, `feed`, `passing`, `survey`, `usage`, `given`, `reload`, `signals` | all above |
-//! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
-//! | [`cli`] | one file per command; wires everything | everything |
-//! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
-//! | [`error`] | exit codes, and how an error is shown | model |
-//! | [`suggest`] | "did you mean", one measure for all | std |
+//! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | std, serde |
+//! | [`suggest`], [`error`] | "did you mean"; exit codes, and how an error looks | model |
+//! | `sys` | system calls and all `unsafe`, one file per operating system with the same functions | model |
+//! | [`presets`] | frameworks and data stores, one TOML file each | model |
+//! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
+//! | [`ports`] | chooses ports, claims them, finds out which process has one | sys |
+//! | [`engine`] | phases, order, restarts, back-off, requests, the plan of a reload | model |
+//! | [`process`] | guard, keepers, runs; starts, signals and reaps processes | sys |
+//! | [`log`] | capture, store, read and format what services print | sys |
+//! | [`watch`] | from file events to changes of services | sys |
+//! | [`probe`] | readiness and health | ports, process |
+//! | [`terminal`] | the ptys of services, and attached clients | process, log |
+//! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
+//! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`; the client only model and log |
+//! | [`export`] | files for other programs: VS Code's `launch.json` | model |
+//! | [`cli`] | the commands, and everything up to a running stack | everything |
+//!
+//! # Where to look first
+//!
+//! | question | file |
+//! |---|---|
+//! | What turns a burst of file events into one change (debounce)? | `watch/events/debouncer.rs`, times in `quiet_period.rs` |
+//! | What does a changed file lead to? | `engine/on_change.rs` |
+//! | What starts or stops, and in which order? | `engine/reconcile.rs` |
+//! | What does an exit lead to, and how long is the back-off? | `engine/exit.rs` |
+//! | What makes a configuration change a restart? | `engine/diff.rs` compares two services, `engine/plan.rs` decides |
+//! | Which port does a service get? | `ports/choose.rs`; claims and history: `ports/assign.rs` |
+//! | Which process has a port? | `ports/holders/` |
+//! | How is a preset read? | `presets/preset.rs`, `presets/facts.rs`; its `[service]` table: `config/check/preset.rs` |
+//! | What happens on SIGHUP, SIGTERM or Ctrl-C? | `supervisor/signal_listener.rs`, then `on_signal` in `supervisor/inputs.rs` |
+//! | What reaps an orphan? | `process/keeper/keeper_loop.rs`; those of a dead keeper: `process/guard/guard_loop.rs`; those of a killed devstack: `process/cleanup/previous_stack.rs` |
+//! | How are an environment and a command line made? | `config/env/resolver.rs`, `process/spawn/` |
+//! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
+//! | How does a log line become JSON? | `log/format/json.rs` from the type in `log/log_line.rs` |
+//! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs`; the table: `cli/render/ps.rs` |
+//! | What does a command do? | `cli/args.rs` has them all, `cli/mod.rs` calls them |
+//! | Where do exit codes come from? | `error.rs` lists them; 121 to 127 of `devstack run`: `cli/start/run.rs` |
+//! | What does `why` say? | `engine/explain.rs` |
 //!
 //! # Ports
 //!
-//! `ports::choose` decides and is pure: it asks a `Market` for numbers, where each is claimed at once. A claim is three things:
-//! a lease (a locked file, against other stacks of this user), an announcement (an abstract socket, against stacks of other
-//! users; Linux), and a hold (a bound socket, against everyone whom the kernel gives a number). Whoever dies gives them back.
-//! `remembered` has what a folder got last time. `passed` opens the sockets that are handed to services instead of a number.
+//! `ports::choose` decides and is pure: it asks a `PortSource` for numbers, which claims each at once. A
+//! claim is three things: a lease (a locked file, against other stacks of this user), an announcement
+//! (an abstract socket, against stacks of other users; Linux only) and a hold (a bound socket, against
+//! every program that lets the kernel choose). All end with the process. `history` has the ports of the
+//! last time. `socket_activation` opens the sockets that services get instead of a number.
 //!
-//! Who is in the way: `sock_diag` lists listeners, `walk` finds who has them open, `holder`, `belonging`, `container` and `origin`
-//! find the words. That takes milliseconds, so it runs before the loop begins or in tokio's pool, except when a port was lost:
-//! then nothing can go on before it is known to whom.
+//! To name the process behind a port, `sys` lists listeners and walks open descriptors, and
+//! `ports::holders` adds its command, container or unit. That takes milliseconds, so it happens before
+//! the loop begins or in the thread pool: the engine orders the look with an effect and gets the verdict
+//! as an input.
 //!
 //! # Processes
 //!
 //! ```text
 //!   devstack            what the user started: the supervisor
-//!    └─ ds-guard        forked first thing, before threads; adopts what dead keepers leave
-//!        └─ ds-keep     one per run; adopts every orphan of its tree, so a tree is provably empty when it has no children
+//!    └─ ds-guard        forked first, before threads; adopts orphans of dead keepers
+//!        └─ ds-keep     one per run; adopts the orphans of its tree, which is empty when it has no children
 //!            └─ the service, in a session of its own
 //! ```
 //!
-//! With `up -d` the supervisor is the child of what the user started, which follows the start and goes.
-//! Whoever dies, somebody above or below notices by the end of a socket and ends what is left. See [`runtime::process`].
+//! With `up -d`, the supervisor is a child of what the user started, which shows the start and exits.
+//! When one of these processes dies, those above and below see a socket close and end what is left. See
+//! [`process`].
 //!
-//! # Threads, tasks and channels of a supervisor
+//! # Threads and channels
 //!
-//! One thread runs a current-thread tokio runtime with the loop, the runs, the probes and the control server. Beside it:
-//! the log's printer (writes to a terminal that may stand still), the watcher (walks folders, reads files)
-//! with notify's own thread and on Linux one that sleeps until something is mounted, and tokio's pool for reloading and
-//! choosing ports, for reading stored logs, for looks at where services listen and what they use, and for composing environments. Naming who holds a port takes
-//! up to four threads for some milliseconds. The pool has one thread from the beginning, and the control server keeps eight descriptors for clients: a stack
-//! that has met its limits can be asked and stopped (`docs/decisions/0023-resource-limits.md`).
+//! One thread runs a current-thread tokio runtime: the loop, the tasks of runs, the probes, the control
+//! server. Beside it:
+//!
+//! - one writer thread writes all log files, with a byte budget per run. A run that has used up its
+//!   budget is not read until the disk catches up; others do not notice;
+//! - the printer writes to the terminal, which may block at any time;
+//! - the watcher walks directories and reads files. notify has a thread of its own, and on Linux one
+//!   sleeps until something is mounted;
+//! - tokio's pool reloads, chooses ports, looks for listeners and holders, reads stored logs, measures
+//!   usage, and composes environments for display.
+//!
+//! The pool has a thread from the start, and the control server reserves eight descriptors: a stack at
+//! its limits can still be inspected and stopped (`docs/decisions/0023-resource-limits.md`).
 //!
 //! | channel | from | to | bound |
 //! |---|---|---|---|
-//! | facts | tasks of runs | loop | five a run |
-//! | reports | probes, looks at listeners | loop | changes only |
-//! | done | commands of watches | loop | one a service |
-//! | changes | watcher | loop | settled bursts, and whether more is changing |
-//! | asks: requests, looks | control server, `run` | loop | 256 connections, one request each |
-//! | endings | time limit, closed output, lost guard | loop | a handful |
-//! | reloaded | one load or choice of ports at a time | loop | one |
-//! | previewed | looks at the files for `devstack plan` | loop | 256 connections, one each |
-//! | state, settled | loop | `run`, time limits | the newest |
-//! | feed | loop | readers of events | 4096 events or 1 MiB, then forgotten |
-//! | words | the log, by `cli::relay` | the process in front of `up -d` | what the socket holds; reads at its own speed |
-//! | queue | captures | printer | 8 MiB, then read back from the store |
-//! | places | terminals | who is attached | 256 KiB each, then the newest 16 KiB and how much is missing |
-//! | keys | who is attached | terminals | 1 MiB each, then the bell |
+//! | run reports | tasks of runs | loop | five per run |
+//! | probe reports | probes, scans for listeners | loop | changes only |
+//! | job reports | watch commands | loop | one per service |
+//! | watch reports | watcher | loop | settled bursts, and whether more is changing |
+//! | requests | control server, `run` | loop | 256 connections, one request each |
+//! | shutdown requests | time limit, closed output, lost guard | loop | a handful |
+//! | reload outcomes | one load or choice of ports at a time | loop | one |
+//! | previews | reads of the files for `devstack plan` | loop | 256 connections, one each |
+//! | state, start done | loop | `run`, time limits | the latest value |
+//! | event feed | loop | readers of events | 4096 events or 1 MiB, then the oldest go |
+//! | chunks to write | captures | log writer | the byte budget of each run |
+//! | print queue | captures | printer | 8 MiB, then read back from the files |
+//! | startup messages | `cli::start::relay` | the process in front of `up -d` | what the socket holds |
+//! | terminal output | ptys | attached clients | 256 KiB each, then the newest 16 KiB and how much is missing |
+//! | keys | attached clients | ptys | 1 MiB each, then the bell |
 //!
 //! # What never happens
 //!
-//! `tests/layers.rs` checks the first three; the engine's random scripts and traces check the rest.
+//! `tests/layers` checks the first three; random scripts and recorded traces of the engine check most
+//! of the rest.
 //!
-//! - `engine`, `model` and `config` (but for its loading) touch no clock, file, network, environment, randomness or tokio.
-//! - Only `runtime/supervisor.rs` calls `Engine::step`; it takes no lock across an await and reads no file; who listens is
-//!   looked at there, because a spawn waits for the answer (0.1 ms, and some when a thief has to be named).
-//! - Only `runtime/process` acts on processes by number; exceptions are listed in `tests/layers` with their reasons.
-//! - Each run ends in exactly one last report, even when its task panics.
-//! - In one step every stop is decided before any start.
-//! - Two runs of one service never live at once; a run begins when the tree of the one before is proved empty.
-//! - What is being debugged is stopped by a request, an edit of it or a shutdown, and by nothing else.
-//! - A stop is final: it voids every restart asked for before it.
-//! - Whoever has read of an event sees it in the next snapshot: both come from the loop, in this order.
-//! - No service is in a phase without a cause that someone can read.
+//! - `engine`, `model` and `config` (except for `config::load`) touch no clock, file, network,
+//!   environment, randomness or tokio.
+//! - Only `supervisor/supervisor.rs` calls `Engine::step`. The loop reads no file, and takes no lock
+//!   that is held across an await or during I/O.
+//! - Only `process` and `sys` act on processes by number; the exceptions in `tests/layers` have reasons.
+//! - Each run ends with exactly one last report, even if its task panics.
+//! - Within a step, every stop is decided before any start.
+//! - Two runs of a service never overlap: a run starts when the tree of the previous one is empty.
+//! - A service that is being debugged is stopped only by a request, an edit of its configuration or a
+//!   shutdown.
+//! - A stop is final: it voids every restart requested before it.
+//! - A client that has read an event finds its effect in the next snapshot: the loop publishes both, in
+//!   this order.
+//! - No service is in a phase without a cause that users can read.
 
 pub mod cli;
 pub mod config;

@@ -1,8 +1,7 @@
 //! `devstack env`: what a service has in its environment, and why.
 
+#[cfg(target_os = "linux")]
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use serde_json::Value;
 
@@ -25,12 +24,14 @@ fn variable<'a>(view: &'a Value, name: &str) -> &'a Value {
 }
 
 /// What a process has in its environment.
+#[cfg(target_os = "linux")]
 #[track_caller]
 fn of_process(pid: u64) -> BTreeMap<String, Vec<u8>> {
     let bytes = std::fs::read(format!("/proc/{pid}/environ")).expect("it lives");
     of_bytes(&bytes)
 }
 
+#[cfg(target_os = "linux")]
 fn of_bytes(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let entries = bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
     let pair = |entry: &[u8]| {
@@ -41,6 +42,7 @@ fn of_bytes(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Values that every form has to quote.
+#[cfg(target_os = "linux")]
 const AWKWARD: &str = r#"
 EMPTY = ""
 SPACES = " a  b "
@@ -57,6 +59,7 @@ TAB = "a\tb"
 #[cfg(target_os = "linux")]
 #[test]
 fn it_is_what_the_process_has() {
+    use std::os::unix::ffi::OsStrExt;
     let project = TestProject::new();
     let port = free_port();
     project.write(".env", "FROM=file\nBOTH=file\n");
@@ -64,7 +67,7 @@ fn it_is_what_the_process_has() {
         "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n[services.api.env]\nBOTH = 'own'\n{AWKWARD}"
     );
     project.write("devstack.toml", &text);
-    let odd = OsStr::from_bytes(b"a\xff'b");
+    let odd = std::ffi::OsStr::from_bytes(b"a\xff'b");
     let up = project.devstack(["up"]).env("ODD", odd).env("OUTER", "o").start();
     up.wait_for("is up");
     let pid = service(&project.ps(), "api")["pid"].as_u64().expect("it runs");

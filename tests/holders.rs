@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
-    CTRL_C, CTRL_D, RunningProgram, TestProject, free_port, free_ports, misbehave, require,
-    require_program, service,
+    CTRL_C, CTRL_D, RunningProgram, TestProject, free_port, free_ports, require_program, service,
 };
 
 /// A stranger that listens on this port.
@@ -20,6 +19,7 @@ fn kill(port: u16) -> [String; 4] {
 }
 
 /// Fails unless ending the holder of `port` is denied, with these texts in what is said.
+#[cfg(target_os = "linux")]
 #[track_caller]
 fn denied(project: &TestProject, port: u16, texts: &[&str]) {
     let ended = project.devstack(kill(port)).run().expect_code(1);
@@ -173,7 +173,9 @@ mod linux {
     use std::path::Path;
 
     use super::*;
-    use crate::support::{OtherUser, eventually, kill_all_at_once, user_namespaces};
+    use crate::support::{
+        OtherUser, eventually, kill_all_at_once, misbehave, require, user_namespaces,
+    };
 
     /// A stack `shop` in this folder of one service that listens on `port`.
     fn shop(project: &TestProject, dir: &str, port: u16, keys: &str) {

@@ -4,7 +4,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{EditedStack, MarkerLog, TestProject, free_port, http_get, idler, service};
+use crate::support::{
+    EditedStack, MarkerLog, TestProject, free_port, http_get, idler, make_fifo, service,
+};
 
 #[test]
 fn a_renamed_service_moves_and_never_runs_twice() {
@@ -227,10 +229,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
     fs::write(&elsewhere, stack.project.read("devstack.toml")).expect("ours");
     type Make<'a> = &'a dyn Fn();
     let folder: Make<'_> = &|| fs::create_dir(&path).expect("free");
-    let fifo: Make<'_> = &|| {
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
-            .expect("free");
-    };
+    let fifo: Make<'_> = &|| make_fifo(&path);
     let dangling: Make<'_> = &|| symlink("nowhere", &path).expect("free");
     let device: Make<'_> = &|| symlink("/dev/zero", &path).expect("free");
     let itself: Make<'_> = &|| symlink("devstack.toml", &path).expect("free");

@@ -46,6 +46,7 @@ mod reload;
 mod reload_random;
 mod restarts;
 mod run;
+#[cfg(target_os = "linux")]
 mod secrets;
 mod selection;
 mod stop_command;

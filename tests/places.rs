@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{
     RunningProgram, Signal, TestCommand, TestProject, eventually, require, service, user_namespaces,
@@ -159,6 +159,8 @@ fn a_path_of_four_thousand_characters_has_a_stack() {
 #[test]
 fn a_name_that_is_no_text_in_a_locale_of_another_alphabet() {
     use std::os::unix::ffi::OsStrExt;
+
+    use serde_json::json;
     let project = TestProject::new();
     let dir = project.dir().join(std::ffi::OsStr::from_bytes(b"sh\xff\x1b[31mop I\xc4\xb1"));
     let runtime = project.outside("run").join("devstack");

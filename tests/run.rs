@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{
     CTRL_C, CommandOutput, Signal, TestCommand, TestProject, eventually, free_port, free_ports,
-    occupy, require, require_program,
+    occupy, require_program,
 };
 
 /// A stack with one web service on a free port.
@@ -423,6 +423,8 @@ fn a_guard_that_is_stopped_changes_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_proved_is_123() {
+    use crate::support::require;
+
     let project = plain("{misbehave} run", "");
     let misbehave = crate::support::misbehave().display().to_string();
     let mut gate = project.gate("gate");

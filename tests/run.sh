@@ -17,7 +17,7 @@ fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 # Without HOME (cron, some CI) cargo and rustup look where the user database says; so does this script.
 if [ -z "${HOME:-}" ]; then
     unset HOME
-    HOME=$(cd ~ && pwd) || fail "there is no home folder: set HOME, or CARGO_HOME and RUSTUP_HOME"
+    HOME=$(cd ~ && pwd) || fail "no home directory: set HOME, or CARGO_HOME and RUSTUP_HOME"
     export HOME
 fi
 command -v cargo >/dev/null || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -87,7 +87,7 @@ say "macOS"
 if [ "$(uname)" = Darwin ]; then
     skip "this is macOS"
 elif within 300 rustup target add aarch64-apple-darwin >/dev/null 2>&1; then
-    cargo check --quiet --locked --target aarch64-apple-darwin
+    cargo check --quiet --locked --target aarch64-apple-darwin --all-targets
 else
     skip "rustup cannot install the target aarch64-apple-darwin"
 fi

@@ -98,7 +98,6 @@ fn no_file_holds_a_secret(project: &TestProject) {
 }
 
 /// No command line, and no environment but those of services.
-#[cfg(target_os = "linux")]
 #[track_caller]
 fn no_process_shows_a_secret(project: &TestProject, services: &[u64]) {
     let read = |pid: u32, what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
@@ -114,7 +113,6 @@ fn outputs(up: &RunningProgram) -> String {
     format!("{}\n{}", up.stdout(), up.stderr())
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn secrets_are_where_they_belong_and_nowhere_else() {
     let project = TestProject::new();

@@ -53,7 +53,7 @@ impl StatusText {
 /// A status line with its time, as in `--output json`, in `GET /v1/logs` and in the log file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusLine {
-    /// The service it is about; `null`: the whole stack. First for [`StatusLine::about_pattern`].
+    /// The service it is about; `null`: the whole stack. The first field: see `about_pattern`.
     pub service: Option<Name>,
     /// Time in RFC 3339, UTC with milliseconds.
     pub at: String,

@@ -1,6 +1,8 @@
 //! System calls, and every `unsafe` block of the program. One file per operating system with the same functions.
 
 pub(crate) mod async_fd;
+#[cfg(test)]
+pub(crate) mod fifo;
 pub(crate) mod file_clock;
 pub(crate) mod fork;
 pub(crate) mod fork_exec;

@@ -15,6 +15,7 @@ impl SeededRng {
     }
 
     /// Returns an element of the list; `None` if it is empty.
+    #[cfg(target_os = "linux")]
     pub fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
         (!list.is_empty()).then(|| &list[self.below(list.len())])
     }

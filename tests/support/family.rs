@@ -1,8 +1,6 @@
 use std::fs;
 
-use rustix::process::{Pid, kill_process};
-
-use super::{RunningProgram, Signal};
+use super::{RunningProgram, Signal, kill_processes, signal_all};
 
 /// Returns the children of a process with this name, sorted by pid, including unreaped zombies.
 pub fn children(parent: u32, name: &str) -> Vec<u32> {
@@ -26,19 +24,6 @@ pub fn guard(up: &RunningProgram) -> u32 {
     let found = children(up.pid(), "ds-guard");
     let [guard] = found[..] else { panic!("one guard, not {found:?}") };
     guard
-}
-
-/// Sends SIGKILL to processes known to be alive: each has a parent of ours that has not reaped it.
-pub fn kill_processes(pids: &[u32]) {
-    signal_all(pids, Signal::KILL);
-}
-
-/// Sends a signal to processes known to be alive.
-pub fn signal_all(pids: &[u32], signal: Signal) {
-    for pid in pids {
-        let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
-        kill_process(pid, signal).expect("it lives");
-    }
 }
 
 /// Returns the keepers of a devstack: one per run.

@@ -13,10 +13,7 @@ pub struct FifoGate {
 
 impl FifoGate {
     pub(super) fn new(path: PathBuf) -> FifoGate {
-        let name = CString::new(path.as_os_str().as_bytes()).expect("paths hold no NUL");
-        // SAFETY: the string is NUL-terminated and outlives the call.
-        let made = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
-        assert_eq!(made, 0, "mkfifo {}: {}", path.display(), std::io::Error::last_os_error());
+        make_fifo(&path);
         FifoGate { path, writer: None }
     }
 
@@ -35,4 +32,12 @@ impl FifoGate {
     pub fn shut(&mut self) {
         self.writer = None;
     }
+}
+
+/// Creates a named pipe.
+pub fn make_fifo(path: &Path) {
+    let name = CString::new(path.as_os_str().as_bytes()).expect("paths contain no NUL");
+    // SAFETY: the string is NUL-terminated and outlives the call.
+    let made = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
+    assert_eq!(made, 0, "mkfifo {}: {}", path.display(), std::io::Error::last_os_error());
 }

@@ -35,14 +35,15 @@ mod ports;
 mod project;
 mod record;
 mod running;
+mod signals;
 pub mod starting;
 mod terminal;
 
 pub use dice::SeededRng;
 pub use edited::{EditedStack, idler};
 #[cfg(target_os = "linux")]
-pub use family::{children, guard, keepers, kill_all_at_once, kill_processes, signal_all};
-pub use gate::FifoGate;
+pub use family::{children, guard, keepers, kill_all_at_once};
+pub use gate::{FifoGate, make_fifo};
 pub use http::{HttpReply, http_get, http_socket, try_http_get};
 pub use launch::{CommandOutput, TestCommand};
 pub use leftovers::OrphanProcess;
@@ -59,4 +60,7 @@ pub use project::{TestProject, service, up};
 pub use record::{OutputPosition, Source};
 pub use running::{CTRL_C, CTRL_D, CTRL_Q, CTRL_S, CTRL_Z, RunningProgram};
 pub use rustix::process::Signal;
+pub use signals::kill_processes;
+#[cfg(target_os = "linux")]
+pub use signals::signal_all;
 pub use terminal::TtySettings;

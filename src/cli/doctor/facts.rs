@@ -41,7 +41,10 @@ pub(super) struct MachineFacts {
 
 /// Which processes this user can see.
 #[derive(Debug, PartialEq, Eq)]
-#[cfg_attr(target_os = "macos", expect(dead_code, reason = "macOS always shows all processes"))]
+#[cfg_attr(
+    all(target_os = "macos", not(test)),
+    expect(dead_code, reason = "macOS always shows all processes")
+)]
 pub(super) enum ProcessVisibility {
     All,
     /// Only its own; holds the mount option that restricts it.

@@ -51,7 +51,7 @@ pub(crate) fn print(text: &str) -> i32 {
     print_bytes(text.as_bytes())
 }
 
-/// Like [`print`], for output that may not be text.
+/// Like [`print()`], for output that may not be text.
 pub(crate) fn print_bytes(bytes: &[u8]) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let printed = out.write_all(bytes).and_then(|()| out.flush());

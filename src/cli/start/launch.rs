@@ -127,7 +127,7 @@ pub(super) fn refused(why: &StartError, as_json: bool) -> i32 {
     code
 }
 
-/// Like [`launch`], but returns why nothing was started. Only once per process, which holds the
+/// Like [`start_or_report`], but returns why nothing was started. Only once per process, which holds the
 /// lock of the directory until it exits.
 pub(super) fn start<F>(
     mut plan: StartOptions,

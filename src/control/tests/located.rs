@@ -133,8 +133,7 @@ fn what_is_no_lock_is_passed_over() {
     fs::create_dir(runtime.join("1123456789abcdef.lock")).unwrap();
     symlink(&lock, runtime.join("2123456789abcdef.lock")).unwrap();
     fs::hard_link(&lock, runtime.join("ffffffffffffffff.lock")).unwrap();
-    let pipe = runtime.join("3123456789abcdef.lock");
-    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    crate::sys::fifo::make_fifo(&runtime.join("3123456789abcdef.lock"));
     assert_eq!(home.folders(), [ProjectDir::InPlace(project)]);
     assert_eq!(CrashedInstance::all_in(&home.places).len(), 0);
     // A devstack that has taken its lock but not yet written its record.

@@ -14,7 +14,7 @@ use crate::sys::file_clock::FileTime;
 /// the kernel does with its own queue of the same length.
 pub(super) const MAX_PATHS: usize = 16_384;
 
-/// Bounded queue to the worker thread, from notify's event thread and from [`super::Watcher`].
+/// Bounded queue to the worker thread, from notify's event thread and from [`Watcher`](crate::watch::Watcher).
 #[derive(Default)]
 pub(crate) struct EventInbox {
     state: Mutex<InboxState>,

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::sys::fifo::make_fifo;
 
 #[tokio::test]
 async fn files_in_new_nested_folders_are_seen() {
@@ -71,13 +72,9 @@ async fn odd_things_neither_hang_nor_end_it() {
     scene.old("sub/a.py", "a");
     old_link(scene.top.to_str().unwrap(), &scene.path("sub/loop"));
     old_link("nowhere", &scene.path("sub/dangling"));
-    let fifo = |path: PathBuf| {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    };
-    fifo(scene.path("fifo"));
+    make_fifo(&scene.path("fifo"));
     scene.begin(scene.watch(&[], &[])).await;
-    fifo(scene.path("sub/fifo"));
+    make_fifo(&scene.path("sub/fifo"));
     let odd = Path::new("sub").join(std::ffi::OsStr::from_bytes(b"\xff\n\x1b.py"));
     scene.write(&odd, "x");
     assert_eq!(scene.file().await, odd);
