@@ -45,10 +45,7 @@ pub use socket_activation::{open_listener, reset_listener};
 
 use std::collections::BTreeSet;
 
-use crate::model::{ListenAddress, Name};
-
-/// A service, and `main` or the name of one of its `ports`.
-pub type Key = (Name, String);
+use crate::model::ListenAddress;
 
 /// Returns the first and last port that the kernel uses for outgoing connections.
 pub fn ephemeral_range() -> (u16, u16) {
