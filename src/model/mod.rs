@@ -36,7 +36,9 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use run::{OutputStream, ProcessExit, RunId, signal_name, signal_number};
-pub use snapshot::{DebugView, Dependency, ServiceView, Snapshot, StackState};
+pub use snapshot::{
+    DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
+};
 pub(crate) use stack::host_port;
 pub use stack::{
     CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention, OnExit, Probe,
@@ -45,5 +47,6 @@ pub use stack::{
 };
 pub use watch::WatchId;
 pub use why::{
-    BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, WhyView,
+    BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,
+    WhyView,
 };

@@ -166,6 +166,11 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
+    /// Whether it is expected to exit.
+    pub fn is_task(self) -> bool {
+        self == ServiceKind::Task
+    }
+
     /// Returns the word used in the file and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

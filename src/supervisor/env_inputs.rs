@@ -43,7 +43,7 @@ impl EnvInputs {
             stack: stack.name.clone(),
             service: service.name.clone(),
             run: *run,
-            mode: service.mode.as_str().to_owned(),
+            mode: service.mode.into(),
             dir: service.launch.dir.clone(),
             variables: all.into_iter().filter_map(variable).collect(),
         }
