@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{AssignedPort, Message, Name, PortRequest, Stack};
+use crate::model::{AssignedPort, Message, Name, PortKey, PortRequest, Stack};
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
@@ -86,7 +86,8 @@ impl Config {
 
     /// Returns the port requests in run mode, then those of the debuggers of `debugged`.
     pub fn port_requests_with(&self, debugged: &DebugServices) -> Vec<PortRequest> {
-        let debug = self.port_requests.debug.iter().filter(|wish| debugged.contains(&wish.service));
+        let debug = self.port_requests.debug.iter();
+        let debug = debug.filter(|request| debugged.contains(&request.key.service));
         self.port_requests.always.iter().chain(debug).cloned().collect()
     }
 
@@ -113,14 +114,14 @@ impl Config {
 
     /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
     /// number, for tests only: real choices cover every request.
-    pub fn resolve(&self, ports: &BTreeMap<(Name, String), AssignedPort>) -> Stack {
+    pub fn resolve(&self, ports: &BTreeMap<PortKey, AssignedPort>) -> Stack {
         self.resolve_with(ports, &DebugServices::new())
     }
 
     /// Builds the stack with these services in debug mode, if they have a `debug` entry.
     pub fn resolve_with(
         &self,
-        ports: &BTreeMap<(Name, String), AssignedPort>,
+        ports: &BTreeMap<PortKey, AssignedPort>,
         debugged: &DebugServices,
     ) -> Stack {
         let book = AddressBook::new(&self.spec, ports);
@@ -147,7 +148,7 @@ impl Config {
     pub fn explain_env(
         &self,
         service: &Name,
-        ports: &BTreeMap<(Name, String), AssignedPort>,
+        ports: &BTreeMap<PortKey, AssignedPort>,
         debugged: bool,
     ) -> ExplainedEnv {
         let book = AddressBook::new(&self.spec, ports);
@@ -159,7 +160,7 @@ impl Config {
     fn builder<'a>(
         &'a self,
         book: &'a AddressBook<'a>,
-        ports: &'a BTreeMap<(Name, String), AssignedPort>,
+        ports: &'a BTreeMap<PortKey, AssignedPort>,
     ) -> ServiceBuilder<'a> {
         let (spec, files, outer) = (&self.spec, &self.env_files, &self.outer);
         ServiceBuilder { spec, files, outer, book, ports }

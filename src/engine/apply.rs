@@ -4,9 +4,7 @@ use super::diff::MODE;
 use super::service_state::{DesiredState, EngineTime, RunState, ServiceState};
 use super::start_order::selected;
 use super::{Effect, Engine, Selection};
-use crate::model::{
-    Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, ServiceKind, Stack,
-};
+use crate::model::{Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, Stack};
 
 /// Replaces the stack. Nothing starts or stops here.
 impl Engine {
@@ -118,8 +116,7 @@ impl ServiceState {
         else {
             return;
         };
-        let unprobed =
-            self.service.kind == ServiceKind::Task && self.service.ready.probes.is_empty();
+        let unprobed = self.service.kind.is_task() && self.service.ready.probes.is_empty();
         if !unprobed {
             effects.push(Effect::StartReadyProbes(run, self.service.clone()));
         }

@@ -260,8 +260,8 @@ impl Engine {
         ServiceView {
             name: name.clone(),
             group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
-            kind: service.kind.as_str().to_owned(),
-            mode: mode.as_str().to_owned(),
+            kind: service.kind.into(),
+            mode: mode.into(),
             debug: debug_view(
                 mode,
                 slot.debugger == DebuggerState::Seen && slot.live_run().is_some(),

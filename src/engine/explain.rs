@@ -8,7 +8,7 @@ use super::{BlockedServices, Engine};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
     FileTrigger, HealthAction, HealthConfig, Message, Name, NextStep, PastRun, PortStatus,
-    ServiceKind, WhyView,
+    ProbePurpose, ServiceKind, WhyView,
 };
 
 impl Engine {
@@ -174,13 +174,13 @@ impl ServiceState {
     }
 
     fn failing_probe(&self) -> Option<FailingProbe> {
-        let probe = |about: &str, text: &str| {
-            Some(FailingProbe { probe: about.to_owned(), text: text.to_owned() })
-        };
+        let probe = |probe, text: &str| Some(FailingProbe { probe, text: text.to_owned() });
         match (&self.state, &self.probe_failure) {
-            (RunState::Unwell { message, .. }, _) => probe("health", &message.text),
-            (RunState::Stopping { why: Cause::HealthFailed(why), .. }, _) => probe("health", why),
-            (_, Some(failing)) => probe("ready", failing),
+            (RunState::Unwell { message, .. }, _) => probe(ProbePurpose::Health, &message.text),
+            (RunState::Stopping { why: Cause::HealthFailed(why), .. }, _) => {
+                probe(ProbePurpose::Health, why)
+            }
+            (_, Some(failing)) => probe(ProbePurpose::Ready, failing),
             (_, None) => None,
         }
     }

@@ -9,9 +9,7 @@ use super::service_state::{
 };
 use super::watch_actions::{JobStage, RunningJob};
 use super::{Effect, Engine};
-use crate::model::{
-    Cause, Event, EventKind, Message, Name, ServiceKind, WatchAction, WatchId, signal_name,
-};
+use crate::model::{Cause, Event, EventKind, Message, Name, WatchAction, WatchId, signal_name};
 
 impl Engine {
     pub(super) fn files_changed(
@@ -227,7 +225,7 @@ impl ServiceState {
         let run = match self.state {
             RunState::Ready { run, .. } | RunState::Unwell { run, .. } => Some(run),
             // A task does not become ready.
-            RunState::Starting { run, .. } if self.service.kind == ServiceKind::Task => Some(run),
+            RunState::Starting { run, .. } if self.service.kind.is_task() => Some(run),
             RunState::Launching { .. } | RunState::Starting { .. } | RunState::Late { .. } => {
                 return;
             }

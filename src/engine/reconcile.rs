@@ -7,7 +7,7 @@ use super::service_state::{
 use super::{BlockedServices, Effect, Engine, MAX_RESTARTS_PER_SECOND, ShutdownMode};
 use crate::model::{
     Cause, Condition, Dependency, DisplayDuration, Event, EventKind, Message, MessageClass, Name,
-    RunId, Service, ServiceKind,
+    RunId, Service,
 };
 
 /// The second move of a step: stop what must not run, then start what should.
@@ -372,7 +372,7 @@ impl ServiceState {
             Condition::Started => self.pid().is_some() || done,
             Condition::Ready => {
                 matches!(self.state, RunState::Ready { .. })
-                    || (done && self.service.kind == ServiceKind::Task)
+                    || (done && self.service.kind.is_task())
             }
             Condition::Completed => done,
         }

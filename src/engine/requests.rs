@@ -357,9 +357,7 @@ impl ServiceState {
             // Between two runs.
             _ if self.pending_restart.is_some() => GoalStatus::Yet,
             (RunState::Ready { .. }, _) if ready => GoalStatus::True,
-            (RunState::Over(ServiceOutcome::Done(_)), _)
-                if self.service.kind == ServiceKind::Task =>
-            {
+            (RunState::Over(ServiceOutcome::Done(_)), _) if self.service.kind.is_task() => {
                 GoalStatus::True
             }
             (RunState::Over(ServiceOutcome::Done(exit)), _) => {

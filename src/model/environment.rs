@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::display::serialize_lossy;
-use super::{Name, RunId};
+use super::{ModeView, Name, RunId};
 use crate::encoding::{from_base64, to_base64};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,8 +21,8 @@ pub struct EnvView {
     pub service: Name,
     /// The run with this environment; `None`: the next run.
     pub run: Option<RunId>,
-    /// `run` or `debug`.
-    pub mode: String,
+    /// The mode that this environment is for.
+    pub mode: ModeView,
     /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,

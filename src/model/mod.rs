@@ -32,16 +32,21 @@ pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, R
 pub use name::{InvalidName, Name};
 pub use phase::{Condition, Phase};
 pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
-pub use port::{BindHints, ConflictPolicy, PortRequest, PortWeight};
+pub use port::{
+    AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
+};
 pub use run::{OutputStream, ProcessExit, RunId, signal_name, signal_number};
-pub use snapshot::{DebugView, Dependency, ServiceView, Snapshot, StackState};
+pub use snapshot::{
+    DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
+};
 pub(crate) use stack::host_port;
 pub use stack::{
-    AssignedPort, CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention,
-    OnExit, Probe, ReadyConfig, RestartConfig, RestartPolicy, Service, ServiceKind, Stack,
-    StopConfig, TtyMode, WatchAction, WatchConfig, connectable_host,
+    CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention, OnExit, Probe,
+    ReadyConfig, RestartConfig, RestartPolicy, Service, ServiceKind, Stack, StopConfig, TtyMode,
+    WatchAction, WatchConfig, connectable_host,
 };
 pub use watch::WatchId;
 pub use why::{
-    BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, WhyView,
+    BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,
+    WhyView,
 };

@@ -1,31 +1,87 @@
+use std::fmt;
+use std::num::NonZeroU16;
+
 use super::Name;
 
-/// A port that a service asks for, before one is chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortRequest {
+/// The name of a service's only port.
+pub const MAIN_PORT: &str = "main";
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortKey {
     /// The service.
     pub service: Name,
     /// `main`, or its key in `ports`.
     pub port: String,
-    /// The wanted number, above 0; `None`: any.
-    pub number: Option<u16>,
-    /// Whether the number is pinned or preferred.
-    pub weight: PortWeight,
-    /// The source, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
-    pub requested_by: String,
-    /// What to do if the number is taken and not pinned.
-    pub on_conflict: ConflictPolicy,
 }
 
-/// How strong a port request is.
+impl PortKey {
+    /// Creates the key of a port.
+    pub fn new(service: &Name, port: &str) -> PortKey {
+        PortKey { service: service.clone(), port: port.to_owned() }
+    }
+
+    /// Returns `api/main`, the form that is stored.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.service, self.port)
+    }
+}
+
+/// `api`, or `api (metrics)` for another port than the main one.
+impl fmt::Display for PortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port.as_str() {
+            MAIN_PORT => write!(f, "{}", self.service),
+            port => write!(f, "{} ({port})", self.service),
+        }
+    }
+}
+
+/// A port that a service asks for, before one is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRequest {
+    /// The port it is about.
+    pub key: PortKey,
+    /// The number it should have.
+    pub wanted: WantedPort,
+    /// The source, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
+    pub requested_by: String,
+}
+
+/// The number that a port should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortWeight {
-    /// This port, or the start fails.
-    Pinned,
-    /// This port if it is free, else by `on_conflict`.
-    Preferred,
-    /// Any free port.
+pub enum WantedPort {
+    /// This number, or the start fails.
+    Pinned(NonZeroU16),
+    /// This number if it is free.
+    Preferred(NonZeroU16, ConflictPolicy),
+    /// Any free number.
     Any,
+}
+
+impl WantedPort {
+    /// Pins a number, if there is one.
+    pub fn pinned(number: Option<NonZeroU16>) -> WantedPort {
+        number.map_or(WantedPort::Any, WantedPort::Pinned)
+    }
+
+    /// Prefers a number, if there is one.
+    pub fn preferred(number: Option<NonZeroU16>, policy: ConflictPolicy) -> WantedPort {
+        number.map_or(WantedPort::Any, |number| WantedPort::Preferred(number, policy))
+    }
+
+    /// Returns the number, if it matters.
+    pub fn number(self) -> Option<u16> {
+        match self {
+            WantedPort::Pinned(number) | WantedPort::Preferred(number, _) => Some(number.get()),
+            WantedPort::Any => None,
+        }
+    }
+
+    /// Whether no other number will do.
+    pub fn is_pinned(self) -> bool {
+        matches!(self, WantedPort::Pinned(_))
+    }
 }
 
 /// What to do if a preferred port is taken.
@@ -41,6 +97,21 @@ pub enum ConflictPolicy {
     Ask,
     /// Fail because the command line does not let ports move, whatever the file says.
     Strict,
+}
+
+/// A port that was chosen for a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedPort {
+    /// `main`, or its key in `ports`.
+    pub name: String,
+    /// The assigned port, above 0.
+    pub number: u16,
+    /// The wanted port; `None`: any.
+    pub wanted: Option<u16>,
+    /// Whether only the wanted port is acceptable.
+    pub pinned: bool,
+    /// Why `number` is not `wanted`, as a fragment: `port 5000 is in use by python3 (pid 4121)`.
+    pub moved: Option<String>,
 }
 
 /// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::display::serialize_lossy;
-use super::{Condition, ListenAddress, Message, Name, Phase, ProcessExit, RunId};
+use super::{
+    Condition, ListenAddress, Message, Name, Phase, ProcessExit, RunId, RunMode, ServiceKind,
+};
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
 /// Fields may be added, never renamed.
@@ -17,8 +19,8 @@ pub struct Snapshot {
     /// Its directory; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,
-    /// `run` or `debug`.
-    pub mode: String,
+    /// Debug mode if any service is in it.
+    pub mode: ModeView,
     /// The pid of the supervisor.
     pub supervisor_pid: u32,
     /// The state of the whole stack.
@@ -70,11 +72,11 @@ pub struct ServiceView {
     /// Its name in the file, if it is a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
-    /// `service` or `task`.
-    pub kind: String,
-    /// `run` or `debug`: the mode of its current or last run, or of the next one.
-    #[serde(default = "run_mode")]
-    pub mode: String,
+    /// Service or task.
+    pub kind: ServiceKindView,
+    /// The mode of its current or last run, or of the next one.
+    #[serde(default)]
+    pub mode: ModeView,
     /// Where a debugger attaches, in debug mode.
     #[serde(default)]
     pub debug: Option<DebugView>,
@@ -125,8 +127,56 @@ pub struct ServiceView {
     pub message: Option<Message>,
 }
 
-fn run_mode() -> String {
-    "run".to_owned()
+/// The kind of a service in a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceKindView {
+    /// See [`ServiceKind::Service`].
+    Service,
+    /// See [`ServiceKind::Task`].
+    Task,
+    /// A kind that only a newer devstack knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ServiceKindView {
+    /// Whether it is expected to exit.
+    pub fn is_task(self) -> bool {
+        self == ServiceKindView::Task
+    }
+}
+
+impl From<ServiceKind> for ServiceKindView {
+    fn from(kind: ServiceKind) -> ServiceKindView {
+        match kind {
+            ServiceKind::Service => ServiceKindView::Service,
+            ServiceKind::Task => ServiceKindView::Task,
+        }
+    }
+}
+
+/// The mode of a service or of a stack in a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeView {
+    /// See [`RunMode::Run`].
+    #[default]
+    Run,
+    /// See [`RunMode::Debug`].
+    Debug,
+    /// A mode that only a newer devstack knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl From<RunMode> for ModeView {
+    fn from(mode: RunMode) -> ModeView {
+        match mode {
+            RunMode::Run => ModeView::Run,
+            RunMode::Debug(_) => ModeView::Debug,
+        }
+    }
 }
 
 /// How to attach a debugger to a service.
@@ -149,4 +199,20 @@ pub struct Dependency {
     pub service: Name,
     /// The condition it must meet.
     pub condition: Condition,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ModeView, ServiceKindView};
+
+    #[test]
+    fn words_of_a_newer_devstack_are_unknown() {
+        let kind = |word| serde_json::from_value::<ServiceKindView>(word).unwrap();
+        assert_eq!(kind("task".into()), ServiceKindView::Task);
+        assert_eq!(kind("cron".into()), ServiceKindView::Unknown);
+        let mode = |word| serde_json::from_value::<ModeView>(word).unwrap();
+        assert_eq!(mode("debug".into()), ModeView::Debug);
+        assert_eq!(mode("profile".into()), ModeView::Unknown);
+        assert_eq!(serde_json::to_value(ModeView::Run).unwrap(), "run");
+    }
 }

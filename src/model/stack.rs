@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BindHints, Condition, DEBUG_PORT, DebugConfig, Name, RedactedText, RequiredPrograms, RunMode,
-    UrlFormat,
+    AssignedPort, BindHints, Condition, DEBUG_PORT, DebugConfig, Name, PortKey, RedactedText,
+    RequiredPrograms, RunMode, UrlFormat,
 };
 
 /// A complete stack: every default filled in, every reference resolved, every port chosen.
@@ -57,6 +57,13 @@ impl Stack {
                 .into_iter()
                 .collect(),
         }
+    }
+
+    /// Returns all ports.
+    pub fn ports(&self) -> impl Iterator<Item = (PortKey, &AssignedPort)> {
+        self.services.values().flat_map(|service| {
+            service.ports.iter().map(|port| (PortKey::new(&service.name, &port.name), port))
+        })
     }
 
     /// Returns the group that a replica belongs to.
@@ -159,6 +166,11 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
+    /// Whether it is expected to exit.
+    pub fn is_task(self) -> bool {
+        self == ServiceKind::Task
+    }
+
     /// Returns the word used in the file and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -207,21 +219,6 @@ impl CommandLine {
             }
         }
     }
-}
-
-/// A port that was chosen for a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssignedPort {
-    /// `main`, or its key in `ports`.
-    pub name: String,
-    /// The assigned port, above 0.
-    pub number: u16,
-    /// The wanted port; `None`: any.
-    pub wanted: Option<u16>,
-    /// Whether only the wanted port is acceptable.
-    pub pinned: bool,
-    /// Why `number` is not `wanted`, as a fragment: `port 5000 is in use by python3 (pid 4121)`.
-    pub moved: Option<String>,
 }
 
 /// When a service counts as ready: all probes pass, or without probes as soon as it has started.

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Name, Phase, ProcessExit, RunId, ServiceView};
@@ -95,11 +97,34 @@ impl ExitClass {
 /// A failing probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingProbe {
-    /// `ready` or `health`.
+    /// What the probe decides.
     #[serde(rename = "about")]
-    pub probe: String,
+    pub probe: ProbePurpose,
     /// What it last saw, including the end of a command's output.
     pub text: String,
+}
+
+/// What a probe decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbePurpose {
+    /// Whether the service is ready.
+    Ready,
+    /// Whether it is healthy.
+    Health,
+    /// Something that only a newer devstack knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for ProbePurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProbePurpose::Ready => "ready",
+            ProbePurpose::Health => "health",
+            ProbePurpose::Unknown => "probe",
+        })
+    }
 }
 
 /// A file change that led to an action.

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::choose::{
-    ChoiceInput, PortChoice, PortChoices, PortConflict, choose, key, requested_number,
-};
+use super::choose::{ChoiceInput, PortChoice, PortChoices, PortConflict, choose};
 use super::history::PortHistory;
 use super::hold::PortClaim;
 use super::holders::system;
 use super::lease::LeaseDir;
 use super::source::SystemPorts;
 use super::{
-    AllowedPorts, ConflictAnswer, ConflictPrompt, Key, LeaseOwner, PortHolder, PortObstacle,
+    AllowedPorts, ConflictAnswer, ConflictPrompt, LeaseOwner, PortHolder, PortObstacle,
     conflict_text, first_holders_of,
 };
-use crate::model::{AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortRequest};
+use crate::model::{
+    AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, WantedPort,
+};
 
 /// The ports of one stack: chooses them, leases them against other stacks, and remembers them.
 /// Dropping it, or the end of the process, releases all leases.
@@ -32,8 +32,8 @@ pub struct PortAllocator {
     pub(super) remembered: PortHistory,
     pub(super) taken: BTreeMap<u16, PortClaim>,
     /// Numbers that were given without a claim, because they are in use.
-    pub(super) given_unclaimed: BTreeMap<Key, u16>,
-    pub(super) given: BTreeMap<Key, AssignedPort>,
+    pub(super) given_unclaimed: BTreeMap<PortKey, u16>,
+    pub(super) given: BTreeMap<PortKey, AssignedPort>,
     pub(super) notes: Vec<Message>,
 }
 
@@ -41,23 +41,32 @@ pub struct PortAllocator {
 #[derive(Clone, Copy)]
 pub struct AssignRequest<'a> {
     /// All port requests of the stack.
-    pub wishes: &'a [PortRequest],
+    pub requests: &'a [PortRequest],
     /// The ports of running services: no conflict for the same request, if it still allows them.
-    pub mine: &'a BTreeMap<Key, u16>,
+    pub in_use: &'a BTreeMap<PortKey, u16>,
     /// Services that are not about to start. They never displace services that are.
-    pub idle: &'a BTreeSet<Name>,
+    pub not_starting: &'a BTreeSet<Name>,
     /// Numbers that a service failed to bind although they looked free.
-    pub shunned: &'a BTreeSet<u16>,
+    pub excluded: &'a BTreeSet<u16>,
     /// Whether nothing is assigned at all if this request cannot be met.
     pub is_required: &'a dyn Fn(&PortRequest) -> bool,
 }
 
 impl<'a> AssignRequest<'a> {
     /// Creates the input for services that all start.
-    pub fn all(wishes: &'a [PortRequest], mine: &'a BTreeMap<Key, u16>) -> AssignRequest<'a> {
-        const NOBODY: &BTreeSet<Name> = &BTreeSet::new();
-        const NOTHING: &BTreeSet<u16> = &BTreeSet::new();
-        AssignRequest { wishes, mine, idle: NOBODY, shunned: NOTHING, is_required: &|_| true }
+    pub fn all(
+        requests: &'a [PortRequest],
+        in_use: &'a BTreeMap<PortKey, u16>,
+    ) -> AssignRequest<'a> {
+        const NO_SERVICES: &BTreeSet<Name> = &BTreeSet::new();
+        const NO_PORTS: &BTreeSet<u16> = &BTreeSet::new();
+        AssignRequest {
+            requests,
+            in_use,
+            not_starting: NO_SERVICES,
+            excluded: NO_PORTS,
+            is_required: &|_| true,
+        }
     }
 
     /// Splits conflicts into those of required requests and the others.
@@ -65,7 +74,7 @@ impl<'a> AssignRequest<'a> {
         &self,
         conflicts: Vec<PortConflict<'w>>,
     ) -> (Vec<PortConflict<'w>>, Vec<PortConflict<'w>>) {
-        introduced(conflicts).into_iter().partition(|conflict| (self.is_required)(conflict.wish))
+        introduced(conflicts).into_iter().partition(|conflict| (self.is_required)(conflict.request))
     }
 }
 
@@ -73,10 +82,10 @@ impl<'a> AssignRequest<'a> {
 #[derive(Debug, Default)]
 pub struct PortAssignment {
     /// A port for each request.
-    pub ports: BTreeMap<Key, AssignedPort>,
+    pub ports: BTreeMap<PortKey, AssignedPort>,
     /// Why an optional request was not met. Its service must not start with the number it was
     /// given.
-    pub refused: BTreeMap<Key, Message>,
+    pub refused: BTreeMap<PortKey, Message>,
 }
 
 /// Callers drain the notes after each call.
@@ -117,10 +126,10 @@ impl PortAllocator {
     /// The same.
     pub fn assign(
         &mut self,
-        wishes: &[PortRequest],
-        mine: &BTreeMap<Key, u16>,
-    ) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
-        let asked = AssignRequest::all(wishes, mine);
+        requests: &[PortRequest],
+        in_use: &BTreeMap<PortKey, u16>,
+    ) -> Result<BTreeMap<PortKey, AssignedPort>, Vec<Message>> {
+        let asked = AssignRequest::all(requests, in_use);
         self.assign_with_prompt(&asked, &mut |_| ConflictAnswer::Quit)
             .map(|assigned| assigned.ports)
     }
@@ -138,9 +147,9 @@ impl PortAllocator {
         asked: &AssignRequest<'_>,
         ask: &mut dyn FnMut(&ConflictPrompt) -> ConflictAnswer,
     ) -> Result<PortAssignment, Vec<Message>> {
-        let mut wishes = asked.wishes.to_vec();
+        let mut requests = asked.requests.to_vec();
         loop {
-            let conflicts = match self.choose(&AssignRequest { wishes: &wishes, ..*asked }) {
+            let conflicts = match self.choose(&AssignRequest { requests: &requests, ..*asked }) {
                 Ok(assigned) => return Ok(assigned),
                 Err(conflicts) => conflicts,
             };
@@ -158,10 +167,12 @@ impl PortAllocator {
             };
             match ask(dispute) {
                 ConflictAnswer::Next => {
-                    let agreed = key(conflicts[0].wish);
-                    let wish = wishes.iter_mut().find(|wish| key(wish) == agreed);
-                    wish.expect("the conflict is about one of them").on_conflict =
-                        ConflictPolicy::Next;
+                    let agreed = conflicts[0].request.key.clone();
+                    for request in requests.iter_mut().filter(|one| one.key == agreed) {
+                        if let WantedPort::Preferred(_, policy) = &mut request.wanted {
+                            *policy = ConflictPolicy::Next;
+                        }
+                    }
                 }
                 ConflictAnswer::Retry => {}
                 ConflictAnswer::Quit => return Err(refusals()),
@@ -179,35 +190,35 @@ impl PortAllocator {
             leases: self.leases.as_ref(),
             remembered: &self.remembered,
             taken: &self.taken,
-            excluded: asked.shunned,
+            excluded: asked.excluded,
             claimed: BTreeMap::new(),
             lease_error: None,
         };
-        let question = self.question(asked);
-        let PortChoices { choices, conflicts } = choose(&question, &mut market);
-        let (insisting, conflicts) = asked.judge(conflicts);
-        if !insisting.is_empty() {
-            return Err(insisting);
+        let PortChoices { choices, conflicts } = choose(&self.choice_input(asked), &mut market);
+        let (required, conflicts) = asked.judge(conflicts);
+        if !required.is_empty() {
+            return Err(required);
         }
-        let ours = choices.values().filter(|choice| choice.claimed);
-        let numbers: BTreeSet<u16> = ours.map(|choice| choice.number).collect();
+        let is_unclaimed = |choice: &PortChoice| matches!(choice, PortChoice::Unclaimed(_));
+        let ours = choices.values().filter(|choice| !is_unclaimed(choice));
+        let numbers: BTreeSet<u16> = ours.map(PortChoice::number).collect();
         numbers.iter().for_each(|number| market.lease_without_probe(*number));
         let SystemPorts { claimed, lease_error: trouble, .. } = market;
         self.taken.extend(claimed.into_iter().filter(|(number, _)| numbers.contains(number)));
-        let unclaimed = choices.iter().filter(|(_, choice)| !choice.claimed);
+        let unclaimed = choices.iter().filter(|(_, choice)| is_unclaimed(choice));
         self.given_unclaimed =
-            unclaimed.map(|(key, choice)| (key.clone(), choice.number)).collect();
+            unclaimed.map(|(key, choice)| (key.clone(), choice.number())).collect();
         self.leave_unheld(&choices);
         if let Some(error) = trouble {
             self.note(without_leases("a lock file", &error));
         }
-        let given = self.describe(&choices);
+        let given = self.describe(asked.requests, &choices);
         self.remark(&given);
         self.remember(&given);
         self.given.clone_from(&given);
         let holders = holders_in(&conflicts);
         let refused = |conflict: &PortConflict<'_>| {
-            (key(conflict.wish), conflict_text::refusal_message(conflict, &holders))
+            (conflict.request.key.clone(), conflict_text::refusal_message(conflict, &holders))
         };
         Ok(PortAssignment { ports: given, refused: conflicts.iter().map(refused).collect() })
     }
@@ -216,23 +227,29 @@ impl PortAllocator {
     /// Requests that cannot be met are among the refused ones.
     pub fn reassign(
         &mut self,
-        wishes: &[PortRequest],
-        mine: &BTreeMap<Key, u16>,
+        requests: &[PortRequest],
+        in_use: &BTreeMap<PortKey, u16>,
         others: &BTreeSet<Name>,
-        shunned: &BTreeSet<u16>,
+        excluded: &BTreeSet<u16>,
     ) -> PortAssignment {
-        let asked = AssignRequest { wishes, mine, idle: others, shunned, is_required: &|_| false };
+        let asked = AssignRequest {
+            requests,
+            in_use,
+            not_starting: others,
+            excluded,
+            is_required: &|_| false,
+        };
         self.choose(&asked).expect("only required requests fail the choice")
     }
 
-    pub(super) fn question<'q, 'w>(&'q self, asked: &AssignRequest<'w>) -> ChoiceInput<'q, 'w>
+    pub(super) fn choice_input<'q, 'w>(&'q self, asked: &AssignRequest<'w>) -> ChoiceInput<'q, 'w>
     where
         'w: 'q,
     {
         ChoiceInput {
-            wishes: asked.wishes,
-            in_use: asked.mine,
-            not_starting: asked.idle,
+            requests: asked.requests,
+            in_use: asked.in_use,
+            not_starting: asked.not_starting,
             previous: &self.given,
             limits: &self.limits,
             seed: self.seed,
@@ -241,13 +258,13 @@ impl PortAllocator {
 
     /// Whether this port was given `number` although another process has it. It must then be chosen
     /// again before its service starts.
-    pub fn is_unclaimed(&self, key: &Key, number: u16) -> bool {
+    pub fn is_unclaimed(&self, key: &PortKey, number: u16) -> bool {
         self.given_unclaimed.get(key) == Some(&number)
     }
 
     /// Drops the holds on the service's ports until the next choice. False if there were none.
     pub fn drop_holds(&mut self, service: &Name) -> bool {
-        let given = self.given.iter().filter(|((name, _), _)| name == service);
+        let given = self.given.iter().filter(|(key, _)| key.service == *service);
         let mut held = false;
         for port in given.map(|(_, port)| port.number) {
             held |= self.taken.get_mut(&port).is_some_and(|claim| claim.hold.take().is_some());
@@ -258,8 +275,8 @@ impl PortAllocator {
     /// Drops the holds now and for later starts, for a program that cannot bind a held port. False
     /// if there were none, so that they cannot be the reason.
     pub fn never_hold(&mut self, service: &Name) -> bool {
-        let given = self.given.iter().filter(|((name, _), _)| name == service);
-        let keys: Vec<Key> = given.map(|(key, _)| key.clone()).collect();
+        let given = self.given.iter().filter(|(key, _)| key.service == *service);
+        let keys: Vec<PortKey> = given.map(|(key, _)| key.clone()).collect();
         let held = self.drop_holds(service);
         for key in keys.into_iter().filter(|_| held) {
             if let Err(error) = self.remembered.disable_hold(&key) {
@@ -269,11 +286,11 @@ impl PortAllocator {
         held
     }
 
-    fn leave_unheld(&mut self, choices: &BTreeMap<Key, PortChoice>) {
+    fn leave_unheld(&mut self, choices: &BTreeMap<PortKey, PortChoice>) {
         for (key, choice) in choices.iter().filter(|(key, _)| self.remembered.is_hold_disabled(key))
         {
-            if let Some(claim) = self.taken.get_mut(&choice.number) {
-                debug!("{}/{} is not held", key.0, key.1);
+            if let Some(claim) = self.taken.get_mut(&choice.number()) {
+                debug!("{} is not held", key.id());
                 claim.hold = None;
             }
         }
@@ -281,7 +298,11 @@ impl PortAllocator {
 
     /// Releases all numbers that are neither in `still` (the ports the services keep) nor in
     /// `leaving` (still used by exiting processes).
-    pub fn release_unused(&mut self, still: &BTreeMap<Key, AssignedPort>, leaving: &BTreeSet<u16>) {
+    pub fn release_unused(
+        &mut self,
+        still: &BTreeMap<PortKey, AssignedPort>,
+        leaving: &BTreeSet<u16>,
+    ) {
         let used: BTreeSet<u16> = still.values().map(|port| port.number).collect();
         self.taken.retain(|number, _| used.contains(number) || leaving.contains(number));
         self.given_unclaimed
@@ -296,36 +317,47 @@ impl PortAllocator {
 
     pub(super) fn describe(
         &self,
-        choices: &BTreeMap<Key, PortChoice>,
-    ) -> BTreeMap<Key, AssignedPort> {
-        let obstacles =
-            choices.values().filter_map(|choice| Some((choice.wanted?, choice.obstacle.as_ref()?)));
+        requests: &[PortRequest],
+        choices: &BTreeMap<PortKey, PortChoice>,
+    ) -> BTreeMap<PortKey, AssignedPort> {
+        let chosen = requests.iter().filter_map(|one| Some((one, choices.get(&one.key)?)));
+        let obstacles = chosen.clone().filter_map(|(request, choice)| {
+            let PortChoice::Moved(_, obstacle) = choice else { return None };
+            Some((request.wanted.number()?, obstacle))
+        });
         let holders = name(obstacles);
-        let describe = |(key, choice): (&Key, &PortChoice)| {
-            let moved = self.why_moved(key, choice, &holders);
-            let PortChoice { number, wanted, pinned, .. } = *choice;
-            (key.clone(), AssignedPort { name: key.1.clone(), number, wanted, pinned, moved })
+        let describe = |(request, choice): (&PortRequest, &PortChoice)| {
+            let PortRequest { key, wanted, .. } = request;
+            let port = AssignedPort {
+                name: key.port.clone(),
+                number: choice.number(),
+                wanted: wanted.number(),
+                pinned: wanted.is_pinned(),
+                moved: self.why_moved(request, choice, &holders),
+            };
+            (key.clone(), port)
         };
-        choices.iter().map(describe).collect()
+        chosen.map(describe).collect()
     }
 
     fn why_moved(
         &self,
-        key: &Key,
+        request: &PortRequest,
         choice: &PortChoice,
         holders: &BTreeMap<u16, Vec<PortHolder>>,
     ) -> Option<String> {
-        let wanted = choice.wanted.filter(|wanted| *wanted != choice.number)?;
-        if let Some(obstacle) = &choice.obstacle {
+        let number = choice.number();
+        let wanted = request.wanted.number().filter(|wanted| *wanted != number)?;
+        if let PortChoice::Moved(_, obstacle) = choice {
             let holders = holders.get(&wanted).map(Vec::as_slice).unwrap_or_default();
             let obstacle = identify_lease_owner(wanted, obstacle.clone());
             return Some(conflict_text::obstacle_text(wanted, &obstacle, holders));
         }
-        let before = self.given.get(key).filter(|before| before.number == choice.number);
+        let before = self.given.get(&request.key).filter(|before| before.number == number);
         before.and_then(|before| before.moved.clone())
     }
 
-    fn remark(&mut self, given: &BTreeMap<Key, AssignedPort>) {
+    fn remark(&mut self, given: &BTreeMap<PortKey, AssignedPort>) {
         for (key, port) in given {
             if self.given.get(key).is_none_or(|before| before.number != port.number)
                 && let Some(remark) = conflict_text::browser_warning(key, port.number)
@@ -335,7 +367,7 @@ impl PortAllocator {
         }
     }
 
-    fn remember(&mut self, given: &BTreeMap<Key, AssignedPort>) {
+    fn remember(&mut self, given: &BTreeMap<PortKey, AssignedPort>) {
         let ports = given.iter().map(|(key, port)| (key, port.wanted, port.number));
         if let Err(error) = self.remembered.keep(ports) {
             self.note(not_remembered(&error));
@@ -356,7 +388,7 @@ fn not_remembered(error: &io::Error) -> Message {
 
 fn introduced(mut conflicts: Vec<PortConflict<'_>>) -> Vec<PortConflict<'_>> {
     for found in &mut conflicts {
-        if let Some(number) = requested_number(found.wish) {
+        if let Some(number) = found.request.wanted.number() {
             let obstacle = std::mem::replace(&mut found.obstacle, PortObstacle::InUse);
             found.obstacle = identify_lease_owner(number, obstacle);
         }
@@ -375,9 +407,8 @@ fn identify_lease_owner(number: u16, obstacle: PortObstacle) -> PortObstacle {
 }
 
 pub(super) fn holders_in(conflicts: &[PortConflict<'_>]) -> BTreeMap<u16, Vec<PortHolder>> {
-    name(
-        conflicts.iter().filter_map(|found| Some((requested_number(found.wish)?, &found.obstacle))),
-    )
+    let number = |found: &PortConflict<'_>| found.request.wanted.number();
+    name(conflicts.iter().filter_map(|found| Some((number(found)?, &found.obstacle))))
 }
 
 /// Finds the holders of all numbers in use, in one scan over the processes.

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::FIRST_UNPRIVILEGED;
-use super::{AllowedPorts, Key, PortObstacle, well_known};
-use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
+use super::{AllowedPorts, PortObstacle, well_known};
+use crate::model::{AssignedPort, ConflictPolicy, Name, PortKey, PortRequest, WantedPort};
 
 #[derive(Debug, Clone, Copy)]
 pub struct ChoiceInput<'q, 'w> {
     /// All requests of the stack, in the order in which they are served.
-    pub wishes: &'w [PortRequest],
+    pub requests: &'w [PortRequest],
     /// The ports that running services of this stack have.
-    pub in_use: &'q BTreeMap<Key, u16>,
+    pub in_use: &'q BTreeMap<PortKey, u16>,
     /// Services that are not about to start. They are served last and never displace the others.
     pub not_starting: &'q BTreeSet<Name>,
-    pub previous: &'q BTreeMap<Key, AssignedPort>,
+    pub previous: &'q BTreeMap<PortKey, AssignedPort>,
     /// Which numbers may be chosen without being requested.
     pub limits: &'q AllowedPorts,
     /// Gives stacks in different directories different automatic ports.
@@ -30,26 +30,35 @@ pub trait PortSource {
     /// Suggests a number that may be free; it need not be allowed or new.
     fn suggest(&mut self) -> Option<u16>;
     /// Returns the number that `key` had last time, if it asked for `wanted` then.
-    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16>;
+    fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16>;
 }
 
+/// The number for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortChoice {
-    pub number: u16,
-    pub wanted: Option<u16>,
-    /// Whether no other number than `wanted` is acceptable.
-    pub pinned: bool,
-    /// Whether a running service keeps its number.
-    pub unchanged: bool,
-    /// Whether the number was claimed for this stack. If not, the request is among the conflicts.
-    pub claimed: bool,
-    /// Why it is not the requested number.
-    pub obstacle: Option<PortObstacle>,
+pub enum PortChoice {
+    /// A running service keeps its number.
+    Unchanged(u16),
+    /// The requested number, or any if any was requested.
+    Requested(u16),
+    /// Another number than the requested one.
+    Moved(u16, PortObstacle),
+    /// Not claimed for this stack: the request is among the conflicts.
+    Unclaimed(u16),
+}
+
+impl PortChoice {
+    pub fn number(&self) -> u16 {
+        let (PortChoice::Unchanged(number)
+        | PortChoice::Requested(number)
+        | PortChoice::Moved(number, _)
+        | PortChoice::Unclaimed(number)) = self;
+        *number
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConflict<'w> {
-    pub wish: &'w PortRequest,
+    pub request: &'w PortRequest,
     pub obstacle: PortObstacle,
     /// A number that would be available.
     pub alternative: Option<u16>,
@@ -57,7 +66,7 @@ pub struct PortConflict<'w> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortChoices<'w> {
-    pub choices: BTreeMap<Key, PortChoice>,
+    pub choices: BTreeMap<PortKey, PortChoice>,
     pub conflicts: Vec<PortConflict<'w>>,
 }
 
@@ -70,39 +79,31 @@ const SUGGESTIONS: usize = 8;
 /// Chooses all numbers in this order: running services keep theirs where possible; then pinned
 /// requests, preferred ones that are free, preferred ones that must move, and those for any number.
 /// Services that are not about to start come last, in the same order.
-pub fn choose<'w>(
-    question: &ChoiceInput<'_, 'w>,
-    numbers: &mut impl PortSource,
-) -> PortChoices<'w> {
-    let mut chooser = PortChooser::new(question, numbers);
+pub fn choose<'w>(input: &ChoiceInput<'_, 'w>, numbers: &mut impl PortSource) -> PortChoices<'w> {
+    let mut chooser = PortChooser::new(input, numbers);
     chooser.keep_running();
-    let idle = |wish: &&PortRequest| question.not_starting.contains(&wish.service);
-    let (later, now): (Vec<_>, Vec<_>) = question.wishes.iter().partition(idle);
-    for wishes in [now, later] {
-        chooser.serve_pinned(&wishes);
-        let moving = chooser.serve_preferred(&wishes);
-        for (wish, number, obstacle) in moving {
-            chooser.move_request(wish, number, obstacle);
+    let idle = |one: &&PortRequest| input.not_starting.contains(&one.key.service);
+    let (later, now): (Vec<_>, Vec<_>) = input.requests.iter().partition(idle);
+    for requests in [now, later] {
+        chooser.assign_pinned(&requests);
+        for moving in chooser.assign_preferred(&requests) {
+            chooser.move_request(moving);
         }
-        chooser.serve_any(&wishes);
+        chooser.assign_any(&requests);
     }
     PortChoices { choices: chooser.choices, conflicts: chooser.conflicts }
 }
 
-/// Returns the number that a request names; `None` means any.
-pub fn requested_number(wish: &PortRequest) -> Option<u16> {
-    match wish.weight {
-        PortWeight::Pinned | PortWeight::Preferred => wish.number.filter(|number| *number > 0),
-        PortWeight::Any => None,
-    }
-}
-
-pub fn key(wish: &PortRequest) -> Key {
-    (wish.service.clone(), wish.port.clone())
+/// A preferred request whose number is not available.
+struct MovingRequest<'w> {
+    request: &'w PortRequest,
+    number: u16,
+    policy: ConflictPolicy,
+    obstacle: PortObstacle,
 }
 
 struct PortChooser<'q, 'w, N> {
-    question: &'q ChoiceInput<'q, 'w>,
+    input: &'q ChoiceInput<'q, 'w>,
     numbers: &'q mut N,
     named: BTreeSet<u16>,
     /// Numbers pinned by services that run or are about to start.
@@ -110,26 +111,27 @@ struct PortChooser<'q, 'w, N> {
     /// All numbers that running services of this stack hold.
     held: BTreeSet<u16>,
     /// Numbers assigned by this choice.
-    owners: BTreeMap<u16, Key>,
+    owners: BTreeMap<u16, PortKey>,
     /// Unrequested numbers that are not available, so that each is tried only once.
     refused: BTreeSet<u16>,
-    choices: BTreeMap<Key, PortChoice>,
+    choices: BTreeMap<PortKey, PortChoice>,
     conflicts: Vec<PortConflict<'w>>,
     /// The system could not answer; further claims are pointless.
     failure: Option<String>,
 }
 
 impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
-    fn new(question: &'q ChoiceInput<'q, 'w>, numbers: &'q mut N) -> Self {
-        let pinned = |wish: &&PortRequest| {
-            wish.weight == PortWeight::Pinned && !question.not_starting.contains(&wish.service)
-        };
+    fn new(input: &'q ChoiceInput<'q, 'w>, numbers: &'q mut N) -> Self {
+        let numbered = input.requests.iter().filter_map(|one| Some((one, one.wanted.number()?)));
+        let pinned = numbered.clone().filter(|(request, _)| {
+            request.wanted.is_pinned() && !input.not_starting.contains(&request.key.service)
+        });
         PortChooser {
-            question,
+            input,
             numbers,
-            named: question.wishes.iter().filter_map(requested_number).collect(),
-            pinned: question.wishes.iter().filter(pinned).filter_map(requested_number).collect(),
-            held: question.in_use.values().copied().collect(),
+            pinned: pinned.map(|(_, number)| number).collect(),
+            named: numbered.map(|(_, number)| number).collect(),
+            held: input.in_use.values().copied().collect(),
             owners: BTreeMap::new(),
             refused: BTreeSet::new(),
             choices: BTreeMap::new(),
@@ -139,112 +141,112 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     }
 
     fn keep_running(&mut self) {
-        for wish in self.question.wishes {
-            let key = key(wish);
-            let Some(&number) = self.question.in_use.get(&key) else { continue };
-            if self.still_fits(wish, &key, number) && !self.owners.contains_key(&number) {
-                self.give(wish, number, None, true);
+        for request in self.input.requests {
+            let Some(&number) = self.input.in_use.get(&request.key) else { continue };
+            if self.still_fits(request, number) && !self.owners.contains_key(&number) {
+                self.give(request, PortChoice::Unchanged(number));
             }
         }
     }
 
     /// An unchanged service keeps `number`, even if its preferred one is free again.
-    fn still_fits(&self, wish: &PortRequest, key: &Key, number: u16) -> bool {
-        let wanted = requested_number(wish);
+    fn still_fits(&self, request: &PortRequest, number: u16) -> bool {
+        let wanted = request.wanted.number();
         if wanted == Some(number) {
             return true;
         }
         if self.pinned.contains(&number) {
             return false;
         }
-        match wish.weight {
-            PortWeight::Pinned => wanted.is_none(),
-            PortWeight::Any => true,
-            PortWeight::Preferred => match wish.on_conflict {
-                ConflictPolicy::Fail | ConflictPolicy::Strict => wanted.is_none(),
-                ConflictPolicy::Next | ConflictPolicy::Auto | ConflictPolicy::Ask => {
-                    let before = self.question.previous.get(key);
-                    before.is_some_and(|port| port.number == number && port.wanted == wanted)
-                }
-            },
+        match request.wanted {
+            WantedPort::Any => true,
+            WantedPort::Pinned(_)
+            | WantedPort::Preferred(_, ConflictPolicy::Fail | ConflictPolicy::Strict) => false,
+            WantedPort::Preferred(
+                _,
+                ConflictPolicy::Next | ConflictPolicy::Auto | ConflictPolicy::Ask,
+            ) => {
+                let before = self.input.previous.get(&request.key);
+                before.is_some_and(|port| port.number == number && port.wanted == wanted)
+            }
         }
     }
 
-    fn serve_pinned(&mut self, wishes: &[&'w PortRequest]) {
-        for &wish in wishes {
-            let Some(number) = requested_number(wish) else { continue };
-            if wish.weight != PortWeight::Pinned || self.choices.contains_key(&key(wish)) {
+    fn assign_pinned(&mut self, requests: &[&'w PortRequest]) {
+        for &request in requests {
+            let WantedPort::Pinned(number) = request.wanted else { continue };
+            if self.choices.contains_key(&request.key) {
                 continue;
             }
-            match self.take(number) {
-                Ok(()) => self.give(wish, number, None, false),
-                Err(obstacle) => self.refuse(wish, number, obstacle),
+            match self.take(number.get()) {
+                Ok(()) => self.give(request, PortChoice::Requested(number.get())),
+                Err(obstacle) => self.refuse(request, number.get(), obstacle, None),
             }
         }
     }
 
-    fn serve_preferred(
-        &mut self,
-        wishes: &[&'w PortRequest],
-    ) -> Vec<(&'w PortRequest, u16, PortObstacle)> {
+    /// Returns the requests whose number is not available.
+    fn assign_preferred(&mut self, requests: &[&'w PortRequest]) -> Vec<MovingRequest<'w>> {
         let mut moving = Vec::new();
-        for &wish in wishes {
-            let Some(number) = requested_number(wish) else { continue };
-            if wish.weight != PortWeight::Preferred || self.choices.contains_key(&key(wish)) {
+        for &request in requests {
+            let WantedPort::Preferred(number, policy) = request.wanted else { continue };
+            if self.choices.contains_key(&request.key) {
                 continue;
             }
+            let number = number.get();
             match self.take(number) {
-                Ok(()) => self.give(wish, number, None, false),
-                Err(obstacle) => moving.push((wish, number, obstacle)),
+                Ok(()) => self.give(request, PortChoice::Requested(number)),
+                Err(obstacle) => moving.push(MovingRequest { request, number, policy, obstacle }),
             }
         }
         moving
     }
 
-    fn serve_any(&mut self, wishes: &[&'w PortRequest]) {
-        for &wish in wishes {
-            let key = key(wish);
-            if requested_number(wish).is_some() || self.choices.contains_key(&key) {
+    fn assign_any(&mut self, requests: &[&'w PortRequest]) {
+        for &request in requests {
+            let key = &request.key;
+            if request.wanted != WantedPort::Any || self.choices.contains_key(key) {
                 continue;
             }
-            let last = self.last(&key, None);
-            match last.or_else(|| self.any_free(&key)) {
-                Some(number) => self.give(wish, number, None, false),
-                None => self.fail(wish),
+            match self.last(key, None).or_else(|| self.any_free(key)) {
+                Some(number) => self.give(request, PortChoice::Requested(number)),
+                None => self.fail(request),
             }
         }
     }
 
     /// Finds another number for a preferred request, following its policy.
-    fn move_request(&mut self, wish: &'w PortRequest, number: u16, obstacle: PortObstacle) {
-        if matches!(obstacle, PortObstacle::Failed(_))
-            || matches!(
-                wish.on_conflict,
-                ConflictPolicy::Fail | ConflictPolicy::Strict | ConflictPolicy::Ask
-            )
-        {
-            return self.refuse(wish, number, obstacle);
+    fn move_request(&mut self, moving: MovingRequest<'w>) {
+        let MovingRequest { request, number, policy, obstacle } = moving;
+        let key = &request.key;
+        if matches!(obstacle, PortObstacle::Failed(_)) {
+            return self.refuse(request, number, obstacle, None);
         }
-        let key = key(wish);
-        let other = self
-            .last(&key, Some(number))
-            .or_else(|| match wish.on_conflict {
-                ConflictPolicy::Next
-                | ConflictPolicy::Fail
-                | ConflictPolicy::Strict
-                | ConflictPolicy::Ask => self.next_above(number),
-                ConflictPolicy::Auto => self.unprivileged_twin(number),
-            })
-            .or_else(|| self.any_free(&key));
-        match other {
-            Some(other) => self.give(wish, other, Some(obstacle), false),
-            None => self.fail(wish),
+        let other = match policy {
+            ConflictPolicy::Fail | ConflictPolicy::Strict => {
+                return self.refuse(request, number, obstacle, None);
+            }
+            ConflictPolicy::Ask => {
+                // Offer what would be assigned.
+                let last = self.last(key, Some(number));
+                return self.refuse(request, number, obstacle, last);
+            }
+            ConflictPolicy::Next => {
+                self.last(key, Some(number)).or_else(|| self.next_above(number))
+            }
+            ConflictPolicy::Auto => {
+                self.last(key, Some(number)).or_else(|| self.unprivileged_twin(number))
+            }
+        };
+        match other.or_else(|| self.any_free(key)) {
+            Some(other) => self.give(request, PortChoice::Moved(other, obstacle)),
+            None => self.fail(request),
         }
     }
 
     fn take(&mut self, number: u16) -> Result<(), PortObstacle> {
-        if let Some((service, _)) = self.owners.get(&number) {
-            return Err(PortObstacle::SameStack(service.clone()));
+        if let Some(owner) = self.owners.get(&number) {
+            return Err(PortObstacle::SameStack(owner.service.clone()));
         }
         if self.held.contains(&number) {
             // A service of this stack that is moving away has it, so it will be free in time.
@@ -260,7 +262,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
             || self.failure.is_some()
             || self.named.contains(&number)
             || self.refused.contains(&number)
-            || !self.question.limits.is_allowed(number)
+            || !self.input.limits.is_allowed(number)
         {
             return false;
         }
@@ -283,7 +285,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         }
     }
 
-    fn last(&mut self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+    fn last(&mut self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
         let last = self.numbers.last(key, wanted)?;
         self.try_unrequested(last).then_some(last)
     }
@@ -304,8 +306,8 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     }
 
     /// Finds any number: first the home port, then suggestions, then every number of the range.
-    fn any_free(&mut self, key: &Key) -> Option<u16> {
-        let range = self.question.limits.auto_range();
+    fn any_free(&mut self, key: &PortKey) -> Option<u16> {
+        let range = self.input.limits.auto_range();
         let width = u64::from(range.end() - range.start()) + 1;
         let slot = self.home_port(key);
         if self.try_auto(slot) {
@@ -327,11 +329,10 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     }
 
     /// The home port: an automatic number derived from project directory and port.
-    fn home_port(&self, key: &Key) -> u16 {
-        let range = self.question.limits.auto_range();
+    fn home_port(&self, key: &PortKey) -> u16 {
+        let range = self.input.limits.auto_range();
         let width = u64::from(range.end() - range.start()) + 1;
-        let name = format!("{}/{}", key.0, key.1);
-        let slot = xxh3_64_with_seed(name.as_bytes(), self.question.seed) % width;
+        let slot = xxh3_64_with_seed(key.id().as_bytes(), self.input.seed) % width;
         range.start() + u16::try_from(slot).expect("the range fits into u16")
     }
 
@@ -339,54 +340,36 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         well_known::usual_program(number).is_none() && self.try_unrequested(number)
     }
 
-    fn give(
-        &mut self,
-        wish: &PortRequest,
-        number: u16,
-        obstacle: Option<PortObstacle>,
-        kept: bool,
-    ) {
-        let wanted = requested_number(wish);
-        let pinned = wish.weight == PortWeight::Pinned && wanted.is_some();
-        self.owners.insert(number, key(wish));
-        let choice =
-            PortChoice { number, wanted, pinned, unchanged: kept, claimed: true, obstacle };
-        self.choices.insert(key(wish), choice);
+    fn give(&mut self, request: &PortRequest, choice: PortChoice) {
+        self.owners.insert(choice.number(), request.key.clone());
+        self.choices.insert(request.key.clone(), choice);
     }
 
-    fn refuse(&mut self, wish: &'w PortRequest, number: u16, obstacle: PortObstacle) {
-        let key = key(wish);
-        let last = match wish.on_conflict {
-            // Offer what would be assigned.
-            ConflictPolicy::Ask => self.last(&key, Some(number)),
-            ConflictPolicy::Next
-            | ConflictPolicy::Auto
-            | ConflictPolicy::Fail
-            | ConflictPolicy::Strict => None,
-        };
-        let alternative = last.or_else(|| self.next_above(number)).or_else(|| self.any_free(&key));
+    /// Records a conflict; `alternative` is a number that the request could have instead, if known.
+    fn refuse(
+        &mut self,
+        request: &'w PortRequest,
+        number: u16,
+        obstacle: PortObstacle,
+        alternative: Option<u16>,
+    ) {
+        let key = &request.key;
+        let alternative =
+            alternative.or_else(|| self.next_above(number)).or_else(|| self.any_free(key));
         if let Some(number) = alternative {
             // Two refusals must not suggest the same number.
-            self.owners.insert(number, key);
+            self.owners.insert(number, key.clone());
         }
-        self.conflicts.push(PortConflict { wish, obstacle, alternative });
-        self.record_unclaimed(wish, number);
+        self.conflicts.push(PortConflict { request, obstacle, alternative });
+        self.choices.insert(key.clone(), PortChoice::Unclaimed(number));
     }
 
-    fn fail(&mut self, wish: &'w PortRequest) {
+    fn fail(&mut self, request: &'w PortRequest) {
         let obstacle = self.failure.clone().map_or(PortObstacle::NoneLeft, PortObstacle::Failed);
-        self.conflicts.push(PortConflict { wish, obstacle, alternative: None });
-        let number = requested_number(wish).unwrap_or_else(|| self.home_port(&key(wish)));
-        self.record_unclaimed(wish, number);
-    }
-
-    /// Records the number of a request that has a conflict.
-    fn record_unclaimed(&mut self, wish: &PortRequest, number: u16) {
-        let wanted = requested_number(wish);
-        let pinned = wish.weight == PortWeight::Pinned && wanted.is_some();
-        let (kept, claimed, obstacle) = (false, false, None);
-        let choice = PortChoice { number, wanted, pinned, unchanged: kept, claimed, obstacle };
-        self.choices.insert(key(wish), choice);
+        self.conflicts.push(PortConflict { request, obstacle, alternative: None });
+        let key = &request.key;
+        let number = request.wanted.number().unwrap_or_else(|| self.home_port(key));
+        self.choices.insert(key.clone(), PortChoice::Unclaimed(number));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::choose::{PortConflict, requested_number};
-use super::{ConflictPrompt, Key, PortHolder, PortObstacle, display_home_relative, well_known};
-use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
+use super::choose::PortConflict;
+use super::{ConflictPrompt, PortHolder, PortObstacle, display_home_relative, well_known};
+use crate::model::{ConflictPolicy, Message, MessageClass, PortKey, PortRequest, WantedPort};
 
 /// Returns a fragment such as `port 5000 is in use by python3 (pid 4121: …)`.
 pub fn obstacle_text(port: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> String {
@@ -56,8 +56,7 @@ pub fn conflict_message(
     holders: &BTreeMap<u16, Vec<PortHolder>>,
 ) -> Message {
     let message = refusal_message(conflict, holders);
-    let name = port_label(&conflict.wish.service, &conflict.wish.port);
-    Message { text: format!("{name}: {}", message.text), ..message }
+    Message { text: format!("{}: {}", conflict.request.key, message.text), ..message }
 }
 
 /// Returns the same message without the name of the service.
@@ -65,8 +64,8 @@ pub fn refusal_message(
     conflict: &PortConflict<'_>,
     holders: &BTreeMap<u16, Vec<PortHolder>>,
 ) -> Message {
-    let PortConflict { wish, obstacle: why, alternative } = conflict;
-    let number = requested_number(wish).unwrap_or_default();
+    let PortConflict { request, obstacle: why, alternative } = conflict;
+    let number = request.wanted.number().unwrap_or_default();
     let holders = holders.get(&number).map(Vec::as_slice).unwrap_or_default();
     let class = match why {
         PortObstacle::Denied => MessageClass::Denied,
@@ -75,12 +74,14 @@ pub fn refusal_message(
             MessageClass::Port
         }
     };
-    let source = match requested_number(wish) {
-        Some(_) => format!("; requested by {}", wish.requested_by),
-        None => String::new(),
+    let source = match request.wanted {
+        WantedPort::Any => String::new(),
+        WantedPort::Pinned(_) | WantedPort::Preferred(..) => {
+            format!("; requested by {}", request.requested_by)
+        }
     };
     let text = format!("{}{source}", obstacle_text(number, why, holders));
-    let ways = [how_to_free(number, why, holders), how_to_choose_another(wish, *alternative)];
+    let ways = [how_to_free(number, why, holders), how_to_choose_another(request, *alternative)];
     let ways: Vec<String> = ways.into_iter().flatten().collect();
     Message::new(class, text).help(ways.join(", or "))
 }
@@ -90,38 +91,21 @@ pub fn prompt_for(
     conflict: &PortConflict<'_>,
     holders: &BTreeMap<u16, Vec<PortHolder>>,
 ) -> Option<ConflictPrompt> {
-    let PortConflict { wish, obstacle: why, alternative } = conflict;
-    let askable = match (wish.weight, wish.on_conflict) {
-        (PortWeight::Preferred, ConflictPolicy::Ask) => true,
-        (PortWeight::Preferred | PortWeight::Pinned | PortWeight::Any, _) => false,
-    };
-    let listens = match why {
+    let PortConflict { request, obstacle: why, alternative } = conflict;
+    let WantedPort::Preferred(port, ConflictPolicy::Ask) = request.wanted else { return None };
+    let port = port.get();
+    let in_use = match why {
         PortObstacle::InUse => true,
         PortObstacle::Leased(_) | PortObstacle::Denied | PortObstacle::SameStack(_) => false,
         PortObstacle::NoneLeft | PortObstacle::Failed(_) => return None,
     };
-    let port = requested_number(wish).filter(|_| askable)?;
     let holders = holders.get(&port).map(Vec::as_slice).unwrap_or_default();
-    let text = said_conflict(wish, why, holders);
     Some(ConflictPrompt {
         port,
-        reason: text,
-        listens: listens && !holders.is_empty(),
+        reason: format!("{}: {}", request.key, obstacle_text(port, why, holders)),
+        listens: in_use && !holders.is_empty(),
         alternative: (*alternative)?,
     })
-}
-
-fn said_conflict(wish: &PortRequest, why: &PortObstacle, holders: &[PortHolder]) -> String {
-    let number = requested_number(wish).unwrap_or_default();
-    format!("{}: {}", port_label(&wish.service, &wish.port), obstacle_text(number, why, holders))
-}
-
-/// `api`, or `api (metrics)` for another port than the main one.
-fn port_label(service: &Name, port: &str) -> String {
-    match port {
-        "main" => service.to_string(),
-        other => format!("{service} ({other})"),
-    }
 }
 
 fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> Option<String> {
@@ -156,38 +140,33 @@ fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> 
 }
 
 /// How to request another port, in the same way as the current request.
-fn how_to_choose_another(wish: &PortRequest, alternative: Option<u16>) -> Option<String> {
+fn how_to_choose_another(request: &PortRequest, alternative: Option<u16>) -> Option<String> {
     let number = alternative?;
+    let PortRequest { key, wanted, requested_by } = request;
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let advice = match wish.weight {
-        PortWeight::Pinned if wish.requested_by.starts_with("--") => {
-            format!("choose another port, such as `--port {}={number}`", wish.service)
+    let advice = match wanted {
+        WantedPort::Pinned(_) if requested_by.starts_with("--") => {
+            format!("choose another port, such as `--port {}={number}`", key.service)
         }
-        PortWeight::Pinned if wish.requested_by.chars().all(variable) => {
-            format!("choose another port, such as `{}={number}`", wish.requested_by)
+        WantedPort::Pinned(_) if requested_by.chars().all(variable) => {
+            format!("choose another port, such as `{requested_by}={number}`")
         }
-        PortWeight::Pinned => format!("choose another port, such as {number}"),
-        PortWeight::Preferred | PortWeight::Any => {
-            let let_move = match wish.on_conflict {
-                ConflictPolicy::Strict => {
-                    "let ports move: omit --strict-ports (`up`) or pass --no-strict-ports (`run`)"
-                }
-                ConflictPolicy::Fail
-                | ConflictPolicy::Ask
-                | ConflictPolicy::Next
-                | ConflictPolicy::Auto => "let it move with `on_conflict = \"next\"`",
-            };
-            format!("choose another port, such as {number}, or {let_move}")
-        }
+        WantedPort::Pinned(_) => format!("choose another port, such as {number}"),
+        WantedPort::Preferred(_, ConflictPolicy::Strict) => format!(
+            "choose another port, such as {number}, or let ports move: \
+             omit --strict-ports (`up`) or pass --no-strict-ports (`run`)"
+        ),
+        WantedPort::Preferred(..) | WantedPort::Any => format!(
+            "choose another port, such as {number}, or let it move with `on_conflict = \"next\"`"
+        ),
     };
     Some(advice)
 }
 
 /// Returns a warning about an assigned port that browsers refuse to open.
-pub fn browser_warning((service, port): &Key, number: u16) -> Option<Message> {
-    let who = port_label(service, port);
+pub fn browser_warning(key: &PortKey, number: u16) -> Option<Message> {
     well_known::blocked_by_browsers(number).then(|| {
-        Message::new(MessageClass::Port, format!("{who} uses port {number}, which browsers block"))
+        Message::new(MessageClass::Port, format!("{key} uses port {number}, which browsers block"))
             .help("choose another port if browsers need to reach it")
     })
 }

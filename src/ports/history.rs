@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use crate::model::PortKey;
 
 /// The ports a stack had last time: a small file in its state directory.
 #[derive(Debug)]
@@ -68,18 +68,18 @@ impl PortHistory {
     }
 
     /// Returns the number that this port had last time, if the same number was requested then.
-    pub fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
-        let entry = self.entries.get(&text_of(key))?;
+    pub fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
+        let entry = self.entries.get(&key.id())?;
         (entry.wanted == wanted && entry.number > 0).then_some(entry.number)
     }
 
-    pub fn is_hold_disabled(&self, key: &Key) -> bool {
-        self.entries.get(&text_of(key)).is_some_and(|entry| entry.unheld)
+    pub fn is_hold_disabled(&self, key: &PortKey) -> bool {
+        self.entries.get(&key.id()).is_some_and(|entry| entry.unheld)
     }
 
     /// Records that the program on this port cannot bind a held port.
-    pub fn disable_hold(&mut self, key: &Key) -> io::Result<()> {
-        match self.entries.get_mut(&text_of(key)) {
+    pub fn disable_hold(&mut self, key: &PortKey) -> io::Result<()> {
+        match self.entries.get_mut(&key.id()) {
             Some(entry) if !entry.unheld => {
                 entry.unheld = true;
                 self.write()
@@ -91,13 +91,13 @@ impl PortHistory {
     /// Records the assigned ports and writes the file if it changes. Ports of other services stay.
     pub fn keep<'a>(
         &mut self,
-        given: impl Iterator<Item = (&'a Key, Option<u16>, u16)>,
+        given: impl Iterator<Item = (&'a PortKey, Option<u16>, u16)>,
     ) -> io::Result<()> {
         let mut entries = self.entries.clone();
         let mut current = BTreeMap::new();
         for (key, wanted, number) in given {
             let unheld = self.is_hold_disabled(key);
-            current.insert(text_of(key), HistoryEntry { wanted, number, unheld });
+            current.insert(key.id(), HistoryEntry { wanted, number, unheld });
         }
         entries.extend(current.clone());
         if entries.len() > MOST {
@@ -126,10 +126,6 @@ impl PortHistory {
         }
         written
     }
-}
-
-fn text_of((service, port): &Key) -> String {
-    format!("{service}/{port}")
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -168,11 +164,10 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::{LARGEST, MOST, PortHistory};
-    use crate::model::Name;
-    use crate::ports::Key;
+    use crate::model::{MAIN_PORT, Name, PortKey};
 
-    fn key(service: &str) -> Key {
-        (Name::new(service).unwrap(), "main".to_owned())
+    fn key(service: &str) -> PortKey {
+        PortKey::new(&Name::new(service).unwrap(), MAIN_PORT)
     }
 
     #[test]

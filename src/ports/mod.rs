@@ -46,11 +46,8 @@ pub use socket_activation::{open_listener, reset_listener};
 
 use std::collections::BTreeSet;
 
-use crate::model::{ListenAddress, Name};
+use crate::model::ListenAddress;
 use crate::sys::sockets;
-
-/// A service, and `main` or the name of one of its `ports`.
-pub type Key = (Name, String);
 
 /// Returns the first and last port that the kernel uses for outgoing connections.
 pub fn ephemeral_range() -> (u16, u16) {

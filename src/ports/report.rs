@@ -240,7 +240,7 @@ mod tests {
     use std::path::Path;
 
     use super::{PortReport, PortRow, PortState, json, port_report, port_rows, text};
-    use crate::model::{Name, Phase, ServiceView, Snapshot, StackState};
+    use crate::model::{ModeView, Name, Phase, ServiceKindView, ServiceView, Snapshot, StackState};
     use crate::ports::{LeaseDir, PortHolder};
 
     fn holder(pid: u32) -> PortHolder {
@@ -297,8 +297,8 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
         let api = ServiceView {
             name: Name::new("api").unwrap(),
             group: None,
-            kind: "service".to_owned(),
-            mode: "run".to_owned(),
+            kind: ServiceKindView::Service,
+            mode: ModeView::Run,
             debug: None,
             phase: Phase::Ready,
             since: String::new(),
@@ -326,7 +326,7 @@ port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app
             version: 1,
             stack: "shop".to_owned(),
             dir: "/srv".into(),
-            mode: "run".to_owned(),
+            mode: ModeView::Run,
             supervisor_pid: 1,
             primary: None,
             state: StackState::Up,

@@ -9,8 +9,8 @@ use super::history::PortHistory;
 use super::hold::{PortClaim, PortHold};
 use super::holders::system;
 use super::lease::{LeaseAttempt, LeaseDir, PortLease};
-use super::{AllowedPorts, Key, PortObstacle, conflict_text};
-use crate::model::{AssignedPort, Message};
+use super::{AllowedPorts, PortObstacle, conflict_text};
+use crate::model::{AssignedPort, Message, PortKey};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The ports of this machine, during one choice.
@@ -67,7 +67,7 @@ impl PortSource for SystemPorts<'_> {
         portpicker::pick_unused_port()
     }
 
-    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+    fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
         self.remembered.last(key, wanted)
     }
 }
@@ -113,18 +113,18 @@ impl PortAllocator {
     pub fn preview(
         &self,
         asked: &AssignRequest<'_>,
-    ) -> Result<BTreeMap<Key, AssignedPort>, Vec<Message>> {
+    ) -> Result<BTreeMap<PortKey, AssignedPort>, Vec<Message>> {
         let PortChoices { choices, conflicts } =
-            choose(&self.question(asked), &mut PreviewPorts(self));
-        let (insisting, _) = asked.judge(conflicts);
-        if !insisting.is_empty() {
-            let holders = holders_in(&insisting);
-            return Err(insisting
+            choose(&self.choice_input(asked), &mut PreviewPorts(self));
+        let (required, _) = asked.judge(conflicts);
+        if !required.is_empty() {
+            let holders = holders_in(&required);
+            return Err(required
                 .iter()
                 .map(|one| conflict_text::conflict_message(one, &holders))
                 .collect());
         }
-        Ok(self.describe(&choices))
+        Ok(self.describe(asked.requests, &choices))
     }
 }
 
@@ -148,7 +148,7 @@ impl PortSource for PreviewPorts<'_> {
         portpicker::pick_unused_port()
     }
 
-    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+    fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
         self.0.remembered.last(key, wanted)
     }
 }

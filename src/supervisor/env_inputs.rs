@@ -1,13 +1,11 @@
 //! The environment of a service, with the origin of each variable.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::config::{Config, ExplainedEnv};
 use crate::model::{
-    AssignedPort, EnvValue, EnvVariable, EnvView, Name, RunId, Service, ShadowedValue, Stack,
-    VariableOrigin,
+    EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack, VariableOrigin,
 };
 use crate::process::{EnvProvider, InheritedEnv};
 
@@ -33,7 +31,8 @@ impl EnvInputs {
     pub fn explain(&self) -> EnvView {
         let EnvInputs { service, run, stack, draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
-        let explained = draft.explain_env(&service.name, &ports(stack), debugged);
+        let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
+        let explained = draft.explain_env(&service.name, &ports, debugged);
         let all = environment.with_providers(&service.launch.env, *terminal);
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.
@@ -44,7 +43,7 @@ impl EnvInputs {
             stack: stack.name.clone(),
             service: service.name.clone(),
             run: *run,
-            mode: service.mode.as_str().to_owned(),
+            mode: service.mode.into(),
             dir: service.launch.dir.clone(),
             variables: all.into_iter().filter_map(variable).collect(),
         }
@@ -88,13 +87,4 @@ impl EnvInputs {
             shadows: hides.chain(below).collect(),
         }
     }
-}
-
-/// All ports of a stack.
-fn ports(stack: &Stack) -> BTreeMap<(Name, String), AssignedPort> {
-    let services = stack.services.iter();
-    let ports = services.flat_map(|(name, service)| {
-        service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))
-    });
-    ports.collect()
 }

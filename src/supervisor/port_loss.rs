@@ -7,8 +7,8 @@ use super::address_in_use;
 use super::status::run_notes;
 use super::supervisor::Supervisor;
 use crate::engine::{Effect, ExitBlame, Input};
-use crate::model::{Event, EventKind, Message, MessageClass, Phase, RunId, Service};
-use crate::ports::{self, Key, ListenerOwner, ListeningSocket, PortHolder};
+use crate::model::{Event, EventKind, Message, MessageClass, Phase, PortKey, RunId, Service};
+use crate::ports::{self, ListenerOwner, ListeningSocket, PortHolder};
 
 /// Number of log lines of a run to search for an address in use: as long as a traceback.
 const SEARCHED_LINES: usize = 100;
@@ -47,8 +47,7 @@ impl Supervisor {
         let mut robbed = BTreeMap::new();
         for (run, service) in spawns {
             let unclaimed = service.ports.iter().find(|port| {
-                let key: Key = (service.name.clone(), port.name.clone());
-                ports.is_unclaimed(&key, port.number)
+                ports.is_unclaimed(&PortKey::new(&service.name, &port.name), port.number)
             });
             let thief = foreign_holder(service, &holders, |holder| {
                 // The service's own container may outlive the program that started it.

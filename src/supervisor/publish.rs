@@ -7,7 +7,8 @@ use super::status::{event_lines, qr_code};
 use super::supervisor::{Supervisor, colors};
 use crate::engine::{Effect, EngineTime};
 use crate::model::{
-    Event, EventKind, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, WhyView,
+    Event, EventKind, Message, ModeView, Name, Phase, ServiceView, Snapshot, Stack, StackState,
+    WhyView,
 };
 use crate::ports::NetworkInterface;
 
@@ -116,7 +117,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         version: 1,
         stack: stack.name.clone(),
         dir: stack.dir.clone(),
-        mode: "run".to_owned(),
+        mode: ModeView::Run,
         supervisor_pid: std::process::id(),
         primary: stack.primary.clone(),
         state: StackState::Starting,
@@ -127,7 +128,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
 }
 
 /// `debug` if any service is in debug mode.
-fn mode_of(services: &[ServiceView]) -> String {
+fn mode_of(services: &[ServiceView]) -> ModeView {
     let debug = services.iter().any(|service| service.debug.is_some());
-    if debug { "debug" } else { "run" }.to_owned()
+    if debug { ModeView::Debug } else { ModeView::Run }
 }

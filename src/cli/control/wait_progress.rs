@@ -74,7 +74,7 @@ impl WaitProgress {
         let counts = |view: &&ServiceView| {
             let open = !self.is_reached(view.phase) && !self.is_left_out(view.phase);
             // A task with a probe is ready before it has completed.
-            open || (self.what.is_none() && view.kind == "task" && view.phase == Phase::Ready)
+            open || (self.what.is_none() && view.kind.is_task() && view.phase == Phase::Ready)
         };
         let missing = self.meant(now).into_iter().filter(counts);
         missing.map(|view| format!("{} ({})", view.name, state(view.phase, &why(view)))).collect()
@@ -158,7 +158,7 @@ fn state(phase: Phase, why: &str) -> String {
 mod tests {
     use super::*;
     use crate::control::tests::{name, view};
-    use crate::model::{Cause, Event, EventKind, StackState};
+    use crate::model::{Cause, Event, EventKind, ServiceKind, StackState};
 
     fn now(services: Vec<ServiceView>) -> Snapshot {
         Snapshot { services, state: StackState::Starting, ..crate::control::tests::snapshot() }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_task_that_is_ready_has_not_completed() {
         let progress = WaitProgress::new(&[], None);
-        let task = ServiceView { kind: "task".into(), ..view("migrate", Phase::Ready) };
+        let task = ServiceView { kind: ServiceKind::Task.into(), ..view("migrate", Phase::Ready) };
         assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, requested by `up`)"]);
     }
 }

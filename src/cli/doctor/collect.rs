@@ -16,8 +16,8 @@ use super::system;
 use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
-use crate::model::{Message, Name};
-use crate::ports::{self, Key, LeaseDir, PortAllocator, availability};
+use crate::model::{AssignedPort, Message, PortKey};
+use crate::ports::{self, LeaseDir, PortAllocator, availability};
 use crate::process;
 use crate::supervisor::reload::LoadConstraints;
 use crate::watch::remote_file_system;
@@ -99,13 +99,9 @@ fn stack(draft: &Config) -> StackFacts {
     let chosen = situation.with_requests(draft, |asked| ports.preview(asked));
     let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
     let moves = chosen.map(|chosen| {
-        let moved = |((service, port), chosen): (&Key, &crate::model::AssignedPort)| {
+        let moved = |(key, chosen): (&PortKey, &AssignedPort)| {
             let why = chosen.moved.clone()?;
-            Some(MovedPort {
-                whose: port_label(service.as_str(), port),
-                number: chosen.number,
-                why,
-            })
+            Some(MovedPort { whose: port_label(key), number: chosen.number, why })
         };
         chosen.iter().filter_map(moved).collect()
     });
@@ -115,7 +111,7 @@ fn stack(draft: &Config) -> StackFacts {
         let starts = starting.contains(&service.name);
         Some(UnstartableService { service: service.name.to_string(), starts, why })
     });
-    let low = draft.port_requests().iter().filter_map(|wish| wish.number);
+    let low = draft.port_requests().iter().filter_map(|request| request.wanted.number());
     let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
     StackFacts {
         name: stack.name.clone(),
@@ -124,17 +120,20 @@ fn stack(draft: &Config) -> StackFacts {
         runs: running.is_some(),
         unstartable: unstartable.collect(),
         privileged: low.map(|number| (number, availability(number))).collect(),
-        wishes: draft.port_requests().to_vec(),
+        port_requests: draft.port_requests().to_vec(),
         ports: moves,
     }
 }
 
-fn running(dir: &Path) -> Option<BTreeMap<(Name, String), u16>> {
+fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
     let client = ControlClient::here(dir).ok()?;
     let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
     let ports = snapshot.services.into_iter().flat_map(|service| {
         let name = service.name;
-        service.ports.into_iter().map(move |(port, number)| ((name.clone(), port), number))
+        service
+            .ports
+            .into_iter()
+            .map(move |(port, number)| (PortKey { service: name.clone(), port }, number))
     });
     Some(ports.collect())
 }

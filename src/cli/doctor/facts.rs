@@ -91,7 +91,7 @@ pub(super) struct StackFacts {
     pub watches: bool,
     pub runs: bool,
     pub unstartable: Vec<UnstartableService>,
-    pub wishes: Vec<PortRequest>,
+    pub port_requests: Vec<PortRequest>,
     /// Wanted ports below 1024, and whether they are available.
     pub privileged: Vec<(u16, PortAvailability)>,
     /// Services that would get another port than the wanted one, or why no ports can be assigned.

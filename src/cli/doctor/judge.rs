@@ -7,7 +7,7 @@ use super::facts::{
     ProcessVisibility, ProjectFacts, StackFacts, UnstartableService,
 };
 use super::finding::DoctorFinding;
-use crate::model::Message;
+use crate::model::{MAIN_PORT, Message, PortKey};
 use crate::ports::{PortAvailability, display_home_relative, well_known};
 
 /// Files that devstack opens for itself.
@@ -254,9 +254,9 @@ fn ports(stack: &StackFacts, (first, last): (u16, u16)) -> Vec<DoctorFinding> {
             PortAvailability::Free | PortAvailability::InUse | PortAvailability::Failed(_) => {}
         }
     }
-    for wish in &stack.wishes {
-        let Some(number) = wish.number else { continue };
-        let whose = port_label(wish.service.as_str(), &wish.port);
+    for request in &stack.port_requests {
+        let Some(number) = request.wanted.number() else { continue };
+        let whose = port_label(&request.key);
         if (first..=last).contains(&number) {
             let text = format!(
                 "{whose}: port {number} is in the range for outgoing connections, {first} to {last}: any program may temporarily use it"
@@ -287,8 +287,8 @@ fn low_help(port: u16) -> String {
     }
 }
 
-pub(super) fn port_label(service: &str, port: &str) -> String {
-    if port == "main" { service.to_owned() } else { format!("{service}.{port}") }
+pub(super) fn port_label(PortKey { service, port }: &PortKey) -> String {
+    if port == MAIN_PORT { service.to_string() } else { format!("{service}.{port}") }
 }
 
 fn left(left: &OrphanFacts) -> Vec<DoctorFinding> {

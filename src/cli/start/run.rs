@@ -351,7 +351,7 @@ fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
     let of = |phase| snapshot.services.iter().filter(move |service| service.phase == phase);
     // It exited as it may, but never was ready: a command that depends on it would fail.
     let mut unseen =
-        of(Phase::Done).filter(|one| one.kind == "service" && one.ready_after_ms.is_none());
+        of(Phase::Done).filter(|one| !one.kind.is_task() && one.ready_after_ms.is_none());
     let before_ready = |service: &ServiceView| {
         let why = format!("{} failed before becoming ready: {}", service.name, service.cause);
         (why, exit::RUN_FAILED_BEFORE_READY)

@@ -9,7 +9,9 @@ use crate::control;
 use crate::error::{exit, render_message};
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
-use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service, Snapshot};
+use crate::model::{
+    DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, PortRequest, Service, Snapshot,
+};
 use crate::ports::PortAllocator;
 
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
@@ -82,16 +84,18 @@ fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u1
     let mut ports: BTreeMap<Name, u16> = now.collect();
     let debuggable = draft.debuggable().filter(|name| !ports.contains_key(*name));
     let debuggable = debuggable.cloned().collect();
-    let mut wishes = draft.port_requests_with(&debuggable);
-    wishes.retain(|wish| wish.port == DEBUG_PORT && debuggable.contains(&wish.service));
-    if wishes.is_empty() {
+    let mut requests = draft.port_requests_with(&debuggable);
+    requests.retain(|PortRequest { key, .. }| {
+        key.port == DEBUG_PORT && debuggable.contains(&key.service)
+    });
+    if requests.is_empty() {
         return Ok(ports);
     }
     let remembered = control::state_dir(draft.dir())?.join("ports.json");
     let leases = control::runtime_dir()?.join("ports");
     let mut market = PortAllocator::open(&leases, &remembered, draft.dir());
-    let given = market.assign(&wishes, &BTreeMap::new()).map_err(first)?;
-    ports.extend(given.into_iter().map(|((name, _), port)| (name, port.number)));
+    let given = market.assign(&requests, &BTreeMap::new()).map_err(first)?;
+    ports.extend(given.into_iter().map(|(key, port)| (key.service, port.number)));
     Ok(ports)
 }
 

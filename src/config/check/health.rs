@@ -28,7 +28,7 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<HealthSpec> {
         let entry = entry?;
         let table = self.table("health", &entry.node)?;
-        if kind == ServiceKind::Task {
+        if kind.is_task() {
             let fault = DiagnosticBuilder::at(entry.key, "tasks cannot have `health`");
             let help = "remove it, or make this a service: tasks run to completion";
             self.error(fault.help(help));

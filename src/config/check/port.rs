@@ -1,13 +1,10 @@
-use crate::model::{ConflictPolicy, Name};
+use crate::model::{ConflictPolicy, MAIN_PORT, Name};
 
 use super::{ConfigChecker, in_order};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::config::spec::PortSpec;
-
-/// The name of the only port of a service that uses `port`.
-pub(super) const MAIN_PORT: &str = "main";
 
 pub(in crate::config) const MAX_PORTS: usize = 64;
 

@@ -56,7 +56,7 @@ impl ConfigChecker<'_, '_> {
             }
             _ => self.type_error("restart", "a string or a table", &entry.node),
         }
-        if restart.policy == RestartPolicy::Always && kind == ServiceKind::Task {
+        if restart.policy == RestartPolicy::Always && kind.is_task() {
             let fault =
                 DiagnosticBuilder::at(entry.node.at, "a task that always restarts never completes");
             self.error(fault.help("use \"on-failure\", or make it a service"));

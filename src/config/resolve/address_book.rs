@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{AssignedPort, Name, UrlFormat, connectable_host};
+use crate::model::{AssignedPort, Name, PortKey, UrlFormat, connectable_host};
 
 use crate::config::spec::{PortSpec, StackSpec};
 use crate::config::template::{ServiceField, StackField};
@@ -22,12 +22,9 @@ struct ServiceAddress<'a> {
 
 impl<'a> AddressBook<'a> {
     /// Uses these ports; one missing from `ports` gets its preferred number, or 1.
-    pub fn new(
-        spec: &'a StackSpec,
-        ports: &BTreeMap<(Name, String), AssignedPort>,
-    ) -> AddressBook<'a> {
+    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<PortKey, AssignedPort>) -> AddressBook<'a> {
         AddressBook::with(spec, |service, port| {
-            let chosen = ports.get(&(service.clone(), port.name.clone()));
+            let chosen = ports.get(&PortKey::new(service, &port.name));
             chosen.map(|port| port.number).or(port.preferred).unwrap_or(1)
         })
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig, Name, Probe,
-    ReadyConfig, RedactedText, RunMode, Service, StopConfig, WatchAction, WatchConfig, host_port,
+    AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig, Name, PortKey,
+    Probe, ReadyConfig, RedactedText, RunMode, Service, StopConfig, WatchAction, WatchConfig,
+    host_port,
 };
 
 use super::address_book::AddressBook;
@@ -24,7 +25,7 @@ pub(crate) struct ServiceBuilder<'a> {
     pub files: &'a EnvFileSet,
     pub outer: &'a BTreeMap<String, String>,
     pub book: &'a AddressBook<'a>,
-    pub ports: &'a BTreeMap<(Name, String), AssignedPort>,
+    pub ports: &'a BTreeMap<PortKey, AssignedPort>,
 }
 
 pub(crate) struct BuiltService {
@@ -176,7 +177,7 @@ impl ServiceBuilder<'_> {
     }
 
     fn port(&self, spec: &ServiceSpec, port: &PortSpec) -> AssignedPort {
-        let chosen = self.ports.get(&(spec.name.clone(), port.name.clone())).cloned();
+        let chosen = self.ports.get(&PortKey::new(&spec.name, &port.name)).cloned();
         chosen.unwrap_or_else(|| AssignedPort {
             name: port.name.clone(),
             number: port.preferred.unwrap_or(1),

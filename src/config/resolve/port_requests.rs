@@ -1,8 +1,9 @@
 //! The order of precedence for port numbers.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
-use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortRequest, PortWeight};
+use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, WantedPort};
 
 use super::address_book::AddressBook;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
@@ -31,44 +32,35 @@ pub(super) fn port_requests(
 ) -> PortRequests {
     let pinned = command_line(spec, overrides, report);
     let book = AddressBook::without_services(spec);
-    let (mut wishes, mut debug) = (Vec::new(), Vec::new());
+    let (mut always, mut debug) = (Vec::new(), Vec::new());
     for service in spec.services.values() {
         let is_primary = spec.primary.as_ref() == Some(&service.name);
         let debugger = service.debug.iter().map(|debug| (usize::MAX, &debug.port));
         for (index, port) in service.ports.iter().enumerate().chain(debugger) {
-            let mut asking = PortPrecedence {
+            let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
+            let mut precedence = PortPrecedence {
                 spec,
                 service,
                 port,
                 main: index == 0,
                 is_primary,
+                policy: match overrides.strict_ports {
+                    true => ConflictPolicy::Strict,
+                    false => port.on_conflict,
+                },
                 book: &book,
                 files,
                 outer,
                 report,
             };
-            let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
-            let (number, pinned, source) = asking.decide(on_line);
-            let list = if index == usize::MAX { &mut debug } else { &mut wishes };
-            list.push(PortRequest {
-                service: service.name.clone(),
-                port: port.name.clone(),
-                number,
-                weight: match (number, pinned) {
-                    (None, _) => PortWeight::Any,
-                    (Some(_), true) => PortWeight::Pinned,
-                    (Some(_), false) => PortWeight::Preferred,
-                },
-                requested_by: source,
-                on_conflict: match overrides.strict_ports {
-                    true => ConflictPolicy::Strict,
-                    false => port.on_conflict,
-                },
-            });
+            let (wanted, requested_by) = precedence.decide(on_line);
+            let list = if index == usize::MAX { &mut debug } else { &mut always };
+            let key = PortKey::new(&service.name, &port.name);
+            list.push(PortRequest { key, wanted, requested_by });
         }
     }
-    check_duplicate_pins(wishes.iter().chain(&debug), report);
-    PortRequests { always: wishes, debug }
+    check_duplicate_pins(always.iter().chain(&debug), report);
+    PortRequests { always, debug }
 }
 
 fn command_line<'a>(
@@ -155,6 +147,7 @@ struct PortPrecedence<'a, 'r> {
     port: &'a PortSpec,
     main: bool,
     is_primary: bool,
+    policy: ConflictPolicy,
     book: &'a AddressBook<'a>,
     files: &'a EnvFileSet,
     outer: &'a BTreeMap<String, String>,
@@ -164,7 +157,7 @@ struct PortPrecedence<'a, 'r> {
 #[derive(Debug, PartialEq, Eq)]
 enum PortText {
     /// A number; `None` means any.
-    Port(Option<u16>),
+    Port(Option<NonZeroU16>),
     Nothing,
     /// The address of something else, as in container links.
     Address,
@@ -172,31 +165,27 @@ enum PortText {
 }
 
 impl PortPrecedence<'_, '_> {
-    /// Returns the number (`None`: any), whether it is pinned, and its origin.
-    fn decide(&mut self, on_line: Option<u16>) -> (Option<u16>, bool, String) {
+    /// Returns the wanted number and its origin.
+    fn decide(&mut self, on_line: Option<u16>) -> (WantedPort, String) {
         if let Some(number) = on_line {
-            return ((number > 0).then_some(number), true, "--port".to_owned());
+            return (WantedPort::pinned(NonZeroU16::new(number)), "--port".to_owned());
         }
         let own = self.own_variables();
-        for (variable, offset) in &own {
+        let general = (self.main && self.is_primary).then(|| (PORT.to_owned(), 0));
+        for (variable, offset) in own.iter().chain(&general) {
             if let Some(number) = self.environment_number(variable, *offset) {
-                return (number, true, variable.clone());
+                return (WantedPort::pinned(number), variable.clone());
             }
         }
-        if self.main
-            && self.is_primary
-            && let Some(number) = self.environment_number(PORT, 0)
-        {
-            return (number, true, PORT.to_owned());
-        }
         if let Some((number, source)) = self.env_file_number(&own) {
-            return (number, false, source);
+            return (WantedPort::preferred(number, self.policy), source);
         }
         let source = match self.port.preset {
             Some(preset) => format!("preset {preset}"),
             None => self.report.shown(self.port.at.file).to_owned(),
         };
-        (self.port.preferred, false, source)
+        let number = self.port.preferred.and_then(NonZeroU16::new);
+        (WantedPort::preferred(number, self.policy), source)
     }
 
     /// Returns the variables for this port only, strongest first, each with the offset of this
@@ -214,14 +203,14 @@ impl PortPrecedence<'_, '_> {
         }
     }
 
-    fn environment_number(&mut self, variable: &str, offset: u16) -> Option<Option<u16>> {
+    fn environment_number(&mut self, variable: &str, offset: u16) -> Option<Option<NonZeroU16>> {
         let value = self.outer.get(variable)?;
         let help = format!("unset {variable}, or set it to a number from 1 to 65535");
         self.interpret(variable, value, offset, None, help)
     }
 
     /// The number from env files and `env`, strongest first.
-    fn env_file_number(&mut self, own: &[(String, u16)]) -> Option<(Option<u16>, String)> {
+    fn env_file_number(&mut self, own: &[(String, u16)]) -> Option<(Option<NonZeroU16>, String)> {
         let layers = layers(self.spec, self.service, self.files);
         for (index, layer) in layers.iter().enumerate() {
             // `PORT` of a service applies to that service; of the stack, to the primary one.
@@ -265,7 +254,7 @@ impl PortPrecedence<'_, '_> {
         offset: u16,
         at: Option<Span>,
         help: String,
-    ) -> Option<Option<u16>> {
+    ) -> Option<Option<NonZeroU16>> {
         let blame = |text: String| match at {
             Some(at) => DiagnosticBuilder::at(at, text),
             None => DiagnosticBuilder::without_span(MessageClass::Config, text),
@@ -273,7 +262,7 @@ impl PortPrecedence<'_, '_> {
         match read(value) {
             PortText::Port(None) => Some(None),
             PortText::Port(Some(first)) => {
-                let number = replica_port(first, offset);
+                let number = first.checked_add(offset);
                 if number.is_none() {
                     let text = format!(
                         "{variable}={first} leaves no room for the replicas of {}",
@@ -323,22 +312,22 @@ fn read(value: &str) -> PortText {
         return PortText::Bad;
     }
     match value.parse::<u16>() {
-        Ok(number) => PortText::Port((number > 0).then_some(number)),
+        Ok(number) => PortText::Port(NonZeroU16::new(number)),
         Err(_) => PortText::Bad,
     }
 }
 
 fn check_duplicate_pins<'a>(
-    wishes: impl Iterator<Item = &'a PortRequest>,
+    requests: impl Iterator<Item = &'a PortRequest>,
     report: &mut LoadReport,
 ) {
-    let mut taken: BTreeMap<u16, &PortRequest> = BTreeMap::new();
-    for wish in wishes.filter(|wish| wish.weight == PortWeight::Pinned) {
-        let Some(number) = wish.number else { continue };
-        let Some(other) = taken.insert(number, wish) else { continue };
+    let mut taken: BTreeMap<NonZeroU16, &PortRequest> = BTreeMap::new();
+    for request in requests {
+        let WantedPort::Pinned(number) = request.wanted else { continue };
+        let Some(other) = taken.insert(number, request) else { continue };
         let text = format!(
             "{} and {} are both pinned to port {number}, by {} and {}",
-            other.service, wish.service, other.requested_by, wish.requested_by
+            other.key.service, request.key.service, other.requested_by, request.requested_by
         );
         let fault = DiagnosticBuilder::without_span(MessageClass::Config, text);
         report.error(fault.help("use another number for one of them, or 0 for any port"));
@@ -357,8 +346,8 @@ mod tests {
     #[test]
     fn texts_are_read_as_ports() {
         for (text, reading) in [
-            ("6000", PortText::Port(Some(6000))),
-            (" 6000 ", PortText::Port(Some(6000))),
+            ("6000", PortText::Port(NonZeroU16::new(6000))),
+            (" 6000 ", PortText::Port(NonZeroU16::new(6000))),
             ("0", PortText::Port(None)),
             ("auto", PortText::Port(None)),
             ("", PortText::Nothing),

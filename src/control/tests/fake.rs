@@ -17,8 +17,9 @@ use crate::control::{ControlClient, LogBodyReader, LogLineView, LogQuery, LogSou
 use crate::log::{LogOutput, LogStyle, MissedLines, StackLog};
 use crate::model::{
     BlockedOn, ChangeAction, Condition, Dependency, ExitClass, FailingProbe, FileTrigger, Message,
-    MessageClass, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView, PortStatus,
-    ProcessExit, RunId, ServiceChange, ServiceView, Snapshot, StackState, WhyView,
+    MessageClass, ModeView, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView,
+    PortStatus, ProbePurpose, ProcessExit, RunId, ServiceChange, ServiceKindView, ServiceView,
+    Snapshot, StackState, WhyView,
 };
 use crate::supervisor::feed::EventFeed;
 use crate::supervisor::{AttachReply, ControlRequest, SupervisorHandle, SupervisorRequest};
@@ -33,8 +34,8 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
     ServiceView {
         name: name(service),
         group: None,
-        kind: "service".to_owned(),
-        mode: "run".to_owned(),
+        kind: ServiceKindView::Service,
+        mode: ModeView::Run,
         debug: None,
         phase,
         since: "2026-11-20T09:00:00.120Z".to_owned(),
@@ -87,7 +88,7 @@ pub fn snapshot() -> Snapshot {
         ..view("db", Phase::Failed)
     };
     let migrate = ServiceView {
-        kind: "task".to_owned(),
+        kind: ServiceKindView::Task,
         cause: "exit 0".to_owned(),
         exit: Some(ProcessExit::Code(0)),
         ..view("migrate", Phase::Done)
@@ -101,7 +102,7 @@ pub fn snapshot() -> Snapshot {
         version: 1,
         stack: "shop".to_owned(),
         dir: PathBuf::from("/home/me/shop"),
-        mode: "run".to_owned(),
+        mode: ModeView::Run,
         supervisor_pid: 4100,
         primary: Some(name("api")),
         state: StackState::Degraded,
@@ -184,7 +185,7 @@ pub fn why() -> WhyView {
             end(1, ProcessExit::Signal(15), ExitClass::Us, Some(61_000)),
         ],
         probe: Some(FailingProbe {
-            probe: "ready".to_owned(),
+            probe: ProbePurpose::Ready,
             text: "`check` failed (exit 3): no table\nno luck".to_owned(),
         }),
         trigger: Some(FileTrigger {

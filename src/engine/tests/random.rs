@@ -405,7 +405,7 @@ impl World {
         let Some((names, until)) = self.waits.get(&ticket) else { return };
         let views = engine.views(|_| String::new());
         let is = |view: &&ServiceView| {
-            let task = view.kind == "task";
+            let task = view.kind.is_task();
             let done = view.phase == Phase::Done;
             match until {
                 WaitUntil::Up if task => done,

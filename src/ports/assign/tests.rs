@@ -1,32 +1,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use super::{AssignRequest, PortAllocator};
-use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
+use crate::model::{
+    ConflictPolicy, MAIN_PORT, MessageClass, Name, PortKey, PortRequest, WantedPort,
+};
 use crate::ports::{
-    Key, ListenerOwner, PortAvailability, availability, holders_of_port, listener_owner, listeners,
+    ListenerOwner, PortAvailability, availability, holders_of_port, listener_owner, listeners,
 };
 
-fn of(service: &str) -> Key {
-    (Name::new(service).unwrap(), "main".to_owned())
+fn of(service: &str) -> PortKey {
+    PortKey::new(&Name::new(service).unwrap(), MAIN_PORT)
 }
 
-fn wish(service: &str, number: Option<u16>, weight: PortWeight) -> PortRequest {
-    let (service, port) = of(service);
-    let source = if weight == PortWeight::Pinned { "--port" } else { "devstack.toml" };
-    PortRequest {
-        service,
-        port,
-        number,
-        weight,
-        requested_by: source.to_owned(),
-        on_conflict: ConflictPolicy::Next,
-    }
+fn wish(service: &str, wanted: WantedPort) -> PortRequest {
+    let source = if wanted.is_pinned() { "--port" } else { "devstack.toml" };
+    PortRequest { key: of(service), wanted, requested_by: source.to_owned() }
+}
+
+fn prefer(service: &str, number: u16) -> PortRequest {
+    wish(service, WantedPort::preferred(NonZeroU16::new(number), ConflictPolicy::Next))
+}
+
+fn pin(service: &str, number: u16) -> PortRequest {
+    wish(service, WantedPort::pinned(NonZeroU16::new(number)))
 }
 
 fn any(service: &str) -> PortRequest {
-    wish(service, None, PortWeight::Any)
+    wish(service, WantedPort::Any)
 }
 
 fn open(place: &Path, stack: &str) -> PortAllocator {
@@ -77,8 +80,7 @@ fn a_listener_on_any_address_is_a_conflict_and_is_named() {
 
         let place = tempfile::tempdir().unwrap();
         let mut ports = open(place.path(), "shop");
-        let given =
-            ports.assign(&[wish("api", Some(port), PortWeight::Preferred)], &BTreeMap::new());
+        let given = ports.assign(&[prefer("api", port)], &BTreeMap::new());
         let api = &given.unwrap()[&of("api")];
         assert_ne!(api.number, port);
         assert_eq!(api.wanted, Some(port));
@@ -94,7 +96,7 @@ fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
     let port = port_of(&held);
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [any("web"), wish("api", Some(port), PortWeight::Pinned)];
+    let wishes = [any("web"), pin("api", port)];
     let told = ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].class, MessageClass::Port);
@@ -116,7 +118,7 @@ fn a_pinned_number_is_given_as_soon_as_it_is_free() {
         let held = listen("127.0.0.1:0");
         let port = port_of(&held);
         let mut ports = open(place.path(), "shop");
-        let wishes = [wish("api", Some(port), PortWeight::Pinned)];
+        let wishes = [pin("api", port)];
         ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
         drop(held);
         let given = ports.assign(&wishes, &BTreeMap::new());
@@ -159,7 +161,7 @@ fn why_a_port_moved_stays_known_while_it_is_kept() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [wish("api", Some(port_of(&held)), PortWeight::Preferred)];
+    let wishes = [prefer("api", port_of(&held))];
     let first = ports.assign(&wishes, &BTreeMap::new()).unwrap();
     drop(held);
     let mine = BTreeMap::from([(of("api"), first[&of("api")].number)]);
@@ -170,7 +172,7 @@ fn why_a_port_moved_stays_known_while_it_is_kept() {
 fn the_same_stack_gets_the_same_numbers_again() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
-    let preferred = wish("db", Some(port_of(&held)), PortWeight::Preferred);
+    let preferred = prefer("db", port_of(&held));
     let wishes = [any("api"), preferred, any("web")];
     let first = numbers(&mut open(place.path(), "shop"), &wishes);
     assert_eq!(numbers(&mut open(place.path(), "shop"), &wishes), first);
@@ -184,7 +186,7 @@ fn another_stack_is_kept_off_and_named_until_it_ends() {
     let number = numbers(&mut first, &[any("api")])[0];
 
     let mut second = open(place.path(), "copy");
-    let wishes = [wish("api", Some(number), PortWeight::Preferred)];
+    let wishes = [prefer("api", number)];
     let moved = second.assign(&wishes, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number);
     let why = moved[&of("api")].moved.clone().unwrap();
@@ -205,8 +207,7 @@ fn release_unused_gives_back_only_what_is_unused() {
     first.release_unused(&still, &BTreeSet::new());
 
     let mut second = open(place.path(), "copy");
-    let wishes =
-        [wish("a", Some(api), PortWeight::Preferred), wish("b", Some(web), PortWeight::Preferred)];
+    let wishes = [prefer("a", api), prefer("b", web)];
     let given = second.assign(&wishes, &BTreeMap::new()).unwrap();
     assert_ne!(given[&of("a")].number, api);
     assert_eq!(given[&of("b")].number, web);
@@ -225,7 +226,7 @@ fn many_stacks_at_once_get_disjoint_numbers() {
     };
     let wishes: Vec<PortRequest> = (0..SERVICES)
         .map(|at| match preferred.get(at) {
-            Some(&number) => wish(&format!("s{at}"), Some(number), PortWeight::Preferred),
+            Some(&number) => prefer(&format!("s{at}"), number),
             None => any(&format!("s{at}")),
         })
         .collect();
@@ -272,7 +273,7 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
         .into_iter()
         .find(|port| matches!(availability(*port), PortAvailability::Free));
     let Some(number) = free else { return };
-    let wishes = [wish("irc", Some(number), PortWeight::Preferred)];
+    let wishes = [prefer("irc", number)];
     if numbers(&mut ports, &wishes) == [number] {
         assert!(ports.notes()[0].text.contains("browsers block"));
         ports.assign(&wishes, &BTreeMap::from([(of("irc"), number)])).unwrap();
@@ -284,8 +285,7 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
 fn a_privileged_number_is_used_or_explained() {
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let given =
-        ports.assign(&[wish("web", Some(999), PortWeight::Preferred)], &BTreeMap::new()).unwrap();
+    let given = ports.assign(&[prefer("web", 999)], &BTreeMap::new()).unwrap();
     match given[&of("web")].moved.as_deref() {
         None => assert_eq!(given[&of("web")].number, 999, "this user may"),
         Some(why) => {
@@ -407,19 +407,15 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     let mut ports = open(place.path(), "shop");
     let held = listen("127.0.0.1:0");
     let (taken, free) = (port_of(&held), numbers(&mut open(place.path(), "x"), &[any("x")])[0]);
-    let wishes = [
-        wish("late", Some(taken), PortWeight::Pinned),
-        wish("same", Some(free), PortWeight::Pinned),
-        wish("web", Some(free), PortWeight::Preferred),
-    ];
+    let wishes = [pin("late", taken), pin("same", free), prefer("web", free)];
     let idle = ["late", "same"].map(|name| Name::new(name).unwrap());
     let mine = BTreeMap::new();
     let asked = AssignRequest {
-        wishes: &wishes,
-        mine: &mine,
-        idle: &idle.into(),
-        shunned: &BTreeSet::new(),
-        is_required: &|wish: &PortRequest| wish.service.as_str() == "web",
+        requests: &wishes,
+        in_use: &mine,
+        not_starting: &idle.into(),
+        excluded: &BTreeSet::new(),
+        is_required: &|request: &PortRequest| request.key.service.as_str() == "web",
     };
     let assigned = ports.choose(&asked).unwrap();
     assert_eq!(assigned.ports[&of("web")].number, free);

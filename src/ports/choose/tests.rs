@@ -1,14 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::{
-    ChoiceInput, PortChoice, PortChoices, PortConflict, PortSource, choose, key, requested_number,
+use super::{ChoiceInput, PortChoice, PortChoices, PortConflict, PortSource, choose};
+use crate::model::{
+    AssignedPort, ConflictPolicy, MAIN_PORT, Name, PortKey, PortRequest, WantedPort,
 };
-use crate::model::{AssignedPort, ConflictPolicy, Name, PortRequest, PortWeight};
 use crate::ports::well_known::blocked_by_browsers;
-use crate::ports::{AllowedPorts, Key, LeaseOwner, PortObstacle};
+use crate::ports::{AllowedPorts, LeaseOwner, PortObstacle};
 
 /// A fake machine.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ struct World {
     leased: BTreeSet<u16>,
     unprivileged_from: u16,
     suggestions: Vec<u16>,
-    last: BTreeMap<(Key, Option<u16>), u16>,
+    last: BTreeMap<(PortKey, Option<u16>), u16>,
     broken: bool,
     claimed: Vec<u16>,
 }
@@ -44,7 +45,7 @@ impl PortSource for World {
         self.suggestions.pop()
     }
 
-    fn last(&self, key: &Key, wanted: Option<u16>) -> Option<u16> {
+    fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
         self.last.get(&(key.clone(), wanted)).copied()
     }
 }
@@ -53,43 +54,35 @@ fn world(in_use: &[u16]) -> World {
     World { in_use: in_use.iter().copied().collect(), unprivileged_from: 1024, ..World::default() }
 }
 
-fn wish(
-    service: &str,
-    number: u16,
-    weight: PortWeight,
-    on_conflict: ConflictPolicy,
-) -> PortRequest {
-    PortRequest {
-        service: Name::new(service).unwrap(),
-        port: "main".to_owned(),
-        number: (number > 0).then_some(number),
-        weight,
-        requested_by: "devstack.toml".to_owned(),
-        on_conflict,
-    }
+fn wish(service: &str, wanted: WantedPort) -> PortRequest {
+    PortRequest { key: of(service), wanted, requested_by: "devstack.toml".to_owned() }
+}
+
+fn prefer_or(service: &str, number: u16, policy: ConflictPolicy) -> PortRequest {
+    wish(service, WantedPort::preferred(NonZeroU16::new(number), policy))
 }
 
 fn prefer(service: &str, number: u16) -> PortRequest {
-    wish(service, number, PortWeight::Preferred, ConflictPolicy::Next)
+    prefer_or(service, number, ConflictPolicy::Next)
 }
 
 fn pin(service: &str, number: u16) -> PortRequest {
-    wish(service, number, PortWeight::Pinned, ConflictPolicy::Next)
+    wish(service, WantedPort::pinned(NonZeroU16::new(number)))
 }
 
 fn any(service: &str) -> PortRequest {
-    wish(service, 0, PortWeight::Any, ConflictPolicy::Next)
+    wish(service, WantedPort::Any)
 }
 
-fn of(service: &str) -> Key {
-    (Name::new(service).unwrap(), "main".to_owned())
+fn of(service: &str) -> PortKey {
+    PortKey::new(&Name::new(service).unwrap(), MAIN_PORT)
 }
 
 /// A stack with a previous choice.
 #[derive(Default)]
 struct Earlier {
-    mine: BTreeMap<Key, u16>,
-    before: BTreeMap<Key, AssignedPort>,
+    mine: BTreeMap<PortKey, u16>,
+    before: BTreeMap<PortKey, AssignedPort>,
 }
 
 impl Earlier {
@@ -105,12 +98,12 @@ impl Earlier {
         &self,
         wishes: &'a [PortRequest],
         world: &mut World,
-    ) -> Result<BTreeMap<Key, PortChoice>, Vec<PortConflict<'a>>> {
+    ) -> Result<BTreeMap<PortKey, PortChoice>, Vec<PortConflict<'a>>> {
         let limits = AllowedPorts::new(32_768, 60_999);
         let Earlier { mine, before } = self;
         let idle = BTreeSet::new();
         let question = ChoiceInput {
-            wishes,
+            requests: wishes,
             in_use: mine,
             not_starting: &idle,
             previous: before,
@@ -122,13 +115,13 @@ impl Earlier {
 }
 
 /// Returns the choices if there is no conflict.
-fn all(chosen: PortChoices<'_>) -> Result<BTreeMap<Key, PortChoice>, Vec<PortConflict<'_>>> {
+fn all(chosen: PortChoices<'_>) -> Result<BTreeMap<PortKey, PortChoice>, Vec<PortConflict<'_>>> {
     if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
 
 fn numbers(wishes: &[PortRequest], world: &mut World) -> Vec<u16> {
     let choices = Earlier::default().ask(wishes, world).unwrap();
-    wishes.iter().map(|wish| choices[&key(wish)].number).collect()
+    wishes.iter().map(|wish| choices[&wish.key].number()).collect()
 }
 
 #[test]
@@ -162,11 +155,11 @@ fn next_skips_what_browsers_refuse_and_the_ephemeral_range() {
 fn a_privileged_number_becomes_its_usual_counterpart() {
     let wishes = [prefer("a", 80), prefer("b", 443), prefer("c", 81)];
     let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
-    let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
+    let given: Vec<_> = wishes.iter().map(|wish| choices[&wish.key].number()).collect();
     assert_eq!(given, [8080, 8443, 8081]);
-    assert_eq!(choices[&of("a")].obstacle, Some(PortObstacle::Denied));
+    assert_eq!(choices[&of("a")], PortChoice::Moved(8080, PortObstacle::Denied));
     assert_eq!(numbers(&[prefer("a", 80)], &mut world(&[8080, 8081])), [8082]);
-    let auto = wish("a", 80, PortWeight::Preferred, ConflictPolicy::Auto);
+    let auto = prefer_or("a", 80, ConflictPolicy::Auto);
     assert_eq!(numbers(&[auto], &mut world(&[])), [8080]);
 }
 
@@ -205,7 +198,7 @@ fn any_has_its_own_slot_by_folder_and_name() {
     let wishes = [any("a")];
     let (mine, before) = Default::default();
     let elsewhere = ChoiceInput {
-        wishes: &wishes,
+        requests: &wishes,
         in_use: &mine,
         not_starting: &BTreeSet::new(),
         previous: &before,
@@ -213,7 +206,7 @@ fn any_has_its_own_slot_by_folder_and_name() {
         seed: 8,
     };
     let other = all(choose(&elsewhere, &mut world(&[]))).unwrap();
-    assert_ne!(other[&of("a")].number, first[0]);
+    assert_ne!(other[&of("a")].number(), first[0]);
 }
 
 #[test]
@@ -230,12 +223,14 @@ fn a_taken_slot_leads_to_suggestions_and_then_to_a_scan() {
 
 #[test]
 fn conflicts_are_all_told_and_each_has_another_way_out() {
-    let strict = wish("b", 5001, PortWeight::Preferred, ConflictPolicy::Fail);
+    let strict = prefer_or("b", 5001, ConflictPolicy::Fail);
     let wishes = [pin("a", 5000), strict, prefer("c", 5000), pin("d", 80)];
     let conflicts = Earlier::default().ask(&wishes, &mut world(&[5000, 5001])).unwrap_err();
     let told: Vec<_> = conflicts
         .iter()
-        .map(|found| (found.wish.service.as_str(), found.obstacle.clone(), found.alternative))
+        .map(|found| {
+            (found.request.key.service.as_str(), found.obstacle.clone(), found.alternative)
+        })
         .collect();
     assert_eq!(
         told,
@@ -251,9 +246,10 @@ fn conflicts_are_all_told_and_each_has_another_way_out() {
 fn two_wishes_for_one_number_give_it_to_the_stronger_and_then_to_the_first() {
     let wishes = [prefer("a", 5000), pin("b", 5000), prefer("c", 6100), prefer("d", 6100)];
     let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
-    assert_eq!(choices[&of("b")].number, 5000);
-    assert_eq!(choices[&of("a")].obstacle, Some(PortObstacle::SameStack(Name::new("b").unwrap())));
-    assert_eq!((choices[&of("c")].number, choices[&of("d")].number), (6100, 6101));
+    assert_eq!(choices[&of("b")].number(), 5000);
+    let same_stack = PortObstacle::SameStack(Name::new("b").unwrap());
+    assert_eq!(choices[&of("a")], PortChoice::Moved(5001, same_stack));
+    assert_eq!((choices[&of("c")].number(), choices[&of("d")].number()), (6100, 6101));
     let wishes = [pin("a", 5000), pin("b", 5000)];
     let conflicts = Earlier::default().ask(&wishes, &mut world(&[])).unwrap_err();
     assert_eq!(conflicts[0].obstacle, PortObstacle::SameStack(Name::new("a").unwrap()));
@@ -282,8 +278,8 @@ fn a_running_service_keeps_what_it_has_where_the_wish_is_the_same() {
     // Its own listeners are in use; 5000 is free again.
     let mut world = world(&[5001, 23_000, 3000]);
     let choices = earlier.ask(&wishes, &mut world).unwrap();
-    assert!(choices.values().all(|choice| choice.unchanged));
-    let given: Vec<_> = wishes.iter().map(|wish| choices[&key(wish)].number).collect();
+    assert!(choices.values().all(|choice| matches!(choice, PortChoice::Unchanged(_))));
+    let given: Vec<_> = wishes.iter().map(|wish| choices[&wish.key].number()).collect();
     assert_eq!(given, [5001, 23_000, 3000]);
     assert_eq!(world.claimed, Vec::<u16>::new(), "nothing was even looked at");
 }
@@ -294,19 +290,19 @@ fn a_running_service_moves_when_its_wish_changed_or_somebody_pins_its_number() {
     let in_use = [5001, 23_000];
     let changed = [prefer("a", 6100), any("b")];
     let choices = earlier.ask(&changed, &mut world(&in_use)).unwrap();
-    assert_eq!((choices[&of("a")].number, choices[&of("a")].unchanged), (6100, false));
-    assert!(choices[&of("b")].unchanged);
+    assert_eq!(choices[&of("a")], PortChoice::Requested(6100));
+    assert_eq!(choices[&of("b")], PortChoice::Unchanged(23_000));
 
     let pinned = [prefer("a", 5000), any("b"), pin("c", 23_000)];
     let choices = earlier.ask(&pinned, &mut world(&in_use)).unwrap();
-    assert_eq!(choices[&of("c")].number, 23_000);
-    assert_ne!(choices[&of("b")].number, 23_000);
+    assert_eq!(choices[&of("c")].number(), 23_000);
+    assert_ne!(choices[&of("b")].number(), 23_000);
 
     let preferred = [prefer("a", 5000), any("b"), prefer("c", 23_000)];
     let choices = earlier.ask(&preferred, &mut world(&in_use)).unwrap();
-    assert_eq!((choices[&of("b")].number, choices[&of("c")].number), (23_000, 23_001));
-    let obstacle = choices[&of("c")].obstacle.clone();
-    assert_eq!(obstacle, Some(PortObstacle::SameStack(Name::new("b").unwrap())));
+    assert_eq!((choices[&of("b")].number(), choices[&of("c")].number()), (23_000, 23_001));
+    let same_stack = PortObstacle::SameStack(Name::new("b").unwrap());
+    assert_eq!(choices[&of("c")], PortChoice::Moved(23_001, same_stack));
 }
 
 #[test]
@@ -317,7 +313,7 @@ fn what_a_running_service_leaves_is_not_handed_out_unasked() {
     world.last.insert((of("b"), None), 5001);
     let wishes = [prefer("a", 6100), any("b")];
     let choices = earlier.ask(&wishes, &mut world).unwrap();
-    assert_ne!(choices[&of("b")].number, 5001);
+    assert_ne!(choices[&of("b")].number(), 5001);
 }
 
 #[test]
@@ -325,16 +321,16 @@ fn two_running_services_can_swap() {
     let earlier = Earlier::default().running("a", 5000, Some(5000)).running("b", 5001, Some(5001));
     let swapped = [prefer("a", 5001), prefer("b", 5000)];
     let choices = earlier.ask(&swapped, &mut world(&[5000, 5001])).unwrap();
-    assert_eq!((choices[&of("a")].number, choices[&of("b")].number), (5001, 5000));
+    assert_eq!((choices[&of("a")].number(), choices[&of("b")].number()), (5001, 5000));
 }
 
 #[test]
 fn a_move_is_no_longer_kept_when_the_policy_becomes_fail() {
     let earlier = Earlier::default().running("a", 5001, Some(5000));
-    let strict = [wish("a", 5000, PortWeight::Preferred, ConflictPolicy::Fail)];
+    let strict = [prefer_or("a", 5000, ConflictPolicy::Fail)];
     let conflicts = earlier.ask(&strict, &mut world(&[5000, 5001])).unwrap_err();
     assert_eq!(conflicts[0].obstacle, PortObstacle::InUse);
-    assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number, 5000);
+    assert_eq!(earlier.ask(&strict, &mut world(&[5001])).unwrap()[&of("a")].number(), 5000);
 }
 
 /// A port from a few crowded ranges, so that random stacks really collide, or any port.
@@ -357,19 +353,20 @@ fn crowded() -> impl Strategy<Value = u16> {
     proptest::num::u32::ANY.prop_map(spot)
 }
 
-fn any_wish() -> impl Strategy<Value = (u16, PortWeight, ConflictPolicy, bool)> {
+fn any_wish() -> impl Strategy<Value = (WantedPort, bool)> {
     (proptest::num::u32::ANY, 0_u32..60 * 60 * 2).prop_map(|(number, drawn)| {
-        let weight = match drawn % 60 {
-            0 => PortWeight::Pinned,
-            1..35 => PortWeight::Preferred,
-            _ => PortWeight::Any,
-        };
         let policy = match drawn / 60 % 60 {
             0 => ConflictPolicy::Fail,
             1..30 => ConflictPolicy::Next,
             _ => ConflictPolicy::Auto,
         };
-        (spot(number), weight, policy, drawn / 3_600 == 0)
+        let number = NonZeroU16::new(spot(number));
+        let wanted = match drawn % 60 {
+            0 => WantedPort::pinned(number),
+            1..35 => WantedPort::preferred(number, policy),
+            _ => WantedPort::Any,
+        };
+        (wanted, drawn / 3_600 == 0)
     })
 }
 
@@ -400,61 +397,69 @@ proptest! {
         let mut wishes = Vec::new();
         let mut mine = BTreeMap::new();
         let mut idle = BTreeSet::new();
-        for (at, (number, weight, policy, running)) in drawn.into_iter().enumerate() {
-            let wish = wish(&format!("s{at}"), number, weight, policy);
-            world.last.insert((key(&wish), requested_number(&wish)), last[at]);
+        for (at, (wanted, running)) in drawn.into_iter().enumerate() {
+            let wish = wish(&format!("s{at}"), wanted);
+            world.last.insert((wish.key.clone(), wanted.number()), last[at]);
             if running && !mine.values().any(|held| *held == last[at]) {
-                mine.insert(key(&wish), last[at]);
+                mine.insert(wish.key.clone(), last[at]);
                 world.in_use.insert(last[at]);
             } else if last[at] % 5 == 0 {
-                idle.insert(wish.service.clone());
+                idle.insert(wish.key.service.clone());
             }
             wishes.push(wish);
         }
         let limits = AllowedPorts::new(ephemeral.0, ephemeral.1);
         let before = BTreeMap::new();
         let question = ChoiceInput {
-            wishes: &wishes, in_use: &mine, not_starting: &idle, previous: &before, limits: &limits, seed: 3,
+            requests: &wishes, in_use: &mine, not_starting: &idle, previous: &before, limits: &limits, seed: 3,
         };
         let PortChoices { choices, conflicts } = choose(&question, &mut world);
+        let names = |number| wishes.iter().any(|wish| wish.wanted.number() == Some(number));
+        let is_claimed = |choice: &&PortChoice| !matches!(choice, PortChoice::Unclaimed(_));
         for conflict in &conflicts {
-            prop_assert!(
-                conflict.wish.weight == PortWeight::Pinned || conflict.wish.on_conflict == ConflictPolicy::Fail
-            );
-            let other = conflict.alternative.unwrap();
-            prop_assert!(limits.is_allowed(other) && !wishes.iter().any(|wish| requested_number(wish) == Some(other)));
-            prop_assert!(!choices[&key(conflict.wish)].claimed);
-            if let PortObstacle::SameStack(sibling) = &conflict.obstacle {
-                prop_assert!(!idle.contains(sibling) || idle.contains(&conflict.wish.service));
+            let PortConflict { request, obstacle, alternative } = conflict;
+            prop_assert!(matches!(
+                request.wanted,
+                WantedPort::Pinned(_) | WantedPort::Preferred(_, ConflictPolicy::Fail)
+            ));
+            let other = alternative.unwrap();
+            prop_assert!(limits.is_allowed(other) && !names(other));
+            prop_assert!(!is_claimed(&&choices[&request.key]));
+            if let PortObstacle::SameStack(sibling) = obstacle {
+                prop_assert!(!idle.contains(sibling) || idle.contains(&request.key.service));
             }
         }
         prop_assert_eq!(choices.len(), wishes.len());
-        let claimed = || choices.values().filter(|choice| choice.claimed);
-        let distinct: BTreeSet<u16> = claimed().map(|choice| choice.number).collect();
+        let claimed = || choices.values().filter(is_claimed);
+        let distinct: BTreeSet<u16> = claimed().map(PortChoice::number).collect();
         prop_assert_eq!(distinct.len(), claimed().count(), "one number twice");
         prop_assert_eq!(claimed().count() + conflicts.len(), choices.len());
         ALLOCATIONS.fetch_add(claimed().count(), Ordering::Relaxed);
         for wish in &wishes {
-            let choice = &choices[&key(wish)];
-            if !choice.claimed {
-                prop_assert!(requested_number(wish) == Some(choice.number));
-                continue;
-            }
-            let number = choice.number;
+            let choice = &choices[&wish.key];
+            let (number, wanted) = (choice.number(), wish.wanted.number());
             let held = mine.values().any(|held| *held == number);
+            match choice {
+                PortChoice::Unclaimed(_) => {
+                    prop_assert!(wanted == Some(number));
+                    continue;
+                }
+                PortChoice::Unchanged(_) => prop_assert_eq!(mine.get(&wish.key), Some(&number)),
+                PortChoice::Requested(_) => prop_assert!(wanted.is_none_or(|one| one == number)),
+                PortChoice::Moved(..) => prop_assert!(wanted.is_some_and(|one| one != number)),
+            }
             prop_assert!(held || world.claimed.contains(&number));
             prop_assert!(held || (!world.in_use.contains(&number) && !world.leased.contains(&number)));
-            prop_assert_eq!(choice.unchanged, choice.unchanged && mine.get(&key(wish)) == Some(&number));
-            if requested_number(wish) == Some(number) || choice.unchanged {
-                prop_assert_eq!(&choice.obstacle, &None);
+            if wanted == Some(number) || matches!(choice, PortChoice::Unchanged(_)) {
                 continue;
             }
-            prop_assert!(wish.weight != PortWeight::Pinned);
-            prop_assert!(wish.on_conflict != ConflictPolicy::Fail || wish.weight == PortWeight::Any);
-            prop_assert_eq!(choice.obstacle.is_some(), requested_number(wish).is_some());
+            prop_assert!(!matches!(
+                wish.wanted,
+                WantedPort::Pinned(_) | WantedPort::Preferred(_, ConflictPolicy::Fail)
+            ));
             prop_assert!(number >= 1024 && !blocked_by_browsers(number));
             prop_assert!(!(ephemeral.0..=ephemeral.1).contains(&number));
-            prop_assert!(!wishes.iter().any(|other| requested_number(other) == Some(number)), "stolen");
+            prop_assert!(!names(number), "stolen");
         }
     }
 }

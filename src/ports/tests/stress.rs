@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight};
+use crate::model::{ConflictPolicy, MAIN_PORT, Name, PortKey, PortRequest, WantedPort};
 use crate::ports::LeaseDir;
 use crate::ports::assign::PortAllocator;
 
@@ -17,19 +18,15 @@ const FIRST: u16 = 5_600;
 
 fn wishes() -> Vec<PortRequest> {
     let wish = |at: u16| {
-        let (number, on_conflict) = match at % 5 {
-            0..=2 => (Some(FIRST + at), ConflictPolicy::Next),
-            3 => (Some(FIRST + at), ConflictPolicy::Auto),
-            _ => (None, ConflictPolicy::Next),
-        };
-        let weight = if number.is_some() { PortWeight::Preferred } else { PortWeight::Any };
+        let prefer = |policy| WantedPort::preferred(NonZeroU16::new(FIRST + at), policy);
         PortRequest {
-            service: Name::new(&format!("s{at}")).unwrap(),
-            port: "main".to_owned(),
-            number,
-            weight,
+            key: PortKey::new(&Name::new(&format!("s{at}")).unwrap(), MAIN_PORT),
+            wanted: match at % 5 {
+                0..=2 => prefer(ConflictPolicy::Next),
+                3 => prefer(ConflictPolicy::Auto),
+                _ => WantedPort::Any,
+            },
             requested_by: "devstack.toml".to_owned(),
-            on_conflict,
         }
     };
     (0..SERVICES).map(wish).collect()

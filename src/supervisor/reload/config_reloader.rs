@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 use super::stable_read;
 use super::stack_loader::{PreviewResult, ReloadBaseline, ReloadOutcome, StackLoader};
 use crate::config::{self, Config, DebugServices};
-use crate::model::{ConflictPolicy, Name, PortRequest, PortWeight, Service, Stack};
+use crate::model::{
+    AssignedPort, ConflictPolicy, Name, PortKey, PortRequest, Service, Stack, WantedPort,
+};
 use crate::ports::PortAllocator;
 
 /// Work done off the loop.
@@ -73,18 +75,19 @@ impl ConfigReloader {
     /// Notes that a service cannot bind its own `port` although nothing is listening there. Returns
     /// whether it may have another one; this one is then avoided until the service is ready.
     pub(crate) fn avoid_port(&mut self, service: &Service, port: u16) -> bool {
-        let named = service.ports.iter().find(|one| one.number == port).map(|one| &one.name);
-        let wishes = self.applied.port_requests_with(&DebugServices::from([service.name.clone()]));
-        let wish =
-            wishes.iter().find(|wish| wish.service == service.name && Some(&wish.port) == named);
-        let moves = wish.is_some_and(|wish| match (wish.weight, wish.on_conflict) {
-            (PortWeight::Any, _)
-            | (PortWeight::Preferred, ConflictPolicy::Next | ConflictPolicy::Auto) => true,
-            (
-                PortWeight::Preferred,
+        let key = |one: &AssignedPort| PortKey::new(&service.name, &one.name);
+        let key = service.ports.iter().find(|one| one.number == port).map(key);
+        let requests =
+            self.applied.port_requests_with(&DebugServices::from([service.name.clone()]));
+        let request = requests.iter().find(|request| Some(&request.key) == key.as_ref());
+        let moves = request.is_some_and(|request| match request.wanted {
+            WantedPort::Any
+            | WantedPort::Preferred(_, ConflictPolicy::Next | ConflictPolicy::Auto) => true,
+            WantedPort::Preferred(
+                _,
                 ConflictPolicy::Fail | ConflictPolicy::Ask | ConflictPolicy::Strict,
-            ) => false,
-            (PortWeight::Pinned, _) => false,
+            )
+            | WantedPort::Pinned(_) => false,
         });
         if moves {
             self.avoided.entry(service.name.clone()).or_default().insert(port);
@@ -194,9 +197,7 @@ impl ConfigReloader {
         if !self.reassigned || self.busy {
             return;
         }
-        let used = stack.services.iter().flat_map(|(name, service)| {
-            service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.clone()))
-        });
-        self.ports().release_unused(&used.collect(), &leaving());
+        let used = stack.ports().map(|(key, port)| (key, port.clone())).collect();
+        self.ports().release_unused(&used, &leaving());
     }
 }

@@ -2,14 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Config, DebugServices};
 use crate::engine::Selection;
-use crate::model::{Name, PortRequest};
-use crate::ports::{AssignRequest, Key};
+use crate::model::{Name, PortKey, PortRequest};
+use crate::ports::AssignRequest;
 
 /// Constraints on a stack made from a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct LoadConstraints {
     /// Ports that services have and keep.
-    pub held_ports: BTreeMap<Key, u16>,
+    pub held_ports: BTreeMap<PortKey, u16>,
     /// What `up` was asked to start.
     pub selection: Option<Selection>,
     /// Services that are stopped, whatever the selection is.
@@ -47,16 +47,15 @@ impl LoadConstraints {
         let starting = self.starting(draft);
         let others = draft.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
-        let insists =
-            |wish: &PortRequest| starting.contains(&wish.service) && !self.known.contains(wish);
-        let (wishes, mine) = (draft.port_requests_with(&self.debugged), &self.held_ports);
-        let shunned = &BTreeSet::new();
+        let is_required = |request: &PortRequest| {
+            starting.contains(&request.key.service) && !self.known.contains(request)
+        };
         choose(&AssignRequest {
-            wishes: &wishes,
-            mine,
-            idle: &idle,
-            shunned,
-            is_required: &insists,
+            requests: &draft.port_requests_with(&self.debugged),
+            in_use: &self.held_ports,
+            not_starting: &idle,
+            excluded: &BTreeSet::new(),
+            is_required: &is_required,
         })
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
-use crate::model::{Message, MessageClass, Name, Stack};
+use crate::model::{Message, MessageClass, Name, PortKey, Stack};
 use crate::ports::{
-    ConflictAnswer, ConflictPrompt, Key, NetworkInterface, PortAllocator, PortAssignment,
+    ConflictAnswer, ConflictPrompt, NetworkInterface, PortAllocator, PortAssignment,
 };
 
 pub use super::config_reloader::ConfigReloader;
@@ -193,7 +193,7 @@ impl StackLoader {
         let assigned = ports.reassign(&draft.port_requests_with(&debugged), &mine, &idle, shunned);
         let stack = self.resolve(draft, &assigned, &debugged);
         let refused = |name: &Name| {
-            let mut refused = assigned.refused.iter().filter(|((service, _), _)| service == name);
+            let mut refused = assigned.refused.iter().filter(|(key, _)| key.service == *name);
             refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
         };
         let outcome = lost.iter().map(|name| (name.clone(), refused(name))).collect();
@@ -243,12 +243,9 @@ impl StackLoader {
     }
 }
 
-pub(crate) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap<Key, u16> {
-    let services = stack.services.iter().filter(|(name, _)| which(name));
-    let ports = services.flat_map(|(name, service)| {
-        service.ports.iter().map(|port| ((name.clone(), port.name.clone()), port.number))
-    });
-    ports.collect()
+pub(crate) fn ports_of(stack: &Stack, which: impl Fn(&Name) -> bool) -> BTreeMap<PortKey, u16> {
+    let ports = stack.ports().filter(|(key, _)| which(&key.service));
+    ports.map(|(key, port)| (key, port.number)).collect()
 }
 
 pub(crate) fn debugged_in(stack: &Stack) -> DebugServices {

@@ -238,7 +238,7 @@ impl PhaseLines<'_> {
     }
 
     fn done(&self, cause: &Cause) -> Vec<StatusText> {
-        let task = self.view().is_some_and(|view| view.kind == "task");
+        let task = self.view().is_some_and(|view| view.kind.is_task());
         match task {
             true => self.say(StatusTone::Good, "completed"),
             false => self.say(StatusTone::Plain, format!("done: {cause}")),

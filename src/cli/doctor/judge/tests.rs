@@ -1,9 +1,10 @@
 use std::io;
+use std::num::NonZeroU16;
 
 use super::*;
 use crate::cli::doctor::facts::{MovedPort, OrphanedStack};
 use crate::cli::doctor::finding::FindingLevel;
-use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, PortWeight};
+use crate::model::{ConflictPolicy, MessageClass, Name, PortRequest, WantedPort};
 
 /// Returns facts without any problem.
 fn well() -> DoctorFacts {
@@ -30,7 +31,7 @@ fn well() -> DoctorFacts {
             watches: true,
             runs: false,
             unstartable: Vec::new(),
-            wishes: vec![wish(5_000)],
+            port_requests: vec![wish(5_000)],
             privileged: Vec::new(),
             ports: Ok(Vec::new()),
         }),
@@ -40,12 +41,9 @@ fn well() -> DoctorFacts {
 
 fn wish(number: u16) -> PortRequest {
     PortRequest {
-        service: Name::new("api").expect("valid name"),
-        port: "main".to_owned(),
-        number: Some(number),
-        weight: PortWeight::Preferred,
+        key: PortKey::new(&Name::new("api").expect("valid name"), MAIN_PORT),
+        wanted: WantedPort::preferred(NonZeroU16::new(number), ConflictPolicy::Next),
         requested_by: "devstack.toml".to_owned(),
-        on_conflict: ConflictPolicy::Next,
     }
 }
 
@@ -250,7 +248,7 @@ fn every_trouble_is_told_with_its_remedy() {
             "1024",
         ),
         (
-            |facts| stack(facts).wishes.push(wish(40_000)),
+            |facts| stack(facts).port_requests.push(wish(40_000)),
             FindingLevel::Note,
             "outgoing-range",
             "40000 is in the range",
@@ -319,7 +317,7 @@ fn leftovers_are_named() {
 
 #[test]
 fn browsers_are_thought_of() {
-    let finding = after(|facts| stack(facts).wishes.push(wish(6_000)));
+    let finding = after(|facts| stack(facts).port_requests.push(wish(6_000)));
     assert_eq!((finding.state, finding.check), (FindingLevel::Note, "browsers"));
 }
 

@@ -49,7 +49,7 @@ fn only_those_in_debug_mode_wish_for_its_port() {
     assert_eq!(draft.port_requests_with(&DebugServices::from([name("web")])).len(), 1);
     let wishes = draft.port_requests_with(&DebugServices::from([name("api")]));
     let last = wishes.last().expect("two");
-    assert_eq!((&*last.port, last.number, last.weight), ("debug", Some(6000), PortWeight::Pinned));
+    assert_eq!((&*last.key.port, last.wanted), ("debug", pinned(6000)));
     assert_eq!(draft.debuggable().count(), 1);
 }
 

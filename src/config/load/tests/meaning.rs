@@ -88,14 +88,14 @@ fn every_key_reaches_the_stack() {
     "#;
     let project = Project::new(text).file("src/x", "");
     let draft = project.draft();
-    let conflicts: Vec<_> =
-        draft.port_requests().iter().map(|w| (&*w.port, w.on_conflict)).collect();
+    let wanted: Vec<_> = draft.port_requests().iter().map(|w| (&*w.key.port, w.wanted)).collect();
+    let prefer = |number, policy| WantedPort::preferred(NonZeroU16::new(number), policy);
     let expected = [
-        ("http", ConflictPolicy::Fail),
-        ("metrics", ConflictPolicy::Fail),
-        ("main", ConflictPolicy::Auto),
+        ("http", prefer(8000, ConflictPolicy::Fail)),
+        ("metrics", WantedPort::Any),
+        ("main", prefer(5432, ConflictPolicy::Auto)),
     ];
-    assert_eq!(conflicts, expected);
+    assert_eq!(wanted, expected);
     let chosen = |service: &str, port: &str, number| {
         let chosen = AssignedPort {
             name: port.to_owned(),
@@ -104,7 +104,7 @@ fn every_key_reaches_the_stack() {
             pinned: false,
             moved: Some("why".into()),
         };
-        ((name(service), port.to_owned()), chosen)
+        (PortKey::new(&name(service), port), chosen)
     };
     let ports = BTreeMap::from([
         chosen("db", "main", 5433),
@@ -122,8 +122,8 @@ fn every_key_reaches_the_stack() {
     assert_eq!(
         api.ports,
         [
-            ports[&(name("api"), "http".into())].clone(),
-            ports[&(name("api"), "metrics".into())].clone()
+            ports[&PortKey::new(&name("api"), "http")].clone(),
+            ports[&PortKey::new(&name("api"), "metrics")].clone()
         ]
     );
     let conditions = [(name("db"), Condition::Started), (name("migrate"), Condition::Completed)];

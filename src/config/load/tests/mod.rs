@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,14 +93,22 @@ fn name(text: &str) -> Name {
 }
 
 fn wish<'a>(draft: &'a Config, service: &str, port: &str) -> &'a PortRequest {
-    let found = draft.port_requests().iter().find(|w| w.service == name(service) && w.port == port);
-    found.expect("the port is wished for")
+    let key = PortKey::new(&name(service), port);
+    draft.port_requests().iter().find(|w| w.key == key).expect("the port is wished for")
 }
 
-/// The number, its weight and its origin.
-fn said(draft: &Config, service: &str) -> (Option<u16>, PortWeight, String) {
+/// The wanted number of the main port and its origin.
+fn said(draft: &Config, service: &str) -> (WantedPort, String) {
     let wish = wish(draft, service, "main");
-    (wish.number, wish.weight, wish.requested_by.clone())
+    (wish.wanted, wish.requested_by.clone())
+}
+
+fn pinned(number: u16) -> WantedPort {
+    WantedPort::pinned(NonZeroU16::new(number))
+}
+
+fn preferred(number: u16) -> WantedPort {
+    WantedPort::preferred(NonZeroU16::new(number), ConflictPolicy::Next)
 }
 
 /// Two services with ports.

@@ -4,41 +4,38 @@ use super::*;
 
 #[test]
 fn the_strongest_source_decides_a_port() {
-    use PortWeight::{Any, Pinned, Preferred};
     let project = Project::new(TWO);
-    let is = |number, weight, source: &str| (Some(number), weight, source.to_owned());
-    assert_eq!(said(&project.draft(), "api"), is(5000, Preferred, "devstack.toml"));
+    let is = |wanted, source: &str| (wanted, source.to_owned());
+    assert_eq!(said(&project.draft(), "api"), is(preferred(5000), "devstack.toml"));
     let project = project.file(".env", "API_PORT=5001\nPORT=5002\nFRONT=3001\nWEB_PORT=1\n");
-    assert_eq!(said(&project.draft(), "api"), is(5001, Preferred, ".env"));
-    assert_eq!(said(&project.draft(), "web"), is(3001, Preferred, ".env"));
+    assert_eq!(said(&project.draft(), "api"), is(preferred(5001), ".env"));
+    assert_eq!(said(&project.draft(), "web"), is(preferred(3001), ".env"));
     let project = project.file(".env", "PORT=5002\n");
-    assert_eq!(said(&project.draft(), "api"), is(5002, Preferred, ".env"));
-    assert_eq!(said(&project.draft(), "web"), is(3000, Preferred, "devstack.toml"));
+    assert_eq!(said(&project.draft(), "api"), is(preferred(5002), ".env"));
+    assert_eq!(said(&project.draft(), "web"), is(preferred(3000), "devstack.toml"));
     let project = project.env("PORT", "5003");
-    assert_eq!(said(&project.draft(), "api"), is(5003, Pinned, "PORT"));
-    assert_eq!(said(&project.draft(), "web"), is(3000, Preferred, "devstack.toml"));
+    assert_eq!(said(&project.draft(), "api"), is(pinned(5003), "PORT"));
+    assert_eq!(said(&project.draft(), "web"), is(preferred(3000), "devstack.toml"));
     let project = project.env("API_PORT", "5004").env("FRONT", "3004").env("WEB_PORT", "x");
-    assert_eq!(said(&project.draft(), "api"), is(5004, Pinned, "API_PORT"));
-    assert_eq!(said(&project.draft(), "web"), is(3004, Pinned, "FRONT"));
+    assert_eq!(said(&project.draft(), "api"), is(pinned(5004), "API_PORT"));
+    assert_eq!(said(&project.draft(), "web"), is(pinned(3004), "FRONT"));
     let project = project.with(|s| {
         s.overrides.ports = vec![("api".into(), 1), ("api".into(), 5005), ("web".into(), 0)];
         s.overrides.strict_ports = true;
     });
-    assert_eq!(said(&project.draft(), "api"), is(5005, Pinned, "--port"));
-    assert_eq!(said(&project.draft(), "web"), (None, Any, "--port".into()));
-    assert!(
-        project.draft().port_requests().iter().all(|w| w.on_conflict == ConflictPolicy::Strict)
-    );
+    assert_eq!(said(&project.draft(), "api"), is(pinned(5005), "--port"));
+    assert_eq!(said(&project.draft(), "web"), is(WantedPort::Any, "--port"));
+    let strict = Project::new(TWO).with(|s| s.overrides.strict_ports = true).draft();
+    assert!(strict.port_requests().iter().all(|request| {
+        matches!(request.wanted, WantedPort::Preferred(_, ConflictPolicy::Strict))
+    }));
 }
 
 #[test]
 fn port_in_the_env_of_a_service_is_a_preference() {
     let text = format!("{TWO}env = {{ PORT = '${{BASE:-31}}00' }}");
     let project = Project::new(&text).env("PORT", "");
-    assert_eq!(
-        said(&project.draft(), "web"),
-        (Some(3100), PortWeight::Preferred, "devstack.toml".into())
-    );
+    assert_eq!(said(&project.draft(), "web"), (preferred(3100), "devstack.toml".into()));
     let stack = project.stack();
     assert_eq!(
         stack.services[&name("web")].launch.env["PORT"],
@@ -53,7 +50,7 @@ fn port_in_the_env_of_a_service_is_a_preference() {
 fn container_links_are_noted_and_other_nonsense_is_refused() {
     let project = Project::new(TWO).env("API_PORT", "tcp://10.0.0.1:80");
     let draft = project.draft();
-    assert_eq!(said(&draft, "api").0, Some(5000));
+    assert_eq!(said(&draft, "api").0, preferred(5000));
     let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
     assert_eq!(note.text, "API_PORT=tcp://10.0.0.1:80 is not a port number; ignored");
     let project = project.env("API_PORT", "five").file(".env", "\nFRONT=70000");
@@ -70,11 +67,11 @@ fn named_ports_can_be_addressed() {
         .with(|s| s.overrides.ports = vec![("api.metrics".into(), 9001)]);
     let draft = project.draft();
     assert_eq!(
-        wish(&draft, "api", "zz").number,
-        Some(8000),
+        wish(&draft, "api", "zz").wanted,
+        pinned(8000),
         "the first one written is the main one"
     );
-    assert_eq!(wish(&draft, "api", "metrics").number, Some(9001));
+    assert_eq!(wish(&draft, "api", "metrics").wanted, pinned(9001));
     let project = project.with(|s| {
         s.overrides.ports = vec![
             ("apo".into(), 1),

@@ -66,8 +66,8 @@ fn every_preset_is_a_service() {
         let usual = preset.outline().port();
         let source = format!("preset {}", preset.name);
         assert_eq!(
-            (wish.number, wish.weight, &wish.requested_by),
-            (usual, PortWeight::Preferred, &source)
+            (wish.wanted, &wish.requested_by),
+            (usual.map_or(WantedPort::Any, preferred), &source)
         );
         let text = shown(&project, &service(&project, "db"));
         insta::with_settings!({ snapshot_path => "../../snapshots/presets", prepend_module_to_snapshot => false, omit_expression => true }, {
@@ -83,7 +83,7 @@ fn what_a_service_says_itself_goes_before_its_preset() {
     );
     let db = service(&project, "db");
     assert_eq!(db.port().map(|port| port.number), Some(6543));
-    assert_eq!(said(&project.draft(), "db").2, "devstack.toml");
+    assert_eq!(said(&project.draft(), "db").1, "devstack.toml");
     assert_eq!(db.url().as_deref(), Some("postgresql://postgres@[::1]:6543/a%20b"));
     assert_eq!((db.stop.signal, db.stop.grace), (2, Duration::from_secs(1)), "its signal stays");
     assert_eq!(db.ready.timeout, Duration::from_secs(5));
@@ -135,7 +135,7 @@ fn usual_ports_are_parted_and_written_ones_stay() {
     );
     let draft = project.draft();
     let numbers = ["a", "b", "c", "d"].map(|service| said(&draft, service).0);
-    assert_eq!(numbers, [Some(5174), Some(5175), Some(5173), Some(5200)]);
+    assert_eq!(numbers, [5174, 5175, 5173, 5200].map(preferred));
     let project = Project::new(
         "[services.a]\npreset = 'vite'\nport = 5173\n[services.b]\npreset = 'vite'\nport = 5173",
     );
@@ -161,14 +161,12 @@ fn named_ports_of_a_preset_can_be_written_one_by_one() {
     let vite = service(&db("preset = 'vite'\nports = { web = 1, hmr = 2 }"), "db");
     assert_eq!(vite.ports.len(), 2, "they take the place of its only one");
     let decided = db("preset = 'nats'").env("DB_PORT", "4000");
-    assert_eq!(said_port(&decided, "client"), (Some(4000), PortWeight::Pinned));
-    assert_eq!(said_port(&decided, "monitoring"), (Some(8222), PortWeight::Preferred));
+    assert_eq!(said_port(&decided, "client"), pinned(4000));
+    assert_eq!(said_port(&decided, "monitoring"), preferred(8222));
 }
 
-fn said_port(project: &Project, port: &str) -> (Option<u16>, PortWeight) {
-    let draft = project.draft();
-    let wish = wish(&draft, "db", port);
-    (wish.number, wish.weight)
+fn said_port(project: &Project, port: &str) -> WantedPort {
+    wish(&project.draft(), "db", port).wanted
 }
 
 #[test]

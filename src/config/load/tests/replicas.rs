@@ -10,8 +10,8 @@ fn words(words: &[&str]) -> CommandLine {
 }
 
 #[track_caller]
-fn numbers(draft: &Config) -> Vec<(String, Option<u16>, PortWeight)> {
-    let wish = |wish: &PortRequest| (wish.service.to_string(), wish.number, wish.weight);
+fn numbers(draft: &Config) -> Vec<(String, WantedPort)> {
+    let wish = |wish: &PortRequest| (wish.key.service.to_string(), wish.wanted);
     draft.port_requests().iter().map(wish).collect()
 }
 
@@ -70,45 +70,38 @@ fn one_replica_is_no_group() {
 
 #[test]
 fn ports_that_mean_all_replicas_are_counted_on() {
-    use PortWeight::{Any, Pinned, Preferred};
-    let is = |service: &str, number, weight| (service.to_owned(), number, weight);
-    let all = |first: u16, weight| {
-        let member = |i: u16| (format!("api-{}", i + 1), Some(first + i), weight);
+    let is = |service: &str, wanted| (service.to_owned(), wanted);
+    let all = |first: u16, wanted: fn(u16) -> WantedPort| {
+        let member = |i: u16| (format!("api-{}", i + 1), wanted(first + i));
         (0..3).map(member).collect::<Vec<_>>()
     };
     let project = Project::new(THREE);
-    assert_eq!(numbers(&project.draft()), all(5000, Preferred));
+    assert_eq!(numbers(&project.draft()), all(5000, preferred));
     let project = project.file(".env", "API_PORT=5100\n");
-    assert_eq!(numbers(&project.draft()), all(5100, Preferred));
+    assert_eq!(numbers(&project.draft()), all(5100, preferred));
     let project = project.env("PORT", "7000");
-    let expected = [
-        is("api-1", Some(7000), Pinned),
-        is("api-2", Some(5101), Preferred),
-        is("api-3", Some(5102), Preferred),
-    ];
+    let expected =
+        [is("api-1", pinned(7000)), is("api-2", preferred(5101)), is("api-3", preferred(5102))];
     assert_eq!(numbers(&project.draft()), expected);
     let project = project.env("API_PORT", "6000");
-    assert_eq!(numbers(&project.draft()), all(6000, Pinned));
+    assert_eq!(numbers(&project.draft()), all(6000, pinned));
     let project = project.env("API_2_PORT", "6500");
-    assert_eq!(numbers(&project.draft())[1], is("api-2", Some(6500), Pinned));
+    assert_eq!(numbers(&project.draft())[1], is("api-2", pinned(6500)));
     let project = project.with(|s| {
         s.overrides.ports = vec![("api".into(), 8000), ("api-3".into(), 9000)];
     });
-    let expected = [
-        is("api-1", Some(8000), Pinned),
-        is("api-2", Some(8001), Pinned),
-        is("api-3", Some(9000), Pinned),
-    ];
+    let expected =
+        [is("api-1", pinned(8000)), is("api-2", pinned(8001)), is("api-3", pinned(9000))];
     assert_eq!(numbers(&project.draft()), expected);
     let project = project.with(|s| s.overrides.ports = vec![("api".into(), 0)]);
-    assert!(numbers(&project.draft()).iter().all(|wish| (wish.1, wish.2) == (None, Any)));
+    assert!(numbers(&project.draft()).iter().all(|wish| wish.1 == WantedPort::Any));
     let text = "[services.api]\ncommand = 'a'\nreplicas = 2\nprimary = true\nports = { http = { prefer = 8000, env = 'WEB' }, m = 'auto' }\nenv = { PORT = '8100' }";
     let draft = Project::new(text).draft();
-    assert_eq!(wish(&draft, "api-2", "http").number, Some(8101));
-    assert_eq!(wish(&draft, "api-2", "m").number, None);
+    assert_eq!(wish(&draft, "api-2", "http").wanted, preferred(8101));
+    assert_eq!(wish(&draft, "api-2", "m").wanted, WantedPort::Any);
     let draft = Project::new(text).env("WEB", "8200").draft();
-    assert_eq!(wish(&draft, "api-1", "http").number, Some(8200));
-    assert_eq!(wish(&draft, "api-2", "http").number, Some(8201));
+    assert_eq!(wish(&draft, "api-1", "http").wanted, pinned(8200));
+    assert_eq!(wish(&draft, "api-2", "http").wanted, pinned(8201));
     assert_eq!(draft.resolve(&BTreeMap::new()).primary, Some(name("api-1")));
 }
 

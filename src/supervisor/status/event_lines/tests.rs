@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    AssignedPort, ChangeAction, CommandLine, LaunchConfig, OnExit, Probe, ProcessExit, ReadyConfig,
-    RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceChange, ServiceKind, StackState,
-    StopConfig, TtyMode, UrlFormat,
+    AssignedPort, ChangeAction, CommandLine, LaunchConfig, ModeView, OnExit, Probe, ProcessExit,
+    ReadyConfig, RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceChange, ServiceKind,
+    ServiceKindView, StackState, StopConfig, TtyMode, UrlFormat,
 };
 
 fn name(text: &str) -> Name {
@@ -92,8 +92,11 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
     ServiceView {
         name: name(text),
         group: None,
-        kind: if text == "migrate" { "task" } else { "service" }.to_owned(),
-        mode: "run".to_owned(),
+        kind: match text {
+            "migrate" => ServiceKindView::Task,
+            _ => ServiceKindView::Service,
+        },
+        mode: ModeView::Run,
         debug: None,
         phase,
         since: String::new(),
@@ -133,7 +136,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         version: 1,
         stack: stack.name.clone(),
         dir: stack.dir.clone(),
-        mode: "run".to_owned(),
+        mode: ModeView::Run,
         supervisor_pid: 1,
         primary: None,
         state: StackState::Up,
