@@ -1,5 +1,5 @@
 use crate::encoding::{percent_decode, percent_encode};
-use crate::log::StatusMode;
+use crate::log::{LineFilter, StatusMode};
 use crate::model::{Message, MessageClass, Name, OutputStream};
 use regex::bytes::Regex;
 
@@ -75,6 +75,12 @@ impl LogQuery {
             }
         }
         Ok(query)
+    }
+
+    /// Returns the filter that this query asks for.
+    pub fn log_filter(&self) -> LineFilter {
+        let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
+        LineFilter { since: self.since, stream: self.stream, grep, narration: self.status_mode }
     }
 
     /// Returns the query text for [`LogQuery::parse`].

@@ -11,24 +11,22 @@ use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
 use super::limits::ServerLimits;
-use super::line_reader::LineReader;
 use super::stream_body::StreamBody;
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, ServicesRequest, TextResponse, UPGRADE,
     VERSION, VERSION_HEADER, WaitFor, WaitRequest, exactly_one, find_services, service_query,
 };
-use crate::control::{LogBodyReader, LogQuery, LogSource, VersionResponse};
+use crate::control::{LogQuery, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle, WaitUntil};
 
-type ApiResponse<R> = Response<Either<Full<Bytes>, StreamBody<LineReader<R>>>>;
+type ApiResponse = Response<Either<Full<Bytes>, StreamBody>>;
 
 /// What a request can reach. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Router<L> {
+pub(super) struct Router {
     pub handle: SupervisorHandle,
-    pub logs: L,
     pub closing: watch::Receiver<bool>,
     pub limits: ServerLimits,
     /// Response to every request of a client that is not admitted.
@@ -55,19 +53,16 @@ enum Endpoint {
 #[derive(Clone)]
 pub(super) struct ApiError(pub StatusCode, pub Message);
 
-impl<L: LogSource> Router<L> {
+impl Router {
     /// Responds to a request. Client errors are responses, too.
-    pub async fn respond(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<ApiResponse<L::Reader>, Infallible> {
+    pub async fn respond(self, request: Request<Incoming>) -> Result<ApiResponse, Infallible> {
         Ok(match self.handle(request).await {
             Ok(reply) => reply,
             Err(ApiError(status, error)) => full_body(json(status, &ErrorResponse { error })),
         })
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse<L::Reader>, ApiError> {
+    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
         if let Some(no) = self.refuse {
             return Err(no);
         }
@@ -118,10 +113,7 @@ impl<L: LogSource> Router<L> {
     }
 
     /// Accepts the upgrade and leaves the session to the task that serves the connection.
-    async fn attach(
-        self,
-        mut request: Request<Incoming>,
-    ) -> Result<ApiResponse<L::Reader>, ApiError> {
+    async fn attach(self, mut request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
         let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
         if !request.headers().get(header::UPGRADE).is_some_and(asks) {
             return Ok(full_body(upgrade_required()));
@@ -143,7 +135,7 @@ impl<L: LogSource> Router<L> {
         Ok(full_body(reply))
     }
 
-    async fn logs(self, query: &str) -> Result<ApiResponse<L::Reader>, ApiError> {
+    async fn logs(self, query: &str) -> Result<ApiResponse, ApiError> {
         let mut query =
             LogQuery::parse(query).map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
         let snapshot = snapshot(&self.handle).await?;
@@ -152,11 +144,13 @@ impl<L: LogSource> Router<L> {
             meant.extend(resolve_services(&snapshot, name.as_str())?);
         }
         query.services = meant;
-        let lines = LineReader::Log(self.logs.reader(&query));
-        Ok(stream(lines, self.closing))
+        let services = (!query.services.is_empty()).then(|| query.services.clone());
+        let last = query.last.unwrap_or(usize::MAX);
+        let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
+        Ok(stream(StreamBody::logs(log, self.closing)))
     }
 
-    fn events(self, query: Option<&str>) -> Result<ApiResponse<L::Reader>, ApiError> {
+    fn events(self, query: Option<&str>) -> Result<ApiResponse, ApiError> {
         if query.is_some_and(|query| !query.is_empty()) {
             let text = "/v1/events takes no parameters";
             let help = "omit them: it always reports all services";
@@ -165,7 +159,7 @@ impl<L: LogSource> Router<L> {
                 Message::new(MessageClass::Usage, text).help(help),
             ));
         }
-        Ok(stream(LineReader::Events(self.handle.events()), self.closing))
+        Ok(stream(StreamBody::events(self.handle.events(), self.closing)))
     }
 }
 
@@ -324,7 +318,7 @@ fn upgrade_required() -> Response<Full<Bytes>> {
     reply
 }
 
-fn text_response<R>(answer: RequestResult) -> Result<ApiResponse<R>, ApiError> {
+fn text_response(answer: RequestResult) -> Result<ApiResponse, ApiError> {
     match answer {
         Ok(text) => Ok(full_body(json(StatusCode::OK, &TextResponse { text }))),
         Err(error) => Err(ApiError(status(error.class), error)),
@@ -356,16 +350,13 @@ fn status(class: MessageClass) -> StatusCode {
     }
 }
 
-fn stream<R: LogBodyReader>(
-    lines: LineReader<R>,
-    closing: watch::Receiver<bool>,
-) -> ApiResponse<R> {
-    let mut reply = Response::new(Either::Right(StreamBody::new(lines, closing)));
+fn stream(body: StreamBody) -> ApiResponse {
+    let mut reply = Response::new(Either::Right(body));
     label(&mut reply, "application/x-ndjson");
     reply
 }
 
-fn full_body<R>(reply: Response<Full<Bytes>>) -> ApiResponse<R> {
+fn full_body(reply: Response<Full<Bytes>>) -> ApiResponse {
     reply.map(Either::Left)
 }
 
