@@ -1,6 +1,7 @@
 //! System calls, and every `unsafe` block of the program. One file per operating system with the same functions.
 
 pub(crate) mod async_fd;
+pub(crate) mod client_screen;
 pub(crate) mod file_clock;
 pub(crate) mod fork_exec;
 #[cfg(target_os = "linux")]

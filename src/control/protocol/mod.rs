@@ -3,17 +3,19 @@ mod attach_frame;
 mod attach_query;
 pub(crate) mod find_services;
 mod log_query;
-pub(crate) mod service_query;
+mod query_params;
 
 pub use attach_event::AttachEvent;
 pub(crate) use attach_frame::{AttachFrame, InvalidFrame, READ, UPGRADE};
 pub use attach_query::AttachQuery;
 pub use find_services::{exactly_one, find_services};
 pub use log_query::{LogPattern, LogQuery};
+pub(crate) use query_params::QueryParams;
 
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Message;
+use crate::model::{Message, MessageClass};
 
 /// Protocol version. It changes only when an old client would misunderstand a new server or vice
 /// versa; new paths and fields do not change it.
@@ -75,4 +77,29 @@ pub struct VersionResponse {
     pub version: String,
     /// Version of its protocol.
     pub protocol: u32,
+}
+
+/// Returns the HTTP status of an error response, unless its path or service is unknown.
+pub(super) fn status_of(class: MessageClass) -> StatusCode {
+    match class {
+        MessageClass::Config | MessageClass::Usage => StatusCode::BAD_REQUEST,
+        MessageClass::Denied => StatusCode::FORBIDDEN,
+        MessageClass::NotRunning => StatusCode::GONE,
+        MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
+        MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
+        MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        MessageClass::Port
+        | MessageClass::Spawn
+        | MessageClass::ReadyTimeout
+        | MessageClass::Exit
+        | MessageClass::Unhealthy
+        | MessageClass::Build
+        | MessageClass::CrashLoop
+        | MessageClass::DepFailed
+        | MessageClass::StopTimeout
+        | MessageClass::Orphan
+        | MessageClass::Busy
+        | MessageClass::WatchDegraded
+        | MessageClass::LogDropped => StatusCode::CONFLICT,
+    }
 }
