@@ -35,12 +35,13 @@ fn all(project: &TestProject, args: &[&str]) -> TestCommand {
     project.devstack(args).args(["--all"]).env("DEVSTACK_RUNTIME_DIR", runtime(project))
 }
 
-/// A stack in a folder of its own.
+/// A stack in a directory of its own. Everything is settled, and `api` has printed that it runs: before
+/// that, its directory must not disappear, and its process may still look like devstack.
 fn start(project: &TestProject, dir: &Path, config: &str) -> RunningProgram {
     project.write(dir.join("devstack.toml"), config);
     let up = project.devstack(["up"]).dir(dir).start();
-    up.wait_for("api");
-    up.wait_for(if config == THREE { "failed" } else { "is up" });
+    up.wait_for("| ready");
+    up.wait_for(if config == THREE { "1 of 3 failed" } else { "is up" });
     up
 }
 
@@ -264,10 +265,8 @@ fn what_killed_ones_left_is_ended_also_when_their_folder_is_gone() {
     let project = TestProject::new();
     let dirs = ["there", "moved", "deleted"].map(|name| project.path(name));
     for dir in &dirs {
-        let up = start(&project, dir, TREES);
         // All of its tree is there.
-        up.wait_for("api | ready");
-        kill_all_at_once(&up);
+        kill_all_at_once(&start(&project, dir, TREES));
     }
     fs::rename(&dirs[1], project.path("away")).expect("it can be moved");
     delete(&dirs[2]);

@@ -18,7 +18,8 @@ use std::time::Duration;
 use clap::Parser;
 
 pub use control::{ClientOptions, WaitOptions, debug, down, down_all, restart, start, stop, wait};
-pub use inspect::{LogFace, LogsOptions, StoredLogItems, logs, ps, ps_all, why};
+pub(crate) use inspect::logs;
+pub use inspect::{LogsOptions, ps, ps_all, why};
 
 use crate::config::{ConfigOverrides, ConfigSources};
 use crate::error::exit;

@@ -1,9 +1,11 @@
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use std::borrow::Cow;
 
-use crate::model::{Name, OutputStream, RunId, to_base64};
+use serde::{Deserialize, Serialize};
 
-/// One line printed by a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::model::{Name, OutputStream, RunId};
+
+/// One line printed by a service, as in `logs --json` and `GET /v1/logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// The service that printed it.
     pub service: Name,
@@ -12,46 +14,63 @@ pub struct LogLine {
     /// The stream it was printed to.
     pub stream: OutputStream,
     /// When it was read, in milliseconds since the Unix epoch.
+    #[serde(with = "json_time")]
     pub at: i64,
     /// Number within the stack, which orders lines even when the clock jumps.
     pub seq: u64,
     /// Bytes of the line, without its end.
+    #[serde(flatten, with = "json_bytes")]
     pub line: Vec<u8>,
     /// Continues the previous line of the same stream: lines longer than 64 KiB come in pieces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
     /// Has no line end: it continues with the next piece, or the stream ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub open: bool,
 }
 
-/// As `logs --json` prints it: `line` as text, or `line_base64` if it is not UTF-8. `continues` and
-/// `open` are omitted when false.
-impl Serialize for LogLine {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let flags = usize::from(self.continues) + usize::from(self.open);
-        let mut object = to.serialize_struct("Record", 6 + flags)?;
-        object.serialize_field("service", &self.service)?;
-        object.serialize_field("run", &self.run)?;
-        object.serialize_field("stream", &self.stream)?;
-        object.serialize_field("at", &format_time(self.at))?;
-        object.serialize_field("seq", &self.seq)?;
-        match std::str::from_utf8(&self.line) {
-            Ok(text) => object.serialize_field("line", text)?,
-            Err(_) => object.serialize_field("line_base64", &to_base64(&self.line))?,
-        }
-        if self.continues {
-            object.serialize_field("continues", &true)?;
-        }
-        if self.open {
-            object.serialize_field("open", &true)?;
-        }
-        object.end()
+/// `line` as text, or `line_base64` if it is not UTF-8.
+#[derive(Serialize, Deserialize)]
+struct LineJson<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line_base64: Option<String>,
+}
+
+mod json_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::LineJson;
+    use crate::encoding::{from_base64, to_base64};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        let text = std::str::from_utf8(bytes).ok();
+        let line_base64 = text.is_none().then(|| to_base64(bytes));
+        LineJson { line: text.map(Into::into), line_base64 }.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let LineJson { line, line_base64 } = LineJson::deserialize(from)?;
+        let text = line.map(|line| line.into_owned().into_bytes());
+        Ok(text.or_else(|| line_base64.as_deref().map(from_base64)).unwrap_or_default())
     }
 }
 
-/// Formats a time as RFC 3339 in UTC with milliseconds, as everywhere in JSON.
-pub(super) fn format_time(at: i64) -> String {
-    let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
-    stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+/// Times as everywhere in JSON: RFC 3339 in UTC with milliseconds.
+pub(super) mod json_time {
+    use serde::de::{Deserializer, Error};
+    use serde::{Deserialize, Serializer};
+
+    pub fn serialize<S: Serializer>(at: &i64, to: S) -> Result<S::Ok, S::Error> {
+        let at = jiff::Timestamp::from_millisecond(*at).unwrap_or_default();
+        to.collect_str(&at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(jiff::Timestamp::as_millisecond).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +87,15 @@ mod tests {
             line: line.to_vec(),
             continues: false,
             open: false,
+        }
+    }
+
+    #[test]
+    fn a_line_survives_json() {
+        for line in ["hi \"there\"".as_bytes(), b"", b"\xff\0"] {
+            let line = LogLine { continues: true, ..record(line) };
+            let json = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<LogLine>(&json).unwrap(), line);
         }
     }
 

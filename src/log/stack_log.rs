@@ -163,6 +163,12 @@ impl StackLog {
         LogReader::new(self.inner.clone(), services, last, follow, wanted)
     }
 
+    /// Returns the number of readers.
+    #[cfg(test)]
+    pub(crate) fn reader_count(&self) -> usize {
+        self.inner.version.receiver_count()
+    }
+
     /// Returns what went wrong with the log since the last call.
     pub fn take_warnings(&self) -> Vec<Message> {
         self.inner.notes.take()

@@ -1,19 +1,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::line_split::{MAX_LINE, char_boundary_cut};
-use super::log_line::format_time;
+use super::log_item::write_json;
+use super::log_line::json_time;
 use crate::model::Name;
 
 /// Text that devstack itself writes to the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusText {
-    /// The service it is about; `None`: the whole stack.
+    /// The service it is about; `None`: the whole stack. First for [`StatusLine::about_pattern`].
     pub service: Option<Name>,
     /// How important it is.
     pub tone: StatusTone,
     /// One or more lines; the first is the heading of the others.
     pub text: String,
     /// Whether it continues the previous text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
 
@@ -53,38 +55,27 @@ impl StatusText {
 /// A status line with its time, as in `--output json`, in `GET /v1/logs` and in the log file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusLine {
-    /// The service it is about; `null`: the whole stack. The first field: see `about_pattern`.
-    pub service: Option<Name>,
-    /// Time in RFC 3339, UTC with milliseconds.
-    pub at: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub text: StatusText,
+    /// When it was written, in milliseconds since the Unix epoch.
+    #[serde(with = "json_time")]
+    pub at: i64,
     /// Number within the stack. `None` only in the file, whose index has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// How important it is.
-    pub tone: StatusTone,
-    /// One or more lines.
-    pub text: String,
-    /// Whether it continues the previous status line.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub more: bool,
 }
 
 impl StatusLine {
-    /// Creates a status line; `at` is in milliseconds since the Unix epoch.
-    pub(super) fn new(said: &StatusText, at: i64, seq: Option<u64>) -> StatusLine {
-        let StatusText { service, tone, text, more } = said.clone();
-        StatusLine { service, at: format_time(at), seq, tone, text, more }
-    }
-
     /// Encodes a line of the log file.
     pub(super) fn encode(said: &StatusText, at: i64) -> Vec<u8> {
-        let mut spoken = StatusLine::new(said, at, None);
-        if spoken.text.len() > MAX_LINE {
-            spoken.text.truncate(char_boundary_cut(spoken.text.as_bytes()));
-            spoken.text.push('…');
+        let mut text = said.clone();
+        if text.text.len() > MAX_LINE {
+            text.text.truncate(char_boundary_cut(text.text.as_bytes()));
+            text.text.push('…');
         }
-        let mut line = serde_json::to_vec(&spoken).expect("plain data always serializes");
-        line.push(b'\n');
+        let mut line = Vec::new();
+        write_json(&StatusLine { text, at, seq: None }, &mut line);
         line
     }
 
@@ -98,13 +89,6 @@ impl StatusLine {
     pub(super) fn about_pattern(services: &[Name]) -> String {
         let names: Vec<&str> = services.iter().map(Name::as_str).collect();
         format!("^\\{{\"service\":(?:null|\"(?:{})\")", names.join("|"))
-    }
-
-    /// Returns the text and its time, in milliseconds since the Unix epoch.
-    pub fn said(&self) -> (StatusText, i64) {
-        let at = self.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
-        let StatusLine { service, tone, text, more, .. } = self.clone();
-        (StatusText { service, tone, text, more }, at)
     }
 }
 
@@ -124,13 +108,12 @@ mod spoken_tests {
             let line = StatusLine::encode(&said, AT);
             assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
             let spoken = StatusLine::decode(&line, 7).unwrap();
-            assert_eq!(spoken, StatusLine::new(&said, AT, Some(7)));
-            assert_eq!(spoken.said(), (said, AT));
+            assert_eq!(spoken, StatusLine { text: said, at: AT, seq: Some(7) });
             assert_eq!(StatusLine::decode(&line[..line.len() / 2], 7), None);
         }
         insta::assert_snapshot!(
-            serde_json::to_string(&StatusLine::new(&StatusText::about(&api, StatusTone::Good, "ready"), AT, Some(7))).unwrap(),
-            @r#"{"service":"api","at":"2025-11-20T09:00:00.120Z","seq":7,"tone":"good","text":"ready"}"#
+            serde_json::to_string(&StatusLine { text: StatusText::about(&api, StatusTone::Good, "ready"), at: AT, seq: Some(7) }).unwrap(),
+            @r#"{"service":"api","tone":"good","text":"ready","at":"2025-11-20T09:00:00.120Z","seq":7}"#
         );
     }
 
@@ -138,7 +121,8 @@ mod spoken_tests {
     fn a_file_line_is_bounded() {
         let said = StatusText::stack_wide(StatusTone::Plain, "ä".repeat(MAX_LINE));
         let spoken = StatusLine::decode(&StatusLine::encode(&said, AT), 0).unwrap();
-        assert!(spoken.text.len() <= MAX_LINE + 3 && spoken.text.ends_with("ä…"));
+        let text = spoken.text.text;
+        assert!(text.len() <= MAX_LINE + 3 && text.ends_with("ä…"));
     }
 
     #[test]

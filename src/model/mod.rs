@@ -18,7 +18,6 @@ mod stack;
 mod watch;
 mod why;
 
-pub(crate) use crate::encoding::{from_base64, to_base64};
 pub use address::{ListenAddress, UrlFormat, accepts, is_loopback, listening_port, local_url};
 pub use cause::{Cause, DisplayDuration};
 pub use command::{RedactedText, RequiredPrograms};

@@ -1,6 +1,7 @@
 //! System calls, and every `unsafe` block of the program. One file per operating system with the same functions.
 
 pub(crate) mod async_fd;
+pub(crate) mod client_screen;
 #[cfg(test)]
 pub(crate) mod fifo;
 pub(crate) mod file_clock;

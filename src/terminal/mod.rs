@@ -11,7 +11,6 @@
 //! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
 
 mod attachment;
-mod client_screen;
 mod crlf_stripper;
 mod escape_parser;
 mod key_queue;
@@ -26,10 +25,10 @@ mod subscriber;
 mod terminal_modes;
 mod terminal_update;
 
+pub use crate::sys::client_screen::ClientScreen;
 pub use key_writer::KeyWriter;
 
 pub use attachment::Attachment;
-pub use client_screen::ClientScreen;
 pub use key_queue::KeyQueue;
 pub use output_view::OutputView;
 pub use redraw_trigger::RedrawTrigger;

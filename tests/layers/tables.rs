@@ -129,16 +129,14 @@ pub const LAYERS: [Layer; 17] = [
     },
     Layer {
         path: "src/control/client",
-        only: Some(&["control", "model", "encoding", "log", "sys", "process"]),
+        only: Some(&["control", "model", "encoding", "log", "sys", "suggest"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
     },
     Layer {
         path: "src/control/protocol",
-        only: Some(&[
-            "control", "model", "encoding", "log", "sys", "process", "terminal", "suggest",
-        ]),
+        only: Some(&["control", "model", "encoding", "log", "sys", "suggest"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],

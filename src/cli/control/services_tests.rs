@@ -4,16 +4,15 @@ use std::fs;
 use std::future::pending;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::cli::inspect::{logs, ps};
-use crate::cli::{ClientOptions, LogFace, LogsOptions, StoredLogItems, down, restart, start, stop};
-use crate::control::tests::{Rig, line, name, snapshot};
-use crate::control::{LogItem, LogLineView, LogQuery};
-use crate::log::StatusMode;
-use crate::model::{Message, Name};
+use crate::cli::render::LogRenderer;
+use crate::cli::{ClientOptions, LogsOptions, down, restart, start, stop};
+use crate::control::tests::{Rig, line, name, print, snapshot, stored_log, until_readers};
+use crate::log::{LogLine, LogStyle, StatusMode};
 
 fn options(rig: &Rig) -> ClientOptions {
     ClientOptions {
@@ -47,44 +46,8 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Formats lines as `service| line`, padded to the longest name; `kept` is its stored log.
-#[derive(Default)]
-struct PlainFace {
-    width: usize,
-    kept: Vec<LogLineView>,
-}
-
-impl LogFace for PlainFace {
-    fn set_services(&mut self, services: &[Name]) {
-        self.width = services.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
-    }
-
-    fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>) {
-        match item {
-            LogItem::Line(line) => {
-                let what = String::from_utf8_lossy(&line.bytes()).into_owned();
-                writeln!(out, "{:width$}| {what}", line.service, width = self.width).unwrap();
-            }
-            LogItem::Missed { missed, .. } => writeln!(out, "{missed} lines are lost").unwrap(),
-            LogItem::Status(spoken) => writeln!(out, "* {}", spoken.text).unwrap(),
-        }
-    }
-
-    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message> {
-        assert!(state.ends_with(".devstack"));
-        Ok((!self.kept.is_empty()).then(|| vec![name("api"), name("db")]))
-    }
-
-    fn stored(&self, _: &Path, query: &LogQuery) -> Result<StoredLogItems, Message> {
-        let wanted = |line: &&LogLineView| {
-            query.services.is_empty() || query.services.contains(&line.service)
-        };
-        let lines = self.kept.iter().filter(wanted).cloned().map(LogItem::Line);
-        Ok(Box::new(
-            [lines.collect(), vec![LogItem::Missed { service: None, missed: 7, bytes: 70 }]]
-                .into_iter(),
-        ))
-    }
+fn face() -> LogRenderer {
+    LogRenderer::new(LogStyle::new(false, true))
 }
 
 #[tokio::test]
@@ -139,10 +102,7 @@ async fn without_a_stack_the_code_is_three() {
     assert_eq!(ps(&nowhere, &mut out, &mut err).await, 3);
     assert_eq!(down(&nowhere, &mut out, &mut err).await, 3);
     let logs_options = logs_of(nowhere, &[], false, None);
-    assert_eq!(
-        logs(&logs_options, &mut PlainFace::default(), pending(), &mut out, &mut err).await,
-        3
-    );
+    assert_eq!(logs(&logs_options, &mut face(), pending(), &mut out, &mut err).await, 3);
     assert_eq!(text(out), "");
     assert_eq!(
         text(err),
@@ -156,19 +116,22 @@ async fn logs_are_painted_or_json() {
     let rig = Rig::new();
     let mut options = logs_of(options(&rig), &["api", "migrate"], false, Some(2));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
-    assert_eq!(text(out), "api    | line 2 of api\napi    | line 3 of api\n");
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 0);
+    assert_eq!(text(out), "api     | line 2 of api\napi     | line 3 of api\n");
 
     options.control.json = true;
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 0);
-    let lines: Vec<LogLineView> =
-        text(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines, [line("api", 2), line("api", 3)]);
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 0);
+    let out = text(out);
+    let lines = out.lines().map(|line| serde_json::from_str::<LogLine>(line).unwrap().line);
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [line("api", 2).into_bytes(), line("api", 3).into_bytes()]
+    );
 
     options.services = names(&["ap1"]);
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut PlainFace::default(), pending(), &mut out, &mut err).await, 3);
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 3);
     assert!(text(err).contains("did you mean `api`?"));
 }
 
@@ -191,12 +154,12 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
     let rig = Rig::new();
     let options = logs_of(options(&rig), &[], true, Some(1));
     let mut err = Vec::new();
-    let (mut head, mut face) = (Head(0), PlainFace::default());
+    let (mut head, mut face) = (Head(0), face());
     let follow = logs(&options, &mut face, pending(), &mut head, &mut err);
     let printing = async {
-        rig.logs.until_readers(1).await;
+        until_readers(&rig.logs, 1).await;
         loop {
-            rig.logs.print(line("api", 9));
+            print(&rig.logs, "api", &line("api", 9));
             tokio::task::yield_now().await;
         }
     };
@@ -205,7 +168,7 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
         code = follow => assert_eq!(code, 0),
         () = printing => {}
     }
-    rig.logs.until_readers(0).await;
+    until_readers(&rig.logs, 0).await;
     assert_eq!(text(err), "");
 }
 
@@ -219,19 +182,21 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     let control =
         ClientOptions { dir: dir.path().join("src"), json: false, color: false, socket: None };
     let mut options = logs_of(control, &[], true, None);
-    let mut face = PlainFace { kept: vec![line("api", 1), line("db", 2)], ..PlainFace::default() };
+    let log = stored_log(&dir.path().join(".devstack/logs"));
+    print(&log, "api", &line("api", 1));
+    print(&log, "db", &line("db", 2));
+    drop(log);
+    let mut face = face();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
-    assert_eq!(text(out), "api| line 1 of api\ndb | line 2 of db\n7 lines are lost\n");
+    assert_eq!(text(out), "api | line 1 of api\ndb  | line 2 of db\n");
 
     options.services = names(&["db"]);
     options.control.json = true;
     let mut out = Vec::new();
     assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
-    assert_eq!(
-        text(out),
-        serde_json::to_string(&line("db", 2)).unwrap() + "\n{\"missed\":7,\"bytes\":70}\n"
-    );
+    let stored: LogLine = serde_json::from_str(&text(out)).unwrap();
+    assert_eq!((stored.service, stored.line), (name("db"), line("db", 2).into_bytes()));
 
     options.services = names(&["web"]);
     let mut out = Vec::new();

@@ -1,12 +1,12 @@
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
-use crate::cli::render::{CommandError, finish};
+use crate::cli::render::{CommandError, LogRenderer, finish};
 pub(crate) use crate::control::protocol::find_services;
-use crate::control::{ClientError, ControlClient, LogItem, LogPattern, LogQuery};
-use crate::log::StatusMode;
+use crate::control::{ClientError, ControlClient, LogPattern, LogQuery};
+use crate::log::{LogItem, StatusMode, StoredLogReader};
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 
 /// Options of `devstack logs`.
@@ -45,29 +45,11 @@ impl LogsOptions {
     }
 }
 
-/// Items of a stored log in order, in chunks that fit in memory.
-pub type StoredLogItems = Box<dyn Iterator<Item = Vec<LogItem>>>;
-
-/// Formats log items, and reads the stored log of a stack that no longer runs.
-pub trait LogFace {
-    /// Sets the services whose lines follow.
-    fn set_services(&mut self, services: &[Name]);
-
-    /// Appends a formatted item, with its newline.
-    fn paint(&mut self, item: &LogItem, out: &mut Vec<u8>);
-
-    /// Returns the services with a stored log in the state directory; `None` if there is no log.
-    fn stored_services(&self, state: &Path) -> Result<Option<Vec<Name>>, Message>;
-
-    /// Reads the stored log in the state directory.
-    fn stored(&self, state: &Path, query: &LogQuery) -> Result<StoredLogItems, Message>;
-}
-
 /// `devstack logs [SERVICE…]`: prints the output of services, even after the stack has stopped.
 /// Ends quietly if `out` is closed, and at once when `gone` resolves.
-pub async fn logs(
+pub(crate) async fn logs(
     options: &LogsOptions,
-    face: &mut dyn LogFace,
+    face: &mut LogRenderer,
     gone: impl Future<Output = ()>,
     out: &mut dyn Write,
     err: &mut dyn Write,
@@ -98,7 +80,7 @@ async fn print_live(
     options: &LogsOptions,
     client: &ControlClient,
     snapshot: &Snapshot,
-    face: &mut dyn LogFace,
+    face: &mut LogRenderer,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let find = |text: &String| find_services(snapshot, text).map_err(ClientError::UnknownService);
@@ -130,26 +112,31 @@ async fn print_live(
 fn print_stored(
     options: &LogsOptions,
     not_running: ClientError,
-    face: &mut dyn LogFace,
+    face: &mut LogRenderer,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let Some(left) = OrphanCleanup::find(&options.control.dir) else {
         return Err(not_running.into());
     };
-    let dir = left.state_dir;
-    let services = face.stored_services(&dir).map_err(ClientError::Refused)?;
-    let Some(services) = services else { return Err(not_running.into()) };
+    let dir = left.state_dir.join("logs");
+    let services = match StoredLogReader::services(&dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_running.into()),
+        services => services.map_err(|error| unreadable(&dir, &error))?,
+    };
     let wanted = kept_services(&options.services, &services)?;
     face.set_services(if wanted.is_empty() { &services } else { &wanted });
 
     let query = options.query(wanted, false);
     let mut text = Vec::new();
-    for items in face.stored(&dir, &query).map_err(ClientError::Refused)? {
+    let only = (!query.services.is_empty()).then_some(&*query.services);
+    let last = query.last.unwrap_or(usize::MAX);
+    let pages = StoredLogReader::open(&dir, only, last, query.log_filter())
+        .map_err(|error| unreadable(&dir, &error))?;
+    for page in pages {
         text.clear();
-        for item in &items {
+        for item in &page.items() {
             if options.control.json {
-                serde_json::to_writer(&mut text, item).map_err(std::io::Error::from)?;
-                text.push(b'\n');
+                item.write_json(&mut text);
             } else {
                 face.paint(item, &mut text);
             }
@@ -157,6 +144,11 @@ fn print_stored(
         out.write_all(&text)?;
     }
     Ok(out.flush()?)
+}
+
+fn unreadable(dir: &Path, error: &io::Error) -> ClientError {
+    let text = format!("cannot read {}: {error}", dir.display());
+    ClientError::Refused(Message::new(MessageClass::Disk, text))
 }
 
 fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, ClientError> {

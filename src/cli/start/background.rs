@@ -5,7 +5,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::startup_message::StartupMessage;
-use crate::cli::inspect::{LogFace, LogFormat, LogStyleArgs};
+use crate::cli::inspect::{LogFormat, LogStyleArgs};
 use crate::cli::render::LogRenderer;
 use crate::error::exit;
 use crate::model::{Message, MessageClass, ProcessExit};

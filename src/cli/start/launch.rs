@@ -180,7 +180,7 @@ where
             // An error means the same.
             let _ = ended.await;
         };
-        let server = tokio::spawn(control::serve(socket, handle.clone(), logs.clone(), shutdown));
+        let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();

@@ -7,8 +7,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::startup_message::StartupMessage;
-use crate::control::{LogItem, missed_items};
-use crate::log::{LineFilter, LogPage, LogReader, PageItem, StackLog, StatusMode};
+use crate::log::{LineFilter, LogPage, LogReader, StackLog, StatusMode};
 use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
 use crate::supervisor::SupervisorHandle;
 
@@ -131,13 +130,8 @@ fn is(phase: Phase) -> String {
     }
 }
 
-fn messages(page: LogPage) -> Vec<StartupMessage> {
-    let missed: Vec<LogItem> = missed_items(&page.missed).collect();
-    let said = page.items().into_iter().filter_map(|item| match item {
-        PageItem::Said(spoken) => Some(LogItem::Status(spoken)),
-        PageItem::Line(_) => None,
-    });
-    missed.into_iter().chain(said).map(StartupMessage::Log).collect()
+fn messages(page: LogPage) -> impl Iterator<Item = StartupMessage> {
+    page.items().into_iter().map(StartupMessage::Log)
 }
 
 async fn write(

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::control::LogItem;
+use crate::log::LogItem;
 use crate::model::{Message, Name};
 
 /// A message from the background to the foreground process of `up -d`, one JSON object per line.

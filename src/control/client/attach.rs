@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::control::ClientError;
 use crate::control::protocol::{AttachEvent, AttachFrame, READ};
-use crate::process::TermSize;
+use crate::sys::pty::TermSize;
 
 /// Maximum bytes of keys that a suspended stack has not read; more than a user types blindly.
 const UNSENT: usize = 1 << 20;

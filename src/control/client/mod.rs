@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::protocol::{
-    AttachQuery, ServicesRequest, TextResponse, UPGRADE, WaitRequest, service_query,
+    AttachQuery, QueryParams, ServicesRequest, TextResponse, UPGRADE, WaitRequest,
 };
 use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse, WaitFor};
 use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WhyView};
@@ -81,7 +81,7 @@ impl ControlClient {
 
     /// Fetches the explanation of a service's state, unparsed.
     pub async fn why_json(&self, service: &str) -> Result<Bytes, ClientError> {
-        self.get(&service_query::service_path("/v1/why", service)).await
+        self.get(&QueryParams::default().with("service", service).of("/v1/why")).await
     }
 
     /// Fetches the explanation of a service's state.
@@ -92,7 +92,7 @@ impl ControlClient {
 
     /// Fetches the environment of a service.
     pub async fn env(&self, service: &str) -> Result<EnvView, ClientError> {
-        let sent = self.get(&service_query::service_path("/v1/env", service)).await?;
+        let sent = self.get(&QueryParams::default().with("service", service).of("/v1/env")).await?;
         serde_json::from_slice(&sent).map_err(ClientError::unreadable_response)
     }
 

@@ -1,7 +1,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::attach_event::AttachEvent;
-use crate::process::TermSize;
+use crate::sys::pty::TermSize;
 
 /// Value of the HTTP `Upgrade` header.
 pub(crate) const UPGRADE: &str = "devstack-attach";

@@ -1,6 +1,8 @@
+use super::query_params::{QueryParams, value};
 use crate::model::{Message, MessageClass};
-use crate::process::{TermSize, TtyId};
-use crate::terminal::ClientScreen;
+use crate::sys::client_screen::ClientScreen;
+use crate::sys::pty::TermSize;
+use crate::sys::tty_id::TtyId;
 
 /// Parameters of `GET /v1/attach`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,45 +16,44 @@ pub struct AttachQuery {
 impl AttachQuery {
     /// Parses `service=api&rows=40&columns=120&terminal=24-5`.
     pub(crate) fn parse(text: &str) -> Result<AttachQuery, Message> {
+        const HELP: &str = "use a query such as service=api&rows=40&columns=120";
         let mut service = None;
         let mut size = TermSize { rows: 0, columns: 0 };
         let mut terminal = None;
-        for part in text.split('&').filter(|part| !part.is_empty()) {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let number = || value.parse().map_err(|_| bad(part));
+        QueryParams::read(text, |key, text| {
             match key {
-                "service" => service = Some(value.to_owned()),
-                "rows" => size.rows = number()?,
-                "columns" => size.columns = number()?,
-                "terminal" => terminal = Some(device(value).ok_or_else(|| bad(part))?),
-                _ => return Err(bad(part)),
+                "service" => service = Some(text.to_owned()),
+                "rows" => size.rows = value(text, HELP)?,
+                "columns" => size.columns = value(text, HELP)?,
+                "terminal" => terminal = Some(tty_id(text).ok_or(HELP)?),
+                _ => return Err(HELP.to_owned()),
             }
-        }
-        let service = service.ok_or_else(|| bad(text))?;
+            Ok(())
+        })?;
+        let service = service.ok_or_else(|| {
+            Message::new(MessageClass::Usage, "exactly one service is required").help(HELP)
+        })?;
         Ok(AttachQuery { service, screen: ClientScreen { size, terminal } })
     }
 
-    /// Returns the query text. Characters that no service name contains become `_`.
+    /// Returns the query text.
     pub(crate) fn to_text(&self) -> String {
         let AttachQuery { service, screen: ClientScreen { size, terminal } } = self;
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        let service: String = service.chars().map(plain).collect();
-        let terminal =
-            terminal.map(|TtyId { system, inode }| format!("&terminal={system}-{inode}"));
-        let terminal = terminal.unwrap_or_default();
-        format!("service={service}&rows={}&columns={}{terminal}", size.rows, size.columns)
+        let params = QueryParams::default()
+            .with("service", service)
+            .with("rows", size.rows)
+            .with("columns", size.columns);
+        match terminal {
+            Some(TtyId { system, inode }) => params.with("terminal", format!("{system}-{inode}")),
+            None => params,
+        }
+        .into_text()
     }
 }
 
-fn device(text: &str) -> Option<TtyId> {
+fn tty_id(text: &str) -> Option<TtyId> {
     let (system, inode) = text.split_once('-')?;
     Some(TtyId { system: system.parse().ok()?, inode: inode.parse().ok()? })
-}
-
-fn bad(part: &str) -> Message {
-    let part: String = part.chars().take(80).collect();
-    Message::new(MessageClass::Usage, format!("invalid query parameter `{part}`"))
-        .help("use a query such as service=api&rows=40&columns=120")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-use crate::encoding::{percent_decode, percent_encode};
-use crate::log::StatusMode;
+use super::query_params::{QueryParams, value};
+use crate::log::{LineFilter, StatusMode};
 use crate::model::{Message, MessageClass, Name, OutputStream};
 use regex::bytes::Regex;
 
@@ -29,90 +29,77 @@ impl LogQuery {
     /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
     pub(crate) fn parse(text: &str) -> Result<LogQuery, Message> {
         let mut query = LogQuery::default();
-        for part in text.split('&').filter(|part| !part.is_empty()) {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let bad = |help: &str| invalid_parameter(part, help);
-            let value = percent_decode(value)
-                .ok_or_else(|| bad("follow `%` with two hexadecimal digits"))?;
+        QueryParams::read(text, |key, text| {
             match key {
-                "service" => {
-                    let name = Name::new(&value).map_err(|why| bad(&why.to_string()))?;
-                    query.services.push(name);
-                }
-                "last" => {
-                    query.last =
-                        Some(value.parse().map_err(|_| bad("set `last` to a number of lines"))?);
-                }
-                "follow" => {
-                    query.follow =
-                        value.parse().map_err(|_| bad("set `follow` to `true` or `false`"))?;
-                }
+                "service" => query.services.push(Name::new(text).map_err(|why| why.to_string())?),
+                "last" => query.last = Some(value(text, "set `last` to a number of lines")?),
+                "follow" => query.follow = value(text, "set `follow` to `true` or `false`")?,
                 "since" => {
-                    let time = value.parse::<jiff::Timestamp>();
-                    let time = time
-                        .map_err(|_| bad("set `since` to a time such as 2026-11-20T09:00:00Z"))?;
+                    let time: jiff::Timestamp =
+                        value(text, "set `since` to a time such as 2026-11-20T09:00:00Z")?;
                     query.since = Some(time.as_millisecond());
                 }
                 "stream" => {
-                    query.stream = Some(match value.as_str() {
+                    query.stream = Some(match text {
                         "stdout" => OutputStream::Stdout,
                         "stderr" => OutputStream::Stderr,
-                        _ => return Err(bad("set `stream` to `stdout` or `stderr`")),
+                        _ => return Err("set `stream` to `stdout` or `stderr`".to_owned()),
                     });
                 }
-                "grep" => {
-                    query.grep = Some(LogPattern::new(&value).map_err(|why| bad(&why.text))?);
-                }
+                "grep" => query.grep = Some(LogPattern::new(text).map_err(|why| why.text)?),
                 "said" => {
-                    query.status_mode = match value.as_str() {
+                    query.status_mode = match text {
                         "false" => StatusMode::Without,
                         "true" => StatusMode::With,
                         "only" => StatusMode::Only,
-                        _ => return Err(bad("set `said` to `true`, `false` or `only`")),
+                        _ => return Err("set `said` to `true`, `false` or `only`".to_owned()),
                     };
                 }
-                _ => return Err(bad(PARAMETERS)),
+                _ => return Err(PARAMETERS.to_owned()),
             }
-        }
+            Ok(())
+        })?;
         Ok(query)
+    }
+
+    /// Returns the filter that this query asks for.
+    pub fn log_filter(&self) -> LineFilter {
+        let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
+        LineFilter { since: self.since, stream: self.stream, grep, narration: self.status_mode }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
     pub(crate) fn to_text(&self) -> String {
-        let mut text = format!("follow={}", self.follow);
+        let mut params = QueryParams::default().with("follow", self.follow);
         for name in &self.services {
-            text.push_str("&service=");
-            text.push_str(name.as_str());
+            params = params.with("service", name);
         }
         if let Some(last) = self.last {
-            text.push_str(&format!("&last={last}"));
+            params = params.with("last", last);
         }
         if let Some(since) = self.since {
             let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
-            text.push_str(&format!("&since={since}"));
+            params = params.with("since", since);
         }
         if let Some(stream) = self.stream {
-            text.push_str(match stream {
-                OutputStream::Stdout => "&stream=stdout",
-                OutputStream::Stderr => "&stream=stderr",
-            });
+            params = params.with(
+                "stream",
+                match stream {
+                    OutputStream::Stdout => "stdout",
+                    OutputStream::Stderr => "stderr",
+                },
+            );
         }
         if let Some(grep) = &self.grep {
-            text.push_str("&grep=");
-            percent_encode(grep.regex().as_str(), &mut text);
+            params = params.with("grep", grep.regex());
         }
-        text.push_str(match self.status_mode {
-            StatusMode::Without => "",
-            StatusMode::With => "&said=true",
-            StatusMode::Only => "&said=only",
-        });
-        text
+        match self.status_mode {
+            StatusMode::Without => params,
+            StatusMode::With => params.with("said", true),
+            StatusMode::Only => params.with("said", "only"),
+        }
+        .into_text()
     }
-}
-
-fn invalid_parameter(part: &str, help: &str) -> Message {
-    let part: String = part.chars().take(80).collect();
-    Message::new(MessageClass::Usage, format!("invalid query parameter `{part}`")).help(help)
 }
 
 /// Regular expression to search lines for.

@@ -3,20 +3,19 @@ mod attach_frame;
 mod attach_query;
 pub(crate) mod find_services;
 mod log_query;
-pub(crate) mod service_query;
+mod query_params;
 
 pub use attach_event::AttachEvent;
 pub(crate) use attach_frame::{AttachFrame, InvalidFrame, READ, UPGRADE};
 pub use attach_query::AttachQuery;
 pub use find_services::{exactly_one, find_services};
 pub use log_query::{LogPattern, LogQuery};
+pub(crate) use query_params::QueryParams;
 
-use std::borrow::Cow;
-
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::log::StatusLine;
-use crate::model::{Message, Name, OutputStream, RunId, from_base64};
+use crate::model::{Message, MessageClass};
 
 /// Protocol version. It changes only when an old client would misunderstand a new server or vice
 /// versa; new paths and fields do not change it.
@@ -80,62 +79,27 @@ pub struct VersionResponse {
     pub protocol: u32,
 }
 
-/// One object of `GET /v1/logs`, as a client reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum LogItem {
-    /// A line of a service.
-    Line(LogLineView),
-    /// Lines that are missing at this point.
-    Missed {
-        /// Their service; `None` from an older devstack.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        service: Option<Name>,
-        /// Number of lines.
-        missed: u64,
-        /// Their size in bytes, with newlines.
-        #[serde(default)]
-        bytes: u64,
-    },
-    /// A status line of devstack itself.
-    #[serde(rename = "Said")]
-    Status(StatusLine),
-}
-
-/// A line of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLineView {
-    /// The service that printed it.
-    pub service: Name,
-    /// The run that printed it.
-    pub run: RunId,
-    /// The stream it was printed to.
-    pub stream: OutputStream,
-    /// When it was read: RFC 3339 in UTC with milliseconds.
-    pub at: String,
-    /// Number within the stack; orders lines.
-    pub seq: u64,
-    /// The line without its newline, if it is UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<String>,
-    /// The line without its newline in base64, if it is not UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line_base64: Option<String>,
-    /// Whether it continues the previous line of the same stream: very long lines are split.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub continues: bool,
-    /// Whether its newline has not been seen yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub open: bool,
-}
-
-impl LogLineView {
-    /// Returns the bytes of the line.
-    pub fn bytes(&self) -> Cow<'_, [u8]> {
-        match (&self.line, &self.line_base64) {
-            (Some(line), _) => Cow::Borrowed(line.as_bytes()),
-            (None, Some(text)) => Cow::Owned(from_base64(text)),
-            (None, None) => Cow::Borrowed(&[]),
-        }
+/// Returns the HTTP status of an error response, unless its path or service is unknown.
+pub(super) fn status_of(class: MessageClass) -> StatusCode {
+    match class {
+        MessageClass::Config | MessageClass::Usage => StatusCode::BAD_REQUEST,
+        MessageClass::Denied => StatusCode::FORBIDDEN,
+        MessageClass::NotRunning => StatusCode::GONE,
+        MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
+        MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
+        MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        MessageClass::Port
+        | MessageClass::Spawn
+        | MessageClass::ReadyTimeout
+        | MessageClass::Exit
+        | MessageClass::Unhealthy
+        | MessageClass::Build
+        | MessageClass::CrashLoop
+        | MessageClass::DepFailed
+        | MessageClass::StopTimeout
+        | MessageClass::Orphan
+        | MessageClass::Busy
+        | MessageClass::WatchDegraded
+        | MessageClass::LogDropped => StatusCode::CONFLICT,
     }
 }

@@ -1,15 +1,11 @@
 mod attach_session;
 mod limits;
-mod line_reader;
-mod live_log;
-mod log_source;
 mod reserved_fds;
 mod router;
 mod stream_body;
 mod upgrade;
 
 pub(crate) use limits::ServerLimits;
-pub use log_source::{LogBodyReader, LogSource, missed_items, ndjson};
 pub(crate) use reserved_fds::ReservedFds;
 
 use std::future::Future;
@@ -38,29 +34,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `listener`, which must be non-blocking, until `shutdown` resolves, then gives responses a
 /// second to finish. Descriptors for clients are reserved at once, before services take theirs.
-pub fn serve<L: LogSource>(
+pub fn serve(
     listener: StdListener,
     handle: SupervisorHandle,
-    logs: L,
     shutdown: impl Future<Output = ()>,
 ) -> impl Future<Output = io::Result<()>> {
     let spare = ReservedFds::filled();
-    serve_within(ServerLimits::of_this_user(), spare, listener, handle, logs, shutdown)
+    serve_within(ServerLimits::of_this_user(), spare, listener, handle, shutdown)
 }
 
 /// Like [`serve`], with custom limits.
-pub(super) async fn serve_within<L: LogSource>(
+pub(super) async fn serve_within(
     limits: ServerLimits,
     mut spare: ReservedFds,
     listener: StdListener,
     handle: SupervisorHandle,
-    logs: L,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let (close, closing) = watch::channel(false);
-    let routes =
-        Router { handle, logs, closing, limits, refuse: None, upgraded: UpgradeSlot::default() };
+    let routes = Router { handle, closing, limits, refuse: None, upgraded: UpgradeSlot::default() };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -128,7 +121,7 @@ fn admit(stream: &UnixStream, limits: &ServerLimits, served: usize) -> Result<()
 }
 
 /// Serves one client until the connection ends.
-async fn connection<L: LogSource>(stream: UnixStream, routes: Router<L>) {
+async fn connection(stream: UnixStream, routes: Router) {
     let (mut closing, upgraded) = (routes.closing.clone(), routes.upgraded.clone());
     let attached_until = closing.clone();
     // An error means that the server is gone, which is closing as well.

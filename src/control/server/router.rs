@@ -1,5 +1,4 @@
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
@@ -11,24 +10,23 @@ use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
 use super::limits::ServerLimits;
-use super::line_reader::LineReader;
 use super::stream_body::StreamBody;
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
-    AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, ServicesRequest, TextResponse, UPGRADE,
-    VERSION, VERSION_HEADER, WaitFor, WaitRequest, exactly_one, find_services, service_query,
+    AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, QueryParams, ServicesRequest,
+    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitFor, WaitRequest, exactly_one,
+    find_services, status_of,
 };
-use crate::control::{LogBodyReader, LogQuery, LogSource, VersionResponse};
+use crate::control::{LogQuery, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle, WaitUntil};
 
-type ApiResponse<R> = Response<Either<Full<Bytes>, StreamBody<LineReader<R>>>>;
+type ApiResponse = Response<Either<Full<Bytes>, StreamBody>>;
 
 /// What a request can reach. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Router<L> {
+pub(super) struct Router {
     pub handle: SupervisorHandle,
-    pub logs: L,
     pub closing: watch::Receiver<bool>,
     pub limits: ServerLimits,
     /// Response to every request of a client that is not admitted.
@@ -55,50 +53,52 @@ enum Endpoint {
 #[derive(Clone)]
 pub(super) struct ApiError(pub StatusCode, pub Message);
 
-impl<L: LogSource> Router<L> {
+impl From<Message> for ApiError {
+    fn from(message: Message) -> ApiError {
+        ApiError(status_of(message.class), message)
+    }
+}
+
+impl Router {
     /// Responds to a request. Client errors are responses, too.
-    pub async fn respond(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<ApiResponse<L::Reader>, Infallible> {
+    pub async fn respond(self, request: Request<Incoming>) -> Result<ApiResponse, Infallible> {
         Ok(match self.handle(request).await {
             Ok(reply) => reply,
             Err(ApiError(status, error)) => full_body(json(status, &ErrorResponse { error })),
         })
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse<L::Reader>, ApiError> {
+    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
         if let Some(no) = self.refuse {
             return Err(no);
         }
+        let query = request.uri().query().unwrap_or("");
         match route(request.method(), request.uri().path())? {
-            Endpoint::Stack => match wants_usage(request.uri().query().unwrap_or(""))? {
+            Endpoint::Stack => match wants_usage(query)? {
                 true => {
-                    let seen = self.handle.snapshot_with_usage().await;
-                    let seen = seen.map_err(|message| ApiError(status(message.class), message))?;
+                    let seen = self.handle.snapshot_with_usage().await?;
                     Ok(full_body(json(StatusCode::OK, &seen)))
                 }
-                false => Ok(full_body(json(StatusCode::OK, &*snapshot(&self.handle).await?))),
+                false => Ok(full_body(json(StatusCode::OK, &*self.handle.snapshot().await?))),
             },
             Endpoint::Plan => {
-                let plan = self.handle.plan().await;
-                let plan = plan.map_err(|message| ApiError(status(message.class), message))?;
+                let plan = self.handle.plan().await?;
                 Ok(full_body(json(StatusCode::OK, &plan)))
             }
             Endpoint::Why => {
-                let view = why(&self.handle, request.uri().query().unwrap_or("")).await?;
+                let view = why(&self.handle, query).await?;
                 Ok(full_body(json(StatusCode::OK, &view)))
             }
             Endpoint::Env => {
-                let view = environment(&self.handle, request.uri().query().unwrap_or("")).await?;
+                let view = environment(&self.handle, query).await?;
                 Ok(full_body(json(StatusCode::OK, &view)))
             }
             Endpoint::Version => {
                 let version = VersionResponse { version: VERSION.to_owned(), protocol: PROTOCOL };
                 Ok(full_body(json(StatusCode::OK, &version)))
             }
-            Endpoint::Logs => self.logs(request.uri().query().unwrap_or("")).await,
-            Endpoint::Events => self.events(request.uri().query()),
+            Endpoint::Logs => self.logs(query).await,
+            Endpoint::Events => self.events(query),
             Endpoint::Attach => self.attach(request).await,
             Endpoint::Down => {
                 body(request, &self.limits).await?;
@@ -106,32 +106,27 @@ impl<L: LogSource> Router<L> {
             }
             Endpoint::Wait => {
                 let body = body(request, &self.limits).await?;
-                let ask = awaited(&body, &*snapshot(&self.handle).await?)?;
+                let ask = awaited(&body, &*self.handle.snapshot().await?)?;
                 text_response(self.handle.ask(ask).await)
             }
             Endpoint::Services(ask) => {
                 let body = body(request, &self.limits).await?;
-                let wanted = services(&body, &*snapshot(&self.handle).await?)?;
+                let wanted = services(&body, &*self.handle.snapshot().await?)?;
                 text_response(self.handle.ask(ask(wanted)).await)
             }
         }
     }
 
     /// Accepts the upgrade and leaves the session to the task that serves the connection.
-    async fn attach(
-        self,
-        mut request: Request<Incoming>,
-    ) -> Result<ApiResponse<L::Reader>, ApiError> {
+    async fn attach(self, mut request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
         let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
         if !request.headers().get(header::UPGRADE).is_some_and(asks) {
             return Ok(full_body(upgrade_required()));
         }
-        let query = AttachQuery::parse(request.uri().query().unwrap_or(""))
-            .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
-        let snapshot = snapshot(&self.handle).await?;
+        let query = AttachQuery::parse(request.uri().query().unwrap_or(""))?;
+        let snapshot = self.handle.snapshot().await?;
         let service = resolve_service(&snapshot, &query.service)?;
-        let attached = self.handle.attach(service.clone(), query.screen).await;
-        let attached = attached.map_err(|message| ApiError(status(message.class), message))?;
+        let attached = self.handle.attach(service.clone(), query.screen).await?;
         let upgrade = hyper::upgrade::on(&mut request);
         self.upgraded.put(AttachSession { upgrade, service, attached });
         let mut reply = Response::new(Full::default());
@@ -143,64 +138,48 @@ impl<L: LogSource> Router<L> {
         Ok(full_body(reply))
     }
 
-    async fn logs(self, query: &str) -> Result<ApiResponse<L::Reader>, ApiError> {
-        let mut query =
-            LogQuery::parse(query).map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
-        let snapshot = snapshot(&self.handle).await?;
+    async fn logs(self, query: &str) -> Result<ApiResponse, ApiError> {
+        let mut query = LogQuery::parse(query)?;
+        let snapshot = self.handle.snapshot().await?;
         let mut meant = Vec::new();
         for name in &query.services {
             meant.extend(resolve_services(&snapshot, name.as_str())?);
         }
         query.services = meant;
-        let lines = LineReader::Log(self.logs.reader(&query));
-        Ok(stream(lines, self.closing))
+        let services = (!query.services.is_empty()).then(|| query.services.clone());
+        let last = query.last.unwrap_or(usize::MAX);
+        let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
+        Ok(stream(StreamBody::logs(log, self.closing)))
     }
 
-    fn events(self, query: Option<&str>) -> Result<ApiResponse<L::Reader>, ApiError> {
-        if query.is_some_and(|query| !query.is_empty()) {
-            let text = "/v1/events takes no parameters";
-            let help = "omit them: it always reports all services";
-            return Err(ApiError(
-                StatusCode::BAD_REQUEST,
-                Message::new(MessageClass::Usage, text).help(help),
-            ));
-        }
-        Ok(stream(LineReader::Events(self.handle.events()), self.closing))
+    fn events(self, query: &str) -> Result<ApiResponse, ApiError> {
+        QueryParams::read(query, |_, _| Err("omit it: all events are sent".to_owned()))?;
+        Ok(stream(StreamBody::events(self.handle.events(), self.closing)))
     }
 }
 
-fn wants_usage(query: &str) -> Result<bool, ApiError> {
-    match query {
-        "" | "usage=true" => Ok(true),
-        "usage=false" => Ok(false),
-        _ => {
-            let text = "invalid query parameter";
-            let help = "use only `usage`: /v1/stack?usage=false omits CPU and memory";
-            Err(ApiError(
-                StatusCode::BAD_REQUEST,
-                Message::new(MessageClass::Usage, text).help(help),
-            ))
+fn wants_usage(query: &str) -> Result<bool, Message> {
+    let mut usage = true;
+    QueryParams::read(query, |key, value| match (key, value) {
+        ("usage", "true" | "false") => {
+            usage = value == "true";
+            Ok(())
         }
-    }
+        _ => Err("use only `usage`: /v1/stack?usage=false omits CPU and memory".to_owned()),
+    })?;
+    Ok(usage)
 }
 
 async fn environment(handle: &SupervisorHandle, query: &str) -> Result<EnvView, ApiError> {
-    let text = service_query::parse("/v1/env", query)
-        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
-    let service = resolve_service(&*snapshot(handle).await?, &text)?;
-    let view = handle.environment(service).await;
-    view.map_err(|message| ApiError(status(message.class), message))
+    let text = QueryParams::read_service(query)?;
+    let service = resolve_service(&*handle.snapshot().await?, &text)?;
+    Ok(handle.environment(service).await?)
 }
 
 async fn why(handle: &SupervisorHandle, query: &str) -> Result<WhyView, ApiError> {
-    let text = service_query::parse("/v1/why", query);
-    let text = text.map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))?;
-    let service = resolve_service(&*snapshot(handle).await?, &text)?;
-    handle.why(service).await.map_err(|message| ApiError(status(message.class), message))
-}
-
-async fn snapshot(handle: &SupervisorHandle) -> Result<Arc<Snapshot>, ApiError> {
-    handle.snapshot().await.map_err(|message| ApiError(status(message.class), message))
+    let text = QueryParams::read_service(query)?;
+    let service = resolve_service(&*handle.snapshot().await?, &text)?;
+    Ok(handle.why(service).await?)
 }
 
 fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
@@ -255,7 +234,7 @@ async fn body(request: Request<Incoming>, limits: &ServerLimits) -> Result<Bytes
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => {
             let broken = Message::new(MessageClass::Usage, "invalid request body");
-            Err(ApiError(StatusCode::BAD_REQUEST, broken))
+            Err(broken.into())
         }
         Err(_) => Err(ApiError(StatusCode::REQUEST_TIMEOUT, late)),
     }
@@ -265,7 +244,7 @@ async fn body(request: Request<Incoming>, limits: &ServerLimits) -> Result<Bytes
 fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
     let bad = |text: String| {
         let help = r#"send a body such as {"services": ["api"]}"#;
-        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
     };
     let wanted: ServicesRequest =
         serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
@@ -282,7 +261,7 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
         let text = format!("invalid request body: {why}");
         let help =
             r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
-        ApiError(StatusCode::BAD_REQUEST, Message::new(MessageClass::Usage, text).help(help))
+        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
     })?;
     let until = match wanted.what {
         None => WaitUntil::Up,
@@ -312,8 +291,7 @@ fn resolve_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, ApiErr
 
 /// Resolves a name to exactly one service.
 fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
-    exactly_one(text, resolve_services(snapshot, text)?)
-        .map_err(|why| ApiError(StatusCode::BAD_REQUEST, why))
+    Ok(exactly_one(text, resolve_services(snapshot, text)?)?)
 }
 
 fn upgrade_required() -> Response<Full<Bytes>> {
@@ -324,48 +302,17 @@ fn upgrade_required() -> Response<Full<Bytes>> {
     reply
 }
 
-fn text_response<R>(answer: RequestResult) -> Result<ApiResponse<R>, ApiError> {
-    match answer {
-        Ok(text) => Ok(full_body(json(StatusCode::OK, &TextResponse { text }))),
-        Err(error) => Err(ApiError(status(error.class), error)),
-    }
+fn text_response(answer: RequestResult) -> Result<ApiResponse, ApiError> {
+    Ok(full_body(json(StatusCode::OK, &TextResponse { text: answer? })))
 }
 
-/// Returns the status for a request that was understood but failed.
-fn status(class: MessageClass) -> StatusCode {
-    match class {
-        MessageClass::Config | MessageClass::Usage => StatusCode::BAD_REQUEST,
-        MessageClass::Denied => StatusCode::FORBIDDEN,
-        MessageClass::NotRunning => StatusCode::GONE,
-        MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
-        MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
-        MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        MessageClass::Port
-        | MessageClass::Spawn
-        | MessageClass::ReadyTimeout
-        | MessageClass::Exit
-        | MessageClass::Unhealthy
-        | MessageClass::Build
-        | MessageClass::CrashLoop
-        | MessageClass::DepFailed
-        | MessageClass::StopTimeout
-        | MessageClass::Orphan
-        | MessageClass::Busy
-        | MessageClass::WatchDegraded
-        | MessageClass::LogDropped => StatusCode::CONFLICT,
-    }
-}
-
-fn stream<R: LogBodyReader>(
-    lines: LineReader<R>,
-    closing: watch::Receiver<bool>,
-) -> ApiResponse<R> {
-    let mut reply = Response::new(Either::Right(StreamBody::new(lines, closing)));
+fn stream(body: StreamBody) -> ApiResponse {
+    let mut reply = Response::new(Either::Right(body));
     label(&mut reply, "application/x-ndjson");
     reply
 }
 
-fn full_body<R>(reply: Response<Full<Bytes>>) -> ApiResponse<R> {
+fn full_body(reply: Response<Full<Bytes>>) -> ApiResponse {
     reply.map(Either::Left)
 }
 

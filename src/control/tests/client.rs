@@ -3,23 +3,23 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::fake::{Rig, line, name, snapshot};
+use super::fake::{Rig, line, name, print, snapshot};
 use crate::control::instance::UserDirs;
 use crate::control::server::ServerLimits;
-use crate::control::{
-    ClientError, ControlClient, InstanceLock, LineStream, LogItem, LogLineView, LogQuery, ndjson,
-};
-use crate::log::{LogSize, MissedLines};
+use crate::control::{ClientError, ControlClient, InstanceLock, LineStream, LogQuery};
+use crate::log::LogLine;
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|&name| name.to_owned()).collect()
 }
 
-async fn read(lines: &mut LineStream, count: usize) -> Vec<LogLineView> {
+async fn read(lines: &mut LineStream, count: usize) -> Vec<String> {
     let mut all = Vec::new();
     while all.len() < count {
-        let more = lines.next().await.unwrap().unwrap();
-        all.extend(more.iter().map(|line| serde_json::from_slice::<LogLineView>(line).unwrap()));
+        for line in lines.next().await.unwrap().unwrap() {
+            let line: LogLine = serde_json::from_slice(&line).unwrap();
+            all.push(String::from_utf8(line.line).unwrap());
+        }
     }
     all
 }
@@ -88,11 +88,12 @@ async fn logs_follow_until_the_stack_ends() {
     };
     let mut lines = rig.client().logs(&query).await.unwrap();
     assert_eq!(read(&mut lines, 1).await, [line("api", 3)]);
-    rig.logs.print(line("db", 4));
-    rig.logs.print(line("api", 4));
-    let long = LogLineView { line: Some("y".repeat(3_000_000)), ..line("api", 5) };
-    rig.logs.print(long.clone());
-    assert_eq!(read(&mut lines, 2).await, [line("api", 4), long]);
+    print(&rig.logs, "db", &line("db", 4));
+    print(&rig.logs, "api", &line("api", 4));
+    let many: Vec<String> = (5..50_000).map(|number| line("api", number)).collect();
+    print(&rig.logs, "api", &many.join("\n"));
+    let all = read(&mut lines, 1 + many.len()).await;
+    assert_eq!((&all[0], &all[1..]), (&line("api", 4), &many[..]));
     rig.start_to_close();
     assert!(lines.next().await.unwrap().is_none());
 }
@@ -167,29 +168,4 @@ async fn down_waits_until_the_folder_is_free() {
     drop(instance);
     assert_eq!(down.await.unwrap().unwrap(), "everything is stopped");
     InstanceLock::claim_in(&places, &project, "shop").unwrap();
-}
-
-#[test]
-fn what_was_lost_is_told() {
-    let mut missed = MissedLines::default();
-    missed.add(Some(&name("api")), LogSize { lines: 12, bytes: 99 });
-    missed.add(Some(&name("db")), LogSize { lines: 1, bytes: 2 });
-    missed.add(Some(&name("web")), LogSize::ZERO);
-    let text = ndjson(&missed, &[line("api", 1)]);
-    let items: Vec<LogItem> = text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect();
-    let missed = |service, missed, bytes| LogItem::Missed { service, missed, bytes };
-    assert_eq!(
-        items,
-        [
-            missed(Some(name("api")), 12, 99),
-            missed(Some(name("db")), 1, 2),
-            LogItem::Line(line("api", 1))
-        ]
-    );
-    let older = serde_json::from_str::<LogItem>(r#"{"missed":12,"bytes":99}"#);
-    assert_eq!(older.unwrap(), missed(None, 12, 99));
 }

@@ -1,20 +1,19 @@
-//! A stack for tests: a fake supervisor behind a real [`SupervisorHandle`], a log in memory, and a
-//! server on a real socket.
+//! A stack for tests: a fake supervisor behind a real [`SupervisorHandle`], a log, and a server on a
+//! real socket.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::control::ControlClient;
 use crate::control::server::{ReservedFds, ServerLimits, serve_within};
-use crate::control::{ControlClient, LogBodyReader, LogLineView, LogQuery, LogSource, ndjson};
-use crate::log::{LogOutput, LogStyle, MissedLines, StackLog};
+use crate::log::{LogOutput, LogStyle, StackLog};
 use crate::model::{
     BlockedOn, ChangeAction, Condition, Dependency, ExitClass, FailingProbe, FileTrigger, Message,
     MessageClass, ModeView, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView,
@@ -201,97 +200,34 @@ pub fn why() -> WhyView {
     }
 }
 
-/// Returns line number `seq` of a service.
-pub fn line(service: &str, seq: u64) -> LogLineView {
-    LogLineView {
-        service: name(service),
-        run: RunId(1),
-        stream: OutputStream::Stdout,
-        at: "2026-11-20T09:00:00.120Z".to_owned(),
-        seq,
-        line: Some(format!("line {seq} of {service}")),
-        line_base64: None,
-        continues: false,
-        open: false,
-    }
+/// What the service `service` prints first.
+pub fn line(service: &str, number: u64) -> String {
+    format!("line {number} of {service}")
 }
 
-#[derive(Clone)]
-pub struct MemoryLogs {
-    lines: Arc<watch::Sender<Vec<LogLineView>>>,
-    /// Number of readers.
-    pub readers: Arc<watch::Sender<usize>>,
+/// Opens a log in `dir` that is only stored.
+pub fn stored_log(dir: &Path) -> StackLog {
+    StackLog::open(dir, LogStyle::new(false, true), LogOutput::None)
 }
 
-pub struct MemoryReader {
-    lines: watch::Receiver<Vec<LogLineView>>,
-    query: LogQuery,
-    /// Number of lines read; `None` before the first call.
-    seen: Option<usize>,
-    readers: Arc<watch::Sender<usize>>,
+/// Stores lines of a run that has ended.
+pub fn print(log: &StackLog, service: &str, lines: &str) {
+    let (mut capture, _) = log.capture(&name(service), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, format!("{lines}\n").as_bytes());
 }
 
-impl MemoryLogs {
-    pub fn new(lines: Vec<LogLineView>) -> MemoryLogs {
-        MemoryLogs {
-            lines: Arc::new(watch::Sender::new(lines)),
-            readers: Arc::new(watch::Sender::new(0)),
-        }
-    }
-
-    pub fn print(&self, line: LogLineView) {
-        self.lines.send_modify(|lines| lines.push(line));
-    }
-
-    /// Waits until there are exactly `count` readers.
-    pub async fn until_readers(&self, count: usize) {
-        self.readers.subscribe().wait_for(|readers| *readers == count).await.unwrap();
-    }
-}
-
-impl LogSource for MemoryLogs {
-    type Reader = MemoryReader;
-
-    fn reader(&self, query: &LogQuery) -> MemoryReader {
-        self.readers.send_modify(|readers| *readers += 1);
-        let lines = self.lines.subscribe();
-        MemoryReader { lines, query: query.clone(), seen: None, readers: self.readers.clone() }
-    }
-}
-
-impl LogBodyReader for MemoryReader {
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let all = self.lines.borrow_and_update().clone();
-            let new = &all[self.seen.unwrap_or(0)..];
-            let wanted = |line: &&LogLineView| {
-                self.query.services.is_empty() || self.query.services.contains(&line.service)
-            };
-            let mut lines: Vec<_> = new.iter().filter(wanted).collect();
-            if let (None, Some(last)) = (self.seen, self.query.last) {
-                lines.drain(..lines.len().saturating_sub(last));
-            }
-            let first = self.seen.replace(all.len()).is_none();
-            if !lines.is_empty() {
-                return Some(ndjson(&MissedLines::default(), &lines));
-            }
-            if !self.query.follow || (!first && self.lines.changed().await.is_err()) {
-                return None;
-            }
-        }
-    }
-}
-
-impl Drop for MemoryReader {
-    fn drop(&mut self) {
-        self.readers.send_modify(|readers| *readers -= 1);
+/// Waits until the log has exactly `count` readers.
+pub async fn until_readers(log: &StackLog, count: usize) {
+    while log.reader_count() != count {
+        tokio::task::yield_now().await;
     }
 }
 
 /// A server on a real socket with a fake supervisor.
 pub struct Rig {
     pub socket: PathBuf,
-    pub logs: MemoryLogs,
+    /// The log, with three lines of `api` and of `db`.
+    pub logs: StackLog,
     pub teller: Arc<EventFeed>,
     pub asked: Arc<Mutex<Vec<ControlRequest>>>,
     /// Releases the responses for the service `slow`.
@@ -321,8 +257,12 @@ impl Rig {
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: ServerLimits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
         let teller = Arc::new(EventFeed::new());
-        let handle = SupervisorHandle::new(requests, logs_nowhere(), teller.subscribe());
-        let logs = MemoryLogs::new((1..=3).flat_map(|n| [line("api", n), line("db", n)]).collect());
+        let logs = stored_log(&dir.path().join("logs"));
+        for number in 1..=3 {
+            print(&logs, "api", &line("api", number));
+            print(&logs, "db", &line("db", number));
+        }
+        let handle = SupervisorHandle::new(requests, logs.clone(), teller.subscribe());
         let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
         let console: Arc<ServiceTerminal> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
@@ -337,14 +277,8 @@ impl Rig {
                 Ok(()) = is_stopped => {}
             }
         };
-        let server = tokio::spawn(serve_within(
-            limits,
-            ReservedFds::default(),
-            listener,
-            handle,
-            logs.clone(),
-            shutdown,
-        ));
+        let server =
+            tokio::spawn(serve_within(limits, ReservedFds::default(), listener, handle, shutdown));
         let close = Some(close);
         Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
     }
@@ -441,13 +375,4 @@ async fn supervisor(
         };
         let _ = tell.send(answer);
     }
-}
-
-/// Returns a log that is neither stored nor shown: these tests read from [`MemoryLogs`].
-fn logs_nowhere() -> StackLog {
-    StackLog::open(
-        std::path::Path::new("/nonexistent"),
-        LogStyle::new(false, true),
-        LogOutput::None,
-    )
 }

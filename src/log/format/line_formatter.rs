@@ -6,6 +6,7 @@ use super::log_style::{EscapeMode, LogStyle};
 use super::service_palette::ServicePalette;
 use super::{escape_filter, json};
 use crate::log::line_split;
+use crate::log::log_item::{LogItem, write_json};
 use crate::log::log_line::LogLine;
 use crate::log::log_size::LogSize;
 use crate::log::status_line::{StatusLine, StatusText, StatusTone};
@@ -119,20 +120,25 @@ impl LineFormatter {
         }
     }
 
-    /// Appends a status text; `at` is in milliseconds since the Unix epoch.
-    pub fn status_text(&mut self, said: &StatusText, at: i64, out: &mut Vec<u8>) {
-        match self.look.json {
-            true => json::write_status(&StatusLine::new(said, at, None), out),
-            false => self.speak(said, Some(at), out),
+    /// Appends a formatted item.
+    pub fn item(&mut self, item: &LogItem, out: &mut Vec<u8>) {
+        match item {
+            LogItem::Line(line) => self.line(line, out),
+            LogItem::Missed { service, missed, bytes } => {
+                let lost = LogSize { lines: *missed, bytes: *bytes };
+                self.missed(service.as_ref(), lost, out);
+            }
+            LogItem::Status(line) => self.status_line(line, out),
         }
     }
 
     /// Appends how much was missed at this point; `None`: of status lines.
     pub fn missed(&mut self, service: Option<&Name>, lost: LogSize, out: &mut Vec<u8>) {
-        if self.look.json {
-            return json::write_missed(service, lost, out);
-        }
         let LogSize { lines, bytes } = lost;
+        if self.look.json {
+            let item = LogItem::Missed { service: service.cloned(), missed: lines, bytes };
+            return item.write_json(out);
+        }
         let (s, are) = if lines == 1 { ("", "is") } else { ("s", "are") };
         let text = format!("{lines} line{s} ({bytes} bytes) {are} missing (already discarded)");
         let service = service.cloned();
@@ -174,10 +180,9 @@ impl LineFormatter {
     /// Appends a status line.
     pub fn status_line(&mut self, spoken: &StatusLine, out: &mut Vec<u8>) {
         if self.look.json {
-            return json::write_status(spoken, out);
+            return write_json(spoken, out);
         }
-        let (said, at) = spoken.said();
-        self.status_text(&said, at, out);
+        self.speak(&spoken.text, Some(spoken.at), out);
     }
 
     fn write_lines(&mut self, lines: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {

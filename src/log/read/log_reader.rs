@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::line_filter::LineFilter;
 use super::log_cursor::{LogChunk, LogCursor, ReadFrom, ReadStep};
 use crate::log::line_split;
+use crate::log::log_item::LogItem;
 use crate::log::log_line::LogLine;
 use crate::log::log_origin::LogOrigin;
 use crate::log::missed_lines::MissedLines;
@@ -42,16 +42,6 @@ pub struct LogPage {
     pub said: Vec<StatusLine>,
     /// What was lost before these, wanted or not.
     pub missed: MissedLines,
-}
-
-/// An item of a page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum PageItem {
-    /// A line of a service.
-    Line(LogLine),
-    /// A status line.
-    Said(StatusLine),
 }
 
 /// Bytes that a reader takes at once.
@@ -159,17 +149,23 @@ impl LogPage {
         self.records.is_empty() && self.said.is_empty() && self.missed.is_empty()
     }
 
-    /// Returns all lines in order.
-    pub fn items(self) -> Vec<PageItem> {
+    /// Returns what was missed, then all lines in order.
+    pub fn items(self) -> Vec<LogItem> {
+        let missed = self.missed.iter().map(|(service, lost)| LogItem::Missed {
+            service: service.cloned(),
+            missed: lost.lines,
+            bytes: lost.bytes,
+        });
+        let mut items: Vec<LogItem> = missed.collect();
+        items.reserve(self.records.len() + self.said.len());
         let mut said = self.said.into_iter().peekable();
-        let mut items = Vec::with_capacity(self.records.len() + said.len());
         for record in self.records {
             while let Some(before) = said.next_if(|said| said.seq < Some(record.seq)) {
-                items.push(PageItem::Said(before));
+                items.push(LogItem::Status(before));
             }
-            items.push(PageItem::Line(record));
+            items.push(LogItem::Line(record));
         }
-        items.extend(said.map(PageItem::Said));
+        items.extend(said.map(LogItem::Status));
         items
     }
 }

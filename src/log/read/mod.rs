@@ -8,5 +8,5 @@ mod stored_log_reader;
 
 pub use line_filter::{LineFilter, StatusMode};
 pub(crate) use log_cursor::{LogChunk, LogCursor, ReadFrom};
-pub use log_reader::{LogPage, LogReader, PageItem};
+pub use log_reader::{LogPage, LogReader};
 pub use stored_log_reader::StoredLogReader;

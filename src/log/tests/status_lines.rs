@@ -1,14 +1,15 @@
 use super::*;
-use crate::log::{PageItem, StatusMode, StatusText, StatusTone};
+use crate::log::{LogItem, StatusMode, StatusText, StatusTone};
 use crate::model::LogRetention;
 
 /// Formats what a reader gets, one text each: `api one`, `* ready`.
-fn show(items: Vec<PageItem>) -> Vec<String> {
+fn show(items: Vec<LogItem>) -> Vec<String> {
     let text = |item| match item {
-        PageItem::Line(record) => texts(&[record]).remove(0),
-        PageItem::Said(spoken) => format!("* {}", spoken.text),
+        LogItem::Line(record) => Some(texts(&[record]).remove(0)),
+        LogItem::Status(spoken) => Some(format!("* {}", spoken.text.text)),
+        LogItem::Missed { .. } => None,
     };
-    items.into_iter().map(text).collect()
+    items.into_iter().filter_map(text).collect()
 }
 
 fn wanted(narration: StatusMode) -> LineFilter {

@@ -1,4 +1,5 @@
-use crate::process::{TermSize, TtyId};
+use super::pty::TermSize;
+use super::tty_id::TtyId;
 
 /// The screen of a client that attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
