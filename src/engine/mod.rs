@@ -23,6 +23,7 @@ mod reconcile;
 mod rename;
 mod requests;
 mod restart_loop;
+mod run_state;
 mod service_state;
 mod start_order;
 #[cfg(test)]
@@ -43,7 +44,8 @@ use crate::model::{
     Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
 };
 use requests::PendingRequest;
-use service_state::{KillDeadline, RunState, ServiceState};
+use run_state::{KillDeadline, LiveRun, RunStage, RunState};
+use service_state::ServiceState;
 
 /// A service that stays ready this long is stable: earlier exits no longer count.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
@@ -170,10 +172,9 @@ impl Engine {
     /// Returns the current view of one service; `date` formats `since`.
     pub fn view_of(&self, name: &Name, date: impl Fn(EngineTime) -> String) -> Option<ServiceView> {
         let slot = self.services.get(name)?;
-        let blocked = if slot.live_run().is_some() {
-            BlockedServices::new()
-        } else {
-            self.blocked_services()
+        let blocked = match slot.live() {
+            Some(_) => BlockedServices::new(),
+            None => self.blocked_services(),
         };
         Some(self.view(name, slot, &blocked, date))
     }
@@ -199,12 +200,12 @@ impl Engine {
 
     /// Whether a spawn was ordered and has not been reported on yet.
     pub fn has_pending_spawn(&self) -> bool {
-        self.services.values().any(|slot| matches!(slot.state, RunState::Launching { .. }))
+        self.services.values().any(|slot| matches!(slot.stage(), Some(RunStage::Launching { .. })))
     }
 
     /// Returns the services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
-        let live = self.services.iter().filter(|(_, slot)| slot.live_run().is_some());
+        let live = self.services.iter().filter(|(_, slot)| slot.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 
@@ -216,21 +217,21 @@ impl Engine {
 
     /// Returns the ports given to processes that may be alive.
     pub fn ports_in_use(&self) -> BTreeSet<u16> {
-        let live = self.services.values().filter(|slot| slot.live_run().is_some());
-        live.flat_map(|slot| slot.launched.ports.iter().map(|port| port.number)).collect()
+        let live = self.services.values().filter_map(ServiceState::live);
+        live.flat_map(|run| run.facts.service.ports.iter().map(|port| port.number)).collect()
     }
 
     /// Returns the service of a live run, as it was started.
     pub fn launched_service(&self, run: RunId) -> Option<&Arc<Service>> {
-        let slot = self.services.get(self.runs.get(&run)?)?;
-        (slot.live_run() == Some(run)).then_some(&slot.launched)
+        let live = self.services.get(self.runs.get(&run)?)?.live()?;
+        (live.facts.id == run).then_some(&live.facts.service)
     }
 
     /// Returns a service as its live run was started, with that run, or as its next run will start.
     pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<RunId>)> {
         let slot = self.services.get(name)?;
-        Some(match slot.live_run() {
-            Some(run) => (&slot.launched, Some(run)),
+        Some(match slot.live() {
+            Some(run) => (&run.facts.service, Some(run.facts.id)),
             None => (&slot.service, None),
         })
     }
@@ -248,10 +249,14 @@ impl Engine {
         let blocked = self.blocked_services();
         let ending = self.shutdown.is_some();
         let awaited = move |slot: &&ServiceState| {
-            let over = matches!(slot.state, RunState::Over(_));
+            let over = matches!(slot.state, RunState::Finished(_));
             !ending && slot.wanted() && !over && !blocked.contains_key(&slot.service.name)
         };
         self.services.values().filter(awaited).map(|slot| &slot.service)
+    }
+
+    fn live_run_mut(&mut self, run: RunId) -> Option<&mut LiveRun> {
+        self.live_service_mut(run)?.live_mut()
     }
 
     fn live_service_mut(&mut self, run: RunId) -> Option<&mut ServiceState> {
@@ -262,24 +267,23 @@ impl Engine {
 
 impl ServiceState {
     fn deadline(&self) -> Option<EngineTime> {
-        match self.state {
-            RunState::Starting { ready_by, .. } => ready_by,
-            RunState::Ready { at, .. } => {
-                (!self.recent_exits.is_empty()).then_some(at + STABLE_AFTER)
-            }
-            RunState::Stopping { kill: KillDeadline::At(at), .. }
-            | RunState::Draining { kill: KillDeadline::At(at), .. } => Some(at),
-            RunState::Stopping { kill: KillDeadline::Held(at), .. }
-            | RunState::Draining { kill: KillDeadline::Held(at), .. } => at,
-            RunState::Backoff { until, .. } => Some(until),
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Late { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
-            | RunState::Draining { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => None,
+        match &self.state {
+            RunState::Live(run) => match run.stage {
+                RunStage::Starting { ready_by, .. } => ready_by,
+                RunStage::Ready { since, .. } => {
+                    (!self.recent_exits.is_empty()).then_some(since + STABLE_AFTER)
+                }
+                RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => match kill {
+                    KillDeadline::At(at) => Some(at),
+                    KillDeadline::Debugging(at) => at,
+                    KillDeadline::Ordered | KillDeadline::NotNeeded => None,
+                },
+                RunStage::Launching { .. } | RunStage::Late { .. } | RunStage::Unhealthy { .. } => {
+                    None
+                }
+            },
+            RunState::BackingOff { until, .. } => Some(*until),
+            RunState::Idle | RunState::AwaitingPort { .. } | RunState::Finished(_) => None,
         }
     }
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::diff::ServiceDiff;
 use super::rename::detect_renames;
-use super::service_state::{DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::run_state::{RunState, ServiceOutcome};
+use super::service_state::{DesiredState, ServiceState};
 use super::start_order::{selected, start_order};
 use super::{Engine, Selection};
 use crate::model::{
@@ -32,7 +33,7 @@ impl Engine {
             };
             let runs_on =
                 change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
-            if runs_on && self.services.get(name).is_some_and(|slot| slot.live_run().is_some()) {
+            if runs_on && self.services.get(name).is_some_and(|slot| slot.live().is_some()) {
                 plan.unchanged.push(name.clone());
             }
             plan.changes.extend(change);
@@ -47,7 +48,7 @@ impl Engine {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
-        let live = slot.is_some_and(|slot| slot.live_run().is_some());
+        let live = slot.is_some_and(|slot| slot.live().is_some());
         let action = if starts || live { ChangeAction::Rename } else { ChangeAction::Define };
         let because = format!("renamed from {former}");
         ServiceChange { renamed_from: Some(former.clone()), ..change(service, action, because) }
@@ -102,41 +103,25 @@ impl ServiceState {
     fn action_for(&self, difference: &ServiceDiff, service: &Service) -> ChangeAction {
         let restart = !difference.restart.is_empty();
         match &self.state {
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-                if restart =>
-            {
-                ChangeAction::Restart
-            }
+            RunState::Live(_) if restart => ChangeAction::Restart,
             // The change may be the fix.
-            RunState::Backoff { .. } | RunState::Over(ServiceOutcome::Failed(_)) => {
+            RunState::BackingOff { .. } | RunState::Finished(ServiceOutcome::Failed(_)) => {
                 ChangeAction::Start
             }
-            RunState::Over(ServiceOutcome::Done(_)) => match service.restart.policy {
+            RunState::Finished(ServiceOutcome::Done(_)) => match service.restart.policy {
                 _ if restart => ChangeAction::Start,
                 RestartPolicy::Always => ChangeAction::Start,
                 RestartPolicy::No | RestartPolicy::OnFailure => ChangeAction::Prepare,
             },
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Displaced { .. } => self.deferred_action(),
+            RunState::Idle | RunState::Live(_) | RunState::AwaitingPort { .. } => {
+                self.deferred_action()
+            }
         }
     }
 
     /// Returns how a service takes a difference that does not affect whether it runs.
     fn deferred_action(&self) -> ChangeAction {
-        if self.live_run().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
+        if self.live().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
     }
 }
 
