@@ -14,7 +14,7 @@ use crate::model::{
 impl Engine {
     pub(super) fn absorb(&mut self, now: EngineTime, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Apply { stack, selection } => self.apply(now, stack, selection, effects),
+            Input::Apply(stack) => self.apply(now, stack, effects),
             Input::Start(ticket, names) => {
                 self.request_start(now, ticket, names, RequestGoal::Up, effects)
             }

@@ -4,21 +4,15 @@ use super::diff::MODE;
 use super::run_state::{RunStage, RunState};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::selected;
-use super::{Effect, Engine, Selection};
+use super::{Effect, Engine};
 use crate::model::{
     Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, ServiceKind, Stack,
 };
 
 /// Replaces the stack. Nothing starts or stops here.
 impl Engine {
-    pub(super) fn apply(
-        &mut self,
-        now: EngineTime,
-        stack: Arc<Stack>,
-        selection: Option<Selection>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if let Some(plan) = self.replace_stack(now, stack, selection, effects) {
+    pub(super) fn apply(&mut self, now: EngineTime, stack: Arc<Stack>, effects: &mut Vec<Effect>) {
+        if let Some(plan) = self.replace_stack(now, stack, effects) {
             emit_applied(plan, effects);
         }
     }
@@ -28,14 +22,15 @@ impl Engine {
         &mut self,
         now: EngineTime,
         stack: Arc<Stack>,
-        selection: Option<Selection>,
         effects: &mut Vec<Effect>,
     ) -> Option<Plan> {
         if self.shutdown.is_some() {
             return None;
         }
-        let plan = self.plan(&stack, selection.as_ref());
+        let renamed = self.renamed(&stack);
+        let selection = self.selection_after(&stack, &renamed);
         let base = selected(&stack, selection.as_ref());
+        let plan = self.plan(&stack, &renamed, &base);
         for (name, service) in &stack.services {
             let slot = self
                 .services

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::run_state::{DebuggerState, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ReportedPhase, ServiceState};
-use super::{BlockedServices, Effect, Engine};
+use super::{BlockedServices, Effect, Engine, WhenIdle};
 use crate::model::{
     Cause, DebugView, Dependency, Event, EventKind, Message, Name, Phase, RunMode, ServiceView,
     StackState, listening_port, local_url,
@@ -103,8 +103,10 @@ impl Engine {
         }
         let code = match &self.shutdown {
             Some(ending) => Some(ending.code),
-            None if self.keep_alive => None,
-            None => self.exit_code_when_idle(blocked),
+            None => match self.when_idle {
+                WhenIdle::KeepAlive => None,
+                WhenIdle::Exit => self.exit_code_when_idle(blocked),
+            },
         };
         if let Some(code) = code {
             self.halted = true;

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil};
+pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle};
 pub use service_state::EngineTime;
 
 use emit::StackOutlook;
@@ -59,6 +59,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The state machine; see the module documentation.
 pub struct Engine {
     stack: Option<Arc<Stack>>,
+    /// What `up` was asked to start, with the present names of its services; `None`: everything
+    /// with `autostart`.
     selection: Option<Selection>,
     services: BTreeMap<Name, ServiceState>,
     /// Dependencies before dependents.
@@ -80,8 +82,7 @@ pub struct Engine {
     /// When services restarted after a back-off, within the last second.
     recent_restarts: VecDeque<EngineTime>,
     halted: bool,
-    /// Keeps the engine alive when nothing runs and nothing will start on its own.
-    keep_alive: bool,
+    when_idle: WhenIdle,
 }
 
 /// Services that cannot start because a dependency has failed, with the root cause.
@@ -98,18 +99,13 @@ struct ShutdownState {
     told: bool,
 }
 
-impl Default for Engine {
-    fn default() -> Engine {
-        Engine::new()
-    }
-}
-
 impl Engine {
-    /// Creates an engine without a stack.
-    pub fn new() -> Engine {
+    /// Creates an engine without a stack. `selection` is what `up` was asked to start; `None`:
+    /// everything with `autostart`.
+    pub fn new(selection: Option<Selection>, when_idle: WhenIdle) -> Engine {
         Engine {
             stack: None,
-            selection: None,
+            selection,
             services: BTreeMap::new(),
             order: Vec::new(),
             runs: BTreeMap::new(),
@@ -123,14 +119,8 @@ impl Engine {
             outlook: StackOutlook::default(),
             recent_restarts: VecDeque::new(),
             halted: false,
-            keep_alive: false,
+            when_idle,
         }
-    }
-
-    /// Creates an engine that exits only after a shutdown, for a caller that needs the stack until
-    /// then and judges failures itself.
-    pub fn keep_alive() -> Engine {
-        Engine { keep_alive: true, ..Engine::new() }
     }
 
     /// Absorbs all inputs in order, then decides once and returns the effects to carry out.
@@ -186,6 +176,17 @@ impl Engine {
             (Some(_), false) => StackState::Stopped,
             (None, _) => self.outlook.stack_state(),
         }
+    }
+
+    /// Returns the current stack; `None`: none was applied yet.
+    pub fn stack(&self) -> Option<&Arc<Stack>> {
+        self.stack.as_ref()
+    }
+
+    /// Returns what `up` was asked to start, with the present names of its services; `None`:
+    /// everything with `autostart`.
+    pub fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
     }
 
     /// Whether a shutdown has begun; nothing is applied after that.

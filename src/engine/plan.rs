@@ -12,11 +12,36 @@ use crate::model::{
 
 /// Computes what a new configuration changes, for the engine, the log and `devstack plan`.
 impl Engine {
-    /// Returns what applying `stack` would change, if `selection` is what `up` was asked to start.
-    pub fn plan(&self, stack: &Stack, selection: Option<&Selection>) -> Plan {
-        let base = selected(stack, selection);
-        let renamed =
-            self.stack.as_ref().map_or_else(BTreeMap::new, |old| detect_renames(old, stack));
+    /// Returns what applying `stack` would change.
+    pub fn preview(&self, stack: &Stack) -> Plan {
+        let renamed = self.renamed(stack);
+        let selection = self.selection_after(stack, &renamed);
+        self.plan(stack, &renamed, &selected(stack, selection.as_ref()))
+    }
+
+    /// Returns the services that `stack` renames, by their new names.
+    pub(super) fn renamed(&self, stack: &Stack) -> BTreeMap<Name, Name> {
+        self.stack.as_ref().map_or_else(BTreeMap::new, |old| detect_renames(old, stack))
+    }
+
+    /// Returns what `up` was asked to start, with the names it has in `stack`.
+    pub(super) fn selection_after(
+        &self,
+        stack: &Stack,
+        renamed: &BTreeMap<Name, Name>,
+    ) -> Option<Selection> {
+        let (selection, old) = (self.selection.clone()?, self.stack.as_ref());
+        Some(old.map_or(selection.clone(), |old| selection.renamed(renamed, old, stack)))
+    }
+
+    /// Returns what applying `stack` changes; `base` is what a fresh start of it would run, and
+    /// why.
+    pub(super) fn plan(
+        &self,
+        stack: &Stack,
+        renamed: &BTreeMap<Name, Name>,
+        base: &BTreeMap<Name, Cause>,
+    ) -> Plan {
         let mut plan = Plan::default();
         let old = self.stack.iter().flat_map(|old| old.services.keys());
         let gone = old.filter(|name| !stack.services.contains_key(*name));

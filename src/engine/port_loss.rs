@@ -91,7 +91,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         // The configuration did not change, so no plan is emitted.
-        self.replace_stack(now, stack, self.selection.clone(), effects);
+        self.replace_stack(now, stack, effects);
         for (name, placed) in outcome {
             let Some(slot) = self.services.get_mut(&name) else { continue };
             let RunState::AwaitingPort { lost } = &slot.state else { continue };
